@@ -1,0 +1,60 @@
+"""Where a domain's mail goes: managed, through a saved profile, or nowhere."""
+
+from enum import StrEnum
+from typing import Any, assert_never
+
+from msgspec import Struct
+
+
+class RouteKind(StrEnum):
+    MANAGED = "managed"
+    PROFILE = "profile"
+    UNCONFIGURED = "unconfigured"
+
+
+class Origin(StrEnum):
+    """Why a domain has its assigned route."""
+
+    DECLARED = "declared"
+    DEFAULT = "default"
+    APPLY_ALL = "apply-all"
+    REASSIGNED = "reassigned"
+
+
+class Route(Struct, frozen=True, gc=False, order=True):
+    """One route. ``profile`` is set exactly when ``kind`` is ``PROFILE``.
+
+    Make one with :data:`MANAGED`, :data:`UNCONFIGURED` or :func:`via`, which share equal values.
+    """
+
+    kind: RouteKind
+    profile: str | None = None
+
+    def __str__(self) -> str:
+        match self.kind:
+            case RouteKind.MANAGED:
+                return "managed"
+            case RouteKind.UNCONFIGURED:
+                return "unconfigured"
+            case RouteKind.PROFILE:
+                return f"profile {self.profile}"
+            case _:
+                assert_never(self.kind)
+
+    def as_manifest(self) -> dict[str, Any]:
+        """The form a manifest gives it: ``{"managed": {}}``, ``{"profile": "ses"}``."""
+        return {self.kind.value: self.profile if self.kind is RouteKind.PROFILE else {}}
+
+
+MANAGED = Route(RouteKind.MANAGED)
+UNCONFIGURED = Route(RouteKind.UNCONFIGURED)
+
+_via: dict[str, Route] = {}
+
+
+def via(profile: str) -> Route:
+    """The route through a profile; one shared value a name, for a million domains share few."""
+    route = _via.get(profile)
+    if route is None:
+        route = _via[profile] = Route(RouteKind.PROFILE, profile)
+    return route

@@ -1,0 +1,92 @@
+"""What the manifests want, compiled from files or objects into one value an account."""
+
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from sendroute.model.finding import Finding, Where
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Profile
+from sendroute.model.route import Route
+
+
+class AccountKey(NamedTuple):
+    """An account never leaves its namespace: the two names together are its key."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class WantedDomain(Struct, frozen=True, gc=False):
+    """``domain`` is the lower-case A-label; ``route`` is the declared route, None where absent.
+
+    A route declared in line is here ``profile: NAME``, its profile among the account's profiles.
+    """
+
+    domain: str
+    route: Route | None
+    where: Where
+    suspended: bool = False
+
+
+class WantedProfile(Struct, frozen=True):
+    """``inline_in`` is the domain whose manifest defines it in line, None for its own document."""
+
+    profile: Profile
+    where: Where
+    suspended: bool = False
+    inline_in: str | None = None
+
+
+class ApplyAll(Struct, frozen=True):
+    """A one-time switch of every domain. ``confirm`` is the confirming number of domains."""
+
+    id: str
+    route: Route
+    confirm: int | None = None
+
+
+class WantedAccount(Struct, frozen=True):
+    """All that the manifests say of one account; ``domains`` in the order they were read."""
+
+    key: AccountKey
+    plan: str
+    where: Where
+    default: Route | None = None
+    apply_all: ApplyAll | None = None
+    suspended: bool = False
+    profiles: dict[str, WantedProfile] = field(default_factory=dict)
+    domains: list[WantedDomain] = field(default_factory=list)
+
+
+class WantedPlatform(Struct, frozen=True):
+    platform: Platform
+    where: Where
+    suspended: bool = False
+
+
+class Stray(Struct, frozen=True):
+    """An object whose account has no MailAccount document: its place, and what it is."""
+
+    kind: str
+    name: str
+    where: Where
+
+
+class Wanted(Struct, frozen=True):
+    """A whole tree.
+
+    ``complete`` is false when something could not be read, so that absence proves nothing.
+    ``stopped`` are the accounts with an error in one of their documents, ``strays`` the objects of
+    accounts that no MailAccount document defines, ``findings`` what reading found.
+    """
+
+    platform: WantedPlatform | None
+    accounts: dict[AccountKey, WantedAccount]
+    strays: dict[AccountKey, list[Stray]] = field(default_factory=dict)
+    stopped: frozenset[AccountKey] = frozenset()
+    complete: bool = True
+    findings: tuple[Finding, ...] = ()
