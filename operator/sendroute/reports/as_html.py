@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from sendroute.model.change import Change, Proposal, Shadowed
+from sendroute.model.change import Change, Shadowed
 from sendroute.model.finding import Finding
 from sendroute.reports.report import Part, Report, spot
 from sendroute.reports.states import step
-from sendroute.reports.text import clean, counted, number
+from sendroute.reports.text import clean, number
 from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
 
 LISTED = 1000
@@ -77,8 +77,6 @@ def _part(part: Part) -> Iterator[str]:
     yield f"<h2>{_code(str(part.key))}</h2>"
     if said:
         yield f"<p>{_said(said)}</p>"
-    if part.proposal is not None:
-        yield from _proposal(part.proposal)
     if part.changes:
         yield from _table(f"Changes of {part.key}", part.changes[:LISTED])
         yield from _rest(len(part.changes) - LISTED)
@@ -96,13 +94,6 @@ def _counts(part: Part) -> str:
 def _rest(count: int) -> Iterator[str]:
     if count > 0:
         yield f"<p>… and {number(count)} more; <code>-o json</code> lists all.</p>"
-
-
-def _proposal(proposal: Proposal) -> Iterator[str]:
-    asked = proposal.apply_all
-    would = f"would switch {counted(proposal.domains, 'domain')} to {_code(str(asked.route))}"
-    yield f"<p>Apply-all {_code(asked.id)} {would}. To confirm it, add to"
-    yield f"<code>spec.applyToAll</code>:</p><pre>confirm: {{domains: {proposal.domains}}}</pre>"
 
 
 def _shadowed(shadow: Shadowed) -> str:

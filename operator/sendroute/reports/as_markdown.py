@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from sendroute.model.change import Change, Proposal
+from sendroute.model.change import Change
 from sendroute.model.finding import Finding
 from sendroute.reports.alike import FOLD, alike
 from sendroute.reports.report import Part, Report, spot
@@ -64,9 +64,6 @@ def text(report: Report) -> str:
 
 
 def _pieces(report: Report) -> Iterator[Piece]:
-    for part in report.parts:
-        if part.proposal is not None:
-            yield Piece(_proposal(part, part.proposal), "apply-all")
     if report.relays_behind:
         behind = ", ".join(map(code, report.relays_behind))
         yield Piece(f"Not served yet by {behind}.\n\n", "relay list")
@@ -80,16 +77,6 @@ def _pieces(report: Report) -> Iterator[Piece]:
     for part in report.parts:
         if part.shadowed:
             yield Piece(_shadowed(part), "account's shadowed routes")
-
-
-def _proposal(part: Part, proposal: Proposal) -> str:
-    asked = proposal.apply_all
-    return (
-        f"Apply-all {code(asked.id)} of {code(str(part.key))} would switch"
-        f" **{counted(proposal.domains, 'domain')}** to {code(str(asked.route))}."
-        f" To confirm it, add to `spec.applyToAll`:\n\n"
-        f"```yaml\nconfirm: {{domains: {proposal.domains}}}\n```\n\n"
-    )
 
 
 def _shadowed(part: Part) -> str:
