@@ -6,10 +6,11 @@ from html import escape
 
 from sendroute.model.change import Change, Shadowed
 from sendroute.model.finding import Finding
+from sendroute.reports.alike import ACCOUNTS
 from sendroute.reports.report import Part, Report, spot
 from sendroute.reports.states import step
 from sendroute.reports.text import clean, number
-from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
+from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
 
 LISTED = 1000
 """Changes, and shadowed routes, of one account that are listed: a page is for reading."""
@@ -54,8 +55,10 @@ def lines(report: Report) -> Iterator[str]:
     if report.platform is not None:
         yield "<h2>platform</h2>"
         yield from _table("Changes of the platform", [report.platform])
-    for part in report.parts:
+    for part in report.parts[:ACCOUNTS]:
         yield from _part(part)
+    if len(report.parts) > ACCOUNTS:
+        yield f"<p>{_said(more_accounts(report.parts[ACCOUNTS:]))}.</p>"
     yield "</main></body></html>"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from sendroute.model.change import Action, Change, Kind, Shadowed
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
-from sendroute.reports.alike import FOLD, alike
+from sendroute.reports.alike import ACCOUNTS, FOLD, alike
 from sendroute.reports.report import Part, Report, spot
 from sendroute.reports.states import step
 from sendroute.reports.text import (
@@ -23,7 +23,7 @@ from sendroute.reports.text import (
     width,
     wrap,
 )
-from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
+from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
 
 _VERB, _NAME, _STEP = 8, 40, 34
 _BENEATH = 2 + _VERB + 2
@@ -50,10 +50,13 @@ def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
         yield paint("platform", Style.BOLD, colour)
         yield from _changes([report.platform], colour)
         yield ""
-    for part in report.parts:
-        if part.changes or part.shadowed or _worth_telling(part):
-            yield from _part(part, colour)
-            yield ""
+    told = [part for part in report.parts if _worth_telling(part)]
+    for part in told[:ACCOUNTS]:
+        yield from _part(part, colour)
+        yield ""
+    if len(told) > ACCOUNTS:
+        yield from wrap(more_accounts(told[ACCOUNTS:]), 0)
+        yield ""
     for found in _told(report):
         yield from finding_lines(found, colour)
     if report.findings:
@@ -66,7 +69,8 @@ def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
 
 
 def _worth_telling(part: Part) -> bool:
-    return part.stopped or part.outcome not in (None, Outcome.UNCHANGED)
+    done = part.outcome not in (None, Outcome.UNCHANGED)
+    return bool(part.changes or part.shadowed or part.stopped or done)
 
 
 def _told(report: Report) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def _visible(character: str) -> str:
 def width(text: str) -> int:
     """Columns that cleaned text takes: two for wide East Asian characters, none for marks that
     combine (Unicode Standard Annex 11)."""
-    if text.isascii():
+    if text.isascii() or text.replace("→", " ").isascii():  # nearly every line of a plan
         return len(text)
     return sum(map(_columns, text))
 
@@ -85,6 +85,9 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> It
     No continuation begins with ``::``, which build logs take for a command.
     """
     margin = " " * indent
+    if indent + width(first) + width(text) <= columns:
+        yield margin + first + text
+        return
     line, used = margin + first, indent + width(first)
     begun = bool(first.strip())
     for word in _words(text, columns - indent - 2):

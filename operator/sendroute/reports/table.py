@@ -1,0 +1,35 @@
+"""A table of text: columns aligned, 100 wide at most, every cell cleaned."""
+
+from collections.abc import Iterator, Sequence
+
+from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, width
+
+_GAP = 2
+_NARROWEST = 6
+
+
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool = False
+) -> Iterator[str]:
+    """Lines without newlines. Where all does not fit, the widest columns give way and their cells
+    are cut in the middle; -o json has them whole."""
+    cleaned = [[clean(cell) for cell in row] for row in rows]
+    widths = [
+        max(width(head), *(width(row[index]) for row in cleaned)) if cleaned else width(head)
+        for index, head in enumerate(heads)
+    ]
+    _narrow(widths, WIDTH - _GAP * (len(heads) - 1))
+    yield paint(_line(heads, widths), Style.BOLD, colour)
+    for row in cleaned:
+        yield _line(row, widths)
+
+
+def _narrow(widths: list[int], room: int) -> None:
+    """Takes from the widest column until all fit."""
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    fitted = (pad(middle(cell, w), w) for cell, w in zip(cells, widths, strict=True))
+    return (" " * _GAP).join(fitted).rstrip()
