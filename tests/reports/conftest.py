@@ -40,9 +40,14 @@ SES = Profile(
 )
 
 
-def locate(where: Where) -> Position:
+def placed(where: Where) -> Position:
     """Every document of the sample is ten lines long, and a path one line deep a step."""
     return Position(where.file, where.document * 10 + 1 + len(where.path), 3)
+
+
+@pytest.fixture(scope="session")
+def locate():
+    return placed
 
 
 def state(route: Route, origin: Origin, declared: Route | None = None) -> DomainState:

@@ -43,7 +43,7 @@ def _members(report: Report) -> Iterator[Member]:
     yield "findings", map(_finding, report.findings)
     yield "severities", {s.value: count for s, count in _all_severities(report).items()}
     yield "accounts", (_account(part, apply) for part in report.parts)
-    yield "shadowed", (_shadowed(shadow) for part in report.parts for shadow in part.shadowed)
+    yield "shadowed", (shadowed_form(shadow) for part in report.parts for shadow in part.shadowed)
     if apply:
         yield "relays_behind", list(report.relays_behind)
 
@@ -139,7 +139,7 @@ def _account(part: Part, apply: bool) -> dict[str, Any]:
     return document
 
 
-def _shadowed(shadow: Shadowed) -> dict[str, Any]:
+def shadowed_form(shadow: Shadowed) -> dict[str, Any]:
     return {
         "namespace": shadow.account.namespace,
         "account": shadow.account.name,

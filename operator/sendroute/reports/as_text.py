@@ -17,6 +17,7 @@ from sendroute.reports.text import (
     Style,
     clean,
     middle,
+    no_command,
     number,
     pad,
     paint,
@@ -46,6 +47,10 @@ _SEVERITY_STYLES = {
 
 
 def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
+    return map(no_command, _lines(report, colour))
+
+
+def _lines(report: Report, colour: bool) -> Iterator[str]:
     if report.platform is not None:
         yield paint("platform", Style.BOLD, colour)
         yield from _changes([report.platform], colour)
@@ -92,8 +97,11 @@ def _told(report: Report) -> Iterator[Finding]:
 def _part(part: Part, colour: bool) -> Iterator[str]:
     counts = actions(Counter(change.action for change in part.changes))
     said = "; ".join(filter(None, (counts, part_status(part))))
-    heading = middle(clean(str(part.key)), WIDTH - width(said) - 2)
-    yield f"{paint(heading, Style.BOLD, colour)}  {said}".rstrip()
+    heading = middle(clean(str(part.key)), WIDTH)
+    beside = width(heading) + 2 + width(said) <= WIDTH
+    yield paint(heading, Style.BOLD, colour) + (f"  {said}" if beside and said else "")
+    if not beside:
+        yield from wrap(said, 2)
     yield from _changes(part.changes, colour)
     for shadow in part.shadowed[:FOLD]:
         yield from wrap(_shadow(shadow), 4)

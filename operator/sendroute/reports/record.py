@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sendroute.model.change import Shadowed
 from sendroute.model.route import Origin, Route
 from sendroute.model.wanted import AccountKey
-from sendroute.reports.as_json import FORMAT_VERSION, document
+from sendroute.reports.as_json import FORMAT_VERSION, document, shadowed_form
 from sendroute.reports.table import table
 from sendroute.reports.text import Style, clean, counted, middle, number, paint, wrap
 
@@ -121,16 +121,15 @@ def history_text(rows: Sequence[HistoryRow], *, colour: bool = False) -> Iterato
     if not rows:
         yield "No history."
         return
-    heads = ("when", "revision", "who", "commit", "account", "object", "action", "change")
+    heads = ("when", "revision", "who", "commit", "account", "object", "change")
     cells = [
         (
             moment(row.at),
             str(row.revision),
             row.actor,
-            (row.commit or "")[:12],
+            (row.commit or "")[:8],
             str(row.account),
             row.name,
-            row.action,
             _step(row),
         )
         for row in rows
@@ -140,8 +139,8 @@ def history_text(rows: Sequence[HistoryRow], *, colour: bool = False) -> Iterato
 
 def _step(row: HistoryRow) -> str:
     if row.before is None and row.after is None:
-        return row.reason
-    return f"{row.before or ''} → {row.after or 'none'} ({row.reason})".lstrip()
+        return f"{row.action}, {row.reason}"
+    return f"{row.before or ''} → {row.after or 'none'}, {row.reason}".lstrip()
 
 
 def history_json(rows: Iterable[HistoryRow]) -> Iterator[str]:
@@ -244,21 +243,10 @@ def status_json(
             ("format_version", FORMAT_VERSION),
             ("store", {"lineage": lineage, "revision": revision}),
             ("relays", (_relay(relay) for relay in relays)),
-            ("shadowed", map(_shadow, shadowed)),
+            ("shadowed", map(shadowed_form, shadowed)),
         ]
     )
 
 
 def _relay(relay: RelayRow) -> dict[str, Any]:
     return {"name": relay.name, "revision": relay.revision, "seen": timestamp(relay.seen)}
-
-
-def _shadow(shadow: Shadowed) -> dict[str, Any]:
-    return {
-        "namespace": shadow.account.namespace,
-        "account": shadow.account.name,
-        "domain": shadow.domain,
-        "declared": shadow.declared.as_manifest(),
-        "assigned": shadow.assigned.as_manifest(),
-        "apply_all": shadow.apply_all,
-    }

@@ -6,6 +6,8 @@ from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, widt
 
 _GAP = 2
 _NARROWEST = 6
+_RIGID = frozenset({"when", "since", "last seen", "revision"})
+"""Columns that are never cut: half a time says nothing."""
 
 
 def table(
@@ -18,16 +20,20 @@ def table(
         max(width(head), *(width(row[index]) for row in cleaned)) if cleaned else width(head)
         for index, head in enumerate(heads)
     ]
-    _narrow(widths, WIDTH - _GAP * (len(heads) - 1))
+    yielding = [index for index, head in enumerate(heads) if head not in _RIGID]
+    _narrow(widths, yielding, WIDTH - _GAP * (len(heads) - 1))
     yield paint(_line(heads, widths), Style.BOLD, colour)
     for row in cleaned:
         yield _line(row, widths)
 
 
-def _narrow(widths: list[int], room: int) -> None:
-    """Takes from the widest column until all fit."""
-    while sum(widths) > room and max(widths) > _NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+def _narrow(widths: list[int], yielding: Sequence[int], room: int) -> None:
+    """Takes from the widest of the columns that may yield until all fit."""
+    while sum(widths) > room:
+        widest = max(yielding, key=widths.__getitem__)
+        if widths[widest] <= _NARROWEST:
+            return
+        widths[widest] -= 1
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
