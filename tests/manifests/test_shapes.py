@@ -148,13 +148,13 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
             parent = parent[step]
         match draw(st.sampled_from(["replace", "remove", "add"])):
             case "replace":
-                parent[path[-1]] = draw(VALUES)
+                parent[path[-1]] = copy.deepcopy(draw(VALUES))
             case "remove":
                 del parent[path[-1]]
             case _ if isinstance(parent, dict):
-                parent[draw(KEYS)] = draw(VALUES)
+                parent[draw(KEYS)] = copy.deepcopy(draw(VALUES))
             case _:
-                parent.append(draw(VALUES))
+                parent.append(copy.deepcopy(draw(VALUES)))
     return document
 
 
