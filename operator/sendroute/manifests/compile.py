@@ -124,6 +124,8 @@ class _Tree:
 
     def _strays(self) -> dict[AccountKey, list[Stray]]:
         strays: dict[AccountKey, list[Stray]] = {}
+        if all(draft.account is not None for draft in self.drafts.values()):
+            return strays
         for (kind, _), objects in self.objects.items():
             for name, (where, draft) in objects.items():
                 if draft.account is None:

@@ -367,5 +367,8 @@ def decode(value: dict[str, Any]) -> Document:
 
 
 def _convert(value: dict[str, Any]) -> Document:
-    document: Document = msgspec.convert(value, Document)
+    try:
+        document: Document = msgspec.convert(value, Document)
+    except UnicodeEncodeError as error:  # a lone surrogate, which msgspec cannot even compare
+        raise msgspec.ValidationError("Expected text that is valid Unicode") from error
     return document
