@@ -130,7 +130,9 @@ FOREIGN = {"apiVersion": "v1", "kind": "ConfigMap", "data": None}
         (ACCOUNT | {"apiVersion": "sendroute.dev/v2"}, False),
         ({key: ACCOUNT[key] for key in ("kind", "metadata", "spec")}, False),
         ({"apiVersion": "v1", "kind": "List", "items": [ACCOUNT | {"spec": {}}]}, False),
-        ({"apiVersion": "v1", "kind": "List", "items": {}}, False),
+        (ACCOUNT | {"apiVersion": "Sendroute.dev/v1alpha1"}, False),
+        (ACCOUNT | {"apiVersion": ""}, False),
+        ({"apiVersion": "v1", "kind": "List", "items": {}}, True),
     ],
     ids=[
         "one of ours",
@@ -144,6 +146,8 @@ FOREIGN = {"apiVersion": "v1", "kind": "ConfigMap", "data": None}
         "an unknown version of our group",
         "one of ours without its group",
         "a list with a problem in it",
+        "our group in capitals",
+        "one of ours with an empty group",
         "a list that is none",
     ],
 )
