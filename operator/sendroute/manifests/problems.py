@@ -1,6 +1,7 @@
 """All that is wrong with a document's shape, at once, in the words of its author."""
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from sendroute.manifests import models
 from sendroute.manifests.models import bare, model_of, type_of
+from sendroute.manifests.names import BadNameError, domain_name, host
 from sendroute.manifests.shapes import whole
 from sendroute.manifests.wording import dotted, shown
 
@@ -22,6 +24,19 @@ _NEVER_WRITTEN = (
     "Secrets are named, never written: put the value into a secret (keys username and password) "
     "and name it by credentials.secretRef.name."
 )
+
+
+_NAMES: dict[str, tuple[tuple[Path, Callable[[str], object]], ...]] = {
+    "MailPlatform": (
+        (("spec", "managed", "host"), host),
+        (("spec", "managed", "relay", "host"), host),
+    ),
+    "SMTPProfile": ((("spec", "host"), host),),
+    "SendingDomain": (
+        (("spec", "domain"), domain_name),
+        (("spec", "route", "newProfile", "host"), host),
+    ),
+}
 
 
 class Problem(Struct, frozen=True):
@@ -44,8 +59,31 @@ def problems(kind: str, value: Any) -> list[Problem]:
         model_of(kind).model_validate(whole(value))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        return [_problem(kind, each["type"], each["loc"], each["input"]) for each in found]
+        told = [_problem(kind, each["type"], each["loc"], each["input"]) for each in found]
+        return told + _bad_names(kind, value, {each.path for each in told})
     return []
+
+
+def _bad_names(kind: str, value: Any, told: set[Path]) -> list[Problem]:
+    """Names that are none, in a document that has other problems already: it never comes to be
+    compiled, where they are told else, and its author wants all of them at once."""
+    problems = []
+    for path, check in _NAMES.get(kind, ()):
+        name = _value_at(value, path)
+        if not isinstance(name, str) or path in told:
+            continue
+        try:
+            check(name)
+        except BadNameError as error:
+            message = f"{dotted(path)} {error.message}."
+            problems.append(Problem("invalid-value", path, False, message, error.hint))
+    return problems
+
+
+def _value_at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
