@@ -232,3 +232,8 @@ def test_what_no_json_could_hold_is_refused_without_a_traceback(wrong: Any) -> N
     document["spec"] = {"account": "acme", "port": wrong}
     assert not decodes(document)
     assert [each.path for each in problems("SMTPProfile", document)] == [("spec", "port")]
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"kind": "MailBox"}, {"kind": []}], ids=repr)
+def test_what_is_of_no_kind_of_ours_is_refused(value: Any) -> None:
+    assert not decodes(value)
