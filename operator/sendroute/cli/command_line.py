@@ -123,7 +123,7 @@ def percent(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Seconds, ``90`` or ``90s`` or ``2m``, as a number that is not negative."""
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:], None)
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
     try:
         number = float(text[:-1] if unit else text) * (unit or 1.0)
     except ValueError:

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -24,8 +25,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
         head = _ask(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         if head is not None:
             dirty = any(
-                _ask(folder, "status", "--porcelain", "-z", "--", *specs)
-                for folder, specs in trees
+                _ask(folder, "status", "--porcelain", "-z", "--", *specs) for folder, specs in trees
             )
             return head.decode().strip() + ("-dirty" if dirty else "")
     return None
@@ -42,12 +42,14 @@ def tree_at(revision: str, paths: Sequence[str]) -> Iterator[list[str]]:
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="sendroute-base-") as room:
-        found = [_checked_out(revision, path, os.path.join(room, str(n)))
-                 for n, path in enumerate(paths)]
-        yield [path for path in found if os.path.lexists(path)]
+        places = [
+            _checked_out(revision, path, Path(room, str(number)))
+            for number, path in enumerate(paths)
+        ]
+        yield [str(place) for place in places if os.path.lexists(place)]
 
 
-def _checked_out(revision: str, path: str, room: str) -> str:
+def _checked_out(revision: str, path: str, room: Path) -> Path:
     folder, _ = _place(path)
     top = _ask(folder, "rev-parse", "--show-toplevel")
     if top is None:
@@ -59,26 +61,32 @@ def _checked_out(revision: str, path: str, room: str) -> str:
         raise _unreadable(revision, path, "its repository knows no such revision")
     root = os.fsdecode(top.rstrip(b"\n"))
     inside = os.path.relpath(os.path.realpath(path), os.path.realpath(root))
-    os.mkdir(room, 0o700)
-    index = {"GIT_INDEX_FILE": os.path.join(room, ".index")}
-    files = os.path.join(room, "tree")
-    listed = None
-    if _ask(root, "read-tree", tree.decode().strip(), more=index) is not None:
-        literal = f":(literal,top){inside}" if inside != "." else ":/"
-        listed = _ask(root, "ls-files", "-z", "--", literal, more=index)
-    if listed is None or _ask(
-        root, "checkout-index", "-z", "--stdin", f"--prefix={files}/", more=index, text=listed
-    ) is None:
+    room.mkdir(mode=0o700)
+    if not _written_out(root, tree.decode().strip(), inside, room):
         raise _unreadable(revision, path, "git could not write it out")
-    return os.path.join(files, inside) if inside != "." else files
+    return room / "tree" / inside
+
+
+def _written_out(root: str, tree: str, inside: str, room: Path) -> bool:
+    """Through an index of its own, so that neither the repository's index nor a work tree is
+    touched; see git-checkout-index(1), ``--prefix``."""
+    index = {"GIT_INDEX_FILE": str(room / "index")}
+    if _ask(root, "read-tree", tree, more=index) is None:
+        return False
+    place = ":/" if inside == "." else f":(literal,top){inside}"
+    listed = _ask(root, "ls-files", "-z", "--", place, more=index)
+    prefix = f"--prefix={room / 'tree'}/"
+    return listed is not None and (
+        _ask(root, "checkout-index", "-z", "--stdin", prefix, more=index, text=listed) is not None
+    )
 
 
 def _place(path: str) -> tuple[str, tuple[str, ...]]:
     """A folder to ask git in, and what of it the path means, as git's pathspecs."""
-    real = os.path.realpath(path)
-    if os.path.isdir(real):
-        return real, _MANIFESTS
-    return os.path.dirname(real), (f":(literal){os.path.basename(real)}",)
+    real = Path(os.path.realpath(path))
+    if real.is_dir():
+        return str(real), _MANIFESTS
+    return str(real.parent), (f":(literal){real.name}",)
 
 
 def _ask(

@@ -1,7 +1,7 @@
 """Ctrl-C and termination while a store is being changed: stop after the account at hand."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -32,11 +32,9 @@ def stopping() -> Iterator[Stop]:
         stop.signal = number
         stderr_line("Stopping after the account at hand; once more stops at once.")
 
-    before: list[tuple[int, Callable[..., object] | int | None]] = []
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before.append((number, signal.signal(number, ask)))
         yield stop
     finally:
-        for number, handler in before:
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,8 +1,8 @@
 """The program: global options, then one command, whose module is imported when it is chosen."""
 
-import os
 import sys
 from argparse import REMAINDER, SUPPRESS, Namespace
+from collections.abc import Callable
 from importlib import import_module
 
 from sendroute import __version__
@@ -53,9 +53,6 @@ def main(words: list[str] | None = None) -> int:
         return USAGE_STATUS
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        abandon_stdout()
-        return 0
     finally:
         _flush()
 
@@ -65,8 +62,8 @@ def _run(words: list[str]) -> int:
     try:
         told = parser.read(words)
         if not told.command:
-            parser.print_help(sys.stdout if not words else sys.stderr)
-            return 0 if not words else USAGE_STATUS
+            parser.print_help(sys.stderr)
+            return USAGE_STATUS
         name, *rest = told.command
         if name not in COMMANDS:
             raise WrongUsageError(f"There is no command `{name}`.{suggestion(name, COMMANDS)}")
@@ -74,8 +71,20 @@ def _run(words: list[str]) -> int:
         arguments = _command(name, module.__doc__ or "", module.options).read(rest)
     except SystemExit as leave:  # --help and --version have printed what was asked for
         return int(leave.code or 0)
-    status: int = module.run(arguments, _session(told, arguments))
-    return status
+    return _carry_out(module.run, arguments, _session(told, arguments))
+
+
+def _carry_out(
+    run: Callable[[Namespace, Session], int], arguments: Namespace, session: Session
+) -> int:
+    from sendroute.model.problem import ProblemError
+
+    try:
+        return int(run(arguments, session))
+    except ProblemError as problem:
+        from sendroute.cli.output import present_problem
+
+        return int(present_problem(session, arguments, problem.findings))
 
 
 def _program() -> Parser:
@@ -115,9 +124,7 @@ def _session(told: Namespace, arguments: Namespace) -> Session:
         verbosity = Verbosity.QUIET
     elif said["verbose"]:
         verbosity = Verbosity.VERBOSE
-    return Session(
-        said["store"], said["secrets"], verbosity, said["log_format"], said["no_color"]
-    )
+    return Session(said["store"], said["secrets"], verbosity, said["log_format"], said["no_color"])
 
 
 def _where_to_look(words: list[str]) -> str:
@@ -125,17 +132,10 @@ def _where_to_look(words: list[str]) -> str:
     return f"sendroute {name}" if name else "sendroute"
 
 
-def abandon_stdout() -> None:
-    """The reader went away (``| head``): what is still buffered goes nowhere, quietly.
-
-    As the Python documentation advises under "Note on SIGPIPE" of the signal module.
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-
-
 def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
+        from sendroute.cli.output import abandon_stdout
+
         abandon_stdout()

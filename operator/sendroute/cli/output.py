@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sendroute.cli.command_line import Parser, WrongUsageError, stderr_line, suggestion
 from sendroute.cli.session import Session
-from sendroute.model.exit_status import ExitStatus, most_severe, of_findings
+from sendroute.model.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
 from sendroute.model.finding import Finding
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
@@ -50,13 +50,17 @@ def output_option(parser: Parser, forms: Sequence[str]) -> None:
     )
 
 
-def outputs_of(arguments: argparse.Namespace) -> list[Output]:
-    """What was asked for; text on standard output where nothing else is to be there."""
+def outputs_of(arguments: argparse.Namespace, *, usual: str = "text") -> list[Output]:
+    """What was asked for; the usual format on standard output where nothing else is to be there.
+
+    Raises :class:`WrongUsageError` for two formats on standard output."""
     chosen: list[Output] = list(getattr(arguments, "output", None) or [])
     on_stdout = [each for each in chosen if each.path is None]
     if len(on_stdout) > 1:
-        raise WrongUsageError("Only one -o can go to standard output: write the others -o FORMAT=FILE.")
-    return chosen if on_stdout else [*chosen, Output("text", None)]
+        raise WrongUsageError(
+            "Only one -o can go to standard output: write the others -o FORMAT=FILE."
+        )
+    return chosen if on_stdout else [*chosen, Output(usual, None)]
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
@@ -71,6 +75,11 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
             lost += _onto_stdout(form, render(form, session.colours(sys.stdout)))
     tell(session, lost)
     return of_findings(lost)
+
+
+def worst(*statuses: ExitStatus) -> ExitStatus:
+    """With several reasons the most severe is the exit status."""
+    return next(status for status in MOST_SEVERE_FIRST if status in statuses)
 
 
 def tell(session: Session, findings: Iterable[Finding]) -> None:
@@ -90,18 +99,25 @@ def present_problem(
     from sendroute.reports.report import of_findings as report_of
 
     tell(session, findings)
-    asked = [each for each in outputs_of(arguments) if each.form != "text" or each.path]
+    asked = [each for each in getattr(arguments, "output", None) or () if _is_report(each)]
     report = report_of(findings)
-    status = present(session, asked, lambda form, colour: render(report, Format(form), colour=colour))
-    return most_severe(status, of_findings(findings))
+    status = present(
+        session, asked, lambda form, colour: render(report, Format(form), colour=colour)
+    )
+    return worst(status, of_findings(findings))
+
+
+def _is_report(output: Output) -> bool:
+    """Text for a person is on standard error already."""
+    return output.form in REPORTS and (output.form != "text" or output.path is not None)
 
 
 def _into_file(path: str, chunks: Iterable[str]) -> Iterator[Finding]:
-    from sendroute.cli.files import write_file
     from sendroute.model.problem import ProblemError
+    from sendroute.reports.write import write
 
     try:
-        write_file(path, "".join(chunks).encode("utf-8", "backslashreplace"))
+        write(path, chunks)
     except ProblemError as problem:
         yield from problem.findings
 
@@ -118,10 +134,14 @@ def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
     except BrokenPipeError:
         abandon_stdout()
     except OSError as error:  # a full disk behind it
-        from sendroute.cli.files import unwritable
+        from sendroute.model.codes import finding
 
         abandon_stdout()
-        yield unwritable("standard output", error)
+        yield finding(
+            "unwritable",
+            f"Standard output could not be written: {error.strerror or 'input/output'}.",
+            hint="Make room where it leads, or write a file: -o FORMAT=FILE.",
+        )
 
 
 def abandon_stdout() -> None:

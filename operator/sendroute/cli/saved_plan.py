@@ -6,19 +6,24 @@ same one. It holds no secret: secrets are names in every value here.
 """
 
 import hashlib
-import os
-from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw, Struct
 
-from sendroute.cli.files import write_file
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.held import Held
 from sendroute.model.problem import ProblemError
 from sendroute.model.wanted import AccountKey, Stray, Wanted, WantedAccount, WantedPlatform
+from sendroute.planner.digest import digest, digest_changes
+from sendroute.reports.write import write
+
+if TYPE_CHECKING:
+    from sendroute.cli.planning import Planned
+    from sendroute.reports.report import Locate
 
 MARKER = "sendroute-saved-plan"
 FORMAT_VERSION = "1.0"
@@ -48,9 +53,16 @@ class SavedFinding(Struct, frozen=True):
         )
 
 
+class Decided(Struct, frozen=True):
+    """Digests of the platform's change and of each account's changes, where there are any."""
+
+    platform: str | None
+    accounts: dict[str, str]
+
+
 class SavedPlan(Struct, frozen=True):
-    """``only`` are the accounts that this plan is about, ``digest`` that of the plan shown,
-    ``report`` the plan as ``-o json`` shows it, for people and their tools: it is not read back.
+    """``only`` are the accounts that this plan is about, ``decided`` what was shown to change, by
+    digest; ``report`` is the plan as ``-o json`` shows it, for people: it is not read back.
 
     ``checksum`` is over all the rest. It finds damage and edits by hand; it is no signature.
     """
@@ -60,7 +72,7 @@ class SavedPlan(Struct, frozen=True):
     checksum: str
     lineage: str
     commit: str | None
-    digest: str
+    decided: Decided
     report: Raw
     only: tuple[AccountKey, ...]
     platform: WantedPlatform | None
@@ -82,47 +94,101 @@ class SavedPlan(Struct, frozen=True):
         )
 
 
+def decided_by(plan: Plan) -> Decided:
+    """What a plan decides. That a guard stops an account does not count: applying may let it
+    through."""
+    return Decided(
+        digest_changes([plan.platform]) if plan.platform is not None else None,
+        {str(account.key): digest(account) for account in plan.accounts if account.changes},
+    )
+
+
+def differing(before: Decided, after: Decided) -> list[str]:
+    """What is decided otherwise now: accounts as NAMESPACE/NAME, ``the platform``."""
+    names = sorted(before.accounts.keys() | after.accounts.keys())
+    changed = [name for name in names if before.accounts.get(name) != after.accounts.get(name)]
+    return [*(["the platform"] if before.platform != after.platform else []), *changed]
+
+
 def concerned(plan: Plan, wanted: Wanted, held: Held) -> frozenset[AccountKey]:
     """The accounts that the plan says anything of, and those that claim or hold a domain of
     theirs, without which the same decision could not be taken again."""
-    said = {account.key for account in plan.accounts
-            if account.changes or account.findings or account.stopped}
-    names = {domain.domain for key in said if key in wanted.accounts
-             for domain in wanted.accounts[key].domains}
+    said = {
+        account.key
+        for account in plan.accounts
+        if account.changes or account.findings or account.stopped
+    }
+    names = {
+        domain.domain
+        for key in said
+        if key in wanted.accounts
+        for domain in wanted.accounts[key].domains
+    }
     names |= {name for key in said if key in held.accounts for name in held.accounts[key].domains}
-    claiming = {account.key for account in wanted.accounts.values()
-                if any(domain.domain in names for domain in account.domains)}
-    holding = {key for key, account in held.accounts.items() if not names.isdisjoint(account.domains)}
+    claiming = {
+        account.key
+        for account in wanted.accounts.values()
+        if any(domain.domain in names for domain in account.domains)
+    }
+    holding = {
+        key for key, account in held.accounts.items() if not names.isdisjoint(account.domains)
+    }
     return frozenset(said | claiming | holding)
+
+
+def saved_plan_of(planned: "Planned") -> SavedPlan:
+    """What is kept of a plan: the accounts that it is about, and where their findings stand."""
+    from sendroute.reports.render import Format, render
+    from sendroute.reports.report import of_plan
+
+    plan, wanted = planned.plan, planned.wanted
+    only = concerned(plan, wanted, planned.held)
+    report = of_plan(plan, locate=planned.locate)
+    return SavedPlan(
+        format=MARKER,
+        format_version=FORMAT_VERSION,
+        checksum="",
+        lineage=plan.lineage,
+        commit=planned.commit,
+        decided=decided_by(plan),
+        report=Raw("".join(render(report, Format.JSON)).encode()),
+        only=tuple(sorted(only)),
+        platform=wanted.platform,
+        accounts=tuple(account for key, account in sorted(wanted.accounts.items()) if key in only),
+        strays=tuple((key, found) for key, found in sorted(wanted.strays.items()) if key in only),
+        stopped=tuple(sorted(wanted.stopped & only)),
+        complete=wanted.complete,
+        findings=tuple(_kept(found, planned.locate) for found in wanted.findings),
+    )
+
+
+def _kept(found: Finding, locate: "Locate") -> SavedFinding:
+    position = found.position or (locate(found.where) if found.where else None)
+    return SavedFinding(
+        found.code,
+        found.severity,
+        found.message,
+        found.hint,
+        position,
+        found.namespace,
+        found.account,
+    )
 
 
 def save(path: str, saved: SavedPlan) -> None:
     """Write it, readable by its owner alone; raises :class:`ProblemError`, ``unwritable``."""
     whole = msgspec.structs.replace(saved, checksum=_checksum(saved))
-    write_file(path, msgspec.json.encode(whole) + b"\n", mode=0o600)
-
-
-def restrict(wanted: Wanted, only: Iterable[AccountKey]) -> Wanted:
-    """The part of a tree that speaks of these accounts."""
-    keys = frozenset(only)
-    return Wanted(
-        platform=wanted.platform,
-        accounts={key: value for key, value in wanted.accounts.items() if key in keys},
-        strays={key: value for key, value in wanted.strays.items() if key in keys},
-        stopped=wanted.stopped & keys,
-        complete=wanted.complete,
-        findings=wanted.findings,
-    )
+    write(path, [msgspec.json.encode(whole).decode(), "\n"], mode=0o600)
 
 
 def is_saved_plan(path: str) -> bool:
     """Whether the file says at its top that it is a saved plan, whatever else is wrong with it."""
     try:
-        if not os.path.isfile(path):
+        if not Path(path).is_file():
             return False
-        with open(path, "rb") as stream:
+        with Path(path).open("rb") as stream:
             head = stream.read(_HEAD)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return head.lstrip().startswith(b"{") and f'"{MARKER}"'.encode() in head
 
@@ -130,8 +196,7 @@ def is_saved_plan(path: str) -> bool:
 def load(path: str) -> SavedPlan:
     """Read it back; raises :class:`ProblemError` for a file that is damaged or was edited."""
     try:
-        with open(path, "rb") as stream:
-            content = stream.read()
+        content = Path(path).read_bytes()
     except OSError as error:
         raise _broken("unreadable", path, f"it cannot be read ({error.strerror})") from error
     try:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
-from jsonschema_specifications import REGISTRY
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 from referencing.exceptions import Unresolvable
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -59,8 +59,8 @@ def check(
                 usable.remove(policy)
                 yield _broken(policy.file, _why_unusable(error))
                 continue
-            for error in islice(errors, _OF_ONE_DOCUMENT):
-                yield _violation(policy, error, where, document)
+            for broken in islice(errors, _OF_ONE_DOCUMENT):
+                yield _violation(policy, broken, where, document)
 
 
 def _load(file: str) -> Policy | Finding:
@@ -75,17 +75,16 @@ def _load(file: str) -> Policy | Finding:
             hint="Give --policy the path of a JSON Schema, as YAML or JSON.",
             where=Where(file, 0),
         )
-    except (YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         return _syntax(file, error)
     if not isinstance(schema, dict | bool):
         return _broken(file, "a JSON Schema is a mapping")
-    known = validators.validator_for(schema, default=None)
+    draft = validators.validator_for(schema, default=Draft202012Validator)
     named = schema.get("$schema") if isinstance(schema, dict) else None
-    if known is None and named is not None:
+    if named is not None and str(named).rstrip("#") != _named_by(draft).rstrip("#"):
         return _broken(file, f"its $schema, {named}, is no draft that is known here")
-    draft = known or Draft202012Validator
     try:
-        draft.check_schema(schema)
+        draft.check_schema(schema)  # type: ignore[arg-type]  # true and false are schemas too
     except SchemaError as error:
         place = ".".join(map(str, error.absolute_path)) or "its top"
         return _broken(file, f"at {place}, {_clipped(error.message)}")
@@ -95,9 +94,11 @@ def _load(file: str) -> Policy | Finding:
     return Policy(file, draft(schema, registry=REGISTRY))
 
 
-def _violation(
-    policy: Policy, error: ValidationError, where: Where, document: Document
-) -> Finding:
+def _named_by(draft: type[Validator]) -> str:
+    return str(draft.META_SCHEMA.get("$id") or draft.META_SCHEMA.get("id"))
+
+
+def _violation(policy: Policy, error: ValidationError, where: Where, document: Document) -> Finding:
     path = tuple(error.absolute_path)
     name = document.get("metadata", {})
     name = name.get("name") if isinstance(name, dict) else None
