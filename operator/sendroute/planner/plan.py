@@ -108,9 +108,12 @@ def _never_recorded(where: Where) -> Finding:
 def _settle(
     setting: Setting, chosen: list[AccountKey], guards: Guards
 ) -> tuple[dict[AccountKey, AccountPlan], frozenset[AccountKey]]:
-    """Every account's plan, and the accounts that are not changed. Where one is stopped, what moves from or to it stays, so
-    the accounts at the other end are planned again. Errors first, then guards: the order of accounts never
-    matters, and each round only adds to what is stopped, so it ends."""
+    """Every account's plan, and the accounts that are not changed.
+
+    Where one is stopped, what moves from or to it stays, so the accounts at the other end are
+    planned again. Errors first, then guards: the order of accounts never matters, and each round
+    only adds to what is stopped, so it ends.
+    """
     idle = _idle(setting, chosen)
     plans = {key: _plan_one(setting, key, idle) for key in chosen}
     while True:
