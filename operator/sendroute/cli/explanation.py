@@ -146,9 +146,7 @@ def _through_profile(facts: ExplainFacts) -> Nexthop | None:
         return None
     profile, alias = stored.profile, f"p{stored.id}r{stored.version}"
     namespace = stored.account.namespace
-    return Nexthop(
-        alias, profile.host, profile.port, profile.encryption, profile.secret, namespace
-    )
+    return Nexthop(alias, profile.host, profile.port, profile.encryption, profile.secret, namespace)
 
 
 def _profile_limits(facts: ExplainFacts) -> dict[str, Any] | None:

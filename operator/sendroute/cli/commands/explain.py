@@ -47,7 +47,7 @@ def _explain(text: str, store: "Store") -> "Explanation":
 
     sender = read_sender(text)
     if sender.domain is None:
-        return explain_null_sender(store.explain(None))
+        return explain_null_sender(store.explain(""))
     try:
         domain = domain_name(sender.domain)
     except BadNameError:  # no manifest can declare it, so no account has it

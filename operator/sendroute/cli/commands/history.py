@@ -1,4 +1,4 @@
-"""List who changed what, when and by which commit; the newest change comes last.
+"""List who changed what, when and by which commit; the newest change comes first.
 
 examples:
   sendroute history
@@ -48,11 +48,14 @@ def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence["HistoryE
     """An account's name is a label, so that a name with a dot can only be a domain's."""
     from sendroute.cli.only import accounts_named
     from sendroute.manifests.names import BadNameError, domain_name
+    from sendroute.model.wanted import AccountKey
 
     if of is None:
         return store.history(limit=limit)
+    if "/" in of:  # so that also the record of an account that is gone can be read
+        return store.history(account=AccountKey(*of.split("/", 1)), limit=limit)
     if "." not in of:
-        (account,) = accounts_named([of], store.recorded_accounts())
+        (account,) = accounts_named([of], store.accounts())
         return store.history(account=account, limit=limit)
     try:
         return store.history(domain=domain_name(of), limit=limit)

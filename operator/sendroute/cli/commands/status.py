@@ -31,8 +31,10 @@ def run(arguments: Namespace, session: Session) -> int:
     shadowed = [row for row in store.routes() if _is_shadowed(row)] if status.shadowed else []
 
     def show(form: str, colour: bool) -> Iterable[str]:
-        return document(_document(status, shadowed)) if form == "json" else (
-            _text(status, shadowed, colour)
+        return (
+            document(_document(status, shadowed))
+            if form == "json"
+            else (_text(status, shadowed, colour))
         )
 
     return present(session, outputs, show)
@@ -88,8 +90,10 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
         [
             ("lineage", status.lineage),
             ("revision", f"{status.revision}, of {moment(status.changed_at)}"),
-            ("holds", f"{status.accounts} accounts, {status.profiles} profiles, "
-                      f"{status.domains} domains"),
+            (
+                "holds",
+                f"{status.accounts} accounts, {status.profiles} profiles, {status.domains} domains",
+            ),
         ]
     )
     yield "\n"
@@ -109,8 +113,13 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
     if shadowed:
         yield "\n"
         cells = [
-            (str(row.account), row.domain, str(row.state.declared), str(row.state.route),
-             row.state.shadow or "")
+            (
+                str(row.account),
+                row.domain,
+                str(row.state.declared),
+                str(row.state.route),
+                row.state.shadow or "",
+            )
             for row in shadowed
         ]
         head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
