@@ -103,6 +103,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def sendroute(place: Path, capsys: pytest.CaptureFixture[str]) -> Program:
     """The program in this process: quick, with what it printed."""
 
+    assert Path.cwd() == place
+
     def run(*words: str) -> Ran:
         capsys.readouterr()
         status = main(list(words))
@@ -121,6 +123,7 @@ def process(place: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             command(*words),
+            cwd=place,
             input=stdin,
             env=environment(env),
             capture_output=True,

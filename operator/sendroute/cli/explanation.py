@@ -36,7 +36,8 @@ class Nexthop(NamedTuple):
 
 class Explanation(NamedTuple):
     """``domain`` is the A-label, None for the null sender; ``row`` None where the store knows no
-    such domain; ``nexthop`` None where mail is refused; ``given`` the change that gave the route."""
+    such domain; ``nexthop`` None where mail is refused; ``given`` the change that gave the
+    route."""
 
     address: str
     domain: str | None

@@ -31,10 +31,11 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.reports.as_json import document
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    entries = _asked_for(Store.open(session.store), arguments.of, arguments.limit)
+    with open_store(session.store) as store:
+        entries = _asked_for(store, arguments.of, arguments.limit)
 
     def show(form: str, colour: bool) -> Iterable[str]:
         if form == "json":

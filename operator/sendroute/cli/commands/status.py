@@ -23,12 +23,13 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.reports.as_json import document
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    store = Store.open(session.store)
-    status = store.status()
-    shadowed = [row for row in store.routes() if _is_shadowed(row)] if status.shadowed else []
+    with open_store(session.store) as store:
+        status = store.status()
+        rows = store.routes() if status.shadowed else []
+    shadowed = [row for row in rows if _is_shadowed(row)]
 
     def show(form: str, colour: bool) -> Iterable[str]:
         return (
