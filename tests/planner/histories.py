@@ -1,0 +1,603 @@
+"""Random histories: trees that are edited step by step, and the planner's values for them.
+
+An edit is a function of a tree that does nothing where it does not apply, made from a few small
+integers, so that every list of edits is a history and a failing one shrinks to a short one.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hypothesis import strategies as st
+from tests.planner import naive
+from tests.planner.naive import AccountDoc, ApplyAllField, DomainDoc, Key, ProfileDoc, Store, Tree
+
+from sendroute.model.change import Action, Change, Kind, Plan
+from sendroute.model.finding import Where
+from sendroute.model.held import AccountState, DomainState, Held, HeldAccount
+from sendroute.model.platform import Managed, PlanLimits, Platform, Relay
+from sendroute.model.platform import Plan as MailPlan
+from sendroute.model.profile import Encryption, Profile
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route
+from sendroute.model.route import via as route_via
+from sendroute.model.wanted import (
+    AccountKey,
+    ApplyAll,
+    Stray,
+    Wanted,
+    WantedAccount,
+    WantedDomain,
+    WantedPlatform,
+    WantedProfile,
+)
+
+T = TypeVar("T")
+
+ACCOUNTS: list[Key] = [("acme", "acme"), ("acme", "beta"), ("zeta", "acme")]
+PROFILES = ["mailgun", "ses", "smtp2go"]
+DOMAINS = [f"d{number:02}.example" for number in range(12)]
+PLANS = ["nano", "pro", "trial"]
+ROUTES = [naive.MANAGED, naive.UNCONFIGURED, *(naive.via(name) for name in PROFILES)]
+IDS = ["one", "two", "three"]
+
+
+# From the naive values to the planner's
+
+
+def as_route(route: str | None) -> Route | None:
+    match route:
+        case None:
+            return None
+        case naive.MANAGED:
+            return MANAGED
+        case naive.UNCONFIGURED:
+            return UNCONFIGURED
+        case _:
+            return route_via(str(naive.profile_of(route)))
+
+
+def as_profile(profile: ProfileDoc) -> Profile:
+    return Profile(
+        host=profile.host,
+        port=587,
+        encryption=Encryption.STARTTLS,
+        display_name=profile.note or None,
+        reassign_to=as_route(profile.reassign_to),
+    )
+
+
+def as_platform(plans: dict[str, bool]) -> Platform:
+    return Platform(
+        managed=Managed(
+            display_name=None,
+            host="smtp.managed.example",
+            ports=(),
+            relay=Relay("relay.managed.example", 587, Encryption.STARTTLS),
+        ),
+        plans=tuple(MailPlan(name, plans[name], PlanLimits()) for name in sorted(plans)),
+    )
+
+
+@dataclass
+class Places:
+    """A place of its own for every object, which stays the same whatever the order."""
+
+    known: dict[str, Where] = field(default_factory=dict)
+
+    def of(self, *words: object) -> Where:
+        name = " ".join(map(str, words))
+        return self.known.setdefault(name, Where(f"{name.replace(' ', '-')}.yaml", 0))
+
+
+def as_wanted(tree: Tree, turn: int = 0) -> Wanted:
+    """The tree as reading it would give it; ``turn`` turns the order of everything."""
+
+    def turned(values: list[T]) -> list[T]:
+        values = values[::-1] if turn % 2 else values
+        by = turn % len(values) if values else 0
+        return values[by:] + values[:by]
+
+    places = Places()
+    accounts: dict[AccountKey, WantedAccount] = {}
+    for key, doc in turned(list(tree.accounts.items())):
+        accounts[AccountKey(*key)] = WantedAccount(
+            key=AccountKey(*key),
+            plan=doc.plan,
+            where=places.of("account", *key),
+            default=as_route(doc.default),
+            apply_all=as_apply_all(doc.apply_all),
+            suspended=doc.suspended,
+            profiles={
+                name: WantedProfile(
+                    as_profile(p), places.of("profile", *key, name), p.suspended, p.inline_in
+                )
+                for name, p in turned(list(doc.profiles.items()))
+            },
+            domains=[
+                WantedDomain(name, as_route(d.route), places.of("domain", *key, name), d.suspended)
+                for name, d in turned(list(doc.domains.items()))
+            ],
+            **contested(doc, key, places),
+        )
+    return Wanted(
+        platform=None
+        if tree.plans is None
+        else WantedPlatform(
+            as_platform(tree.plans), places.of("platform"), tree.platform_suspended
+        ),
+        accounts=accounts,
+        strays={
+            AccountKey(*key): [Stray("SMTPProfile", "lost", places.of("stray", *key))]
+            for key in turned(sorted(tree.strays))
+        },
+        stopped=frozenset(AccountKey(*key) for key, doc in tree.accounts.items() if doc.broken),
+        complete=tree.complete,
+    )
+
+
+def as_apply_all(request: ApplyAllField | None) -> ApplyAll | None:
+    if request is None:
+        return None
+    route = as_route(request.route)
+    assert route is not None
+    return ApplyAll(request.id, route, request.confirm)
+
+
+def contested(doc: AccountDoc, key: Key, places: Places) -> dict[str, dict[str, Where]]:
+    if not doc.contested:
+        return {}
+    return {"contested": {name: places.of("contested", *key, name) for name in doc.contested}}
+
+
+def empty_store() -> Held:
+    return Held(lineage="the-store", revision=0, platform=None, accounts={})
+
+
+def as_store(held: Held) -> Store:
+    """What the planner's next store comes to in the naive model's words."""
+
+    def words(route: Route | None) -> str | None:
+        return None if route is None else str(route)
+
+    store = Store(
+        plans=None
+        if held.platform is None
+        else {plan.name: plan.managed for plan in held.platform.plans}
+    )
+    for account_key, account in held.accounts.items():
+        key = (account_key.namespace, account_key.name)
+        if account.ran:
+            store.ran[key] = {id_: str(ran.route) for id_, ran in account.ran.items()}
+        if account.state is None:
+            assert not account.profiles, "an account that is gone owns no profile"
+            assert not account.domains, "an account that is gone owns no domain"
+            continue
+        store.accounts[key] = naive.Stored(
+            plan=account.state.plan,
+            default=words(account.state.default),
+            profiles={
+                name: naive.StoredProfile(p.host, p.display_name or "", words(p.reassign_to))
+                for name, p in account.profiles.items()
+            },
+            domains={
+                name: naive.Row(str(d.route), str(d.origin), words(d.declared), d.shadow)
+                for name, d in account.domains.items()
+            },
+        )
+    return store
+
+
+def contents(held: Held) -> dict[AccountKey, HeldAccount]:
+    """The accounts without their revisions, and without those that nothing is known of."""
+    return {
+        key: HeldAccount(key, 0, a.state, a.profiles, a.domains, a.ran)
+        for key, a in held.accounts.items()
+        if a.state is not None or a.ran
+    }
+
+
+def by_hand(held: Held, plan: Plan) -> dict[AccountKey, HeldAccount]:
+    """The store that the shown changes lead to, one by one: what a reader of the plan expects.
+
+    Fails where a change's ``before`` is not what the store holds.
+    """
+    accounts = {
+        key: HeldAccount(
+            key, 0, account.state, dict(account.profiles), dict(account.domains), dict(account.ran)
+        )
+        for key, account in held.accounts.items()
+    }
+    for account_plan in plan.accounts:
+        if account_plan.stopped:
+            continue
+        for change in account_plan.changes:
+            key = change.account
+            there = accounts.setdefault(key, HeldAccount(key, 0, None))
+            accounts[key] = with_change(there, change)
+    return {key: a for key, a in accounts.items() if a.state is not None or a.ran}
+
+
+def with_change(account: HeldAccount, change: Change) -> HeldAccount:
+    state, ran = account.state, dict(account.ran)
+    profiles, domains = dict(account.profiles), dict(account.domains)
+    if change.action is Action.SKIP:
+        return account
+    match change.kind:
+        case Kind.ACCOUNT:
+            assert change.before == state, f"{change} starts from something else"
+            assert change.after is None or isinstance(change.after, AccountState)
+            state = change.after
+            if change.ran is not None:
+                assert change.ran[0] not in ran, f"{change.ran[0]} runs twice"
+                ran[change.ran[0]] = change.ran[1]
+        case Kind.PROFILE:
+            assert change.before == profiles.get(change.name), f"{change} starts from another"
+            profiles.pop(change.name, None)
+            if isinstance(change.after, Profile):
+                profiles[change.name] = change.after
+        case Kind.DOMAIN:
+            assert change.before == domains.get(change.name), f"{change} starts from another"
+            domains.pop(change.name, None)
+            if isinstance(change.after, DomainState):
+                domains[change.name] = change.after
+        case Kind.PLATFORM:
+            raise AssertionError("the platform is no account's")
+    return HeldAccount(account.key, 0, state, profiles, domains, ran)
+
+
+# Edits
+
+Edit = Callable[[Tree], None]
+
+
+@dataclass(frozen=True)
+class Did:
+    """An edit by its name and numbers: what a failing history is printed as."""
+
+    verb: str
+    account: int
+    thing: int = 0
+    value: int = 0
+
+    def apply(self, tree: Tree, older: list[Tree]) -> None:
+        EDITS[self.verb](tree, older, self)
+
+    def __repr__(self) -> str:
+        return f"{self.verb}({self.account},{self.thing},{self.value})"
+
+
+def account_of(tree: Tree, did: Did) -> AccountDoc | None:
+    return tree.accounts.get(ACCOUNTS[did.account % len(ACCOUNTS)])
+
+
+def pick(values: list[T], number: int) -> T:
+    return values[number % len(values)]
+
+
+def route_or_none(number: int) -> str | None:
+    return pick([None, *ROUTES], number)
+
+
+def add_account(tree: Tree, _older: list[Tree], did: Did) -> None:
+    key = pick(ACCOUNTS, did.account)
+    tree.strays.discard(key)
+    tree.accounts.setdefault(key, AccountDoc(plan=pick(PLANS, did.thing)))
+
+
+def drop_account(tree: Tree, _older: list[Tree], did: Did) -> None:
+    tree.accounts.pop(pick(ACCOUNTS, did.account), None)
+
+
+def stray(tree: Tree, _older: list[Tree], did: Did) -> None:
+    drop_account(tree, _older, did)
+    tree.strays.add(pick(ACCOUNTS, did.account))
+
+
+def change_plan(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        doc.plan = pick([*PLANS, "nano", "pro", "gone"], did.value)
+
+
+def change_platform(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if tree.plans is not None:
+        tree.plans[pick(PLANS, did.thing)] = bool(did.value % 2)
+
+
+def set_default(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        doc.default = route_or_none(did.value)
+
+
+def put_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        name = pick(DOMAINS, did.thing)
+        suspended = name in doc.domains and doc.domains[name].suspended
+        doc.domains[name] = DomainDoc(route_or_none(did.value), suspended)
+        drop_inline(doc, name)
+
+
+def put_many(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        for name in DOMAINS[: 10 + did.thing % 3]:
+            doc.domains.setdefault(name, DomainDoc(route_or_none(did.value)))
+
+
+def drop_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        for offset in range(1 + did.value % 3):
+            name = pick(DOMAINS, did.thing + offset)
+            doc.domains.pop(name, None)
+            drop_inline(doc, name)
+
+
+def move_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
+    source = account_of(tree, did)
+    target = tree.accounts.get(pick(ACCOUNTS, did.account + 1))
+    if source is None or target is None:
+        return
+    for name in list(source.domains)[: 1 + did.thing % 2]:
+        drop_inline(source, name)
+        target.domains[name] = source.domains.pop(name)
+
+
+def claim_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
+    for doc in tree.accounts.values():
+        doc.domains.setdefault(pick(DOMAINS, did.thing), DomainDoc())
+
+
+def put_profile(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        name = pick(PROFILES, did.thing)
+        reassign = pick([None, None, *ROUTES], did.value // 4)
+        host = f"smtp{did.value % 2}.example"
+        doc.profiles[name] = ProfileDoc(host, pick(["", "a note"], did.value // 2), reassign)
+
+
+def put_inline(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        name, domain = pick(PROFILES, did.value), pick(DOMAINS, did.thing)
+        if name in doc.profiles:
+            return
+        drop_inline(doc, domain)
+        doc.domains[domain] = DomainDoc(naive.via(name))
+        doc.profiles[name] = ProfileDoc(f"smtp{did.value % 2}.example", inline_in=domain)
+
+
+def drop_inline(doc: AccountDoc, domain: str) -> None:
+    """A definition in line goes with the manifest that makes it."""
+    for name in [n for n, p in doc.profiles.items() if p.inline_in == domain]:
+        del doc.profiles[name]
+
+
+def drop_profile(tree: Tree, _older: list[Tree], did: Did) -> None:
+    doc, name = account_of(tree, did), pick(PROFILES, did.thing)
+    if doc is not None and name in doc.profiles and doc.profiles[name].inline_in is None:
+        del doc.profiles[name]
+
+
+def ask_apply_all(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        confirm = pick([12, 12, None, 4, 1], did.thing)
+        doc.apply_all = ApplyAllField(pick(IDS, did.value), pick(ROUTES, did.value // 3), confirm)
+
+
+def drop_apply_all(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        doc.apply_all = None
+
+
+def suspend(tree: Tree, _older: list[Tree], did: Did) -> None:
+    doc = account_of(tree, did)
+    if did.value % 8 == 0:
+        tree.platform_suspended = not tree.platform_suspended
+    elif doc is not None and did.value % 8 < 2:
+        doc.suspended = not doc.suspended
+    elif doc is not None and did.value % 8 < 5:
+        name = pick(DOMAINS, did.thing)
+        if name in doc.domains:
+            set_suspended(doc, name)
+    elif doc is not None and pick(PROFILES, did.thing) in doc.profiles:
+        profile = doc.profiles[pick(PROFILES, did.thing)]
+        if profile.inline_in is None:
+            profile.suspended = not profile.suspended
+        else:
+            set_suspended(doc, profile.inline_in)
+
+
+def set_suspended(doc: AccountDoc, name: str) -> None:
+    """A profile in line is part of its domain's object, and suspended with it."""
+    doc.domains[name].suspended = not doc.domains[name].suspended
+    for profile in doc.profiles.values():
+        if profile.inline_in == name:
+            profile.suspended = doc.domains[name].suspended
+
+
+def break_document(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        doc.broken = not doc.broken
+
+
+def lose_a_file(tree: Tree, _older: list[Tree], _did: Did) -> None:
+    tree.complete = not tree.complete
+
+
+def lose_the_platform(tree: Tree, _older: list[Tree], _did: Did) -> None:
+    tree.plans = {"nano": False, "pro": True, "trial": True} if tree.plans is None else None
+
+
+def go_back(tree: Tree, older: list[Tree], did: Did) -> None:
+    if older:
+        then = deepcopy(pick(older, did.value))
+        tree.__dict__.update(then.__dict__)
+
+
+EDITS: dict[str, Callable[[Tree, list[Tree], Did], None]] = {
+    "add_account": add_account,
+    "drop_account": drop_account,
+    "stray": stray,
+    "change_plan": change_plan,
+    "change_platform": change_platform,
+    "set_default": set_default,
+    "put_domain": put_domain,
+    "put_many": put_many,
+    "drop_domain": drop_domain,
+    "move_domain": move_domain,
+    "claim_domain": claim_domain,
+    "put_profile": put_profile,
+    "put_inline": put_inline,
+    "drop_profile": drop_profile,
+    "ask_apply_all": ask_apply_all,
+    "drop_apply_all": drop_apply_all,
+    "suspend": suspend,
+    "break_document": break_document,
+    "lose_a_file": lose_a_file,
+    "lose_the_platform": lose_the_platform,
+    "go_back": go_back,
+}
+# What people do often stands often: most steps should get through.
+OFTEN = [
+    *["put_domain"] * 6,
+    *["put_many"] * 2,
+    *["put_profile"] * 5,
+    *["put_inline"] * 2,
+    *["drop_profile"] * 3,
+    *["drop_domain"] * 2,
+    *["move_domain"] * 3,
+    *["ask_apply_all"] * 4,
+    *["set_default"] * 3,
+    *["change_plan"] * 2,
+    *["add_account"] * 3,
+    *["suspend"] * 2,
+    *["go_back"] * 2,
+    *EDITS,
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens between two applies. ``tidy``: the author leaves no reference to what is not
+    there; ``failing``: which of the new and changed profiles fail their connection test."""
+
+    edits: list[Did]
+    tidy: bool
+    failing: frozenset[str]
+
+
+edits = st.builds(
+    Did,
+    verb=st.sampled_from(OFTEN),
+    account=st.sampled_from([0, 0, 0, 1, 1, 2]),
+    thing=st.integers(0, 11),
+    value=st.integers(0, 29),
+)
+steps = st.builds(
+    Step,
+    edits=st.lists(edits, min_size=3, max_size=8),
+    tidy=st.sampled_from([True, True, True, False]),
+    failing=st.sampled_from(
+        [frozenset[str]()] * 3 + [frozenset([name]) for name in PROFILES] + [frozenset(PROFILES)]
+    ),
+)
+
+
+def histories(longest: int) -> st.SearchStrategy[list[Step]]:
+    return st.lists(steps, min_size=longest // 2, max_size=longest)
+
+
+def first_tree() -> Tree:
+    """Two accounts of one namespace, one in another, for a history need not begin with nothing."""
+    return Tree(
+        plans={"nano": False, "pro": True, "trial": True},
+        accounts={
+            ACCOUNTS[0]: AccountDoc(
+                plan="pro",
+                profiles={"ses": ProfileDoc("smtp0.example")},
+                domains={
+                    DOMAINS[0]: DomainDoc(naive.via("ses")),
+                    DOMAINS[1]: DomainDoc(),
+                },
+            ),
+            ACCOUNTS[1]: AccountDoc(plan="nano"),
+        },
+    )
+
+
+def next_tree(tree: Tree, step: Step, older: list[Tree], store: Store) -> Tree:
+    tree = deepcopy(tree)
+    for edit in step.edits:
+        edit.apply(tree, older)
+    if step.tidy:
+        tidy(tree, store)
+    return tree
+
+
+def tidy(tree: Tree, store: Store) -> None:
+    """What a careful author would not commit is taken out: errors, claims on others' domains."""
+    if tree.plans is None:
+        lose_the_platform(tree, [], Did("", 0))
+    tree.complete = True
+    tree.strays -= set(store.accounts)
+    seen: set[str] = set()
+    for key, doc in tree.accounts.items():
+        doc.broken = False
+        doc.plan = doc.plan if doc.plan in PLANS else "pro"
+        for name in seen & set(doc.domains):
+            del doc.domains[name]
+            drop_inline(doc, name)
+        seen |= set(doc.domains)
+        untangle(key, doc, tree, store)
+
+
+def untangle(key: Key, doc: AccountDoc, tree: Tree, store: Store) -> None:
+    stored = store.accounts.get(key)
+    assert tree.plans is not None
+    there = {n for n, p in doc.profiles.items() if not p.suspended} | (
+        set(doc.profiles) & set(stored.profiles if stored else ())
+    )
+
+    def good(route: str | None) -> bool:
+        assert tree.plans is not None
+        if route == naive.MANAGED:
+            return tree.plans[doc.plan]
+        return naive.profile_of(route) is None or naive.profile_of(route) in there
+
+    rows = stored.domains if stored else {}
+    for name, domain in doc.domains.items():
+        known = name in rows and rows[name].declared == domain.route
+        if not known and not good(domain.route):
+            domain.route = None
+    if not good(doc.default) and not (stored and stored.default == doc.default):
+        doc.default = None
+    for name, profile in doc.profiles.items():
+        was = stored.profiles.get(name) if stored else None
+        if not good(profile.reassign_to) and (
+            was is None or was.reassign_to != profile.reassign_to
+        ):
+            profile.reassign_to = None
+    ran = store.ran.get(key, {})
+    request = doc.apply_all
+    if request is not None and ran.get(request.id) != request.route and not good(request.route):
+        doc.apply_all = None
+
+
+def tested(tree: Tree, store: Store, failing: frozenset[str]) -> dict[Key, frozenset[str]]:
+    """Of the profiles that fail, those that are tested at all: the new ones, and those whose
+    host, port, encryption or credentials changed."""
+    failed = {}
+    for key, doc in tree.accounts.items():
+        stored = store.accounts.get(key)
+        names = frozenset(
+            name
+            for name, profile in doc.profiles.items()
+            if name in failing
+            and not profile.suspended
+            and (
+                stored is None
+                or name not in stored.profiles
+                or stored.profiles[name].host != profile.host
+            )
+        )
+        if names:
+            failed[key] = names
+    return failed
