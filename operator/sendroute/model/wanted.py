@@ -50,7 +50,11 @@ class ApplyAll(Struct, frozen=True):
 
 
 class WantedAccount(Struct, frozen=True):
-    """All that the manifests say of one account; ``domains`` in the order they were read."""
+    """All that the manifests say of one account; ``domains`` in the order they were read.
+
+    ``contested`` are domains that two objects of this account declare: neither wins, and they are
+    not among ``domains``.
+    """
 
     key: AccountKey
     plan: str
@@ -60,6 +64,7 @@ class WantedAccount(Struct, frozen=True):
     suspended: bool = False
     profiles: dict[str, WantedProfile] = field(default_factory=dict)
     domains: list[WantedDomain] = field(default_factory=list)
+    contested: dict[str, Where] = field(default_factory=dict)
 
 
 class WantedPlatform(Struct, frozen=True):

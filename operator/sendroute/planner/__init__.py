@@ -1,0 +1,1 @@
+"""The rules that decide every route: pure functions over frozen values, one file a rule."""

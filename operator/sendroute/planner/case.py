@@ -1,0 +1,64 @@
+"""One account's case: everything its plan is decided from, gathered before any rule looks."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct, field
+
+from sendroute.model.held import HeldAccount
+from sendroute.model.platform import Plan
+from sendroute.model.profile import Profile
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+from sendroute.model.wanted import AccountKey, WantedAccount
+
+
+class Claims(Struct, frozen=True):
+    """What the other accounts mean for one account's domains.
+
+    ``withheld``: domains it declares but does not get in this change; ``waiting`` are those of
+    them that another account holds and would give up, by that account's key. ``kept``: domains it
+    holds and no longer declares, but keeps. ``leaving`` and ``arriving``: moves, by the other
+    account's key.
+    """
+
+    withheld: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    waiting: dict[str, AccountKey] = field(default_factory=dict)
+    leaving: dict[str, AccountKey] = field(default_factory=dict)
+    arriving: dict[str, AccountKey] = field(default_factory=dict)
+
+
+class Case(Struct, frozen=True):
+    """``failed`` names the profiles whose required connection test failed in this change."""
+
+    wanted: WantedAccount
+    held: HeldAccount
+    plan: Plan
+    claims: Claims = Claims()
+    failed: frozenset[str] = frozenset()
+
+    @property
+    def key(self) -> AccountKey:
+        return self.wanted.key
+
+
+class Terms(Struct, frozen=True):
+    """What steps 1 and 2 of a change have settled, for every domain alike.
+
+    ``removed`` are the profiles that go in this change, ``waiting`` the new or changed ones that
+    were not saved: nothing newly depends on them. ``default`` is what a new domain without a
+    declared route starts on, None while that waits for such a profile.
+    """
+
+    baseline: Route
+    satisfiable: frozenset[Route]
+    removed: dict[str, Profile]
+    waiting: frozenset[str]
+    default: Route | None
+
+
+def satisfiable_routes(plan: Plan, profiles: Iterable[str]) -> frozenset[Route]:
+    """``profiles``: the names of those that exist after the change."""
+    routes = {UNCONFIGURED, *(via(name) for name in profiles)}
+    if plan.managed:
+        routes.add(MANAGED)
+    return frozenset(routes)

@@ -1,0 +1,143 @@
+"""Claims: which account gets a domain that several declare, or that another holds.
+
+The account that holds a contested domain keeps it; with none, neither gets it. A domain that is
+declared only by another account than the one that holds it moves, in one transaction and only if
+both accounts are changed at all: else it stays where it is.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.held import HeldAccount
+from sendroute.model.wanted import AccountKey, WantedAccount, WantedDomain
+from sendroute.planner.case import Claims
+
+Wants = Mapping[AccountKey, WantedAccount]
+Holds = Mapping[AccountKey, HeldAccount]
+
+
+class Move(Struct, frozen=True, order=True):
+    """A domain that leaves the account that holds it for the only one that declares it."""
+
+    domain: str
+    source: AccountKey
+    target: AccountKey
+
+
+class Disputes(Struct, frozen=True):
+    """All that concerns more than one account. ``withheld`` and ``kept`` are pairs of account and
+    domain: claims that are stopped, and domains that stay though no single claim is theirs."""
+
+    moves: tuple[Move, ...]
+    withheld: frozenset[tuple[AccountKey, str]]
+    kept: frozenset[tuple[AccountKey, str]]
+    findings: tuple[Finding, ...]
+
+    def involving(self, stopped: Iterable[AccountKey]) -> frozenset[AccountKey]:
+        """The accounts at the other end of a move from or to one of ``stopped``."""
+        gone = frozenset(stopped)
+        return frozenset(
+            other
+            for move in self.moves
+            for here, other in ((move.source, move.target), (move.target, move.source))
+            if here in gone and other not in gone
+        )
+
+    def claims_of(self, key: AccountKey, immovable: frozenset[AccountKey]) -> Claims:
+        """``immovable`` accounts are not changed at all, so nothing leaves or reaches them."""
+        withheld = {domain for account, domain in self.withheld if account == key}
+        kept = {domain for account, domain in self.kept if account == key}
+        waiting, leaving, arriving = {}, {}, {}
+        for move in self.moves:
+            waits = move.source in immovable or move.target in immovable
+            if move.source == key:
+                if waits:
+                    kept.add(move.domain)
+                else:
+                    leaving[move.domain] = move.target
+            elif move.target == key:
+                if waits:
+                    withheld.add(move.domain)
+                    waiting[move.domain] = move.source
+                else:
+                    arriving[move.domain] = move.source
+        return Claims(frozenset(withheld), frozenset(kept), waiting, leaving, arriving)
+
+
+def find_disputes(accounts: Wants, held: Holds) -> Disputes:
+    newcomers = _newcomers(accounts, held)
+    contested = _contested(accounts)
+    looked_for = newcomers.keys() | contested.keys()
+    holders = {
+        domain: key
+        for key, account in held.items()
+        for domain in sorted(account.domains.keys() & looked_for)
+    }
+    declaring = _still_declaring(accounts, holders)
+    moves, withheld, kept, findings = [], set(), set(), []
+    for domain in sorted(looked_for):
+        claims = newcomers.get(domain, {})
+        holder = holders.get(domain)
+        if domain in contested or len(claims) > 1 or domain in declaring:
+            if holder is not None:
+                kept.add((holder, domain))
+            for key, wanted in sorted(claims.items()):
+                withheld.add((key, domain))
+                others = [declaring.get(domain), *(c.where for k, c in claims.items() if k != key)]
+                findings.append(_conflict(key, wanted, holder, others))
+        elif holder is not None:
+            ((target, wanted),) = claims.items()
+            if wanted.suspended:  # left as the store holds it: where it is
+                kept.add((holder, domain))
+            else:
+                moves.append(Move(domain, holder, target))
+    return Disputes(tuple(moves), frozenset(withheld), frozenset(kept), tuple(findings))
+
+
+def _newcomers(accounts: Wants, held: Holds) -> dict[str, dict[AccountKey, WantedDomain]]:
+    """Every claim by an account that does not hold the domain; in a settled tree there is none."""
+    found: dict[str, dict[AccountKey, WantedDomain]] = {}
+    for key, account in accounts.items():
+        here = held[key].domains if key in held else {}
+        for wanted in account.domains:
+            if wanted.domain not in here:
+                found.setdefault(wanted.domain, {})[key] = wanted
+    return found
+
+
+def _contested(accounts: Wants) -> dict[str, AccountKey]:
+    return {domain: key for key, account in accounts.items() for domain in account.contested}
+
+
+def _still_declaring(accounts: Wants, holders: Mapping[str, AccountKey]) -> dict[str, Where]:
+    """The domains of ``holders`` that their own account declares too, and where."""
+    return {
+        wanted.domain: wanted.where
+        for key in sorted(set(holders.values()))
+        if key in accounts
+        for wanted in accounts[key].domains
+        if holders.get(wanted.domain) == key
+    }
+
+
+def _conflict(
+    key: AccountKey,
+    wanted: WantedDomain,
+    holder: AccountKey | None,
+    others: Iterable[Where | None],
+) -> Finding:
+    if holder is None:
+        message = f"{wanted.domain} is declared more than once; no account gets it."
+    else:
+        message = f"{wanted.domain} belongs to account {holder}; account {key} does not get it."
+    return finding(
+        "domain-conflict",
+        message,
+        hint="Leave it in one place only; to move it, take it out of the account that holds it.",
+        where=wanted.where.at("spec", "domain"),
+        related=tuple(where for where in others if where is not None),
+        account=key,
+    )

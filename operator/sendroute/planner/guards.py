@@ -1,0 +1,68 @@
+"""Guards: a change that takes or turns too much of an account at once is not applied by itself."""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from sendroute.model.change import Action, Change, Kind
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.held import DomainState
+from sendroute.model.route import Origin
+from sendroute.model.wanted import AccountKey
+
+FROM_DOMAINS = 10
+
+
+class Guards(Struct, frozen=True):
+    """Shares of the account's domains before the change, in percent; more than that is refused."""
+
+    change_percent: int = 30
+    remove_percent: int = 30
+
+
+def check_guards(
+    key: AccountKey, changes: Iterable[Change], domains: int, guards: Guards, where: Where | None
+) -> tuple[Finding, ...]:
+    """``domains`` is how many the account had before the change."""
+    if domains < FROM_DOMAINS:
+        return ()
+    of_domains = [change for change in changes if change.kind is Kind.DOMAIN]
+    removed = sum(change.action is Action.DELETE for change in of_domains)
+    turned = sum(_turns(change) for change in of_domains)
+    found = []
+    if removed * 100 > guards.remove_percent * domains:
+        found.append(_refused("too-many-removals", "remove", removed, domains, guards, key, where))
+    if turned * 100 > guards.change_percent * domains:
+        found.append(_refused("too-many-changes", "re-route", turned, domains, guards, key, where))
+    return tuple(found)
+
+
+def _turns(change: Change) -> bool:
+    if change.action is Action.REASSIGN:
+        return True
+    by_apply_all = isinstance(change.after, DomainState) and change.after.origin is Origin.APPLY_ALL
+    return change.action is Action.REROUTE and not by_apply_all
+
+
+def _refused(
+    code: str,
+    verb: str,
+    count: int,
+    domains: int,
+    guards: Guards,
+    key: AccountKey,
+    where: Where | None,
+) -> Finding:
+    removing = code == "too-many-removals"
+    flag = "--max-remove-percent" if removing else "--max-change-percent"
+    limit = guards.remove_percent if removing else guards.change_percent
+    needed = -(-count * 100 // domains)
+    return finding(
+        code,
+        f"This change would {verb} {count} of the {domains} domains of account {key.name};"
+        f" more than {limit} % are not taken without being asked.",
+        hint=f"If that is meant, apply with {flag} {needed}",
+        where=where,
+        account=key,
+    )

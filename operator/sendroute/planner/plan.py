@@ -1,0 +1,235 @@
+"""The plan of a whole tree: which accounts are planned at all, each one's plan, what moves between
+them, and what holds an account back."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct, structs
+
+from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.held import Held, HeldAccount
+from sendroute.model.platform import Platform
+from sendroute.model.wanted import AccountKey, Wanted, WantedAccount
+from sendroute.planner.account import plan_account, suspended_object
+from sendroute.planner.case import Case
+from sendroute.planner.claims import Disputes, find_disputes
+from sendroute.planner.guards import Guards, check_guards
+from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
+from sendroute.planner.spelling import did_you_mean
+
+PLATFORM_KEY = AccountKey("", "")
+
+
+class Setting(Struct, frozen=True):
+    """All that one account's plan may look at besides its own two sides."""
+
+    wanted: Wanted
+    held: Held
+    platform: Platform
+    disputes: Disputes
+    failed: Mapping[AccountKey, frozenset[str]]
+
+
+def plan_tree(
+    wanted: Wanted,
+    held: Held,
+    *,
+    failed: Mapping[AccountKey, frozenset[str]] | None = None,
+    guards: Guards | None = None,
+    only: frozenset[AccountKey] | None = None,
+) -> Plan:
+    """What applying ``wanted`` to ``held`` changes, and what is to be said about it.
+
+    ``failed`` names, for each account, the profiles whose required connection test failed;
+    ``only`` leaves every other account as it is. Without a platform nothing is planned.
+    """
+    platform, change, told = _platform(wanted, held)
+    if platform is None:
+        return Plan(held.lineage, held.revision, None, (), findings=(*wanted.findings, *told))
+    disputes = find_disputes(wanted.accounts, held.accounts)
+    setting = Setting(wanted, held, platform, disputes, failed or {})
+    keys = wanted.accounts.keys() | wanted.strays.keys() | wanted.stopped
+    keys |= {key for key, account in held.accounts.items() if account.state is not None}
+    chosen = sorted(keys if only is None else keys & only)
+    plans, idle = _settle(setting, chosen, guards or Guards())
+    findings = [
+        found
+        for found in (*wanted.findings, *told, *disputes.findings)
+        if only is None or found.account is None or _key(found) in only
+    ]
+    return Plan(
+        held.lineage,
+        held.revision,
+        change,
+        tuple(plans[key] for key in chosen),
+        _groups(disputes, idle),
+        tuple(findings),
+    )
+
+
+def _platform(
+    wanted: Wanted, held: Held
+) -> tuple[Platform | None, Change | None, tuple[Finding, ...]]:
+    if wanted.platform is None:
+        return None, None, ()
+    if wanted.platform.suspended:
+        told = suspended_object("The MailPlatform", wanted.platform.where, None)
+        if held.platform is not None:
+            return held.platform, None, (told,)
+        return None, None, (told, _never_recorded(wanted.platform.where))
+    after = wanted.platform.platform
+    if after == held.platform:
+        return after, None, ()
+    create = held.platform is None
+    change = Change(
+        Kind.PLATFORM,
+        PLATFORM_KEY,
+        "default",
+        Action.CREATE if create else Action.UPDATE,
+        held.platform,
+        after,
+        "declared",
+        "The platform is recorded." if create else "The platform changes.",
+        wanted.platform.where,
+    )
+    return after, change, ()
+
+
+def _never_recorded(where: Where) -> Finding:
+    return finding(
+        "no-platform",
+        "The MailPlatform is suspended, and the store holds none yet.",
+        hint="Lift spec.suspend for the first apply.",
+        where=where.at("spec", "suspend"),
+    )
+
+
+def _settle(
+    setting: Setting, chosen: list[AccountKey], guards: Guards
+) -> tuple[dict[AccountKey, AccountPlan], frozenset[AccountKey]]:
+    """Every account's plan, and the accounts that are not changed.
+
+    Where one is stopped, what moves from or to it stays, so the accounts at the other end are
+    planned again. Errors first, then guards: the order of accounts never matters, and each round
+    only adds to what is stopped, so it ends.
+    """
+    idle = _idle(setting, chosen)
+    plans = {key: _plan_one(setting, key, idle) for key in chosen}
+    while True:
+        stopped = idle | {key for key, plan in plans.items() if plan.stopped}
+        if newly := stopped - idle:
+            idle = stopped
+            for key in setting.disputes.involving(newly):
+                if key in plans and key not in idle:
+                    plans[key] = _plan_one(setting, key, idle)
+            continue
+        guarded = {
+            key: plan
+            for key in chosen
+            if key not in idle and (plan := _guard(setting, plans[key], guards)).stopped
+        }
+        if not guarded:
+            return plans, idle
+        plans |= guarded
+
+
+def _idle(setting: Setting, chosen: Iterable[AccountKey]) -> frozenset[AccountKey]:
+    """Accounts that are not changed whatever their plan would be."""
+    wanted = setting.wanted
+    everyone = wanted.accounts.keys() | setting.held.accounts.keys()
+    suspended = {key for key, account in wanted.accounts.items() if account.suspended}
+    return frozenset((everyone - set(chosen)) | suspended | wanted.stopped)
+
+
+def _plan_one(setting: Setting, key: AccountKey, idle: frozenset[AccountKey]) -> AccountPlan:
+    wanted = setting.wanted.accounts.get(key)
+    held = setting.held.accounts.get(key) or HeldAccount(key, 0, None)
+    if key in setting.wanted.stopped:
+        return AccountPlan(key, held.revision, (), stopped=True)
+    if wanted is None:
+        plan = _undefined(setting, held, idle)
+    elif wanted.suspended:
+        told = suspended_object(f"Account {key.name}", wanted.where, key)
+        return AccountPlan(key, held.revision, (), (told,))
+    else:
+        plan = _defined(setting, wanted, held, idle)
+    return plan if setting.wanted.complete else _held_back(plan)
+
+
+def _undefined(setting: Setting, held: HeldAccount, idle: frozenset[AccountKey]) -> AccountPlan:
+    strays = setting.wanted.strays.get(held.key)
+    if strays and held.state is None:
+        return unknown_account(held.key, strays, frozenset(setting.wanted.accounts))
+    if strays:
+        return not_empty(held, strays)
+    claims = setting.disputes.claims_of(held.key, idle)
+    return keep_account(held, claims) if claims.kept else remove_account(held, claims)
+
+
+def _defined(
+    setting: Setting, wanted: WantedAccount, held: HeldAccount, idle: frozenset[AccountKey]
+) -> AccountPlan:
+    plan = setting.platform.plan(wanted.plan)
+    if plan is None:
+        names = [known.name for known in setting.platform.plans]
+        found = finding(
+            "unknown-plan",
+            f"Account {wanted.key.name} is on plan {wanted.plan}, which the platform does not"
+            " define.",
+            hint=did_you_mean(wanted.plan, names, f"The platform defines: {', '.join(names)}."),
+            where=wanted.where.at("spec", "plan"),
+            account=wanted.key,
+        )
+        return AccountPlan(wanted.key, held.revision, (), (found,), stopped=True)
+    claims = setting.disputes.claims_of(wanted.key, idle)
+    failed = setting.failed.get(wanted.key, frozenset())
+    return plan_account(Case(wanted, held, plan, claims, failed))
+
+
+def _held_back(plan: AccountPlan) -> AccountPlan:
+    """Absence proves nothing while something could not be read: what takes is not planned."""
+    taken = [change for change in plan.changes if change.action is Action.DELETE]
+    if plan.stopped or not taken:
+        return plan
+    found = finding(
+        "held-back",
+        f"Account {plan.key.name} is held back whole: something could not be read, and this"
+        f" change would take {len(taken)} object{'s' * (len(taken) > 1)} from it.",
+        hint="Mend what could not be read; what is missing there may only be unreadable.",
+        account=plan.key,
+    )
+    return structs.replace(
+        plan, changes=(), findings=(*plan.findings, found), shadowed=(), stopped=True
+    )
+
+
+def _guard(setting: Setting, plan: AccountPlan, guards: Guards) -> AccountPlan:
+    held = setting.held.accounts.get(plan.key)
+    wanted = setting.wanted.accounts.get(plan.key)
+    if held is None or not plan.changes:
+        return plan
+    where = wanted.where if wanted is not None else None
+    found = check_guards(plan.key, plan.changes, len(held.domains), guards, where)
+    if not found:
+        return plan
+    return structs.replace(plan, findings=(*plan.findings, *found), stopped=True)
+
+
+def _groups(disputes: Disputes, idle: frozenset[AccountKey]) -> tuple[tuple[AccountKey, ...], ...]:
+    """Accounts between which a domain moves are committed in one transaction."""
+    group_of: dict[AccountKey, set[AccountKey]] = {}
+    for move in disputes.moves:
+        if move.source in idle or move.target in idle:
+            continue
+        merged = {
+            *group_of.get(move.source, {move.source}),
+            *group_of.get(move.target, {move.target}),
+        }
+        for key in merged:
+            group_of[key] = merged
+    return tuple(sorted({tuple(sorted(group)) for group in group_of.values()}))
+
+
+def _key(found: Finding) -> AccountKey:
+    return AccountKey(found.namespace or "", found.account or "")
