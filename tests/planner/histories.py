@@ -118,7 +118,9 @@ def as_wanted(tree: Tree, turn: int = 0) -> Wanted:
                 WantedDomain(name, as_route(d.route), places.of("domain", *key, name), d.suspended)
                 for name, d in turned(list(doc.domains.items()))
             ],
-            **contested(doc, key, places),
+            contested={
+                name: places.of("contested", *key, name) for name in turned(sorted(doc.contested))
+            },
         )
     return Wanted(
         platform=None
@@ -142,12 +144,6 @@ def as_apply_all(request: ApplyAllField | None) -> ApplyAll | None:
     route = as_route(request.route)
     assert route is not None
     return ApplyAll(request.id, route, request.confirm)
-
-
-def contested(doc: AccountDoc, key: Key, places: Places) -> dict[str, dict[str, Where]]:
-    if not doc.contested:
-        return {}
-    return {"contested": {name: places.of("contested", *key, name) for name in doc.contested}}
 
 
 def empty_store() -> Held:
@@ -279,6 +275,10 @@ def route_or_none(number: int) -> str | None:
     return pick([None, *ROUTES], number)
 
 
+def nothing(_tree: Tree, _older: list[Tree], _did: Did) -> None:
+    """What the edits of a failing history shrink to."""
+
+
 def add_account(tree: Tree, _older: list[Tree], did: Did) -> None:
     key = pick(ACCOUNTS, did.account)
     tree.strays.discard(key)
@@ -314,13 +314,15 @@ def put_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
         name = pick(DOMAINS, did.thing)
         suspended = name in doc.domains and doc.domains[name].suspended
         doc.domains[name] = DomainDoc(route_or_none(did.value), suspended)
+        doc.contested.discard(name)
         drop_inline(doc, name)
 
 
 def put_many(tree: Tree, _older: list[Tree], did: Did) -> None:
     if doc := account_of(tree, did):
         for name in DOMAINS[: 10 + did.thing % 3]:
-            doc.domains.setdefault(name, DomainDoc(route_or_none(did.value)))
+            if name not in doc.contested:
+                doc.domains.setdefault(name, DomainDoc(route_or_none(did.value)))
 
 
 def drop_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
@@ -339,11 +341,24 @@ def move_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
     for name in list(source.domains)[: 1 + did.thing % 2]:
         drop_inline(source, name)
         target.domains[name] = source.domains.pop(name)
+        target.contested.discard(name)
 
 
 def claim_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
     for doc in tree.accounts.values():
-        doc.domains.setdefault(pick(DOMAINS, did.thing), DomainDoc())
+        if pick(DOMAINS, did.thing) not in doc.contested:
+            doc.domains.setdefault(pick(DOMAINS, did.thing), DomainDoc())
+
+
+def contest_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
+    if doc := account_of(tree, did):
+        name = pick(DOMAINS, did.thing)
+        if name in doc.contested:
+            doc.contested.discard(name)
+        else:
+            doc.contested.add(name)
+            doc.domains.pop(name, None)
+            drop_inline(doc, name)
 
 
 def put_profile(tree: Tree, _older: list[Tree], did: Did) -> None:
@@ -361,6 +376,7 @@ def put_inline(tree: Tree, _older: list[Tree], did: Did) -> None:
             return
         drop_inline(doc, domain)
         doc.domains[domain] = DomainDoc(naive.via(name))
+        doc.contested.discard(domain)
         doc.profiles[name] = ProfileDoc(f"smtp{did.value % 2}.example", inline_in=domain)
 
 
@@ -433,6 +449,7 @@ def go_back(tree: Tree, older: list[Tree], did: Did) -> None:
 
 
 EDITS: dict[str, Callable[[Tree, list[Tree], Did], None]] = {
+    "nothing": nothing,
     "add_account": add_account,
     "drop_account": drop_account,
     "stray": stray,
@@ -444,6 +461,7 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Did], None]] = {
     "drop_domain": drop_domain,
     "move_domain": move_domain,
     "claim_domain": claim_domain,
+    "contest_domain": contest_domain,
     "put_profile": put_profile,
     "put_inline": put_inline,
     "drop_profile": drop_profile,
@@ -457,6 +475,7 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Did], None]] = {
 }
 # What people do often stands often: most steps should get through.
 OFTEN = [
+    "nothing",
     *["put_domain"] * 6,
     *["put_many"] * 2,
     *["put_profile"] * 5,
@@ -470,7 +489,8 @@ OFTEN = [
     *["add_account"] * 3,
     *["suspend"] * 2,
     *["go_back"] * 2,
-    *EDITS,
+    *["lose_a_file"] * 2,
+    *list(EDITS)[1:],
 ]
 
 
@@ -536,11 +556,11 @@ def tidy(tree: Tree, store: Store) -> None:
     """What a careful author would not commit is taken out: errors, claims on others' domains."""
     if tree.plans is None:
         lose_the_platform(tree, [], Did("", 0))
-    tree.complete = True
     tree.strays -= set(store.accounts)
     seen: set[str] = set()
     for key, doc in tree.accounts.items():
         doc.broken = False
+        doc.contested.clear()
         doc.plan = doc.plan if doc.plan in PLANS else "pro"
         for name in seen & set(doc.domains):
             del doc.domains[name]
@@ -581,7 +601,9 @@ def untangle(key: Key, doc: AccountDoc, tree: Tree, store: Store) -> None:
         doc.apply_all = None
 
 
-def tested(tree: Tree, store: Store, failing: frozenset[str]) -> dict[Key, frozenset[str]]:
+def connection_failures(
+    tree: Tree, store: Store, failing: frozenset[str]
+) -> dict[Key, frozenset[str]]:
     """Of the profiles that fail, those that are tested at all: the new ones, and those whose
     host, port, encryption or credentials changed."""
     failed = {}

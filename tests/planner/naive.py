@@ -131,6 +131,23 @@ ALWAYS_ALLOWED = {
     "address-refused",
 }
 ERRORS = {"unknown-profile", "unknown-plan", "unknown-account", "account-not-empty"}
+# Of an account that is left as it is, what else would have to be said of it may be said.
+EVERYTHING = ERRORS | {
+    "apply-all-id-reused",
+    "apply-all-unsatisfiable",
+    "apply-all-wins",
+    "awaiting-confirmation",
+    "confirmation-exceeded",
+    "default-fell-back",
+    "dependency-skipped",
+    "domain-conflict",
+    "held-back",
+    "managed-not-in-plan",
+    "profile-deleted",
+    "suspended",
+    "too-many-changes",
+    "too-many-removals",
+}
 
 
 @dataclass
@@ -178,7 +195,9 @@ def step(
     verdicts = {key: Verdict() for key in {*tree.accounts, *tree.strays, *store.accounts}}
 
     # "`suspend: true` on an object leaves what the store holds of it as it is".
-    plans = store.plans if tree.platform_suspended else tree.plans
+    plans = tree.plans
+    if plans is not None and tree.platform_suspended:
+        plans = store.plans
     # "Without a readable platform [...] nothing is applied."
     if plans is None:
         for verdict in verdicts.values():
@@ -189,41 +208,33 @@ def step(
 
     # 1. What leaves an account as it is, whatever the other accounts do.
     stopped_claims, kept = conflicts(tree, store, verdicts)
-    left: set[Key] = set()
-    for key, verdict in verdicts.items():
-        if stays_whole(key, tree, store, plans, stopped_claims, kept, verdict):
-            left.add(key)
+    out = {key for key in verdicts if stays_whole(key, tree, store, plans, verdicts[key])}
+    # What a change "would" take, remove or re-route is what it says, whatever error another
+    # account has; but what is suspended says nothing.
+    left = {key for key in out if key in tree.accounts and tree.accounts[key].suspended}
 
     # 2. "A domain declared by another account is a move: it leaves the one and is new in the
-    # other, in one transaction": so it stays where it is unless both accounts can go on.
-    moves = the_moves(tree, store, stopped_claims)
+    # other, in one transaction": so it stays where it is unless both accounts can go on. What an
+    # account's change comes to is looked at anew whenever a move is found not to happen.
+    moves = the_moves(tree, store, stopped_claims, kept)
     blocked: set[str] = set()
     while True:
-        outcomes, refused, codes = {}, set(), {}
+        outcomes: dict[Key, Outcome] = {}
+        told: dict[Key, Verdict] = {}
         for key in verdicts:
-            if key in left:
+            if key in left | out:
                 continue
-            told = Verdict()
-            doc = tree.accounts.get(key)
-            stored = store.accounts.get(key)
+            doc, stored = tree.accounts.get(key), store.accounts.get(key)
             leaves = {name for name, (source, _) in moves.items() if source == key}
-            if doc is None:
-                if stored is None:
-                    continue
-                outcome = Outcome(None, {}, removed=set(stored.domains) - leaves)
-                # "An account may be removed only with all that it owns."
-                if leaves & blocked:
-                    refused.add(key)
-                    told.may |= {"account-not-empty", "dependency-skipped", "domain-conflict"}
-                if kept & set(stored.domains):
-                    refused.add(key)
-                    told.may |= {"account-not-empty", "dependency-skipped", "domain-conflict"}
-            else:
-                ignored = stopped_claims.get(key, set()) | (
-                    {name for name, (_, target) in moves.items() if target == key} & blocked
-                )
-                stays = (leaves & blocked) | (kept & set(stored.domains if stored else ()))
-                outcome = one_account(
+            arrives = {name for name, (_, target) in moves.items() if target == key}
+            stays = (leaves & blocked) | (kept & set(stored.domains if stored else ()))
+            told[key] = Verdict()
+            if doc is not None:
+                ignored = stopped_claims.get(key, set()) | (arrives & blocked)
+                for name in ignored & set(doc.domains):
+                    if doc.domains[name].suspended:
+                        told[key].may.add("suspended")
+                outcomes[key] = one_account(
                     doc,
                     stored,
                     store.ran.get(key, {}),
@@ -231,42 +242,52 @@ def step(
                     failed.get(key, frozenset()),
                     ignored,
                     stays,
-                    told,
+                    told[key],
                 )
-                outcome.removed -= leaves
-            # "when one change would remove more than 30 % of an account's domains, or re-route
-            # more than 30 % of them other than by a confirmed apply-all (reassignments count;
-            # both from 10 domains on); the account concerned is left as it is"
-            had = len(stored.domains) if stored else 0
-            if had >= 10 and len(outcome.removed) * 100 > remove_percent * had:
-                refused.add(key)
-                told.tell("too-many-removals")
-            if had >= 10 and len(outcome.rerouted) * 100 > change_percent * had:
-                refused.add(key)
-                told.tell("too-many-changes")
-            outcomes[key], codes[key] = outcome, told
-        now_blocked = set()
+            elif stored is not None and stays:
+                # "An account may be removed only with all that it owns."
+                left.add(key)
+                verdicts[key].left = True
+                verdicts[key].may |= EVERYTHING
+            elif stored is not None:
+                outcomes[key] = Outcome(None, {}, removed=set(stored.domains))
+        still_blocked = set(blocked)
         for name, (source, target) in moves.items():
-            arrives = target in outcomes and name in domains_of(outcomes[target])
-            if {source, target} & (left | refused) or not arrives:
-                now_blocked.add(name)
-        if now_blocked <= blocked:
+            skipped = target in outcomes and name not in domains_of(outcomes[target])
+            if source in left or target in left or skipped:
+                still_blocked.add(name)
+        if still_blocked != blocked:
+            blocked = still_blocked
+            continue
+        halted = bool(out - left)
+        left |= out
+        for key, outcome in outcomes.items():
+            before = store.accounts.get(key)
+            if before is None:
+                continue
+            if too_much(before, outcome, told[key], change_percent, remove_percent):
+                verdicts[key].must += told[key].must
+                verdicts[key].may |= told[key].may | {"held-back"}
+                halted = verdicts[key].left = True
+                left.add(key)
+            if not tree.complete and takes(before, outcome):
+                # "an account from which the change would take anything (a domain, a profile, the
+                # account) is held back whole (`held-back`), and the others go on".
+                verdicts[key].must = [{"held-back"}]
+                verdicts[key].may |= EVERYTHING
+                halted = verdicts[key].left = True
+                left.add(key)
+        if not halted:
             break
-        blocked |= now_blocked
 
     for name in blocked:
         for key in moves[name]:
-            if key in verdicts:
-                verdicts[key].may |= {"dependency-skipped", "domain-conflict"}
-    for key, told in codes.items():
-        verdicts[key].must += told.must
-        verdicts[key].may |= told.may
+            verdicts[key].may |= {"dependency-skipped", "domain-conflict"}
 
     # 3. "One account is planned and committed as one transaction: all of it or none of it".
     for key, outcome in outcomes.items():
-        if key in refused:
-            verdicts[key].left = True
-            continue
+        verdicts[key].must += told[key].must
+        verdicts[key].may |= told[key].may
         if outcome.stored is None:
             after.accounts.pop(key, None)
         else:
@@ -275,6 +296,28 @@ def step(
         if outcome.ran:
             after.ran.setdefault(key, {}).update(outcome.ran)
     return after, verdicts
+
+
+def too_much(
+    before: Stored, outcome: Outcome, told: Verdict, change_percent: int, remove_percent: int
+) -> bool:
+    """ "when one change would remove more than 30 % of an account's domains, or re-route more than
+    30 % of them other than by a confirmed apply-all (reassignments count; both from 10 domains
+    on)". A move is one of the removals of rule 6: the domain "leaves the one"."""
+    had = len(before.domains)
+    if had < 10:
+        return False
+    if len(outcome.removed) * 100 > remove_percent * had:
+        told.tell("too-many-removals")
+    if len(outcome.rerouted) * 100 > change_percent * had:
+        told.tell("too-many-changes")
+    return {"too-many-removals"} in told.must or {"too-many-changes"} in told.must
+
+
+def takes(before: Stored, outcome: Outcome) -> bool:
+    if outcome.stored is None:
+        return True
+    return bool(outcome.removed or set(before.profiles) - set(outcome.stored.profiles))
 
 
 def domains_of(outcome: Outcome) -> set[str]:
@@ -297,11 +340,14 @@ def conflicts(
     kept: set[str] = set()
     for name, claimants in claims.items():
         holders = [key for key, stored in store.accounts.items() if name in stored.domains]
-        # Two claims within one account: nobody can say which of them is meant.
+        # Two claims within one account: nobody can say which of them is meant. It is the reading
+        # that tells it.
         for key in claimants:
             if name in tree.accounts[key].contested:
-                stopped.setdefault(key, set()).add(name)
-                verdicts[key].tell("domain-conflict")
+                for claimant in claimants:
+                    if claimant not in holders or claimant == key:
+                        stopped.setdefault(claimant, set()).add(name)
+                verdicts[key].may.add("domain-conflict")
                 kept.add(name)
         if len(claimants) < 2:
             continue
@@ -312,7 +358,8 @@ def conflicts(
             verdicts[key].may.add("domain-conflict")
             if key not in holders:
                 stopped.setdefault(key, set()).add(name)
-                verdicts[key].tell("domain-conflict")
+                if name not in tree.accounts[key].contested:
+                    verdicts[key].tell("domain-conflict")
         if holders and holders[0] not in claimants:
             kept.add(name)
             verdicts[holders[0]].may.add("domain-conflict")
@@ -320,14 +367,19 @@ def conflicts(
 
 
 def the_moves(
-    tree: Tree, store: Store, stopped_claims: dict[Key, set[str]]
+    tree: Tree, store: Store, stopped_claims: dict[Key, set[str]], kept: set[str]
 ) -> dict[str, tuple[Key, Key]]:
     moves = {}
     for source, stored in store.accounts.items():
         for name in stored.domains:
             for target, doc in tree.accounts.items():
-                claimed = name in doc.domains and name not in stopped_claims.get(target, set())
-                if claimed and target != source:
+                if target == source or name not in doc.domains:
+                    continue
+                if doc.domains[name].suspended:
+                    # "`suspend: true` on an object leaves what the store holds of it as it is":
+                    # where it is, too.
+                    kept.add(name)
+                elif name not in stopped_claims.get(target, set()):
                     moves[name] = (source, target)
     return moves
 
@@ -337,25 +389,11 @@ def stays_whole(
     tree: Tree,
     store: Store,
     plans: dict[str, bool],
-    stopped_claims: dict[Key, set[str]],
-    kept: set[str],
     verdict: Verdict,
 ) -> bool:
-    """Whether the account is left as it is for a reason of its own, guards apart."""
+    """Whether the account is not even looked at."""
     doc = tree.accounts.get(key)
     stored = store.accounts.get(key)
-    everything = {"held-back", "profile-deleted", "default-fell-back", "suspended", *ERRORS} | {
-        "managed-not-in-plan",
-        "awaiting-confirmation",
-        "confirmation-exceeded",
-        "apply-all-id-reused",
-        "apply-all-unsatisfiable",
-        "apply-all-wins",
-        "dependency-skipped",
-        "domain-conflict",
-        "too-many-changes",
-        "too-many-removals",
-    }
 
     if doc is None and key in tree.strays:
         # "An account may be removed only with all that it owns"; "an account that nothing defines
@@ -363,51 +401,30 @@ def stays_whole(
         verdict.left = True
         verdict.tell(*(("account-not-empty", "unknown-account") if stored else ()))
         verdict.must = verdict.must if stored else [{"unknown-account"}]
-        verdict.may |= everything
+        verdict.may |= EVERYTHING
         return True
 
     # "a suspended account is not planned at all. Each is told as `suspended`".
     if doc is not None and doc.suspended:
         verdict.left = True
-        verdict.must = [{"suspended"}]
-        verdict.may |= everything
+        verdict.must = [] if doc.broken else [{"suspended"}]
+        verdict.may |= EVERYTHING
         return True
 
     # "An error in a document or reference stops its account".
     if doc is not None:
-        found = errors(doc, stored, store.ran.get(key, {}), plans, stopped_claims.get(key, set()))
-        if found or doc.broken:
+        found = errors(doc, stored, store.ran.get(key, {}), plans)
+        if doc.broken:
+            # What else is wrong may follow from what could not be read.
+            verdict.left = True
+            verdict.may |= EVERYTHING
+            return True
+        if found:
             verdict.left = True
             verdict.must = [{code} for code in sorted(found)]
-            verdict.may |= everything
+            verdict.may |= EVERYTHING
             return True
 
-    # "an account from which the change would take anything (a domain, a profile, the account) is
-    # held back whole (`held-back`)".
-    if not tree.complete and stored is not None and takes(key, doc, stored, tree, kept):
-        verdict.left = True
-        verdict.must = [{"held-back"}]
-        verdict.may |= everything
-        return True
-    return False
-
-
-def takes(key: Key, doc: AccountDoc | None, stored: Stored, tree: Tree, kept: set[str]) -> bool:
-    if doc is None:
-        return True
-    for name in stored.profiles:
-        if name not in doc.profiles:
-            return True
-    for name in stored.domains:
-        if name not in doc.domains and name not in doc.contested and name not in kept:
-            # A suspended document of another account takes nothing from this one.
-            elsewhere = [
-                other.domains[name]
-                for other_key, other in tree.accounts.items()
-                if other_key != key and name in other.domains
-            ]
-            if not any(domain.suspended for domain in elsewhere):
-                return True
     return False
 
 
@@ -416,9 +433,9 @@ def errors(
     stored: Stored | None,
     ran: dict[str, str],
     plans: dict[str, bool],
-    not_mine: set[str],
 ) -> set[str]:
-    """The errors of the account's references."""
+    """The errors of the account's references, those of a claim that does not count included: "An
+    error in a document or reference stops its account"."""
     # "A plan that the platform does not define is an error (`unknown-plan`)".
     if doc.plan not in plans:
         return {"unknown-plan"}
@@ -435,7 +452,7 @@ def errors(
 
     found = set()
     for name, domain in doc.domains.items():
-        if name in not_mine or domain.suspended:
+        if domain.suspended:
             continue
         is_new_or_changed = name not in rows or rows[name].declared != domain.route
         # "A declaration (a domain's route, the default, a `reassignTo`, an apply-all) that is new
@@ -452,10 +469,10 @@ def errors(
         known = name in before and before[name].reassign_to == profile.reassign_to
         if not profile.suspended and not known and missing(profile.reassign_to):
             found.add("unknown-profile")
-    if doc.apply_all is not None:
-        known = ran.get(doc.apply_all.id) == doc.apply_all.route
-        if not known and missing(doc.apply_all.route):
-            found.add("unknown-profile")
+    # "An apply-all that is refused ([...], id used before, [...]) is left out whole; the account's
+    # other changes go on": one whose id ran can never run, so where it leads is no question.
+    if doc.apply_all is not None and doc.apply_all.id not in ran and missing(doc.apply_all.route):
+        found.add("unknown-profile")
     return found
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sendroute.planner.commit import committed
-from sendroute.planner.plan import plan_tree
 from tests.planner import naive
 from tests.planner.histories import (
     ROUTES,
@@ -15,12 +13,12 @@ from tests.planner.histories import (
     as_store,
     as_wanted,
     by_hand,
+    connection_failures,
     contents,
     empty_store,
     first_tree,
     histories,
     next_tree,
-    tested,
 )
 from tests.planner.naive import Key, Store, Tree, Verdict
 
@@ -28,6 +26,8 @@ from sendroute.model.change import AccountPlan, Action, Change, Plan
 from sendroute.model.held import Held
 from sendroute.model.route import RouteKind
 from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.planner.commit import committed
+from sendroute.planner.plan import plan_tree
 
 LONGEST = 8
 
@@ -56,7 +56,7 @@ def moments(history: list[Step]) -> Iterator[Moment]:
         store = as_store(held)
         tree = next_tree(tree, step, older, store)
         older.append(deepcopy(tree))
-        failing = tested(tree, store, step.failing)
+        failing = connection_failures(tree, store, step.failing)
         wanted = as_wanted(tree)
         failed = {AccountKey(*key): names for key, names in failing.items()}
         plan = plan_tree(wanted, held, failed=failed)
