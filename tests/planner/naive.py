@@ -476,6 +476,34 @@ def errors(
     return found
 
 
+def apply_all_runs(
+    doc: AccountDoc,
+    documents: dict[str, DomainDoc],
+    rows_before: dict[str, Row],
+    stays: set[str],
+    ran: dict[str, str],
+    skipped: set[str],
+    profiles: dict[str, StoredProfile],
+    offers_managed: bool,
+) -> bool:
+    """Whether step 4 will run, said ahead of it: the count is that of the account's domains,
+    "those created in this same change included", without those that are not created."""
+    request = doc.apply_all
+    if request is None or request.id in ran or request.confirm is None:
+        return False
+    name = profile_of(request.route)
+    if name is not None and (name in skipped or name not in profiles):
+        return False
+    if request.route == MANAGED and not offers_managed:
+        return False
+    count = len(stays)
+    for name, domain in documents.items():
+        starts_on = profile_of(domain.route if domain.route is not None else doc.default)
+        created = not domain.suspended and starts_on not in skipped
+        count += 1 if name in rows_before or created else 0
+    return count <= request.confirm
+
+
 def one_account(
     doc: AccountDoc,
     stored: Stored | None,
@@ -531,8 +559,15 @@ def one_account(
 
     # Which edits of domains depend on a skipped profile: they are "kept as [they are], and
     # reported".
-    skipped_domains = set()
+    skipped_domains: set[str] = set()
+    switched = apply_all_runs(
+        doc, documents, rows_before, stays, ran, skipped, profiles, offers_managed
+    )
     for name, domain in documents.items():
+        if switched and name in rows_before:
+            # "A change that edits a domain's declared route and brings a new apply-all too: the
+            # apply-all wins, with a warning": where the edit leads is no question any more.
+            continue
         if domain.suspended or profile_of(domain.route) not in skipped:
             continue
         row = rows_before.get(name)
