@@ -112,6 +112,31 @@ def test_no_domain_points_at_a_profile_that_does_not_exist(history: list[Step]) 
 
 
 @given(histories(LONGEST))
+def test_a_domain_is_held_by_one_account_and_moves_in_one_transaction(history: list[Step]) -> None:
+    for now in moments(history):
+        was, holder = holders(now.held), holders(now.after)
+        for name, key in holder.items():
+            if was.get(name, key) != key:
+                together = [group for group in now.plan.groups if key in group]
+                assert any(was[name] in group for group in together), (name, now.plan.groups)
+        gone = {n for n in was.keys() - holder.keys() if wanted_by(now, n) == 1}
+        assert not gone, f"{gone} is declared by one account, was held, and is nowhere now"
+
+
+def holders(held: Held) -> dict[str, AccountKey]:
+    found: dict[str, AccountKey] = {}
+    for key, account in held.accounts.items():
+        for name in account.domains:
+            assert name not in found, f"{name} belongs to {found[name]} and to {key}"
+            found[name] = key
+    return found
+
+
+def wanted_by(now: Moment, name: str) -> int:
+    return sum(name in doc.domains for doc in now.tree.accounts.values())
+
+
+@given(histories(LONGEST))
 def test_an_id_runs_at_most_once_in_an_account_for_ever(history: list[Step]) -> None:
     ran: set[tuple[AccountKey, str]] = set()
     for now in moments(history):
