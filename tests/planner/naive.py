@@ -661,7 +661,9 @@ def one_account(
         if domain.suspended:
             told.may |= {"profile-deleted", "managed-not-in-plan"}
         elif known and name not in skipped_domains and domain.route is not None:
-            if profile_of(domain.route) is not None and not satisfiable(domain.route):
+            if profile_of(domain.route) in skipped:
+                told.may.add("profile-deleted")
+            elif profile_of(domain.route) is not None and not satisfiable(domain.route):
                 # "One that the store already knew, whose profile goes or went, is a deletion:
                 # domains are reassigned, with a warning (`profile-deleted`)."
                 told.tell("profile-deleted")

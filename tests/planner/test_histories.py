@@ -10,17 +10,13 @@ from tests.planner import naive
 from tests.planner.histories import (
     ROUTES,
     Step,
-    as_store,
-    as_wanted,
-    by_hand,
     connection_failures,
-    contents,
-    empty_store,
     first_tree,
     histories,
     next_tree,
 )
 from tests.planner.naive import Key, Store, Tree, Verdict
+from tests.planner.values import as_store, as_wanted, by_hand, contents, empty_store
 
 from sendroute.model.change import AccountPlan, Action, Change, Plan
 from sendroute.model.held import Held
