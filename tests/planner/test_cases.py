@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 from tests.planner import throwaway
+from tests.planner.committed import committed
 
 from sendroute.model.change import Action, Change, Kind, Plan
 from sendroute.model.held import AccountState, DomainState, Held
 from sendroute.model.wanted import AccountKey, Wanted
-from sendroute.planner.commit import committed
 from sendroute.planner.plan import plan_tree
 
 PLANS = Path(__file__).parent.parent / "cases" / "plans"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.planner import naive
+from tests.planner.committed import committed
 from tests.planner.histories import (
     ROUTES,
     Step,
@@ -22,7 +23,6 @@ from sendroute.model.change import AccountPlan, Action, Change, Plan
 from sendroute.model.held import Held
 from sendroute.model.route import RouteKind
 from sendroute.model.wanted import AccountKey, Wanted
-from sendroute.planner.commit import committed
 from sendroute.planner.plan import plan_tree
 
 LONGEST = 8
