@@ -69,8 +69,8 @@ def add_domain(
         proposal.add_file(place.file, fresh, style, json=is_json)
     told = route.name if isinstance(route, NewProfile) else route
     kind = "new profile " if isinstance(route, NewProfile) else ""
-    message = f"new domain {name} of account {key}, in {place.file}"
-    proposal.tell(place.model, f"{message}: {kind}{told}" if told else message)
+    message = f"new domain {name} of account {key.name}, in {place.file}"
+    proposal.tell(None, f"{message}: {kind}{told}" if told else message)
     return proposal
 
 
@@ -80,7 +80,7 @@ def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
             raise ProblemError(
                 finding(
                     "domain-conflict",
-                    f"{label} is declared already, in account {domain.key}.",
+                    f"{label} is declared already, in account {domain.key.name}.",
                     hint="`sendroute edit set-route` changes its route.",
                     where=domain.where.at("spec", "domain"),
                     account=key,
@@ -147,7 +147,7 @@ def _check_new(tree: Tree, key: AccountKey, name: str) -> None:
         raise ProblemError(
             finding(
                 "duplicate-profile",
-                f"Account {key} has a profile {name} already.",
+                f"Account {key.name} has a profile {name} already.",
                 hint=f"Route through it with --profile {name}, or choose another name.",
                 where=profile.where,
                 account=key,

@@ -47,7 +47,7 @@ def apply_to_all(
     put_after(spec, "defaultRoute" if "defaultRoute" in spec else "plan", "applyToAll", wanted)
     proposal.tell(
         account.where.at("spec"),
-        f"apply-all {id} of account {key}: every domain → {route}, confirmed for "
+        f"apply-all {id} of account {key.name}: every domain → {route}, confirmed for "
         f"{number} {'domain' if number == 1 else 'domains'}",
     )
     return proposal
@@ -71,7 +71,7 @@ def _fresh_id(today: date, route: Route, account: Account, ran: Container[str]) 
 def _ran_before(name: str, account: Account) -> Finding:
     return finding(
         "apply-all-id-reused",
-        f"The apply-all {name} ran in account {account.key} before, and an id runs only once.",
+        f"The apply-all {name} ran in account {account.key.name} before, and an id runs only once.",
         hint="Choose another id, or leave --id out.",
         where=account.where.at("spec"),
         account=account.key,

@@ -54,7 +54,9 @@ def delete_profile(
         _take_from_profile(proposal, other, new)
     if profile.domain is None:
         proposal.remove(profile.where)
-        proposal.tell(profile.where.at("metadata", "name"), f"profile {name} of {key}: deleted")
+        proposal.tell(
+            profile.where.at("metadata", "name"), f"profile {name} of account {key.name}: deleted"
+        )
     proposal.notes.append(_note(profile))
     return proposal
 
@@ -84,7 +86,7 @@ class _References:
         for account in self.accounts:
             if route_of(account.spec.default_route) == self._route:
                 where = account.where.at("spec", "defaultRoute")
-                yield _stays(f"The default of account {account.key} is", where, account.key)
+                yield _stays(f"The default of account {account.key.name} is", where, account.key)
         for profile in self.profiles:
             where = profile.where.at(*_fields_path(profile), "onDelete", "reassignTo")
             yield _stays(f"The domains of profile {profile.name} fall back", where, profile.key)
@@ -125,11 +127,11 @@ def _take_from_account(
             spec["defaultRoute"] = new.as_manifest()
         told = str(new) if new else "none (the plan's own)"
         where = account.where.at("spec", "defaultRoute")
-        proposal.tell(where, f"default of account {account.key}: {gone} → {told}")
+        proposal.tell(where, f"default of account {account.key.name}: {gone} → {told}")
     if _apply_all_route(account) == gone:
         del spec["applyToAll"]
         where = account.where.at("spec", "applyToAll")
-        proposal.tell(where, f"apply-all of account {account.key} to {gone}: taken out")
+        proposal.tell(where, f"apply-all of account {account.key.name} to {gone}: taken out")
 
 
 def _take_from_profile(proposal: Proposal, profile: Profile, new: Route | None) -> None:

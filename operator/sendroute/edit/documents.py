@@ -189,7 +189,7 @@ def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
     start = line_start(text, stream.start) if stream.explicit else _own_start(text, stream.root)
     until = line_start(text, follows.start) if follows else len(text)
     end = _kept_tail(text, _end_of(text, stream), until)
-    if follows is None:
+    if follows is None and end == until:
         while start and not text[line_start(text, start - 1) : start].strip():
             start = line_start(text, start - 1)
     yield without_lines(text, start, end)
@@ -208,12 +208,14 @@ def _own_start(text: str, root: Node) -> int:
 
 
 def _kept_tail(text: str, place: int, until: int) -> int:
-    """Where comments begin that stand after a gap and at the margin: they speak of what follows."""
-    gap = False
+    """Where a gap begins that comments at the margin follow: they speak of what comes then."""
+    gap: int | None = None
     while place < until:
         if not text[place : line_end(text, place)].strip():
-            gap = True
-        elif gap and text[place] == "#":
-            return place
+            gap = place if gap is None else gap
+        elif gap is not None and text[place] == "#":
+            return gap
+        else:
+            gap = None
         place = next_line(text, place)
     return until

@@ -24,7 +24,7 @@ def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
         raise ProblemError(
             finding(
                 "invalid-value",
-                f"Profile {name} of account {key} has a document of its own already.",
+                f"Profile {name} of account {key.name} has a document of its own already.",
                 hint="There is nothing to do.",
                 where=profile.where.at("metadata", "name"),
                 account=key,

@@ -15,9 +15,9 @@ from sendroute.model.problem import ProblemError
 
 
 class Done(NamedTuple):
-    """One thing that the edit does: ``where`` it was before, and a sentence."""
+    """One thing that the edit does: ``where`` it was before, None for what is new, and what."""
 
-    where: Where
+    where: Where | None
     message: str
 
 
@@ -67,7 +67,7 @@ class Proposal:
         self.tree.document(where)
         self._file(where.file).removed.add(where.document)
 
-    def tell(self, where: Where, message: str) -> None:
+    def tell(self, where: Where | None, message: str) -> None:
         self.done.append(Done(where, message))
 
     def texts(self) -> dict[str, Text]:
@@ -102,14 +102,15 @@ class Proposal:
 
     def _by_hand(self, file: str, error: NotEditableError) -> Iterator[Finding]:
         """What a person is to do where the layout does not let it be done here."""
-        told = [each for each in self.done if each.where.file == file]
-        here = [each for each in told if each.where.document == error.ordinal] or told
-        for each in here:
-            where = each.where.at(*error.path) if error.path else each.where
+        here = Where(file, error.ordinal, error.path)
+        told = [(each.where or here, each.message) for each in self.done]
+        of_file = [each for each in told if each[0].file == file]
+        of_document = [each for each in of_file if each[0].document == error.ordinal]
+        for where, message in of_document or of_file:
             yield finding(
                 "edit-by-hand",
                 "The layout here does not let this be changed without changing other lines too: "
-                f"{each.message}.",
+                f"{message}.",
                 hint="Nothing was written. Edit it by hand, here.",
-                where=where,
+                where=here if error.path else where,
             )

@@ -24,6 +24,7 @@ def set_default(tree: Tree, key: AccountKey, route: Route | None) -> Proposal:
     path = ("spec", "defaultRoute") if before else ("spec",)
     none = "none (the plan's own)"
     proposal.tell(
-        account.where.at(*path), f"default of account {key}: {before or none} → {route or none}"
+        account.where.at(*path),
+        f"default of account {key.name}: {before or none} → {route or none}",
     )
     return proposal

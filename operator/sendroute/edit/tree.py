@@ -135,7 +135,7 @@ class Tree:
             raise ProblemError(
                 finding(
                     "duplicate-object",
-                    f"Account {key} is defined twice, so which one to edit cannot be told.",
+                    f"Account {key.name} is defined twice, so which one to edit cannot be told.",
                     hint="Take one of the two out first.",
                     where=found[1].where,
                     related=(found[0].where,),
@@ -145,7 +145,7 @@ class Tree:
         raise ProblemError(
             finding(
                 "unknown-account",
-                f"No MailAccount {key} is among these manifests.",
+                f"No MailAccount {key.name} is among these manifests.",
                 hint="Name the folder or file that holds it too.",
                 account=key,
             )
@@ -182,10 +182,14 @@ def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
 
     known = sorted({each.name for each in tree.profiles if each.key == key})
     near = get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(known) or 'none'}."
+    hint = "Name the folder or file that defines it too, or define it first."
+    if near:
+        hint = f"Did you mean {near[0]}?"
+    elif known:
+        hint = f"It has {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
     return finding(
         "unknown-profile",
-        f"Account {key} has no profile {name} in these manifests.",
+        f"Account {key.name} has no profile {name} in these manifests.",
         hint=hint,
         account=key,
     )

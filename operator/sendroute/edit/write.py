@@ -1,11 +1,14 @@
 """Several files changed together: every new content is safely on the disk before the first file is
 replaced, and what was replaced is put back where a later one fails."""
 
+import errno
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.edit.proposal import Text
@@ -19,8 +22,9 @@ class _Step(NamedTuple):
     """``path`` is the real file, no link; ``temporary`` holds what it becomes, None for a file
     that goes; ``before`` what it held, None for a new one."""
 
-    path: str
-    temporary: str | None
+    name: str
+    path: Path
+    temporary: Path | None
     before: bytes | None
 
 
@@ -33,106 +37,92 @@ def write(texts: Mapping[str, Text], paths: Mapping[str, str]) -> None:
     """
     steps: list[_Step] = []
     done: list[_Step] = []
-    file = ""
+    name = ""
     try:
-        for file, text in texts.items():
-            steps.append(_prepare(paths.get(file, file), file, text))
-        for (file, _), step in zip(texts.items(), steps, strict=True):
+        for name, text in texts.items():
+            steps.append(_prepare(Path(paths.get(name, name)), name, text))
+        for step in sorted(steps, key=lambda each: each.temporary is None):  # removals last
+            name = step.name
             done.append(step)
             _carry_out(step)
         done.clear()
     except OSError as error:
-        raise ProblemError(_unwritable(file, error)) from error
+        raise ProblemError(_unwritable(name, error)) from error
     finally:
         for step in reversed(done):
-            _put_back(step)
+            with suppress(OSError):  # the disk that refused one file may refuse this too
+                _put_back(step)
         for step in steps:
             if step.temporary is not None:
-                _forget(step.temporary)
+                step.temporary.unlink(missing_ok=True)
 
 
-def _prepare(path: str, name: str, text: Text) -> _Step:
-    real = os.path.realpath(path)
-    before = None if text.before is None else text.before.encode()
-    if before is None:
+def _prepare(path: Path, name: str, text: Text) -> _Step:
+    real = path.resolve()
+    if text.before is None:
         if os.path.lexists(path):
-            raise FileExistsError(17, "a file of that name is there already")
+            raise FileExistsError(errno.EEXIST, "a file of that name is there already")
+        before = None
     else:
-        with open(real, "rb") as file:  # noqa: PTH123
-            if file.read() != before:
-                raise ProblemError(changed_meanwhile(name))
+        before = text.before.encode()
+        if real.read_bytes() != before:
+            raise ProblemError(changed_meanwhile(name))
         if not os.access(real, os.W_OK):
-            raise PermissionError(13, "it is read-only")
+            raise PermissionError(errno.EACCES, "it is read-only")
     if text.after is None:
-        return _Step(real, None, before)
-    return _Step(real, _temporary(real, text.after.encode(), before is not None), before)
+        return _Step(name, real, None, before)
+    return _Step(name, real, _temporary(real, text.after.encode()), before)
 
 
-def _temporary(path: str, data: bytes, there: bool) -> str:
-    folder, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(dir=folder or ".", prefix=f".{name[:100]}.")
+def _temporary(path: Path, data: bytes) -> Path:
+    """The data in a file beside ``path``, with the owner and mode that ``path`` has or would."""
+    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    temporary = Path(made)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if there:
-            _like(path, temporary)
+        if path.exists():
+            _make_like(temporary, path)
         else:
             umask = os.umask(0o077)
             os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)  # noqa: PTH101
+            temporary.chmod(0o666 & ~umask)
     except BaseException:
-        os.unlink(temporary)  # noqa: PTH108
+        temporary.unlink()
         raise
     return temporary
 
 
-def _like(path: str, temporary: str) -> None:
-    """Owner, mode and extended attributes of one file for another; its times are its own."""
-    old, new = os.stat(path), os.stat(temporary)  # noqa: PTH116
+def _make_like(temporary: Path, path: Path) -> None:
+    """Owner, mode and extended attributes; its times are its own, for other programs go by them."""
+    old, new = path.stat(), temporary.stat()
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.chown(temporary, old.st_uid, old.st_gid)
     shutil.copystat(path, temporary)
-    os.chmod(temporary, stat.S_IMODE(old.st_mode))  # noqa: PTH101
+    temporary.chmod(stat.S_IMODE(old.st_mode))
     os.utime(temporary)
 
 
 def _carry_out(step: _Step) -> None:
     if step.temporary is None:
-        os.unlink(step.path)  # noqa: PTH108
+        step.path.unlink()
     elif step.before is None:
         os.link(step.temporary, step.path)  # fails where somebody made the file meanwhile
     else:
-        os.replace(step.temporary, step.path)  # noqa: PTH105
+        step.temporary.replace(step.path)
 
 
 def _put_back(step: _Step) -> None:
-    """As well as can be: the disk that refused one file may refuse this too."""
-    try:
-        if step.before is not None:
-            if not os.path.exists(step.path) or _holds_something_else(step):
-                there = os.path.exists(step.path)
-                os.replace(_temporary(step.path, step.before, there), step.path)  # noqa: PTH105
-        elif step.temporary is not None and os.path.samefile(step.temporary, step.path):
-            os.unlink(step.path)  # noqa: PTH108
-    except OSError:
-        return
+    if step.before is None:
+        if step.temporary and step.path.exists() and step.temporary.samefile(step.path):
+            step.path.unlink()
+    elif not step.path.exists() or step.path.read_bytes() != step.before:
+        _temporary(step.path, step.before).replace(step.path)
 
 
-def _holds_something_else(step: _Step) -> bool:
-    with open(step.path, "rb") as file:  # noqa: PTH123
-        return file.read() != step.before
-
-
-def _forget(temporary: str) -> None:
-    try:
-        os.unlink(temporary)  # noqa: PTH108
-    except FileNotFoundError:
-        return
-
-
-def _unwritable(file: str, error: OSError) -> Finding:
+def _unwritable(name: str, error: OSError) -> Finding:
     hint = "Nothing was written. Give the user that runs sendroute the right to, and room on disk."
     if isinstance(error, FileExistsError):
         hint = "Nothing was written. Name another file, or name this one among the manifests."
@@ -140,5 +130,5 @@ def _unwritable(file: str, error: OSError) -> Finding:
         "unwritable",
         f"This file could not be written: {error.strerror or 'input/output error'}.",
         hint=hint,
-        where=Where(file, 0),
+        where=Where(name, 0),
     )
