@@ -36,6 +36,11 @@ Line = tuple[Position | None, str]
 Documents = Sequence[tuple[Document, Where]]
 
 
+# Without a store every domain counts as just declared, so an apply-all wins over each of them: that
+# is what the person orders.
+_ORDERED = "apply-all-wins"
+
+
 class Ground:
     """The tree that ``PATH…`` name, read once."""
 
@@ -141,7 +146,7 @@ class Ground:
         new = [
             replace(each, where=None, related=())
             for each in check_tree(after)
-            if _identity(each) not in before
+            if _identity(each) not in before and each.code != _ORDERED
         ]
         wrong = [each for each in new if each.severity in (Severity.ERROR, Severity.REFUSED)]
         if wrong:

@@ -14,7 +14,6 @@ from sendroute.edit.lines import (
     line_start,
     next_line,
     with_lines,
-    without_lines,
 )
 from sendroute.edit.respell import CannotSpliceError, placed_in_flow, removed_item
 from sendroute.edit.style import Style, block, block_lines, flow, style_of
@@ -192,7 +191,7 @@ def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
     if follows is None and end == until:
         while start and not text[line_start(text, start - 1) : start].strip():
             start = line_start(text, start - 1)
-    yield without_lines(text, start, end)
+    yield Splice(start, end, "")
     headless = number == 0 and not stream.explicit
     if headless and follows and end == until and _BARE_MARKER.match(text, until):
         yield Splice(until, next_line(text, until), "")

@@ -115,9 +115,10 @@ def _dedented(line: str, by: int) -> str:
 
 
 def _from_flow(text: str, node: Node) -> tuple[list[str], str]:
-    lines: list[str] = []
-    remark = ""
     reached = node.start + 1
+    beside = comment_after(text, reached)
+    lines = [beside] if beside else []
+    remark = ""
     for key, value in node.entries or ():
         lines += _comments(text[reached : key.start])
         beside = comment_after(text, value.end)

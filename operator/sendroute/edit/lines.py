@@ -62,13 +62,6 @@ def is_comment(line: str) -> bool:
     return line.lstrip().startswith("#")
 
 
-def without_lines(text: str, start: int, end: int) -> Splice:
-    """Takes whole lines out; a text that has no break at its end keeps that habit."""
-    if end == len(text) and start and not text.endswith("\n"):
-        start = line_end(text, line_start(text, start - 1))
-    return Splice(start, end, "")
-
-
 def with_lines(text: str, place: int, lines: Iterable[str]) -> Splice:
     """Puts lines before the line that begins at ``place``, or at the text's end."""
     new = newline(text, max(place - 1, 0))

@@ -16,7 +16,6 @@ from sendroute.edit.lines import (
     newline,
     next_line,
     with_lines,
-    without_lines,
 )
 from sendroute.edit.style import Style, block, flow, scalar
 
@@ -101,7 +100,7 @@ def _swap(text: str, entry: Entry, key: str, value: Any, style: Style) -> Iterat
         return
     colon = text.index(":", entry.key.end) + 1
     yield Splice(colon, colon, " " + told)
-    yield without_lines(text, *block_of(text, entry))
+    yield Splice(*block_of(text, entry), "")
 
 
 def block_of(text: str, entry: Entry) -> tuple[int, int]:
@@ -144,7 +143,7 @@ def _emptied(text: str, entry: Entry) -> list[Splice]:
     if entry.value.flow:
         return [Splice(entry.value.start, entry.value.end, "[]")]
     colon = text.index(":", entry.key.end) + 1
-    return [Splice(colon, colon, " []"), without_lines(text, *block_of(text, entry))]
+    return [Splice(colon, colon, " []"), Splice(*block_of(text, entry), "")]
 
 
 def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
@@ -159,7 +158,7 @@ def _removed_from_block(
     start = starts[first]
     if is_first_on_line(text, start):
         end = block_end(text, ends[last], column(text, start))
-        return without_lines(text, line_start(text, start), end)
+        return Splice(line_start(text, start), end, "")
     if last + 1 == len(starts):  # behind a dash, and nothing comes after
         raise CannotSpliceError
     return Splice(start, starts[last + 1], "")
