@@ -60,7 +60,7 @@ class Writer:
 
     def flow(self, value: Any, indent: int) -> str:
         if not isinstance(value, dict):
-            return self.scalar(value)
+            return self.scalar(value, '"' if " " in str(value) else None)
         pad = self.draw(st.sampled_from(["", " "]))
         pairs = [f"{self.scalar(k)}: {self.flow(v, indent + 2)}" for k, v in value.items()]
         if not pairs or not self.whim():
@@ -80,14 +80,24 @@ class Writer:
             lines += self.lines_before(indent)
             head = " " * indent + self.scalar(key) + ":"
             space = " " * self.draw(st.integers(1, 3))
-            if not isinstance(item, dict):
+            if isinstance(item, str) and " " in item:
+                first, *rest = self.text(item, indent)
+                lines += [f"{head}{space}{first}", *rest]
+            elif not isinstance(item, dict):
                 lines.append(head + space + self.scalar(item) + self.beside())
             elif not item or self.whim():
                 lines += (head + space + self.flow(item, indent) + self.beside()).split("\n")
             else:
                 lines.append(head + self.beside())
                 lines += self.block(item, indent + self.unit)
-        return lines
+        return [*lines, " " * indent + self.comment()] if self.whim() else lines
+
+    def text(self, value: str, indent: int) -> list[str]:
+        """A text over several lines, each way that YAML has for it."""
+        inner = "\n" + " " * (indent + self.unit)
+        way = self.draw(st.sampled_from([">-{}", ">-{}", '"{}"', "'{}'", "{}"]))
+        told = value.replace(" ", inner)
+        return way.format(inner + told if ">" in way else told).split("\n")
 
     def stream(self, values: list[dict[str, Any]]) -> list[str]:
         lines = [self.comment(), ""] if self.whim() else []
@@ -125,6 +135,8 @@ def values(draw: Callable[..., Any]) -> list[dict[str, Any]]:
     fields = {"host": "smtp.example.com", "port": 587, "encryption": "starttls"}
     credentials = {"credentials": {"secretRef": {"name": "m"}}}
     new = {"name": "mailgun", **fields, **credentials}
+    if draw(st.booleans()):
+        new["displayName"] = "Mailgun, of the EU"
     if draw(st.booleans()):
         new = dict(reversed(new.items()))
     found = [

@@ -39,10 +39,17 @@ def carry_out(written: str, edit: FileEdit) -> str | None:
     """
     bom = _BOM if written.startswith(_BOM) else ""
     before = Layout(written.removeprefix(_BOM))
-    text = _rearranged(Layout(_revalued(before, edit)), edit)
+    values = [
+        edit.values.get(number, document.root.value())
+        for number, document in enumerate(before.documents)
+    ]
+    text = _rearranged(_verified(_revalued(before, edit), values, edit), edit)
     if text is None:
         return None
-    _verify(bom + text, _wanted(before, edit), edit)
+    wanted = _wanted(values, edit)
+    _verified(text, wanted, edit)
+    if not _reads_as(bom + text, wanted):
+        raise NotEditableError(_first(edit))
     return bom + text
 
 
@@ -87,31 +94,31 @@ def _first(edit: FileEdit) -> int:
     return min([*edit.values, *edit.removed, *after], default=0)
 
 
-def _wanted(before: Layout, edit: FileEdit) -> list[Any]:
+def _wanted(values: list[Any], edit: FileEdit) -> list[Any]:
     """The documents that the result must hold, in order."""
     wanted = []
-    for ordinal, document in enumerate(before.documents):
+    for ordinal, value in enumerate(values):
         if ordinal not in edit.removed:
-            wanted.append(edit.values.get(ordinal) or document.root.value())
+            wanted.append(value)
         wanted += [fresh.value for fresh in edit.added.get(ordinal, ())]
     return wanted + [fresh.value for fresh in edit.added.get(None, ())]
 
 
-def _verify(text: str, wanted: list[Any], edit: FileEdit) -> None:
-    """Raises where the result, read again, is not exactly what is wanted."""
+def _verified(text: str, wanted: list[Any], edit: FileEdit) -> Layout:
+    """The text by its parts; raises where it does not say exactly what is wanted."""
     from yaml import YAMLError
 
     try:
-        found = Layout(text.removeprefix(_BOM)).values()
+        layout = Layout(text)
     except YAMLError as error:
         raise NotEditableError(_first(edit)) from error
+    found = layout.values()
     if len(found) != len(wanted):
         raise NotEditableError(_first(edit))
     for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
         if not same(one, other):
             raise NotEditableError(number if number in edit.values else _first(edit))
-    if not _reads_as(text, wanted):
-        raise NotEditableError(_first(edit))
+    return layout
 
 
 def _reads_as(text: str, wanted: list[Any]) -> bool:
