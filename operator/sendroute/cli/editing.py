@@ -19,7 +19,7 @@ from sendroute.edit.tree import Tree
 from sendroute.manifests import fast
 from sendroute.manifests.compile import compile_tree
 from sendroute.manifests.locate import locate, positions
-from sendroute.manifests.read import Reading
+from sendroute.manifests.read import Reading, without_gc
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
 from sendroute.manifests.thorough import read_thoroughly
@@ -69,7 +69,8 @@ class Ground:
         """Problems leave with their lines; a search that came to nothing, with what could not be
         read."""
         try:
-            yield
+            with without_gc():
+                yield
         except ProblemError as problem:
             more: Iterable[Finding] = ()
             if any(found.code.startswith("unknown-") for found in problem.findings):

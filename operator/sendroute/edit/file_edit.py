@@ -11,7 +11,7 @@ from sendroute.edit.lines import Splice, spliced
 from sendroute.edit.respell import CannotSpliceError, respell, same
 from sendroute.edit.style import style_of
 
-_BOM = "\ufeff"
+BOM = "\ufeff"
 
 
 class FileEdit(Struct):
@@ -32,25 +32,27 @@ class NotEditableError(Exception):
         self.path = path
 
 
-def carry_out(written: str, edit: FileEdit) -> str | None:
-    """The text after the edit; None for a file in which no document is left.
+def carry_out(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | None:
+    """The text after the edit; None for a file in which no document is left. ``bom``: the file
+    begins with a byte-order mark, which ``before`` does not hold, and which stays.
 
     Raises :class:`NotEditableError` where it cannot be done by changing only what must change.
     """
-    bom = _BOM if written.startswith(_BOM) else ""
-    before = Layout(written.removeprefix(_BOM))
     values = [
         edit.values.get(number, document.root.value())
         for number, document in enumerate(before.documents)
     ]
-    text = _rearranged(_verified(_revalued(before, edit), values, edit), edit)
-    if text is None:
-        return None
-    wanted = _wanted(values, edit)
-    _verified(text, wanted, edit)
-    if not _reads_as(bom + text, wanted):
+    after = _verified(_revalued(before, edit), values, edit)
+    if edit.added or edit.removed:
+        text = _rearranged(after, edit)
+        if text is None:
+            return None
+        values = _wanted(values, edit)
+        after = _verified(text, values, edit)
+    text = BOM + after.text if bom else after.text
+    if not _reads_as(text, values):
         raise NotEditableError(_first(edit))
-    return bom + text
+    return text
 
 
 def _revalued(layout: Layout, edit: FileEdit) -> str:
@@ -129,7 +131,7 @@ def _reads_as(text: str, wanted: list[Any]) -> bool:
     from sendroute.manifests.thorough import read_thoroughly
 
     ours = {number: value for number, value in enumerate(wanted) if is_ours(value)}
-    drafts = list(exact.drafts(text.removeprefix(_BOM)))
+    drafts = list(exact.drafts(text.removeprefix(BOM)))
     for number, draft in enumerate(drafts):
         if not isinstance(draft, exact.Draft) or (number in ours and draft.faults):
             return False

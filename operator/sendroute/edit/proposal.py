@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 from sendroute.edit.documents import Fresh, new_file
-from sendroute.edit.file_edit import FileEdit, NotEditableError, carry_out
+from sendroute.edit.file_edit import BOM, FileEdit, NotEditableError, carry_out
 from sendroute.edit.respell import same
 from sendroute.edit.style import Style
 from sendroute.edit.tree import Tree
@@ -81,7 +81,8 @@ class Proposal:
                 continue
             before = self.tree.text(file)
             try:
-                texts[file] = Text(before, carry_out(before, edit))
+                after = carry_out(self.tree.layout(file), edit, bom=before.startswith(BOM))
+                texts[file] = Text(before, after)
             except NotEditableError as error:
                 findings += self._by_hand(file, error)
         if findings:
