@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.cli.commands.edit import COMMANDS
+
 from .conftest import Program, files_of
 
 PLATFORM = """\
@@ -177,6 +179,32 @@ def test_wrong_usage_is_one_sentence(case: str, sendroute: Program, tree: Path) 
     assert part in ran.err
     if given[:1] == ("set-route",):
         assert "`sendroute edit set-route --help`" in ran.err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_edit_fits_100_columns_and_has_examples(name: str, sendroute: Program) -> None:
+    ran = sendroute("edit", name, "--help")
+    assert ran.status == 0
+    assert f"sendroute edit {name} " in ran.out.partition("examples:")[2]
+    assert max(map(len, ran.out.splitlines())) <= 100
+
+
+def test_global_options_stand_anywhere(sendroute: Program, tree: Path) -> None:
+    assert tree.is_dir()
+    given = ("set-default", "acme", "--profile", "ses", "m", "--dry-run")
+    for command in (("-q", "edit", *given), ("edit", "-q", *given), ("edit", *given, "-q")):
+        assert sendroute(*command).status == 0
+    assert sendroute("-q", "edit", "-v", *given).status == 64
+
+
+def test_no_variable_names_an_object(
+    sendroute: Program, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes sets SENDROUTE_PORT in every pod beside a Service named sendroute."""
+    assert tree.is_dir()
+    monkeypatch.setenv("SENDROUTE_PORT", "tcp://10.0.0.1:587")
+    ran = sendroute(*words("add-domain x.example.com --account acme"))
+    assert ran.status == 0, ran
 
 
 def test_a_file_with_errors_is_never_touched(sendroute: Program, tree: Path) -> None:

@@ -4,13 +4,15 @@ the same tree back, keep every comment, and change no line but the one they are 
 import re
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from difflib import ndiff
 from typing import Any
 
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sendroute.edit.add_domain import NewProfile, add_domain
+from sendroute.edit.apply_to_all import apply_to_all
 from sendroute.edit.delete_profile import delete_profile
 from sendroute.edit.extract_profile import extract_profile
 from sendroute.edit.proposal import Proposal
@@ -22,7 +24,7 @@ from sendroute.manifests.compile import compile_tree
 from sendroute.manifests.thorough import read_thoroughly
 from sendroute.model.finding import Where
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
-from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.model.wanted import AccountKey, ApplyAll, Wanted
 
 ACME = AccountKey("acme", "acme")
 FILE = "acme.yaml"
@@ -225,7 +227,6 @@ def test_a_default_declared_and_removed(text: str) -> None:
     there = after(set_default(read(text), ACME, via("ses")))
     assert meaning(there)[0] == via("ses")
     back = after(set_default(read(there), ACME, None))
-    assert yaml.safe_load_all(back) is not None
     assert meaning(back) == meaning(text)
     assert comments(text) == comments(there) == comments(back)
 
@@ -247,6 +248,32 @@ def test_another_route_than_the_new_profile_keeps_the_profile(text: str) -> None
     assert meaning(there)[1] == before[1]
     assert meaning(there)[2] == before[2] | {"news.example.com": via("ses")}
     assert comments(there) == comments(text)
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts())
+def test_an_added_domain_is_all_that_comes(text: str) -> None:
+    before = meaning(text)
+    new = NewProfile("pm", {"provider": "postmark", "host": "smtp.pm.example"})
+    there = after(add_domain(read(text), ACME, "new.example.com", new))
+    assert meaning(there)[2] == before[2] | {"new.example.com": via("pm")}
+    assert {**meaning(there)[1], **before[1]} == meaning(there)[1]
+    assert comments(there) == comments(text)
+    gone = [line[2:] for line in changed(text, there) if line.startswith("-")]
+    assert gone in ([], text.split("\n")[-1:]), "but for a last line that had no break"
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts())
+def test_an_apply_all_written_and_replaced(text: str) -> None:
+    day = date(2026, 11, 23)
+    there = after(apply_to_all(read(text), ACME, via("ses"), today=day))
+    asked = wanted(there).accounts[ACME].apply_all
+    assert asked == ApplyAll("2026-11-23-to-ses", via("ses"), 2)
+    again = after(apply_to_all(read(there), ACME, MANAGED, today=day, id="x", confirm=9))
+    assert wanted(again).accounts[ACME].apply_all == ApplyAll("x", MANAGED, 9)
+    assert meaning(again) == meaning(text)
+    assert comments(again) == comments(text)
 
 
 @settings(deadline=None, max_examples=100)

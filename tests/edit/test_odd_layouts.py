@@ -125,3 +125,16 @@ def test_what_cannot_be_spliced_is_told_and_not_written(text: str) -> None:
     assert found.code == "edit-by-hand"
     assert found.where == Where("f.yaml", 0, ("spec",))
     assert "route of shop.example.com: none → unconfigured" in found.message
+
+
+@pytest.mark.parametrize(
+    "now",
+    [f"{HEAD.replace('shop', 'other')}{SPEC}", "", "kind: [", f"--- {{}}\n{'[' * 600}{']' * 600}"],
+    ids=["another document", "nothing", "half a document", "something very deep"],
+)
+def test_a_file_that_was_changed_after_it_was_read_is_refused(now: str) -> None:
+    parsed = read_thoroughly("f.yaml", (HEAD + SPEC).encode()).parsed
+    tree = Tree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
+    with pytest.raises(ProblemError) as raised:
+        set_route(tree, "shop.example.com", UNCONFIGURED)
+    assert [found.code for found in raised.value.findings] in (["unwritable"], ["edit-by-hand"])

@@ -28,6 +28,16 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced_with_its_mode(tmp_path: P
     assert sorted(each.name for each in tmp_path.iterdir()) == ["elsewhere.yaml", "link.yaml"]
 
 
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("old")
+    if os.geteuid() == 0:  # only root can give a file away
+        os.chown(path, 12345, 12345)
+    before = path.stat()
+    write({str(path): Text("old", "new")}, {})
+    assert (path.stat().st_uid, path.stat().st_gid) == (before.st_uid, before.st_gid)
+
+
 def test_extended_attributes_stay_and_the_time_is_new(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("old")

@@ -15,7 +15,7 @@ from sendroute.cli.output import outputs_of, present, tell, worst
 from sendroute.cli.session import DEFAULT_STORE, Session
 from sendroute.edit.diff import unified
 from sendroute.edit.proposal import Done, Proposal, Text
-from sendroute.edit.tree import Tree
+from sendroute.edit.tree import Tree, changed_meanwhile
 from sendroute.manifests import fast
 from sendroute.manifests.compile import compile_tree
 from sendroute.manifests.locate import locate, positions
@@ -58,11 +58,10 @@ class Ground:
         self.tree = Tree(self._documents, self._load, self._paths, frozenset(broken))
 
     def _load(self, file: str) -> str:
-        for _, data in self._files.again([file]):
-            return data.decode()
-        from sendroute.manifests.sources import unreadable
-
-        raise ProblemError(unreadable(file, "it went away meanwhile"))
+        try:
+            return next(data.decode() for _, data in self._files.again([file]))
+        except (StopIteration, UnicodeDecodeError) as error:
+            raise ProblemError(changed_meanwhile(file)) from error
 
     @contextmanager
     def located(self) -> Iterator[None]:

@@ -19,8 +19,9 @@ def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
     message = f"route of {domain.name}: {before} → {route}"
     spec = proposal.spec(domain.where)
     if domain.inline is not None:
-        (profile,) = (p for p in proposal.tree.profiles if p.domain is domain)
-        extract(proposal, profile)
+        for profile in proposal.tree.profiles_of(domain.key, domain.inline):
+            if profile.domain is domain:
+                extract(proposal, profile)
         message += f"; profile {domain.inline} gets a document of its own"
     put_after(spec, "domain", "route", route.as_manifest())
     path = ("spec", "route") if domain.route else ("spec",)

@@ -70,8 +70,16 @@ def extract(proposal: Proposal, profile: Profile) -> None:
     if can_follow(layout, document):
         proposal.add(where, where.file, fresh)
         return
-    file = posixpath.join(posixpath.dirname(where.file), f"{profile.name}.json")
+    file = _free_name(tree, posixpath.join(posixpath.dirname(where.file), profile.name))
     proposal.add_file(file, fresh, style_of(layout, document), json=True)
+
+
+def _free_name(tree: Tree, stem: str) -> str:
+    file, number = f"{stem}.json", 1
+    while file in tree.files:
+        number += 1
+        file = f"{stem}-{number}.json"
+    return file
 
 
 def _name_taken(profile: Profile) -> Any:

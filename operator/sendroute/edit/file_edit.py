@@ -6,12 +6,10 @@ from typing import Any
 from msgspec import Struct, ValidationError, field
 
 from sendroute.edit.documents import Fresh, placed_after, placed_last, taken_out
-from sendroute.edit.layout import Layout
+from sendroute.edit.layout import BOM, Layout
 from sendroute.edit.lines import Splice, spliced
 from sendroute.edit.respell import CannotSpliceError, respell, same
 from sendroute.edit.style import style_of
-
-BOM = "\ufeff"
 
 
 class FileEdit(Struct):

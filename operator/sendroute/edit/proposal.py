@@ -1,11 +1,11 @@
 """What an edit proposes: the documents' new values, what it says of them, and the texts of it."""
 
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 from sendroute.edit.documents import Fresh, new_file
-from sendroute.edit.file_edit import BOM, FileEdit, NotEditableError, carry_out
+from sendroute.edit.file_edit import FileEdit, NotEditableError, carry_out
+from sendroute.edit.layout import BOM
 from sendroute.edit.respell import same
 from sendroute.edit.style import Style
 from sendroute.edit.tree import Tree
@@ -48,7 +48,7 @@ class Proposal:
         """A document's value, to be changed in place."""
         values = self._file(where.file).values
         if where.document not in values:
-            values[where.document] = deepcopy(self.tree.document(where).root.value())
+            values[where.document] = self.tree.document(where).root.value()
         return values[where.document]
 
     def spec(self, where: Where) -> dict[str, Any]:

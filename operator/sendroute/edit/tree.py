@@ -5,7 +5,7 @@ from typing import NamedTuple, assert_never
 
 from msgspec import UNSET
 
-from sendroute.edit.layout import Document, Layout
+from sendroute.edit.layout import BOM, Document, Layout
 from sendroute.manifests import shapes
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.headers import account_of_document
@@ -16,8 +16,6 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
 from sendroute.model.wanted import AccountKey
-
-_BOM = "\ufeff"
 
 
 class Domain(NamedTuple):
@@ -67,12 +65,15 @@ class Tree:
         self.accounts: dict[AccountKey, list[Account]] = {}
         self.domains: list[Domain] = []
         self.profiles: list[Profile] = []
+        self._by_name: dict[tuple[AccountKey, str], list[Profile]] = {}
+        self._read: dict[str, dict[int, str]] = {}  # the names of what was read, by file
         self.names: set[tuple[str, str]] = set()  # namespace and name of every SendingDomain
         self.profile_names: set[tuple[str, str]] = set()
         for document, where in documents:
             self._add(document, where)
 
     def _add(self, document: shapes.Document, where: Where) -> None:
+        self._read.setdefault(where.file, {})[where.document] = document.metadata.name
         key = account_of_document(document)
         if key is None:
             return
@@ -83,7 +84,7 @@ class Tree:
             case shapes.SMTPProfile():
                 name = document.metadata.name
                 self.profile_names.add((key.namespace, name))
-                self.profiles.append(Profile(key, name, where, document.spec))
+                self._add_profile(Profile(key, name, where, document.spec))
             case shapes.SendingDomain():
                 self.names.add((key.namespace, document.metadata.name))
                 self._add_domain(key, document.spec, where)
@@ -103,7 +104,11 @@ class Tree:
         domain = Domain(key, name, where, route_of(spec.route), inline, suspended)
         self.domains.append(domain)
         if new is not UNSET:
-            self.profiles.append(Profile(key, new.name, where, new, domain))
+            self._add_profile(Profile(key, new.name, where, new, domain))
+
+    def _add_profile(self, profile: Profile) -> None:
+        self.profiles.append(profile)
+        self._by_name.setdefault((profile.key, profile.name), []).append(profile)
 
     def text(self, file: str) -> str:
         if file not in self._texts:
@@ -112,19 +117,29 @@ class Tree:
 
     def layout(self, file: str) -> Layout:
         """A file's text by its parts, without a byte-order mark. Raises ProblemError for one that
-        is never touched."""
+        is never touched, or that no longer holds what was read."""
         if file in self.broken:
             raise ProblemError(_broken(file))
         if file not in self._layouts:
-            self._layouts[file] = Layout(self.text(file).removeprefix(_BOM))
+            self._layouts[file] = self._laid_out(file)
         return self._layouts[file]
 
+    def _laid_out(self, file: str) -> Layout:
+        from yaml import YAMLError
+
+        try:
+            layout = Layout(self.text(file).removeprefix(BOM))
+        except YAMLError as error:
+            raise ProblemError(changed_meanwhile(file)) from error
+        except RecursionError as error:  # somebody else's document: ours nest 32 levels at most
+            raise ProblemError(_too_deep(file)) from error
+        for number, name in self._read.get(file, {}).items():
+            if number >= len(layout.documents) or _name(layout.documents[number]) != name:
+                raise ProblemError(changed_meanwhile(file))
+        return layout
+
     def document(self, where: Where) -> Document:
-        """Raises ProblemError where the file no longer holds what was read."""
-        documents = self.layout(where.file).documents
-        if where.document >= len(documents):
-            raise ProblemError(changed_meanwhile(where.file))
-        return documents[where.document]
+        return self.layout(where.file).documents[where.document]
 
     def account(self, key: AccountKey) -> Account:
         """The one document of an account. Raises ProblemError for two, or none."""
@@ -152,7 +167,7 @@ class Tree:
         )
 
     def profiles_of(self, key: AccountKey, name: str) -> list[Profile]:
-        return [each for each in self.profiles if (each.key, each.name) == (key, name)]
+        return self._by_name.get((key, name), [])
 
     def profile(self, key: AccountKey, name: str) -> Profile:
         """The one definition of a profile. Raises ProblemError for two, or none."""
@@ -175,6 +190,11 @@ class Tree:
 
     def domains_of(self, key: AccountKey) -> list[Domain]:
         return [each for each in self.domains if each.key == key]
+
+
+def _name(document: Document) -> object:
+    node = document.root.at("metadata", "name")
+    return node.scalar if node else None
 
 
 def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
@@ -209,5 +229,14 @@ def _broken(file: str) -> Finding:
         "unwritable",
         "This file has errors, so it is left untouched.",
         hint=f"`sendroute validate {file}` tells them; mend them first.",
+        where=Where(file, 0),
+    )
+
+
+def _too_deep(file: str) -> Finding:
+    return finding(
+        "edit-by-hand",
+        "This file holds a document of another API group that is nested too deep to be read again.",
+        hint="Edit it by hand, or move that document to another file.",
         where=Where(file, 0),
     )
