@@ -58,7 +58,7 @@ def _explain(text: str, store: "Store") -> "Explanation":
 
 def _text(answer: "Explanation") -> Iterable[str]:
     from sendroute.cli.moments import moment
-    from sendroute.cli.table_text import pairs
+    from sendroute.reports.table import pairs
     from sendroute.reports.text import clean, wrap
 
     lines = [("sender", answer.address)]

@@ -95,7 +95,7 @@ def _entry(row: "RouteRow") -> dict[str, Any]:
 
 def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
     from sendroute.cli.moments import moment
-    from sendroute.cli.table_text import columns
+    from sendroute.reports.table import table
 
     if not rows:
         return ["No domains.\n"]
@@ -103,7 +103,7 @@ def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
         (str(row.account), row.domain, str(row.state.route), _origin(row), moment(row.since))
         for row in rows
     ]
-    return columns(("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"), cells, colour=colour)
+    return table(("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"), cells, colour=colour)
 
 
 def _origin(row: "RouteRow") -> str:

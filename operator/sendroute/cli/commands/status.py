@@ -85,7 +85,7 @@ def _shadowed(row: "RouteRow") -> dict[str, Any]:
 
 def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterable[str]:
     from sendroute.cli.moments import moment
-    from sendroute.cli.table_text import columns, pairs
+    from sendroute.reports.table import pairs, table
 
     yield from pairs(
         [
@@ -108,7 +108,7 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
             )
             for relay in status.relays
         ]
-        yield from columns(("RELAY", "REVISION", "SEEN", ""), rows, colour=colour)
+        yield from table(("RELAY", "REVISION", "SEEN", ""), rows, colour=colour)
     else:
         yield "No relay is registered.\n"
     if shadowed:
@@ -124,4 +124,4 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
             for row in shadowed
         ]
         head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
-        yield from columns(head, cells, colour=colour)
+        yield from table(head, cells, colour=colour)
