@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sendroute.manifests import shapes
 from sendroute.manifests.problems import problems
+from sendroute.manifests.schema import DRAFTS, schema_for
 
 PROFILE_FIELDS: dict[str, Any] = {
     "displayName": "Amazon SES, Ireland",
@@ -172,7 +174,66 @@ def test_a_document_with_every_field_is_accepted(document: dict[str, Any]) -> No
     assert problems(document["kind"], document) == []
 
 
+SCHEMAS = {
+    (kind, draft): jsonschema.validators.validator_for(schema_for(kind, draft))(
+        schema_for(kind, draft)
+    )
+    for kind in [*shapes.KINDS, None]
+    for draft in DRAFTS
+}
+
+
+def assert_all_judge_alike(document: dict[str, Any]) -> None:
+    """Decoding, the telling of problems, and the schemas of both drafts, own and any."""
+    accepted = decodes(document)
+    assert (problems(document["kind"], document) == []) == accepted
+    for kind in (document["kind"], None):
+        for draft in DRAFTS:
+            assert SCHEMAS[kind, draft].is_valid(document) == accepted
+
+
 @settings(max_examples=400, deadline=None)
 @given(mutated())
-def test_a_document_is_decoded_exactly_when_it_has_no_problem(document: dict[str, Any]) -> None:
-    assert decodes(document) == (problems(document["kind"], document) == [])
+def test_a_changed_document_is_judged_alike_by_all(document: dict[str, Any]) -> None:
+    assert_all_judge_alike(document)
+
+
+@pytest.mark.parametrize("document", ACCEPTED, ids=lambda each: str(each["kind"]))
+def test_each_single_change_is_judged_alike_by_all(document: dict[str, Any]) -> None:
+    wrong: list[Any] = [None, "", "x\n", 587.0, 587.5, True, [], {}, {"bogus": 1}]
+    for path in paths_of(document):
+        if path in {("kind",), ("apiVersion",)}:
+            continue
+        for value in wrong:
+            changed = copy.deepcopy(document)
+            parent: Any = changed
+            for step in path[:-1]:
+                parent = parent[step]
+            parent[path[-1]] = value
+            assert_all_judge_alike(changed)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"displayName": "\ud800"}, {"provider": "\ud800"}, {"host": "\ud800"}, {"\ud800": 1}],
+    ids=["text", "a choice", "a name", "a key"],
+)
+def test_half_of_a_surrogate_pair_is_refused_like_any_other_value(spec: dict[str, Any]) -> None:
+    document = copy.deepcopy(ACCEPTED[3])
+    document["spec"] = {"account": "acme"} | spec
+    assert not decodes(document)
+    (problem,) = problems("SMTPProfile", document)
+    assert problem.message.isprintable()
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 10**40, -(10**30), b"x"], ids=repr)
+def test_what_no_json_could_hold_is_refused_without_a_traceback(wrong: Any) -> None:
+    document = copy.deepcopy(ACCEPTED[3])
+    document["spec"] = {"account": "acme", "port": wrong}
+    assert not decodes(document)
+    assert [each.path for each in problems("SMTPProfile", document)] == [("spec", "port")]
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"kind": "MailBox"}, {"kind": []}], ids=repr)
+def test_what_is_of_no_kind_of_ours_is_refused(value: Any) -> None:
+    assert not decodes(value)

@@ -42,6 +42,9 @@ API_VERSION = "sendroute.dev/v1alpha1"
 DEFAULT_NAMESPACE = "default"
 
 _ApiVersion = Annotated[Literal["sendroute.dev/v1alpha1"], says("The API group and version.")]
+_Metadata = Annotated[
+    Metadata, says("The object's name and namespace.", {"name": "acme", "namespace": "acme"})
+]
 _Status = Annotated[Any, says("What the operator reports. Accepted and ignored.")]
 _Suspend = Annotated[bool, says("The object is left as the store holds it until this is lifted.")]
 _Account = Annotated[
@@ -277,8 +280,11 @@ class MailPlatform(Shape, frozen=True, kw_only=True, tag_field="kind", tag="Mail
     """The platform: its managed relay and its plans. Exactly one, named default."""
 
     api_version: _ApiVersion
-    metadata: Annotated[ClusterMetadata, says("The object's name.")]
-    spec: Annotated[PlatformSpec, says("The managed relay and the plans.")]
+    metadata: Annotated[ClusterMetadata, says("The object's name.", {"name": "default"})]
+    spec: Annotated[
+        PlatformSpec,
+        says("The managed relay and the plans.", {"plans": [{"name": "nano", "managed": False}]}),
+    ]
     status: _Status = UNSET
 
 
@@ -286,8 +292,10 @@ class MailAccount(Shape, frozen=True, kw_only=True, tag_field="kind", tag="MailA
     """An account: owns SMTP profiles and sending domains, and has a plan."""
 
     api_version: _ApiVersion
-    metadata: Annotated[Metadata, says("The object's name and namespace.")]
-    spec: Annotated[AccountSpec, says("The plan, the default and the one-time switch.")]
+    metadata: _Metadata
+    spec: Annotated[
+        AccountSpec, says("The plan, the default and the one-time switch.", {"plan": "pro"})
+    ]
     status: _Status = UNSET
 
 
@@ -295,8 +303,18 @@ class SMTPProfile(Shape, frozen=True, kw_only=True, tag_field="kind", tag="SMTPP
     """An SMTP profile: a saved provider of one account."""
 
     api_version: _ApiVersion
-    metadata: Annotated[Metadata, says("The object's name and namespace.")]
-    spec: Annotated[ProfileSpec, says("The provider and how it is reached.")]
+    metadata: _Metadata
+    spec: Annotated[
+        ProfileSpec,
+        says(
+            "The provider and how it is reached.",
+            {
+                "account": "acme",
+                "provider": "mailgun",
+                "credentials": {"secretRef": {"name": "mailgun-smtp"}},
+            },
+        ),
+    ]
     status: _Status = UNSET
 
 
@@ -304,8 +322,14 @@ class SendingDomain(Shape, frozen=True, kw_only=True, tag_field="kind", tag="Sen
     """A sending domain: whose mail takes which route."""
 
     api_version: _ApiVersion
-    metadata: Annotated[Metadata, says("The object's name and namespace.")]
-    spec: Annotated[DomainSpec, says("The domain and its route.")]
+    metadata: _Metadata
+    spec: Annotated[
+        DomainSpec,
+        says(
+            "The domain and its route.",
+            {"account": "acme", "domain": "shop.example.com", "route": {"profile": "ses"}},
+        ),
+    ]
     status: _Status = UNSET
 
 
@@ -343,5 +367,12 @@ def decode(value: dict[str, Any]) -> Document:
 
 
 def _convert(value: dict[str, Any]) -> Document:
-    document: Document = msgspec.convert(value, Document)
-    return document
+    try:
+        shape = KINDS[value["kind"]]
+    except (KeyError, TypeError) as error:
+        raise msgspec.ValidationError("Expected a mapping of one of our kinds") from error
+    try:
+        # By its kind: of a union msgspec works out anew, at each call, how it is read.
+        return msgspec.convert(value, shape)
+    except UnicodeEncodeError as error:  # a lone surrogate, which msgspec cannot even compare
+        raise msgspec.ValidationError("Expected text that is valid Unicode") from error
