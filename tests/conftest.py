@@ -1,4 +1,4 @@
-"""Options that all tests share."""
+"""What every room's tests share."""
 
 import pytest
 
@@ -7,10 +7,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-cases",
         action="store_true",
-        help="write what the cases under tests/cases now give as what they must give",
+        help="write the golden files anew; review every difference",
     )
-
-
-@pytest.fixture
-def rewrite_cases(pytestconfig: pytest.Config) -> bool:
-    return bool(pytestconfig.getoption("--rewrite-cases"))

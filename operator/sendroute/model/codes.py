@@ -21,6 +21,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "not-utf8": (_ERROR, "The file is not UTF-8 text."),
     "too-large": (_ERROR, "A file or a string is larger than is accepted."),
     "unreadable": (_ERROR, "The file or folder could not be read."),
+    "unwritable": (_ERROR, "The file could not be written."),
     "unknown-kind": (_ERROR, "No such kind in this API group."),
     "unknown-version": (_ERROR, "No such version of this API group."),
     "unknown-field": (_ERROR, "The kind has no such field."),
