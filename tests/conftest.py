@@ -1,0 +1,11 @@
+"""Options for every test."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite-cases",
+        action="store_true",
+        help="write the golden files anew; review every difference",
+    )
