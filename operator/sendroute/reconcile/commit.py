@@ -1,0 +1,205 @@
+"""A plan's commit: the platform first, then account by account, each whole or not at all.
+
+Accounts between which a domain moves are committed together. What another writer changed
+meanwhile is planned again once: the same decision is carried out, another one is refused.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sendroute.model.change import AccountPlan, Action, Plan
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.held import Held
+from sendroute.model.outcome import AccountOutcome, Outcome, Result
+from sendroute.model.problem import ProblemError, StaleError
+from sendroute.model.stamp import Stamp
+from sendroute.model.wanted import AccountKey
+from sendroute.planner.digest import digest, digest_changes
+from sendroute.reconcile.record import Record
+
+Replan = Callable[[Held], Plan]
+"""The same manifests planned on a store that has moved on."""
+
+_log = logging.getLogger(__name__)
+
+
+class Done(Struct, frozen=True):
+    """What became of one transaction's accounts, and the plans that were carried out."""
+
+    outcomes: tuple[AccountOutcome, ...]
+    plans: tuple[AccountPlan, ...]
+    revision: int = 0
+
+
+def apply_plan(
+    record: Record,
+    plan: Plan,
+    stamp: Stamp,
+    *,
+    replan: Replan,
+    ended: Callable[[], bool] = lambda: False,
+    advance: Callable[[int], None] = lambda _accounts: None,
+) -> Result:
+    """Commit what ``plan`` decides, and say what became of each of its accounts.
+
+    ``ended`` is asked before each transaction and ends the run between two accounts; ``advance``
+    is told how many accounts each one was about. A failure of one account stops no other.
+    """
+    platform, found, revision = _platform(record, plan, stamp, replan)
+    plans = {account.key: account for account in plan.accounts}
+    outcomes: dict[AccountKey, AccountOutcome] = {}
+    for group in _transactions(plan):
+        if ended() or platform in (Outcome.FAILED, Outcome.REFUSED):
+            done = Done(_all(group, Outcome.SKIPPED), ())
+        else:
+            done = _commit(record, group, stamp, replan)
+        outcomes |= {outcome.key: outcome for outcome in done.outcomes}
+        plans |= {account.key: account for account in done.plans}
+        revision = max(revision, done.revision)
+        advance(len(group))
+    for account in plan.accounts:
+        if account.key not in outcomes:
+            outcomes[account.key] = left_alone(account)
+    return Result(
+        plan=replace(plan, accounts=tuple(plans[account.key] for account in plan.accounts)),
+        platform=platform,
+        accounts=tuple(outcomes[account.key] for account in plan.accounts),
+        revision=max(revision, plan.revision),
+        findings=found,
+    )
+
+
+def has_work(plan: Plan) -> bool:
+    """Whether applying the plan would write anything."""
+    return plan.platform is not None or any(map(_is_work, plan.accounts))
+
+
+def _is_work(account: AccountPlan) -> bool:
+    return not account.stopped and any(
+        change.action is not Action.SKIP for change in account.changes
+    )
+
+
+def _transactions(plan: Plan) -> Iterator[tuple[AccountPlan, ...]]:
+    """Groups stand where their first account does; a group of which nothing is to be done, or
+    that holds a stopped account, has no transaction."""
+    by_key = {account.key: account for account in plan.accounts}
+    group_of = {key: group for group in plan.groups for key in group}
+    begun: set[AccountKey] = set()
+    for account in plan.accounts:
+        if account.key in begun:
+            continue
+        group = tuple(by_key[key] for key in group_of.get(account.key, (account.key,)))
+        begun.update(member.key for member in group)
+        if any(map(_is_work, group)) and not any(member.stopped for member in group):
+            yield group
+
+
+def _platform(
+    record: Record, plan: Plan, stamp: Stamp, replan: Replan
+) -> tuple[Outcome | None, tuple[Finding, ...], int]:
+    change = plan.platform
+    if change is None:
+        return None, (), plan.revision
+    try:
+        try:
+            revision = record.commit((), stamp, platform=change)
+        except StaleError:
+            fresh = replan(record.read()).platform
+            if fresh is None:
+                return Outcome.UNCHANGED, (), plan.revision
+            if digest_changes([fresh]) != digest_changes([change]):
+                return Outcome.REFUSED, (_stale("The platform", None),), plan.revision
+            revision = record.commit((), stamp, platform=fresh)
+    except ProblemError as problem:
+        return _outcome_of(problem.findings), problem.findings, plan.revision
+    _log.info("the platform is committed at revision %d", revision, extra={"revision": revision})
+    return Outcome.COMMITTED, (), revision
+
+
+def _commit(record: Record, group: Sequence[AccountPlan], stamp: Stamp, replan: Replan) -> Done:
+    try:
+        try:
+            return _committed(group, record.commit(group, stamp))
+        except StaleError:
+            return _again(record, group, stamp, replan)
+    except ProblemError as problem:
+        outcome = _outcome_of(problem.findings)
+        for account in group:
+            _log.error("account %s: %s", account.key, problem, extra=_extra(account.key))
+        return Done(_all(group, outcome, problem.findings), ())
+
+
+def _again(record: Record, group: Sequence[AccountPlan], stamp: Stamp, replan: Replan) -> Done:
+    """Another writer was faster: only the same decision, or none that is left, goes through."""
+    keys = {account.key for account in group}
+    plan = replan(record.read())
+    fresh = tuple(account for account in plan.accounts if account.key in keys)
+    if not any(account.changes or account.stopped for account in fresh):
+        outcomes = tuple(AccountOutcome(a.key, Outcome.UNCHANGED, a.revision) for a in fresh)
+        return Done(outcomes, fresh, plan.revision)
+    same = {a.key: digest(a) for a in fresh} == {a.key: digest(a) for a in group}
+    if not same or any(account.stopped for account in fresh):
+        told = tuple(
+            AccountOutcome(
+                account.key,
+                Outcome.REFUSED,
+                account.revision,
+                (_stale(f"Account {account.key.name}", account.key),),
+            )
+            for account in group
+        )
+        return Done(told, ())
+    return _committed(fresh, record.commit(fresh, stamp))
+
+
+def _committed(group: Sequence[AccountPlan], revision: int) -> Done:
+    for account in group:
+        _log.info(
+            "account %s is committed at revision %d",
+            account.key,
+            revision,
+            extra=_extra(account.key) | {"revision": revision, "changes": len(account.changes)},
+        )
+    outcomes = tuple(AccountOutcome(a.key, Outcome.COMMITTED, revision) for a in group)
+    return Done(outcomes, tuple(group), revision)
+
+
+def _all(
+    group: Sequence[AccountPlan], outcome: Outcome, findings: tuple[Finding, ...] = ()
+) -> tuple[AccountOutcome, ...]:
+    """One outcome for all; the findings are told once, with the first."""
+    return tuple(
+        AccountOutcome(account.key, outcome, account.revision, () if index else findings)
+        for index, account in enumerate(group)
+    )
+
+
+def left_alone(account: AccountPlan) -> AccountOutcome:
+    """An account without a transaction: nothing to do, or stopped."""
+    if not account.stopped:
+        return AccountOutcome(account.key, Outcome.UNCHANGED, account.revision)
+    return AccountOutcome(account.key, _outcome_of(account.findings), account.revision)
+
+
+def _outcome_of(findings: Sequence[Finding]) -> Outcome:
+    severities = {found.severity for found in findings}
+    refused = Severity.REFUSED in severities and Severity.ERROR not in severities
+    return Outcome.REFUSED if refused else Outcome.FAILED
+
+
+def _stale(what: str, key: AccountKey | None) -> Finding:
+    return finding(
+        "stale-plan",
+        f"{what} was changed by another writer meanwhile, and the plan would differ now.",
+        hint="Plan again, and look at what it would do now.",
+        account=key,
+    )
+
+
+def _extra(key: AccountKey) -> dict[str, object]:
+    return {"namespace": key.namespace, "account": key.name}
