@@ -1,4 +1,4 @@
-"""Options for every test."""
+"""What every room's tests share."""
 
 import pytest
 

@@ -53,8 +53,8 @@ def test_a_manifest_says_which_schema_it_follows_and_follows_it(path: Path) -> N
     modeline = MODELINE.match(text)
     assert modeline
     schema = path.parent / modeline[1]
-    assert os.path.normpath(schema) == str(ROOT / "schemas" / "any.json")
-    validator = jsonschema.Draft202012Validator(json.loads(schema.read_text()))
+    assert os.path.normpath(schema) == str(ROOT / "schemas" / "draft-07" / "any.json")
+    validator = jsonschema.Draft7Validator(json.loads(schema.read_text()))
     for document in yaml.safe_load_all(text):
         validator.validate(document)
         _assert_reserved(document)
