@@ -7,6 +7,7 @@ Only the forge's own interface (``gh``, ``curl``) and ``pip install`` are stood 
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ MARKER = "<!-- sendroute-plan -->"
 BREAK = "sed -i.old 's/route: {profile: ses}/route: {profile: sess}/' manifests/acme.yaml"
 CHANGE = "sed -i.old 's/route: {managed: {}}/route: {profile: ses}/' manifests/acme.yaml"
 
-# Writes what it was asked, and answers with the file named after the verb.
+# Keeps what it was asked and what it was to post, and answers questions from files.
 FAKE_FORGE = """
+case "$*" in *"--config -"*) cat >"$ROOM/config" ;; esac
 printf '%s\\n' "$*" >>"$ROOM/asked"
 for word in "$@"; do
   case "$word" in
@@ -74,6 +76,13 @@ class Pipeline:
 
     def commit(self, change: str) -> None:
         self.bash(f"{change} && git add manifests/*.yaml && git commit -qm 'A change'")
+
+    def split_off_the_profile(self) -> None:
+        path = self.folder / "manifests" / "acme.yaml"
+        documents = path.read_text().split("---\n")
+        (profile,) = (d for d in documents if "kind: SMTPProfile" in d)
+        path.write_text("---\n".join(d for d in documents if d != profile))
+        (path.parent / "ses.yaml").write_text(profile)
 
     def of(self, name: str) -> str:
         path: Path = self.desk.room / name
@@ -142,6 +151,26 @@ def test_the_hook_in_the_example_is_one_that_the_project_offers() -> None:
     assert {h["id"] for h in repository["hooks"]} <= {h["id"] for h in offered}
 
 
+def test_the_hook_stops_a_commit_that_only_deletes_what_another_file_names(
+    pipeline: Pipeline,
+) -> None:
+    """pre-commit itself runs the hook; what stands in is its installation: the program that the
+    tests run is used, instead of one that pip would put into an environment of pre-commit's own."""
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert hook["language"] == "python"
+    local = {"repo": "local", "hooks": [hook | {"language": "system", "args": ["manifests"]}]}
+    (pipeline.folder / ".pre-commit-config.yaml").write_text(yaml.safe_dump({"repos": [local]}))
+    pipeline.bash("git add .")
+    commit = f'"{sys.executable}" -m pre_commit run'
+    pipeline.bash(commit)
+    pipeline.split_off_the_profile()
+    pipeline.bash(f"git add . && {commit} && git commit -qm 'The profile in a file of its own'")
+    pipeline.bash("git rm -q manifests/ses.yaml")
+    done = pipeline.tried(commit)
+    assert done.returncode == 1
+    assert "unknown-profile" in done.stdout
+
+
 # GitHub's steps, run
 
 
@@ -161,10 +190,9 @@ def test_validate_passes_a_good_commit_and_fails_a_bad_one_with_both_reports(
 
 
 def test_validate_knows_by_the_base_that_a_profile_was_deleted(pipeline: Pipeline) -> None:
-    path = pipeline.folder / "manifests" / "acme.yaml"
-    documents = path.read_text().split("---\n")
-    path.write_text("---\n".join(d for d in documents if "kind: SMTPProfile" not in d))
-    pipeline.commit("true")
+    pipeline.split_off_the_profile()
+    pipeline.commit("git add .")
+    pipeline.commit("git rm -q manifests/ses.yaml")
     said = pipeline.bash(step("validate", "Validate"), BASE="HEAD^")
     assert "::warning file=manifests/acme.yaml,line=" in said
     assert pipeline.tried(step("validate", "Validate"), BASE="0" * 40).returncode == 1
@@ -244,7 +272,7 @@ def test_gitlab_applies_the_plan_that_it_saved(pipeline: Pipeline) -> None:
     [
         ([], "--request POST"),
         ([{"id": 4, "author": {"id": 1}, "body": f"{MARKER}\nforged"}], "--request POST"),
-        ([{"id": 4, "author": {"id": 7}, "body": f"{MARKER}\nold"}], "/notes/4 "),
+        ([{"id": 4, "author": {"id": 7}, "body": f"{MARKER}\nold"}], "/notes/4"),
     ],
     ids=["the first plan is a new note", "another's note is left alone", "its own is rewritten"],
 )
@@ -255,4 +283,5 @@ def test_the_note(pipeline: Pipeline, notes: list[dict[str, Any]], asked: str) -
     last = pipeline.of("asked").splitlines()[-1]
     assert f"{asked} " in f"{last} "
     assert "a-token" not in pipeline.of("asked")
+    assert "PRIVATE-TOKEN: a-token" in pipeline.of("config")
     assert pipeline.of("body").startswith(f"{MARKER}\n")
