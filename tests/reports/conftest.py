@@ -10,7 +10,6 @@ from sendroute.model.change import (
     Change,
     Kind,
     Plan,
-    Proposal,
     Shadowed,
     State,
 )
@@ -22,7 +21,7 @@ from sendroute.model.platform import Managed, PlanLimits, Platform, PublicPort, 
 from sendroute.model.platform import Plan as SendingPlan
 from sendroute.model.profile import ConnectionTest, Encryption, Profile, ProviderLimits
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, Route, via
-from sendroute.model.wanted import AccountKey, ApplyAll
+from sendroute.model.wanted import AccountKey
 
 ACME = AccountKey("acme", "acme")
 BOLT = AccountKey("bolt", "main")
@@ -41,9 +40,14 @@ SES = Profile(
 )
 
 
-def locate(where: Where) -> Position:
+def placed(where: Where) -> Position:
     """Every document of the sample is ten lines long, and a path one line deep a step."""
     return Position(where.file, where.document * 10 + 1 + len(where.path), 3)
+
+
+@pytest.fixture(scope="session")
+def locate():
+    return placed
 
 
 def state(route: Route, origin: Origin, declared: Route | None = None) -> DomainState:
@@ -82,7 +86,6 @@ def acme_changes() -> list[Change]:
         return change(ACME, Kind.DOMAIN, name, *rest)  # type: ignore[arg-type]
 
     yes = Origin.DECLARED
-    fixed = "Its manifest declares it."
     ran = change(
         ACME,
         Kind.ACCOUNT,
@@ -93,7 +96,6 @@ def acme_changes() -> list[Change]:
         "declared",
         "Account acme changes: plan, default.",
     )
-    gone = "Profile old is gone; its manifest names what takes its place."
     return [
         Change(**{f: getattr(ran, f) for f in ran.__struct_fields__[:-1]},
                ran=("2026-11-move-to-ses", RanApplyAll(via("ses"), 2))),
@@ -110,17 +112,23 @@ def acme_changes() -> list[Change]:
         change(ACME, Kind.PROFILE, "bad", Action.SKIP, None, None, "connection-test-failed",
                "Profile bad is not saved, for its connection test failed; it does not exist."),
         domain("new.example.com", Action.CREATE, None, state(via("ses"), Origin.DEFAULT),
-               "default", "It is new and declares no route."),
+               "default",
+               "new.example.com is new and declares no route: it starts on the default,"
+               " profile ses."),
         domain("shop.example.com", Action.REROUTE, state(MANAGED, Origin.DEFAULT),
-               state(via("ses"), yes, via("ses")), "declared", fixed),
+               state(via("ses"), yes, via("ses")), "declared",
+               "The manifest of shop.example.com declares profile ses."),
         domain("seen.example.com", Action.UPDATE, state(MANAGED, Origin.DEFAULT),
-               state(MANAGED, yes, MANAGED), "declared", fixed),
+               state(MANAGED, yes, MANAGED), "declared",
+               "seen.example.com stays on managed, now because its manifest declares it."),
         domain("left.example.com", Action.REASSIGN, state(via("old"), yes, via("old")),
-               state(MANAGED, Origin.REASSIGNED, via("old")), "profile-deleted", gone),
+               state(MANAGED, Origin.REASSIGNED, via("old")), "reassigned",
+               "profile old cannot be had any more: left.example.com is reassigned to managed."),
         domain("gone.example.com", Action.DELETE, state(UNCONFIGURED, yes), None, "removed",
-               "It is no longer in the manifests."),
+               "gone.example.com is no longer in the manifests; it may not send."),
         domain("waits.example.com", Action.SKIP, state(MANAGED, yes), state(MANAGED, yes),
-               "dependency-skipped", "It needs profile bad, which was not saved."),
+               "dependency-skipped",
+               "waits.example.com stays on managed, for profile bad was not saved."),
     ]  # fmt: skip
 
 
@@ -128,11 +136,19 @@ def bolt_changes() -> list[Change]:
     """An apply-all of more domains than a person reads, one of them with a very long name."""
     names = [f"d{index:04}.bolt.example" for index in range(1, 26)]
     names.append("a-very-long-name-" * 3 + "that-goes-on.and-on.bolt.example")
-    message = "The apply-all 2026-11 switches it."
     after = DomainState(via("mailgun"), Origin.APPLY_ALL, None, "2026-11")
     before = state(MANAGED, Origin.DEFAULT)
     return [
-        change(BOLT, Kind.DOMAIN, name, Action.REROUTE, before, after, "apply-all", message)
+        change(
+            BOLT,
+            Kind.DOMAIN,
+            name,
+            Action.REROUTE,
+            before,
+            after,
+            "apply-all",
+            f"The apply-all 2026-11 switches {name} to profile mailgun.",
+        )
         for name in names
     ]
 
@@ -173,7 +189,6 @@ class Sample:
 @pytest.fixture(scope="session")
 def sample() -> Sample:
     shadowed = Shadowed(ACME, "kept.example.com", MANAGED, via("ses"), "2026-11-move-to-ses")
-    proposal = Proposal(ApplyAll("2026-12-all", via("ses")), 1042, Where("crux.yaml", 0, ("spec",)))
     awaits = finding(
         "awaiting-confirmation",
         "The apply-all 2026-12-all would switch 1042 domains of account main to profile ses;"
@@ -189,7 +204,7 @@ def sample() -> Sample:
         revision=7,
         platform=platform_change(),
         accounts=(
-            AccountPlan(CRUX, 2, (), (awaits,), proposal=proposal),
+            AccountPlan(CRUX, 2, (), (awaits,)),
             AccountPlan(BOLT, 4, tuple(bolt_changes()), (guard, found[0]), stopped=True),
             AccountPlan(ACME, 3, tuple(acme_changes()), found[1:4], (shadowed,)),
         ),

@@ -3,6 +3,7 @@
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -71,7 +72,7 @@ def _write_lock(planned: Planned, path: str | None) -> tuple[Finding, ...]:
     if path is None:
         return ()
     try:
-        planned.store.write_lock(path)
+        planned.store.write_lock(Path(path))
     except ProblemError as problem:
         return problem.findings
     return ()
@@ -82,7 +83,7 @@ def _wait(planned: Planned, result: Result, timeout: float, stop: Stop) -> Resul
         planned.store.relays, result.revision, timeout=timeout, ended=lambda: bool(stop.signal)
     )
     if not waited.relays:
-        _log.info("No relay is registered: there is none to wait for.")
+        _log.warning("No relay is registered: there is none to wait for.")
     for name in waited.unseen:
         _log.warning("Relay %s was not seen for 60 seconds, and is not waited for.", name)
     for name in waited.behind:

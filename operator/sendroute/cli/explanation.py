@@ -36,7 +36,8 @@ class Nexthop(NamedTuple):
 
 class Explanation(NamedTuple):
     """``domain`` is the A-label, None for the null sender; ``row`` None where the store knows no
-    such domain; ``nexthop`` None where mail is refused; ``given`` the change that gave the route."""
+    such domain; ``nexthop`` None where mail is refused; ``given`` the change that gave the
+    route."""
 
     address: str
     domain: str | None
@@ -146,9 +147,7 @@ def _through_profile(facts: ExplainFacts) -> Nexthop | None:
         return None
     profile, alias = stored.profile, f"p{stored.id}r{stored.version}"
     namespace = stored.account.namespace
-    return Nexthop(
-        alias, profile.host, profile.port, profile.encryption, profile.secret, namespace
-    )
+    return Nexthop(alias, profile.host, profile.port, profile.encryption, profile.secret, namespace)
 
 
 def _profile_limits(facts: ExplainFacts) -> dict[str, Any] | None:

@@ -4,14 +4,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import assert_never
 
 from sendroute.cli.session import Session, Verbosity
 
-_LEVELS = {
-    Verbosity.QUIET: logging.ERROR,
-    Verbosity.NORMAL: logging.INFO,
-    Verbosity.VERBOSE: logging.DEBUG,
-}
 # What every record has; anything else was given as ``extra`` and is told.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -25,8 +21,21 @@ def start(session: Session) -> None:
     logger = logging.getLogger("sendroute")
     logger.handlers = [handler]
     logger.propagate = False
-    logger.setLevel(_LEVELS[session.verbosity])
+    logger.setLevel(_level(session))
     logging.raiseExceptions = False  # standard error may be closed, and then nobody listens
+
+
+def _level(session: Session) -> int:
+    match session.verbosity:
+        case Verbosity.QUIET:
+            return logging.ERROR
+        case Verbosity.VERBOSE:
+            return logging.DEBUG
+        case Verbosity.NORMAL:
+            # A person reads the report, which says what was committed; a machine reads the log.
+            return logging.INFO if session.log_format == "json" else logging.WARNING
+        case _:
+            assert_never(session.verbosity)
 
 
 class _JsonLines(logging.Formatter):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sendroute.cli.git import commit_of
 from sendroute.cli.only import accounts_named
 from sendroute.cli.session import Session
-from sendroute.cli.store_lock import lock_findings, locks_of
+from sendroute.cli.store_lock import locks_of, mismatches
 from sendroute.cli.tree import read_tree
 from sendroute.model.change import Plan
 from sendroute.model.finding import Finding
@@ -50,6 +50,7 @@ def decide(wanted: Wanted, held: Held, guards: Guards, only: frozenset[AccountKe
 
 
 def plan_paths(
+    store: Store,
     session: Session,
     paths: Sequence[str],
     only: Sequence[str] | None,
@@ -57,13 +58,12 @@ def plan_paths(
     lock: str | None = None,
 ) -> Planned:
     """``only`` are names as typed; ``lock`` is the lock file that apply is to write."""
-    store = Store.open(session.store)
     guards = guards or Guards()
     tree = read_tree(paths, session)
     held = store.read()
     chosen = accounts_named(only, _known(tree.wanted, held)) if only else None
     plan = decide(tree.wanted, held, guards, chosen)
-    mismatch = lock_findings(store, locks_of(paths, lock))
+    mismatch = tuple(mismatches(held, locks_of(paths, lock)))
     planned = Planned(
         store,
         tree.wanted,
@@ -73,7 +73,7 @@ def plan_paths(
         chosen,
         commit_of(paths),
         tree.locate,
-        tuple(mismatch),
+        mismatch,
     )
     return planned.with_findings(planned.mismatch)
 

@@ -151,7 +151,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.commit,
         decided=decided_by(plan),
-        report=Raw("".join(render(report, Format.JSON)).encode()),
+        report=Raw("".join(render(report, Format.JSON)).strip().encode()),
         only=tuple(sorted(only)),
         platform=wanted.platform,
         accounts=tuple(account for key, account in sorted(wanted.accounts.items()) if key in only),

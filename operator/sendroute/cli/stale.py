@@ -2,8 +2,7 @@
 
 from sendroute.cli.planning import Planned, decide
 from sendroute.cli.saved_plan import decided_by, differing, load
-from sendroute.cli.session import Session
-from sendroute.cli.store_lock import lock_findings, locks_of
+from sendroute.cli.store_lock import locks_of, mismatches
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
@@ -14,14 +13,13 @@ from sendroute.store.record import Store
 _NAMED = 5
 
 
-def plan_saved(session: Session, path: str, guards: Guards, lock: str | None) -> Planned:
+def plan_saved(store: Store, path: str, guards: Guards, lock: str | None) -> Planned:
     """The saved plan, planned again.
 
     Raises :class:`ProblemError`: ``stale-plan`` where the decision for any account would differ,
     ``wrong-store`` where it was made for another store, and what is wrong with the file.
     """
     saved = load(path)
-    store = Store.open(session.store)
     held = store.read()
     if saved.lineage != held.lineage:
         raise ProblemError(_another_store(path))
@@ -31,7 +29,7 @@ def plan_saved(session: Session, path: str, guards: Guards, lock: str | None) ->
     changed = differing(saved.decided, decided_by(plan))
     if changed:
         raise ProblemError(_stale(path, changed))
-    mismatch = tuple(lock_findings(store, locks_of((), lock)))
+    mismatch = tuple(mismatches(held, locks_of((), lock)))
     planned = Planned(store, wanted, held, plan, guards, only, saved.commit, nowhere, mismatch)
     return planned.with_findings(mismatch)
 

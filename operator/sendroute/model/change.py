@@ -9,7 +9,7 @@ from sendroute.model.held import AccountState, DomainState, RanApplyAll
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey, ApplyAll
+from sendroute.model.wanted import AccountKey
 
 
 class Kind(StrEnum):
@@ -61,14 +61,6 @@ class Shadowed(Struct, frozen=True):
     apply_all: str
 
 
-class Proposal(Struct, frozen=True):
-    """An apply-all that waits for its confirmation. ``domains`` is the number to confirm."""
-
-    apply_all: ApplyAll
-    domains: int
-    where: Where | None = None
-
-
 class AccountPlan(Struct, frozen=True):
     """What one account's change is. ``revision`` is the fence: the account's revision it was
     planned on, 0 for an account that is not there. An account that is ``stopped`` (an error, a
@@ -80,7 +72,6 @@ class AccountPlan(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     shadowed: tuple[Shadowed, ...] = ()
     stopped: bool = False
-    proposal: Proposal | None = None
 
 
 class Plan(Struct, frozen=True):

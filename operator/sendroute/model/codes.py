@@ -71,6 +71,10 @@ CODES: dict[str, tuple[Severity, str]] = {
     "wrong-store": (_REFUSED, "Another store was expected."),
     "store-locked": (_REFUSED, "The store is in use by another writer."),
     "not-initialised": (_REFUSED, "There is no store here yet."),
+    "key-exists": (_REFUSED, "A key is never written over."),
+    "store-exists": (_REFUSED, "A store is made once, and one is here already."),
+    "store-version": (_REFUSED, "The store was written by another version of Sendroute."),
+    "store-failed": (_ERROR, "The store could not be read or written."),
 }
 
 

@@ -107,14 +107,14 @@ def _platform(
         return None, (), plan.revision
     try:
         try:
-            revision = record.commit((), stamp, platform=change)
+            revision = record.commit((), change, stamp)
         except StaleError:
             fresh = replan(record.read()).platform
             if fresh is None:
                 return Outcome.UNCHANGED, (), plan.revision
             if digest_changes([fresh]) != digest_changes([change]):
                 return Outcome.REFUSED, (_stale("The platform", None),), plan.revision
-            revision = record.commit((), stamp, platform=fresh)
+            revision = record.commit((), fresh, stamp)
     except ProblemError as problem:
         return _outcome_of(problem.findings), problem.findings, plan.revision
     _log.info("the platform is committed at revision %d", revision, extra={"revision": revision})
@@ -124,7 +124,7 @@ def _platform(
 def _commit(record: Record, group: Sequence[AccountPlan], stamp: Stamp, replan: Replan) -> Done:
     try:
         try:
-            return _committed(group, record.commit(group, stamp))
+            return _committed(group, record.commit(group, None, stamp))
         except StaleError:
             return _again(record, group, stamp, replan)
     except ProblemError as problem:
@@ -154,7 +154,7 @@ def _again(record: Record, group: Sequence[AccountPlan], stamp: Stamp, replan: R
             for account in group
         )
         return Done(told, ())
-    return _committed(fresh, record.commit(fresh, stamp))
+    return _committed(fresh, record.commit(fresh, None, stamp))
 
 
 def _committed(group: Sequence[AccountPlan], revision: int) -> Done:

@@ -13,16 +13,14 @@ class Record(Protocol):
     :class:`~sendroute.model.problem.ProblemError` in place of a database's own error."""
 
     def read(self) -> Held:
-        """The whole store at one revision."""
+        """All of it at one revision."""
         ...
 
-    def commit(
-        self, accounts: Sequence[AccountPlan], stamp: Stamp, *, platform: Change | None = None
-    ) -> int:
+    def commit(self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp) -> int:
         """All of these accounts' changes or none, and the platform's with them; the store's
         revision afterwards.
 
-        Raises :class:`~sendroute.model.problem.StaleError` where an account is not at the revision
-        it was planned on.
+        Raises :class:`~sendroute.model.problem.StaleError` where an account or the platform is
+        not any more what it was planned on.
         """
         ...

@@ -9,6 +9,9 @@ from sendroute.model.route import Route
 FOLD = 20
 """Like changes of one account that are listed before the rest is only counted."""
 
+ACCOUNTS = 1000
+"""Accounts that a text or a page lists before the rest is only counted."""
+
 Likeness = tuple[str, str, str, Route | None, Route | None]
 
 

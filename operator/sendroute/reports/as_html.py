@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from sendroute.model.change import Change, Proposal, Shadowed
+from sendroute.model.change import Change, Shadowed
 from sendroute.model.finding import Finding
+from sendroute.reports.alike import ACCOUNTS
 from sendroute.reports.report import Part, Report, spot
 from sendroute.reports.states import step
-from sendroute.reports.text import clean, counted, number
-from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
+from sendroute.reports.text import clean, number
+from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
 
 LISTED = 1000
 """Changes, and shadowed routes, of one account that are listed: a page is for reading."""
@@ -54,8 +55,10 @@ def lines(report: Report) -> Iterator[str]:
     if report.platform is not None:
         yield "<h2>platform</h2>"
         yield from _table("Changes of the platform", [report.platform])
-    for part in report.parts:
+    for part in report.parts[:ACCOUNTS]:
         yield from _part(part)
+    if len(report.parts) > ACCOUNTS:
+        yield f"<p>{_said(more_accounts(report.parts[ACCOUNTS:]))}.</p>"
     yield "</main></body></html>"
 
 
@@ -77,8 +80,6 @@ def _part(part: Part) -> Iterator[str]:
     yield f"<h2>{_code(str(part.key))}</h2>"
     if said:
         yield f"<p>{_said(said)}</p>"
-    if part.proposal is not None:
-        yield from _proposal(part.proposal)
     if part.changes:
         yield from _table(f"Changes of {part.key}", part.changes[:LISTED])
         yield from _rest(len(part.changes) - LISTED)
@@ -96,13 +97,6 @@ def _counts(part: Part) -> str:
 def _rest(count: int) -> Iterator[str]:
     if count > 0:
         yield f"<p>… and {number(count)} more; <code>-o json</code> lists all.</p>"
-
-
-def _proposal(proposal: Proposal) -> Iterator[str]:
-    asked = proposal.apply_all
-    would = f"would switch {counted(proposal.domains, 'domain')} to {_code(str(asked.route))}"
-    yield f"<p>Apply-all {_code(asked.id)} {would}. To confirm it, add to"
-    yield f"<code>spec.applyToAll</code>:</p><pre>confirm: {{domains: {proposal.domains}}}</pre>"
 
 
 def _shadowed(shadow: Shadowed) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from sendroute.model.change import Action, Change, Proposal, Shadowed
+from sendroute.model.change import Action, Change, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.reports.report import Part, Report
 from sendroute.reports.states import as_manifest
@@ -43,8 +43,7 @@ def _members(report: Report) -> Iterator[Member]:
     yield "findings", map(_finding, report.findings)
     yield "severities", {s.value: count for s, count in _all_severities(report).items()}
     yield "accounts", (_account(part, apply) for part in report.parts)
-    yield "shadowed", (_shadowed(shadow) for part in report.parts for shadow in part.shadowed)
-    yield "proposals", (_proposal(part, part.proposal) for part in report.parts if part.proposal)
+    yield "shadowed", (shadowed_form(shadow) for part in report.parts for shadow in part.shadowed)
     if apply:
         yield "relays_behind", list(report.relays_behind)
 
@@ -140,7 +139,7 @@ def _account(part: Part, apply: bool) -> dict[str, Any]:
     return document
 
 
-def _shadowed(shadow: Shadowed) -> dict[str, Any]:
+def shadowed_form(shadow: Shadowed) -> dict[str, Any]:
     return {
         "namespace": shadow.account.namespace,
         "account": shadow.account.name,
@@ -148,17 +147,6 @@ def _shadowed(shadow: Shadowed) -> dict[str, Any]:
         "declared": shadow.declared.as_manifest(),
         "assigned": shadow.assigned.as_manifest(),
         "apply_all": shadow.apply_all,
-    }
-
-
-def _proposal(part: Part, proposal: Proposal) -> dict[str, Any]:
-    return {
-        "namespace": part.key.namespace,
-        "account": part.key.name,
-        "id": proposal.apply_all.id,
-        "route": proposal.apply_all.route.as_manifest(),
-        "domains": proposal.domains,
-        "confirm": {"domains": proposal.domains},
     }
 
 

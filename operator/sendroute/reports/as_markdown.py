@@ -7,12 +7,14 @@ from the end, and a sentence says how much.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 
-from sendroute.model.change import Change, Proposal
+from sendroute.model.change import Change
 from sendroute.model.finding import Finding
+from sendroute.model.outcome import Outcome
 from sendroute.reports.alike import FOLD, alike
 from sendroute.reports.report import Part, Report, spot
 from sendroute.reports.states import step
@@ -35,12 +37,12 @@ _REFERS = re.compile(r"([@#!%:]|www)(?=[\w./])")
 
 
 class Piece(Struct, frozen=True):
-    """A block that stands by itself; ``short`` takes its place where it does not fit. ``what`` is
-    counted when neither does."""
+    """A block that stands by itself, made only while there is room; ``short`` takes its place where
+    it does not fit. ``what`` is counted when neither does."""
 
-    text: str
     what: str
-    short: str | None = None
+    text: Callable[[], str]
+    short: Callable[[], str] | None = None
 
 
 def text(report: Report) -> str:
@@ -49,47 +51,41 @@ def text(report: Report) -> str:
     room = LIMIT - _KEPT_FOR_THE_CUT - len(said.encode())
     blocks, cut = [said], Counter[str]()
     for piece in _pieces(report):
-        for block in filter(None, (piece.text, piece.short)):
-            size = len(block.encode())
-            if size <= room:
-                room -= size
-                blocks.append(block)
-                break
-        else:
+        block = _fitting(piece, room) if not cut else None
+        if block is None:
             cut[piece.what] += 1
+        else:
+            room -= len(block.encode())
+            blocks.append(block)
     if cut:
         left_out = " and ".join(counted(count, what) for what, count in cut.items())
         blocks.append(f"\nThis comment is full: {left_out} left out. `-o json` lists all.\n")
     return "".join(blocks)
 
 
+def _fitting(piece: Piece, room: int) -> str | None:
+    makers = (piece.text, piece.short) if piece.short is not None else (piece.text,)
+    return next((block for make in makers if len((block := make()).encode()) <= room), None)
+
+
 def _pieces(report: Report) -> Iterator[Piece]:
-    for part in report.parts:
-        if part.proposal is not None:
-            yield Piece(_proposal(part, part.proposal), "apply-all")
     if report.relays_behind:
         behind = ", ".join(map(code, report.relays_behind))
-        yield Piece(f"Not served yet by {behind}.\n\n", "relay list")
+        yield Piece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
     for found in report.findings:
-        yield Piece(_finding(found), "finding")
+        yield Piece("finding", partial(_finding, found))
     if report.platform is not None:
-        yield Piece(f"\n#### platform\n\n{_table([report.platform])}\n", "platform change")
+        yield Piece("platform", partial(_platform, report.platform))
     for part in report.parts:
-        if part.changes:
-            yield _part(part)
+        if part.changes or part.outcome not in (None, Outcome.UNCHANGED):
+            yield Piece("account", partial(_part, part), partial(_part_in_short, part))
     for part in report.parts:
         if part.shadowed:
-            yield Piece(_shadowed(part), "account's shadowed routes")
+            yield Piece("list of shadowed routes", partial(_shadowed, part))
 
 
-def _proposal(part: Part, proposal: Proposal) -> str:
-    asked = proposal.apply_all
-    return (
-        f"Apply-all {code(asked.id)} of {code(str(part.key))} would switch"
-        f" **{counted(proposal.domains, 'domain')}** to {code(str(asked.route))}."
-        f" To confirm it, add to `spec.applyToAll`:\n\n"
-        f"```yaml\nconfirm: {{domains: {proposal.domains}}}\n```\n\n"
-    )
+def _platform(change: Change) -> str:
+    return f"\n#### platform\n\n{_table([change])}\n"
 
 
 def _shadowed(part: Part) -> str:
@@ -109,22 +105,24 @@ def _finding(found: Finding) -> str:
     return f"- **{found.severity}** {code(found.code)}{where}: {prose(found.message)}{hint}{also}\n"
 
 
-def _part(part: Part) -> Piece:
-    counts = actions(Counter(change.action for change in part.changes))
-    said = ", ".join(filter(None, (counts, part_status(part))))
-    heading = f"\n#### {code(str(part.key))}\n\n{prose(said)}\n\n"
+def _part(part: Part) -> str:
     in_sight: list[Change] = []
     folded: list[Change] = []
     for group in alike(part.changes):
         in_sight += group[:FOLD]
         folded += group[FOLD:]
-    shown = in_sight[:_LISTED]
-    folded = in_sight[_LISTED:] + folded
-    return Piece(
-        f"{heading}{_table(shown)}\n{_folded(folded)}",
-        "account",
-        f"{heading}The changes do not fit here; `-o json` lists all.\n\n",
-    )
+    rest = _folded(in_sight[_LISTED:] + folded)
+    return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{rest}"
+
+
+def _part_in_short(part: Part) -> str:
+    return f"{_heading(part)}The changes do not fit here; `-o json` lists all.\n\n"
+
+
+def _heading(part: Part) -> str:
+    counts = actions(Counter(change.action for change in part.changes))
+    said = "; ".join(filter(None, (counts, part_status(part))))
+    return f"\n#### {code(str(part.key))}\n\n{prose(said)}\n\n"
 
 
 def _folded(changes: Sequence[Change]) -> str:
@@ -139,6 +137,8 @@ def _folded(changes: Sequence[Change]) -> str:
 
 
 def _table(changes: Sequence[Change]) -> str:
+    if not changes:
+        return ""
     rows = "".join(map(_row, changes))
     return f"| action | object | change | why |\n|---|---|---|---|\n{rows}"
 

@@ -99,7 +99,14 @@ def artifact(file: str) -> dict[str, str]:
     The bytes of the name are encoded, so one that is not UTF-8 stays findable.
     """
     path = os.path.normpath(file)
-    uri = quote(os.fsencode(path), safe="/")
+    uri = quote(_bytes(path), safe="/")
     if path.startswith("/"):
         return {"uri": f"file:///{uri.lstrip('/')}"}
     return {"uri": uri, "uriBaseId": "%SRCROOT%"}
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # no file has such a name; it must not cost the report
+        return path.encode("utf-8", "replace")

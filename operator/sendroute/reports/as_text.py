@@ -6,25 +6,25 @@ Yields lines without their newlines. What is folded is still counted.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sendroute.model.change import Action, Change, Proposal, Shadowed
+from sendroute.model.change import Action, Change, Kind, Shadowed
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
-from sendroute.reports.alike import FOLD, alike
+from sendroute.reports.alike import ACCOUNTS, FOLD, alike
 from sendroute.reports.report import Part, Report, spot
 from sendroute.reports.states import step
 from sendroute.reports.text import (
     WIDTH,
     Style,
     clean,
-    counted,
     middle,
+    no_command,
     number,
     pad,
     paint,
     width,
     wrap,
 )
-from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
+from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
 
 _VERB, _NAME, _STEP = 8, 40, 34
 _BENEATH = 2 + _VERB + 2
@@ -47,14 +47,21 @@ _SEVERITY_STYLES = {
 
 
 def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
+    return map(no_command, _lines(report, colour))
+
+
+def _lines(report: Report, colour: bool) -> Iterator[str]:
     if report.platform is not None:
         yield paint("platform", Style.BOLD, colour)
         yield from _changes([report.platform], colour)
         yield ""
-    for part in report.parts:
-        if part.changes or part.shadowed or part.proposal or _worth_telling(part):
-            yield from _part(part, report, colour)
-            yield ""
+    told = [part for part in report.parts if _worth_telling(part)]
+    for part in told[:ACCOUNTS]:
+        yield from _part(part, colour)
+        yield ""
+    if len(told) > ACCOUNTS:
+        yield from wrap(more_accounts(told[ACCOUNTS:]), 0)
+        yield ""
     for found in _told(report):
         yield from finding_lines(found, colour)
     if report.findings:
@@ -67,7 +74,8 @@ def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
 
 
 def _worth_telling(part: Part) -> bool:
-    return part.stopped or part.outcome not in (None, Outcome.UNCHANGED)
+    done = part.outcome not in (None, Outcome.UNCHANGED)
+    return bool(part.changes or part.shadowed or part.stopped or done)
 
 
 def _told(report: Report) -> Iterator[Finding]:
@@ -86,16 +94,17 @@ def _told(report: Report) -> Iterator[Finding]:
             yield Finding(code, Severity.INFO, f"… and {more}.")
 
 
-def _part(part: Part, report: Report, colour: bool) -> Iterator[str]:
+def _part(part: Part, colour: bool) -> Iterator[str]:
     counts = actions(Counter(change.action for change in part.changes))
     said = "; ".join(filter(None, (counts, part_status(part))))
-    heading = middle(clean(str(part.key)), WIDTH - width(said) - 2)
-    yield f"{paint(heading, Style.BOLD, colour)}  {said}".rstrip()
+    heading = middle(clean(str(part.key)), WIDTH)
+    beside = width(heading) + 2 + width(said) <= WIDTH
+    yield paint(heading, Style.BOLD, colour) + (f"  {said}" if beside and said else "")
+    if not beside:
+        yield from wrap(said, 2)
     yield from _changes(part.changes, colour)
-    if part.proposal is not None:
-        yield from _proposal(part.proposal, report, colour)
     for shadow in part.shadowed[:FOLD]:
-        yield from wrap(_shadow(shadow), 4, first="")
+        yield from wrap(_shadow(shadow), 4)
     if len(part.shadowed) > FOLD:
         yield f"    {_more(len(part.shadowed) - FOLD)}"
 
@@ -111,28 +120,17 @@ def _shadow(shadow: Shadowed) -> str:
     )
 
 
-def _proposal(proposal: Proposal, report: Report, colour: bool) -> Iterator[str]:
-    asked = proposal.apply_all
-    would = f"apply-all {asked.id} would switch {counted(proposal.domains, 'domain')}"
-    position = report.locate(proposal.where) if proposal.where else None
-    place = f" at {position}" if position else ""
-    told = clean(f"{would} to {asked.route}. To confirm it, add to spec.applyToAll{place}:")
-    yield paint("  awaiting confirmation", Style.YELLOW, colour)
-    yield from wrap(told, 4)
-    yield f"      confirm: {{domains: {proposal.domains}}}"
-
-
 def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
     shown = [(group[:FOLD], len(group) - FOLD) for group in alike(changes)]
     names, steps = _columns([change for group, _ in shown for change in group])
     for group, folded in shown:
-        each = len(group) > 1 and len({change.message for change in group}) == 1
+        shared = _shared_why(group)
         for change in group:
-            yield from _row(change, names, steps, colour, "" if each else _why(change))
+            yield from _row(change, names, steps, colour, "" if shared else _why(change))
         if folded > 0:
             yield f"{' ' * _BENEATH}{_more(folded)}"
-        if each:
-            yield from wrap(f"each, {_why(group[0])}", _BENEATH)
+        if shared:
+            yield from wrap(shared, _BENEATH)
 
 
 def _columns(changes: Sequence[Change]) -> tuple[int, int]:
@@ -160,6 +158,18 @@ def _row(change: Change, names: int, steps: int, colour: bool, why: str) -> Iter
     yield from rest
     if why:
         yield from wrap(why, _BENEATH)
+
+
+def _shared_why(group: Sequence[Change]) -> str:
+    """The sentence of all, told once with "each" for the domain's name; empty where they differ."""
+    first = group[0]
+    if len(group) == 1 or first.kind is not Kind.DOMAIN:
+        return ""
+    sentences = {change.message.replace(change.name, "each") for change in group}
+    if len(sentences) > 1:
+        return ""
+    sentence = sentences.pop()
+    return clean(f"{first.reason}: {sentence[:1].upper()}{sentence[1:]}")
 
 
 def _why(change: Change) -> str:

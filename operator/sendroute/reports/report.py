@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.change import Action, Change, Kind, Plan, Proposal, Shadowed
+from sendroute.model.change import Action, Change, Kind, Plan, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.outcome import Outcome, Result
 from sendroute.model.wanted import AccountKey
@@ -28,7 +28,6 @@ class Part(Struct, frozen=True):
     changes: tuple[Change, ...]
     shadowed: tuple[Shadowed, ...] = ()
     stopped: bool = False
-    proposal: Proposal | None = None
     outcome: Outcome | None = None
 
 
@@ -113,7 +112,6 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
                 tuple(sorted(account.changes, key=_place_among_changes)),
                 tuple(sorted(account.shadowed, key=lambda shadowed: shadowed.domain)),
                 account.stopped,
-                account.proposal,
                 outcome,
             )
         )

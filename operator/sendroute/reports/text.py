@@ -44,10 +44,16 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
+def no_command(line: str) -> str:
+    """The line, not beginning with ``::``, which GitHub's log reader takes for a command."""
+    begin = len(line) - len(line.lstrip())
+    return f"{line[:begin]}∷{line[begin + 2 :]}" if line.startswith("::", begin) else line
+
+
 def width(text: str) -> int:
     """Columns that cleaned text takes: two for wide East Asian characters, none for marks that
     combine (Unicode Standard Annex 11)."""
-    if text.isascii():
+    if text.isascii() or text.replace("→", " ").isascii():  # nearly every line of a plan
         return len(text)
     return sum(map(_columns, text))
 
@@ -80,18 +86,17 @@ def _head(text: str, columns: int) -> str:
 
 
 def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> Iterator[str]:
-    """Lines of cleaned ``text``, each indented; ``first`` stands before the first one's words.
-
-    No continuation begins with ``::``, which build logs take for a command.
-    """
+    """Lines of cleaned ``text``, each indented; ``first`` stands before the first one's words."""
     margin = " " * indent
+    if indent + width(first) + width(text) <= columns:
+        yield margin + first + text
+        return
     line, used = margin + first, indent + width(first)
     begun = bool(first.strip())
     for word in _words(text, columns - indent - 2):
         needed = width(word)
         if begun and used + 1 + needed > columns:
             yield line
-            word = f"· {word}" if word.startswith("::") else word
             line, used, begun = margin + word, indent + width(word), True
             continue
         gap = " " if begun and not line.endswith(" ") else ""

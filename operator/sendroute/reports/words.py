@@ -1,6 +1,7 @@
 """The words for what a report counts: one choice of them for every format."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sendroute.model.change import Action, Kind
 from sendroute.model.finding import Severity
@@ -64,6 +65,14 @@ def actions(counts: Counter[Action], *, done: bool = False) -> str:
         f"{number(counts[a])} {'skipped' if a is Action.SKIP else 'to ' + VERBS[a]}"
         for a in Action
         if counts[a]
+    )
+
+
+def more_accounts(parts: Sequence[Part]) -> str:
+    """What stands for the accounts that are not listed; their changes are counted."""
+    counts = actions(Counter(change.action for part in parts for change in part.changes))
+    return (
+        f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'}; -o json lists all"
     )
 
 

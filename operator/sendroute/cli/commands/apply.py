@@ -64,21 +64,26 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.model.exit_status import of_result
     from sendroute.planner.guards import Guards
     from sendroute.reports.report import of_result as report_of
+    from sendroute.store.record import open_store
 
     logs.start(session)
     guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
     saved = any(is_saved_plan(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
-        planned = plan_saved(session, arguments.paths[0], guards, arguments.write_lock)
-    else:
-        planned = plan_paths(session, arguments.paths, arguments.only, guards, arguments.write_lock)
     wishes = Wishes(
         approved=saved or arguments.auto_approve,
         wait=arguments.wait_timeout if arguments.wait else None,
         lock=arguments.write_lock,
     )
-    result, ended = apply_planned(session, planned, wishes)
+    with open_store(session.store) as store:
+        if saved:
+            planned = plan_saved(store, arguments.paths[0], guards, wishes.lock)
+        else:
+            planned = plan_paths(
+                store, session, arguments.paths, arguments.only, guards, wishes.lock
+            )
+        result, ended = apply_planned(session, planned, wishes)
     written = present_report(session, arguments, report_of(result, locate=planned.locate))
     return ended or worst(of_result(result), written)
 

@@ -29,10 +29,11 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.reports.as_json import document
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    answer = _explain(arguments.sender, Store.open(session.store))
+    with open_store(session.store) as store:
+        answer = _explain(arguments.sender, store)
 
     def show(form: str, _colour: bool) -> Iterable[str]:
         return document(answer.as_document().items()) if form == "json" else _text(answer)
@@ -47,12 +48,12 @@ def _explain(text: str, store: "Store") -> "Explanation":
 
     sender = read_sender(text)
     if sender.domain is None:
-        return explain_null_sender(store.explain(None))
+        return explain_null_sender(store.explain_facts(""))
     try:
         domain = domain_name(sender.domain)
     except BadNameError:  # no manifest can declare it, so no account has it
         domain = sender.domain.lower()
-    return explain_domain(sender.address, domain, store.explain(domain))
+    return explain_domain(sender.address, domain, store.explain_facts(domain))
 
 
 def _text(answer: "Explanation") -> Iterable[str]:

@@ -28,12 +28,13 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.manifests_of import manifests_of
     from sendroute.model.exit_status import of_findings
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     if arguments.dir and arguments.output:
         raise WrongUsageError("--dir writes YAML files: leave -o out.")
     outputs = outputs_of(arguments, usual="yaml")
-    batches = list(manifests_of(Store.open(session.store).read()))
+    with open_store(session.store) as store:
+        batches = list(manifests_of(store.read()))
     findings = [found for batch in batches for found in batch.findings]
     tell(session, findings)
     if arguments.dir:

@@ -1,4 +1,4 @@
-"""List who changed what, when and by which commit; the newest change comes last.
+"""List who changed what, when and by which commit; the newest change comes first.
 
 examples:
   sendroute history
@@ -31,10 +31,11 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.reports.as_json import document
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    entries = _asked_for(Store.open(session.store), arguments.of, arguments.limit)
+    with open_store(session.store) as store:
+        entries = _asked_for(store, arguments.of, arguments.limit)
 
     def show(form: str, colour: bool) -> Iterable[str]:
         if form == "json":
@@ -48,11 +49,14 @@ def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence["HistoryE
     """An account's name is a label, so that a name with a dot can only be a domain's."""
     from sendroute.cli.only import accounts_named
     from sendroute.manifests.names import BadNameError, domain_name
+    from sendroute.model.wanted import AccountKey
 
     if of is None:
         return store.history(limit=limit)
+    if "/" in of:  # so that also the record of an account that is gone can be read
+        return store.history(account=AccountKey(*of.split("/", 1)), limit=limit)
     if "." not in of:
-        (account,) = accounts_named([of], store.recorded_accounts())
+        (account,) = accounts_named([of], store.accounts())
         return store.history(account=account, limit=limit)
     try:
         return store.history(domain=domain_name(of), limit=limit)

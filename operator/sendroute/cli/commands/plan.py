@@ -53,9 +53,11 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.reporting import present_report
     from sendroute.model.exit_status import of_findings, of_plan
     from sendroute.reports.report import of_plan as report_of
+    from sendroute.store.record import open_store
 
     logs.start(session)
-    planned = plan_paths(session, arguments.paths, arguments.only)
+    with open_store(session.store) as store:
+        planned = plan_paths(store, session, arguments.paths, arguments.only)
     lost = _save(arguments.out, planned) if arguments.out else ()
     plan = planned.with_findings(lost).plan
     written = present_report(session, arguments, report_of(plan, locate=planned.locate))

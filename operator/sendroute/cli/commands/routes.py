@@ -30,18 +30,16 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.only import accounts_named
     from sendroute.model.exit_status import of_findings
     from sendroute.reports.as_json import document
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    store = Store.open(session.store)
-    account = None
-    if arguments.account:
-        (account,) = accounts_named([arguments.account], store.accounts())
     names = [_as_held(name) for name in arguments.domains]
-    rows = sorted(
-        store.routes(names or None, account=account, profile=arguments.profile),
-        key=lambda row: (row.account, row.domain),
-    )
+    with open_store(session.store) as store:
+        account = None
+        if arguments.account:
+            (account,) = accounts_named([arguments.account], store.accounts())
+        rows = store.routes(names, account, arguments.profile)
+    rows.sort(key=lambda row: (row.account, row.domain))
     unknown = _unknown(names, rows)
 
     def show(form: str, colour: bool) -> Iterable[str]:

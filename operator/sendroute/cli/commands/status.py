@@ -23,16 +23,19 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.reports.as_json import document
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    store = Store.open(session.store)
-    status = store.status()
-    shadowed = [row for row in store.routes() if _is_shadowed(row)] if status.shadowed else []
+    with open_store(session.store) as store:
+        status = store.status()
+        rows = store.routes() if status.shadowed else []
+    shadowed = [row for row in rows if _is_shadowed(row)]
 
     def show(form: str, colour: bool) -> Iterable[str]:
-        return document(_document(status, shadowed)) if form == "json" else (
-            _text(status, shadowed, colour)
+        return (
+            document(_document(status, shadowed))
+            if form == "json"
+            else (_text(status, shadowed, colour))
         )
 
     return present(session, outputs, show)
@@ -88,8 +91,10 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
         [
             ("lineage", status.lineage),
             ("revision", f"{status.revision}, of {moment(status.changed_at)}"),
-            ("holds", f"{status.accounts} accounts, {status.profiles} profiles, "
-                      f"{status.domains} domains"),
+            (
+                "holds",
+                f"{status.accounts} accounts, {status.profiles} profiles, {status.domains} domains",
+            ),
         ]
     )
     yield "\n"
@@ -109,8 +114,13 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
     if shadowed:
         yield "\n"
         cells = [
-            (str(row.account), row.domain, str(row.state.declared), str(row.state.route),
-             row.state.shadow or "")
+            (
+                str(row.account),
+                row.domain,
+                str(row.state.declared),
+                str(row.state.route),
+                row.state.shadow or "",
+            )
             for row in shadowed
         ]
         head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")

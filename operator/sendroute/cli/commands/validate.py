@@ -8,11 +8,17 @@ examples:
 """
 
 from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
 from sendroute.cli.commands.plan import paths_argument
 from sendroute.cli.output import REPORTS, output_option, worst
 from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.manifests.sources import Files
+    from sendroute.model.finding import Finding
 
 
 def options(parser: Parser) -> None:
@@ -42,10 +48,19 @@ def run(arguments: Namespace, session: Session) -> int:
     if arguments.base and "-" in arguments.paths:
         raise WrongUsageError("Standard input has no revision: give --base with files alone.")
     tree = read_tree(arguments.paths, session)
-    base = read_base(arguments.base, arguments.paths) if arguments.base else None
+    base = read_base(arguments.base, arguments.paths, session) if arguments.base else None
     findings = list(check_tree(tree.wanted, base))
     if arguments.policy:
-        findings += _break_policies(arguments.paths, arguments.policy)
+        findings += _against_policies(arguments.policy, tree.files)
     report = report_of(findings, strict=arguments.strict, locate=tree.locate)
     written = present_report(session, arguments, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
+
+
+def _against_policies(policies: list[str], files: "Files") -> Iterator["Finding"]:
+    from sendroute.cli.tree import raw_documents
+    from sendroute.manifests.policy import check, load_policies
+
+    usable, findings = load_policies(policies)
+    yield from findings
+    yield from check(usable, raw_documents(files))
