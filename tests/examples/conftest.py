@@ -34,6 +34,11 @@ _VARYING = (
 )
 
 
+def _called(name: str) -> str:
+    """A temporary folder as the pages call it; nothing is there."""
+    return f"/tmp/{name}"  # noqa: S108
+
+
 @dataclass(frozen=True)
 class Step:
     """``text`` is where in the page the expected output stands, ``file`` the file it is in."""
@@ -120,8 +125,9 @@ class Desk:
     def transcript(self, script: str, folder: Path) -> str:
         """What a step prints, with what varies named, and its exit status where it is not 0."""
         done = self.run(script, folder)
-        said = done.stdout.replace(str(folder), f"/tmp/{self.name}")
-        said = re.sub(rf"{re.escape(str(self.scratch))}/tmp\.\w+", "/tmp/demo", said)
+        said = done.stdout.replace(str(folder), _called(self.name))
+        made_by_mktemp = re.escape(str(self.scratch / "tmp.")) + r"\w+"
+        said = re.sub(made_by_mktemp, _called("demo"), said)
         for pattern, fixed in _VARYING:
             said = pattern.sub(fixed, said)
         said = "".join(f"{line.rstrip()}\n" for line in said.splitlines())
