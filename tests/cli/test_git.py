@@ -1,13 +1,11 @@
 """Facts from real repositories."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from sendroute.cli.git import commit_of, tree_at
-from sendroute.model.problem import ProblemError
+from sendroute.cli.git import commit_of
 
 
 def git(folder: Path, *words: str) -> str:
@@ -65,49 +63,3 @@ def test_a_hook_of_another_repository_does_not_mislead(
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
     assert commit_of([str(repository)]) == head
-
-
-def test_a_base_is_read_without_touching_the_work_tree(repository: Path) -> None:
-    (repository / "b.yaml").write_text("b: 1\n")
-    (repository / "link.yaml").symlink_to("b.yaml")
-    git(repository, "add", "-A")
-    git(repository, "commit", "-qm", "second")
-    (repository / "a.yaml").write_text("a: 3\n")
-    index = (repository.parent / ".git/index").read_bytes()
-    with tree_at("HEAD", [str(repository)]) as (place,):
-        assert (Path(place) / "a.yaml").read_text() == "a: 1\n"
-        assert (Path(place) / "link.yaml").read_text() == "b: 1\n"
-        assert not (Path(place) / "other.yaml").exists()
-    assert not Path(place).exists()
-    assert (repository / "a.yaml").read_text() == "a: 3\n"
-    assert (repository.parent / ".git/index").read_bytes() == index
-
-
-def test_a_path_that_was_not_there_then_is_left_out(repository: Path) -> None:
-    (repository / "b.yaml").write_text("b: 1\n")
-    with tree_at("HEAD", [str(repository / "b.yaml"), str(repository / "a.yaml")]) as places:
-        assert [os.path.basename(place) for place in places] == ["a.yaml"]  # noqa: PTH119
-
-
-def test_the_whole_repository_and_names_that_git_would_take_for_patterns(place: Path) -> None:
-    git(place, "init", "-q")
-    (place / "a[1]*.yaml").write_text("a: 1\n")
-    git(place, "add", "-A")
-    git(place, "commit", "-qm", "first")
-    with tree_at("HEAD", [str(place), str(place / "a[1]*.yaml")]) as (whole, one):
-        assert (Path(whole) / "a[1]*.yaml").is_file()
-        assert Path(one).is_file()
-    assert not str(commit_of([str(place / "a[1]*.yaml")])).endswith("-dirty")
-
-
-@pytest.mark.parametrize("revision", ["nothing", "--all", "HEAD~7", "-x", ""])
-def test_a_revision_that_is_none_is_told(repository: Path, revision: str) -> None:
-    with pytest.raises(ProblemError) as told, tree_at(revision, [str(repository)]):
-        pass
-    assert told.value.findings[0].code == "unreadable"
-
-
-def test_a_folder_outside_git_is_told(place: Path) -> None:
-    with pytest.raises(ProblemError) as told, tree_at("HEAD", [str(place)]):
-        pass
-    assert "not in a git repository" in told.value.findings[0].message

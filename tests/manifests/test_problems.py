@@ -157,3 +157,21 @@ def test_a_number_in_quotes_gets_the_hint_to_take_them_off() -> None:
 
 def test_a_name_with_capitals_gets_the_nearest_name_that_would_do() -> None:
     assert one("SMTPProfile", {"account": "Acme_Corp"}).hint == "For example: acme-corp."
+
+
+def test_names_that_are_none_are_told_with_the_other_problems() -> None:
+    told = found(
+        "SendingDomain",
+        {
+            "acount": "acme",
+            "domain": "a.example.",
+            "route": {"newProfile": {"name": "p", "host": "a_b"}},
+        },
+    )
+    assert [(each.path, each.message) for each in told[2:]] == [
+        (("spec", "domain"), "spec.domain must not end in a dot."),
+        (
+            ("spec", "route", "newProfile", "host"),
+            "spec.route.newProfile.host must not hold an underscore.",
+        ),
+    ]

@@ -211,3 +211,29 @@ def test_each_single_change_is_judged_alike_by_all(document: dict[str, Any]) -> 
                 parent = parent[step]
             parent[path[-1]] = value
             assert_all_judge_alike(changed)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"displayName": "\ud800"}, {"provider": "\ud800"}, {"host": "\ud800"}, {"\ud800": 1}],
+    ids=["text", "a choice", "a name", "a key"],
+)
+def test_half_of_a_surrogate_pair_is_refused_like_any_other_value(spec: dict[str, Any]) -> None:
+    document = copy.deepcopy(ACCEPTED[3])
+    document["spec"] = {"account": "acme"} | spec
+    assert not decodes(document)
+    (problem,) = problems("SMTPProfile", document)
+    assert problem.message.isprintable()
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 10**40, -(10**30), b"x"], ids=repr)
+def test_what_no_json_could_hold_is_refused_without_a_traceback(wrong: Any) -> None:
+    document = copy.deepcopy(ACCEPTED[3])
+    document["spec"] = {"account": "acme", "port": wrong}
+    assert not decodes(document)
+    assert [each.path for each in problems("SMTPProfile", document)] == [("spec", "port")]
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"kind": "MailBox"}, {"kind": []}], ids=repr)
+def test_what_is_of_no_kind_of_ours_is_refused(value: Any) -> None:
+    assert not decodes(value)

@@ -28,6 +28,7 @@ NASTY = [
     "a\nb\r\n::error::c",
     "::stop-commands::x " * 20,
     "##[error]x",
+    "a,line=9:x%0Ab",
     "a|b`c``d\\|e",
     "<script>alert(1)</script><!-- --> ]]> &amp;",
     "@everyone #1 !2 user@host https://evil.example www.evil.example :smile:",

@@ -9,7 +9,7 @@ from sendroute.cli.git import commit_of
 from sendroute.cli.only import accounts_named
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
-from sendroute.cli.tree import read_tree
+from sendroute.cli.tree import places_of, read_tree
 from sendroute.model.change import Plan
 from sendroute.model.finding import Finding
 from sendroute.model.held import Held
@@ -59,10 +59,11 @@ def plan_paths(
 ) -> Planned:
     """``only`` are names as typed; ``lock`` is the lock file that apply is to write."""
     guards = guards or Guards()
-    tree = read_tree(paths, session)
+    tree = read_tree(paths, session, cached=True)
     held = store.read()
     chosen = accounts_named(only, _known(tree.wanted, held)) if only else None
     plan = decide(tree.wanted, held, guards, chosen)
+    tree.places.expect(places_of(plan))
     mismatch = tuple(mismatches(held, locks_of(paths, lock)))
     planned = Planned(
         store,
@@ -72,7 +73,7 @@ def plan_paths(
         guards,
         chosen,
         commit_of(paths),
-        tree.locate,
+        tree.places,
         mismatch,
     )
     return planned.with_findings(planned.mismatch)

@@ -41,16 +41,13 @@ def compile_tree(
     complete: bool = True,
     platform_seen: bool = False,
 ) -> Wanted:
-    """A whole tree as one value. Each document comes with its place, whose path is empty.
-
-    What reading knows already: ``findings``, the accounts ``stopped`` by problems of shape,
-    whether the tree is ``complete``, and whether a MailPlatform was seen that is not among
-    ``documents`` because it has problems of its own.
-    """
-    tree = _Tree(list(findings), set(stopped))
+    """A whole tree as one value; see :class:`Compilation`, for what is known only at the end."""
+    compilation = Compilation()
     for document, where in documents:
-        tree.add(document, where)
-    return tree.finish(complete=complete, platform_seen=platform_seen)
+        compilation.add(document, where)
+    return compilation.finish(
+        findings=findings, stopped=stopped, complete=complete, platform_seen=platform_seen
+    )
 
 
 class _Draft:
@@ -73,16 +70,19 @@ class _Draft:
         return route
 
 
-class _Tree:
-    def __init__(self, findings: list[Finding], stopped: set[AccountKey]) -> None:
-        self.findings = findings
-        self.stopped = stopped
+class Compilation:
+    """A tree whose documents are still coming in: :meth:`add` each, then :meth:`finish` once."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.stopped: set[AccountKey] = set()
         self.drafts: dict[tuple[str, str], _Draft] = {}
         self.platform: WantedPlatform | None = None
         self.platform_where: Where | None = None
         self.objects: dict[tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]] = {}
 
     def add(self, document: shapes.Document, where: Where) -> None:
+        """One document and its place, a value of its own whose path is empty."""
         match document:
             case shapes.SendingDomain():
                 self._add_domain(document, where)
@@ -95,7 +95,19 @@ class _Tree:
             case _:
                 assert_never(document)
 
-    def finish(self, *, complete: bool, platform_seen: bool) -> Wanted:
+    def finish(
+        self,
+        *,
+        findings: Iterable[Finding] = (),
+        stopped: Iterable[AccountKey] = (),
+        complete: bool = True,
+        platform_seen: bool = False,
+    ) -> Wanted:
+        """The whole tree, with what reading knows of it: its ``findings``, the accounts
+        ``stopped`` by problems of shape, whether the tree is ``complete``, and whether a
+        MailPlatform was seen that was not added because it has problems of its own."""
+        self.findings[:0] = findings
+        self.stopped.update(stopped)
         if self.platform_where is None and not platform_seen:
             self._tell_no_platform()
         self.stopped |= {
@@ -124,6 +136,8 @@ class _Tree:
 
     def _strays(self) -> dict[AccountKey, list[Stray]]:
         strays: dict[AccountKey, list[Stray]] = {}
+        if all(draft.account is not None for draft in self.drafts.values()):
+            return strays
         for (kind, _), objects in self.objects.items():
             for name, (where, draft) in objects.items():
                 if draft.account is None:

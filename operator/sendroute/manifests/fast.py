@@ -25,8 +25,9 @@ _ANCHOR_OR_TAG = re.compile(rb"(?:\A|[\s\[\]{},:?\x80-\xff-])[&*!]")
 # It also takes 0b11 for 3 and -0x1f for -31, and an integer does not show how it was written.
 _BASED = re.compile(rb"0[bBoOxX]")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# From this size on a single document goes the exact way, which can stop in the middle of it.
 _BIG = 1 << 20
+_MANY_BRACKETS = 2_000
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Parsed(NamedTuple):
@@ -60,8 +61,6 @@ def read(data: bytes) -> Parsed | None:
 
 def parse(data: bytes) -> list[Any] | None:
     """The documents of a file as plain values."""
-    if _is_hazardous(data):
-        return None
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -72,6 +71,8 @@ def parse(data: bytes) -> list[Any] | None:
         document = _parse_json(text)
         if document is not None:
             return [document]
+    if _is_hazardous(data) or _is_monstrous(data):
+        return None
     try:
         documents = ryaml.loads_all(text)  # type: ignore[attr-defined]
     except ValueError:  # its own InvalidYamlError, and what Python refuses of its keys
@@ -87,11 +88,31 @@ def is_json(text: str) -> bool:
 def _is_hazardous(data: bytes) -> bool:
     if b"<<" in data or b"\0" in data or _BASED.search(data):
         return True
-    if (b"&" in data or b"*" in data or b"!" in data) and _ANCHOR_OR_TAG.search(data):
-        return True
-    return len(data) > _BIG and any(
-        len(part) > _BIG and b"List" not in part for part in data.split(b"\n---")
-    )
+    marks = b"&" in data or b"*" in data or b"!" in data
+    return marks and _ANCHOR_OR_TAG.search(data) is not None
+
+
+def _is_monstrous(data: bytes) -> bool:
+    """Whether a single document goes the exact way for its size, which can stop in the middle of
+    it: the fast parser takes a minute for a hundred thousand brackets within one another."""
+    if len(data) <= _BIG and data.count(b"[") + data.count(b"{") <= _MANY_BRACKETS:
+        return False
+    for part in data.split(b"\n---"):
+        brackets = part.count(b"[") + part.count(b"{")
+        is_one = b"List" not in part
+        if len(part) > _BIG and is_one:
+            return True
+        if brackets > _MANY_BRACKETS and (is_one or _depth_of_brackets(part) > _MANY_BRACKETS):
+            return True
+    return False
+
+
+def _depth_of_brackets(part: bytes) -> int:
+    """At most so deep are its brackets, as long as those within texts are in pairs."""
+    brackets = part.translate(None, delete=_NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return MAX_DEPTH + len(brackets)
 
 
 def _parse_json(text: str) -> Any:

@@ -30,8 +30,8 @@ class Preset(Struct, frozen=True):
 
     def fill_encryption(self, port: int | None) -> Encryption:
         """The encryption that the provider speaks on a port."""
-        implicit = port is not None and port in (self.tls_port, 465, 2465)
-        return Encryption.TLS if implicit else Encryption.STARTTLS
+        # 465 is submissions (RFC 8314, 3.3); 2465 is its twin at Amazon SES.
+        return Encryption.TLS if port in (465, 2465) else Encryption.STARTTLS
 
 
 PRESETS: dict[Provider, Preset] = {
@@ -46,7 +46,7 @@ PRESETS: dict[Provider, Preset] = {
         host="smtp.sendgrid.net",
         spf="include:sendgrid.net",
         source="Twilio SendGrid: Integrating with the SMTP API",
-        hint="Subusers of the EU region write host: smtp.eu.sendgrid.net.",
+        hint="The user name is the word apikey, the password an API key that may send mail.",
         username="apikey",
     ),
     "mailgun": Preset(

@@ -1,6 +1,7 @@
 """All that is wrong with a document's shape, at once, in the words of its author."""
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from sendroute.manifests import models
 from sendroute.manifests.models import bare, model_of, type_of
+from sendroute.manifests.names import BadNameError, domain_name, host
 from sendroute.manifests.shapes import whole
 from sendroute.manifests.wording import dotted, shown
 
@@ -22,6 +24,19 @@ _NEVER_WRITTEN = (
     "Secrets are named, never written: put the value into a secret (keys username and password) "
     "and name it by credentials.secretRef.name."
 )
+
+
+_NAMES: dict[str, tuple[tuple[Path, Callable[[str], object]], ...]] = {
+    "MailPlatform": (
+        (("spec", "managed", "host"), host),
+        (("spec", "managed", "relay", "host"), host),
+    ),
+    "SMTPProfile": ((("spec", "host"), host),),
+    "SendingDomain": (
+        (("spec", "domain"), domain_name),
+        (("spec", "route", "newProfile", "host"), host),
+    ),
+}
 
 
 class Problem(Struct, frozen=True):
@@ -44,8 +59,31 @@ def problems(kind: str, value: Any) -> list[Problem]:
         model_of(kind).model_validate(whole(value))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        return [_problem(kind, each["type"], each["loc"], each["input"]) for each in found]
+        told = [_problem(kind, each["type"], each["loc"], each["input"]) for each in found]
+        return told + _bad_names(kind, value, {each.path for each in told})
     return []
+
+
+def _bad_names(kind: str, value: Any, told: set[Path]) -> list[Problem]:
+    """Names that are none, in a document that has other problems already: it never comes to be
+    compiled, where they are told else, and its author wants all of them at once."""
+    problems = []
+    for path, check in _NAMES.get(kind, ()):
+        name = _value_at(value, path)
+        if not isinstance(name, str) or path in told:
+            continue
+        try:
+            check(name)
+        except BadNameError as error:
+            message = f"{dotted(path)} {error.message}."
+            problems.append(Problem("invalid-value", path, False, message, error.hint))
+    return problems
+
+
+def _value_at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
@@ -56,12 +94,17 @@ def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
             return _missing(kind, path)
         case models.NOT_ONE:
             return _not_one(kind, path, value)
+        case "string_unicode":
+            where = dotted(path) if path else "the document"
+            message = f"{where} holds text that is no Unicode: half of a surrogate pair."
+            hint = "Write the character itself in place of its escape."
+            return Problem("invalid-value", path, False, message, hint)
         case _:
             return _invalid(kind, path, value)
 
 
 def _unknown(kind: str, path: Path) -> Problem:
-    node = _at(kind, path[:-1])[-1]
+    node = _at(kind, path[:-1])
     key = path[-1]
     named = f"field {key}" if _is_field_like(key) else "such field (its name is not shown)"
     parent = "the document" if len(path) == 1 else dotted(path[:-1])
@@ -84,7 +127,7 @@ def _unknown_hint(path: Path, node: inspect.Type) -> str:
 
 
 def _missing(kind: str, path: Path) -> Problem:
-    node = _at(kind, path)[-1]
+    node = _at(kind, path)
     where = dotted(path[:-1]) if path[:-1] else "the document"
     message = f"{dotted(path)} is missing: every {kind} needs it."
     if len(path) > 2:
@@ -93,7 +136,7 @@ def _missing(kind: str, path: Path) -> Problem:
 
 
 def _not_one(kind: str, path: Path, value: Any) -> Problem:
-    fields = _names(_at(kind, path)[-1])
+    fields = _names(_at(kind, path))
     choice = ", ".join(fields)
     if not value:
         message = f"{dotted(path)} is empty: it needs exactly one of {choice}."
@@ -104,7 +147,7 @@ def _not_one(kind: str, path: Path, value: Any) -> Problem:
 
 
 def _invalid(kind: str, path: Path, value: Any) -> Problem:
-    node = _at(kind, path)[-1]
+    node = _at(kind, path)
     # What stands where credentials are named may be the secret itself: it is never repeated.
     secret = "credentials" in path and value is not None and not isinstance(value, dict)
     given = "what is written there" if secret else shown(value)
@@ -225,19 +268,19 @@ def _names(node: inspect.Type) -> list[str]:
             return []
 
 
-def _at(kind: str, path: Path) -> list[inspect.Type]:
-    """The types on the way to a value, the document's own first."""
-    nodes: list[inspect.Type] = [type_of(kind)]
+def _at(kind: str, path: Path) -> inspect.Type:
+    """The type of the value at a path; of anything for what no shape describes."""
+    node: inspect.Type = type_of(kind)
     for step in path:
-        match bare(nodes[-1]):
+        match bare(node):
             case inspect.StructType(fields=fields):
                 found = [each.type for each in fields if each.encode_name == step]
-                nodes.append(found[0] if found else inspect.AnyType())
+                node = found[0] if found else inspect.AnyType()
             case inspect.ListType(item_type=item):
-                nodes.append(item)
+                node = item
             case _:
-                nodes.append(inspect.AnyType())
-    return nodes
+                node = inspect.AnyType()
+    return node
 
 
 def _is_field_like(key: str | int) -> bool:

@@ -40,6 +40,7 @@ class Reading:
 
     ``complete`` is false when something could not be read or its account not be told, so that
     absence proves nothing. ``stopped`` are the accounts with an error in one of their documents.
+    ``platform_seen`` tells of a MailPlatform that is not among the documents for its own faults.
     ``foreign`` counts the documents that were passed over, ``files`` the files there are.
     """
 
@@ -49,10 +50,11 @@ class Reading:
         self.findings: list[Finding] = []
         self.complete = True
         self.stopped: set[AccountKey] = set()
+        self.platform_seen = False
         self.foreign = 0
         self.files = 0
 
-    def documents(self) -> Iterator[tuple[Where, Document]]:
+    def documents(self) -> Iterator[tuple[Document, Where]]:
         """Every document of ours that is in good order. Errors in others stop what they stop."""
         with _without_gc():
             entries, findings = self._tree.entries()
@@ -64,7 +66,7 @@ class Reading:
                 parsed = known.get(entry.name) or self._read(entry, next(loaded))
                 self.foreign += parsed.total - len(parsed.documents)
                 for ordinal, document in parsed.documents:
-                    yield Where(entry.name, ordinal), document
+                    yield document, Where(entry.name, ordinal)
             if self._cache:
                 self._cache.save()
 
@@ -86,6 +88,7 @@ class Reading:
         self.findings += found.findings
         self.complete &= found.complete
         self.stopped |= found.stopped
+        self.platform_seen |= found.platform_seen
         return found.parsed
 
     def _unread(self, findings: list[Finding]) -> None:

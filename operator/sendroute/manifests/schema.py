@@ -30,7 +30,11 @@ def schema_for(kind: str | None, draft: Draft = "2020-12") -> dict[str, Any]:
     """
     kinds = list(KINDS) if kind is None else [kind]
     definitions = _definitions(kinds)
-    own = _any_document() if kind is None else definitions.pop(kind)
+    if kind is None:
+        own = _any_document()
+        definitions["Document"] = _document()
+    else:
+        own = definitions.pop(kind)
     name = file_name(kind, draft)
     schema = {"$schema": _DIALECT[draft], "$id": f"{_HOME}/{name}", **own, "$defs": definitions}
     return schema if draft == "2020-12" else _as_draft_07(schema)
@@ -48,11 +52,33 @@ def _definitions(kinds: list[str]) -> dict[str, Any]:
 
 
 def _any_document() -> dict[str, Any]:
-    ours = {"type": "string", "pattern": f"^{re.escape(API_GROUP)}(/|$)"}
+    group_and_kind = {"apiVersion": {"const": "v1"}, "kind": {"const": "List"}}
+    a_list = {
+        "type": "object",
+        "required": ["apiVersion", "kind", "items"],
+        "properties": {**group_and_kind, "items": {"type": "array"}},
+    }
+    items = {"items": {"items": {"$ref": "#/$defs/Document"}}}
+    return {
+        "title": "Sendroute manifest",
+        "description": "Any document of a tree: one of Sendroute's kinds, a List, or a foreign "
+        "document, which is passed over.",
+        "allOf": [{"$ref": "#/$defs/Document"}, {"if": a_list, "then": {"properties": items}}],
+    }
+
+
+def _document() -> dict[str, Any]:
+    """One of ours, or a foreign document. Ours is what is of our group, however its letters are
+    written, and what is of our kinds and names no group at all."""
+    letters = (f"[{char}{char.upper()}]" if char.isalpha() else r"\." for char in API_GROUP)
     of_our_group = {
         "type": "object",
         "required": ["apiVersion"],
-        "properties": {"apiVersion": ours},
+        "properties": {"apiVersion": {"type": "string", "pattern": f"^{''.join(letters)}(/|$)"}},
+    }
+    of_any_group = {
+        "required": ["apiVersion"],
+        "properties": {"apiVersion": {"type": "string", "minLength": 1}},
     }
     rules: list[dict[str, Any]] = [
         {
@@ -61,23 +87,14 @@ def _any_document() -> dict[str, Any]:
         }
     ]
     for kind in KINDS:
-        # Of our group, or of none at all: then what is missing is the apiVersion.
         is_ours = {
             "type": "object",
             "required": ["kind"],
             "properties": {"kind": {"const": kind}},
-            "anyOf": [of_our_group, {"not": {"required": ["apiVersion"]}}],
+            "anyOf": [of_our_group, {"not": of_any_group}],
         }
         rules.append({"if": is_ours, "then": {"$ref": f"#/$defs/{kind}"}})
-    is_list = {"type": "object", "required": ["kind"], "properties": {"kind": {"const": "List"}}}
-    items = {"type": "array", "items": {"$ref": "#"}}
-    rules.append({"if": is_list, "then": {"properties": {"items": items}}})
-    return {
-        "title": "Sendroute manifest",
-        "description": "Any document of a tree: one of Sendroute's kinds, a List, or a foreign "
-        "document, which is passed over.",
-        "allOf": rules,
-    }
+    return {"title": "Document", "allOf": rules}
 
 
 def _portable(value: Any) -> Any:

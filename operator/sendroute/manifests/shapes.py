@@ -367,5 +367,12 @@ def decode(value: dict[str, Any]) -> Document:
 
 
 def _convert(value: dict[str, Any]) -> Document:
-    document: Document = msgspec.convert(value, Document)
-    return document
+    try:
+        shape = KINDS[value["kind"]]
+    except (KeyError, TypeError) as error:
+        raise msgspec.ValidationError("Expected a mapping of one of our kinds") from error
+    try:
+        # By its kind: of a union msgspec works out anew, at each call, how it is read.
+        return msgspec.convert(value, shape)
+    except UnicodeEncodeError as error:  # a lone surrogate, which msgspec cannot even compare
+        raise msgspec.ValidationError("Expected text that is valid Unicode") from error

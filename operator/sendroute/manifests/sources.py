@@ -11,7 +11,7 @@ from sendroute.model.finding import Finding, Where
 
 MAX_BYTES = 32 * 1024 * 1024
 STDIN = "-"
-_ENDINGS = (".yaml", ".yml", ".json")
+ENDINGS = (".yaml", ".yml", ".json")
 # Without O_NONBLOCK, opening a FIFO waits for a writer; without O_NOCTTY a terminal could become
 # ours (open(2)). Neither matters to a regular file.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -100,7 +100,7 @@ class _Walk:
             self.entries.append(Entry(STDIN, STDIN))
             return
         try:
-            status = os.stat(path)  # noqa: PTH116  (as fast as can be)
+            status = os.stat(path)  # as fast as can be
         except (OSError, ValueError) as error:
             self.findings.append(unreadable(display(path), _reason(error)))
             return
@@ -129,13 +129,13 @@ class _Walk:
                 name = child.name
                 if name[0] == ".":
                     continue
-                if name.endswith(_ENDINGS) and child.is_file(follow_symlinks=False):
+                if name.endswith(ENDINGS) and child.is_file(follow_symlinks=False):
                     found = prefix + name
                     shown = found if found.isprintable() else display(found)
                     self.entries.append(Entry(shown, found, (identity[0], child.inode())))
                 elif child.is_dir(follow_symlinks=False) or child.is_symlink():
-                    inner += self._beyond(prefix + name, name.endswith(_ENDINGS))
-                elif name.endswith(_ENDINGS):
+                    inner += self._beyond(prefix + name, name.endswith(ENDINGS))
+                elif name.endswith(ENDINGS):
                     self._special(prefix + name)
             pending += reversed(inner)
 
@@ -143,7 +143,7 @@ class _Walk:
         """What a link or a folder leads to. A link that leads nowhere matters only where its name
         is a manifest's."""
         try:
-            status = os.stat(path)  # noqa: PTH116  (as fast as can be)
+            status = os.stat(path)  # as fast as can be
         except OSError as error:
             if named_so:
                 self.findings.append(unreadable(display(path), _reason(error)))

@@ -24,6 +24,7 @@ class Thorough(NamedTuple):
     findings: list[Finding]
     complete: bool
     stopped: set[AccountKey]
+    platform_seen: bool = False
 
 
 def read_thoroughly(name: str, data: bytes) -> Thorough:
@@ -47,6 +48,7 @@ class _Reader:
         self._stopped: set[AccountKey] = set()
         self._well_formed = True
         self._all_told = True
+        self._platform_seen = False
 
     def piece(self, piece: Piece) -> None:
         parsed = fast.read(piece.text.encode())
@@ -75,6 +77,7 @@ class _Reader:
                 return
             self._findings += diagnosis.findings
             self._all_told &= diagnosis.told
+            self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
             if diagnosis.account:
                 self._stopped.add(diagnosis.account)
 
@@ -85,12 +88,14 @@ class _Reader:
         documents = self._documents
         if not self._well_formed:
             documents = [each for each in documents if not isinstance(each[1], MailPlatform)]
+            self._platform_seen |= len(documents) < len(self._documents)
             for _, document in documents:
                 account = account_of_document(document)
                 if account is not None:
                     self._stopped.add(account)
         complete = self._well_formed and self._all_told
-        return Thorough(Parsed(documents, self._count), self._findings, complete, self._stopped)
+        parsed = Parsed(documents, self._count)
+        return Thorough(parsed, self._findings, complete, self._stopped, self._platform_seen)
 
 
 def _not_utf8(name: str, data: bytes, offset: int) -> Finding:

@@ -27,7 +27,7 @@ def shown(value: Any) -> str:
         case str() if len(value) <= 40 and value.isprintable():
             return f"{value!r}"
         case str() if len(value) <= 40:
-            return "a text with control characters"
+            return "a text with unprintable characters"
         case str():
             return f"a text of {len(value)} characters"
         case list():

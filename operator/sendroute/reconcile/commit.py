@@ -24,6 +24,8 @@ from sendroute.reconcile.record import Record
 Replan = Callable[[Held], Plan]
 """The same manifests planned on a store that has moved on."""
 
+Group = tuple[AccountPlan, ...]
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,14 +51,15 @@ def apply_plan(
     ``ended`` is asked before each transaction and ends the run between two accounts; ``advance``
     is told how many accounts each one was about. A failure of one account stops no other.
     """
-    platform, found, revision = _platform(record, plan, stamp, replan)
+    run = _Run(record, stamp, replan)
+    platform, found, revision = run.platform(plan)
     plans = {account.key: account for account in plan.accounts}
     outcomes: dict[AccountKey, AccountOutcome] = {}
     for group in _transactions(plan):
-        if ended() or platform in (Outcome.FAILED, Outcome.REFUSED):
+        if platform in (Outcome.FAILED, Outcome.REFUSED) or ended():
             done = Done(_all(group, Outcome.SKIPPED), ())
         else:
-            done = _commit(record, group, stamp, replan)
+            done = run.group(group)
         outcomes |= {outcome.key: outcome for outcome in done.outcomes}
         plans |= {account.key: account for account in done.plans}
         revision = max(revision, done.revision)
@@ -84,7 +87,7 @@ def _is_work(account: AccountPlan) -> bool:
     )
 
 
-def _transactions(plan: Plan) -> Iterator[tuple[AccountPlan, ...]]:
+def _transactions(plan: Plan) -> Iterator[Group]:
     """Groups stand where their first account does; a group of which nothing is to be done, or
     that holds a stopped account, has no transaction."""
     by_key = {account.key: account for account in plan.accounts}
@@ -99,65 +102,93 @@ def _transactions(plan: Plan) -> Iterator[tuple[AccountPlan, ...]]:
             yield group
 
 
-def _platform(
-    record: Record, plan: Plan, stamp: Stamp, replan: Replan
-) -> tuple[Outcome | None, tuple[Finding, ...], int]:
-    change = plan.platform
-    if change is None:
-        return None, (), plan.revision
-    try:
+class _Run:
+    """One run over a plan's transactions. Once another writer was met, what is left goes by the
+    plan made anew then, so that the store is read again once a meeting and not once an account.
+    """
+
+    def __init__(self, record: Record, stamp: Stamp, replan: Replan) -> None:
+        self._record = record
+        self._stamp = stamp
+        self._replan = replan
+        self._latest: Plan | None = None
+
+    def platform(self, plan: Plan) -> tuple[Outcome | None, tuple[Finding, ...], int]:
+        change = plan.platform
+        if change is None:
+            return None, (), plan.revision
         try:
-            revision = record.commit((), change, stamp)
-        except StaleError:
-            fresh = replan(record.read()).platform
-            if fresh is None:
-                return Outcome.UNCHANGED, (), plan.revision
-            if digest_changes([fresh]) != digest_changes([change]):
-                return Outcome.REFUSED, (_stale("The platform", None),), plan.revision
-            revision = record.commit((), fresh, stamp)
-    except ProblemError as problem:
-        return _outcome_of(problem.findings), problem.findings, plan.revision
-    _log.info("the platform is committed at revision %d", revision, extra={"revision": revision})
-    return Outcome.COMMITTED, (), revision
+            try:
+                revision = self._record.commit((), change, self._stamp)
+            except StaleError:
+                fresh = self._plan_again().platform
+                if fresh is None:
+                    return Outcome.UNCHANGED, (), plan.revision
+                if digest_changes([fresh]) != digest_changes([change]):
+                    return Outcome.REFUSED, (_stale("The platform", None),), plan.revision
+                revision = self._record.commit((), fresh, self._stamp)
+        except ProblemError as problem:
+            return _outcome_of(problem.findings), problem.findings, plan.revision
+        _log.info("platform committed at revision %d", revision, extra={"revision": revision})
+        return Outcome.COMMITTED, (), revision
 
-
-def _commit(record: Record, group: Sequence[AccountPlan], stamp: Stamp, replan: Replan) -> Done:
-    try:
+    def group(self, group: Group) -> Done:
         try:
-            return _committed(group, record.commit(group, None, stamp))
+            return self._commit(group)
+        except ProblemError as problem:
+            outcome = _outcome_of(problem.findings)
+            for account in group:
+                _log.error("account %s: %s", account.key, problem, extra=_extra(account.key))
+            return Done(_all(group, outcome, problem.findings), ())
+
+    def _commit(self, group: Group) -> Done:
+        try:
+            return self._carry_out(group)
         except StaleError:
-            return _again(record, group, stamp, replan)
-    except ProblemError as problem:
-        outcome = _outcome_of(problem.findings)
-        for account in group:
-            _log.error("account %s: %s", account.key, problem, extra=_extra(account.key))
-        return Done(_all(group, outcome, problem.findings), ())
+            self._plan_again()
+            return self._carry_out(group)
+
+    def _carry_out(self, group: Group) -> Done:
+        fresh = self._fresh(group)
+        settled = _settled(group, fresh)
+        if settled is not None:
+            return settled
+        return _committed(fresh, self._record.commit(fresh, None, self._stamp))
+
+    def _fresh(self, group: Group) -> Group:
+        if self._latest is None:
+            return group
+        keys = {account.key for account in group}
+        return tuple(account for account in self._latest.accounts if account.key in keys)
+
+    def _plan_again(self) -> Plan:
+        self._latest = self._replan(self._record.read())
+        return self._latest
 
 
-def _again(record: Record, group: Sequence[AccountPlan], stamp: Stamp, replan: Replan) -> Done:
-    """Another writer was faster: only the same decision, or none that is left, goes through."""
-    keys = {account.key for account in group}
-    plan = replan(record.read())
-    fresh = tuple(account for account in plan.accounts if account.key in keys)
+def _settled(group: Group, fresh: Group) -> Done | None:
+    """What is to be said without a commit: another writer has done it, or made it another
+    decision. Only the same decision goes through."""
     if not any(account.changes or account.stopped for account in fresh):
-        outcomes = tuple(AccountOutcome(a.key, Outcome.UNCHANGED, a.revision) for a in fresh)
-        return Done(outcomes, fresh, plan.revision)
-    same = {a.key: digest(a) for a in fresh} == {a.key: digest(a) for a in group}
-    if not same or any(account.stopped for account in fresh):
-        told = tuple(
-            AccountOutcome(
-                account.key,
-                Outcome.REFUSED,
-                account.revision,
-                (_stale(f"Account {account.key.name}", account.key),),
-            )
-            for account in group
+        return Done(
+            tuple(AccountOutcome(a.key, Outcome.UNCHANGED, a.revision) for a in fresh), fresh
         )
-        return Done(told, ())
-    return _committed(fresh, record.commit(fresh, None, stamp))
+    same = {a.key: digest(a) for a in fresh} == {a.key: digest(a) for a in group}
+    if same and not any(account.stopped for account in fresh):
+        return None
+    told = (
+        AccountOutcome(
+            account.key,
+            Outcome.REFUSED,
+            account.revision,
+            (_stale(f"Account {account.key.name}", account.key),),
+        )
+        for account in group
+    )
+    return Done(tuple(told), ())
 
 
-def _committed(group: Sequence[AccountPlan], revision: int) -> Done:
+def _committed(group: Group, revision: int) -> Done:
     for account in group:
         _log.info(
             "account %s is committed at revision %d",
@@ -170,7 +201,7 @@ def _committed(group: Sequence[AccountPlan], revision: int) -> Done:
 
 
 def _all(
-    group: Sequence[AccountPlan], outcome: Outcome, findings: tuple[Finding, ...] = ()
+    group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()
 ) -> tuple[AccountOutcome, ...]:
     """One outcome for all; the findings are told once, with the first."""
     return tuple(

@@ -42,7 +42,8 @@ def _members(report: Report) -> Iterator[Member]:
     yield "changes", _changes(report, apply)
     yield "findings", map(_finding, report.findings)
     yield "severities", {s.value: count for s, count in _all_severities(report).items()}
-    yield "accounts", (_account(part, apply) for part in report.parts)
+    changing = (part for part in report.parts if apply or part.changes or part.stopped)
+    yield "accounts", (_account(part, apply) for part in changing)
     yield "shadowed", (shadowed_form(shadow) for part in report.parts for shadow in part.shadowed)
     if apply:
         yield "relays_behind", list(report.relays_behind)

@@ -22,25 +22,25 @@ _LEVELS = {
     Severity.INFO: "note",
 }
 
-_INDEX = {code: index for index, code in enumerate(CODES)}
-
 
 def chunks(report: Report) -> Iterator[str]:
     return document([("$schema", SCHEMA), ("version", "2.1.0"), ("runs", iter([_run(report)]))])
 
 
 def _run(report: Report) -> dict[str, Any]:
+    codes = sorted({found.code for found in report.findings})
+    index = {code: number for number, code in enumerate(codes)}
     driver = {
         "name": "sendroute",
         "semanticVersion": __version__,
-        "rules": [_rule(code, severity, text) for code, (severity, text) in CODES.items()],
+        "rules": [_rule(code, *CODES[code]) for code in codes],
     }
     return {
         "tool": {"driver": driver},
         # One category a command, so that a plan's results do not replace a validation's.
         "automationDetails": {"id": f"sendroute/{report.command}/"},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(found) for found in report.findings],
+        "results": [_result(found, index[found.code]) for found in report.findings],
     }
 
 
@@ -55,19 +55,18 @@ def _rule(code: str, severity: Severity, text: str) -> dict[str, Any]:
     }
 
 
-def _result(found: Finding) -> dict[str, Any]:
+def _result(found: Finding, rule: int) -> dict[str, Any]:
     hint = f" Hint: {found.hint}" if found.hint else ""
     properties = {"severity": found.severity.value}
     if found.account is not None:
         properties |= {"namespace": found.namespace or "", "account": found.account}
     result: dict[str, Any] = {
         "ruleId": found.code,
+        "ruleIndex": rule,
         "level": _LEVELS[found.severity],
         "message": {"text": _literal(found.message + hint)},
         "properties": properties,
     }
-    if found.code in _INDEX:
-        result["ruleIndex"] = _INDEX[found.code]
     place = found.position or found.where
     if place is not None:
         result["locations"] = [_location(place)]

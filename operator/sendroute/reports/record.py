@@ -121,7 +121,7 @@ def history_text(rows: Sequence[HistoryRow], *, colour: bool = False) -> Iterato
     if not rows:
         yield "No history."
         return
-    heads = ("when", "revision", "who", "commit", "account", "object", "change")
+    heads = ("when", "rev", "who", "commit", "account", "object", "change", "why")
     cells = [
         (
             moment(row.at),
@@ -131,6 +131,7 @@ def history_text(rows: Sequence[HistoryRow], *, colour: bool = False) -> Iterato
             str(row.account),
             row.name,
             _step(row),
+            row.reason,
         )
         for row in rows
     ]
@@ -139,8 +140,8 @@ def history_text(rows: Sequence[HistoryRow], *, colour: bool = False) -> Iterato
 
 def _step(row: HistoryRow) -> str:
     if row.before is None and row.after is None:
-        return f"{row.action}, {row.reason}"
-    return f"{row.before or ''} → {row.after or 'none'}, {row.reason}".lstrip()
+        return row.action
+    return f"{row.before or ''} → {row.after or 'none'}".lstrip()
 
 
 def history_json(rows: Iterable[HistoryRow]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, widt
 
 _GAP = 2
 _NARROWEST = 6
-_RIGID = frozenset({"when", "since", "last seen", "revision"})
+_RIGID = frozenset({"when", "since", "last seen", "rev", "revision"})
 """Columns that are never cut: half a time says nothing."""
 
 

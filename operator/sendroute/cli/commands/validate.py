@@ -48,11 +48,12 @@ def run(arguments: Namespace, session: Session) -> int:
     if arguments.base and "-" in arguments.paths:
         raise WrongUsageError("Standard input has no revision: give --base with files alone.")
     tree = read_tree(arguments.paths, session)
-    base = read_base(arguments.base, arguments.paths, session) if arguments.base else None
+    base = read_base(arguments.base, arguments.paths) if arguments.base else None
     findings = list(check_tree(tree.wanted, base))
     if arguments.policy:
         findings += _against_policies(arguments.policy, tree.files)
-    report = report_of(findings, strict=arguments.strict, locate=tree.locate)
+    tree.places.expect(found.where for found in findings)
+    report = report_of(findings, strict=arguments.strict, locate=tree.places)
     written = present_report(session, arguments, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
 
