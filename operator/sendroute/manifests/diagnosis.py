@@ -117,7 +117,7 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
                 "unknown-version",
                 ("apiVersion",),
                 False,
-                f"{API_GROUP} has no such version.",
+                f"There is no version {shown(version)} of {API_GROUP}.",
                 f"Write apiVersion: {API_VERSION}.",
             )
         ]

@@ -32,10 +32,10 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 class Parsed(NamedTuple):
     """What a file holds: our documents in good order with their ordinals, and how many documents
-    there are in all, those of others counted too."""
+    of others."""
 
     documents: list[tuple[int, Document]]
-    total: int
+    foreign: int
 
 
 def read(data: bytes) -> Parsed | None:
@@ -44,19 +44,20 @@ def read(data: bytes) -> Parsed | None:
     if values is None:
         return None
     documents: list[tuple[int, Document]] = []
-    count = 0
+    foreign = 0
     for value in expand(values):
         if is_ours(value):
             if not is_plain(value):
                 return None
             try:
-                documents.append((count, decode(value)))
+                documents.append((len(documents) + foreign, decode(value)))
             except ValidationError:
                 return None
         elif is_list_of(value):
             return None
-        count += 1
-    return Parsed(documents, count)
+        else:
+            foreign += 1
+    return Parsed(documents, foreign)
 
 
 def parse(data: bytes) -> list[Any] | None:

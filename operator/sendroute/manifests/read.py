@@ -5,7 +5,7 @@ fast; and where that is not enough, thoroughly.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -54,7 +54,7 @@ class Reading:
         self.foreign = 0
         self.files = 0
 
-    def documents(self) -> Iterator[tuple[Document, Where]]:
+    def documents(self) -> Generator[tuple[Document, Where], None, None]:
         """Every document of ours that is in good order. Errors in others stop what they stop."""
         with _without_gc():
             entries, findings = self._tree.entries()
@@ -64,7 +64,7 @@ class Reading:
             loaded = self._tree.load([each for each in entries if each.name not in known])
             for entry in entries:
                 parsed = known.get(entry.name) or self._read(entry, next(loaded))
-                self.foreign += parsed.total - len(parsed.documents)
+                self.foreign += parsed.foreign
                 for ordinal, document in parsed.documents:
                     yield document, Where(entry.name, ordinal)
             if self._cache:

@@ -44,6 +44,7 @@ class _Reader:
         self._name = name
         self._documents: list[tuple[int, Document]] = []
         self._count = 0
+        self._foreign = 0
         self._findings: list[Finding] = []
         self._stopped: set[AccountKey] = set()
         self._well_formed = True
@@ -54,7 +55,8 @@ class _Reader:
         parsed = fast.read(piece.text.encode())
         if parsed is not None:
             self._documents += [(self._count + each, found) for each, found in parsed.documents]
-            self._count += parsed.total
+            self._count += len(parsed.documents) + parsed.foreign
+            self._foreign += parsed.foreign
             return
         for draft in drafts(piece.text, piece.first_line):
             match draft:
@@ -80,6 +82,8 @@ class _Reader:
             self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
             if diagnosis.account:
                 self._stopped.add(diagnosis.account)
+        else:
+            self._foreign += 1
 
     def result(self) -> Thorough:
         """Of a file that is not well-formed (half written, or with a conflict's markers), even
@@ -94,7 +98,7 @@ class _Reader:
                 if account is not None:
                     self._stopped.add(account)
         complete = self._well_formed and self._all_told
-        parsed = Parsed(documents, self._count)
+        parsed = Parsed(documents, self._foreign)
         return Thorough(parsed, self._findings, complete, self._stopped, self._platform_seen)
 
 
