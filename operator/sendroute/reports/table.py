@@ -6,8 +6,8 @@ from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, widt
 
 _GAP = 2
 _NARROWEST = 6
-_RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION"})
-"""Columns that are never cut: half a time says nothing."""
+_RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION", "DOMAIN"})
+"""Columns that are cut last: half a time says nothing, and a domain is looked for by its name."""
 
 
 def table(
@@ -21,7 +21,9 @@ def table(
         for index, head in enumerate(heads)
     ]
     yielding = [index for index, head in enumerate(heads) if head not in _RIGID]
-    _narrow(widths, yielding, WIDTH - _GAP * (len(heads) - 1))
+    room = WIDTH - _GAP * (len(heads) - 1)
+    _narrow(widths, yielding, room)
+    _narrow(widths, range(len(heads)), room)
     yield paint(_line(heads, widths).rstrip(), Style.BOLD, colour) + "\n"
     for row in cleaned:
         yield _line(row, widths)
@@ -29,7 +31,7 @@ def table(
 
 def _narrow(widths: list[int], yielding: Sequence[int], room: int) -> None:
     """Takes from the widest of the columns that may yield until all fit."""
-    while sum(widths) > room:
+    while yielding and sum(widths) > room:
         widest = max(yielding, key=widths.__getitem__)
         if widths[widest] <= _NARROWEST:
             return

@@ -99,16 +99,27 @@ def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
 
     if not rows:
         return ["No domains.\n"]
+    heads = ["ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"]
     cells = [
-        (str(row.account), row.domain, str(row.state.route), _origin(row), minute(row.since))
+        [
+            str(row.account),
+            row.domain,
+            str(row.state.route),
+            row.state.origin.value,
+            minute(row.since),
+        ]
         for row in rows
     ]
-    return table(("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"), cells, colour=colour)
+    shadowed = [_shadowed(row) for row in rows]
+    if any(shadowed):  # what is declared, where an apply-all is what counts
+        heads.append("DECLARES")
+        for cell, declared in zip(cells, shadowed, strict=True):
+            cell.append(declared)
+    return table(heads, cells, colour=colour)
 
 
-def _origin(row: "RouteRow") -> str:
+def _shadowed(row: "RouteRow") -> str:
     state = row.state
-    if state.shadow is None:
-        return state.origin.value
-    over = "" if state.declared in (None, state.route) else f", shadows {state.declared}"
-    return f"{state.origin.value} {state.shadow}{over}"
+    if state.shadow is None or state.declared in (None, state.route):
+        return ""
+    return str(state.declared)
