@@ -16,6 +16,7 @@ from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
     from sendroute.model.finding import Finding
+    from sendroute.model.wanted import AccountKey
     from sendroute.store.answers import RouteRow
 
 
@@ -102,7 +103,7 @@ def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
     heads = ["ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"]
     cells = [
         [
-            str(row.account),
+            _short(row.account),
             row.domain,
             str(row.state.route),
             row.state.origin.value,
@@ -123,3 +124,8 @@ def _shadowed(row: "RouteRow") -> str:
     if state.shadow is None or state.declared in (None, state.route):
         return ""
     return str(state.declared)
+
+
+def _short(account: "AccountKey") -> str:
+    """Most accounts are named like their namespace, and a table has little room."""
+    return account.name if account.name == account.namespace else str(account)
