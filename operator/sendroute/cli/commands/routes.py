@@ -16,7 +16,6 @@ from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
     from sendroute.model.finding import Finding
-    from sendroute.model.wanted import AccountKey
     from sendroute.store.answers import RouteRow
 
 
@@ -103,7 +102,7 @@ def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
     heads = ["ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"]
     cells = [
         [
-            _short(row.account),
+            str(row.account),
             row.domain,
             str(row.state.route),
             row.state.origin.value,
@@ -124,8 +123,3 @@ def _shadowed(row: "RouteRow") -> str:
     if state.shadow is None or state.declared in (None, state.route):
         return ""
     return str(state.declared)
-
-
-def _short(account: "AccountKey") -> str:
-    """Most accounts are named like their namespace, and a table has little room."""
-    return account.name if account.name == account.namespace else str(account)
