@@ -7,7 +7,8 @@ from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, widt
 _GAP = 2
 _NARROWEST = 6
 _RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION", "DOMAIN", "ROUTE"})
-"""Columns that are cut last: half a time says nothing, and a domain is looked for by its name, its route is the answer."""
+"""Columns that are cut last: half a time says nothing, and a domain and its route are what is
+looked for."""
 
 
 def table(
