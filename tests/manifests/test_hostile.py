@@ -88,14 +88,15 @@ def test_hostile_files_end_in_a_finding_soon_and_leave_their_neighbours(
 @pytest.mark.parametrize(
     "content", ["", "\n", "#\n" * 100_000, " " * MEBIBYTE, "---\n" * 100_000, "\ufeff"]
 )
-def test_files_that_say_nothing_are_fine(
+def test_files_that_say_nothing_are_fine_but_for_a_tree_of_nothing_else(
     content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.yaml").write_text(content)
     reading = Reading(Files(["."]))
     assert list(reading.documents()) == []
-    assert (reading.findings, reading.complete, reading.foreign) == ([], True, 0)
+    assert [found.code for found in reading.findings] == ["no-manifests"]
+    assert (reading.complete, reading.foreign) == (False, 0)
 
 
 def test_one_bad_document_at_the_end_of_a_long_file_is_told_exactly(

@@ -36,11 +36,11 @@ def outcome() -> str:
 
 @pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
 def test_a_tree_gives_exactly_the_findings_beside_it(
-    case: str, monkeypatch: pytest.MonkeyPatch, rewrite_cases: bool
+    case: str, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
     monkeypatch.chdir(CASES / case)
     expected = Path("expected.txt")
     given = outcome()
-    if rewrite_cases:
+    if pytestconfig.getoption("--rewrite-cases"):
         expected.write_text(given)
     assert given == expected.read_text()

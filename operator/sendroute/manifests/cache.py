@@ -85,13 +85,11 @@ class GitCache:
         link led to is not found here, or found as the file that it is."""
         blobs = {}
         inside = [_mapped(path, top) for path in self._paths]
-        for entry in entries:
-            for given, within in inside:
-                if entry.path.startswith(given):
-                    blob = clean.get(within + entry.path[len(given) :])
-                    if blob is not None:
-                        blobs[entry.name] = blob
-                    break
+        for given, within in inside:
+            skip = len(given)
+            for name, path, *_ in entries:
+                if path.startswith(given) and (blob := clean.get(within + path[skip:])):
+                    blobs[name] = blob
         return blobs
 
 

@@ -13,6 +13,7 @@ from sendroute.manifests import fast
 from sendroute.manifests.fast import Parsed
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Entry, Tree
+from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.wanted import AccountKey
 
@@ -62,11 +63,15 @@ class Reading:
             self.files = len(entries)
             known = self._cache.known(entries) if self._cache else {}
             loaded = self._tree.load([each for each in entries if each.name not in known])
+            found = 0
             for entry in entries:
                 parsed = known.get(entry.name) or self._read(entry, next(loaded))
                 self.foreign += parsed.foreign
                 for ordinal, document in parsed.documents:
                     yield document, Where(entry.name, ordinal)
+                found += len(parsed.documents)
+            if not found and not self.findings:
+                self._unread([_no_manifests(self.foreign)])
             if self._cache:
                 self._cache.save()
 
@@ -94,6 +99,12 @@ class Reading:
     def _unread(self, findings: list[Finding]) -> None:
         self.findings += findings
         self.complete &= not findings
+
+
+def _no_manifests(foreign: int) -> Finding:
+    held = f"only documents of others ({foreign})" if foreign else "nothing to read"
+    hint = "Check the path: an empty tree is never taken for the wish to delete everything."
+    return finding("no-manifests", f"There are no manifests here, {held}.", hint=hint)
 
 
 @contextmanager
