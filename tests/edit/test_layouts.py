@@ -20,7 +20,7 @@ from sendroute.edit.set_default import set_default
 from sendroute.edit.set_route import set_route
 from sendroute.edit.tree import Tree
 from sendroute.manifests import fast
-from sendroute.manifests.compile import compile_tree
+from sendroute.manifests.compile import Compilation
 from sendroute.manifests.thorough import read_thoroughly
 from sendroute.model.finding import Where
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
@@ -178,7 +178,10 @@ def read(text: str) -> Tree:
 def wanted(text: str) -> Wanted:
     data = text.encode()
     parsed = fast.read(data) or read_thoroughly(FILE, data).parsed
-    return compile_tree((document, Where(FILE, 0)) for _, document in parsed.documents)
+    compilation = Compilation()
+    for number, document in parsed.documents:
+        compilation.add(document, Where(FILE, number))
+    return compilation.finish()
 
 
 def meaning(text: str) -> tuple[Any, ...]:

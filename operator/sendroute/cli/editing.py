@@ -17,7 +17,7 @@ from sendroute.edit.diff import unified
 from sendroute.edit.proposal import Done, Proposal, Text
 from sendroute.edit.tree import Tree, changed_meanwhile
 from sendroute.manifests import fast
-from sendroute.manifests.compile import compile_tree
+from sendroute.manifests.compile import Compilation
 from sendroute.manifests.locate import locate, positions
 from sendroute.manifests.read import Reading, without_gc
 from sendroute.manifests.shapes import Document
@@ -130,8 +130,10 @@ class Ground:
 
     def _compiled(self, documents: Documents) -> Wanted:
         reading = self._reading
-        return compile_tree(
-            documents,
+        compilation = Compilation()
+        for each, where in documents:
+            compilation.add(each, where)
+        return compilation.finish(
             findings=reading.findings,
             stopped=reading.stopped,
             complete=reading.complete,
