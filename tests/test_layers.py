@@ -13,10 +13,11 @@ MAY_IMPORT = {
     "model": set(),
     "planner": {"model"},
     "manifests": {"model"},
+    "edit": {"model", "manifests"},
     "store": {"model"},
     "reports": {"model"},
     "reconcile": {"model", "planner"},
-    "cli": {"model", "planner", "manifests", "store", "reports", "reconcile"},
+    "cli": {"model", "planner", "manifests", "edit", "store", "reports", "reconcile"},
 }
 # The core decides over values: what it needs of the outside is passed in.
 PURE = {"model", "planner"}

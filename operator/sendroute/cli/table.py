@@ -12,6 +12,8 @@ COMMANDS: dict[str, str] = {
     "explain": "say what mail from an address takes, and why",
     "history": "list who changed which route, when, by which commit",
     "status": "show the store's revision, its relays, what is shadowed",
+    "edit": "change manifests in place, comments and layout kept",
+    "sync": "rewrite declared routes to what is assigned",
     "export": "write the store's content as manifests",
     "schema": "print the JSON Schema of a kind",
 }

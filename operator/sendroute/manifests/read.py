@@ -57,7 +57,7 @@ class Reading:
 
     def documents(self) -> Generator[tuple[Document, Where], None, None]:
         """Every document of ours that is in good order. Errors in others stop what they stop."""
-        with _without_gc():
+        with without_gc():
             entries, findings = self._tree.entries()
             self._unread(findings)
             self.files = len(entries)
@@ -108,7 +108,7 @@ def _no_manifests(foreign: int) -> Finding:
 
 
 @contextmanager
-def _without_gc() -> Iterator[None]:
+def without_gc() -> Iterator[None]:
     """Loading makes millions of objects and no cycles; looking for some takes a third of it."""
     enabled = gc.isenabled()
     gc.disable()

@@ -60,6 +60,11 @@ class Text:
             column += _SHORTER_BY * (bisect_left(self._shortened, mark.index) - first)
         return mark.line + self.first_line, column
 
+    def offset(self, mark: Any) -> int:
+        """Where one of libyaml's marks is in the text as it is written, in characters from 0."""
+        index: int = mark.index
+        return index + _SHORTER_BY * bisect_left(self._shortened, index)
+
     def place_of_mark(self, mark: Any) -> Place:
         """The same, but never beyond the last line that holds anything."""
         end = len(self.parsed.rstrip())
