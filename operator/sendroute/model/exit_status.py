@@ -1,0 +1,101 @@
+"""The exit status, decided in one place from what was found and done (design: command line)."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from sendroute.model.change import Action, Plan
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.outcome import Outcome, Result
+
+
+class ExitStatus(IntEnum):
+    FINE = 0
+    FAILED = 1
+    PENDING = 2
+    REFUSED = 3
+    PARTIAL = 4
+    USAGE = 64
+
+
+MOST_SEVERE_FIRST = (
+    ExitStatus.FAILED,
+    ExitStatus.REFUSED,
+    ExitStatus.PARTIAL,
+    ExitStatus.PENDING,
+    ExitStatus.FINE,
+)
+
+GUARDS = frozenset({"too-many-changes", "too-many-removals", "store-empty", "wrong-store"})
+"""What ``apply`` refuses and ``plan`` only shows (semantics: guards)."""
+
+UNPROVEN = frozenset(
+    {"connection-test-failed", "secret-missing", "secret-not-bound", "address-refused"}
+)
+"""What leaves a profile, and all that depends on it, as it is while the rest goes on. Only a
+warning where the profile's test is ``warn``: it is saved then."""
+
+
+def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitStatus:
+    """For ``validate``, and for a problem that ended a command; ``strict`` makes warnings fail."""
+    reasons = {_of_finding(found) for found in findings} | {ExitStatus.FINE}
+    if strict and any(found.severity is Severity.WARNING for found in findings):
+        reasons.add(ExitStatus.FAILED)
+    return _most_severe(reasons)
+
+
+def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
+    """``detailed`` is ``--detailed-exitcode``: a change list that is not empty is told by 2."""
+    shown = (found for found in findings_of(plan) if found.code not in GUARDS)
+    reasons = {_of_finding(found) for found in shown} | {_of_skips(plan)}
+    if detailed and (plan.platform or any(account.changes for account in plan.accounts)):
+        reasons.add(ExitStatus.PENDING)
+    return _most_severe(reasons)
+
+
+def of_result(result: Result) -> ExitStatus:
+    reasons = {_of_finding(found) for found in findings_of(result.plan)}
+    reasons.update(_of_finding(found) for found in result.findings)
+    for account in result.accounts:
+        reasons.add(_OF_OUTCOME[account.outcome])
+        reasons.update(_of_finding(found) for found in account.findings)
+    if result.platform is not None:
+        reasons.add(_OF_OUTCOME[result.platform])
+    if result.relays_behind:
+        reasons.add(ExitStatus.PARTIAL)
+    return _most_severe(reasons | {_of_skips(result.plan)})
+
+
+def findings_of(plan: Plan) -> Iterable[Finding]:
+    yield from plan.findings
+    for account in plan.accounts:
+        yield from account.findings
+
+
+_OF_OUTCOME = {
+    Outcome.COMMITTED: ExitStatus.FINE,
+    Outcome.UNCHANGED: ExitStatus.FINE,
+    Outcome.REFUSED: ExitStatus.REFUSED,
+    Outcome.FAILED: ExitStatus.FAILED,
+    Outcome.SKIPPED: ExitStatus.PARTIAL,
+}
+
+
+def _of_finding(found: Finding) -> ExitStatus:
+    if found.severity is Severity.REFUSED:
+        return ExitStatus.REFUSED
+    if found.code == "dependency-skipped":
+        return ExitStatus.PARTIAL
+    if found.severity is Severity.ERROR:
+        return ExitStatus.PARTIAL if found.code in UNPROVEN else ExitStatus.FAILED
+    return ExitStatus.FINE
+
+
+def _of_skips(plan: Plan) -> ExitStatus:
+    skips = any(
+        change.action is Action.SKIP for account in plan.accounts for change in account.changes
+    )
+    return ExitStatus.PARTIAL if skips else ExitStatus.FINE
+
+
+def _most_severe(reasons: set[ExitStatus]) -> ExitStatus:
+    return next(status for status in MOST_SEVERE_FIRST if status in reasons | {ExitStatus.FINE})

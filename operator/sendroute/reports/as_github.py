@@ -1,0 +1,48 @@
+"""Findings as GitHub's workflow commands, one line each, so that they annotate a pull request.
+
+Escaping as "Workflow commands for GitHub Actions" and actions/toolkit have it: percent signs and
+line ends everywhere, colons and commas in properties too.
+"""
+
+from collections.abc import Iterator
+
+from sendroute.model.finding import Finding, Position, Severity
+from sendroute.reports.report import Report, file_of
+from sendroute.reports.text import clean
+from sendroute.reports.words import totals
+
+_COMMANDS = {
+    Severity.ERROR: "error",
+    Severity.REFUSED: "error",
+    Severity.WARNING: "warning",
+    Severity.INFO: "notice",
+}
+
+
+def lines(report: Report) -> Iterator[str]:
+    for found in report.findings:
+        yield _command(found)
+    title = _property(f"sendroute {report.command}")
+    yield f"::notice title={title}::{_data(totals(report))}"
+
+
+def _command(found: Finding) -> str:
+    properties = {}
+    if (file := file_of(found)) is not None:
+        properties["file"] = file
+    if isinstance(found.position, Position):
+        properties["line"] = str(found.position.line)
+        properties["col"] = str(found.position.column)
+    properties["title"] = found.code
+    said = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    sentences = [found.message] + ([f"Hint: {found.hint}"] if found.hint else [])
+    message = "%0A".join(_data(sentence) for sentence in sentences)
+    return f"::{_COMMANDS[found.severity]} {said}::{message}"
+
+
+def _data(text: str) -> str:
+    return clean(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

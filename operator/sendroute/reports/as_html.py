@@ -1,0 +1,129 @@
+"""A report as one HTML page: nothing loaded, no scripts, readable in the dark and by ear."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from sendroute.model.change import Change, Shadowed
+from sendroute.model.finding import Finding
+from sendroute.reports.alike import ACCOUNTS
+from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.states import step
+from sendroute.reports.text import clean, number
+from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
+
+LISTED = 1000
+"""Changes, and shadowed routes, of one account that are listed: a page is for reading."""
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #d0d7de; --red: #b3261e; --amber: #8a5300; }
+@media (prefers-color-scheme: dark) { :root { --line: #444c56; --red: #ff8a80; --amber: #ffc46b; } }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem; }
+caption { text-align: left; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: left;
+  vertical-align: top; overflow-wrap: anywhere; }
+code, pre { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
+.error, .refused { color: var(--red); } .warning { color: var(--amber); }
+.error, .refused, .warning, .info { font-weight: 600; }
+"""
+
+
+def lines(report: Report) -> Iterator[str]:
+    title = f"Sendroute {report.command}"
+    yield "<!DOCTYPE html>"
+    yield '<html lang="en">'
+    yield '<head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    # Should anything ever slip through escaping, the browser still runs and loads nothing.
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    yield f"<title>{title}</title><style>{_STYLE}</style></head>"
+    yield f"<body><main><h1>{title}</h1>"
+    yield f"<p><strong>{_said(totals(report))}</strong></p>"
+    if report.store is not None:
+        revision = number(report.store.revision)
+        yield f"<p>Store {_code(report.store.lineage)}, revision {revision}.</p>"
+    if report.relays_behind:
+        yield f"<p>Not served yet by {', '.join(map(_code, report.relays_behind))}.</p>"
+    if report.findings:
+        yield "<h2>Findings</h2>"
+        yield "<ul>"
+        for found in report.findings:
+            yield from _finding(found)
+        yield "</ul>"
+    if report.platform is not None:
+        yield "<h2>platform</h2>"
+        yield from _table("Changes of the platform", [report.platform])
+    for part in report.parts[:ACCOUNTS]:
+        yield from _part(part)
+    if len(report.parts) > ACCOUNTS:
+        yield f"<p>{_said(more_accounts(report.parts[ACCOUNTS:]))}.</p>"
+    yield "</main></body></html>"
+
+
+def _finding(found: Finding) -> Iterator[str]:
+    place = found.position or found.where
+    where = f" {_code(spot(place))}" if place is not None else ""
+    severity = f'<span class="{found.severity}">{found.severity}</span>'
+    yield f"<li>{severity} {_code(found.code)}{where}<br>"
+    yield _said(found.message)
+    if found.hint:
+        yield f"<br><em>Hint:</em> {_said(found.hint)}"
+    for related in found.related:
+        yield f"<br>See also {_code(spot(related))}"
+    yield "</li>"
+
+
+def _part(part: Part) -> Iterator[str]:
+    said = ", ".join(filter(None, (_counts(part), part_status(part))))
+    yield f"<h2>{_code(str(part.key))}</h2>"
+    if said:
+        yield f"<p>{_said(said)}</p>"
+    if part.changes:
+        yield from _table(f"Changes of {part.key}", part.changes[:LISTED])
+        yield from _rest(len(part.changes) - LISTED)
+    if part.shadowed:
+        yield "<ul>"
+        yield from map(_shadowed, part.shadowed[:LISTED])
+        yield "</ul>"
+        yield from _rest(len(part.shadowed) - LISTED)
+
+
+def _counts(part: Part) -> str:
+    return actions(Counter(change.action for change in part.changes))
+
+
+def _rest(count: int) -> Iterator[str]:
+    if count > 0:
+        yield f"<p>… and {number(count)} more; <code>-o json</code> lists all.</p>"
+
+
+def _shadowed(shadow: Shadowed) -> str:
+    declares = f"{_code(shadow.domain)} declares {_code(str(shadow.declared))}"
+    stays = f"it stays {_code(str(shadow.assigned))}"
+    return f"<li>{declares}, shadowed by apply-all {_code(shadow.apply_all)}: {stays}</li>"
+
+
+def _table(caption: str, changes: Sequence[Change]) -> Iterator[str]:
+    yield f"<table><caption>{_said(caption)}</caption>"
+    heads = "".join(
+        f'<th scope="col">{head}</th>' for head in ("action", "object", "change", "why")
+    )
+    yield f"<thead><tr>{heads}</tr></thead><tbody>"
+    for change in changes:
+        name = _code(object_name(change.kind, change.name))
+        why = _said(f"{change.reason}: {change.message}" if change.message else change.reason)
+        yield (
+            f'<tr><td>{VERBS[change.action]}</td><th scope="row">{name}</th>'
+            f"<td>{_said(step(change))}</td><td>{why}</td></tr>"
+        )
+    yield "</tbody></table>"
+
+
+def _said(text: str) -> str:
+    return escape(clean(text))
+
+
+def _code(text: str) -> str:
+    return f"<code>{_said(text)}</code>"

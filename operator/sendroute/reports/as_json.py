@@ -1,0 +1,191 @@
+"""A report as JSON: one change or finding a line, so that a long one streams and diffs well.
+
+The keys are those of the design's Plan JSON; minor versions of ``format_version`` only add.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from sendroute.model.change import Action, Change, Shadowed
+from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.reports.report import Part, Report
+from sendroute.reports.states import as_manifest
+
+FORMAT_VERSION = "1.0"
+
+Member = tuple[str, Any]
+
+# What a terminal or an editor would act on, though JSON lets it stand in a string (RFC 8259, 7).
+_ACTED_ON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def chunks(report: Report) -> Iterator[str]:
+    return document(_members(report))
+
+
+def _members(report: Report) -> Iterator[Member]:
+    yield "format_version", FORMAT_VERSION
+    if report.command == "validate":
+        yield "summary", _problems(report)
+        yield "findings", map(_finding, report.findings)
+        return
+    if report.store is not None:
+        yield "store", {"lineage": report.store.lineage, "revision": report.store.revision}
+    apply = report.command == "apply"
+    yield "summary", _by_action(change.action for change, _ in report.changes())
+    if apply:
+        yield "applied", _by_action(change.action for change, done in report.changes() if done)
+    yield "changes", _changes(report, apply)
+    yield "findings", map(_finding, report.findings)
+    yield "severities", {s.value: count for s, count in _all_severities(report).items()}
+    changing = (part for part in report.parts if apply or part.changes or part.stopped)
+    yield "accounts", (_account(part, apply) for part in changing)
+    yield "shadowed", (shadowed_form(shadow) for part in report.parts for shadow in part.shadowed)
+    if apply:
+        yield "relays_behind", list(report.relays_behind)
+
+
+def _by_action(actions: Iterable[Action]) -> dict[str, int]:
+    counts = Counter(actions)
+    return {action.value: counts[action] for action in Action}
+
+
+def _all_severities(report: Report) -> dict[Severity, int]:
+    counts = report.severities()
+    return {severity: counts[severity] for severity in Severity}
+
+
+def _problems(report: Report) -> dict[str, int]:
+    counts = report.severities()
+    return {
+        "errors": counts[Severity.ERROR],
+        "warnings": counts[Severity.WARNING],
+        "refused": counts[Severity.REFUSED],
+        "infos": counts[Severity.INFO],
+    }
+
+
+def _changes(report: Report, apply: bool) -> Iterator[dict[str, Any]]:
+    for change, applied in report.changes():
+        document = _change(change, report)
+        if apply:
+            document["applied"] = applied
+        yield document
+
+
+def _change(change: Change, report: Report) -> dict[str, Any]:
+    namespace, account = change.account
+    document = {
+        "kind": change.kind.value,
+        "namespace": namespace or None,
+        "account": account or None,
+        "name": change.name,
+        "action": change.action.value,
+        "before": as_manifest(change.before) if change.before is not None else None,
+        "after": as_manifest(change.after) if change.after is not None else None,
+        "reason": change.reason,
+        "message": change.message,
+        "position": _line(change.where, report) if change.where is not None else None,
+    }
+    if change.ran is not None:
+        apply_all, ran = change.ran
+        document["apply_all"] = {
+            "id": apply_all,
+            "route": ran.route.as_manifest(),
+            "domains": ran.domains,
+        }
+    return document
+
+
+def _line(where: Where, report: Report) -> dict[str, Any]:
+    position = report.locate(where)
+    if position is None:
+        return {"file": where.file}
+    return {"file": position.file, "line": position.line}
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    place = found.position or found.where
+    return {
+        "code": found.code,
+        "severity": found.severity.value,
+        "message": found.message,
+        "hint": found.hint,
+        "position": _place(place) if place is not None else None,
+        "namespace": found.namespace,
+        "account": found.account,
+        "related": [_place(related) for related in found.related],
+    }
+
+
+def _place(place: Position | Where) -> dict[str, Any]:
+    if isinstance(place, Where):
+        return {"file": place.file}
+    return {"file": place.file, "line": place.line, "column": place.column}
+
+
+def _account(part: Part, apply: bool) -> dict[str, Any]:
+    document = {
+        "namespace": part.key.namespace,
+        "account": part.key.name,
+        "revision": part.revision,
+        "stopped": part.stopped,
+    }
+    if apply:
+        document["outcome"] = part.outcome.value if part.outcome is not None else None
+    return document
+
+
+def shadowed_form(shadow: Shadowed) -> dict[str, Any]:
+    return {
+        "namespace": shadow.account.namespace,
+        "account": shadow.account.name,
+        "domain": shadow.domain,
+        "declared": shadow.declared.as_manifest(),
+        "assigned": shadow.assigned.as_manifest(),
+        "apply_all": shadow.apply_all,
+    }
+
+
+def document(members: Iterable[Member]) -> Iterator[str]:
+    """A JSON object in chunks; an iterator's values become an array of one line each."""
+    before = "{"
+    for key, value in members:
+        yield f"{before}{encoded(key)}: "
+        before = ",\n "
+        if isinstance(value, Iterator):
+            yield from _array(value)
+        else:
+            yield encoded(value)
+    yield "}\n"
+
+
+def _array(values: Iterator[Any]) -> Iterator[str]:
+    before, after = "[\n  ", "[]"
+    for value in values:
+        yield before + encoded(value)
+        before, after = ",\n  ", "\n ]"
+    yield after
+
+
+def encoded(value: Any) -> str:
+    """One JSON value, with nothing in it that a terminal acts on."""
+    try:
+        text = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8: strict readers refuse surrogates
+        text = msgspec.json.encode(_without_surrogates(value)).decode()
+    return _ACTED_ON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode() if not value.isascii() else value
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(inner) for inner in value]
+    return value

@@ -1,0 +1,171 @@
+"""A report as a comment on a pull or merge request (GitHub's and GitLab's Markdown).
+
+Names and sentences come from whoever wrote the manifests, so nothing in them may become markup, a
+mention, a reference or a link. A comment holds 65,536 characters; what does not fit is left out
+from the end, and a sentence says how much.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from sendroute.model.change import Change
+from sendroute.model.finding import Finding
+from sendroute.model.outcome import Outcome
+from sendroute.reports.alike import FOLD, alike
+from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.states import step
+from sendroute.reports.text import clean, counted, middle, number
+from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
+
+LIMIT = 65_536
+_KEPT_FOR_THE_CUT = 300
+_LONGEST = 400
+"""Columns of one sentence or name; longer ones are cut in their middle."""
+
+_LISTED = 100
+"""Changes of one account that are listed in sight, and again as many that a click unfolds."""
+
+_ENTITIES = {ord(c): f"&#{ord(c)};" for c in "&<>`*_[]|\\~^$"}
+
+# After these GitHub and GitLab look for a name or a number: a mention, an issue, a milestone, an
+# emoji, a link. A word joiner (U+2060) shows nothing and ends that.
+_REFERS = re.compile(r"([@#!%:]|www)(?=[\w./])")
+
+
+class Piece(Struct, frozen=True):
+    """A block that stands by itself, made only while there is room; ``short`` takes its place where
+    it does not fit. ``what`` is counted when neither does."""
+
+    what: str
+    text: Callable[[], str]
+    short: Callable[[], str] | None = None
+
+
+def text(report: Report) -> str:
+    """The whole comment, at most LIMIT bytes of UTF-8, so at most that many characters."""
+    said = f"### Sendroute {report.command}\n\n**{prose(totals(report))}**\n\n"
+    room = LIMIT - _KEPT_FOR_THE_CUT - len(said.encode())
+    blocks, cut = [said], Counter[str]()
+    for piece in _pieces(report):
+        block = _fitting(piece, room) if not cut else None
+        if block is None:
+            cut[piece.what] += 1
+        else:
+            room -= len(block.encode())
+            blocks.append(block)
+    if cut:
+        left_out = " and ".join(counted(count, what) for what, count in cut.items())
+        blocks.append(f"\nThis comment is full: {left_out} left out. `-o json` lists all.\n")
+    return "".join(blocks)
+
+
+def _fitting(piece: Piece, room: int) -> str | None:
+    makers = (piece.text, piece.short) if piece.short is not None else (piece.text,)
+    return next((block for make in makers if len((block := make()).encode()) <= room), None)
+
+
+def _pieces(report: Report) -> Iterator[Piece]:
+    if report.relays_behind:
+        behind = ", ".join(map(code, report.relays_behind))
+        yield Piece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
+    for found in report.findings:
+        yield Piece("finding", partial(_finding, found))
+    if report.platform is not None:
+        yield Piece("platform", partial(_platform, report.platform))
+    for part in report.parts:
+        if part.changes or part.outcome not in (None, Outcome.UNCHANGED):
+            yield Piece("account", partial(_part, part), partial(_part_in_short, part))
+    for part in report.parts:
+        if part.shadowed:
+            yield Piece("list of shadowed routes", partial(_shadowed, part))
+
+
+def _platform(change: Change) -> str:
+    return f"\n#### platform\n\n{_table([change])}\n"
+
+
+def _shadowed(part: Part) -> str:
+    said = f"\nOf {code(str(part.key))}, shadowed by an apply-all:\n\n"
+    for shadow in part.shadowed[:FOLD]:
+        declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
+        said += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
+    more = len(part.shadowed) - FOLD
+    return said + (f"- … and {number(more)} more; `-o json` lists all\n" if more > 0 else "")
+
+
+def _finding(found: Finding) -> str:
+    place = found.position or found.where
+    where = f" {code(spot(place))}" if place is not None else ""
+    hint = f" *{prose(found.hint)}*" if found.hint else ""
+    also = "".join(f" See also {code(spot(related))}." for related in found.related)
+    return f"- **{found.severity}** {code(found.code)}{where}: {prose(found.message)}{hint}{also}\n"
+
+
+def _part(part: Part) -> str:
+    in_sight: list[Change] = []
+    folded: list[Change] = []
+    for group in alike(part.changes):
+        in_sight += group[:FOLD]
+        folded += group[FOLD:]
+    rest = _folded(in_sight[_LISTED:] + folded)
+    return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{rest}"
+
+
+def _part_in_short(part: Part) -> str:
+    return f"{_heading(part)}The changes do not fit here; `-o json` lists all.\n\n"
+
+
+def _heading(part: Part) -> str:
+    counts = actions(Counter(change.action for change in part.changes))
+    said = "; ".join(filter(None, (counts, part_status(part))))
+    return f"\n#### {code(str(part.key))}\n\n{prose(said)}\n\n"
+
+
+def _folded(changes: Sequence[Change]) -> str:
+    if not changes:
+        return ""
+    listed = changes[:_LISTED]
+    more = len(changes) - len(listed)
+    rest = f"… and {number(more)} more; `-o json` lists all\n\n" if more else ""
+    summary = f"{number(len(changes))} more like these"
+    table = _table(listed)
+    return f"<details><summary>{summary}</summary>\n\n{table}\n{rest}</details>\n\n"
+
+
+def _table(changes: Sequence[Change]) -> str:
+    if not changes:
+        return ""
+    rows = "".join(map(_row, changes))
+    return f"| action | object | change | why |\n|---|---|---|---|\n{rows}"
+
+
+def _row(change: Change) -> str:
+    name, does = code(object_name(change.kind, change.name)), code(step(change))
+    why = prose(f"{change.reason}: {change.message}" if change.message else change.reason)
+    return f"| {VERBS[change.action]} | {name} | {does} | {why} |\n"
+
+
+def prose(text: str) -> str:
+    """A sentence in which nothing is markup, a mention or a link."""
+    plain = middle(clean(text), _LONGEST)
+    return _inert(plain)
+
+
+def _inert(plain: str) -> str:
+    return _REFERS.sub("\\1\u2060", plain).translate(_ENTITIES)
+
+
+def code(text: str) -> str:
+    """A name, literally: a code span, or HTML's where a span of a table's cell could not hold it.
+
+    Neither mentions nor links are looked for within; there is no way to write every backtick, bar
+    and backslash in a code span that stands in a table (GitHub Flavored Markdown, 4.10).
+    """
+    plain = middle(clean(text), _LONGEST).strip()
+    if plain and not set(plain) & set("`|\\"):
+        return f"`{plain}`"
+    return f"<code>{_inert(plain)}</code>"

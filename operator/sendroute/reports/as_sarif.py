@@ -1,0 +1,111 @@
+"""Findings as SARIF 2.1.0 (OASIS Standard), as code scanning of GitHub and others reads it."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from sendroute import __version__
+from sendroute.model.codes import CODES
+from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.reports.as_json import document
+from sendroute.reports.report import Report
+
+SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+
+_LEVELS = {
+    Severity.ERROR: "error",
+    Severity.REFUSED: "error",
+    Severity.WARNING: "warning",
+    Severity.INFO: "note",
+}
+
+
+def chunks(report: Report) -> Iterator[str]:
+    return document([("$schema", SCHEMA), ("version", "2.1.0"), ("runs", iter([_run(report)]))])
+
+
+def _run(report: Report) -> dict[str, Any]:
+    codes = sorted({found.code for found in report.findings})
+    index = {code: number for number, code in enumerate(codes)}
+    driver = {
+        "name": "sendroute",
+        "semanticVersion": __version__,
+        "rules": [_rule(code, *CODES[code]) for code in codes],
+    }
+    return {
+        "tool": {"driver": driver},
+        # One category a command, so that a plan's results do not replace a validation's.
+        "automationDetails": {"id": f"sendroute/{report.command}/"},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(found, index[found.code]) for found in report.findings],
+    }
+
+
+def _rule(code: str, severity: Severity, text: str) -> dict[str, Any]:
+    return {
+        "id": code,
+        "shortDescription": {"text": text},
+        "fullDescription": {"text": text},
+        "help": {"text": f"{text} The result's message says where, and what to do."},
+        "defaultConfiguration": {"level": _LEVELS[severity]},
+        "properties": {"severity": severity.value},
+    }
+
+
+def _result(found: Finding, rule: int) -> dict[str, Any]:
+    hint = f" Hint: {found.hint}" if found.hint else ""
+    properties = {"severity": found.severity.value}
+    if found.account is not None:
+        properties |= {"namespace": found.namespace or "", "account": found.account}
+    result: dict[str, Any] = {
+        "ruleId": found.code,
+        "ruleIndex": rule,
+        "level": _LEVELS[found.severity],
+        "message": {"text": _literal(found.message + hint)},
+        "properties": properties,
+    }
+    place = found.position or found.where
+    if place is not None:
+        result["locations"] = [_location(place)]
+    if found.related:
+        result["relatedLocations"] = [
+            {"id": number, **_location(place), "message": {"text": "See also here."}}
+            for number, place in enumerate(found.related)
+        ]
+    return result
+
+
+def _literal(text: str) -> str:
+    """Plain text where brackets would be embedded links (SARIF 2.1.0, 3.11.6)."""
+    for special in "\\[]":
+        text = text.replace(special, f"\\{special}")
+    return text
+
+
+def _location(place: Position | Where) -> dict[str, Any]:
+    physical: dict[str, Any] = {"artifactLocation": artifact(place.file)}
+    if isinstance(place, Position):
+        physical["region"] = {"startLine": place.line, "startColumn": place.column}
+    return {"physicalLocation": physical}
+
+
+def artifact(file: str) -> dict[str, str]:
+    """The file's URI (RFC 3986): relative to the source root, or absolute where the path is.
+
+    The bytes of the name are encoded, so one that is not UTF-8 stays findable.
+    """
+    path = os.path.normpath(file)
+    uri = quote(_bytes(path), safe="/")
+    if path.startswith("/"):
+        return {"uri": f"file:///{uri.lstrip('/')}"}
+    return {"uri": uri, "uriBaseId": "%SRCROOT%"}
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # no file has such a name; it must not cost the report
+        return path.encode("utf-8", "replace")

@@ -1,0 +1,198 @@
+"""A report as text for a person at a terminal: 100 columns, every name cleaned, long lists folded.
+
+Yields lines without their newlines. What is folded is still counted.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from sendroute.model.change import Action, Change, Kind, Shadowed
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.outcome import Outcome
+from sendroute.reports.alike import ACCOUNTS, FOLD, alike
+from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.states import step
+from sendroute.reports.text import (
+    WIDTH,
+    Style,
+    clean,
+    middle,
+    no_command,
+    number,
+    pad,
+    paint,
+    width,
+    wrap,
+)
+from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
+
+_VERB, _NAME, _STEP = 8, 40, 34
+_BENEATH = 2 + _VERB + 2
+
+_ACTION_STYLES = {
+    Action.CREATE: Style.GREEN,
+    Action.UPDATE: Style.CYAN,
+    Action.DELETE: Style.RED,
+    Action.REROUTE: Style.CYAN,
+    Action.REASSIGN: Style.YELLOW,
+    Action.SKIP: Style.YELLOW,
+}
+
+_SEVERITY_STYLES = {
+    Severity.ERROR: Style.RED,
+    Severity.REFUSED: Style.RED,
+    Severity.WARNING: Style.YELLOW,
+    Severity.INFO: Style.CYAN,
+}
+
+
+def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
+    return map(no_command, _lines(report, colour))
+
+
+def _lines(report: Report, colour: bool) -> Iterator[str]:
+    if report.platform is not None:
+        yield paint("platform", Style.BOLD, colour)
+        yield from _changes([report.platform], colour)
+        yield ""
+    told = [part for part in report.parts if _worth_telling(part)]
+    for part in told[:ACCOUNTS]:
+        yield from _part(part, colour)
+        yield ""
+    if len(told) > ACCOUNTS:
+        yield from wrap(more_accounts(told[ACCOUNTS:]), 0)
+        yield ""
+    for found in _told(report):
+        yield from finding_lines(found, colour)
+    if report.findings:
+        yield ""
+    if report.relays_behind:
+        behind = ", ".join(map(clean, report.relays_behind))
+        yield from wrap(f"Not served yet by {behind}.", 0)
+    for line in wrap(totals(report), 0):
+        yield paint(line, Style.BOLD, colour)
+
+
+def _worth_telling(part: Part) -> bool:
+    done = part.outcome not in (None, Outcome.UNCHANGED)
+    return bool(part.changes or part.shadowed or part.stopped or done)
+
+
+def _told(report: Report) -> Iterator[Finding]:
+    """Every finding, but of like information only as many as a person reads."""
+    told: Counter[str] = Counter()
+    for found in report.findings:
+        if found.severity is not Severity.INFO:
+            yield found
+            continue
+        told[found.code] += 1
+        if told[found.code] <= FOLD:
+            yield found
+    for code, count in told.items():
+        if count > FOLD:
+            more = f"{number(count - FOLD)} more notes like this; -o json lists all"
+            yield Finding(code, Severity.INFO, f"… and {more}.")
+
+
+def _part(part: Part, colour: bool) -> Iterator[str]:
+    counts = actions(Counter(change.action for change in part.changes))
+    said = "; ".join(filter(None, (counts, part_status(part))))
+    heading = middle(clean(str(part.key)), WIDTH)
+    beside = width(heading) + 2 + width(said) <= WIDTH
+    yield paint(heading, Style.BOLD, colour) + (f"  {said}" if beside and said else "")
+    if not beside:
+        yield from wrap(said, 2)
+    yield from _changes(part.changes, colour)
+    for shadow in part.shadowed[:FOLD]:
+        yield from wrap(_shadow(shadow), 4)
+    if len(part.shadowed) > FOLD:
+        yield f"    {_more(len(part.shadowed) - FOLD)}"
+
+
+def _more(count: int) -> str:
+    return f"… and {number(count)} more like this; -o json lists all"
+
+
+def _shadow(shadow: Shadowed) -> str:
+    return clean(
+        f"{middle(shadow.domain, _NAME)} declares {shadow.declared}, shadowed by apply-all"
+        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest is edited."
+    )
+
+
+def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
+    shown = [(group[:FOLD], len(group) - FOLD) for group in alike(changes)]
+    names, steps = _columns([change for group, _ in shown for change in group])
+    for group, folded in shown:
+        shared = _shared_why(group)
+        for change in group:
+            yield from _row(change, names, steps, colour, "" if shared else _why(change))
+        if folded > 0:
+            yield f"{' ' * _BENEATH}{_more(folded)}"
+        if shared:
+            yield from wrap(shared, _BENEATH)
+
+
+def _columns(changes: Sequence[Change]) -> tuple[int, int]:
+    """Widths of the names and of the steps, each no wider than its share of the line."""
+    names = max((width(clean(_name(change))) for change in changes), default=0)
+    fitting = [w for change in changes if (w := width(clean(step(change)))) <= _STEP]
+    return min(names, _NAME), max(fitting, default=0)
+
+
+def _name(change: Change) -> str:
+    return object_name(change.kind, change.name)
+
+
+def _row(change: Change, names: int, steps: int, colour: bool, why: str) -> Iterator[str]:
+    """One line a change; why goes beneath where it does not fit beside."""
+    verb = paint(f"{VERBS[change.action]:<{_VERB}}", _ACTION_STYLES[change.action], colour)
+    name = pad(middle(clean(_name(change)), names), names)
+    does = clean(step(change))
+    start = _BENEATH + names + 2
+    if width(does) <= steps and start + steps + 2 + width(why) <= WIDTH:
+        yield f"  {verb}  {name}  {pad(does, steps)}  {why}".rstrip()
+        return
+    first, *rest = wrap(does, start)
+    yield f"  {verb}  {name}  {first[start:]}".rstrip()
+    yield from rest
+    if why:
+        yield from wrap(why, _BENEATH)
+
+
+def _shared_why(group: Sequence[Change]) -> str:
+    """The sentence of all, told once with "each" for the domain's name; empty where they differ."""
+    first = group[0]
+    if len(group) == 1 or first.kind is not Kind.DOMAIN:
+        return ""
+    sentences = {change.message.replace(change.name, "each") for change in group}
+    if len(sentences) > 1:
+        return ""
+    sentence = sentences.pop()
+    return clean(f"{first.reason}: {sentence[:1].upper()}{sentence[1:]}")
+
+
+def _why(change: Change) -> str:
+    return clean(f"{change.reason}: {change.message}" if change.message else change.reason)
+
+
+def finding_lines(found: Finding, colour: bool = False) -> Iterator[str]:
+    """Severity, code and place; beneath them the sentence, the hint and the other places."""
+    place = found.position or found.where
+    head = f"{found.severity} {clean(found.code)}"
+    said = paint(head, _SEVERITY_STYLES[found.severity], colour)
+    where = clean(spot(place) if place is not None else _account(found))
+    if width(head) + 2 + width(where) <= WIDTH:
+        yield f"{said}  {where}".rstrip()
+    else:
+        yield said
+        yield f"    {middle(where, WIDTH - 4)}"
+    yield from wrap(clean(found.message), 4)
+    if found.hint:
+        yield from wrap(clean(found.hint), 4, first="hint: ")
+    for related in found.related:
+        yield f"    see also: {middle(clean(spot(related)), WIDTH - 14)}"
+
+
+def _account(found: Finding) -> str:
+    return f"account {found.namespace}/{found.account}" if found.account is not None else ""

@@ -1,0 +1,83 @@
+"""A progress bar on standard error, for what takes longer than two seconds.
+
+rich draws it, and is imported only once those seconds have passed: most commands are done by then.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from sendroute.reports.text import clean
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+PATIENCE = 2.0
+"""Seconds before anything is shown."""
+
+
+class Progress:
+    """Counts steps that are done; draws once PATIENCE has passed. Not for several threads."""
+
+    def __init__(
+        self, label: str, total: int | None, stream: TextIO, clock: Callable[[], float]
+    ) -> None:
+        self._label = clean(label)
+        self._total = total
+        self._stream = stream
+        self._clock = clock
+        self._begun = clock()
+        self._done = 0
+        self._bar: Bar | None = None
+
+    def advance(self, steps: int = 1) -> None:
+        self._done += steps
+        if self._bar is None:
+            if self._clock() - self._begun < PATIENCE:
+                return
+            self._bar = self._drawn()
+        self._bar.update(self._bar.task_ids[0], completed=self._done)
+
+    def close(self) -> None:
+        """Takes the bar away again: what a command has to say stands in its report."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _drawn(self) -> "Bar":
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn(escape(self._label)),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        bar = Bar(*columns, console=Console(file=self._stream), transient=True)
+        bar.add_task(self._label, total=self._total, completed=self._done)
+        bar.start()
+        return bar
+
+
+@contextmanager
+def progress(
+    label: str,
+    total: int | None,
+    stream: TextIO,
+    *,
+    quiet: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Callable[[int], None]]:
+    """Yields what to call with each number of steps done; nothing is drawn where ``stream`` is
+    no terminal or ``quiet``. ``total`` is None where it is not known."""
+    if quiet or not stream.isatty():
+        yield lambda _steps: None
+        return
+    shown = Progress(label, total, stream, clock)
+    try:
+        yield shown.advance
+    finally:
+        shown.close()

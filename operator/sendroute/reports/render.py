@@ -1,0 +1,57 @@
+"""One report in the format that was asked for; only that format's module is imported."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import assert_never
+
+from sendroute.reports.report import Report
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    GITHUB = "github"
+    SARIF = "sarif"
+    JUNIT = "junit"
+
+
+def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[str]:
+    """The report in chunks that end in a newline where the text does; ``colour`` is for text."""
+    match form:
+        case Format.TEXT:
+            from sendroute.reports import as_text
+
+            return _ended(as_text.lines(report, colour=colour))
+        case Format.JSON:
+            from sendroute.reports import as_json
+
+            return as_json.chunks(report)
+        case Format.MARKDOWN:
+            from sendroute.reports import as_markdown
+
+            return iter([as_markdown.text(report)])
+        case Format.HTML:
+            from sendroute.reports import as_html
+
+            return _ended(as_html.lines(report))
+        case Format.GITHUB:
+            from sendroute.reports import as_github
+
+            return _ended(as_github.lines(report))
+        case Format.SARIF:
+            from sendroute.reports import as_sarif
+
+            return as_sarif.chunks(report)
+        case Format.JUNIT:
+            from sendroute.reports import as_junit
+
+            return _ended(as_junit.lines(report))
+        case _:
+            assert_never(form)
+
+
+def _ended(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line + "\n"

@@ -1,0 +1,157 @@
+"""What every format renders: findings, a plan or a result, in one order and with places found."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sendroute.model.change import Action, Change, Kind, Plan, Shadowed
+from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.outcome import Outcome, Result
+from sendroute.model.wanted import AccountKey
+
+Locate = Callable[[Where], Position | None]
+"""Finds the line and column of a place; called only for what is shown."""
+
+
+def nowhere(_where: Where) -> None:
+    """For places whose manifests are not at hand: reports then name the file alone."""
+
+
+class Part(Struct, frozen=True):
+    """One account. ``outcome`` is None in a plan; ``revision`` is the account's, before a plan
+    and after an apply."""
+
+    key: AccountKey
+    revision: int
+    changes: tuple[Change, ...]
+    shadowed: tuple[Shadowed, ...] = ()
+    stopped: bool = False
+    outcome: Outcome | None = None
+
+
+class Store(Struct, frozen=True):
+    lineage: str
+    revision: int
+
+
+class Report(Struct, frozen=True):
+    """``command`` is validate, plan or apply; ``parts`` are sorted by account, ``findings`` (all
+    there are, of accounts too) by place. ``strict``: warnings fail, as the command was told."""
+
+    command: str
+    findings: tuple[Finding, ...]
+    parts: tuple[Part, ...] = ()
+    store: Store | None = None
+    platform: Change | None = None
+    platform_outcome: Outcome | None = None
+    relays_behind: tuple[str, ...] = ()
+    strict: bool = False
+    locate: Locate = nowhere
+
+    def changes(self) -> Iterator[tuple[Change, bool]]:
+        """Every change in order, and whether it is in the store now."""
+        if self.platform is not None:
+            yield self.platform, self.platform_outcome is Outcome.COMMITTED
+        for part in self.parts:
+            committed = part.outcome is Outcome.COMMITTED
+            for change in part.changes:
+                yield change, committed and change.action is not Action.SKIP
+
+    def severities(self) -> Counter[Severity]:
+        return Counter(found.severity for found in self.findings)
+
+
+def of_findings(
+    findings: Iterable[Finding], *, strict: bool = False, locate: Locate = nowhere
+) -> Report:
+    return Report("validate", _placed(findings, locate), strict=strict, locate=locate)
+
+
+def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
+    findings = [*plan.findings, *(f for account in plan.accounts for f in account.findings)]
+    return Report(
+        "plan",
+        _placed(findings, locate),
+        parts=_parts(plan, {}),
+        store=Store(plan.lineage, plan.revision),
+        platform=plan.platform,
+        locate=locate,
+    )
+
+
+def of_result(result: Result, *, locate: Locate = nowhere) -> Report:
+    plan = result.plan
+    findings = [*plan.findings, *(f for account in plan.accounts for f in account.findings)]
+    findings += [*result.findings, *(f for done in result.accounts for f in done.findings)]
+    outcomes = {done.key: (done.outcome, done.revision) for done in result.accounts}
+    return Report(
+        "apply",
+        _placed(findings, locate),
+        parts=_parts(plan, outcomes),
+        store=Store(plan.lineage, result.revision),
+        platform=plan.platform,
+        platform_outcome=result.platform,
+        relays_behind=tuple(sorted(result.relays_behind)),
+        locate=locate,
+    )
+
+
+_KINDS = {kind: order for order, kind in enumerate(Kind)}
+
+
+def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple[Part, ...]:
+    parts = []
+    for account in sorted(plan.accounts, key=lambda account: account.key):
+        outcome, revision = outcomes.get(account.key, (None, account.revision))
+        parts.append(
+            Part(
+                account.key,
+                revision,
+                tuple(sorted(account.changes, key=_place_among_changes)),
+                tuple(sorted(account.shadowed, key=lambda shadowed: shadowed.domain)),
+                account.stopped,
+                outcome,
+            )
+        )
+    return tuple(parts)
+
+
+def _place_among_changes(change: Change) -> tuple[int, str, str]:
+    return _KINDS[change.kind], change.name, change.action
+
+
+def _placed(findings: Iterable[Finding], locate: Locate) -> tuple[Finding, ...]:
+    return tuple(sorted((_located(found, locate) for found in findings), key=_order))
+
+
+def _located(found: Finding, locate: Locate) -> Finding:
+    position = found.position
+    if position is None and found.where is not None:
+        position = locate(found.where)
+    if position is found.position and not found.related:
+        return found
+    related = tuple(
+        (locate(place) or place) if isinstance(place, Where) else place for place in found.related
+    )
+    return replace(found, position=position, related=related)
+
+
+def _order(found: Finding) -> tuple[str, int, int, str, str]:
+    if found.position is not None:
+        place = (found.position.file, found.position.line, found.position.column)
+    else:
+        place = (found.where.file if found.where else "", 0, 0)
+    return (*place, found.code, found.message)
+
+
+def file_of(found: Finding) -> str | None:
+    """The file alone, for the formats that say line and column apart."""
+    place = found.position or found.where
+    return place.file if place else None
+
+
+def spot(place: Position | Where) -> str:
+    """``file:line:column``, or the file where the line is not known."""
+    return str(place) if isinstance(place, Position) else place.file

@@ -1,0 +1,111 @@
+"""The words for what a report counts: one choice of them for every format."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sendroute.model.change import Action, Kind
+from sendroute.model.finding import Severity
+from sendroute.model.outcome import Outcome
+from sendroute.reports.report import Part, Report
+from sendroute.reports.text import counted, number
+
+VERBS = {
+    Action.CREATE: "create",
+    Action.UPDATE: "update",
+    Action.DELETE: "delete",
+    Action.REROUTE: "re-route",
+    Action.REASSIGN: "reassign",
+    Action.SKIP: "skip",
+}
+
+DONE = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.DELETE: "deleted",
+    Action.REROUTE: "re-routed",
+    Action.REASSIGN: "reassigned",
+    Action.SKIP: "skipped",
+}
+
+_KIND_WORDS = {
+    Kind.PLATFORM: "platform ",
+    Kind.ACCOUNT: "account ",
+    Kind.PROFILE: "profile ",
+    Kind.DOMAIN: "",
+}
+
+_OUTCOMES = {
+    Outcome.COMMITTED: "committed",
+    Outcome.UNCHANGED: "unchanged",
+    Outcome.REFUSED: "refused, left as it was",
+    Outcome.FAILED: "failed, left as it was",
+    Outcome.SKIPPED: "not tried, left as it was",
+}
+
+
+def object_name(kind: Kind, name: str) -> str:
+    """``profile ses``; a domain goes by its own name."""
+    return _KIND_WORDS[kind] + name
+
+
+def part_status(part: Part) -> str:
+    """``committed, revision 8``; empty for an account of a plan that goes on."""
+    if part.outcome is Outcome.COMMITTED:
+        return f"committed, revision {number(part.revision)}"
+    if part.outcome is not None:
+        return _OUTCOMES[part.outcome]
+    return "stopped, apply leaves it as it is" if part.stopped else ""
+
+
+def actions(counts: Counter[Action], *, done: bool = False) -> str:
+    """``2 to create, 1 to re-route``, or ``2 created, 1 re-routed``; empty for none."""
+    if done:
+        return ", ".join(f"{number(counts[a])} {DONE[a]}" for a in Action if counts[a])
+    return ", ".join(
+        f"{number(counts[a])} {'skipped' if a is Action.SKIP else 'to ' + VERBS[a]}"
+        for a in Action
+        if counts[a]
+    )
+
+
+def more_accounts(parts: Sequence[Part]) -> str:
+    """What stands for the accounts that are not listed; their changes are counted."""
+    counts = actions(Counter(change.action for part in parts for change in part.changes))
+    return (
+        f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'}; -o json lists all"
+    )
+
+
+def severities(counts: Counter[Severity]) -> str:
+    """``1 error, 2 refused, 3 warnings``; information is told last."""
+    words = {
+        Severity.ERROR: counted(counts[Severity.ERROR], "error"),
+        Severity.REFUSED: f"{number(counts[Severity.REFUSED])} refused",
+        Severity.WARNING: counted(counts[Severity.WARNING], "warning"),
+        Severity.INFO: counted(counts[Severity.INFO], "note"),
+    }
+    return ", ".join(text for severity, text in words.items() if counts[severity])
+
+
+def totals(report: Report) -> str:
+    """The one line that a report ends with, and that stands first where it is a comment."""
+    found = severities(report.severities())
+    if report.command == "validate":
+        return f"Validation: {found or 'no problems found'}."
+    if report.command == "plan":
+        counts = Counter(change.action for change, _ in report.changes())
+        said = actions(counts) or "nothing to do"
+        return f"Plan: {said}{'; ' + found if found else ''}."
+    return f"Apply: {_done(report)}{'; ' + found if found else ''}."
+
+
+def _done(report: Report) -> str:
+    applied = Counter(change.action for change, applied in report.changes() if applied)
+    left = Counter(change.action for change, applied in report.changes() if not applied)
+    skipped = left.pop(Action.SKIP, 0)
+    said = [actions(applied, done=True)]
+    if skipped:
+        said.append(f"{number(skipped)} skipped")
+    if left.total():
+        said.append(f"{counted(left.total(), 'change')} not applied")
+    return ", ".join(filter(None, said)) or "nothing to do"

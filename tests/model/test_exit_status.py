@@ -1,0 +1,101 @@
+"""The exit status by the design's command line page: the most severe reason wins."""
+
+import pytest
+
+from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.codes import finding
+from sendroute.model.exit_status import ExitStatus, of_findings, of_plan, of_result
+from sendroute.model.finding import Severity
+from sendroute.model.outcome import AccountOutcome, Outcome, Result
+from sendroute.model.wanted import AccountKey
+
+KEY = AccountKey("acme", "acme")
+
+ERROR = finding("unknown-profile", "x")
+WARNING = finding("unusual-port", "x")
+INFO = finding("suspended", "x")
+UNCONFIRMED = finding("awaiting-confirmation", "x")
+GUARD = finding("too-many-changes", "x")
+UNPROVEN = finding("connection-test-failed", "x")
+TOLERATED = finding("connection-test-failed", "x", severity=Severity.WARNING)
+WAITS = finding("dependency-skipped", "x")
+
+
+def change(action):
+    return Change(Kind.DOMAIN, KEY, "a.example", action, None, None, "r", "m")
+
+
+def plan(*findings, actions=()):
+    return Plan("l", 1, None, (AccountPlan(KEY, 1, tuple(map(change, actions)), findings),))
+
+
+@pytest.mark.parametrize(
+    ("findings", "strict", "status"),
+    [
+        pytest.param([], False, 0, id="nothing found is fine"),
+        pytest.param([INFO], True, 0, id="information never counts, not even strictly"),
+        pytest.param([WARNING], False, 0, id="a warning is fine"),
+        pytest.param([WARNING], True, 1, id="a warning fails where strict"),
+        pytest.param([UNCONFIRMED], False, 3, id="a refused apply-all refuses"),
+        pytest.param([UNCONFIRMED, ERROR], False, 1, id="an error is more severe than a refusal"),
+    ],
+)
+def test_validate(findings, strict, status):
+    assert of_findings(findings, strict=strict) == status
+
+
+@pytest.mark.parametrize(
+    ("findings", "actions", "detailed", "status"),
+    [
+        pytest.param([], [], True, 0, id="an empty plan is fine, in detail too"),
+        pytest.param([], [Action.CREATE], False, 0, id="changes are fine unless asked in detail"),
+        pytest.param([], [Action.CREATE], True, 2, id="changes are pending in detail"),
+        pytest.param([GUARD], [Action.CREATE], False, 0, id="a guard never refuses a plan"),
+        pytest.param([GUARD], [Action.CREATE], True, 2, id="a guarded plan has changes pending"),
+        pytest.param([UNCONFIRMED], [], False, 3, id="a refused apply-all refuses a plan too"),
+        pytest.param([UNPROVEN], [Action.SKIP], True, 4, id="a skip comes before pending"),
+        pytest.param([WAITS], [], False, 4, id="an apply-all that waits is applied in part"),
+        pytest.param([TOLERATED], [], False, 0, id="a test that only warns skips nothing"),
+        pytest.param([UNCONFIRMED], [Action.SKIP], True, 3, id="a refusal comes before a skip"),
+        pytest.param([ERROR, UNCONFIRMED], [Action.SKIP], True, 1, id="an error before all"),
+        pytest.param([WARNING, INFO], [], True, 0, id="warnings and notes are no reason"),
+    ],
+)
+def test_plan(findings, actions, detailed, status):
+    assert of_plan(plan(*findings, actions=actions), detailed=detailed) == status
+
+
+def test_a_change_of_the_platform_is_pending():
+    platform = Change(
+        Kind.PLATFORM, AccountKey("", ""), "default", Action.UPDATE, None, None, "", ""
+    )
+    assert of_plan(Plan("l", 1, platform, ()), detailed=True) == ExitStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("planned", "outcome", "findings", "actions", "status"),
+    [
+        pytest.param([], Outcome.COMMITTED, [], [Action.CREATE], 0, id="all committed"),
+        pytest.param([], Outcome.UNCHANGED, [], [], 0, id="nothing to do"),
+        pytest.param([], Outcome.FAILED, [], [], 1, id="a failed account fails"),
+        pytest.param([], Outcome.REFUSED, [], [], 3, id="a refused account refuses"),
+        pytest.param([GUARD], Outcome.REFUSED, [], [], 3, id="a guard refuses an apply"),
+        pytest.param([], Outcome.SKIPPED, [], [], 4, id="an account not tried is in part"),
+        pytest.param([], Outcome.COMMITTED, [], [Action.SKIP], 4, id="a skip is in part"),
+        pytest.param([], Outcome.COMMITTED, [UNPROVEN], [], 4, id="a failed test is in part"),
+        pytest.param([ERROR], Outcome.COMMITTED, [], [], 1, id="an error of the plan fails"),
+        pytest.param([], Outcome.COMMITTED, [ERROR], [], 1, id="an error of the apply fails"),
+        pytest.param([WARNING], Outcome.COMMITTED, [INFO], [], 0, id="warnings are fine"),
+    ],
+)
+def test_apply(planned, outcome, findings, actions, status):
+    done = AccountOutcome(KEY, outcome, 1, tuple(findings))
+    assert of_result(Result(plan(*planned, actions=actions), None, (done,), 2)) == status
+
+
+def test_a_relay_that_is_behind_is_in_part():
+    assert of_result(Result(plan(), None, (), 2, relays_behind=("mx1",))) == ExitStatus.PARTIAL
+
+
+def test_a_platform_that_failed_fails():
+    assert of_result(Result(plan(), Outcome.FAILED, (), 2)) == ExitStatus.FAILED

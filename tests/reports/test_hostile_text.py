@@ -1,0 +1,190 @@
+"""Names and messages come from whoever writes manifests: none may act on what shows them."""
+
+import json
+import re
+import unicodedata
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan, Shadowed
+from sendroute.model.codes import CODES
+from sendroute.model.finding import Finding, Position, Severity
+from sendroute.model.held import DomainState
+from sendroute.model.profile import Encryption, Profile
+from sendroute.model.route import MANAGED, Origin, via
+from sendroute.model.wanted import AccountKey
+from sendroute.reports import report as reports
+from sendroute.reports.as_markdown import LIMIT
+from sendroute.reports.as_sarif import artifact
+from sendroute.reports.render import Format, render
+from sendroute.reports.text import WIDTH, width
+
+NASTY = [
+    "\x1b[31mred\x1b[0m",
+    "a\nb\r\n::error::c",
+    "::stop-commands::x " * 20,
+    "##[error]x",
+    "a,line=9:x%0Ab",
+    "a|b`c``d\\|e",
+    "<script>alert(1)</script><!-- --> ]]> &amp;",
+    "@everyone #1 !2 user@host https://evil.example www.evil.example :smile:",
+    "\u202egnp.exe\u2066\u200b\ufeff\u2028\x85\x9b31m",
+    "\udcff\ud800",
+    "域名" * 60,
+    "e\u0301" * 150,
+    "\x00\x08\x0b\ufffe\uffff",
+    "x" * 300,
+    "",
+]
+
+texts = st.sampled_from(NASTY) | st.text(st.characters(), max_size=150)
+
+
+@st.composite
+def a_report(draw):
+    """A plan whose every name, message, file and word is hostile."""
+    key = AccountKey(draw(texts), draw(texts))
+    states = [
+        None,
+        DomainState(via(draw(texts)), Origin.DECLARED, MANAGED, draw(texts)),
+        DomainState(MANAGED, Origin.DEFAULT),
+    ]
+    state = st.sampled_from(states)
+
+    def change(kind, before, after):
+        action = draw(st.sampled_from(Action))
+        return Change(kind, key, draw(texts), action, before, after, draw(texts), draw(texts))
+
+    def finding():
+        code = draw(st.sampled_from([*CODES]))
+        place = Position(draw(texts), draw(st.integers(1, 10**6)), 1)
+        hint = draw(st.none() | texts)
+        related = (Position(draw(texts), 1, 1),)
+        severity = draw(st.sampled_from(Severity))
+        return Finding(code, severity, draw(texts), hint, None, place, related, *key)
+
+    profile = Profile(draw(texts), 25, Encryption.TLS, display_name=draw(texts))
+    changes = [change(Kind.DOMAIN, draw(state), draw(state)) for _ in range(2)]
+    changes.append(change(Kind.PROFILE, None, profile))
+    shadowed = (Shadowed(key, draw(texts), MANAGED, via(draw(texts)), draw(texts)),)
+    stopped = draw(st.booleans())
+    account = AccountPlan(key, 1, tuple(changes), (finding(),), shadowed, stopped)
+    return reports.of_plan(Plan(draw(texts), 1, None, (account,), findings=(finding(),)))
+
+
+def shown(report, form):
+    return "".join(render(report, form))
+
+
+@given(a_report())
+def test_text_keeps_to_its_columns_and_holds_no_control_character(report):
+    for line in shown(report, Format.TEXT).split("\n"):
+        assert width(line) <= WIDTH
+        assert line.isprintable()
+        assert not line.lstrip().startswith("::")
+        assert "##[" not in line
+
+
+@given(a_report(), st.sampled_from(Format))
+def test_no_format_carries_a_control_character_and_all_is_utf_8(report, form):
+    text = shown(report, form)
+    text.encode()
+    controls = {c for c in text if unicodedata.category(c) in ("Cc", "Zl", "Zp")}
+    assert controls <= {"\n"}
+    assert "\u202e" not in text
+
+
+@given(a_report())
+def test_json_is_json_and_loses_nothing(report):
+    document = json.loads(shown(report, Format.JSON))
+    assert len(document["changes"]) == 3
+    assert len(document["findings"]) == 2
+    assert sum(document["summary"].values()) == 3
+
+
+@given(a_report())
+def test_sarif_is_json_and_its_places_are_uris(report):
+    (run,) = json.loads(shown(report, Format.SARIF))["runs"]
+    for result in run["results"]:
+        for location in result["locations"]:
+            uri = location["physicalLocation"]["artifactLocation"]["uri"]
+            assert re.fullmatch(r"(file:///)?([A-Za-z0-9._~/-]|%[0-9A-F]{2})*", uri)
+
+
+@given(a_report())
+def test_junit_is_well_formed_with_a_case_a_finding(report):
+    root = ET.fromstring(shown(report, Format.JUNIT))  # noqa: S314 - our own text
+    assert len(root.findall("testsuite/testcase")) == 2
+
+
+@given(a_report())
+def test_a_github_command_stays_one_line_and_keeps_its_properties(report):
+    lines = shown(report, Format.GITHUB).removesuffix("\n").split("\n")
+    assert len(lines) == 3
+    command = r"::(error|warning|notice) ([a-z]+=[^:,\r\n]*)(,[a-z]+=[^:,\r\n]*)*::[^\r\n]*"
+    for line in lines:
+        assert re.fullmatch(command, line)
+
+
+@given(a_report())
+def test_every_row_of_a_markdown_table_has_four_columns(report):
+    text = shown(report, Format.MARKDOWN)
+    rows = [line for line in text.split("\n") if line.startswith("|")]
+    assert len(rows) == 5
+    for row in rows:
+        assert row.count("|") == 5
+        assert "\\" not in row
+
+
+@given(a_report())
+def test_markdown_outside_of_code_mentions_nobody_and_links_nowhere(report):
+    text = re.sub(r"`[^`\n]*`", "", shown(report, Format.MARKDOWN))
+    assert not re.search(r"[@#!](?=\w)", text.replace("&#", "&"))
+    assert "://" not in text
+    assert "www." not in text
+    tags = set(re.findall(r"</?\w+>", text))
+    assert tags <= {"<code>", "</code>", "<details>", "</details>", "<summary>", "</summary>"}
+    assert len(text.encode()) <= LIMIT
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen = [], set()
+
+    def handle_starttag(self, tag, _attrs):
+        self.seen.add(tag)
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@given(a_report())
+def test_html_is_balanced_and_holds_only_our_own_tags(report):
+    tags = Tags()
+    tags.feed(shown(report, Format.HTML))
+    assert tags.open == []
+    ours = "html head meta title style body main h1 h2 p strong code ul li span br em"
+    assert tags.seen <= {*ours.split(), "table", "caption", "thead", "tbody", "tr", "th", "td"}
+
+
+@pytest.mark.parametrize(
+    ("file", "uri"),
+    [
+        ("a/b.yaml", "a/b.yaml"),
+        ("./a b#1?.yaml", "a%20b%231%3F.yaml"),
+        ("a:b.yaml", "a%3Ab.yaml"),
+        ("域.yaml", "%E5%9F%9F.yaml"),
+        ("bad\udcff.yaml", "bad%FF.yaml"),
+        ("/etc/a.yaml", "file:///etc/a.yaml"),
+        ("-", "-"),
+    ],
+)
+def test_a_file_is_named_by_its_uri(file, uri):
+    assert artifact(file)["uri"] == uri

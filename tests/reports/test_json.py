@@ -1,0 +1,95 @@
+"""The Plan JSON of the design's command line page, key by key."""
+
+import json
+
+from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.codes import finding
+from sendroute.model.finding import Position, Where
+from sendroute.model.held import DomainState
+from sendroute.model.outcome import AccountOutcome, Outcome, Result
+from sendroute.model.route import MANAGED, Origin, via
+from sendroute.model.wanted import AccountKey
+from sendroute.reports import report as reports
+from sendroute.reports.as_json import chunks
+
+KEY = AccountKey("acme", "acme")
+REROUTE = Change(
+    Kind.DOMAIN,
+    KEY,
+    "shop.example.com",
+    Action.REROUTE,
+    DomainState(MANAGED, Origin.DEFAULT),
+    DomainState(via("ses"), Origin.DECLARED),
+    "declared",
+    "m",
+    Where("a.yaml", 0),
+)
+UNKNOWN = finding("unknown-profile", "m", hint="h", where=Where("a.yaml", 0))
+PLAN = Plan("l", 7, None, (AccountPlan(KEY, 3, (REROUTE,)),), findings=(UNKNOWN,))
+
+
+def at(where):
+    return Position(where.file, 7, 12)
+
+
+def parsed(report):
+    return json.loads("".join(chunks(report)))
+
+
+def test_a_plan_has_the_keys_of_the_design():
+    document = parsed(reports.of_plan(PLAN, locate=at))
+    assert document["format_version"] == "1.0"
+    assert document["store"] == {"lineage": "l", "revision": 7}
+    assert document["summary"] == {
+        "create": 0,
+        "update": 0,
+        "delete": 0,
+        "reroute": 1,
+        "reassign": 0,
+        "skip": 0,
+    }
+    assert document["changes"] == [
+        {
+            "kind": "SendingDomain",
+            "namespace": "acme",
+            "account": "acme",
+            "name": "shop.example.com",
+            "action": "reroute",
+            "before": {"route": {"managed": {}}, "origin": "default"},
+            "after": {"route": {"profile": "ses"}, "origin": "declared"},
+            "reason": "declared",
+            "message": "m",
+            "position": {"file": "a.yaml", "line": 7},
+        }
+    ]
+    (found,) = document["findings"]
+    assert found["code"] == "unknown-profile"
+    assert found["severity"] == "error"
+    assert (found["message"], found["hint"]) == ("m", "h")
+    assert found["position"] == {"file": "a.yaml", "line": 7, "column": 12}
+
+
+def test_a_change_says_whether_it_was_applied():
+    for outcome, applied in [(Outcome.COMMITTED, True), (Outcome.REFUSED, False)]:
+        done = AccountOutcome(KEY, outcome, 4)
+        document = parsed(reports.of_result(Result(PLAN, None, (done,), 8)))
+        assert [change["applied"] for change in document["changes"]] == [applied]
+        assert document["applied"]["reroute"] == int(applied)
+        (account,) = document["accounts"]
+        assert (account["outcome"], account["revision"]) == (outcome.value, 4)
+        assert document["store"]["revision"] == 8
+
+
+def test_validation_counts_errors_and_warnings():
+    warning = finding("unusual-port", "m")
+    document = parsed(reports.of_findings([UNKNOWN, warning, finding("suspended", "m")]))
+    assert document["format_version"] == "1.0"
+    assert document["summary"]["errors"] == 1
+    assert document["summary"]["warnings"] == 1
+    assert len(document["findings"]) == 3
+
+
+def test_a_place_without_a_line_says_the_file_alone():
+    document = parsed(reports.of_plan(PLAN))
+    assert document["changes"][0]["position"] == {"file": "a.yaml"}
+    assert document["findings"][0]["position"] == {"file": "a.yaml"}

@@ -1,0 +1,108 @@
+"""Long plans are folded for people, and nothing is lost from the counts."""
+
+import json
+import time
+
+import pytest
+from msgspec.structs import replace
+
+from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.finding import Where
+from sendroute.model.held import DomainState
+from sendroute.model.route import MANAGED, Origin, via
+from sendroute.model.wanted import AccountKey
+from sendroute.reports import report as reports
+from sendroute.reports.as_markdown import LIMIT
+from sendroute.reports.render import Format, render
+from sendroute.reports.text import WIDTH, width
+
+
+def account(index, domains, to="ses"):
+    key = AccountKey(f"n{index:06}", "main")
+    after = DomainState(via(to), Origin.DECLARED, via(to))
+
+    def change(number):
+        name = f"d{number:06}.n{index}.example"
+        message = f"The manifest of {name} declares profile {to}."
+        before, where = DomainState(MANAGED, Origin.DEFAULT), Where("a.yaml", number)
+        return Change(
+            Kind.DOMAIN, key, name, Action.REROUTE, before, after, "declared", message, where
+        )
+
+    return AccountPlan(key, 1, tuple(map(change, range(domains))))
+
+
+def shown(form, *accounts):
+    return "".join(render(reports.of_plan(Plan("l", 1, None, accounts)), form))
+
+
+def test_twenty_like_changes_are_listed_and_the_rest_is_counted():
+    text = shown(Format.TEXT, account(0, 10_000))
+    assert text.count(".n0.example  managed → profile ses") == 20
+    assert "… and 9,980 more like this; -o json lists all" in text
+    assert text.endswith("Plan: 10,000 to re-route.\n")
+
+
+def test_just_twenty_are_all_listed():
+    assert "more like this" not in shown(Format.TEXT, account(0, 20))
+
+
+def test_a_change_to_another_route_is_never_folded_away():
+    one, other = account(0, 10_000), account(0, 10_001, to="mailgun")
+    text = shown(Format.TEXT, AccountPlan(one.key, 1, (*one.changes, other.changes[-1])))
+    assert "d010000.n0.example  managed → profile mailgun" in text
+
+
+def test_a_heading_that_counts_everything_still_fits():
+    domain = account(0, 1).changes[0]
+    key = AccountKey("a" * 63, "b" * 63)
+    changes = [
+        replace(domain, name=f"{action}{number}.example", action=action)
+        for action in Action
+        for number in range(1000)
+    ]
+    text = shown(Format.TEXT, AccountPlan(key, 1, tuple(changes), stopped=True))
+    assert all(width(line) <= WIDTH for line in text.split("\n"))
+    assert "1,000 skipped; stopped, apply leaves it as it is" in " ".join(text.split())
+
+
+def test_a_thousand_accounts_are_listed_and_the_rest_is_counted():
+    text = shown(Format.TEXT, *(account(index, 2) for index in range(1500)))
+    assert "… and 500 more accounts: 1,000 to re-route; -o json lists all" in text
+    assert text.endswith("Plan: 3,000 to re-route.\n")
+
+
+@pytest.mark.parametrize("accounts", [1, 100])
+def test_a_comment_fits_and_says_what_it_left_out(accounts):
+    text = shown(Format.MARKDOWN, *(account(index, 1000) for index in range(accounts)))
+    assert len(text.encode()) <= LIMIT
+    assert "-o json` lists all" in text
+    assert text.count("<details>") == text.count("</details>")
+    assert f"{accounts * 1000:,} to re-route" in text
+
+
+def test_json_lists_all_sorted():
+    document = json.loads(shown(Format.JSON, account(1, 300), account(0, 300)))
+    names = [(change["namespace"], change["name"]) for change in document["changes"]]
+    assert len(names) == 600
+    assert names == sorted(names)
+
+
+def test_the_order_of_a_plan_is_not_seen_in_any_format():
+    one, other = account(0, 30), account(1, 30)
+    turned = AccountPlan(one.key, 1, one.changes[::-1])
+    for form in Format:
+        assert shown(form, one, other) == shown(form, other, turned)
+
+
+def test_text_of_many_changes_costs_less_than_their_json():
+    """A ratio of one run: folding must keep text from costing what listing does."""
+    report = reports.of_plan(Plan("l", 1, None, (account(0, 50_000),)))
+
+    def cost(form):
+        begun = time.process_time()
+        for _ in render(report, form):
+            pass
+        return time.process_time() - begun
+
+    assert min(cost(Format.TEXT) for _ in range(3)) < cost(Format.JSON)
