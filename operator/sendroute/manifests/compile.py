@@ -15,6 +15,7 @@ from sendroute.manifests.fields import Metadata, ProfileFields
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import profile_of, route_of
+from sendroute.manifests.read import Reading
 from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
@@ -33,20 +34,16 @@ from sendroute.model.wanted import (
 _INLINE = ("spec", "route", "newProfile")
 
 
-def compile_tree(
-    documents: Iterable[tuple[shapes.Document, Where]],
-    *,
-    findings: Iterable[Finding] = (),
-    stopped: Iterable[AccountKey] = (),
-    complete: bool = True,
-    platform_seen: bool = False,
-) -> Wanted:
-    """A whole tree as one value; see :class:`Compilation`, for what is known only at the end."""
+def compile_reading(reading: Reading) -> Wanted:
+    """A whole tree as one value. Its documents stream: only what is wanted of them stays."""
     compilation = Compilation()
-    for document, where in documents:
+    for document, where in reading.documents():
         compilation.add(document, where)
     return compilation.finish(
-        findings=findings, stopped=stopped, complete=complete, platform_seen=platform_seen
+        findings=reading.findings,
+        stopped=reading.stopped,
+        complete=reading.complete,
+        platform_seen=reading.platform_seen,
     )
 
 
