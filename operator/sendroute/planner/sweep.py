@@ -181,8 +181,8 @@ def _message(name: str, held: DomainState | None, state: DomainState, fell: bool
     if held is not None and held.route == state.route:
         return _recorded(name, held, state)
     if fell:
-        gone = "" if held is None else f"{held.route} cannot be had any more: "
-        return f"{gone}{name} is reassigned to {state.route}."
+        gone = "" if held is None else f", for {held.route} cannot be had any more"
+        return f"{name} is reassigned to {state.route}{gone}."
     match state.origin:
         case Origin.DECLARED:
             return f"The manifest of {name} declares {state.route}."

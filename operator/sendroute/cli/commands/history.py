@@ -85,7 +85,7 @@ def _entry(entry: "HistoryEntry") -> dict[str, Any]:
 
 
 def _text(entries: Sequence["HistoryEntry"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import moment
+    from sendroute.cli.moments import minute
     from sendroute.reports.table import table
     from sendroute.reports.text import clean, wrap
 
@@ -95,7 +95,7 @@ def _text(entries: Sequence["HistoryEntry"], colour: bool) -> Iterable[str]:
     rows = [
         (
             str(entry.revision),
-            moment(entry.at),
+            minute(entry.at),
             entry.actor,
             (entry.source_commit or "-")[:12] + _dirty(entry),
             entry.action,

@@ -94,13 +94,13 @@ def _entry(row: "RouteRow") -> dict[str, Any]:
 
 
 def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import moment
+    from sendroute.cli.moments import minute
     from sendroute.reports.table import table
 
     if not rows:
         return ["No domains.\n"]
     cells = [
-        (str(row.account), row.domain, str(row.state.route), _origin(row), moment(row.since))
+        (str(row.account), row.domain, str(row.state.route), _origin(row), minute(row.since))
         for row in rows
     ]
     return table(("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"), cells, colour=colour)
@@ -108,6 +108,7 @@ def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
 
 def _origin(row: "RouteRow") -> str:
     state = row.state
-    if state.shadow is None or state.declared in (None, state.route):
+    if state.shadow is None:
         return state.origin.value
-    return f"{state.origin.value} {state.shadow}, shadows {state.declared}"
+    over = "" if state.declared in (None, state.route) else f", shadows {state.declared}"
+    return f"{state.origin.value} {state.shadow}{over}"

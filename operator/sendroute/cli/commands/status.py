@@ -84,13 +84,13 @@ def _shadowed(row: "RouteRow") -> dict[str, Any]:
 
 
 def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import moment
+    from sendroute.cli.moments import minute
     from sendroute.reports.table import pairs, table
 
     yield from pairs(
         [
             ("lineage", status.lineage),
-            ("revision", f"{status.revision}, of {moment(status.changed_at)}"),
+            ("revision", f"{status.revision}, of {minute(status.changed_at)}"),
             (
                 "holds",
                 f"{status.accounts} accounts, {status.profiles} profiles, {status.domains} domains",
@@ -103,7 +103,7 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
             (
                 relay.name,
                 str(relay.revision),
-                moment(relay.seen_at),
+                minute(relay.seen_at),
                 "behind" if relay.revision < status.revision else "serves it",
             )
             for relay in status.relays
