@@ -67,7 +67,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _figure(value: float | None, unit: str) -> str:
     if value is None:
         return ""
-    number = f"{value:.0f}" if value >= 50 else f"{value:.2f}".rstrip("0").rstrip(".")
+    number = f"{value:.0f}" if value >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")
     return f"{number} {unit}".strip()
 
 

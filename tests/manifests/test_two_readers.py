@@ -206,3 +206,30 @@ def test_thirty_two_levels_are_plain_and_one_more_is_not() -> None:
         value = {"a": value}
     assert fast.is_plain(value)
     assert not fast.is_plain({"a": value})
+
+
+DOMAIN = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: shop-example-com, namespace: acme}
+spec:
+  domain: shop.example.com
+"""
+
+
+@pytest.mark.parametrize("separator", [" ", "  ", "\t", "\n    ", " # whose\n    ", "\n\n    "])
+@pytest.mark.parametrize("text", ["no", "Y", "on", "0465", "1_000", "1_0", "00"])
+def test_an_ambiguous_value_is_seen_wherever_it_stands_after_its_colon(
+    text: str, separator: str
+) -> None:
+    assert fast.read(f"{DOMAIN}  account: acme\n".encode()) is not None
+    assert fast.read(f"{DOMAIN}  account:{separator}{text}\n".encode()) is None
+    assert fast.read(f"{DOMAIN}  account:{separator}{text}".encode()) is None
+    assert fast.read(f"{DOMAIN}  account: acme\n  route: {{profile: {text}}}".encode()) is None
+    assert fast.read(f'{DOMAIN}  account: acme\n  route: {{"profile":{text}}}'.encode()) is None
+
+
+@given(st.from_regex(AMBIGUOUS, fullmatch=True), st.sampled_from(["", "\n", "}", ",", ":", " #"]))
+def test_no_ambiguous_scalar_passes_unseen_in_the_bytes(text: str, after: str) -> None:
+    data = f"a: {text}{after}".encode()
+    assert fast.parse(data) is None or fast.is_perhaps_ambiguous(data)

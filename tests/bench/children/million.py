@@ -38,11 +38,11 @@ def read(url: str, domains: int) -> float:
 
 def plan(url: str, domains: int) -> float:
     from sendroute.planner.plan import plan_tree
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
     tree = wanted(domains)
     began = time.perf_counter()
-    decided = plan_tree(tree, Store.open(url).read())
+    decided = plan_tree(tree, open_store(url).read())
     took = time.perf_counter() - began
     if decided.platform is not None or any(each.changes for each in decided.accounts):
         raise SystemExit("the plan is not empty")
@@ -54,13 +54,13 @@ def fill(url: str, domains: int) -> float:
 
     from sendroute.model.stamp import Stamp
     from sendroute.planner.plan import plan_tree
-    from sendroute.store.record import Store
+    from sendroute.store.record import open_store
 
-    store = Store.open(url)
+    store = open_store(url)
     began = time.perf_counter()
     decided = plan_tree(wanted(domains), store.read())
     stamp = Stamp(datetime.now(UTC), "bench", None)
-    store.commit(decided.accounts, stamp, platform=decided.platform)
+    store.commit(decided.accounts, decided.platform, stamp)
     return time.perf_counter() - began
 
 

@@ -49,6 +49,7 @@ def _row(what: str, ours: float, other: float, limit: float) -> Row:
 def _commit(root: Path) -> None:
     for words in (
         ["init", "--quiet"],
+        ["config", "gc.auto", "0"],  # nothing goes on in the background while we measure
         ["add", "--all"],
         ["-c", "user.name=b", "-c", "user.email=b@bench.example", "commit", "--quiet", "-m", "b"],
         # Packed, as a clone is, and with an index that has seen every file.
