@@ -1,0 +1,28 @@
+"""What is told of the references of an account that errors in its own documents stop."""
+
+from pathlib import Path
+
+from tests.planner.test_cases import PLANS, read_tree, staged
+
+from sendroute.planner.offline import check_tree
+
+
+def test_only_a_profile_that_no_document_defines_is_called_unknown(tmp_path: Path) -> None:
+    case = PLANS / "an-error-in-a-document-hides-no-unknown-reference-of-its-account"
+    findings = check_tree(read_tree(staged(case / "after.yaml", tmp_path / "tree")))
+    told = {found.message for found in findings if found.code == "unknown-profile"}
+    assert told == {
+        "one.example.com names profile mailgum, which account acme does not have.",
+        "six.example.com names profile nowhere, which account other does not have.",
+    }
+
+
+def test_while_a_file_cannot_be_read_no_profile_of_a_stopped_account_is_called_unknown(
+    tmp_path: Path,
+) -> None:
+    case = PLANS / "an-error-in-a-document-hides-no-unknown-reference-of-its-account"
+    tree = staged(case / "after.yaml", tmp_path / "tree")
+    (tree / "profiles.yaml").write_bytes(b"\xff")
+    codes = {found.code for found in check_tree(read_tree(tree))}
+    assert "unknown-plan" in codes
+    assert "unknown-profile" not in codes
