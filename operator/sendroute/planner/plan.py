@@ -75,7 +75,7 @@ def plan_tree(
         held.lineage,
         held.revision,
         change,
-        tuple(_with_conflicts(plan, disputes) for _, plan in sorted(plans.items())),
+        tuple(_told(plan, wanted, disputes) for _, plan in sorted(plans.items())),
         groups,
         tuple(findings),
     )
@@ -89,7 +89,7 @@ def _only_told(
     for key in chosen:
         before, account = _held(held, key), wanted.accounts.get(key)
         if account is not None:
-            found = check_stopped(account, before, None, complete=wanted.complete)
+            found = check_stopped(account, before, None)
             plans[key] = AccountPlan(key, before.revision, (), found, stopped=True)
         elif key in wanted.strays and key not in wanted.stopped and before.state is None:
             strays = wanted.strays[key]
@@ -97,10 +97,21 @@ def _only_told(
     return {key: plan for key, plan in plans.items() if plan.findings or key in disputes.findings}
 
 
-def _with_conflicts(plan: AccountPlan, disputes: Disputes) -> AccountPlan:
-    """A stopped claim is told whatever else becomes of its account."""
-    conflicts = disputes.findings.get(plan.key, ())
-    return structs.replace(plan, findings=(*plan.findings, *conflicts)) if conflicts else plan
+def _told(plan: AccountPlan, wanted: Wanted, disputes: Disputes) -> AccountPlan:
+    """A stopped claim is told whatever else becomes of its account; and that what is unknown may
+    be in what could not be read."""
+    findings = (*plan.findings, *disputes.findings.get(plan.key, ()))
+    if not wanted.complete:
+        findings = tuple(map(_in_doubt, findings))
+    return structs.replace(plan, findings=findings) if findings != plan.findings else plan
+
+
+def _in_doubt(found: Finding) -> Finding:
+    if found.code not in ("unknown-profile", "unknown-account"):
+        return found
+    return structs.replace(
+        found, hint=f"{found.hint} Or mend what could not be read: it may be in there."
+    )
 
 
 def _platform(
@@ -214,8 +225,7 @@ def _held(held: Held, key: AccountKey) -> HeldAccount:
 def _stopped(setting: Setting, wanted: WantedAccount | None, held: HeldAccount) -> AccountPlan:
     found: tuple[Finding, ...] = ()
     if wanted is not None:
-        complete = setting.wanted.complete
-        found = check_stopped(wanted, held, setting.platform, complete=complete)
+        found = check_stopped(wanted, held, setting.platform)
     return AccountPlan(held.key, held.revision, (), found, stopped=True)
 
 

@@ -15,10 +15,10 @@ _OF_PROFILES = frozenset({"unknown-profile", "profile-deleted"})
 
 
 def check_stopped(
-    wanted: WantedAccount, held: HeldAccount, platform: Platform | None, *, complete: bool
+    wanted: WantedAccount, held: HeldAccount, platform: Platform | None
 ) -> tuple[Finding, ...]:
     """What stays wrong whatever the documents with errors say once they are mended. ``platform``
-    is None where none can be read; ``complete`` is the whole tree's."""
+    is None where none can be read."""
     if wanted.suspended:
         return ()
     unknown: tuple[Finding, ...] = ()
@@ -27,17 +27,17 @@ def check_stopped(
         # Of a plan that nobody knows, nothing can be said of managed.
         plan = Plan(wanted.plan, managed=True)
         unknown = () if platform is None else (_unknown_plan(wanted, platform),)
-    return *unknown, *_references(Case(wanted, held, plan), complete)
+    return *unknown, *_references(Case(wanted, held, plan))
 
 
-def _references(case: Case, complete: bool) -> tuple[Finding, ...]:
-    """A profile whose own definition has errors is not unknown, and any may be where something
-    could not be read, or one's name not be told."""
+def _references(case: Case) -> tuple[Finding, ...]:
+    """A profile whose own definition has errors is not unknown; where one does not tell its name,
+    it may be any."""
     profiles = decide_profiles(case)
     unsound = case.wanted.unsound
     defined = frozenset(name for name in unsound if name is not None)
     found = check_references(case, frozenset(profiles.after) | profiles.waiting | defined)
-    if complete and None not in unsound:
+    if None not in unsound:
         return found
     return tuple(each for each in found if each.code not in _OF_PROFILES)
 
