@@ -111,8 +111,7 @@ def test_a_policy_is_told_with_the_line_and_its_own_words(
 
 
 def test_a_policy_holds_beyond_what_cannot_be_read(sendroute: Program, manifests: Path) -> None:
-    beyond = "a: [\n" + domain("acme", "last.example.com", "{managed: {}}")
-    write(manifests / "more.yaml", beyond)
+    write(manifests / "more.yaml", "a: [\n", domain("acme", "last.example.com", "{managed: {}}"))
     (manifests.parent / "policy.json").write_text('{"properties": {"kind": {"const": "None"}}}')
     ran = sendroute("validate", "manifests", "--policy", "policy.json")
     assert "yaml-syntax  manifests/more.yaml:" in ran.out
