@@ -110,6 +110,14 @@ def test_a_policy_is_told_with_the_line_and_its_own_words(
     assert "policy-violation  manifests/acme.yaml:21:" in ran.out
 
 
+def test_a_policy_holds_beyond_what_cannot_be_read(sendroute: Program, manifests: Path) -> None:
+    write(manifests / "more.yaml", "a: [\n", domain("acme", "last.example.com", "{managed: {}}"))
+    (manifests.parent / "policy.json").write_text('{"properties": {"kind": {"const": "None"}}}')
+    ran = sendroute("validate", "manifests", "--policy", "policy.json")
+    assert "yaml-syntax  manifests/more.yaml:" in ran.out
+    assert "SendingDomain last-example-com breaks the policy" in ran.out
+
+
 def test_policies_add_up(sendroute: Program, manifests: Path) -> None:
     (manifests.parent / "a.json").write_text('{"properties": {"kind": {"enum": ["MailAccount"]}}}')
     (manifests.parent / "b.json").write_text("false")

@@ -359,7 +359,7 @@ def test_credentials_in_clear_that_are_allowed_are_advice() -> None:
 def test_what_reading_found_is_kept() -> None:
     unreadable = finding("unreadable", "x")
     wanted = compiled(
-        account(), findings=[unreadable], stopped=[ACME], complete=False, platform_seen=True
+        account(), findings=[unreadable], stopped={ACME: set()}, complete=False, platform_seen=True
     )
     assert (wanted.findings, wanted.stopped, wanted.complete) == ((unreadable,), {ACME}, False)
 

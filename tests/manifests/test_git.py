@@ -101,6 +101,23 @@ def test_a_revision_is_read_from_a_folder_within(
     assert names(git_tree("HEAD", [".."])) == ["HEAD:t/b.yaml", "HEAD:t/s/a.yaml"]
 
 
+def test_a_link_that_leads_into_the_repository_means_what_it_leads_to(tmp_path: Path) -> None:
+    put("tenants/acme/a.yaml")
+    commit()
+    (tmp_path / "link").symlink_to("repository/tenants")
+    assert names(git_tree("HEAD", ["../link"])) == ["HEAD:tenants/acme/a.yaml"]
+
+
+def test_what_git_tells_its_hooks_is_of_another_repository(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put("tenants/acme/a.yaml")
+    commit()
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/next-index-1.lock")
+    assert names(git_tree("HEAD", ["tenants"])) == ["HEAD:tenants/acme/a.yaml"]
+
+
 def test_links_within_a_revision_are_followed_and_others_told() -> None:
     put("t/real.yaml")
     put("other/inner.yaml")

@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-# Inside a hook git sets these for its own repository, which need not be the tree's.
-_OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+from sendroute.manifests.git import OF_A_HOOK
+
 _MANIFESTS = (":(glob)**/*.yaml", ":(glob)**/*.yml", ":(glob)**/*.json")
 
 
@@ -34,7 +34,7 @@ def _place(path: str) -> tuple[str, tuple[str, ...]]:
 
 def _ask(folder: str, *words: str) -> bytes | None:
     """What git answers, None where it fails or is not installed."""
-    environment = {k: v for k, v in os.environ.items() if k not in _OF_ANOTHER_REPOSITORY}
+    environment = {k: v for k, v in os.environ.items() if k not in OF_A_HOOK}
     # A question must not take the index's lock from a person at work.
     environment["GIT_OPTIONAL_LOCKS"] = "0"
     try:

@@ -96,11 +96,13 @@ def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
     be parsed is left out, for reading has told it."""
     from sendroute.manifests.exact import Draft, drafts
     from sendroute.manifests.headers import is_ours
+    from sendroute.manifests.syntax import pieces
 
     entries, _ = files.entries()
     for name, data in files.again([entry.name for entry in entries]):
         text = data.decode("utf-8-sig", "replace")
-        sound = (draft for draft in drafts(text) if isinstance(draft, Draft))
+        read = (draft for piece in pieces(text) for draft in drafts(piece.text, piece.first_line))
+        sound = (draft for draft in read if isinstance(draft, Draft))
         for ordinal, draft in enumerate(sound):
             if is_ours(draft.node.value):
                 yield Where(name, ordinal), draft.node.value

@@ -4,7 +4,7 @@ Nothing is asked of a store here: references, plans and moves are the planner's.
 documents never matters, but for which of two duplicates is called the first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import assert_never
 
@@ -50,7 +50,16 @@ def compile_reading(reading: Reading) -> Wanted:
 class _Draft:
     """One account while its documents are still coming in."""
 
-    __slots__ = ("account", "contested", "domains", "key", "named", "places", "profiles")
+    __slots__ = (
+        "account",
+        "contested",
+        "domains",
+        "key",
+        "named",
+        "places",
+        "profiles",
+        "unsound",
+    )
 
     def __init__(self, key: AccountKey) -> None:
         self.key = key
@@ -60,6 +69,7 @@ class _Draft:
         self.domains: dict[str, WantedDomain] = {}
         self.contested: dict[str, Where] = {}
         self.named: set[str] = set()  # the profiles that something names
+        self.unsound: set[str | None] = set()  # those that documents with errors would define
 
     def route(self, route: Route | None) -> Route | None:
         if route is not None and route.profile is not None:
@@ -96,15 +106,18 @@ class Compilation:
         self,
         *,
         findings: Iterable[Finding] = (),
-        stopped: Iterable[AccountKey] = (),
+        stopped: Mapping[AccountKey, Iterable[str | None]] | None = None,
         complete: bool = True,
         platform_seen: bool = False,
     ) -> Wanted:
         """The whole tree, with what reading knows of it: its ``findings``, the accounts
-        ``stopped`` by problems of shape, whether the tree is ``complete``, and whether a
-        MailPlatform was seen that was not added because it has problems of its own."""
+        ``stopped`` by problems of shape, each with the profiles that are unsound for them, whether
+        the tree is ``complete``, and whether a MailPlatform was seen that was not added because it
+        has problems of its own."""
         self.findings[:0] = findings
-        self.stopped.update(stopped)
+        for key, profiles in (stopped or {}).items():
+            self.stopped.add(key)
+            self._draft(*key).unsound.update(profiles)
         if self.platform_where is None and not platform_seen:
             self._tell_no_platform()
         self.stopped |= {
@@ -207,11 +220,15 @@ class Compilation:
         draft = self._draft(_namespace(document.metadata), spec.account)
         if self._is_first(shapes.SMTPProfile, document.metadata, where, draft):
             self._define(draft, name, spec, where, spec.suspend is True, None)
+        else:
+            draft.unsound.add(name)
 
     def _add_domain(self, document: shapes.SendingDomain, where: Where) -> None:
         spec = document.spec
         draft = self._draft(_namespace(document.metadata), spec.account)
         if not self._is_first(shapes.SendingDomain, document.metadata, where, draft):
+            if spec.route is not UNSET and spec.route.new_profile is not UNSET:
+                draft.unsound.add(spec.route.new_profile.name)
             return
         try:
             name = domain_name(spec.domain)
@@ -316,6 +333,7 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Wante
         profiles=dict(sorted(draft.profiles.items())),
         domains=list(draft.domains.values()),
         contested=draft.contested,
+        unsound=frozenset((draft.unsound | draft.places.keys()) - draft.profiles.keys()),
     )
 
 

@@ -40,7 +40,9 @@ class Reading:
     """One reading of a tree. Iterate :meth:`documents` to its end; then the rest is known.
 
     ``complete`` is false when something could not be read or its account not be told, so that
-    absence proves nothing. ``stopped`` are the accounts with an error in one of their documents.
+    absence proves nothing. ``stopped`` are the accounts with an error in one of their documents,
+    each with the names of the profiles that such documents would define, None for one whose name
+    cannot be read.
     ``platform_seen`` tells of a MailPlatform that is not among the documents for its own faults.
     ``foreign`` counts the documents that were passed over, ``files`` the files there are.
     """
@@ -50,7 +52,7 @@ class Reading:
         self._cache = cache
         self.findings: list[Finding] = []
         self.complete = True
-        self.stopped: set[AccountKey] = set()
+        self.stopped: dict[AccountKey, set[str | None]] = {}
         self.platform_seen = False
         self.foreign = 0
         self.files = 0
@@ -92,7 +94,8 @@ class Reading:
         found = read_thoroughly(name, data)
         self.findings += found.findings
         self.complete &= found.complete
-        self.stopped |= found.stopped
+        for account, profiles in found.stopped.items():
+            self.stopped.setdefault(account, set()).update(profiles)
         self.platform_seen |= found.platform_seen
         return found.parsed
 
