@@ -199,6 +199,9 @@ def test_the_lock_file_names_the_store_and_refuses_another(
     refused = sendroute("--store", other, "apply", "manifests", "--auto-approve")
     assert (refused.status, "store-empty" in refused.out) == (3, True)
     assert "No domains" in sendroute("--store", other, "routes").out, "nothing was applied"
+    files = [str(path) for path in sorted(lock.parent.glob("*.yaml"))]
+    refused = sendroute("--store", other, "apply", *files, "--auto-approve")
+    assert (refused.status, "store-empty" in refused.out) == (3, True), "beside a file given too"
     hidden = lock.rename(tmp_path / "kept.lock")
     words = ("--store", other, "apply", "manifests", "--auto-approve")
     refused = sendroute(*words, "--write-lock", str(hidden))
