@@ -56,8 +56,11 @@ def plan_paths(
     only: Sequence[str] | None,
     guards: Guards | None = None,
     lock: str | None = None,
+    *,
+    recorded: bool = True,
 ) -> Planned:
-    """``only`` are names as typed; ``lock`` is the lock file that apply is to write."""
+    """``only`` are names as typed; ``lock`` is the lock file that apply is to write. Git is asked
+    for the commit, which takes it a walk over the tree, only for a plan that is ``recorded``."""
     guards = guards or Guards()
     tree = read_tree(paths, session, cached=True)
     held = store.read()
@@ -72,7 +75,7 @@ def plan_paths(
         plan,
         guards,
         chosen,
-        commit_of(paths),
+        commit_of(paths) if recorded else None,
         tree.places,
         mismatch,
     )

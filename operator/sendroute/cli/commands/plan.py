@@ -57,7 +57,9 @@ def run(arguments: Namespace, session: Session) -> int:
 
     logs.start(session)
     with open_store(session.store) as store:
-        planned = plan_paths(store, session, arguments.paths, arguments.only)
+        planned = plan_paths(
+            store, session, arguments.paths, arguments.only, recorded=bool(arguments.out)
+        )
     lost = _save(arguments.out, planned) if arguments.out else ()
     plan = planned.with_findings(lost).plan
     written = present_report(session, arguments, report_of(plan, locate=planned.locate))
