@@ -30,13 +30,13 @@ def commit_of(paths: Sequence[str]) -> str | None:
         if head is not None:
             dirty = any(_ask(folder, *_STATUS, "--", *specs) for folder, specs in trees)
             return head.decode().strip() + ("-dirty" if dirty else "")
-    for folder in (Path(folder) for folder, _ in trees):
-        if any((above / ".git").exists() for above in (folder, *folder.parents)):
+    for place in (Path(folder) for folder, _ in trees):
+        if any((above / ".git").exists() for above in (place, *place.parents)):
             # Git is not installed, the repository has no commit yet, or it is another user's and
             # not in safe.directory, as in many CI containers.
             _log.warning(
                 "The commit is not recorded: git does not say it. See: git -C %s rev-parse HEAD",
-                folder,
+                place,
             )
             break
     return None
