@@ -244,6 +244,11 @@ def test_waiting_for_relays(sendroute: Program, store: Path) -> None:
     assert "not seen for 60 seconds" in ran.err
     assert time.monotonic() - started < 20, "a relay unseen is not waited for"
     register(store, "mx3", 1, seconds_ago=1)
+    register(store, "\x1b[31mred", 1, seconds_ago=3600)
+    ran = sendroute(*words)
+    assert "\x1b" not in ran.err
+    with closing(sqlite3.connect(store)) as raw, raw:
+        raw.execute("DELETE FROM relay WHERE name LIKE '%red'")
     ran = sendroute(*words)
     assert (ran.status, json.loads(ran.out)["relays_behind"]) == (4, ["mx2", "mx3"])
 
