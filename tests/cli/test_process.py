@@ -13,6 +13,7 @@ import pytest
 
 from .conftest import account, command, domain, environment, write
 
+KEY = "sendroute.key"
 Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -59,10 +60,13 @@ def test_a_stream_closed_beforehand(manifests: Path, process: Process, closed: s
     assert (manifests.parent / "r.json").stat().st_size > 0
 
 
-def test_a_full_disk_behind_standard_output_is_told(many: Path) -> None:
+@pytest.mark.parametrize(
+    "words", [("plan", "manifests"), ("--store", "sqlite:///2.db", "init", "--key-file", KEY)]
+)
+def test_a_full_disk_behind_standard_output_is_told(many: Path, words: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            command("plan", "manifests"),
+            command(*words),
             env=environment(),
             cwd=many.parent,
             stdout=full,

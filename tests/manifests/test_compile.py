@@ -366,3 +366,9 @@ def test_what_reading_found_is_kept() -> None:
 
 def test_an_empty_tree_is_told_once() -> None:
     assert told(compiled(findings=[finding("no-manifests", "x")])) == [("no-manifests", "", ())]
+
+
+def test_a_platform_that_may_be_in_what_could_not_be_read_is_not_called_missing() -> None:
+    assert one(compiled(account())).message == "There is no MailPlatform."
+    unread = one(compiled(account(), complete=False))
+    assert (unread.code, unread.message) == ("no-platform", "No MailPlatform could be read.")

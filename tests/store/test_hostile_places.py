@@ -163,6 +163,12 @@ def broken_schema(raw: sqlite3.Connection) -> None:
     raw.execute("UPDATE sqlite_schema SET sql = CAST(x'435245ff' AS TEXT) WHERE name = 'relay'")
 
 
+def read_all(url: str) -> None:
+    with open_store(url) as store:
+        store.history()
+        store.routes()
+
+
 @pytest.mark.parametrize("harm", [broken_time, broken_text, broken_route, broken_schema])
 def test_values_that_a_failing_disk_made_are_damage_too(
     path: Path, harm: Callable[[sqlite3.Connection], None]
@@ -170,12 +176,8 @@ def test_values_that_a_failing_disk_made_are_damage_too(
     with closing(sqlite3.connect(path)) as raw:
         harm(raw)
         raw.commit()
-    with (
-        pytest.raises(ProblemError, match="is damaged"),
-        open_store(f"sqlite:///{path}") as store,
-    ):
-        store.history()
-        store.routes()
+    with pytest.raises(ProblemError, match="is damaged"):
+        read_all(f"sqlite:///{path}")
 
 
 def use_as_nobody(url: str, say: Any, mouth: Connection) -> None:

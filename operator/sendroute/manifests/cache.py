@@ -25,6 +25,14 @@ WORTHWHILE = 500  # files, below which asking git costs more than reading
 _AS_IT_IS = ":(top,attr:!filter !ident !working-tree-encoding)"
 
 
+# A repository may be set to look less closely, for speed or for odd file systems (git-config(1)).
+_LOOKING_CLOSELY = (
+    *("-c", "core.checkStat=default"),
+    *("-c", "core.trustctime=true"),
+    *("-c", "core.fsmonitor=false"),
+)
+
+
 class _Content(msgspec.Struct):
     reader: str
     parsed: dict[str, Parsed]
@@ -109,7 +117,8 @@ class _Asked:
     def __init__(self, top: str) -> None:
         self.top = top
         self._listing = git.start(["ls-files", "-s", "-v", "-z", "--", _AS_IT_IS], top)
-        self._changed = git.start(["diff-files", "--name-only", "--ignore-submodules", "-z"], top)
+        differing = ["diff-files", "--name-only", "--ignore-submodules", "-z"]
+        self._changed = git.start([*_LOOKING_CLOSELY, *differing], top)
 
     def clean(self) -> dict[str, str]:
         """The blobs of plain files that are as in the index, byte for byte, by path. A tag other

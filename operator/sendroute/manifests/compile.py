@@ -119,7 +119,7 @@ class Compilation:
             self.stopped.add(key)
             self._draft(*key).unsound.update(profiles)
         if self.platform_where is None and not platform_seen:
-            self._tell_no_platform()
+            self._tell_no_platform(complete)
         self.stopped |= {
             AccountKey(found.namespace, found.account)
             for found in self.findings
@@ -154,11 +154,15 @@ class Compilation:
                     strays.setdefault(draft.key, []).append(Stray(kind.__name__, name, where))
         return strays
 
-    def _tell_no_platform(self) -> None:
+    def _tell_no_platform(self, complete: bool) -> None:
         if any(found.code == "no-manifests" for found in self.findings):
             return
+        message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default: it says which plans there are."
-        self.findings.append(finding("no-platform", "There is no MailPlatform.", hint=hint))
+        if not complete:
+            message = "No MailPlatform could be read."
+            hint = "Mend what could not be read: it may be in there. Else add one, named default."
+        self.findings.append(finding("no-platform", message, hint=hint))
 
     def _draft(self, namespace: str, name: str) -> _Draft:
         draft = self.drafts.get((namespace, name))
