@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, insert
 
-from sendroute.model.change import Change, State
+from sendroute.model.change import Change, Kind, State
 from sendroute.store.reading import chunks
 from sendroute.store.states import as_text
 from sendroute.store.tables import history
@@ -26,10 +26,12 @@ class Recorder:
             self._connection.execute(insert(history), [self._row(change) for change in some])
 
     def _row(self, change: Change) -> dict[str, object]:
+        # The platform is no account's.
+        owner = ("", "") if change.kind is Kind.PLATFORM else change.account
         return {
             "revision": self._revision,
-            "namespace": change.account.namespace,
-            "account": change.account.name,
+            "namespace": owner[0],
+            "account": owner[1],
             "kind": change.kind.value,
             "name": change.name,
             "action": change.action.value,

@@ -75,8 +75,9 @@ def _one_row(table: str, *columns: Column[Any]) -> Table:
     return Table(
         table,
         metadata,
-        Column("id", SmallInteger, CheckConstraint("id = 1", name="one_row"), primary_key=True),
+        Column("id", SmallInteger, primary_key=True),
         *columns,
+        CheckConstraint("id = 1", name="one_row"),
     )
 
 
