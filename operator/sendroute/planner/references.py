@@ -20,7 +20,8 @@ def check_references(case: Case, existing: frozenset[str]) -> tuple[Finding, ...
         *_default(case, existing),
         *_apply_all(case, existing),
         *_reassignments(case, existing),
-        *_domains(case, existing),
+        # The order of documents never shows.
+        *sorted(_domains(case, existing), key=lambda found: (found.code, found.message)),
     )
 
 
