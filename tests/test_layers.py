@@ -15,8 +15,19 @@ MAY_IMPORT = {
     "manifests": {"model"},
     "store": {"model"},
     "reports": {"model"},
+    "credentials": {"model"},
+    "connection": {"model"},
     "reconcile": {"model", "planner"},
-    "cli": {"model", "planner", "manifests", "store", "reports", "reconcile"},
+    "cli": {
+        "model",
+        "planner",
+        "manifests",
+        "store",
+        "reports",
+        "reconcile",
+        "credentials",
+        "connection",
+    },
 }
 # The core decides over values: what it needs of the outside is passed in.
 PURE = {"model", "planner"}
@@ -27,6 +38,7 @@ FOR_PURE = {
     "enum",
     "functools",
     "hashlib",
+    "ipaddress",
     "itertools",
     "math",
     "msgspec",

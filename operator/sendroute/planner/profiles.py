@@ -142,7 +142,9 @@ def _saved(case: Case, name: str, before: Profile | None, wanted: WantedProfile)
 WHY_FAILED = {
     "connection-test-failed": "its connection test failed",
     "address-refused": "its host is at an address that may not be reached",
-    "secret-missing": "its secret cannot be used",
+    "secret-missing": "its secret is not there",
+    "secret-invalid": "its secret cannot be used",
+    "secret-ambiguous": "its secret cannot be told from another's",
     "secret-not-bound": "its secret is not bound to this destination",
 }
 
