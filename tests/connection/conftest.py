@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from sendroute.connection.resolve import Resolver
-from sendroute.connection.run import TestRequest, run_tests
+from sendroute.connection.run import Request, run_tests
 from sendroute.model import connection as outcomes
 from sendroute.model.credential import Credential
 from sendroute.model.profile import Encryption, Profile
@@ -98,7 +98,7 @@ def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
             allow_insecure_auth=in_clear,
         )
         (result,) = run_tests(
-            [TestRequest("acme", "ses", profile, credential)],
+            [Request("acme", "ses", profile, credential)],
             policy=outcomes.ConnectionPolicy(allow, ca_file),
             resolver=resolver or hosts(f"127.0.0.1 {HOST}"),
             deadline=deadline,

@@ -138,8 +138,8 @@ class Server:
             talk.connected.close()
 
     def _talk(self, talk: Talk) -> None:
-        if self.implicit:
-            self._handshake(talk)
+        if self.implicit and not self._handshake(talk):
+            return
         if not self._do(talk, "GREETING", b"220 mx.example.test ESMTP\r\n"):
             return
         while (line := talk.line()) is not None:
@@ -152,7 +152,7 @@ class Server:
             elif verb == "STARTTLS":
                 go_on = self._do(talk, verb, b"220 go ahead\r\n")
                 if go_on and self.context is not None and "STARTTLS" not in self.answers:
-                    self._handshake(talk)
+                    go_on = self._handshake(talk)
             elif verb == "QUIT":
                 self._do(talk, verb, b"221 bye\r\n")
                 return
@@ -161,13 +161,12 @@ class Server:
             if not go_on:
                 return
 
-    def _handshake(self, talk: Talk) -> None:
-        answer = self.answers.get("TLS")
-        if answer is None:
-            assert self.context is not None
-            talk.wrap(self.context)
-        else:
-            self._do(talk, "TLS", answer)
+    def _handshake(self, talk: Talk) -> bool:
+        if "TLS" in self.answers:
+            return self._do(talk, "TLS", b"")
+        assert self.context is not None
+        talk.wrap(self.context)
+        return True
 
     def _do(self, talk: Talk, verb: str, usual: Answer) -> bool:
         """Whether the conversation goes on: a function as an answer ends it where it returns."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from sendroute.connection.failure import FailureError
-from sendroute.model.connection import TestOutcome
+from sendroute.model.connection import ConnectionOutcome
 
 NAMES_AT_MOST = 5
 
@@ -124,6 +124,6 @@ def _plain(name: str) -> str:
 
 def _unusable(why: str) -> FailureError:
     return FailureError(
-        TestOutcome.TLS_FAILED,
+        ConnectionOutcome.TLS_FAILED,
         f"The platform's caFile (spec.connectionTest) {why}, so no certificate can be checked.",
     )

@@ -6,7 +6,7 @@ import socket
 
 from sendroute.connection.addresses import Address
 from sendroute.connection.failure import FailureError
-from sendroute.model.connection import TestOutcome
+from sendroute.model.connection import ConnectionOutcome
 
 TRIED_AT_MOST = 6
 """Addresses tried one after the other; Postfix tries five (smtp_mx_address_limit)."""
@@ -35,7 +35,7 @@ async def dial(
             reasons.append(_reason(error))
     what = " or ".join(dict.fromkeys(reasons))
     each = f" ({len(tried)} addresses tried)" if len(tried) > 1 else ""
-    raise FailureError(TestOutcome.CONNECT_FAILED, f"The host {what} at port {port}{each}.")
+    raise FailureError(ConnectionOutcome.CONNECT_FAILED, f"The host {what} at port {port}{each}.")
 
 
 async def _connect(address: Address, port: int) -> socket.socket:

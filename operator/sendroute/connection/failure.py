@@ -1,6 +1,6 @@
 """The end of a test that did not succeed."""
 
-from sendroute.model.connection import TestOutcome
+from sendroute.model.connection import ConnectionOutcome
 
 
 class FailureError(Exception):
@@ -10,7 +10,7 @@ class FailureError(Exception):
     the server's text.
     """
 
-    def __init__(self, outcome: TestOutcome, detail: str) -> None:
+    def __init__(self, outcome: ConnectionOutcome, detail: str) -> None:
         super().__init__(detail)
         self.outcome = outcome
         self.detail = detail

@@ -12,7 +12,7 @@ from sendroute.connection.dial import dial
 from sendroute.connection.failure import FailureError
 from sendroute.connection.resolve import Addresses, Resolver
 from sendroute.connection.smtp import CertificateError, Session
-from sendroute.model.connection import TestOutcome, TestResult
+from sendroute.model.connection import ConnectionOutcome, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.tls import is_address, tls_policy
@@ -21,7 +21,7 @@ LOOK_PATIENCE = 3.0
 """Seconds for a second look at a certificate that was not accepted."""
 
 
-class TestRequest(Struct, frozen=True):
+class Request(Struct, frozen=True):
     """A profile to test. ``credential`` is None where the profile names no secret, or where the
     secret it names is not there."""
 
@@ -40,7 +40,7 @@ class Surroundings(Struct, frozen=True):
     trusted: Callable[[], ssl.SSLContext]
 
 
-async def probe(request: TestRequest, around: Surroundings, deadline: float) -> TestResult:
+async def probe(request: Request, around: Surroundings, deadline: float) -> TestResult:
     """Tests one profile within ``deadline`` seconds. Raises nothing but what cancels it."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -50,7 +50,7 @@ async def probe(request: TestRequest, around: Surroundings, deadline: float) -> 
 
 
 class _Probe:
-    def __init__(self, request: TestRequest, around: Surroundings, deadline: float) -> None:
+    def __init__(self, request: Request, around: Surroundings, deadline: float) -> None:
         self._profile = request.profile
         self._credential = request.credential
         self._tls = tls_policy(request.profile)
@@ -61,21 +61,21 @@ class _Probe:
         self._dialing = False
         self._session: Session | None = None
 
-    async def run(self) -> tuple[TestOutcome, str]:
-        outcome: TestOutcome | None = None
+    async def run(self) -> tuple[ConnectionOutcome, str]:
+        outcome: ConnectionOutcome | None = None
         try:
             outcome, detail = await self._in_time()
             return outcome, detail
         finally:
             # Outside the deadline's own scope: what was proven is not lost while saying goodbye.
             if self._session is not None:
-                in_order = outcome in (TestOutcome.OK, TestOutcome.AUTH_FAILED)
+                in_order = outcome in (ConnectionOutcome.OK, ConnectionOutcome.AUTH_FAILED)
                 await self._session.close(politely=in_order, until=self._until)
 
-    async def _in_time(self) -> tuple[TestOutcome, str]:
+    async def _in_time(self) -> tuple[ConnectionOutcome, str]:
         try:
             async with asyncio.timeout_at(self._until):
-                return TestOutcome.OK, await self._proven()
+                return ConnectionOutcome.OK, await self._proven()
         except CertificateError as error:
             seen = await self._second_look()
             return error.outcome, complaint(error.code, self._tls.verify or "", seen)
@@ -110,17 +110,19 @@ class _Probe:
         """The manifests' own checks refuse these too; a credential has two fences."""
         profile, credential = self._profile, self._credential
         if profile.secret is not None and credential is None:
-            raise FailureError(TestOutcome.SECRET_MISSING, "The profile's secret is not there.")
+            raise FailureError(
+                ConnectionOutcome.SECRET_MISSING, "The profile's secret is not there."
+            )
         if credential is None:
             return
         if profile.encryption is Encryption.NONE and not profile.allow_insecure_auth:
             raise FailureError(
-                TestOutcome.AUTH_FAILED,
+                ConnectionOutcome.AUTH_FAILED,
                 "The credentials would travel in clear, which the profile does not allow.",
             )
         if is_address(profile.host):
             raise FailureError(
-                TestOutcome.AUTH_FAILED,
+                ConnectionOutcome.AUTH_FAILED,
                 "Credentials are sent to a host by name only, and this one is an address.",
             )
 
@@ -134,7 +136,7 @@ class _Probe:
             many = len(found.found)
             one = "The host's address" if many == 1 else f"One of the host's {many} addresses"
             raise FailureError(
-                TestOutcome.ADDRESS_REFUSED,
+                ConnectionOutcome.ADDRESS_REFUSED,
                 f"{one} is {refused[0]}, which tests may reach only where the platform lists it.",
             )
 
@@ -158,14 +160,14 @@ class _Probe:
         finally:
             await session.close(politely=False, until=until)
 
-    def _too_late(self) -> tuple[TestOutcome, str]:
+    def _too_late(self) -> tuple[ConnectionOutcome, str]:
         within = f"within {self._deadline:g} seconds"
         if self._session is not None:
             step = self._session.step
-            return TestOutcome.PROTOCOL_ERROR, f"The server did not finish {step} {within}."
+            return ConnectionOutcome.PROTOCOL_ERROR, f"The server did not finish {step} {within}."
         if self._dialing:
-            return TestOutcome.CONNECT_FAILED, f"The host did not answer {within}."
-        return TestOutcome.DNS_FAILED, f"The host's addresses were not found {within}."
+            return ConnectionOutcome.CONNECT_FAILED, f"The host did not answer {within}."
+        return ConnectionOutcome.DNS_FAILED, f"The host's addresses were not found {within}."
 
 
 _BY_HOSTS = ", at an address of this machine's hosts file, which mail delivery by DNS does not read"

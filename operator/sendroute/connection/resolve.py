@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sendroute.connection.addresses import Address
 from sendroute.connection.failure import FailureError
-from sendroute.model.connection import TestOutcome
+from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.tls import is_address
 
 PATIENCE = 5.0
@@ -118,9 +118,12 @@ def _absolute(host: str) -> dns.name.Name:
     """The name as DNS has it. Raises FailureError for what cannot be one (RFC 1035, 2.3.4)."""
     try:
         host.encode("ascii")
-        return dns.name.from_text(host)
+        name = dns.name.from_text(host)
     except (UnicodeError, dns.exception.DNSException):
-        raise _failed("The host is not a name that DNS can hold.") from None
+        name = dns.name.root
+    if name == dns.name.root:
+        raise _failed("The host is not a name that DNS can hold.")
+    return name
 
 
 def _read_hosts(path: str) -> dict[str, list[Address]]:
@@ -145,4 +148,4 @@ def _read_hosts(path: str) -> dict[str, list[Address]]:
 
 
 def _failed(detail: str) -> FailureError:
-    return FailureError(TestOutcome.DNS_FAILED, detail)
+    return FailureError(ConnectionOutcome.DNS_FAILED, detail)

@@ -9,7 +9,7 @@ from functools import cache
 
 from sendroute.connection.addresses import networks
 from sendroute.connection.certificate import trusting
-from sendroute.connection.probe import Surroundings, TestRequest, probe
+from sendroute.connection.probe import Request, Surroundings, probe
 from sendroute.connection.resolve import Resolver
 from sendroute.model.connection import ConnectionPolicy, TestResult
 
@@ -17,7 +17,7 @@ Progress = Callable[[TestResult], None]
 
 
 def run_tests(
-    requests: Iterable[TestRequest],
+    requests: Iterable[Request],
     *,
     policy: ConnectionPolicy,
     resolver: Resolver | None = None,
@@ -38,7 +38,7 @@ def run_tests(
     hosts: dict[str, Semaphore] = defaultdict(lambda: Semaphore(per_host))
     around = _surroundings(policy, resolver)
 
-    async def one(request: TestRequest) -> TestResult:
+    async def one(request: Request) -> TestResult:
         host = request.profile.host.removesuffix(".").lower()
         async with hosts[host], slots:  # the host first: who waits for it holds no slot
             result = await probe(request, around, deadline)

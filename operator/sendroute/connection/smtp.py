@@ -18,7 +18,7 @@ from aiosmtplib.auth import auth_login_encode
 
 from sendroute.connection.failure import FailureError
 from sendroute.connection.replies import Replies
-from sendroute.model.connection import TestOutcome
+from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.credential import Credential
 from sendroute.model.profile import Encryption
 from sendroute.model.tls import TlsPolicy
@@ -52,7 +52,7 @@ class CertificateError(FailureError):
     """``code`` is OpenSSL's verification error."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(TestOutcome.TLS_FAILED, "The server's certificate was not accepted.")
+        super().__init__(ConnectionOutcome.TLS_FAILED, "The server's certificate was not accepted.")
         self.code = code
 
 
@@ -113,7 +113,7 @@ class Session:
         if 400 <= reply.code < 600:
             raise _auth_failed(f"The server refused the sign-in by {_said(mechanism)}{numbers}.")
         raise FailureError(
-            TestOutcome.PROTOCOL_ERROR,
+            ConnectionOutcome.PROTOCOL_ERROR,
             f"The server's reply is no answer to AUTH {_said(mechanism)}{numbers}.",
         )
 
@@ -211,32 +211,37 @@ class Session:
         lost = self._replies.lost or error.__cause__
         if self._replies.wrong:
             return self._failed(f"The server {self._replies.wrong}, at {self.step}.")
-        if isinstance(lost, ssl.SSLError):  # such as a client certificate that is asked for
+        if (
+            isinstance(lost, ssl.SSLError) and lost.reason not in _CUT_OFF
+        ):  # such as a client certificate that is asked for
             return _tls_failed(lost)
         return self._failed(f"The server closed the connection at {self.step}.")
 
     def _failed(self, sentence: str) -> FailureError:
         in_tls = self.step in (Step.HANDSHAKE, Step.STARTTLS)
-        outcome = TestOutcome.TLS_FAILED if in_tls else TestOutcome.PROTOCOL_ERROR
+        outcome = ConnectionOutcome.TLS_FAILED if in_tls else ConnectionOutcome.PROTOCOL_ERROR
         return FailureError(outcome, sentence)
 
 
 def _auth_failed(sentence: str) -> FailureError:
-    return FailureError(TestOutcome.AUTH_FAILED, sentence)
+    return FailureError(ConnectionOutcome.AUTH_FAILED, sentence)
+
+
+_CUT_OFF = ("UNEXPECTED_EOF_WHILE_READING", None)
 
 
 def _tls_failed(error: ssl.SSLError) -> FailureError:
     """``error.reason`` is a word of OpenSSL's own list, which the server chooses from at most."""
     match error.reason:
+        case reason if reason in _CUT_OFF:
+            why = f"The server closed the connection at {Step.HANDSHAKE}."
         case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "RECORD_LAYER_FAILURE" | "UNKNOWN_PROTOCOL":
             why = "The server answered the TLS handshake with something that is no TLS."
         case "UNSUPPORTED_PROTOCOL" | "TLSV1_ALERT_PROTOCOL_VERSION" | "WRONG_SSL_VERSION":
             why = "The server does not speak TLS 1.2 or newer."
-        case "UNEXPECTED_EOF_WHILE_READING" | None:
-            why = "The server broke the TLS handshake off."
         case reason:
             why = f"The TLS handshake failed ({reason})."
-    return FailureError(TestOutcome.TLS_FAILED, why)
+    return FailureError(ConnectionOutcome.TLS_FAILED, why)
 
 
 def _numbers(code: int, text: str) -> str:
