@@ -1,13 +1,14 @@
 """What a connection test found, and what it may reach."""
 
 from enum import StrEnum
+from typing import ClassVar
 
 from msgspec import Struct
 
 from sendroute.model.platform import Platform
 
 
-class TestOutcome(StrEnum):
+class ConnectionOutcome(StrEnum):
     """A test's end, one word. Only ``OK`` proves a profile.
 
     ``CONNECT_FAILED``: refused, unreachable, no answer. ``TLS_FAILED``: STARTTLS not offered or
@@ -31,9 +32,11 @@ class TestResult(Struct, frozen=True):
     """``detail`` is one sentence in our own words with numbers (reply codes, dates, counts) and,
     of a certificate, its names: never a server's text. ``seconds`` is how long the test took."""
 
+    __test__: ClassVar[bool] = False  # pytest: its name begins with Test, but it is none
+
     namespace: str
     profile: str
-    outcome: TestOutcome
+    outcome: ConnectionOutcome
     detail: str
     seconds: float
 
