@@ -137,7 +137,7 @@ class Comparison:
         """Whether the token opened; None where that was not tried."""
         shown = self._shown is not None
         turned = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
-        if turned:
+        if turned and not self._is_saved(endpoint, token):
             compared.turn(endpoint)
         tried = endpoint.tried or turned
         if endpoint.wanted.secret is None or (shown and not tried):
@@ -151,7 +151,7 @@ class Comparison:
                 self._lacking(endpoint, answer, token, compared, tried=tried)
             return None
         if self._saves and self._sealer is None and (tried or token is None):
-            raise ProblemError(_no_key())
+            raise ProblemError(no_key())
         if tried:
             return None
         if token is None:
@@ -166,6 +166,14 @@ class Comparison:
             compared.turn(endpoint)
         return holds is not None
 
+    def _is_saved(self, endpoint: Endpoint, token: str | None) -> bool:
+        """Whether the content that was shown to change has been saved since."""
+        answer = look_up(self._secrets, endpoint)
+        if token is None or self._sealer is None or not isinstance(answer, Credential):
+            return False
+        bond = bond_of(endpoint.key, endpoint.name, endpoint.wanted)
+        return self._sealer.holds(token, bond, answer) is True
+
     def _lacking(
         self,
         endpoint: Endpoint,
@@ -178,9 +186,7 @@ class Comparison:
         account = endpoint.key if endpoint.key != PLATFORM_KEY else None
         if tried:
             compared.failed.setdefault(endpoint.key, {})[endpoint.name] = answer.code
-            compared.tell(
-                endpoint, answer.code, answer.message, hint=answer.hint, account=account
-            )
+            compared.tell(endpoint, answer.code, answer.message, hint=answer.hint, account=account)
         elif token is None:
             message = f"{answer.message} The store has none for {endpoint.called} either."
             compared.tell(
@@ -216,10 +222,10 @@ def tell_unknown(count: int, secrets: Secrets) -> tuple[Finding, ...]:
     )
 
 
-def _no_key() -> Finding:
+def no_key() -> Finding:
     return finding(
         "key-missing",
-        "There is no key to encrypt credentials with, so nothing was saved.",
+        "The key of the credentials in the store is not at hand; nothing was done.",
         hint="Name the key that `sendroute init` made: --key-file FILE, or SENDROUTE_KEY.",
     )
 

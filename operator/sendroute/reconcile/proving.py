@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sendroute.model.change import PLATFORM_KEY, RELAY, AccountPlan, Action, Change, Kind, Plan
 from sendroute.model.codes import finding
-from sendroute.model.connection import ConnectionPolicy, TestOutcome, TestResult
+from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.held import Held
@@ -52,11 +52,13 @@ class Shown(Struct, frozen=True):
 
 
 class Proven(Struct, frozen=True):
-    """``failed`` and ``rotated`` are what the plan was made with: with them it is made again."""
+    """``failed`` and ``rotated`` are what the plan was made with: with them it is made again.
+    ``untested`` is how many profiles it would save whose manifest asks for a test."""
 
     plan: Plan
     failed: Failed
     rotated: Rotated
+    untested: int
 
 
 class Prover:
@@ -87,10 +89,19 @@ class Prover:
             shown=shown.rotated if shown is not None else None,
         )
         self._results: dict[Try, TestResult] = {}
+        self._compared = Compared()
+
+    def tested_by(self, tester: Tester) -> None:
+        """From now on what would be saved is tested first."""
+        self._tester = tester
+
+    def still_rotated(self, wanted: Wanted, held: Held, sealed: Sealed, scope: Scope) -> Rotated:
+        """Of the changed secrets that a saved plan has shown, those that are not saved yet."""
+        return self._comparison.of(wanted, held, sealed, scope.only).rotated
 
     def decide(self, wanted: Wanted, held: Held, sealed: Sealed, scope: Scope) -> Proven:
         """The plan as it can be carried out, with what is to be said of secrets and tests."""
-        compared = self._comparison.of(wanted, held, sealed, scope.only)
+        compared = self._compared = self._comparison.of(wanted, held, sealed, scope.only)
         while True:
             failed = self._failed(compared, wanted)
             plan = plan_tree(
@@ -104,7 +115,7 @@ class Prover:
             due = [one for one in self._tries(plan, compared) if one not in self._results]
             if self._tester is None or not due:
                 told = self._told(plan, wanted, compared)
-                return Proven(told, failed, dict(compared.rotated))
+                return Proven(told, failed, dict(compared.rotated), len(due))
             platform = _platform_of(plan, held)
             policy = ConnectionPolicy.of(platform) if platform else ConnectionPolicy()
             self._results |= zip(due, self._tester(due, policy), strict=True)
@@ -116,12 +127,15 @@ class Prover:
             endpoint = _written(change) if change is not None else None
             if endpoint is None:
                 continue
+            turned = endpoint.name in self._compared.rotated.get(endpoint.key, frozenset())
+            if not (endpoint.tried or turned):
+                continue  # it was not tested: what changes is something else
             answer = look_up(self._secrets, endpoint)
             if isinstance(answer, Credential) and self._sealer is not None:
                 bond = bond_of(endpoint.key, endpoint.name, endpoint.wanted)
                 token = self._sealer.seal(answer, bond)
                 sealed.setdefault(endpoint.key, {})[endpoint.name] = token
-            elif endpoint.wanted.secret is not None and endpoint.tried:
+            elif endpoint.wanted.secret is not None:
                 raise LookupError(f"{endpoint.called} was planned without its credential")
         return sealed
 
@@ -131,7 +145,7 @@ class Prover:
             for key, names in self._shown.failed.items():
                 failed.setdefault(key, {}).update(names)
         for tried, result in self._results.items():
-            code = _code(tried, result)
+            code = _code(result)
             if code is not None and tried.profile.connection_test is ConnectionTest.REQUIRED:
                 account = wanted.accounts.get(tried.key)
                 profile = account.profiles.get(tried.name) if account is not None else None
@@ -185,13 +199,12 @@ class Prover:
 
     def _results_of(self, account: AccountPlan, wanted: Wanted) -> Iterator[Finding]:
         for tried, result in self._results.items():
-            if tried.key == account.key and (code := _code(tried, result)) is not None:
+            if tried.key == account.key and (code := _code(result)) is not None:
                 warns = tried.profile.connection_test is ConnectionTest.WARN
                 outcome = "" if code == result.outcome else f" ({result.outcome})"
                 yield finding(
                     code,
-                    f"The connection test of profile {tried.name} failed{outcome}:"
-                    f" {result.detail}",
+                    f"The connection test of profile {tried.name} failed{outcome}: {result.detail}",
                     hint="It is saved all the same, as its connectionTest says."
                     if warns
                     else "Mend the profile or its secret; the next apply tries again.",
@@ -215,13 +228,12 @@ class Prover:
                 )
 
 
-def _code(tried: Try, result: TestResult) -> str | None:
+def _code(result: TestResult) -> str | None:
     """What a test's end is told as; None where it passed."""
-    del tried
     match result.outcome:
-        case TestOutcome.OK:
+        case ConnectionOutcome.OK:
             return None
-        case TestOutcome.ADDRESS_REFUSED:
+        case ConnectionOutcome.ADDRESS_REFUSED:
             return "address-refused"
         case _:
             return "connection-test-failed"

@@ -104,6 +104,12 @@ class Store:
         with self._reading() as connection:
             return reading.read(connection, only)
 
+    def read_sealed(self) -> tuple[Held, Sealed]:
+        """What a plan starts from, and the sealed credentials of what is in use, by account and
+        profile; the managed relay's under the platform's key. One read, so that they agree."""
+        with self._reading() as connection:
+            return reading.read(connection, None), endpoints.sealed(connection)
+
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that holds each of these domains, whichever it is."""
         with self._reading() as connection:
@@ -122,12 +128,6 @@ class Store:
         """
         with told_plainly(self.place), writing(self._engine) as connection:
             return committing.commit(connection, plans, platform, stamp, sealed)
-
-    def sealed(self) -> dict[AccountKey, dict[str, str]]:
-        """The sealed credentials of what is in use, by account and profile; the managed relay's
-        under the platform's key."""
-        with self._reading() as connection:
-            return endpoints.sealed(connection)
 
     def endpoints(self) -> list[Endpoint]:
         """Every revision of a destination, those that were replaced included."""
