@@ -39,7 +39,7 @@ def prover_of(
 
 
 def secrets_of(session: Session, among: Iterator[SecretRef]) -> Secrets:
-    folder = session.secrets
+    folder = session.secrets or None  # an empty word is none
     if folder is not None and not os.access(folder, os.R_OK | os.X_OK):
         why = "cannot be read by this user" if Path(folder).exists() else "is not there"
         raise ProblemError(
