@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ class Provider:
         authority.issue_cert(self.host).configure_cert(context)
         self.users: dict[str, str] = {}
         self.seen: list[str] = []
+        self.on_sign_in: Callable[[], None] = lambda: None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -40,6 +42,7 @@ class Provider:
         given = words[-1]
         assert isinstance(given, LoginPassword)
         self.seen.append(given.password.decode())
+        self.on_sign_in()
         good = self.users.get(given.login.decode()) == given.password.decode()
         return AuthResult(success=good, handled=good)
 
