@@ -33,20 +33,21 @@ def allows(text: str, host: str, port: int) -> bool:
 
 
 def _entries(text: str) -> Iterator[Allowed]:
-    for number, line in enumerate(re.split(r"[\n,]", text), start=1):
-        entry = _COMMENT.sub("", line).strip()
-        if entry:
-            yield _entry(entry, number)
+    """A comment goes to the end of its line, commas in it included."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        for part in _COMMENT.sub("", line).split(","):
+            if entry := part.strip():
+                yield _entry(entry, number)
 
 
 def _entry(text: str, number: int) -> Allowed:
     host, colon, port = text.partition(":")
     if colon and not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
-        raise UnfitError(f"has no port at the end of entry {number}")
+        raise UnfitError(f"has no port at the end of line {number}")
     try:
         return Allowed(normalised(host), int(port) if colon else None)
     except ValueError:
-        raise UnfitError(f"has no host name in entry {number}") from None
+        raise UnfitError(f"has no host name in line {number}") from None
 
 
 def normalised(host: str) -> str:
