@@ -43,6 +43,31 @@ def test_a_changed_or_new_manifest_makes_it_dirty(repository: Path) -> None:
     assert commit_of([str(repository / "a.yaml")]) == f"{head}-dirty"
 
 
+@pytest.mark.parametrize("setting", ["all", "no"])
+def test_a_manifest_that_git_is_told_not_to_show_makes_it_dirty_too(
+    repository: Path, setting: str
+) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    git(repository, "config", "status.showUntrackedFiles", setting)
+    (repository / ".git-is-passed-over.yaml").write_text("d: 1\n")
+    (repository.parent / ".git/info/exclude").write_text("ignored.yaml\n*.txt\n")
+    (repository / "notes.txt").write_text("")
+    assert commit_of([str(repository)]) == head, "neither is read"
+    (repository / "ignored.yaml").write_text("c: 1\n")
+    assert commit_of([str(repository)]) == f"{head}-dirty"
+    assert commit_of([str(repository / "ignored.yaml")]) == f"{head}-dirty"
+
+
+def test_a_repository_whose_commit_git_does_not_say_is_told(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert commit_of([str(repository)]) is not None
+    assert not caplog.records
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert commit_of([str(repository)]) is None
+    assert "The commit is not recorded" in caplog.text
+
+
 def test_what_is_no_manifest_or_outside_the_paths_does_not(repository: Path) -> None:
     (repository.parent / "other.yaml").write_text("b: 2\n")
     (repository / "sendroute.db").write_text("")

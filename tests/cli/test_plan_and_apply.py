@@ -1,6 +1,10 @@
 """plan and apply, through the real entry point, over a real store."""
 
 import json
+import sqlite3
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -195,6 +199,9 @@ def test_the_lock_file_names_the_store_and_refuses_another(
     refused = sendroute("--store", other, "apply", "manifests", "--auto-approve")
     assert (refused.status, "store-empty" in refused.out) == (3, True)
     assert "No domains" in sendroute("--store", other, "routes").out, "nothing was applied"
+    files = [str(path) for path in sorted(lock.parent.glob("*.yaml"))]
+    refused = sendroute("--store", other, "apply", *files, "--auto-approve")
+    assert (refused.status, "store-empty" in refused.out) == (3, True), "beside a file given too"
     hidden = lock.rename(tmp_path / "kept.lock")
     words = ("--store", other, "apply", "manifests", "--auto-approve")
     refused = sendroute(*words, "--write-lock", str(hidden))
@@ -216,6 +223,34 @@ def test_waiting_with_no_relay_says_so(sendroute: Program, store: Path) -> None:
     assert store.is_file()
     ran = sendroute("apply", "manifests", "--wait", "--wait-timeout", "5")
     assert (ran.status, "No relay is registered" in ran.err) == (0, True)
+
+
+def register(store: Path, name: str, revision: int, *, seconds_ago: int) -> None:
+    """A relay as its agent would leave it."""
+    seen = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=seconds_ago)
+    with closing(sqlite3.connect(store)) as raw, raw:
+        raw.execute("INSERT INTO relay VALUES (?, ?, ?)", (name, revision, str(seen)))
+
+
+def test_waiting_for_relays(sendroute: Program, store: Path) -> None:
+    register(store, "mx1", 2, seconds_ago=0)
+    words = ("apply", "manifests", "--wait", "--wait-timeout", "0.5", "-o", "json")
+    ran = sendroute(*words)
+    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (0, [])
+    register(store, "mx2", 1, seconds_ago=3600)
+    started = time.monotonic()
+    ran = sendroute("apply", "manifests", "--wait", "--wait-timeout", "50", "-o", "json")
+    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (4, ["mx2"])
+    assert "not seen for 60 seconds" in ran.err
+    assert time.monotonic() - started < 20, "a relay unseen is not waited for"
+    register(store, "mx3", 1, seconds_ago=1)
+    register(store, "\x1b[31mred", 1, seconds_ago=3600)
+    ran = sendroute(*words)
+    assert "\x1b" not in ran.err
+    with closing(sqlite3.connect(store)) as raw, raw:
+        raw.execute("DELETE FROM relay WHERE name LIKE '%red'")
+    ran = sendroute(*words)
+    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (4, ["mx2", "mx3"])
 
 
 def test_no_store_no_platform_and_no_manifests(sendroute: Program, manifests: Path) -> None:

@@ -36,7 +36,17 @@ def test_a_sender(case: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a b@c.example", "a@b@c.example", "@c.example", "jane@", '"jane@c.example', "a, b", "<a"],
+    [
+        "a b@c.example",
+        "a@b@c.example",
+        "@c.example",
+        "jane@",
+        '"jane@c.example',
+        "a, b",
+        "<a",
+        "jane@c.example>",
+        "a@b.example,c",
+    ],
 )
 def test_what_is_no_sender_is_told(text: str) -> None:
     with pytest.raises(ProblemError) as told:

@@ -129,3 +129,19 @@ def test_a_move_between_accounts_is_saved_whole(sendroute: Program, store: Path)
     sendroute("plan", "manifests", "--out", "change.plan")
     assert sendroute("apply", "change.plan").status == 0
     assert "bolt/bolt" in sendroute("routes", "news.example.com").out
+
+
+def test_a_plan_of_one_account_leaves_out_what_its_rival_would_change(
+    sendroute: Program, store: Path
+) -> None:
+    manifests = store.parent / "manifests"
+    with (manifests / "acme.yaml").open("a") as stream:
+        stream.write("---\n" + domain("acme", "more.example.com"))
+    rival = [domain("bolt", "shop.example.com"), domain("bolt", "bolt.example.com")]
+    write(manifests / "bolt.yaml", account("bolt"), *rival)
+    sendroute("plan", "manifests", "--only", "acme", "--out", "change.plan")
+    applied = sendroute("apply", "change.plan")
+    assert "stale-plan" not in applied.err, applied
+    listed = sendroute("routes").out
+    assert "more.example.com" in listed
+    assert "bolt.example.com" not in listed

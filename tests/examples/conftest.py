@@ -30,6 +30,7 @@ _EXPECTED = re.compile(r"\]\((?P<path>expected/[^)]+)\)")
 _VARYING = (
     (re.compile(r"\b\d\.\d s\b"), "0.1 s"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-11-01T12:00:00Z"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\dZ"), "2026-11-01 12:00Z"),
     (
         re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
         "5e4d0c7a-1f2b-4c3d-8e9f-0a1b2c3d4e5f",

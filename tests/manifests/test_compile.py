@@ -1,12 +1,13 @@
 """Compiling: one wanted value an account, and what is wrong between documents."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from sendroute.manifests import shapes
-from sendroute.manifests.compile import compile_tree
+from sendroute.manifests.compile import Compilation
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.platform import Plan
@@ -56,10 +57,15 @@ def inline(name: str, **fields: Any) -> dict[str, Any]:
 
 def compiled(*documents: dict[str, Any], **known: Any) -> Wanted:
     """Each document is a file of its own, named by its place in the call: ``0``, ``1`` …"""
-    return compile_tree(
-        [(shapes.decode(each), Where(str(index), 0)) for index, each in enumerate(documents)],
-        **known,
-    )
+    placed = [(shapes.decode(each), Where(str(index), 0)) for index, each in enumerate(documents)]
+    return together(placed, **known)
+
+
+def together(placed: Iterable[tuple[shapes.Document, Where]], **known: Any) -> Wanted:
+    compilation = Compilation()
+    for each, where in placed:
+        compilation.add(each, where)
+    return compilation.finish(**known)
 
 
 def told(wanted: Wanted) -> list[tuple[str, str, tuple[str | int, ...]]]:
@@ -136,7 +142,7 @@ def test_the_order_of_documents_never_matters() -> None:
             [platform(), account(), profile("ses"), domain("a", "a.example", route=inline("b"))]
         )
     ]
-    results = [compile_tree(order) for order in itertools.permutations(documents)]
+    results = [together(order) for order in itertools.permutations(documents)]
     assert all(result == results[0] for result in results)
 
 
@@ -353,10 +359,16 @@ def test_credentials_in_clear_that_are_allowed_are_advice() -> None:
 def test_what_reading_found_is_kept() -> None:
     unreadable = finding("unreadable", "x")
     wanted = compiled(
-        account(), findings=[unreadable], stopped=[ACME], complete=False, platform_seen=True
+        account(), findings=[unreadable], stopped={ACME: set()}, complete=False, platform_seen=True
     )
     assert (wanted.findings, wanted.stopped, wanted.complete) == ((unreadable,), {ACME}, False)
 
 
 def test_an_empty_tree_is_told_once() -> None:
     assert told(compiled(findings=[finding("no-manifests", "x")])) == [("no-manifests", "", ())]
+
+
+def test_a_platform_that_may_be_in_what_could_not_be_read_is_not_called_missing() -> None:
+    assert one(compiled(account())).message == "There is no MailPlatform."
+    unread = one(compiled(account(), complete=False))
+    assert (unread.code, unread.message) == ("no-platform", "No MailPlatform could be read.")

@@ -5,19 +5,20 @@ the other: ``before`` and ``after``, or ``1-…``, ``2-…``, each one file or a
 shared ``platform.yaml`` belongs to every tree that has no MailPlatform of its own.
 ``failing.txt`` names the profiles whose connection test fails, ``NAMESPACE/ACCOUNT PROFILE`` a
 line, in the last tree or in the one whose number stands before; ``rotated.txt``, written alike,
-those whose secret has another content. ``expected.txt`` is written by
-hand from the page; ``REWRITE_CASES=1`` writes it anew, for a difference that was reviewed.
+those whose secret has another content. ``expected.txt`` is written by hand from the page;
+``--rewrite-cases`` writes it anew, for a difference that was reviewed.
 """
 
-import os
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from tests.planner import throwaway
 from tests.planner.committed import committed
 
+from sendroute.manifests.compile import compile_reading
+from sendroute.manifests.read import Reading
+from sendroute.manifests.sources import Files
 from sendroute.model.change import Action, Change, Kind, Plan
 from sendroute.model.held import AccountState, DomainState, Held
 from sendroute.model.wanted import AccountKey, Wanted
@@ -32,7 +33,7 @@ Profiles = dict[AccountKey, set[str]]
 
 
 def read_tree(path: Path) -> Wanted:
-    return throwaway.read(path)
+    return compile_reading(Reading(Files([str(path)])))
 
 
 def trees(case: Path) -> list[Path]:
@@ -110,7 +111,7 @@ def domain_line(change: Change) -> str:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path) -> None:
+def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path, rewrite_cases: bool) -> None:
     case = PLANS / name
     held = Held(lineage="case", revision=0, platform=None, accounts={})
     steps = trees(case)
@@ -131,7 +132,7 @@ def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path) -> None:
         lines = shown(plan, wanted)
         held = committed(held, plan)
     expected = case / "expected.txt"
-    if os.environ.get("REWRITE_CASES"):
+    if rewrite_cases:
         expected.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     assert lines == sorted(expected.read_text("utf-8").splitlines())
 

@@ -206,23 +206,25 @@ BAD_ACCOUNTS: dict[str, Any] = {
 }
 
 
+LOCK = {
+    "format_version": "1.3",
+    "lineage": "0f8e4a52-6d0b-4f27-9f1e-3f7d2c1b0a99",
+    "revision": 3,
+    "last_profile": 0,
+    "platform": None,
+    "platform_version": 0,
+    "accounts": [],
+}
+
+
 @pytest.mark.parametrize("account", BAD_ACCOUNTS.values(), ids=BAD_ACCOUNTS.keys())
 def test_a_lock_file_that_contradicts_itself_makes_no_store(
     tmp_path: Path, say: Any, account: dict[str, Any]
 ) -> None:
-    lock = {
-        "format_version": "1.3",
-        "lineage": "l",
-        "revision": 3,
-        "last_profile": 0,
-        "platform": None,
-        "platform_version": 0,
-        "accounts": [account],
-    }
     path = tmp_path / "lock.json"
-    path.write_bytes(msgspec.json.encode(lock | {"accounts": []}))
+    path.write_bytes(msgspec.json.encode(LOCK))
     assert read_lock(path).revision == 3  # it is the account that is wrong
-    path.write_bytes(msgspec.json.encode(lock))
+    path.write_bytes(msgspec.json.encode(LOCK | {"accounts": [account]}))
     with pytest.raises(ProblemError) as caught:
         init_store(at(tmp_path / "x.db"), say.stamp, from_lock=path)
     assert code_of(caught) == "invalid-value"
@@ -237,8 +239,20 @@ def test_a_lock_file_that_contradicts_itself_makes_no_store(
         (b"[" * 100_000, "invalid-value"),
         (b"{}", "invalid-value"),
         (b'{"format_version": "2.0"}', "store-version"),
+        (msgspec.json.encode(LOCK | {"revision": 2**63 - 1}), "invalid-value"),
+        (msgspec.json.encode(LOCK | {"revision": -1}), "invalid-value"),
+        (msgspec.json.encode(LOCK | {"lineage": "\x1b[31mred"}), "invalid-value"),
     ],
-    ids=["empty", "not text", "deeply nested", "an empty object", "a later format"],
+    ids=[
+        "empty",
+        "not text",
+        "deeply nested",
+        "an empty object",
+        "a later format",
+        "a revision that cannot be counted on",
+        "a revision below nothing",
+        "a lineage that is none",
+    ],
 )
 def test_what_is_no_lock_file_makes_no_store(
     tmp_path: Path, say: Any, content: bytes, code: str

@@ -143,6 +143,43 @@ def test_a_spec_that_nobody_of_us_wrote_is_damage_too(path: Path) -> None:
         store.read()
 
 
+def broken_time(raw: sqlite3.Connection) -> None:
+    raw.execute("DROP TRIGGER revision_never_updated")
+    raw.execute("UPDATE revision SET at = '2X26-11-23 05:08:22.837934'")
+
+
+def broken_text(raw: sqlite3.Connection) -> None:
+    raw.execute("DROP TRIGGER history_never_updated")
+    raw.execute("UPDATE history SET message = CAST(x'41ff42' AS TEXT)")
+
+
+def broken_route(raw: sqlite3.Connection) -> None:
+    raw.execute("PRAGMA ignore_check_constraints = ON")
+    raw.execute("UPDATE domain SET kind = 'managef', origin = 'luck'")
+
+
+def broken_schema(raw: sqlite3.Connection) -> None:
+    raw.execute("PRAGMA writable_schema = ON")
+    raw.execute("UPDATE sqlite_schema SET sql = CAST(x'435245ff' AS TEXT) WHERE name = 'relay'")
+
+
+def read_all(url: str) -> None:
+    with open_store(url) as store:
+        store.history()
+        store.routes()
+
+
+@pytest.mark.parametrize("harm", [broken_time, broken_text, broken_route, broken_schema])
+def test_values_that_a_failing_disk_made_are_damage_too(
+    path: Path, harm: Callable[[sqlite3.Connection], None]
+) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        harm(raw)
+        raw.commit()
+    with pytest.raises(ProblemError, match="is damaged"):
+        read_all(f"sqlite:///{path}")
+
+
 def use_as_nobody(url: str, say: Any, mouth: Connection) -> None:
     if os.getuid() == 0:  # root may write anything
         os.setgid(65534)

@@ -10,9 +10,12 @@ _LONGEST = 255
 
 def actor() -> str:
     """A printable name of at most 255 characters."""
-    named = next((os.environ[name] for name in _VARIABLES if os.environ.get(name, "").strip()), "")
-    named = named or _os_user()
-    return "".join(letter for letter in named if letter.isprintable()).strip()[:_LONGEST]
+    named = (_printable(os.environ.get(name, "")) for name in _VARIABLES)
+    return next(filter(None, named), None) or _printable(_os_user())
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:_LONGEST]
 
 
 def _os_user() -> str:

@@ -1,26 +1,44 @@
 """Which commit a tree is at. Git is asked by its own program, and nothing is written."""
 
+import logging
 import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-# Inside a hook git sets these for its own repository, which need not be the tree's.
-_OF_ANOTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
-_MANIFESTS = (":(glob)**/*.yaml", ":(glob)**/*.yml", ":(glob)**/*.json")
+from sendroute.manifests.git import OF_A_HOOK
+
+# What a folder is read for: names that begin with a dot are passed over.
+_MANIFESTS = (
+    *(f":(glob)**/*.{ending}" for ending in ("yaml", "yml", "json")),
+    *(":(exclude,glob)**/.*", ":(exclude,glob)**/.*/**"),
+)
+# Whatever a person's git is set to show: a manifest that no commit holds makes the tree dirty,
+# also one that .gitignore names, for it is applied all the same.
+_STATUS = ("status", "--porcelain", "-z", "--untracked-files=all", "--ignored=traditional")
+
+_log = logging.getLogger(__name__)
 
 
 def commit_of(paths: Sequence[str]) -> str | None:
     """The commit that the first tree under git is at, ``-dirty`` where a manifest of any of them
-    has changes that are not committed; None where git knows none of them."""
+    is not as a commit has it; None, with a warning where a repository is there, where git does
+    not say."""
     trees = [_place(path) for path in paths if path != "-"]
     for folder, _ in trees:
         head = _ask(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         if head is not None:
-            dirty = any(
-                _ask(folder, "status", "--porcelain", "-z", "--", *specs) for folder, specs in trees
-            )
+            dirty = any(_ask(folder, *_STATUS, "--", *specs) for folder, specs in trees)
             return head.decode().strip() + ("-dirty" if dirty else "")
+    for place in (Path(folder) for folder, _ in trees):
+        if any((above / ".git").exists() for above in (place, *place.parents)):
+            # Git is not installed, the repository has no commit yet, or it is another user's and
+            # not in safe.directory, as in many CI containers.
+            _log.warning(
+                "The commit is not recorded: git does not say it. See: git -C %s rev-parse HEAD",
+                place,
+            )
+            break
     return None
 
 
@@ -34,7 +52,7 @@ def _place(path: str) -> tuple[str, tuple[str, ...]]:
 
 def _ask(folder: str, *words: str) -> bytes | None:
     """What git answers, None where it fails or is not installed."""
-    environment = {k: v for k, v in os.environ.items() if k not in _OF_ANOTHER_REPOSITORY}
+    environment = {k: v for k, v in os.environ.items() if k not in OF_A_HOOK}
     # A question must not take the index's lock from a person at work.
     environment["GIT_OPTIONAL_LOCKS"] = "0"
     try:

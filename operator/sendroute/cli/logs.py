@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from sendroute.cli.session import Session, Verbosity
+from sendroute.reports.text import clean
 
 # What every record has; anything else was given as ``extra`` and is told.
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -15,9 +16,7 @@ _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 def start(session: Session) -> None:
     """Send the program's own log lines to standard error; libraries stay silent but for errors."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _JsonLines() if session.log_format == "json" else logging.Formatter("%(message)s")
-    )
+    handler.setFormatter(_JsonLines() if session.log_format == "json" else _TextLines())
     logger = logging.getLogger("sendroute")
     logger.handlers = [handler]
     logger.propagate = False
@@ -36,6 +35,13 @@ def _level(session: Session) -> int:
             return logging.INFO if session.log_format == "json" else logging.WARNING
         case _:
             assert_never(session.verbosity)
+
+
+class _TextLines(logging.Formatter):
+    """One line a record, with nothing in it that a terminal acts on: names come from elsewhere."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(record.getMessage())
 
 
 class _JsonLines(logging.Formatter):

@@ -1,9 +1,12 @@
 """The program: global options, then one command, whose module is imported when it is chosen."""
 
+import gc
 import sys
 from argparse import REMAINDER, SUPPRESS, Namespace
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 from sendroute import __version__
 from sendroute.cli.command_line import (
@@ -45,6 +48,9 @@ def main(words: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
     prepare_streams()
     words = sys.argv[1:] if words is None else words
+    # A command makes up to millions of values, none of them in a cycle, and ends: the collector
+    # would look through them again and again, which is a fifth of a large plan.
+    gc.disable()
     try:
         return _run(words)
     except WrongUsageError as error:
@@ -54,6 +60,7 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
+        gc.enable()
         _flush()
 
 
@@ -65,13 +72,30 @@ def _run(words: list[str]) -> int:
             parser.print_help(sys.stderr)
             return USAGE_STATUS
         name, *rest = told.command
-        if name not in COMMANDS:
-            raise WrongUsageError(f"There is no command `{name}`.{suggestion(name, COMMANDS)}")
-        module = import_module(f"sendroute.cli.commands.{name}")
+        module = _module(name, COMMANDS)
+        said = vars(told)
+        while hasattr(module, "COMMANDS"):  # a command of several: `sendroute edit set-route`
+            group = _group(name, module)
+            chosen = group.read(rest)
+            said |= vars(chosen)
+            if not chosen.command:
+                group.print_help(sys.stderr)
+                return USAGE_STATUS
+            one, *rest = chosen.command
+            name, module = f"{name} {one}", _module(one, module.COMMANDS, name)
         arguments = _command(name, module.__doc__ or "", module.options).read(rest)
     except SystemExit as leave:  # --help and --version have printed what was asked for
         return int(leave.code or 0)
-    return _carry_out(module.run, arguments, _session(told, arguments))
+    return _carry_out(module.run, arguments, _session(said | vars(arguments)))
+
+
+def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
+    """The module of a command, or of a command of the command ``within``."""
+    if name not in known:
+        told = f"{within} {name}".strip()
+        raise WrongUsageError(f"There is no command `{told}`.{suggestion(name, known)}")
+    place = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
+    return import_module(f"sendroute.cli.commands.{place}")
 
 
 def _carry_out(
@@ -101,6 +125,22 @@ def _program() -> Parser:
     return parser
 
 
+def _group(name: str, module: ModuleType) -> Parser:
+    """The parser of a command of several, up to the name of one."""
+    summary, _, rest = (module.__doc__ or "").partition("\n")
+    width = max(map(len, module.COMMANDS)) + 2
+    lines = "\n".join(f"  {one:<{width}}{told}" for one, told in module.COMMANDS.items())
+    parser = Parser(
+        f"sendroute {name}",
+        usage=f"sendroute {name} COMMAND [ARGUMENT…]",
+        description=f"{summary}\n\ncommands:\n{lines}\n{rest.rstrip()}",
+        epilog=f"`sendroute {name} COMMAND --help` says all of one command.",
+    )
+    global_options(parser, again=True)
+    parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)
+    return parser
+
+
 def _command(name: str, description: str, options: object) -> Parser:
     """A command's own parser, which takes the global options too: people type them last."""
     summary, _, rest = description.partition("\n")
@@ -116,8 +156,7 @@ def _command(name: str, description: str, options: object) -> Parser:
     return parser
 
 
-def _session(told: Namespace, arguments: Namespace) -> Session:
-    said = {**vars(told), **vars(arguments)}
+def _session(said: dict[str, Any]) -> Session:
     if said["quiet"] and said["verbose"]:
         raise WrongUsageError("--quiet and --verbose contradict each other.")
     verbosity = Verbosity.NORMAL
@@ -136,8 +175,13 @@ def _session(told: Namespace, arguments: Namespace) -> Session:
 
 
 def _where_to_look(words: list[str]) -> str:
-    name = next((word for word in words if word in COMMANDS), None)
-    return f"sendroute {name}" if name else "sendroute"
+    for number, word in enumerate(words):
+        if word in COMMANDS:
+            module = import_module(f"sendroute.cli.commands.{word}")
+            more = getattr(module, "COMMANDS", ())
+            one = next((each for each in words[number + 1 :] if each in more), None)
+            return f"sendroute {word} {one}" if one else f"sendroute {word}"
+    return "sendroute"
 
 
 def _flush() -> None:

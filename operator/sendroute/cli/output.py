@@ -50,17 +50,23 @@ def output_option(parser: Parser, forms: Sequence[str]) -> None:
     )
 
 
-def outputs_of(arguments: argparse.Namespace, *, usual: str = "text") -> list[Output]:
-    """What was asked for; the usual format on standard output where nothing else is to be there.
+def outputs_of(arguments: argparse.Namespace) -> list[Output]:
+    """What was asked for; text on standard output where nothing else is to be there.
 
     Raises :class:`WrongUsageError` for two formats on standard output."""
+    chosen = outputs_asked_for(arguments)
+    if any(each.path is None for each in chosen):
+        return chosen
+    return [*chosen, Output("text", None)]
+
+
+def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
     chosen: list[Output] = list(getattr(arguments, "output", None) or [])
-    on_stdout = [each for each in chosen if each.path is None]
-    if len(on_stdout) > 1:
+    if sum(each.path is None for each in chosen) > 1:
         raise WrongUsageError(
             "Only one -o can go to standard output: write the others -o FORMAT=FILE."
         )
-    return chosen if on_stdout else [*chosen, Output(usual, None)]
+    return chosen
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:

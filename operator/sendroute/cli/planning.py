@@ -71,9 +71,12 @@ def plan_paths(
     *,
     tester: Tester | None = None,
     saves: bool = False,
+    recorded: bool = True,
 ) -> Planned:
     """``only`` are names as typed; ``lock`` is the lock file that apply is to write. ``saves``:
-    it is planned in order to be applied; ``tester``: what it would save is tested now."""
+    it is planned in order to be applied; ``tester``: what it would save is tested now. Git is
+    asked for the commit, which takes it a walk over the tree, only for a plan that is
+    ``recorded``."""
     tree = read_tree(paths, session, cached=True)
     held, sealed = store.read_sealed()
     chosen = accounts_named(only, _known(tree.wanted, held)) if only else None
@@ -82,7 +85,7 @@ def plan_paths(
     proven = prover.decide(tree.wanted, held, sealed, scope)
     tree.places.expect(places_of(proven.plan))
     mismatch = tuple(mismatches(held, locks_of(paths, lock)))
-    commit = commit_of(paths)
+    commit = commit_of(paths) if recorded else None
     planned = Planned(
         store, tree.wanted, held, sealed, proven, prover, scope, commit, tree.places, mismatch
     )

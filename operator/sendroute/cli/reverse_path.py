@@ -8,7 +8,8 @@ from sendroute.model.problem import ProblemError
 
 # A local part is a dot-string or a quoted string; RFC 6531 adds every character beyond ASCII.
 _MAILBOX = re.compile(
-    r'(?P<local>"(?:[^"\\\x00-\x1f]|\\[\x20-\x7e])*"|[^\s"<>@,;:\\()\[\]]+)@(?P<domain>[^@\s]+)'
+    r'(?P<local>"(?:[^"\\\x00-\x1f]|\\[\x20-\x7e])*"|[^\s"<>@,;:\\()\[\]]+)@'
+    r'(?P<domain>\[[^\s\[\]]+\]|[^\s"<>@,;:\\()\[\]]+)'
 )
 # "A receiver SHOULD ignore the source route" (RFC 5321, appendix C).
 _SOURCE_ROUTE = re.compile(r"(?:@[^\s@,:]+,?)+:")

@@ -62,7 +62,8 @@ class Decided(Struct, frozen=True):
 
 
 class SavedPlan(Struct, frozen=True):
-    """``only`` are the accounts that this plan is about, ``decided`` what was shown to change, by
+    """``only`` are the accounts that this plan is about (``accounts`` may be more: those that
+    claim what they claim), ``decided`` what was shown to change, by
     digest; ``report`` is the plan as ``-o json`` shows it, for people: it is not read back.
 
     ``checksum`` is over all the rest. It finds damage and edits by hand; it is no signature.
@@ -150,7 +151,8 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
     from sendroute.reports.report import of_plan
 
     plan, wanted = planned.plan, planned.wanted
-    only = concerned(plan, wanted, planned.held)
+    kept = concerned(plan, wanted, planned.held)
+    only = kept if planned.scope.only is None else planned.scope.only
     report = of_plan(plan, locate=planned.locate)
     return SavedPlan(
         format=MARKER,
@@ -162,9 +164,9 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         report=Raw("".join(render(report, Format.JSON)).strip().encode()),
         only=tuple(sorted(only)),
         platform=wanted.platform,
-        accounts=tuple(account for key, account in sorted(wanted.accounts.items()) if key in only),
-        strays=tuple((key, found) for key, found in sorted(wanted.strays.items()) if key in only),
-        stopped=tuple(sorted(wanted.stopped & only)),
+        accounts=tuple(account for key, account in sorted(wanted.accounts.items()) if key in kept),
+        strays=tuple((key, found) for key, found in sorted(wanted.strays.items()) if key in kept),
+        stopped=tuple(sorted(wanted.stopped & kept)),
         complete=wanted.complete,
         findings=tuple(_kept(found, planned.locate) for found in wanted.findings),
         failed=tuple((key, dict(names)) for key, names in sorted(planned.proven.failed.items())),

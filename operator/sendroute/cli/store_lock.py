@@ -25,15 +25,21 @@ class Head(msgspec.Struct, frozen=True):
 
 
 def locks_of(paths: Sequence[str], written: str | None) -> list[Path]:
-    """The lock files that concern these paths: one directly in a folder given, and the one that
-    is to be written, where it is there already."""
-    candidates = [Path(path, NAME) for path in paths if path != "-"]
+    """The lock files that concern these paths: one directly in a folder given, or beside a file
+    given (``apply manifests/*.yaml``), and the one that is to be written, where it is there
+    already."""
+    candidates = [_folder(path) / NAME for path in paths if path != "-"]
     candidates += [Path(written)] if written is not None else []
     found: dict[Path, Path] = {}
     for path in candidates:
         if path.is_file():
             found.setdefault(path.resolve(), path)
     return list(found.values())
+
+
+def _folder(path: str) -> Path:
+    given = Path(path)
+    return given if given.is_dir() else given.parent
 
 
 def mismatches(held: Held, locks: Sequence[Path]) -> Iterator[Finding]:

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sendroute.cli.session import Session
-from sendroute.manifests.compile import compile_tree
+from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.read import Cache, Reading
 from sendroute.manifests.sources import Files, Tree
 from sendroute.model.change import Plan
-from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.wanted import Wanted
 
@@ -54,7 +53,7 @@ def read_tree(paths: Sequence[str], session: Session, *, cached: bool = False) -
     """
     files = Files(paths)
     reading = Reading(files, _cache(paths) if cached else None)
-    wanted = _compiled(reading)
+    wanted = compile_reading(reading)
     if session.verbose and reading.foreign:
         from sendroute.cli.command_line import stderr_line
 
@@ -67,7 +66,7 @@ def read_base(revision: str, paths: Sequence[str]) -> Wanted:
     was told when it was written."""
     from sendroute.manifests.git import git_tree
 
-    return _compiled(Reading(git_tree(revision, paths)))
+    return compile_reading(Reading(git_tree(revision, paths)))
 
 
 def places_of(plan: Plan) -> Iterator[Where | None]:
@@ -86,26 +85,6 @@ def _of_findings(findings: Iterable[Finding]) -> Iterator[Where | None]:
         yield from (place for place in found.related if isinstance(place, Where))
 
 
-def _compiled(reading: Reading) -> Wanted:
-    documents = list(reading.documents())  # to the end: only then is known what was wrong
-    findings = list(reading.findings)
-    if not documents and not findings:
-        findings.append(
-            finding(
-                "no-manifests",
-                "There are no manifests here.",
-                hint="Name the folder that holds them; .yaml, .yml and .json files are read.",
-            )
-        )
-    return compile_tree(
-        documents,
-        findings=findings,
-        stopped=reading.stopped,
-        complete=reading.complete,
-        platform_seen=reading.platform_seen,
-    )
-
-
 def _cache(paths: Sequence[str]) -> Cache:
     from sendroute.manifests.cache import GitCache
 
@@ -117,11 +96,13 @@ def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
     be parsed is left out, for reading has told it."""
     from sendroute.manifests.exact import Draft, drafts
     from sendroute.manifests.headers import is_ours
+    from sendroute.manifests.syntax import pieces
 
     entries, _ = files.entries()
     for name, data in files.again([entry.name for entry in entries]):
         text = data.decode("utf-8-sig", "replace")
-        sound = (draft for draft in drafts(text) if isinstance(draft, Draft))
+        read = (draft for piece in pieces(text) for draft in drafts(piece.text, piece.first_line))
+        sound = (draft for draft in read if isinstance(draft, Draft))
         for ordinal, draft in enumerate(sound):
             if is_ours(draft.node.value):
                 yield Where(name, ordinal), draft.node.value

@@ -25,6 +25,14 @@ WORTHWHILE = 500  # files, below which asking git costs more than reading
 _AS_IT_IS = ":(top,attr:!filter !ident !working-tree-encoding)"
 
 
+# A repository may be set to look less closely, for speed or for odd file systems (git-config(1)).
+_LOOKING_CLOSELY = (
+    *("-c", "core.checkStat=default"),
+    *("-c", "core.trustctime=true"),
+    *("-c", "core.fsmonitor=false"),
+)
+
+
 class _Content(msgspec.Struct):
     reader: str
     parsed: dict[str, Parsed]
@@ -85,13 +93,11 @@ class GitCache:
         link led to is not found here, or found as the file that it is."""
         blobs = {}
         inside = [_mapped(path, top) for path in self._paths]
-        for entry in entries:
-            for given, within in inside:
-                if entry.path.startswith(given):
-                    blob = clean.get(within + entry.path[len(given) :])
-                    if blob is not None:
-                        blobs[entry.name] = blob
-                    break
+        for given, within in inside:
+            skip = len(given)
+            for name, path, *_ in entries:
+                if path.startswith(given) and (blob := clean.get(within + path[skip:])):
+                    blobs[name] = blob
         return blobs
 
 
@@ -111,7 +117,8 @@ class _Asked:
     def __init__(self, top: str) -> None:
         self.top = top
         self._listing = git.start(["ls-files", "-s", "-v", "-z", "--", _AS_IT_IS], top)
-        self._changed = git.start(["diff-files", "--name-only", "--ignore-submodules", "-z"], top)
+        differing = ["diff-files", "--name-only", "--ignore-submodules", "-z"]
+        self._changed = git.start([*_LOOKING_CLOSELY, *differing], top)
 
     def clean(self) -> dict[str, str]:
         """The blobs of plain files that are as in the index, byte for byte, by path. A tag other

@@ -4,7 +4,7 @@ Nothing is asked of a store here: references, plans and moves are the planner's.
 documents never matters, but for which of two duplicates is called the first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import assert_never
 
@@ -15,6 +15,7 @@ from sendroute.manifests.fields import Metadata, ProfileFields
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import profile_of, route_of
+from sendroute.manifests.read import Reading
 from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
@@ -33,27 +34,32 @@ from sendroute.model.wanted import (
 _INLINE = ("spec", "route", "newProfile")
 
 
-def compile_tree(
-    documents: Iterable[tuple[shapes.Document, Where]],
-    *,
-    findings: Iterable[Finding] = (),
-    stopped: Iterable[AccountKey] = (),
-    complete: bool = True,
-    platform_seen: bool = False,
-) -> Wanted:
-    """A whole tree as one value; see :class:`Compilation`, for what is known only at the end."""
+def compile_reading(reading: Reading) -> Wanted:
+    """A whole tree as one value. Its documents stream: only what is wanted of them stays."""
     compilation = Compilation()
-    for document, where in documents:
+    for document, where in reading.documents():
         compilation.add(document, where)
     return compilation.finish(
-        findings=findings, stopped=stopped, complete=complete, platform_seen=platform_seen
+        findings=reading.findings,
+        stopped=reading.stopped,
+        complete=reading.complete,
+        platform_seen=reading.platform_seen,
     )
 
 
 class _Draft:
     """One account while its documents are still coming in."""
 
-    __slots__ = ("account", "contested", "domains", "key", "named", "places", "profiles")
+    __slots__ = (
+        "account",
+        "contested",
+        "domains",
+        "key",
+        "named",
+        "places",
+        "profiles",
+        "unsound",
+    )
 
     def __init__(self, key: AccountKey) -> None:
         self.key = key
@@ -63,6 +69,7 @@ class _Draft:
         self.domains: dict[str, WantedDomain] = {}
         self.contested: dict[str, Where] = {}
         self.named: set[str] = set()  # the profiles that something names
+        self.unsound: set[str | None] = set()  # those that documents with errors would define
 
     def route(self, route: Route | None) -> Route | None:
         if route is not None and route.profile is not None:
@@ -99,17 +106,20 @@ class Compilation:
         self,
         *,
         findings: Iterable[Finding] = (),
-        stopped: Iterable[AccountKey] = (),
+        stopped: Mapping[AccountKey, Iterable[str | None]] | None = None,
         complete: bool = True,
         platform_seen: bool = False,
     ) -> Wanted:
         """The whole tree, with what reading knows of it: its ``findings``, the accounts
-        ``stopped`` by problems of shape, whether the tree is ``complete``, and whether a
-        MailPlatform was seen that was not added because it has problems of its own."""
+        ``stopped`` by problems of shape, each with the profiles that are unsound for them, whether
+        the tree is ``complete``, and whether a MailPlatform was seen that was not added because it
+        has problems of its own."""
         self.findings[:0] = findings
-        self.stopped.update(stopped)
+        for key, profiles in (stopped or {}).items():
+            self.stopped.add(key)
+            self._draft(*key).unsound.update(profiles)
         if self.platform_where is None and not platform_seen:
-            self._tell_no_platform()
+            self._tell_no_platform(complete)
         self.stopped |= {
             AccountKey(found.namespace, found.account)
             for found in self.findings
@@ -144,11 +154,15 @@ class Compilation:
                     strays.setdefault(draft.key, []).append(Stray(kind.__name__, name, where))
         return strays
 
-    def _tell_no_platform(self) -> None:
+    def _tell_no_platform(self, complete: bool) -> None:
         if any(found.code == "no-manifests" for found in self.findings):
             return
+        message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default: it says which plans there are."
-        self.findings.append(finding("no-platform", "There is no MailPlatform.", hint=hint))
+        if not complete:
+            message = "No MailPlatform could be read."
+            hint = "Mend what could not be read: it may be in there. Else add one, named default."
+        self.findings.append(finding("no-platform", message, hint=hint))
 
     def _draft(self, namespace: str, name: str) -> _Draft:
         draft = self.drafts.get((namespace, name))
@@ -210,11 +224,15 @@ class Compilation:
         draft = self._draft(_namespace(document.metadata), spec.account)
         if self._is_first(shapes.SMTPProfile, document.metadata, where, draft):
             self._define(draft, name, spec, where, spec.suspend is True, None)
+        else:
+            draft.unsound.add(name)
 
     def _add_domain(self, document: shapes.SendingDomain, where: Where) -> None:
         spec = document.spec
         draft = self._draft(_namespace(document.metadata), spec.account)
         if not self._is_first(shapes.SendingDomain, document.metadata, where, draft):
+            if spec.route is not UNSET and spec.route.new_profile is not UNSET:
+                draft.unsound.add(spec.route.new_profile.name)
             return
         try:
             name = domain_name(spec.domain)
@@ -319,6 +337,7 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Wante
         profiles=dict(sorted(draft.profiles.items())),
         domains=list(draft.domains.values()),
         contested=draft.contested,
+        unsound=frozenset((draft.unsound | draft.places.keys()) - draft.profiles.keys()),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from sendroute.manifests.exact import Draft, shown
-from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of
+from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
 from sendroute.model.codes import finding
@@ -18,11 +18,13 @@ Path = tuple[str | int, ...]
 
 class Diagnosis(NamedTuple):
     """No findings: the document is in good order. ``told`` is false where an account must be
-    named and none can be read, so that nobody knows whose document this is."""
+    named and none can be read, so that nobody knows whose document this is. ``profiles`` are the
+    names of those that it would define, None for one whose name cannot be read."""
 
     findings: list[Finding]
     account: AccountKey | None
     told: bool
+    profiles: set[str | None]
 
 
 class _Problem(NamedTuple):
@@ -65,7 +67,7 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
         at = Where(where.file, where.document, each.path, each.of_key)
         found = finding(each.code, each.message, hint=each.hint, where=at, account=account)
         findings.append(replace(found, position=Position(where.file, *place)))
-    return Diagnosis(findings, account, told)
+    return Diagnosis(findings, account, told, {None} if draft.blind else profiles_of(value))
 
 
 def from_fault(fault: Fault, file: str) -> Finding:
@@ -117,7 +119,7 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
                 "unknown-version",
                 ("apiVersion",),
                 False,
-                f"{API_GROUP} has no such version.",
+                f"There is no version {shown(version)} of {API_GROUP}.",
                 f"Write apiVersion: {API_VERSION}.",
             )
         ]

@@ -230,9 +230,8 @@ class _Builder:
         place = self._source.place(event.start_mark)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.is_mapping and frame.key is None:
-            self._blind.add(self._path())
-            frame.key, frame.dropped = f"*{event.anchor}", True
             self._fault("yaml-unsupported", "Aliases (*) are refused.", _WRITE_OUT, place)
+            frame.key, frame.dropped = "", True
             return
         self._fault("yaml-unsupported", "Aliases (*) are refused.", _WRITE_OUT, place)
         self._blind.add(self._path())
@@ -251,7 +250,6 @@ class _Builder:
         place = self._source.place(event.start_mark)
         stack = self._stack
         if stack and stack[-1].is_mapping and stack[-1].key is None:
-            self._blind.add(self._path())
             self._fault(
                 "invalid-value", "A key must be text, not a mapping or a list.", None, place
             )

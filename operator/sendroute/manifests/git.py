@@ -22,6 +22,9 @@ from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
 _LINK = "120000"  # the mode of a link (git-fast-import(1))
+# Git sets these for its hooks (githooks(5)): of its own repository, which need not be the tree's,
+# and as paths from where it was started, which is not where it is asked.
+OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 _MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
 
 
@@ -29,10 +32,15 @@ def start(arguments: Sequence[str], folder: str = ".") -> subprocess.Popen[bytes
     """A git command that only reads, and takes no lock for it. ``OSError`` without a git."""
     return subprocess.Popen(
         ["git", "--no-optional-locks", "-C", folder, *arguments],
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
 
 
 def output(arguments: Sequence[str], folder: str = ".") -> bytes | None:
@@ -110,6 +118,7 @@ class Revision:
         entries = list(entries)
         process = subprocess.Popen(
             ["git", "-C", self._top, "cat-file", "--batch"],
+            env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -132,12 +141,14 @@ class Revision:
                 yield entry.name, data
 
     def _inside(self, given: str) -> str | None:
-        """A given path as the tree has it: empty for the whole; None where it is outside."""
+        """A given path as the tree has it: empty for the whole; None where it is outside. A link
+        that is in the tree is left to it; one that leads into it from outside is followed here."""
         folder, name = os.path.split(os.path.abspath(given))
-        path = os.path.relpath(os.path.join(os.path.realpath(folder), name), self._top)
-        if path == ".." or path.startswith("../"):
-            return None
-        return "" if path == "." else path
+        for real in (os.path.join(os.path.realpath(folder), name), os.path.realpath(given)):
+            path = os.path.relpath(real, self._top)
+            if path != ".." and not path.startswith("../"):
+                return "" if path == "." else path
+        return None
 
     def _blob(self, blob: str) -> bytes:
         return output(["cat-file", "blob", blob], self._top) or b""

@@ -1,7 +1,7 @@
 """Whose a document is: ours, somebody else's, or a list of both, by apiVersion and kind."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard, assert_never
 
 from msgspec import UNSET
@@ -84,6 +84,31 @@ def account_of(value: dict[str, Any]) -> AccountKey | None:
             return None
     namespace = metadata.get("namespace", DEFAULT_NAMESPACE)
     return AccountKey(namespace, name) if _is_label(namespace) and _is_label(name) else None
+
+
+def profiles_of(value: dict[str, Any]) -> set[str | None]:
+    """The profiles that a document defines, however wrong it is elsewhere: None among them is one
+    whose name it does not tell. In a domain, any mapping where ``newProfile`` belongs may be one
+    under a misspelt key."""
+    metadata, spec = value.get("metadata"), value.get("spec")
+    match value.get("kind"):
+        case "SMTPProfile":
+            return {_name_of(metadata)}
+        case "SendingDomain" if isinstance(spec, dict):
+            routes = [each for each in spec.values() if isinstance(each, dict | list)]
+            inner = [each for route in routes for each in _values(route)]
+            return {_name_of(each) for each in inner if each and isinstance(each, dict | list)}
+        case _:
+            return set()
+
+
+def _values(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _name_of(value: Any) -> str | None:
+    name = value.get("name") if isinstance(value, dict) else None
+    return name if _is_label(name) else None
 
 
 def account_of_document(document: Document) -> AccountKey | None:

@@ -5,7 +5,7 @@ fast; and where that is not enough, thoroughly.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from sendroute.manifests import fast
 from sendroute.manifests.fast import Parsed
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Entry, Tree
+from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.wanted import AccountKey
 
@@ -39,7 +40,9 @@ class Reading:
     """One reading of a tree. Iterate :meth:`documents` to its end; then the rest is known.
 
     ``complete`` is false when something could not be read or its account not be told, so that
-    absence proves nothing. ``stopped`` are the accounts with an error in one of their documents.
+    absence proves nothing. ``stopped`` are the accounts with an error in one of their documents,
+    each with the names of the profiles that such documents would define, None for one whose name
+    cannot be read.
     ``platform_seen`` tells of a MailPlatform that is not among the documents for its own faults.
     ``foreign`` counts the documents that were passed over, ``files`` the files there are.
     """
@@ -49,24 +52,28 @@ class Reading:
         self._cache = cache
         self.findings: list[Finding] = []
         self.complete = True
-        self.stopped: set[AccountKey] = set()
+        self.stopped: dict[AccountKey, set[str | None]] = {}
         self.platform_seen = False
         self.foreign = 0
         self.files = 0
 
-    def documents(self) -> Iterator[tuple[Document, Where]]:
+    def documents(self) -> Generator[tuple[Document, Where], None, None]:
         """Every document of ours that is in good order. Errors in others stop what they stop."""
-        with _without_gc():
+        with without_gc():
             entries, findings = self._tree.entries()
             self._unread(findings)
             self.files = len(entries)
             known = self._cache.known(entries) if self._cache else {}
             loaded = self._tree.load([each for each in entries if each.name not in known])
+            found = 0
             for entry in entries:
                 parsed = known.get(entry.name) or self._read(entry, next(loaded))
-                self.foreign += parsed.total - len(parsed.documents)
+                self.foreign += parsed.foreign
                 for ordinal, document in parsed.documents:
                     yield document, Where(entry.name, ordinal)
+                found += len(parsed.documents)
+            if not found and not self.findings:
+                self._unread([_no_manifests(self.foreign)])
             if self._cache:
                 self._cache.save()
 
@@ -87,7 +94,8 @@ class Reading:
         found = read_thoroughly(name, data)
         self.findings += found.findings
         self.complete &= found.complete
-        self.stopped |= found.stopped
+        for account, profiles in found.stopped.items():
+            self.stopped.setdefault(account, set()).update(profiles)
         self.platform_seen |= found.platform_seen
         return found.parsed
 
@@ -96,8 +104,14 @@ class Reading:
         self.complete &= not findings
 
 
+def _no_manifests(foreign: int) -> Finding:
+    held = f"only documents of others ({foreign})" if foreign else "nothing to read"
+    hint = "Check the path: an empty tree is never taken for the wish to delete everything."
+    return finding("no-manifests", f"There are no manifests here, {held}.", hint=hint)
+
+
 @contextmanager
-def _without_gc() -> Iterator[None]:
+def without_gc() -> Iterator[None]:
     """Loading makes millions of objects and no cycles; looking for some takes a third of it."""
     enabled = gc.isenabled()
     gc.disable()

@@ -1,6 +1,7 @@
 """What a plain scalar means: in YAML 1.2 as the fast reader has it, and where YAML 1.1 differs."""
 
 import re
+from math import isinf
 
 Scalar = str | int | float | bool | None
 
@@ -21,6 +22,9 @@ _WORDS: dict[str, Scalar] = {
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _BASED = re.compile(r"([-+]?)(0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
+# Python refuses to convert thousands of digits (sys.set_int_max_str_digits). No field takes nearly
+# as many as these; what is cut is as much too large as the whole.
+_MAX_DIGITS = 100
 _STARTS = frozenset("+-.0123456789")
 
 # YAML 1.1: https://yaml.org/type/bool.html, int.html, float.html. Words, octal and binary numbers,
@@ -45,12 +49,11 @@ def resolve(text: str) -> Scalar:
     if text[0] not in _STARTS:
         return text
     if _INT.fullmatch(text):
-        # Python refuses to convert thousands of digits; no field takes so many anyway.
-        return int(text) if len(text) <= 100 else float(text)
+        return int(text[:_MAX_DIGITS])
     if based := _BASED.fullmatch(text):
-        value = int(based[2], 0) if len(text) <= 100 else float("inf")
+        value = int(based[2][:_MAX_DIGITS], 0)
         return -value if based[1] == "-" else value
     if _FLOAT.fullmatch(text):
-        value = float(text)
-        return text if value in (float("inf"), float("-inf")) else value
+        number = float(text)
+        return text if isinf(number) else number
     return text

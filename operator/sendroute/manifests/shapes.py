@@ -41,7 +41,9 @@ API_GROUP = "sendroute.dev"
 API_VERSION = "sendroute.dev/v1alpha1"
 DEFAULT_NAMESPACE = "default"
 
-_ApiVersion = Annotated[Literal["sendroute.dev/v1alpha1"], says("The API group and version.")]
+_ApiVersion = Annotated[
+    Literal["sendroute.dev/v1alpha1"], says("The API group and version.", API_VERSION)
+]
 _Metadata = Annotated[
     Metadata, says("The object's name and namespace.", {"name": "acme", "namespace": "acme"})
 ]

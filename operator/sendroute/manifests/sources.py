@@ -124,24 +124,23 @@ class _Walk:
                 self.findings.append(unreadable(display(path), _reason(error), folder=True))
                 continue
             prefix = "" if path == "." else path if path.endswith("/") else path + "/"
-            inner = []
+            inner: list[tuple[str, tuple[int, int]]] = []
             for child in children:
                 name = child.name
                 if name[0] == ".":
                     continue
-                if name.endswith(ENDINGS) and child.is_file(follow_symlinks=False):
-                    found = prefix + name
+                found = prefix + name
+                named_so = name.endswith(ENDINGS)
+                if named_so and child.is_file(follow_symlinks=False):
                     shown = found if found.isprintable() else display(found)
                     self.entries.append(Entry(shown, found, (identity[0], child.inode())))
-                elif child.is_dir(follow_symlinks=False) or child.is_symlink():
-                    inner += self._beyond(prefix + name, name.endswith(ENDINGS))
-                elif name.endswith(ENDINGS):
-                    self._special(prefix + name)
+                elif named_so or child.is_dir(follow_symlinks=False) or child.is_symlink():
+                    inner += self._beyond(found, named_so)
             pending += reversed(inner)
 
     def _beyond(self, path: str, named_so: bool) -> list[tuple[str, tuple[int, int]]]:
-        """What a link or a folder leads to. A link that leads nowhere matters only where its name
-        is a manifest's."""
+        """A folder, or what a link leads to: one that leads nowhere matters only where its name is
+        a manifest's. Anything else with such a name is told."""
         try:
             status = os.stat(path)  # as fast as can be
         except OSError as error:

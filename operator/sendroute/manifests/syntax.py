@@ -60,6 +60,22 @@ class Text:
             column += _SHORTER_BY * (bisect_left(self._shortened, mark.index) - first)
         return mark.line + self.first_line, column
 
+    def offset(self, mark: Any) -> int:
+        """Where one of libyaml's marks is in the text as it is written, in characters from 0."""
+        index: int = mark.index
+        return index + _SHORTER_BY * bisect_left(self._shortened, index)
+
+    def place_of_mark(self, mark: Any) -> Place:
+        """The same, but never beyond the last line that holds anything."""
+        end = len(self.parsed.rstrip())
+        if mark.index < end or not end:
+            return self.place(mark)
+        return self.place_of(len(self.written.rstrip()) - 1)
+
+    def line(self, place: Place) -> str:
+        lines = self.written.split("\n", place[0] - self.first_line + 1)
+        return lines[place[0] - self.first_line].rstrip("\r") if len(lines) > 1 else lines[0]
+
     def place_of(self, offset: int) -> Place:
         before = self.written[:offset]
         return before.count("\n") + self.first_line, offset - (before.rfind("\n") + 1) + 1
@@ -71,12 +87,24 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
         return _unprintable(source)
     problem = getattr(error, "problem", None) or "it cannot be read"
     mark = getattr(error, "problem_mark", None)
-    place = source.place(mark) if mark is not None else (source.first_line, 1)
     context, began = getattr(error, "context", None), getattr(error, "context_mark", None)
+    if began is not None and _BEGAN_BEFORE.search(problem):
+        mark = began
+    place = source.place_of_mark(mark) if mark is not None else (source.first_line, 1)
+    if _CONFLICT.search(source.line(place)):
+        message, hint = "A merge conflict is not resolved here.", "Resolve it and remove its marks."
+        return Fault("yaml-syntax", (), place, message, hint)
     message = f"This is not well-formed YAML: {problem}"
-    if context and began is not None:
+    if context and began is not None and source.place(began)[0] < place[0]:
         message += f", {context} that begins on line {source.place(began)[0]}"
+    elif context:
+        message += f", {context}"
     return Fault("yaml-syntax", (), place, f"{message}.", _hint(problem))
+
+
+# Where libyaml noticed is the end of the file, or a line further than what an author must mend.
+_BEGAN_BEFORE = re.compile(r"could not find expected ':'|unexpected (?:end of|document)")
+_CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |$)")
 
 
 def _unprintable(source: Text) -> Fault:

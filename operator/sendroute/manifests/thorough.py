@@ -15,15 +15,18 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.wanted import AccountKey
 
+Stopped = dict[AccountKey, set[str | None]]
+
 
 class Thorough(NamedTuple):
     """What a file holds and all that is wrong with it. Not ``complete``: something of it was not
-    read, or belongs to an account that nobody can tell."""
+    read, or belongs to an account that nobody can tell. ``stopped`` are the accounts that its
+    errors stop, each with the profiles that documents with errors would define."""
 
     parsed: Parsed
     findings: list[Finding]
     complete: bool
-    stopped: set[AccountKey]
+    stopped: Stopped
     platform_seen: bool = False
 
 
@@ -32,7 +35,7 @@ def read_thoroughly(name: str, data: bytes) -> Thorough:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        return Thorough(Parsed([], 0), [_not_utf8(name, data, error.start)], False, set())
+        return Thorough(Parsed([], 0), [_not_utf8(name, data, error.start)], False, {})
     reader = _Reader(name)
     for piece in pieces(text.removeprefix("\ufeff")):
         reader.piece(piece)
@@ -44,8 +47,9 @@ class _Reader:
         self._name = name
         self._documents: list[tuple[int, Document]] = []
         self._count = 0
+        self._foreign = 0
         self._findings: list[Finding] = []
-        self._stopped: set[AccountKey] = set()
+        self._stopped: Stopped = {}
         self._well_formed = True
         self._all_told = True
         self._platform_seen = False
@@ -54,7 +58,8 @@ class _Reader:
         parsed = fast.read(piece.text.encode())
         if parsed is not None:
             self._documents += [(self._count + each, found) for each, found in parsed.documents]
-            self._count += parsed.total
+            self._count += len(parsed.documents) + parsed.foreign
+            self._foreign += parsed.foreign
             return
         for draft in drafts(piece.text, piece.first_line):
             match draft:
@@ -79,7 +84,9 @@ class _Reader:
             self._all_told &= diagnosis.told
             self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
             if diagnosis.account:
-                self._stopped.add(diagnosis.account)
+                self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
+        else:
+            self._foreign += 1
 
     def result(self) -> Thorough:
         """Of a file that is not well-formed (half written, or with a conflict's markers), even
@@ -92,9 +99,9 @@ class _Reader:
             for _, document in documents:
                 account = account_of_document(document)
                 if account is not None:
-                    self._stopped.add(account)
+                    self._stopped.setdefault(account, set())
         complete = self._well_formed and self._all_told
-        parsed = Parsed(documents, self._count)
+        parsed = Parsed(documents, self._foreign)
         return Thorough(parsed, self._findings, complete, self._stopped, self._platform_seen)
 
 

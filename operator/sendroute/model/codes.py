@@ -22,6 +22,8 @@ CODES: dict[str, tuple[Severity, str]] = {
     "too-large": (_ERROR, "A file or a string is larger than is accepted."),
     "unreadable": (_ERROR, "The file or folder could not be read."),
     "unwritable": (_ERROR, "The file could not be written."),
+    "edit-by-hand": (_ERROR, "The layout does not let the edit be made in place."),
+    "out-of-sync": (_ERROR, "The declared route is not the one that is assigned."),
     "unknown-kind": (_ERROR, "No such kind in this API group."),
     "unknown-version": (_ERROR, "No such version of this API group."),
     "unknown-field": (_ERROR, "The kind has no such field."),

@@ -53,7 +53,8 @@ class WantedAccount(Struct, frozen=True):
     """All that the manifests say of one account; ``domains`` in the order they were read.
 
     ``contested`` are domains that two objects of this account declare: neither wins, and they are
-    not among ``domains``.
+    not among ``domains``. ``unsound`` are profiles whose definition has errors, so that they are
+    not among ``profiles``; None among them is one whose name cannot be told.
     """
 
     key: AccountKey
@@ -65,6 +66,7 @@ class WantedAccount(Struct, frozen=True):
     profiles: dict[str, WantedProfile] = field(default_factory=dict)
     domains: list[WantedDomain] = field(default_factory=list)
     contested: dict[str, Where] = field(default_factory=dict)
+    unsound: frozenset[str | None] = frozenset()
 
 
 class WantedPlatform(Struct, frozen=True):

@@ -6,6 +6,7 @@ both accounts are changed at all: else it stays where it is.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
@@ -71,20 +72,23 @@ class Disputes(Struct, frozen=True):
 
 
 def find_disputes(accounts: Wants, held: Holds) -> Disputes:
-    newcomers = _newcomers(accounts, held)
+    names, repeated = _claimed_anew(accounts, held)
     contested = _contested(accounts)
-    looked_for = newcomers.keys() | contested.keys()
+    names.update(contested)
     holders = {
         domain: key
         for key, account in held.items()
-        for domain in sorted(account.domains.keys() & looked_for)
+        for domain in sorted(account.domains.keys() & names)
     }
+    # Who alone claims what nobody holds simply gets it: that is nearly all of a first apply.
+    looked_into = repeated | contested.keys() | holders.keys()
+    newcomers = _newcomers(accounts, held, looked_into)
     declaring = _still_declaring(accounts, holders)
     moves: list[Move] = []
     withheld: set[tuple[AccountKey, str]] = set()
     kept: set[tuple[AccountKey, str]] = set()
     findings: dict[AccountKey, list[Finding]] = {}
-    for domain in sorted(looked_for):
+    for domain in sorted(looked_into):
         claims = newcomers.get(domain, {})
         holder = holders.get(domain)
         if domain in contested or len(claims) > 1 or domain in declaring:
@@ -104,13 +108,29 @@ def find_disputes(accounts: Wants, held: Holds) -> Disputes:
     return Disputes(tuple(moves), frozenset(withheld), frozenset(kept), findings)
 
 
-def _newcomers(accounts: Wants, held: Holds) -> dict[str, dict[AccountKey, WantedDomain]]:
-    """Every claim by an account that does not hold the domain; in a settled tree there is none."""
-    found: dict[str, dict[AccountKey, WantedDomain]] = {}
+def _claimed_anew(accounts: Wants, held: Holds) -> tuple[set[str], set[str]]:
+    """The domains claimed by an account that does not hold them, and those of them that are
+    claimed so more than once. In a settled tree there are none."""
+    names: set[str] = set()
+    repeated: set[str] = set()
     for key, account in accounts.items():
         here = held[key].domains if key in held else {}
         for wanted in account.domains:
-            if wanted.domain not in here:
+            domain = wanted.domain
+            if domain not in here:
+                (repeated if domain in names else names).add(domain)
+    return names, repeated
+
+
+def _newcomers(
+    accounts: Wants, held: Holds, domains: AbstractSet[str]
+) -> dict[str, dict[AccountKey, WantedDomain]]:
+    """Every claim on one of ``domains`` by an account that does not hold it."""
+    found: dict[str, dict[AccountKey, WantedDomain]] = {}
+    for key, account in accounts.items() if domains else ():
+        here = held[key].domains if key in held else {}
+        for wanted in account.domains:
+            if wanted.domain in domains and wanted.domain not in here:
                 found.setdefault(wanted.domain, {})[key] = wanted
     return found
 

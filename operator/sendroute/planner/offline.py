@@ -4,7 +4,7 @@ A base is another revision of the same tree: what it declares counts as known, a
 applied. Without one, everything is new.
 """
 
-from collections.abc import Iterator
+from itertools import chain
 
 from sendroute.model.finding import Finding
 from sendroute.model.held import AccountState, DomainState, Held, HeldAccount, RanApplyAll
@@ -24,16 +24,16 @@ _NEEDS_A_STORE = frozenset(
     }
 )
 
+# What only an earlier state can know: which declared routes this change edits.
+_NEEDS_A_BASE = frozenset({"apply-all-wins"})
+
 
 def check_tree(wanted: Wanted, base: Wanted | None = None) -> tuple[Finding, ...]:
     """Every finding about ``wanted`` that needs no store."""
-    return tuple(_findings(wanted, _as_held(base)))
-
-
-def _findings(wanted: Wanted, held: Held) -> Iterator[Finding]:
-    plan = plan_tree(wanted, held)
-    for findings in (plan.findings, *(account.findings for account in plan.accounts)):
-        yield from (found for found in findings if found.code not in _NEEDS_A_STORE)
+    unknown = _NEEDS_A_STORE if base is not None else _NEEDS_A_STORE | _NEEDS_A_BASE
+    plan = plan_tree(wanted, _as_held(base))
+    told = chain(plan.findings, *(account.findings for account in plan.accounts))
+    return tuple(found for found in told if found.code not in unknown)
 
 
 def _as_held(base: Wanted | None) -> Held:

@@ -17,7 +17,7 @@ from sendroute.planner.claims import Disputes, Move, find_disputes
 from sendroute.planner.guards import Guards, check_guards
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
-from sendroute.planner.spelling import did_you_mean
+from sendroute.planner.stopped import check_stopped
 
 
 class Setting(Struct, frozen=True):
@@ -62,14 +62,17 @@ def plan_tree(
     platform, change, told = decide_platform(
         wanted, held, failed.get(PLATFORM_KEY, {}), rotated.get(PLATFORM_KEY, frozenset())
     )
-    if platform is None:
-        return Plan(held.lineage, held.revision, change, (), findings=(*wanted.findings, *told))
     disputes = find_disputes(wanted.accounts, held.accounts)
-    setting = Setting(wanted, held, platform, disputes, failed, rotated)
     keys = wanted.accounts.keys() | wanted.strays.keys() | wanted.stopped
     keys |= {key for key, account in held.accounts.items() if account.state is not None}
     chosen = sorted(keys if only is None else keys & only)
-    plans, still = _settle(setting, chosen, guards or Guards())
+    groups: tuple[tuple[AccountKey, ...], ...] = ()
+    if platform is None:
+        plans = _only_told(wanted, held, chosen, disputes)
+    else:
+        setting = Setting(wanted, held, platform, disputes, failed, rotated)
+        plans, still = _settle(setting, chosen, guards or Guards())
+        groups = _groups(disputes, still)
     findings = [
         found
         for found in (*wanted.findings, *told)
@@ -79,16 +82,43 @@ def plan_tree(
         held.lineage,
         held.revision,
         change,
-        tuple(_with_conflicts(plans[key], disputes) for key in chosen),
-        _groups(disputes, still),
+        tuple(_told(plan, wanted, disputes) for _, plan in sorted(plans.items())),
+        groups,
         tuple(findings),
     )
 
 
-def _with_conflicts(plan: AccountPlan, disputes: Disputes) -> AccountPlan:
-    """A stopped claim is told whatever else becomes of its account."""
-    conflicts = disputes.findings.get(plan.key, ())
-    return structs.replace(plan, findings=(*plan.findings, *conflicts)) if conflicts else plan
+def _only_told(
+    wanted: Wanted, held: Held, chosen: Iterable[AccountKey], disputes: Disputes
+) -> dict[AccountKey, AccountPlan]:
+    """Without a platform nothing is planned; what is wrong with references is told all the same."""
+    plans = {}
+    for key in chosen:
+        before, account = _held(held, key), wanted.accounts.get(key)
+        if account is not None:
+            found = check_stopped(account, before, None)
+            plans[key] = AccountPlan(key, before.revision, (), found, stopped=True)
+        elif key in wanted.strays and key not in wanted.stopped and before.state is None:
+            strays = wanted.strays[key]
+            plans[key] = unknown_account(key, strays, frozenset(wanted.accounts))
+    return {key: plan for key, plan in plans.items() if plan.findings or key in disputes.findings}
+
+
+def _told(plan: AccountPlan, wanted: Wanted, disputes: Disputes) -> AccountPlan:
+    """A stopped claim is told whatever else becomes of its account; and that what is unknown may
+    be in what could not be read."""
+    findings = (*plan.findings, *disputes.findings.get(plan.key, ()))
+    if not wanted.complete:
+        findings = tuple(map(_in_doubt, findings))
+    return structs.replace(plan, findings=findings) if findings != plan.findings else plan
+
+
+def _in_doubt(found: Finding) -> Finding:
+    if found.code not in ("unknown-profile", "unknown-account"):
+        return found
+    return structs.replace(
+        found, hint=f"{found.hint} Or mend what could not be read: it may be in there."
+    )
 
 
 def _settle(
@@ -145,9 +175,9 @@ def _idle(setting: Setting, chosen: Iterable[AccountKey]) -> frozenset[AccountKe
 
 def _plan_one(setting: Setting, key: AccountKey, still: Standstill) -> AccountPlan:
     wanted = setting.wanted.accounts.get(key)
-    held = setting.held.accounts.get(key) or HeldAccount(key, 0, None)
+    held = _held(setting.held, key)
     if key in setting.wanted.stopped:
-        return AccountPlan(key, held.revision, (), stopped=True)
+        return _stopped(setting, wanted, held)
     if wanted is None:
         plan = _undefined(setting, held, still)
     elif wanted.suspended:
@@ -156,6 +186,17 @@ def _plan_one(setting: Setting, key: AccountKey, still: Standstill) -> AccountPl
     else:
         plan = _defined(setting, wanted, held, still)
     return plan if setting.wanted.complete else _held_back(plan)
+
+
+def _held(held: Held, key: AccountKey) -> HeldAccount:
+    return held.accounts.get(key) or HeldAccount(key, 0, None)
+
+
+def _stopped(setting: Setting, wanted: WantedAccount | None, held: HeldAccount) -> AccountPlan:
+    found: tuple[Finding, ...] = ()
+    if wanted is not None:
+        found = check_stopped(wanted, held, setting.platform)
+    return AccountPlan(held.key, held.revision, (), found, stopped=True)
 
 
 def _undefined(setting: Setting, held: HeldAccount, still: Standstill) -> AccountPlan:
@@ -173,16 +214,7 @@ def _defined(
 ) -> AccountPlan:
     plan = setting.platform.plan(wanted.plan)
     if plan is None:
-        names = [known.name for known in setting.platform.plans]
-        found = finding(
-            "unknown-plan",
-            f"Account {wanted.key.name} is on plan {wanted.plan}, which the platform does not"
-            " define.",
-            hint=did_you_mean(wanted.plan, names, f"The platform defines: {', '.join(names)}."),
-            where=wanted.where.at("spec", "plan"),
-            account=wanted.key,
-        )
-        return AccountPlan(wanted.key, held.revision, (), (found,), stopped=True)
+        return _stopped(setting, wanted, held)
     claims = setting.disputes.claims_of(wanted.key, still.idle, still.blocked)
     failed = setting.failed.get(wanted.key, {})
     rotated = setting.rotated.get(wanted.key, frozenset())

@@ -33,7 +33,7 @@ def tell_deletions(case: Case, fallen: Mapping[str, list[str]]) -> tuple[Finding
         finding(
             "profile-deleted",
             f"Profile {name} is gone; {_count(domains)} another route: {_some(sorted(domains))}.",
-            hint="To keep it, declare it in an SMTPProfile document of its own.",
+            hint="To keep it, declare it again, in an SMTPProfile document of its own.",
             where=case.wanted.where,
             account=case.key,
         )

@@ -181,22 +181,22 @@ def _message(name: str, held: DomainState | None, state: DomainState, fell: bool
     if held is not None and held.route == state.route:
         return _recorded(name, held, state)
     if fell:
-        gone = "" if held is None else f"{held.route} cannot be had any more: "
-        return f"{gone}{name} is reassigned to {state.route}."
+        gone = "" if held is None else f", for {held.route} cannot be had any more"
+        return f"{name} is reassigned to {state.route}{gone}."
     match state.origin:
         case Origin.DECLARED:
             return f"The manifest of {name} declares {state.route}."
         case Origin.DEFAULT:
             return f"{name} is new and declares no route: it starts on the default, {state.route}."
         case Origin.APPLY_ALL:
-            return f"The apply-all {state.shadow} switches {name} to {state.route}."
+            return f"The apply-all {state.shadow} switches it to {state.route}."
         case Origin.REASSIGNED:
             return f"{name} is reassigned to {state.route}."
 
 
 def _recorded(name: str, held: DomainState, state: DomainState) -> str:
     if state.shadow is not None and held.shadow != state.shadow:
-        return f"The apply-all {state.shadow} keeps {name} on {state.route}."
+        return f"The apply-all {state.shadow} keeps it on {state.route}."
     if held.origin != state.origin or held.shadow != state.shadow:
         return f"{name} stays on {state.route}, now because its manifest declares it."
     if state.declared is None:

@@ -7,7 +7,17 @@ comes before the domains that use it and goes after they have left it, the accou
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
-from sqlalchemy import Connection, and_, bindparam, case, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.change import PLATFORM_KEY, RELAY, AccountPlan, Action, Change, Kind
@@ -18,6 +28,7 @@ from sendroute.model.secret import bond_of
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.store import endpoints, switching
+from sendroute.store.bulk import execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import is_taken, stale
 from sendroute.store.reading import chunks
@@ -30,9 +41,6 @@ from sendroute.store.states import (
     spec,
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
-
-# Rows handed to the driver at once: enough that the call costs nothing, few enough for memory.
-_BATCH = 10_000
 
 
 class Work(Struct):
@@ -307,15 +315,9 @@ def _write_domains(connection: Connection, work: Work, now: int, record: Recorde
     if switch is None or not switching.switch(connection, work.key, work.number, switch, now):
         _change_domains(connection, work, now)
         record.changes(work.domains_changed)
-    for some in chunks(work.domains_made, _BATCH):
-        connection.execute(
-            insert(domain),
-            [
-                {"name": change.name, "account_id": work.number, "since": now, "changed": now}
-                | dict(zip(DOMAIN_COLUMNS, _columns(change), strict=True))
-                for change in some
-            ],
-        )
+    made = ((change.name, work.number, now, now, *_columns(change)) for change in work.domains_made)
+    names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
+    execute_many(connection, insert(domain), names, made)
     record.changes(work.domains_made)
 
 
@@ -326,20 +328,17 @@ def _change_domains(connection: Connection, work: Work, now: int) -> None:
         .values(
             {name: bindparam(f"b_{name}") for name in DOMAIN_COLUMNS}
             | {
-                "since": case((bindparam("b_moved"), now), else_=domain.c.since),
+                "since": case((bindparam("b_moved") == literal(1), now), else_=domain.c.since),
                 "changed": now,
             }
         )
     )
-    names = [f"b_{name}" for name in DOMAIN_COLUMNS]
-    for some in chunks(work.domains_changed, _BATCH):
-        rows = [
-            {"b_name": change.name, "b_moved": _moved(change)}
-            | dict(zip(names, _columns(change), strict=True))
-            for change in some
-        ]
-        if connection.execute(changed, rows).rowcount != len(rows):
-            raise stale(work.key)
+    names = ("b_name", "b_moved", *(f"b_{name}" for name in DOMAIN_COLUMNS))
+    rows = (
+        (change.name, int(_moved(change)), *_columns(change)) for change in work.domains_changed
+    )
+    if execute_many(connection, changed, names, rows) != len(work.domains_changed):
+        raise stale(work.key)
 
 
 def _columns(change: Change) -> tuple[str | None, ...]:

@@ -9,10 +9,10 @@ import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
 from sendroute.model.codes import finding
@@ -30,10 +30,15 @@ from sendroute.store.tables import platform, store
 
 FORMAT_VERSION = "1.0"
 
+# Counted by us and kept in 64 bits, with room to count on.
+Count = Annotated[int, Meta(ge=0, lt=2**62)]
+Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
+Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+
 
 class LockProfile(Struct, frozen=True):
-    id: int
-    version: int
+    id: Ordinal
+    version: Ordinal
     spec: Profile
 
 
@@ -53,7 +58,7 @@ class LockDomain(Struct, frozen=True, omit_defaults=True):
 
 class LockApplyAll(Struct, frozen=True):
     route: dict[str, Any]
-    domains: int
+    domains: Count
 
     def record(self) -> RanApplyAll:
         return RanApplyAll(route_from_manifest(self.route), self.domains)
@@ -78,11 +83,11 @@ class Lock(Struct, frozen=True):
     """``last_profile`` is the highest profile id ever given."""
 
     format_version: str
-    lineage: str
-    revision: int
-    last_profile: int
+    lineage: Lineage
+    revision: Count
+    last_profile: Count
     platform: Platform | None
-    platform_version: int
+    platform_version: Count
     accounts: list[LockAccount]
 
 

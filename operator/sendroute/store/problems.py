@@ -84,6 +84,8 @@ def _from_sqlite(error: sqlite3.Error, place: str) -> ProblemError | None:
         return problem(name, message.format(place), hint)
     if code == sqlite3.SQLITE_ERROR and "no such" in str(error):  # a table or column of ours
         return not_ours(place)
+    if "decode" in str(error):  # the driver's own, which has no code: text that is not UTF-8
+        return damaged(place)
     return None
 
 
@@ -106,13 +108,15 @@ def told_plainly(place: str) -> Iterator[None]:
         if told is None:
             raise
         raise told from error
-    except msgspec.MsgspecError as error:  # a spec in the store that no version of ours wrote
-        raise problem(*_damaged(place)) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        # A spec that no version of ours wrote, a schema or a message of SQLite's own about it
+        # that is not UTF-8.
+        raise damaged(place) from error
 
 
-def _damaged(place: str) -> tuple[str, str, str]:
+def damaged(place: str) -> ProblemError:
     name, message, hint = _SQLITE[sqlite3.SQLITE_CORRUPT]
-    return name, message.format(place), hint
+    return problem(name, message.format(place), hint)
 
 
 def is_taken(error: IntegrityError) -> bool:

@@ -115,12 +115,12 @@ def _fill(
     assert cursor is not None  # noqa: S101 - a SELECT has one
     with _no_collection():
         while rows := cursor.fetchmany(_FETCH):
-            for number, name, *rest in rows:
-                columns = tuple(rest)
+            for row in rows:
+                columns = row[2:]
                 state = states.get(columns)
                 if state is None:
                     state = states[columns] = domain_state(columns)
-                domains[number][name] = state
+                domains[row[0]][row[1]] = state
     result.close()
 
 

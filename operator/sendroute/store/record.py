@@ -28,7 +28,7 @@ from sendroute.store.answers import (
 from sendroute.store.database import connect, writing
 from sendroute.store.database import reading as one_read
 from sendroute.store.endpoints import Sealed
-from sendroute.store.problems import not_ours, problem, told_plainly
+from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
 
 _VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
@@ -97,7 +97,10 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with told_plainly(self.place), one_read(self._engine) as connection:
-            yield connection
+            try:
+                yield connection
+            except (ValueError, KeyError) as error:  # a time, a route or an origin that is none
+                raise damaged(self.place) from error
 
     def read(self, only: Collection[AccountKey] | None = None) -> Held:
         """What a plan starts from; ``only`` restricts it to some accounts."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, insert
 
 from sendroute.model.change import Change, Kind, State
-from sendroute.store.reading import chunks
+from sendroute.store.bulk import execute_many
 from sendroute.store.states import as_text
 from sendroute.store.tables import history
 
-_BATCH = 10_000
+COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # noqa: SIM118
 
 
 class Recorder:
@@ -22,24 +22,23 @@ class Recorder:
         self._texts: dict[State, str] = {}
 
     def changes(self, changes: Sequence[Change]) -> None:
-        for some in chunks(changes, _BATCH):
-            self._connection.execute(insert(history), [self._row(change) for change in some])
+        execute_many(self._connection, insert(history), COLUMNS, map(self._row, changes))
 
-    def _row(self, change: Change) -> dict[str, object]:
+    def _row(self, change: Change) -> tuple[str | int | None, ...]:
         # The platform is no account's.
         owner = ("", "") if change.kind is Kind.PLATFORM else change.account
-        return {
-            "revision": self._revision,
-            "namespace": owner[0],
-            "account": owner[1],
-            "kind": change.kind.value,
-            "name": change.name,
-            "action": change.action.value,
-            "before": self._text(change.before),
-            "after": self._text(change.after),
-            "reason": change.reason,
-            "message": change.message,
-        }
+        return (
+            self._revision,
+            owner[0],
+            owner[1],
+            change.kind.value,
+            change.name,
+            change.action.value,
+            self._text(change.before),
+            self._text(change.after),
+            change.reason,
+            change.message,
+        )
 
     def _text(self, state: State | None) -> str | None:
         if state is None:

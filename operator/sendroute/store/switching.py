@@ -25,6 +25,7 @@ from sendroute.model.held import DomainState, RanApplyAll
 from sendroute.model.route import Origin, Route
 from sendroute.model.wanted import AccountKey
 from sendroute.store.problems import stale
+from sendroute.store.recording import COLUMNS
 from sendroute.store.states import DOMAIN_COLUMNS, as_text, domain_columns
 from sendroute.store.tables import domain, history
 
@@ -88,21 +89,21 @@ def switch(
     mine = domain.c.account_id == number
     if connection.execute(select(func.count()).where(mine)).scalar_one() != this.domains:
         return False
-    states = [(_is_in(before), before, told) for before, told in this.told.items()]
+    befores = list(this.told)
+    tolds = list(this.told.values())
     rows = select(
         literal(revision),
         literal(key.namespace),
         literal(key.name),
         literal(Kind.DOMAIN.value),
         domain.c.name,
-        case(*((found, literal(told.action.value)) for found, _, told in states)),
-        case(*((found, literal(as_text(before))) for found, before, _ in states)),
-        case(*((found, literal(as_text(told.after))) for found, _, told in states)),
-        case(*((found, literal(told.reason)) for found, _, told in states)),
-        case(*((found, literal(told.message)) for found, _, told in states)),
+        _by_state(befores, [told.action.value for told in tolds]),
+        _by_state(befores, [as_text(before) for before in befores]),
+        _by_state(befores, [as_text(told.after) for told in tolds]),
+        _by_state(befores, [told.reason for told in tolds]),
+        _by_state(befores, [told.message for told in tolds]),
     ).where(mine)
-    columns = [column for column in history.c.keys() if column != "seq"]  # noqa: SIM118
-    connection.execute(insert(history).from_select(columns, rows))
+    connection.execute(insert(history).from_select(COLUMNS, rows))
     kind, profile = this.route.kind.value, this.route.profile
     stays = and_(domain.c.kind == kind, domain.c.profile.is_not_distinct_from(profile))
     switched = (
@@ -122,10 +123,16 @@ def switch(
     return True
 
 
-def _is_in(state: DomainState) -> ColumnElement[bool]:
-    return and_(
-        *(
-            domain.c[name].is_not_distinct_from(value)
-            for name, value in zip(DOMAIN_COLUMNS, domain_columns(state), strict=True)
-        )
-    )
+def _by_state(states: list[DomainState], texts: list[str]) -> ColumnElement[str]:
+    """The text that belongs to a row's state. What is the same in all states is not asked of a
+    million rows: neither a text, nor a column that does not tell the states apart."""
+    if len(set(texts)) == 1:
+        return literal(texts[0])
+    columns = [dict(zip(DOMAIN_COLUMNS, domain_columns(state), strict=True)) for state in states]
+    telling = [name for name in DOMAIN_COLUMNS if len({one[name] for one in columns}) > 1]
+    branches = [
+        (and_(*(domain.c[name].is_not_distinct_from(one[name]) for name in telling)), literal(text))
+        for one, text in zip(columns, texts, strict=True)
+    ]
+    *firsts, (_, last) = branches
+    return case(*firsts, else_=last)

@@ -57,8 +57,8 @@ def _explain(text: str, store: "Store") -> "Explanation":
 
 
 def _text(answer: "Explanation") -> Iterable[str]:
-    from sendroute.cli.moments import moment
-    from sendroute.cli.table_text import pairs
+    from sendroute.cli.moments import minute
+    from sendroute.reports.table import pairs
     from sendroute.reports.text import clean, wrap
 
     lines = [("sender", answer.address)]
@@ -68,7 +68,7 @@ def _text(answer: "Explanation") -> Iterable[str]:
             ("account", str(row.account)),
             ("route", str(row.state.route)),
             ("origin", row.state.origin.value),
-            ("since", moment(row.since)),
+            ("since", minute(row.since)),
         ]
     if given is not None:
         commit = f", commit {given.source_commit}" if given.source_commit else ""

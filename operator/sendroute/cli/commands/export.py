@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import output_option, outputs_of, present, tell, worst
+from sendroute.cli.output import Output, output_option, outputs_asked_for, present, tell, worst
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     if arguments.dir and arguments.output:
         raise WrongUsageError("--dir writes YAML files: leave -o out.")
-    outputs = outputs_of(arguments, usual="yaml")
+    outputs = outputs_asked_for(arguments) or [Output("yaml", None)]
     with open_store(session.store) as store:
         batches = list(manifests_of(store.read()))
     findings = [found for batch in batches for found in batch.findings]

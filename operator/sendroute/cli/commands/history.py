@@ -85,23 +85,30 @@ def _entry(entry: "HistoryEntry") -> dict[str, Any]:
 
 
 def _text(entries: Sequence["HistoryEntry"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import moment
-    from sendroute.cli.table_text import columns
+    from sendroute.cli.moments import minute
+    from sendroute.reports.table import table
+    from sendroute.reports.text import clean, wrap
 
     if not entries:
-        return ["No changes.\n"]
+        yield "No changes.\n"
+        return
     rows = [
         (
             str(entry.revision),
-            moment(entry.at),
+            minute(entry.at),
             entry.actor,
             (entry.source_commit or "-")[:12] + _dirty(entry),
+            entry.action,
             f"{entry.kind} {entry.name}",
-            f"{entry.action}: {entry.message}",
         )
         for entry in entries
     ]
-    return columns(("REVISION", "TIME", "WHO", "COMMIT", "WHAT", "CHANGE"), rows, colour=colour)
+    heads = ("REVISION", "TIME", "WHO", "COMMIT", "CHANGE", "OF")
+    head, *lines = table(heads, rows, colour=colour)
+    yield head
+    for line, entry in zip(lines, entries, strict=True):
+        yield line
+        yield from (more + "\n" for more in wrap(clean(entry.message), 10))
 
 
 def _dirty(entry: "HistoryEntry") -> str:

@@ -28,7 +28,9 @@ def run(arguments: Namespace, session: Session) -> int:
 
     from sendroute.cli.actor import actor
     from sendroute.cli.key_file import make_key, place_of_key
+    from sendroute.cli.output import Output, present
     from sendroute.model.stamp import Stamp
+    from sendroute.reports.text import clean
     from sendroute.store.creating import init_store
 
     if arguments.from_lock and arguments.from_backup:
@@ -51,10 +53,13 @@ def run(arguments: Namespace, session: Session) -> int:
         if makes_key:
             key.unlink(missing_ok=True)
         raise
-    if not session.quiet:
-        print(f"Made the store {store.place}, lineage {status.lineage}.")
-        print(_told(given, key, makes_key))
-    return 0
+    lines = (
+        f"Made the store {store.place}, lineage {status.lineage}.",
+        _told(given, key, makes_key),
+    )
+    if session.quiet:
+        return 0
+    return present(session, [Output("text", None)], lambda *_: (clean(x) + "\n" for x in lines))
 
 
 def _is_old(arguments: Namespace) -> bool:

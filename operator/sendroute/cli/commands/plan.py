@@ -59,7 +59,14 @@ def run(arguments: Namespace, session: Session) -> int:
     logs.start(session)
     with open_store(session.store) as store:
         tester = tester_of(session) if arguments.test_connections else None
-        planned = plan_paths(store, session, arguments.paths, arguments.only, tester=tester)
+        planned = plan_paths(
+            store,
+            session,
+            arguments.paths,
+            arguments.only,
+            tester=tester,
+            recorded=bool(arguments.out),
+        )
     lost = _save(arguments.out, planned) if arguments.out else ()
     plan = planned.with_findings(lost).plan
     written = present_report(session, arguments, report_of(plan, locate=planned.locate))

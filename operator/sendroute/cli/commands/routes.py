@@ -94,20 +94,32 @@ def _entry(row: "RouteRow") -> dict[str, Any]:
 
 
 def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import moment
-    from sendroute.cli.table_text import columns
+    from sendroute.cli.moments import minute
+    from sendroute.reports.table import table
 
     if not rows:
         return ["No domains.\n"]
+    heads = ["ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"]
     cells = [
-        (str(row.account), row.domain, str(row.state.route), _origin(row), moment(row.since))
+        [
+            str(row.account),
+            row.domain,
+            str(row.state.route),
+            row.state.origin.value,
+            minute(row.since),
+        ]
         for row in rows
     ]
-    return columns(("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"), cells, colour=colour)
+    shadowed = [_shadowed(row) for row in rows]
+    if any(shadowed):  # what is declared, where an apply-all is what counts
+        heads.append("DECLARES")
+        for cell, declared in zip(cells, shadowed, strict=True):
+            cell.append(declared)
+    return table(heads, cells, colour=colour)
 
 
-def _origin(row: "RouteRow") -> str:
+def _shadowed(row: "RouteRow") -> str:
     state = row.state
     if state.shadow is None or state.declared in (None, state.route):
-        return state.origin.value
-    return f"{state.origin.value} {state.shadow}, shadows {state.declared}"
+        return ""
+    return str(state.declared)

@@ -84,13 +84,13 @@ def _shadowed(row: "RouteRow") -> dict[str, Any]:
 
 
 def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import moment
-    from sendroute.cli.table_text import columns, pairs
+    from sendroute.cli.moments import minute
+    from sendroute.reports.table import pairs, table
 
     yield from pairs(
         [
             ("lineage", status.lineage),
-            ("revision", f"{status.revision}, of {moment(status.changed_at)}"),
+            ("revision", f"{status.revision}, of {minute(status.changed_at)}"),
             (
                 "holds",
                 f"{status.accounts} accounts, {status.profiles} profiles, {status.domains} domains",
@@ -103,12 +103,12 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
             (
                 relay.name,
                 str(relay.revision),
-                moment(relay.seen_at),
+                minute(relay.seen_at),
                 "behind" if relay.revision < status.revision else "serves it",
             )
             for relay in status.relays
         ]
-        yield from columns(("RELAY", "REVISION", "SEEN", ""), rows, colour=colour)
+        yield from table(("RELAY", "REVISION", "SEEN", ""), rows, colour=colour)
     else:
         yield "No relay is registered.\n"
     if shadowed:
@@ -124,4 +124,4 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
             for row in shadowed
         ]
         head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
-        yield from columns(head, cells, colour=colour)
+        yield from table(head, cells, colour=colour)

@@ -64,12 +64,18 @@ def _entry(result: "TestResult") -> dict[str, Any]:
 
 
 def _text(results: Sequence["TestResult"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.table_text import columns
+    from sendroute.reports.table import table
+    from sendroute.reports.text import clean, wrap
 
     if not results:
-        return ["No profiles.\n"]
+        yield "No profiles.\n"
+        return
     rows = [
-        (f"{one.namespace}/{one.profile}", one.outcome.value, f"{one.seconds:.1f} s", one.detail)
+        (f"{one.namespace}/{one.profile}", one.outcome.value, f"{one.seconds:.1f} s")
         for one in results
     ]
-    return columns(("PROFILE", "OUTCOME", "TOOK", "DETAIL"), rows, colour=colour)
+    head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, colour=colour)
+    yield head
+    for line, one in zip(lines, results, strict=True):
+        yield line
+        yield from (f"    {part}\n" for part in wrap(clean(one.detail), 4))

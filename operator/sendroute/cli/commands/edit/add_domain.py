@@ -1,0 +1,97 @@
+"""Declare a new domain, where the account's other domains are and in their style.
+
+Without a route it starts with the account's default. With --new-profile its document defines a
+profile in line, which serves the whole account.
+
+examples:
+  sendroute edit add-domain shop.example.com --account acme manifests/
+  sendroute edit add-domain shop.example.com --account acme --profile ses manifests/
+  sendroute edit add-domain news.example.com --account acme --new-profile mailgun \\
+      --provider mailgun --secret mailgun-smtp --test manifests/
+  sendroute edit add-domain mail.example.com --account acme --new-profile relay \\
+      --host smtp.example.com --port 587 --encryption starttls --secret relay manifests/
+"""
+
+from argparse import ArgumentTypeError, Namespace
+from typing import TYPE_CHECKING
+
+from sendroute.cli.command_line import Parser, WrongUsageError, one_of
+from sendroute.cli.edit_options import edit_options, route_options, route_told
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.edit.add_domain import NewProfile
+
+_PROVIDERS = ("ses", "sendgrid", "mailgun", "postmark", "microsoft365", "google")
+_OF_A_NEW_PROFILE = ("provider", "host", "port", "encryption", "secret")
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument("domain", metavar="DOMAIN", help="the new domain")
+    parser.add_argument(
+        "--account", metavar="ACCOUNT", required=True, help="its account, NAME or NAMESPACE/NAME"
+    )
+    group = route_options(parser, required=False)
+    group.add_argument("--new-profile", metavar="NAME", help="a new profile of this name")
+    parser.add_argument(
+        "--provider",
+        metavar="PROVIDER",
+        type=one_of(*_PROVIDERS),
+        help=f"of the new profile: {', '.join(_PROVIDERS)}",
+    )
+    parser.add_argument("--host", metavar="HOST", help="of the new profile: its SMTP host")
+    parser.add_argument("--port", metavar="PORT", type=_port, help="of the new profile: its port")
+    parser.add_argument(
+        "--encryption",
+        metavar="HOW",
+        type=one_of("none", "starttls", "tls"),
+        help="of the new profile: starttls, tls or none",
+    )
+    parser.add_argument(
+        "--secret", metavar="NAME", help="of the new profile: the secret with its credentials"
+    )
+    parser.add_argument(
+        "--test",
+        action="store_true",
+        help="test the new profile's connection first; failing, write nothing",
+    )
+    parser.add_argument("--file", metavar="FILE", help="put it into this file, new or among PATH")
+    edit_options(parser)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    import os
+
+    from sendroute.cli.editing import Ground
+    from sendroute.edit.add_domain import add_domain
+
+    new = _new_profile(arguments)
+    ground = Ground(arguments, session)
+    with ground.located():
+        key = ground.account(arguments.account)
+        file = os.path.normpath(arguments.file) if arguments.file else None
+        route = new or route_told(arguments)
+        proposal = add_domain(ground.tree, key, arguments.domain, route, file)
+        tested = (key, new.name) if new and arguments.test else None
+        return ground.finish(proposal, test=tested)
+
+
+def _new_profile(arguments: Namespace) -> "NewProfile | None":
+    given = [name for name in _OF_A_NEW_PROFILE if getattr(arguments, name) is not None]
+    if arguments.new_profile is None:
+        if given or arguments.test:
+            word = given[0] if given else "test"
+            raise WrongUsageError(f"--{word} is of a new profile: name it with --new-profile.")
+        return None
+    from sendroute.edit.add_domain import NewProfile
+
+    fields = {name: getattr(arguments, name) for name in given if name != "secret"}
+    if arguments.secret is not None:
+        fields["credentials"] = {"secretRef": {"name": arguments.secret}}
+    return NewProfile(arguments.new_profile, fields)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ArgumentTypeError(f"`{text}` is not a port from 1 to 65535")
+    return int(text)

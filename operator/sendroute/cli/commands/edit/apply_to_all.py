@@ -1,0 +1,57 @@
+"""Switch all domains of an account to one route, once.
+
+Writes applyToAll with a fresh id and the number of domains that confirms it: those of the
+manifests, or of the store where that has more. One that is there is replaced. Nothing happens
+before `sendroute apply`.
+
+examples:
+  sendroute edit apply-to-all acme --profile ses manifests/
+  sendroute edit apply-to-all acme --managed --id 2026-11-back-to-managed manifests/
+"""
+
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser, count
+from sendroute.cli.edit_options import account_argument, edit_options, route_options, route_told
+from sendroute.cli.session import Session
+
+
+def options(parser: Parser) -> None:
+    account_argument(parser)
+    route_options(parser, required=True)
+    parser.add_argument(
+        "--id", metavar="ID", help="its id, which runs once for ever (default: a fresh one)"
+    )
+    parser.add_argument(
+        "--confirm",
+        metavar="N",
+        type=count,
+        help="the number of domains expected to switch (default: all there are)",
+    )
+    edit_options(parser)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from datetime import UTC, datetime
+
+    from sendroute.cli.editing import Ground, held_of
+    from sendroute.edit.apply_to_all import apply_to_all
+
+    ground = Ground(arguments, session)
+    with ground.located():
+        key = ground.account(arguments.account)
+        held = held_of(session, key)
+        route = route_told(arguments)
+        assert route is not None  # noqa: S101
+        return ground.finish(
+            apply_to_all(
+                ground.tree,
+                key,
+                route,
+                today=datetime.now(UTC).date(),
+                id=arguments.id,
+                confirm=arguments.confirm,
+                held=len(held.domains) if held else 0,
+                ran=held.ran if held else (),
+            )
+        )

@@ -1,0 +1,28 @@
+"""Give a profile that a domain's document defines in line a document of its own.
+
+The domain's route then names it. Nothing routes differently: `sendroute plan` stays empty.
+
+examples:
+  sendroute edit extract-profile mailgun --account acme manifests/
+"""
+
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.edit_options import edit_options, profile_of_account
+from sendroute.cli.session import Session
+
+
+def options(parser: Parser) -> None:
+    profile_of_account(parser)
+    edit_options(parser)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.editing import Ground
+    from sendroute.edit.extract_profile import extract_profile
+
+    ground = Ground(arguments, session)
+    with ground.located():
+        key = ground.account(arguments.account)
+        return ground.finish(extract_profile(ground.tree, key, arguments.name))

@@ -1,0 +1,38 @@
+"""Declare what a domain's mail is sent through.
+
+A profile that the domain's document defines in line is kept: it gets a document of its own.
+
+examples:
+  sendroute edit set-route shop.example.com --profile ses manifests/
+  sendroute edit set-route shop.example.com --managed manifests/acme.yaml
+  sendroute edit set-route old.example.com --unconfigured manifests/ --dry-run
+"""
+
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.edit_options import edit_options, route_options, route_told
+from sendroute.cli.session import Session
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument("domain", metavar="DOMAIN", help="the domain")
+    route_options(parser, required=True)
+    parser.add_argument(
+        "--account",
+        metavar="ACCOUNT",
+        help="where two accounts declare the domain: of this one, NAME or NAMESPACE/NAME",
+    )
+    edit_options(parser)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.editing import Ground
+    from sendroute.edit.set_route import set_route
+
+    ground = Ground(arguments, session)
+    with ground.located():
+        key = ground.account(arguments.account) if arguments.account else None
+        route = route_told(arguments)
+        assert route is not None  # noqa: S101
+        return ground.finish(set_route(ground.tree, arguments.domain, route, key))

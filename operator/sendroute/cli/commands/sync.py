@@ -1,0 +1,72 @@
+"""Rewrite declared routes to what is assigned in the store, comments and layout kept.
+
+An apply-all, a reassignment or a lost plan can leave a domain with another route than its manifest
+declares. Domains without a declared route stay so, and what you changed since the last apply is
+never overwritten. A profile defined in line is kept, in a document of its own.
+
+--check writes nothing and lists what would be rewritten: exit status 1 where there is something.
+
+examples:
+  sendroute sync manifests/
+  sendroute sync manifests/ --dry-run
+  sendroute sync manifests/ --check -o github
+"""
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.output import REPORTS, TABLES, output_option
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.cli.editing import Ground
+    from sendroute.edit.proposal import Proposal
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="folder or file of manifests")
+    parser.switch("--check", help="write nothing; exit status 1 where something differs")
+    parser.switch("--dry-run", help="print the difference, write nothing")
+    output_option(parser, REPORTS)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.editing import Ground
+    from sendroute.edit.sync import sync
+    from sendroute.store.record import open_store
+
+    forms = {each.form for each in arguments.output or ()}
+    if not arguments.check and not forms <= set(TABLES):
+        raise WrongUsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
+    ground = Ground(arguments, session)
+    with open_store(session.store) as store:
+        held = store.read()
+    with ground.located():
+        proposal = sync(ground.tree, held.accounts)
+        if arguments.check:
+            return _check(arguments, session, ground, proposal)
+        return ground.finish(proposal)
+
+
+def _check(arguments: Namespace, session: Session, ground: "Ground", proposal: "Proposal") -> int:
+    """Exit status 1, as of every program that checks what it could rewrite; 2 is for pending
+    changes of a store, and only with --detailed-exitcode."""
+    from sendroute.cli.output import worst
+    from sendroute.cli.reporting import present_report
+    from sendroute.model.codes import finding
+    from sendroute.model.exit_status import of_findings
+    from sendroute.reports.report import of_findings as report_of
+
+    findings = [
+        finding(
+            "out-of-sync",
+            f"The manifest and the store differ; {done.message}.",
+            hint="`sendroute sync` rewrites it.",
+            where=done.where,
+        )
+        for done in proposal.done
+    ]
+    findings = ground.placed([*findings, *proposal.notes])
+    written = present_report(session, arguments, report_of(findings))
+    return worst(of_findings(findings), written)

@@ -1,0 +1,167 @@
+"""``edit add-domain``: a new SendingDomain where the account's others are, written as they are."""
+
+import posixpath
+from collections import Counter
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from sendroute.edit.declare import check_profile
+from sendroute.edit.documents import Fresh, can_follow
+from sendroute.edit.proposal import Proposal
+from sendroute.edit.set_route import checked_name
+from sendroute.edit.style import Style, style_of
+from sendroute.edit.tree import Tree
+from sendroute.manifests.problems import problems
+from sendroute.manifests.shapes import API_VERSION, DEFAULT_NAMESPACE
+from sendroute.model.codes import finding
+from sendroute.model.finding import Where
+from sendroute.model.problem import ProblemError
+from sendroute.model.route import Route
+from sendroute.model.wanted import AccountKey
+
+_LABEL = 63
+
+
+class NewProfile(Struct, frozen=True):
+    """A profile to be defined in line; ``fields`` as a manifest has them."""
+
+    name: str
+    fields: dict[str, Any]
+
+
+class _Place(NamedTuple):
+    """Where the new document goes: behind ``after`` or at the end of ``file``, or into a new file
+    of that name. ``model`` is the document whose style it takes."""
+
+    file: str
+    after: Where | None
+    is_new: bool
+    model: Where
+
+
+def add_domain(
+    tree: Tree,
+    key: AccountKey,
+    name: str,
+    route: Route | NewProfile | None = None,
+    file: str | None = None,
+) -> Proposal:
+    """``name`` is written as it is given. ``file`` is the file it goes to, a new one where the
+    tree has none of that name."""
+    label = checked_name(name)
+    tree.account(key)
+    _check_free(tree, label, key)
+    place = _place(tree, key, label, file)
+    value = _document(tree, key, name, label, route, place.model)
+    found = problems("SendingDomain", value)
+    if found:
+        raise ProblemError(*(finding(p.code, p.message, hint=p.hint, account=key) for p in found))
+    proposal = Proposal(tree)
+    fresh = Fresh(value)
+    if not place.is_new:
+        proposal.add(place.after, place.file, fresh)
+    else:
+        style = style_of(tree.layout(place.model.file), tree.document(place.model))
+        is_json = place.file.endswith(".json")
+        if not is_json and style.quote:
+            style = Style(newline=style.newline)
+        proposal.add_file(place.file, fresh, style, json=is_json)
+    told = route.name if isinstance(route, NewProfile) else route
+    kind = "new profile " if isinstance(route, NewProfile) else ""
+    message = f"new domain {name} of account {key.name}, in {place.file}"
+    proposal.tell(None, f"{message}: {kind}{told}" if told else message)
+    return proposal
+
+
+def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
+    for domain in tree.domains:
+        if domain.name == label:
+            raise ProblemError(
+                finding(
+                    "domain-conflict",
+                    f"{label} is declared already, in account {domain.key.name}.",
+                    hint="`sendroute edit set-route` changes its route.",
+                    where=domain.where.at("spec", "domain"),
+                    account=key,
+                )
+            )
+
+
+def _place(tree: Tree, key: AccountKey, label: str, file: str | None) -> _Place:
+    """Behind the last of the account's domains in the file that has most of them; where each has
+    a file named after it, in such a file; without any, behind the account's own document."""
+    domains = [each for each in tree.domains_of(key) if each.where.file not in tree.broken]
+    if domains:
+        counts = Counter(each.where.file for each in domains)
+        most = max(counts.values())
+        model = [each for each in domains if counts[each.where.file] == most][-1]
+        where, known = model.where, model.name
+    else:
+        where, known = tree.account(key).where, ""
+    if file is not None:
+        return _Place(file, None, file not in tree.files, where)
+    layout = tree.layout(where.file)
+    stem, dot, ending = posixpath.basename(where.file).rpartition(".")
+    named_alike = {known: label, known.replace(".", "-"): label.replace(".", "-")}
+    alone = len(layout.documents) == 1
+    if known and alone and stem in named_alike:
+        beside = posixpath.join(posixpath.dirname(where.file), named_alike[stem] + dot + ending)
+        return _Place(beside, None, True, where)
+    if not can_follow(layout, tree.document(where)):
+        name = f"{label.replace('.', '-')}.json"
+        return _Place(posixpath.join(posixpath.dirname(where.file), name), None, True, where)
+    return _Place(where.file, where, False, where)
+
+
+def _document(
+    tree: Tree,
+    key: AccountKey,
+    name: str,
+    label: str,
+    route: Route | NewProfile | None,
+    model: Where,
+) -> dict[str, Any]:
+    spec: dict[str, Any] = {"account": key.name, "domain": name}
+    match route:
+        case Route():
+            check_profile(tree, key, route)
+            spec["route"] = route.as_manifest()
+        case NewProfile():
+            _check_new(tree, key, route.name)
+            spec["route"] = {"newProfile": {"name": route.name, **route.fields}}
+    metadata = {"name": _object_name(tree, key, label)}
+    like = tree.document(model).root.value()
+    if key.namespace != DEFAULT_NAMESPACE or "namespace" in like["metadata"]:
+        metadata["namespace"] = key.namespace
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "SendingDomain",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def _check_new(tree: Tree, key: AccountKey, name: str) -> None:
+    for profile in tree.profiles_of(key, name):
+        raise ProblemError(
+            finding(
+                "duplicate-profile",
+                f"Account {key.name} has a profile {name} already.",
+                hint=f"Route through it with --profile {name}, or choose another name.",
+                where=profile.where,
+                account=key,
+            )
+        )
+
+
+def _object_name(tree: Tree, key: AccountKey, label: str) -> str:
+    """The domain with hyphens for dots, made another where the namespace has it or it is long."""
+    stem = label.replace(".", "-")
+    number = 1
+    while True:
+        suffix = f"-{number}" if number > 1 else ""
+        name = stem[: _LABEL - len(suffix)].rstrip("-") + suffix
+        if (key.namespace, name) not in tree.names:
+            return name
+        number += 1

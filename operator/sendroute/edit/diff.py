@@ -1,0 +1,28 @@
+"""What an edit would change as a unified diff, which ``git apply`` and ``patch`` take."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from sendroute.edit.proposal import Text
+
+_NO_NEWLINE = "\\ No newline at end of file\n"
+
+
+def unified(texts: Mapping[str, Text]) -> Iterator[str]:
+    """Lines with their breaks, file by file."""
+    for file, text in texts.items():
+        relative = file.lstrip("/")
+        before = "/dev/null" if text.before is None else f"a/{relative}"
+        after = "/dev/null" if text.after is None else f"b/{relative}"
+        old, new = _lines(text.before), _lines(text.after)
+        for line in difflib.unified_diff(old, new, before, after):
+            yield line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}"
+
+
+def _lines(text: str | None) -> list[str]:
+    """Cut at line feeds alone, as git does: other breaks are a line's own characters."""
+    if not text:
+        return []
+    lines = [line + "\n" for line in text.split("\n")]
+    lines[-1] = lines[-1].removesuffix("\n")
+    return lines if lines[-1] else lines[:-1]

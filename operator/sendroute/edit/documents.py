@@ -1,0 +1,220 @@
+"""Whole documents that come and go, in a stream of several, in a ``List``, in a file of JSON."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sendroute.edit.layout import Document, Layout, Node, Stream
+from sendroute.edit.lines import (
+    Splice,
+    block_end,
+    column,
+    is_comment,
+    line_end,
+    line_start,
+    next_line,
+    with_lines,
+)
+from sendroute.edit.respell import CannotSpliceError, placed_in_flow, removed_item
+from sendroute.edit.style import Style, block, block_lines, flow, style_of
+
+_BARE_MARKER = re.compile(r"---[ \t]*\r?\n")
+
+
+class Fresh(NamedTuple):
+    """A document that is new to a file. ``body``, where given, are the lines of its spec after
+    ``account``, as they stood elsewhere, at column 0; ``remark`` is a comment for its name."""
+
+    value: dict[str, Any]
+    body: tuple[str, ...] = ()
+    remark: str = ""
+
+
+def can_follow(layout: Layout, document: Document) -> bool:
+    """Whether a file has room for another document after this one: a file of JSON has none but in
+    a ``List``."""
+    if document.item is not None:
+        return True
+    return not (document.root.flow and style_of(layout, document).quote)
+
+
+def placed_after(layout: Layout, document: Document, fresh: list[Fresh]) -> Iterator[Splice]:
+    """New documents behind another one, in its style."""
+    style = style_of(layout, document)
+    if document.item is not None:
+        yield from _into_list(layout, document, fresh, style)
+        return
+    if not can_follow(layout, document):
+        raise CannotSpliceError
+    yield _into_stream(layout, document.stream, fresh, style)
+
+
+def placed_last(layout: Layout, fresh: list[Fresh]) -> Iterator[Splice]:
+    """New documents at the end of a file, which may be empty."""
+    if layout.documents:
+        yield from placed_after(layout, layout.documents[-1], fresh)
+        return
+    style = style_of(layout, None)
+    lines = [line for each in fresh for line in ("---", *written(each, style))]
+    yield with_lines(layout.text, len(layout.text), lines)
+
+
+def new_file(fresh: list[Fresh], style: Style, *, json: bool) -> str:
+    """The text of a file of its own; ``json`` for one object within braces."""
+    if json:
+        (each,) = fresh
+        told = flow(each.value, style._replace(quote='"', spread=True, tight=False))
+        return told + style.newline
+    parts = [style.newline.join(written(each, style)) + style.newline for each in fresh]
+    return f"---{style.newline}".join(parts)
+
+
+def taken_out(layout: Layout, document: Document) -> list[Splice] | None:
+    """What takes a document out; None where nothing would be left, and the file can go."""
+    if document.item is not None:
+        root = layout.streams[document.stream].root
+        entry = root.get("items")
+        assert entry is not None  # noqa: S101
+        if len(entry.value.items or ()) == 1 and len(layout.documents) == 1:
+            return None
+        return removed_item(layout.text, entry, document.item)
+    if len(layout.documents) == 1:
+        return None
+    return list(_without_stream(layout, document.stream))
+
+
+def written(fresh: Fresh, style: Style, indent: int = 0) -> list[str]:
+    """The lines of a document in the block style."""
+    lines = []
+    for key, value in fresh.value.items():
+        if key == "metadata" and fresh.remark:
+            lines += _with_remark(block(key, value, style, indent), fresh.remark)
+        elif key == "spec" and fresh.body:
+            inner = indent + style.unit
+            lines += [
+                " " * indent + "spec:",
+                *block_lines({"account": value["account"]}, style, inner),
+                *(" " * inner + line if line else "" for line in fresh.body),
+            ]
+        elif key == "spec":
+            lines += [
+                " " * indent + "spec:",
+                *block_lines(value, style, indent + style.unit),
+            ]
+        else:
+            lines += block(key, value, style, indent)
+    return lines
+
+
+def _with_remark(lines: list[str], remark: str) -> list[str]:
+    number = 0 if len(lines) == 1 else 1  # ``name`` is the first in ``metadata``
+    return [f"{line}  {remark}" if n == number else line for n, line in enumerate(lines)]
+
+
+# --- a List -------------------------------------------------------------------------------------
+
+
+def _into_list(
+    layout: Layout, document: Document, fresh: list[Fresh], style: Style
+) -> Iterator[Splice]:
+    text, root = layout.text, document.root
+    if layout.list_of(document.stream).flow:
+        indent = column(text, root.start)
+        told = [flow(each.value, style, indent) for each in fresh]
+        if not style.quote:
+            told = [flow(each.value, style) for each in fresh]
+        if style.spread:
+            yield from placed_in_flow(text, root.start, root.end, told, style)
+        else:
+            yield Splice(root.end, root.end, "".join(style.comma() + each for each in told))
+        return
+    dash = text.rindex("-", 0, root.start + 1)
+    if text[dash + 1 : root.start].strip():
+        raise CannotSpliceError
+    indent = column(text, root.start)
+    lines = []
+    for each in fresh:
+        first, *rest = written(each, style, indent)
+        lines += [" " * column(text, dash) + text[dash : root.start] + first.lstrip(" "), *rest]
+    yield with_lines(text, block_end(text, root.end, column(text, dash)), lines)
+
+
+# --- a stream of documents ----------------------------------------------------------------------
+
+
+def _into_stream(layout: Layout, number: int, fresh: list[Fresh], style: Style) -> Splice:
+    text = layout.text
+    before, after = _blank_habit(layout)
+    lines: list[str] = []
+    for each in fresh:
+        lines += [*[""] * before, "---", *[""] * after, *written(each, style)]
+    return with_lines(text, _end_of(text, layout.streams[number]), lines)
+
+
+def _end_of(text: str, stream: Stream) -> int:
+    """Behind what a document says and the comments that go with it without a gap."""
+    place = next_line(text, stream.end)
+    if text[line_start(text, stream.end) : stream.end] == "...":
+        return place
+    while place < len(text) and is_comment(text[place : line_end(text, place)]):
+        place = next_line(text, place)
+    return place
+
+
+def _blank_habit(layout: Layout) -> tuple[int, int]:
+    """How many empty lines the file has before and after its ``---``."""
+    text = layout.text
+    for stream in layout.streams[1:]:
+        if not stream.explicit:
+            continue
+        before = 0
+        place = line_start(text, stream.start)
+        while place and not text[line_start(text, place - 1) : place].strip():
+            before += 1
+            place = line_start(text, place - 1)
+        after = 0
+        place = next_line(text, stream.start)
+        while place < len(text) and not text[place : line_end(text, place)].strip():
+            after += 1
+            place = next_line(text, place)
+        return before, after
+    return 0, 0
+
+
+def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
+    text = layout.text
+    stream = layout.streams[number]
+    follows = layout.streams[number + 1] if number + 1 < len(layout.streams) else None
+    start = line_start(text, stream.start) if stream.explicit else _own_start(text, stream.root)
+    until = line_start(text, follows.start) if follows else len(text)
+    end = _kept_tail(text, _end_of(text, stream), until)
+    if follows is None and end == until:
+        while start and not text[line_start(text, start - 1) : start].strip():
+            start = line_start(text, start - 1)
+    yield Splice(start, end, "")
+    headless = number == 0 and not stream.explicit
+    if headless and follows and end == until and _BARE_MARKER.match(text, until):
+        yield Splice(until, next_line(text, until), "")
+
+
+def _own_start(text: str, root: Node) -> int:
+    """Where a first document without ``---`` begins, the comments that stand right above it
+    taken along; those above a gap speak of the file."""
+    place = line_start(text, root.start)
+    while place and is_comment(text[line_start(text, place - 1) : place]):
+        place = line_start(text, place - 1)
+    return place
+
+
+def _kept_tail(text: str, place: int, until: int) -> int:
+    """Where a gap begins that comments at the margin follow: they speak of what comes then."""
+    gap: int | None = None
+    while place < until:
+        if not text[place : line_end(text, place)].strip():
+            gap = place if gap is None else gap
+        elif gap is not None and text[place] == "#":
+            return gap
+        else:
+            gap = None
+        place = next_line(text, place)
+    return until

@@ -1,0 +1,146 @@
+"""``edit extract-profile``: a profile defined in line gets a document of its own, which the
+domain's route then names. Its lines move as they are, with the comments in them."""
+
+import posixpath
+from typing import Any
+
+from sendroute.edit.documents import Fresh, can_follow
+from sendroute.edit.layout import Entry, Layout, Node
+from sendroute.edit.lines import column, comment_after, is_comment
+from sendroute.edit.proposal import Proposal
+from sendroute.edit.respell import block_of
+from sendroute.edit.style import scalar, style_of
+from sendroute.edit.tree import Profile, Tree
+from sendroute.model.codes import finding
+from sendroute.model.problem import ProblemError
+from sendroute.model.wanted import AccountKey
+
+
+def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
+    proposal = Proposal(tree)
+    profile = tree.profile(key, name)
+    domain = profile.domain
+    if domain is None:
+        raise ProblemError(
+            finding(
+                "invalid-value",
+                f"Profile {name} of account {key.name} has a document of its own already.",
+                hint="There is nothing to do.",
+                where=profile.where.at("metadata", "name"),
+                account=key,
+            )
+        )
+    extract(proposal, profile)
+    proposal.spec(domain.where)["route"] = {"profile": name}
+    message = f"profile {name} of {domain.name} gets a document of its own"
+    proposal.tell(domain.where.at("spec", "route", "newProfile"), message)
+    return proposal
+
+
+def extract(proposal: Proposal, profile: Profile) -> None:
+    """Adds the profile's own document; the domain's route is the caller's."""
+    tree, where, domain = proposal.tree, profile.where, profile.domain
+    assert domain is not None  # noqa: S101
+    if (profile.key.namespace, profile.name) in tree.profile_names:
+        raise ProblemError(_name_taken(profile))
+    document = tree.document(where)
+    layout = tree.layout(where.file)
+    new = document.root.at("spec", "route")
+    entry = new.get("newProfile") if new else None
+    assert entry is not None  # noqa: S101
+    value: dict[str, Any] = document.root.value()
+    fields = {k: v for k, v in entry.value.value().items() if k != "name"}
+    body, remark = _body(layout, entry)
+    if domain.suspended and not fields.get("suspend"):  # as suspended as its domain was
+        fields["suspend"] = True
+        body = [*body, "suspend: true"]
+    metadata = {"name": profile.name}
+    if "namespace" in value["metadata"]:
+        metadata["namespace"] = value["metadata"]["namespace"]
+    fresh = Fresh(
+        {
+            "apiVersion": value["apiVersion"],
+            "kind": "SMTPProfile",
+            "metadata": metadata,
+            "spec": {"account": profile.key.name, **fields},
+        },
+        tuple(body),
+        remark,
+    )
+    if can_follow(layout, document):
+        proposal.add(where, where.file, fresh)
+        return
+    file = _free_name(tree, posixpath.join(posixpath.dirname(where.file), profile.name))
+    proposal.add_file(file, fresh, style_of(layout, document), json=True)
+
+
+def _free_name(tree: Tree, stem: str) -> str:
+    file, number = f"{stem}.json", 1
+    while file in tree.files:
+        number += 1
+        file = f"{stem}-{number}.json"
+    return file
+
+
+def _name_taken(profile: Profile) -> Any:
+    namespace = profile.key.namespace
+    return finding(
+        "duplicate-object",
+        f"Namespace {namespace} has an SMTPProfile {profile.name} of another account already.",
+        hint="Objects of a namespace need different names: rename the profile first.",
+        where=profile.where.at("spec", "route", "newProfile", "name"),
+        account=profile.key,
+    )
+
+
+def _body(layout: Layout, entry: Entry) -> tuple[list[str], str]:
+    """The lines of a profile in line but for its name, from column 0, and the comment beside the
+    name."""
+    if entry.value.flow:
+        return _from_flow(layout.text, entry.value)
+    return _from_block(layout.text, entry)
+
+
+def _from_block(text: str, entry: Entry) -> tuple[list[str], str]:
+    start, end = block_of(text, entry)
+    name = entry.value.get("name")
+    assert name is not None  # noqa: S101
+    indent = column(text, (entry.value.entries or [])[0].key.start)
+    lines = []
+    remark = ""
+    for line in text[start:end].splitlines(keepends=True):
+        if start <= name.key.start < start + len(line):
+            remark = comment_after(text, name.value.end)
+        elif not start <= name.value.start < start + len(line):
+            lines.append(_dedented(line.rstrip(), indent))
+        start += len(line)
+    return lines, remark
+
+
+def _dedented(line: str, by: int) -> str:
+    spaces = len(line) - len(line.lstrip(" "))
+    return line[min(spaces, by) :]
+
+
+def _from_flow(text: str, node: Node) -> tuple[list[str], str]:
+    reached = node.start + 1
+    beside = comment_after(text, reached)
+    lines = [beside] if beside else []
+    remark = ""
+    for key, value in node.entries or ():
+        lines += _comments(text[reached : key.start])
+        beside = comment_after(text, value.end)
+        reached = value.end
+        if key.scalar == "name":
+            remark = beside
+            continue
+        first, *rest = text[value.start : value.end].splitlines()
+        told = [f"{scalar(key.scalar)}: {first}", *("  " + line.strip() for line in rest)]
+        told[-1] += f"  {beside}" if beside else ""
+        lines += told
+    return [*lines, *_comments(text[reached : node.end - 1])], remark
+
+
+def _comments(gap: str) -> list[str]:
+    """The comments that have a line of their own."""
+    return [line.strip() for line in gap.splitlines()[1:] if is_comment(line)]

@@ -1,0 +1,194 @@
+"""Text → documents whose every key and value knows the characters that it is written with.
+
+From libyaml's events, as :mod:`sendroute.manifests.exact` reads, but for texts in good order and
+with the ends of things too. Documents are counted as :class:`~sendroute.model.finding.Where` does.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+from yaml import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from sendroute.manifests.headers import is_list_of
+from sendroute.manifests.scalars import resolve
+from sendroute.manifests.syntax import Text
+
+BOM = "\ufeff"  # a file may begin with it; a layout's text does not hold it
+
+
+class Node:
+    """A value as it is written: ``text[start:end]``, without comments or breaks after it.
+
+    ``quote`` is a scalar's style: empty for a plain one, ``"``, ``'``, ``|`` or ``>``. A mapping
+    has ``entries``, a sequence ``items``; ``flow`` tells ``{…}`` and ``[…]`` from the block style.
+    """
+
+    __slots__ = ("end", "entries", "flow", "items", "quote", "scalar", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.flow = False
+        self.quote = ""
+        self.scalar: Any = None
+        self.entries: list[Entry] | None = None
+        self.items: list[Node] | None = None
+
+    @property
+    def is_block(self) -> bool:
+        """A collection in the block style: it ends where its last item does."""
+        return not self.flow and (self.entries is not None or self.items is not None)
+
+    def get(self, key: str) -> "Entry | None":
+        """A mapping's entry."""
+        return next((each for each in self.entries or () if each.key.scalar == key), None)
+
+    def at(self, *path: str) -> "Node | None":
+        """The value at a path of keys."""
+        node: Node | None = self
+        for key in path:
+            entry = node.get(key) if node is not None else None
+            node = entry.value if entry else None
+        return node
+
+    def value(self) -> Any:
+        """The same as plain data."""
+        if self.entries is not None:
+            return {_hashable(each.key): each.value.value() for each in self.entries}
+        if self.items is not None:
+            return [item.value() for item in self.items]
+        return self.scalar
+
+
+class Entry(NamedTuple):
+    key: Node
+    value: Node
+
+
+class Stream(NamedTuple):
+    """One YAML document of a file: from its ``---`` (or its first token, where it has none) to
+    the end of what it says. ``explicit``: it has a ``---``."""
+
+    start: int
+    explicit: bool
+    root: Node
+    end: int
+
+
+class Document(NamedTuple):
+    """A document as manifests count them; ``item`` is its place in a ``List``, if it is in one."""
+
+    root: Node
+    stream: int
+    item: int | None
+
+
+class Layout:
+    """A text without byte-order mark, and everything in it. The text must be in good order: a
+    ``yaml.YAMLError`` is raised otherwise."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.streams = list(_streams(text))
+        self.documents: list[Document] = []
+        for number, stream in enumerate(self.streams):
+            value = stream.root.value()
+            if is_list_of(value):
+                items = self.list_of(number).items or []
+                self.documents += [
+                    Document(item, number, index)
+                    for index, item in enumerate(items)
+                    if item.value() is not None
+                ]
+            elif value is not None:
+                self.documents.append(Document(stream.root, number, None))
+
+    def list_of(self, stream: int) -> Node:
+        """The ``items`` of a stream that is a ``List``."""
+        items = self.streams[stream].root.at("items")
+        assert items is not None  # noqa: S101
+        return items
+
+    def values(self) -> list[Any]:
+        return [document.root.value() for document in self.documents]
+
+
+def _streams(text: str) -> Iterator[Stream]:
+    source = Text(text)
+    stack: list[Node] = []
+    done: Node | None = None  # what was read last, a whole document in the end
+    keys: list[Node | None] = []  # of each collection in the stack, the key whose value comes
+    start, explicit = 0, False
+    for event in yaml.parse(source.parsed, Loader=yaml.CSafeLoader):
+        begin, end = source.offset(event.start_mark), source.offset(event.end_mark)
+        match event:
+            case DocumentStartEvent():
+                start, explicit, done = begin, bool(event.explicit), None
+            case DocumentEndEvent():
+                root = done or Node(begin, begin)
+                last = end if event.explicit else max(root.end, start)
+                yield Stream(start, explicit, root, last)
+            case ScalarEvent() | AliasEvent():
+                done = _leaf(event, text, begin, end)
+                _place(done, stack, keys)
+            case MappingStartEvent() | SequenceStartEvent():
+                node = Node(begin, end)
+                node.flow = bool(event.flow_style)
+                if isinstance(event, MappingStartEvent):
+                    node.entries = []
+                else:
+                    node.items = []
+                stack.append(node)
+                keys.append(None)
+            case MappingEndEvent() | SequenceEndEvent():
+                done = stack.pop()
+                keys.pop()
+                done.end = end if done.flow else _end_of_block(done)
+                _place(done, stack, keys)
+
+
+def _leaf(event: Any, text: str, begin: int, end: int) -> Node:
+    node = Node(begin, end)
+    if isinstance(event, AliasEvent):  # in somebody else's document
+        return node
+    node.quote = event.style or ""
+    plain = not node.quote and event.tag is None
+    node.scalar = resolve(event.value) if plain else event.value
+    if node.quote in ("|", ">"):  # its mark is behind the breaks that follow it
+        node.end = begin + len(text[begin:end].rstrip())
+    return node
+
+
+def _place(node: Node, stack: list[Node], keys: list[Node | None]) -> None:
+    if not stack:
+        return
+    parent, key = stack[-1], keys[-1]
+    if parent.items is not None:
+        parent.items.append(node)
+    elif key is None:
+        keys[-1] = node
+    else:
+        assert parent.entries is not None  # noqa: S101
+        parent.entries.append(Entry(key, node))
+        keys[-1] = None
+
+
+def _end_of_block(node: Node) -> int:
+    if node.entries:
+        return max(node.entries[-1].value.end, node.entries[-1].key.end + 1)
+    return node.items[-1].end if node.items else node.end
+
+
+def _hashable(key: Node) -> Any:
+    """A key as plain data; one that is a collection, in somebody else's document, by its place."""
+    return key.scalar if key.entries is None and key.items is None else (key.start, key.end)

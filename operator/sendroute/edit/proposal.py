@@ -1,0 +1,117 @@
+"""What an edit proposes: the documents' new values, what it says of them, and the texts of it."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sendroute.edit.documents import Fresh, new_file
+from sendroute.edit.file_edit import FileEdit, NotEditableError, carry_out
+from sendroute.edit.layout import BOM
+from sendroute.edit.respell import same
+from sendroute.edit.style import Style
+from sendroute.edit.tree import Tree
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.problem import ProblemError
+
+
+class Done(NamedTuple):
+    """One thing that the edit does: ``where`` it was before, None for what is new, and what."""
+
+    where: Where | None
+    message: str
+
+
+class NewFile(NamedTuple):
+    fresh: list[Fresh]
+    style: Style
+    json: bool
+
+
+class Text(NamedTuple):
+    """A file before and after, None where it is not there."""
+
+    before: str | None
+    after: str | None
+
+
+class Proposal:
+    """Filled by one edit; nothing is written. ``notes`` are findings that stop nothing."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.done: list[Done] = []
+        self.notes: list[Finding] = []
+        self._files: dict[str, FileEdit] = {}
+        self._new: dict[str, NewFile] = {}
+
+    def value(self, where: Where) -> dict[str, Any]:
+        """A document's value, to be changed in place."""
+        values = self._file(where.file).values
+        if where.document not in values:
+            values[where.document] = self.tree.document(where).root.value()
+        return values[where.document]
+
+    def spec(self, where: Where) -> dict[str, Any]:
+        spec: dict[str, Any] = self.value(where)["spec"]
+        return spec
+
+    def add(self, after: Where | None, file: str, fresh: Fresh) -> None:
+        """A new document behind another, or at the end of a file."""
+        ordinal = None if after is None else after.document
+        self._file(file).added.setdefault(ordinal, []).append(fresh)
+
+    def add_file(self, file: str, fresh: Fresh, style: Style, *, json: bool) -> None:
+        self._new[file] = NewFile([fresh], style, json)
+
+    def remove(self, where: Where) -> None:
+        self.tree.document(where)
+        self._file(where.file).removed.add(where.document)
+
+    def tell(self, where: Where | None, message: str) -> None:
+        self.done.append(Done(where, message))
+
+    def texts(self) -> dict[str, Text]:
+        """Every file that changes. Raises ProblemError where it cannot be done in place, with
+        what to edit by hand."""
+        texts: dict[str, Text] = {}
+        findings: list[Finding] = []
+        for file, edit in self._files.items():
+            self._drop_unchanged(file, edit)
+            if not (edit.values or edit.added or edit.removed):
+                continue
+            before = self.tree.text(file)
+            try:
+                after = carry_out(self.tree.layout(file), edit, bom=before.startswith(BOM))
+                texts[file] = Text(before, after)
+            except NotEditableError as error:
+                findings += self._by_hand(file, error)
+        if findings:
+            raise ProblemError(*findings)
+        for file, new in self._new.items():
+            texts[file] = Text(None, new_file(new.fresh, new.style, json=new.json))
+        return texts
+
+    def _file(self, file: str) -> FileEdit:
+        self.tree.layout(file)  # refuses a file that is never touched
+        return self._files.setdefault(file, FileEdit())
+
+    def _drop_unchanged(self, file: str, edit: FileEdit) -> None:
+        documents = self.tree.layout(file).documents
+        for ordinal in list(edit.values):
+            if same(edit.values[ordinal], documents[ordinal].root.value()):
+                del edit.values[ordinal]
+
+    def _by_hand(self, file: str, error: NotEditableError) -> Iterator[Finding]:
+        """What a person is to do where the layout does not let it be done here."""
+        here = Where(file, error.ordinal, error.path)
+        told = [(each.where or here, each.message) for each in self.done]
+        of_file = [each for each in told if each[0].file == file]
+        of_document = [each for each in of_file if each[0].document == error.ordinal]
+        for where, message in of_document or of_file:
+            yield finding(
+                "edit-by-hand",
+                "The layout here does not let this be changed without changing other lines too: "
+                f"{message}.",
+                hint="Nothing was written. Edit it by hand, here.",
+                where=here if error.path else where,
+            )

@@ -1,0 +1,60 @@
+"""``edit set-route``: a domain's declared route."""
+
+from difflib import get_close_matches
+
+from sendroute.edit.declare import check_profile, declare
+from sendroute.edit.proposal import Proposal
+from sendroute.edit.tree import Domain, Tree
+from sendroute.manifests.names import BadNameError, domain_name, to_unicode
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.model.route import Route
+from sendroute.model.wanted import AccountKey
+
+
+def set_route(tree: Tree, name: str, route: Route, key: AccountKey | None = None) -> Proposal:
+    """``key`` chooses where two accounts declare the domain."""
+    domain = _one(tree, checked_name(name), key)
+    check_profile(tree, domain.key, route)
+    proposal = Proposal(tree)
+    declare(proposal, domain, route)
+    return proposal
+
+
+def checked_name(name: str) -> str:
+    """A domain's name as a person typed it, as an A-label. Raises ProblemError."""
+    try:
+        return domain_name(name)
+    except BadNameError as error:
+        raise ProblemError(
+            finding("invalid-value", f"The domain {error.message}.", hint=error.hint)
+        ) from error
+
+
+def _one(tree: Tree, name: str, key: AccountKey | None) -> Domain:
+    found = [each for each in tree.domains if each.name == name and key in (None, each.key)]
+    if len(found) == 1:
+        return found[0]
+    raise ProblemError(_twice(found) if found else _unknown(tree, name))
+
+
+def _unknown(tree: Tree, name: str) -> Finding:
+    near = get_close_matches(name, {each.name for each in tree.domains}, n=1)
+    return finding(
+        "unknown-domain",
+        f"No SendingDomain of {to_unicode(name)} is among these manifests.",
+        hint=f"Did you mean {near[0]}?" if near else "`sendroute edit add-domain` declares it.",
+    )
+
+
+def _twice(found: list[Domain]) -> Finding:
+    first, second = found[:2]
+    same = first.key == second.key
+    return finding(
+        "domain-conflict",
+        f"{to_unicode(first.name)} is declared twice, so which one to edit cannot be told.",
+        hint="Take one of the two out first." if same else f"Choose: --account {first.key}.",
+        where=second.where.at("spec", "domain"),
+        related=(first.where.at("spec", "domain"),),
+    )

@@ -1,0 +1,167 @@
+"""How an author writes, seen from what is there, and new values written the same way."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sendroute.edit.layout import Document, Layout, Node
+from sendroute.edit.lines import column, line_start, newline
+from sendroute.manifests.scalars import AMBIGUOUS, resolve
+
+_WIDTH = 100
+
+# What no version of YAML takes for anything but text, if it has a letter in it and is no number
+# and none of the words that YAML 1.1 calls a truth (https://yaml.org/type/bool.html) or a null.
+_PLAIN = re.compile(r"[^\W_](?:[\w./-]*[^\W_])?")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+class Style(NamedTuple):
+    """``inline``: small mappings are written ``{a: b}``, with ``pad`` inside the braces; ``unit``:
+    columns a level; ``quote`` is that of keys, ``"`` in JSON; ``spread``: within braces, one
+    entry a line (JSON that is not on one line); ``tight``: no space after colons and commas."""
+
+    inline: bool = True
+    unit: int = 2
+    quote: str = ""
+    pad: str = ""
+    spread: bool = False
+    tight: bool = False
+    newline: str = "\n"
+
+    def key(self, name: str, quote: str | None = None) -> str:
+        return scalar(name, self.quote if quote is None else quote)
+
+    def colon(self) -> str:
+        return ":" if self.tight else ": "
+
+    def comma(self) -> str:
+        return "," if self.tight else ", "
+
+
+def style_of(layout: Layout, document: Document | None) -> Style:
+    """The style of one document, filled up with that of its file where the document is silent."""
+    text = layout.text
+    if document is None:
+        return Style(newline=newline(text, 0))
+    root = document.root
+    votes = list(_small_mappings(root)) or [
+        node for other in layout.documents for node in _small_mappings(other.root)
+    ]
+    inside = [node for node in votes if node.flow]
+    spec = root.get("spec") or next(iter(root.entries or ()), None)
+    style = Style(
+        inline=len(inside) * 2 >= len(votes),
+        pad=" " if inside and text[inside[0].start + 1] == " " else "",
+        newline=newline(text, root.start),
+    )
+    if spec is None:
+        return style
+    if not root.flow:
+        return style._replace(unit=_unit(text, spec.key, spec.value) or 2)
+    metadata = root.at("metadata")
+    return style._replace(
+        quote=spec.key.quote,
+        unit=_indent(text, spec.key.start) - _indent(text, root.start) or 2,
+        spread=metadata is not None and "\n" in text[metadata.start : metadata.end],
+        tight=text[spec.key.end : spec.key.end + 2].rstrip("{[\"'") == ":",
+    )
+
+
+def scalar(value: Any, quote: str = "") -> str:
+    """A scalar as text, in the quotes given if it is text, or with those it needs."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case None:
+            return "null"
+    text = str(value)
+    if quote == "'" and text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    if not quote and is_plain(text):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+def is_plain(text: str) -> bool:
+    """Whether text needs no quotes in any place, for any reader."""
+    return (
+        _PLAIN.fullmatch(text) is not None
+        and _LETTER.search(text) is not None
+        and text.lower() not in ("y", "n", "yes", "no", "on", "off")
+        and isinstance(resolve(text), str)
+        and AMBIGUOUS.fullmatch(text) is None
+    )
+
+
+def flow(value: Any, style: Style, indent: int = 0) -> str:
+    """A value within braces; spread over lines, its closing brace stands at ``indent``."""
+    match value:
+        case dict():
+            pairs = [
+                style.key(key) + style.colon() + flow(item, style, indent + style.unit)
+                for key, item in value.items()
+            ]
+            return _enclosed("{", pairs, "}", style, indent)
+        case list():
+            items = [flow(item, style, indent + style.unit) for item in value]
+            return _enclosed("[", items, "]", style, indent)
+        case _:
+            return scalar(value, style.quote)
+
+
+def block(key: str, value: Any, style: Style, indent: int) -> list[str]:
+    """The lines of an entry in the block style, its key at column ``indent``."""
+    head = " " * indent + style.key(key, "") + ":"
+    if not isinstance(value, dict) or not value:
+        return [f"{head} {flow(value, style)}"]
+    if style.inline and _leaves(value) <= 2:
+        line = f"{head} {flow(value, style)}"
+        if len(line) <= _WIDTH:
+            return [line]
+    return [head, *block_lines(value, style, indent + style.unit)]
+
+
+def _leaves(value: Any) -> int:
+    return sum(map(_leaves, value.values())) if isinstance(value, dict) and value else 1
+
+
+def block_lines(value: dict[str, Any], style: Style, indent: int) -> list[str]:
+    return [line for key, item in value.items() for line in block(key, item, style, indent)]
+
+
+def _enclosed(left: str, parts: list[str], right: str, style: Style, indent: int) -> str:
+    if not parts:
+        return left + right
+    if not style.spread:
+        return left + style.pad + style.comma().join(parts) + style.pad + right
+    inner = style.newline + " " * (indent + style.unit)
+    return left + inner + ("," + inner).join(parts) + style.newline + " " * indent + right
+
+
+def _small_mappings(root: Node) -> Iterator[Node]:
+    """The mappings that an author could as well have written the other way."""
+    pending = [entry.value for entry in root.entries or ()]
+    while pending:
+        node = pending.pop()
+        inner = [entry.value for entry in node.entries or ()]
+        if inner and all(not each.entries and not each.items for each in inner):
+            if root.get("spec") is None or node is not root.at("spec"):
+                yield node
+        else:
+            pending += inner + (node.items or [])
+
+
+def _unit(text: str, key: Node, value: Node) -> int:
+    if value.flow or not value.entries:
+        return 0
+    return column(text, value.entries[0].key.start) - column(text, key.start)
+
+
+def _indent(text: str, place: int) -> int:
+    start = line_start(text, place)
+    line = text[start:place]
+    return len(line) - len(line.lstrip(" "))

@@ -1,0 +1,287 @@
+"""The commands as they are typed: what they print, what they refuse, how they end."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sendroute.cli.commands.edit import COMMANDS
+
+from .conftest import Program, files_of
+
+PLATFORM = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailPlatform
+metadata: {name: default}
+spec:
+  managed:
+    host: smtp.trekmail.example
+    ports: [{port: 587, encryption: starttls}]
+    relay: {host: relay.internal.example, port: 587, encryption: starttls}
+  plans:
+  - {name: nano, managed: false}
+  - {name: pro, managed: true}
+"""
+ACME = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailAccount
+metadata: {name: acme, namespace: acme}
+spec:
+  plan: nano  # until May
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SMTPProfile
+metadata: {name: ses, namespace: acme}
+spec: {account: acme, host: smtp.ses.example, port: 587, encryption: starttls}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: shop, namespace: acme}
+spec:
+  account: acme
+  domain: shop.example.com
+  route: {profile: ses}  # shop
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: news, namespace: acme}
+spec:
+  account: acme
+  domain: news.example.com
+"""
+
+
+@pytest.fixture
+def tree(place: Path) -> Path:
+    (place / "m").mkdir()
+    (place / "m/platform.yaml").write_text(PLATFORM)
+    (place / "m/acme.yaml").write_text(ACME)
+    return place / "m"
+
+
+def words(command: str) -> list[str]:
+    return ["edit", *command.split(), "m"]
+
+
+def test_what_is_done_is_told_with_its_line(sendroute: Program, tree: Path) -> None:
+    ran = sendroute(*words("set-route shop.example.com --unconfigured"))
+    assert ran.status == 0
+    assert ran.out.splitlines() == [
+        "m/acme.yaml:18: route of shop.example.com: profile ses → unconfigured",
+        "Changed: m/acme.yaml",
+    ]
+    assert (tree / "acme.yaml").read_text() == ACME.replace("{profile: ses}", "{unconfigured: {}}")
+    again = sendroute(*words("set-route shop.example.com --unconfigured"))
+    assert (again.status, again.out) == (
+        0,
+        "Nothing to do: the manifests say so already.\n",
+    )
+
+
+REFUSED = {
+    "an unknown domain": ("set-route shp.example.com --unconfigured", 1, "unknown-domain", "shop"),
+    "no domain at all": ("set-route not_one --unconfigured", 1, "invalid-value", "underscore"),
+    "an unknown profile": ("set-route shop.example.com --profile se", 1, "unknown-profile", "ses?"),
+    "managed on a plan without": (
+        "set-route shop.example.com --managed",
+        1,
+        "managed-not-in-plan",
+        "nano",
+    ),
+    "an apply-all that cannot be": (
+        "apply-to-all acme --managed",
+        3,
+        "apply-all-unsatisfiable",
+        "nano",
+    ),
+    "an unknown account": ("set-default acne --profile ses", 1, "unknown-account", "acme"),
+    "a domain that is there": (
+        "add-domain SHOP.example.com --account acme",
+        1,
+        "domain-conflict",
+        "acme.yaml:17:11",
+    ),
+    "a profile that is there": (
+        "add-domain x.example.com --account acme --new-profile ses --provider ses",
+        1,
+        "duplicate-profile",
+        "--profile ses",
+    ),
+    "a new profile without a host": (
+        "add-domain x.example.com --account acme --new-profile x --port 25 --encryption tls",
+        1,
+        "missing-field",
+        "host",
+    ),
+    "a new profile with a bad name": (
+        "add-domain x.example.com --account acme --new-profile X_Y --provider ses",
+        1,
+        "invalid-value",
+        "lower-case",
+    ),
+    "a profile that is still named": (
+        "delete-profile ses --account acme",
+        1,
+        "unknown-profile",
+        "acme.yaml:18:10",
+    ),
+    "a profile with its own document": (
+        "extract-profile ses --account acme",
+        1,
+        "invalid-value",
+        "already",
+    ),
+    "a profile in its own place": (
+        "delete-profile ses --account acme --profile ses",
+        1,
+        "invalid-value",
+        "own place",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_nothing_is_written_where_it_is_refused(case: str, sendroute: Program, tree: Path) -> None:
+    command, status, code, part = REFUSED[case]
+    before = files_of(tree)
+    ran = sendroute(*words(command))
+    assert ran.status == status, ran
+    assert code in ran.err
+    assert part in ran.err
+    assert ran.out == ""
+    assert files_of(tree) == before
+
+
+WRONG = {
+    "no edit": ((), "usage:"),
+    "a mistyped edit": (("set-rute", "x", "m"), "Did you mean `set-route`?"),
+    "no route": (("set-route", "x", "m"), "required"),
+    "two routes": (("set-route", "x", "--managed", "--unconfigured", "m"), "not allowed"),
+    "standard input": (("set-route", "x", "--managed", "-"), "in place"),
+    "a new profile without a name": (
+        ("add-domain", "x", "--account", "a", "--host", "h", "m"),
+        "--new-profile",
+    ),
+    "a port that is none": (
+        ("add-domain", "x", "--account", "a", "--new-profile", "n", "--port", "0", "m"),
+        "65535",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_usage_is_one_sentence(case: str, sendroute: Program, tree: Path) -> None:
+    assert tree.is_dir()
+    given, part = WRONG[case]
+    ran = sendroute("edit", *given)
+    assert (ran.status, ran.out) == (64, "")
+    assert part in ran.err
+    if given[:1] == ("set-route",):
+        assert "`sendroute edit set-route --help`" in ran.err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_edit_fits_100_columns_and_has_examples(name: str, sendroute: Program) -> None:
+    ran = sendroute("edit", name, "--help")
+    assert ran.status == 0
+    assert f"sendroute edit {name} " in ran.out.partition("examples:")[2]
+    assert max(map(len, ran.out.splitlines())) <= 100
+
+
+def test_global_options_stand_anywhere(sendroute: Program, tree: Path) -> None:
+    assert tree.is_dir()
+    given = ("set-default", "acme", "--profile", "ses", "m", "--dry-run")
+    for command in (("-q", "edit", *given), ("edit", "-q", *given), ("edit", *given, "-q")):
+        assert sendroute(*command).status == 0
+    assert sendroute("-q", "edit", "-v", *given).status == 64
+
+
+def test_no_variable_names_an_object(
+    sendroute: Program, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes sets SENDROUTE_PORT in every pod beside a Service named sendroute."""
+    assert tree.is_dir()
+    monkeypatch.setenv("SENDROUTE_PORT", "tcp://10.0.0.1:587")
+    ran = sendroute(*words("add-domain x.example.com --account acme"))
+    assert ran.status == 0, ran
+
+
+def test_a_file_with_errors_is_never_touched(sendroute: Program, tree: Path) -> None:
+    text = ACME + "---\nkind: SendingDomain\nmetadata: {name: x\n"
+    (tree / "acme.yaml").write_text(text)
+    ran = sendroute(*words("set-route shop.example.com --unconfigured"))
+    assert ran.status == 1
+    assert "unwritable" in ran.err
+    assert (tree / "acme.yaml").read_text() == text
+
+
+def test_a_broken_file_elsewhere_stops_only_what_must_see_all(
+    sendroute: Program, tree: Path
+) -> None:
+    (tree / "broken.yaml").write_text("kind: SendingDomain\nmetadata: {")
+    refused = sendroute(*words("delete-profile ses --account acme --undeclare"))
+    assert refused.status == 1
+    assert "broken.yaml" in refused.err
+    assert sendroute(*words("set-route shop.example.com --unconfigured")).status == 0
+
+
+def test_part_of_a_tree_will_do(sendroute: Program, tree: Path) -> None:
+    (tree / "x.yaml").write_text(
+        ACME.rpartition("---\n")[2].replace("news", "x").replace("acme", "other")
+    )
+    ran = sendroute("edit", "set-route", "x.example.com", "--profile", "any", "m/x.yaml")
+    assert ran.status == 0, ran
+    assert "profile: any" in (tree / "x.yaml").read_text()
+
+
+def test_the_difference_of_a_dry_run_is_one_that_git_applies(
+    sendroute: Program, tree: Path
+) -> None:
+    (tree / "acme.yaml").write_bytes(ACME.replace("\n", "\r\n").rstrip().encode())
+    before = files_of(tree)
+    command = words("add-domain new.example.com --account acme --profile ses")
+    tried = sendroute(*command, "--dry-run")
+    assert files_of(tree) == before
+    Path("change.patch").write_bytes(tried.out.encode())
+    subprocess.run(
+        ["git", "apply", "--whitespace=nowarn", "change.patch"],
+        check=True,
+        cwd=tree.parent,
+        env={"PATH": "/usr/bin:/bin", "GIT_CEILING_DIRECTORIES": str(tree.parent.parent)},
+    )
+    patched = files_of(tree)
+    for name, data in before.items():
+        (tree / name).write_bytes(data)
+    assert sendroute(*command).status == 0
+    assert files_of(tree) == patched
+
+
+def test_json_tells_changes_files_and_the_difference(sendroute: Program, tree: Path) -> None:
+    assert tree.is_dir()
+    ran = sendroute(*words("set-default acme --profile ses"), "-o", "json")
+    told = json.loads(ran.out)
+    assert told["format_version"] == "1.0"
+    assert told["written"] is True
+    assert told["files"] == [{"file": "m/acme.yaml", "action": "changed"}]
+    assert told["changes"][0]["position"] == {"file": "m/acme.yaml", "line": 5}
+    assert "+  defaultRoute: {profile: ses}" in told["diff"]
+
+
+def test_the_id_of_an_apply_all_is_fresh(sendroute: Program, tree: Path) -> None:
+    ids = []
+    for _ in range(2):
+        assert sendroute(*words("apply-to-all acme --profile ses")).status == 0
+        text = (tree / "acme.yaml").read_text()
+        ids.append(text.partition("id: ")[2].partition("\n")[0])
+    assert ids[0].endswith("-to-ses")
+    assert ids[1] == f"{ids[0]}-2"
+    assert "confirm: {domains: 2}" in text
+
+
+def test_a_provider_that_is_to_be_tested_first(sendroute: Program, tree: Path) -> None:
+    command = "add-domain x.example.com --account acme --new-profile pm --provider postmark --test"
+    ran = sendroute(*words(command))
+    assert ran.status == 0
+    assert "pm" in ran.err
+    assert "provider: postmark" in (tree / "acme.yaml").read_text()

@@ -1,0 +1,292 @@
+"""Documents in every layout that a person or a program gives them: an edit and its reverse give
+the same tree back, keep every comment, and change no line but the one they are about."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from difflib import ndiff
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sendroute.edit.add_domain import NewProfile, add_domain
+from sendroute.edit.apply_to_all import apply_to_all
+from sendroute.edit.delete_profile import delete_profile
+from sendroute.edit.extract_profile import extract_profile
+from sendroute.edit.proposal import Proposal
+from sendroute.edit.set_default import set_default
+from sendroute.edit.set_route import set_route
+from sendroute.edit.tree import Tree
+from sendroute.manifests import fast
+from sendroute.manifests.compile import Compilation
+from sendroute.manifests.thorough import read_thoroughly
+from sendroute.model.finding import Where
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+from sendroute.model.wanted import AccountKey, ApplyAll, Wanted
+
+ACME = AccountKey("acme", "acme")
+FILE = "acme.yaml"
+API = "sendroute.dev/v1alpha1"
+
+
+class Writer:
+    """Writes a value as its whims, drawn by hypothesis, have it. Every comment is unlike all
+    others."""
+
+    def __init__(self, draw: Callable[..., Any]) -> None:
+        self.draw = draw
+        self.comments = 0
+        self.unit = draw(st.integers(2, 5))
+
+    def whim(self) -> bool:
+        return bool(self.draw(st.integers(0, 3)) == 0)
+
+    def comment(self) -> str:
+        self.comments += 1
+        return f"# c{self.comments}: not {{a: b}}, 'nor' \"this"
+
+    def beside(self) -> str:
+        return " " * self.draw(st.integers(1, 3)) + self.comment() if self.whim() else ""
+
+    def lines_before(self, indent: int) -> list[str]:
+        lines = [""] if self.whim() else []
+        return [*lines, " " * indent + self.comment()] if self.whim() else lines
+
+    def scalar(self, value: Any, quoted: str | None = None) -> str:
+        if not isinstance(value, str):
+            return str(value).lower()
+        quote = self.draw(st.sampled_from(["", "", '"', "'"])) if quoted is None else quoted
+        return f"{quote}{value}{quote}"
+
+    def flow(self, value: Any, indent: int) -> str:
+        if not isinstance(value, dict):
+            return self.scalar(value, '"' if " " in str(value) else None)
+        pad = self.draw(st.sampled_from(["", " "]))
+        pairs = [f"{self.scalar(k)}: {self.flow(v, indent + 2)}" for k, v in value.items()]
+        if not pairs or not self.whim():
+            return "{" + pad + ", ".join(pairs) + pad + "}"
+        inner = "\n" + " " * (indent + 2)
+        text = "{" + self.beside()
+        for number, pair in enumerate(pairs):
+            if self.whim():
+                text += inner + self.comment()
+            last = number + 1 == len(pairs)
+            text += inner + pair + ("" if last and not self.whim() else ",") + self.beside()
+        return text + "\n" + " " * (indent + 1) + "}"
+
+    def block(self, value: dict[str, Any], indent: int) -> list[str]:
+        lines: list[str] = []
+        for key, item in value.items():
+            lines += self.lines_before(indent)
+            head = " " * indent + self.scalar(key) + ":"
+            space = " " * self.draw(st.integers(1, 3))
+            if isinstance(item, str) and " " in item:
+                first, *rest = self.text(item, indent)
+                lines += [f"{head}{space}{first}", *rest]
+            elif not isinstance(item, dict):
+                lines.append(head + space + self.scalar(item) + self.beside())
+            elif not item or self.whim():
+                lines += (head + space + self.flow(item, indent) + self.beside()).split("\n")
+            else:
+                lines.append(head + self.beside())
+                lines += self.block(item, indent + self.unit)
+        return [*lines, " " * indent + self.comment()] if self.whim() else lines
+
+    def text(self, value: str, indent: int) -> list[str]:
+        """A text over several lines, each way that YAML has for it."""
+        inner = "\n" + " " * (indent + self.unit)
+        way = self.draw(st.sampled_from([">-{}", ">-{}", '"{}"', "'{}'", "{}"]))
+        told = value.replace(" ", inner)
+        return way.format(inner + told if ">" in way else told).split("\n")
+
+    def stream(self, values: list[dict[str, Any]]) -> list[str]:
+        lines = [self.comment(), ""] if self.whim() else []
+        around = [""] if self.whim() else []
+        for number, value in enumerate(values):
+            if number or self.whim():
+                lines += [*around, "---" + self.beside(), *around]
+            lines += self.block(value, 0)
+            if self.whim():
+                lines += [self.comment()] if self.whim() else ["", self.comment()]
+        return lines
+
+    def a_list(self, values: list[dict[str, Any]]) -> list[str]:
+        lines = ["apiVersion: v1", "kind: List", "items:" + self.beside()]
+        dash = self.draw(st.integers(0, 2))
+        gap = self.draw(st.integers(1, 3))
+        for value in values:
+            first, *rest = self.block(value, dash + 1 + gap)
+            while not first.strip() or first.lstrip().startswith("#"):
+                lines.append(first)
+                first, *rest = rest
+            lines += [" " * dash + "-" + " " * gap + first.lstrip(), *rest]
+        return lines
+
+
+def values(draw: Callable[..., Any]) -> list[dict[str, Any]]:
+    def document(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "apiVersion": API,
+            "kind": kind,
+            "metadata": {"name": name, "namespace": "acme"},
+            "spec": spec,
+        }
+
+    fields = {"host": "smtp.example.com", "port": 587, "encryption": "starttls"}
+    credentials = {"credentials": {"secretRef": {"name": "m"}}}
+    new = {"name": "mailgun", **fields, **credentials}
+    if draw(st.booleans()):
+        new["displayName"] = "Mailgun, of the EU"
+    if draw(st.booleans()):
+        new = dict(reversed(new.items()))
+    found = [
+        document("MailAccount", "acme", {"plan": "pro"}),
+        document("SMTPProfile", "ses", {"account": "acme", **fields}),
+        document("SendingDomain", "news", {"account": "acme", "domain": "news.example.com"}),
+        document("SendingDomain", "shop", {"account": "acme", "domain": "shop.example.com"}),
+    ]
+    found[2]["spec"]["route"] = {"newProfile": new}
+    route = draw(st.sampled_from([{"profile": "ses"}, {"managed": {}}, {"unconfigured": {}}]))
+    found[3]["spec"]["route"] = route
+    if draw(st.booleans()):
+        found[0]["spec"]["suspend"] = False
+    for each in found:
+        if draw(st.booleans()):
+            each["spec"] = dict(reversed(each["spec"].items()))
+    return list(draw(st.permutations(found)))
+
+
+@st.composite
+def texts(draw: Callable[..., Any]) -> str:
+    writer = Writer(draw)
+    documents = values(draw)
+    lines = writer.a_list(documents) if writer.whim() else writer.stream(documents)
+    newline = draw(st.sampled_from(["\n", "\n", "\r\n"]))
+    end = draw(st.sampled_from(["", newline, newline * 2]))
+    return ("\ufeff" if writer.whim() else "") + "\n".join(lines).replace("\n", newline) + end
+
+
+def read(text: str) -> Tree:
+    data = text.encode()
+    parsed = fast.read(data) or read_thoroughly(FILE, data).parsed
+    documents = [(document, Where(FILE, number)) for number, document in parsed.documents]
+    return Tree(documents, lambda _: text, [FILE])
+
+
+def wanted(text: str) -> Wanted:
+    data = text.encode()
+    parsed = fast.read(data) or read_thoroughly(FILE, data).parsed
+    compilation = Compilation()
+    for number, document in parsed.documents:
+        compilation.add(document, Where(FILE, number))
+    return compilation.finish()
+
+
+def meaning(text: str) -> tuple[Any, ...]:
+    account = wanted(text).accounts[ACME]
+    return (
+        account.default,
+        {name: profile.profile for name, profile in account.profiles.items()},
+        {domain.domain: domain.route for domain in account.domains},
+    )
+
+
+def after(proposal: Proposal) -> str:
+    (text,) = proposal.texts().values()
+    assert text.after is not None
+    return text.after
+
+
+def comments(text: str) -> Counter[str]:
+    return Counter(re.findall(r"# c\d+:", text))
+
+
+def changed(one: str, other: str) -> list[str]:
+    lines = ndiff(one.split("\n"), other.split("\n"))
+    return [line for line in lines if line[:1] in "+-"]
+
+
+@settings(deadline=None, max_examples=150)
+@given(texts())
+def test_a_route_set_and_set_back(text: str) -> None:
+    before = meaning(text)
+    old: Route = before[2]["shop.example.com"]
+    new = UNCONFIGURED if old == MANAGED else MANAGED
+    there = after(set_route(read(text), "shop.example.com", new))
+    assert meaning(there)[2] == before[2] | {"shop.example.com": new}
+    assert meaning(there)[:2] == before[:2]
+    assert len(changed(text, there)) == 2, "one line is another"
+    back = after(set_route(read(there), "shop.example.com", old))
+    assert meaning(back) == before
+    assert comments(text) == comments(there) == comments(back)
+    assert len(changed(text, back)) <= 2, "its quotes at most"
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts())
+def test_a_default_declared_and_removed(text: str) -> None:
+    there = after(set_default(read(text), ACME, via("ses")))
+    assert meaning(there)[0] == via("ses")
+    back = after(set_default(read(there), ACME, None))
+    assert meaning(back) == meaning(text)
+    assert comments(text) == comments(there) == comments(back)
+
+
+@settings(deadline=None, max_examples=150)
+@given(texts())
+def test_an_extracted_profile_changes_nothing_that_is_meant(text: str) -> None:
+    there = after(extract_profile(read(text), ACME, "mailgun"))
+    assert meaning(there) == meaning(text)
+    assert comments(there) == comments(text)
+    assert wanted(there).accounts[ACME].profiles["mailgun"].inline_in is None
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts())
+def test_another_route_than_the_new_profile_keeps_the_profile(text: str) -> None:
+    before = meaning(text)
+    there = after(set_route(read(text), "news.example.com", via("ses")))
+    assert meaning(there)[1] == before[1]
+    assert meaning(there)[2] == before[2] | {"news.example.com": via("ses")}
+    assert comments(there) == comments(text)
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts())
+def test_an_added_domain_is_all_that_comes(text: str) -> None:
+    before = meaning(text)
+    new = NewProfile("pm", {"provider": "postmark", "host": "smtp.pm.example"})
+    there = after(add_domain(read(text), ACME, "new.example.com", new))
+    assert meaning(there)[2] == before[2] | {"new.example.com": via("pm")}
+    assert {**meaning(there)[1], **before[1]} == meaning(there)[1]
+    assert comments(there) == comments(text)
+    gone = [line[2:] for line in changed(text, there) if line.startswith("-")]
+    assert gone in ([], text.split("\n")[-1:]), "but for a last line that had no break"
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts())
+def test_an_apply_all_written_and_replaced(text: str) -> None:
+    day = date(2026, 11, 23)
+    there = after(apply_to_all(read(text), ACME, via("ses"), today=day))
+    asked = wanted(there).accounts[ACME].apply_all
+    assert asked == ApplyAll("2026-11-23-to-ses", via("ses"), 2)
+    again = after(apply_to_all(read(there), ACME, MANAGED, today=day, id="x", confirm=9))
+    assert wanted(again).accounts[ACME].apply_all == ApplyAll("x", MANAGED, 9)
+    assert meaning(again) == meaning(text)
+    assert comments(again) == comments(text)
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts())
+def test_a_deleted_profile_takes_nothing_else_along(text: str) -> None:
+    before = meaning(text)
+    there = after(delete_profile(read(text), ACME, "ses", MANAGED))
+    assert meaning(there)[1] == {"mailgun": before[1]["mailgun"]}
+    assert comments(there) <= comments(text)
+    gone = {line[2:].strip() for line in changed(text, there) if line.startswith("-")}
+    kept = "\n".join(there.split("\n"))
+    for word in ("MailAccount", "shop.example.com", "news.example.com"):
+        assert kept.count(word) == text.count(word), gone

@@ -1,0 +1,140 @@
+"""Layouts that only a hand writes: what changes is exactly these lines, or the person is told."""
+
+import pytest
+
+from sendroute.edit.set_route import set_route
+from sendroute.edit.tree import Tree
+from sendroute.manifests.thorough import read_thoroughly
+from sendroute.model.finding import Where
+from sendroute.model.problem import ProblemError
+from sendroute.model.route import UNCONFIGURED
+
+HEAD = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: shop, namespace: acme}
+"""
+SPEC = "spec:\n  account: acme\n  domain: shop.example.com\n"
+FLOW = (
+    "{apiVersion: sendroute.dev/v1alpha1, kind: SendingDomain,\n"
+    " metadata: {name: shop, namespace: acme}, # c\n"
+    " spec: {account: acme, domain: shop.example.com\n"
+    " # why\n }}\n"
+)
+
+# Each: the text, the lines that go, the lines that come.
+ODD = {
+    "a key after a question mark": (
+        f"{HEAD}{SPEC}  ? route\n  : profile: ses # c\n",
+        ["  : profile: ses # c"],
+        ["  : unconfigured: {} # c"],
+    ),
+    "values below their keys": (
+        f"{HEAD}{SPEC}  route:\n    profile: # b\n      'ses' # c\n",
+        ["    profile: # b", "      'ses' # c"],
+        ["    unconfigured: # b", "      {} # c"],
+    ),
+    "tabs between keys, values and comments": (
+        f"{HEAD}{SPEC}  route:\t{{profile:\tses}}\t# t\n",
+        ["  route:\t{profile:\tses}\t# t"],
+        ["  route:\t{unconfigured:\t{}}\t# t"],
+    ),
+    "a quoted text over two lines, and nothing after it": (
+        HEAD + 'spec:\n  account: acme\n  domain: "shop.\\\n    example.com"\n',
+        [],
+        ["  route: {unconfigured: {}}"],
+    ),
+    "a block scalar, empty lines, the end of a document": (
+        f"{HEAD}spec:\n  account: acme\n  domain: >-\n    shop.example.com\n\n\n...\n---\n# x\n",
+        [],
+        ["  route: {unconfigured: {}}"],
+    ),
+    "a directive": (f"%YAML 1.2\n---\n{HEAD}{SPEC}...\n", [], ["  route: {unconfigured: {}}"]),
+    "a document that is indented": (
+        "".join(f"   {line}\n" for line in (HEAD + SPEC).splitlines()),
+        [],
+        ["     route: {unconfigured: {}}"],
+    ),
+    "a document within braces": (
+        FLOW,
+        [" spec: {account: acme, domain: shop.example.com"],
+        [" spec: {account: acme, domain: shop.example.com, route: {unconfigured: {}}"],
+    ),
+    "a comma at the end": (
+        f"{HEAD}spec: {{\n  account: acme,\n  domain: shop.example.com,   # c\n  }}\n",
+        [],
+        ["  route: {unconfigured: {}},"],
+    ),
+    "an item of a list below its dash": (
+        "apiVersion: v1\nkind: List\nitems:\n  -\n"
+        + "".join(f"    {line}\n" for line in (HEAD + SPEC).splitlines()),
+        [],
+        ["      route: {unconfigured: {}}"],
+    ),
+    "two kinds of line breaks": (
+        HEAD.replace("\n", "\r\n") + SPEC,
+        [],
+        ["  route: {unconfigured: {}}"],
+    ),
+    "comments that look like documents and keys": (
+        f"# ---\n# spec: {{}}\n{HEAD}# ---\nspec: # route: {{managed: {{}}}}\n" + SPEC[6:],
+        [],
+        ["  route: {unconfigured: {}}"],
+    ),
+    "characters of two code units, escaped and not": (
+        "# 😀\n" + HEAD.replace("}", ', annotations: {a: "😀\\U0001F600"}}') + SPEC,
+        [],
+        ["  route: {unconfigured: {}}"],
+    ),
+}
+
+
+def tree_of(text: str) -> Tree:
+    parsed = read_thoroughly("f.yaml", text.encode()).parsed
+    documents = [(document, Where("f.yaml", number)) for number, document in parsed.documents]
+    return Tree(documents, lambda _: text, ["f.yaml"])
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_only_the_lines_meant_change(case: str) -> None:
+    text, gone, come = ODD[case]
+    proposal = set_route(tree_of(text), "shop.example.com", UNCONFIGURED)
+    after = proposal.texts()["f.yaml"].after
+    assert after is not None
+    before_lines, after_lines = text.split("\n"), after.split("\n")
+    for line in gone:
+        before_lines.remove(line)
+    for line in come:
+        after_lines.remove(line)
+    assert before_lines == after_lines
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{HEAD}spec:\n  ? account\n  : acme\n  ? domain\n  : shop.example.com\n",
+        (HEAD + SPEC).replace("\n", "\r"),
+    ],
+    ids=["keys after question marks", "carriage returns alone"],
+)
+def test_what_cannot_be_spliced_is_told_and_not_written(text: str) -> None:
+    proposal = set_route(tree_of(text), "shop.example.com", UNCONFIGURED)
+    with pytest.raises(ProblemError) as raised:
+        proposal.texts()
+    (found,) = raised.value.findings
+    assert found.code == "edit-by-hand"
+    assert found.where == Where("f.yaml", 0, ("spec",))
+    assert "route of shop.example.com: none → unconfigured" in found.message
+
+
+@pytest.mark.parametrize(
+    "now",
+    [f"{HEAD.replace('shop', 'other')}{SPEC}", "", "kind: [", f"--- {{}}\n{'[' * 600}{']' * 600}"],
+    ids=["another document", "nothing", "half a document", "something very deep"],
+)
+def test_a_file_that_was_changed_after_it_was_read_is_refused(now: str) -> None:
+    parsed = read_thoroughly("f.yaml", (HEAD + SPEC).encode()).parsed
+    tree = Tree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
+    with pytest.raises(ProblemError) as raised:
+        set_route(tree, "shop.example.com", UNCONFIGURED)
+    assert [found.code for found in raised.value.findings] in (["unwritable"], ["edit-by-hand"])

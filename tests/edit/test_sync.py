@@ -1,0 +1,116 @@
+"""sync, over a store in which an apply-all or a reassignment made manifests and routes differ."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Program, files_of
+from .test_commands import ACME, PLATFORM
+
+INLINE = """\
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: mail, namespace: acme}
+spec:
+  account: acme
+  domain: mail.example.com
+  route:
+    newProfile:
+      name: relay
+      host: smtp.relay.example  # ours
+      port: 587
+      encryption: starttls
+"""
+
+
+@pytest.fixture
+def tree(place: Path, sendroute: Program) -> Path:
+    (place / "m").mkdir()
+    (place / "m/platform.yaml").write_text(PLATFORM)
+    (place / "m/acme.yaml").write_text(ACME + INLINE)
+    assert sendroute("init").status == 0
+    apply(sendroute)
+    assert sendroute("sync", "m", "--check").status == 0
+    return place / "m"
+
+
+def apply(sendroute: Program) -> None:
+    ran = sendroute("apply", "m", "--auto-approve")
+    assert ran.status == 0, ran
+
+
+def routes(sendroute: Program) -> dict[str, object]:
+    told = json.loads(sendroute("routes", "-o", "json").out)
+    return {each["domain"]: each["route"] for each in told["domains"]}
+
+
+def test_shadowed_domains_declare_what_is_assigned(sendroute: Program, tree: Path) -> None:
+    assert sendroute("edit", "apply-to-all", "acme", "--unconfigured", "m").status == 0
+    apply(sendroute)
+    before, assigned = files_of(tree), routes(sendroute)
+    checked = sendroute("sync", "m", "--check")
+    assert checked.status == 1
+    assert checked.out.count("out-of-sync") == 2, "news declares nothing"
+    assert "m/acme.yaml:22:10" in checked.out
+    assert files_of(tree) == before
+    assert sendroute("sync", "m").status == 0
+    text = (tree / "acme.yaml").read_text()
+    assert "  route: {unconfigured: {}}  # shop\n" in text
+    assert "  host: smtp.relay.example  # ours\n" in text, "the profile did not vanish"
+    assert text.count("route:") == 3, "shop, mail, and the apply-all's own"
+    apply(sendroute)
+    assert routes(sendroute) == assigned
+    assert sendroute("sync", "m", "--check").status == 0
+    assert sendroute("sync", "m").out.startswith("Nothing to do")
+
+
+def test_an_edit_that_was_not_applied_yet_is_never_overwritten(
+    sendroute: Program, tree: Path
+) -> None:
+    changed = (tree / "acme.yaml").read_text().replace("{profile: ses}", "{unconfigured: {}}")
+    (tree / "acme.yaml").write_text(changed)
+    ran = sendroute("sync", "m")
+    assert ran.status == 0
+    assert "since the last apply" in ran.err
+    assert (tree / "acme.yaml").read_text() == changed
+
+
+def test_a_route_to_a_profile_that_is_not_there_is_not_written(
+    sendroute: Program, tree: Path
+) -> None:
+    assert sendroute("edit", "apply-to-all", "acme", "--profile", "relay", "m").status == 0
+    apply(sendroute)
+    text = (tree / "acme.yaml").read_text().replace(INLINE, "")
+    text = text[: text.index("  applyToAll")] + text[text.index("---\n") :]
+    (tree / "acme.yaml").write_text(text)
+    ran = sendroute("sync", "m")
+    assert ran.status == 0
+    assert "unknown-profile" in ran.err
+    assert (tree / "acme.yaml").read_text() == text
+
+
+def test_what_the_store_does_not_know_is_left_alone(sendroute: Program, tree: Path) -> None:
+    (tree / "new.yaml").write_text(
+        ACME.rpartition("---\n")[2].replace("news", "new") + "  route: {profile: ses}\n"
+    )
+    assert sendroute("sync", "m", "--check").status == 0
+
+
+def test_ids_and_numbers_come_from_the_store_too(sendroute: Program, tree: Path) -> None:
+    edit = ("edit", "apply-to-all", "acme", "--profile", "ses")
+    assert sendroute(*edit, "--id", "once", "m").status == 0
+    apply(sendroute)
+    text = (tree / "acme.yaml").read_text()
+    again = sendroute(*edit, "--id", "once", "m")
+    assert (again.status, "apply-all-id-reused" in again.err) == (3, True)
+    (tree / "acme.yaml").write_text(text.replace(INLINE, ""))
+    assert sendroute(*edit, "m").status == 0
+    assert "confirm: {domains: 3}" in (tree / "acme.yaml").read_text(), "the store has more"
+
+
+def test_without_a_store_there_is_nothing_to_compare_with(sendroute: Program, place: Path) -> None:
+    (place / "a.yaml").write_text(ACME)
+    ran = sendroute("sync", "a.yaml", "--check")
+    assert (ran.status, "not-initialised" in ran.err) == (3, True)

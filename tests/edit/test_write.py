@@ -1,0 +1,109 @@
+"""Files are replaced whole, all or none, and stay what they are."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sendroute.edit.proposal import Text
+from sendroute.edit.write import write
+from sendroute.model.problem import ProblemError
+
+
+def codes(raised: "pytest.ExceptionInfo[ProblemError]") -> list[str]:
+    return [found.code for found in raised.value.findings]
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced_with_its_mode(tmp_path: Path) -> None:
+    real = tmp_path / "elsewhere.yaml"
+    real.write_text("old")
+    real.chmod(0o640)
+    link = tmp_path / "link.yaml"
+    link.symlink_to("elsewhere.yaml")
+    write({"shown": Text("old", "new")}, {"shown": str(link)})
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["elsewhere.yaml", "link.yaml"]
+
+
+def test_the_owner_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("old")
+    if os.geteuid() == 0:  # only root can give a file away
+        os.chown(path, 12345, 12345)
+    before = path.stat()
+    write({str(path): Text("old", "new")}, {})
+    assert (path.stat().st_uid, path.stat().st_gid) == (before.st_uid, before.st_gid)
+
+
+def test_extended_attributes_stay_and_the_time_is_new(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("old")
+    os.utime(path, (1, 1))
+    try:
+        os.setxattr(path, "user.owner", b"web")
+    except OSError:  # a file system without them
+        expected = []
+    else:
+        expected = ["user.owner"]
+    write({str(path): Text("old", "new")}, {})
+    assert [each for each in os.listxattr(path) if each == "user.owner"] == expected
+    assert path.stat().st_mtime > 1
+
+
+def test_a_new_file_is_made_as_the_umask_says(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        write({str(tmp_path / "a.yaml"): Text(None, "new")}, {})
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a.yaml").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    "last",
+    [Text(None, "new"), Text("other than it is", "new"), Text("gone", "new")],
+    ids=["a file that is there already", "a file that was changed", "a file that went away"],
+)
+def test_one_that_cannot_be_written_leaves_all_as_they_were(tmp_path: Path, last: Text) -> None:
+    names = [str(tmp_path / name) for name in ("a.yaml", "b.yaml", "c.yaml")]
+    for name in names[:2]:
+        Path(name).write_text(f"old {name}")
+    if last.before != "gone":
+        Path(names[2]).write_text("as it is")
+    texts = {name: Text(f"old {name}", f"new {name}") for name in names[:2]} | {names[2]: last}
+    before = {path: path.read_text() for path in tmp_path.iterdir()}
+    with pytest.raises(ProblemError) as raised:
+        write(texts, {})
+    assert codes(raised) == ["unwritable"]
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == before
+
+
+def test_what_was_replaced_is_put_back_where_a_later_one_fails(tmp_path: Path) -> None:
+    """The second cannot be renamed over: a folder took its place after it was read."""
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("old")
+    first.chmod(0o600)
+
+    class Racing(dict[str, Text]):
+        """Makes the new file's name taken after everything was prepared."""
+
+        def items(self):  # type: ignore[no-untyped-def]
+            yield from super().items()
+            second.mkdir()
+
+    with pytest.raises(ProblemError) as raised:
+        write(Racing({str(first): Text("old", "new"), str(second): Text(None, "new")}), {})
+    assert codes(raised) == ["unwritable"]
+    assert first.read_text() == "old"
+    assert stat.S_IMODE(first.stat().st_mode) == 0o600
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
+
+
+def test_a_deleted_file_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("old")
+    write({str(path): Text("old", None)}, {})
+    assert not path.exists()
