@@ -80,14 +80,15 @@ class Server:
     context: ssl.SSLContext | None = None
     implicit: bool = False
     address: str = "127.0.0.1"
+    port: int = 0
     talks: list[Talk] = field(default_factory=list)
     open_at_once: int = 0
     most_at_once: int = 0
 
     def start(self) -> None:
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-        self._listening = socket.create_server((self.address, 0), family=family, backlog=64)
-        self.port: int = self._listening.getsockname()[1]
+        self._listening = socket.create_server((self.address, self.port), family=family, backlog=64)
+        self.port = self._listening.getsockname()[1]
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._accept, daemon=True)]

@@ -11,7 +11,7 @@ from sendroute.connection.certificate import complaint, looking
 from sendroute.connection.dial import dial
 from sendroute.connection.failure import FailureError
 from sendroute.connection.resolve import Addresses, Resolver
-from sendroute.connection.smtp import CertificateError, Session
+from sendroute.connection.smtp import CertificateError, Session, Step
 from sendroute.model.connection import ConnectionOutcome, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.profile import Encryption, Profile
@@ -137,7 +137,8 @@ class _Probe:
             one = "The host's address" if many == 1 else f"One of the host's {many} addresses"
             raise FailureError(
                 ConnectionOutcome.ADDRESS_REFUSED,
-                f"{one} is {refused[0]}, which tests may reach only where the platform lists it.",
+                f"{one} is {refused[0]}: tests reach such only where the platform's"
+                " connectionTest.allowNetworks lists it.",
             )
 
     async def _second_look(self) -> bytes | None:
@@ -164,7 +165,12 @@ class _Probe:
         within = f"within {self._deadline:g} seconds"
         if self._session is not None:
             step = self._session.step
-            return ConnectionOutcome.PROTOCOL_ERROR, f"The server did not finish {step} {within}."
+            late = f"The server did not finish {step} {within}"
+            if step is Step.GREETING and self._tls.mode is not Encryption.TLS:
+                late += (
+                    "; a port that speaks TLS from the start, such as 465, needs encryption: tls"
+                )
+            return ConnectionOutcome.PROTOCOL_ERROR, f"{late}."
         if self._dialing:
             return ConnectionOutcome.CONNECT_FAILED, f"The host did not answer {within}."
         return ConnectionOutcome.DNS_FAILED, f"The host's addresses were not found {within}."

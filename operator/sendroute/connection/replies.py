@@ -45,15 +45,13 @@ class Replies(SMTPProtocol):
         self._received += len(data)
         self._unread += data
         while self.wrong is None and self._unread:
-            if self._received > SESSION_AT_MOST:
-                return self._end(f"sent more than {SESSION_AT_MOST >> 10} KiB")
             if not self._due:
                 return self._end(_out_of_turn(self._unread))
             line, newline, rest = self._unread.partition(b"\n")
             if len(line) > LINE_AT_MOST:
                 return self._end(f"sent a line of more than {LINE_AT_MOST} characters")
             if not newline:
-                return None
+                break
             self._unread = rest
             self._take(bytes(line).removesuffix(b"\r"))
         return None
@@ -78,6 +76,8 @@ class Replies(SMTPProtocol):
         self._due -= 1
         if self._unread and not self._due:
             return self._end(_out_of_turn(self._unread))
+        if self._received > SESSION_AT_MOST:
+            return self._end(f"sent more than {SESSION_AT_MOST >> 10} KiB")
         return super().data_received(whole)
 
     def _end(self, wrong: str) -> None:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import dns.asyncresolver
 import dns.exception
 import dns.name
+import dns.nameserver
 import dns.resolver
 from msgspec import Struct
 

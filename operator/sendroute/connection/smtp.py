@@ -69,9 +69,9 @@ class Session:
 
     async def start(self, connected: socket.socket) -> None:
         """Takes the socket; in TLS from the first byte where the policy says so."""
-        self._smtp.local_hostname = _own_literal(connected)
         in_tls = self._tls.mode is Encryption.TLS
         with self._at(Step.HANDSHAKE if in_tls else Step.GREETING):
+            self._smtp.local_hostname = _own_literal(connected)
             transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: self._replies,
                 sock=connected,
@@ -102,6 +102,8 @@ class Session:
         """By the first mechanism that both know; by the next only where the server answers that
         it does not know it after all (504, RFC 4954, 4), so that one test is one failed sign-in.
         """
+        if self._tls.mode is not Encryption.NONE and self._ssl_object() is None:
+            raise AssertionError("signing in before the TLS that the policy asks for")
         mechanism, *others = self._common()
         reply = await self._attempt(mechanism, credential)
         while reply.code == 504 and others and self._smtp.is_connected:
@@ -211,10 +213,8 @@ class Session:
         lost = self._replies.lost or error.__cause__
         if self._replies.wrong:
             return self._failed(f"The server {self._replies.wrong}, at {self.step}.")
-        if (
-            isinstance(lost, ssl.SSLError) and lost.reason not in _CUT_OFF
-        ):  # such as a client certificate that is asked for
-            return _tls_failed(lost)
+        if isinstance(lost, ssl.SSLError):
+            return _tls_failed(lost)  # such as a client certificate that is asked for
         return self._failed(f"The server closed the connection at {self.step}.")
 
     def _failed(self, sentence: str) -> FailureError:
@@ -227,20 +227,18 @@ def _auth_failed(sentence: str) -> FailureError:
     return FailureError(ConnectionOutcome.AUTH_FAILED, sentence)
 
 
-_CUT_OFF = ("UNEXPECTED_EOF_WHILE_READING", None)
-
-
 def _tls_failed(error: ssl.SSLError) -> FailureError:
     """``error.reason`` is a word of OpenSSL's own list, which the server chooses from at most."""
     match error.reason:
-        case reason if reason in _CUT_OFF:
-            why = f"The server closed the connection at {Step.HANDSHAKE}."
         case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "RECORD_LAYER_FAILURE" | "UNKNOWN_PROTOCOL":
-            why = "The server answered the TLS handshake with something that is no TLS."
+            why = (
+                "The server answered the TLS handshake with something that is no TLS;"
+                " a port that greets first, such as 587, needs encryption: starttls."
+            )
         case "UNSUPPORTED_PROTOCOL" | "TLSV1_ALERT_PROTOCOL_VERSION" | "WRONG_SSL_VERSION":
             why = "The server does not speak TLS 1.2 or newer."
         case reason:
-            why = f"The TLS handshake failed ({reason})."
+            why = f"The TLS handshake failed ({reason or 'no reason given'})."
     return FailureError(ConnectionOutcome.TLS_FAILED, why)
 
 
