@@ -9,3 +9,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew; review every difference",
     )
+
+
+@pytest.fixture
+def rewrite_cases(pytestconfig: pytest.Config) -> bool:
+    return bool(pytestconfig.getoption("--rewrite-cases"))

@@ -34,6 +34,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     "held-back": (_ERROR, "Something could not be read, so nothing is taken from this account."),
     # references
     "unknown-account": (_ERROR, "Nothing defines the account."),
+    "unknown-domain": (_ERROR, "No account has the domain."),
     "unknown-plan": (_ERROR, "The platform does not define the plan."),
     "unknown-profile": (_ERROR, "The account has no such profile."),
     "duplicate-profile": (_ERROR, "Two definitions of one profile."),
@@ -64,11 +65,16 @@ CODES: dict[str, tuple[Severity, str]] = {
     # guards
     "too-many-changes": (_REFUSED, "One change would re-route too many of an account's domains."),
     "too-many-removals": (_REFUSED, "One change would remove too many of an account's domains."),
+    "not-approved": (_REFUSED, "A change must be approved before it is applied."),
     "stale-plan": (_REFUSED, "The saved plan no longer fits the store."),
     "store-empty": (_REFUSED, "A store with history was expected; this one is empty."),
     "wrong-store": (_REFUSED, "Another store was expected."),
     "store-locked": (_REFUSED, "The store is in use by another writer."),
     "not-initialised": (_REFUSED, "There is no store here yet."),
+    "key-exists": (_REFUSED, "A key is never written over."),
+    "store-exists": (_REFUSED, "A store is made once, and one is here already."),
+    "store-version": (_REFUSED, "The store was written by another version of Sendroute."),
+    "store-failed": (_ERROR, "The store could not be read or written."),
 }
 
 

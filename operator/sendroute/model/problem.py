@@ -12,3 +12,7 @@ class ProblemError(Exception):
     def __init__(self, *findings: Finding) -> None:
         super().__init__("; ".join(found.message for found in findings))
         self.findings = findings
+
+
+class StaleError(ProblemError):
+    """What a plan was made from has changed since: nothing was written; plan again."""

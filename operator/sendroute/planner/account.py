@@ -9,11 +9,11 @@ from sendroute.model.held import AccountState, RanApplyAll
 from sendroute.model.wanted import AccountKey, ApplyAll
 from sendroute.planner.apply_all import decide_apply_all
 from sendroute.planner.case import Case, Terms, satisfiable_routes
-from sendroute.planner.default import decide_default
-from sendroute.planner.profiles import decide_profiles
+from sendroute.planner.default import Default, decide_default
+from sendroute.planner.profiles import Profiles, decide_profiles, keep_in_use
 from sendroute.planner.reassign import tell_deletions
 from sendroute.planner.references import check_references
-from sendroute.planner.sweep import count_after, sweep
+from sendroute.planner.sweep import count_after, still_used, sweep
 
 
 def plan_account(case: Case) -> AccountPlan:
@@ -23,20 +23,20 @@ def plan_account(case: Case) -> AccountPlan:
     if any(found.severity is Severity.ERROR for found in referred):
         return AccountPlan(case.key, case.held.revision, (), referred, stopped=True)
 
-    satisfiable = satisfiable_routes(case.plan, profiles.after)
-    default = decide_default(case, satisfiable, profiles.waiting)
-    terms = Terms(
-        case.plan.baseline, satisfiable, profiles.removed, profiles.waiting, default.effective
-    )
+    default, terms = _terms(case, profiles)
     asked = case.wanted.apply_all
     count = count_after(case, terms) if asked is not None and asked.id not in case.held.ran else 0
     switch = decide_apply_all(case, terms, count)
+    if switch.runs is None and (used := still_used(case, terms)):
+        profiles = keep_in_use(profiles, used)
+        default, terms = _terms(case, profiles)
     swept = sweep(case, terms, switch.runs)
     account = _account(case, default.state, switch.runs, count)
     findings = (
         *_suspended(case),
         *referred,
-        *tell_deletions(case, terms, swept.changes),
+        *_waiting(case, profiles),
+        *tell_deletions(case, swept.fallen),
         *default.findings,
         *switch.findings,
         *swept.findings,
@@ -48,6 +48,28 @@ def plan_account(case: Case) -> AccountPlan:
         findings,
         tuple(swept.shadowed),
     )
+
+
+def _terms(case: Case, profiles: Profiles) -> tuple[Default, Terms]:
+    satisfiable = satisfiable_routes(case.plan, profiles.after)
+    default = decide_default(case, satisfiable, profiles.waiting)
+    terms = Terms(
+        case.plan.baseline, satisfiable, profiles.removed, profiles.waiting, default.effective
+    )
+    return default, terms
+
+
+def _waiting(case: Case, profiles: Profiles) -> Iterator[Finding]:
+    """Profiles that are skipped for another's sake; a failed test has a finding of its own."""
+    for change in profiles.changes:
+        if change.reason == "dependency-skipped":
+            yield finding(
+                "dependency-skipped",
+                change.message,
+                hint="Mend the profile whose test failed; the next apply tries again.",
+                where=change.where,
+                account=case.key,
+            )
 
 
 def _account(

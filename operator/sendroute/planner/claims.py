@@ -34,7 +34,7 @@ class Disputes(Struct, frozen=True):
     moves: tuple[Move, ...]
     withheld: frozenset[tuple[AccountKey, str]]
     kept: frozenset[tuple[AccountKey, str]]
-    findings: tuple[Finding, ...]
+    findings: dict[AccountKey, list[Finding]]
 
     def involving(self, stopped: Iterable[AccountKey]) -> frozenset[AccountKey]:
         """The accounts at the other end of a move from or to one of ``stopped``."""
@@ -46,15 +46,18 @@ class Disputes(Struct, frozen=True):
             if here in gone and other not in gone
         )
 
-    def claims_of(self, key: AccountKey, immovable: frozenset[AccountKey]) -> Claims:
-        """``immovable`` accounts are not changed at all, so nothing leaves or reaches them."""
+    def claims_of(
+        self, key: AccountKey, immovable: frozenset[AccountKey], blocked: frozenset[Move]
+    ) -> Claims:
+        """``immovable`` accounts are not changed at all, so nothing leaves or reaches them;
+        ``blocked`` moves find no place at the target, so the source keeps the domain."""
         withheld = {domain for account, domain in self.withheld if account == key}
         kept = {domain for account, domain in self.kept if account == key}
         waiting, leaving, arriving = {}, {}, {}
         for move in self.moves:
             waits = move.source in immovable or move.target in immovable
             if move.source == key:
-                if waits:
+                if waits or move in blocked:
                     kept.add(move.domain)
                 else:
                     leaving[move.domain] = move.target
@@ -77,7 +80,10 @@ def find_disputes(accounts: Wants, held: Holds) -> Disputes:
         for domain in sorted(account.domains.keys() & looked_for)
     }
     declaring = _still_declaring(accounts, holders)
-    moves, withheld, kept, findings = [], set(), set(), []
+    moves: list[Move] = []
+    withheld: set[tuple[AccountKey, str]] = set()
+    kept: set[tuple[AccountKey, str]] = set()
+    findings: dict[AccountKey, list[Finding]] = {}
     for domain in sorted(looked_for):
         claims = newcomers.get(domain, {})
         holder = holders.get(domain)
@@ -87,14 +93,15 @@ def find_disputes(accounts: Wants, held: Holds) -> Disputes:
             for key, wanted in sorted(claims.items()):
                 withheld.add((key, domain))
                 others = [declaring.get(domain), *(c.where for k, c in claims.items() if k != key)]
-                findings.append(_conflict(key, wanted, holder, others))
+                told = _conflict(key, wanted, holder, others)
+                findings.setdefault(key, []).append(told)
         elif holder is not None:
             ((target, wanted),) = claims.items()
             if wanted.suspended:  # left as the store holds it: where it is
                 kept.add((holder, domain))
             else:
                 moves.append(Move(domain, holder, target))
-    return Disputes(tuple(moves), frozenset(withheld), frozenset(kept), tuple(findings))
+    return Disputes(tuple(moves), frozenset(withheld), frozenset(kept), findings)
 
 
 def _newcomers(accounts: Wants, held: Holds) -> dict[str, dict[AccountKey, WantedDomain]]:

@@ -13,7 +13,7 @@ from sendroute.model.platform import Platform
 from sendroute.model.wanted import AccountKey, Wanted, WantedAccount
 from sendroute.planner.account import plan_account, suspended_object
 from sendroute.planner.case import Case
-from sendroute.planner.claims import Disputes, find_disputes
+from sendroute.planner.claims import Disputes, Move, find_disputes
 from sendroute.planner.guards import Guards, check_guards
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
 from sendroute.planner.spelling import did_you_mean
@@ -29,6 +29,16 @@ class Setting(Struct, frozen=True):
     platform: Platform
     disputes: Disputes
     failed: Mapping[AccountKey, frozenset[str]]
+
+
+class Standstill(Struct, frozen=True):
+    """Accounts that are not changed, and moves that their target does not take."""
+
+    idle: frozenset[AccountKey]
+    blocked: frozenset[Move] = frozenset()
+
+    def stops(self, move: Move) -> bool:
+        return move in self.blocked or move.source in self.idle or move.target in self.idle
 
 
 def plan_tree(
@@ -52,20 +62,26 @@ def plan_tree(
     keys = wanted.accounts.keys() | wanted.strays.keys() | wanted.stopped
     keys |= {key for key, account in held.accounts.items() if account.state is not None}
     chosen = sorted(keys if only is None else keys & only)
-    plans, idle = _settle(setting, chosen, guards or Guards())
+    plans, still = _settle(setting, chosen, guards or Guards())
     findings = [
         found
-        for found in (*wanted.findings, *told, *disputes.findings)
+        for found in (*wanted.findings, *told)
         if only is None or found.account is None or _key(found) in only
     ]
     return Plan(
         held.lineage,
         held.revision,
         change,
-        tuple(plans[key] for key in chosen),
-        _groups(disputes, idle),
+        tuple(_with_conflicts(plans[key], disputes) for key in chosen),
+        _groups(disputes, still),
         tuple(findings),
     )
+
+
+def _with_conflicts(plan: AccountPlan, disputes: Disputes) -> AccountPlan:
+    """A stopped claim is told whatever else becomes of its account."""
+    conflicts = disputes.findings.get(plan.key, ())
+    return structs.replace(plan, findings=(*plan.findings, *conflicts)) if conflicts else plan
 
 
 def _platform(
@@ -107,31 +123,46 @@ def _never_recorded(where: Where) -> Finding:
 
 def _settle(
     setting: Setting, chosen: list[AccountKey], guards: Guards
-) -> tuple[dict[AccountKey, AccountPlan], frozenset[AccountKey]]:
-    """Every account's plan, and the accounts that are not changed.
+) -> tuple[dict[AccountKey, AccountPlan], Standstill]:
+    """Every account's plan, and what stands still.
 
-    Where one is stopped, what moves from or to it stays, so the accounts at the other end are
-    planned again. Errors first, then guards: the order of accounts never matters, and each round
-    only adds to what is stopped, so it ends.
+    Where an account is stopped, or does not take a domain, what would move stays, so the accounts
+    at the other end are planned again. Errors first, then guards: the order of accounts never
+    matters, and each round only adds to what stands still, so it ends.
     """
-    idle = _idle(setting, chosen)
-    plans = {key: _plan_one(setting, key, idle) for key in chosen}
+    still = Standstill(_idle(setting, chosen))
+    plans = {key: _plan_one(setting, key, still) for key in chosen}
     while True:
-        stopped = idle | {key for key, plan in plans.items() if plan.stopped}
-        if newly := stopped - idle:
-            idle = stopped
-            for key in setting.disputes.involving(newly):
-                if key in plans and key not in idle:
-                    plans[key] = _plan_one(setting, key, idle)
+        stopped = still.idle | {key for key, plan in plans.items() if plan.stopped}
+        blocked = still.blocked | _not_taken(setting, plans, still)
+        if (stopped, blocked) != (still.idle, still.blocked):
+            again = setting.disputes.involving(stopped - still.idle)
+            again |= {move.source for move in blocked - still.blocked}
+            still = Standstill(stopped, blocked)
+            for key in again & plans.keys() - stopped:
+                plans[key] = _plan_one(setting, key, still)
             continue
         guarded = {
             key: plan
             for key in chosen
-            if key not in idle and (plan := _guard(setting, plans[key], guards)).stopped
+            if key not in stopped and (plan := _guard(setting, plans[key], guards)).stopped
         }
         if not guarded:
-            return plans, idle
+            return plans, still
         plans |= guarded
+
+
+def _not_taken(
+    setting: Setting, plans: Mapping[AccountKey, AccountPlan], still: Standstill
+) -> frozenset[Move]:
+    """Moves to an account that is changed, but does not create the domain: it waits there for a
+    profile that was not saved."""
+    moves = [move for move in setting.disputes.moves if not still.stops(move)]
+    created = {
+        key: {change.name for change in plans[key].changes if change.action is Action.CREATE}
+        for key in {move.target for move in moves}
+    }
+    return frozenset(move for move in moves if move.domain not in created[move.target])
 
 
 def _idle(setting: Setting, chosen: Iterable[AccountKey]) -> frozenset[AccountKey]:
@@ -142,33 +173,33 @@ def _idle(setting: Setting, chosen: Iterable[AccountKey]) -> frozenset[AccountKe
     return frozenset((everyone - set(chosen)) | suspended | wanted.stopped)
 
 
-def _plan_one(setting: Setting, key: AccountKey, idle: frozenset[AccountKey]) -> AccountPlan:
+def _plan_one(setting: Setting, key: AccountKey, still: Standstill) -> AccountPlan:
     wanted = setting.wanted.accounts.get(key)
     held = setting.held.accounts.get(key) or HeldAccount(key, 0, None)
     if key in setting.wanted.stopped:
         return AccountPlan(key, held.revision, (), stopped=True)
     if wanted is None:
-        plan = _undefined(setting, held, idle)
+        plan = _undefined(setting, held, still)
     elif wanted.suspended:
         told = suspended_object(f"Account {key.name}", wanted.where, key)
         return AccountPlan(key, held.revision, (), (told,))
     else:
-        plan = _defined(setting, wanted, held, idle)
+        plan = _defined(setting, wanted, held, still)
     return plan if setting.wanted.complete else _held_back(plan)
 
 
-def _undefined(setting: Setting, held: HeldAccount, idle: frozenset[AccountKey]) -> AccountPlan:
+def _undefined(setting: Setting, held: HeldAccount, still: Standstill) -> AccountPlan:
     strays = setting.wanted.strays.get(held.key)
     if strays and held.state is None:
         return unknown_account(held.key, strays, frozenset(setting.wanted.accounts))
     if strays:
         return not_empty(held, strays)
-    claims = setting.disputes.claims_of(held.key, idle)
+    claims = setting.disputes.claims_of(held.key, still.idle, still.blocked)
     return keep_account(held, claims) if claims.kept else remove_account(held, claims)
 
 
 def _defined(
-    setting: Setting, wanted: WantedAccount, held: HeldAccount, idle: frozenset[AccountKey]
+    setting: Setting, wanted: WantedAccount, held: HeldAccount, still: Standstill
 ) -> AccountPlan:
     plan = setting.platform.plan(wanted.plan)
     if plan is None:
@@ -182,7 +213,7 @@ def _defined(
             account=wanted.key,
         )
         return AccountPlan(wanted.key, held.revision, (), (found,), stopped=True)
-    claims = setting.disputes.claims_of(wanted.key, idle)
+    claims = setting.disputes.claims_of(wanted.key, still.idle, still.blocked)
     failed = setting.failed.get(wanted.key, frozenset())
     return plan_account(Case(wanted, held, plan, claims, failed))
 
@@ -216,11 +247,11 @@ def _guard(setting: Setting, plan: AccountPlan, guards: Guards) -> AccountPlan:
     return structs.replace(plan, findings=(*plan.findings, *found), stopped=True)
 
 
-def _groups(disputes: Disputes, idle: frozenset[AccountKey]) -> tuple[tuple[AccountKey, ...], ...]:
+def _groups(disputes: Disputes, still: Standstill) -> tuple[tuple[AccountKey, ...], ...]:
     """Accounts between which a domain moves are committed in one transaction."""
     group_of: dict[AccountKey, set[AccountKey]] = {}
     for move in disputes.moves:
-        if move.source in idle or move.target in idle:
+        if still.stops(move):
             continue
         merged = {
             *group_of.get(move.source, {move.source}),

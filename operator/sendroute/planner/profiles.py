@@ -1,6 +1,8 @@
 """Step 1: which profiles are new, changed or gone, and which exist after the change."""
 
-from msgspec import Struct
+from collections.abc import Mapping
+
+from msgspec import Struct, structs
 
 from sendroute.model.change import Action, Change, Kind
 from sendroute.model.profile import Profile
@@ -35,26 +37,76 @@ def _proved(profile: Profile) -> tuple[object, ...]:
 
 def decide_profiles(case: Case) -> Profiles:
     held = case.held.profiles
+    waiting = _not_saved(case)
     after: dict[str, Profile] = {}
-    waiting = set()
     changes = []
     for name in sorted(case.wanted.profiles):
         wanted, before = case.wanted.profiles[name], held.get(name)
-        if wanted.suspended or before == wanted.profile:
+        if wanted.suspended or name in waiting or before == wanted.profile:
             if before is not None:
                 after[name] = before
-            continue
-        if name in case.failed and needs_test(before, wanted.profile):
-            waiting.add(name)
-            if before is not None:
-                after[name] = before
-            changes.append(_skipped(case, name, before, wanted))
+            if name in waiting:
+                changes.append(_skipped(case, name, before, wanted))
             continue
         after[name] = wanted.profile
         changes.append(_saved(case, name, before, wanted))
     removed = {name: held[name] for name in sorted(held) if name not in case.wanted.profiles}
     changes += [_removed(case, name, profile) for name, profile in removed.items()]
-    return Profiles(tuple(changes), after, removed, frozenset(waiting))
+    return Profiles(tuple(changes), after, removed, waiting)
+
+
+def _not_saved(case: Case) -> frozenset[str]:
+    """Those whose test failed, and those that newly name one of these in ``reassignTo``."""
+    changed = {
+        name: wanted.profile
+        for name, wanted in case.wanted.profiles.items()
+        if not wanted.suspended and wanted.profile != case.held.profiles.get(name)
+    }
+    waiting = {
+        name
+        for name, profile in changed.items()
+        if name in case.failed and needs_test(case.held.profiles.get(name), profile)
+    }
+    while more := {
+        name
+        for name, profile in changed.items()
+        if name not in waiting
+        and profile.reassign_to is not None
+        and profile.reassign_to.profile in waiting
+        and not _same_reassignment(case.held.profiles.get(name), profile)
+    }:
+        waiting |= more
+    return frozenset(waiting)
+
+
+def _same_reassignment(before: Profile | None, after: Profile) -> bool:
+    return before is not None and before.reassign_to == after.reassign_to
+
+
+def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
+    """The same, but those that were to be removed stay while an edit that was to leave them is
+    skipped. ``used``: profile name → one domain that stays on it."""
+    return Profiles(
+        tuple(
+            _kept(change, used[change.name])
+            if change.action is Action.DELETE and change.name in used
+            else change
+            for change in profiles.changes
+        ),
+        profiles.after | {name: profiles.removed[name] for name in used},
+        {name: gone for name, gone in profiles.removed.items() if name not in used},
+        profiles.waiting,
+    )
+
+
+def _kept(change: Change, domain: str) -> Change:
+    return structs.replace(
+        change,
+        action=Action.SKIP,
+        after=change.before,
+        reason="dependency-skipped",
+        message=f"Profile {change.name} is not removed yet, for {domain} has to stay on it.",
+    )
 
 
 def _saved(case: Case, name: str, before: Profile | None, wanted: WantedProfile) -> Change:
@@ -74,6 +126,8 @@ def _saved(case: Case, name: str, before: Profile | None, wanted: WantedProfile)
 
 
 def _skipped(case: Case, name: str, before: Profile | None, wanted: WantedProfile) -> Change:
+    failed = name in case.failed
+    why = "its connection test failed" if failed else "the profile it names was not saved"
     stands = "its old version stands" if before is not None else "it does not exist"
     return Change(
         Kind.PROFILE,
@@ -82,8 +136,8 @@ def _skipped(case: Case, name: str, before: Profile | None, wanted: WantedProfil
         Action.SKIP,
         before,
         before,
-        "connection-test-failed",
-        f"Profile {name} is not saved, for its connection test failed; {stands}.",
+        "connection-test-failed" if failed else "dependency-skipped",
+        f"Profile {name} is not saved, for {why}; {stands}.",
         wanted.where,
     )
 

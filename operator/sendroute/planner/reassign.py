@@ -1,8 +1,7 @@
 """Step 5: no domain stays on a route that cannot be had."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
-from sendroute.model.change import Change
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.held import DomainState
@@ -28,25 +27,17 @@ def _instead_of(route: Route, terms: Terms) -> Route:
     return terms.baseline
 
 
-def tell_deletions(case: Case, terms: Terms, changes: Iterable[Change]) -> tuple[Finding, ...]:
-    """One warning a removed profile that domains were sent through, naming some of them."""
-    left: dict[str, list[str]] = {}
-    for change in changes:
-        before, after = change.before, change.after
-        if not isinstance(before, DomainState) or not isinstance(after, DomainState):
-            continue
-        profile = before.route.profile
-        if profile in terms.removed and before.route != after.route:
-            left.setdefault(profile, []).append(change.name)
+def tell_deletions(case: Case, fallen: Mapping[str, list[str]]) -> tuple[Finding, ...]:
+    """One warning for each profile that domains lost in this change, naming some of them."""
     return tuple(
         finding(
             "profile-deleted",
-            f"Profile {name} is deleted; {_count(domains)} another route: {_some(domains)}.",
-            hint="To keep it, declare it in an SMTPProfile document of its own.",
+            f"Profile {name} is gone; {_count(domains)} another route: {_some(sorted(domains))}.",
+            hint="To keep it, declare it again, in an SMTPProfile document of its own.",
             where=case.wanted.where,
             account=case.key,
         )
-        for name, domains in sorted(left.items())
+        for name, domains in sorted(fallen.items())
     )
 
 

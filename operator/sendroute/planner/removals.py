@@ -64,7 +64,7 @@ def keep_account(held: HeldAccount, claims: Claims) -> AccountPlan:
         hint="Settle who gets that domain; the next apply tries again.",
         account=held.key,
     )
-    return AccountPlan(held.key, held.revision, (), (found,))
+    return AccountPlan(held.key, held.revision, (), (found,), stopped=True)
 
 
 def not_empty(held: HeldAccount, strays: list[Stray]) -> AccountPlan:

@@ -16,11 +16,13 @@ from sendroute.planner.removals import remove_domain
 
 
 class Swept(Struct):
-    """Gathered on the way; ``matched`` counts the held domains that a manifest declares."""
+    """Gathered on the way. ``fallen``: the domains that lost each profile, by its name;
+    ``matched`` counts the held domains that a manifest declares."""
 
     changes: list[Change] = []
     findings: list[Finding] = []
     shadowed: list[Shadowed] = []
+    fallen: dict[str, list[str]] = {}
     matched: int = 0
 
 
@@ -36,6 +38,22 @@ def count_after(case: Case, terms: Terms) -> int:
         elif wanted.domain not in claims.withheld and not wanted.suspended:
             count += decide_domain(wanted, None, terms) is not None
     return count + sum(_stays(case, name) for name in held if name not in declared)
+
+
+def still_used(case: Case, terms: Terms) -> dict[str, str]:
+    """The profiles that were to be removed, but that a domain stays on because its edit waits for
+    a profile that was not saved: profile name → the first such domain."""
+    used: dict[str, str] = {}
+    if not terms.removed or not terms.waiting:
+        return used
+    for wanted in case.wanted.domains:
+        held = case.held.domains.get(wanted.domain)
+        if held is None or wanted.suspended or held.route.profile not in terms.removed:
+            continue
+        if decide_domain(wanted, held, terms) is None:
+            first = used.get(held.route.profile, wanted.domain)
+            used[held.route.profile] = min(first, wanted.domain)
+    return used
 
 
 def sweep(case: Case, terms: Terms, asked: ApplyAll | None) -> Swept:
@@ -54,7 +72,10 @@ def sweep(case: Case, terms: Terms, asked: ApplyAll | None) -> Swept:
         _declared(case, terms, asked, wanted, held, swept)
     if swept.matched < len(held_domains):
         _absent(case, terms, asked, swept)
+    # The order of documents never shows.
     swept.changes.sort(key=lambda change: change.name)
+    swept.findings.sort(key=lambda found: (found.code, found.message))
+    swept.shadowed.sort(key=lambda shadowed: shadowed.domain)
     return swept
 
 
@@ -69,7 +90,7 @@ def _declared(
     """One domain that a manifest declares: steps 3, 4 and 5."""
     if wanted.suspended:
         if held is not None:
-            _record(case, wanted.domain, wanted.where, held, reassigned(held, terms), swept)
+            _land(case, terms, wanted.domain, wanted.where, held, held, swept)
         return
     state = decide_domain(wanted, held, terms)
     waits = state is None
@@ -78,15 +99,14 @@ def _declared(
         state, waits = switched(wanted.route, asked), False
     state = state or held
     if state is not None:
-        state = reassigned(state, terms)
-        _record(case, wanted.domain, wanted.where, held, state, swept)
+        state = _land(case, terms, wanted.domain, wanted.where, held, state, swept)
         if state.shadow is not None and wanted.route not in (None, state.route):
             swept.shadowed.append(
                 Shadowed(case.key, wanted.domain, wanted.route, state.route, state.shadow)
             )
-    if waits and state == held:
+    if waits:
         route = wanted.route or case.wanted.default
-        _skip(case, wanted, held, f"it depends on {route}, which was not saved", swept)
+        _skip(case, wanted, held, state, f"it depends on {route}, which was not saved", swept)
 
 
 def _absent(case: Case, terms: Terms, asked: ApplyAll | None, swept: Swept) -> None:
@@ -100,47 +120,52 @@ def _absent(case: Case, terms: Terms, asked: ApplyAll | None, swept: Swept) -> N
             swept.changes.append(remove_domain(case.key, name, held, case.claims, where))
             continue
         state = held if asked is None else switched(held.declared, asked)
-        _record(case, name, where, held, reassigned(state, terms), swept)
+        _land(case, terms, name, where, held, state, swept)
 
 
 def _stays(case: Case, name: str) -> bool:
     return name in case.claims.kept or name in case.wanted.contested
 
 
-def _record(
+def _land(
     case: Case,
+    terms: Terms,
     name: str,
     where: Where,
     held: DomainState | None,
-    state: DomainState,
+    decided: DomainState,
     swept: Swept,
-) -> None:
+) -> DomainState:
+    """Step 5 for one domain, and the change where there is any."""
+    state = reassigned(decided, terms)
     if state == held:
-        return
-    action = _action(held, state)
+        return state
+    fell = state is not decided
+    if fell and decided.route.profile is not None:
+        swept.fallen.setdefault(decided.route.profile, []).append(name)
     source = case.claims.arriving.get(name) if held is None else None
-    message = _message(name, held, state) if source is None else f"{name} moves from {source}."
     swept.changes.append(
         Change(
             Kind.DOMAIN,
             case.key,
             name,
-            action,
+            _action(held, state, fell),
             held,
             state,
             _reason(held, state),
-            message,
+            f"{name} moves from {source}." if source else _message(name, held, state, fell),
             where.at("spec", "route"),
         )
     )
+    return state
 
 
-def _action(held: DomainState | None, state: DomainState) -> Action:
+def _action(held: DomainState | None, state: DomainState, fell: bool) -> Action:
     if held is None:
         return Action.CREATE
     if held.route == state.route:
         return Action.UPDATE
-    return Action.REASSIGN if state.origin is Origin.REASSIGNED else Action.REROUTE
+    return Action.REASSIGN if fell else Action.REROUTE
 
 
 def _reason(held: DomainState | None, state: DomainState) -> str:
@@ -152,24 +177,26 @@ def _reason(held: DomainState | None, state: DomainState) -> str:
     return "declaration-removed" if state.declared is None else "declaration-changed"
 
 
-def _message(name: str, held: DomainState | None, state: DomainState) -> str:
+def _message(name: str, held: DomainState | None, state: DomainState, fell: bool) -> str:
     if held is not None and held.route == state.route:
         return _recorded(name, held, state)
+    if fell:
+        gone = "" if held is None else f", for {held.route} cannot be had any more"
+        return f"{name} is reassigned to {state.route}{gone}."
     match state.origin:
         case Origin.DECLARED:
             return f"The manifest of {name} declares {state.route}."
         case Origin.DEFAULT:
             return f"{name} is new and declares no route: it starts on the default, {state.route}."
         case Origin.APPLY_ALL:
-            return f"The apply-all {state.shadow} switches {name} to {state.route}."
+            return f"The apply-all {state.shadow} switches it to {state.route}."
         case Origin.REASSIGNED:
-            gone = "" if held is None else f"{held.route} cannot be had any more: "
-            return f"{gone}{name} is reassigned to {state.route}."
+            return f"{name} is reassigned to {state.route}."
 
 
 def _recorded(name: str, held: DomainState, state: DomainState) -> str:
     if state.shadow is not None and held.shadow != state.shadow:
-        return f"The apply-all {state.shadow} keeps {name} on {state.route}."
+        return f"The apply-all {state.shadow} keeps it on {state.route}."
     if held.origin != state.origin or held.shadow != state.shadow:
         return f"{name} stays on {state.route}, now because its manifest declares it."
     if state.declared is None:
@@ -181,28 +208,27 @@ def _withheld(case: Case, wanted: WantedDomain, swept: Swept) -> None:
     """A conflict has its own finding; a move that has to wait is told as a skip."""
     source = case.claims.waiting.get(wanted.domain)
     if source is not None and not wanted.suspended:
-        _skip(case, wanted, None, f"account {source}, which holds it, is not changed now", swept)
+        why = f"account {source}, which holds it, is not changed now"
+        _skip(case, wanted, None, None, why, swept)
 
 
 def _skip(
-    case: Case, wanted: WantedDomain, held: DomainState | None, why: str, swept: Swept
+    case: Case,
+    wanted: WantedDomain,
+    held: DomainState | None,
+    state: DomainState | None,
+    why: str,
+    swept: Swept,
 ) -> None:
-    stays = "is not created" if held is None else f"stays on {held.route}"
-    message = f"{wanted.domain} {stays}, for {why}."
+    """``state`` is what the domain has after the change: rule 5 spares no skipped domain."""
+    now = "is not created" if state is None else f"does not get what it declares ({state.route})"
+    if state is not None and state == held:
+        now = f"stays on {held.route}"
+    message = f"{wanted.domain} {now}, for {why}."
     where = wanted.where.at("spec", "route")
-    swept.changes.append(
-        Change(
-            Kind.DOMAIN,
-            case.key,
-            wanted.domain,
-            Action.SKIP,
-            held,
-            held,
-            "dependency-skipped",
-            message,
-            where,
-        )
-    )
+    if state == held:
+        skip = (Action.SKIP, held, held, "dependency-skipped", message, where)
+        swept.changes.append(Change(Kind.DOMAIN, case.key, wanted.domain, *skip))
     swept.findings.append(
         finding(
             "dependency-skipped",

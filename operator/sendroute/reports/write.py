@@ -10,8 +10,11 @@ from sendroute.model.finding import Where
 from sendroute.model.problem import ProblemError
 
 
-def write(path: str, chunks: Iterable[str]) -> None:
+def write(path: str, chunks: Iterable[str], *, mode: int | None = None) -> None:
     """Writes the chunks as UTF-8. A reader of ``path`` sees the old file or the new one whole.
+
+    ``mode`` is the file's permission; None keeps that of the file replaced, or what the umask
+    leaves.
 
     What is no regular file (``/dev/stdout``, a pipe) is written to, never replaced. A link is
     followed. Raises ProblemError where it cannot be written.
@@ -21,7 +24,7 @@ def write(path: str, chunks: Iterable[str]) -> None:
             with open(path, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
                 file.writelines(chunks)
         else:
-            _replace(os.path.realpath(path), chunks)
+            _replace(os.path.realpath(path), chunks, mode)
     except OSError as error:
         raise ProblemError(
             finding(
@@ -40,7 +43,7 @@ def _is_special(path: str) -> bool:
         return False
 
 
-def _replace(path: str, chunks: Iterable[str]) -> None:
+def _replace(path: str, chunks: Iterable[str], mode: int | None) -> None:
     folder, name = os.path.split(path)
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.")
     try:
@@ -48,7 +51,7 @@ def _replace(path: str, chunks: Iterable[str]) -> None:
             file.writelines(chunks)
             file.flush()
             os.fsync(descriptor)
-            os.fchmod(descriptor, _mode(path))
+            os.fchmod(descriptor, _mode(path) if mode is None else mode)
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:  # also when interrupted: nothing half-written stays behind
         os.unlink(temporary)  # noqa: PTH108

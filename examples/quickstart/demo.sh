@@ -1,0 +1,32 @@
+#!/bin/sh
+# A first plan, apply, routes and explain, then a change and its plan. Works in a temporary copy and
+# leaves nothing behind. Run it by `make demo`, or by itself where `sendroute` is on the PATH.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+room=$(mktemp -d)
+trap 'rm -rf "$room"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cp -R "$here/manifests" "$room/manifests"
+cd "$room"
+
+# The demo has a store of its own, whatever the environment says.
+unset SENDROUTE_KEY SENDROUTE_KEY_FILE SENDROUTE_SECRETS
+export SENDROUTE_STORE=sqlite:///./sendroute.db
+
+run() {
+  printf '\n$ %s\n' "$1"
+  eval "$1"
+}
+
+run 'sendroute init'
+run 'sendroute validate manifests'
+run 'sendroute plan manifests'
+run 'sendroute apply manifests --auto-approve'
+run 'sendroute routes'
+run 'sendroute explain news@news.example.com'
+
+# -i.old is what both GNU and BSD sed understand.
+run "sed -i.old 's/route: {managed: {}}/route: {profile: ses}/' manifests/acme.yaml"
+run 'sendroute plan manifests'

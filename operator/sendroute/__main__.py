@@ -1,0 +1,5 @@
+"""``python -m sendroute``."""
+
+from sendroute.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The command line: parse, call, present. The only room that knows all the others."""

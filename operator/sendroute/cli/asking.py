@@ -1,0 +1,41 @@
+"""The question before a store is changed."""
+
+import sys
+
+from sendroute.cli.command_line import stderr_line
+from sendroute.cli.session import is_terminal
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+
+
+def can_ask() -> bool:
+    """Whether a person is there: someone who can type, and see what was asked."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def agreed() -> bool:
+    """Whether the person at the terminal types ``yes``, and nothing else."""
+    stderr_line("")
+    sys.stderr.write("Apply? Only `yes` applies it: ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        stderr_line("")  # end of input leaves the cursor behind the question
+    return answer.strip() == "yes"
+
+
+def declined() -> Finding:
+    return finding(
+        "not-approved",
+        "Nothing was applied: the answer was not `yes`.",
+        hint="Apply again, and answer yes where that is meant.",
+    )
+
+
+def not_approved() -> Finding:
+    return finding(
+        "not-approved",
+        "Nothing was applied: nobody is at a terminal to approve it.",
+        hint="Review the plan, then apply with --auto-approve, or apply a saved plan: "
+        "sendroute plan PATH --out FILE, then sendroute apply FILE.",
+    )

@@ -1,0 +1,189 @@
+"""argparse with our manners: one sentence for wrong usage, a suggestion for a mistyped word,
+exit status 64 (EX_USAGE of sysexits.h), and an environment variable behind every option."""
+
+import argparse
+import os
+import sys
+from argparse import SUPPRESS
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+USAGE_STATUS = 64
+_WIDTH = 98
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"", "0", "false", "no", "off"})
+
+
+class WrongUsageError(Exception):
+    """What was typed cannot be meant: one sentence, and where to look."""
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Within 100 columns on every terminal, so that help reads the same in a log and a page."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        width = int(columns) if columns.isdecimal() and int(columns) >= 40 else _WIDTH
+        super().__init__(prog, max_help_position=28, width=min(width, _WIDTH))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises :class:`WrongUsageError` where argparse prints its usage and exits."""
+
+    def __init__(self, prog: str, **more: Any) -> None:
+        super().__init__(
+            prog,
+            formatter_class=HelpFormatter,
+            allow_abbrev=False,
+            **more,
+        )
+        self._from_variable: dict[str, tuple[str, Callable[[str], Any]]] = {}
+
+    def error(self, message: str) -> NoReturn:
+        raise WrongUsageError(_sentence(message))
+
+    def read(self, words: list[str]) -> argparse.Namespace:
+        """What ``words`` say; a word that nothing takes is wrong usage, with a suggestion."""
+        arguments, unknown = self.parse_known_args(words)
+        if unknown:
+            word = unknown[0].split("=", 1)[0]
+            raise WrongUsageError(self._unknown(word))
+        return arguments
+
+    def _unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"`{word}` is one word too many."
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        return f"There is no option `{word}`.{suggestion(word, known)}"
+
+    def switch(self, *names: str, help: str, again: bool = False) -> None:  # noqa: A002
+        """An option without a value; its variable takes 1, true, yes, on and their opposites.
+
+        ``again``: the program has the option too, so here it stands without default and help.
+        """
+        if again:
+            self.add_argument(*names, action="store_true", default=SUPPRESS, help=SUPPRESS)
+            return
+        variable = _variable_of(names)
+        told = f"{help} [{variable}]"
+        self.add_argument(*names, action="store_true", default=_truth(variable), help=told)
+
+    def value(
+        self,
+        *names: str,
+        help: str,  # noqa: A002
+        type: Callable[[str], Any] = str,  # noqa: A002
+        again: bool = False,
+        **more: Any,
+    ) -> None:
+        """An option with a value. Its variable serves where the option is absent; of a repeatable
+        option the variable holds the values with spaces between them."""
+        if again:
+            more["default"] = SUPPRESS
+            self.add_argument(*names, type=type, help=SUPPRESS, **more)
+            return
+        variable = _variable_of(names)
+        given = os.environ.get(variable, "").strip()
+        if given and more.get("action") == "append":
+            # argparse would append to a default, where the option must replace the variable: the
+            # variable is read after parsing.
+            destination = more.get("dest") or variable.removeprefix("SENDROUTE_").lower()
+            self._from_variable[destination] = (variable, type)
+        elif given:
+            more["default"] = _converted(variable, given, type)
+        self.add_argument(*names, type=type, help=f"{help} [{variable}]", **more)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: list[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        arguments, unknown = super().parse_known_args(args, namespace)
+        for name, (variable, convert) in self._from_variable.items():
+            if getattr(arguments, name) is None:
+                words = os.environ[variable].split()
+                setattr(arguments, name, [_converted(variable, word, convert) for word in words])
+        return arguments, unknown
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean `…`?`` where a known word is near, else nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean `{near[0]}`?" if near else ""
+
+
+def percent(text: str) -> int:
+    """A whole number from 0 to 100."""
+    number = text.removesuffix("%")
+    if not number.isascii() or not number.isdecimal() or int(number) > 100:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from 0 to 100")
+    return int(number)
+
+
+def seconds(text: str) -> float:
+    """Seconds, ``90`` or ``90s`` or ``2m``, as a number that is not negative."""
+    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
+    try:
+        number = float(text[:-1] if unit else text) * (unit or 1.0)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 86_400 * 7:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a time such as 90, 90s or 2m")
+    return number
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number from 1")
+    return int(text)
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A type that accepts ``words`` alone, from the command line and the environment alike."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(
+                f"`{text}` is none of {', '.join(words)}.{suggestion(text, words)}".rstrip(".")
+            )
+        return text
+
+    return read
+
+
+def stderr_line(text: str) -> None:
+    """A line for people; standard error may be closed, and then nobody listens."""
+    if sys.stderr is not None:
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            return
+
+
+def _variable_of(names: tuple[str, ...]) -> str:
+    long = next(name for name in names if name.startswith("--"))
+    return "SENDROUTE_" + long[2:].replace("-", "_").upper()
+
+
+def _truth(variable: str) -> bool:
+    text = os.environ.get(variable, "").strip().lower()
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise WrongUsageError(f"{variable} is `{text}`, where true or false is expected.")
+
+
+def _converted(variable: str, text: str, convert: Callable[[str], Any]) -> Any:
+    try:
+        return convert(text)
+    except argparse.ArgumentTypeError as error:
+        raise WrongUsageError(_sentence(f"{variable}: {error}")) from error
+
+
+def _sentence(message: str) -> str:
+    message = message.strip()
+    message = message[:1].upper() + message[1:]
+    return message if message.endswith((".", "?", "!")) else f"{message}."

@@ -1,0 +1,95 @@
+"""Apply a tree of manifests, or a plan that was saved.
+
+On a terminal the plan is shown and asked about; elsewhere --auto-approve is needed. A saved
+plan was reviewed: it is not asked about, and refused where it would decide otherwise now.
+
+examples:
+  sendroute apply manifests/
+  sendroute apply manifests/ --auto-approve --wait
+  sendroute plan manifests/ --out change.plan && sendroute apply change.plan
+  sendroute apply manifests/ --auto-approve --write-lock manifests/sendroute.lock
+"""
+
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser, WrongUsageError, percent, seconds
+from sendroute.cli.commands.plan import only_option
+from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.session import Session
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="folder or file of manifests, or one saved plan; - is standard input",
+    )
+    parser.switch("--auto-approve", help="do not ask")
+    only_option(parser)
+    parser.value(
+        "--max-change-percent",
+        metavar="N",
+        type=percent,
+        default=30,
+        help="re-route at most N %% of an account's domains (default 30)",
+    )
+    parser.value(
+        "--max-remove-percent",
+        metavar="N",
+        type=percent,
+        default=30,
+        help="remove at most N %% of an account's domains (default 30)",
+    )
+    parser.switch("--wait", help="wait until every live relay serves the change")
+    parser.value(
+        "--wait-timeout",
+        metavar="TIME",
+        type=seconds,
+        default=60.0,
+        help="wait at most so long (default 60s)",
+    )
+    parser.value("--write-lock", metavar="FILE", help="name the store in a lock file")
+    output_option(parser, REPORTS)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli import logs
+    from sendroute.cli.applying import Wishes, apply_planned
+    from sendroute.cli.output import worst
+    from sendroute.cli.planning import plan_paths
+    from sendroute.cli.reporting import present_report
+    from sendroute.cli.saved_plan import is_saved_plan
+    from sendroute.cli.stale import plan_saved
+    from sendroute.model.exit_status import of_result
+    from sendroute.planner.guards import Guards
+    from sendroute.reports.report import of_result as report_of
+    from sendroute.store.record import open_store
+
+    logs.start(session)
+    guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
+    saved = any(is_saved_plan(path) for path in arguments.paths)
+    if saved:
+        _alone(arguments)
+    wishes = Wishes(
+        approved=saved or arguments.auto_approve,
+        wait=arguments.wait_timeout if arguments.wait else None,
+        lock=arguments.write_lock,
+    )
+    with open_store(session.store) as store:
+        if saved:
+            planned = plan_saved(store, arguments.paths[0], guards, wishes.lock)
+        else:
+            planned = plan_paths(
+                store, session, arguments.paths, arguments.only, guards, wishes.lock
+            )
+        result, ended = apply_planned(session, planned, wishes)
+    written = present_report(session, arguments, report_of(result, locate=planned.locate))
+    return ended or worst(of_result(result), written)
+
+
+def _alone(arguments: Namespace) -> None:
+    if len(arguments.paths) > 1:
+        raise WrongUsageError("A saved plan is applied alone, with no other PATH beside it.")
+    if arguments.only:
+        raise WrongUsageError("A saved plan is applied whole: give --only to plan.")

@@ -1,0 +1,88 @@
+"""Say what mail from an address or a domain takes, and why.
+
+The sender is written as in mail: user@domain, <user@domain>, a bare domain, or <> (or an empty
+word) for the null sender of bounces. Internationalised domains may be written in both forms.
+
+examples:
+  sendroute explain jane@shop.example.com
+  sendroute explain bücher.example -o json
+  sendroute explain '<>'
+"""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.cli.explanation import Explanation
+    from sendroute.store.record import Store
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument("sender", metavar="ADDRESS-or-DOMAIN", help="whose mail it is")
+    output_option(parser, TABLES)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.reports.as_json import document
+    from sendroute.store.record import open_store
+
+    outputs = outputs_of(arguments)
+    with open_store(session.store) as store:
+        answer = _explain(arguments.sender, store)
+
+    def show(form: str, _colour: bool) -> Iterable[str]:
+        return document(answer.as_document().items()) if form == "json" else _text(answer)
+
+    return present(session, outputs, show)
+
+
+def _explain(text: str, store: "Store") -> "Explanation":
+    from sendroute.cli.explanation import explain_domain, explain_null_sender
+    from sendroute.cli.reverse_path import read_sender
+    from sendroute.manifests.names import BadNameError, domain_name
+
+    sender = read_sender(text)
+    if sender.domain is None:
+        return explain_null_sender(store.explain_facts(""))
+    try:
+        domain = domain_name(sender.domain)
+    except BadNameError:  # no manifest can declare it, so no account has it
+        domain = sender.domain.lower()
+    return explain_domain(sender.address, domain, store.explain_facts(domain))
+
+
+def _text(answer: "Explanation") -> Iterable[str]:
+    from sendroute.cli.moments import minute
+    from sendroute.reports.table import pairs
+    from sendroute.reports.text import clean, wrap
+
+    lines = [("sender", answer.address)]
+    row, to, given = answer.row, answer.nexthop, answer.given
+    if row is not None:
+        lines += [
+            ("account", str(row.account)),
+            ("route", str(row.state.route)),
+            ("origin", row.state.origin.value),
+            ("since", minute(row.since)),
+        ]
+    if given is not None:
+        commit = f", commit {given.source_commit}" if given.source_commit else ""
+        lines.append(("given by", f"revision {given.revision}, {given.actor}{commit}"))
+    if to is not None:
+        secret = f"secret {to.namespace}/{to.secret}" if to.secret else "none"
+        lines += [
+            ("transport", to.transport),
+            ("host", f"{to.host}:{to.port}, {to.encryption}"),
+            ("credentials", secret),
+        ]
+    if answer.limits:
+        limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
+        lines.append(("limits", limits))
+    yield from pairs(lines)
+    for line in wrap(clean(answer.reason), 0):
+        yield line + "\n"

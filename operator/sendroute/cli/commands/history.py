@@ -1,0 +1,115 @@
+"""List who changed what, when and by which commit; the newest change comes first.
+
+examples:
+  sendroute history
+  sendroute history shop.example.com
+  sendroute history acme/acme --limit 20 -o json
+"""
+
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sendroute.cli.command_line import Parser, count
+from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.store.answers import HistoryEntry
+    from sendroute.store.record import Store
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument(
+        "of", nargs="?", metavar="DOMAIN-or-ACCOUNT", help="of this one alone; of all where absent"
+    )
+    parser.value(
+        "--limit", metavar="N", type=count, default=100, help="the newest N changes (default 100)"
+    )
+    output_option(parser, TABLES)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.reports.as_json import document
+    from sendroute.store.record import open_store
+
+    outputs = outputs_of(arguments)
+    with open_store(session.store) as store:
+        entries = _asked_for(store, arguments.of, arguments.limit)
+
+    def show(form: str, colour: bool) -> Iterable[str]:
+        if form == "json":
+            return document([("format_version", "1.0"), ("changes", map(_entry, entries))])
+        return _text(entries, colour)
+
+    return present(session, outputs, show)
+
+
+def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence["HistoryEntry"]:
+    """An account's name is a label, so that a name with a dot can only be a domain's."""
+    from sendroute.cli.only import accounts_named
+    from sendroute.manifests.names import BadNameError, domain_name
+    from sendroute.model.wanted import AccountKey
+
+    if of is None:
+        return store.history(limit=limit)
+    if "/" in of:  # so that also the record of an account that is gone can be read
+        return store.history(account=AccountKey(*of.split("/", 1)), limit=limit)
+    if "." not in of:
+        (account,) = accounts_named([of], store.accounts())
+        return store.history(account=account, limit=limit)
+    try:
+        return store.history(domain=domain_name(of), limit=limit)
+    except BadNameError:
+        return ()
+
+
+def _entry(entry: "HistoryEntry") -> dict[str, Any]:
+    from sendroute.cli.moments import moment
+
+    return {
+        "revision": entry.revision,
+        "time": moment(entry.at),
+        "actor": entry.actor,
+        "commit": entry.source_commit,
+        "namespace": entry.account.namespace if entry.account else None,
+        "account": entry.account.name if entry.account else None,
+        "kind": entry.kind,
+        "name": entry.name,
+        "action": entry.action,
+        "before": entry.before,
+        "after": entry.after,
+        "reason": entry.reason,
+        "message": entry.message,
+    }
+
+
+def _text(entries: Sequence["HistoryEntry"], colour: bool) -> Iterable[str]:
+    from sendroute.cli.moments import minute
+    from sendroute.reports.table import table
+    from sendroute.reports.text import clean, wrap
+
+    if not entries:
+        yield "No changes.\n"
+        return
+    rows = [
+        (
+            str(entry.revision),
+            minute(entry.at),
+            entry.actor,
+            (entry.source_commit or "-")[:12] + _dirty(entry),
+            entry.action,
+            f"{entry.kind} {entry.name}",
+        )
+        for entry in entries
+    ]
+    heads = ("REVISION", "TIME", "WHO", "COMMIT", "CHANGE", "OF")
+    head, *lines = table(heads, rows, colour=colour)
+    yield head
+    for line, entry in zip(lines, entries, strict=True):
+        yield line
+        yield from (more + "\n" for more in wrap(clean(entry.message), 10))
+
+
+def _dirty(entry: "HistoryEntry") -> str:
+    return "-dirty" if (entry.source_commit or "").endswith("-dirty") else ""

@@ -1,0 +1,77 @@
+"""Show what applying a tree of manifests would do, and why.
+
+Nothing is changed. With --out the plan is saved: `sendroute apply FILE` then does exactly
+what was shown, or refuses where that would not be the same any more.
+
+examples:
+  sendroute plan manifests/
+  sendroute plan manifests/ --out change.plan && sendroute apply change.plan
+  sendroute plan manifests/ --detailed-exitcode         2 where there is something to do
+  sendroute plan manifests/ --only acme -o markdown=plan.md
+"""
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.cli.planning import Planned
+    from sendroute.model.finding import Finding
+
+
+def options(parser: Parser) -> None:
+    paths_argument(parser)
+    parser.value("--out", metavar="FILE", help="save the plan, for apply")
+    parser.switch("--detailed-exitcode", help="exit status 2 where changes are pending")
+    only_option(parser)
+    parser.switch("--test-connections", help="test new and changed profiles too")
+    output_option(parser, REPORTS)
+
+
+def paths_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="folder or file of manifests; - is standard input"
+    )
+
+
+def only_option(parser: Parser) -> None:
+    parser.value(
+        "--only",
+        metavar="ACCOUNT",
+        action="append",
+        help="this account alone, NAME or NAMESPACE/NAME; may be repeated",
+    )
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli import logs
+    from sendroute.cli.output import worst
+    from sendroute.cli.planning import plan_paths
+    from sendroute.cli.reporting import present_report
+    from sendroute.model.exit_status import of_findings, of_plan
+    from sendroute.reports.report import of_plan as report_of
+    from sendroute.store.record import open_store
+
+    logs.start(session)
+    with open_store(session.store) as store:
+        planned = plan_paths(store, session, arguments.paths, arguments.only)
+    lost = _save(arguments.out, planned) if arguments.out else ()
+    plan = planned.with_findings(lost).plan
+    written = present_report(session, arguments, report_of(plan, locate=planned.locate))
+    status = of_plan(plan, detailed=arguments.detailed_exitcode)
+    return worst(status, of_findings(lost), written)
+
+
+def _save(path: str, planned: "Planned") -> tuple["Finding", ...]:
+    """Nothing, or why it could not be written: the plan is shown all the same."""
+    from sendroute.cli.saved_plan import save, saved_plan_of
+    from sendroute.model.problem import ProblemError
+
+    try:
+        save(path, saved_plan_of(planned))
+    except ProblemError as problem:
+        return problem.findings
+    return ()

@@ -1,0 +1,41 @@
+"""Print the JSON Schema of a kind, or one for any document of a tree.
+
+examples:
+  sendroute schema SendingDomain
+  sendroute schema > sendroute.schema.json        for an editor
+  sendroute schema MailAccount --draft draft-07   the draft that most editors read
+"""
+
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser, WrongUsageError, one_of, suggestion
+from sendroute.cli.output import Output, present
+from sendroute.cli.session import Session
+
+_DRAFTS = ("2020-12", "draft-07")
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="any document where absent")
+    parser.value(
+        "--draft",
+        metavar="DRAFT",
+        type=one_of(*_DRAFTS),
+        default=_DRAFTS[0],
+        help=f"{' or '.join(_DRAFTS)} (default {_DRAFTS[0]})",
+    )
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    import json
+
+    from sendroute.manifests.schema import schema_for
+    from sendroute.manifests.shapes import KINDS
+
+    kind = arguments.kind
+    if kind is not None and kind not in KINDS:
+        near = suggestion(kind, KINDS) or f" The kinds are {', '.join(KINDS)}."
+        raise WrongUsageError(f"There is no kind `{kind}`.{near}")
+    schema = schema_for(kind, arguments.draft)
+    text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return present(session, [Output("json", None)], lambda _form, _colour: [text])

@@ -1,0 +1,67 @@
+"""Find every problem of a tree of manifests in one run. Reads files only.
+
+examples:
+  sendroute validate manifests/
+  sendroute validate manifests/ --base origin/main      what a change would break
+  sendroute validate manifests/ --strict -o github      warnings fail; annotations
+  sendroute validate manifests/ --policy policy.yaml -o sarif=problems.sarif
+"""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.commands.plan import paths_argument
+from sendroute.cli.output import REPORTS, output_option, worst
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.manifests.sources import Files
+    from sendroute.model.finding import Finding
+
+
+def options(parser: Parser) -> None:
+    paths_argument(parser)
+    parser.value(
+        "--base",
+        metavar="REV",
+        help="what this git revision declares counts as known: its deletions are warnings",
+    )
+    parser.switch("--strict", help="warnings fail")
+    parser.value(
+        "--policy",
+        metavar="FILE",
+        action="append",
+        help="a JSON Schema that every document must meet; may be repeated",
+    )
+    output_option(parser, REPORTS)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.reporting import present_report
+    from sendroute.cli.tree import read_base, read_tree
+    from sendroute.model.exit_status import of_findings
+    from sendroute.planner.offline import check_tree
+    from sendroute.reports.report import of_findings as report_of
+
+    if arguments.base and "-" in arguments.paths:
+        raise WrongUsageError("Standard input has no revision: give --base with files alone.")
+    tree = read_tree(arguments.paths, session)
+    base = read_base(arguments.base, arguments.paths) if arguments.base else None
+    findings = list(check_tree(tree.wanted, base))
+    if arguments.policy:
+        findings += _against_policies(arguments.policy, tree.files)
+    tree.places.expect(found.where for found in findings)
+    report = report_of(findings, strict=arguments.strict, locate=tree.places)
+    written = present_report(session, arguments, report)
+    return worst(of_findings(findings, strict=arguments.strict), written)
+
+
+def _against_policies(policies: list[str], files: "Files") -> Iterator["Finding"]:
+    from sendroute.cli.tree import raw_documents
+    from sendroute.manifests.policy import check, load_policies
+
+    usable, findings = load_policies(policies)
+    yield from findings
+    yield from check(usable, raw_documents(files))

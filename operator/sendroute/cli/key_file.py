@@ -1,0 +1,78 @@
+"""The key that credentials in the store are encrypted with."""
+
+import base64
+import os
+from pathlib import Path
+
+from sendroute.model.codes import finding
+from sendroute.model.problem import ProblemError
+
+NAME = "sendroute.key"
+VARIABLE = "SENDROUTE_KEY"
+
+
+def place_of_key(url: str) -> Path:
+    """Beside a SQLite store, else in the working directory."""
+    scheme, _, path = url.partition(":///")
+    return (Path(path).parent if scheme == "sqlite" and path else Path()) / NAME
+
+
+def make_key(path: Path) -> None:
+    """A new key, readable by its owner alone; what is there is never written over.
+
+    A key is the URL-safe base64 of 32 random bytes
+    (https://github.com/fernet/spec/blob/master/Spec.md). Raises :class:`ProblemError`.
+    """
+    key = base64.urlsafe_b64encode(os.urandom(32)) + b"\n"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError as error:
+        raise ProblemError(
+            finding(
+                "key-exists",
+                f"There is a key at {path} already, and a key is never written over.",
+                hint=f"Use it with --key-file {path}, or move it away.",
+            )
+        ) from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        with open(handle, "wb") as stream:  # noqa: PTH123
+            os.fchmod(handle, 0o600)
+            stream.write(key)
+            stream.flush()
+            os.fsync(handle)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def check_key(text: str, what: str) -> None:
+    """Raises :class:`ProblemError` where the first line of ``text`` is no key. Keys may follow
+    each other, one a line: the first one encrypts. None is ever shown."""
+    lines = text.split()
+    try:
+        sound = bool(lines) and all(
+            len(base64.urlsafe_b64decode(line.encode("ascii"))) == 32 for line in lines
+        )
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ProblemError(
+            finding(
+                "invalid-value",
+                f"{what} holds no key.",
+                hint="A key is the URL-safe base64 of 32 random bytes; leave it out, and "
+                "`sendroute init` makes one.",
+            )
+        )
+
+
+def _unwritable(path: Path, error: OSError) -> ProblemError:
+    return ProblemError(
+        finding(
+            "unwritable",
+            f"The key could not be written to {path}: {(error.strerror or 'it failed').lower()}.",
+            hint="Name a file in a folder that exists and that you may write to: --key-file FILE.",
+        )
+    )

@@ -1,0 +1,51 @@
+"""Logs go to standard error, as lines for people or as one JSON object a line."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import assert_never
+
+from sendroute.cli.session import Session, Verbosity
+
+# What every record has; anything else was given as ``extra`` and is told.
+_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def start(session: Session) -> None:
+    """Send the program's own log lines to standard error; libraries stay silent but for errors."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        _JsonLines() if session.log_format == "json" else logging.Formatter("%(message)s")
+    )
+    logger = logging.getLogger("sendroute")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(_level(session))
+    logging.raiseExceptions = False  # standard error may be closed, and then nobody listens
+
+
+def _level(session: Session) -> int:
+    match session.verbosity:
+        case Verbosity.QUIET:
+            return logging.ERROR
+        case Verbosity.VERBOSE:
+            return logging.DEBUG
+        case Verbosity.NORMAL:
+            # A person reads the report, which says what was committed; a machine reads the log.
+            return logging.INFO if session.log_format == "json" else logging.WARNING
+        case _:
+            assert_never(session.verbosity)
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC)
+        told = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        return json.dumps(told | extra, default=str)

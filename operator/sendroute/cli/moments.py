@@ -1,0 +1,13 @@
+"""Times as they are shown, in UTC: RFC 3339 for programs, to the minute for people."""
+
+from datetime import UTC, datetime
+
+
+def moment(at: datetime) -> str:
+    """``2026-11-23T04:10:05Z``."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def minute(at: datetime) -> str:
+    """``2026-11-23 04:10Z``: a table has little room."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

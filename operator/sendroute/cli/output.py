@@ -1,0 +1,162 @@
+"""``-o FORMAT`` and ``-o FORMAT=FILE``: results to standard output and into files.
+
+Files are written before standard output, whose reader may go away; what cannot be written is a
+finding of its own and hides nothing of the result.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from sendroute.cli.command_line import Parser, WrongUsageError, stderr_line, suggestion
+from sendroute.cli.session import Session
+from sendroute.model.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
+from sendroute.model.finding import Finding
+
+REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
+TABLES = ("text", "json")
+
+
+class Output(NamedTuple):
+    """``path`` is None for standard output."""
+
+    form: str
+    path: str | None
+
+
+Render = Callable[[str, bool], Iterable[str]]
+"""A result in a format, coloured or not, in chunks."""
+
+
+def output_option(parser: Parser, forms: Sequence[str]) -> None:
+    def read(text: str) -> Output:
+        form, equals, path = text.partition("=")
+        if form not in forms:
+            raise argparse.ArgumentTypeError(
+                f"`{form}` is none of {', '.join(forms)}.{suggestion(form, forms)}".rstrip(".")
+            )
+        if equals and not path:
+            raise argparse.ArgumentTypeError(f"`{text}` names no file")
+        return Output(form, path or None)
+
+    parser.value(
+        "-o",
+        "--output",
+        metavar="FORMAT[=FILE]",
+        type=read,
+        action="append",
+        help=f"{', '.join(forms)}; may be repeated",
+    )
+
+
+def outputs_of(arguments: argparse.Namespace) -> list[Output]:
+    """What was asked for; text on standard output where nothing else is to be there.
+
+    Raises :class:`WrongUsageError` for two formats on standard output."""
+    chosen = outputs_asked_for(arguments)
+    if any(each.path is None for each in chosen):
+        return chosen
+    return [*chosen, Output("text", None)]
+
+
+def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
+    chosen: list[Output] = list(getattr(arguments, "output", None) or [])
+    if sum(each.path is None for each in chosen) > 1:
+        raise WrongUsageError(
+            "Only one -o can go to standard output: write the others -o FORMAT=FILE."
+        )
+    return chosen
+
+
+def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
+    """Write a result wherever it is to be. What could not be written is told on standard error,
+    and is the status returned."""
+    lost: list[Finding] = []
+    for form, path in outputs:
+        if path is not None:
+            lost += _into_file(path, render(form, False))
+    for form, path in outputs:
+        if path is None:
+            lost += _onto_stdout(form, render(form, session.colours(sys.stdout)))
+    tell(session, lost)
+    return of_findings(lost)
+
+
+def worst(*statuses: ExitStatus) -> ExitStatus:
+    """With several reasons the most severe is the exit status."""
+    return next(status for status in MOST_SEVERE_FIRST if status in statuses)
+
+
+def tell(session: Session, findings: Iterable[Finding]) -> None:
+    """Findings for people, on standard error."""
+    from sendroute.reports.as_text import finding_lines
+
+    for found in findings:
+        for line in finding_lines(found, session.colours(sys.stderr)):
+            stderr_line(line)
+
+
+def present_problem(
+    session: Session, arguments: argparse.Namespace, findings: Sequence[Finding]
+) -> ExitStatus:
+    """A command that could not go on: told on standard error, and in every format asked for."""
+    from sendroute.reports.render import Format, render
+    from sendroute.reports.report import of_findings as report_of
+
+    tell(session, findings)
+    asked = [each for each in getattr(arguments, "output", None) or () if _is_report(each)]
+    report = report_of(findings)
+    status = present(
+        session, asked, lambda form, colour: render(report, Format(form), colour=colour)
+    )
+    return worst(status, of_findings(findings))
+
+
+def _is_report(output: Output) -> bool:
+    """Text for a person is on standard error already."""
+    return output.form in REPORTS and (output.form != "text" or output.path is not None)
+
+
+def _into_file(path: str, chunks: Iterable[str]) -> Iterator[Finding]:
+    from sendroute.model.problem import ProblemError
+    from sendroute.reports.write import write
+
+    try:
+        write(path, chunks)
+    except ProblemError as problem:
+        yield from problem.findings
+
+
+def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
+    try:
+        for chunk in chunks:
+            if form == "text":
+                sys.stdout.write(chunk)
+            else:  # whatever the terminal's encoding: these formats are UTF-8
+                sys.stdout.flush()
+                sys.stdout.buffer.write(chunk.encode("utf-8", "backslashreplace"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        abandon_stdout()
+    except OSError as error:  # a full disk behind it
+        from sendroute.model.codes import finding
+
+        abandon_stdout()
+        yield finding(
+            "unwritable",
+            f"Standard output could not be written: {error.strerror or 'input/output'}.",
+            hint="Make room where it leads, or write a file: -o FORMAT=FILE.",
+        )
+
+
+def abandon_stdout() -> None:
+    """The reader went away (``| head``): what is still buffered goes nowhere, quietly.
+
+    As the Python documentation advises under "Note on SIGPIPE" of the signal module.
+    """
+    import os
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,38 @@
+"""A report in every format asked for, and as text for the person at the terminal."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+from sendroute.cli.output import outputs_of, present
+from sendroute.cli.session import Session
+from sendroute.model.exit_status import ExitStatus
+from sendroute.model.finding import Severity
+from sendroute.reports.render import Format, render
+from sendroute.reports.report import Report
+
+
+def present_report(session: Session, arguments: argparse.Namespace, report: Report) -> ExitStatus:
+    """The status is that of writing alone: 1 where a file could not be written."""
+
+    def show(form: str, colour: bool) -> Iterable[str]:
+        if form == "text" and session.quiet:
+            return _only_what_is_wrong(report, colour)
+        return render(report, Format(form), colour=colour)
+
+    return present(session, outputs_of(arguments), show)
+
+
+def show_on_stderr(session: Session, report: Report) -> None:
+    """What is asked about, beside the question."""
+    for chunk in render(report, Format.TEXT, colour=session.colours(sys.stderr)):
+        sys.stderr.write(chunk)
+
+
+def _only_what_is_wrong(report: Report, colour: bool) -> Iterable[str]:
+    from sendroute.reports.as_text import finding_lines
+
+    for found in report.findings:
+        if found.severity is not Severity.INFO:
+            for line in finding_lines(found, colour):
+                yield line + "\n"

@@ -1,0 +1,48 @@
+"""A sender as mail names it: RFC 5321 section 4.1.2, ``Reverse-path``, or a bare domain."""
+
+import re
+from typing import NamedTuple
+
+from sendroute.model.codes import finding
+from sendroute.model.problem import ProblemError
+
+# A local part is a dot-string or a quoted string; RFC 6531 adds every character beyond ASCII.
+_MAILBOX = re.compile(
+    r'(?P<local>"(?:[^"\\\x00-\x1f]|\\[\x20-\x7e])*"|[^\s"<>@,;:\\()\[\]]+)@(?P<domain>[^@\s]+)'
+)
+# "A receiver SHOULD ignore the source route" (RFC 5321, appendix C).
+_SOURCE_ROUTE = re.compile(r"(?:@[^\s@,:]+,?)+:")
+NULL_SENDER = "<>"
+
+
+class Sender(NamedTuple):
+    """``domain`` is None for the null sender; as it was typed, neither lowered nor encoded."""
+
+    address: str
+    domain: str | None
+
+
+def read_sender(text: str) -> Sender:
+    """``user@domain``, ``<user@domain>``, ``domain``, ``<>`` or the empty string.
+
+    Raises :class:`ProblemError` with an ``invalid-value`` for what is none of these.
+    """
+    inner = text.strip()
+    if inner.startswith("<") and inner.endswith(">"):
+        inner = inner[1:-1].strip()
+        inner = _SOURCE_ROUTE.sub("", inner, count=1) if inner.startswith("@") else inner
+    if not inner:
+        return Sender(NULL_SENDER, None)
+    mailbox = _MAILBOX.fullmatch(inner)
+    if mailbox:
+        return Sender(inner, mailbox["domain"])
+    if re.search(r'[\s"<>@,;()\\]', inner):
+        raise ProblemError(
+            finding(
+                "invalid-value",
+                f"`{text}` is neither an address nor a domain.",
+                hint="Write user@domain, a domain, or <> for the null sender; quote a local part "
+                'that holds special characters: "a b"@domain.',
+            )
+        )
+    return Sender(inner, inner)

@@ -1,0 +1,236 @@
+"""A plan kept in a file, so that what was reviewed is what is applied.
+
+The file holds the manifests' content for the accounts concerned and a digest of the decision that
+was shown. Applying it plans again from that content, and goes on only where the decision is the
+same one. It holds no secret: secrets are names in every value here.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw, Struct
+
+from sendroute.model.change import Plan
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.held import Held
+from sendroute.model.problem import ProblemError
+from sendroute.model.wanted import AccountKey, Stray, Wanted, WantedAccount, WantedPlatform
+from sendroute.planner.digest import digest, digest_changes
+from sendroute.reports.write import write
+
+if TYPE_CHECKING:
+    from sendroute.cli.planning import Planned
+    from sendroute.reports.report import Locate
+
+MARKER = "sendroute-saved-plan"
+FORMAT_VERSION = "1.0"
+_HEAD = 4096
+
+
+class SavedFinding(Struct, frozen=True):
+    """What reading found, at the position it had when the plan was made."""
+
+    code: str
+    severity: Severity
+    message: str
+    hint: str | None
+    position: Position | None
+    namespace: str | None
+    account: str | None
+
+    def as_finding(self) -> Finding:
+        return Finding(
+            code=self.code,
+            severity=self.severity,
+            message=self.message,
+            hint=self.hint,
+            position=self.position,
+            namespace=self.namespace,
+            account=self.account,
+        )
+
+
+class Decided(Struct, frozen=True):
+    """Digests of the platform's change and of each account's changes, where there are any."""
+
+    platform: str | None
+    accounts: dict[str, str]
+
+
+class SavedPlan(Struct, frozen=True):
+    """``only`` are the accounts that this plan is about (``accounts`` may be more: those that
+    claim what they claim), ``decided`` what was shown to change, by
+    digest; ``report`` is the plan as ``-o json`` shows it, for people: it is not read back.
+
+    ``checksum`` is over all the rest. It finds damage and edits by hand; it is no signature.
+    """
+
+    format: str
+    format_version: str
+    checksum: str
+    lineage: str
+    commit: str | None
+    decided: Decided
+    report: Raw
+    only: tuple[AccountKey, ...]
+    platform: WantedPlatform | None
+    accounts: tuple[WantedAccount, ...]
+    strays: tuple[tuple[AccountKey, list[Stray]], ...]
+    stopped: tuple[AccountKey, ...]
+    complete: bool
+    findings: tuple[SavedFinding, ...]
+
+    def wanted(self) -> Wanted:
+        """The manifests' content as it was planned from."""
+        return Wanted(
+            platform=self.platform,
+            accounts={account.key: account for account in self.accounts},
+            strays=dict(self.strays),
+            stopped=frozenset(self.stopped),
+            complete=self.complete,
+            findings=tuple(found.as_finding() for found in self.findings),
+        )
+
+
+def decided_by(plan: Plan) -> Decided:
+    """What a plan decides. That a guard stops an account does not count: applying may let it
+    through."""
+    return Decided(
+        digest_changes([plan.platform]) if plan.platform is not None else None,
+        {str(account.key): digest(account) for account in plan.accounts if account.changes},
+    )
+
+
+def differing(before: Decided, after: Decided) -> list[str]:
+    """What is decided otherwise now: accounts as NAMESPACE/NAME, ``the platform``."""
+    names = sorted(before.accounts.keys() | after.accounts.keys())
+    changed = [name for name in names if before.accounts.get(name) != after.accounts.get(name)]
+    return [*(["the platform"] if before.platform != after.platform else []), *changed]
+
+
+def concerned(plan: Plan, wanted: Wanted, held: Held) -> frozenset[AccountKey]:
+    """The accounts that the plan says anything of, and those that claim or hold a domain of
+    theirs, without which the same decision could not be taken again."""
+    said = {
+        account.key
+        for account in plan.accounts
+        if account.changes or account.findings or account.stopped
+    }
+    names = {
+        domain.domain
+        for key in said
+        if key in wanted.accounts
+        for domain in wanted.accounts[key].domains
+    }
+    names |= {name for key in said if key in held.accounts for name in held.accounts[key].domains}
+    claiming = {
+        account.key
+        for account in wanted.accounts.values()
+        if any(domain.domain in names for domain in account.domains)
+    }
+    holding = {
+        key for key, account in held.accounts.items() if not names.isdisjoint(account.domains)
+    }
+    return frozenset(said | claiming | holding)
+
+
+def saved_plan_of(planned: "Planned") -> SavedPlan:
+    """What is kept of a plan: the accounts that it is about, and where their findings stand."""
+    from sendroute.reports.render import Format, render
+    from sendroute.reports.report import of_plan
+
+    plan, wanted = planned.plan, planned.wanted
+    kept = concerned(plan, wanted, planned.held)
+    only = kept if planned.only is None else planned.only
+    report = of_plan(plan, locate=planned.locate)
+    return SavedPlan(
+        format=MARKER,
+        format_version=FORMAT_VERSION,
+        checksum="",
+        lineage=plan.lineage,
+        commit=planned.commit,
+        decided=decided_by(plan),
+        report=Raw("".join(render(report, Format.JSON)).strip().encode()),
+        only=tuple(sorted(only)),
+        platform=wanted.platform,
+        accounts=tuple(account for key, account in sorted(wanted.accounts.items()) if key in kept),
+        strays=tuple((key, found) for key, found in sorted(wanted.strays.items()) if key in kept),
+        stopped=tuple(sorted(wanted.stopped & kept)),
+        complete=wanted.complete,
+        findings=tuple(_kept(found, planned.locate) for found in wanted.findings),
+    )
+
+
+def _kept(found: Finding, locate: "Locate") -> SavedFinding:
+    position = found.position or (locate(found.where) if found.where else None)
+    return SavedFinding(
+        found.code,
+        found.severity,
+        found.message,
+        found.hint,
+        position,
+        found.namespace,
+        found.account,
+    )
+
+
+def save(path: str, saved: SavedPlan) -> None:
+    """Write it, readable by its owner alone; raises :class:`ProblemError`, ``unwritable``."""
+    whole = msgspec.structs.replace(saved, checksum=_checksum(saved))
+    write(path, [msgspec.json.encode(whole).decode(), "\n"], mode=0o600)
+
+
+def is_saved_plan(path: str) -> bool:
+    """Whether the file says at its top that it is a saved plan, whatever else is wrong with it."""
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as stream:
+            head = stream.read(_HEAD)
+    except (OSError, ValueError):
+        return False
+    return head.lstrip().startswith(b"{") and f'"{MARKER}"'.encode() in head
+
+
+def load(path: str) -> SavedPlan:
+    """Read it back; raises :class:`ProblemError` for a file that is damaged or was edited."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise _broken("unreadable", path, f"it cannot be read ({error.strerror})") from error
+    try:
+        version = msgspec.json.decode(content, type=_Version).format_version
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _broken("invalid-value", path, "it is damaged") from error
+    if version != FORMAT_VERSION:
+        raise _broken("unknown-version", path, f"its format is {version}, not {FORMAT_VERSION}")
+    try:
+        saved = msgspec.json.decode(content, type=SavedPlan)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _broken("invalid-value", path, "it is damaged") from error
+    if saved.checksum != _checksum(saved):
+        raise _broken("invalid-value", path, "it was changed after it was made")
+    return saved
+
+
+class _Version(Struct):
+    format_version: str
+
+
+def _checksum(saved: SavedPlan) -> str:
+    bare = msgspec.structs.replace(saved, checksum="")
+    return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
+
+
+def _broken(code: str, path: str, why: str) -> ProblemError:
+    return ProblemError(
+        finding(
+            code,
+            f"The saved plan `{path}` cannot be used: {why}.",
+            hint=f"Make it again: sendroute plan PATH --out {path}",
+            where=Where(path, 0),
+        )
+    )

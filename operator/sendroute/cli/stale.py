@@ -1,0 +1,54 @@
+"""A saved plan against the store as it is now."""
+
+from sendroute.cli.planning import Planned, decide
+from sendroute.cli.saved_plan import decided_by, differing, load
+from sendroute.cli.store_lock import locks_of, mismatches
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.problem import ProblemError
+from sendroute.planner.guards import Guards
+from sendroute.reports.report import nowhere
+from sendroute.store.record import Store
+
+_NAMED = 5
+
+
+def plan_saved(store: Store, path: str, guards: Guards, lock: str | None) -> Planned:
+    """The saved plan, planned again.
+
+    Raises :class:`ProblemError`: ``stale-plan`` where the decision for any account would differ,
+    ``wrong-store`` where it was made for another store, and what is wrong with the file.
+    """
+    saved = load(path)
+    held = store.read()
+    if saved.lineage != held.lineage:
+        raise ProblemError(_another_store(path))
+    only = frozenset(saved.only)
+    wanted = saved.wanted()
+    plan = decide(wanted, held, guards, only)
+    changed = differing(saved.decided, decided_by(plan))
+    if changed:
+        raise ProblemError(_stale(path, changed))
+    mismatch = tuple(mismatches(held, locks_of((), lock)))
+    planned = Planned(store, wanted, held, plan, guards, only, saved.commit, nowhere, mismatch)
+    return planned.with_findings(mismatch)
+
+
+def _stale(path: str, changed: list[str]) -> Finding:
+    named = ", ".join(changed[:_NAMED])
+    more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+    return finding(
+        "stale-plan",
+        f"The saved plan no longer fits the store: it would decide otherwise for {named}{more}.",
+        hint=f"Make it again, and review it: sendroute plan PATH --out {path}",
+        where=Where(path, 0),
+    )
+
+
+def _another_store(path: str) -> Finding:
+    return finding(
+        "stale-plan",
+        "The saved plan was made for another store.",
+        hint="Name the store that it was made for with --store, or make the plan again.",
+        where=Where(path, 0),
+    )

@@ -1,0 +1,73 @@
+"""``sendroute.lock``: which store a tree of manifests is applied to.
+
+It stands beside the manifests in git, so that an empty or another store is not taken for the
+right one, and everyone stamped with today's default.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.held import Held
+from sendroute.store.lockfile import contradictory
+
+NAME = "sendroute.lock"
+
+
+class Head(msgspec.Struct, frozen=True):
+    """As much of a lock file as says whose it is."""
+
+    lineage: str
+    revision: int
+
+
+def locks_of(paths: Sequence[str], written: str | None) -> list[Path]:
+    """The lock files that concern these paths: one directly in a folder given, and the one that
+    is to be written, where it is there already."""
+    candidates = [Path(path, NAME) for path in paths if path != "-"]
+    candidates += [Path(written)] if written is not None else []
+    found: dict[Path, Path] = {}
+    for path in candidates:
+        if path.is_file():
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def mismatches(held: Held, locks: Sequence[Path]) -> Iterator[Finding]:
+    """``wrong-store`` or ``store-empty`` for each lock file that names another store, and what is
+    wrong with one that names none."""
+    for path in locks:
+        try:
+            head = msgspec.json.decode(path.read_bytes(), type=Head)
+        except OSError as error:
+            yield finding(
+                "unreadable",
+                f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
+                hint="Give the user that runs sendroute the right to read it.",
+                where=Where(str(path), 0),
+            )
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            yield from contradictory(path).findings
+        else:
+            if head.lineage != held.lineage:
+                yield _another(held, head, path)
+
+
+def _another(held: Held, head: Head, path: Path) -> Finding:
+    if held.platform is None and not held.accounts:
+        return finding(
+            "store-empty",
+            f"The store is empty, and {path} names one with history.",
+            hint="Name that store with --store, or make this one from the lock file: "
+            f"sendroute init --from-lock {path}",
+            where=Where(str(path), 0),
+        )
+    return finding(
+        "wrong-store",
+        f"{path} names the store {head.lineage}, and this one is {held.lineage}.",
+        hint="Name the right store with --store; where this one is right, remove the lock file.",
+        where=Where(str(path), 0),
+    )

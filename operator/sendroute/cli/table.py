@@ -1,0 +1,17 @@
+"""The commands: name, and the one line that the program's help says of each.
+
+The module is ``sendroute.cli.commands.NAME``; it is not imported to print the help.
+"""
+
+COMMANDS: dict[str, str] = {
+    "init": "make the store and its encryption key",
+    "validate": "find every problem of a tree of manifests",
+    "plan": "show what apply would do, and why",
+    "apply": "do it: a tree of manifests, or a saved plan",
+    "routes": "list the assigned routes of domains",
+    "explain": "say what mail from an address takes, and why",
+    "history": "list who changed which route, when, by which commit",
+    "status": "show the store's revision, its relays, what is shadowed",
+    "export": "write the store's content as manifests",
+    "schema": "print the JSON Schema of a kind",
+}

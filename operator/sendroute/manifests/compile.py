@@ -1,0 +1,334 @@
+"""Typed documents → one wanted value an account, with what is wrong between documents.
+
+Nothing is asked of a store here: references, plans and moves are the planner's. The order of the
+documents never matters, but for which of two duplicates is called the first.
+"""
+
+from collections.abc import Iterable
+from sys import intern
+from typing import assert_never
+
+from msgspec import UNSET
+
+from sendroute.manifests import shapes
+from sendroute.manifests.fields import Metadata, ProfileFields
+from sendroute.manifests.names import BadNameError, domain_name, to_unicode
+from sendroute.manifests.platforms import platform_of
+from sendroute.manifests.profiles import profile_of, route_of
+from sendroute.manifests.read import Reading
+from sendroute.manifests.smarthost import Place
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.route import Route
+from sendroute.model.wanted import (
+    AccountKey,
+    ApplyAll,
+    Stray,
+    Wanted,
+    WantedAccount,
+    WantedDomain,
+    WantedPlatform,
+    WantedProfile,
+)
+
+_INLINE = ("spec", "route", "newProfile")
+
+
+def compile_reading(reading: Reading) -> Wanted:
+    """A whole tree as one value. Its documents stream: only what is wanted of them stays."""
+    compilation = Compilation()
+    for document, where in reading.documents():
+        compilation.add(document, where)
+    return compilation.finish(
+        findings=reading.findings,
+        stopped=reading.stopped,
+        complete=reading.complete,
+        platform_seen=reading.platform_seen,
+    )
+
+
+class _Draft:
+    """One account while its documents are still coming in."""
+
+    __slots__ = ("account", "contested", "domains", "key", "named", "places", "profiles")
+
+    def __init__(self, key: AccountKey) -> None:
+        self.key = key
+        self.account: tuple[shapes.MailAccount, Where] | None = None
+        self.profiles: dict[str, WantedProfile] = {}
+        self.places: dict[str, Where] = {}  # of each profile's name, good or not
+        self.domains: dict[str, WantedDomain] = {}
+        self.contested: dict[str, Where] = {}
+        self.named: set[str] = set()  # the profiles that something names
+
+    def route(self, route: Route | None) -> Route | None:
+        if route is not None and route.profile is not None:
+            self.named.add(route.profile)
+        return route
+
+
+class Compilation:
+    """A tree whose documents are still coming in: :meth:`add` each, then :meth:`finish` once."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.stopped: set[AccountKey] = set()
+        self.drafts: dict[tuple[str, str], _Draft] = {}
+        self.platform: WantedPlatform | None = None
+        self.platform_where: Where | None = None
+        self.objects: dict[tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]] = {}
+
+    def add(self, document: shapes.Document, where: Where) -> None:
+        """One document and its place, a value of its own whose path is empty."""
+        match document:
+            case shapes.SendingDomain():
+                self._add_domain(document, where)
+            case shapes.SMTPProfile():
+                self._add_profile(document, where)
+            case shapes.MailAccount():
+                self._add_account(document, where)
+            case shapes.MailPlatform():
+                self._add_platform(document, where)
+            case _:
+                assert_never(document)
+
+    def finish(
+        self,
+        *,
+        findings: Iterable[Finding] = (),
+        stopped: Iterable[AccountKey] = (),
+        complete: bool = True,
+        platform_seen: bool = False,
+    ) -> Wanted:
+        """The whole tree, with what reading knows of it: its ``findings``, the accounts
+        ``stopped`` by problems of shape, whether the tree is ``complete``, and whether a
+        MailPlatform was seen that was not added because it has problems of its own."""
+        self.findings[:0] = findings
+        self.stopped.update(stopped)
+        if self.platform_where is None and not platform_seen:
+            self._tell_no_platform()
+        self.stopped |= {
+            AccountKey(found.namespace, found.account)
+            for found in self.findings
+            if found.severity is Severity.ERROR
+            and found.namespace is not None
+            and found.account is not None
+            and found.code != "domain-conflict"  # it stops the claim, not the account
+        }
+        accounts = {}
+        for draft in self.drafts.values():
+            if draft.account is None:
+                continue
+            accounts[draft.key] = _account(draft, *draft.account)
+            if complete and draft.key not in self.stopped:
+                self.findings += _unused(draft)
+        return Wanted(
+            platform=self.platform,
+            accounts=accounts,
+            strays=self._strays(),
+            stopped=frozenset(self.stopped),
+            complete=complete,
+            findings=tuple(self.findings),
+        )
+
+    def _strays(self) -> dict[AccountKey, list[Stray]]:
+        strays: dict[AccountKey, list[Stray]] = {}
+        if all(draft.account is not None for draft in self.drafts.values()):
+            return strays
+        for (kind, _), objects in self.objects.items():
+            for name, (where, draft) in objects.items():
+                if draft.account is None:
+                    strays.setdefault(draft.key, []).append(Stray(kind.__name__, name, where))
+        return strays
+
+    def _tell_no_platform(self) -> None:
+        if any(found.code == "no-manifests" for found in self.findings):
+            return
+        hint = "Add the MailPlatform named default: it says which plans there are."
+        self.findings.append(finding("no-platform", "There is no MailPlatform.", hint=hint))
+
+    def _draft(self, namespace: str, name: str) -> _Draft:
+        draft = self.drafts.get((namespace, name))
+        if draft is None:
+            key = AccountKey(intern(namespace), intern(name))
+            draft = self.drafts[key] = _Draft(key)
+        return draft
+
+    def _is_first(
+        self, kind: type[shapes.Document], metadata: Metadata, where: Where, draft: _Draft
+    ) -> bool:
+        """Whether no document before defined this object; if one did, both accounts stop."""
+        namespace = draft.key.namespace
+        same = self.objects.setdefault((kind, namespace), {})
+        first, other = same.setdefault(metadata.name, (where, draft))
+        if first is where:
+            return True
+        for key in {draft.key, other.key}:
+            self.stopped.add(key)
+        here = where.at("metadata", "name")
+        there = first.at("metadata", "name")
+        message = f"{kind.__name__} {metadata.name} of namespace {namespace} is defined twice."
+        hint = "Take one of the two out, or give it another name."
+        code = "duplicate-object"
+        if kind is shapes.SMTPProfile and other is draft:
+            code = "duplicate-profile"
+        self.findings.append(
+            finding(code, message, hint=hint, where=here, related=(there,), account=draft.key)
+        )
+        return False
+
+    def _add_platform(self, document: shapes.MailPlatform, where: Where) -> None:
+        if self.platform_where is not None:
+            self.platform = None  # neither is taken: which one is meant cannot be told
+            self.findings.append(
+                finding(
+                    "duplicate-object",
+                    "There are two MailPlatforms, and a tree has exactly one.",
+                    hint="Take one of the two out.",
+                    where=where.at("metadata", "name"),
+                    related=(self.platform_where.at("metadata", "name"),),
+                )
+            )
+            return
+        self.platform_where = where
+        platform = platform_of(document, where, self.findings)
+        if platform is not None:
+            self.platform = WantedPlatform(platform, where, document.spec.suspend is True)
+
+    def _add_account(self, document: shapes.MailAccount, where: Where) -> None:
+        metadata = document.metadata
+        draft = self._draft(_namespace(metadata), metadata.name)
+        if self._is_first(shapes.MailAccount, metadata, where, draft):
+            draft.account = (document, where)
+
+    def _add_profile(self, document: shapes.SMTPProfile, where: Where) -> None:
+        spec = document.spec
+        name = document.metadata.name
+        draft = self._draft(_namespace(document.metadata), spec.account)
+        if self._is_first(shapes.SMTPProfile, document.metadata, where, draft):
+            self._define(draft, name, spec, where, spec.suspend is True, None)
+
+    def _add_domain(self, document: shapes.SendingDomain, where: Where) -> None:
+        spec = document.spec
+        draft = self._draft(_namespace(document.metadata), spec.account)
+        if not self._is_first(shapes.SendingDomain, document.metadata, where, draft):
+            return
+        try:
+            name = domain_name(spec.domain)
+        except BadNameError as error:
+            self.findings.append(_bad_domain(error, where, draft.key))
+            name = spec.domain
+        else:
+            route = draft.route(route_of(spec.route))
+            self._claim(draft, WantedDomain(name, route, where, spec.suspend is True))
+        if spec.route is not UNSET and spec.route.new_profile is not UNSET:
+            new = spec.route.new_profile
+            suspended = spec.suspend is True or new.suspend is True
+            self._define(draft, new.name, new, where, suspended, name)
+
+    def _claim(self, draft: _Draft, wanted: WantedDomain) -> None:
+        first = draft.contested.get(wanted.domain)
+        if first is None:
+            before = draft.domains.setdefault(wanted.domain, wanted)
+            if before is wanted:
+                return
+            first = draft.contested[wanted.domain] = before.where
+        name = to_unicode(wanted.domain)
+        self.findings.append(
+            finding(
+                "domain-conflict",
+                f"{name} is declared twice in account {draft.key.name}, so neither declaration "
+                "is followed.",
+                hint="Take one of the two out.",
+                where=wanted.where.at("spec", "domain"),
+                related=(first.at("spec", "domain"),),
+                account=draft.key,
+            )
+        )
+
+    def _define(
+        self,
+        draft: _Draft,
+        name: str,
+        fields: ProfileFields,
+        where: Where,
+        suspended: bool,
+        inline_in: str | None,
+    ) -> None:
+        """One definition of a profile, in its own document or in line in that of a domain."""
+        path = ("spec",) if inline_in is None else _INLINE
+        place = where.at("metadata", "name") if inline_in is None else where.at(*_INLINE, "name")
+        first = draft.places.setdefault(name, place)
+        if first is not place:
+            self.findings.append(_defined_twice(name, place, first, draft.key))
+        profile = profile_of(fields, Place(where.at(*path), draft.key, self.findings))
+        if profile is None:
+            return
+        draft.route(profile.reassign_to)
+        if first is place:
+            draft.profiles[name] = WantedProfile(profile, where, suspended, inline_in)
+
+
+def _namespace(metadata: Metadata) -> str:
+    return shapes.DEFAULT_NAMESPACE if metadata.namespace is UNSET else metadata.namespace
+
+
+def _bad_domain(error: BadNameError, where: Where, key: AccountKey) -> Finding:
+    return finding(
+        "invalid-value",
+        f"spec.domain {error.message}.",
+        hint=error.hint,
+        where=where.at("spec", "domain"),
+        account=key,
+    )
+
+
+def _defined_twice(name: str, place: Where, first: Where, key: AccountKey) -> Finding:
+    return finding(
+        "duplicate-profile",
+        f"Profile {name} of account {key.name} is defined twice.",
+        hint=f"Keep one definition; others name it: route: {{profile: {name}}}.",
+        where=place,
+        related=(first,),
+        account=key,
+    )
+
+
+def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> WantedAccount:
+    spec = document.spec
+    apply_all = None
+    if spec.apply_to_all is not UNSET:
+        asked = spec.apply_to_all
+        route = route_of(asked.route)
+        confirm = None if asked.confirm is UNSET else asked.confirm.domains
+        if route is not None:
+            apply_all = ApplyAll(asked.id, route, confirm)
+            draft.route(route)
+    for domain in draft.contested:
+        del draft.domains[domain]
+    return WantedAccount(
+        key=draft.key,
+        plan=spec.plan,
+        where=where,
+        default=draft.route(route_of(spec.default_route)),
+        apply_all=apply_all,
+        suspended=spec.suspend is True,
+        profiles=dict(sorted(draft.profiles.items())),
+        domains=list(draft.domains.values()),
+        contested=draft.contested,
+    )
+
+
+def _unused(draft: _Draft) -> list[Finding]:
+    return [
+        finding(
+            "profile-unused",
+            f"Nothing in the manifests routes to profile {name} of account {draft.key.name}.",
+            hint="Domains may still have it by an earlier default or apply-all: see sendroute "
+            f"routes --profile {name} before you take it out.",
+            where=draft.places[name],
+            account=draft.key,
+        )
+        for name, wanted in sorted(draft.profiles.items())
+        if name not in draft.named and not wanted.suspended
+    ]

@@ -1,0 +1,152 @@
+"""What is wrong with one document that was read exactly: all of it, as findings with lines."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from sendroute.manifests.exact import Draft, shown
+from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of
+from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
+from sendroute.manifests.syntax import Fault
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.wanted import AccountKey
+
+Path = tuple[str | int, ...]
+
+
+class Diagnosis(NamedTuple):
+    """No findings: the document is in good order. ``told`` is false where an account must be
+    named and none can be read, so that nobody knows whose document this is."""
+
+    findings: list[Finding]
+    account: AccountKey | None
+    told: bool
+
+
+class _Problem(NamedTuple):
+    code: str
+    path: Path
+    of_key: bool
+    message: str
+    hint: str | None
+
+
+def diagnose(draft: Draft, where: Where) -> Diagnosis:
+    """``where`` is the document, which must be one of ours."""
+    value = draft.node.value
+    faults = [
+        fault
+        for fault in draft.faults
+        if fault.code != "ambiguous-scalar" or _is_ours_to_read(fault.path)
+    ]
+    doubtful = {
+        fault.path for fault in faults if fault.code in ("ambiguous-scalar", "invalid-value")
+    }
+    wrong_header = _of_header(value, draft)
+    problems = wrong_header or _of_shape(value)
+    problems = [
+        each for each in problems if each.path not in doubtful and not is_blind(draft, each.path)
+    ]
+    kind = value.get("kind")
+    account = account_of(value)
+    paths = ACCOUNT_PATHS.get(kind) if isinstance(kind, str) else None
+    if (
+        wrong_header
+        or paths is None
+        or any(path in doubtful or is_blind(draft, path) for path in paths)
+    ):
+        account = None
+    told = account is not None or (paths == () and not wrong_header)
+    findings = [_from_fault(fault, where, account) for fault in faults]
+    for each in problems:
+        place = draft.place(each.path, each.of_key)
+        at = Where(where.file, where.document, each.path, each.of_key)
+        found = finding(each.code, each.message, hint=each.hint, where=at, account=account)
+        findings.append(replace(found, position=Position(where.file, *place)))
+    return Diagnosis(findings, account, told)
+
+
+def from_fault(fault: Fault, file: str) -> Finding:
+    """A fault of the text itself, of no document."""
+    return _from_fault(fault, Where(file, 0), None)
+
+
+def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Finding:
+    found = finding(
+        fault.code,
+        fault.message,
+        hint=fault.hint,
+        where=where.at(*fault.path),
+        account=account,
+    )
+    related = (Position(where.file, *fault.related),) if fault.related else ()
+    return replace(found, position=Position(where.file, *fault.place), related=related)
+
+
+def is_blind(draft: Draft, path: Path) -> bool:
+    """Whether something on the way to ``path`` was not read."""
+    return any(path[:length] in draft.blind for length in range(len(path) + 1))
+
+
+def _is_ours_to_read(path: Path) -> bool:
+    """All but what kubectl and the server add: labels, annotations, status and the like."""
+    match path:
+        case ("spec" | "apiVersion" | "kind", *_) | ("metadata", "name" | "namespace", *_):
+            return True
+        case _:
+            return False
+
+
+def _of_shape(value: dict[str, Any]) -> list[_Problem]:
+    from sendroute.manifests.problems import problems
+
+    return [
+        _Problem(each.code, each.path, each.of_key, each.message, each.hint)
+        for each in problems(value["kind"], value)
+    ]
+
+
+def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
+    """What keeps a document from being read as one of our kinds at all."""
+    version, kind = value.get("apiVersion"), value.get("kind")
+    if isinstance(version, str) and version and version != API_VERSION:
+        return [
+            _Problem(
+                "unknown-version",
+                ("apiVersion",),
+                False,
+                f"There is no version {shown(version)} of {API_GROUP}.",
+                f"Write apiVersion: {API_VERSION}.",
+            )
+        ]
+    if kind is None and not is_blind(draft, ("kind",)):
+        return [_Problem("missing-field", (), False, "kind is missing.", f"{_kinds()}.")]
+    if not isinstance(kind, str):
+        message = "kind must be the name of a kind."
+        return [_Problem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
+    if kind not in KINDS:
+        message = f"{API_GROUP} has no kind {shown(kind)}."
+        return [_Problem("unknown-kind", ("kind",), False, message, _nearest(kind))]
+    return []
+
+
+def _kinds() -> str:
+    return f"The kinds are {', '.join(KINDS)}"
+
+
+def _nearest(kind: str) -> str:
+    from difflib import get_close_matches
+
+    by_lower = {name.lower(): name for name in KINDS}
+    close = get_close_matches(kind[:80].lower(), list(by_lower), n=1, cutoff=0.6)
+    return f"Did you mean {by_lower[close[0]]}?" if close else f"{_kinds()}."
+
+
+def list_in_list(draft: Draft, where: Where) -> Iterator[Finding]:
+    """A List among the items of a List, which nobody writes and nobody should have to follow."""
+    if is_list_of(draft.node.value):
+        message = "A List must not hold another List."
+        found = finding("invalid-value", message, hint="Put its items beside it.", where=where)
+        yield replace(found, position=Position(where.file, *draft.node.place))

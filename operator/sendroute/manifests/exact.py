@@ -1,0 +1,378 @@
+"""Text → documents whose every key and value knows its line, and all that is wrong with the text.
+
+Built from libyaml's events without recursion and without resolving anything, and stopped as soon
+as more would prove nothing: an alias bomb or a million brackets cost next to nothing.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+from yaml import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from sendroute.manifests.fast import MAX_DEPTH, MAX_STRING, MAX_VALUES
+from sendroute.manifests.headers import is_foreign_already, is_list_of, is_ours
+from sendroute.manifests.scalars import AMBIGUOUS, resolve
+from sendroute.manifests.syntax import Fault, Text, syntax_fault
+
+Path = tuple[str | int, ...]
+
+_MAX_EVENTS = 4_000_000  # of one file: some seconds
+_MAX_FOREIGN_DEPTH = 1_000
+_QUOTE_IT = "Put it into quotes if it is text, or write it as YAML 1.2 does (true, false, 465)."
+
+
+class Node:
+    """A value with its place. ``items`` are the nodes of a mapping or a sequence, ``keys`` the
+    places of a mapping's keys; ``value`` is the same as plain Python data."""
+
+    __slots__ = ("items", "keys", "place", "value")
+
+    def __init__(self, value: Any, place: tuple[int, int]) -> None:
+        self.value = value
+        self.place = place
+        self.items: Any = None
+        self.keys: dict[str, tuple[int, int]] = {}
+
+
+class Draft(NamedTuple):
+    """One document. Where ``blind`` leads, something is written that was not read: nothing can
+    be said of what stands there."""
+
+    node: Node
+    faults: list[Fault]
+    blind: set[Path]
+
+    def place(self, path: Path, of_key: bool) -> tuple[int, int]:
+        """Line and column of the value, or of the key; of what is nearest where it is not there."""
+        node = self.node
+        place = node.place
+        for step in path:
+            if isinstance(node.value, dict) and step in node.keys:
+                place = node.keys[str(step)]
+                if step not in node.items:
+                    return place
+                node = node.items[step]
+            elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.items):
+                node = node.items[step]
+                place = node.place
+            else:
+                return node.place
+        return place if of_key else node.place
+
+
+def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
+    """Every document that says something, the items of a ``List`` one by one; last of all a
+    fault, where reading ended early. ``first_line`` is the line that ``text`` begins on."""
+    source = Text(text, first_line)
+    builder = _Builder(source)
+    try:
+        for count, event in enumerate(yaml.parse(source.parsed, Loader=yaml.CSafeLoader)):
+            if builder.take(event):
+                yield from builder.finished()
+            if count > _MAX_EVENTS:
+                raise _StopReading(_too_many(source, event))
+    except _StopReading as stop:
+        yield stop.fault
+    except yaml.YAMLError as error:
+        yield syntax_fault(source, error)
+
+
+class _StopReading(Exception):  # noqa: N818  (not an error: the way out of the loop)
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
+class _Frame:
+    """A mapping or sequence that is being read; ``key`` is None where a key comes next."""
+
+    __slots__ = ("dropped", "is_mapping", "key", "node")
+
+    def __init__(self, node: Node, is_mapping: bool) -> None:
+        self.node = node
+        self.is_mapping = is_mapping
+        self.key: str | None = None
+        self.dropped = False
+
+
+class _Builder:
+    """One document at a time."""
+
+    def __init__(self, source: Text) -> None:
+        self._source = source
+        self._reset()
+
+    def _reset(self) -> None:
+        self._root: Node | None = None
+        self._stack: list[_Frame] = []
+        self._faults: list[Fault] = []
+        self._blind: set[Path] = set()
+        self._values = 0
+        self._depth = 0
+        self._aside = 0  # levels within something that is skipped
+        self._aside_is_key = False
+        self._foreign = False
+
+    def take(self, event: Any) -> bool:
+        """One event; true when it ended a document."""
+        match event:
+            case ScalarEvent():
+                if not self._aside and not self._foreign:
+                    self._scalar(event)
+            case MappingStartEvent() | SequenceStartEvent():
+                self._start(event)
+            case MappingEndEvent() | SequenceEndEvent():
+                self._end(event)
+            case AliasEvent():
+                if not self._aside and not self._foreign:
+                    self._alias(event)
+            case DocumentStartEvent():
+                self._reset()
+            case DocumentEndEvent():
+                return True
+            case StreamStartEvent() | StreamEndEvent():
+                pass
+        return False
+
+    def finished(self) -> Iterator[Draft | Fault]:
+        """The documents of the document that ended."""
+        root = self._root
+        if self._foreign:
+            root = Node({"apiVersion": "foreign"}, (1, 1))
+        if root is None or root.value is None:
+            return
+        if not is_list_of(root.value):
+            yield Draft(root, self._faults, self._blind)
+            return
+        items = root.items["items"].items
+        within: list[list[Fault]] = [[] for _ in items]
+        blind: list[set[Path]] = [set() for _ in items]
+        for fault in self._faults:
+            match fault.path:
+                case ("items", int(index), *rest) if index < len(items):
+                    within[index].append(fault._replace(path=tuple(rest)))
+                case ("items",) if fault.code == "duplicate-key":
+                    yield fault  # other items may have been ours
+                case _ if any(is_ours(each) for each in root.value["items"]):
+                    yield fault
+        for path in self._blind:
+            match path:
+                case ("items", int(index), *rest) if index < len(items):
+                    blind[index].add(tuple(rest))
+        for node, faults, hidden in zip(items, within, blind, strict=True):
+            if node.value is not None:
+                yield Draft(node, faults, hidden)
+
+    def _scalar(self, event: Any) -> None:
+        self._refuse_marks(event)
+        plain = not event.style and event.tag is None
+        value = resolve(event.value) if plain else event.value
+        place = self._source.place(event.start_mark)
+        frame = self._stack[-1] if self._stack else None
+        if frame is not None and frame.is_mapping and frame.key is None:
+            self._key(frame, value, event, plain, place)
+            return
+        if plain and AMBIGUOUS.fullmatch(event.value):
+            self._fault(
+                "ambiguous-scalar",
+                f"Unquoted {event.value} means one thing to YAML 1.2 and another to YAML 1.1, "
+                "which kubectl reads.",
+                _QUOTE_IT,
+                place,
+            )
+        self._check_size(event.value, place)
+        self._place(Node(value, place))
+
+    def _key(
+        self, frame: _Frame, value: Any, event: Any, plain: bool, place: tuple[int, int]
+    ) -> None:
+        self._count(event)
+        key: str = event.value
+        path = self._path()
+        frame.key = key
+        if not isinstance(value, str):
+            self._fault(
+                "invalid-value",
+                f"A key must be text, and unquoted {key[:40] or 'nothing'} is not.",
+                "Put the key into quotes.",
+                place,
+            )
+        elif plain and key == "<<":
+            self._fault("yaml-unsupported", "Merge keys (<<) are refused.", _WRITE_OUT, place)
+            self._blind.add(path)
+        self._check_size(key, place)
+        if key in frame.node.keys:
+            frame.dropped = True
+            self._blind.add((*path, key))
+            self._fault(
+                "duplicate-key",
+                f"The key {shown(key)} stands here twice; the first is on line "
+                f"{frame.node.keys[key][0]}.",
+                "Keep the one that is meant.",
+                place,
+                related=frame.node.keys[key],
+            )
+        else:
+            frame.node.keys[key] = place
+
+    def _alias(self, event: Any) -> None:
+        place = self._source.place(event.start_mark)
+        frame = self._stack[-1] if self._stack else None
+        if frame is not None and frame.is_mapping and frame.key is None:
+            self._fault("yaml-unsupported", "Aliases (*) are refused.", _WRITE_OUT, place)
+            frame.key, frame.dropped = "", True
+            return
+        self._fault("yaml-unsupported", "Aliases (*) are refused.", _WRITE_OUT, place)
+        self._blind.add(self._path())
+        self._place(Node(None, place))
+
+    def _start(self, event: Any) -> None:
+        self._depth += 1
+        if self._depth > _MAX_FOREIGN_DEPTH:
+            raise _StopReading(_too_deep(self._source, event))
+        if self._foreign:
+            return
+        if self._aside:
+            self._aside += 1
+            return
+        self._refuse_marks(event)
+        place = self._source.place(event.start_mark)
+        stack = self._stack
+        if stack and stack[-1].is_mapping and stack[-1].key is None:
+            self._fault(
+                "invalid-value", "A key must be text, not a mapping or a list.", None, place
+            )
+            stack[-1].key, stack[-1].dropped = "", True
+            self._aside, self._aside_is_key = 1, True
+            return
+        in_list = len(stack) >= 2 and stack[0].key == "items" and not stack[1].is_mapping
+        if in_list and len(stack) == 2:
+            self._values = 0
+        if len(stack) >= MAX_DEPTH + (2 if in_list else 0):
+            self._fault(
+                "yaml-unsupported",
+                f"Nesting deeper than {MAX_DEPTH} levels is refused.",
+                "No field of ours lies so deep.",
+                place,
+            )
+            self._blind.add(self._path())
+            self._aside = 1
+            return
+        node = Node(None, place)
+        is_mapping = isinstance(event, MappingStartEvent)
+        node.value, node.items = ({}, {}) if is_mapping else ([], [])
+        stack.append(_Frame(node, is_mapping))
+
+    def _end(self, event: Any) -> None:
+        self._depth -= 1
+        if self._foreign:
+            return
+        if self._aside:
+            self._aside -= 1
+            if not self._aside and self._aside_is_key:
+                self._aside_is_key = False
+            elif not self._aside:
+                self._place(Node(None, self._source.place(event.start_mark)))
+            return
+        self._place(self._stack.pop().node)
+
+    def _place(self, node: Node) -> None:
+        if not self._stack:
+            self._root = node
+            return
+        frame = self._stack[-1]
+        self._values += 1
+        if not frame.is_mapping:
+            frame.node.items.append(node)
+            frame.node.value.append(node.value)
+        elif frame.dropped:
+            frame.key, frame.dropped = None, False
+        else:
+            key, frame.key = frame.key, None
+            frame.node.items[key] = node
+            frame.node.value[key] = node.value
+            if len(self._stack) == 1 and key in ("apiVersion", "kind"):
+                self._foreign = is_foreign_already(frame.node.value)
+
+    def _count(self, event: Any) -> None:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _StopReading(_too_many(self._source, event))
+
+    def _refuse_marks(self, event: Any) -> None:
+        """Anchors and tags change what a reader of the plain text sees."""
+        if event.anchor is not None:
+            place = self._source.place(event.start_mark)
+            self._fault("yaml-unsupported", "Anchors (&) are refused.", _WRITE_OUT, place)
+        if event.tag is not None:
+            place = self._source.place(event.start_mark)
+            hint = "Take the tag away; text that looks like a number goes into quotes."
+            self._fault("yaml-unsupported", "Tags (!) are refused.", hint, place)
+
+    def _check_size(self, text: str, place: tuple[int, int]) -> None:
+        if len(text) > MAX_STRING // 4 and len(text.encode()) > MAX_STRING:
+            self._fault(
+                "too-large", "This text is longer than 64 KiB.", "No field takes so much.", place
+            )
+            self._blind.add(self._path())
+
+    def _fault(
+        self,
+        code: str,
+        message: str,
+        hint: str | None,
+        place: tuple[int, int],
+        related: tuple[int, int] | None = None,
+    ) -> None:
+        if len(self._faults) < _MAX_FAULTS:
+            self._faults.append(Fault(code, self._path(), place, message, hint, related))
+
+    def _path(self) -> Path:
+        """Where the node that is being read stands, or the mapping whose key comes next."""
+        steps: list[str | int] = []
+        for frame in self._stack:
+            if not frame.is_mapping:
+                steps.append(len(frame.node.items))
+            elif frame.key is not None:
+                steps.append(frame.key)
+        return tuple(steps)
+
+
+_MAX_FAULTS = 1_000  # of one document; a person mends the first ones first
+_WRITE_OUT = "Write the value out where it is used."
+
+
+def shown(key: str) -> str:
+    """A key as a message may repeat it."""
+    return key if key.isprintable() and 0 < len(key) <= 40 else "(not shown)"
+
+
+def _too_many(source: Text, event: Any) -> Fault:
+    return Fault(
+        "too-large",
+        (),
+        source.place(event.start_mark),
+        f"This document holds more than {MAX_VALUES} keys and values.",
+        "No document of ours needs so many; what follows in this file was not read.",
+    )
+
+
+def _too_deep(source: Text, event: Any) -> Fault:
+    return Fault(
+        "yaml-unsupported",
+        (),
+        source.place(event.start_mark),
+        f"This is nested deeper than {_MAX_FOREIGN_DEPTH} levels.",
+        f"Documents of ours nest at most {MAX_DEPTH} levels; what follows was not read.",
+    )

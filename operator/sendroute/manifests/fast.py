@@ -1,0 +1,177 @@
+"""Bytes → plain documents at full speed, or None where only the exact way tells for sure.
+
+None is always allowed: :mod:`sendroute.manifests.exact` reads everything. What must never happen
+is a value here that the exact way would not give, or a fault that it would have told.
+"""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+import ryaml  # its stub imports its names without exporting them
+from msgspec import ValidationError
+
+from sendroute.manifests.headers import expand, is_list_of, is_ours
+from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
+from sendroute.manifests.shapes import Document, decode
+
+MAX_DEPTH = 32
+MAX_STRING = 64 * 1024  # bytes
+MAX_VALUES = 50_000  # keys and values in one document
+
+# The fast parser resolves anchors and drops tags without a word. One can only begin where a token
+# can: after white space, an indicator, a line break beyond ASCII, or at the start.
+_ANCHOR_OR_TAG = re.compile(rb"(?:\A|[\s\[\]{},:?\x80-\xff-])[&*!]")
+# It also takes 0b11 for 3 and -0x1f for -31, and an integer does not show how it was written.
+_BASED = re.compile(rb"0[bBoOxX]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_BIG = 1 << 20
+_MANY_BRACKETS = 2_000
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class Parsed(NamedTuple):
+    """What a file holds: our documents in good order with their ordinals, and how many documents
+    of others."""
+
+    documents: list[tuple[int, Document]]
+    foreign: int
+
+
+def read(data: bytes) -> Parsed | None:
+    """A file all of whose documents of ours are in good order, or None."""
+    values = parse(data)
+    if values is None:
+        return None
+    documents: list[tuple[int, Document]] = []
+    foreign = 0
+    for value in expand(values):
+        if is_ours(value):
+            if not is_plain(value):
+                return None
+            try:
+                documents.append((len(documents) + foreign, decode(value)))
+            except ValidationError:
+                return None
+        elif is_list_of(value):
+            return None
+        else:
+            foreign += 1
+    return Parsed(documents, foreign)
+
+
+def parse(data: bytes) -> list[Any] | None:
+    """The documents of a file as plain values."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    if text.startswith("\ufeff"):
+        text = text[1:]
+    if is_json(text):
+        document = _parse_json(text)
+        if document is not None:
+            return [document]
+    if _is_hazardous(data) or _is_monstrous(data):
+        return None
+    try:
+        documents = ryaml.loads_all(text)  # type: ignore[attr-defined]
+    except ValueError:  # its own InvalidYamlError, and what Python refuses of its keys
+        return None
+    return documents or []  # None for an empty stream
+
+
+def is_json(text: str) -> bool:
+    """Whether it begins as JSON does; it may still be YAML's flow style."""
+    return text.lstrip()[:1] in ("{", "[")
+
+
+def _is_hazardous(data: bytes) -> bool:
+    if b"<<" in data or b"\0" in data or _BASED.search(data):
+        return True
+    marks = b"&" in data or b"*" in data or b"!" in data
+    return marks and _ANCHOR_OR_TAG.search(data) is not None
+
+
+def _is_monstrous(data: bytes) -> bool:
+    """Whether a single document goes the exact way for its size, which can stop in the middle of
+    it: the fast parser takes a minute for a hundred thousand brackets within one another."""
+    if len(data) <= _BIG and data.count(b"[") + data.count(b"{") <= _MANY_BRACKETS:
+        return False
+    for part in data.split(b"\n---"):
+        brackets = part.count(b"[") + part.count(b"{")
+        is_one = b"List" not in part
+        if len(part) > _BIG and is_one:
+            return True
+        if brackets > _MANY_BRACKETS and (is_one or _depth_of_brackets(part) > _MANY_BRACKETS):
+            return True
+    return False
+
+
+def _depth_of_brackets(part: bytes) -> int:
+    """At most so deep are its brackets, as long as those within texts are in pairs."""
+    brackets = part.translate(None, delete=_NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return MAX_DEPTH + len(brackets)
+
+
+def _parse_json(text: str) -> Any:
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    if _ESCAPED_SURROGATE.search(text):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return None
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("duplicate key")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def is_plain(document: dict[Any, Any]) -> bool:
+    """Whether a document can be taken as it is: within the limits, all keys strings, and no
+    string that might have been an ambiguous scalar (quoted or not, only the exact way knows)."""
+    level: list[Any] = [document]
+    values = 0
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for container in level:
+            values += len(container)
+            if type(container) is dict:
+                for key in container:
+                    if type(key) is not str or len(key) > MAX_STRING // 4:
+                        return False
+                container = container.values()
+            for value in container:
+                kind = type(value)
+                if kind is str:
+                    if _is_doubtful(value):
+                        return False
+                elif kind is dict or kind is list:
+                    inner.append(value)
+        if values > MAX_VALUES // 2:
+            return False
+        if not inner:
+            return True
+        level = inner
+    return False
+
+
+def _is_doubtful(text: str) -> bool:
+    if len(text) > 3:
+        return (text[0] in "+-.0123456789" and AMBIGUOUS.fullmatch(text) is not None) or len(
+            text
+        ) > MAX_STRING // 4
+    return text in AMBIGUOUS_WORDS or AMBIGUOUS.fullmatch(text) is not None

@@ -1,0 +1,138 @@
+"""The platform as its author wrote it → the platform as it is used."""
+
+from msgspec import UNSET
+
+from sendroute.manifests import shapes
+from sendroute.manifests.smarthost import Place, check_auth, host_name, secret_of
+from sendroute.manifests.wording import dotted, shown
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.platform import Managed, Plan, PlanLimits, Platform, PublicPort, Relay
+
+
+def platform_of(
+    document: shapes.MailPlatform, where: Where, findings: list[Finding]
+) -> Platform | None:
+    """The platform, its plans sorted by name; None, with findings, where it cannot be one."""
+    before = len(findings)
+    spec = document.spec
+    if document.metadata.name != "default":
+        findings.append(
+            finding(
+                "invalid-value",
+                f"metadata.name must be default, not {shown(document.metadata.name)}.",
+                hint="There is exactly one MailPlatform, and it is named default.",
+                where=where.at("metadata", "name"),
+            )
+        )
+    managed = None if spec.managed is UNSET else _managed(spec.managed, where, findings)
+    plans = _plans(spec, where, findings)
+    networks, ca_file = _connection_test(spec, where, findings)
+    if any(found.severity == "error" for found in findings[before:]):
+        return None
+    return Platform(managed, plans, networks, ca_file)
+
+
+def _managed(shape: shapes.Managed, where: Where, findings: list[Finding]) -> Managed | None:
+    place = Place(where.at("spec", "managed"), None, findings)
+    relay_place = Place(where.at("spec", "managed", "relay"), None, findings)
+    relay = shape.relay
+    shown_host = host_name(shape.host, place, credentials=False)
+    relay_host = host_name(relay.host, relay_place, credentials=relay.credentials is not UNSET)
+    allowed = relay.allow_insecure_auth is True
+    check_auth(relay.credentials, relay.encryption, allowed, relay_place)
+    if shown_host is None or relay_host is None:
+        return None
+    return Managed(
+        display_name=None if shape.display_name is UNSET else shape.display_name,
+        host=shown_host,
+        ports=tuple(PublicPort(each.port, each.encryption) for each in shape.ports),
+        relay=Relay(
+            relay_host, relay.port, relay.encryption, secret_of(relay.credentials), allowed
+        ),
+        spf=None if shape.spf is UNSET else shape.spf,
+    )
+
+
+def _plans(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -> tuple[Plan, ...]:
+    places: dict[str, Where] = {}
+    plans: list[Plan] = []
+    for index, shape in enumerate(spec.plans):
+        here = where.at("spec", "plans", index, "name")
+        first = places.setdefault(shape.name, here)
+        if first is not here:
+            findings.append(
+                finding(
+                    "invalid-value",
+                    f"{dotted(here.path)} must be a name of its own: plan {shape.name} is "
+                    "defined twice.",
+                    hint="Give it another name, or leave one of the two out.",
+                    where=here,
+                    related=(first,),
+                )
+            )
+        if shape.managed and spec.managed is UNSET:
+            findings.append(
+                _without_managed(shape.name, where.at("spec", "plans", index, "managed"))
+            )
+        plans.append(Plan(shape.name, shape.managed, _limits(shape)))
+    return tuple(sorted(plans, key=lambda plan: plan.name))
+
+
+def _without_managed(name: str, where: Where) -> Finding:
+    return finding(
+        "invalid-value",
+        f"{dotted(where.path)} must be false: plan {name} cannot offer managed sending where the "
+        "platform has no spec.managed.",
+        hint="Describe the managed relay in spec.managed, or set managed: false.",
+        where=where,
+    )
+
+
+def _limits(shape: shapes.Plan) -> PlanLimits:
+    limits = shape.limits
+    if limits is UNSET:
+        return PlanLimits()
+    return PlanLimits(
+        None if limits.account_per_day is UNSET else limits.account_per_day,
+        None if limits.mailbox_per_day is UNSET else limits.mailbox_per_day,
+    )
+
+
+def _connection_test(
+    spec: shapes.PlatformSpec, where: Where, findings: list[Finding]
+) -> tuple[tuple[str, ...], str | None]:
+    test = spec.connection_test
+    if test is UNSET:
+        return (), None
+    networks: set[str] = set()
+    for index, text in enumerate(() if test.allow_networks is UNSET else test.allow_networks):
+        here = where.at("spec", "connectionTest", "allowNetworks", index)
+        network = _network(text, here, findings)
+        if network is not None:
+            networks.add(network)
+    return tuple(sorted(networks)), None if test.ca_file is UNSET else test.ca_file
+
+
+def _network(text: str, where: Where, findings: list[Finding]) -> str | None:
+    import ipaddress
+
+    hint = "For example: 10.0.0.0/8."
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+        address, _, prefix = text.partition("/")
+        if prefix.isdecimal() and ipaddress.ip_address(address) == network.network_address:
+            return str(network)
+        hint = f"Write {network}."
+    except ValueError:
+        pass  # no network at all: the example is the hint
+    findings.append(
+        finding(
+            "invalid-value",
+            f"{dotted(where.path)} must be a network in CIDR form without host bits, not "
+            f"{shown(text)}.",
+            hint=hint,
+            where=where,
+        )
+    )
+    return None

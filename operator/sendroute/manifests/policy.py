@@ -1,0 +1,161 @@
+"""An organisation's own rules: a JSON Schema over each document, in any draft.
+
+A policy says ``if``/``then`` on ``kind`` to be about one kind. What it refers to must be in the
+policy itself: nothing is ever fetched. The ``message`` (a keyword of no draft, so every draft
+ignores it), ``description`` or ``title`` beside the rule that is broken is the hint.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
+from referencing.exceptions import Unresolvable
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Position, Where
+
+Document = dict[str, Any]
+_OF_ONE_DOCUMENT = 100
+_LONGEST = 200
+_MEANT = ("message", "description", "title")
+
+
+class Policy(NamedTuple):
+    file: str
+    validator: Validator
+
+
+def load_policies(files: Sequence[str]) -> tuple[list[Policy], list[Finding]]:
+    """The policies that can be used, and what is wrong with the others."""
+    policies, findings = [], []
+    for file in files:
+        read = _load(file)
+        if isinstance(read, Policy):
+            policies.append(read)
+        else:
+            findings.append(read)
+    return policies, findings
+
+
+def check(
+    policies: Sequence[Policy], documents: Iterable[tuple[Where, Document]]
+) -> Iterator[Finding]:
+    """A ``policy-violation`` at each place where a document breaks a rule, at most 100 a document.
+
+    A policy whose reference leads nowhere is told once, at the policy's file.
+    """
+    usable = list(policies)
+    for where, document in documents:
+        for policy in list(usable):
+            try:
+                errors = sorted(policy.validator.iter_errors(document), key=_place)
+            except (Unresolvable, RecursionError) as error:
+                usable.remove(policy)
+                yield _broken(policy.file, _why_unusable(error))
+                continue
+            for broken in islice(errors, _OF_ONE_DOCUMENT):
+                yield _violation(policy, broken, where, document)
+
+
+def _load(file: str) -> Policy | Finding:
+    try:
+        with open(file, "rb") as stream:  # noqa: PTH123
+            schema = YAML(typ="safe").load(stream)
+    except OSError as error:
+        reason = (error.strerror or "it is not a file").lower()
+        return finding(
+            "unreadable",
+            f"This policy cannot be read: {reason}.",
+            hint="Give --policy the path of a JSON Schema, as YAML or JSON.",
+            where=Where(file, 0),
+        )
+    except (YAMLError, ValueError, RecursionError) as error:
+        return _syntax(file, error)
+    if not isinstance(schema, dict | bool):
+        return _broken(file, "a JSON Schema is a mapping")
+    draft = validators.validator_for(schema, default=Draft202012Validator)
+    named = schema.get("$schema") if isinstance(schema, dict) else None
+    if named is not None and str(named).rstrip("#") != _named_by(draft).rstrip("#"):
+        return _broken(file, f"its $schema, {named}, is no draft that is known here")
+    try:
+        draft.check_schema(schema)  # type: ignore[arg-type]  # true and false are schemas too
+    except SchemaError as error:
+        place = ".".join(map(str, error.absolute_path)) or "its top"
+        return _broken(file, f"at {place}, {_clipped(error.message)}")
+    except RecursionError as error:
+        return _broken(file, _why_unusable(error))
+    # The registry holds the drafts' own schemas and fetches nothing else.
+    return Policy(file, draft(schema, registry=REGISTRY))
+
+
+def _named_by(draft: type[Validator]) -> str:
+    return str(draft.META_SCHEMA.get("$id") or draft.META_SCHEMA.get("id"))
+
+
+def _violation(policy: Policy, error: ValidationError, where: Where, document: Document) -> Finding:
+    path = tuple(error.absolute_path)
+    name = document.get("metadata", {})
+    name = name.get("name") if isinstance(name, dict) else None
+    what = f"{document.get('kind')} {name or ''}".rstrip()
+    place = ".".join(map(str, path)) or "the document"
+    return finding(
+        "policy-violation",
+        f"{what} breaks the policy {policy.file} at {place}: {_clipped(error.message)}.",
+        hint=_hint(error, policy),
+        where=where.at(*path),
+    )
+
+
+def _hint(error: ValidationError, policy: Policy) -> str | None:
+    """The policy author's own words, the nearest to the rule that is broken."""
+    for schema in (error.schema, policy.validator.schema):
+        if isinstance(schema, dict):
+            for key in _MEANT:
+                if isinstance(schema.get(key), str):
+                    return str(schema[key])
+    return None
+
+
+def _place(error: ValidationError) -> tuple[list[str], str]:
+    return [str(step) for step in error.absolute_path], error.message
+
+
+def _why_unusable(error: Unresolvable | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "it refers to itself without end"
+    return f"it refers to {error.ref}, which is not in it; nothing is fetched"
+
+
+def _clipped(message: str) -> str:
+    line = " ".join(message.split()).rstrip(".")
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def _syntax(file: str, error: Exception) -> Finding:
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    told = finding(
+        "yaml-syntax",
+        "This policy is not well-formed YAML or JSON.",
+        hint="Give --policy a JSON Schema, as YAML or JSON.",
+        where=Where(file, 0),
+    )
+    if mark is None:
+        return told
+    from msgspec.structs import replace
+
+    return replace(told, position=Position(file, mark.line + 1, mark.column + 1))
+
+
+def _broken(file: str, why: str) -> Finding:
+    return finding(
+        "invalid-value",
+        f"This policy cannot be used: {why}.",
+        hint="A policy is a JSON Schema that holds all that it refers to.",
+        where=Where(file, 0),
+    )

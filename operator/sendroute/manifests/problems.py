@@ -1,0 +1,287 @@
+"""All that is wrong with a document's shape, at once, in the words of its author."""
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+from msgspec import Struct, inspect
+from pydantic import ValidationError
+
+from sendroute.manifests import models
+from sendroute.manifests.models import bare, model_of, type_of
+from sendroute.manifests.names import BadNameError, domain_name, host
+from sendroute.manifests.shapes import whole
+from sendroute.manifests.wording import dotted, shown
+
+Path = tuple[str | int, ...]
+
+_SECRET_LIKE = re.compile(
+    r"pass(word|wd|phrase)?|pwd|secret|token|api[-_]?key|key$|credential|auth|user", re.IGNORECASE
+)
+_FIELD_LIKE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+_NEVER_WRITTEN = (
+    "Secrets are named, never written: put the value into a secret (keys username and password) "
+    "and name it by credentials.secretRef.name."
+)
+
+
+_NAMES: dict[str, tuple[tuple[Path, Callable[[str], object]], ...]] = {
+    "MailPlatform": (
+        (("spec", "managed", "host"), host),
+        (("spec", "managed", "relay", "host"), host),
+    ),
+    "SMTPProfile": ((("spec", "host"), host),),
+    "SendingDomain": (
+        (("spec", "domain"), domain_name),
+        (("spec", "route", "newProfile", "host"), host),
+    ),
+}
+
+
+class Problem(Struct, frozen=True):
+    """``path`` leads to the value, or to the key itself where ``of_key`` is true."""
+
+    code: str
+    path: Path
+    of_key: bool
+    message: str
+    hint: str | None
+
+
+def problems(kind: str, value: Any) -> list[Problem]:
+    """Every problem of a document of one of our kinds; none exactly when it can be decoded.
+
+    ``kind`` is one of :data:`~sendroute.manifests.shapes.KINDS`, ``value`` the document as read.
+    No secret-like, long or unprintable input is repeated in a message.
+    """
+    try:
+        model_of(kind).model_validate(whole(value))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        told = [_problem(kind, each["type"], each["loc"], each["input"]) for each in found]
+        return told + _bad_names(kind, value, {each.path for each in told})
+    return []
+
+
+def _bad_names(kind: str, value: Any, told: set[Path]) -> list[Problem]:
+    """Names that are none, in a document that has other problems already: it never comes to be
+    compiled, where they are told else, and its author wants all of them at once."""
+    problems = []
+    for path, check in _NAMES.get(kind, ()):
+        name = _value_at(value, path)
+        if not isinstance(name, str) or path in told:
+            continue
+        try:
+            check(name)
+        except BadNameError as error:
+            message = f"{dotted(path)} {error.message}."
+            problems.append(Problem("invalid-value", path, False, message, error.hint))
+    return problems
+
+
+def _value_at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
+    match error:
+        case "extra_forbidden" | "invalid_key":
+            return _unknown(kind, path)
+        case "missing":
+            return _missing(kind, path)
+        case models.NOT_ONE:
+            return _not_one(kind, path, value)
+        case "string_unicode":
+            where = dotted(path) if path else "the document"
+            message = f"{where} holds text that is no Unicode: half of a surrogate pair."
+            hint = "Write the character itself in place of its escape."
+            return Problem("invalid-value", path, False, message, hint)
+        case _:
+            return _invalid(kind, path, value)
+
+
+def _unknown(kind: str, path: Path) -> Problem:
+    node = _at(kind, path[:-1])
+    key = path[-1]
+    named = f"field {key}" if _is_field_like(key) else "such field (its name is not shown)"
+    parent = "the document" if len(path) == 1 else dotted(path[:-1])
+    message = f"{kind}: {parent} has no {named}."
+    return Problem("unknown-field", path, True, message, _unknown_hint(path, node))
+
+
+def _unknown_hint(path: Path, node: inspect.Type) -> str:
+    key = str(path[-1])
+    fields = _names(node)
+    close = get_close_matches(key.lower(), [name.lower() for name in fields], n=1, cutoff=0.7)
+    if close:
+        (name,) = [name for name in fields if name.lower() == close[0]]
+        return f"Did you mean {name}?"
+    if "credentials" in path or _SECRET_LIKE.search(key):
+        return _NEVER_WRITTEN
+    if path == ("metadata", "namespace"):
+        return "A MailPlatform belongs to no namespace: leave it out."
+    return f"Its fields are {', '.join(fields)}." if fields else "It is empty: {}."
+
+
+def _missing(kind: str, path: Path) -> Problem:
+    node = _at(kind, path)
+    where = dotted(path[:-1]) if path[:-1] else "the document"
+    message = f"{dotted(path)} is missing: every {kind} needs it."
+    if len(path) > 2:
+        message = f"{dotted(path)} is missing: {where} needs it."
+    return Problem("missing-field", path[:-1], False, message, _help(str(path[-1]), node))
+
+
+def _not_one(kind: str, path: Path, value: Any) -> Problem:
+    fields = _names(_at(kind, path))
+    choice = ", ".join(fields)
+    if not value:
+        message = f"{dotted(path)} is empty: it needs exactly one of {choice}."
+        return Problem("missing-field", path, False, message, "For example: {profile: ses}.")
+    given = " and ".join(name for name in fields if name in value)
+    message = f"{dotted(path)} must have exactly one of {choice}, not {given}."
+    return Problem("invalid-value", path, False, message, "Keep the one that is meant.")
+
+
+def _invalid(kind: str, path: Path, value: Any) -> Problem:
+    node = _at(kind, path)
+    # What stands where credentials are named may be the secret itself: it is never repeated.
+    secret = "credentials" in path and value is not None and not isinstance(value, dict)
+    given = "what is written there" if secret else shown(value)
+    subject = dotted(path) if path else "the document"
+    message = f"{subject} must be {expected(node)}, not {given}."
+    return Problem("invalid-value", path, False, message, _invalid_hint(path, node, value, secret))
+
+
+def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> str | None:
+    wanted = bare(node)
+    choices = _choices(wanted)
+    if isinstance(wanted, inspect.AnyType) or not path:
+        return None
+    match value:
+        case None:
+            return "Give it a value, or leave the field out."
+        case _ if secret:
+            return _NEVER_WRITTEN
+        case str() if isinstance(wanted, inspect.IntType) and re.fullmatch(r"[0-9]{1,19}", value):
+            return f"Write it without quotes: {value}."
+        case str() if isinstance(wanted, inspect.BoolType):
+            return "Write true or false, without quotes."
+        case str() if choices and (close := get_close_matches(value.lower(), choices, n=1)):
+            return f"Did you mean {close[0]}?"
+        case bool() | int() | float() if isinstance(wanted, inspect.StrType):
+            return f'If it is meant, put it into quotes: "{shown(value)}".'
+        case str() if isinstance(wanted, inspect.StrType):
+            return _slug_hint(wanted, value) or _help(str(path[-1]), node)
+        case _:
+            return _help(str(path[-1]), node)
+
+
+def _slug_hint(wanted: inspect.StrType, value: str) -> str | None:
+    """The nearest name that would do, for names written with capitals, spaces or underscores."""
+    if len(value) > 63 or wanted.pattern is None or "a-z0-9" not in wanted.pattern:
+        return None
+    slug = re.sub(r"[^a-z0-9.]+", "-", value.lower()).strip("-.")
+    return f"For example: {slug}." if re.search(wanted.pattern, slug) else None
+
+
+def _help(name: str, node: inspect.Type) -> str | None:
+    """What the shapes say of a field, with an example."""
+    extra = _schema_words(node)
+    description = str(extra.get("description", "")) or None
+    for example in extra.get("examples") or ():
+        return f"{description} For example: {name}: {_flow(example)}"
+    return description
+
+
+def _flow(value: Any) -> str:
+    """An example in YAML's flow style."""
+    match value:
+        case dict():
+            inner = ", ".join(f"{key}: {_flow(item)}" for key, item in value.items())
+            return f"{{{inner}}}"
+        case list():
+            return f"[{', '.join(map(_flow, value))}]"
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+def _schema_words(node: inspect.Type) -> dict[str, Any]:
+    return (node.extra_json_schema or {}) if isinstance(node, inspect.Metadata) else {}
+
+
+def expected(node: inspect.Type) -> str:
+    """What a field accepts, as a sentence goes on after "must be"."""
+    words = _own_words(node)
+    if words:
+        return words
+    wanted = bare(node)
+    choices = _choices(wanted)
+    if choices:
+        return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+    match wanted:
+        case inspect.IntType(ge=least, le=most) if most is not None and most < 2**31:
+            return f"a whole number from {least} to {most}"
+        case inspect.IntType(ge=least):
+            return f"a whole number, {least} or more"
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.ListType(min_length=least):
+            return "a list of at least one item" if least else "a list"
+        case inspect.StructType():
+            return "a mapping" if wanted.fields else "an empty mapping: {}"
+        case _:
+            return "text"
+
+
+def _own_words(node: inspect.Type) -> str | None:
+    match node:
+        case inspect.Metadata(extra={"is": words}):
+            return str(words)
+        case inspect.Metadata(type=inner):
+            return _own_words(inner)
+        case _:
+            return None
+
+
+def _choices(node: inspect.Type) -> list[str]:
+    match node:
+        case inspect.LiteralType(values=values):
+            return [str(value) for value in values]
+        case inspect.EnumType(cls=enum):
+            return [str(member.value) for member in enum]
+        case _:
+            return []
+
+
+def _names(node: inspect.Type) -> list[str]:
+    """The fields of a mapping as authors write them."""
+    match bare(node):
+        case inspect.StructType(fields=fields, tag_field=tag):
+            return [*([tag] if tag else []), *(each.encode_name for each in fields)]
+        case _:
+            return []
+
+
+def _at(kind: str, path: Path) -> inspect.Type:
+    """The type of the value at a path; of anything for what no shape describes."""
+    node: inspect.Type = type_of(kind)
+    for step in path:
+        match bare(node):
+            case inspect.StructType(fields=fields):
+                found = [each.type for each in fields if each.encode_name == step]
+                node = found[0] if found else inspect.AnyType()
+            case inspect.ListType(item_type=item):
+                node = item
+            case _:
+                node = inspect.AnyType()
+    return node
+
+
+def _is_field_like(key: str | int) -> bool:
+    return isinstance(key, str) and _FIELD_LIKE.fullmatch(key) is not None

@@ -1,0 +1,119 @@
+"""A tree of manifests → typed documents with their places, and all that is wrong with them.
+
+The visible order: list the files; take from the cache what earlier runs read; read each other file
+fast; and where that is not enough, thoroughly.
+"""
+
+import gc
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from sendroute.manifests import fast
+from sendroute.manifests.fast import Parsed
+from sendroute.manifests.shapes import Document
+from sendroute.manifests.sources import Entry, Tree
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.wanted import AccountKey
+
+_NOTHING = Parsed([], 0)
+
+
+class Cache(Protocol):
+    """What earlier runs read; see :mod:`sendroute.manifests.cache`."""
+
+    def known(self, entries: list[Entry]) -> dict[str, Parsed]:
+        """What the files in good order among these held, by the names they are shown under."""
+        ...
+
+    def learn(self, entry: Entry, parsed: Parsed) -> None:
+        """Remembers a file that was read and is in good order."""
+        ...
+
+    def save(self) -> None:
+        """Writes down what was known or learned in this run."""
+        ...
+
+
+class Reading:
+    """One reading of a tree. Iterate :meth:`documents` to its end; then the rest is known.
+
+    ``complete`` is false when something could not be read or its account not be told, so that
+    absence proves nothing. ``stopped`` are the accounts with an error in one of their documents.
+    ``platform_seen`` tells of a MailPlatform that is not among the documents for its own faults.
+    ``foreign`` counts the documents that were passed over, ``files`` the files there are.
+    """
+
+    def __init__(self, tree: Tree, cache: Cache | None = None) -> None:
+        self._tree = tree
+        self._cache = cache
+        self.findings: list[Finding] = []
+        self.complete = True
+        self.stopped: set[AccountKey] = set()
+        self.platform_seen = False
+        self.foreign = 0
+        self.files = 0
+
+    def documents(self) -> Generator[tuple[Document, Where], None, None]:
+        """Every document of ours that is in good order. Errors in others stop what they stop."""
+        with _without_gc():
+            entries, findings = self._tree.entries()
+            self._unread(findings)
+            self.files = len(entries)
+            known = self._cache.known(entries) if self._cache else {}
+            loaded = self._tree.load([each for each in entries if each.name not in known])
+            found = 0
+            for entry in entries:
+                parsed = known.get(entry.name) or self._read(entry, next(loaded))
+                self.foreign += parsed.foreign
+                for ordinal, document in parsed.documents:
+                    yield document, Where(entry.name, ordinal)
+                found += len(parsed.documents)
+            if not found and not self.findings:
+                self._unread([_no_manifests(self.foreign)])
+            if self._cache:
+                self._cache.save()
+
+    def _read(self, entry: Entry, data: bytes | Finding) -> Parsed:
+        if isinstance(data, Finding):
+            self._unread([data])
+            return _NOTHING
+        parsed = fast.read(data)
+        if parsed is None:
+            return self._thoroughly(entry.name, data)
+        if self._cache:
+            self._cache.learn(entry, parsed)
+        return parsed
+
+    def _thoroughly(self, name: str, data: bytes) -> Parsed:
+        from sendroute.manifests.thorough import read_thoroughly
+
+        found = read_thoroughly(name, data)
+        self.findings += found.findings
+        self.complete &= found.complete
+        self.stopped |= found.stopped
+        self.platform_seen |= found.platform_seen
+        return found.parsed
+
+    def _unread(self, findings: list[Finding]) -> None:
+        self.findings += findings
+        self.complete &= not findings
+
+
+def _no_manifests(foreign: int) -> Finding:
+    held = f"only documents of others ({foreign})" if foreign else "nothing to read"
+    hint = "Check the path: an empty tree is never taken for the wish to delete everything."
+    return finding("no-manifests", f"There are no manifests here, {held}.", hint=hint)
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """Loading makes millions of objects and no cycles; looking for some takes a third of it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

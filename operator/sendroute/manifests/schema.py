@@ -1,0 +1,136 @@
+"""JSON Schemas of the manifests, generated from the shapes.
+
+They accept exactly the documents that :func:`~sendroute.manifests.shapes.decode` accepts. The
+patterns keep to what Python's, ECMAScript's, Go's and Rust's regular expressions have in common, so
+that every validator reads them alike.
+"""
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from sendroute.manifests.shapes import API_GROUP, KINDS
+
+Draft = Literal["2020-12", "draft-07"]
+DRAFTS: tuple[Draft, ...] = ("2020-12", "draft-07")
+
+_DIALECT = {
+    "2020-12": "https://json-schema.org/draft/2020-12/schema",
+    "draft-07": "http://json-schema.org/draft-07/schema#",
+}
+_HOME = "https://sendroute.dev/schemas"
+
+
+def schema_for(kind: str | None, draft: Draft = "2020-12") -> dict[str, Any]:
+    """The schema of one kind, or of any document of a tree where ``kind`` is None: one of ours, a
+    ``List`` of documents, or a foreign document, which is passed over whatever it holds.
+
+    ``draft-07`` is the one that most editors read. Raises ``KeyError`` for an unknown kind.
+    """
+    kinds = list(KINDS) if kind is None else [kind]
+    definitions = _definitions(kinds)
+    if kind is None:
+        own = _any_document()
+        definitions["Document"] = _document()
+    else:
+        own = definitions.pop(kind)
+    name = file_name(kind, draft)
+    schema = {"$schema": _DIALECT[draft], "$id": f"{_HOME}/{name}", **own, "$defs": definitions}
+    return schema if draft == "2020-12" else _as_draft_07(schema)
+
+
+def file_name(kind: str | None, draft: Draft) -> str:
+    """Where a schema stands below the folder ``schemas``, and its ``$id`` below the site's."""
+    return ("" if draft == "2020-12" else f"{draft}/") + f"{kind or 'any'}.json"
+
+
+def _definitions(kinds: list[str]) -> dict[str, Any]:
+    types = [KINDS[kind] for kind in kinds]
+    _, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    return {name: _portable(schema) for name, schema in sorted(components.items())}
+
+
+def _any_document() -> dict[str, Any]:
+    group_and_kind = {"apiVersion": {"const": "v1"}, "kind": {"const": "List"}}
+    a_list = {
+        "type": "object",
+        "required": ["apiVersion", "kind", "items"],
+        "properties": {**group_and_kind, "items": {"type": "array"}},
+    }
+    items = {"items": {"items": {"$ref": "#/$defs/Document"}}}
+    return {
+        "title": "Sendroute manifest",
+        "description": "Any document of a tree: one of Sendroute's kinds, a List, or a foreign "
+        "document, which is passed over.",
+        "allOf": [{"$ref": "#/$defs/Document"}, {"if": a_list, "then": {"properties": items}}],
+    }
+
+
+def _document() -> dict[str, Any]:
+    """One of ours, or a foreign document. Ours is what is of our group, however its letters are
+    written, and what is of our kinds and names no group at all."""
+    letters = (f"[{char}{char.upper()}]" if char.isalpha() else r"\." for char in API_GROUP)
+    of_our_group = {
+        "type": "object",
+        "required": ["apiVersion"],
+        "properties": {"apiVersion": {"type": "string", "pattern": f"^{''.join(letters)}(/|$)"}},
+    }
+    of_any_group = {
+        "required": ["apiVersion"],
+        "properties": {"apiVersion": {"type": "string", "minLength": 1}},
+    }
+    rules: list[dict[str, Any]] = [
+        {
+            "if": of_our_group,
+            "then": {"required": ["kind"], "properties": {"kind": {"enum": list(KINDS)}}},
+        }
+    ]
+    for kind in KINDS:
+        is_ours = {
+            "type": "object",
+            "required": ["kind"],
+            "properties": {"kind": {"const": kind}},
+            "anyOf": [of_our_group, {"not": of_any_group}],
+        }
+        rules.append({"if": is_ours, "then": {"$ref": f"#/$defs/{kind}"}})
+    return {"title": "Document", "allOf": rules}
+
+
+def _portable(value: Any) -> Any:
+    """The same schema with patterns that every dialect reads alike."""
+    match value:
+        case {"pattern": str(pattern), **rest}:
+            # "$" also matches before a newline at the end in Python's dialect, and "\\Z" is only
+            # Python's: so a newline is refused by a rule of its own.
+            return {**rest, "pattern": _common(pattern), "not": {"pattern": "\\n"}}
+        case dict():
+            return {key: _portable(item) for key, item in value.items()}
+        case list():
+            return [_portable(item) for item in value]
+        case _:
+            return value
+
+
+def _common(pattern: str) -> str:
+    # A lone surrogate cannot be written in a file of UTF-8, and its range would forbid every
+    # character beyond the BMP where ECMAScript matches UTF-16 units.
+    pattern = pattern.replace(r"\Z", "$").replace(r"\ud800-\udfff", "")
+    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), pattern)
+
+
+def _as_draft_07(value: Any) -> Any:
+    """The same in draft-07: ``definitions``, and nothing beside a ``$ref``, where it is ignored."""
+    match value:
+        case {"$ref": str(ref), **rest}:
+            pointer = {"$ref": ref.replace("#/$defs/", "#/definitions/")}
+            return {**_as_draft_07(rest), "allOf": [pointer]} if rest else pointer
+        case dict():
+            return {
+                "definitions" if key == "$defs" else key: _as_draft_07(item)
+                for key, item in value.items()
+            }
+        case list():
+            return [_as_draft_07(item) for item in value]
+        case _:
+            return value

@@ -1,0 +1,269 @@
+"""PATH… → files in one order, whatever they are; what cannot be read is told, never waited for."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple, Protocol
+
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+
+MAX_BYTES = 32 * 1024 * 1024
+STDIN = "-"
+ENDINGS = (".yaml", ".yml", ".json")
+# Without O_NONBLOCK, opening a FIFO waits for a writer; without O_NOCTTY a terminal could become
+# ours (open(2)). Neither matters to a regular file.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Entry(NamedTuple):
+    """A file to be read: its name as it is shown, the path that opens it, and, where it came
+    straight from a folder (by no link), what names it within its device: ``(device, inode)``."""
+
+    name: str
+    path: str
+    identity: tuple[int, int] | None = None
+    blob: str | None = None
+
+
+class Tree(Protocol):
+    """Where manifests come from: listed once, loaded in the order listed, and again for lines."""
+
+    def entries(self) -> tuple[list[Entry], list[Finding]]:
+        """All files in order, and what could not even be listed."""
+        ...
+
+    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+        """Each entry's bytes, or why they cannot be had."""
+        ...
+
+    def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """The bytes of files by the names they were shown under, where they still can be had."""
+        ...
+
+
+class Files:
+    """Files and folders of the file system, and standard input.
+
+    ``paths`` are taken as a set: folders whole and recursively, ``-`` as ``stdin``. A file is read
+    once, however many of the paths and links lead to it.
+    """
+
+    def __init__(self, paths: Sequence[str], stdin: BinaryIO | None = None) -> None:
+        self._paths = sorted(set(paths))
+        self._stdin = stdin
+        self._typed: bytes | Finding | None = None
+        self._odd: dict[str, str] = {}
+
+    def entries(self) -> tuple[list[Entry], list[Finding]]:
+        walk = _Walk()
+        for path in self._paths:
+            walk.given(path)
+        entries = _without_repeats(walk.entries)
+        self._odd = {each.name: each.path for each in entries if each.name != each.path}
+        return entries, walk.findings
+
+    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+        for entry in entries:
+            yield self._read_stdin() if entry.path == STDIN else _load(entry)
+
+    def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        for name in names:
+            path = self._odd.get(name, name)
+            data = self._typed if path == STDIN else _load(Entry(name, path))
+            if isinstance(data, bytes):
+                yield name, data
+
+    def _read_stdin(self) -> bytes | Finding:
+        if self._typed is None:
+            stream = self._stdin or (sys.stdin.buffer if sys.stdin else None)
+            if stream is None:
+                self._typed = unreadable(STDIN, "standard input is closed")
+            else:
+                data = stream.read(MAX_BYTES + 1)
+                self._typed = data if len(data) <= MAX_BYTES else too_large(STDIN)
+        return self._typed
+
+
+class _Walk:
+    """One walk over all given paths."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.findings: list[Finding] = []
+        self._folders: set[tuple[int, int]] = set()
+
+    def given(self, path: str) -> None:
+        """A path as the user gave it: of a file, any ending is read."""
+        if path == STDIN:
+            self.entries.append(Entry(STDIN, STDIN))
+            return
+        try:
+            status = os.stat(path)  # as fast as can be
+        except (OSError, ValueError) as error:
+            self.findings.append(unreadable(display(path), _reason(error)))
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._folder(os.path.normpath(path), status)
+        else:
+            self._file(os.path.normpath(path), status)
+
+    def _folder(self, path: str, status: os.stat_result) -> None:
+        """All of a folder, depth first and by name; a stack, for folders nest without limit."""
+        pending = [(path, (status.st_dev, status.st_ino))]
+        while pending:
+            path, identity = pending.pop()
+            if identity in self._folders:
+                continue
+            self._folders.add(identity)
+            try:
+                with os.scandir(path) as listing:
+                    children = sorted(listing, key=_name)
+            except OSError as error:
+                self.findings.append(unreadable(display(path), _reason(error), folder=True))
+                continue
+            prefix = "" if path == "." else path if path.endswith("/") else path + "/"
+            inner: list[tuple[str, tuple[int, int]]] = []
+            for child in children:
+                name = child.name
+                if name[0] == ".":
+                    continue
+                found = prefix + name
+                named_so = name.endswith(ENDINGS)
+                if named_so and child.is_file(follow_symlinks=False):
+                    shown = found if found.isprintable() else display(found)
+                    self.entries.append(Entry(shown, found, (identity[0], child.inode())))
+                elif named_so or child.is_dir(follow_symlinks=False) or child.is_symlink():
+                    inner += self._beyond(found, named_so)
+            pending += reversed(inner)
+
+    def _beyond(self, path: str, named_so: bool) -> list[tuple[str, tuple[int, int]]]:
+        """A folder, or what a link leads to: one that leads nowhere matters only where its name is
+        a manifest's. Anything else with such a name is told."""
+        try:
+            status = os.stat(path)  # as fast as can be
+        except OSError as error:
+            if named_so:
+                self.findings.append(unreadable(display(path), _reason(error)))
+            return []
+        if stat.S_ISDIR(status.st_mode):
+            return [(path, (status.st_dev, status.st_ino))]
+        if named_so:
+            self._file(path, status)
+        return []
+
+    def _file(self, path: str, status: os.stat_result) -> None:
+        if stat.S_ISREG(status.st_mode):
+            identity = (status.st_dev, status.st_ino)
+            self.entries.append(Entry(display(path), path, identity))
+        else:
+            self._special(path)
+
+    def _special(self, path: str) -> None:
+        self.findings.append(unreadable(display(path), "it is not a regular file"))
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _without_repeats(entries: list[Entry]) -> list[Entry]:
+    """In the order of the names shown; of several names of one file, the first."""
+    seen: set[tuple[int, int]] = set()
+    kept = []
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        if entry.identity is not None:
+            if entry.identity in seen:
+                continue
+            seen.add(entry.identity)
+        kept.append(entry)
+    return kept
+
+
+def _load(entry: Entry) -> bytes | Finding:
+    try:
+        opened = os.open(entry.path, _FLAGS)
+    except (OSError, ValueError) as error:
+        return unreadable(entry.name, _reason(error))
+    try:
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
+            return unreadable(entry.name, "it is not a regular file")
+        if status.st_size > MAX_BYTES:
+            return too_large(entry.name)
+        return _read(opened, entry.name, status.st_size)
+    except OSError as error:
+        return unreadable(entry.name, _reason(error))
+    finally:
+        os.close(opened)
+
+
+def _read(opened: int, name: str, size: int) -> bytes | Finding:
+    """To the end, which is not always where fstat says it is: a file may grow meanwhile, and
+    those of /proc and /sys have size 0."""
+    data = os.read(opened, size + 1)
+    if len(data) == size:
+        return data
+    parts = [data]
+    total = len(data)
+    while total <= MAX_BYTES and (data := os.read(opened, 1 << 16)):
+        parts.append(data)
+        total += len(data)
+    return b"".join(parts) if total <= MAX_BYTES else too_large(name)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case PermissionError():
+            return "permission denied"
+        case OSError(strerror=str(text)):
+            return text[0].lower() + text[1:]
+        case _:
+            return "its name is not a path"  # ValueError: a NUL in it
+
+
+def display(path: str) -> str:
+    """A name that a terminal may be shown: what does not print is escaped."""
+    if path.isprintable():
+        return path
+    return "".join(char if char.isprintable() else _escape(char) for char in path)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode gives it (PEP 383)
+        code -= 0xDC00
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else (f"\\U{code:08x}")
+    )
+
+
+def unreadable(name: str, reason: str, *, folder: bool = False) -> Finding:
+    hints = {
+        "there is no such file": "Check the path; a link may lead nowhere.",
+        "permission denied": "Give the user that runs sendroute the right to read it.",
+        "it is not a regular file": "Devices, sockets and named pipes are not read; "
+        "pipe manifests into standard input and name it -.",
+    }
+    return finding(
+        "unreadable",
+        f"This {'folder' if folder else 'file'} cannot be read: {reason}.",
+        hint=hints.get(reason, "What it holds is unknown, so nothing is removed meanwhile."),
+        where=Where(name, 0),
+    )
+
+
+def too_large(name: str) -> Finding:
+    return finding(
+        "too-large",
+        "This file is larger than 32 MiB.",
+        hint="Split it into several files.",
+        where=Where(name, 0),
+    )

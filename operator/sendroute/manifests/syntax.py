@@ -1,0 +1,180 @@
+"""Texts as libyaml takes them, the places in them, and its errors as sentences."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import yaml
+from yaml.reader import ReaderError
+
+from sendroute.manifests.fast import is_json
+
+Place = tuple[int, int]
+
+
+class Fault(NamedTuple):
+    """Something wrong with the text itself. ``path`` leads to it, ``place`` is line and column."""
+
+    code: str
+    path: tuple[str | int, ...]
+    place: Place
+    message: str
+    hint: str | None = None
+    related: Place | None = None
+
+
+# Two \u escapes that are one character beyond U+FFFF (RFC 8259, section 7), which libyaml refuses.
+_SURROGATES = re.compile(r"(\\\\)|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_SHORTER_BY = len(r"\ud83d\ude00") - len(r"\U0001f600")
+# What YAML 1.2.2, 5.1 does not call printable.
+_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Text:
+    """A text, or a piece of one that begins on ``first_line``, and the places of its marks."""
+
+    def __init__(self, text: str, first_line: int = 1) -> None:
+        self.written = text
+        self.first_line = first_line
+        self._shortened: list[int] = []
+        self.parsed = self._joined(text) if is_json(text) and "\\u" in text else text
+
+    def _joined(self, text: str) -> str:
+        """JSON's surrogate pairs as the one escape that YAML has for them."""
+
+        def join(match: re.Match[str]) -> str:
+            if match[1]:  # an escaped backslash: what follows is no escape
+                return match[1]
+            self._shortened.append(match.start() - _SHORTER_BY * len(self._shortened))
+            high, low = int(match[2], 16), int(match[3], 16)
+            return f"\\U{0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF):08x}"
+
+        return _SURROGATES.sub(join, text)
+
+    def place(self, mark: Any) -> Place:
+        """Line and column of one of libyaml's marks, counted from 1, in characters."""
+        column = mark.column + 1
+        if self._shortened:
+            first = bisect_left(self._shortened, mark.index - mark.column)
+            column += _SHORTER_BY * (bisect_left(self._shortened, mark.index) - first)
+        return mark.line + self.first_line, column
+
+    def place_of_mark(self, mark: Any) -> Place:
+        """The same, but never beyond the last line that holds anything."""
+        end = len(self.parsed.rstrip())
+        if mark.index < end or not end:
+            return self.place(mark)
+        return self.place_of(len(self.written.rstrip()) - 1)
+
+    def line(self, place: Place) -> str:
+        lines = self.written.split("\n", place[0] - self.first_line + 1)
+        return lines[place[0] - self.first_line].rstrip("\r") if len(lines) > 1 else lines[0]
+
+    def place_of(self, offset: int) -> Place:
+        before = self.written[:offset]
+        return before.count("\n") + self.first_line, offset - (before.rfind("\n") + 1) + 1
+
+
+def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
+    """libyaml's error as a sentence, at its place."""
+    if isinstance(error, ReaderError):
+        return _unprintable(source)
+    problem = getattr(error, "problem", None) or "it cannot be read"
+    mark = getattr(error, "problem_mark", None)
+    context, began = getattr(error, "context", None), getattr(error, "context_mark", None)
+    if began is not None and _BEGAN_BEFORE.search(problem):
+        mark = began
+    place = source.place_of_mark(mark) if mark is not None else (source.first_line, 1)
+    if _CONFLICT.search(source.line(place)):
+        message, hint = "A merge conflict is not resolved here.", "Resolve it and remove its marks."
+        return Fault("yaml-syntax", (), place, message, hint)
+    message = f"This is not well-formed YAML: {problem}"
+    if context and began is not None and source.place(began)[0] < place[0]:
+        message += f", {context} that begins on line {source.place(began)[0]}"
+    elif context:
+        message += f", {context}"
+    return Fault("yaml-syntax", (), place, f"{message}.", _hint(problem))
+
+
+# Where libyaml noticed is the end of the file, or a line further than what an author must mend.
+_BEGAN_BEFORE = re.compile(r"could not find expected ':'|unexpected (?:end of|document)")
+_CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |$)")
+
+
+def _unprintable(source: Text) -> Fault:
+    found = _UNPRINTABLE.search(source.written)
+    offset = found.start() if found else 0
+    code = f"U+{ord(found[0]):04X}" if found else "a character"
+    return Fault(
+        "yaml-syntax",
+        (),
+        source.place_of(offset),
+        f"This is not well-formed YAML: {code} is a control character.",
+        "Remove it; a compressed or binary file cannot be read.",
+    )
+
+
+_HINTS = (
+    ("mapping values are not allowed", "Put a value that holds a colon and a space into quotes."),
+    (
+        "cannot start any token",
+        "Indent with spaces, not tabs; quote a value that begins with @, ` or %.",
+    ),
+    ("did not find expected key", "Check the indentation of this line against the one above."),
+    ("could not find expected ':'", "A key needs a colon and a space after it."),
+    ("',' or", "A bracket or brace is not closed, or a comma is missing."),
+    ("expected node content", "A bracket or brace is not closed, or a value is missing."),
+    ("unexpected end of stream", "A quote, bracket or brace is not closed."),
+    ("unexpected document indicator", "A quote, bracket or brace is not closed before ---."),
+    (
+        "invalid Unicode character escape",
+        "Write both halves of a surrogate pair, or the character itself.",
+    ),
+    (
+        "unknown escape",
+        "In double quotes a backslash begins an escape: write \\\\ or use single quotes.",
+    ),
+)
+
+
+def _hint(problem: str) -> str:
+    return next(
+        (hint for part, hint in _HINTS if part in problem),
+        "Check the quotes, brackets and indentation here and on the line above.",
+    )
+
+
+# At the start of a line, --- always begins a document, even within quotes and brackets, where it
+# is an error (YAML 1.2.2, 9.1.2). Directives and ... make what lies between more than documents.
+_BOUNDARY = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_UNSPLITTABLE = re.compile(r"^(?:%|\.\.\.)", re.MULTILINE)
+
+
+class Piece(NamedTuple):
+    """A part of a text that can be read by itself, and the line it begins on."""
+
+    text: str
+    first_line: int
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """A text cut at its document markers, or whole where it cannot be."""
+    if _UNSPLITTABLE.search(text):
+        yield Piece(text, 1)
+        return
+    start, line = 0, 1
+    for boundary in _BOUNDARY.finditer(text):
+        if boundary.start() > start:
+            part = text[start : boundary.start()]
+            yield Piece(part, line)
+            line += _lines(part)
+            start = boundary.start()
+    yield Piece(text[start:], line)
+
+
+def _lines(text: str) -> int:
+    """Line breaks as libyaml counts them."""
+    if "\r" not in text and text.isascii():
+        return text.count("\n")
+    return len(re.findall(r"\r\n|[\r\n\x85\u2028\u2029]", text))

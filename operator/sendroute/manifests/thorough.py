@@ -1,0 +1,117 @@
+"""One file, piece by piece: what is sound stays fast, and only the rest is read exactly."""
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from sendroute.manifests import fast
+from sendroute.manifests.diagnosis import diagnose, from_fault, list_in_list
+from sendroute.manifests.exact import Draft, drafts
+from sendroute.manifests.fast import Parsed
+from sendroute.manifests.headers import account_of_document, is_list_of, is_ours
+from sendroute.manifests.shapes import Document, MailPlatform, decode
+from sendroute.manifests.syntax import Fault, Piece, pieces
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.wanted import AccountKey
+
+
+class Thorough(NamedTuple):
+    """What a file holds and all that is wrong with it. Not ``complete``: something of it was not
+    read, or belongs to an account that nobody can tell."""
+
+    parsed: Parsed
+    findings: list[Finding]
+    complete: bool
+    stopped: set[AccountKey]
+    platform_seen: bool = False
+
+
+def read_thoroughly(name: str, data: bytes) -> Thorough:
+    """``name`` is the file's name as it is shown."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        return Thorough(Parsed([], 0), [_not_utf8(name, data, error.start)], False, set())
+    reader = _Reader(name)
+    for piece in pieces(text.removeprefix("\ufeff")):
+        reader.piece(piece)
+    return reader.result()
+
+
+class _Reader:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._documents: list[tuple[int, Document]] = []
+        self._count = 0
+        self._foreign = 0
+        self._findings: list[Finding] = []
+        self._stopped: set[AccountKey] = set()
+        self._well_formed = True
+        self._all_told = True
+        self._platform_seen = False
+
+    def piece(self, piece: Piece) -> None:
+        parsed = fast.read(piece.text.encode())
+        if parsed is not None:
+            self._documents += [(self._count + each, found) for each, found in parsed.documents]
+            self._count += len(parsed.documents) + parsed.foreign
+            self._foreign += parsed.foreign
+            return
+        for draft in drafts(piece.text, piece.first_line):
+            match draft:
+                case Fault():
+                    self._findings.append(from_fault(draft, self._name))
+                    self._well_formed = False
+                case Draft():
+                    self._draft(draft)
+                    self._count += 1
+
+    def _draft(self, draft: Draft) -> None:
+        where = Where(self._name, self._count)
+        if is_list_of(draft.node.value):
+            self._findings += list_in_list(draft, where)
+            self._all_told = False
+        elif is_ours(draft.node.value):
+            diagnosis = diagnose(draft, where)
+            if not diagnosis.findings:
+                self._documents.append((self._count, decode(draft.node.value)))
+                return
+            self._findings += diagnosis.findings
+            self._all_told &= diagnosis.told
+            self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
+            if diagnosis.account:
+                self._stopped.add(diagnosis.account)
+        else:
+            self._foreign += 1
+
+    def result(self) -> Thorough:
+        """Of a file that is not well-formed (half written, or with a conflict's markers), even
+        what can be read may not be what is meant: it takes part in checking references, but its
+        accounts stop, and a platform is not taken from it."""
+        documents = self._documents
+        if not self._well_formed:
+            documents = [each for each in documents if not isinstance(each[1], MailPlatform)]
+            self._platform_seen |= len(documents) < len(self._documents)
+            for _, document in documents:
+                account = account_of_document(document)
+                if account is not None:
+                    self._stopped.add(account)
+        complete = self._well_formed and self._all_told
+        parsed = Parsed(documents, self._foreign)
+        return Thorough(parsed, self._findings, complete, self._stopped, self._platform_seen)
+
+
+def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
+    before = data[:offset]
+    line_start = before.rfind(b"\n") + 1
+    place = before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1
+    if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
+        hint = "It begins as UTF-16 or UTF-32 does: save it as UTF-8."
+    elif data.startswith(b"\x1f\x8b"):
+        hint = "It is compressed with gzip: unpack it."
+    else:
+        hint = "Save it as UTF-8."
+    message = f"This file is not UTF-8 text: byte 0x{data[offset]:02x} cannot stand here."
+    found = finding("not-utf8", message, hint=hint, where=Where(name, 0))
+    return replace(found, position=Position(name, *place))

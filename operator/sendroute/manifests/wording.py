@@ -1,0 +1,38 @@
+"""How places and values are put into sentences: short, printable, never a secret."""
+
+from typing import Any
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    """A path as people write it: ``spec.plans[0].name``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")
+
+
+def shown(value: Any) -> str:
+    """A value as a message may repeat it: short and printable, or only what sort it is."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value) if abs(value) < 10**20 else "a number of more than 20 digits"
+        case float():
+            return repr(value)
+        case str() if not value:
+            return "an empty text"
+        case str() if len(value) <= 40 and value.isprintable():
+            return f"{value!r}"
+        case str() if len(value) <= 40:
+            return "a text with unprintable characters"
+        case str():
+            return f"a text of {len(value)} characters"
+        case list():
+            return "a list" if value else "an empty list"
+        case dict():
+            return "a mapping" if value else "an empty mapping"
+        case _:
+            return f"a {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""Gather, plan, commit, report: one change flows one way, for apply and every loop alike."""

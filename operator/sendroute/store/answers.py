@@ -1,0 +1,92 @@
+"""What commands ask the record, as frozen values. Times are aware, in UTC."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from sendroute.model.held import DomainState
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Profile
+from sendroute.model.route import Route
+from sendroute.model.wanted import AccountKey
+
+
+class RouteRow(Struct, frozen=True, gc=False):
+    """A domain and what its mail takes. ``since`` is when it got this route, ``revision`` the
+    store's revision that gave it."""
+
+    account: AccountKey
+    domain: str
+    state: DomainState
+    since: datetime
+    revision: int
+
+
+class HistoryEntry(Struct, frozen=True):
+    """One change as it was recorded. ``before`` and ``after`` are JSON objects with routes in the
+    manifests' form. A ``kind`` of ``Store`` tells how the store was made; it has no account."""
+
+    seq: int
+    revision: int
+    at: datetime
+    actor: str
+    source_commit: str | None
+    account: AccountKey | None
+    kind: str
+    name: str
+    action: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    reason: str
+    message: str
+
+
+class StoredProfile(Struct, frozen=True):
+    """``id`` and ``version`` name one revision of a profile for ever: ``p{id}r{version}``."""
+
+    account: AccountKey
+    name: str
+    id: int
+    version: int
+    profile: Profile
+
+
+class ExplainFacts(Struct, frozen=True):
+    """All that is known of one domain, in one read.
+
+    ``row`` is None for a domain that no account holds; then only the platform is set. ``profile``
+    is set where the route is one. ``given`` is the change that gave the route; for a store made
+    from a lock file it may be the making itself.
+    """
+
+    revision: int
+    platform: Platform | None
+    platform_version: int
+    row: RouteRow | None = None
+    plan: str | None = None
+    default: Route | None = None
+    profile: StoredProfile | None = None
+    given: HistoryEntry | None = None
+
+
+class RelayRow(Struct, frozen=True, gc=False):
+    """An agent: the revision it serves, and when it was last seen."""
+
+    name: str
+    revision: int
+    seen_at: datetime
+
+
+class Status(Struct, frozen=True):
+    """``shadowed`` counts domains whose declared route an apply-all shadows with another."""
+
+    lineage: str
+    revision: int
+    created_at: datetime
+    changed_at: datetime
+    accounts: int
+    profiles: int
+    domains: int
+    shadowed: int
+    relays: tuple[RelayRow, ...]

@@ -1,0 +1,213 @@
+"""What commands ask the record, each in one consistent read."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, and_, func, not_, or_, select
+
+from sendroute.model.change import Kind
+from sendroute.model.wanted import AccountKey
+from sendroute.store.answers import (
+    ExplainFacts,
+    HistoryEntry,
+    RelayRow,
+    RouteRow,
+    Status,
+    StoredProfile,
+)
+from sendroute.store.reading import chunks
+from sendroute.store.states import (
+    DOMAIN_COLUMNS,
+    domain_state,
+    maybe_route_of,
+    platform_of,
+    profile_of,
+)
+from sendroute.store.tables import (
+    account,
+    domain,
+    history,
+    platform,
+    profile,
+    relay,
+    revision,
+    store,
+)
+
+STORE_KIND = "Store"
+
+_ROUTES = (
+    select(
+        *(domain.c[name] for name in DOMAIN_COLUMNS),
+        domain.c.name,
+        domain.c.since,
+        revision.c.at,
+        account.c.namespace,
+        account.c.name.label("owner"),
+    )
+    .join_from(domain, account, domain.c.account_id == account.c.id)
+    .join(revision, domain.c.since == revision.c.number)
+    .order_by(domain.c.name)
+)
+
+_HISTORY = (
+    select(history, revision.c.at, revision.c.actor, revision.c.source_commit)
+    .join_from(history, revision, history.c.revision == revision.c.number)
+    .order_by(history.c.seq.desc())
+)
+
+
+def accounts(connection: Connection) -> list[AccountKey]:
+    found = select(account.c.namespace, account.c.name).order_by(
+        account.c.namespace, account.c.name
+    )
+    return [AccountKey(*row) for row in connection.execute(found)]
+
+
+def routes(
+    connection: Connection,
+    domains: Collection[str],
+    only: AccountKey | None,
+    through: str | None,
+) -> Iterator[RouteRow]:
+    wanted = _ROUTES
+    if only is not None:
+        wanted = wanted.where(account.c.namespace == only.namespace, account.c.name == only.name)
+    if through is not None:
+        wanted = wanted.where(domain.c.profile == through)
+    if not domains:
+        yield from (_route_row(row) for row in connection.execute(wanted))
+    # Sorted, so that the parts follow each other as one answer would.
+    for some in chunks(sorted(set(domains))):
+        named = connection.execute(wanted.where(domain.c.name.in_(some)))
+        yield from (_route_row(row) for row in named)
+
+
+def _route_row(row: Any) -> RouteRow:
+    return RouteRow(
+        AccountKey(row.namespace, row.owner),
+        row.name,
+        domain_state(tuple(row)[: len(DOMAIN_COLUMNS)]),
+        row.at,
+        row.since,
+    )
+
+
+def explain_facts(connection: Connection, name: str) -> ExplainFacts:
+    now = connection.execute(select(store.c.revision)).scalar_one()
+    shown = connection.execute(select(platform)).one_or_none()
+    held = platform_of(shown.spec) if shown else None
+    version = shown.version if shown else 0
+    row = next(routes(connection, (name,), None, None), None)
+    if row is None:
+        return ExplainFacts(now, held, version)
+    key = row.account
+    owner = connection.execute(
+        select(account).where(account.c.namespace == key.namespace, account.c.name == key.name)
+    ).one()
+    through = row.state.route.profile
+    return ExplainFacts(
+        now,
+        held,
+        version,
+        row,
+        owner.plan,
+        maybe_route_of(owner.default_kind, owner.default_profile),
+        next(profiles(connection, key, through), None) if through else None,
+        _given(connection, row),
+    )
+
+
+def _given(connection: Connection, row: RouteRow) -> HistoryEntry | None:
+    """The domain's own change at that revision; else that of the store's making."""
+    own = and_(history.c.name == row.domain, history.c.kind == Kind.DOMAIN.value)
+    made = and_(history.c.name == "", history.c.kind == STORE_KIND)
+    entries = _entries(
+        connection, _HISTORY.where(history.c.revision == row.revision, or_(own, made)).limit(1)
+    )
+    return next(iter(entries), None)
+
+
+def profiles(
+    connection: Connection, only: AccountKey | None = None, name: str | None = None
+) -> Iterator[StoredProfile]:
+    wanted = (
+        select(profile, account.c.namespace, account.c.name.label("owner"))
+        .join_from(profile, account, profile.c.account_id == account.c.id)
+        .order_by(account.c.namespace, account.c.name, profile.c.name)
+    )
+    if only is not None:
+        wanted = wanted.where(account.c.namespace == only.namespace, account.c.name == only.name)
+    if name is not None:
+        wanted = wanted.where(profile.c.name == name)
+    for row in connection.execute(wanted):
+        key = AccountKey(row.namespace, row.owner)
+        yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
+
+
+def history_of(
+    connection: Connection, name: str | None, only: AccountKey | None, limit: int | None
+) -> list[HistoryEntry]:
+    wanted = _HISTORY.limit(limit)
+    if name is not None:
+        wanted = wanted.where(history.c.name == name, history.c.kind == Kind.DOMAIN.value)
+    if only is not None:
+        wanted = wanted.where(history.c.namespace == only.namespace, history.c.account == only.name)
+    return _entries(connection, wanted)
+
+
+def _entries(connection: Connection, wanted: Select[Any]) -> list[HistoryEntry]:
+    return [
+        HistoryEntry(
+            row.seq,
+            row.revision,
+            row.at,
+            row.actor,
+            row.source_commit,
+            AccountKey(row.namespace, row.account) if row.account else None,
+            row.kind,
+            row.name,
+            row.action,
+            msgspec.json.decode(row.before) if row.before else None,
+            msgspec.json.decode(row.after) if row.after else None,
+            row.reason,
+            row.message,
+        )
+        for row in connection.execute(wanted)
+    ]
+
+
+def relays(connection: Connection) -> tuple[RelayRow, ...]:
+    rows = connection.execute(select(relay).order_by(relay.c.name))
+    return tuple(RelayRow(row.name, row.revision, row.seen_at) for row in rows)
+
+
+def status(connection: Connection) -> Status:
+    head = connection.execute(
+        select(store, revision.c.at).join_from(
+            store, revision, store.c.revision == revision.c.number
+        )
+    ).one()
+    accounts, held, domains = (
+        connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for table in (account, profile, domain)
+    )
+    agrees = and_(
+        domain.c.kind == domain.c.declared_kind,
+        domain.c.profile.is_not_distinct_from(domain.c.declared_profile),
+    )
+    shadowed = select(func.count()).where(
+        domain.c.shadow.is_not(None), domain.c.declared_kind.is_not(None), not_(agrees)
+    )
+    return Status(
+        head.lineage,
+        head.revision,
+        head.created_at,
+        head.at,
+        accounts=accounts,
+        profiles=held,
+        domains=domains,
+        shadowed=connection.execute(shadowed).scalar_one(),
+        relays=relays(connection),
+    )

@@ -1,0 +1,302 @@
+"""Carries out planned changes in one transaction, and says in the history what was done.
+
+The order is what the schema's keys ask for: domains leave before they arrive elsewhere, a profile
+comes before the domains that use it and goes after they have left it, the account goes last.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct, field
+from sqlalchemy import Connection, bindparam, case, delete, insert, literal, select, update
+from sqlalchemy.exc import IntegrityError
+
+from sendroute.model.change import AccountPlan, Action, Change, Kind
+from sendroute.model.held import AccountState, DomainState
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Profile
+from sendroute.model.stamp import Stamp
+from sendroute.model.wanted import AccountKey
+from sendroute.store import switching
+from sendroute.store.bulk import execute_many
+from sendroute.store.problems import is_taken, stale
+from sendroute.store.reading import chunks
+from sendroute.store.recording import Recorder
+from sendroute.store.states import (
+    DOMAIN_COLUMNS,
+    domain_columns,
+    platform_of,
+    route_columns,
+    spec,
+)
+from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
+
+
+class Work(Struct):
+    """One account's changes, sorted by what they are. ``number`` is the account's row."""
+
+    key: AccountKey
+    fence: int
+    account: Change | None = None
+    profiles_made: list[Change] = field(default_factory=list)
+    profiles_changed: list[Change] = field(default_factory=list)
+    profiles_gone: list[Change] = field(default_factory=list)
+    domains_made: list[Change] = field(default_factory=list)
+    domains_changed: list[Change] = field(default_factory=list)
+    domains_gone: list[Change] = field(default_factory=list)
+    number: int = 0
+
+    @property
+    def arrives(self) -> bool:
+        return self.account is not None and self.account.before is None
+
+    @property
+    def leaves(self) -> bool:
+        return self.account is not None and self.account.after is None
+
+
+def commit(
+    connection: Connection, plans: Sequence[AccountPlan], change: Change | None, stamp: Stamp
+) -> int:
+    """All of it or none. Returns the new revision, or the old one where there was nothing to do.
+
+    Raises :class:`~sendroute.model.problem.StaleError` where an account, or the platform, is not
+    any more what it was planned on, and where another account took a domain meanwhile.
+    """
+    try:
+        return _commit(connection, plans, change, stamp)
+    except IntegrityError as error:
+        if is_taken(error):
+            raise stale(*(plan.key for plan in plans)) from error
+        raise
+
+
+def _commit(
+    connection: Connection, plans: Sequence[AccountPlan], change: Change | None, stamp: Stamp
+) -> int:
+    # Every writer takes this row first and raises it last, so that whoever sees a revision has
+    # seen all before it. FOR UPDATE says that to PostgreSQL; SQLite's writer is alone anyway.
+    head = connection.execute(select(store.c.revision, store.c.last_profile).with_for_update())
+    before: int
+    last_profile: int
+    before, last_profile = head.one()
+    works = [work for plan in plans if (work := _sorted(plan)) is not None]
+    if change is not None and change.action is Action.SKIP:
+        change = None
+    if not works and change is None:
+        return before
+    now = before + 1
+    begin_revision(connection, now, stamp)
+    record = Recorder(connection, now)
+    if change is not None:
+        _write_platform(connection, change)
+        record.changes([change])
+    _fence(connection, works, now)
+    for work in works:
+        _record_apply_all(connection, work, now)
+        if work.account is not None:
+            record.changes([work.account])
+    for work in works:
+        _remove_domains(connection, work, record)
+    for work in works:
+        last_profile = _write_profiles(connection, work, last_profile, record)
+    for work in works:
+        _write_domains(connection, work, now, record)
+    for work in works:
+        _remove_profiles(connection, work, record)
+    gone = [work.number for work in works if work.leaves]
+    for some in chunks(gone):
+        connection.execute(delete(account).where(account.c.id.in_(some)))
+    raise_revision(connection, before, now)
+    return now
+
+
+def begin_revision(connection: Connection, number: int, stamp: Stamp) -> None:
+    connection.execute(
+        insert(revision).values(
+            number=number, at=stamp.at, actor=stamp.actor, source_commit=stamp.source_commit
+        )
+    )
+
+
+def raise_revision(connection: Connection, before: int, now: int) -> None:
+    """A transaction's last statement."""
+    raised = update(store).where(store.c.revision == before).values(revision=now)
+    if connection.execute(raised).rowcount != 1:
+        raise stale()
+
+
+def _sorted(plan: AccountPlan) -> Work | None:
+    """None where the account is left as it is: stopped, or nothing but skips."""
+    if plan.stopped:
+        return None
+    work = Work(plan.key, plan.revision)
+    lists = {
+        (Kind.PROFILE, Action.CREATE): work.profiles_made,
+        (Kind.PROFILE, Action.DELETE): work.profiles_gone,
+        (Kind.DOMAIN, Action.CREATE): work.domains_made,
+        (Kind.DOMAIN, Action.DELETE): work.domains_gone,
+    }
+    changed = {Kind.PROFILE: work.profiles_changed, Kind.DOMAIN: work.domains_changed}
+    some = False
+    for change in plan.changes:
+        if change.action is Action.SKIP:
+            continue
+        some = True
+        if change.kind is Kind.ACCOUNT:
+            work.account = change
+        else:
+            target = lists.get((change.kind, change.action))
+            (changed[change.kind] if target is None else target).append(change)
+    return work if some else None
+
+
+def _write_platform(connection: Connection, change: Change) -> None:
+    """Fenced on its content: a plan names the platform it was made from, not its version."""
+    row = connection.execute(select(platform.c.spec).with_for_update()).scalar()
+    if (None if row is None else platform_of(row)) != change.before:
+        raise stale("the platform")
+    match change.after:
+        case Platform() as after if row is None:
+            connection.execute(insert(platform).values(id=1, spec=spec(after), version=1))
+        case Platform() as after:
+            connection.execute(
+                update(platform).values(spec=spec(after), version=platform.c.version + 1)
+            )
+        case _:
+            raise TypeError("a platform is changed, never removed")
+
+
+def _fence(connection: Connection, works: list[Work], now: int) -> None:
+    """Each account is still what it was planned on, or still not there; and what it is now."""
+    for work in works:
+        mine = (account.c.namespace == work.key.namespace, account.c.name == work.key.name)
+        columns = _account_columns(work)
+        if work.arrives:
+            connection.execute(
+                insert(account).values(
+                    namespace=work.key.namespace, name=work.key.name, revision=now, **columns
+                )
+            )
+        else:
+            fenced = update(account).where(*mine, account.c.revision == work.fence)
+            if connection.execute(fenced.values(revision=now, **columns)).rowcount != 1:
+                raise stale(work.key)
+        work.number = connection.execute(select(account.c.id).where(*mine)).scalar_one()
+
+
+def _account_columns(work: Work) -> dict[str, str | None]:
+    if work.account is None or not isinstance(work.account.after, AccountState):
+        return {}
+    state = work.account.after
+    kind, name = route_columns(state.default)
+    return {"plan": state.plan, "default_kind": kind, "default_profile": name}
+
+
+def _record_apply_all(connection: Connection, work: Work, now: int) -> None:
+    if work.account is None or work.account.ran is None:
+        return
+    ran_id, ran = work.account.ran
+    connection.execute(
+        insert(apply_all).values(
+            namespace=work.key.namespace,
+            account=work.key.name,
+            id=ran_id,
+            account_id=work.number,
+            kind=ran.route.kind.value,
+            profile=ran.route.profile,
+            domains=ran.domains,
+            revision=now,
+        )
+    )
+
+
+def _write_profiles(connection: Connection, work: Work, last: int, record: Recorder) -> int:
+    """Returns the highest profile id given so far."""
+    for change in work.profiles_made:
+        assert isinstance(change.after, Profile)  # noqa: S101 - the planner's contract
+        last += 1
+        connection.execute(
+            insert(profile).values(
+                id=last,
+                account_id=work.number,
+                name=change.name,
+                version=1,
+                spec=spec(change.after),
+            )
+        )
+    for change in work.profiles_changed:
+        assert isinstance(change.after, Profile)  # noqa: S101
+        changed = update(profile).where(
+            profile.c.account_id == work.number, profile.c.name == change.name
+        )
+        values = {"version": profile.c.version + 1, "spec": spec(change.after)}
+        if connection.execute(changed.values(values)).rowcount != 1:
+            raise stale(work.key)
+    record.changes(work.profiles_made)
+    record.changes(work.profiles_changed)
+    return last
+
+
+def _remove_profiles(connection: Connection, work: Work, record: Recorder) -> None:
+    for some in chunks(work.profiles_gone):
+        names = [change.name for change in some]
+        gone = delete(profile).where(profile.c.account_id == work.number, profile.c.name.in_(names))
+        if connection.execute(gone).rowcount != len(some):
+            raise stale(work.key)
+    record.changes(work.profiles_gone)
+
+
+def _remove_domains(connection: Connection, work: Work, record: Recorder) -> None:
+    for some in chunks(work.domains_gone):
+        names = [change.name for change in some]
+        gone = delete(domain).where(domain.c.account_id == work.number, domain.c.name.in_(names))
+        if connection.execute(gone).rowcount != len(some):
+            raise stale(work.key)
+    record.changes(work.domains_gone)
+
+
+def _write_domains(connection: Connection, work: Work, now: int, record: Recorder) -> None:
+    """Those that an apply-all switches first and as a set where that can be; then those that
+    change one by one; then the new."""
+    switch = None
+    if work.account is not None and work.account.ran is not None:
+        switch = switching.whole_switch(work.account.ran, work.domains_changed)
+    if switch is None or not switching.switch(connection, work.key, work.number, switch, now):
+        _change_domains(connection, work, now)
+        record.changes(work.domains_changed)
+    made = ((change.name, work.number, now, now, *_columns(change)) for change in work.domains_made)
+    names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
+    execute_many(connection, insert(domain), names, made)
+    record.changes(work.domains_made)
+
+
+def _change_domains(connection: Connection, work: Work, now: int) -> None:
+    changed = (
+        update(domain)
+        .where(domain.c.account_id == work.number, domain.c.name == bindparam("b_name"))
+        .values(
+            {name: bindparam(f"b_{name}") for name in DOMAIN_COLUMNS}
+            | {
+                "since": case((bindparam("b_moved") == literal(1), now), else_=domain.c.since),
+                "changed": now,
+            }
+        )
+    )
+    names = ("b_name", "b_moved", *(f"b_{name}" for name in DOMAIN_COLUMNS))
+    rows = (
+        (change.name, int(_moved(change)), *_columns(change)) for change in work.domains_changed
+    )
+    if execute_many(connection, changed, names, rows) != len(work.domains_changed):
+        raise stale(work.key)
+
+
+def _columns(change: Change) -> tuple[str | None, ...]:
+    assert isinstance(change.after, DomainState)  # noqa: S101 - the planner's contract
+    return domain_columns(change.after)
+
+
+def _moved(change: Change) -> bool:
+    """Whether it has another route now."""
+    before, after = change.before, change.after
+    assert isinstance(after, DomainState)  # noqa: S101
+    return not isinstance(before, DomainState) or before.route != after.route

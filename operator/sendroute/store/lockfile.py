@@ -1,0 +1,204 @@
+"""The lock file: a store's state as JSON, to be kept in git beside the manifests.
+
+It holds no history and no credential, but all that the next plan depends on: routes, origins,
+declared routes last seen, the ids of apply-alls. A store made from it goes on where the lost one
+stood. Profile ids go with it, for mail that waits in a queue knows a profile by its id.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, select
+
+from sendroute.model.codes import finding
+from sendroute.model.held import DomainState, RanApplyAll
+from sendroute.model.platform import Platform
+from sendroute.model.problem import ProblemError
+from sendroute.model.profile import Profile
+from sendroute.model.route import Origin, Route
+from sendroute.model.wanted import AccountKey
+from sendroute.store import asking, reading
+from sendroute.store.address import unusable
+from sendroute.store.problems import problem
+from sendroute.store.states import route_from_manifest
+from sendroute.store.tables import platform, store
+
+FORMAT_VERSION = "1.0"
+
+
+class LockProfile(Struct, frozen=True):
+    id: int
+    version: int
+    spec: Profile
+
+
+class LockDomain(Struct, frozen=True, omit_defaults=True):
+    """Routes in the manifests' form."""
+
+    route: dict[str, Any]
+    origin: Origin
+    declared: dict[str, Any] | None = None
+    shadow: str | None = None
+
+    def state(self) -> DomainState:
+        return DomainState(
+            route_from_manifest(self.route), self.origin, _route(self.declared), self.shadow
+        )
+
+
+class LockApplyAll(Struct, frozen=True):
+    route: dict[str, Any]
+    domains: int
+
+    def record(self) -> RanApplyAll:
+        return RanApplyAll(route_from_manifest(self.route), self.domains)
+
+
+class LockAccount(Struct, frozen=True, omit_defaults=True):
+    """``plan`` is None for an account that is gone but whose apply-alls' ids remain."""
+
+    namespace: str
+    name: str
+    plan: str | None = None
+    default: dict[str, Any] | None = None
+    profiles: dict[str, LockProfile] = {}
+    domains: dict[str, LockDomain] = {}
+    apply_all: dict[str, LockApplyAll] = {}
+
+    def default_route(self) -> Route | None:
+        return _route(self.default)
+
+
+class Lock(Struct, frozen=True):
+    """``last_profile`` is the highest profile id ever given."""
+
+    format_version: str
+    lineage: str
+    revision: int
+    last_profile: int
+    platform: Platform | None
+    platform_version: int
+    accounts: list[LockAccount]
+
+
+def _route(form: dict[str, Any] | None) -> Route | None:
+    return None if form is None else route_from_manifest(form)
+
+
+def _form(route: Route | None) -> dict[str, Any] | None:
+    return None if route is None else route.as_manifest()
+
+
+def take(connection: Connection) -> Lock:
+    """A store's state, everything in the order of its names."""
+    held = reading.read(connection, None)
+    last_profile = connection.execute(select(store.c.last_profile)).scalar_one()
+    version = connection.execute(select(platform.c.version)).scalar()
+    profiles: dict[AccountKey, dict[str, LockProfile]] = {}
+    for row in asking.profiles(connection):
+        profiles.setdefault(row.account, {})[row.name] = LockProfile(
+            row.id, row.version, row.profile
+        )
+    accounts = []
+    for key, one in sorted(held.accounts.items()):
+        accounts.append(
+            LockAccount(
+                key.namespace,
+                key.name,
+                one.state.plan if one.state else None,
+                _form(one.state.default) if one.state else None,
+                profiles.get(key, {}),
+                {name: _domain(state) for name, state in sorted(one.domains.items())},
+                {
+                    ran_id: LockApplyAll(ran.route.as_manifest(), ran.domains)
+                    for ran_id, ran in sorted(one.ran.items())
+                },
+            )
+        )
+    return Lock(
+        FORMAT_VERSION,
+        held.lineage,
+        held.revision,
+        last_profile,
+        held.platform,
+        version or 0,
+        accounts,
+    )
+
+
+def _domain(state: DomainState) -> LockDomain:
+    return LockDomain(state.route.as_manifest(), state.origin, _form(state.declared), state.shadow)
+
+
+def write(lock: Lock, path: Path) -> None:
+    """Under a temporary name beside it, then renamed: a reader sees the old one or the new."""
+    text = msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n"
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise unusable(path, error) from error
+
+
+def read(path: Path) -> Lock:
+    """A lock file, checked: what it says of itself is in order. Whether it fits together (a route
+    to a profile that it does not hold) the schema decides when it is made into a store."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ProblemError(
+            finding(
+                "unreadable",
+                f"The lock file {path} cannot be read: {error.strerror}.",
+                hint="Name the lock file that `sendroute apply --write-lock` wrote.",
+            )
+        ) from error
+    try:
+        version = msgspec.json.decode(content, type=_Version).format_version
+        if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+            raise problem(
+                "store-version",
+                f"The lock file {path} has format {version!r}, which this Sendroute cannot read.",
+                "Use the Sendroute that wrote it.",
+            )
+        lock = msgspec.json.decode(content, type=Lock)
+        _check(lock.accounts)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise contradictory(path) from error
+    return lock
+
+
+class _Version(Struct):
+    format_version: str
+
+
+def _check(accounts: Iterable[LockAccount]) -> None:
+    """Raises ValueError where a route is none, or an account that is gone still holds some."""
+    for one in accounts:
+        if one.plan is None and (one.domains or one.profiles or one.default):
+            raise ValueError("an account that is gone owns nothing")
+        one.default_route()
+        for held in one.domains.values():
+            held.state()
+        for ran in one.apply_all.values():
+            ran.record()
+
+
+def contradictory(path: Path) -> ProblemError:
+    return ProblemError(
+        finding(
+            "invalid-value",
+            f"{path} is not a lock file that a store can be made from.",
+            hint="Take the version of it that `sendroute apply --write-lock` wrote, from git.",
+        )
+    )

@@ -1,0 +1,160 @@
+"""The store that callers hold. Each method is one transaction; a problem that a person can cause
+is raised as :class:`~sendroute.model.problem.ProblemError`."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, Engine, String, column, select, table
+
+from sendroute.model.change import AccountPlan, Change
+from sendroute.model.held import Held
+from sendroute.model.stamp import Stamp
+from sendroute.model.wanted import AccountKey
+from sendroute.store import asking, committing, lockfile, reading
+from sendroute.store.address import check_file, sqlite_path
+from sendroute.store.answers import (
+    ExplainFacts,
+    HistoryEntry,
+    RelayRow,
+    RouteRow,
+    Status,
+    StoredProfile,
+)
+from sendroute.store.database import connect, writing
+from sendroute.store.database import reading as one_read
+from sendroute.store.problems import not_ours, problem, told_plainly
+from sendroute.store.tables import HEAD
+
+_VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
+
+
+def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
+    """The store at a URL, its schema brought forward where it is older than this program.
+
+    ``busy_timeout``: seconds that another writer is waited for.
+    """
+    path = sqlite_path(url)
+    check_file(path)
+    place = str(path)
+    engine = connect(path, busy_timeout)
+    try:
+        bring_forward(engine, place)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(engine, place)
+
+
+def bring_forward(engine: Engine, place: str) -> None:
+    """Runs missing migrations, under the write lock. Refuses a store of a later version."""
+    with told_plainly(place):
+        with one_read(engine) as connection:
+            if _checked_version(connection, place) == HEAD:
+                return
+        # Imported here: it is half of the start, and no daily command needs it.
+        from sendroute.store.migrate import migrate
+
+        with writing(engine) as connection:
+            if _checked_version(connection, place) != HEAD:  # nobody else did meanwhile
+                migrate(connection)
+
+
+def _checked_version(connection: Connection, place: str) -> str:
+    version = connection.execute(_VERSION).scalar()
+    if not isinstance(version, str) or not version.isdecimal():
+        raise not_ours(place)
+    if int(version) > int(HEAD):
+        raise problem(
+            "store-version",
+            f"The store {place} was written by a newer Sendroute.",
+            "It was left untouched. Use the newer Sendroute here too.",
+        )
+    return version
+
+
+class Store:
+    """Close it, or use it as a context manager."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        self._engine = engine
+        self.place = place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with told_plainly(self.place), one_read(self._engine) as connection:
+            yield connection
+
+    def read(self, only: Collection[AccountKey] | None = None) -> Held:
+        """What a plan starts from; ``only`` restricts it to some accounts."""
+        with self._reading() as connection:
+            return reading.read(connection, only)
+
+    def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
+        """The account that holds each of these domains, whichever it is."""
+        with self._reading() as connection:
+            return reading.holders(connection, domains)
+
+    def commit(self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp) -> int:
+        """Carries out a group of accounts' changes, and the platform's: all or none. Returns the
+        store's revision. Raises StaleError where something is not any more as it was planned on.
+        """
+        with told_plainly(self.place), writing(self._engine) as connection:
+            return committing.commit(connection, plans, platform, stamp)
+
+    def accounts(self) -> list[AccountKey]:
+        with self._reading() as connection:
+            return asking.accounts(connection)
+
+    def profiles(self) -> list[StoredProfile]:
+        with self._reading() as connection:
+            return list(asking.profiles(connection))
+
+    def routes(
+        self,
+        domains: Collection[str] = (),
+        account: AccountKey | None = None,
+        profile: str | None = None,
+    ) -> list[RouteRow]:
+        """By name; those that fit all that is given. A domain that none holds is left out."""
+        with self._reading() as connection:
+            return list(asking.routes(connection, domains, account, profile))
+
+    def explain_facts(self, domain: str) -> ExplainFacts:
+        with self._reading() as connection:
+            return asking.explain_facts(connection, domain)
+
+    def history(
+        self,
+        *,
+        domain: str | None = None,
+        account: AccountKey | None = None,
+        limit: int | None = None,
+    ) -> list[HistoryEntry]:
+        """The latest first."""
+        with self._reading() as connection:
+            return asking.history_of(connection, domain, account, limit)
+
+    def status(self) -> Status:
+        with self._reading() as connection:
+            return asking.status(connection)
+
+    def relays(self) -> tuple[RelayRow, ...]:
+        with self._reading() as connection:
+            return asking.relays(connection)
+
+    def write_lock(self, path: Path) -> None:
+        """Writes the whole state as a lock file, whole or not at all."""
+        with self._reading() as connection:
+            lock = lockfile.take(connection)
+        lockfile.write(lock, path)

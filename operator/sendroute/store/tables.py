@@ -1,0 +1,206 @@
+"""The schema. The migrations make it, and a test holds the two equal.
+
+Names are natural keys, so that reading a domain needs no join. What a route may be is said once,
+by :func:`_route_checks`, for every table that holds one.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+# The newest migration's id: read beside the store's own, so that Alembic is imported only by a
+# store that is older. Ids are numbers in order, which tells older from newer.
+HEAD = "0002"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware in, aware out, in UTC: SQLite itself keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def _route_checks(prefix: str = "") -> tuple[CheckConstraint, CheckConstraint]:
+    """A kind that is known, and a profile exactly where the kind is one (a NULL kind passes the
+    first, for a check refuses only what is false; hence the coalesce in the second)."""
+    kind, profile = f"{prefix}kind", f"{prefix}profile"
+    return (
+        CheckConstraint(f"{kind} IN ('managed', 'profile', 'unconfigured')", name=kind),
+        CheckConstraint(
+            f"(coalesce({kind}, '') = 'profile') = ({profile} IS NOT NULL)", name=profile
+        ),
+    )
+
+
+def _one_row(table: str, *columns: Column[Any]) -> Table:
+    return Table(
+        table,
+        metadata,
+        Column("id", SmallInteger, primary_key=True),
+        *columns,
+        CheckConstraint("id = 1", name="one_row"),
+    )
+
+
+# `revision` is raised by each writing transaction, last. `last_profile` is the highest profile id
+# ever given: a trigger raises it and refuses an id that is not above it.
+store = _one_row(
+    "store",
+    Column("lineage", String(36), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("last_profile", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+platform = _one_row(
+    "platform",
+    Column("spec", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+# One row a writing transaction: when, who, from which commit. Append-only.
+revision = Table(
+    "revision",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("source_commit", Text),
+)
+
+# `revision` is the fence: the store's revision that last changed anything of the account. As it
+# is the store's and not a count of its own, an account deleted and made again never has an old one.
+account = Table(
+    "account",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("default_kind", Text),
+    Column("default_profile", Text),
+    Column("revision", BigInteger, ForeignKey("revision.number"), nullable=False),
+    UniqueConstraint("namespace", "name"),
+    *_route_checks("default_"),
+    sqlite_autoincrement=True,
+)
+
+profile = Table(
+    "profile",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("spec", Text, nullable=False),
+    UniqueConstraint("account_id", "name"),
+    CheckConstraint("version > 0", name="version"),
+)
+
+# For ever: no key leads to the account's row, which may go and come again under the same name.
+# `account_id` is the account that it ran in, for the domains it shadows; NULL where that is gone
+# and known only from a lock file.
+apply_all = Table(
+    "apply_all",
+    metadata,
+    Column("namespace", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Integer),
+    Column("kind", Text, nullable=False),
+    Column("profile", Text),
+    Column("domains", BigInteger, nullable=False),
+    Column("revision", BigInteger, ForeignKey("revision.number"), nullable=False),
+    UniqueConstraint("account_id", "id"),
+    *_route_checks(),
+)
+
+# No index on the route: an apply-all rewrites it for every domain (PostgreSQL then updates in
+# place). `since` is the revision that gave the route, `changed` the one that last changed the row.
+domain = Table(
+    "domain",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("profile", Text),
+    Column("origin", Text, nullable=False),
+    Column("declared_kind", Text),
+    Column("declared_profile", Text),
+    Column("shadow", Text),
+    Column("since", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    ForeignKeyConstraint(["account_id", "profile"], ["profile.account_id", "profile.name"]),
+    ForeignKeyConstraint(["account_id", "shadow"], ["apply_all.account_id", "apply_all.id"]),
+    *_route_checks(),
+    *_route_checks("declared_"),
+    CheckConstraint("origin IN ('declared', 'default', 'apply-all', 'reassigned')", name="origin"),
+    CheckConstraint("shadow IS NULL OR origin = 'apply-all'", name="shadow"),
+)
+
+# Append-only. `at`, `actor` and the commit are the revision's: one row each, not a million.
+history = Table(
+    "history",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("revision", BigInteger, ForeignKey("revision.number"), nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Index(None, "name"),
+    Index(None, "namespace", "account"),
+)
+
+# The agents beside the mail servers: which revision each serves.
+relay = Table(
+    "relay",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)

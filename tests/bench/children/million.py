@@ -1,0 +1,110 @@
+"""``million.py VERB URL DOMAINS``: one process of goal 7, which prints the seconds of its verb.
+
+``fill`` puts the domains into a new store; ``read`` merely reads their table into memory; ``plan``
+reads the store and plans the same domains against it, made before the clock starts.
+"""
+
+import json
+import sys
+import time
+
+DOMAINS_OF_ACCOUNT = 1000
+
+
+def main(verb: str, url: str, domains: int) -> float:
+    match verb:
+        case "fill":
+            return fill(url, domains)
+        case "read":
+            return read(url, domains)
+        case "plan":
+            return plan(url, domains)
+        case _:
+            raise SystemExit(f"no such verb: {verb}")
+
+
+def read(url: str, domains: int) -> float:
+    import sqlite3
+
+    began = time.perf_counter()
+    rows = (
+        sqlite3.connect(url.removeprefix("sqlite:///")).execute("SELECT * FROM domain").fetchall()
+    )
+    took = time.perf_counter() - began
+    if len(rows) != domains:
+        raise SystemExit(f"the table holds {len(rows)} domains")
+    return took
+
+
+def plan(url: str, domains: int) -> float:
+    from sendroute.planner.plan import plan_tree
+    from sendroute.store.record import Store
+
+    tree = wanted(domains)
+    began = time.perf_counter()
+    decided = plan_tree(tree, Store.open(url).read())
+    took = time.perf_counter() - began
+    if decided.platform is not None or any(each.changes for each in decided.accounts):
+        raise SystemExit("the plan is not empty")
+    return took
+
+
+def fill(url: str, domains: int) -> float:
+    from datetime import UTC, datetime
+
+    from sendroute.model.stamp import Stamp
+    from sendroute.planner.plan import plan_tree
+    from sendroute.store.record import Store
+
+    store = Store.open(url)
+    began = time.perf_counter()
+    decided = plan_tree(wanted(domains), store.read())
+    stamp = Stamp(datetime.now(UTC), "bench", None)
+    store.commit(decided.accounts, stamp, platform=decided.platform)
+    return time.perf_counter() - began
+
+
+def wanted(domains: int):  # type: ignore[no-untyped-def]
+    """What reading the manifests would give: one file an account."""
+    from sendroute.model.finding import Where
+    from sendroute.model.platform import Managed, Plan, Platform, Relay
+    from sendroute.model.profile import ConnectionTest, Encryption, Profile
+    from sendroute.model.route import MANAGED, via
+    from sendroute.model.wanted import (
+        AccountKey,
+        Wanted,
+        WantedAccount,
+        WantedDomain,
+        WantedPlatform,
+        WantedProfile,
+    )
+
+    relay = Relay("relay.internal.example", 587, Encryption.STARTTLS)
+    managed = Managed("Bench Mail", "smtp.bench.example", (), relay)
+    platform = Platform(managed, (Plan("pro", managed=True),))
+    ses = Profile("192.0.2.25", 587, Encryption.STARTTLS, connection_test=ConnectionTest.SKIP)
+    routes = (via("ses"), via("ses"), MANAGED, None)
+    accounts = {}
+    for first in range(0, domains, DOMAINS_OF_ACCOUNT):
+        name = f"team-{first // DOMAINS_OF_ACCOUNT:05d}"
+        key, file = AccountKey(name, name), f"{name}/{name}.yaml"
+        accounts[key] = WantedAccount(
+            key,
+            "pro",
+            Where(file, 0),
+            default=via("ses"),
+            profiles={"ses": WantedProfile(ses, Where(file, 1))},
+            domains=[
+                WantedDomain(
+                    f"shop-{number:07d}.example.com",
+                    routes[number % 4],
+                    Where(file, 2 + number - first),
+                )
+                for number in range(first, first + DOMAINS_OF_ACCOUNT)
+            ],
+        )
+    return Wanted(WantedPlatform(platform, Where("platform.yaml", 0)), accounts)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

@@ -1,0 +1,69 @@
+"""Goal 2: planning what is in place already, against octoDNS on the like; how the time grows."""
+
+import math
+from collections.abc import Callable, Iterator
+
+from lab import Lab
+from measuring import Run, Samples, interleaved, run
+from peers import REQUIREMENT, NoPeerError, octodns_sync, write_zones
+from table import Row, seconds
+from trees import Tree
+
+RATIO, EXPONENT = 0.1, 1.1
+# octoDNS takes half a millisecond a record, the same at every size: a tenth of our size tells it.
+_PEER_RECORDS = 10_000
+
+
+def measure(lab: Lab) -> Iterator[Row]:
+    sizes = [lab.size(size) for size in (1_000, 10_000, 100_000)]
+    plans = [_settled(lab, size) for size in sizes]
+    largest = f"plan {sizes[-1]:,} domains, no change"
+    contestants = {str(size): plan for size, plan in zip(sizes, plans, strict=True)}
+    records = lab.size(_PEER_RECORDS)
+    missing = ""
+    try:
+        contestants["octoDNS"] = _octodns(lab, records)
+    except NoPeerError as error:
+        missing = str(error)
+    found = interleaved(contestants, lab.rounds(5))
+    ours = found[str(sizes[-1])].seconds / sizes[-1]
+    if missing:
+        yield Row("2", f"{largest} / octoDNS, each", _each(ours), "-", note=missing)
+    else:
+        theirs = found["octoDNS"].seconds / records
+        what = f"{largest} / {REQUIREMENT} of {records:,} records, each"
+        yield Row("2", what, _each(ours), _each(theirs), ours / theirs, RATIO)
+    yield _growth(sizes, [found[str(size)] for size in sizes])
+
+
+def _settled(lab: Lab, domains: int) -> Callable[[], Run]:
+    files = domains // 100
+    tree = Tree(lab.room / f"tree-{domains}", domains, files, accounts=files).write()
+    store = lab.store(f"settled-{domains}")
+    store.sendroute("apply", "--auto-approve", tree.root)
+    # Exit status 0: there is nothing to do, or the measurement is worth nothing.
+    return lambda: store.sendroute("plan", "--detailed-exitcode", tree.root)
+
+
+def _octodns(lab: Lab, records: int) -> Callable[[], Run]:
+    room = lab.room / "octodns"
+    program = str(octodns_sync())
+    words = write_zones(room, records=records, zones=records // 100)
+    return lambda: run([program, *words], cwd=room)
+
+
+def _growth(sizes: list[int], samples: list[Samples]) -> Row:
+    """The steepest step counts: over the whole range, the cost of starting would hide a lot."""
+    steps = [
+        math.log(after.seconds / before.seconds) / math.log(larger / smaller)
+        for smaller, larger, before, after in zip(
+            sizes, sizes[1:], samples, samples[1:], strict=False
+        )
+    ]
+    took = ", ".join(seconds(each.seconds) for each in samples)
+    what = f"exponent of the time, {' to '.join(f'{size:,}' for size in sizes)} domains"
+    return Row("2", what, took, "-", max(steps), EXPONENT, "")
+
+
+def _each(value: float) -> str:
+    return f"{value * 1e6:.0f} us"

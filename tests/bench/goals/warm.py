@@ -1,0 +1,63 @@
+"""Goal 3: a large git work tree of which little changed since the last run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import Lab, Store
+from measuring import Run, interleaved, run
+from table import Row, seconds
+from trees import Tree
+
+OF_GIT, OF_COLD = 6.0, 0.3
+_CHANGED = 100
+
+
+def measure(lab: Lab) -> Iterator[Row]:
+    files = lab.size(100_000)
+    tree = Tree(lab.room / "tree", domains=files, files=files, accounts=lab.size(1000)).write()
+    _commit(tree.root)
+    store = lab.store("settled")
+    store.sendroute("apply", "--auto-approve", tree.root)
+    step = files // _CHANGED
+
+    def change(number: int) -> None:
+        """Other files each time, beside those of the rounds before, so that no run has seen them
+        as they are: the last round's go back to what is committed."""
+        if number:
+            tree.reroute(range(4 * number, files, step))
+        tree.reroute(range(4 * (number + 1), files, step))
+
+    found = interleaved(
+        {
+            "git status": lambda: run(["git", "status", "--porcelain"], cwd=tree.root),
+            "warm": lambda: store.sendroute("plan", tree.root),
+            "cold": lambda: _cold(store, tree),
+        },
+        lab.rounds(5),
+        before=change,
+    )
+    git, warm, cold = (found[name] for name in ("git status", "warm", "cold"))
+    what = f"plan after {_CHANGED} of {files:,} files changed"
+    yield _row(f"{what} / git status", warm.seconds, git.seconds, OF_GIT)
+    yield _row(f"{what} / the same, cold", warm.seconds, cold.seconds, OF_COLD)
+
+
+def _row(what: str, ours: float, other: float, limit: float) -> Row:
+    return Row("3", what, seconds(ours), seconds(other), ours / other, limit)
+
+
+def _commit(root: Path) -> None:
+    for words in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=b", "-c", "user.email=b@bench.example", "commit", "--quiet", "-m", "b"],
+        # Packed, as a clone is, and with an index that has seen every file.
+        ["gc", "--quiet"],
+        ["status", "--porcelain"],
+    ):
+        run(["git", *words], cwd=root)
+
+
+def _cold(store: Store, tree: Tree) -> Run:
+    store.forget()
+    return store.sendroute("plan", tree.root)

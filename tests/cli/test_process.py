@@ -1,0 +1,210 @@
+"""What only a process shows: streams that close, encodings, signals, two at once, a terminal."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import account, command, domain, environment, write
+
+Process = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def many(manifests: Path, process: Process) -> Path:
+    """A store just made, and manifests of accounts enough to be interrupted between them."""
+    for number in range(100):
+        name = f"a{number:03}"
+        write(manifests / f"{name}.yaml", account(name), domain(name, f"{name}.example.com"))
+    assert process("init").returncode == 0
+    return manifests
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(many: Path) -> None:
+    with subprocess.Popen(
+        command("plan", "manifests", "-o", "json"),
+        env=environment(),
+        cwd=many.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.read(1)
+        run.stdout.close()
+        assert run.stderr.read() == b""
+        assert run.wait(60) == 0
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_closed_beforehand(manifests: Path, process: Process, closed: str) -> None:
+    assert process("init").returncode == 0
+    number = {"stdout": 1, "stderr": 2}[closed]
+    words = " ".join(command("apply", "manifests", "--auto-approve", "-o", "json=r.json"))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {words} {number}>&-"],
+        env=environment(),
+        cwd=manifests.parent,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    assert b"Traceback" not in done.stderr
+    assert (manifests.parent / "r.json").stat().st_size > 0
+
+
+def test_a_full_disk_behind_standard_output_is_told(many: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("plan", "manifests"),
+            env=environment(),
+            cwd=many.parent,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, "unwritable" in done.stderr) == (1, True), done
+
+
+def test_characters_that_the_terminal_lacks(place: Path, process: Process) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    write(place / "bücher.yaml", domain("acme", "bücher.example", "{profile: gone}"))
+    for words in (("validate", "bücher.yaml"), ("--help",), ("validate", "x", "--wörd")):
+        done = process(*words, env=plain)
+        assert "Traceback" not in done.stderr, done.stderr
+    asked = process("validate", "bücher.yaml", "-o", "json", env=plain)
+    assert asked.returncode == 1
+    assert '"findings"' in asked.stdout
+
+
+def test_two_applies_at_once_are_both_whole(many: Path) -> None:
+    runs = [
+        subprocess.Popen(
+            command("apply", "manifests", "--auto-approve"),
+            env=environment(),
+            cwd=many.parent,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for run in runs:
+        _, err = run.communicate(timeout=120)
+        assert run.returncode == 0, err
+    again = subprocess.run(
+        command("plan", "manifests", "--detailed-exitcode"),
+        env=environment(),
+        cwd=many.parent,
+        check=False,
+        capture_output=True,
+    )
+    assert again.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_between_accounts_leaves_whole_accounts(many: Path, number: int) -> None:
+    with subprocess.Popen(
+        command("--log-format", "json", "apply", "manifests", "--auto-approve"),
+        env=environment(),
+        cwd=many.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stderr is not None
+        while "account" not in run.stderr.readline():
+            assert run.poll() is None
+        run.send_signal(number)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 128 + number, err
+    assert "Traceback" not in err
+    assert "not applied" in out
+    routes = subprocess.run(
+        command("routes"), env=environment(), cwd=many.parent, capture_output=True, check=True
+    )
+    assert 0 < routes.stdout.count(b".example.com") < 102
+
+
+def test_ctrl_c_while_it_waits_is_quiet(place: Path) -> None:
+    with subprocess.Popen(
+        command("validate", "-"),
+        env=environment(),
+        cwd=place,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as run:
+        assert run.stdin is not None
+        deadline = time.monotonic() + 30
+        while b"pipe_read" not in _waits_in(run.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=30)
+    assert (run.returncode, out, err) == (130, b"", b"")
+
+
+def _waits_in(pid: int) -> bytes:
+    """The kernel function that a process sleeps in (proc(5), wchan)."""
+    return Path(f"/proc/{pid}/wchan").read_bytes()
+
+
+@pytest.mark.parametrize(("answer", "status"), [("yes", 0), ("y", 3), ("", 3)])
+def test_a_person_at_a_terminal_is_asked(many: Path, answer: str, status: int) -> None:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        command("apply", "manifests", "--only", "a001"),
+        env=environment(),
+        cwd=many.parent,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        text=True,
+    ) as run:
+        os.close(terminal)
+        shown = _read_until(controller, b"`yes`")
+        os.write(controller, answer.encode() + b"\n")
+        out, _ = run.communicate(timeout=60)
+    os.close(controller)
+    assert b"a001.example.com" in shown
+    assert run.returncode == status
+    assert ("committed" in out) is (status == 0)
+
+
+def _read_until(descriptor: int, word: bytes) -> bytes:
+    seen = b""
+    deadline = time.monotonic() + 30
+    while word not in seen:
+        assert time.monotonic() < deadline, seen
+        if select.select([descriptor], [], [], 0.1)[0]:
+            seen += os.read(descriptor, 4096)
+    return seen
+
+
+def test_colour_only_on_a_terminal_that_wants_it(manifests: Path) -> None:
+    def shown(**variables: str) -> bytes:
+        controller, terminal = pty.openpty()
+        with subprocess.Popen(
+            command("validate", "manifests"),
+            env=environment({"TERM": "xterm", **variables}),
+            cwd=manifests.parent,
+            stdout=terminal,
+            stderr=terminal,
+        ) as run:
+            os.close(terminal)
+            seen = _read_until(controller, b"found")
+            run.wait(30)
+        os.close(controller)
+        return seen
+
+    assert b"\x1b[" in shown()
+    assert b"\x1b[" not in shown(NO_COLOR="1")
+    assert b"\x1b[" not in shown(SENDROUTE_NO_COLOR="1")
+    assert b"\x1b[" not in shown(TERM="dumb")

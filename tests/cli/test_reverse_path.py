@@ -1,0 +1,44 @@
+"""Senders as RFC 5321 writes them."""
+
+import pytest
+
+from sendroute.cli.reverse_path import read_sender
+from sendroute.model.problem import ProblemError
+
+SENDERS = {
+    "an address": ("jane@shop.example.com", "jane@shop.example.com", "shop.example.com"),
+    "an address in angle brackets": ("<jane@shop.example>", "jane@shop.example", "shop.example"),
+    "the null sender": ("<>", "<>", None),
+    "the null sender, empty": ("", "<>", None),
+    "a bare domain": ("shop.example.com", "shop.example.com", "shop.example.com"),
+    "a quoted local part with an at sign": ('"a@b c"@d.example', '"a@b c"@d.example', "d.example"),
+    "a quoted quote": (r'"a\"@b"@d.example', r'"a\"@b"@d.example', "d.example"),
+    "a source route, which is ignored": (
+        "<@a.example,@b.example:c@d.example>",
+        "c@d.example",
+        "d.example",
+    ),
+    "a local part beyond ASCII": (
+        "jürgen@bücher.example",
+        "jürgen@bücher.example",
+        "bücher.example",
+    ),
+    "an address literal": ("a@[192.0.2.1]", "a@[192.0.2.1]", "[192.0.2.1]"),
+    "a tag": ("a+b=c@d.example", "a+b=c@d.example", "d.example"),
+}
+
+
+@pytest.mark.parametrize("case", SENDERS, ids=str)
+def test_a_sender(case: str) -> None:
+    text, address, domain = SENDERS[case]
+    assert read_sender(text) == (address, domain)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a b@c.example", "a@b@c.example", "@c.example", "jane@", '"jane@c.example', "a, b", "<a"],
+)
+def test_what_is_no_sender_is_told(text: str) -> None:
+    with pytest.raises(ProblemError) as told:
+        read_sender(text)
+    assert told.value.findings[0].code == "invalid-value"

@@ -1,0 +1,275 @@
+"""Trees of a revision, and the cache of what git says is as committed."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sendroute.manifests import cache as caches
+from sendroute.manifests.cache import GitCache
+from sendroute.manifests.git import git_tree
+from sendroute.manifests.read import Reading
+from sendroute.manifests.sources import Files, Tree
+from sendroute.model.problem import ProblemError
+
+DOMAIN = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: NAME, namespace: acme}
+spec: {account: acme, domain: NAME.example.com}
+"""
+
+
+def git(*arguments: str) -> str:
+    named = ["-c", "user.name=A", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *named, *arguments], check=True, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout
+
+
+def domain(name: str) -> str:
+    return DOMAIN.replace("NAME", name)
+
+
+def put(*paths: str, text: str = DOMAIN) -> None:
+    for path in map(Path, paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("NAME", path.stem))
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)  # a hook that runs the tests sets some
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(caches, "WORTHWHILE", 1)
+    root = tmp_path / "repository"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    git("init", "-q", "-b", "main")
+    return root
+
+
+def commit() -> None:
+    git("add", "-A")
+    git("commit", "-q", "-m", "x")
+
+
+def domains(tree: Tree, cache: GitCache | None = None) -> list[str]:
+    reading = Reading(tree, cache)
+    found = [f"{where.file}[{where.document}] {each}" for each, where in reading.documents()]
+    codes = [f"{each.where.file} {each.code}" for each in reading.findings if each.where]
+    return [*found, *codes, f"{reading.complete} {reading.foreign} {sorted(reading.stopped)}"]
+
+
+def names(tree: Tree) -> list[str]:
+    entries, _ = tree.entries()
+    return [entry.name for entry in entries]
+
+
+def test_a_revision_is_read_as_it_was(repository: Path) -> None:
+    put("t/a.yaml")
+    put("t/s/b.yml")
+    put("t/.c.yaml")
+    put("t/d.txt")
+    put("e.yaml")
+    commit()
+    put("t/a.yaml", text="broken: [")
+    put("t/new.yaml")
+    assert names(git_tree("HEAD", ["t"])) == ["HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
+    assert names(git_tree("main", ["t/d.txt", "e.yaml", "nope", "-"])) == [
+        "main:e.yaml",
+        "main:t/d.txt",
+    ]
+    tree = git_tree("HEAD", [str(repository)])
+    entries, _ = tree.entries()
+    assert [entry.name for entry in entries] == ["HEAD:e.yaml", "HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
+    assert list(tree.load(entries)) == [domain(name).encode() for name in "eab"]
+    assert list(tree.again(["HEAD:t/a.yaml"])) == [("HEAD:t/a.yaml", domain("a").encode())]
+
+
+def test_a_revision_is_read_from_a_folder_within(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("t/s/a.yaml")
+    put("t/b.yaml")
+    commit()
+    monkeypatch.chdir(repository / "t" / "s")
+    assert names(git_tree("HEAD", ["."])) == ["HEAD:t/s/a.yaml"]
+    assert names(git_tree("HEAD", [".."])) == ["HEAD:t/b.yaml", "HEAD:t/s/a.yaml"]
+
+
+def test_links_within_a_revision_are_followed_and_others_told() -> None:
+    put("t/real.yaml")
+    put("other/inner.yaml")
+    Path("t/link.yaml").symlink_to("real.yaml")
+    Path("t/folder").symlink_to("../other")
+    Path("t/loop").symlink_to("..")
+    Path("t/self.yaml").symlink_to("self.yaml")
+    Path("t/out.yaml").symlink_to("/etc/passwd")
+    commit()
+    tree = git_tree("HEAD", ["t"])
+    entries, findings = tree.entries()
+    assert [entry.name for entry in entries] == ["HEAD:other/inner.yaml", "HEAD:t/real.yaml"]
+    assert [each.where.file for each in findings if each.where] == [
+        "HEAD:t/out.yaml",
+        "HEAD:t/self.yaml",
+    ]
+
+
+def test_a_submodule_is_passed_over() -> None:
+    put("t/a.yaml")
+    commit()
+    head = git("rev-parse", "HEAD").strip()
+    git("update-index", "--add", "--cacheinfo", f"160000,{head},t/sub.yaml")
+    git("commit", "-q", "-m", "x")
+    assert names(git_tree("HEAD", ["t"])) == ["HEAD:t/a.yaml"]
+
+
+@pytest.mark.parametrize("revision", ["nope", "--all", "", "HEAD:t", "\x1b[31m"])
+def test_a_revision_that_is_none_is_refused(revision: str) -> None:
+    put("t/a.yaml")
+    commit()
+    with pytest.raises(ProblemError) as refused:
+        git_tree(revision, ["t"])
+    (found,) = refused.value.findings
+    assert found.code == "invalid-value"
+    assert found.hint
+    assert found.message.isprintable()
+
+
+def test_a_folder_without_a_repository_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProblemError, match="no git repository"):
+        git_tree("HEAD", ["."])
+
+
+def test_a_large_revision_never_blocks() -> None:
+    for number in range(300):
+        put(f"t/d{number}.yaml", text=domain(f"d{number}") + "# filling\n" * 2_000)
+    commit()
+    assert len(domains(git_tree("HEAD", ["t"]))) == 301
+
+
+# --- the cache ----------------------------------------------------------------------------------
+
+
+def test_a_second_run_takes_from_the_cache_what_git_calls_unchanged() -> None:
+    put("t/a.yaml")
+    put("t/b.yaml")
+    put("t/c.yaml", text="kind: ConfigMap\n")
+    commit()
+    cold = domains(Files(["t"]))
+    assert domains(Files(["t"]), GitCache(["t"])) == cold
+    tree = _Counting(["t"])
+    assert domains(tree, GitCache(["t"])) == cold
+    assert tree.read == []
+    again = _Counting(["."])
+    assert len(domains(again, GitCache(["."]))) == 3
+    assert again.read == []
+
+
+class _Counting(Files):
+    """Files that remember which were read."""
+
+    read: list[str]
+
+    def load(self, entries):  # type: ignore[no-untyped-def]
+        self.read = [entry.name for entry in entries]
+        return super().load(entries)
+
+
+def test_every_file_that_is_not_as_committed_is_read_anew() -> None:
+    fresh = ["assumed", "dirty", "filtered", "skipped", "staged"]
+    for name in ["clean", "gone", "linked", *fresh]:
+        put(f"t/{name}.yaml")
+    put(".gitattributes", text="t/filtered.yaml filter=anything\n")
+    Path("t/link.yaml").symlink_to("../outside.yaml")
+    put("outside.yaml")
+    commit()
+    domains(Files(["t"]), GitCache(["t"]))
+    git("update-index", "--assume-unchanged", "t/assumed.yaml")
+    git("update-index", "--skip-worktree", "t/skipped.yaml")
+    for name in fresh:
+        put(f"t/{name}.yaml", text=domain(f"{name}-new"))
+    put("outside.yaml", text=domain("outside-new"))
+    git("add", "t/staged.yaml")
+    put("t/untracked.yaml")
+    Path("t/gone.yaml").unlink()
+    Path("t/linked.yaml").unlink(), Path("t/linked.yaml").symlink_to("../outside.yaml")
+    tree = _Counting(["t"])
+    assert domains(tree, GitCache(["t"])) == domains(Files(["t"]))
+    assert tree.read == [
+        f"t/{name}.yaml"
+        for name in ("assumed", "dirty", "filtered", "link", "skipped", "staged", "untracked")
+    ]
+
+
+def test_files_with_problems_are_told_anew_every_time() -> None:
+    put("t/a.yaml")
+    put("t/bad.yaml", text=domain("x").replace("domain:", "domian:"))
+    put("t/broken.yaml", text="a: [")
+    commit()
+    cold = domains(Files(["t"]))
+    assert domains(Files(["t"]), GitCache(["t"])) == cold
+    assert domains(Files(["t"]), GitCache(["t"])) == cold
+
+
+def cached(repository: Path) -> Path:
+    (file,) = (repository.parent / "cache" / "sendroute").iterdir()
+    return file
+
+
+def test_the_cache_is_the_users_alone_and_holds_only_what_the_last_run_used(
+    repository: Path,
+) -> None:
+    put("t/a.yaml")
+    put("t/b.yaml")
+    commit()
+    domains(Files(["t"]), GitCache(["t"]))
+    size = cached(repository).stat().st_size
+    assert cached(repository).stat().st_mode & 0o777 == 0o600
+    git("rm", "-q", "t/b.yaml")
+    domains(Files(["t"]), GitCache(["t"]))
+    assert cached(repository).stat().st_size < size
+
+
+@pytest.mark.parametrize("content", [b"", b"\xc1", b"\x82\xa6reader\xa1x\xa6parsed\x80", b"\x90"])
+def test_a_broken_cache_is_only_slower(repository: Path, content: bytes) -> None:
+    put("t/a.yaml")
+    commit()
+    cold = domains(Files(["t"]), GitCache(["t"]))
+    cached(repository).write_bytes(content)
+    assert domains(Files(["t"]), GitCache(["t"])) == cold
+    assert cached(repository).read_bytes() != content
+
+
+def test_a_cache_that_cannot_be_written_is_only_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    put("t/a.yaml")
+    commit()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert domains(Files(["t"]), GitCache(["t"])) == domains(Files(["t"]))
+
+
+def test_a_change_of_the_reader_makes_the_cache_worthless(monkeypatch: pytest.MonkeyPatch) -> None:
+    put("t/a.yaml")
+    commit()
+    domains(Files(["t"]), GitCache(["t"]))
+    monkeypatch.setattr(caches, "_reader", lambda: "another")
+    tree = _Counting(["t"])
+    domains(tree, GitCache(["t"]))
+    assert tree.read == ["t/a.yaml"]
+
+
+def test_outside_a_repository_there_is_no_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.chdir(tmp_path)
+    put("t/a.yaml")
+    assert domains(Files(["t"]), GitCache(["t", "nope", "-"])) == domains(Files(["t"]))

@@ -1,0 +1,95 @@
+"""Places are found late, right, and without harm where a file changed meanwhile."""
+
+from pathlib import Path
+
+import pytest
+
+from sendroute.manifests.locate import locate, positions
+from sendroute.manifests.sources import Files
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Position, Where
+
+DOCUMENT = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: a}
+spec:
+  account: acme
+  route: {profile: ses}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def at(text: str, document: int, *path: str | int, of_key: bool = False) -> tuple[int, int]:
+    Path("a.yaml").write_bytes(text.encode())
+    where = Where("a.yaml", document, path, of_key)
+    found = positions(Files(["."]), [where])[where]
+    return found.line, found.column
+
+
+@pytest.mark.parametrize(
+    ("text", "document", "line"),
+    [
+        (DOCUMENT, 0, 1),
+        ("# comment\n\n" + DOCUMENT, 0, 3),
+        (f"{DOCUMENT}---\n# comment\n\n{DOCUMENT}", 1, 10),
+        (f"---\n{DOCUMENT}--- \n{DOCUMENT}", 1, 9),
+        (f"---\n---\n# none\n---\n{DOCUMENT}---\nnull\n---\n{DOCUMENT}", 1, 14),
+        (f"{DOCUMENT}---\nname: List\n---\n{DOCUMENT}", 2, 10),
+        (f"{DOCUMENT}...\n---\n{DOCUMENT}", 1, 9),
+        (f"%YAML 1.2\n---\n{DOCUMENT}---\n{DOCUMENT}", 1, 10),
+        (f"{DOCUMENT}---\n{DOCUMENT}".replace("\n", "\r\n"), 1, 8),
+        (f"\ufeff{DOCUMENT}---\n{DOCUMENT}", 1, 8),
+        ("apiVersion: v1\nkind: List\nitems:\n- {a: 1}\n- null\n- {b: 1}\n", 1, 6),
+        (f"items:\n- a: 1\n- b: 1\nkind: List\napiVersion: v1\n---\n{DOCUMENT}", 2, 7),
+        (f'kind: "x\n  kind: y"\n---\n{DOCUMENT}', 1, 4),
+    ],
+)
+def test_the_line_of_a_document_is_its_first_keys(text: str, document: int, line: int) -> None:
+    assert at(text, document)[0] == line
+
+
+def test_values_and_keys_are_found_by_their_path() -> None:
+    text = f"{DOCUMENT}---\n{DOCUMENT}"
+    assert at(text, 1, "spec", "route", "profile") == (13, 20)
+    assert at(text, 1, "spec", "route", of_key=True) == (13, 3)
+    assert at(text, 0, "metadata", "name") == (3, 18)
+
+
+def test_what_is_not_there_is_told_where_it_is_missing() -> None:
+    assert at(DOCUMENT, 0, "spec", "domain") == (5, 3)
+    assert at(DOCUMENT, 0, "spec", "route", "profile", "x") == (6, 20)
+
+
+def test_columns_count_characters_also_behind_escaped_pairs() -> None:
+    assert at('{"a": "\\ud83d\\ude00\\ud83d\\ude00", "b": "é", "c": 1}', 0, "c") == (1, 50)
+    assert at("{a: '😀é', b: 1}", 0, "b") == (1, 14)
+
+
+def test_a_file_that_changed_or_went_away_is_line_one() -> None:
+    assert at("a: [", 0, "a") == (1, 1)
+    assert at("", 3) == (1, 1)
+    where = Where("gone.yaml", 2, ("spec",))
+    assert positions(Files(["."]), [where]) == {where: Position("gone.yaml", 1, 1)}
+
+
+def test_findings_come_sorted_and_each_once() -> None:
+    Path("a.yaml").write_text(DOCUMENT)
+    Path("b.yaml").write_text(DOCUMENT)
+
+    def found(file: str, *path: str) -> Finding:
+        first = Where("a.yaml", 0, ("kind",))
+        return finding("invalid-value", "No.", where=Where(file, 0, path), related=(first,))
+
+    nowhere = finding("no-platform", "None.")
+    located = locate(
+        Files(["."]),
+        [found("b.yaml"), found("a.yaml", "spec"), found("a.yaml"), found("b.yaml"), nowhere],
+    )
+    places = [str(each.position) for each in located]
+    assert places == ["None", "a.yaml:1:1", "a.yaml:5:3", "b.yaml:1:1"]
+    assert located[1].related == (Position("a.yaml", 2, 7),)

@@ -1,0 +1,177 @@
+"""Problems: all at once, in the author's words, and never a secret in them."""
+
+from typing import Any
+
+import pytest
+
+from sendroute.manifests.problems import Problem, problems
+
+ACCOUNT = {"account": "acme"}
+
+
+def found(kind: str, spec: Any, **metadata: Any) -> list[Problem]:
+    return problems(
+        kind,
+        {
+            "apiVersion": "sendroute.dev/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": "x", **metadata},
+            "spec": spec,
+        },
+    )
+
+
+def one(kind: str, spec: Any, **metadata: Any) -> Problem:
+    (only,) = found(kind, spec, **metadata)
+    return only
+
+
+def test_a_port_out_of_range_is_told_with_the_range_and_the_value() -> None:
+    problem = one("SMTPProfile", ACCOUNT | {"port": 70000})
+    assert (problem.code, problem.path, problem.of_key) == (
+        "invalid-value",
+        ("spec", "port"),
+        False,
+    )
+    assert problem.message == "spec.port must be a whole number from 1 to 65535, not 70000."
+
+
+def test_all_problems_are_told_at_once() -> None:
+    codes = {
+        (each.code, each.path)
+        for each in found(
+            "SMTPProfile",
+            {
+                "acount": "acme",
+                "port": "587",
+                "limits": {"perDay": 0},
+                "onDelete": {"reassignTo": {"managed": {}, "profile": "Not A Name"}},
+            },
+        )
+    }
+    assert codes == {
+        ("unknown-field", ("spec", "acount")),
+        ("missing-field", ("spec",)),
+        ("invalid-value", ("spec", "port")),
+        ("invalid-value", ("spec", "limits", "perDay")),
+        ("invalid-value", ("spec", "onDelete", "reassignTo")),
+        ("invalid-value", ("spec", "onDelete", "reassignTo", "profile")),
+    }
+
+
+def test_a_misspelt_field_is_told_at_its_key_with_the_one_that_was_meant() -> None:
+    problem = one("SendingDomain", ACCOUNT | {"domain": "a.example", "rout": {}})
+    assert (problem.code, problem.path, problem.of_key) == ("unknown-field", ("spec", "rout"), True)
+    assert problem.hint == "Did you mean route?"
+
+
+def test_a_missing_field_is_told_at_the_mapping_that_lacks_it() -> None:
+    problem = one("SendingDomain", {"domain": "a.example"})
+    assert (problem.code, problem.path, problem.of_key) == ("missing-field", ("spec",), False)
+    assert problem.message == "spec.account is missing: every SendingDomain needs it."
+    assert problem.hint is not None
+    assert "account: acme" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"plan": None}, "spec.plan must be a name"),
+        ({"plan": "Pro"}, "spec.plan must be a name"),
+        ({"plan": 7}, "spec.plan must be a name"),
+        ({"plan": "pro", "defaultRoute": "managed"}, "spec.defaultRoute must be a mapping"),
+        ({"plan": "pro", "defaultRoute": {}}, "spec.defaultRoute is empty: it needs exactly one"),
+        ({"plan": "pro", "suspend": "yes"}, "spec.suspend must be true or false, not 'yes'."),
+    ],
+)
+def test_a_value_is_refused_by_one_plain_sentence(spec: dict[str, Any], message: str) -> None:
+    problem = one("MailAccount", spec)
+    assert problem.message.startswith(message)
+    assert problem.message.endswith(".")
+    assert problem.hint
+
+
+def test_a_platform_has_no_namespace() -> None:
+    problem = one("MailPlatform", {"plans": []}, namespace="acme")
+    assert problem.code == "unknown-field"
+    assert problem.hint == "A MailPlatform belongs to no namespace: leave it out."
+
+
+def test_a_misspelt_namespace_is_never_taken_for_another_tenant() -> None:
+    problem = one("MailAccount", {"plan": "pro"}, namspace="acme")
+    assert problem.hint == "Did you mean namespace?"
+
+
+SECRET = "hunter2-Tr0ub4dor"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"password": SECRET},
+        {"apiKey": SECRET},
+        {"credentials": SECRET},
+        {"credentials": [SECRET]},
+        {"credentials": {"password": SECRET, "username": "me"}},
+        {"credentials": {"secretRef": SECRET}},
+        {"credentials": {"secretRef": {"name": SECRET + "!"}}},
+        {"credentials": {"secretRef": {"name": "ses", "smtpPassword": SECRET}}},
+        {"credentials": {"secretRef": {"name": 12345678901}}},
+        {"limits": {"token": {"value": SECRET}}},
+    ],
+)
+def test_a_secret_that_was_written_down_is_not_repeated(fields: dict[str, Any]) -> None:
+    told = found("SMTPProfile", ACCOUNT | fields)
+    assert told
+    for problem in told:
+        assert SECRET not in problem.message + (problem.hint or "")
+        assert "12345678901" not in problem.message + (problem.hint or "")
+    assert any("never written" in (problem.hint or "") for problem in told)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 5000, "a\nb", "a\x1b[31mb", "\u202egnp.exe", "\ud800", 10**5000, "\x00"],
+    ids=["long", "lines", "escape", "bidi", "surrogate", "number", "nul"],
+)
+def test_long_or_unprintable_input_is_not_repeated(value: Any) -> None:
+    for spec in ({"displayName": value}, {"connectionTest": value}, {"port": value}):
+        problem = one("SMTPProfile", ACCOUNT | spec)
+        assert problem.message.isprintable()
+        assert len(problem.message) < 200
+
+
+def test_an_unprintable_key_is_not_repeated() -> None:
+    problem = one("SMTPProfile", ACCOUNT | {"a\x1b[31m\nb": 1})
+    assert (problem.message + (problem.hint or "")).isprintable()
+
+
+def test_a_key_that_is_no_text_is_an_unknown_field() -> None:
+    problem = one("SMTPProfile", ACCOUNT | {5: 1})
+    assert (problem.code, problem.of_key) == ("unknown-field", True)
+
+
+def test_a_number_in_quotes_gets_the_hint_to_take_them_off() -> None:
+    assert one("SMTPProfile", ACCOUNT | {"port": "587"}).hint == "Write it without quotes: 587."
+
+
+def test_a_name_with_capitals_gets_the_nearest_name_that_would_do() -> None:
+    assert one("SMTPProfile", {"account": "Acme_Corp"}).hint == "For example: acme-corp."
+
+
+def test_names_that_are_none_are_told_with_the_other_problems() -> None:
+    told = found(
+        "SendingDomain",
+        {
+            "acount": "acme",
+            "domain": "a.example.",
+            "route": {"newProfile": {"name": "p", "host": "a_b"}},
+        },
+    )
+    assert [(each.path, each.message) for each in told[2:]] == [
+        (("spec", "domain"), "spec.domain must not end in a dot."),
+        (
+            ("spec", "route", "newProfile", "host"),
+            "spec.route.newProfile.host must not hold an underscore.",
+        ),
+    ]

@@ -1,0 +1,46 @@
+"""Every folder of tests/cases/manifests: manifests beside the findings that they must give."""
+
+from pathlib import Path
+
+import pytest
+
+from sendroute.manifests.locate import locate
+from sendroute.manifests.read import Reading
+from sendroute.manifests.sources import Files
+from sendroute.model.finding import Finding
+
+CASES = Path(__file__).parent.parent / "cases" / "manifests"
+
+
+def told(found: Finding) -> str:
+    lines = [f"{found.position}: {found.severity} {found.code}: {found.message}"]
+    lines += [f"    hint: {found.hint}"] if found.hint else []
+    lines += [f"    see: {place}" for place in found.related]
+    lines += [f"    account: {found.namespace}/{found.account}"] if found.account else []
+    return "\n".join(lines)
+
+
+def outcome() -> str:
+    tree = Files(["."])
+    reading = Reading(tree)
+    documents = list(reading.documents())
+    findings = locate(tree, reading.findings)
+    kinds = [f"{where.file}[{where.document}] {type(each).__name__}" for each, where in documents]
+    lines = [told(found) for found in findings]
+    lines += [f"read: {kind}" for kind in kinds]
+    lines += [f"passed over: {reading.foreign}"] if reading.foreign else []
+    lines += [f"stopped: {key}" for key in sorted(reading.stopped)]
+    lines += [] if reading.complete else ["not complete"]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
+def test_a_tree_gives_exactly_the_findings_beside_it(
+    case: str, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    monkeypatch.chdir(CASES / case)
+    expected = Path("expected.txt")
+    given = outcome()
+    if pytestconfig.getoption("--rewrite-cases"):
+        expected.write_text(given)
+    assert given == expected.read_text()

@@ -1,0 +1,166 @@
+"""Files are found whatever they are, each once, in one order, and nothing is waited for."""
+
+import io
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sendroute.manifests.sources import MAX_BYTES, Files, display
+from sendroute.model.finding import Finding
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def put(*names: str) -> None:
+    for name in names:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"name: {name}\n")
+
+
+def read(
+    paths: Sequence[str], stdin: io.BytesIO | None = None
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """The names of what was read, and the codes of what was not."""
+    files = Files(paths, stdin)
+    entries, findings = files.entries()
+    loaded = list(zip(entries, files.load(entries), strict=True))
+    findings += [data for _, data in loaded if isinstance(data, Finding)]
+    names = [entry.name for entry, data in loaded if isinstance(data, bytes)]
+    return names, [(each.where.file, each.code) for each in findings if each.where]
+
+
+def test_a_folder_is_read_whole_in_the_order_of_names() -> None:
+    put("t/b.yaml", "t/a/z.yml", "t/a/y.json", "t/c.txt", "t/.h.yaml", "t/.d/x.yaml", "t/yaml")
+    assert read(["t"]) == (["t/a/y.json", "t/a/z.yml", "t/b.yaml"], [])
+
+
+def test_the_order_of_paths_never_matters_and_overlaps_are_read_once() -> None:
+    put("t/a.yaml", "t/s/b.yaml")
+    expected = ["t/a.yaml", "t/s/b.yaml"], []
+    assert read(["t/s", "t", "./t/a.yaml", "t/s/../a.yaml"]) == expected
+    assert read(["t/a.yaml", "t", "t/s/b.yaml"]) == expected
+
+
+def test_a_named_file_of_any_ending_is_read() -> None:
+    put("notes.txt", ".hidden")
+    assert read(["notes.txt", ".hidden"]) == ([".hidden", "notes.txt"], [])
+
+
+def test_links_are_followed_as_a_mounted_config_map_needs() -> None:
+    put("m/..2026_11/a.yaml")
+    Path("m/..data").symlink_to("..2026_11")
+    Path("m/a.yaml").symlink_to("..data/a.yaml")
+    assert read(["m"]) == (["m/a.yaml"], [])
+
+
+def test_loops_of_links_are_walked_once() -> None:
+    put("t/a.yaml", "t/s/b.yaml")
+    Path("t/s/up").symlink_to("..")
+    Path("t/z").symlink_to("s")
+    assert read(["t"]) == (["t/a.yaml", "t/s/b.yaml"], [])
+
+
+def test_links_that_lead_nowhere_are_told() -> None:
+    Path("t").mkdir()
+    Path("t/a.yaml").symlink_to("nowhere")
+    Path("t/self.yaml").symlink_to("self.yaml")
+    Path("t/other").symlink_to("nowhere")
+    assert read(["t"]) == ([], [("t/a.yaml", "unreadable"), ("t/self.yaml", "unreadable")])
+
+
+def test_what_is_no_regular_file_is_told_and_never_waited_for() -> None:
+    Path("t").mkdir()
+    os.mkfifo("t/fifo.yaml")
+    os.mkfifo("t/other")
+    Path("t/zero.yaml").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("t/socket.yaml")
+        names, findings = read(["t", "/dev/zero", "t/other"])
+    assert names == []
+    assert sorted(findings) == [
+        (name, "unreadable")
+        for name in ("/dev/zero", "t/fifo.yaml", "t/other", "t/socket.yaml", "t/zero.yaml")
+    ]
+
+
+def test_a_file_that_became_a_fifo_meanwhile_is_not_waited_for() -> None:
+    put("a.yaml")
+    files = Files(["a.yaml"])
+    entries, _ = files.entries()
+    Path("a.yaml").unlink()
+    os.mkfifo("a.yaml")
+    (found,) = files.load(entries)
+    assert isinstance(found, Finding)
+    assert found.code == "unreadable"
+
+
+def test_a_file_that_vanished_meanwhile_is_told() -> None:
+    put("a.yaml")
+    files = Files(["a.yaml"])
+    entries, _ = files.entries()
+    Path("a.yaml").unlink()
+    (found,) = files.load(entries)
+    assert isinstance(found, Finding)
+    assert found.message == "This file cannot be read: there is no such file."
+
+
+def test_paths_that_do_not_exist_are_told() -> None:
+    assert read(["nope", "a\0b"]) == ([], [("a\\x00b", "unreadable"), ("nope", "unreadable")])
+
+
+def test_a_file_beyond_the_limit_is_not_read() -> None:
+    with Path("big.yaml").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with Path("fits.yaml").open("wb") as file:
+        file.truncate(MAX_BYTES)
+    assert read(["."]) == (["fits.yaml"], [("big.yaml", "too-large")])
+
+
+def test_standard_input_is_read_once_and_can_be_had_again() -> None:
+    files = Files(["-", "-"], io.BytesIO(b"a: 1"))
+    entries, _ = files.entries()
+    assert list(files.load(entries)) == [b"a: 1"]
+    assert list(files.again(["-"])) == [("-", b"a: 1")]
+    assert read(["-"], io.BytesIO(b"#" * (MAX_BYTES + 1))) == ([], [("-", "too-large")])
+
+
+def test_names_that_would_steer_a_terminal_are_escaped_and_still_opened() -> None:
+    put("t/\x1b[31m\n.yaml")
+    Path(os.fsdecode(b"t/caf\xe9.yaml")).write_text("a: 1")
+    files = Files(["t"])
+    entries, _ = files.entries()
+    assert [entry.name for entry in entries] == ["t/\\x1b[31m\\x0a.yaml", "t/caf\\xe9.yaml"]
+    assert len(list(files.again([entry.name for entry in entries]))) == 2
+    assert display("t/\u202eevil") == "t/\\u202eevil"
+
+
+def test_what_may_not_be_read_is_told() -> None:
+    put("t/a.yaml", "t/s/b.yaml")
+    Path("t/a.yaml").chmod(0)
+    Path("t/s").chmod(0)
+    script = (
+        "import os, sys; sys.path[:0] = sys.argv[1:]\n"
+        "import sendroute.manifests.sources as s\n"
+        "os.getuid() or (os.setgid(65534), os.setuid(65534))\n"  # root may read everything
+        "files = s.Files(['t']); entries, findings = files.entries()\n"
+        "print(*[each.message for each in [*findings, *files.load(entries)]], sep='\\n')\n"
+    )
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if folder.owner() == Path.cwd().owner() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    run = [sys.executable, "-c", script, *sys.path]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "This folder cannot be read: permission denied.",
+        "This file cannot be read: permission denied.",
+    ]
+    Path("t/s").chmod(0o700)

@@ -1,0 +1,208 @@
+"""The fast and the exact reader hold the same values, and differ in no verdict."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sendroute.manifests import fast
+from sendroute.manifests.exact import Draft, drafts
+from sendroute.manifests.scalars import AMBIGUOUS, resolve
+
+SCALARS = st.one_of(
+    st.text(st.sampled_from("0123456789+-._:eExXobnyNainfullturs~ "), max_size=8),
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+DOCUMENTS = st.dictionaries(st.text(max_size=6), VALUES, min_size=1, max_size=5)
+
+
+def exactly(text: str) -> list[Any]:
+    found = list(drafts(text))
+    assert all(isinstance(each, Draft) for each in found), found
+    return [each.node.value for each in found if isinstance(each, Draft)]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal in value and type, NaN equal to itself."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float) and math.isnan(one):
+        return math.isnan(other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+@given(st.lists(DOCUMENTS, min_size=1, max_size=3), st.booleans())
+def test_both_readers_give_the_same_values_of_any_yaml(documents: list[Any], flow: bool) -> None:
+    text = yaml.safe_dump_all(
+        documents, allow_unicode=True, default_flow_style=flow, explicit_start=True
+    )
+    quickly = fast.parse(text.encode())
+    if quickly is None:
+        return
+    exact = list(drafts(text))
+    for value, draft in zip(quickly, exact, strict=True):
+        assert isinstance(draft, Draft)
+        if all(fault.code == "ambiguous-scalar" for fault in draft.faults):
+            assert same(draft.node.value, value), text
+        if draft.faults:
+            assert not fast.is_plain(value), text
+
+
+@given(DOCUMENTS.map(lambda value: json.dumps(value, allow_nan=False) if _finite(value) else "{}"))
+def test_both_readers_give_the_same_values_of_any_json(text: str) -> None:
+    quickly = fast.parse(text.encode())
+    assert quickly is not None
+    assert same(exactly(text), quickly) or "e" in text, text
+
+
+def _finite(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_finite, value.values()))
+        case list():
+            return all(map(_finite, value))
+        case _:
+            return True
+
+
+@given(st.from_regex(r"[-+]?[0-9a-fox_.:eE]{1,6}", fullmatch=True))
+def test_both_readers_resolve_any_number_alike(text: str) -> None:
+    quickly = fast.parse(f"- {text}\n".encode())
+    if quickly is not None and not isinstance(quickly[0][0], dict):  # of 1: a key
+        assert same(resolve(text), quickly[0][0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y",
+        "Y",
+        "n",
+        "N",
+        "yes",
+        "Yes",
+        "YES",
+        "no",
+        "No",
+        "NO",
+        "on",
+        "On",
+        "ON",
+        "off",
+        "Off",
+        "OFF",
+        "0465",
+        "-012",
+        "08",
+        "00",
+        "0b11",
+        "-0b1",
+        "0B1",
+        "0o17",
+        "0O17",
+        "0X1F",
+        "-0x1F",
+        "0x1_F",
+        "1_000",
+        "1_0.5",
+        "1:30",
+        "190:20:30",
+        "-1:30",
+        "1:30.5",
+        "1__0",
+    ],
+)
+def test_what_yaml_1_1_reads_differently_is_ambiguous(text: str) -> None:
+    assert AMBIGUOUS.fullmatch(text)
+    assert fast.parse(f"a: {text}".encode()) is None or not fast.is_plain({"a": resolve(text)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0",
+        "-1",
+        "465",
+        "0x1F",
+        "1.5",
+        ".5",
+        "-.5e+3",
+        "1e3",
+        "true",
+        "False",
+        "~",
+        "null",
+        ".inf",
+        ".NaN",
+        "2026-11-01",
+        "2026-11-01T10:00:00Z",
+        "10.0.0.1",
+        "10.0.0.0/8",
+        "1.2.3",
+        "a:b",
+        "nope",
+        "only",
+        "yess",
+        "1a",
+        "12:ab",
+        "0465.example.com",
+        "-",
+        "--",
+        "+",
+        ".",
+    ],
+)
+def test_what_both_versions_read_alike_is_not_ambiguous(text: str) -> None:
+    assert not AMBIGUOUS.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &x 1", "a: *x", "a: !!str 1", "[&x 1]", "{a: !t b}", "&x a: 1", "!t a", "- !t b",
+        "<<: {a: 1}", "a: 1\u2028&x b: 2", '{"a":!t 1}', "a:\n  - &x b", "? &x a\n: b", "a\0b",
+        "a: 1\na: 2", "a: " + "9" * 30, "\xff", '{"a": 1, "a": 2}', '{"a": "\\ud800"}',
+    ],
+)  # fmt: skip
+def test_what_the_fast_reader_cannot_judge_goes_the_exact_way(text: str) -> None:
+    assert fast.parse(text.encode("latin-1" if text == "\xff" else "utf-8")) is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a": "no"}, {"a": ["0465"]}, {"a": {"b": "1:30"}}, {1: "a"}, {"a": {True: 1}},
+        {"a": "x" * 70_000}, {"a": [0] * 60_000},
+    ],
+)  # fmt: skip
+def test_what_only_the_text_can_tell_is_not_plain(document: dict[Any, Any]) -> None:
+    assert not fast.is_plain(document)
+
+
+def test_thirty_two_levels_are_plain_and_one_more_is_not() -> None:
+    value: Any = {}
+    for _ in range(31):
+        value = {"a": value}
+    assert fast.is_plain(value)
+    assert not fast.is_plain({"a": value})

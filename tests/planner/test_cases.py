@@ -1,0 +1,134 @@
+"""The rules of the routing page as cases in files: trees, and the plan that the last one must give.
+
+A case is a folder of ``tests/cases/plans`` named by a sentence. Its trees are applied one after
+the other: ``before`` and ``after``, or ``1-…``, ``2-…``, each one file or a folder of files. The
+shared ``platform.yaml`` belongs to every tree that has no MailPlatform of its own.
+``failing.txt`` names the profiles whose connection test fails, ``NAMESPACE/ACCOUNT PROFILE`` a
+line, in the last tree or in the one whose number stands before. ``expected.txt`` is written by
+hand from the page; ``--rewrite-cases`` writes it anew, for a difference that was reviewed.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.planner.committed import committed
+
+from sendroute.manifests.compile import compile_reading
+from sendroute.manifests.read import Reading
+from sendroute.manifests.sources import Files
+from sendroute.model.change import Action, Change, Kind, Plan
+from sendroute.model.held import AccountState, DomainState, Held
+from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.planner.plan import plan_tree
+
+PLANS = Path(__file__).parent.parent / "cases" / "plans"
+CASES = sorted(folder.name for folder in PLANS.iterdir() if folder.is_dir())
+# Advice, and what is told of testing, is no decision of the page.
+NOT_SHOWN = {"profile-unused", "connection-test-failed", "connection-not-tested"}
+
+Failing = dict[AccountKey, frozenset[str]]
+
+
+def read_tree(path: Path) -> Wanted:
+    return compile_reading(Reading(Files([str(path)])))
+
+
+def trees(case: Path) -> list[Path]:
+    """The trees of a case in their order."""
+    found = [entry for entry in case.iterdir() if entry.is_dir() or entry.suffix == ".yaml"]
+    return sorted(found, key=lambda entry: (entry.stem == "after", entry.stem))
+
+
+def staged(tree: Path, folder: Path) -> Path:
+    """A copy of one tree as a folder, with a platform."""
+    if tree.is_dir():
+        shutil.copytree(tree, folder)
+    else:
+        folder.mkdir()
+        shutil.copy(tree, folder)
+    if not any("kind: MailPlatform" in file.read_text("utf-8") for file in folder.iterdir()):
+        shutil.copy(PLANS / "platform.yaml", folder)
+    return folder
+
+
+def failing(case: Path, number: int, last: int) -> Failing:
+    """The profiles whose test fails in the tree of that number, counted from 1."""
+    if not (case / "failing.txt").exists():
+        return {}
+    names: Failing = {}
+    for line in (case / "failing.txt").read_text("utf-8").splitlines():
+        match = re.fullmatch(r"(?:(\d+) )?(\S+)/(\S+) (\S+)", line)
+        assert match, line
+        if int(match[1] or last) == number:
+            key = AccountKey(match[2], match[3])
+            names[key] = names.get(key, frozenset()) | {match[4]}
+    return names
+
+
+def shown(plan: Plan, wanted: Wanted) -> list[str]:
+    """A plan as lines: its changes, its findings, the accounts that it leaves as they are."""
+    lines = [] if plan.platform is None else [f"{plan.platform.action} platform default"]
+    findings = [*wanted.findings, *plan.findings]
+    for account in plan.accounts:
+        lines += [line_of(change) for change in account.changes]
+        lines += [f"stopped {account.key}"] if account.stopped else []
+        findings += account.findings
+    for found in findings:
+        whose = f" [{found.namespace}/{found.account}]" if found.account else ""
+        if found.code not in NOT_SHOWN:
+            lines.append(f"{found.severity} {found.code}{whose}")
+    return sorted(set(lines))
+
+
+def line_of(change: Change) -> str:
+    match change.kind:
+        case Kind.ACCOUNT:
+            ran = "" if change.ran is None else f": ran {change.ran[0]}"
+            return f"{change.action} account {change.account}{ran}"
+        case Kind.PROFILE:
+            return f"{change.action} profile {change.name}"
+        case Kind.PLATFORM:
+            return f"{change.action} platform {change.name}"
+        case Kind.DOMAIN:
+            return domain_line(change)
+
+
+def domain_line(change: Change) -> str:
+    before, after = change.before, change.after
+    assert not isinstance(before, AccountState)
+    if change.action is Action.SKIP:
+        return f"skip {change.name}"
+    if isinstance(before, DomainState) and isinstance(after, DomainState):
+        came = "" if before.route == after.route else f"{before.route} -> "
+        return f"{change.action} {change.name}: {came}{after.route} [{after.origin}]"
+    if isinstance(after, DomainState):
+        return f"{change.action} {change.name}: {after.route} [{after.origin}]"
+    assert isinstance(before, DomainState)
+    return f"{change.action} {change.name}: {before.route}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path, rewrite_cases: bool) -> None:
+    case = PLANS / name
+    held = Held(lineage="case", revision=0, platform=None, accounts={})
+    steps = trees(case)
+    lines: list[str] = []
+    for number, tree in enumerate(steps, start=1):
+        wanted = read_tree(staged(tree, tmp_path / str(number)))
+        failed = failing(case, number, len(steps))
+        plan = plan_tree(wanted, held, failed=failed)
+        lines = shown(plan, wanted)
+        held = committed(held, plan)
+    expected = case / "expected.txt"
+    if rewrite_cases:
+        expected.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    assert lines == sorted(expected.read_text("utf-8").splitlines())
+
+
+def test_every_case_is_whole() -> None:
+    assert len(CASES) >= 45
+    for name in CASES:
+        assert trees(PLANS / name), name
+        assert (PLANS / name / "expected.txt").exists(), name

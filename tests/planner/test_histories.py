@@ -1,0 +1,261 @@
+"""The planner against the naive model, and against the laws of the page, over random histories."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.planner import naive
+from tests.planner.committed import committed
+from tests.planner.histories import (
+    ROUTES,
+    Step,
+    connection_failures,
+    first_tree,
+    histories,
+    next_tree,
+)
+from tests.planner.naive import Key, Store, Tree, Verdict
+from tests.planner.values import as_store, as_wanted, by_hand, contents, empty_store
+
+from sendroute.model.change import AccountPlan, Action, Change, Plan
+from sendroute.model.held import Held
+from sendroute.model.route import RouteKind
+from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.planner.plan import plan_tree
+
+LONGEST = 8
+
+
+@dataclass
+class Moment:
+    """One apply of a history: what was wanted, what was held, and what both models make of it."""
+
+    tree: Tree
+    wanted: Wanted
+    store: Store
+    held: Held
+    failed: dict[AccountKey, frozenset[str]]
+    plan: Plan
+    after: Held
+    expected: Store
+    verdicts: dict[Key, Verdict]
+
+    def replan(self, wanted: Wanted | None = None, held: Held | None = None) -> Plan:
+        return plan_tree(wanted or self.wanted, held or self.held, failed=self.failed)
+
+
+def moments(history: list[Step]) -> Iterator[Moment]:
+    tree, held, older = first_tree(), empty_store(), list[Tree]()
+    for step in [Step([], True, frozenset()), *history]:
+        store = as_store(held)
+        tree = next_tree(tree, step, older, store)
+        older.append(deepcopy(tree))
+        failing = connection_failures(tree, store, step.failing)
+        wanted = as_wanted(tree)
+        failed = {AccountKey(*key): names for key, names in failing.items()}
+        plan = plan_tree(wanted, held, failed=failed)
+        after = committed(held, plan)
+        expected, verdicts = naive.step(tree, store, failing)
+        yield Moment(tree, wanted, store, held, failed, plan, after, expected, verdicts)
+        held = after
+
+
+def plans_by_key(plan: Plan) -> dict[AccountKey, AccountPlan]:
+    return {account.key: account for account in plan.accounts}
+
+
+def effective(plan: AccountPlan) -> list[Change]:
+    return [change for change in plan.changes if change.action is not Action.SKIP]
+
+
+def decisions(plan: Plan) -> Mapping[AccountKey, object]:
+    """What a plan decides, whatever the order in which it says so."""
+    return {
+        account.key: (
+            account.stopped,
+            sorted(map(repr, account.changes)),
+            sorted(map(repr, account.findings)),
+            sorted(map(repr, account.shadowed)),
+        )
+        for account in plan.accounts
+    }
+
+
+@given(histories(LONGEST))
+def test_the_planner_decides_what_the_page_says(history: list[Step]) -> None:
+    for now in moments(history):
+        assert as_store(now.after) == now.expected
+        told = plans_by_key(now.plan)
+        for key, verdict in now.verdicts.items():
+            account = told.get(AccountKey(*key))
+            codes = {finding.code for finding in account.findings} if account else set()
+            if now.tree.plans is None or (now.tree.platform_suspended and not now.store.plans):
+                continue  # no platform: one finding for the whole tree, and nothing is applied
+            assert (problem := verdict.disagrees(codes)) is None, f"{key}: {problem}"
+            if account is not None and effective(account):
+                assert account.stopped == verdict.left, key
+
+
+@given(histories(LONGEST))
+def test_no_domain_points_at_a_profile_that_does_not_exist(history: list[Step]) -> None:
+    for now in moments(history):
+        for account in now.after.accounts.values():
+            for name, domain in account.domains.items():
+                if domain.route.kind is RouteKind.PROFILE:
+                    assert domain.route.profile in account.profiles, (account.key, name)
+
+
+@given(histories(LONGEST))
+def test_a_domain_is_held_by_one_account_and_moves_in_one_transaction(history: list[Step]) -> None:
+    for now in moments(history):
+        was, holder = holders(now.held), holders(now.after)
+        for name, key in holder.items():
+            if was.get(name, key) != key:
+                together = [group for group in now.plan.groups if key in group]
+                assert any(was[name] in group for group in together), (name, now.plan.groups)
+        gone = {n for n in was.keys() - holder.keys() if wanted_by(now, n) == 1}
+        assert not gone, f"{gone} is declared by one account, was held, and is nowhere now"
+
+
+def holders(held: Held) -> dict[str, AccountKey]:
+    found: dict[str, AccountKey] = {}
+    for key, account in held.accounts.items():
+        for name in account.domains:
+            assert name not in found, f"{name} belongs to {found[name]} and to {key}"
+            found[name] = key
+    return found
+
+
+def wanted_by(now: Moment, name: str) -> int:
+    return sum(name in doc.domains for doc in now.tree.accounts.values())
+
+
+@given(histories(LONGEST))
+def test_an_id_runs_at_most_once_in_an_account_for_ever(history: list[Step]) -> None:
+    ran: set[tuple[AccountKey, str]] = set()
+    for now in moments(history):
+        for account in now.plan.accounts:
+            for change in account.changes:
+                if change.ran is not None and not account.stopped:
+                    assert (account.key, change.ran[0]) not in ran
+                    ran.add((account.key, change.ran[0]))
+        kept = {(key, id_) for key, account in now.after.accounts.items() for id_ in account.ran}
+        assert kept == ran
+
+
+@given(histories(LONGEST), st.sampled_from([None, *ROUTES]))
+def test_a_change_of_the_default_reroutes_nobody(history: list[Step], default: str | None) -> None:
+    for now in moments(history):
+        tree = deepcopy(now.tree)
+        for doc in tree.accounts.values():
+            doc.default = default
+        # Domains of today under another default: they go where they go under this one.
+        for doc_key, doc in tree.accounts.items():
+            stored = now.store.accounts.get(doc_key)
+            doc.domains = {
+                name: domain
+                for name, domain in doc.domains.items()
+                if stored is not None and name in stored.domains
+            }
+        as_was = deepcopy(tree)
+        for doc_key, doc in as_was.accounts.items():
+            stored = now.store.accounts.get(doc_key)
+            doc.default = stored.default if stored else None
+        changed, same = now.replan(as_wanted(tree)), now.replan(as_wanted(as_was))
+        for key, account in plans_by_key(changed).items():
+            if account.stopped or key not in plans_by_key(same) or plans_by_key(same)[key].stopped:
+                continue
+            before = now.held.accounts.get(key)
+            first = committed(now.held, changed).accounts.get(key)
+            second = committed(now.held, same).accounts.get(key)
+            if before is not None and first is not None and second is not None:
+                assert {n: d.route for n, d in first.domains.items()} == {
+                    n: d.route for n, d in second.domains.items()
+                }
+
+
+@given(histories(LONGEST))
+def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
+    for now in moments(history):
+        second = now.replan(held=now.after)
+        assert second.platform is None
+        for account in second.accounts:
+            assert account.stopped or not effective(account), account.key
+        assert contents(committed(now.after, second)) == contents(now.after)
+
+
+@given(histories(LONGEST), st.integers(1, 11))
+def test_the_order_of_documents_never_changes_a_plan(history: list[Step], turn: int) -> None:
+    for now in moments(history):
+        turned = now.replan(as_wanted(now.tree, turn))
+        assert decisions(turned) == decisions(now.plan)
+        assert turned == now.plan, "the order of the plan is its own, not that of the files"
+
+
+@given(histories(LONGEST))
+def test_what_is_shown_is_what_is_committed(history: list[Step]) -> None:
+    for now in moments(history):
+        assert by_hand(now.held, now.plan) == contents(now.after)
+        for account in now.plan.accounts:
+            for change in effective(account):
+                assert change.before != change.after or change.ran is not None, change
+        platform = now.held.platform if now.plan.platform is None else now.plan.platform.after
+        assert now.after.platform == platform
+
+
+@given(histories(LONGEST))
+def test_an_account_is_planned_whatever_others_hold(history: list[Step]) -> None:
+    for now in moments(history):
+        for key in now.tree.accounts:
+            shared = domains_of_others(now, key)
+            own = set(now.tree.accounts[key].domains) | set(now.tree.accounts[key].contested)
+            own |= set(now.store.accounts[key].domains) if key in now.store.accounts else set()
+            if own & shared:
+                continue
+            alone = deepcopy(now.tree)
+            alone.accounts = {key: alone.accounts[key]}
+            alone.strays.clear()
+            held = Held(
+                now.held.lineage,
+                now.held.revision,
+                now.held.platform,
+                {k: a for k, a in now.held.accounts.items() if k == key},
+            )
+            lonely = plan_tree(as_wanted(alone), held, failed=now.failed)
+            among = plans_by_key(now.plan).get(AccountKey(*key))
+            assert plans_by_key(lonely).get(AccountKey(*key)) == among
+
+
+def domains_of_others(now: Moment, key: Key) -> set[str]:
+    names: set[str] = set()
+    for other, doc in now.tree.accounts.items():
+        names |= (set(doc.domains) | doc.contested) if other != key else set()
+    for other, stored in now.store.accounts.items():
+        names |= set(stored.domains) if other != key else set()
+    return names
+
+
+@given(histories(LONGEST))
+def test_an_account_that_is_stopped_stays_as_it_is(history: list[Step]) -> None:
+    for now in moments(history):
+        for account in now.plan.accounts:
+            if account.stopped:
+                before = now.held.accounts.get(account.key)
+                assert now.after.accounts.get(account.key) == before
+
+
+@given(histories(LONGEST), st.integers(0, 2))
+def test_only_leaves_the_other_accounts_as_they_are(history: list[Step], number: int) -> None:
+    for now in moments(history):
+        keys = sorted({*now.wanted.accounts, *now.held.accounts})
+        if not keys:
+            continue
+        one = keys[number % len(keys)]
+        plan = plan_tree(now.wanted, now.held, failed=now.failed, only=frozenset([one]))
+        after = contents(committed(now.held, plan))
+        for key, account in contents(now.held).items():
+            if key != one:
+                assert after.get(key) == account
+        assert set(after) <= {one, *contents(now.held)}

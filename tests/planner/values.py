@@ -1,0 +1,228 @@
+"""The naive model's words as the planner's values, and back."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tests.planner import naive
+from tests.planner.naive import ApplyAllField, ProfileDoc, Store, Tree
+
+from sendroute.model.change import Action, Change, Kind, Plan
+from sendroute.model.finding import Where
+from sendroute.model.held import AccountState, DomainState, Held, HeldAccount
+from sendroute.model.platform import Managed, PlanLimits, Platform, Relay
+from sendroute.model.platform import Plan as MailPlan
+from sendroute.model.profile import Encryption, Profile
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route
+from sendroute.model.route import via as route_via
+from sendroute.model.wanted import (
+    AccountKey,
+    ApplyAll,
+    Stray,
+    Wanted,
+    WantedAccount,
+    WantedDomain,
+    WantedPlatform,
+    WantedProfile,
+)
+
+T = TypeVar("T")
+
+
+# From the naive values to the planner's
+
+
+def as_route(route: str | None) -> Route | None:
+    match route:
+        case None:
+            return None
+        case naive.MANAGED:
+            return MANAGED
+        case naive.UNCONFIGURED:
+            return UNCONFIGURED
+        case _:
+            return route_via(str(naive.profile_of(route)))
+
+
+def as_profile(profile: ProfileDoc) -> Profile:
+    return Profile(
+        host=profile.host,
+        port=587,
+        encryption=Encryption.STARTTLS,
+        display_name=profile.note or None,
+        reassign_to=as_route(profile.reassign_to),
+    )
+
+
+def as_platform(plans: dict[str, bool]) -> Platform:
+    return Platform(
+        managed=Managed(
+            display_name=None,
+            host="smtp.managed.example",
+            ports=(),
+            relay=Relay("relay.managed.example", 587, Encryption.STARTTLS),
+        ),
+        plans=tuple(MailPlan(name, plans[name], PlanLimits()) for name in sorted(plans)),
+    )
+
+
+@dataclass
+class Places:
+    """A place of its own for every object, which stays the same whatever the order."""
+
+    known: dict[str, Where] = field(default_factory=dict)
+
+    def of(self, *words: object) -> Where:
+        name = " ".join(map(str, words))
+        return self.known.setdefault(name, Where(f"{name.replace(' ', '-')}.yaml", 0))
+
+
+def as_wanted(tree: Tree, turn: int = 0) -> Wanted:
+    """The tree as reading it would give it; ``turn`` turns the order of everything."""
+
+    def turned(values: list[T]) -> list[T]:
+        values = values[::-1] if turn % 2 else values
+        by = turn % len(values) if values else 0
+        return values[by:] + values[:by]
+
+    places = Places()
+    accounts: dict[AccountKey, WantedAccount] = {}
+    for key, doc in turned(list(tree.accounts.items())):
+        accounts[AccountKey(*key)] = WantedAccount(
+            key=AccountKey(*key),
+            plan=doc.plan,
+            where=places.of("account", *key),
+            default=as_route(doc.default),
+            apply_all=as_apply_all(doc.apply_all),
+            suspended=doc.suspended,
+            profiles={
+                name: WantedProfile(
+                    as_profile(p), places.of("profile", *key, name), p.suspended, p.inline_in
+                )
+                for name, p in turned(list(doc.profiles.items()))
+            },
+            domains=[
+                WantedDomain(name, as_route(d.route), places.of("domain", *key, name), d.suspended)
+                for name, d in turned(list(doc.domains.items()))
+            ],
+            contested={
+                name: places.of("contested", *key, name) for name in turned(sorted(doc.contested))
+            },
+        )
+    return Wanted(
+        platform=None
+        if tree.plans is None
+        else WantedPlatform(
+            as_platform(tree.plans), places.of("platform"), tree.platform_suspended
+        ),
+        accounts=accounts,
+        strays={
+            AccountKey(*key): [Stray("SMTPProfile", "lost", places.of("stray", *key))]
+            for key in turned(sorted(tree.strays))
+        },
+        stopped=frozenset(AccountKey(*key) for key, doc in tree.accounts.items() if doc.broken),
+        complete=tree.complete,
+    )
+
+
+def as_apply_all(request: ApplyAllField | None) -> ApplyAll | None:
+    if request is None:
+        return None
+    route = as_route(request.route)
+    assert route is not None
+    return ApplyAll(request.id, route, request.confirm)
+
+
+def empty_store() -> Held:
+    return Held(lineage="the-store", revision=0, platform=None, accounts={})
+
+
+def as_store(held: Held) -> Store:
+    """What the planner's next store comes to in the naive model's words."""
+
+    def words(route: Route | None) -> str | None:
+        return None if route is None else str(route)
+
+    store = Store(
+        plans=None
+        if held.platform is None
+        else {plan.name: plan.managed for plan in held.platform.plans}
+    )
+    for account_key, account in held.accounts.items():
+        key = (account_key.namespace, account_key.name)
+        if account.ran:
+            store.ran[key] = {id_: str(ran.route) for id_, ran in account.ran.items()}
+        if account.state is None:
+            assert not account.profiles, "an account that is gone owns no profile"
+            assert not account.domains, "an account that is gone owns no domain"
+            continue
+        store.accounts[key] = naive.Stored(
+            plan=account.state.plan,
+            default=words(account.state.default),
+            profiles={
+                name: naive.StoredProfile(p.host, p.display_name or "", words(p.reassign_to))
+                for name, p in account.profiles.items()
+            },
+            domains={
+                name: naive.Row(str(d.route), str(d.origin), words(d.declared), d.shadow)
+                for name, d in account.domains.items()
+            },
+        )
+    return store
+
+
+def contents(held: Held) -> dict[AccountKey, HeldAccount]:
+    """The accounts without their revisions, and without those that nothing is known of."""
+    return {
+        key: HeldAccount(key, 0, a.state, a.profiles, a.domains, a.ran)
+        for key, a in held.accounts.items()
+        if a.state is not None or a.ran
+    }
+
+
+def by_hand(held: Held, plan: Plan) -> dict[AccountKey, HeldAccount]:
+    """The store that the shown changes lead to, one by one: what a reader of the plan expects.
+
+    Fails where a change's ``before`` is not what the store holds.
+    """
+    accounts = {
+        key: HeldAccount(
+            key, 0, account.state, dict(account.profiles), dict(account.domains), dict(account.ran)
+        )
+        for key, account in held.accounts.items()
+    }
+    for account_plan in plan.accounts:
+        if account_plan.stopped:
+            continue
+        for change in account_plan.changes:
+            key = change.account
+            there = accounts.setdefault(key, HeldAccount(key, 0, None))
+            accounts[key] = with_change(there, change)
+    return {key: a for key, a in accounts.items() if a.state is not None or a.ran}
+
+
+def with_change(account: HeldAccount, change: Change) -> HeldAccount:
+    state, ran = account.state, dict(account.ran)
+    profiles, domains = dict(account.profiles), dict(account.domains)
+    if change.action is Action.SKIP:
+        return account
+    match change.kind:
+        case Kind.ACCOUNT:
+            assert change.before == state, f"{change} starts from something else"
+            assert change.after is None or isinstance(change.after, AccountState)
+            state = change.after
+            if change.ran is not None:
+                assert change.ran[0] not in ran, f"{change.ran[0]} runs twice"
+                ran[change.ran[0]] = change.ran[1]
+        case Kind.PROFILE:
+            assert change.before == profiles.get(change.name), f"{change} starts from another"
+            profiles.pop(change.name, None)
+            if isinstance(change.after, Profile):
+                profiles[change.name] = change.after
+        case Kind.DOMAIN:
+            assert change.before == domains.get(change.name), f"{change} starts from another"
+            domains.pop(change.name, None)
+            if isinstance(change.after, DomainState):
+                domains[change.name] = change.after
+        case Kind.PLATFORM:
+            raise AssertionError("the platform is no account's")
+    return HeldAccount(account.key, 0, state, profiles, domains, ran)

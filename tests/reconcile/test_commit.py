@@ -1,0 +1,180 @@
+"""What happens between two writers, over a real store."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sendroute.model.change import AccountPlan, Change
+from sendroute.model.codes import finding
+from sendroute.model.finding import Where
+from sendroute.model.held import Held
+from sendroute.model.outcome import Outcome, Result
+from sendroute.model.platform import Plan as SendingPlan
+from sendroute.model.platform import Platform
+from sendroute.model.problem import ProblemError
+from sendroute.model.route import UNCONFIGURED
+from sendroute.model.stamp import Stamp
+from sendroute.model.wanted import (
+    AccountKey,
+    Wanted,
+    WantedAccount,
+    WantedDomain,
+    WantedPlatform,
+)
+from sendroute.planner.plan import plan_tree
+from sendroute.reconcile.commit import apply_plan
+from sendroute.store.creating import init_store
+from sendroute.store.record import Store
+
+STAMP = Stamp(datetime(2026, 11, 1, tzinfo=UTC), "test")
+HERE = Where("a.yaml", 0)
+
+
+def tree(*, plans: tuple[str, ...] = ("nano",), **accounts: str) -> Wanted:
+    """Accounts, each with the domains named, on the first plan."""
+    keys = {AccountKey(name, name): names.split() for name, names in accounts.items()}
+    return Wanted(
+        WantedPlatform(Platform(None, tuple(SendingPlan(p, managed=False) for p in plans)), HERE),
+        {
+            key: WantedAccount(
+                key, plans[0], HERE, domains=[WantedDomain(d, None, HERE) for d in domains]
+            )
+            for key, domains in keys.items()
+        },
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with init_store(f"sqlite:///{tmp_path}/s.db", STAMP) as made:
+        yield made
+
+
+class Meeting:
+    """The store, with another writer who comes before a commit of ours."""
+
+    def __init__(self, store: Store, other: Wanted, before: int) -> None:
+        self.store = store
+        self.other = other
+        self.before = before
+        self.commits = 0
+        self.reads = 0
+
+    def read(self) -> Held:
+        self.reads += 1
+        return self.store.read()
+
+    def commit(self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp) -> int:
+        self.commits += 1
+        if self.commits == self.before:
+            run(self.store, self.other)
+        return self.store.commit(plans, platform, stamp)
+
+
+def run(record: Store | Meeting, wanted: Wanted) -> Result:
+    plan = plan_tree(wanted, record.read())
+    return apply_plan(record, plan, STAMP, replan=lambda held: plan_tree(wanted, held))
+
+
+def outcomes(result: Result) -> dict[str, Outcome]:
+    return {done.key.name: done.outcome for done in result.accounts}
+
+
+def test_the_platform_comes_first_and_each_account_is_a_transaction(store: Store) -> None:
+    result = run(store, tree(a="a.example", b="b.example"))
+    assert result.platform is Outcome.COMMITTED
+    assert [done.revision for done in result.accounts] == [2, 3]
+    assert result.revision == 3
+    assert plan_tree(tree(a="a.example", b="b.example"), store.read()).platform is None
+
+
+def test_another_writer_with_the_same_manifests_has_done_it_all(store: Store) -> None:
+    wanted = tree(a="a.example", b="b.example", c="c.example")
+    meeting = Meeting(store, wanted, before=2)
+    result = run(meeting, wanted)
+    assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
+    assert meeting.reads == 2, "one reading again, not one for each account"
+
+
+def test_what_another_writer_did_elsewhere_does_not_matter(store: Store) -> None:
+    run(store, tree(a="a.example", b="b.example"))
+    other = tree(a="a.example", b="b.example more.example")
+    ours = tree(a="a.example new.example", b="b.example")
+    meeting = Meeting(store, other, before=1)
+    assert outcomes(run(meeting, ours))["a"] is Outcome.COMMITTED
+
+
+def test_another_decision_is_refused_for_its_account_alone(store: Store) -> None:
+    run(store, tree(a="a.example", b="b.example"))
+    other = tree(a="a.example taken.example", b="b.example")
+    ours = tree(a="a.example", b="b.example new.example")
+    wanted = tree(a="a.example mine.example", b="b.example new.example")
+    result = run(Meeting(store, other, before=1), wanted)
+    assert outcomes(result) == {"a": Outcome.REFUSED, "b": Outcome.COMMITTED}
+    assert [found.code for found in result.accounts[0].findings] == ["stale-plan"]
+    assert ours.accounts
+
+
+def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> None:
+    run(store, tree(a="a.example x.example"))
+    wanted = tree(a="a.example x.example new.example")
+
+    class Touching(Meeting):
+        """The other writer changes the account, and changes it back: only its revision moves."""
+
+        def commit(
+            self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp
+        ) -> int:
+            if self.commits == 0:
+                run(self.store, tree(a="a.example x.example y.example"))
+                run(self.store, tree(a="a.example x.example"))
+            return super().commit(plans, platform, stamp)
+
+    result = run(Touching(store, wanted, before=0), wanted)
+    assert outcomes(result) == {"a": Outcome.COMMITTED}
+
+
+def test_a_failure_of_one_account_stops_no_other(store: Store) -> None:
+    class Failing(Meeting):
+        def commit(
+            self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp
+        ) -> int:
+            if any(plan.key.name == "a" for plan in plans):
+                raise ProblemError(finding("store-failed", "The disk is full."))
+            return super().commit(plans, platform, stamp)
+
+    wanted = tree(a="a.example", b="b.example")
+    result = run(Failing(store, wanted, before=0), wanted)
+    assert outcomes(result) == {"a": Outcome.FAILED, "b": Outcome.COMMITTED}
+
+
+def test_without_the_platform_no_account_is_tried(store: Store) -> None:
+    other = tree(plans=("nano", "gold"), a="a.example")
+    wanted = tree(plans=("nano", "pro"), a="a.example", b="b.example")
+    result = run(Meeting(store, other, before=1), wanted)
+    assert result.platform is Outcome.REFUSED
+    assert set(outcomes(result).values()) == {Outcome.SKIPPED}
+
+
+def test_ended_between_accounts_it_leaves_whole_accounts(store: Store) -> None:
+    wanted = tree(a="a.example", b="b.example", c="c.example")
+    plan = plan_tree(wanted, store.read())
+    done: list[int] = []
+    result = apply_plan(
+        store,
+        plan,
+        STAMP,
+        replan=lambda held: plan_tree(wanted, held),
+        ended=lambda: len(done) == 2,
+        advance=done.append,
+    )
+    assert outcomes(result) == {
+        "a": Outcome.COMMITTED,
+        "b": Outcome.COMMITTED,
+        "c": Outcome.SKIPPED,
+    }
+    held = store.read()
+    assert held.accounts[AccountKey("a", "a")].domains["a.example"].route == UNCONFIGURED
+    assert AccountKey("c", "c") not in held.accounts

@@ -1,0 +1,157 @@
+"""A store for each test, and short words for the changes that fill it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sendroute.model.change import AccountPlan, Action, Change, Kind, State
+from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.platform import Plan, Platform
+from sendroute.model.profile import Encryption, Profile
+from sendroute.model.route import MANAGED, Origin, Route, via
+from sendroute.model.stamp import Stamp
+from sendroute.model.wanted import AccountKey
+from sendroute.store.creating import init_store
+from sendroute.store.record import Store
+
+SES = Profile(host="smtp.ses.example", port=587, encryption=Encryption.STARTTLS, secret="ses")
+
+
+class Say:
+    """Changes in a few words, all of one account."""
+
+    stamp = Stamp(at=datetime(2026, 11, 3, 10, 30, tzinfo=UTC), actor="ada", source_commit="c0ffee")
+    ses = SES
+    platform = Platform(managed=None, plans=(Plan("nano", managed=False),))
+
+    def __init__(self, name: str = "acme", namespace: str = "acme") -> None:
+        self.key = AccountKey(namespace, name)
+
+    def change(
+        self,
+        kind: Kind,
+        name: str,
+        before: State | None,
+        after: State | None,
+        *,
+        action: Action | None = None,
+        ran: tuple[str, RanApplyAll] | None = None,
+        message: str = "Said so.",
+    ) -> Change:
+        if action is None:
+            action = Action.UPDATE
+            if before is None:
+                action = Action.CREATE
+            elif after is None:
+                action = Action.DELETE
+        return Change(kind, self.key, name, action, before, after, "declared", message, ran=ran)
+
+    def account(
+        self,
+        before: AccountState | None = None,
+        after: AccountState | None = AccountState("nano"),  # noqa: B008 - a frozen value
+        ran: tuple[str, RanApplyAll] | None = None,
+    ) -> Change:
+        return self.change(Kind.ACCOUNT, self.key.name, before, after, ran=ran)
+
+    def profile(
+        self,
+        name: str,
+        before: Profile | None = None,
+        after: Profile | None = SES,
+    ) -> Change:
+        return self.change(Kind.PROFILE, name, before, after)
+
+    def domain(
+        self,
+        name: str,
+        before: DomainState | None = None,
+        after: DomainState | None = None,
+        message: str = "Said so.",
+    ) -> Change:
+        action = None
+        if before is not None and after is not None and before.route != after.route:
+            action = Action.REROUTE
+        return self.change(Kind.DOMAIN, name, before, after, action=action, message=message)
+
+    def plan(self, revision: int, *changes: Change, stopped: bool = False) -> AccountPlan:
+        return AccountPlan(self.key, revision, changes, stopped=stopped)
+
+    def start(self, *domains: str, route: Route = MANAGED) -> AccountPlan:
+        """The account, new, with a profile `ses` and these domains."""
+        made = [self.domain(name, None, DomainState(route, Origin.DEFAULT)) for name in domains]
+        return self.plan(0, self.account(), self.profile("ses"), *made)
+
+    @staticmethod
+    def through(profile: str) -> DomainState:
+        return DomainState(via(profile), Origin.DECLARED, via(profile))
+
+
+@pytest.fixture
+def say() -> Say:
+    return Say()
+
+
+@pytest.fixture
+def other() -> Say:
+    return Say("umbrella", "umbrella")
+
+
+@pytest.fixture(params=["sqlite"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL with no store yet, on each database."""
+    assert request.param == "sqlite"
+    return f"sqlite:///{tmp_path}/sendroute.db"
+
+
+@pytest.fixture
+def store(store_url: str, say: Say) -> Iterator[Store]:
+    with init_store(store_url, say.stamp, busy_timeout=5) as made:
+        yield made
+
+
+class Child:
+    """A forked process that does ``work`` and says what it likes through a pipe: forked, because
+    to start Python anew costs more than what is to be tested."""
+
+    def __init__(self, work: Callable[[Connection], None]) -> None:
+        context = get_context("fork")
+        self._ears, mouth = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=work, args=(mouth,))
+        self.process.start()
+        mouth.close()
+
+    def hear(self) -> Any:
+        """The next word; raises EOFError when the child has ended."""
+        return self._ears.recv()
+
+    def rest(self) -> list[Any]:
+        """All that it says until it ends."""
+        said = []
+        try:
+            while True:
+                said.append(self.hear())
+        except EOFError:
+            self.process.join(30)
+            return said
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[[Callable[[Connection], None]], Child]]:
+    children: list[Child] = []
+
+    def start(work: Callable[[Connection], None]) -> Child:
+        children.append(Child(work))
+        return children[-1]
+
+    yield start
+    for one in children:
+        one.process.kill()
+        one.process.join()
+        one._ears.close()

@@ -1,0 +1,295 @@
+"""What a store promises, whichever database it is."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from sendroute.model.change import Action, Kind
+from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.problem import StaleError
+from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
+from sendroute.model.wanted import AccountKey
+from sendroute.store.record import Store, open_store
+
+
+def test_a_new_store_is_empty_and_says_how_it_came(store: Store) -> None:
+    held = store.read()
+    assert held.revision == 0
+    assert held.platform is None
+    assert held.accounts == {}
+    made = store.history()[-1]
+    assert (made.kind, made.reason, made.actor) == ("Store", "initialised", "ada")
+    assert store.relays() == ()
+
+
+def test_what_was_committed_is_read_again(store: Store, say: Any) -> None:
+    account = AccountState("pro", default=via("ses"))
+    state = DomainState(via("ses"), Origin.DECLARED, via("ses"))
+    change = say.change(Kind.PLATFORM, "default", None, say.platform)
+    revision = store.commit(
+        [
+            say.plan(
+                0,
+                say.account(None, account),
+                say.profile("ses"),
+                say.domain("shop.example", None, state),
+                say.domain("blog.example", None, DomainState(UNCONFIGURED, Origin.DEFAULT)),
+            )
+        ],
+        change,
+        say.stamp,
+    )
+    held = store.read()
+    assert held.revision == revision == 1
+    assert held.platform == say.platform
+    one = held.accounts[say.key]
+    assert (one.revision, one.state, one.profiles) == (1, account, {"ses": say.ses})
+    assert one.domains == {
+        "shop.example": state,
+        "blog.example": DomainState(UNCONFIGURED, Origin.DEFAULT),
+    }
+
+
+def test_another_process_opens_the_same_state(store: Store, store_url: str, say: Any) -> None:
+    store.commit([say.start("shop.example")], None, say.stamp)
+    with open_store(store_url) as again:
+        assert again.read() == store.read()
+
+
+def test_reading_some_accounts_leaves_the_others_out_but_knows_all_holders(
+    store: Store, say: Any, other: Any
+) -> None:
+    store.commit([say.start("a.example")], None, say.stamp)
+    store.commit([other.start("b.example")], None, say.stamp)
+    assert list(store.read({say.key}).accounts) == [say.key]
+    assert store.read({say.key}).accounts[say.key] == store.read().accounts[say.key]
+    names = ["a.example", "b.example", "nobody.example"]
+    assert store.holders(names) == {"a.example": say.key, "b.example": other.key}
+    assert store.accounts() == [say.key, other.key]
+
+
+def test_equal_states_are_one_value(store: Store, say: Any) -> None:
+    store.commit([say.start("a.example", "b.example")], None, say.stamp)
+    domains = store.read().accounts[say.key].domains
+    assert domains["a.example"] is domains["b.example"]
+
+
+def test_nothing_to_do_raises_no_revision(store: Store, say: Any) -> None:
+    skip = say.change(Kind.DOMAIN, "a.example", None, None, action=Action.SKIP)
+    assert store.commit([say.plan(0, skip), say.plan(0)], None, say.stamp) == 0
+    assert store.commit([], None, say.stamp) == 0
+    assert len(store.history()) == 1
+
+
+def test_a_stopped_account_is_left_as_it_is(store: Store, say: Any) -> None:
+    stopped = say.plan(0, say.account(), stopped=True)
+    assert store.commit([stopped], None, say.stamp) == 0
+    assert store.read().accounts == {}
+
+
+def test_a_skip_among_changes_writes_nothing(store: Store, say: Any) -> None:
+    skip = say.change(Kind.DOMAIN, "a.example", None, None, action=Action.SKIP)
+    store.commit([say.plan(0, say.account(), skip)], None, say.stamp)
+    assert store.history(domain="a.example") == []
+    assert store.read().accounts[say.key].domains == {}
+
+
+def test_a_plan_made_on_an_older_revision_is_stale(store: Store, say: Any) -> None:
+    store.commit([say.start("a.example")], None, say.stamp)
+    add = say.domain("b.example", None, DomainState(MANAGED, Origin.DEFAULT))
+    assert store.commit([say.plan(1, add)], None, say.stamp) == 2
+    late = say.domain("c.example", None, DomainState(MANAGED, Origin.DEFAULT))
+    with pytest.raises(StaleError, match="acme/acme"):
+        store.commit([say.plan(1, late)], None, say.stamp)
+    assert store.read().revision == 2
+    assert "c.example" not in store.read().accounts[say.key].domains
+
+
+def test_an_account_deleted_and_made_again_has_a_new_fence(store: Store, say: Any) -> None:
+    store.commit([say.plan(0, say.account())], None, say.stamp)
+    store.commit([say.plan(1, say.account(AccountState("nano"), None))], None, say.stamp)
+    store.commit([say.plan(0, say.account())], None, say.stamp)
+    with pytest.raises(StaleError):
+        store.commit([say.plan(1, say.profile("ses"))], None, say.stamp)
+    assert store.read().accounts[say.key].revision == 3
+
+
+def test_an_account_that_somebody_else_made_meanwhile_is_stale(store: Store, say: Any) -> None:
+    store.commit([say.plan(0, say.account())], None, say.stamp)
+    with pytest.raises(StaleError):
+        store.commit([say.plan(0, say.account())], None, say.stamp)
+
+
+def test_a_domain_that_another_account_took_meanwhile_is_stale(
+    store: Store, say: Any, other: Any
+) -> None:
+    store.commit([say.start("a.example")], None, say.stamp)
+    with pytest.raises(StaleError):
+        store.commit([other.start("a.example")], None, say.stamp)
+    assert list(store.read().accounts) == [say.key]
+
+
+def test_a_platform_that_changed_meanwhile_is_stale(store: Store, say: Any) -> None:
+    store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.stamp)
+    with pytest.raises(StaleError):
+        store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.stamp)
+    newer = msgspec.structs.replace(say.platform, ca_file="/etc/ca.pem")
+    edit = say.change(Kind.PLATFORM, "default", say.platform, newer)
+    store.commit([], edit, say.stamp)
+    assert store.read().platform == newer
+
+
+def test_one_stale_account_of_a_group_stops_the_group(store: Store, say: Any, other: Any) -> None:
+    store.commit([say.start("a.example")], None, say.stamp)
+    with pytest.raises(StaleError):
+        store.commit([other.start("b.example"), say.plan(0, say.account())], None, say.stamp)
+    assert list(store.read().accounts) == [say.key]
+
+
+@pytest.mark.parametrize("first", ["the giver is first", "the taker is first"])
+def test_a_domain_moves_between_accounts_in_one_transaction(
+    store: Store, say: Any, other: Any, first: str
+) -> None:
+    store.commit([say.start("a.example"), other.start()], None, say.stamp)
+    held = DomainState(MANAGED, Origin.DEFAULT)
+    plans = [
+        say.plan(1, say.domain("a.example", held, None)),
+        other.plan(1, other.domain("a.example", None, other.through("ses"))),
+    ]
+    if first == "the taker is first":
+        plans.reverse()
+    store.commit(plans, None, say.stamp)
+    assert store.holders(["a.example"]) == {"a.example": other.key}
+    told = [(entry.account, entry.action) for entry in store.history(domain="a.example")]
+    assert told[:2] == [(other.key, "create"), (say.key, "delete")]
+
+
+def test_a_profile_goes_in_the_change_that_moves_its_domains_off_it(store: Store, say: Any) -> None:
+    store.commit([say.start("a.example", route=via("ses"))], None, say.stamp)
+    before = DomainState(via("ses"), Origin.DEFAULT)
+    after = DomainState(UNCONFIGURED, Origin.REASSIGNED)
+    changes = (say.profile("ses", say.ses, None), say.domain("a.example", before, after))
+    store.commit([say.plan(1, *changes)], None, say.stamp)
+    one = store.read().accounts[say.key]
+    assert one.profiles == {}
+    assert one.domains == {"a.example": after}
+
+
+def test_a_whole_account_goes_and_its_apply_alls_are_remembered(store: Store, say: Any) -> None:
+    state = AccountState("nano")
+    store.commit([say.start("a.example")], None, say.stamp)
+    ran = ("once", RanApplyAll(via("ses"), 1))
+    store.commit([say.plan(1, say.account(state, state, ran))], None, say.stamp)
+    gone = say.plan(
+        2,
+        say.account(state, None),
+        say.profile("ses", say.ses, None),
+        say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), None),
+    )
+    store.commit([gone], None, say.stamp)
+    left = store.read().accounts[say.key]
+    assert (left.revision, left.state, left.domains) == (0, None, {})
+    assert left.ran == {"once": ran[1]}
+    assert store.read({say.key}).accounts[say.key] == left
+    store.commit([say.start("a.example")], None, say.stamp)
+    assert store.read().accounts[say.key].ran == {"once": ran[1]}
+
+
+def test_a_profile_made_again_has_another_id_and_a_changed_one_another_version(
+    store: Store, say: Any
+) -> None:
+    edited = msgspec.structs.replace(say.ses, port=465)
+    store.commit([say.plan(0, say.account(), say.profile("ses"))], None, say.stamp)
+    store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.stamp)
+    [found] = store.profiles()
+    assert (found.id, found.version, found.profile.port) == (1, 2, 465)
+    store.commit([say.plan(2, say.profile("ses", edited, None))], None, say.stamp)
+    store.commit([say.plan(3, say.profile("ses"))], None, say.stamp)
+    [found] = store.profiles()
+    assert (found.id, found.version) == (2, 1)
+
+
+def test_routes_are_told_with_the_moment_they_began(store: Store, say: Any, other: Any) -> None:
+    store.commit([say.start("b.example", "a.example"), other.start("c.example")], None, say.stamp)
+    later = msgspec.structs.replace(say.stamp, at=say.stamp.at + timedelta(days=1))
+    held = DomainState(MANAGED, Origin.DEFAULT)
+    declared = DomainState(MANAGED, Origin.DECLARED, MANAGED)
+    moved = say.through("ses")
+    changes = (say.domain("a.example", held, declared), say.domain("b.example", held, moved))
+    store.commit([say.plan(1, *changes)], None, later)
+    a, b, c = store.routes()
+    assert [row.domain for row in (a, b, c)] == ["a.example", "b.example", "c.example"]
+    assert (a.state, a.since, a.revision) == (declared, say.stamp.at, 1)
+    assert (b.state, b.since, b.revision) == (moved, later.at, 2)
+    assert store.routes(["c.example", "none.example"]) == [c]
+    assert store.routes(account=say.key) == [a, b]
+    assert store.routes(profile="ses") == [b]
+    assert store.routes(account=other.key, profile="ses") == []
+    assert store.routes(account=AccountKey("acme", "nobody")) == []
+
+
+def test_explain_finds_all_facts_of_a_domain(store: Store, say: Any) -> None:
+    change = say.change(Kind.PLATFORM, "default", None, say.platform)
+    store.commit([say.start("a.example")], change, say.stamp)
+    moved = say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), say.through("ses"))
+    store.commit([say.plan(1, moved)], None, say.stamp)
+    facts = store.explain_facts("a.example")
+    assert facts.row is not None
+    assert facts.row.state == say.through("ses")
+    assert (facts.platform, facts.platform_version, facts.plan) == (say.platform, 1, "nano")
+    assert facts.profile is not None
+    assert (facts.profile.id, facts.profile.version, facts.profile.profile) == (1, 1, say.ses)
+    assert facts.given is not None
+    assert (facts.given.action, facts.given.source_commit) == ("reroute", "c0ffee")
+    assert facts.given.before == {"route": {"managed": {}}, "origin": "default"}
+    unknown = store.explain_facts("unknown.example")
+    assert (unknown.row, unknown.platform) == (None, say.platform)
+
+
+def test_history_is_told_by_domain_and_by_account(store: Store, say: Any, other: Any) -> None:
+    store.commit([say.start("a.example"), other.start("b.example")], None, say.stamp)
+    [entry] = store.history(domain="a.example")
+    assert (entry.account, entry.at, entry.reason) == (say.key, say.stamp.at, "declared")
+    kinds = [entry.kind for entry in store.history(account=other.key)]
+    assert sorted(kinds) == ["MailAccount", "SMTPProfile", "SendingDomain"]
+    assert [entry.seq for entry in store.history(limit=2)] == [7, 6]
+
+
+def test_status_counts(store: Store, say: Any) -> None:
+    ran = ("once", RanApplyAll(via("ses"), 2))
+    shadowed = DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, "once")
+    agrees = DomainState(via("ses"), Origin.APPLY_ALL, via("ses"), "once")
+    store.commit(
+        [
+            say.plan(
+                0,
+                say.account(ran=ran),
+                say.profile("ses"),
+                say.domain("a.example", None, shadowed),
+                say.domain("b.example", None, agrees),
+            )
+        ],
+        None,
+        say.stamp,
+    )
+    status = store.status()
+    assert (status.accounts, status.profiles, status.domains, status.shadowed) == (1, 1, 2, 1)
+    assert (status.revision, status.changed_at) == (1, say.stamp.at)
+
+
+def test_more_domains_than_one_statement_takes_are_written_and_removed(
+    store: Store, say: Any
+) -> None:
+    names = [f"d{number}.example" for number in range(11_000)]
+    store.commit([say.start(*names)], None, say.stamp)
+    held = DomainState(MANAGED, Origin.DEFAULT)
+    assert len(store.holders(names)) == 11_000
+    moved = [say.domain(name, held, say.through("ses"), message=name) for name in names]
+    store.commit([say.plan(1, *moved)], None, say.stamp)
+    assert set(store.read().accounts[say.key].domains.values()) == {say.through("ses")}
+    gone = [say.domain(name, say.through("ses"), None) for name in names]
+    store.commit([say.plan(2, *gone)], None, say.stamp)
+    assert store.read().accounts[say.key].domains == {}
+    assert len(store.history(domain="d7.example")) == 3

@@ -1,0 +1,251 @@
+"""A store appears whole or not at all, and nothing that is there is ever written over."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sendroute.model.change import Kind
+from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.problem import ProblemError
+from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
+from sendroute.store.creating import backup_store, init_store
+from sendroute.store.lockfile import read as read_lock
+from sendroute.store.record import Store, open_store
+
+
+def code_of(caught: pytest.ExceptionInfo[ProblemError]) -> str:
+    [found] = caught.value.findings
+    assert found.hint
+    return found.code
+
+
+def at(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def test_only_its_owner_may_read_it(tmp_path: Path, say: Any) -> None:
+    with init_store(at(tmp_path / "x.db"), say.stamp) as store:
+        store.commit([say.start("a.example")], None, say.stamp)
+        for path in tmp_path.iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert os.listdir(tmp_path) == ["x.db"]  # noqa: PTH208 - names are what is meant
+
+
+@pytest.mark.parametrize("name", ["with space.db", "a?b#c%20.db", "ünïcode.db", "it's.db", "-x.db"])
+def test_a_path_may_hold_odd_characters(tmp_path: Path, say: Any, name: str) -> None:
+    init_store(at(tmp_path / name), say.stamp).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    open_store(at(tmp_path / name)).close()
+
+
+def test_a_relative_path_is_one_of_the_working_directory(
+    tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    init_store("sqlite:///./x.db", say.stamp).close()
+    open_store(at(tmp_path / "x.db")).close()
+
+
+THERE: dict[str, Callable[[Path], object]] = {
+    "a store": lambda path: path.write_bytes(b"SQLite format 3\0"),
+    "an empty file": Path.touch,
+    "a folder": Path.mkdir,
+    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+    "the log of a store that was there": lambda path: Path(f"{path}-wal").write_bytes(b"x"),
+}
+
+
+@pytest.mark.parametrize("make", THERE.values(), ids=THERE.keys())
+def test_nothing_is_written_over(tmp_path: Path, say: Any, make: Callable[[Path], object]) -> None:
+    make(tmp_path / "x.db")
+    [there] = tmp_path.iterdir()
+    before = there.lstat()
+    with pytest.raises(ProblemError) as caught:
+        init_store(at(tmp_path / "x.db"), say.stamp)
+    assert code_of(caught) == "store-exists"
+    [after] = tmp_path.iterdir()
+    assert (after, after.lstat().st_mtime_ns) == (there, before.st_mtime_ns)
+
+
+def test_a_folder_that_is_missing_is_told(tmp_path: Path, say: Any) -> None:
+    with pytest.raises(ProblemError, match="No such file") as caught:
+        init_store(at(tmp_path / "no" / "x.db"), say.stamp)
+    assert code_of(caught) == "store-failed"
+
+
+@pytest.fixture
+def filled(tmp_path: Path, say: Any, other: Any) -> Store:
+    """Two accounts and a third that is gone; a profile changed, one gone; an apply-all that ran."""
+    store = init_store(at(tmp_path / "first.db"), say.stamp)
+    platform = say.change(Kind.PLATFORM, "default", None, say.platform)
+    held = AccountState("nano", default=via("gone"))
+    ran = ('2026 "quoted" \u00e9', RanApplyAll(via("ses"), 1))
+    shadowed = DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, ran[0])
+    store.commit(
+        [
+            say.plan(
+                0,
+                say.account(None, held, ran=ran),
+                say.profile("ses"),
+                say.domain("a.example", None, shadowed),
+                say.domain("b.example", None, DomainState(UNCONFIGURED, Origin.REASSIGNED)),
+            ),
+            other.plan(0, other.account(ran=ran), other.profile("idle"), other.profile("last")),
+        ],
+        platform,
+        say.stamp,
+    )
+    edited = msgspec.structs.replace(say.ses, port=465, reassign_to=MANAGED)
+    store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.stamp)
+    gone = (
+        other.account(AccountState("nano"), None),
+        other.profile("idle", say.ses, None),
+        other.profile("last", say.ses, None),
+    )
+    store.commit([other.plan(1, *gone)], None, say.stamp)
+    return store
+
+
+def without_revisions(store: Store) -> Any:
+    held = store.read()
+    accounts = {
+        key: msgspec.structs.replace(one, revision=bool(one.revision))
+        for key, one in held.accounts.items()
+    }
+    return held.lineage, held.platform, accounts, store.profiles()
+
+
+def test_a_lock_file_brings_back_state_and_lineage(
+    filled: Store, tmp_path: Path, say: Any, other: Any
+) -> None:
+    filled.write_lock(tmp_path / "lock.json")
+    again = init_store(at(tmp_path / "again.db"), say.stamp, from_lock=tmp_path / "lock.json")
+    assert without_revisions(again) == without_revisions(filled)
+    assert again.read().revision == filled.read().revision + 1
+    made = again.history()[0]
+    assert (made.reason, made.revision) == ("restored-from-lock", 4)
+    facts = again.explain_facts("a.example")
+    assert facts.given == made
+    # An id that was given to a profile before, even to one that is gone, is not given again.
+    again.commit([other.start()], None, say.stamp)
+    assert max(found.id for found in again.profiles()) == 4
+    again.write_lock(tmp_path / "lock2.json")
+    assert read_lock(tmp_path / "lock2.json").lineage == filled.read().lineage
+    again.close()
+    filled.close()
+
+
+def test_the_same_state_is_the_same_lock_file(filled: Store, tmp_path: Path) -> None:
+    filled.write_lock(tmp_path / "lock.json")
+    first = (tmp_path / "lock.json").read_bytes()
+    filled.write_lock(tmp_path / "lock.json")
+    assert (tmp_path / "lock.json").read_bytes() == first
+    filled.close()
+
+
+def test_a_backup_brings_back_everything(filled: Store, tmp_path: Path, say: Any) -> None:
+    backup_store(at(tmp_path / "first.db"), tmp_path / "copy.db")  # while it is open
+    again = init_store(at(tmp_path / "again.db"), say.stamp, from_backup=tmp_path / "copy.db")
+    assert again.read().accounts == filled.read().accounts
+    told = again.history()
+    assert told[0].reason == "restored-from-backup"
+    assert told[1:] == filled.history()
+    again.close()
+    filled.close()
+
+
+def test_a_backup_that_is_no_store_makes_none(tmp_path: Path, say: Any) -> None:
+    stranger = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(stranger)) as raw:
+        raw.execute("CREATE TABLE t (x)")
+    with pytest.raises(ProblemError) as caught:
+        init_store(at(tmp_path / "x.db"), say.stamp, from_backup=stranger)
+    assert code_of(caught) == "wrong-store"
+    with pytest.raises(ProblemError) as caught:
+        init_store(at(tmp_path / "x.db"), say.stamp, from_backup=tmp_path / "none.db")
+    assert code_of(caught) == "unreadable"
+    assert list(tmp_path.iterdir()) == [stranger]
+
+
+def test_a_damaged_backup_makes_no_store(filled: Store, tmp_path: Path, say: Any) -> None:
+    filled.close()
+    damaged = tmp_path / "first.db"
+    content = bytearray(damaged.read_bytes())
+    content[8192:16384] = os.urandom(8192)
+    damaged.write_bytes(content)
+    with pytest.raises(ProblemError) as caught:
+        init_store(at(tmp_path / "x.db"), say.stamp, from_backup=damaged)
+    assert code_of(caught) == "store-failed"
+    assert not (tmp_path / "x.db").exists()
+
+
+DOMAIN = {"route": {"managed": {}}, "origin": "default"}
+ONE: dict[str, Any] = {"namespace": "a", "name": "a", "plan": "nano"}
+BAD_ACCOUNTS: dict[str, Any] = {
+    "a route that is none": ONE | {"domains": {"a.example": DOMAIN | {"route": {"direct": {}}}}},
+    "two routes at once": ONE
+    | {"domains": {"a.example": DOMAIN | {"route": {"managed": {}, "profile": "x"}}}},
+    "a route to no profile": ONE
+    | {"domains": {"a.example": DOMAIN | {"route": {"profile": "none"}}}},
+    "an unknown origin": ONE | {"domains": {"a.example": DOMAIN | {"origin": "luck"}}},
+    "a shadow by nothing": ONE
+    | {"domains": {"a.example": DOMAIN | {"origin": "apply-all", "shadow": "x"}}},
+    "an account that is gone but owns a domain": {
+        "namespace": "a",
+        "name": "a",
+        "domains": {"a.example": DOMAIN},
+    },
+    "no name": {"namespace": "a"},
+}
+
+
+@pytest.mark.parametrize("account", BAD_ACCOUNTS.values(), ids=BAD_ACCOUNTS.keys())
+def test_a_lock_file_that_contradicts_itself_makes_no_store(
+    tmp_path: Path, say: Any, account: dict[str, Any]
+) -> None:
+    lock = {
+        "format_version": "1.3",
+        "lineage": "l",
+        "revision": 3,
+        "last_profile": 0,
+        "platform": None,
+        "platform_version": 0,
+        "accounts": [account],
+    }
+    path = tmp_path / "lock.json"
+    path.write_bytes(msgspec.json.encode(lock | {"accounts": []}))
+    assert read_lock(path).revision == 3  # it is the account that is wrong
+    path.write_bytes(msgspec.json.encode(lock))
+    with pytest.raises(ProblemError) as caught:
+        init_store(at(tmp_path / "x.db"), say.stamp, from_lock=path)
+    assert code_of(caught) == "invalid-value"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "invalid-value"),
+        (b"\xff\xfe", "invalid-value"),
+        (b"[" * 100_000, "invalid-value"),
+        (b"{}", "invalid-value"),
+        (b'{"format_version": "2.0"}', "store-version"),
+    ],
+    ids=["empty", "not text", "deeply nested", "an empty object", "a later format"],
+)
+def test_what_is_no_lock_file_makes_no_store(
+    tmp_path: Path, say: Any, content: bytes, code: str
+) -> None:
+    path = tmp_path / "lock.json"
+    path.write_bytes(content)
+    with pytest.raises(ProblemError) as caught:
+        init_store(at(tmp_path / "x.db"), say.stamp, from_lock=path)
+    assert code_of(caught) == code
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,201 @@
+"""URLs, files, folders and disks that are not what they should be: told plainly, never touched."""
+
+import os
+import resource
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+
+from sendroute.model.held import DomainState
+from sendroute.model.problem import ProblemError
+from sendroute.model.route import MANAGED, Origin
+from sendroute.store.address import APPLICATION_ID
+from sendroute.store.creating import init_store
+from sendroute.store.problems import told_plainly
+from sendroute.store.record import open_store
+
+
+def refusal(url: str) -> tuple[str, str]:
+    with pytest.raises(ProblemError) as caught:
+        open_store(url)
+    [found] = caught.value.findings
+    assert found.hint
+    return found.code, found.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "x.db",
+        "sqlite:",
+        "sqlite:x.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///\0",
+        "mysql://sendroute:hunter2@db.example/x",
+        "hunter2",
+        "\x1b[31m://hunter2",
+    ],
+)
+def test_a_url_that_names_no_store_is_an_invalid_value(url: str) -> None:
+    code, message = refusal(url)
+    assert code == "invalid-value"
+    assert "hunter2" not in message
+    assert "\x1b" not in message
+
+
+def foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE domain (name)")
+        raw.commit()
+
+
+def ours_but_empty(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        raw.execute("CREATE TABLE domain (name)")
+        raw.commit()
+
+
+def of_no_version(path: Path) -> None:
+    ours_but_empty(path)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE alembic_version (version_num)")
+        raw.execute("INSERT INTO alembic_version VALUES ('af31c0')")
+        raw.commit()
+
+
+def with_a_journal(path: Path) -> None:
+    """A stranger's database whose writer died: opening it would roll it back."""
+    foreign(path)
+    path.with_name(path.name + "-journal").write_bytes(
+        b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + b"x" * 600
+    )
+
+
+STRANGERS: dict[str, Callable[[Path], object]] = {
+    "an empty file": Path.touch,
+    "text": lambda path: path.write_text("not a database, but long enough to be one" * 100),
+    "another SQLite database": foreign,
+    "another with a left-over journal": with_a_journal,
+    "a database with our mark and none of our tables": ours_but_empty,
+    "a database with our mark and no version of ours": of_no_version,
+    "the first bytes of a store": lambda path: path.write_bytes(b"SQLite format 3\0"),
+    "a folder": Path.mkdir,
+}
+
+
+@pytest.mark.parametrize("make", STRANGERS.values(), ids=STRANGERS.keys())
+def test_what_is_not_ours_is_refused_and_left_alone(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    make(tmp_path / "x.db")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    assert refusal(f"sqlite:///{tmp_path}/x.db")[0] == "wrong-store"
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_no_file_means_no_store_yet(tmp_path: Path) -> None:
+    assert refusal(f"sqlite:///{tmp_path}/x.db")[0] == "not-initialised"
+    assert refusal(f"sqlite:///{tmp_path}/no/x.db")[0] == "not-initialised"
+    (tmp_path / "file").touch()
+    assert refusal(f"sqlite:///{tmp_path}/file/x.db")[0] == "not-initialised"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.fixture
+def path(tmp_path: Path, say: Any) -> Path:
+    """A store with a few pages in it, closed."""
+    path = tmp_path / "folder" / "x.db"
+    path.parent.mkdir()
+    with init_store(f"sqlite:///{path}", say.stamp) as store:
+        store.commit([say.start(*(f"d{n}.example" for n in range(2000)))], None, say.stamp)
+    return path
+
+
+def test_damaged_pages_are_told_as_damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    for start in range(4096, len(content), 4096):
+        content[start : start + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    url = f"sqlite:///{path}"
+    assert refusal(url) == ("store-failed", f"The store {path} is damaged.")
+
+
+def test_a_spec_that_nobody_of_us_wrote_is_damage_too(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("UPDATE profile SET spec = '{', version = 2")
+        raw.commit()
+    with (
+        open_store(f"sqlite:///{path}") as store,
+        pytest.raises(ProblemError, match="is damaged"),
+    ):
+        store.read()
+
+
+def use_as_nobody(url: str, say: Any, mouth: Connection) -> None:
+    if os.getuid() == 0:  # root may write anything
+        os.setgid(65534)
+        os.setuid(65534)
+    store = open_store(url)
+    mouth.send(len(store.routes()))
+    try:
+        store.commit([say.plan(0, say.account())], None, say.stamp)
+    except ProblemError as error:
+        mouth.send(error.findings[0])
+
+
+@pytest.mark.parametrize(("folder", "file"), [(0o555, 0o444), (0o777, 0o444), (0o555, 0o666)])
+def test_a_store_that_may_only_be_read_is_read(
+    path: Path, other: Any, child: Any, folder: int, file: int
+) -> None:
+    # pytest's own folders are closed to other users.
+    copy = Path(mkdtemp(prefix="sendroute-test-"))
+    try:
+        (copy / "x.db").write_bytes(path.read_bytes())
+        (copy / "x.db").chmod(file)
+        copy.chmod(folder)
+        rows, refused = child(partial(use_as_nobody, f"sqlite:///{copy}/x.db", other)).rest()
+        assert rows == 2000
+        assert refused.code == "store-failed"
+        assert "read-only" in refused.message
+        assert [left.name for left in copy.iterdir()] == ["x.db"]
+    finally:
+        copy.chmod(0o755)
+        rmtree(copy)
+
+
+def fill_a_small_disk(url: str, say: Any, mouth: Connection) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    store = open_store(url)
+    held = DomainState(MANAGED, Origin.DEFAULT)
+    made = [say.domain(f"new{number}.example", None, held) for number in range(20_000)]
+    try:
+        store.commit([say.plan(1, *made)], None, say.stamp)
+    except ProblemError as error:
+        mouth.send(error.findings[0].code)
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_state(path: Path, say: Any, child: Any) -> None:
+    assert child(partial(fill_a_small_disk, f"sqlite:///{path}", say)).rest() == ["store-failed"]
+    with open_store(f"sqlite:///{path}") as store:
+        assert store.read().revision == 1
+        assert len(store.routes()) == 2000
+
+
+def test_a_full_disk_is_told_as_one() -> None:
+    with closing(sqlite3.connect(":memory:")) as raw:
+        raw.execute("PRAGMA max_page_count = 2")
+        raw.execute("CREATE TABLE t (x)")
+        with pytest.raises(ProblemError, match="x is full"), told_plainly("x"):
+            raw.execute("INSERT INTO t VALUES (zeroblob(100000))")

@@ -1,0 +1,124 @@
+"""The schema's own refusals, by raw SQL: nothing of the program is needed to keep them."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sendroute.model.held import AccountState, RanApplyAll
+from sendroute.model.route import via
+from sendroute.store.creating import init_store
+
+
+@pytest.fixture
+def raw(tmp_path: Path, say: Any, other: Any) -> Iterator[sqlite3.Connection]:
+    """Account 1 with profiles ses and idle, 2 with theirs; a.example goes through ses."""
+    with init_store(f"sqlite:///{tmp_path}/x.db", say.stamp) as store:
+        state = AccountState("nano")
+        mine = say.start("a.example", route=via("ses"))
+        theirs = other.plan(0, other.account(), other.profile("theirs"))
+        store.commit([mine, theirs], None, say.stamp)
+        ran = ("once", RanApplyAll(via("ses"), 1))
+        again = say.plan(1, say.account(state, state, ran), say.profile("idle"))
+        store.commit([again], None, say.stamp)
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA recursive_triggers = ON")
+        yield connection
+
+
+DOMAIN = "INSERT INTO domain VALUES ('b.example', 1, {}, 'declared', NULL, NULL, NULL, 2, 2)"
+
+REFUSED = {
+    "a domain at a profile that is not there": DOMAIN.format("'profile', 'none'"),
+    "a domain at another account's profile": DOMAIN.format("'profile', 'theirs'"),
+    "a domain of no account": "UPDATE domain SET account_id = 77",
+    "a second owner of a domain": (
+        "INSERT INTO domain VALUES"
+        " ('a.example', 2, 'managed', NULL, 'default', NULL, NULL, NULL, 2, 2)"
+    ),
+    "a profile's name beside another kind": DOMAIN.format("'managed', 'ses'"),
+    "the kind profile without a name": DOMAIN.format("'profile', NULL"),
+    "an unknown kind": DOMAIN.format("'direct', NULL"),
+    "no kind": DOMAIN.format("NULL, NULL"),
+    "an unknown origin": "UPDATE domain SET origin = 'luck'",
+    "a declared profile without its kind": "UPDATE domain SET declared_profile = 'ses'",
+    "a declared kind profile without a name": "UPDATE domain SET declared_kind = 'profile'",
+    "an unknown declared kind": "UPDATE domain SET declared_kind = 'direct'",
+    "a default profile without its kind": "UPDATE account SET default_profile = 'ses'",
+    "a shadow by an apply-all that never ran": (
+        "UPDATE domain SET origin = 'apply-all', shadow = 'never'"
+    ),
+    "a shadow on a declared origin": "UPDATE domain SET origin = 'declared', shadow = 'once'",
+    "deleting a profile in use": "DELETE FROM profile WHERE name = 'ses'",
+    "renaming a profile": "UPDATE profile SET name = 'new' WHERE name = 'idle'",
+    "giving a profile's id again": (
+        "INSERT INTO profile SELECT id, account_id, name, 1, spec FROM profile WHERE id = 3"
+    ),
+    "a profile id below one that was given": (
+        "INSERT INTO profile (id, account_id, name, version, spec) VALUES (0, 1, 'x', 1, '{}')"
+    ),
+    "replacing a profile under its id": (
+        "INSERT OR REPLACE INTO profile SELECT id, account_id, name, 1, '{}' FROM profile"
+        " WHERE name = 'idle'"
+    ),
+    "changing a profile under its version": "UPDATE profile SET spec = '{}'",
+    "an older version of a profile": "UPDATE profile SET version = 0",
+    "deleting an account that owns something": "DELETE FROM account WHERE id = 1",
+    "a second account of one name": (
+        "INSERT INTO account (namespace, name, plan, revision) VALUES ('acme', 'acme', 'x', 1)"
+    ),
+    "renaming an account": "UPDATE account SET name = 'x' WHERE id = 2",
+    "an older fence": "UPDATE account SET revision = 0",
+    "one apply-all id twice": (
+        "INSERT INTO apply_all VALUES ('acme', 'acme', 'once', 1, 'managed', NULL, 1, 2)"
+    ),
+    "another account's apply-all under this one's name": (
+        "INSERT INTO apply_all VALUES ('acme', 'acme', 'two', 2, 'managed', NULL, 1, 2)"
+    ),
+    "changing an apply-all": "UPDATE apply_all SET domains = 9",
+    "forgetting an apply-all": "DELETE FROM apply_all",
+    "changing history": "UPDATE history SET message = 'nothing happened'",
+    "deleting history": "DELETE FROM history",
+    "replacing a row of history": (
+        "INSERT OR REPLACE INTO history SELECT seq, revision, namespace, account, kind, name,"
+        " 'x', before, after, reason, message FROM history WHERE seq = 1"
+    ),
+    "history of a revision that never was": (
+        "INSERT INTO history (revision, namespace, account, kind, name, action, reason, message)"
+        " VALUES (77, '', '', '', '', '', '', '')"
+    ),
+    "changing who did it": "UPDATE revision SET actor = 'nobody'",
+    "deleting who did it": "DELETE FROM revision",
+    "a lower revision": "UPDATE store SET revision = 1",
+    "another lineage": "UPDATE store SET lineage = 'x'",
+    "a second store row": "INSERT INTO store SELECT 2, lineage, 1, 1, created_at FROM store",
+    "no store row": "DELETE FROM store",
+}
+
+
+@pytest.mark.parametrize("statement", REFUSED.values(), ids=REFUSED.keys())
+def test_the_schema_refuses(raw: sqlite3.Connection, statement: str) -> None:
+    before = list(raw.iterdump())
+    with pytest.raises(sqlite3.IntegrityError):
+        raw.execute(statement)
+    assert list(raw.iterdump()) == before
+
+
+ACCEPTED = {
+    "a domain at its account's profile": DOMAIN.format("'profile', 'idle'"),
+    "a declared route to what is gone": (
+        "UPDATE domain SET declared_kind = 'profile', declared_profile = 'gone'"
+    ),
+    "deleting a profile that nothing uses": "DELETE FROM profile WHERE name = 'idle'",
+    "a changed profile of a higher version": "UPDATE profile SET spec = '{}', version = 2",
+    "a shadow by what ran": "UPDATE domain SET origin = 'apply-all', shadow = 'once'",
+}
+
+
+@pytest.mark.parametrize("statement", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_the_schema_accepts(raw: sqlite3.Connection, statement: str) -> None:
+    raw.execute(statement)

@@ -1,0 +1,134 @@
+"""Processes that write at once, and processes that are killed while they write."""
+
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sendroute.model.held import DomainState
+from sendroute.model.problem import ProblemError, StaleError
+from sendroute.model.route import MANAGED, UNCONFIGURED, Origin
+from sendroute.store.creating import init_store
+from sendroute.store.record import Store, open_store
+
+NAMES = [f"d{number:04}.example" for number in range(600)]
+
+
+def turned(state: DomainState) -> DomainState:
+    return DomainState(UNCONFIGURED if state.route is MANAGED else MANAGED, Origin.DECLARED)
+
+
+def write(url: str, say: Any, turns: int, mouth: Connection) -> None:
+    """Turns every domain round, again and again, and says each revision that it committed."""
+    store = open_store(url)
+    while turns:
+        [one] = store.read().accounts.values()
+        turn = {state: turned(state) for state in set(one.domains.values())}
+        changes = [say.domain(name, state, turn[state]) for name, state in one.domains.items()]
+        try:
+            revision = store.commit([say.plan(one.revision, *changes)], None, say.stamp)
+        except StaleError:
+            continue
+        mouth.send(revision)
+        turns -= 1
+
+
+@pytest.fixture
+def filled(store_url: str, say: Any) -> Iterator[Store]:
+    with init_store(store_url, say.stamp) as store:
+        store.commit([say.start(*NAMES)], None, say.stamp)
+        yield store
+
+
+def test_two_writers_at_once_take_turns_and_lose_nothing(
+    filled: Store, store_url: str, say: Any, child: Any
+) -> None:
+    filled.close()  # no connection of SQLite's may cross a fork
+    children = [child(partial(write, store_url, say, 15)) for _ in range(2)]
+    said = [one.rest() for one in children]
+    assert sorted(said[0] + said[1]) == list(range(2, 32))
+    held = filled.read()
+    assert held.revision == 31
+    [one] = held.accounts.values()
+    # Thirty turns: where they began, all of them.
+    assert {state.route for state in one.domains.values()} == {MANAGED}
+    assert len(filled.history(domain=NAMES[0])) == 31
+
+
+def test_a_writer_killed_at_any_moment_leaves_the_old_state_or_the_new(
+    filled: Store, store_url: str, tmp_path: Path, say: Any, child: Any
+) -> None:
+    chance = random.Random(20261103)
+    filled.close()
+    for _ in range(30):
+        one = child(partial(write, store_url, say, 1_000_000))
+        said = [one.hear()]  # it is at work
+        time.sleep(chance.uniform(0, 0.05))  # any moment
+        one.process.kill()
+        said += one.rest()
+        with open_store(store_url) as store:
+            held = store.read()
+            [one] = held.accounts.values()
+            told = len(store.history(domain=NAMES[0])), len(store.history(domain=NAMES[-1]))
+        # What it said is there; one more may be, if the word was lost; and nothing in between.
+        assert held.revision in (said[-1], said[-1] + 1)
+        route = UNCONFIGURED if held.revision % 2 == 0 else MANAGED
+        assert {state.route for state in one.domains.values()} == {route}
+        assert told == (held.revision, held.revision)
+        assert one.revision == held.revision
+    with closing(sqlite3.connect(tmp_path / "sendroute.db")) as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_a_reader_is_not_held_up_by_a_writer_and_sees_the_old_state(
+    filled: Store, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "sendroute.db", isolation_level=None)) as raw:
+        raw.execute("BEGIN IMMEDIATE")
+        raw.execute("UPDATE domain SET kind = 'unconfigured'")
+        [one] = filled.read().accounts.values()
+        assert {state.route for state in one.domains.values()} == {MANAGED}
+        raw.execute("ROLLBACK")
+
+
+def test_a_writer_that_never_ends_is_told_as_locked(
+    store_url: str, tmp_path: Path, say: Any
+) -> None:
+    init_store(store_url, say.stamp).close()
+    with (
+        closing(sqlite3.connect(tmp_path / "sendroute.db", isolation_level=None)) as raw,
+        open_store(store_url, busy_timeout=0.05) as store,
+    ):
+        raw.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ProblemError) as caught:
+            store.commit([say.plan(0, say.account())], None, say.stamp)
+        assert [found.code for found in caught.value.findings] == ["store-locked"]
+        raw.execute("ROLLBACK")
+        assert store.commit([say.plan(0, say.account())], None, say.stamp) == 1
+
+
+def make(url: str, say: Any, mouth: Connection) -> None:
+    try:
+        with init_store(url, say.stamp) as store:
+            mouth.send(store.read().lineage)
+    except ProblemError as error:
+        mouth.send(error.findings[0].code)
+
+
+def test_several_that_make_a_store_at_once_make_one(
+    store_url: str, tmp_path: Path, say: Any, child: Any
+) -> None:
+    children = [child(partial(make, store_url, say)) for _ in range(3)]
+    said = [one.rest() for one in children]
+    with open_store(store_url) as store:
+        expected = [[store.read().lineage], ["store-exists"], ["store-exists"]]
+    assert sorted(said) == sorted(expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["sendroute.db"]
