@@ -15,8 +15,9 @@ MAY_IMPORT = {
     "manifests": {"model"},
     "store": {"model"},
     "reports": {"model"},
+    "connection": {"model"},
     "reconcile": {"model", "planner"},
-    "cli": {"model", "planner", "manifests", "store", "reports", "reconcile"},
+    "cli": {"model", "planner", "manifests", "store", "reports", "connection", "reconcile"},
 }
 # The core decides over values: what it needs of the outside is passed in.
 PURE = {"model", "planner"}
@@ -27,6 +28,7 @@ FOR_PURE = {
     "enum",
     "functools",
     "hashlib",
+    "ipaddress",
     "itertools",
     "math",
     "msgspec",
