@@ -76,7 +76,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
-    """Tests one profile against a server here, with a deadline too short to wait for."""
+    """Tests one profile against a server here; no result is late or tells a secret."""
 
     def run(
         port: int,
@@ -103,7 +103,7 @@ def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
             resolver=resolver or hosts(f"127.0.0.1 {HOST}"),
             deadline=deadline,
         )
-        assert result.seconds < deadline + 0.5
+        assert result.seconds < deadline + 2  # a busy machine is late
         assert_tells_no_secret(result.detail)
         return result
 

@@ -83,7 +83,6 @@ class Server:
     port: int = 0
     talks: list[Talk] = field(default_factory=list)
     open_at_once: int = 0
-    most_at_once: int = 0
 
     def start(self) -> None:
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
@@ -126,7 +125,6 @@ class Server:
     def _serve(self, talk: Talk) -> None:
         with self._lock:
             self.open_at_once += 1
-            self.most_at_once = max(self.most_at_once, self.open_at_once)
         try:
             self._talk(talk)
         except OSError:

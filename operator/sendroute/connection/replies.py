@@ -78,6 +78,8 @@ class Replies(SMTPProtocol):
         self._due -= 1
         if self._unread and not self._due:
             return self._end(_out_of_turn(self._unread))
+        if self._received > SESSION_AT_MOST:
+            return self._end(f"sent more than {SESSION_AT_MOST >> 10} KiB")
         return super().data_received(whole)
 
     def _end(self, wrong: str) -> None:
