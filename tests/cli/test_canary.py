@@ -37,6 +37,7 @@ NAME, WORD = "Canary-User-4f1c", 'Canary"Pass\\w0rd-ü-91'
 
 def forms() -> Iterator[bytes]:
     plain = f"\0{NAME}\0{WORD}".encode()
+    yield b"w0rd-"  # whatever its other letters were escaped to
     for value in (NAME.encode(), WORD.encode()):
         yield value
         yield value.hex().encode()
