@@ -16,8 +16,20 @@ MAY_IMPORT = {
     "edit": {"model", "manifests"},
     "store": {"model"},
     "reports": {"model"},
+    "credentials": {"model"},
+    "connection": {"model"},
     "reconcile": {"model", "planner"},
-    "cli": {"model", "planner", "manifests", "edit", "store", "reports", "reconcile"},
+    "cli": {
+        "model",
+        "planner",
+        "manifests",
+        "edit",
+        "store",
+        "reports",
+        "reconcile",
+        "credentials",
+        "connection",
+    },
 }
 # The core decides over values: what it needs of the outside is passed in.
 PURE = {"model", "planner"}
@@ -28,6 +40,7 @@ FOR_PURE = {
     "enum",
     "functools",
     "hashlib",
+    "ipaddress",
     "itertools",
     "math",
     "msgspec",

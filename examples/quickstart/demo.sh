@@ -12,8 +12,8 @@ cp -R "$here/manifests" "$room/manifests"
 cd "$room"
 
 # The demo has a store of its own, whatever the environment says.
-unset SENDROUTE_KEY SENDROUTE_KEY_FILE SENDROUTE_SECRETS
-export SENDROUTE_STORE=sqlite:///./sendroute.db
+unset SENDROUTE_KEY SENDROUTE_KEY_FILE
+export SENDROUTE_STORE=sqlite:///./sendroute.db SENDROUTE_SECRETS="$here/secrets"
 
 run() {
   printf '\n$ %s\n' "$1"

@@ -42,6 +42,7 @@ spec: {{plan: {plan}{more}}}
 
 
 def profile(account: str, name: str, *, host: str = "smtp.provider.example") -> str:
+    """Not tested: there is no such host."""
     return f"""\
 apiVersion: sendroute.dev/v1alpha1
 kind: SMTPProfile
@@ -52,6 +53,7 @@ spec:
   port: 587
   encryption: starttls
   credentials: {{secretRef: {{name: {name}-smtp}}}}
+  connectionTest: skip
 """
 
 
@@ -84,7 +86,8 @@ Program = Callable[..., Ran]
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, and no variable that would say anything to the program."""
+    """An empty folder to work in, secrets beside it, and no other variable that would say anything
+    to the program."""
     for name in list(os.environ):
         if name.startswith(("SENDROUTE_", "GIT_")) or name in (
             "NO_COLOR",
@@ -93,10 +96,19 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
+    for secret in ("default/managed-relay", "acme/ses-smtp"):
+        lay_secret(tmp_path / "secrets" / secret)
+    monkeypatch.setenv("SENDROUTE_SECRETS", str(tmp_path / "secrets"))
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+def lay_secret(folder: Path, word: str = "a-password") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "username").write_text("a-user\n")
+    (folder / "password").write_text(f"{word}\n")
 
 
 @pytest.fixture

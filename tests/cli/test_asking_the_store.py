@@ -271,4 +271,8 @@ def test_a_store_made_from_its_lock_file_goes_on_where_the_lost_one_stood(
     for each in (*routes, *again):
         del each["since"]
     assert again == routes
+    # All but the credentials, which no lock file holds: they are saved anew from their secrets.
+    plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
+    assert {change["reason"] for change in plan["changes"]} == {"credentials-changed"}
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0

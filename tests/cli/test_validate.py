@@ -107,7 +107,7 @@ def test_a_policy_is_told_with_the_line_and_its_own_words(
     assert ran.status == 1
     assert ran.out.count("error policy-violation  manifests/acme.yaml:") == 2
     assert "ask the mail team" in ran.out
-    assert "policy-violation  manifests/acme.yaml:21:" in ran.out
+    assert "policy-violation  manifests/acme.yaml:22:" in ran.out
 
 
 def test_a_policy_holds_beyond_what_cannot_be_read(sendroute: Program, manifests: Path) -> None:

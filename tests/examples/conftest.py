@@ -22,10 +22,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+# What a person's terminal keeps from one block of a page to the next.
+_EXPORT = re.compile(r"^export (?P<name>\w+)=(?P<value>\S+)$", re.MULTILINE)
 _EXPECTED = re.compile(r"\]\((?P<path>expected/[^)]+)\)")
 
 # What no two runs have in common, and what stands for it: of the same length, for tables.
 _VARYING = (
+    (re.compile(r"\b\d\.\d s\b"), "0.1 s"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-11-01T12:00:00Z"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\dZ"), "2026-11-01 12:00Z"),
     (
@@ -38,6 +41,12 @@ _VARYING = (
 def _called(name: str) -> str:
     """A temporary folder as the pages call it; nothing is there."""
     return f"/tmp/{name}"  # noqa: S108
+
+
+# Stands in for sops, which needs a key of somebody's: the last word is the file, whose data are
+# encoded where the real one would have encrypted them.
+SOPS = """for file; do :; done
+sed -n 's/.*data:\\([^,]*\\),.*/\\1/p' "$file" | base64 -d"""
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,8 @@ class Desk:
             "sendroute",
             f'PYTHONPATH="{ROOT / "operator"}" exec "{sys.executable}" -m sendroute "$@"',
         )
+        self.program("python3", f'exec "{sys.executable}" "$@"')
+        self.program("sops", SOPS)
         self.environment = {
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(room / "home"),
@@ -126,6 +137,7 @@ class Desk:
     def transcript(self, script: str, folder: Path) -> str:
         """What a step prints, with what varies named, and its exit status where it is not 0."""
         done = self.run(script, folder)
+        self.environment |= {said["name"]: said["value"] for said in _EXPORT.finditer(script)}
         said = done.stdout.replace(str(folder), _called(self.name))
         made_by_mktemp = re.escape(str(self.scratch / "tmp.")) + r"\w+"
         said = re.sub(made_by_mktemp, _called("demo"), said)

@@ -52,6 +52,7 @@ class Pipeline:
         self.variables = {
             "ROOM": str(desk.room),
             "MANIFESTS": "manifests",
+            "SENDROUTE_SECRETS": str(ROOT / "examples" / "quickstart" / "secrets"),
             "SENDROUTE_STORE": f"sqlite:///{desk.room / 'sendroute.db'}",
             "GITHUB_STEP_SUMMARY": str(desk.room / "summary"),
             "GITHUB_OUTPUT": str(desk.room / "output"),

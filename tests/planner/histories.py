@@ -278,11 +278,13 @@ OFTEN = [
 @dataclass(frozen=True)
 class Step:
     """What happens between two applies. ``tidy``: the author leaves no reference to what is not
-    there; ``failing``: which of the new and changed profiles fail their connection test."""
+    there; ``failing``: which of the new and changed profiles fail their connection test;
+    ``rotated``: those whose secret's content changes."""
 
     edits: list[Did]
     tidy: bool
     failing: frozenset[str]
+    rotated: frozenset[str] = frozenset()
 
 
 edits = st.builds(
@@ -299,6 +301,7 @@ steps = st.builds(
     failing=st.sampled_from(
         [frozenset[str]()] * 3 + [frozenset([name]) for name in PROFILES] + [frozenset(PROFILES)]
     ),
+    rotated=st.sampled_from([frozenset[str]()] * 3 + [frozenset([name]) for name in PROFILES]),
 )
 
 
@@ -380,27 +383,3 @@ def untangle(key: Key, doc: AccountDoc, tree: Tree, store: Store) -> None:
     request = doc.apply_all
     if request is not None and ran.get(request.id) != request.route and not good(request.route):
         doc.apply_all = None
-
-
-def connection_failures(
-    tree: Tree, store: Store, failing: frozenset[str]
-) -> dict[Key, frozenset[str]]:
-    """Of the profiles that fail, those that are tested at all: the new ones, and those whose
-    host, port, encryption or credentials changed."""
-    failed = {}
-    for key, doc in tree.accounts.items():
-        stored = store.accounts.get(key)
-        names = frozenset(
-            name
-            for name, profile in doc.profiles.items()
-            if name in failing
-            and not profile.suspended
-            and (
-                stored is None
-                or name not in stored.profiles
-                or stored.profiles[name].host != profile.host
-            )
-        )
-        if names:
-            failed[key] = names
-    return failed

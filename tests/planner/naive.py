@@ -10,7 +10,6 @@ account is left as it is, and which codes must be told. Where the page lets two 
 fact, any of them will do; ``may`` are those that the page neither asks for nor forbids.
 """
 
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -152,9 +151,11 @@ EVERYTHING = ERRORS | {
 
 @dataclass
 class Verdict:
-    """``left``: the account stays as it is. ``must``: of each set at least one code is told."""
+    """``left``: the account stays as it is; ``saved``: the profiles that are written, where it
+    does not. ``must``: of each set at least one code is told."""
 
     left: bool = False
+    saved: set[str] = field(default_factory=set)
     must: list[set[str]] = field(default_factory=list)
     may: set[str] = field(default_factory=set)
 
@@ -178,6 +179,7 @@ class Outcome:
 
     stored: Stored | None
     ran: dict[str, str]
+    saved: set[str] = field(default_factory=set)
     rerouted: set[str] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
 
@@ -185,12 +187,14 @@ class Outcome:
 def step(
     tree: Tree,
     store: Store,
-    failed: Mapping[Key, frozenset[str]] | None = None,
+    failing: frozenset[str] = frozenset(),
+    rotated: frozenset[str] = frozenset(),
     change_percent: int = 30,
     remove_percent: int = 30,
 ) -> tuple[Store, dict[Key, Verdict]]:
-    """The store after the tree was applied, and what is told of each account."""
-    failed = failed or {}
+    """The store after the tree was applied, and what is told of each account. ``failing``: the
+    names whose connection test fails wherever it is made; ``rotated``: those whose secret has
+    another content now."""
     after = deepcopy(store)
     verdicts = {key: Verdict() for key in {*tree.accounts, *tree.strays, *store.accounts}}
 
@@ -239,7 +243,8 @@ def step(
                     stored,
                     store.ran.get(key, {}),
                     plans[doc.plan],
-                    failed.get(key, frozenset()),
+                    failing,
+                    rotated,
                     ignored,
                     stays,
                     told[key],
@@ -288,6 +293,7 @@ def step(
     for key, outcome in outcomes.items():
         verdicts[key].must += told[key].must
         verdicts[key].may |= told[key].may
+        verdicts[key].saved = outcome.saved
         if outcome.stored is None:
             after.accounts.pop(key, None)
         else:
@@ -509,7 +515,8 @@ def one_account(
     stored: Stored | None,
     ran: dict[str, str],
     offers_managed: bool,
-    failed: frozenset[str],
+    failing: frozenset[str],
+    rotated: frozenset[str],
     ignored: set[str],
     stays: set[str],
     told: Verdict,
@@ -527,6 +534,13 @@ def one_account(
     # "A profile that fails is not saved [...], and whatever in this change depends on it is
     # **skipped**": a profile whose new `reassignTo` names it, too.
     skipped: set[str] = set()
+
+    def tested(name: str) -> bool:
+        # "A new or changed profile (host, port, encryption, credentials) must pass its connection
+        # test first"; "a changed value is a new revision of the profile, tested like one".
+        was = profiles_before.get(name)
+        return was is None or was.host != doc.profiles[name].host or name in rotated
+
     while True:
         more = set()
         for name, profile in doc.profiles.items():
@@ -534,7 +548,7 @@ def one_account(
                 continue
             was = profiles_before.get(name)
             says_something_new = was is None or was.reassign_to != profile.reassign_to
-            if name in failed:
+            if name in failing and tested(name):
                 more.add(name)
             elif says_something_new and profile_of(profile.reassign_to) in skipped:
                 more.add(name)
@@ -544,6 +558,7 @@ def one_account(
         skipped |= more
 
     profiles: dict[str, StoredProfile] = {}
+    saved: set[str] = set()
     for name, profile in doc.profiles.items():
         if profile.suspended:
             # "a suspended profile keeps its stored version".
@@ -556,6 +571,8 @@ def one_account(
                 profiles[name] = profiles_before[name]
         else:
             profiles[name] = StoredProfile(profile.host, profile.note, profile.reassign_to)
+            if tested(name) or profiles[name] != profiles_before[name]:
+                saved.add(name)
 
     # Which edits of domains depend on a skipped profile: they are "kept as [they are], and
     # reported".
@@ -750,4 +767,4 @@ def one_account(
         and not (row.origin == "apply-all" and row.shadow in ran_now)
     }
     removed = set(rows_before) - set(rows)
-    return Outcome(Stored(doc.plan, default, profiles, rows), ran_now, rerouted, removed)
+    return Outcome(Stored(doc.plan, default, profiles, rows), ran_now, saved, rerouted, removed)

@@ -4,8 +4,9 @@ A case is a folder of ``tests/cases/plans`` named by a sentence. Its trees are a
 the other: ``before`` and ``after``, or ``1-…``, ``2-…``, each one file or a folder of files. The
 shared ``platform.yaml`` belongs to every tree that has no MailPlatform of its own.
 ``failing.txt`` names the profiles whose connection test fails, ``NAMESPACE/ACCOUNT PROFILE`` a
-line, in the last tree or in the one whose number stands before. ``expected.txt`` is written by
-hand from the page; ``--rewrite-cases`` writes it anew, for a difference that was reviewed.
+line, in the last tree or in the one whose number stands before; ``rotated.txt``, written alike,
+those whose secret has another content. ``expected.txt`` is written by hand from the page;
+``--rewrite-cases`` writes it anew, for a difference that was reviewed.
 """
 
 import re
@@ -28,7 +29,7 @@ CASES = sorted(folder.name for folder in PLANS.iterdir() if folder.is_dir())
 # Advice, and what is told of testing, is no decision of the page.
 NOT_SHOWN = {"profile-unused", "connection-test-failed", "connection-not-tested"}
 
-Failing = dict[AccountKey, frozenset[str]]
+Profiles = dict[AccountKey, set[str]]
 
 
 def read_tree(path: Path) -> Wanted:
@@ -53,17 +54,17 @@ def staged(tree: Path, folder: Path) -> Path:
     return folder
 
 
-def failing(case: Path, number: int, last: int) -> Failing:
-    """The profiles whose test fails in the tree of that number, counted from 1."""
-    if not (case / "failing.txt").exists():
+def listed(path: Path, number: int, last: int) -> Profiles:
+    """The profiles that a file names for the tree of that number, counted from 1."""
+    if not path.exists():
         return {}
-    names: Failing = {}
-    for line in (case / "failing.txt").read_text("utf-8").splitlines():
+    names: Profiles = {}
+    for line in path.read_text("utf-8").splitlines():
         match = re.fullmatch(r"(?:(\d+) )?(\S+)/(\S+) (\S+)", line)
         assert match, line
         if int(match[1] or last) == number:
             key = AccountKey(match[2], match[3])
-            names[key] = names.get(key, frozenset()) | {match[4]}
+            names.setdefault(key, set()).add(match[4])
     return names
 
 
@@ -117,8 +118,17 @@ def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path, rewrite_case
     lines: list[str] = []
     for number, tree in enumerate(steps, start=1):
         wanted = read_tree(staged(tree, tmp_path / str(number)))
-        failed = failing(case, number, len(steps))
-        plan = plan_tree(wanted, held, failed=failed)
+        failing = listed(case / "failing.txt", number, len(steps))
+        rotated = listed(case / "rotated.txt", number, len(steps))
+        plan = plan_tree(
+            wanted,
+            held,
+            failed={
+                key: dict.fromkeys(names, "connection-test-failed")
+                for key, names in failing.items()
+            },
+            rotated={key: frozenset(names) for key, names in rotated.items()},
+        )
         lines = shown(plan, wanted)
         held = committed(held, plan)
     expected = case / "expected.txt"

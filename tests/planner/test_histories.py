@@ -11,7 +11,6 @@ from tests.planner.committed import committed
 from tests.planner.histories import (
     ROUTES,
     Step,
-    connection_failures,
     first_tree,
     histories,
     next_tree,
@@ -19,7 +18,7 @@ from tests.planner.histories import (
 from tests.planner.naive import Key, Store, Tree, Verdict
 from tests.planner.values import as_store, as_wanted, by_hand, contents, empty_store
 
-from sendroute.model.change import AccountPlan, Action, Change, Plan
+from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
 from sendroute.model.held import Held
 from sendroute.model.route import RouteKind
 from sendroute.model.wanted import AccountKey, Wanted
@@ -36,14 +35,17 @@ class Moment:
     wanted: Wanted
     store: Store
     held: Held
-    failed: dict[AccountKey, frozenset[str]]
+    failed: dict[AccountKey, dict[str, str]]
+    rotated: dict[AccountKey, frozenset[str]]
     plan: Plan
     after: Held
     expected: Store
     verdicts: dict[Key, Verdict]
 
     def replan(self, wanted: Wanted | None = None, held: Held | None = None) -> Plan:
-        return plan_tree(wanted or self.wanted, held or self.held, failed=self.failed)
+        return plan_tree(
+            wanted or self.wanted, held or self.held, failed=self.failed, rotated=self.rotated
+        )
 
 
 def moments(history: list[Step]) -> Iterator[Moment]:
@@ -52,13 +54,18 @@ def moments(history: list[Step]) -> Iterator[Moment]:
         store = as_store(held)
         tree = next_tree(tree, step, older, store)
         older.append(deepcopy(tree))
-        failing = connection_failures(tree, store, step.failing)
         wanted = as_wanted(tree)
-        failed = {AccountKey(*key): names for key, names in failing.items()}
-        plan = plan_tree(wanted, held, failed=failed)
+        codes = dict.fromkeys(step.failing, "connection-test-failed")
+        failed = {AccountKey(*key): codes for key in tree.accounts}
+        # A secret can have another content only than the one it was saved with.
+        rotated = {
+            AccountKey(*key): step.rotated & set(store.accounts[key].profiles)
+            for key in tree.accounts.keys() & store.accounts.keys()
+        }
+        plan = plan_tree(wanted, held, failed=failed, rotated=rotated)
         after = committed(held, plan)
-        expected, verdicts = naive.step(tree, store, failing)
-        yield Moment(tree, wanted, store, held, failed, plan, after, expected, verdicts)
+        expected, verdicts = naive.step(tree, store, step.failing, step.rotated)
+        yield Moment(tree, wanted, store, held, failed, rotated, plan, after, expected, verdicts)
         held = after
 
 
@@ -96,6 +103,35 @@ def test_the_planner_decides_what_the_page_says(history: list[Step]) -> None:
             assert (problem := verdict.disagrees(codes)) is None, f"{key}: {problem}"
             if account is not None and effective(account):
                 assert account.stopped == verdict.left, key
+            if account is not None and not verdict.left:
+                assert saved_by(account) == verdict.saved, key
+
+
+def saved_by(account: AccountPlan) -> set[str]:
+    return {
+        change.name
+        for change in effective(account)
+        if change.kind is Kind.PROFILE and change.action is not Action.DELETE
+    }
+
+
+@given(histories(LONGEST))
+def test_a_rotated_secret_is_an_update_of_its_profile_and_of_nothing_else(
+    history: list[Step],
+) -> None:
+    for now in moments(history):
+        unrotated = plans_by_key(plan_tree(now.wanted, now.held))
+        for account in plan_tree(now.wanted, now.held, rotated=now.rotated).accounts:
+            turned = now.rotated.get(account.key, frozenset())
+            for change in effective(account):
+                if change.reason == "credentials-changed":
+                    assert change.before == change.after
+                    assert change.name in turned
+            rest = [c for c in account.changes if c.reason != "credentials-changed"]
+            others = unrotated[account.key].changes
+            assert [(c.name, c.before, c.after) for c in rest] == [
+                (c.name, c.before, c.after) for c in others
+            ]
 
 
 @given(histories(LONGEST))
@@ -179,7 +215,12 @@ def test_a_change_of_the_default_reroutes_nobody(history: list[Step], default: s
 @given(histories(LONGEST))
 def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
     for now in moments(history):
-        second = now.replan(held=now.after)
+        # What was not saved is still another secret than the stored one.
+        left = {
+            key: frozenset(name for name in names if name in now.failed[key])
+            for key, names in now.rotated.items()
+        }
+        second = plan_tree(now.wanted, now.after, failed=now.failed, rotated=left)
         assert second.platform is None
         for account in second.accounts:
             assert account.stopped or not effective(account), account.key
@@ -200,7 +241,8 @@ def test_what_is_shown_is_what_is_committed(history: list[Step]) -> None:
         assert by_hand(now.held, now.plan) == contents(now.after)
         for account in now.plan.accounts:
             for change in effective(account):
-                assert change.before != change.after or change.ran is not None, change
+                hidden = change.ran is not None or change.reason == "credentials-changed"
+                assert change.before != change.after or hidden, change
         platform = now.held.platform if now.plan.platform is None else now.plan.platform.after
         assert now.after.platform == platform
 
@@ -223,7 +265,7 @@ def test_an_account_is_planned_whatever_others_hold(history: list[Step]) -> None
                 now.held.platform,
                 {k: a for k, a in now.held.accounts.items() if k == key},
             )
-            lonely = plan_tree(as_wanted(alone), held, failed=now.failed)
+            lonely = plan_tree(as_wanted(alone), held, failed=now.failed, rotated=now.rotated)
             among = plans_by_key(now.plan).get(AccountKey(*key))
             assert plans_by_key(lonely).get(AccountKey(*key)) == among
 
@@ -253,7 +295,9 @@ def test_only_leaves_the_other_accounts_as_they_are(history: list[Step], number:
         if not keys:
             continue
         one = keys[number % len(keys)]
-        plan = plan_tree(now.wanted, now.held, failed=now.failed, only=frozenset([one]))
+        plan = plan_tree(
+            now.wanted, now.held, failed=now.failed, rotated=now.rotated, only=frozenset([one])
+        )
         after = contents(committed(now.held, plan))
         for key, account in contents(now.held).items():
             if key != one:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -25,6 +26,7 @@ from sendroute.model.wanted import (
 )
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.commit import apply_plan
+from sendroute.reconcile.record import Sealed
 from sendroute.store.creating import init_store
 from sendroute.store.record import Store
 
@@ -66,16 +68,32 @@ class Meeting:
         self.reads += 1
         return self.store.read()
 
-    def commit(self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp) -> int:
+    def read_sealed(self) -> tuple[Held, Sealed]:
+        return self.read(), {}
+
+    def commit(
+        self,
+        plans: Sequence[AccountPlan],
+        platform: Change | None,
+        stamp: Stamp,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> int:
         self.commits += 1
         if self.commits == self.before:
             run(self.store, self.other)
-        return self.store.commit(plans, platform, stamp)
+        return self.store.commit(plans, platform, stamp, sealed)
 
 
 def run(record: Store | Meeting, wanted: Wanted) -> Result:
     plan = plan_tree(wanted, record.read())
-    return apply_plan(record, plan, STAMP, replan=lambda held: plan_tree(wanted, held))
+    return apply_plan(
+        record, plan, STAMP, replan=lambda: plan_tree(wanted, record.read()), seal=no_secrets
+    )
+
+
+def no_secrets(*_: object) -> Sealed:
+    """No profile here names one."""
+    return {}
 
 
 def outcomes(result: Result) -> dict[str, Outcome]:
@@ -125,12 +143,16 @@ def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> Non
         """The other writer changes the account, and changes it back: only its revision moves."""
 
         def commit(
-            self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp
+            self,
+            plans: Sequence[AccountPlan],
+            platform: Change | None,
+            stamp: Stamp,
+            sealed: Sealed = MappingProxyType({}),
         ) -> int:
             if self.commits == 0:
                 run(self.store, tree(a="a.example x.example y.example"))
                 run(self.store, tree(a="a.example x.example"))
-            return super().commit(plans, platform, stamp)
+            return super().commit(plans, platform, stamp, sealed)
 
     result = run(Touching(store, wanted, before=0), wanted)
     assert outcomes(result) == {"a": Outcome.COMMITTED}
@@ -139,11 +161,15 @@ def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> Non
 def test_a_failure_of_one_account_stops_no_other(store: Store) -> None:
     class Failing(Meeting):
         def commit(
-            self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp
+            self,
+            plans: Sequence[AccountPlan],
+            platform: Change | None,
+            stamp: Stamp,
+            sealed: Sealed = MappingProxyType({}),
         ) -> int:
             if any(plan.key.name == "a" for plan in plans):
                 raise ProblemError(finding("store-failed", "The disk is full."))
-            return super().commit(plans, platform, stamp)
+            return super().commit(plans, platform, stamp, sealed)
 
     wanted = tree(a="a.example", b="b.example")
     result = run(Failing(store, wanted, before=0), wanted)
@@ -166,7 +192,8 @@ def test_ended_between_accounts_it_leaves_whole_accounts(store: Store) -> None:
         store,
         plan,
         STAMP,
-        replan=lambda held: plan_tree(wanted, held),
+        replan=lambda: plan_tree(wanted, store.read()),
+        seal=no_secrets,
         ended=lambda: len(done) == 2,
         advance=done.append,
     )

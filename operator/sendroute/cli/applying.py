@@ -12,6 +12,7 @@ from sendroute.cli.actor import actor
 from sendroute.cli.asking import agreed, can_ask, declined, not_approved
 from sendroute.cli.interrupt import Stop, stopping
 from sendroute.cli.planning import Planned
+from sendroute.cli.proof import tester_of
 from sendroute.cli.reporting import show_on_stderr
 from sendroute.cli.session import Session
 from sendroute.cli.waiting import wait_for_relays
@@ -46,6 +47,8 @@ def apply_planned(session: Session, planned: Planned, wishes: Wishes) -> tuple[R
         show_on_stderr(session, of_plan(planned.plan, locate=planned.locate))
         if not agreed():
             return _refused(planned, (declined(),)), 0
+    # Only now: before it is approved no credential is sent anywhere.
+    planned = planned.tested_by(tester_of(session))
     with stopping() as stop:
         result = _commit(session, planned, stop)
         result = _add(result, _write_lock(planned, wishes.lock))
@@ -63,6 +66,7 @@ def _commit(session: Session, planned: Planned, stop: Stop) -> Result:
             planned.plan,
             stamp,
             replan=planned.replan,
+            seal=planned.prover.seal,
             ended=lambda: bool(stop.signal),
             advance=advance,
         )

@@ -10,12 +10,11 @@ from sendroute.cli.moments import moment
 from sendroute.model.held import DomainState
 from sendroute.model.profile import Encryption
 from sendroute.model.route import Origin, RouteKind
+from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.reports.states import as_manifest
 from sendroute.store.answers import ExplainFacts, HistoryEntry, RouteRow
 
 _REFUSED = "mail from it is refused with 5.7.1"
-PLATFORM_NAMESPACE = "default"
-"""Where the platform's secrets are named, outside a cluster."""
 
 
 class Nexthop(NamedTuple):

@@ -8,7 +8,6 @@ from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
 NAME = "sendroute.key"
-VARIABLE = "SENDROUTE_KEY"
 
 
 def place_of_key(url: str) -> Path:
@@ -45,27 +44,6 @@ def make_key(path: Path) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
-
-
-def check_key(text: str, what: str) -> None:
-    """Raises :class:`ProblemError` where the first line of ``text`` is no key. Keys may follow
-    each other, one a line: the first one encrypts. None is ever shown."""
-    lines = text.split()
-    try:
-        sound = bool(lines) and all(
-            len(base64.urlsafe_b64decode(line.encode("ascii"))) == 32 for line in lines
-        )
-    except ValueError:
-        sound = False
-    if not sound:
-        raise ProblemError(
-            finding(
-                "invalid-value",
-                f"{what} holds no key.",
-                hint="A key is the URL-safe base64 of 32 random bytes; leave it out, and "
-                "`sendroute init` makes one.",
-            )
-        )
 
 
 def _unwritable(path: Path, error: OSError) -> ProblemError:

@@ -147,7 +147,8 @@ def _command(name: str, description: str, options: object) -> Parser:
     parser = Parser(
         f"sendroute {name}",
         description=f"{summary}\n{rest.rstrip()}".rstrip(),
-        epilog="Options for all commands (--store, --secrets, -q, -v, …): `sendroute --help`.",
+        epilog="Options for all commands (--store, --secrets, --key-file, -v, …):"
+        " `sendroute --help`.",
     )
     assert callable(options)  # noqa: S101
     options(parser)
@@ -163,7 +164,14 @@ def _session(said: dict[str, Any]) -> Session:
         verbosity = Verbosity.QUIET
     elif said["verbose"]:
         verbosity = Verbosity.VERBOSE
-    return Session(said["store"], said["secrets"], verbosity, said["log_format"], said["no_color"])
+    return Session(
+        said["store"],
+        said["secrets"],
+        said["key_file"],
+        verbosity,
+        said["log_format"],
+        said["no_color"],
+    )
 
 
 def _where_to_look(words: list[str]) -> str:

@@ -19,6 +19,7 @@ from sendroute.model.held import Held
 from sendroute.model.problem import ProblemError
 from sendroute.model.wanted import AccountKey, Stray, Wanted, WantedAccount, WantedPlatform
 from sendroute.planner.digest import digest, digest_changes
+from sendroute.reconcile.proving import Shown
 from sendroute.reports.write import write
 
 if TYPE_CHECKING:
@@ -82,6 +83,13 @@ class SavedPlan(Struct, frozen=True):
     stopped: tuple[AccountKey, ...]
     complete: bool
     findings: tuple[SavedFinding, ...]
+    failed: tuple[tuple[AccountKey, dict[str, str]], ...] = ()
+    rotated: tuple[tuple[AccountKey, tuple[str, ...]], ...] = ()
+
+    def shown(self) -> Shown:
+        """The profiles that could not be saved when it was made, and those whose secret had
+        changed, by name."""
+        return Shown(dict(self.failed), {key: frozenset(names) for key, names in self.rotated})
 
     def wanted(self) -> Wanted:
         """The manifests' content as it was planned from."""
@@ -144,7 +152,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
 
     plan, wanted = planned.plan, planned.wanted
     kept = concerned(plan, wanted, planned.held)
-    only = kept if planned.only is None else planned.only
+    only = kept if planned.scope.only is None else planned.scope.only
     report = of_plan(plan, locate=planned.locate)
     return SavedPlan(
         format=MARKER,
@@ -161,6 +169,10 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         stopped=tuple(sorted(wanted.stopped & kept)),
         complete=wanted.complete,
         findings=tuple(_kept(found, planned.locate) for found in wanted.findings),
+        failed=tuple((key, dict(names)) for key, names in sorted(planned.proven.failed.items())),
+        rotated=tuple(
+            (key, tuple(sorted(names))) for key, names in sorted(planned.proven.rotated.items())
+        ),
     )
 
 

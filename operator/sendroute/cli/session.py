@@ -17,10 +17,12 @@ class Verbosity(IntEnum):
 
 
 class Session(NamedTuple):
-    """``secrets`` is the folder of secret files, None where none was given."""
+    """``secrets`` is the folder of secret files, ``key_file`` the file of encryption keys; each is
+    None where none was given."""
 
     store: str
     secrets: str | None
+    key_file: str | None
     verbosity: Verbosity
     log_format: str
     no_color: bool
@@ -56,6 +58,12 @@ def global_options(parser: Parser, *, again: bool = False) -> None:
     )
     parser.value(
         "--secrets", again=again, metavar="DIR", help="secret files: DIR/NAMESPACE/NAME/KEY"
+    )
+    parser.value(
+        "--key-file",
+        again=again,
+        metavar="FILE",
+        help="keys of the credentials in the store: the first encrypts, all decrypt",
     )
     parser.switch("-q", "--quiet", again=again, help="say only what is wrong")
     parser.switch("-v", "--verbose", again=again, help="say more of what is done")

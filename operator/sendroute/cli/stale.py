@@ -1,36 +1,54 @@
 """A saved plan against the store as it is now."""
 
-from sendroute.cli.planning import Planned, decide
+from sendroute.cli.planning import Planned
+from sendroute.cli.proof import prover_of
 from sendroute.cli.saved_plan import decided_by, differing, load
+from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
+from sendroute.planner.plan import plan_tree
+from sendroute.reconcile.proving import Scope
 from sendroute.reports.report import nowhere
 from sendroute.store.record import Store
 
 _NAMED = 5
 
 
-def plan_saved(store: Store, path: str, guards: Guards, lock: str | None) -> Planned:
+def plan_saved(
+    store: Store, session: Session, path: str, guards: Guards, lock: str | None
+) -> Planned:
     """The saved plan, planned again.
+
+    It is made again with what it was made with: the secrets that had changed then, the profiles
+    that had failed then. That decision must be the same to the letter. What is carried out
+    differs from it only by what cannot be saved now: a secret that is gone, a test that fails
+    (:meth:`Planned.tested_by`). A secret that has changed since is left to the next plan.
 
     Raises :class:`ProblemError`: ``stale-plan`` where the decision for any account would differ,
     ``wrong-store`` where it was made for another store, and what is wrong with the file.
     """
     saved = load(path)
-    held = store.read()
+    held, sealed = store.read_sealed()
     if saved.lineage != held.lineage:
         raise ProblemError(_another_store(path))
-    only = frozenset(saved.only)
-    wanted = saved.wanted()
-    plan = decide(wanted, held, guards, only)
+    scope = Scope(guards, frozenset(saved.only))
+    wanted, shown = saved.wanted(), saved.shown()
+    prover = prover_of(session, wanted, saves=True, shown=shown)
+    rotated = prover.still_rotated(wanted, held, sealed, scope)
+    plan = plan_tree(
+        wanted, held, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only
+    )
     changed = differing(saved.decided, decided_by(plan))
     if changed:
         raise ProblemError(_stale(path, changed))
     mismatch = tuple(mismatches(held, locks_of((), lock)))
-    planned = Planned(store, wanted, held, plan, guards, only, saved.commit, nowhere, mismatch)
+    proven = prover.decide(wanted, held, sealed, scope)
+    planned = Planned(
+        store, wanted, held, sealed, proven, prover, scope, saved.commit, nowhere, mismatch
+    )
     return planned.with_findings(mismatch)
 
 

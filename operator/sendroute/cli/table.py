@@ -10,10 +10,12 @@ COMMANDS: dict[str, str] = {
     "apply": "do it: a tree of manifests, or a saved plan",
     "routes": "list the assigned routes of domains",
     "explain": "say what mail from an address takes, and why",
+    "test": "test the connection of saved profiles; no mail is sent",
     "history": "list who changed which route, when, by which commit",
     "status": "show the store's revision, its relays, what is shadowed",
     "edit": "change manifests in place, comments and layout kept",
     "sync": "rewrite declared routes to what is assigned",
     "export": "write the store's content as manifests",
+    "rekey": "encrypt the credentials in the store anew",
     "schema": "print the JSON Schema of a kind",
 }

@@ -29,7 +29,14 @@ GUARDS = frozenset({"too-many-changes", "too-many-removals", "store-empty", "wro
 """What ``apply`` refuses and ``plan`` only shows (semantics: guards)."""
 
 UNPROVEN = frozenset(
-    {"connection-test-failed", "secret-missing", "secret-not-bound", "address-refused"}
+    {
+        "connection-test-failed",
+        "secret-missing",
+        "secret-invalid",
+        "secret-ambiguous",
+        "secret-not-bound",
+        "address-refused",
+    }
 )
 """What leaves a profile, and all that depends on it, as it is while the rest goes on. Only a
 warning where the profile's test is ``warn``: it is saved then."""
@@ -93,7 +100,7 @@ def _of_finding(found: Finding) -> ExitStatus:
 def _of_skips(plan: Plan) -> ExitStatus:
     skips = any(
         change.action is Action.SKIP for account in plan.accounts for change in account.changes
-    )
+    ) or (plan.platform is not None and plan.platform.action is Action.SKIP)
     return ExitStatus.PARTIAL if skips else ExitStatus.FINE
 
 

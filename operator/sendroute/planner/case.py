@@ -1,6 +1,6 @@
 """One account's case: everything its plan is decided from, gathered before any rule looks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
@@ -28,13 +28,15 @@ class Claims(Struct, frozen=True):
 
 
 class Case(Struct, frozen=True):
-    """``failed`` names the profiles whose required connection test failed in this change."""
+    """``failed`` names the profiles that were tried for this change and may not be saved, each
+    with the code that says why; ``rotated`` those whose secret's content changed."""
 
     wanted: WantedAccount
     held: HeldAccount
     plan: Plan
     claims: Claims = Claims()
-    failed: frozenset[str] = frozenset()
+    failed: Mapping[str, str] = {}
+    rotated: frozenset[str] = frozenset()
 
     @property
     def key(self) -> AccountKey:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Plan
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding
 from sendroute.model.held import Held, HeldAccount
 from sendroute.model.platform import Platform
 from sendroute.model.wanted import AccountKey, Wanted, WantedAccount
@@ -15,10 +15,9 @@ from sendroute.planner.account import plan_account, suspended_object
 from sendroute.planner.case import Case
 from sendroute.planner.claims import Disputes, Move, find_disputes
 from sendroute.planner.guards import Guards, check_guards
+from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
 from sendroute.planner.stopped import check_stopped
-
-PLATFORM_KEY = AccountKey("", "")
 
 
 class Setting(Struct, frozen=True):
@@ -28,7 +27,8 @@ class Setting(Struct, frozen=True):
     held: Held
     platform: Platform
     disputes: Disputes
-    failed: Mapping[AccountKey, frozenset[str]]
+    failed: Mapping[AccountKey, Mapping[str, str]]
+    rotated: Mapping[AccountKey, frozenset[str]]
 
 
 class Standstill(Struct, frozen=True):
@@ -45,16 +45,23 @@ def plan_tree(
     wanted: Wanted,
     held: Held,
     *,
-    failed: Mapping[AccountKey, frozenset[str]] | None = None,
+    failed: Mapping[AccountKey, Mapping[str, str]] | None = None,
+    rotated: Mapping[AccountKey, frozenset[str]] | None = None,
     guards: Guards | None = None,
     only: frozenset[AccountKey] | None = None,
 ) -> Plan:
     """What applying ``wanted`` to ``held`` changes, and what is to be said about it.
 
-    ``failed`` names, for each account, the profiles whose required connection test failed;
-    ``only`` leaves every other account as it is. Without a platform nothing is planned.
+    ``failed`` names, for each account, the profiles that may not be saved (a required connection
+    test failed, a secret is not there), each with the code that says why, and ``rotated`` those
+    whose secret has another content than when they were saved; under :data:`PLATFORM_KEY` they
+    say the same of :data:`RELAY`, the managed relay. ``only`` leaves every other account as it
+    is. Without a platform nothing is planned.
     """
-    platform, change, told = _platform(wanted, held)
+    failed, rotated = failed or {}, rotated or {}
+    platform, change, told = decide_platform(
+        wanted, held, failed.get(PLATFORM_KEY, {}), rotated.get(PLATFORM_KEY, frozenset())
+    )
     disputes = find_disputes(wanted.accounts, held.accounts)
     keys = wanted.accounts.keys() | wanted.strays.keys() | wanted.stopped
     keys |= {key for key, account in held.accounts.items() if account.state is not None}
@@ -63,7 +70,7 @@ def plan_tree(
     if platform is None:
         plans = _only_told(wanted, held, chosen, disputes)
     else:
-        setting = Setting(wanted, held, platform, disputes, failed or {})
+        setting = Setting(wanted, held, platform, disputes, failed, rotated)
         plans, still = _settle(setting, chosen, guards or Guards())
         groups = _groups(disputes, still)
     findings = [
@@ -111,43 +118,6 @@ def _in_doubt(found: Finding) -> Finding:
         return found
     return structs.replace(
         found, hint=f"{found.hint} Or mend what could not be read: it may be in there."
-    )
-
-
-def _platform(
-    wanted: Wanted, held: Held
-) -> tuple[Platform | None, Change | None, tuple[Finding, ...]]:
-    if wanted.platform is None:
-        return None, None, ()
-    if wanted.platform.suspended:
-        told = suspended_object("The MailPlatform", wanted.platform.where, None)
-        if held.platform is not None:
-            return held.platform, None, (told,)
-        return None, None, (told, _never_recorded(wanted.platform.where))
-    after = wanted.platform.platform
-    if after == held.platform:
-        return after, None, ()
-    create = held.platform is None
-    change = Change(
-        Kind.PLATFORM,
-        PLATFORM_KEY,
-        "default",
-        Action.CREATE if create else Action.UPDATE,
-        held.platform,
-        after,
-        "declared",
-        "The platform is recorded." if create else "The platform changes.",
-        wanted.platform.where,
-    )
-    return after, change, ()
-
-
-def _never_recorded(where: Where) -> Finding:
-    return finding(
-        "no-platform",
-        "The MailPlatform is suspended, and the store holds none yet.",
-        hint="Lift spec.suspend for the first apply.",
-        where=where.at("spec", "suspend"),
     )
 
 
@@ -246,8 +216,9 @@ def _defined(
     if plan is None:
         return _stopped(setting, wanted, held)
     claims = setting.disputes.claims_of(wanted.key, still.idle, still.blocked)
-    failed = setting.failed.get(wanted.key, frozenset())
-    return plan_account(Case(wanted, held, plan, claims, failed))
+    failed = setting.failed.get(wanted.key, {})
+    rotated = setting.rotated.get(wanted.key, frozenset())
+    return plan_account(Case(wanted, held, plan, claims, failed, rotated))
 
 
 def _held_back(plan: AccountPlan) -> AccountPlan:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from sendroute.model.change import Action, Change, Kind
+from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
 from sendroute.model.wanted import WantedProfile
 from sendroute.planner.case import Case
@@ -19,20 +20,30 @@ class Profiles(Struct, frozen=True):
     waiting: frozenset[str]
 
 
-def needs_test(before: Profile | None, after: Profile) -> bool:
-    """Whether a profile is new or changed in what a connection test proves."""
-    return before is None or _proved(before) != _proved(after)
+def needs_test(before: Profile | Relay | None, after: Profile | Relay) -> bool:
+    """Whether it is new, or changed in what a connection test proves."""
+    return before is None or proved(before) != proved(after)
 
 
-def _proved(profile: Profile) -> tuple[object, ...]:
+def proved(endpoint: Profile | Relay) -> tuple[object, ...]:
+    """What a connection test proves: where it connects to, how, and as whom."""
     return (
-        profile.host,
-        profile.port,
-        profile.encryption,
-        profile.secret,
-        profile.username,
-        profile.allow_insecure_auth,
+        endpoint.host,
+        endpoint.port,
+        endpoint.encryption,
+        endpoint.secret,
+        endpoint.username if isinstance(endpoint, Profile) else None,
+        endpoint.allow_insecure_auth,
     )
+
+
+def _is_settled(case: Case, name: str, wanted: Profile) -> bool:
+    """Neither its manifest nor its secret has changed."""
+    return wanted == case.held.profiles.get(name) and name not in case.rotated
+
+
+def _is_tried(case: Case, name: str, wanted: Profile) -> bool:
+    return name in case.rotated or needs_test(case.held.profiles.get(name), wanted)
 
 
 def decide_profiles(case: Case) -> Profiles:
@@ -42,7 +53,7 @@ def decide_profiles(case: Case) -> Profiles:
     changes = []
     for name in sorted(case.wanted.profiles):
         wanted, before = case.wanted.profiles[name], held.get(name)
-        if wanted.suspended or name in waiting or before == wanted.profile:
+        if wanted.suspended or name in waiting or _is_settled(case, name, wanted.profile):
             if before is not None:
                 after[name] = before
             if name in waiting:
@@ -56,16 +67,16 @@ def decide_profiles(case: Case) -> Profiles:
 
 
 def _not_saved(case: Case) -> frozenset[str]:
-    """Those whose test failed, and those that newly name one of these in ``reassignTo``."""
+    """Those that failed, and those that newly name one of these in ``reassignTo``."""
     changed = {
         name: wanted.profile
         for name, wanted in case.wanted.profiles.items()
-        if not wanted.suspended and wanted.profile != case.held.profiles.get(name)
+        if not wanted.suspended and not _is_settled(case, name, wanted.profile)
     }
     waiting = {
         name
         for name, profile in changed.items()
-        if name in case.failed and needs_test(case.held.profiles.get(name), profile)
+        if name in case.failed and _is_tried(case, name, profile)
     }
     while more := {
         name
@@ -110,6 +121,7 @@ def _kept(change: Change, domain: str) -> Change:
 
 
 def _saved(case: Case, name: str, before: Profile | None, wanted: WantedProfile) -> Change:
+    reason = "declared" if wanted.inline_in is None else "declared-in-line"
     if before is None:
         action, message = Action.CREATE, f"Profile {name} is saved."
     else:
@@ -118,16 +130,30 @@ def _saved(case: Case, name: str, before: Profile | None, wanted: WantedProfile)
             for field in Profile.__struct_fields__
             if getattr(before, field) != getattr(wanted.profile, field)
         ]
+        if name in case.rotated:
+            reason = reason if fields else "credentials-changed"
+            fields.append("the content of its secret")
         action, message = Action.UPDATE, f"Profile {name} changes: {', '.join(fields)}."
-    reason = "declared" if wanted.inline_in is None else "declared-in-line"
     return Change(
         Kind.PROFILE, case.key, name, action, before, wanted.profile, reason, message, wanted.where
     )
 
 
+WHY_FAILED = {
+    "connection-test-failed": "its connection test failed",
+    "address-refused": "its host is at an address that may not be reached",
+    "secret-missing": "its secret is not there",
+    "secret-invalid": "its secret cannot be used",
+    "secret-ambiguous": "its secret cannot be told from another's",
+    "secret-not-bound": "its secret is not bound to this destination",
+}
+
+
 def _skipped(case: Case, name: str, before: Profile | None, wanted: WantedProfile) -> Change:
-    failed = name in case.failed
-    why = "its connection test failed" if failed else "the profile it names was not saved"
+    reason = "dependency-skipped"
+    if _is_tried(case, name, wanted.profile):
+        reason = case.failed.get(name, reason)
+    why = WHY_FAILED.get(reason, "the profile it names was not saved")
     stands = "its old version stands" if before is not None else "it does not exist"
     return Change(
         Kind.PROFILE,
@@ -136,7 +162,7 @@ def _skipped(case: Case, name: str, before: Profile | None, wanted: WantedProfil
         Action.SKIP,
         before,
         before,
-        "connection-test-failed" if failed else "dependency-skipped",
+        reason,
         f"Profile {name} is not saved, for {why}; {stands}.",
         wanted.where,
     )

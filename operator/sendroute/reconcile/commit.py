@@ -10,19 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.change import AccountPlan, Action, Plan
+from sendroute.model.change import AccountPlan, Action, Change, Plan
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.held import Held
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.planner.digest import digest, digest_changes
-from sendroute.reconcile.record import Record
+from sendroute.reconcile.record import Record, Sealed
 
-Replan = Callable[[Held], Plan]
-"""The same manifests planned on a store that has moved on."""
+Replan = Callable[[], Plan]
+"""The same manifests planned on the store as it is by now."""
+
+Seal = Callable[[Sequence[AccountPlan], Change | None], Sealed]
+"""The sealed credentials that belong to these accounts' and the platform's changes."""
 
 Group = tuple[AccountPlan, ...]
 
@@ -43,6 +45,7 @@ def apply_plan(
     stamp: Stamp,
     *,
     replan: Replan,
+    seal: Seal,
     ended: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda _accounts: None,
 ) -> Result:
@@ -51,7 +54,7 @@ def apply_plan(
     ``ended`` is asked before each transaction and ends the run between two accounts; ``advance``
     is told how many accounts each one was about. A failure of one account stops no other.
     """
-    run = _Run(record, stamp, replan)
+    run = _Run(record, stamp, replan, seal)
     platform, found, revision = run.platform(plan)
     plans = {account.key: account for account in plan.accounts}
     outcomes: dict[AccountKey, AccountOutcome] = {}
@@ -78,7 +81,12 @@ def apply_plan(
 
 def has_work(plan: Plan) -> bool:
     """Whether applying the plan would write anything."""
-    return plan.platform is not None or any(map(_is_work, plan.accounts))
+    return _platform_change(plan) is not None or any(map(_is_work, plan.accounts))
+
+
+def _platform_change(plan: Plan) -> Change | None:
+    change = plan.platform
+    return None if change is None or change.action is Action.SKIP else change
 
 
 def _is_work(account: AccountPlan) -> bool:
@@ -107,26 +115,27 @@ class _Run:
     plan made anew then, so that the store is read again once a meeting and not once an account.
     """
 
-    def __init__(self, record: Record, stamp: Stamp, replan: Replan) -> None:
+    def __init__(self, record: Record, stamp: Stamp, replan: Replan, seal: Seal) -> None:
         self._record = record
         self._stamp = stamp
         self._replan = replan
+        self._seal = seal
         self._latest: Plan | None = None
 
     def platform(self, plan: Plan) -> tuple[Outcome | None, tuple[Finding, ...], int]:
-        change = plan.platform
+        change = _platform_change(plan)
         if change is None:
             return None, (), plan.revision
         try:
             try:
-                revision = self._record.commit((), change, self._stamp)
+                revision = self._write((), change)
             except StaleError:
                 fresh = self._plan_again().platform
                 if fresh is None:
                     return Outcome.UNCHANGED, (), plan.revision
                 if digest_changes([fresh]) != digest_changes([change]):
                     return Outcome.REFUSED, (_stale("The platform", None),), plan.revision
-                revision = self._record.commit((), fresh, self._stamp)
+                revision = self._write((), fresh)
         except ProblemError as problem:
             return _outcome_of(problem.findings), problem.findings, plan.revision
         _log.info("platform committed at revision %d", revision, extra={"revision": revision})
@@ -153,7 +162,12 @@ class _Run:
         settled = _settled(group, fresh)
         if settled is not None:
             return settled
-        return _committed(fresh, self._record.commit(fresh, None, self._stamp))
+        return _committed(fresh, self._write(fresh, None))
+
+    def _write(self, accounts: Group, platform: Change | None) -> int:
+        """Sealed just before: no credential waits for its turn in the plan or the run."""
+        sealed = self._seal(accounts, platform)
+        return self._record.commit(accounts, platform, self._stamp, sealed)
 
     def _fresh(self, group: Group) -> Group:
         if self._latest is None:
@@ -162,7 +176,7 @@ class _Run:
         return tuple(account for account in self._latest.accounts if account.key in keys)
 
     def _plan_again(self) -> Plan:
-        self._latest = self._replan(self._record.read())
+        self._latest = self._replan()
         return self._latest
 
 

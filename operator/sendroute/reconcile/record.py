@@ -1,24 +1,34 @@
 """The store as reconciling sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
 from sendroute.model.stamp import Stamp
+from sendroute.model.wanted import AccountKey
+
+Sealed = Mapping[AccountKey, Mapping[str, str]]
+"""Sealed credentials by account and profile; the managed relay's under the platform's key."""
 
 
 class Record(Protocol):
     """What is assigned. Each method is one transaction, and raises a
     :class:`~sendroute.model.problem.ProblemError` in place of a database's own error."""
 
-    def read(self) -> Held:
-        """All of it at one revision."""
+    def read_sealed(self) -> tuple[Held, Sealed]:
+        """All of it at one revision, and the sealed credentials of what is in use."""
         ...
 
-    def commit(self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp) -> int:
+    def commit(
+        self,
+        plans: Sequence[AccountPlan],
+        platform: Change | None,
+        stamp: Stamp,
+        sealed: Sealed = ...,
+    ) -> int:
         """All of these accounts' changes or none, and the platform's with them; the store's
-        revision afterwards.
+        revision afterwards. ``sealed`` are the credentials of what is new or changed.
 
         Raises :class:`~sendroute.model.problem.StaleError` where an account or the platform is
         not any more what it was planned on.

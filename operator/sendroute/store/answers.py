@@ -9,6 +9,7 @@ from sendroute.model.held import DomainState
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
+from sendroute.model.secret import Bond
 from sendroute.model.wanted import AccountKey
 
 
@@ -68,6 +69,23 @@ class ExplainFacts(Struct, frozen=True):
     default: Route | None = None
     profile: StoredProfile | None = None
     given: HistoryEntry | None = None
+
+
+class Endpoint(Struct, frozen=True):
+    """One revision of a profile, or of the managed relay, whose ``profile`` is 0: where mail goes
+    under its alias. ``credential`` is sealed, for the bond alone; ``made`` and ``retired`` are
+    revisions of the store, ``retired`` None for what is in use."""
+
+    profile: int
+    version: int
+    bond: Bond
+    credential: str | None
+    made: int
+    retired: int | None
+
+    @property
+    def alias(self) -> str:
+        return f"p{self.profile}r{self.version}" if self.profile else f"m0r{self.version}"
 
 
 class RelayRow(Struct, frozen=True, gc=False):

@@ -4,20 +4,32 @@ The order is what the schema's keys ask for: domains leave before they arrive el
 comes before the domains that use it and goes after they have left it, the account goes last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
-from sqlalchemy import Connection, bindparam, case, delete, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind
+from sendroute.model.change import PLATFORM_KEY, RELAY, AccountPlan, Action, Change, Kind
 from sendroute.model.held import AccountState, DomainState
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
+from sendroute.model.secret import bond_of
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import switching
+from sendroute.store import endpoints, switching
 from sendroute.store.bulk import execute_many
+from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import is_taken, stale
 from sendroute.store.reading import chunks
 from sendroute.store.recording import Recorder
@@ -55,15 +67,21 @@ class Work(Struct):
 
 
 def commit(
-    connection: Connection, plans: Sequence[AccountPlan], change: Change | None, stamp: Stamp
+    connection: Connection,
+    plans: Sequence[AccountPlan],
+    change: Change | None,
+    stamp: Stamp,
+    sealed: Sealed,
 ) -> int:
     """All of it or none. Returns the new revision, or the old one where there was nothing to do.
 
-    Raises :class:`~sendroute.model.problem.StaleError` where an account, or the platform, is not
-    any more what it was planned on, and where another account took a domain meanwhile.
+    ``sealed`` are the credentials of what is new or changed; what stays at its destination keeps
+    the one it has. Raises :class:`~sendroute.model.problem.StaleError` where an account, or the
+    platform, is not any more what it was planned on, and where another account took a domain
+    meanwhile.
     """
     try:
-        return _commit(connection, plans, change, stamp)
+        return _commit(connection, plans, change, stamp, sealed)
     except IntegrityError as error:
         if is_taken(error):
             raise stale(*(plan.key for plan in plans)) from error
@@ -71,7 +89,11 @@ def commit(
 
 
 def _commit(
-    connection: Connection, plans: Sequence[AccountPlan], change: Change | None, stamp: Stamp
+    connection: Connection,
+    plans: Sequence[AccountPlan],
+    change: Change | None,
+    stamp: Stamp,
+    sealed: Sealed,
 ) -> int:
     # Every writer takes this row first and raises it last, so that whoever sees a revision has
     # seen all before it. FOR UPDATE says that to PostgreSQL; SQLite's writer is alone anyway.
@@ -88,7 +110,7 @@ def _commit(
     begin_revision(connection, now, stamp)
     record = Recorder(connection, now)
     if change is not None:
-        _write_platform(connection, change)
+        _write_platform(connection, change, now, sealed.get(PLATFORM_KEY, {}).get(RELAY))
         record.changes([change])
     _fence(connection, works, now)
     for work in works:
@@ -98,11 +120,12 @@ def _commit(
     for work in works:
         _remove_domains(connection, work, record)
     for work in works:
-        last_profile = _write_profiles(connection, work, last_profile, record)
+        tokens = sealed.get(work.key, {})
+        last_profile = _write_profiles(connection, work, last_profile, record, now, tokens)
     for work in works:
         _write_domains(connection, work, now, record)
     for work in works:
-        _remove_profiles(connection, work, record)
+        _remove_profiles(connection, work, record, now)
     gone = [work.number for work in works if work.leaves]
     for some in chunks(gone):
         connection.execute(delete(account).where(account.c.id.in_(some)))
@@ -150,20 +173,22 @@ def _sorted(plan: AccountPlan) -> Work | None:
     return work if some else None
 
 
-def _write_platform(connection: Connection, change: Change) -> None:
+def _write_platform(connection: Connection, change: Change, now: int, token: str | None) -> None:
     """Fenced on its content: a plan names the platform it was made from, not its version."""
-    row = connection.execute(select(platform.c.spec).with_for_update()).scalar()
-    if (None if row is None else platform_of(row)) != change.before:
+    row = connection.execute(select(platform).with_for_update()).one_or_none()
+    if (None if row is None else platform_of(row.spec)) != change.before:
         raise stale("the platform")
-    match change.after:
-        case Platform() as after if row is None:
-            connection.execute(insert(platform).values(id=1, spec=spec(after), version=1))
-        case Platform() as after:
-            connection.execute(
-                update(platform).values(spec=spec(after), version=platform.c.version + 1)
-            )
-        case _:
-            raise TypeError("a platform is changed, never removed")
+    if not isinstance(change.after, Platform):
+        raise TypeError("a platform is changed, never removed")
+    version = 1 if row is None else row.version + 1
+    values = {"spec": spec(change.after), "version": version}
+    connection.execute(
+        insert(platform).values(id=1, **values) if row is None else update(platform).values(values)
+    )
+    before = change.before.managed if isinstance(change.before, Platform) else None
+    endpoints.write_relay(
+        connection, version, change.after, before.relay if before else None, now, token
+    )
 
 
 def _fence(connection: Connection, works: list[Work], now: int) -> None:
@@ -210,7 +235,14 @@ def _record_apply_all(connection: Connection, work: Work, now: int) -> None:
     )
 
 
-def _write_profiles(connection: Connection, work: Work, last: int, record: Recorder) -> int:
+def _write_profiles(
+    connection: Connection,
+    work: Work,
+    last: int,
+    record: Recorder,
+    now: int,
+    tokens: Mapping[str, str],
+) -> int:
     """Returns the highest profile id given so far."""
     for change in work.profiles_made:
         assert isinstance(change.after, Profile)  # noqa: S101 - the planner's contract
@@ -224,22 +256,41 @@ def _write_profiles(connection: Connection, work: Work, last: int, record: Recor
                 spec=spec(change.after),
             )
         )
-    for change in work.profiles_changed:
-        assert isinstance(change.after, Profile)  # noqa: S101
-        changed = update(profile).where(
-            profile.c.account_id == work.number, profile.c.name == change.name
+        endpoints.write(
+            connection,
+            (last, 1),
+            bond_of(work.key, change.name, change.after),
+            now,
+            tokens.get(change.name),
         )
+    for change in work.profiles_changed:
+        assert isinstance(change.before, Profile)  # noqa: S101
+        assert isinstance(change.after, Profile)  # noqa: S101
+        mine = and_(profile.c.account_id == work.number, profile.c.name == change.name)
         values = {"version": profile.c.version + 1, "spec": spec(change.after)}
-        if connection.execute(changed.values(values)).rowcount != 1:
+        if connection.execute(update(profile).where(mine).values(values)).rowcount != 1:
             raise stale(work.key)
+        number = connection.execute(select(profile.c.id, profile.c.version).where(mine)).one()
+        endpoints.replace(
+            connection,
+            (number.id, number.version),
+            bond_of(work.key, change.name, change.after),
+            now,
+            tokens.get(change.name),
+            keeps=endpoints.same_identity(change.before, change.after),
+        )
     record.changes(work.profiles_made)
     record.changes(work.profiles_changed)
     return last
 
 
-def _remove_profiles(connection: Connection, work: Work, record: Recorder) -> None:
+def _remove_profiles(connection: Connection, work: Work, record: Recorder, now: int) -> None:
     for some in chunks(work.profiles_gone):
         names = [change.name for change in some]
+        ids = select(profile.c.id).where(
+            profile.c.account_id == work.number, profile.c.name.in_(names)
+        )
+        endpoints.retire(connection, connection.execute(ids).scalars(), now)
         gone = delete(profile).where(profile.c.account_id == work.number, profile.c.name.in_(names))
         if connection.execute(gone).rowcount != len(some):
             raise stale(work.key)

@@ -19,6 +19,7 @@ from sendroute.store.address import APPLICATION_ID, check_file, sqlite_path, unu
 from sendroute.store.asking import STORE_KIND
 from sendroute.store.committing import begin_revision, raise_revision
 from sendroute.store.database import connect, writing
+from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
 from sendroute.store.problems import problem, told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
@@ -178,6 +179,7 @@ def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: 
     begin_revision(connection, now, stamp)
     try:
         restore(connection, lock, now)
+        fill(connection, now)
     except IntegrityError as error:
         raise lockfile.contradictory(path) from error
     message = f"The store was made from a lock file of revision {lock.revision}."

@@ -1,20 +1,23 @@
 """The store that callers hold. Each method is one transaction; a problem that a person can cause
 is raised as :class:`~sendroute.model.problem.ProblemError`."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from sqlalchemy import Connection, Engine, String, column, select, table
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
+from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import asking, committing, lockfile, reading
+from sendroute.store import asking, committing, endpoints, lockfile, reading, rekeying
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import (
+    Endpoint,
     ExplainFacts,
     HistoryEntry,
     RelayRow,
@@ -24,6 +27,7 @@ from sendroute.store.answers import (
 )
 from sendroute.store.database import connect, writing
 from sendroute.store.database import reading as one_read
+from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
 
@@ -103,17 +107,41 @@ class Store:
         with self._reading() as connection:
             return reading.read(connection, only)
 
+    def read_sealed(self) -> tuple[Held, Sealed]:
+        """What a plan starts from, and the sealed credentials of what is in use, by account and
+        profile; the managed relay's under the platform's key. One read, so that they agree."""
+        with self._reading() as connection:
+            return reading.read(connection, None), endpoints.sealed(connection)
+
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that holds each of these domains, whichever it is."""
         with self._reading() as connection:
             return reading.holders(connection, domains)
 
-    def commit(self, plans: Sequence[AccountPlan], platform: Change | None, stamp: Stamp) -> int:
-        """Carries out a group of accounts' changes, and the platform's: all or none. Returns the
-        store's revision. Raises StaleError where something is not any more as it was planned on.
+    def commit(
+        self,
+        plans: Sequence[AccountPlan],
+        platform: Change | None,
+        stamp: Stamp,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> int:
+        """Carries out a group of accounts' changes, and the platform's: all or none. ``sealed``
+        are the credentials of what is new or changed. Returns the store's revision. Raises
+        StaleError where something is not any more as it was planned on.
         """
         with told_plainly(self.place), writing(self._engine) as connection:
-            return committing.commit(connection, plans, platform, stamp)
+            return committing.commit(connection, plans, platform, stamp, sealed)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Every revision of a destination, those that were replaced included."""
+        with self._reading() as connection:
+            return list(endpoints.all_of(connection))
+
+    def rekey(self, anew: Callable[[str, Bond], str], stamp: Stamp) -> int:
+        """Every credential through ``anew``, in one transaction; how many there are. What it
+        raises leaves all as it was."""
+        with told_plainly(self.place):
+            return rekeying.rekey(self._engine, anew, stamp)
 
     def accounts(self) -> list[AccountKey]:
         with self._reading() as connection:

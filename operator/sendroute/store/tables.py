@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 # The newest migration's id: read beside the store's own, so that Alembic is imported only by a
 # store that is older. Ids are numbers in order, which tells older from newer.
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData(
     naming_convention={
@@ -134,6 +134,29 @@ profile = Table(
     Column("spec", Text, nullable=False),
     UniqueConstraint("account_id", "name"),
     CheckConstraint("version > 0", name="version"),
+)
+
+# Where mail goes under one alias: a row for each revision of a profile, `p{profile}r{version}`, and
+# of the managed relay, `m0r{version}`, whose profile is 0. A mail in a queue knows its nexthop by
+# the alias alone, so a revision that was replaced stays, with its credential: no key leads to the
+# profile's row. `retired` is the store's revision that replaced it. `credential` is sealed; NULL
+# where there is none, or none yet (a store made from a lock file).
+endpoint = Table(
+    "endpoint",
+    metadata,
+    Column("profile", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("namespace", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("encryption", Text, nullable=False),
+    Column("credential", Text),
+    Column("made", BigInteger, ForeignKey("revision.number"), nullable=False),
+    Column("retired", BigInteger, ForeignKey("revision.number")),
+    CheckConstraint("version > 0", name="version"),
+    CheckConstraint("retired IS NULL OR retired > made", name="retired"),
 )
 
 # For ever: no key leads to the account's row, which may go and come again under the same name.

@@ -78,10 +78,10 @@ def run(arguments: Namespace, session: Session) -> int:
     )
     with open_store(session.store) as store:
         if saved:
-            planned = plan_saved(store, arguments.paths[0], guards, wishes.lock)
+            planned = plan_saved(store, session, arguments.paths[0], guards, wishes.lock)
         else:
             planned = plan_paths(
-                store, session, arguments.paths, arguments.only, guards, wishes.lock
+                store, session, arguments.paths, arguments.only, guards, wishes.lock, saves=True
             )
         result, ended = apply_planned(session, planned, wishes)
     written = present_report(session, arguments, report_of(result, locate=planned.locate))

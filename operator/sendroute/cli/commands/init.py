@@ -21,7 +21,6 @@ from sendroute.cli.session import Session
 def options(parser: Parser) -> None:
     parser.value("--from-lock", metavar="FILE", help="as it was when this lock file was written")
     parser.value("--from-backup", metavar="FILE", help="from what `sendroute backup` wrote")
-    parser.value("--key-file", metavar="FILE", help="an encryption key that exists")
 
 
 def run(arguments: Namespace, session: Session) -> int:
@@ -36,7 +35,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     if arguments.from_lock and arguments.from_backup:
         raise WrongUsageError("A store is made --from-lock or --from-backup, not from both.")
-    given = _given_key(arguments.key_file)
+    given = _given_key(session.key_file)
     # A restored store's credentials can be read with the old key alone; it has to be there.
     key = place_of_key(session.store)
     makes_key = given is None and not (_is_old(arguments) and key.exists())
@@ -74,25 +73,13 @@ def _path(text: str | None) -> Path | None:
 def _given_key(file: str | None) -> str | None:
     """What the key was given by, None where none was; checked, so that a mistake shows now and
     not when the first credential is stored."""
-    from sendroute.cli.key_file import VARIABLE, check_key
-    from sendroute.model.codes import finding
-    from sendroute.model.problem import ProblemError
+    from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
 
     if file:
-        try:
-            check_key(Path(file).read_text(), file)
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ProblemError(
-                finding(
-                    "unreadable",
-                    f"The key file {file} cannot be read: {(why or 'it failed').lower()}.",
-                    hint="Name a file that holds a key, or leave --key-file out to make one.",
-                )
-            ) from error
+        keys_of_file(file)
         return file
     if os.environ.get(VARIABLE):
-        check_key(os.environ[VARIABLE], VARIABLE)
+        keys_in(os.environ[VARIABLE], VARIABLE)
         return VARIABLE
     return None
 

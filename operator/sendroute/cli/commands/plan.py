@@ -50,6 +50,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli import logs
     from sendroute.cli.output import worst
     from sendroute.cli.planning import plan_paths
+    from sendroute.cli.proof import tester_of
     from sendroute.cli.reporting import present_report
     from sendroute.model.exit_status import of_findings, of_plan
     from sendroute.reports.report import of_plan as report_of
@@ -57,8 +58,14 @@ def run(arguments: Namespace, session: Session) -> int:
 
     logs.start(session)
     with open_store(session.store) as store:
+        tester = tester_of(session) if arguments.test_connections else None
         planned = plan_paths(
-            store, session, arguments.paths, arguments.only, recorded=bool(arguments.out)
+            store,
+            session,
+            arguments.paths,
+            arguments.only,
+            tester=tester,
+            recorded=bool(arguments.out),
         )
     lost = _save(arguments.out, planned) if arguments.out else ()
     plan = planned.with_findings(lost).plan

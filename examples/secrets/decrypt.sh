@@ -1,0 +1,10 @@
+#!/bin/sh
+# From encrypted/NAMESPACE/NAME/KEY.sops to secrets/NAMESPACE/NAME/KEY, readable by nobody else.
+set -eu
+umask 077
+find encrypted -name '*.sops' | sort | while read -r file; do
+  target=secrets/${file#encrypted/}
+  target=${target%.sops}
+  mkdir -p "$(dirname "$target")"
+  sops decrypt --input-type binary --output-type binary "$file" >"$target"
+done

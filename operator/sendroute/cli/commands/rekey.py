@@ -1,0 +1,67 @@
+"""Encrypt the credentials in the store anew, under the first of the keys given.
+
+The key file holds one key a line: put the new one first and leave the old one below it. When
+this is done, the old one is needed for older backups alone.
+
+examples:
+  sendroute rekey --key-file sendroute.key
+"""
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.model.problem import ProblemError
+    from sendroute.model.secret import Bond
+
+
+def options(_parser: Parser) -> None:
+    """Only those that all commands have."""
+
+
+def run(_arguments: Namespace, session: Session) -> int:
+    from datetime import UTC, datetime
+
+    from sendroute.cli.actor import actor
+    from sendroute.cli.proof import keys_of, no_key
+    from sendroute.credentials.sealing import Sealer
+    from sendroute.model.stamp import Stamp
+    from sendroute.store.record import open_store
+
+    keys = keys_of(session)
+    if keys is None:
+        raise no_key()
+    sealer = Sealer(keys)
+
+    def anew(token: str, bond: "Bond") -> str:
+        credential = sealer.open(token, bond)
+        if credential is None:
+            raise _unreadable(bond)
+        return sealer.seal(credential, bond)
+
+    with open_store(session.store) as store:
+        count = store.rekey(anew, Stamp(datetime.now(UTC), actor()))
+    if not session.quiet:
+        credentials = "1 credential" if count == 1 else f"{count} credentials"
+        print(f"Encrypted {credentials} anew, under the first of {len(keys)} keys given.")
+    return 0
+
+
+def _unreadable(bond: "Bond") -> "ProblemError":
+    from sendroute.model.change import PLATFORM_KEY
+    from sendroute.model.codes import finding
+    from sendroute.model.problem import ProblemError
+
+    whose = f"profile {bond.namespace}/{bond.profile}"
+    if (bond.namespace, bond.account) == PLATFORM_KEY:
+        whose = "the managed relay"
+    return ProblemError(
+        finding(
+            "credential-unreadable",
+            f"Nothing was changed: a credential of {whose} does not open with the keys given.",
+            hint="Add the key that it was encrypted with below the new one.",
+        )
+    )

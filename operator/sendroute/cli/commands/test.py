@@ -1,0 +1,81 @@
+"""Test the connection of saved profiles: DNS, TLS with certificate check, sign-in; no mail is sent.
+
+With secrets given (--secrets, or variables) these are tried, as apply would; without, the
+credentials in the store, which are what mail goes out with. The exit status is 1 where a profile
+does not pass.
+
+examples:
+  sendroute test ses
+  sendroute test acme/ses beta/mailgun -o json
+  sendroute test --all
+"""
+
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.output import TABLES, output_option, outputs_of, present, worst
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.model.connection import TestResult
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument(
+        "profiles", nargs="*", metavar="PROFILE", help="NAME or NAMESPACE/NAME of a saved profile"
+    )
+    parser.switch("--all", help="every saved profile")
+    output_option(parser, TABLES)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.testing import test_profiles
+    from sendroute.model.connection import ConnectionOutcome
+    from sendroute.model.exit_status import ExitStatus
+    from sendroute.reports.as_json import document
+    from sendroute.store.record import open_store
+
+    if bool(arguments.profiles) == arguments.all:
+        raise WrongUsageError("Name the profiles to test, or --all.")
+    outputs = outputs_of(arguments)
+    with open_store(session.store) as store:
+        results = test_profiles(store, session, arguments.profiles)
+
+    def show(form: str, colour: bool) -> Iterable[str]:
+        if form == "json":
+            return document([("format_version", "1.0"), ("results", map(_entry, results))])
+        return _text(results, colour)
+
+    written = present(session, outputs, show)
+    failed = any(result.outcome is not ConnectionOutcome.OK for result in results)
+    return worst(ExitStatus.FAILED if failed else ExitStatus.FINE, written)
+
+
+def _entry(result: "TestResult") -> dict[str, Any]:
+    return {
+        "namespace": result.namespace,
+        "profile": result.profile,
+        "outcome": result.outcome.value,
+        "detail": result.detail,
+        "seconds": result.seconds,
+    }
+
+
+def _text(results: Sequence["TestResult"], colour: bool) -> Iterable[str]:
+    from sendroute.reports.table import table
+    from sendroute.reports.text import clean, wrap
+
+    if not results:
+        yield "No profiles.\n"
+        return
+    rows = [
+        (f"{one.namespace}/{one.profile}", one.outcome.value, f"{one.seconds:.1f} s")
+        for one in results
+    ]
+    head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, colour=colour)
+    yield head
+    for line, one in zip(lines, results, strict=True):
+        yield line
+        yield from (f"    {part}\n" for part in wrap(clean(one.detail), 4))

@@ -1,0 +1,100 @@
+"""The secrets, keys and connection tests of one invocation, wired to what reconciling asks for."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sendroute.cli.key_file import place_of_key
+from sendroute.cli.session import Session
+from sendroute.credentials.keys import Keys, keys_at_hand
+from sendroute.credentials.resolve import Secrets
+from sendroute.model.codes import finding
+from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.problem import ProblemError
+from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
+from sendroute.model.wanted import Wanted
+from sendroute.planner.platform import relay_of
+from sendroute.reconcile.protocols import Tester, Try
+from sendroute.reconcile.proving import Prover, Shown
+
+if TYPE_CHECKING:
+    from sendroute.credentials.sealing import Sealer
+
+
+def prover_of(
+    session: Session,
+    wanted: Wanted,
+    *,
+    tester: Tester | None = None,
+    saves: bool = False,
+    shown: Shown | None = None,
+) -> Prover:
+    """Raises :class:`ProblemError` where the folder of secrets or a key given cannot be used."""
+    secrets = secrets_of(session, references(wanted))
+    # The library behind a sealer is slow to import, and without secrets nothing is compared.
+    sealer = sealer_of(session) if secrets.given or saves else None
+    return Prover(secrets, sealer, tester, saves=saves, shown=shown)
+
+
+def secrets_of(session: Session, among: Iterator[SecretRef]) -> Secrets:
+    folder = session.secrets or None  # an empty word is none
+    if folder is not None and not os.access(folder, os.R_OK | os.X_OK):
+        why = "cannot be read by this user" if Path(folder).exists() else "is not there"
+        raise ProblemError(
+            finding(
+                "unreadable",
+                f"The folder of secrets {folder} {why}.",
+                hint="Name the folder that holds NAMESPACE/NAME/username and password: --secrets",
+            )
+        )
+    return Secrets(folder, dict(os.environ), among)
+
+
+def references(wanted: Wanted) -> Iterator[SecretRef]:
+    """Every secret that the tree names."""
+    relay = relay_of(wanted.platform.platform) if wanted.platform is not None else None
+    if relay is not None and relay.secret is not None:
+        yield SecretRef(PLATFORM_NAMESPACE, relay.secret)
+    for key, account in wanted.accounts.items():
+        for profile in account.profiles.values():
+            if profile.profile.secret is not None:
+                yield SecretRef(key.namespace, profile.profile.secret)
+
+
+def keys_of(session: Session) -> Keys | None:
+    usual = str(place_of_key(session.store))
+    return keys_at_hand(session.key_file, usual, dict(os.environ))
+
+
+def no_key() -> ProblemError:
+    from sendroute.reconcile import comparing
+
+    return ProblemError(comparing.no_key())
+
+
+def sealer_of(session: Session) -> "Sealer | None":
+    keys = keys_of(session)
+    if keys is None:
+        return None
+    from sendroute.credentials.sealing import Sealer
+
+    return Sealer(keys)
+
+
+def tester_of(session: Session) -> Tester:
+    """Connection tests with a progress bar, a few at a time."""
+
+    def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
+        from sendroute.connection.probe import Request
+        from sendroute.connection.run import run_tests
+        from sendroute.reports.progress import progress
+
+        requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
+        with progress(
+            "Testing connections", len(requests), sys.stderr, quiet=session.quiet
+        ) as advance:
+            return run_tests(requests, policy=policy, progress=lambda _result: advance(1))
+
+    return test

@@ -1,0 +1,175 @@
+"""From a reference to its credential, or to why there is none.
+
+The directory decides for a secret that it has a folder for; only where it has none are variables
+looked at. The two are never mixed in one secret. The binding is looked at before the credential
+is read.
+"""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from sendroute.credentials import directory as files
+from sendroute.credentials.binding import allows
+from sendroute.credentials.content import (
+    MissingError,
+    UnfitError,
+    password_of,
+    text_of,
+    together,
+    username_of,
+)
+from sendroute.credentials.variables import PREFIX, stem, variable
+from sendroute.model.credential import Credential
+from sendroute.model.secret import Lacking, SecretRef
+
+USERNAME, PASSWORD, ALLOWED_HOSTS = "username", "password", "allowed-hosts"
+_KEYS = (USERNAME, PASSWORD, ALLOWED_HOSTS)
+# A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+Answer = Credential | Lacking
+
+
+class Secrets:
+    """All secrets of one run. ``among`` are the references of the whole tree, by which variables
+    that two of them mean are found. Each secret is read once for each destination, so that what
+    was tested is what is saved."""
+
+    def __init__(
+        self,
+        directory: str | None,
+        environment: Mapping[str, str],
+        among: Iterable[SecretRef] = (),
+    ) -> None:
+        self._directory = directory
+        self._environment = {k: v for k, v in environment.items() if k.startswith(PREFIX)}
+        self._sharing: dict[str, set[SecretRef]] = defaultdict(set)
+        for ref in among:
+            self._sharing[stem(ref)].add(ref)
+        self._known: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any secrets to look at."""
+        return self._directory is not None or bool(self._environment)
+
+    def credential(
+        self, ref: SecretRef, host: str, port: int, username: str | None = None
+    ) -> Answer:
+        """``username`` is what the profile's preset fills in where the secret has none."""
+        asked = (ref, host, port, username)
+        if asked not in self._known:
+            self._known[asked] = self._read(ref, host, port, username)
+        return self._known[asked]
+
+    def _read(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+        if not (_NAME.fullmatch(ref.namespace) and _NAME.fullmatch(ref.name)):
+            return _lacking("secret-missing", ref, "has a name that no secret can have")
+        if self._directory is not None and files.has(self._directory, ref):
+            return self._from_directory(self._directory, ref, host, port, username)
+        return self._from_variables(ref, host, port, username)
+
+    def _from_directory(
+        self, directory: str, ref: SecretRef, host: str, port: int, username: str | None
+    ) -> Answer:
+        def content(key: str) -> bytes:
+            return files.content_of(directory, ref, key)
+
+        def read() -> Answer:
+            keys = files.keys_of(directory, ref)
+            return _credential(ref, keys, content, host, port, username)
+
+        try:
+            return files.in_one_piece(directory, ref, read)
+        except UnfitError as unfit:
+            return _lacking("secret-invalid", ref, str(unfit))
+
+    def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
+        keys = [key for key in _KEYS if variable(ref, key) in self._environment]
+        if not keys:
+            return self._nowhere(ref)
+        others = sorted(map(str, self._sharing[stem(ref)] - {ref}))
+        if others:
+            return Lacking(
+                "secret-ambiguous",
+                f"The secret {ref} cannot be told from {', '.join(others)}: both are the variables"
+                f" {stem(ref)}_….",
+                "Rename one of them, or give them as files: --secrets DIR.",
+            )
+
+        def content(key: str) -> bytes:
+            return os.fsencode(self._environment[variable(ref, key)])
+
+        return _credential(ref, keys, content, host, port, username)
+
+    def _nowhere(self, ref: SecretRef) -> Lacking:
+        folder = self._directory or "DIR"
+        place = "was not given" if self._directory is None else f"is not in {self._directory}"
+        return Lacking(
+            "secret-missing",
+            f"The secret {ref} {place}.",
+            f"Put it into {folder}/{ref.namespace}/{ref.name}/ as files username and password"
+            f"{' and name the folder by --secrets DIR' if self._directory is None else ''}, or"
+            f" into {variable(ref, USERNAME)} and …_PASSWORD.",
+        )
+
+
+def _credential(
+    ref: SecretRef,
+    keys: Collection[str],
+    content: Callable[[str], bytes],
+    host: str,
+    port: int,
+    username: str | None,
+) -> Answer:
+    """The one way from a secret's keys to a credential, wherever they are kept."""
+    if ALLOWED_HOSTS in keys and (refused := _refused(ref, content, host, port)) is not None:
+        return refused
+    at = USERNAME
+    try:
+        if USERNAME in keys or username is None:
+            username = username_of(_present(USERNAME, keys, content))
+        at = PASSWORD
+        password = password_of(_present(PASSWORD, keys, content))
+        at = "username and password together"
+        return together(username, password)
+    except UnfitError as unfit:
+        code = "secret-missing" if isinstance(unfit, MissingError) else "secret-invalid"
+        return _lacking(code, ref, f"cannot be used: its {at} {unfit}")
+
+
+def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:
+    if key not in keys:
+        raise MissingError("is missing")
+    return content(key)
+
+
+def _refused(
+    ref: SecretRef, content: Callable[[str], bytes], host: str, port: int
+) -> Lacking | None:
+    hint = f"If that is meant, its owner adds a line `{host}:{port}` to its {ALLOWED_HOSTS}."
+    try:
+        raw = content(ALLOWED_HOSTS)
+        if allows(text_of(raw) if raw.strip() else "", host, port):
+            return None
+    except UnfitError as unfit:
+        return Lacking(
+            "secret-not-bound",
+            f"The secret {ref} is not sent anywhere: its {ALLOWED_HOSTS} {unfit}.",
+            "One host or host:port a line, # for comments.",
+        )
+    return Lacking(
+        "secret-not-bound",
+        f"The secret {ref} is not sent to {host}:{port}, which its {ALLOWED_HOSTS} does not list.",
+        hint,
+    )
+
+
+def _lacking(code: str, ref: SecretRef, what: str) -> Lacking:
+    return Lacking(
+        code,
+        f"The secret {ref} {what}.",
+        "Its keys are username and password, each UTF-8 text in one line.",
+    )

@@ -1,0 +1,87 @@
+"""The platform's own change, which comes before every account's."""
+
+from collections.abc import Collection, Mapping
+
+from sendroute.model.change import PLATFORM_KEY, RELAY, Action, Change, Kind
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Where
+from sendroute.model.held import Held
+from sendroute.model.platform import Platform, Relay
+from sendroute.model.wanted import Wanted
+from sendroute.planner.account import suspended_object
+from sendroute.planner.profiles import WHY_FAILED, needs_test
+
+Decision = tuple[Platform | None, Change | None, tuple[Finding, ...]]
+
+
+def decide_platform(
+    wanted: Wanted, held: Held, failed: Mapping[str, str], rotated: Collection[str]
+) -> Decision:
+    """The platform that accounts are planned on (None: there is none), its change, and what is
+    said about it. ``failed`` and ``rotated`` name the managed relay, as they name profiles."""
+    if wanted.platform is None:
+        return None, None, ()
+    where = wanted.platform.where
+    if wanted.platform.suspended:
+        told = suspended_object("The MailPlatform", where, None)
+        if held.platform is not None:
+            return held.platform, None, (told,)
+        return None, None, (told, _never_recorded(where))
+    after = wanted.platform.platform
+    before, relay = relay_of(held.platform), relay_of(after)
+    turned = relay is not None and RELAY in rotated
+    if after == held.platform and not turned:
+        return after, None, ()
+    if relay is not None and RELAY in failed and (turned or needs_test(before, relay)):
+        return _not_saved(held.platform, failed[RELAY], where)
+    create = held.platform is None
+    if create:
+        message = "The platform is recorded."
+    elif after == held.platform:
+        message = "The platform changes: the content of its managed relay's secret."
+    else:
+        message = "The platform changes."
+    change = Change(
+        Kind.PLATFORM,
+        PLATFORM_KEY,
+        "default",
+        Action.CREATE if create else Action.UPDATE,
+        held.platform,
+        after,
+        "declared" if after != held.platform else "credentials-changed",
+        message,
+        where,
+    )
+    return after, change, ()
+
+
+def relay_of(platform: Platform | None) -> Relay | None:
+    return platform.managed.relay if platform is not None and platform.managed else None
+
+
+def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
+    """Managed mail has no credential to go with: the platform stays as it was, and where there
+    was none nothing can be planned. A finding of its own says what is wrong with the secret."""
+    why = WHY_FAILED.get(code, "it cannot be used").replace("its", "the managed relay's", 1)
+    stands = "its old version stands" if before is not None else "nothing is applied without it"
+    change = Change(
+        Kind.PLATFORM,
+        PLATFORM_KEY,
+        "default",
+        Action.SKIP,
+        before,
+        before,
+        code,
+        f"The platform is not saved, for {why}; {stands}.",
+        where,
+    )
+    return before, change, ()
+
+
+def _never_recorded(where: Where) -> Finding:
+    return finding(
+        "no-platform",
+        "The MailPlatform is suspended, and the store holds none yet.",
+        hint="Lift spec.suspend for the first apply.",
+        where=where.at("spec", "suspend"),
+    )

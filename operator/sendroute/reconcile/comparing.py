@@ -1,0 +1,252 @@
+"""Which secrets are there, and which of them have another content than when they were saved."""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct, field
+
+from sendroute.model.change import PLATFORM_KEY, RELAY
+from sendroute.model.codes import finding
+from sendroute.model.credential import Credential
+from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.held import Held
+from sendroute.model.platform import Relay
+from sendroute.model.problem import ProblemError
+from sendroute.model.profile import Profile
+from sendroute.model.secret import PLATFORM_NAMESPACE, Lacking, SecretRef, bond_of
+from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.planner.platform import relay_of
+from sendroute.planner.profiles import needs_test
+from sendroute.reconcile.protocols import Sealer, Secrets
+from sendroute.reconcile.record import Sealed
+
+Failed = Mapping[AccountKey, Mapping[str, str]]
+Rotated = Mapping[AccountKey, frozenset[str]]
+
+
+class Endpoint(Struct, frozen=True):
+    """A profile, or the managed relay under the platform's key, as it is wanted and as it is
+    held (None: it is new)."""
+
+    key: AccountKey
+    name: str
+    wanted: Profile | Relay
+    held: Profile | Relay | None
+    where: Where
+
+    @property
+    def called(self) -> str:
+        return "the managed relay" if self.key == PLATFORM_KEY else f"profile {self.name}"
+
+    @property
+    def tried(self) -> bool:
+        """Whether it is new, or changed in what a connection test proves."""
+        return needs_test(self.held, self.wanted)
+
+
+class Compared(Struct):
+    """``failed`` and ``rotated`` as the planner takes them; ``findings`` by account, those of the
+    platform's key are no account's; ``unknown`` counts what was not compared."""
+
+    failed: dict[AccountKey, dict[str, str]] = field(default_factory=dict)
+    rotated: dict[AccountKey, frozenset[str]] = field(default_factory=dict)
+    findings: dict[AccountKey, list[Finding]] = field(default_factory=dict)
+    unknown: int = 0
+
+    def tell(self, endpoint: Endpoint, code: str, message: str, **more: object) -> None:
+        told = finding(code, message, where=endpoint.where, **more)  # type: ignore[arg-type]
+        self.findings.setdefault(endpoint.key, []).append(told)
+
+    def turn(self, endpoint: Endpoint) -> None:
+        known = self.rotated.get(endpoint.key, frozenset())
+        self.rotated[endpoint.key] = known | {endpoint.name}
+
+
+def endpoints(
+    wanted: Wanted, held: Held, only: frozenset[AccountKey] | None = None
+) -> Iterator[Endpoint]:
+    """Everything that may be written, in order: nothing suspended, nothing of an account that is
+    stopped by its documents or that ``only`` leaves out."""
+    platform = wanted.platform
+    if platform is not None and not platform.suspended:
+        relay = relay_of(platform.platform)
+        if relay is not None:
+            where = platform.where.at("spec", "managed", "relay", "credentials")
+            yield Endpoint(PLATFORM_KEY, RELAY, relay, relay_of(held.platform), where)
+    for key, account in sorted(wanted.accounts.items()):
+        if account.suspended or key in wanted.stopped or (only is not None and key not in only):
+            continue
+        before = held.accounts[key].profiles if key in held.accounts else {}
+        for name, profile in sorted(account.profiles.items()):
+            if not profile.suspended:
+                inline = () if profile.inline_in is None else ("route", "newProfile")
+                where = profile.where.at("spec", *inline, "credentials")
+                yield Endpoint(key, name, profile.profile, before.get(name), where)
+
+
+def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | Lacking | None:
+    """None where it names no secret."""
+    wanted = endpoint.wanted
+    if wanted.secret is None:
+        return None
+    namespace = PLATFORM_NAMESPACE if endpoint.key == PLATFORM_KEY else endpoint.key.namespace
+    username = wanted.username if isinstance(wanted, Profile) else None
+    ref = SecretRef(namespace, wanted.secret)
+    return secrets.credential(ref, wanted.host, wanted.port, username)
+
+
+class Comparison:
+    """``looks``: whether a secret that is not there counts as missing; ``shown`` are the changes
+    of secrets that a saved plan has shown: then no other one is looked for."""
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        sealer: Sealer | None,
+        *,
+        looks: bool,
+        saves: bool,
+        shown: Rotated | None = None,
+    ) -> None:
+        self._secrets = secrets
+        self._sealer = sealer
+        self._looks = looks or secrets.given
+        self._saves = saves
+        self._shown = shown
+
+    def of(
+        self, wanted: Wanted, held: Held, sealed: Sealed, only: frozenset[AccountKey] | None
+    ) -> Compared:
+        """Raises :class:`ProblemError` where there is no key to seal with, or only wrong ones."""
+        compared = Compared()
+        opened, closed = 0, list[Endpoint]()
+        for endpoint in endpoints(wanted, held, only):
+            token = sealed.get(endpoint.key, {}).get(endpoint.name)
+            match self._one(endpoint, token, compared):
+                case True:
+                    opened += 1
+                case False:
+                    closed.append(endpoint)
+        if closed and not opened:
+            raise ProblemError(_wrong_key(len(closed)))
+        for endpoint in closed:
+            compared.turn(endpoint)
+            _tell_closed(endpoint, compared)
+        return compared
+
+    def _one(self, endpoint: Endpoint, token: str | None, compared: Compared) -> bool | None:
+        """Whether the token opened; None where that was not tried."""
+        shown = self._shown is not None
+        turned = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
+        if turned and not self._is_saved(endpoint, token):
+            compared.turn(endpoint)
+        tried = endpoint.tried or turned
+        if endpoint.wanted.secret is None or (shown and not tried):
+            return None
+        if not self._looks:
+            compared.unknown += not tried
+            return None
+        answer = look_up(self._secrets, endpoint)
+        if not isinstance(answer, Credential):
+            if answer is not None:
+                self._lacking(endpoint, answer, token, compared, tried=tried)
+            return None
+        if self._saves and self._sealer is None and (tried or token is None):
+            raise ProblemError(no_key())
+        if tried:
+            return None
+        if token is None:
+            compared.turn(endpoint)
+            return None
+        if self._sealer is None:
+            compared.unknown += 1
+            return None
+        bond = bond_of(endpoint.key, endpoint.name, endpoint.wanted)
+        holds = self._sealer.holds(token, bond, answer)
+        if holds is False:
+            compared.turn(endpoint)
+        return holds is not None
+
+    def _is_saved(self, endpoint: Endpoint, token: str | None) -> bool:
+        """Whether the content that was shown to change has been saved since."""
+        answer = look_up(self._secrets, endpoint)
+        if token is None or self._sealer is None or not isinstance(answer, Credential):
+            return False
+        bond = bond_of(endpoint.key, endpoint.name, endpoint.wanted)
+        return self._sealer.holds(token, bond, answer) is True
+
+    def _lacking(
+        self,
+        endpoint: Endpoint,
+        answer: Lacking,
+        token: str | None,
+        compared: Compared,
+        *,
+        tried: bool,
+    ) -> None:
+        account = endpoint.key if endpoint.key != PLATFORM_KEY else None
+        if tried:
+            compared.failed.setdefault(endpoint.key, {})[endpoint.name] = answer.code
+            compared.tell(endpoint, answer.code, answer.message, hint=answer.hint, account=account)
+        elif token is None:
+            message = f"{answer.message} The store has none for {endpoint.called} either."
+            compared.tell(
+                endpoint,
+                answer.code,
+                message,
+                hint=answer.hint,
+                account=account,
+                severity=Severity.WARNING,
+            )
+        elif self._secrets.given:
+            message = f"{answer.message} {endpoint.called.capitalize()} stays as it was saved."
+            compared.tell(
+                endpoint, "secret-not-compared", message, hint=answer.hint, account=account
+            )
+        else:
+            compared.unknown += 1
+
+
+def tell_unknown(count: int, secrets: Secrets) -> tuple[Finding, ...]:
+    """One line for all of them: a store may hold thousands."""
+    if not count:
+        return ()
+    many = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
+    why = "no key was" if secrets.given else "no secrets were"
+    hint = "--key-file FILE" if secrets.given else "--secrets DIR"
+    return (
+        finding(
+            "secret-not-compared",
+            f"{many} not compared with what is saved, for {why} given.",
+            hint=f"To see whether one was changed: {hint}",
+        ),
+    )
+
+
+def no_key() -> Finding:
+    return finding(
+        "key-missing",
+        "The key of the credentials in the store is not at hand; nothing was done.",
+        hint="Name the key that `sendroute init` made: --key-file FILE, or SENDROUTE_KEY.",
+    )
+
+
+def _wrong_key(count: int) -> Finding:
+    many = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
+    return finding(
+        "credential-unreadable",
+        f"{many} {'not open' if count == 1 else 'opens'} with the key given.",
+        hint="Name the right one: --key-file FILE, or SENDROUTE_KEY. Where it is lost, make the"
+        " store anew from its lock file; credentials are then saved again from their secrets.",
+    )
+
+
+def _tell_closed(endpoint: Endpoint, compared: Compared) -> None:
+    compared.tell(
+        endpoint,
+        "credential-unreadable",
+        f"The stored credential of {endpoint.called} does not open with the keys given, or was"
+        " not sealed for it; it is saved anew.",
+        hint="Look for who else writes to the store, or for a key that is not given here.",
+        account=endpoint.key if endpoint.key != PLATFORM_KEY else None,
+        severity=Severity.WARNING,
+    )

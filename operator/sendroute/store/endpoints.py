@@ -1,0 +1,136 @@
+"""Revisions of destinations with their sealed credentials: written with what they belong to."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, select, update
+
+from sendroute.model.platform import Platform, Relay
+from sendroute.model.profile import Encryption, Profile
+from sendroute.model.secret import Bond, bond_of, relay_bond
+from sendroute.model.wanted import AccountKey
+from sendroute.store.answers import Endpoint
+from sendroute.store.asking import profiles
+from sendroute.store.states import platform_of
+from sendroute.store.tables import endpoint, platform
+
+Sealed = Mapping[AccountKey, Mapping[str, str]]
+"""Tokens by account and profile; the managed relay's under the platform's key."""
+
+# Of the profile ids none is 0: they begin with 1.
+RELAY_ID = 0
+
+
+Number = tuple[int, int]
+"""A profile's id and version."""
+
+
+def write(connection: Connection, number: Number, bond: Bond, now: int, token: str | None) -> None:
+    """A new revision."""
+    row = _columns(bond) | {"profile": number[0], "version": number[1], "made": now}
+    connection.execute(insert(endpoint).values(**row, credential=token))
+
+
+def replace(
+    connection: Connection,
+    number: Number,
+    bond: Bond,
+    now: int,
+    token: str | None,
+    *,
+    keeps: bool,
+) -> None:
+    """A new revision in the place of the one before. Where it ``keeps`` its identity, and no
+    ``token`` is given, it takes that one's credential, but only to the same destination."""
+    mine = and_(endpoint.c.profile == number[0], endpoint.c.retired.is_(None))
+    before = connection.execute(select(endpoint).where(mine)).one_or_none()
+    connection.execute(update(endpoint).where(mine).values(retired=now))
+    if token is None and keeps and before is not None and _bond(before) == bond:
+        token = before.credential
+    write(connection, number, bond, now, token)
+
+
+def same_identity(before: Profile | Relay, after: Profile | Relay) -> bool:
+    """Whether the two sign in by the same secret, and as the same user where it names none."""
+    names = [
+        (endpoint.secret, endpoint.username if isinstance(endpoint, Profile) else None)
+        for endpoint in (before, after)
+    ]
+    return names[0] == names[1] and after.secret is not None
+
+
+def retire(connection: Connection, ids: Iterable[int], now: int) -> None:
+    live = and_(endpoint.c.profile.in_(list(ids)), endpoint.c.retired.is_(None))
+    connection.execute(update(endpoint).where(live).values(retired=now))
+
+
+def write_relay(
+    connection: Connection,
+    version: int,
+    after: Platform,
+    before: Relay | None,
+    now: int,
+    token: str | None,
+) -> None:
+    if after.managed is None:
+        retire(connection, [RELAY_ID], now)
+        return
+    relay = after.managed.relay
+    keeps = before is not None and same_identity(before, relay)
+    replace(connection, (RELAY_ID, version), relay_bond(relay), now, token, keeps=keeps)
+
+
+def sealed(connection: Connection) -> dict[AccountKey, dict[str, str]]:
+    """The tokens of what is in use."""
+    found: dict[AccountKey, dict[str, str]] = {}
+    held = select(endpoint).where(endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None))
+    for row in connection.execute(held):
+        found.setdefault(AccountKey(row.namespace, row.account), {})[row.name] = row.credential
+    return found
+
+
+def all_of(connection: Connection) -> Iterator[Endpoint]:
+    """In the order of their making, those that were replaced included."""
+    rows = connection.execute(select(endpoint).order_by(endpoint.c.profile, endpoint.c.version))
+    for row in rows:
+        yield Endpoint(row.profile, row.version, _bond(row), row.credential, row.made, row.retired)
+
+
+def reseal(connection: Connection, anew: Callable[[str, Bond], str]) -> int:
+    """Every credential through ``anew``, those of replaced revisions too; how many there are."""
+    held = [one for one in all_of(connection) if one.credential is not None]
+    for one in held:
+        assert one.credential is not None  # noqa: S101
+        connection.execute(
+            update(endpoint)
+            .where(endpoint.c.profile == one.profile, endpoint.c.version == one.version)
+            .values(credential=anew(one.credential, one.bond))
+        )
+    return len(held)
+
+
+def fill(connection: Connection, now: int) -> None:
+    """For a store that was filled from elsewhere, which holds no credential."""
+    for row in profiles(connection):
+        bond = bond_of(row.account, row.name, row.profile)
+        write(connection, (row.id, row.version), bond, now, None)
+    held = connection.execute(select(platform)).one_or_none()
+    if held is not None:
+        write_relay(connection, held.version, platform_of(held.spec), None, now, None)
+
+
+def _columns(bond: Bond) -> dict[str, Any]:
+    return {
+        "namespace": bond.namespace,
+        "account": bond.account,
+        "name": bond.profile,
+        "host": bond.host,
+        "port": bond.port,
+        "encryption": bond.encryption.value,
+    }
+
+
+def _bond(row: Any) -> Bond:
+    return Bond(
+        row.namespace, row.account, row.name, row.host, row.port, Encryption(row.encryption)
+    )

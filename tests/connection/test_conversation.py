@@ -1,0 +1,237 @@
+"""What a test does and proves where the server behaves, and each way in which it may not."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Sink
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+from .peers import CANARY, HOST, Authority, Check, Hosts, Serve, Server, Talk, hang_up
+
+
+def verbs(server: Server) -> list[str]:
+    return [line.split()[0].decode() for line in server.lines if line]
+
+
+def test_signs_in_in_tls_from_the_first_byte(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(context=authority.context(), implicit=True)
+    result = check(server.port, "tls")
+    assert result.outcome == "ok"
+    assert result.detail.startswith("Signed in by PLAIN over TLS 1.3")
+    assert verbs(server) == ["EHLO", "AUTH", "QUIT"]
+
+
+def test_signs_in_after_starttls_and_asks_again_what_is_offered(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(context=authority.context())
+    assert check(server.port, "starttls").outcome == "ok"
+    assert verbs(server) == ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
+
+
+def test_a_relay_without_credentials_is_only_greeted(check: Check, serve: Serve) -> None:
+    server = serve()
+    result = check(server.port, credential=None)
+    assert (result.outcome, result.namespace, result.profile) == ("ok", "acme", "ses")
+    assert verbs(server) == ["EHLO", "QUIT"]
+    assert "without encryption" in result.detail
+
+
+def test_the_client_names_itself_by_its_address(check: Check, serve: Serve) -> None:
+    server = serve()
+    check(server.port, credential=None)
+    assert server.lines[0] == b"EHLO [127.0.0.1]"
+    six = serve(address="::1")
+    assert check(six.port, host="::1", credential=None).outcome == "ok"
+    assert six.lines[0] == b"EHLO [IPv6:::1]"
+
+
+class OnAnyPort(Controller):
+    def _trigger_server(self) -> None:
+        assert self.server is not None
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
+@pytest.fixture
+def aiosmtpd(authority: Authority) -> Iterator[Controller]:
+    """A server of another make, that takes one username and password."""
+
+    def authenticate(_server: SMTP, _session: object, _envelope: object, _how: str, data):
+        assert isinstance(data, LoginPassword)
+        right = (CANARY.username.encode(), CANARY.password.encode())
+        return AuthResult(success=(data.login, data.password) == right, handled=False)
+
+    controller = OnAnyPort(
+        Sink(),
+        hostname="127.0.0.1",
+        port=0,
+        authenticator=authenticate,
+        auth_required=True,
+        tls_context=authority.context(),
+        require_starttls=True,
+    )
+    controller.start()
+    yield controller
+    controller.stop()
+
+
+def test_agrees_with_another_server(check: Check, aiosmtpd: Controller) -> None:
+    port = aiosmtpd.port
+    assert check(port, "starttls").outcome == "ok"
+    wrong = type(CANARY)(CANARY.username, "wrong")
+    result = check(port, "starttls", credential=wrong)
+    assert result.outcome == "auth-failed"
+    assert "(535 5.7.8)" in result.detail
+
+
+def test_a_refused_connection(check: Check) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    result = check(port)
+    assert result.outcome == "connect-failed"
+    assert result.detail == f"The host refused the connection at port {port}."
+
+
+def test_the_next_address_is_tried(check: Check, serve: Serve, hosts: Hosts) -> None:
+    server = serve()
+    resolver = hosts(f"127.0.0.9 {HOST}", f"127.0.0.1 {HOST}")
+    assert check(server.port, resolver=resolver).outcome == "ok"
+
+
+def test_a_host_that_does_not_answer(check: Check, silent_port: int) -> None:
+    result = check(silent_port, deadline=0.6)
+    assert result.outcome == "connect-failed"
+    assert "did not answer" in result.detail
+
+
+def test_a_silent_address_leaves_time_for_the_next(
+    check: Check, serve: Serve, hosts: Hosts, silent_port: int
+) -> None:
+    server = serve(address="127.0.0.2", port=silent_port)
+    resolver = hosts(f"127.0.0.1 {HOST}", f"127.0.0.2 {HOST}")
+    assert check(server.port, resolver=resolver, deadline=2).outcome == "ok"
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose queue of connections is full: SYNs are left without an answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        waiting = []
+        while True:
+            client = socket.socket()
+            client.settimeout(0.2)
+            waiting.append(client)
+            try:
+                client.connect(address)
+            except TimeoutError:
+                break
+        yield address[1]
+        for client in waiting:
+            client.close()
+
+
+REFUSALS = [
+    pytest.param({"GREETING": b"554 5.7.1 no\r\n"}, "(554 5.7.1)", id="a greeting that refuses"),
+    pytest.param({"GREETING": b"421 busy\r\n"}, "(421)", id="421 for a greeting"),
+    pytest.param({"GREETING": b"250 hello\r\n"}, "(250)", id="a greeting with a wrong code"),
+    pytest.param({"EHLO": b"502 5.5.2 what?\r\n"}, "EHLO (502 5.5.2)", id="EHLO refused"),
+    pytest.param({"EHLO": b"421 4.3.2 down\r\n"}, "EHLO (421 4.3.2)", id="421 to EHLO"),
+    pytest.param({"EHLO": b"450 later\r\n"}, "EHLO (450)", id="EHLO refused for now"),
+    pytest.param({"GREETING": hang_up}, "closed the connection", id="closed before the greeting"),
+    pytest.param({"EHLO": hang_up}, "closed the connection at EHLO", id="closed at EHLO"),
+    pytest.param({"AUTH": hang_up}, "closed the connection at AUTH", id="closed at AUTH"),
+    pytest.param({"GREETING": b"SSH-2.0-x\r\n"}, "no SMTP reply", id="another protocol"),
+    pytest.param({"GREETING": b"HTTP/1.1 400 Bad\r\n\r\n"}, "no SMTP reply", id="a web server"),
+    pytest.param({"GREETING": b"+OK pop3\r\n"}, "no SMTP reply", id="a POP server"),
+    pytest.param({"GREETING": b"+22 x\r\n"}, "no SMTP reply", id="a code with a sign"),
+    pytest.param({"GREETING": b"22\r\n"}, "no SMTP reply", id="a code of two digits"),
+    pytest.param({"GREETING": b"2200 x\r\n"}, "no SMTP reply", id="a code of four digits"),
+    pytest.param({"GREETING": b"120 x\r\n"}, "no SMTP reply", id="a code below 200"),
+    pytest.param({"GREETING": "٢٢٠ x\r\n".encode()}, "no SMTP reply", id="a code in other digits"),
+    pytest.param({"EHLO": b"250-a\r\n251 b\r\n"}, "two codes", id="a reply with two codes"),
+    pytest.param({"EHLO": b"250-a\r\nb\r\n"}, "no SMTP reply", id="a line without a code"),
+    pytest.param({"GREETING": b"220 x\r\n250 y\r\n"}, "before it was asked", id="talks ahead"),
+    pytest.param({"EHLO": b"250 x\r\n421 bye\r\n"}, "ended the session (421)", id="421 unasked"),
+    pytest.param({"AUTH": b"334 \r\n"}, "no answer to AUTH PLAIN (334)", id="asks on after PLAIN"),
+    pytest.param({"AUTH": b"220 x\r\n"}, "no answer to AUTH PLAIN (220)", id="a wrong success"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answers", "told"), REFUSALS)
+def test_no_or_wrong_smtp_is_a_protocol_error(
+    check: Check, serve: Serve, answers: dict[str, bytes], told: str
+) -> None:
+    result = check(serve(answers=answers).port)
+    assert result.outcome == "protocol-error"
+    assert told in result.detail
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param({"GREETING": b"220-a\r\n220-\r\n220\r\n"}, id="a greeting of many lines"),
+        pytest.param({"GREETING": b"220 a\n"}, id="a line without a carriage return"),
+        pytest.param({"EHLO": b"250-x\r\n250-\r\n250-AUTH PLAIN\r\n250\r\n"}, id="empty lines"),
+        pytest.param({"EHLO": b"250-\x1b]0;x\x07\xff\r\n250 AUTH PLAIN\r\n"}, id="control codes"),
+        pytest.param({"QUIT": hang_up}, id="a server that leaves without a goodbye"),
+        pytest.param({"QUIT": b"500 what?\r\n"}, id="a server that does not know QUIT"),
+    ],
+)  # fmt: skip
+def test_odd_but_sound_replies_are_taken(
+    check: Check, serve: Serve, answers: dict[str, bytes]
+) -> None:
+    assert check(serve(answers=answers).port).outcome == "ok"
+
+
+def test_a_reply_in_pieces_is_put_together(check: Check, serve: Serve) -> None:
+    def in_pieces(talk: Talk) -> None:
+        talk.connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in b"250-x\r\n250-AUTH PLAIN\r\n250 HELP\r\n":
+            talk.send(bytes([byte]))
+        talk.line()
+        talk.send(b"235 in\r\n")
+
+    assert check(serve(answers={"EHLO": in_pieces}).port).outcome == "ok"
+
+
+def test_the_servers_text_is_never_shown(check: Check, serve: Serve) -> None:
+    hostile = "\x1b[31mBUY\x07 NOW\u202e https://evil.example".encode()
+    for verb, code in (
+        ("GREETING", b"554 "),
+        ("GREETING", b""),
+        ("EHLO", b"550 "),
+        ("AUTH", b"535 "),
+    ):
+        for enhanced in (b"5.7.8 ", b""):
+            answers = {verb: code + enhanced + hostile + b"\r\n"}
+            detail = check(serve(answers=answers).port).detail
+            assert detail.isprintable()
+            assert detail.isascii()
+            assert "BUY" not in detail
+            assert "evil" not in detail
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"535 5.7.8 no", "(535 5.7.8)"),
+        (b"535 5.7.8", "(535 5.7.8)"),
+        (b"535 5.7.8x", "(535)"),
+        (b"535 4.7.8 no", "(535)"),
+        (b"535 5.1234.8 no", "(535)"),
+        (b"535-5.7.8 no\r\n535 5.7.8 really", "(535 5.7.8)"),
+        ("535 5.٧.8 no".encode(), "(535)"),
+    ],
+)
+def test_an_enhanced_status_code_is_shown_where_it_is_one(
+    check: Check, serve: Serve, text: bytes, shown: str
+) -> None:
+    result = check(serve(answers={"AUTH": text + b"\r\n"}).port)
+    assert result.outcome == "auth-failed"
+    assert shown in result.detail

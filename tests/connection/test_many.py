@@ -1,0 +1,183 @@
+"""Many tests in one run: how many at once, in which order, how they end, what is told of them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from sendroute.connection.run import Request, run_tests
+from sendroute.model import connection as outcomes
+from sendroute.model.connection import ConnectionPolicy
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Encryption, Profile
+
+from .peers import CANARY, HOST, LOOPBACK, Hosts, Serve, Server, Talk, stall
+
+
+class Gate:
+    """Holds its clients until as many are in as are awaited, and counts those in at once. A client
+    is counted out before it hears so: the next cannot come earlier."""
+
+    def __init__(self, awaited: int) -> None:
+        self.awaited = awaited
+        self.came = self.inside = self.most = 0
+        self.lock = threading.Condition()
+
+    def __call__(self, talk: Talk) -> None:
+        with self.lock:
+            self.came += 1
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            self.lock.notify_all()
+            self.lock.wait_for(lambda: self.came >= self.awaited, timeout=5)
+        talk.stopped.wait(0.1)  # one too many would have to come while these are held
+        with self.lock:
+            self.inside -= 1
+        talk.send(b"554 no\r\n")
+
+
+def profile(server: Server, host: str = HOST) -> Profile:
+    return Profile(host, server.port, Encryption.NONE, allow_insecure_auth=True)
+
+
+def test_eight_at_once_and_no_more(serve: Serve, hosts: Hosts) -> None:
+    gate = Gate(8)
+    server = serve(answers={"GREETING": gate})
+    names = [f"h{n}.example.test" for n in range(20)]
+    results = run_tests(
+        [Request("acme", name, profile(server, name)) for name in names],
+        policy=ConnectionPolicy(LOOPBACK),
+        resolver=hosts(f"127.0.0.1 {' '.join(names)}"),
+    )
+    assert [result.profile for result in results] == names
+    assert {result.outcome for result in results} == {"protocol-error"}
+    assert gate.most == 8
+
+
+def test_two_at_once_to_one_host_however_it_is_spelt(serve: Serve, hosts: Hosts) -> None:
+    gate = Gate(2)
+    server = serve(answers={"GREETING": gate})
+    spellings = [HOST, HOST.upper(), HOST + "."] * 2
+    results = run_tests(
+        [Request("acme", "p", profile(server, host)) for host in spellings],
+        policy=ConnectionPolicy(LOOPBACK),
+        resolver=hosts(f"127.0.0.1 {HOST}"),
+    )
+    assert len(results) == 6
+    assert gate.most == 2
+
+
+def test_a_slow_host_does_not_hold_up_the_others(serve: Serve, hosts: Hosts) -> None:
+    """Its tests that wait for one another take no slot of the run's."""
+    slow, quick = serve(answers={"GREETING": stall}), serve()
+    requests = [Request("acme", f"slow{n}", profile(slow, "slow.test")) for n in range(4)]
+    requests += [Request("acme", f"quick{n}", profile(quick, "quick.test")) for n in range(4)]
+    done: list[str] = []
+    results = run_tests(
+        requests,
+        policy=ConnectionPolicy(LOOPBACK),
+        resolver=hosts("127.0.0.1 slow.test quick.test"),
+        deadline=1.0,
+        at_once=4,
+        progress=lambda result: done.append(result.profile),
+    )
+    assert [result.profile for result in results] == [request.name for request in requests]
+    assert set(done[:4]) == {f"quick{n}" for n in range(4)}
+    assert [result.outcome for result in results] == ["protocol-error"] * 4 + ["ok"] * 4
+
+
+def test_the_deadline_is_each_tests_own(serve: Serve, hosts: Hosts) -> None:
+    """One that waited for its turn has its whole time."""
+    server = serve(answers={"GREETING": stall})
+    results = run_tests(
+        [Request("acme", f"p{n}", profile(server)) for n in range(3)],
+        policy=ConnectionPolicy(LOOPBACK),
+        resolver=hosts(f"127.0.0.1 {HOST}"),
+        deadline=0.4,
+        at_once=1,
+    )
+    assert all(result.seconds >= 0.4 for result in results)
+
+
+def test_nothing_asked_is_nothing_done() -> None:
+    assert run_tests([], policy=ConnectionPolicy()) == []
+
+
+def test_a_list_of_networks_that_is_none() -> None:
+    with pytest.raises(ValueError, match="not-a-network"):
+        run_tests([], policy=ConnectionPolicy(("not-a-network",)))
+
+
+def test_loopback_is_refused_where_nothing_is_listed(serve: Serve, hosts: Hosts) -> None:
+    server = serve()
+    (result,) = run_tests(
+        [Request("acme", "ses", profile(server))],
+        policy=ConnectionPolicy.of(Platform(None, ())),
+        resolver=hosts(f"127.0.0.1 {HOST}"),
+    )
+    assert result.outcome == outcomes.ConnectionOutcome.ADDRESS_REFUSED
+    assert "loopback" in result.detail
+    assert not server.talks
+
+
+PROGRAM = """
+import sys
+from sendroute.connection.resolve import Resolver
+from sendroute.connection.run import Request, run_tests
+from sendroute.model.connection import ConnectionPolicy
+from sendroute.model.credential import Credential
+from sendroute.model.profile import Encryption, Profile
+
+profile = Profile(sys.argv[1], int(sys.argv[2]), Encryption.NONE, allow_insecure_auth=True)
+credential = Credential(sys.argv[4], sys.argv[5])
+run_tests([Request("acme", "ses", profile, credential)] * 3,
+          policy=ConnectionPolicy(("127.0.0.0/8",)), resolver=Resolver((), sys.argv[3]))
+"""
+
+
+def test_ctrl_c_ends_a_run_cleanly(serve: Serve, tmp_path) -> None:
+    """While a server is asked to take the password: nothing of it in what the interpreter says."""
+    server = serve(answers={"AUTH": stall})
+    (tmp_path / "hosts").write_text(f"127.0.0.1 {HOST}")
+    arguments = [HOST, str(server.port), str(tmp_path / "hosts"), CANARY.username, CANARY.password]
+    running = subprocess.Popen(
+        [sys.executable, "-X", "dev", "-c", PROGRAM, *arguments],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        text=True,
+    )
+    until = time.monotonic() + 20
+    while sum(line.startswith(b"AUTH") for line in server.lines) < 2:
+        assert time.monotonic() < until
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=10)
+    assert said.strip().splitlines()[-1] == "KeyboardInterrupt"
+    assert "CancelledError" not in said
+    assert "Warning" not in said
+    assert "never retrieved" not in said
+    assert CANARY.password not in said
+    assert running.returncode in (-signal.SIGINT, 1, 130)
+    assert server.open_at_once <= 2
+    while server.open_at_once:  # the connections were closed, not left
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_no_descriptor_is_left_open(serve: Serve, hosts: Hosts) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    run_tests(
+        [Request("acme", "p", Profile(HOST, closed, Encryption.NONE))] * 3,
+        policy=ConnectionPolicy(LOOPBACK),
+        resolver=hosts(f"127.0.0.1 {HOST}"),
+    )
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    del serve

@@ -1,0 +1,169 @@
+"""A server that is slow, silent or endless takes no more than the deadline, and no memory."""
+
+import asyncio
+import socket
+
+import pytest
+
+from sendroute.connection import replies
+
+from .peers import Authority, Check, Serve, Talk, stall
+
+
+def drip_lines(talk: Talk) -> None:
+    talk.until_gone(b"250-x\r\n", pause=0.05)
+
+
+def endless_line(talk: Talk) -> None:
+    talk.send(b"250 ")
+    talk.until_gone(b"x" * 1000)
+
+
+def endless_reply(talk: Talk) -> None:
+    talk.until_gone(b"250-x\r\n" * 50)
+
+
+def endless_long_lines(talk: Talk) -> None:
+    talk.until_gone(b"250-" + b"x" * 1000 + b"\r\n")
+
+
+def endless_replies(talk: Talk) -> None:
+    talk.until_gone(b"250 AUTH PLAIN\r\n" * 50)
+
+
+STEPS = {
+    "GREETING": "none",
+    "EHLO": "none",
+    "AUTH": "none",
+    "STARTTLS": "starttls",
+    "TLS-EHLO": "starttls",
+    "TLS": "tls",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("slow", [stall, drip_lines], ids=["stalls", "drips"])
+def test_the_deadline_ends_a_slow_server(
+    check: Check, serve: Serve, authority: Authority, step: str, slow
+) -> None:
+    encryption = STEPS[step]
+    context = authority.context() if encryption != "none" else None
+    server = serve(answers={step: slow}, context=context, implicit=encryption == "tls")
+    result = check(server.port, encryption, deadline=0.8)
+    if slow is drip_lines and step == "TLS":
+        assert result.outcome == "tls-failed"  # its first bytes are no TLS
+        return
+    assert result.outcome == "protocol-error"
+    assert "within 0.8 seconds" in result.detail
+    assert result.seconds >= 0.8
+
+
+def test_a_line_of_single_bytes(check: Check, serve: Serve) -> None:
+    def drip(talk: Talk) -> None:
+        talk.send(b"220-")
+        talk.until_gone(b"x", pause=0.05)
+
+    result = check(serve(answers={"GREETING": drip}).port, deadline=0.5)
+    assert result.outcome == "protocol-error"
+    assert "within 0.5 seconds" in result.detail
+
+
+def test_a_server_that_takes_the_handshake_byte_by_byte(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    def one_record_begun(talk: Talk) -> None:
+        talk.send(b"\x16\x03\x03\x40\x00")
+        talk.until_gone(b"\x02", pause=0.05)
+
+    server = serve(answers={"TLS": one_record_begun}, context=authority.context(), implicit=True)
+    result = check(server.port, "tls", deadline=0.6)
+    assert result.outcome == "protocol-error"
+    assert "the TLS handshake within 0.6 seconds" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("flood", "told"),
+    [
+        pytest.param(endless_line, "a line of more than 2048", id="a line without an end"),
+        pytest.param(endless_reply, "a reply of more than 128 lines", id="lines without an end"),
+        pytest.param(endless_long_lines, "a reply of more than 16 KiB", id="long lines"),
+        pytest.param(endless_replies, "before it was asked", id="replies without an end"),
+    ],
+)
+@pytest.mark.parametrize("step", ["EHLO", "AUTH", "TLS-EHLO"])
+def test_a_flood_is_cut_off_at_once(
+    check: Check, serve: Serve, authority: Authority, step: str, flood, told: str
+) -> None:
+    encryption = STEPS[step]
+    context = authority.context() if encryption != "none" else None
+    result = check(serve(answers={step: flood}, context=context).port, encryption)
+    assert result.outcome == "protocol-error"
+    assert told in result.detail
+    assert result.seconds < 5
+
+
+def test_a_flood_where_starttls_is_answered_is_a_failure_of_tls(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(answers={"STARTTLS": endless_reply}, context=authority.context())
+    assert check(server.port, "starttls").outcome == "tls-failed"
+
+
+def test_all_replies_together_are_bounded(check: Check, serve: Serve) -> None:
+    """A greeting, an EHLO and a 504 for each mechanism, each within the bounds of one reply."""
+    most = b"-" + b"x" * 1900 + b"\r\n"
+
+    def long(code: bytes, text: bytes) -> bytes:
+        return (code + most) * 8 + code + b" " + text + b"\r\n"
+
+    ehlo = long(b"250", b"AUTH PLAIN LOGIN CRAM-MD5")
+    answers = {"GREETING": long(b"220", b"x"), "EHLO": ehlo, "AUTH": long(b"504", b"x")}
+    result = check(serve(answers=answers).port)
+    assert result.outcome == "protocol-error"
+    assert "more than 64 KiB, at AUTH" in result.detail
+
+
+async def after_the_greeting(unasked: bytes) -> str | None:
+    """What is wrong with bytes that come while no reply is due: no server can be made to meet
+    that instant, so they are handed over here."""
+    listening = replies.Replies()
+    server, client = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(lambda: listening, sock=client)
+    listening.data_received(b"220 x\r\n")
+    await listening.read_response()
+    listening.data_received(unasked)
+    assert transport.is_closing()
+    await asyncio.sleep(0)
+    server.close()
+    return listening.wrong
+
+
+@pytest.mark.parametrize(
+    ("unasked", "told"),
+    [(b"250 x\r\n", "before it was asked"), (b"421 x\r\n", "421"), (b"2", "before it was asked")],
+)
+def test_what_comes_between_two_commands_is_no_reply(unasked: bytes, told: str) -> None:
+    wrong = asyncio.run(after_the_greeting(unasked))
+    assert wrong is not None
+    assert told in wrong
+
+
+def test_a_server_that_does_not_answer_quit_costs_a_second_at_most(
+    check: Check, serve: Serve
+) -> None:
+    result = check(serve(answers={"QUIT": stall}).port)
+    assert result.outcome == "ok"
+    assert result.seconds < 3
+    result = check(serve(answers={"QUIT": stall}).port, deadline=0.5)
+    assert result.outcome == "ok"
+
+
+def test_a_server_that_reads_nothing(check: Check, serve: Serve) -> None:
+    """It greets and never takes what is sent."""
+
+    def deaf(talk: Talk) -> None:
+        talk.send(b"220 x\r\n")
+        talk.stopped.wait(5)
+
+    assert check(serve(answers={"GREETING": deaf}).port, deadline=0.4).outcome == "protocol-error"

@@ -1,0 +1,382 @@
+"""STARTTLS is required where it is said, TLS is TLS, and certificates are checked."""
+
+import base64
+import datetime
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from .peers import CANARY, HOST, Authority, Check, Serve, Server, Talk, hang_up, secret_forms
+
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+
+
+def assert_no_secret_came(server: Server) -> None:
+    came = b"\n".join(server.lines).decode(errors="replace")
+    assert "AUTH" not in came
+    for secret in secret_forms():
+        assert secret not in came
+
+
+def inject_at_once(talk: Talk) -> None:
+    """In one segment with the reply that begins TLS: CVE-2011-0411, CVE-2021-38371 and others."""
+    talk.send(b"220 go ahead\r\n250-x\r\n250 AUTH PLAIN\r\n")
+    talk.line()
+
+
+def inject_half_a_line(talk: Talk) -> None:
+    talk.send(b"220 go ahead\r\n250-")
+    talk.line()
+
+
+def inject_after(authority: Authority) -> Callable[[Talk], None]:
+    """In a segment of its own, before the server's side of the handshake."""
+
+    def inject(talk: Talk) -> None:
+        talk.connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        talk.send(b"220 go ahead\r\n")
+        talk.send(b"250-x\r\n250 AUTH PLAIN\r\n")
+        talk.wrap(authority.context())
+        while talk.line() is not None:
+            talk.send(b"250 AUTH PLAIN\r\n")
+
+    return inject
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        pytest.param({"EHLO": b"250-x\r\n250 AUTH PLAIN\r\n"}, "not offer", id="stripped"),
+        pytest.param({"EHLO": b"250-x\r\n250 XSTARTTLS\r\n"}, "not offer", id="another keyword"),
+        pytest.param({"STARTTLS": b"454 4.7.0 no\r\n"}, "(454 4.7.0)", id="refused for now"),
+        pytest.param({"STARTTLS": b"502 what?\r\n"}, "(502)", id="refused"),
+        pytest.param({"STARTTLS": b"250 fine\r\n"}, "(250)", id="a wrong code"),
+        pytest.param({"STARTTLS": b"421 4.3.2 down\r\n"}, "(421 4.3.2)", id="421"),
+        pytest.param({"STARTTLS": hang_up}, "closed the connection", id="closed"),
+        pytest.param({"STARTTLS": b"hello\r\n"}, "no SMTP reply", id="no reply at all"),
+        pytest.param({"STARTTLS": inject_at_once}, "before it was asked", id="text injected"),
+        pytest.param({"STARTTLS": inject_half_a_line}, "before it was asked", id="half a line"),
+    ],
+)
+def test_without_tls_nothing_goes_on(
+    check: Check, serve: Serve, authority: Authority, answers: dict[str, bytes], told: str
+) -> None:
+    server = serve(answers=answers, context=authority.context())
+    result = check(server.port, "starttls")
+    assert result.outcome == "tls-failed"
+    assert told in result.detail
+    assert_no_secret_came(server)
+
+
+def test_text_injected_in_its_own_time_is_no_reply_either(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    for _ in range(5):  # it meets the client before, at or in the handshake
+        server = serve(answers={"STARTTLS": inject_after(authority)}, context=authority.context())
+        assert check(server.port, "starttls").outcome == "tls-failed"
+        assert_no_secret_came(server)
+
+
+def test_a_relay_without_credentials_needs_its_tls_too(check: Check, serve: Serve) -> None:
+    assert check(serve().port, "starttls", credential=None).outcome == "tls-failed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(b"220 mx.example.test ESMTP\r\n", "no TLS", id="a server of STARTTLS"),
+        pytest.param(hang_up, "closed the connection at the TLS", id="closed in the handshake"),
+        pytest.param(b"\x15\x03\x03\x00\x02\x02\x28", "HANDSHAKE_FAILURE", id="an alert"),
+    ],
+)
+def test_what_is_no_tls(check: Check, serve: Serve, answer: bytes, told: str) -> None:
+    server = serve(answers={"TLS": answer}, implicit=True)
+    result = check(server.port, "tls")
+    assert result.outcome == "tls-failed"
+    assert told in result.detail
+    assert_no_secret_came(server)
+
+
+def test_a_connection_cut_off_in_tls_is_no_failure_of_tls(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    """No close_notify came, as from many servers."""
+    server = serve(answers={"AUTH": hang_up}, context=authority.context(), implicit=True)
+    result = check(server.port, "tls")
+    assert result.outcome == "protocol-error"
+    assert "closed the connection at AUTH" in result.detail
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize("encryption", ["tls", "starttls"])
+def test_a_server_of_old_tls_only(
+    check: Check, serve: Serve, authority: Authority, encryption: str
+) -> None:
+    context = authority.context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    server = serve(context=context, implicit=encryption == "tls")
+    result = check(server.port, encryption)
+    assert result.outcome == "tls-failed"
+    assert "TLS 1.2 or newer" in result.detail
+    assert_no_secret_came(server)
+
+
+def test_tls_1_2_is_enough(check: Check, serve: Serve, authority: Authority) -> None:
+    context = authority.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    result = check(serve(context=context, implicit=True).port, "tls")
+    assert result.outcome == "ok"
+    assert "TLS 1.2" in result.detail
+
+
+def test_a_server_that_asks_for_a_certificate_of_ours(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    """In TLS 1.3 this fails after our side of the handshake is done."""
+    context = authority.context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = serve(context=context, implicit=True)
+    result = check(server.port, "tls")
+    assert result.outcome == "tls-failed"
+    assert_no_secret_came(server)
+
+
+def test_the_name_is_sent_in_the_handshake(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    names: list[str | None] = []
+    context = authority.context()
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    server = serve(context=context, implicit=True)
+    assert check(server.port, "tls", host=f"{HOST}.").outcome == "ok"
+    assert names == [HOST]
+
+
+def test_an_address_is_verified_and_not_sent(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    names: list[str | None] = []
+    context = authority.context("127.0.0.1")
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+    server = serve(context=context, implicit=True)
+    assert check(server.port, "tls", host="127.0.0.1", credential=None).outcome == "ok"
+    assert names == [None]
+    other = serve(context=authority.context(HOST, "127.0.0.2"), implicit=True)
+    result = check(other.port, "tls", host="127.0.0.1", credential=None)
+    assert result.detail == (
+        f"The server's certificate is not for 127.0.0.1 but for {HOST}, 127.0.0.2."
+    )
+
+
+def server_side(
+    names: Sequence[x509.GeneralName],
+    issuer: trustme.CA | None = None,
+    chain: bytes = b"",
+) -> ssl.SSLContext:
+    """A certificate that trustme would not make: with any names; without an issuer by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "self")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer._certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(issuer._private_key if issuer else key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    pem = secret + certificate.public_bytes(serialization.Encoding.PEM) + chain
+    with trustme.Blob(pem).tempfile() as path:
+        context.load_cert_chain(path)
+    return context
+
+
+def expired_copy(ca: trustme.CA, issuer: trustme.CA) -> bytes:
+    """The same authority below another, out of date."""
+    copied = (
+        x509.CertificateBuilder()
+        .subject_name(ca._certificate.subject)
+        .issuer_name(issuer._certificate.subject)
+        .public_key(ca._private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - 9 * DAY)
+        .not_valid_after(NOW - DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(issuer._private_key, hashes.SHA256())
+    )
+    return copied.public_bytes(serialization.Encoding.PEM)
+
+
+def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
+    """What is wrong → the server's side, and the sentence."""
+    past, future = NOW - DAY, NOW + 30 * DAY
+    many = [f"h{n}.example.test" for n in range(8)]
+    return {
+        "another name": (
+            authority.context("a.example.test", "*.b.example.test"),
+            f"not for {HOST} but for a.example.test, *.b.example.test.",
+        ),
+        "many other names": (
+            authority.context(*many),
+            f"not for {HOST} but for {', '.join(many[:5])} and 3 more.",
+        ),
+        "a wildcard of another level": (
+            authority.context("*.test"),
+            f"not for {HOST} but for *.test.",
+        ),
+        "expired": (
+            authority.context(HOST, not_before=NOW - 9 * DAY, not_after=past),
+            f"expired on {past:%Y-%m-%d}.",
+        ),
+        "not yet valid": (
+            authority.context(HOST, not_before=future, not_after=NOW + 60 * DAY),
+            f"valid only from {future:%Y-%m-%d}.",
+        ),
+        "self-signed": (server_side([x509.DNSName(HOST)]), "is self-signed,"),
+        "of an unknown authority": (
+            Authority(trustme.CA(), "").context(HOST),
+            "is from an unknown authority.",
+        ),
+    }
+
+
+@pytest.mark.parametrize("encryption", ["tls", "starttls"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "another name",
+        "many other names",
+        "a wildcard of another level",
+        "expired",
+        "not yet valid",
+        "self-signed",
+        "of an unknown authority",
+    ],
+)
+def test_a_certificate_that_is_not_accepted(
+    check: Check, serve: Serve, authority: Authority, encryption: str, wrong: str
+) -> None:
+    context, told = certificates(authority)[wrong]
+    server = serve(context=context, implicit=encryption == "tls")
+    result = check(server.port, encryption)
+    assert result.outcome == "tls-failed"
+    assert told in result.detail
+    assert_no_secret_came(server)
+
+
+def test_a_wildcard_of_the_hosts_level_is_accepted(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(context=authority.context("*.example.test"), implicit=True)
+    assert check(server.port, "tls").outcome == "ok"
+
+
+def test_an_expired_certificate_above_the_servers_own(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    """The date of the server's own certificate would mislead, so none is told."""
+    between = authority.ca.create_child_ca()
+    chain = expired_copy(between, authority.ca)
+    context = server_side([x509.DNSName(HOST)], between, chain)
+    result = check(serve(context=context, implicit=True).port, "tls")
+    assert result.outcome == "tls-failed"
+    assert result.detail == "A certificate that the server's own stands on is expired."
+
+
+def test_names_in_a_certificate_are_made_harmless(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    names = [
+        x509.DNSName("a\x1b[31m\u0000"),
+        x509.DNSName("fine.example.test"),
+        x509.DNSName("has space"),
+        x509.IPAddress(ipaddress.ip_address("192.0.2.1")),
+    ]
+    context = server_side(names, authority.ca)
+    result = check(serve(context=context, implicit=True).port, "tls")
+    assert result.outcome == "tls-failed"
+    assert result.detail.endswith("but for fine.example.test, 192.0.2.1.")
+
+
+def test_the_second_look_goes_to_the_same_address_and_sends_nothing(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(context=authority.context("other.example.test"))
+    assert check(server.port, "starttls").outcome == "tls-failed"
+    assert len(server.talks) == 2
+    assert [line.split()[0] for line in server.talks[1].lines] == [b"EHLO", b"STARTTLS"]
+
+
+def test_without_a_second_look_the_reason_is_told_all_the_same(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(context=authority.context("other.example.test"), implicit=True)
+    first = server.context
+
+    def once(talk: Talk) -> None:
+        assert first is not None
+        if len(server.talks) > 1:
+            talk.stall()
+        talk.wrap(first)
+
+    server.answers["TLS"] = once
+    result = check(server.port, "tls", deadline=1)
+    assert result.outcome == "tls-failed"
+    assert result.detail == f"The server's certificate is not for {HOST}."
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(None, "cannot be read (No such file or directory)", id="not there"),
+        pytest.param("", "holds no certificate", id="empty"),
+        pytest.param("-----BEGIN CERTIFICATE-----\nx\n", "holds no certificate", id="broken"),
+    ],
+)
+def test_authorities_that_cannot_be_read(
+    check: Check, serve: Serve, tmp_path: Path, content: str | None, told: str
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    server = serve()
+    result = check(server.port, "tls", ca_file=str(path))
+    assert result.outcome == "tls-failed"
+    assert "caFile" in result.detail
+    assert told in result.detail
+    assert not server.talks
+    assert check(server.port, "none", ca_file=str(path)).outcome == "ok"
+
+
+def test_without_the_platforms_authorities_only_the_systems_count(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(context=authority.context(), implicit=True)
+    assert check(server.port, "tls", ca_file=None).outcome == "tls-failed"
+
+
+def test_the_password_came_only_in_tls(check: Check, serve: Serve, authority: Authority) -> None:
+    server = serve(context=authority.context())
+    assert check(server.port, "starttls").outcome == "ok"
+    where = [line for line in server.talks[0].lines if line.startswith(b"AUTH")]
+    assert base64.b64decode(where[0].split()[2]).endswith(CANARY.password.encode())
+    assert server.talks[0].in_tls

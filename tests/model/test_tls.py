@@ -1,0 +1,32 @@
+"""One description of a profile's TLS."""
+
+import pytest
+
+from sendroute.model.platform import Relay
+from sendroute.model.profile import Encryption, Profile
+from sendroute.model.tls import TlsPolicy, is_address, tls_policy
+
+NONE, STARTTLS, TLS = Encryption.NONE, Encryption.STARTTLS, Encryption.TLS
+NAME = "smtp.example.com"
+
+
+@pytest.mark.parametrize(
+    ("host", "encryption", "expected"),
+    [
+        pytest.param(NAME, NONE, TlsPolicy(NONE, None, None), id="no TLS names nothing"),
+        pytest.param(NAME, STARTTLS, TlsPolicy(STARTTLS, NAME, NAME), id="a name is sent as SNI"),
+        pytest.param(
+            NAME + ".", TLS, TlsPolicy(TLS, NAME, NAME), id="a final dot is no part of it"
+        ),
+        pytest.param("8.8.8.8", TLS, TlsPolicy(TLS, "8.8.8.8", None), id="an address is no SNI"),
+        pytest.param("2001::1", TLS, TlsPolicy(TLS, "2001::1", None), id="nor is an IPv6 one"),
+    ],
+)
+def test_policy(host: str, encryption: Encryption, expected: TlsPolicy) -> None:
+    assert tls_policy(Profile(host, 587, encryption)) == expected
+    assert tls_policy(Relay(host, 587, encryption)) == expected
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f000001", "2130706433", "[::1]", "a.example"])
+def test_only_a_whole_address_is_one(host: str) -> None:
+    assert not is_address(host)

@@ -1,0 +1,148 @@
+"""What is saved was tested: whatever a failure changes about what else would be saved."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from sendroute.model.change import AccountPlan, Action, Kind, Plan
+from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.finding import Where
+from sendroute.model.held import AccountState, DomainState, Held, HeldAccount
+from sendroute.model.platform import Plan as SendingPlan
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Encryption, Profile
+from sendroute.model.route import UNCONFIGURED, Origin, via
+from sendroute.model.wanted import (
+    AccountKey,
+    Wanted,
+    WantedAccount,
+    WantedDomain,
+    WantedPlatform,
+    WantedProfile,
+)
+from sendroute.planner.guards import Guards
+from sendroute.reconcile.protocols import Try
+from sendroute.reconcile.proving import Prover, Scope
+
+PLATFORM = Platform(
+    None, (SendingPlan("basic", managed=False),), allow_networks=("192.0.2.0/24",), ca_file="ca"
+)
+ACME, BETA = AccountKey("acme", "acme"), AccountKey("beta", "beta")
+HERE = Where("all.yaml", 0)
+
+
+class NoSecrets:
+    given = False
+
+    def credential(self, *_: object) -> None:  # no profile here names a secret
+        raise AssertionError
+
+
+class Answering:
+    """Answers by the profile's host, and keeps what it was asked."""
+
+    def __init__(self, **outcomes: ConnectionOutcome) -> None:
+        self._outcomes = outcomes
+        self.rounds: list[list[str]] = []
+        self.policies: list[ConnectionPolicy] = []
+
+    def __call__(self, tries: Sequence[Try], policy: ConnectionPolicy) -> list[TestResult]:
+        self.rounds.append([one.name for one in tries])
+        self.policies.append(policy)
+        return [
+            TestResult(
+                one.key.namespace,
+                one.name,
+                self._outcomes.get(one.name, ConnectionOutcome.OK),
+                "So it is.",
+                0.1,
+            )
+            for one in tries
+        ]
+
+
+def relay(name: str) -> WantedProfile:
+    return WantedProfile(Profile(f"{name}.example", 587, Encryption.STARTTLS), HERE)
+
+
+def declared(names: Sequence[str], route: str) -> list[WantedDomain]:
+    return [WantedDomain(name, via(route), HERE) for name in names]
+
+
+def tree(*accounts: WantedAccount) -> Wanted:
+    return Wanted(WantedPlatform(PLATFORM, HERE), {account.key: account for account in accounts})
+
+
+def decide(tester: Answering, wanted: Wanted, held: Held) -> Plan:
+    prover = Prover(NoSecrets(), None, tester, saves=True)  # type: ignore[arg-type]
+    return prover.decide(wanted, held, {}, Scope(Guards())).plan
+
+
+def saved(plan: Plan) -> set[str]:
+    return {
+        change.name
+        for account in plan.accounts
+        if not account.stopped
+        for change in account.changes
+        if change.kind is Kind.PROFILE and change.action in (Action.CREATE, Action.UPDATE)
+    }
+
+
+def of(plan: Plan, key: AccountKey) -> AccountPlan:
+    return next(account for account in plan.accounts if account.key == key)
+
+
+EMPTY = Held("line", 1, PLATFORM, {})
+
+
+def test_each_profile_is_tested_once_with_the_platforms_policy() -> None:
+    tester = Answering()
+    account = WantedAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
+    assert saved(decide(tester, tree(account), EMPTY)) == {"a", "b"}
+    assert tester.rounds == [["a", "b"]]
+    assert tester.policies == [ConnectionPolicy(("192.0.2.0/24",), "ca")]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (ConnectionOutcome.AUTH_FAILED, "connection-test-failed"),
+        (ConnectionOutcome.ADDRESS_REFUSED, "address-refused"),
+    ],
+)
+def test_what_fails_is_left_out_and_told(outcome: ConnectionOutcome, code: str) -> None:
+    tester = Answering(a=outcome)
+    account = WantedAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
+    plan = decide(tester, tree(account), EMPTY)
+    assert saved(plan) == {"b"}
+    assert [found.code for found in of(plan, ACME).findings] == [code]
+    assert "So it is." in of(plan, ACME).findings[0].message
+
+
+def test_an_account_that_a_failure_lets_go_on_is_tested_too() -> None:
+    """Twelve domains would move from beta, too many for its guard; so beta is stopped, and its new
+    profile not tested. But the profile that they move to fails: they stay, beta goes on, and now
+    its profile would be saved."""
+    names = [f"d{number:02}.example" for number in range(12)]
+    moving = WantedAccount(
+        ACME, "basic", HERE, profiles={"a": relay("a")}, domains=declared(names, "a")
+    )
+    staying = WantedAccount(BETA, "basic", HERE, profiles={"b": relay("b")})
+    state = DomainState(UNCONFIGURED, Origin.DEFAULT)
+    held = Held(
+        "line",
+        1,
+        PLATFORM,
+        {BETA: HeldAccount(BETA, 1, AccountState("basic"), {}, dict.fromkeys(names, state))},
+    )
+    tester = Answering(a=ConnectionOutcome.CONNECT_FAILED)
+    plan = decide(tester, tree(moving, staying), held)
+    assert tester.rounds == [["a"], ["b"]]
+    assert saved(plan) == {"b"}
+
+
+def test_what_is_stopped_is_not_tested() -> None:
+    broken = WantedAccount(ACME, "gone", HERE, profiles={"a": relay("a")})
+    tester = Answering()
+    decide(tester, tree(broken), EMPTY)
+    assert tester.rounds == []

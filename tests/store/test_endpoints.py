@@ -1,0 +1,215 @@
+"""Sealed credentials: written with what they belong to, kept while a mail may still need them."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from sendroute.model.change import PLATFORM_KEY, RELAY, Action, Kind
+from sendroute.model.platform import Managed, Platform, Relay
+from sendroute.model.problem import StaleError
+from sendroute.model.profile import Encryption
+from sendroute.model.secret import Bond, bond_of, relay_bond
+from sendroute.store.answers import Endpoint
+from sendroute.store.creating import backup_store, init_store
+from sendroute.store.record import Store, open_store
+
+
+@pytest.fixture
+def started(store: Store, say: Any) -> Store:
+    """An account with the profile `ses`, whose token is `first`."""
+    store.commit([say.start("shop.example")], None, say.stamp, {say.key: {"ses": "first"}})
+    return store
+
+
+def change(store: Store, say: Any, after: Any, token: str | None = None) -> None:
+    held = store.read().accounts[say.key]
+    update = say.change(Kind.PROFILE, "ses", held.profiles["ses"], after, action=Action.UPDATE)
+    sealed = {say.key: {"ses": token}} if token is not None else {}
+    store.commit([say.plan(held.revision, update)], None, say.stamp, sealed)
+
+
+def told(store: Store) -> list[tuple[str, str, str | None, bool]]:
+    return [(e.alias, e.bond.host, e.credential, e.retired is None) for e in store.endpoints()]
+
+
+def test_a_credential_is_written_with_its_profile(started: Store, say: Any) -> None:
+    assert started.read_sealed()[1] == {say.key: {"ses": "first"}}
+    assert started.endpoints() == [
+        Endpoint(1, 1, bond_of(say.key, "ses", say.ses), "first", made=1, retired=None)
+    ]
+
+
+def test_a_new_credential_leaves_the_old_one_for_mail_that_waits(started: Store, say: Any) -> None:
+    change(started, say, say.ses, "second")
+    assert told(started) == [
+        ("p1r1", say.ses.host, "first", False),
+        ("p1r2", say.ses.host, "second", True),
+    ]
+    assert started.read_sealed()[1] == {say.key: {"ses": "second"}}
+    entry = started.history(limit=1)[0]
+    assert (entry.kind, entry.name, entry.before == entry.after) == ("SMTPProfile", "ses", True)
+
+
+def test_a_profile_that_changes_in_something_else_keeps_its_credential(
+    started: Store, say: Any
+) -> None:
+    change(started, say, replace(say.ses, display_name="Ireland"))
+    assert told(started)[-1] == ("p1r2", say.ses.host, "first", True)
+
+
+@pytest.mark.parametrize(
+    "different",
+    [
+        {"host": "evil.example"},
+        {"port": 465},
+        {"encryption": Encryption.NONE},
+        {"secret": "another"},
+        {"secret": None},
+        {"username": "someone"},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_credential_never_follows_to_another_destination_or_secret(
+    started: Store, say: Any, different: dict[str, Any]
+) -> None:
+    change(started, say, replace(say.ses, **different))
+    assert started.read_sealed()[1] == {}
+    assert started.endpoints()[0].credential == "first", "for mail that waits for the old one"
+
+
+def test_a_profile_that_goes_leaves_its_credential_for_mail_that_waits(
+    started: Store, say: Any
+) -> None:
+    gone = say.profile("ses", say.ses, None)
+    started.commit([say.plan(1, gone)], None, say.stamp)
+    assert told(started) == [("p1r1", say.ses.host, "first", False)]
+    assert started.read_sealed()[1] == {}
+    again = say.plan(2, say.profile("ses"))
+    started.commit([again], None, say.stamp, {say.key: {"ses": "new"}})
+    assert told(started)[-1] == ("p2r1", say.ses.host, "new", True)
+
+
+def test_what_is_not_committed_leaves_no_credential(started: Store, say: Any) -> None:
+    with pytest.raises(StaleError):
+        started.commit(
+            [say.plan(7, say.profile("other"))], None, say.stamp, {say.key: {"other": "x"}}
+        )
+    assert told(started) == [("p1r1", say.ses.host, "first", True)]
+
+
+def with_relay(host: str = "relay.internal.example") -> Platform:
+    relay = Relay(host, 587, Encryption.STARTTLS, "relay")
+    return Platform(Managed(None, "smtp.example", (), relay), plans=())
+
+
+def put(store: Store, say: Any, before: Any, after: Any, token: str | None = None) -> None:
+    action = Action.UPDATE if before else Action.CREATE
+    change = say.change(Kind.PLATFORM, "default", before, after, action=action)
+    sealed = {PLATFORM_KEY: {RELAY: token}} if token else {}
+    store.commit([], change, say.stamp, sealed)
+
+
+def test_the_managed_relay_has_its_revisions_too(store: Store, say: Any) -> None:
+    first = with_relay()
+    put(store, say, None, first, "a")
+    assert store.read_sealed()[1] == {PLATFORM_KEY: {RELAY: "a"}}
+    assert first.managed
+    assert store.endpoints()[0].bond == relay_bond(first.managed.relay)
+    put(store, say, first, first, "b")
+    moved = with_relay("new.internal.example")
+    put(store, say, first, moved)
+    assert told(store) == [
+        ("m0r1", "relay.internal.example", "a", False),
+        ("m0r2", "relay.internal.example", "b", False),
+        ("m0r3", "new.internal.example", None, True),
+    ]
+    put(store, say, moved, replace(moved, managed=None))
+    assert [alive for *_, alive in told(store)] == [False] * 3
+    put(store, say, replace(moved, managed=None), moved, "c")
+    assert told(store)[-1] == ("m0r5", "new.internal.example", "c", True)
+
+
+def test_a_lock_file_holds_no_credential_and_a_store_made_from_it_none_yet(
+    started: Store, say: Any, tmp_path: Path
+) -> None:
+    lock = tmp_path / "sendroute.lock"
+    started.write_lock(lock)
+    assert "first" not in lock.read_text()
+    with init_store(f"sqlite:///{tmp_path}/again.db", say.stamp, from_lock=lock) as again:
+        assert told(again) == [("p1r1", say.ses.host, None, True)]
+        change(again, say, say.ses, "anew")
+        assert told(again)[-1] == ("p1r2", say.ses.host, "anew", True)
+
+
+def test_a_backup_holds_the_sealed_credentials(
+    started: Store, store_url: str, say: Any, tmp_path: Path
+) -> None:
+    backup_store(store_url, tmp_path / "backup")
+    url = f"sqlite:///{tmp_path}/again.db"
+    with init_store(url, say.stamp, from_backup=tmp_path / "backup") as again:
+        assert again.read_sealed()[1] == started.read_sealed()[1]
+
+
+def test_an_older_store_gets_its_destinations(
+    started: Store, store_url: str, say: Any, tmp_path: Path
+) -> None:
+    put(started, say, None, with_relay())
+    started.close()
+    with closing(sqlite3.connect(tmp_path / "sendroute.db", isolation_level=None)) as raw:
+        raw.execute("DROP TABLE endpoint")
+        raw.execute("UPDATE alembic_version SET version_num = '0002'")
+    with open_store(store_url) as again:
+        assert told(again) == [
+            ("m0r1", "relay.internal.example", None, True),
+            ("p1r1", say.ses.host, None, True),
+        ]
+
+
+# Keys
+
+
+def test_rekeying_turns_every_credential_and_says_so(started: Store, say: Any) -> None:
+    change(started, say, say.ses, "second")
+    seen: list[tuple[str, Bond]] = []
+
+    def anew(token: str, bond: Bond) -> str:
+        seen.append((token, bond))
+        return token.upper()
+
+    assert started.rekey(anew, say.stamp) == 2
+    assert [credential for _, _, credential, _ in told(started)] == ["FIRST", "SECOND"]
+    assert {bond for _, bond in seen} == {bond_of(say.key, "ses", say.ses)}
+    entry = started.history(limit=1)[0]
+    assert (entry.revision, entry.reason, entry.actor) == (3, "rekeyed", "ada")
+    assert started.read().revision == 3
+
+
+def test_rekeying_that_fails_leaves_all_as_it_was(started: Store, say: Any) -> None:
+    change(started, say, say.ses, "second")
+    before = started.endpoints()
+
+    def anew(token: str, _bond: Bond) -> str:
+        if token == "second":
+            raise LookupError
+        return "anew"
+
+    with pytest.raises(LookupError):
+        started.rekey(anew, say.stamp)
+    assert started.endpoints() == before
+    assert started.read().revision == 2
+
+
+def test_rekeying_leaves_nothing_of_the_old_tokens_in_the_file(
+    started: Store, say: Any, tmp_path: Path
+) -> None:
+    old = "old-token-" + "x" * 900
+    for number in range(40):
+        change(started, say, say.ses, f"{old}-{number}")
+    files = [tmp_path / f"sendroute.db{suffix}" for suffix in ("", "-wal")]
+    assert any(b"old-token-" in file.read_bytes() for file in files), "the test sees what it seeks"
+    assert started.rekey(lambda _token, _bond: "anew" * 10, say.stamp) == 41
+    assert not any(b"old-token-" in file.read_bytes() for file in files)
