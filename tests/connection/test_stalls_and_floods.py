@@ -84,21 +84,26 @@ def test_a_server_that_takes_the_handshake_byte_by_byte(
 @pytest.mark.parametrize(
     ("flood", "told"),
     [
-        pytest.param(endless_line, "a line of more than 2048", id="a line without an end"),
-        pytest.param(endless_reply, "a reply of more than 128 lines", id="lines without an end"),
-        pytest.param(endless_long_lines, "a reply of more than 16 KiB", id="long lines"),
-        pytest.param(endless_replies, "before it was asked", id="replies without an end"),
+        pytest.param(endless_line, ["a line of more than 2048"], id="a line without an end"),
+        pytest.param(endless_reply, ["a reply of more than 128 lines"], id="lines without an end"),
+        pytest.param(endless_long_lines, ["a reply of more than 16 KiB"], id="long lines"),
+        # Which bound is met first is the scheduler's choice: a reply too many, or bytes too many.
+        pytest.param(
+            endless_replies,
+            ["before it was asked", "more than 64 KiB"],
+            id="replies without an end",
+        ),
     ],
 )
 @pytest.mark.parametrize("step", ["EHLO", "AUTH", "TLS-EHLO"])
 def test_a_flood_is_cut_off_at_once(
-    check: Check, serve: Serve, authority: Authority, step: str, flood, told: str
+    check: Check, serve: Serve, authority: Authority, step: str, flood, told: list[str]
 ) -> None:
     encryption = STEPS[step]
     context = authority.context() if encryption != "none" else None
     result = check(serve(answers={step: flood}, context=context).port, encryption)
     assert result.outcome == "protocol-error"
-    assert told in result.detail
+    assert any(words in result.detail for words in told), result.detail
     assert result.seconds < 5
 
 
