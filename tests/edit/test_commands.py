@@ -33,7 +33,7 @@ spec:
 apiVersion: sendroute.dev/v1alpha1
 kind: SMTPProfile
 metadata: {name: ses, namespace: acme}
-spec: {account: acme, host: smtp.ses.example, port: 587, encryption: starttls}
+spec: {account: acme, host: smtp.ses.example, port: 587, encryption: starttls, connectionTest: skip}
 ---
 apiVersion: sendroute.dev/v1alpha1
 kind: SendingDomain

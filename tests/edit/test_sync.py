@@ -22,6 +22,7 @@ spec:
       host: smtp.relay.example  # ours
       port: 587
       encryption: starttls
+      connectionTest: skip
 """
 
 
