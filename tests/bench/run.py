@@ -38,7 +38,9 @@ def main() -> int:
     rows: list[Row] = []
     for goal in told.goal or GOALS:
         print(f"measuring goal {goal} …", file=sys.stderr, flush=True)
-        rows += _measured(goal, quick=told.quick)
+        found = _measured(goal, quick=told.quick)
+        print(render(found), file=sys.stderr, flush=True)  # kept, should the rest be cut off
+        rows += found
     if told.quick:
         print("QUICK: a tenth of each size. Limits are meant for the whole.\n")
     print(render(rows))

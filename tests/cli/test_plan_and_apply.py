@@ -211,6 +211,31 @@ def test_the_lock_file_names_the_store_and_refuses_another(
     assert (refused.status, "wrong-store" in refused.out) == (3, True)
 
 
+def test_a_lock_file_above_in_the_repository_is_heeded(sendroute: Program, store: Path) -> None:
+    (store.parent / ".git").mkdir()
+    lock = store.parent / "sendroute.lock"
+    assert sendroute("apply", "manifests", "--write-lock", str(lock)).status == 0
+    store.unlink()
+    (store.parent / "sendroute.key").unlink()
+    sendroute("init")
+    refused = sendroute("apply", "manifests", "--auto-approve")
+    assert (refused.status, "store-empty" in refused.out) == (3, True)
+
+
+def test_a_store_older_than_its_lock_file_is_refused(sendroute: Program, store: Path) -> None:
+    old = store.with_name("old.db")
+    with closing(sqlite3.connect(store)) as now, closing(sqlite3.connect(old)) as copy:
+        now.backup(copy)
+    manifests = store.parent / "manifests"
+    rewrite(manifests, SHOP, NEWS, domain("acme", "more.example.com"))
+    lock = str(manifests / "sendroute.lock")
+    assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
+    words = ("--store", f"sqlite:///{old}", "apply", "manifests", "--auto-approve")
+    refused = sendroute(*words)
+    assert (refused.status, "wrong-store" in refused.out) == (3, True)
+    assert "an older copy" in refused.out
+
+
 def test_a_damaged_lock_file_is_told_and_nothing_applied(sendroute: Program, store: Path) -> None:
     manifests = store.parent / "manifests"
     (manifests / "sendroute.lock").write_text("{")

@@ -271,6 +271,21 @@ def test_the_cache_is_the_users_alone_and_holds_only_what_the_last_run_used(
     assert cached(repository).stat().st_size < size
 
 
+def test_a_few_edits_are_not_worth_writing_the_cache_anew(repository: Path) -> None:
+    for number in range(2 * caches.STALE):
+        put(f"t/{number}.yaml")
+    commit()
+    domains(Files(["t"]), GitCache(["t"]))
+    whole = cached(repository).read_bytes()
+    put("t/0.yaml", text="kind: ConfigMap\n")
+    domains(Files(["t"]), GitCache(["t"]))
+    assert cached(repository).read_bytes() == whole
+    commit()
+    tree = _Counting(["t"])
+    domains(tree, GitCache(["t"]))
+    assert (tree.read, cached(repository).read_bytes() == whole) == (["t/0.yaml"], True)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xc1", b"\x82\xa6reader\xa1x\xa6parsed\x80", b"\x90"])
 def test_a_broken_cache_is_only_slower(repository: Path, content: bytes) -> None:
     put("t/a.yaml")

@@ -25,10 +25,9 @@ class Head(msgspec.Struct, frozen=True):
 
 
 def locks_of(paths: Sequence[str], written: str | None) -> list[Path]:
-    """The lock files that concern these paths: one directly in a folder given, or beside a file
-    given (``apply manifests/*.yaml``), and the one that is to be written, where it is there
-    already."""
-    candidates = [_folder(path) / NAME for path in paths if path != "-"]
+    """The lock files that concern these paths, and the one that is to be written, where it is
+    there already."""
+    candidates = [lock for path in paths if path != "-" for lock in _beside(path)]
     candidates += [Path(written)] if written is not None else []
     found: dict[Path, Path] = {}
     for path in candidates:
@@ -37,9 +36,17 @@ def locks_of(paths: Sequence[str], written: str | None) -> list[Path]:
     return list(found.values())
 
 
-def _folder(path: str) -> Path:
+def _beside(path: str) -> Iterator[Path]:
+    """Where a lock file may stand: in a folder given or beside a file given (``apply
+    manifests/*.yaml``), and in every folder above it of the same repository, for a part of a tree
+    belongs to the store of the whole."""
     given = Path(path)
-    return given if given.is_dir() else given.parent
+    folder = given if given.is_dir() else given.parent
+    yield folder / NAME
+    within = folder.resolve()
+    above = [within, *within.parents]
+    top = next((i for i, place in enumerate(above) if (place / ".git").exists()), 0)
+    yield from (place / NAME for place in above[1 : top + 1])
 
 
 def mismatches(held: Held, locks: Sequence[Path]) -> Iterator[Finding]:
@@ -60,6 +67,8 @@ def mismatches(held: Held, locks: Sequence[Path]) -> Iterator[Finding]:
         else:
             if head.lineage != held.lineage:
                 yield _another(held, head, path)
+            elif held.revision < head.revision:
+                yield _older(held, head, path)
 
 
 def _another(held: Held, head: Head, path: Path) -> Finding:
@@ -75,5 +84,17 @@ def _another(held: Held, head: Head, path: Path) -> Finding:
         "wrong-store",
         f"{path} names the store {head.lineage}, and this one is {held.lineage}.",
         hint="Name the right store with --store; where this one is right, remove the lock file.",
+        where=Where(str(path), 0),
+    )
+
+
+def _older(held: Held, head: Head, path: Path) -> Finding:
+    """The right store's past, a backup or a copy: what happened since would be decided anew."""
+    return finding(
+        "wrong-store",
+        f"{path} was written at revision {head.revision}, and this store is at {held.revision}:"
+        " an older copy.",
+        hint="Name the right store with --store, or make one from the lock file: "
+        f"sendroute init --from-lock {path}",
         where=Where(str(path), 0),
     )

@@ -20,6 +20,9 @@ from sendroute.manifests.fast import Parsed
 from sendroute.manifests.sources import Entry
 
 WORTHWHILE = 500  # files, below which asking git costs more than reading
+# Written anew where more than one in so many files is not in it as it should be: to read a few
+# files again costs less than to write down a hundred thousand.
+STALE = 20
 # Files that git changes on their way out of the repository are not in it as they are on the disk
 # (gitattributes(5)); line endings alone make no difference to YAML.
 _AS_IT_IS = ":(top,attr:!filter !ident !working-tree-encoding)"
@@ -52,7 +55,7 @@ class GitCache:
         self._clean: dict[str, str] = {}
         self._old: dict[str, Parsed] = {}
         self._new: dict[str, Parsed] = {}
-        self._learned = False
+        self._learned = 0
         self._file: str | None = None
         self._asked: _Asked | None = None
         folders = all(os.path.isdir(path) for path in self._paths)
@@ -82,10 +85,11 @@ class GitCache:
         blob = self._clean.get(entry.name)
         if blob is not None:
             self._new[blob] = parsed
-            self._learned = True
+            self._learned += 1
 
     def save(self) -> None:
-        if self._file and (self._learned or len(self._new) < len(self._old)):
+        forgotten = len(self._old) - (len(self._new) - self._learned)
+        if self._file and (self._learned + forgotten) * STALE > len(self._new):
             _save(self._file, self._new)
 
     def _blobs(self, entries: list[Entry], top: str, clean: dict[str, str]) -> dict[str, str]:
