@@ -71,8 +71,6 @@ class Replies(SMTPProtocol):
             return self._end(f"sent a reply of more than {REPLY_AT_MOST >> 10} KiB")
         if more == b"-":
             return None
-        if self._received > SESSION_AT_MOST:
-            return self._end(f"sent more than {SESSION_AT_MOST >> 10} KiB")
         whole = b"".join(part + b"\r\n" for part in self._reply)
         self._reply = []
         self._due -= 1
