@@ -1,4 +1,4 @@
-"""A stand-in for a provider: SMTP on localhost:2587, STARTTLS, sign-in, an authority of its own.
+"""A stand-in for a provider: SMTP on localhost:10587, STARTTLS, sign-in, an authority of its own.
 
 ``provider.py start`` writes provider/ca.pem and goes on in the background, at most ten minutes;
 ``provider.py stop`` ends it. provider/users is read anew at each sign-in, USER:PASSWORD a line.
@@ -44,7 +44,7 @@ def start() -> None:
     server = Controller(
         object(),
         hostname="localhost",
-        port=2587,
+        port=10587,
         tls_context=context,
         require_starttls=True,
         authenticator=accepts,
@@ -59,7 +59,9 @@ def start() -> None:
 
 
 def stop() -> None:
-    os.kill(int((FOLDER / "pid").read_text()), signal.SIGTERM)
+    pid = FOLDER / "pid"
+    os.kill(int(pid.read_text()), signal.SIGTERM)
+    pid.unlink()
 
 
 if __name__ == "__main__":

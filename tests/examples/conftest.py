@@ -9,11 +9,14 @@ A ``console`` block is for reading only.
 
 import difflib
 import os
+import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,10 +81,16 @@ def steps(page: str) -> Iterator[Step]:
         )
 
 
+# The port of a page's server. Each run of the page takes a free one instead: several may run.
+PORT = "10587"
+
+
 class Desk:
     """A temporary folder in which steps run, with ``sendroute`` on the path and no setting of the
     person who runs the tests."""
 
+    port = PORT
+    """What stands for the page's port where it was given another one."""
     name = "sendroute"
     """What the folder is called in a transcript, below /tmp as the pages have it."""
 
@@ -139,6 +148,7 @@ class Desk:
         done = self.run(script, folder)
         self.environment |= {said["name"]: said["value"] for said in _EXPORT.finditer(script)}
         said = done.stdout.replace(str(folder), _called(self.name))
+        said = said.replace(self.port, PORT)
         made_by_mktemp = re.escape(str(self.scratch / "tmp.")) + r"\w+"
         said = re.sub(made_by_mktemp, _called("demo"), said)
         for pattern, fixed in _VARYING:
@@ -165,7 +175,8 @@ def walk(desk: Desk, request: pytest.FixtureRequest) -> Callable[[Path], None]:
             shutil.copytree(page.parent, copy)
         desk.name = page.parent.name
         text = page.read_text()
-        said = {step: desk.transcript(step.script, copy) for step in steps(text)}
+        with _port_of_its_own(desk, copy):
+            said = {step: desk.transcript(step.script, copy) for step in steps(text)}
         assert "Traceback" not in "".join(said.values())
         if rewrite:
             _rewrite(page, text, said)
@@ -179,6 +190,32 @@ def walk(desk: Desk, request: pytest.FixtureRequest) -> Callable[[Path], None]:
         assert not list(desk.scratch.iterdir()), "a step left something behind"
 
     return through
+
+
+@contextmanager
+def _port_of_its_own(desk: Desk, folder: Path) -> Iterator[None]:
+    """Where the page starts a server; which is ended, however the page ends."""
+    server = folder / "provider.py"
+    if not server.exists():
+        yield
+        return
+    desk.port = _free_port()
+    for path in (server, *(folder / "manifests").iterdir()):
+        path.write_text(path.read_text().replace(PORT, desk.port))
+    try:
+        yield
+    finally:
+        if (folder / "provider/pid").exists():
+            desk.run("python3 provider.py stop || true", folder)
+
+
+def _free_port() -> str:
+    """Of five digits, below those that the system gives to clients."""
+    for port in random.SystemRandom().sample(range(10000, 30000), 50):
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return str(port)
+    raise AssertionError("no port is free")
 
 
 def _expected(page: Path, text: str, step: Step) -> str:
