@@ -390,3 +390,30 @@ def test_a_new_provider_is_written_only_where_its_connection_test_passes(shop: S
     assert ran.status == 0, ran
     assert shop.provider.seen[2:] == ["right"]
     assert "new.example.com" in (shop.manifests / "all.yaml").read_text()
+
+
+def test_the_variables_of_a_saved_profile_are_nobody_elses_while_its_own_file_is_broken(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, word in (("USERNAME", "a-user"), ("PASSWORD", "right")):
+        monkeypatch.setenv(f"SENDROUTE_SECRET_ACME_SES_SMTP_{key}", word)
+    monkeypatch.delenv("SENDROUTE_SECRETS", raising=False)
+    shop.apply()
+    shop.provider.seen.clear()
+    thief = f"""\
+apiVersion: sendroute.dev/v1alpha1
+kind: SMTPProfile
+metadata: {{name: ses, namespace: acme-ses}}
+spec:
+  account: acme-ses
+  host: localhost
+  port: {shop.provider.port}
+  encryption: starttls
+  credentials: {{secretRef: {{name: smtp}}}}
+"""
+    write(shop.manifests / "thief.yaml", account("acme-ses"), thief)
+    mine = shop.manifests / "all.yaml"
+    mine.write_text(mine.read_text().replace("encryption: starttls", "encryption: sometimes"))
+    told = shop.apply(status=1)
+    assert codes(told)["secret-ambiguous"] == "error"
+    assert shop.provider.seen == []
