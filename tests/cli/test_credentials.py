@@ -417,3 +417,11 @@ spec:
     told = shop.apply(status=1)
     assert codes(told)["secret-ambiguous"] == "error"
     assert shop.provider.seen == []
+
+
+def test_a_rotation_that_went_wrong_is_a_warning(saved: Shop) -> None:
+    (saved.secret / "password").write_bytes(b"")
+    assert codes(saved.apply()) == {"secret-not-compared": "warning"}
+    saved.say("right")
+    (saved.secret / "allowed-hosts").write_text("elsewhere.example\n")
+    assert codes(saved.plan()) == {"secret-not-compared": "warning"}
