@@ -362,3 +362,66 @@ def test_what_is_not_there_to_be_tested(saved: Shop) -> None:
     assert (ran.status, "acme/ses" in ran.err or "`ses`" in ran.err) == (1, True)
     assert saved.test().status == 64
     assert saved.test("ses", "--all").status == 64
+
+
+def test_a_new_provider_is_written_only_where_its_connection_test_passes(shop: Shop) -> None:
+    def add(*more: str) -> Ran:
+        named = f"--new-profile next --host localhost --port {shop.provider.port}"
+        how = "--encryption starttls --secret ses-smtp --test manifests"
+        words = f"edit add-domain new.example.com --account acme {named} {how}"
+        return shop.sendroute(*words.split(), *more)
+
+    before = (shop.manifests / "all.yaml").read_bytes()
+    shop.say("wrong")
+    for more in ((), ("--dry-run",)):
+        ran = add(*more)
+        assert ran.status == 1, ran
+        assert "connection-test-failed" in ran.err
+        assert "auth-failed" in ran.err
+        assert (shop.manifests / "all.yaml").read_bytes() == before
+    assert shop.provider.seen == ["wrong", "wrong"]
+    (shop.secret / "allowed-hosts").write_text("elsewhere.example\n")
+    ran = add()
+    assert (ran.status, shop.provider.seen) == (1, ["wrong", "wrong"]), ran
+    assert "secret-not-bound" in ran.err
+    (shop.secret / "allowed-hosts").unlink()
+    shop.say("right")
+    ran = add()
+    assert ran.status == 0, ran
+    assert shop.provider.seen[2:] == ["right"]
+    assert "new.example.com" in (shop.manifests / "all.yaml").read_text()
+
+
+def test_the_variables_of_a_saved_profile_are_nobody_elses_while_its_own_file_is_broken(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, word in (("USERNAME", "a-user"), ("PASSWORD", "right")):
+        monkeypatch.setenv(f"SENDROUTE_SECRET_ACME_SES_SMTP_{key}", word)
+    monkeypatch.delenv("SENDROUTE_SECRETS", raising=False)
+    shop.apply()
+    shop.provider.seen.clear()
+    thief = f"""\
+apiVersion: sendroute.dev/v1alpha1
+kind: SMTPProfile
+metadata: {{name: ses, namespace: acme-ses}}
+spec:
+  account: acme-ses
+  host: localhost
+  port: {shop.provider.port}
+  encryption: starttls
+  credentials: {{secretRef: {{name: smtp}}}}
+"""
+    write(shop.manifests / "thief.yaml", account("acme-ses"), thief)
+    mine = shop.manifests / "all.yaml"
+    mine.write_text(mine.read_text().replace("encryption: starttls", "encryption: sometimes"))
+    told = shop.apply(status=1)
+    assert codes(told)["secret-ambiguous"] == "error"
+    assert shop.provider.seen == []
+
+
+def test_a_rotation_that_went_wrong_is_a_warning(saved: Shop) -> None:
+    (saved.secret / "password").write_bytes(b"")
+    assert codes(saved.apply()) == {"secret-not-compared": "warning"}
+    saved.say("right")
+    (saved.secret / "allowed-hosts").write_text("elsewhere.example\n")
+    assert codes(saved.plan()) == {"secret-not-compared": "warning"}

@@ -279,9 +279,24 @@ def test_the_id_of_an_apply_all_is_fresh(sendroute: Program, tree: Path) -> None
     assert "confirm: {domains: 2}" in text
 
 
-def test_a_provider_that_is_to_be_tested_first(sendroute: Program, tree: Path) -> None:
+def test_a_provider_that_cannot_be_tested_is_not_written(sendroute: Program, tree: Path) -> None:
+    before = files_of(tree)
     command = "add-domain x.example.com --account acme --new-profile pm --provider postmark --test"
-    ran = sendroute(*words(command))
-    assert ran.status == 0
-    assert "pm" in ran.err
-    assert "provider: postmark" in (tree / "acme.yaml").read_text()
+    ran = sendroute(*words(f"{command} --secret pm"))
+    assert ran.status == 1
+    assert "secret-missing" in ran.err
+    assert files_of(tree) == before
+
+
+def test_a_provider_of_an_account_with_errors_elsewhere_is_not_tested(
+    sendroute: Program, tree: Path
+) -> None:
+    (tree / "wrong.yaml").write_text(
+        ACME.split("---\n")[2].replace("ses", "pm").replace("587", "x")
+    )
+    before = files_of(tree)
+    command = "add-domain x.example.com --account acme --new-profile pm --provider postmark --test"
+    ran = sendroute(*words(f"{command} --secret pm"))
+    assert ran.status == 1, ran
+    assert "Traceback" not in ran.err
+    assert files_of(tree) == before

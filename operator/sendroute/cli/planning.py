@@ -81,7 +81,7 @@ def plan_paths(
     held, sealed = store.read_sealed()
     chosen = accounts_named(only, _known(tree.wanted, held)) if only else None
     scope = Scope(guards or Guards(), chosen)
-    prover = prover_of(session, tree.wanted, tester=tester, saves=saves)
+    prover = prover_of(session, tree.wanted, held, tester=tester, saves=saves)
     proven = prover.decide(tree.wanted, held, sealed, scope)
     tree.places.expect(places_of(proven.plan))
     mismatch = tuple(mismatches(held, locks_of(paths, lock)))

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from sendroute.credentials.keys import Keys, keys_at_hand
 from sendroute.credentials.resolve import Secrets
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.held import Held
 from sendroute.model.problem import ProblemError
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 from sendroute.model.wanted import Wanted
@@ -26,19 +28,20 @@ if TYPE_CHECKING:
 def prover_of(
     session: Session,
     wanted: Wanted,
+    held: Held,
     *,
     tester: Tester | None = None,
     saves: bool = False,
     shown: Shown | None = None,
 ) -> Prover:
     """Raises :class:`ProblemError` where the folder of secrets or a key given cannot be used."""
-    secrets = secrets_of(session, references(wanted))
+    secrets = secrets_of(session, chain(references(wanted), _held_references(held)))
     # The library behind a sealer is slow to import, and without secrets nothing is compared.
     sealer = sealer_of(session) if secrets.given or saves else None
     return Prover(secrets, sealer, tester, saves=saves, shown=shown)
 
 
-def secrets_of(session: Session, among: Iterator[SecretRef]) -> Secrets:
+def secrets_of(session: Session, among: Iterable[SecretRef]) -> Secrets:
     folder = session.secrets or None  # an empty word is none
     if folder is not None and not os.access(folder, os.R_OK | os.X_OK):
         why = "cannot be read by this user" if Path(folder).exists() else "is not there"
@@ -61,6 +64,15 @@ def references(wanted: Wanted) -> Iterator[SecretRef]:
         for profile in account.profiles.values():
             if profile.profile.secret is not None:
                 yield SecretRef(key.namespace, profile.profile.secret)
+
+
+def _held_references(held: Held) -> Iterator[SecretRef]:
+    """Every secret that the store names: while a file is broken its references cannot be read, and
+    another tenant's secret may mean the same variables."""
+    for key, account in held.accounts.items():
+        for profile in account.profiles.values():
+            if profile.secret is not None:
+                yield SecretRef(key.namespace, profile.secret)
 
 
 def keys_of(session: Session) -> Keys | None:

@@ -36,7 +36,7 @@ def plan_saved(
         raise ProblemError(_another_store(path))
     scope = Scope(guards, frozenset(saved.only))
     wanted, shown = saved.wanted(), saved.shown()
-    prover = prover_of(session, wanted, saves=True, shown=shown)
+    prover = prover_of(session, wanted, held, saves=True, shown=shown)
     rotated = prover.still_rotated(wanted, held, sealed, scope)
     plan = plan_tree(
         wanted, held, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only

@@ -33,9 +33,9 @@ Answer = Credential | Lacking
 
 
 class Secrets:
-    """All secrets of one run. ``among`` are the references of the whole tree, by which variables
-    that two of them mean are found. Each secret is read once for each destination, so that what
-    was tested is what is saved."""
+    """All secrets of one run. ``among`` are the references of the whole tree and of the store, by
+    which variables that two of them mean are found. Each secret is read once for each destination,
+    so that what was tested is what is saved."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Secrets:
         self._directory = directory
         self._environment = {k: v for k, v in environment.items() if k.startswith(PREFIX)}
         self._sharing: dict[str, set[SecretRef]] = defaultdict(set)
-        for ref in among:
+        for ref in among if self._environment else ():
             self._sharing[stem(ref)].add(ref)
         self._known: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
 

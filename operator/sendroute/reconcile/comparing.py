@@ -199,8 +199,15 @@ class Comparison:
             )
         elif self._secrets.given:
             message = f"{answer.message} {endpoint.called.capitalize()} stays as it was saved."
+            # One that is there but cannot be used is most likely a rotation that went wrong.
+            spoilt = answer.code != "secret-missing"
             compared.tell(
-                endpoint, "secret-not-compared", message, hint=answer.hint, account=account
+                endpoint,
+                "secret-not-compared",
+                message,
+                hint=answer.hint,
+                account=account,
+                severity=Severity.WARNING if spoilt else None,
             )
         else:
             compared.unknown += 1

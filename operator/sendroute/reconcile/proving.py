@@ -145,7 +145,7 @@ class Prover:
             for key, names in self._shown.failed.items():
                 failed.setdefault(key, {}).update(names)
         for tried, result in self._results.items():
-            code = _code(result)
+            code = failure_code(result)
             if code is not None and tried.profile.connection_test is ConnectionTest.REQUIRED:
                 account = wanted.accounts.get(tried.key)
                 profile = account.profiles.get(tried.name) if account is not None else None
@@ -199,7 +199,7 @@ class Prover:
 
     def _results_of(self, account: AccountPlan, wanted: Wanted) -> Iterator[Finding]:
         for tried, result in self._results.items():
-            if tried.key == account.key and (code := _code(result)) is not None:
+            if tried.key == account.key and (code := failure_code(result)) is not None:
                 warns = tried.profile.connection_test is ConnectionTest.WARN
                 outcome = "" if code == result.outcome else f" ({result.outcome})"
                 yield finding(
@@ -228,7 +228,7 @@ class Prover:
                 )
 
 
-def _code(result: TestResult) -> str | None:
+def failure_code(result: TestResult) -> str | None:
     """What a test's end is told as; None where it passed."""
     match result.outcome:
         case ConnectionOutcome.OK:
