@@ -158,7 +158,7 @@ class Ground:
         return new
 
     def _tested(self, after: Wanted, key: AccountKey, name: str) -> list[Finding]:
-        from sendroute.cli.provider_test import test_provider
+        from sendroute.cli.provider_check import test_provider
 
         return test_provider(self._session, after, key, name)
 
