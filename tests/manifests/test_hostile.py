@@ -34,6 +34,14 @@ HOSTILE: dict[str, tuple[Callable[[], str | bytes], str]] = {
         lambda: f"{HEAD}spec: {'[' * 100_000}{']' * 100_000}\n",
         "yaml-unsupported",
     ),
+    "brackets within a List, closed in texts only": (
+        lambda: "apiVersion: v1\nkind: List\nitems: " + '["]", ' * 100_000,
+        "yaml-unsupported",
+    ),
+    "brackets within a List, closed in comments only": (
+        lambda: "apiVersion: v1\nkind: List\nitems: " + "[ #]\n " * 100_000,
+        "yaml-unsupported",
+    ),
     "braces within braces": (lambda: "{a: " * 100_000, "yaml-unsupported"),
     "deep JSON": (lambda: '{"a":' * 100_000 + "1" + "}" * 100_000, "yaml-unsupported"),
     "deep indentation": (

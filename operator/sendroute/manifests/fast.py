@@ -109,16 +109,22 @@ def _is_monstrous(data: bytes) -> bool:
         return False
     for part in data.split(b"\n---"):
         brackets = part.count(b"[") + part.count(b"{")
-        is_one = b"List" not in part
-        if len(part) > _BIG and is_one:
+        if len(part) > _BIG and b"List" not in part:
             return True
-        if brackets > _MANY_BRACKETS and (is_one or _depth_of_brackets(part) > _MANY_BRACKETS):
+        if brackets > _MANY_BRACKETS and (
+            b"List" not in part or _may_hide_brackets(part) or _depth(part) > _MANY_BRACKETS
+        ):
             return True
     return False
 
 
-def _depth_of_brackets(part: bytes) -> int:
-    """At most so deep are its brackets, as long as those within texts are in pairs."""
+def _may_hide_brackets(part: bytes) -> bool:
+    """Whether brackets may stand in quoted texts or comments, where they close nothing."""
+    return any(mark in part for mark in (b'"', b"'", b"#"))
+
+
+def _depth(part: bytes) -> int:
+    """At most so deep are the brackets of a part that hides none."""
     brackets = part.translate(None, delete=_NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
