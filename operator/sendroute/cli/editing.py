@@ -17,7 +17,7 @@ from sendroute.edit.diff import unified
 from sendroute.edit.proposal import Done, Proposal, Text
 from sendroute.edit.tree import Tree, changed_meanwhile
 from sendroute.manifests import fast
-from sendroute.manifests.compile import Compilation
+from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.locate import locate, positions
 from sendroute.manifests.read import Reading, without_gc
 from sendroute.manifests.shapes import Document
@@ -128,25 +128,15 @@ class Ground:
                 data = text.after.encode()
                 parsed = fast.read(data) or read_thoroughly(file, data).parsed
                 documents += [(found, Where(file, number)) for number, found in parsed.documents]
-        return self._compiled(documents)
-
-    def _compiled(self, documents: Documents) -> Wanted:
-        reading = self._reading
-        compilation = Compilation()
-        for each, where in documents:
-            compilation.add(each, where)
-        return compilation.finish(
-            findings=reading.findings,
-            stopped=reading.stopped,
-            complete=reading.complete,
-            platform_seen=reading.platform_seen,
-        )
+        return compile_reading(self._reading, documents)
 
     def _new_findings(self, after: Wanted) -> list[Finding]:
         """What `validate` would find that it did not find before; raises where it is an error.
 
         The places are in texts that are not written yet, so they are left out."""
-        before = {_identity(each) for each in check_tree(self._compiled(self._documents))}
+        before = {
+            _identity(each) for each in check_tree(compile_reading(self._reading, self._documents))
+        }
         new = [
             replace(each, where=None, related=())
             for each in check_tree(after)

@@ -34,10 +34,15 @@ from sendroute.model.wanted import (
 _INLINE = ("spec", "route", "newProfile")
 
 
-def compile_reading(reading: Reading) -> Wanted:
-    """A whole tree as one value. Its documents stream: only what is wanted of them stays."""
+def compile_reading(
+    reading: Reading, documents: Iterable[tuple[shapes.Document, Where]] | None = None
+) -> Wanted:
+    """A whole tree as one value. Its documents stream: only what is wanted of them stays.
+
+    ``documents`` are those of a reading that is at its end, as an edit would leave them.
+    """
     compilation = Compilation()
-    for document, where in reading.documents():
+    for document, where in reading.documents() if documents is None else documents:
         compilation.add(document, where)
     return compilation.finish(
         findings=reading.findings,
