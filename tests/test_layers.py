@@ -19,6 +19,8 @@ MAY_IMPORT = {
     "credentials": {"model"},
     "connection": {"model"},
     "reconcile": {"model", "planner"},
+    "following": {"model"},
+    "telemetry": {"model"},
     "cli": {
         "model",
         "planner",
@@ -29,6 +31,8 @@ MAY_IMPORT = {
         "reconcile",
         "credentials",
         "connection",
+        "following",
+        "telemetry",
     },
 }
 # The core decides over values: what it needs of the outside is passed in.
