@@ -39,11 +39,13 @@ class Step(Struct, frozen=True, omit_defaults=True):
     message: str
 
 
-class Report(Struct, frozen=True):
-    """What is kept to be read again: the findings; and of a plan that is held back its number of
-    changes by action, and the first of them, for a plan may have a million."""
+class Report(Struct, frozen=True, omit_defaults=True):
+    """What is kept to be read again: the first findings, and how many more there are; and of a
+    plan that is held back its number of changes by action, and the first of them, for a plan may
+    have a million."""
 
     findings: tuple[Told, ...] = ()
+    more: int = 0
     summary: dict[str, int] = {}
     steps: tuple[Step, ...] = ()
 
@@ -72,15 +74,6 @@ class Standing(Struct, frozen=True):
     def approved(self) -> bool:
         return self.approval is not None and self.approval.digest == self.digest
 
-    def same_as(self, other: "Standing | None") -> bool:
-        """Whether nothing is new for a reader but the time and the commit."""
-        return other is not None and (self.outcome, self.digest, self.report.findings) == (
-            other.outcome,
-            other.digest,
-            other.report.findings,
-        )
 
-
-def told(found: Finding) -> Told:
-    place = str(found.position) if found.position is not None else None
+def told(found: Finding, place: str | None) -> Told:
     return Told(found.code, found.severity, found.message, found.hint, place)
