@@ -24,12 +24,10 @@ class End(Enum):
 
 
 class Due(Struct, frozen=True):
-    """``accounts`` is None for all of them."""
+    """``accounts`` is None for all of them. None at all is no less a round: another tree may have
+    come, whose changes the round finds."""
 
     accounts: frozenset[AccountKey] | None
-
-    def __bool__(self) -> bool:
-        return self.accounts is None or bool(self.accounts)
 
 
 class Trouble(Struct, frozen=True):
@@ -59,7 +57,7 @@ class Schedule:
         self._interval = interval
         self._random = random
         self._all_at = now
-        self._changed: frozenset[AccountKey] = frozenset()
+        self._changed: frozenset[AccountKey] | None = None
         self._trouble: dict[AccountKey, Trouble] = {}
         self._not_before = now
         self._failures = 0
@@ -67,13 +65,13 @@ class Schedule:
     def changed(self, accounts: frozenset[AccountKey], now: float) -> None:
         """The manifests of these, or what the store says of them, changed: they are due now,
         whatever they waited for."""
-        self._changed |= accounts
+        self._changed = (self._changed or frozenset()) | accounts
         for key in accounts & self._trouble.keys():
             self._trouble[key] = Trouble(0, self._trouble[key].at)
         self._not_before = min(self._not_before, now)
 
     def tree_changed(self, now: float) -> None:
-        """Something of the tree did: whoever waits for another account may have it now."""
+        """Another tree has come: whoever waits for another account may have it now."""
         waiting = (key for key, trouble in self._trouble.items() if trouble.at is None)
         self.changed(frozenset(waiting), now)
 
@@ -81,9 +79,14 @@ class Schedule:
         self._all_at = min(self._all_at, now)
         self._not_before = min(self._not_before, now)
 
-    def due(self, now: float) -> Due:
+    def again(self, now: float) -> None:
+        """What made the last round fail may be over."""
+        self._not_before = min(self._not_before, now)
+
+    def due(self, now: float) -> Due | None:
+        """None where there is nothing to be done yet."""
         if now < self._not_before:
-            return Due(frozenset())
+            return None
         if now >= self._all_at:
             return Due(None)
         again = {
@@ -91,11 +94,13 @@ class Schedule:
             for key, trouble in self._trouble.items()
             if trouble.at is not None and trouble.at <= now
         }
-        return Due(self._changed | again)
+        if self._changed is None and not again:
+            return None
+        return Due((self._changed or frozenset()) | again)
 
     def next(self) -> float:
         """When something is due without anything happening before."""
-        if self._changed:
+        if self._changed is not None:
             return self._not_before
         times = [trouble.at for trouble in self._trouble.values() if trouble.at is not None]
         return max(self._not_before, min([self._all_at, *times]))
@@ -106,7 +111,7 @@ class Schedule:
         """What became of what was due, in a round that took so many seconds. An account that is
         not among ``ends`` is gone."""
         self._failures = 0
-        self._changed = frozenset()
+        self._changed = None
         if due.accounts is None:
             self._all_at = now + self._interval
         about = set(self._trouble) if due.accounts is None else due.accounts & self._trouble.keys()

@@ -2,9 +2,10 @@
 it and let through what a guard has stopped."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -26,10 +27,12 @@ Standings = Mapping[AccountKey, Standing]
 
 
 class Settled(Struct, frozen=True):
-    """``written`` differ from what is kept, ``cleared`` are kept no more; ``voided`` were
-    approved, but another plan than this one."""
+    """``now`` is what was looked at and is not settled; ``again`` are those of them that may go
+    better without an edit or an approval. ``written`` differ from what is kept, ``cleared`` are
+    kept no more; ``voided`` were approved, but for another plan than there is now."""
 
     now: Standings
+    again: frozenset[AccountKey]
     written: tuple[Standing, ...]
     cleared: frozenset[AccountKey]
     voided: tuple[Standing, ...]
@@ -48,83 +51,98 @@ def settle(
     of_account = _by_account(result.plan.findings)
     plans = {plan.key: plan for plan in result.plan.accounts}
     now: dict[AccountKey, Standing] = {}
+    again: set[AccountKey] = set()
     for outcome in result.accounts:
-        key = outcome.key
-        if outcome.outcome is Outcome.SKIPPED:
-            if key in before:
-                now[key] = before[key]
-            continue
-        found = (*of_account.get(key, ()), *plans[key].findings, *outcome.findings)
-        unsettled = _unsettled(plans[key], outcome, found)
-        if unsettled is not None:
-            now[key] = _standing(plans[key], unsettled, found, at, commit, locate)
-    platform = _of_platform(result, at, commit, locate)
+        key, plan = outcome.key, plans[outcome.key]
+        old = before.get(key)
+        found = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
+        standing = _unsettled(plan, outcome, found, Telling(at, commit, locate))
+        tried = outcome.outcome is not Outcome.SKIPPED
+        if old is not None and (not tried or _waits_on(old, plan, outcome)):
+            standing = old
+        if standing is not None:
+            now[key] = _lasting(standing, old)
+        if not tried or _passes(outcome, found):
+            again.add(key)
+    platform = _of_platform(result, Telling(at, commit, locate))
     if platform is not None:
-        now[PLATFORM_KEY] = platform
-    kept = {key: _lasting(standing, before.get(key)) for key, standing in now.items()}
-    gone = before.keys() - kept.keys()
+        now[PLATFORM_KEY] = _lasting(platform, before.get(PLATFORM_KEY))
+        again.add(PLATFORM_KEY)
+    gone = before.keys() - now.keys()
     if only is not None:
         gone &= only | {PLATFORM_KEY}
+    committed = {each.key for each in result.accounts if each.outcome is Outcome.COMMITTED}
+    voided = (
+        old
+        for key, old in before.items()
+        if old.approved and key not in committed and _is_other(old, now.get(key))
+    )
     return Settled(
-        kept,
-        tuple(one for key, one in sorted(kept.items()) if one != before.get(key)),
+        now,
+        frozenset(again),
+        tuple(one for key, one in sorted(now.items()) if one != before.get(key)),
         frozenset(gone),
-        tuple(old for old in before.values() if _is_void(old, kept.get(old.key))),
+        tuple(voided),
     )
 
 
-def is_tried_again(standing: Standing) -> bool:
-    """Whether it may go better without an edit or an approval: a provider answers, a secret is
-    there, the store can be written."""
-    return any(
-        found.code in UNPROVEN or found.code in _PASSING for found in standing.report.findings
-    )
+class Telling(NamedTuple):
+    """When it is told, and what its places are in."""
+
+    at: datetime
+    commit: str | None
+    locate: Locate
 
 
 _PASSING = frozenset({"stale-plan", "store-failed", "store-locked"})
 
 
+def _passes(outcome: AccountOutcome, found: Iterable[Finding]) -> bool:
+    """Whether it may go better without an edit or an approval: a provider answers, a secret is
+    there, the store can be written."""
+    codes = {each.code for each in found if each.severity is Severity.ERROR}
+    return bool(codes & UNPROVEN) or any(each.code in _PASSING for each in outcome.findings)
+
+
+def _waits_on(old: Standing, plan: AccountPlan, outcome: AccountOutcome) -> bool:
+    """The plan that was approved could not be committed: the approval stands."""
+    tried = outcome.outcome not in (Outcome.COMMITTED, Outcome.UNCHANGED)
+    return old.approved and tried and old.digest == digest(plan)
+
+
 def _unsettled(
-    plan: AccountPlan, outcome: AccountOutcome, found: Iterable[Finding]
-) -> Unsettled | None:
-    if plan.stopped and any(each.code in GUARDS for each in plan.findings):
-        return Unsettled.HELD_BACK
-    if outcome.outcome is Outcome.FAILED:
-        return Unsettled.FAILED
-    severities = {each.severity for each in found}
-    if outcome.outcome is Outcome.REFUSED or Severity.REFUSED in severities:
-        return Unsettled.REFUSED
-    skips = any(change.action is Action.SKIP for change in plan.changes)
-    return Unsettled.SKIPPED if skips or Severity.ERROR in severities else None
-
-
-def _standing(
-    plan: AccountPlan,
-    unsettled: Unsettled,
-    found: Iterable[Finding],
-    at: datetime,
-    commit: str | None,
-    locate: Locate,
-) -> Standing:
-    if unsettled is not Unsettled.HELD_BACK:
-        return Standing(plan.key, unsettled, _report(found, (), locate), at, commit=commit)
-    report = _report(found, plan.changes, locate)
-    return Standing(plan.key, unsettled, report, at, digest(plan), commit)
-
-
-def _of_platform(
-    result: Result, at: datetime, commit: str | None, locate: Locate
+    plan: AccountPlan, outcome: AccountOutcome, found: Sequence[Finding], telling: Telling
 ) -> Standing | None:
+    if plan.stopped and any(each.code in GUARDS for each in plan.findings):
+        report = _report(found, plan.changes, telling.locate)
+        return Standing(
+            plan.key, Unsettled.HELD_BACK, report, telling.at, digest(plan), telling.commit
+        )
+    severities = {each.severity for each in found}
+    skips = any(change.action is Action.SKIP for change in plan.changes)
+    if outcome.outcome is Outcome.FAILED:
+        how = Unsettled.FAILED
+    elif outcome.outcome is Outcome.REFUSED or Severity.REFUSED in severities:
+        how = Unsettled.REFUSED
+    elif skips or Severity.ERROR in severities:
+        how = Unsettled.SKIPPED
+    else:
+        return None
+    report = _report(found, (), telling.locate)
+    return Standing(plan.key, how, report, telling.at, commit=telling.commit)
+
+
+def _of_platform(result: Result, telling: Telling) -> Standing | None:
     change = result.plan.platform
     if result.platform in (Outcome.FAILED, Outcome.REFUSED):
-        report = _report(result.findings, (), locate)
-        return Standing(PLATFORM_KEY, Unsettled.FAILED, report, at, commit=commit)
-    if change is not None and change.action is Action.SKIP:
+        how, found = Unsettled.FAILED, list(result.findings)
+    elif change is not None and change.action is Action.SKIP:
         own = (each for each in result.plan.findings if each.account is None)
-        why = [each for each in own if each.code in UNPROVEN]
-        report = _report(why, (), locate)
-        return Standing(PLATFORM_KEY, Unsettled.SKIPPED, report, at, commit=commit)
-    return None
+        how, found = Unsettled.SKIPPED, [each for each in own if each.code in UNPROVEN]
+    else:
+        return None
+    report = _report(found, (), telling.locate)
+    return Standing(PLATFORM_KEY, how, report, telling.at, commit=telling.commit)
 
 
 def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
@@ -181,5 +199,5 @@ def _lasting(standing: Standing, before: Standing | None) -> Standing:
     )
 
 
-def _is_void(before: Standing, after: Standing | None) -> bool:
-    return before.approved and after is not None and after.digest != before.digest
+def _is_other(before: Standing, after: Standing | None) -> bool:
+    return after is not None and after.digest != before.digest
