@@ -22,6 +22,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.stamp import Stamp
 from sendroute.reconcile.commit import has_work, left_alone
 from sendroute.reconcile.planned import Planned
+from sendroute.reconcile.settling import settle
 from sendroute.reports.progress import progress
 from sendroute.reports.report import of_plan
 from sendroute.store.record import Store
@@ -54,6 +55,7 @@ def apply_planned(
     planned = planned.tested_by(tester_of(session))
     with stopping() as stop:
         result = _commit(session, planned, stop)
+        result = _add(result, _write_standings(store, planned, result))
         result = _add(result, _write_lock(store, wishes.lock))
         if wishes.wait is not None:
             result = _wait(store, result, wishes.wait, stop)
@@ -65,6 +67,24 @@ def _commit(session: Session, planned: Planned, stop: Stop) -> Result:
     accounts = sum(bool(account.changes) for account in planned.plan.accounts)
     with progress("Applying", accounts, sys.stderr, quiet=session.quiet) as advance:
         return planned.carry_out(stamp, ended=lambda: bool(stop.signal), advance=advance)
+
+
+def _write_standings(store: Store, planned: Planned, result: Result) -> tuple[Finding, ...]:
+    """What is left unsettled, for ``status`` to say."""
+    source = planned.source
+    try:
+        settled = settle(
+            result,
+            store.standings(),
+            planned.scope.only,
+            datetime.now(UTC),
+            source.commit,
+            source.locate,
+        )
+        store.write_standings(settled.written, settled.cleared)
+    except ProblemError as problem:
+        return problem.findings
+    return ()
 
 
 def _write_lock(store: Store, path: str | None) -> tuple[Finding, ...]:

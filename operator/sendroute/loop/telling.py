@@ -59,7 +59,7 @@ class Teller:
         domains = sum(len(account.domains) for account in wanted.accounts.values())
         at = f"commit {taken.source.commit}" if taken.source.commit else "the tree as it is now"
         _log.info(
-            "Reconciling %s: %d accounts, %d domains.",
+            "Serving %s: %d accounts, %d domains.",
             at,
             len(wanted.accounts),
             domains,
