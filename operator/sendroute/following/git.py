@@ -122,7 +122,7 @@ class Branch:
             raise self._unreachable(
                 Cause(
                     "the repository has no commit on its default branch",
-                    "Push one, or name a branch by --branch.",
+                    "Check the URL, push a commit, or name a branch by --branch.",
                 )
             )
         raise self._unreachable(

@@ -57,14 +57,14 @@ class State:
 
     def _clear(self) -> None:
         """What a crash left. Checkouts are cheap to make, and after a loss of power a file of one
-        may be empty; a lock file of git would be in the way for ever."""
+        may be empty."""
         for left in (self.trees, *self.folder.glob(".new-*"), *self.folder.glob(".old-*")):
             remove(left)
         self.trees.mkdir(mode=0o700)
-        self.unlock()
 
     def unlock(self) -> None:
-        """Takes the lock files away that a git left which was killed: only one works here."""
+        """Takes away what a git left that was killed: lock files, which would be in the way for
+        ever, and packs half received. Only one works here."""
         for pattern in ("*.lock", "refs/**/*.lock", "objects/**/*.lock"):
             for left in self.repository.glob(pattern):
                 left.unlink(missing_ok=True)
