@@ -16,13 +16,15 @@ from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconci
 from sendroute.loop.schedule import Due, Random, Schedule, backoff
 from sendroute.loop.telling import Teller
 from sendroute.loop.trees import Taken, Trees
-from sendroute.loop.waking import StoreWatcher, Wake, Wakes
+from sendroute.loop.waking import Access, Wake, Wakes
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
 from sendroute.model.problem import ProblemError
 from sendroute.model.standing import Approval, Standing
 from sendroute.model.wanted import AccountKey
 
+_STORE_LONGEST = 15.0
+"""Seconds between two tries of a store that is away."""
 _OF_THE_STORE = frozenset(
     {"store-failed", "store-locked", "store-version", "not-initialised", "wrong-store"}
 )
@@ -48,12 +50,12 @@ class Loop:
         chance: Random,
     ) -> None:
         self._trees = trees
-        self._opens = opens
         self._needs = needs
         self._times = times
         self._metrics = metrics
         self._random = chance
         self._wakes = Wakes()
+        self._access = Access(opens, lambda: self._wakes.put(Wake.STORE))
         self._teller = Teller()
         now = time.monotonic()
         self._schedule = Schedule(times.interval, chance, now)
@@ -66,6 +68,8 @@ class Loop:
         self._standings: dict[AccountKey, Standing] = {}
         self._own: dict[AccountKey, int] = {}  # what our last round committed, and as what
         self._store_up = False
+        self._store_failed = 0
+        self._store_at = now
 
     def ready(self) -> tuple[bool, str]:
         """Whether a tree was reconciled and the store answers, and a line that says what is not
@@ -83,9 +87,8 @@ class Loop:
     def run(self) -> None:
         """Until it is asked to stop. What is being written then is finished."""
         self._needs.stop.wakes(lambda: self._wakes.put(Wake.STOP))
-        watcher = StoreWatcher(self._opens, lambda: self._wakes.put(Wake.STORE), self._random)
         try:
-            with watcher:
+            with self._access:
                 while not self._needs.stop.asked():
                     self._turn()
         except (KeyboardInterrupt, EndedError):
@@ -95,14 +98,21 @@ class Loop:
     def _turn(self) -> None:
         if time.monotonic() >= self._look_at:
             self._look()
+        self._attend_to_store()
         due = self._schedule.due(time.monotonic()) if self._trees.any else None
         if due is not None:
             self._round(due)
         gc.collect()  # a round makes millions of values, and the collector is off meanwhile
-        until = min(self._schedule.next(), self._look_at) if self._trees.any else self._look_at
-        came = self._wakes.wait(until - time.monotonic())
-        if Wake.STORE in came and Wake.STOP not in came:
-            self._attend_to_store()
+        self._wakes.wait(self._next() - time.monotonic())
+
+    def _next(self) -> float:
+        """When something is to be done, though nothing happens before."""
+        times = [self._look_at]
+        if self._trees.any:
+            times.append(self._schedule.next())
+        if not self._store_up:
+            times.append(self._store_at)
+        return min(times)
 
     def _look(self) -> None:
         came = self._trees.look()
@@ -120,10 +130,10 @@ class Loop:
     def _round(self, due: Due) -> None:
         began = time.monotonic()
         try:
-            with self._opens() as store:
-                done = reconcile(store, self._trees, due, self._needs)
-                if isinstance(done, Reconciled):
-                    self._standings = store.standings()
+            store = self._access.store()
+            done = reconcile(store, self._trees, due, self._needs)
+            if isinstance(done, Reconciled):
+                self._standings = store.standings()
         except ProblemError as problem:
             self._failed(problem.findings)
             return
@@ -156,7 +166,7 @@ class Loop:
         self._metrics.revision(done.result.revision)
         newest = not self._trees.fault
         self._metrics.standing(self._standings.values(), newest=newest, now=time.time())
-        self._attend_to_store()
+        self._wakes.put(Wake.STORE)  # whether others wrote meanwhile
 
     def _serve(self, taken: Taken, *, remember: bool) -> None:
         self._served = taken
@@ -183,11 +193,14 @@ class Loop:
             self._teller.round.now(findings)
 
     def _attend_to_store(self) -> None:
-        """What others wrote since, or approved: those accounts are due."""
+        """What others wrote since, or approved: those accounts are due. One row is read where
+        nobody did."""
+        if not self._store_up and time.monotonic() < self._store_at:
+            return
         try:
-            with self._opens() as store:
-                head = store.head()
-                others = self._by_others(store, head) if self._is_moved(head) else frozenset()
+            store = self._access.store()
+            head = store.head()
+            others = self._by_others(store, head) if self._is_moved(head) else frozenset()
         except ProblemError as problem:
             self._down(problem.findings)
             return
@@ -227,11 +240,16 @@ class Loop:
 
     def _up(self) -> None:
         self._store_up = True
+        self._store_failed = 0
         self._metrics.store(up=True)
         self._teller.store.now(())
 
     def _down(self, findings: tuple[Finding, ...]) -> None:
         self._store_up = False
+        self._store_failed += 1
+        wait = backoff(self._store_failed, _STORE_LONGEST, self._random())
+        self._store_at = time.monotonic() + wait
+        self._access.close()
         self._metrics.store(up=False)
         self._teller.store.now(findings)
 
