@@ -11,7 +11,7 @@ from typing import NamedTuple, assert_never
 
 from sendroute.following.follower import EndedError
 from sendroute.loop.metrics import Metrics
-from sendroute.loop.protocols import Head, Open, Store
+from sendroute.loop.protocols import Head, Health, Open, Store
 from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconcile
 from sendroute.loop.schedule import Due, Random, Schedule, backoff
 from sendroute.loop.telling import Teller
@@ -23,6 +23,8 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.standing import Approval, Standing
 from sendroute.model.wanted import AccountKey
 
+_BEAT = 30.0
+"""Seconds that it waits at most, so that it can be seen to be alive."""
 _STORE_LONGEST = 15.0
 """Seconds between two tries of a store that is away."""
 _OF_THE_STORE = frozenset(
@@ -47,12 +49,14 @@ class Loop:
         needs: Reconciler,
         times: Times,
         metrics: Metrics,
+        health: Health,
         chance: Random,
     ) -> None:
         self._trees = trees
         self._needs = needs
         self._times = times
         self._metrics = metrics
+        self._health = health
         self._random = chance
         self._wakes = Wakes()
         self._access = Access(opens, lambda: self._wakes.put(Wake.STORE))
@@ -70,19 +74,6 @@ class Loop:
         self._store_up = False
         self._store_failed = 0
         self._store_at = now
-
-    def ready(self) -> tuple[bool, str]:
-        """Whether a tree was reconciled and the store answers, and a line that says what is not
-        in order. May be asked by any thread. A newest tree that is bad does not make it unready:
-        the last good one serves, and to end or cut off the loop would mend nothing."""
-        fault = self._trees.fault
-        if self._served is None:
-            return False, fault[0].message if fault else "no tree was reconciled yet"
-        if not self._store_up:
-            return False, "the store does not answer"
-        if fault:
-            return True, f"the last good tree serves, for the newest does not: {fault[0].message}"
-        return True, "ok"
 
     def run(self) -> None:
         """Until it is asked to stop. What is being written then is finished."""
@@ -102,17 +93,35 @@ class Loop:
         due = self._schedule.due(time.monotonic()) if self._trees.any else None
         if due is not None:
             self._round(due)
+        self._tell_health()
         gc.collect()  # a round makes millions of values, and the collector is off meanwhile
         self._wakes.wait(self._next() - time.monotonic())
 
     def _next(self) -> float:
         """When something is to be done, though nothing happens before."""
-        times = [self._look_at]
+        times = [self._look_at, time.monotonic() + _BEAT]
         if self._trees.any:
             times.append(self._schedule.next())
         if not self._store_up:
             times.append(self._store_at)
         return min(times)
+
+    def _tell_health(self) -> None:
+        """Ready is who has reconciled a tree, and whose store answers. A newest tree that is bad
+        does not make it unready: the last good one serves, and nothing would be mended by ending
+        the loop."""
+        self._health.beat()
+        fault = self._trees.fault
+        if not self._store_up:
+            self._health.not_ready("The store does not answer.")
+        elif self._served is None:
+            why = f": {fault[0].message}" if fault else "."
+            self._health.not_ready(f"No tree was reconciled yet{why}")
+        elif fault:
+            why = f"the newest does not: {fault[0].message}"
+            self._health.ready(f"The last good tree serves, for {why}")
+        else:
+            self._health.ready("The newest tree serves.")
 
     def _look(self) -> None:
         came = self._trees.look()

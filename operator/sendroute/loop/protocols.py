@@ -15,6 +15,14 @@ class Head(Protocol):
     def revision(self) -> int: ...
 
 
+class Health(Protocol):
+    """What is told to those who ask over HTTP whether it goes on, and whether it is ready."""
+
+    def beat(self) -> None: ...
+    def ready(self, reason: str) -> None: ...
+    def not_ready(self, reason: str) -> None: ...
+
+
 class Watch(Protocol):
     """A context manager, for one thread; closed from another, it ends a wait at once."""
 
