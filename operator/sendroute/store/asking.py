@@ -14,7 +14,7 @@ from sendroute.store.answers import (
     StoredProfile,
 )
 from sendroute.store.past import given_by
-from sendroute.store.reading import chunks
+from sendroute.store.bulk import chunks
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,

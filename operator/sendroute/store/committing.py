@@ -28,10 +28,9 @@ from sendroute.model.secret import bond_of
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.store import endpoints, numbering, switching
-from sendroute.store.bulk import execute_many
+from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import is_taken, stale
-from sendroute.store.reading import chunks
 from sendroute.store.recording import Recorder
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
