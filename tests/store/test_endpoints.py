@@ -14,7 +14,8 @@ from sendroute.model.problem import StaleError
 from sendroute.model.profile import Encryption
 from sendroute.model.secret import Bond, bond_of, relay_bond
 from sendroute.store.answers import Endpoint
-from sendroute.store.creating import backup_store, init_store
+from sendroute.store.backups import backup_store
+from sendroute.store.creating import init_store
 from sendroute.store.record import Store, open_store
 
 
