@@ -28,7 +28,6 @@ class HistoryEntry(Struct, frozen=True):
     """One change as it was recorded. ``before`` and ``after`` are JSON objects with routes in the
     manifests' form. A ``kind`` of ``Store`` tells how the store was made; it has no account."""
 
-    seq: int
     revision: int
     at: datetime
     actor: str

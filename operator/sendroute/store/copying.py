@@ -20,7 +20,10 @@ from sendroute.store.tables import (
     profile,
     relay,
     revision,
+    standing,
     store,
+    switch,
+    switched,
 )
 
 ORDER: tuple[Table, ...] = (
@@ -33,6 +36,9 @@ ORDER: tuple[Table, ...] = (
     apply_all,
     domain,
     history,
+    switch,
+    switched,
+    standing,
     relay,
 )
 """What a row refers to, by a key or a trigger, comes before it. A test holds it complete."""

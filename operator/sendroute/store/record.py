@@ -14,7 +14,7 @@ from sendroute.model.held import Held
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import asking, committing, endpoints, lockfile, reading, rekeying
+from sendroute.store import asking, committing, endpoints, lockfile, past, reading, rekeying
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import (
     Endpoint,
@@ -174,7 +174,7 @@ class Store:
     ) -> list[HistoryEntry]:
         """The latest first."""
         with self._reading() as connection:
-            return asking.history_of(connection, domain, account, limit)
+            return past.history_of(connection, domain, account, limit)
 
     def status(self) -> Status:
         with self._reading() as connection:
