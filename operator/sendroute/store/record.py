@@ -55,17 +55,17 @@ def bring_forward(engine: Engine, place: str) -> None:
     """Runs missing migrations, under the write lock. Refuses a store of a later version."""
     with told_plainly(place):
         with one_read(engine) as connection:
-            if _checked_version(connection, place) == HEAD:
+            if version_of(connection, place) == HEAD:
                 return
         # Imported here: it is half of the start, and no daily command needs it.
         from sendroute.store.migrate import migrate
 
         with writing(engine) as connection:
-            if _checked_version(connection, place) != HEAD:  # nobody else did meanwhile
+            if version_of(connection, place) != HEAD:  # nobody else did meanwhile
                 migrate(connection)
 
 
-def _checked_version(connection: Connection, place: str) -> str:
+def version_of(connection: Connection, place: str) -> str:
     version = connection.execute(_VERSION).scalar()
     if not isinstance(version, str) or not version.isdecimal():
         raise not_ours(place)
