@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -21,9 +21,9 @@ from sendroute.store import asking
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import Status
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
-from sendroute.store.database import connect, reading
 from sendroute.store.problems import problem, told_plainly
 from sendroute.store.record import Store, bring_forward, version_of
+from sendroute.store.sqlite import Sqlite, connect
 from sendroute.store.tables import HEAD, store
 
 _MAKER = "`backup`"
@@ -51,7 +51,7 @@ def backup_store(
     refuse_what_is_there(target, _MAKER)
     with in_the_making(target, _MAKER) as temporary:
         copy_file(path, temporary, busy_timeout, advance)
-        with _alone(temporary) as engine, reading(engine) as connection:
+        with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
             return asking.status(connection)
 
 
@@ -91,38 +91,26 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Store]:
     copy, in the folder for temporary files (``TMPDIR``)."""
     path = path.absolute()
     check_backup(path)
-    engine = connect(path, busy_timeout)
-    try:
+    with closing(Sqlite(path, busy_timeout)) as backup:
         with _told_of(path):
-            with closing(engine.raw_connection()) as lent:
+            with closing(backup.engine.raw_connection()) as lent:
                 original = lent.driver_connection
                 assert isinstance(original, sqlite3.Connection)  # noqa: S101
                 check_sound(original, path)
-            with reading(engine) as connection:
+            with backup.reading() as connection:
                 older = version_of(connection, str(path)) != HEAD
                 if connection.execute(select(store.c.id)).one_or_none() is None:
                     raise damaged(path)
         if not older:
-            yield Store(engine, str(path))
+            yield Store(backup)
             return
-    finally:
-        engine.dispose()
     with TemporaryDirectory(prefix="sendroute-") as folder:
-        copy = Path(folder) / "backup.db"
-        copy.touch(0o600)
-        copy_file(path, copy, busy_timeout)
-        with _alone(copy) as engine:
-            bring_forward(engine, str(path))
-            yield Store(engine, str(path))
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[Engine]:
-    engine = connect(path, 0)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
+        file = Path(folder) / "backup.db"
+        file.touch(0o600)
+        copy_file(path, file, busy_timeout)
+        with closing(Sqlite(file, 0, place=str(path))) as copy:
+            bring_forward(copy)
+            yield Store(copy)
 
 
 def check_backup(path: Path) -> None:

@@ -44,9 +44,7 @@ def execute_many(
 
         if isinstance(statement, Insert):
             return insert_rows(connection, statement, names, rows)
-        return sum(
-            update_rows(connection, statement, names, some) for some in chunks(rows, _BATCH)
-        )
+        return sum(update_rows(connection, statement, names, some) for some in chunks(rows, _BATCH))
     inserted = list(names) if isinstance(statement, Insert) else None
     compiled = statement.compile(connection, column_keys=inserted)
     text = str(compiled)
@@ -81,6 +79,6 @@ def plain_rows(connection: Connection, statement: Select[Any]) -> Iterator[Seque
         return
     result = connection.execute(statement)
     assert result.cursor is not None  # noqa: S101 - a SELECT has one
-    while rows := result.cursor.fetchmany(_FETCH):
-        yield rows
+    while some := result.cursor.fetchmany(_FETCH):
+        yield some
     result.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Integer, String, Table, func, insert, select, update
 
-from sendroute.store.bulk import execute_many
+from sendroute.store.bulk import execute_many, plain_rows
 from sendroute.store.tables import (
     account,
     apply_all,
@@ -65,14 +65,11 @@ def copy_all(source: Connection, target: Connection, advance: Advance) -> None:
 def _rows(source: Connection, table: Table) -> Iterator[list[Any]]:
     """In the order of their key, for profile ids only rise: tuples as the driver has them, or
     mappings where a column's type has to convert what the two databases keep differently."""
-    result = source.execute(select(table).order_by(*table.primary_key))
+    found = select(table).order_by(*table.primary_key)
     if _is_plain(table):
-        cursor = result.cursor
-        assert cursor is not None  # noqa: S101 - a SELECT has one
-        while some := cursor.fetchmany(_FETCH):
-            yield list(some)
-        result.close()
+        yield from map(list, plain_rows(source, found))
     else:
+        result = source.execute(found)
         yield from (list(some) for some in result.mappings().partitions(_FETCH))
 
 

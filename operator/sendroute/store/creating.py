@@ -2,6 +2,7 @@
 
 import sqlite3
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,16 +11,16 @@ from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.stamp import Stamp
 from sendroute.store import lockfile, numbering
-from sendroute.store.address import APPLICATION_ID, sqlite_path
+from sendroute.store.address import APPLICATION_ID, is_postgres, sqlite_path
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
 from sendroute.store.backups import copy_file
-from sendroute.store.database import connect, writing
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
 from sendroute.store.past import STORE_KIND
-from sendroute.store.problems import told_plainly
+from sendroute.store.problems import exists, told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
 from sendroute.store.restoring import restore
+from sendroute.store.sqlite import Sqlite
 from sendroute.store.tables import history, store
 
 INIT = "`init`"
@@ -38,46 +39,75 @@ def init_store(
     From a lock file it has that store's lineage and state and the revision after that one's; from
     a backup the history too. A history row says how it was made.
     """
+    lock = lockfile.read(from_lock) if from_lock is not None else None
+
+    def filled(connection: Connection, attempt: str | None = None) -> None:
+        migrate(connection)
+        if lock is not None and from_lock is not None:
+            _from_lock(connection, lock, stamp, from_lock, attempt)
+        else:
+            _new(connection, stamp, attempt)
+
+    if is_postgres(url):
+        _in_a_database(url, filled, busy_timeout)
+    else:
+        _in_a_file(url, stamp, filled, from_backup, busy_timeout)
+    return open_store(url, busy_timeout=busy_timeout)
+
+
+def _in_a_file(
+    url: str, stamp: Stamp, filled: Callable[[Connection], None], backup: Path | None, busy: float
+) -> None:
     path = sqlite_path(url)
     refuse_what_is_there(path, INIT)
-    lock = lockfile.read(from_lock) if from_lock is not None else None
     with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
-        if from_backup is not None:
-            copy_file(from_backup, temporary, busy_timeout)
+        if backup is not None:
+            copy_file(backup, temporary, busy)
         else:
             with closing(sqlite3.connect(temporary, isolation_level=None)) as raw:
                 raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 raw.execute("PRAGMA journal_mode = WAL")  # kept in the file
-        engine = connect(temporary, busy_timeout)
-        try:
-            if from_backup is not None:
-                bring_forward(engine, str(from_backup))
-            with writing(engine) as connection:
-                if from_backup is not None:
-                    _say_restored(connection, stamp, from_backup)
-                elif lock is not None and from_lock is not None:
-                    migrate(connection)
-                    _from_lock(connection, lock, stamp, from_lock)
-                else:
-                    migrate(connection)
-                    _new(connection, stamp)
-        finally:
-            engine.dispose()
-    return open_store(url, busy_timeout=busy_timeout)
+        place = str(path if backup is None else backup)
+        with closing(Sqlite(temporary, busy, place=place)) as database:
+            if backup is None:
+                database.write(filled)
+            else:
+                bring_forward(database)
+                database.write(lambda connection: _say_restored(connection, stamp, backup))
 
 
-def _new(connection: Connection, stamp: Stamp) -> None:
+def _in_a_database(url: str, filled: Callable[[Connection, str], None], busy: float) -> None:
+    """The schema and all in it in one transaction, alone: of two that come at once one wins."""
+    from sendroute.store.postgres import Postgres
+    from sendroute.store.server import server_of
+
+    attempt = str(uuid.uuid4())
+    with closing(Postgres(server_of(url), busy)) as database:
+
+        def made(connection: Connection) -> None:
+            if database.has_tables(connection):
+                raise exists(database.place)
+            database.prepare(connection)
+            filled(connection, attempt)
+
+        with told_plainly(database.place):
+            database.write(made, alone=True, attempt=attempt)
+
+
+def _new(connection: Connection, stamp: Stamp, attempt: str | None) -> None:
     connection.execute(
         insert(store).values(
             id=1, lineage=str(uuid.uuid4()), revision=0, last_profile=0, created_at=stamp.at
         )
     )
-    own = numbering.begin(connection, stamp)
+    own = numbering.begin(connection, stamp, attempt)
     _say(connection, own, "initialised", "The store was made.")
     numbering.settle(connection, own)
 
 
-def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: Path) -> None:
+def _from_lock(
+    connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: Path, attempt: str | None
+) -> None:
     connection.execute(
         insert(store).values(
             id=1,
@@ -87,7 +117,7 @@ def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: 
             created_at=stamp.at,
         )
     )
-    own = numbering.begin(connection, stamp)
+    own = numbering.begin(connection, stamp, attempt)
     try:
         restore(connection, lock, own)
         fill(connection, own)

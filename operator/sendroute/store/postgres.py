@@ -27,7 +27,7 @@ from sendroute.store.postgres_problems import (
     NotConnectedError,
     why_refused,
 )
-from sendroute.store.problems import missing, told_plainly
+from sendroute.store.problems import missing, problem, told_plainly
 from sendroute.store.server import Server, server_of
 from sendroute.store.tables import revision
 from sendroute.store.watching import Watch
@@ -156,6 +156,18 @@ class Postgres:
             " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = :name)"
         )
         return bool(connection.execute(found, {"name": SCHEMA}).scalar())
+
+    def prepare(self, connection: Connection) -> None:
+        """The schema, where nobody has made it for us."""
+        if driver(connection).info.parameter_status("server_encoding") != "UTF8":
+            raise problem(
+                "store-failed",
+                f"The database of {self.place} cannot hold every character.",
+                "Make another: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+            )
+        there = text("SELECT to_regnamespace(:name) IS NOT NULL")
+        if not connection.execute(there, {"name": SCHEMA}).scalar():
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
     def watch(self) -> Watch:
         from sendroute.store.listening import ServerWatch

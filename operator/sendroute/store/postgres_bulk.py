@@ -6,8 +6,19 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import ARRAY, BindParameter, Connection, Insert, Integer, Select, Text, Update
-from sqlalchemy import bindparam, column, func
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Connection,
+    Insert,
+    Integer,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    column,
+    func,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.visitors import replacement_traverse
 
@@ -44,15 +55,24 @@ def update_rows(
     types = {
         name: Integer() if isinstance(values[0], int) else Text() for name, values in given.items()
     }
-    staged = func.unnest(
-        *(bindparam(name, values, type_=ARRAY(types[name])) for name, values in given.items())
-    ).table_valued(*(column(name, types[name]) for name in names), name="staged")
+    staged = (
+        func.unnest(
+            *(bindparam(name, values, type_=ARRAY(types[name])) for name, values in given.items())
+        )
+        .table_valued(*(column(name, types[name]) for name in names), name="staged")
+        .render_derived()
+    )
 
     def in_its_place(element: Any, **_: Any) -> Any:
-        return staged.c[element.key] if isinstance(element, BindParameter) and element.key in given else None
+        return (
+            staged.c[element.key]
+            if isinstance(element, BindParameter) and element.key in given
+            else None
+        )
 
-    joined = replacement_traverse(statement, {}, in_its_place)
-    return connection.execute(joined).rowcount
+    joined: Any = replacement_traverse(statement, {}, in_its_place)
+    touched: int = connection.execute(joined).rowcount
+    return touched
 
 
 @contextmanager

@@ -50,8 +50,8 @@ def missing(place: str) -> ProblemError:
 def exists(place: str) -> ProblemError:
     return problem(
         "store-exists",
-        f"{place} exists, and `init` never writes over anything.",
-        "Use the store that is there, or move it (and what lies beside it) away first.",
+        f"There is something at {place} already, and `init` never writes over anything.",
+        "Use the store that is there, or name another place.",
     )
 
 

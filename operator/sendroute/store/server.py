@@ -81,7 +81,9 @@ def _place(said: dict[str, str]) -> str:
         folder = f"host={quote(hosts[0])}&" if hosts[0] else ""
         return _shown(f"postgresql:///{database}?{folder}port={quote(ports[0])}")
     ports = ports * len(hosts) if len(ports) == 1 else ports
-    pairs = (f"{quote(host, safe=':')}:{quote(port)}" for host, port in zip(hosts, ports, strict=False))
+    pairs = (
+        f"{quote(host, safe=':')}:{quote(port)}" for host, port in zip(hosts, ports, strict=False)
+    )
     return _shown(f"postgresql://{','.join(pairs)}/{database}")
 
 

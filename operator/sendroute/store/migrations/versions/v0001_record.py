@@ -199,8 +199,7 @@ def _postgresql_function(name: str, body: str, *, reads_tables: bool = False) ->
     """Where it reads tables, it finds them for whoever fires it, whatever their search path."""
     path = "SET search_path FROM CURRENT " if reads_tables else ""
     return (
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {path}AS "
-        f"$$ BEGIN {body} END $$"
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {path}AS $$ BEGIN {body} END $$"
     )
 
 
@@ -303,8 +302,9 @@ _TRIGGERS = {
         " FOR EACH ROW EXECUTE FUNCTION check_account()",
         _postgresql_function(
             "check_new_profile",
-            "UPDATE store SET last_profile = NEW.id WHERE last_profile < NEW.id; "
-            + _refuses("NOT FOUND", "a profile id is never used again"),
+            _refuses(
+                "NEW.id <= (SELECT last_profile FROM store)", "a profile id is never used again"
+            ).replace("RETURN NEW;", "UPDATE store SET last_profile = NEW.id; RETURN NEW;"),
             reads_tables=True,
         ),
         "CREATE TRIGGER profile_id_is_new AFTER INSERT ON profile"
