@@ -144,7 +144,7 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_ends_with(os.getpid()),  # noqa: PLW1509 - no thread forks here
+                preexec_fn=_ends_with(os.getpid()),
                 start_new_session=True,  # Ctrl-C is ours to pass on
                 **self._as_user(),
             )
