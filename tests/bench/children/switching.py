@@ -65,8 +65,7 @@ def bare(url: str, domains: int, number: int) -> float:
     )
     with open_store(url) as store:
         began = time.perf_counter()
-        with store._engine.begin() as connection:
-            count = connection.execute(switched).rowcount
+        count = store._database.write(lambda connection: connection.execute(switched).rowcount)
         took = time.perf_counter() - began
     if count != domains:
         raise SystemExit(f"{count} domains were updated")
