@@ -15,7 +15,8 @@ from sendroute.model.change import Kind
 from sendroute.model.held import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
-from sendroute.store.creating import backup_store, init_store
+from sendroute.store.backups import backup_store
+from sendroute.store.creating import init_store
 from sendroute.store.lockfile import read as read_lock
 from sendroute.store.record import Store, open_store
 

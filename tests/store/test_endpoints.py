@@ -15,7 +15,8 @@ from sendroute.model.profile import Encryption
 from sendroute.model.secret import Bond, bond_of, relay_bond
 from sendroute.store.address import APPLICATION_ID
 from sendroute.store.answers import Endpoint
-from sendroute.store.creating import backup_store, init_store
+from sendroute.store.backups import backup_store
+from sendroute.store.creating import init_store
 from sendroute.store.database import connect, writing
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store

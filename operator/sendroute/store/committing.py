@@ -28,10 +28,9 @@ from sendroute.model.secret import bond_of
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.store import endpoints, numbering, switching
-from sendroute.store.bulk import execute_many
+from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import is_taken, stale
-from sendroute.store.reading import chunks
 from sendroute.store.recording import Recorder
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -81,17 +80,18 @@ def commit(
     change: Change | None,
     stamp: Stamp,
     sealed: Sealed,
+    attempt: str | None = None,
 ) -> int:
     """All of it or none. Returns the revision it made, or the present one where there was nothing
     to do.
 
     ``sealed`` are the credentials of what is new or changed; what stays at its destination keeps
-    the one it has. Raises :class:`~sendroute.model.problem.StaleError` where an account, or the
-    platform, is not any more what it was planned on, and where another account took a domain
-    meanwhile.
+    the one it has. ``attempt`` is recorded with the revision. Raises
+    :class:`~sendroute.model.problem.StaleError` where an account, or the platform, is not any more
+    what it was planned on, and where another account took a domain meanwhile.
     """
     try:
-        return _commit(connection, plans, change, stamp, sealed)
+        return _commit(connection, plans, change, stamp, sealed, attempt)
     except IntegrityError as error:
         if is_taken(error):
             raise stale(*(plan.key for plan in plans)) from error
@@ -104,13 +104,14 @@ def _commit(
     change: Change | None,
     stamp: Stamp,
     sealed: Sealed,
+    attempt: str | None,
 ) -> int:
     works = [work for plan in plans if (work := _sorted(plan)) is not None]
     if change is not None and change.action is Action.SKIP:
         change = None
     if not works and change is None:
         return int(connection.execute(select(store.c.revision)).scalar_one())
-    now = numbering.begin(connection, stamp)
+    now = numbering.begin(connection, stamp, attempt)
     record = Recorder(connection, now)
     if change is not None:
         _write_platform(connection, change, now, sealed.get(PLATFORM_KEY, {}).get(RELAY))

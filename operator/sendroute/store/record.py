@@ -1,13 +1,14 @@
 """The store that callers hold. Each method is one transaction; a problem that a person can cause
 is raised as :class:`~sendroute.model.problem.ProblemError`."""
 
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, String, column, select, table
+from sqlalchemy import Connection, String, column, select, table
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
@@ -15,7 +16,6 @@ from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.store import asking, committing, endpoints, lockfile, past, reading, rekeying
-from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import (
     Endpoint,
     ExplainFacts,
@@ -25,11 +25,11 @@ from sendroute.store.answers import (
     Status,
     StoredProfile,
 )
-from sendroute.store.database import connect, writing
-from sendroute.store.database import reading as one_read
+from sendroute.store.database import Database, open_database
 from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
+from sendroute.store.watching import Watch
 
 _VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
 
@@ -39,33 +39,34 @@ def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
 
     ``busy_timeout``: seconds that another writer is waited for.
     """
-    path = sqlite_path(url)
-    check_file(path)
-    place = str(path)
-    engine = connect(path, busy_timeout)
+    database = open_database(url, busy_timeout)
     try:
-        bring_forward(engine, place)
+        bring_forward(database)
     except BaseException:
-        engine.dispose()
+        database.close()
         raise
-    return Store(engine, place)
+    return Store(database)
 
 
-def bring_forward(engine: Engine, place: str) -> None:
-    """Runs missing migrations, under the write lock. Refuses a store of a later version."""
+def bring_forward(database: Database) -> None:
+    """Runs missing migrations, alone. Refuses a store of a later version."""
+    place = database.place
+
+    def missing_ones(connection: Connection) -> None:
+        if version_of(connection, place) != HEAD:  # nobody else did meanwhile
+            migrate(connection)
+
     with told_plainly(place):
-        with one_read(engine) as connection:
-            if _checked_version(connection, place) == HEAD:
+        with database.reading() as connection:
+            if version_of(connection, place) == HEAD:
                 return
         # Imported here: it is half of the start, and no daily command needs it.
         from sendroute.store.migrate import migrate
 
-        with writing(engine) as connection:
-            if _checked_version(connection, place) != HEAD:  # nobody else did meanwhile
-                migrate(connection)
+        database.write(missing_ones, alone=True)
 
 
-def _checked_version(connection: Connection, place: str) -> str:
+def version_of(connection: Connection, place: str) -> str:
     version = connection.execute(_VERSION).scalar()
     if not isinstance(version, str) or not version.isdecimal():
         raise not_ours(place)
@@ -81,9 +82,13 @@ def _checked_version(connection: Connection, place: str) -> str:
 class Store:
     """Close it, or use it as a context manager."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
-        self._engine = engine
-        self.place = place
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def place(self) -> str:
+        """Names the store to people; no password is in it."""
+        return self._database.place
 
     def __enter__(self) -> Self:
         return self
@@ -92,11 +97,11 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with told_plainly(self.place), one_read(self._engine) as connection:
+        with told_plainly(self.place), self._database.reading() as connection:
             try:
                 yield connection
             except (ValueError, KeyError) as error:  # a time, a route or an origin that is none
@@ -129,8 +134,15 @@ class Store:
         are the credentials of what is new or changed. Returns the store's revision. Raises
         StaleError where something is not any more as it was planned on.
         """
-        with told_plainly(self.place), writing(self._engine) as connection:
-            return committing.commit(connection, plans, platform, stamp, sealed)
+        attempt = str(uuid.uuid4())
+        with told_plainly(self.place):
+            return self._database.write(
+                lambda connection: committing.commit(
+                    connection, plans, platform, stamp, sealed, attempt
+                ),
+                accounts={plan.key for plan in plans},
+                attempt=attempt,
+            )
 
     def endpoints(self) -> list[Endpoint]:
         """Every revision of a destination, those that were replaced included."""
@@ -141,7 +153,7 @@ class Store:
         """Every credential through ``anew``, in one transaction; how many there are. What it
         raises leaves all as it was."""
         with told_plainly(self.place):
-            return rekeying.rekey(self._engine, anew, stamp)
+            return rekeying.rekey(self._database, anew, stamp)
 
     def accounts(self) -> list[AccountKey]:
         with self._reading() as connection:
@@ -183,6 +195,11 @@ class Store:
     def relays(self) -> tuple[RelayRow, ...]:
         with self._reading() as connection:
             return asking.relays(connection)
+
+    def watch(self) -> Watch:
+        """Waits for commits by anybody; what was committed before it was made is none."""
+        with told_plainly(self.place):
+            return self._database.watch()
 
     def write_lock(self, path: Path) -> None:
         """Writes the whole state as a lock file, whole or not at all."""

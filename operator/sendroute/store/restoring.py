@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
 
+from sendroute.store.bulk import chunks
 from sendroute.store.lockfile import Lock, LockAccount
-from sendroute.store.reading import chunks
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, platform, profile, store
 
