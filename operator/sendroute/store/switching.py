@@ -136,7 +136,8 @@ def _tell(
         own = literal(made.inserted_primary_key[0])
         names = select(own, domain.c.name).where(mine, _in_state(before))
         total += connection.execute(
-            insert(switched).from_select(("switch", "name"), names)
+            insert(switched).from_select(("switch", "name"), names),
+            execution_options={"preserve_rowcount": True},
         ).rowcount
     return total
 
