@@ -9,18 +9,18 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.stamp import Stamp
-from sendroute.store import lockfile, numbering
+from sendroute.store import going_back, lockfile, numbering
 from sendroute.store.address import APPLICATION_ID, sqlite_path
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
 from sendroute.store.backups import copy_file
 from sendroute.store.database import connect, writing
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
-from sendroute.store.past import STORE_KIND
 from sendroute.store.problems import told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
+from sendroute.store.recording import say
 from sendroute.store.restoring import restore
-from sendroute.store.tables import history, store
+from sendroute.store.tables import store
 
 INIT = "`init`"
 
@@ -36,7 +36,8 @@ def init_store(
     """Makes a store where there is none; at most one of the two sources is given.
 
     From a lock file it has that store's lineage and state and the revision after that one's; from
-    a backup the history too. A history row says how it was made.
+    a backup the history too. A history row says how it was made. What may be older than the store
+    that was lost gives no number again (:mod:`sendroute.store.going_back`).
     """
     path = sqlite_path(url)
     refuse_what_is_there(path, INIT)
@@ -73,7 +74,7 @@ def _new(connection: Connection, stamp: Stamp) -> None:
         )
     )
     own = numbering.begin(connection, stamp)
-    _say(connection, own, "initialised", "The store was made.")
+    say(connection, own, "create", "initialised", "The store was made.")
     numbering.settle(connection, own)
 
 
@@ -87,6 +88,7 @@ def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: 
             created_at=stamp.at,
         )
     )
+    going_back.take_over(connection, lock.head, stamp)
     own = numbering.begin(connection, stamp)
     try:
         restore(connection, lock, own)
@@ -94,7 +96,7 @@ def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: 
     except IntegrityError as error:
         raise lockfile.contradictory(path) from error
     message = f"The store was made from a lock file of revision {lock.revision}."
-    _say(connection, own, "restored-from-lock", message)
+    say(connection, own, "create", "restored-from-lock", message)
     numbering.end(connection, own)
 
 
@@ -102,20 +104,6 @@ def _say_restored(connection: Connection, stamp: Stamp, source: Path) -> None:
     before = connection.execute(select(store.c.revision)).scalar_one()
     own = numbering.begin(connection, stamp)
     message = f"The store was made from the backup {source.name} of revision {before}."
-    _say(connection, own, "restored-from-backup", message)
+    say(connection, own, "create", "restored-from-backup", message)
+    going_back.leap(connection, own)
     numbering.end(connection, own)
-
-
-def _say(connection: Connection, own: int, reason: str, message: str) -> None:
-    connection.execute(
-        insert(history).values(
-            revision=own,
-            namespace="",
-            account="",
-            kind=STORE_KIND,
-            name="",
-            action="create",
-            reason=reason,
-            message=message,
-        )
-    )

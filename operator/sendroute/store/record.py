@@ -14,7 +14,16 @@ from sendroute.model.held import Held
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import asking, committing, endpoints, lockfile, past, reading, rekeying
+from sendroute.store import (
+    asking,
+    committing,
+    endpoints,
+    going_back,
+    lockfile,
+    past,
+    reading,
+    rekeying,
+)
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import (
     Endpoint,
@@ -28,6 +37,7 @@ from sendroute.store.answers import (
 from sendroute.store.database import connect, writing
 from sendroute.store.database import reading as one_read
 from sendroute.store.endpoints import Sealed
+from sendroute.store.going_back import Head, Past
 from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
 
@@ -113,6 +123,16 @@ class Store:
         with self._reading() as connection:
             return reading.read(connection, None), endpoints.sealed(connection)
 
+    def head(self) -> Head:
+        """The revision that the store is at."""
+        with self._reading() as connection:
+            return going_back.head_of(connection)
+
+    def knows(self, head: Head) -> bool:
+        """Whether the store has come by a revision, or was brought to its state."""
+        with self._reading() as connection:
+            return going_back.knows(connection, head)
+
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that holds each of these domains, whichever it is."""
         with self._reading() as connection:
@@ -124,13 +144,15 @@ class Store:
         platform: Change | None,
         stamp: Stamp,
         sealed: Sealed = MappingProxyType({}),
+        past: Past | None = None,
     ) -> int:
         """Carries out a group of accounts' changes, and the platform's: all or none. ``sealed``
         are the credentials of what is new or changed. Returns the store's revision. Raises
-        StaleError where something is not any more as it was planned on.
+        StaleError where something is not any more as it was planned on. ``past``: see
+        :mod:`sendroute.store.going_back`.
         """
         with told_plainly(self.place), writing(self._engine) as connection:
-            return committing.commit(connection, plans, platform, stamp, sealed)
+            return committing.commit(connection, plans, platform, stamp, sealed, past)
 
     def endpoints(self) -> list[Endpoint]:
         """Every revision of a destination, those that were replaced included."""

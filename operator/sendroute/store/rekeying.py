@@ -7,14 +7,13 @@ SQLite has freed, nor in the log.
 from collections.abc import Callable
 from contextlib import closing
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine
 
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
 from sendroute.store import endpoints, numbering
 from sendroute.store.database import writing
-from sendroute.store.past import STORE_KIND
-from sendroute.store.tables import history
+from sendroute.store.recording import say
 
 
 def rekey(engine: Engine, anew: Callable[[str, Bond], str], stamp: Stamp) -> int:
@@ -34,17 +33,6 @@ def rekey(engine: Engine, anew: Callable[[str, Bond], str], stamp: Stamp) -> int
 def _rekey(connection: Connection, anew: Callable[[str, Bond], str], stamp: Stamp) -> int:
     count = endpoints.reseal(connection, anew)
     own = numbering.begin(connection, stamp)
-    connection.execute(
-        insert(history).values(
-            revision=own,
-            namespace="",
-            account="",
-            kind=STORE_KIND,
-            name="",
-            action="update",
-            reason="rekeyed",
-            message=f"{count} credentials were encrypted anew.",
-        )
-    )
+    say(connection, own, "update", "rekeyed", f"{count} credentials were encrypted anew.")
     numbering.end(connection, own)
     return count

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
 
+from sendroute.store.going_back import IDS, VERSIONS
 from sendroute.store.lockfile import Lock, LockAccount
 from sendroute.store.reading import chunks
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
@@ -16,14 +17,14 @@ _BATCH = 10_000
 def restore(connection: Connection, lock: Lock, revision: int) -> None:
     """Every row as of ``revision``, which is there already."""
     if lock.platform is not None:
-        row = {"id": 1, "spec": spec(lock.platform), "version": lock.platform_version}
+        row = {"id": 1, "spec": spec(lock.platform), "version": lock.platform_version + VERSIONS}
         _insert(connection, platform, [row])
     numbers = [_account(connection, one, revision) for one in lock.accounts]
     owned = list(zip(numbers, lock.accounts, strict=True))
     rows = [row for number, one in owned for row in _profiles(number, one)]
     # In the order of their ids: the schema takes only rising ones.
     _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
-    connection.execute(update(store).values(last_profile=lock.last_profile))
+    connection.execute(update(store).values(last_profile=lock.last_profile + IDS))
     for number, one in owned:
         _insert(connection, apply_all, _apply_alls(number, one, revision))
         _insert(connection, domain, _domains(number, one, revision))
@@ -58,7 +59,7 @@ def _profiles(number: int | None, one: LockAccount) -> Iterable[dict[str, Any]]:
             "id": held.id,
             "account_id": number,
             "name": name,
-            "version": held.version,
+            "version": held.version + VERSIONS,
             "spec": spec(held.spec),
         }
 
