@@ -8,7 +8,7 @@ on a copy, for a backup is never changed.
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from sendroute.store import asking
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import Status
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
+from sendroute.store.copying import Advance, unheeded
 from sendroute.store.database import connect, reading
 from sendroute.store.problems import problem, told_plainly
 from sendroute.store.record import Store, bring_forward, version_of
@@ -30,15 +31,9 @@ _MAKER = "`backup`"
 # Pages between two calls of `advance`: 16 MiB of them.
 _PAGES = 4096
 
-Advance = Callable[[int], None]
-
-
-def _ignored(_steps: int) -> None:
-    """For whom no progress is shown."""
-
 
 def backup_store(
-    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = _ignored
+    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = unheeded
 ) -> Status:
     """Writes a new file, and says what is in it. ``advance`` is told of each number of pages or
     rows that were copied.
@@ -55,10 +50,17 @@ def backup_store(
             return asking.status(connection)
 
 
-def copy_file(source: Path, target: Path, busy_timeout: float, advance: Advance = _ignored) -> None:
+def copy_file(
+    source: Path,
+    target: Path,
+    busy_timeout: float,
+    advance: Advance = unheeded,
+    *,
+    journal: str = "DELETE",
+) -> None:
     """SQLite's own online backup (https://www.sqlite.org/backup.html) of a store or a backup, then
-    every check it has. What it makes has no log beside it, so that it can be read in a place that
-    cannot be written."""
+    every check it has. ``journal`` is how changes are made to it: a backup has no log, so that it
+    can be read in a place that cannot be written."""
     source = source.absolute()
     check_backup(source)
     done = 0
@@ -79,7 +81,7 @@ def copy_file(source: Path, target: Path, busy_timeout: float, advance: Advance 
             with _room_for(target), closing(sqlite3.connect(target, isolation_level=None)) as copy:
                 original.backup(copy, pages=_PAGES, progress=copied)
                 check_sound(copy, source)
-                copy.execute("PRAGMA journal_mode = DELETE")
+                copy.execute(f"PRAGMA journal_mode = {journal}")
             original.execute("ROLLBACK")
     finally:
         engine.dispose()

@@ -45,6 +45,11 @@ ORDER: tuple[Table, ...] = (
 
 Advance = Callable[[int], None]
 
+
+def unheeded(_steps: int) -> None:
+    """Where no progress is shown."""
+
+
 _FETCH = 10_000
 
 

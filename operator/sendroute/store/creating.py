@@ -13,6 +13,7 @@ from sendroute.store import going_back, lockfile, numbering
 from sendroute.store.address import APPLICATION_ID, sqlite_path
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
 from sendroute.store.backups import copy_file
+from sendroute.store.copying import Advance, unheeded
 from sendroute.store.database import connect, writing
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
@@ -32,6 +33,7 @@ def init_store(
     from_lock: Path | None = None,
     from_backup: Path | None = None,
     busy_timeout: float = 30.0,
+    advance: Advance = unheeded,
 ) -> Store:
     """Makes a store where there is none; at most one of the two sources is given.
 
@@ -44,7 +46,7 @@ def init_store(
     lock = lockfile.read(from_lock) if from_lock is not None else None
     with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
         if from_backup is not None:
-            copy_file(from_backup, temporary, busy_timeout)
+            copy_file(from_backup, temporary, busy_timeout, advance, journal="WAL")
         else:
             with closing(sqlite3.connect(temporary, isolation_level=None)) as raw:
                 raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
