@@ -55,7 +55,8 @@ def earlier_state(path: Path) -> Earlier:
     if is_lock_file(path):
         lock = lockfile.read(path)
         return Earlier(path, lock.held(), {}, lock.head)
-    with open_backup(path) as backup:
+    with open_backup(path) as opened:
+        backup = Store(opened)
         held, sealed = backup.read_sealed()
         return Earlier(path, held, sealed, backup.head())
 

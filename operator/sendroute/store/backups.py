@@ -8,23 +8,25 @@ on a copy, for a backup is never changed.
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.store import asking
-from sendroute.store.address import check_file, sqlite_path
+from sendroute.store.address import APPLICATION_ID, check_file, is_postgres, sqlite_path
 from sendroute.store.answers import Status
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
-from sendroute.store.copying import Advance, unheeded
-from sendroute.store.database import connect, reading
+from sendroute.store.copying import Advance, copy_all, unheeded
+from sendroute.store.database import Database, open_database
 from sendroute.store.problems import problem, told_plainly
-from sendroute.store.record import Store, bring_forward, version_of
+from sendroute.store.record import bring_forward, version_of
+from sendroute.store.sqlite import Sqlite, connect
 from sendroute.store.tables import HEAD, store
 
 _MAKER = "`backup`"
@@ -41,13 +43,50 @@ def backup_store(
     Raises ``store-exists`` where something is at ``target``: nothing is ever written over.
     """
     target = target.absolute()
-    path = sqlite_path(url)
-    check_file(path)
-    refuse_what_is_there(target, _MAKER)
-    with in_the_making(target, _MAKER) as temporary:
-        copy_file(path, temporary, busy_timeout, advance)
-        with _alone(temporary) as engine, reading(engine) as connection:
-            return asking.status(connection)
+    with _making(url, busy_timeout, advance) as make:
+        refuse_what_is_there(target, _MAKER)
+        with in_the_making(target, _MAKER) as temporary:
+            make(temporary)
+            with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
+                return asking.status(connection)
+
+
+@contextmanager
+def _making(url: str, busy_timeout: float, advance: Advance) -> Iterator[Callable[[Path], None]]:
+    """The store is opened before anything is made."""
+    if not is_postgres(url):
+        path = sqlite_path(url)
+        check_file(path)
+        yield lambda target: copy_file(path, target, busy_timeout, advance)
+        return
+    with closing(open_database(url, busy_timeout)) as database:
+        bring_forward(database)
+        yield lambda target: _copy_rows(database, target, advance)
+
+
+def _copy_rows(database: Database, target: Path, advance: Advance) -> None:
+    """One snapshot, table by table, into a store of the same schema."""
+    from sendroute.store.migrate import migrate
+
+    with _room_for(target):
+        mark(target)
+        with closing(Sqlite(target, 0)) as copy:
+
+            def filled(connection: Connection) -> None:
+                migrate(connection)
+                with told_plainly(database.place), database.reading() as rows:
+                    copy_all(rows, connection, advance)
+
+            copy.write(filled)
+    with closing(sqlite3.connect(target)) as made:
+        check_sound(made, target)
+
+
+def mark(path: Path, *, journal: str = "DELETE") -> None:
+    """A new file becomes one of ours. ``journal`` is kept in it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        raw.execute(f"PRAGMA journal_mode = {journal}")
 
 
 def copy_file(
@@ -88,43 +127,31 @@ def copy_file(
 
 
 @contextmanager
-def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Store]:
-    """A backup as a store to read from, checked. One of an older version is brought forward on a
-    copy, in the folder for temporary files (``TMPDIR``)."""
+def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]:
+    """A backup to read from, checked. One of an older version is brought forward on a copy, in the
+    folder for temporary files (``TMPDIR``)."""
     path = path.absolute()
     check_backup(path)
-    engine = connect(path, busy_timeout)
-    try:
+    with closing(Sqlite(path, busy_timeout)) as database:
         with _told_of(path):
-            with closing(engine.raw_connection()) as lent:
+            with closing(database.engine.raw_connection()) as lent:
                 original = lent.driver_connection
-                assert isinstance(original, sqlite3.Connection)  # noqa: S101
+                assert isinstance(original, sqlite3.Connection)  # noqa: S101 - what connect() makes
                 check_sound(original, path)
-            with reading(engine) as connection:
+            with database.reading() as connection:
                 older = version_of(connection, str(path)) != HEAD
                 if connection.execute(select(store.c.id)).one_or_none() is None:
                     raise damaged(path)
         if not older:
-            yield Store(engine, str(path))
+            yield database
             return
-    finally:
-        engine.dispose()
     with TemporaryDirectory(prefix="sendroute-") as folder:
         copy = Path(folder) / "backup.db"
         copy.touch(0o600)
         copy_file(path, copy, busy_timeout)
-        with _alone(copy) as engine:
-            bring_forward(engine, str(path))
-            yield Store(engine, str(path))
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[Engine]:
-    engine = connect(path, 0)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
+        with closing(Sqlite(copy, busy_timeout, place=str(path))) as database:
+            bring_forward(database)
+            yield database
 
 
 def check_backup(path: Path) -> None:
@@ -189,8 +216,10 @@ def _room_for(target: Path) -> Iterator[None]:
     """A full disk is the target's, whatever else may be wrong is the source's."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+    except (sqlite3.OperationalError, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise
         raise problem(
             "store-failed",

@@ -1,7 +1,7 @@
 """Makes a store: new, from a lock file, or from a backup. It appears whole or not at all."""
 
-import sqlite3
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.stamp import Stamp
 from sendroute.store import going_back, lockfile, numbering
-from sendroute.store.address import APPLICATION_ID, sqlite_path
+from sendroute.store.address import is_postgres, sqlite_path
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
-from sendroute.store.backups import copy_file
-from sendroute.store.copying import Advance, unheeded
-from sendroute.store.database import connect, writing
+from sendroute.store.backups import copy_file, mark, open_backup
+from sendroute.store.copying import Advance, copy_all, unheeded
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
-from sendroute.store.problems import told_plainly
+from sendroute.store.problems import exists, told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
 from sendroute.store.recording import say
 from sendroute.store.restoring import restore
+from sendroute.store.sqlite import Sqlite
 from sendroute.store.tables import store
 
 INIT = "`init`"
@@ -41,46 +41,92 @@ def init_store(
     a backup the history too. A history row says how it was made. What may be older than the store
     that was lost gives no number again (:mod:`sendroute.store.going_back`).
     """
-    path = sqlite_path(url)
-    refuse_what_is_there(path, INIT)
     lock = lockfile.read(from_lock) if from_lock is not None else None
-    with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
-        if from_backup is not None:
-            copy_file(from_backup, temporary, busy_timeout, advance, journal="WAL")
+
+    def filled(connection: Connection, attempt: str | None = None) -> None:
+        migrate(connection)
+        if lock is not None and from_lock is not None:
+            _from_lock(connection, lock, stamp, from_lock, attempt)
         else:
-            with closing(sqlite3.connect(temporary, isolation_level=None)) as raw:
-                raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                raw.execute("PRAGMA journal_mode = WAL")  # kept in the file
-        engine = connect(temporary, busy_timeout)
-        try:
-            if from_backup is not None:
-                bring_forward(engine, str(from_backup))
-            with writing(engine) as connection:
-                if from_backup is not None:
-                    _say_restored(connection, stamp, from_backup)
-                elif lock is not None and from_lock is not None:
-                    migrate(connection)
-                    _from_lock(connection, lock, stamp, from_lock)
-                else:
-                    migrate(connection)
-                    _new(connection, stamp)
-        finally:
-            engine.dispose()
+            _new(connection, stamp, attempt)
+
+    if is_postgres(url):
+        if from_backup is None:
+            _in_a_database(url, filled, busy_timeout)
+        else:
+            _of_a_backup(url, stamp, from_backup, busy_timeout, advance)
+    elif from_backup is None:
+        _in_a_file(url, filled, busy_timeout)
+    else:
+        _of_a_copy(url, stamp, from_backup, busy_timeout, advance)
     return open_store(url, busy_timeout=busy_timeout)
 
 
-def _new(connection: Connection, stamp: Stamp) -> None:
+def _in_a_file(url: str, filled: Callable[[Connection], None], busy: float) -> None:
+    path = sqlite_path(url)
+    refuse_what_is_there(path, INIT)
+    with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
+        mark(temporary, journal="WAL")
+        with closing(Sqlite(temporary, busy, place=str(path))) as database:
+            database.write(filled)
+
+
+def _of_a_copy(url: str, stamp: Stamp, backup: Path, busy: float, advance: Advance) -> None:
+    path = sqlite_path(url)
+    refuse_what_is_there(path, INIT)
+    with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
+        copy_file(backup, temporary, busy, advance, journal="WAL")
+        with closing(Sqlite(temporary, busy, place=str(backup))) as database:
+            bring_forward(database)
+            database.write(lambda connection: _say_restored(connection, stamp, backup))
+
+
+def _of_a_backup(url: str, stamp: Stamp, backup: Path, busy: float, advance: Advance) -> None:
+    """Row by row; the backup is opened first, for what is wrong with it has nothing to do with the
+    database."""
+
+    def filled(connection: Connection, attempt: str) -> None:
+        migrate(connection)
+        with source.reading() as rows:
+            copy_all(rows, connection, advance)
+        _say_restored(connection, stamp, backup, attempt)
+
+    with open_backup(backup, busy_timeout=busy) as source:
+        _in_a_database(url, filled, busy)
+
+
+def _in_a_database(url: str, filled: Callable[[Connection, str], None], busy: float) -> None:
+    """The schema and all in it in one transaction, alone: of two that come at once one wins."""
+    from sendroute.store.postgres import Postgres
+    from sendroute.store.server import server_of
+
+    attempt = str(uuid.uuid4())
+    with closing(Postgres(server_of(url), busy)) as database:
+
+        def made(connection: Connection) -> None:
+            if database.has_tables(connection):
+                raise exists(database.place)
+            database.prepare(connection)
+            filled(connection, attempt)
+
+        with told_plainly(database.place):
+            database.write(made, alone=True, attempt=attempt)
+
+
+def _new(connection: Connection, stamp: Stamp, attempt: str | None) -> None:
     connection.execute(
         insert(store).values(
             id=1, lineage=str(uuid.uuid4()), revision=0, last_profile=0, created_at=stamp.at
         )
     )
-    own = numbering.begin(connection, stamp)
+    own = numbering.begin(connection, stamp, attempt)
     say(connection, own, "create", "initialised", "The store was made.")
     numbering.settle(connection, own)
 
 
-def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: Path) -> None:
+def _from_lock(
+    connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: Path, attempt: str | None
+) -> None:
     connection.execute(
         insert(store).values(
             id=1,
@@ -91,7 +137,7 @@ def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: 
         )
     )
     going_back.take_over(connection, lock.head, stamp)
-    own = numbering.begin(connection, stamp)
+    own = numbering.begin(connection, stamp, attempt)
     try:
         restore(connection, lock, own)
         fill(connection, own)
@@ -102,9 +148,11 @@ def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: 
     numbering.end(connection, own)
 
 
-def _say_restored(connection: Connection, stamp: Stamp, source: Path) -> None:
+def _say_restored(
+    connection: Connection, stamp: Stamp, source: Path, attempt: str | None = None
+) -> None:
     before = connection.execute(select(store.c.revision)).scalar_one()
-    own = numbering.begin(connection, stamp)
+    own = numbering.begin(connection, stamp, attempt)
     message = f"The store was made from the backup {source.name} of revision {before}."
     say(connection, own, "create", "restored-from-backup", message)
     going_back.leap(connection, own)

@@ -21,7 +21,7 @@ from sendroute.model.held import RanApplyAll
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.store import numbering
-from sendroute.store.reading import chunks
+from sendroute.store.bulk import chunks
 from sendroute.store.recording import say
 from sendroute.store.states import route_columns
 from sendroute.store.tables import apply_all, endpoint, platform, profile, relay, revision, store

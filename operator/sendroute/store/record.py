@@ -1,13 +1,14 @@
 """The store that callers hold. Each method is one transaction; a problem that a person can cause
 is raised as :class:`~sendroute.model.problem.ProblemError`."""
 
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, String, column, select, table
+from sqlalchemy import Connection, String, column, select, table
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
@@ -24,7 +25,6 @@ from sendroute.store import (
     reading,
     rekeying,
 )
-from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import (
     Endpoint,
     ExplainFacts,
@@ -34,12 +34,12 @@ from sendroute.store.answers import (
     Status,
     StoredProfile,
 )
-from sendroute.store.database import connect, writing
-from sendroute.store.database import reading as one_read
+from sendroute.store.database import Database, open_database
 from sendroute.store.endpoints import Sealed
 from sendroute.store.going_back import Head, Past
 from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
+from sendroute.store.watching import Watch
 
 _VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
 
@@ -49,30 +49,31 @@ def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
 
     ``busy_timeout``: seconds that another writer is waited for.
     """
-    path = sqlite_path(url)
-    check_file(path)
-    place = str(path)
-    engine = connect(path, busy_timeout)
+    database = open_database(url, busy_timeout)
     try:
-        bring_forward(engine, place)
+        bring_forward(database)
     except BaseException:
-        engine.dispose()
+        database.close()
         raise
-    return Store(engine, place)
+    return Store(database)
 
 
-def bring_forward(engine: Engine, place: str) -> None:
-    """Runs missing migrations, under the write lock. Refuses a store of a later version."""
+def bring_forward(database: Database) -> None:
+    """Runs missing migrations, alone. Refuses a store of a later version."""
+    place = database.place
+
+    def missing_ones(connection: Connection) -> None:
+        if version_of(connection, place) != HEAD:  # nobody else did meanwhile
+            migrate(connection)
+
     with told_plainly(place):
-        with one_read(engine) as connection:
+        with database.reading() as connection:
             if version_of(connection, place) == HEAD:
                 return
         # Imported here: it is half of the start, and no daily command needs it.
         from sendroute.store.migrate import migrate
 
-        with writing(engine) as connection:
-            if version_of(connection, place) != HEAD:  # nobody else did meanwhile
-                migrate(connection)
+        database.write(missing_ones, alone=True)
 
 
 def version_of(connection: Connection, place: str) -> str:
@@ -91,9 +92,13 @@ def version_of(connection: Connection, place: str) -> str:
 class Store:
     """Close it, or use it as a context manager."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
-        self._engine = engine
-        self.place = place
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def place(self) -> str:
+        """Names the store to people; no password is in it."""
+        return self._database.place
 
     def __enter__(self) -> Self:
         return self
@@ -102,11 +107,11 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with told_plainly(self.place), one_read(self._engine) as connection:
+        with told_plainly(self.place), self._database.reading() as connection:
             try:
                 yield connection
             except (ValueError, KeyError) as error:  # a time, a route or an origin that is none
@@ -144,15 +149,23 @@ class Store:
         platform: Change | None,
         stamp: Stamp,
         sealed: Sealed = MappingProxyType({}),
-        past: Past | None = None,
+        back: Past | None = None,
     ) -> int:
         """Carries out a group of accounts' changes, and the platform's: all or none. ``sealed``
         are the credentials of what is new or changed. Returns the store's revision. Raises
-        StaleError where something is not any more as it was planned on. ``past``: see
+        StaleError where something is not any more as it was planned on. ``back``: see
         :mod:`sendroute.store.going_back`.
         """
-        with told_plainly(self.place), writing(self._engine) as connection:
-            return committing.commit(connection, plans, platform, stamp, sealed, past)
+        attempt = str(uuid.uuid4())
+        with told_plainly(self.place):
+            return self._database.write(
+                lambda connection: committing.commit(
+                    connection, plans, platform, stamp, sealed, attempt, back
+                ),
+                accounts={plan.key for plan in plans},
+                attempt=attempt,
+                alone=back is not None,
+            )
 
     def endpoints(self) -> list[Endpoint]:
         """Every revision of a destination, those that were replaced included."""
@@ -163,7 +176,7 @@ class Store:
         """Every credential through ``anew``, in one transaction; how many there are. What it
         raises leaves all as it was."""
         with told_plainly(self.place):
-            return rekeying.rekey(self._engine, anew, stamp)
+            return rekeying.rekey(self._database, anew, stamp)
 
     def accounts(self) -> list[AccountKey]:
         with self._reading() as connection:
@@ -205,6 +218,11 @@ class Store:
     def relays(self) -> tuple[RelayRow, ...]:
         with self._reading() as connection:
             return asking.relays(connection)
+
+    def watch(self) -> Watch:
+        """Waits for commits by anybody; what was committed before it was made is none."""
+        with told_plainly(self.place):
+            return self._database.watch()
 
     def write_lock(self, path: Path) -> None:
         """Writes the whole state as a lock file, whole or not at all."""

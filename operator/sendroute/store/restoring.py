@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
 
+from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.going_back import IDS, VERSIONS
 from sendroute.store.lockfile import Lock, LockAccount
-from sendroute.store.reading import chunks
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, platform, profile, store
 
@@ -27,7 +27,8 @@ def restore(connection: Connection, lock: Lock, revision: int) -> None:
     connection.execute(update(store).values(last_profile=lock.last_profile + IDS))
     for number, one in owned:
         _insert(connection, apply_all, _apply_alls(number, one, revision))
-        _insert(connection, domain, _domains(number, one, revision))
+        names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
+        execute_many(connection, insert(domain), names, _domains(number, one, revision))
 
 
 def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
@@ -80,13 +81,8 @@ def _apply_alls(number: int | None, one: LockAccount, revision: int) -> Iterable
         }
 
 
-def _domains(number: int | None, one: LockAccount, revision: int) -> Iterable[dict[str, Any]]:
+def _domains(
+    number: int | None, one: LockAccount, revision: int
+) -> Iterable[tuple[str | int | None, ...]]:
     for name, held in one.domains.items():
-        columns = dict(zip(DOMAIN_COLUMNS, domain_columns(held.state()), strict=True))
-        yield {
-            "name": name,
-            "account_id": number,
-            "since": revision,
-            "changed": revision,
-            **columns,
-        }
+        yield name, number, revision, revision, *domain_columns(held.state())

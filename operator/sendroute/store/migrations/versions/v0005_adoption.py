@@ -34,4 +34,15 @@ _TRIGGERS = {
         WHEN {_REWRITTEN}
         BEGIN SELECT RAISE(ABORT, 'apply_all is append-only, but for whose row it is'); END""",
     ),
+    "postgresql": (
+        "DROP TRIGGER apply_all_never_updated ON apply_all",
+        f"""CREATE FUNCTION check_adoption() RETURNS trigger LANGUAGE plpgsql
+        SET search_path FROM CURRENT AS $$ BEGIN
+            IF {_REWRITTEN}
+            THEN RAISE EXCEPTION 'apply_all is append-only, but for whose row it is'
+                USING ERRCODE = 'integrity_constraint_violation'; END IF;
+            RETURN NEW; END $$""",
+        "CREATE TRIGGER apply_all_never_rewritten BEFORE UPDATE ON apply_all"
+        " FOR EACH ROW EXECUTE FUNCTION check_adoption()",
+    ),
 }
