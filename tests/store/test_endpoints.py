@@ -146,9 +146,9 @@ def test_a_lock_file_holds_no_credential_and_a_store_made_from_it_none_yet(
     started.write_lock(lock)
     assert "first" not in lock.read_text()
     with init_store(f"sqlite:///{tmp_path}/again.db", say.stamp, from_lock=lock) as again:
-        assert told(again) == [("p1r1", say.ses.host, None, True)]
+        assert told(again) == [("p1r1001", say.ses.host, None, True)]
         change(again, say, say.ses, "anew")
-        assert told(again)[-1] == ("p1r2", say.ses.host, "anew", True)
+        assert told(again)[-1] == ("p1r1002", say.ses.host, "anew", True)
 
 
 def test_a_backup_holds_the_sealed_credentials(
