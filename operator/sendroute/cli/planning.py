@@ -84,7 +84,7 @@ def plan_paths(
     prover = prover_of(session, tree.wanted, held, tester=tester, saves=saves)
     proven = prover.decide(tree.wanted, held, sealed, scope)
     tree.places.expect(places_of(proven.plan))
-    mismatch = tuple(mismatches(held, locks_of(paths, lock)))
+    mismatch = tuple(mismatches(held, locks_of(paths, lock), store.knows))
     commit = commit_of(paths) if recorded else None
     planned = Planned(
         store, tree.wanted, held, sealed, proven, prover, scope, commit, tree.places, mismatch

@@ -44,7 +44,7 @@ def plan_saved(
     changed = differing(saved.decided, decided_by(plan))
     if changed:
         raise ProblemError(_stale(path, changed))
-    mismatch = tuple(mismatches(held, locks_of((), lock)))
+    mismatch = tuple(mismatches(held, locks_of((), lock), store.knows))
     proven = prover.decide(wanted, held, sealed, scope)
     planned = Planned(
         store, wanted, held, sealed, proven, prover, scope, saved.commit, nowhere, mismatch

@@ -13,32 +13,29 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import select
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.store import asking
-from sendroute.store.address import check_file, sqlite_path
+from sendroute.store.address import APPLICATION_ID, check_file, is_postgres, sqlite_path
 from sendroute.store.answers import Status
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
+from sendroute.store.copying import Advance, copy_all, unheeded
+from sendroute.store.database import Database, open_database
 from sendroute.store.problems import problem, told_plainly
-from sendroute.store.record import Store, bring_forward, version_of
+from sendroute.store.record import bring_forward, version_of
 from sendroute.store.sqlite import Sqlite, connect
-from sendroute.store.tables import HEAD, store
+from sendroute.store.tables import HEAD
 
 _MAKER = "`backup`"
 # Pages between two calls of `advance`: 16 MiB of them.
 _PAGES = 4096
 
-Advance = Callable[[int], None]
-
-
-def _ignored(_steps: int) -> None:
-    """For whom no progress is shown."""
-
 
 def backup_store(
-    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = _ignored
+    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = unheeded
 ) -> Status:
     """Writes a new file, and says what is in it. ``advance`` is told of each number of pages or
     rows that were copied.
@@ -46,19 +43,63 @@ def backup_store(
     Raises ``store-exists`` where something is at ``target``: nothing is ever written over.
     """
     target = target.absolute()
-    path = sqlite_path(url)
-    check_file(path)
-    refuse_what_is_there(target, _MAKER)
-    with in_the_making(target, _MAKER) as temporary:
-        copy_file(path, temporary, busy_timeout, advance)
-        with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
-            return asking.status(connection)
+    with _making(url, busy_timeout, advance) as make:
+        refuse_what_is_there(target, _MAKER)
+        with in_the_making(target, _MAKER) as temporary:
+            make(temporary)
+            with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
+                return asking.status(connection)
 
 
-def copy_file(source: Path, target: Path, busy_timeout: float, advance: Advance = _ignored) -> None:
+@contextmanager
+def _making(url: str, busy_timeout: float, advance: Advance) -> Iterator[Callable[[Path], None]]:
+    """The store is opened before anything is made."""
+    if not is_postgres(url):
+        path = sqlite_path(url)
+        check_file(path)
+        yield lambda target: copy_file(path, target, busy_timeout, advance)
+        return
+    with closing(open_database(url, busy_timeout)) as database:
+        bring_forward(database)
+        yield lambda target: _copy_rows(database, target, advance)
+
+
+def _copy_rows(database: Database, target: Path, advance: Advance) -> None:
+    """One snapshot, table by table, into a store of the same schema."""
+    from sendroute.store.migrate import migrate
+
+    with _room_for(target):
+        mark(target)
+        with closing(Sqlite(target, 0)) as copy:
+
+            def filled(connection: Connection) -> None:
+                migrate(connection)
+                with told_plainly(database.place), database.reading() as rows:
+                    copy_all(rows, connection, advance)
+
+            copy.write(filled)
+    with closing(sqlite3.connect(target)) as made:
+        check_sound(made, target)
+
+
+def mark(path: Path, *, journal: str = "DELETE") -> None:
+    """A new file becomes one of ours. ``journal`` is kept in it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        raw.execute(f"PRAGMA journal_mode = {journal}")
+
+
+def copy_file(
+    source: Path,
+    target: Path,
+    busy_timeout: float,
+    advance: Advance = unheeded,
+    *,
+    journal: str = "DELETE",
+) -> None:
     """SQLite's own online backup (https://www.sqlite.org/backup.html) of a store or a backup, then
-    every check it has. What it makes has no log beside it, so that it can be read in a place that
-    cannot be written."""
+    every check it has. ``journal`` is how changes are made to it: a backup has no log, so that it
+    can be read in a place that cannot be written."""
     source = source.absolute()
     check_backup(source)
     done = 0
@@ -79,38 +120,36 @@ def copy_file(source: Path, target: Path, busy_timeout: float, advance: Advance 
             with _room_for(target), closing(sqlite3.connect(target, isolation_level=None)) as copy:
                 original.backup(copy, pages=_PAGES, progress=copied)
                 check_sound(copy, source)
-                copy.execute("PRAGMA journal_mode = DELETE")
+                copy.execute(f"PRAGMA journal_mode = {journal}")
             original.execute("ROLLBACK")
     finally:
         engine.dispose()
 
 
 @contextmanager
-def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Store]:
-    """A backup as a store to read from, checked. One of an older version is brought forward on a
-    copy, in the folder for temporary files (``TMPDIR``)."""
+def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]:
+    """A backup to read from, checked. One of an older version is brought forward on a copy, in the
+    folder for temporary files (``TMPDIR``)."""
     path = path.absolute()
     check_backup(path)
-    with closing(Sqlite(path, busy_timeout)) as backup:
+    with closing(Sqlite(path, busy_timeout)) as database:
         with _told_of(path):
-            with closing(backup.engine.raw_connection()) as lent:
+            with closing(database.engine.raw_connection()) as lent:
                 original = lent.driver_connection
-                assert isinstance(original, sqlite3.Connection)  # noqa: S101
+                assert isinstance(original, sqlite3.Connection)  # noqa: S101 - what connect() makes
                 check_sound(original, path)
-            with backup.reading() as connection:
+            with database.reading() as connection:
                 older = version_of(connection, str(path)) != HEAD
-                if connection.execute(select(store.c.id)).one_or_none() is None:
-                    raise damaged(path)
         if not older:
-            yield Store(backup)
+            yield database
             return
     with TemporaryDirectory(prefix="sendroute-") as folder:
-        file = Path(folder) / "backup.db"
-        file.touch(0o600)
-        copy_file(path, file, busy_timeout)
-        with closing(Sqlite(file, 0, place=str(path))) as copy:
-            bring_forward(copy)
-            yield Store(copy)
+        copy = Path(folder) / "backup.db"
+        copy.touch(0o600)
+        copy_file(path, copy, busy_timeout)
+        with closing(Sqlite(copy, busy_timeout, place=str(path))) as database:
+            bring_forward(database)
+            yield database
 
 
 def check_backup(path: Path) -> None:
@@ -142,9 +181,11 @@ def _no_backup(path: Path) -> ProblemError:
 
 
 def check_sound(connection: sqlite3.Connection, source: Path) -> None:
-    """Every page and every key."""
+    """Every page and every key, and that it says whose it is."""
     sound = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     if not sound or connection.execute("PRAGMA foreign_key_check").fetchone():
+        raise damaged(source)
+    if connection.execute("SELECT count(*) FROM store").fetchone() != (1,):
         raise damaged(source)
 
 
@@ -175,8 +216,10 @@ def _room_for(target: Path) -> Iterator[None]:
     """A full disk is the target's, whatever else may be wrong is the source's."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+    except (sqlite3.OperationalError, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise
         raise problem(
             "store-failed",

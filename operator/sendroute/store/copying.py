@@ -7,7 +7,19 @@ triggers are on: what contradicts itself does not arrive.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Integer, String, Table, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    Table,
+    cast,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from sendroute.store.bulk import execute_many, plain_rows
 from sendroute.store.tables import (
@@ -45,13 +57,17 @@ ORDER: tuple[Table, ...] = (
 
 Advance = Callable[[int], None]
 
+
+def unheeded(_steps: int) -> None:
+    """Where no progress is shown."""
+
+
 _FETCH = 10_000
 
 
 def copy_all(source: Connection, target: Connection, advance: Advance) -> None:
     """``source`` is one transaction that sees one state; ``target`` has the schema and no row.
     ``advance`` is told of each number of rows that were copied."""
-    source = source.execution_options(stream_results=True, max_row_buffer=_FETCH)
     for table in ORDER:
         for rows in _rows(source, table):
             if table is store:
@@ -65,12 +81,21 @@ def copy_all(source: Connection, target: Connection, advance: Advance) -> None:
 def _rows(source: Connection, table: Table) -> Iterator[list[Any]]:
     """In the order of their key, for profile ids only rise: tuples as the driver has them, or
     mappings where a column's type has to convert what the two databases keep differently."""
-    found = select(table).order_by(*table.primary_key)
+    wanted = select(*_columns(table)).order_by(*table.primary_key)
     if _is_plain(table):
-        yield from map(list, plain_rows(source, found))
+        yield from map(list, plain_rows(source, wanted))
     else:
-        result = source.execute(found)
-        yield from (list(some) for some in result.mappings().partitions(_FETCH))
+        # Options of the statement: those of a connection would stay for the next.
+        streamed = wanted.execution_options(stream_results=True, max_row_buffer=_FETCH)
+        yield from map(list, source.execute(streamed).mappings().partitions(_FETCH))
+
+
+def _columns(table: Table) -> Iterator[ColumnElement[Any]]:
+    """As they are; but an account that is gone is none that an apply-all may name (it stays known
+    by its names), and another store may give that account's id to another."""
+    there = select(account.c.id).where(account.c.id == apply_all.c.account_id).scalar_subquery()
+    for column in table.c:
+        yield there.label("account_id") if column is apply_all.c.account_id else column
 
 
 def _insert(target: Connection, table: Table, rows: list[Any]) -> None:
@@ -83,18 +108,25 @@ def _insert(target: Connection, table: Table, rows: list[Any]) -> None:
 def _is_plain(table: Table) -> bool:
     """Text and numbers only, which both drivers have alike."""
     return table is not store and all(
-        isinstance(column.type, String | Integer | BigInteger) for column in table.c
+        isinstance(column.type, String | Integer) for column in table.c
     )
 
 
 def _count_on(source: Connection, target: Connection) -> None:
-    """What counts goes on where it stood: no id of a profile or of an account is given again. An
-    account's is known for ever by the apply-alls that ran in it, also when it is gone."""
+    """What counts goes on where it stood: no id of a profile is given again."""
     last = source.execute(select(store.c.last_profile)).scalar_one()
     target.execute(update(store).values(last_profile=last))
-    ids = [select(func.max(account.c.id)), select(func.max(apply_all.c.account_id))]
-    highest = max((source.execute(each).scalar() or 0) for each in ids)
-    if target.dialect.name == "sqlite" and highest:
-        # https://www.sqlite.org/autoinc.html: an ordinary table, kept by name.
-        target.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'account'")
-        target.exec_driver_sql("INSERT INTO sqlite_sequence VALUES ('account', ?)", (highest,))
+    if target.dialect.name == "sqlite":
+        return  # which goes on from the highest by itself
+    for sequence, last in (
+        (func.pg_get_serial_sequence("account", "id"), _highest(source, account.c.id)),
+        (func.pg_get_serial_sequence("history", "seq"), _highest(source, history.c.seq)),
+        (func.pg_get_serial_sequence("switch", "id"), _highest(source, switch.c.id)),
+        (cast("revision_id", REGCLASS), _highest(source, revision.c.id)),
+    ):
+        if last is not None:
+            target.execute(select(func.setval(sequence, last)))
+
+
+def _highest(source: Connection, column: ColumnElement[int]) -> int | None:
+    return source.execute(select(func.max(column))).scalar()

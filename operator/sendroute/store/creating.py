@@ -1,27 +1,27 @@
 """Makes a store: new, from a lock file, or from a backup. It appears whole or not at all."""
 
-import sqlite3
 import uuid
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from sendroute.model.stamp import Stamp
-from sendroute.store import lockfile, numbering
-from sendroute.store.address import APPLICATION_ID, is_postgres, sqlite_path
+from sendroute.store import going_back, lockfile, numbering
+from sendroute.store.address import is_postgres, sqlite_path
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
-from sendroute.store.backups import copy_file
+from sendroute.store.backups import copy_file, damaged, mark, open_backup
+from sendroute.store.copying import Advance, copy_all, unheeded
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
-from sendroute.store.past import STORE_KIND
 from sendroute.store.problems import exists, told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
+from sendroute.store.recording import say
 from sendroute.store.restoring import restore
 from sendroute.store.sqlite import Sqlite
-from sendroute.store.tables import history, store
+from sendroute.store.tables import store
 
 INIT = "`init`"
 
@@ -33,11 +33,13 @@ def init_store(
     from_lock: Path | None = None,
     from_backup: Path | None = None,
     busy_timeout: float = 30.0,
+    advance: Advance = unheeded,
 ) -> Store:
     """Makes a store where there is none; at most one of the two sources is given.
 
     From a lock file it has that store's lineage and state and the revision after that one's; from
-    a backup the history too. A history row says how it was made.
+    a backup the history too. A history row says how it was made. What may be older than the store
+    that was lost gives no number again (:mod:`sendroute.store.going_back`).
     """
     lock = lockfile.read(from_lock) if from_lock is not None else None
 
@@ -49,31 +51,51 @@ def init_store(
             _new(connection, stamp, attempt)
 
     if is_postgres(url):
-        _in_a_database(url, filled, busy_timeout)
+        if from_backup is None:
+            _in_a_database(url, filled, busy_timeout)
+        else:
+            _of_a_backup(url, stamp, from_backup, busy_timeout, advance)
+    elif from_backup is None:
+        _in_a_file(url, filled, busy_timeout)
     else:
-        _in_a_file(url, stamp, filled, from_backup, busy_timeout)
+        _of_a_copy(url, stamp, from_backup, busy_timeout, advance)
     return open_store(url, busy_timeout=busy_timeout)
 
 
-def _in_a_file(
-    url: str, stamp: Stamp, filled: Callable[[Connection], None], backup: Path | None, busy: float
-) -> None:
+def _in_a_file(url: str, filled: Callable[[Connection], None], busy: float) -> None:
     path = sqlite_path(url)
     refuse_what_is_there(path, INIT)
     with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
-        if backup is not None:
-            copy_file(backup, temporary, busy)
-        else:
-            with closing(sqlite3.connect(temporary, isolation_level=None)) as raw:
-                raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                raw.execute("PRAGMA journal_mode = WAL")  # kept in the file
-        place = str(path if backup is None else backup)
-        with closing(Sqlite(temporary, busy, place=place)) as database:
-            if backup is None:
-                database.write(filled)
-            else:
-                bring_forward(database)
-                database.write(lambda connection: _say_restored(connection, stamp, backup))
+        mark(temporary, journal="WAL")
+        with closing(Sqlite(temporary, busy, place=str(path))) as database:
+            database.write(filled)
+
+
+def _of_a_copy(url: str, stamp: Stamp, backup: Path, busy: float, advance: Advance) -> None:
+    path = sqlite_path(url)
+    refuse_what_is_there(path, INIT)
+    with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
+        copy_file(backup, temporary, busy, advance, journal="WAL")
+        with closing(Sqlite(temporary, busy, place=str(backup))) as database:
+            bring_forward(database)
+            database.write(lambda connection: _say_restored(connection, stamp, backup))
+
+
+def _of_a_backup(url: str, stamp: Stamp, backup: Path, busy: float, advance: Advance) -> None:
+    """Row by row; the backup is opened first, for what is wrong with it has nothing to do with the
+    database."""
+
+    def filled(connection: Connection, attempt: str) -> None:
+        migrate(connection)
+        with source.reading() as rows:
+            try:
+                copy_all(rows, connection, advance)
+            except (IntegrityError, DataError) as error:
+                raise damaged(backup) from error
+        _say_restored(connection, stamp, backup, attempt)
+
+    with open_backup(backup, busy_timeout=busy) as source:
+        _in_a_database(url, filled, busy)
 
 
 def _in_a_database(url: str, filled: Callable[[Connection, str], None], busy: float) -> None:
@@ -101,7 +123,7 @@ def _new(connection: Connection, stamp: Stamp, attempt: str | None) -> None:
         )
     )
     own = numbering.begin(connection, stamp, attempt)
-    _say(connection, own, "initialised", "The store was made.")
+    say(connection, own, "create", "initialised", "The store was made.")
     numbering.settle(connection, own)
 
 
@@ -117,6 +139,7 @@ def _from_lock(
             created_at=stamp.at,
         )
     )
+    going_back.take_over(connection, lock.head, stamp)
     own = numbering.begin(connection, stamp, attempt)
     try:
         restore(connection, lock, own)
@@ -124,28 +147,16 @@ def _from_lock(
     except IntegrityError as error:
         raise lockfile.contradictory(path) from error
     message = f"The store was made from a lock file of revision {lock.revision}."
-    _say(connection, own, "restored-from-lock", message)
+    say(connection, own, "create", "restored-from-lock", message)
     numbering.end(connection, own)
 
 
-def _say_restored(connection: Connection, stamp: Stamp, source: Path) -> None:
+def _say_restored(
+    connection: Connection, stamp: Stamp, source: Path, attempt: str | None = None
+) -> None:
     before = connection.execute(select(store.c.revision)).scalar_one()
-    own = numbering.begin(connection, stamp)
+    own = numbering.begin(connection, stamp, attempt)
     message = f"The store was made from the backup {source.name} of revision {before}."
-    _say(connection, own, "restored-from-backup", message)
+    say(connection, own, "create", "restored-from-backup", message)
+    going_back.leap(connection, own)
     numbering.end(connection, own)
-
-
-def _say(connection: Connection, own: int, reason: str, message: str) -> None:
-    connection.execute(
-        insert(history).values(
-            revision=own,
-            namespace="",
-            account="",
-            kind=STORE_KIND,
-            name="",
-            action="create",
-            reason=reason,
-            message=message,
-        )
-    )

@@ -4,6 +4,8 @@ Between the two it holds only the accounts that it writes (and the store's own r
 gives a profile its id), so that a change of a million domains keeps no other account waiting.
 """
 
+from uuid import uuid4
+
 from sqlalchemy import Connection, func, insert, select, update
 
 from sendroute.model.stamp import Stamp
@@ -12,7 +14,8 @@ from sendroute.store.tables import revision, revision_id, store
 
 def begin(connection: Connection, stamp: Stamp, attempt: str | None = None) -> int:
     """The id that this transaction's rows carry. To be taken under the locks of its accounts, so
-    that within one account ids rise as the numbers do."""
+    that within one account ids rise as the numbers do. ``attempt`` tells it from every other
+    transaction, also from one that has the same number in a store restored from a backup."""
     number = _next_id(connection)
     connection.execute(
         insert(revision).values(
@@ -20,7 +23,7 @@ def begin(connection: Connection, stamp: Stamp, attempt: str | None = None) -> i
             at=stamp.at,
             actor=stamp.actor,
             source_commit=stamp.source_commit,
-            attempt=attempt,
+            attempt=attempt or str(uuid4()),
         )
     )
     return number

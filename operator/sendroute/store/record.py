@@ -15,7 +15,16 @@ from sendroute.model.held import Held
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import asking, committing, endpoints, lockfile, past, reading, rekeying
+from sendroute.store import (
+    asking,
+    committing,
+    endpoints,
+    going_back,
+    lockfile,
+    past,
+    reading,
+    rekeying,
+)
 from sendroute.store.answers import (
     Endpoint,
     ExplainFacts,
@@ -27,6 +36,7 @@ from sendroute.store.answers import (
 )
 from sendroute.store.database import Database, open_database
 from sendroute.store.endpoints import Sealed
+from sendroute.store.going_back import Head, Past
 from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
 from sendroute.store.watching import Watch
@@ -118,6 +128,16 @@ class Store:
         with self._reading() as connection:
             return reading.read(connection, None), endpoints.sealed(connection)
 
+    def head(self) -> Head:
+        """The revision that the store is at."""
+        with self._reading() as connection:
+            return going_back.head_of(connection)
+
+    def knows(self, head: Head) -> bool:
+        """Whether the store has come by a revision, or was brought to its state."""
+        with self._reading() as connection:
+            return going_back.knows(connection, head)
+
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that holds each of these domains, whichever it is."""
         with self._reading() as connection:
@@ -129,19 +149,22 @@ class Store:
         platform: Change | None,
         stamp: Stamp,
         sealed: Sealed = MappingProxyType({}),
+        back: Past | None = None,
     ) -> int:
         """Carries out a group of accounts' changes, and the platform's: all or none. ``sealed``
         are the credentials of what is new or changed. Returns the store's revision. Raises
-        StaleError where something is not any more as it was planned on.
+        StaleError where something is not any more as it was planned on. ``back``: see
+        :mod:`sendroute.store.going_back`.
         """
         attempt = str(uuid.uuid4())
         with told_plainly(self.place):
             return self._database.write(
                 lambda connection: committing.commit(
-                    connection, plans, platform, stamp, sealed, attempt
+                    connection, plans, platform, stamp, sealed, attempt, back
                 ),
                 accounts={plan.key for plan in plans},
                 attempt=attempt,
+                alone=back is not None,
             )
 
     def endpoints(self) -> list[Endpoint]:

@@ -7,14 +7,13 @@ the database has freed.
 import uuid
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
 from sendroute.store import endpoints, numbering
 from sendroute.store.database import Database
-from sendroute.store.past import STORE_KIND
-from sendroute.store.tables import history
+from sendroute.store.recording import say
 
 
 def rekey(database: Database, anew: Callable[[str, Bond], str], stamp: Stamp) -> int:
@@ -29,17 +28,6 @@ def _rekey(
 ) -> int:
     count = endpoints.reseal(connection, anew)
     own = numbering.begin(connection, stamp, attempt)
-    connection.execute(
-        insert(history).values(
-            revision=own,
-            namespace="",
-            account="",
-            kind=STORE_KIND,
-            name="",
-            action="update",
-            reason="rekeyed",
-            message=f"{count} credentials were encrypted anew.",
-        )
-    )
+    say(connection, own, "update", "rekeyed", f"{count} credentials were encrypted anew.")
     numbering.end(connection, own)
     return count
