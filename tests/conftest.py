@@ -1,6 +1,10 @@
 """What every room's tests share."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from tests.postgres import Cluster
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,3 +18,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def rewrite_cases(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--rewrite-cases"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One server for all tests of this process that may share one: it starts in a second."""
+    with Cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def postgres_url(cluster: Cluster) -> Iterator[str]:
+    """A database with nothing in it."""
+    name = cluster.create_database()
+    yield cluster.url(name)
+    cluster.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL with no store yet, on each database."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_url")
+        return url
+    return f"sqlite:///{tmp_path}/sendroute.db"

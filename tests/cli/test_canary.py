@@ -24,7 +24,7 @@ from sendroute.cli.session import Session, Verbosity
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.protocols import Try
-from sendroute.store.creating import backup_store
+from sendroute.store.backups import backup_store
 from sendroute.store.record import open_store
 
 from .conftest import command, domain, environment

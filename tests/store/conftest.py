@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,13 +100,6 @@ def say() -> Say:
 @pytest.fixture
 def other() -> Say:
     return Say("umbrella", "umbrella")
-
-
-@pytest.fixture(params=["sqlite"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A URL with no store yet, on each database."""
-    assert request.param == "sqlite"
-    return f"sqlite:///{tmp_path}/sendroute.db"
 
 
 @pytest.fixture

@@ -1,25 +1,27 @@
 """Sealed credentials: written with what they belong to, kept while a mail may still need them."""
 
-import sqlite3
-from contextlib import closing
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import Connection
+from tests.postgres import Cluster
 
 from sendroute.model.change import PLATFORM_KEY, RELAY, Action, Kind
 from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import StaleError
 from sendroute.model.profile import Encryption
 from sendroute.model.secret import Bond, bond_of, relay_bond
-from sendroute.store.address import APPLICATION_ID
 from sendroute.store.answers import Endpoint
-from sendroute.store.creating import backup_store, init_store
-from sendroute.store.database import connect, writing
-from sendroute.store.migrate import migrate
+from sendroute.store.backups import backup_store
+from sendroute.store.creating import init_store
 from sendroute.store.record import Store, open_store
 from sendroute.store.states import spec
+
+from .raw import make_old
 
 
 @pytest.fixture
@@ -144,9 +146,9 @@ def test_a_lock_file_holds_no_credential_and_a_store_made_from_it_none_yet(
     started.write_lock(lock)
     assert "first" not in lock.read_text()
     with init_store(f"sqlite:///{tmp_path}/again.db", say.stamp, from_lock=lock) as again:
-        assert told(again) == [("p1r1", say.ses.host, None, True)]
+        assert told(again) == [("p1r1001", say.ses.host, None, True)]
         change(again, say, say.ses, "anew")
-        assert told(again)[-1] == ("p1r2", say.ses.host, "anew", True)
+        assert told(again)[-1] == ("p1r1002", say.ses.host, "anew", True)
 
 
 def test_a_backup_holds_the_sealed_credentials(
@@ -158,23 +160,22 @@ def test_a_backup_holds_the_sealed_credentials(
         assert again.read_sealed()[1] == started.read_sealed()[1]
 
 
-def test_an_older_store_gets_its_destinations(tmp_path: Path, say: Any) -> None:
-    path = tmp_path / "old.db"
-    with closing(sqlite3.connect(path)) as raw:
-        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    engine = connect(path, 5)
-    with writing(engine) as connection:
-        migrate(connection, "0002")
-        for statement, values in (
-            ("INSERT INTO revision VALUES (3, '2026-01-01 00:00:00', 'ada', NULL)", ()),
-            ("INSERT INTO store VALUES (1, 'old', 3, 0, '2026-01-01 00:00:00')", ()),
-            ("INSERT INTO platform VALUES (1, ?, 1)", (spec(with_relay()),)),
-            ("INSERT INTO account VALUES (1, 'acme', 'acme', 'nano', NULL, NULL, 3)", ()),
-            ("INSERT INTO profile VALUES (1, 1, 'ses', 1, ?)", (spec(say.ses),)),
-        ):
-            connection.exec_driver_sql(statement, values)
-    engine.dispose()
-    with open_store(f"sqlite:///{path}") as store:
+def test_an_older_store_gets_its_destinations(store_url: str, say: Any) -> None:
+    when = datetime(2026, 1, 1, tzinfo=UTC).isoformat(" ")
+    rows = {
+        "revision": f"(3, '{when}', 'ada', NULL)",
+        "store": f"(1, 'old', 3, 0, '{when}')",
+        "platform": f"(1, '{spec(with_relay())}', 1)",
+        "account": "(1, 'acme', 'acme', 'nano', NULL, NULL, 3)",
+        "profile": f"(1, 1, 'ses', 1, '{spec(say.ses)}')",
+    }
+
+    def fill(connection: Connection) -> None:
+        for name, row in rows.items():
+            connection.exec_driver_sql(f"INSERT INTO {name} VALUES {row}")  # noqa: S608
+
+    make_old(store_url, "0002", fill)
+    with open_store(store_url) as store:
         assert told(store) == [
             ("m0r1", "relay.internal.example", None, True),
             ("p1r1", say.ses.host, None, True),
@@ -217,13 +218,29 @@ def test_rekeying_that_fails_leaves_all_as_it_was(started: Store, say: Any) -> N
     assert started.read().revision == 2
 
 
-def test_rekeying_leaves_nothing_of_the_old_tokens_in_the_file(
-    started: Store, say: Any, tmp_path: Path
+@pytest.fixture
+def files(store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], bytes]:
+    """All that the store's files hold by now, but for the server's log of changes."""
+    if store_url.startswith("sqlite"):
+        paths = [tmp_path / f"sendroute.db{suffix}" for suffix in ("", "-wal")]
+        return lambda: b"".join(path.read_bytes() for path in paths)
+    cluster: Cluster = request.getfixturevalue("cluster")
+
+    def of_the_server() -> bytes:
+        with cluster.connect() as connection:
+            connection.execute("CHECKPOINT")
+        found = (cluster.data / "base").rglob("*")
+        return b"".join(path.read_bytes() for path in found if path.is_file())
+
+    return of_the_server
+
+
+def test_rekeying_leaves_nothing_of_the_old_tokens_in_the_files(
+    started: Store, say: Any, files: Callable[[], bytes]
 ) -> None:
     old = "old-token-" + "x" * 900
     for number in range(40):
         change(started, say, say.ses, f"{old}-{number}")
-    files = [tmp_path / f"sendroute.db{suffix}" for suffix in ("", "-wal")]
-    assert any(b"old-token-" in file.read_bytes() for file in files), "the test sees what it seeks"
+    assert b"old-token-" in files(), "the test sees what it seeks"
     assert started.rekey(lambda _token, _bond: "anew" * 10, say.stamp) == 41
-    assert not any(b"old-token-" in file.read_bytes() for file in files)
+    assert b"old-token-" not in files()

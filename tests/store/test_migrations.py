@@ -4,35 +4,42 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from functools import partial
+from multiprocessing.connection import Connection as Ears
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.schema import CreateSequence
+from tests.postgres import Cluster
 
 from sendroute.model.problem import ProblemError
 from sendroute.store import migrate
-from sendroute.store.address import APPLICATION_ID
-from sendroute.store.database import connect, writing
+from sendroute.store.creating import init_store
+from sendroute.store.database import open_database
 from sendroute.store.record import Store, open_store
-from sendroute.store.tables import HEAD, metadata
+from sendroute.store.tables import HEAD, metadata, revision_id
+
+from .raw import Raw, make_old, opened
 
 
 def test_no_difference_is_left_to_migrate(store: Store) -> None:
-    with store._engine.connect() as connection:
+    with store._database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_checks_and_keys_are_the_same_too(store: Store) -> None:
+def test_checks_and_keys_are_the_same_too(tmp_path: Path, say: Any) -> None:
     """Alembic does not compare checks, so the statements are compared, clause by clause."""
     engine = create_engine("sqlite://")
     metadata.create_all(engine)
-    assert clauses(store._engine) == clauses(engine)
+    with init_store(f"sqlite:///{tmp_path}/x.db", say.stamp) as store:
+        assert clauses(store._database.engine) == clauses(engine)
     engine.dispose()
 
 
@@ -53,6 +60,46 @@ def clauses(engine: Any) -> dict[str, list[str]]:
     }
 
 
+def test_checks_and_keys_are_the_same_in_postgresql(
+    cluster: Cluster, postgres_url: str, say: Any
+) -> None:
+    name = cluster.create_database()
+    engine = create_engine(
+        cluster.url(name).replace("postgresql:", "postgresql+psycopg:"),
+        connect_args={"options": "-c search_path=sendroute"},
+    )
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA sendroute")
+        metadata.create_all(connection)
+        connection.execute(CreateSequence(revision_id))
+    init_store(postgres_url, say.stamp).close()
+    assert described(postgres_url) == described(cluster.url(name))
+    engine.dispose()
+    cluster.drop_database(name)
+
+
+DESCRIBED = (
+    "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'sendroute'::regnamespace",
+    "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'sendroute'",
+    "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
+    " coll.collname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute AS a"
+    " JOIN pg_class AS c ON c.oid = a.attrelid AND c.relkind = 'r' AND a.attnum > 0"
+    " LEFT JOIN pg_collation AS coll ON coll.oid = a.attcollation"
+    " LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum"
+    " WHERE c.relnamespace = 'sendroute'::regnamespace",
+    "SELECT relname, relkind, reloptions FROM pg_class"
+    " WHERE relnamespace = 'sendroute'::regnamespace",
+    "SELECT sequencename, start_value, min_value FROM pg_sequences WHERE schemaname = 'sendroute'",
+)
+
+
+def described(url: str) -> list[list[str]]:
+    with opened(url) as own:
+        found = ([*map(repr, own.execute(query))] for query in DESCRIBED)
+        return [sorted(row for row in rows if "alembic" not in row) for rows in found]
+
+
 def test_the_program_knows_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
@@ -62,60 +109,75 @@ def test_the_program_knows_the_newest_migration() -> None:
     assert ids == sorted(ids, reverse=True)
 
 
-def stamped(path: Path, version: str) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        raw.execute("UPDATE alembic_version SET version_num = ?", (version,))
-
-
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
+def old(store_url: str) -> str:
     """A store as the first version made it, with something in it."""
-    path = tmp_path / "old.db"
-    with closing(sqlite3.connect(path)) as raw:
-        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    engine = connect(path, 5)
-    with writing(engine) as connection:
-        migrate.migrate(connection, "0001")
-        connection.exec_driver_sql(
-            "INSERT INTO revision VALUES (0, '2026-01-01 00:00:00', 'ada', NULL)"
-        )
-        connection.exec_driver_sql(
-            "INSERT INTO store VALUES (1, 'old-lineage', 0, 0, '2026-01-01 00:00:00')"
-        )
-    engine.dispose()
-    return path
+
+    def fill(connection: Connection) -> None:
+        moment = "'2026-01-01 00:00:00'"
+        connection.exec_driver_sql(f"INSERT INTO revision VALUES (0, {moment}, 'ada', NULL)")  # noqa: S608
+        connection.exec_driver_sql(f"INSERT INTO store VALUES (1, 'lineage', 0, 0, {moment})")  # noqa: S608
+
+    make_old(store_url, "0001", fill)
+    return store_url
 
 
 def test_an_older_store_is_brought_forward_and_keeps_what_it_holds(
-    old: Path, monkeypatch: pytest.MonkeyPatch
+    old: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(old.parent)  # where no alembic.ini is
-    with open_store("sqlite:///old.db") as store:
-        assert store.read().lineage == "old-lineage"
+    monkeypatch.chdir(tmp_path)  # where no alembic.ini is
+    with open_store(old) as store:
+        assert store.read().lineage == "lineage"
         assert store.relays() == ()
 
 
-def test_a_migration_that_fails_leaves_the_old_store(old: Path) -> None:
-    with closing(sqlite3.connect(old)) as raw:
-        raw.execute("CREATE TABLE relay (x)")
-        before = list(raw.iterdump())
-    engine = connect(old, 5)
-    failed = []
-    event.listen(engine, "handle_error", lambda context: failed.append(context.statement))
-    with pytest.raises(Exception, match="already exists"), writing(engine) as connection:
-        migrate.migrate(connection)
-    engine.dispose()
-    assert failed
-    with closing(sqlite3.connect(old)) as raw:
-        assert list(raw.iterdump()) == before
+def test_transactions_after_it_have_ids_above_the_old_ones(old: str, say: Any) -> None:
+    with open_store(old) as store:
+        assert store.commit([say.plan(0, say.account())], None, say.stamp) == 1
+    with opened(old) as own:
+        assert own.execute("SELECT id, number FROM revision ORDER BY id").fetchall() == [
+            (0, 0),
+            (1, 1),
+        ]
+
+
+def test_a_migration_that_fails_leaves_the_old_store(old: str) -> None:
+    with opened(old) as own:
+        own.execute("CREATE TABLE relay (x INTEGER)")
+        before = own.execute("SELECT * FROM alembic_version").fetchall()
+    database = open_database(old, 5)
+    with pytest.raises(Exception, match="already exists"):
+        database.write(migrate.migrate, alone=True)
+    database.close()
+    with opened(old) as own:
+        assert own.execute("SELECT * FROM alembic_version").fetchall() == before
+        with pytest.raises((sqlite3.OperationalError, psycopg.errors.UndefinedTable)):
+            own.execute("SELECT * FROM endpoint")
+
+
+def open_it(url: str, mouth: Ears) -> None:
+    with open_store(url) as store:
+        mouth.send(store.read().lineage)
+
+
+def test_several_that_come_at_once_bring_it_forward_once(old: str, child: Any) -> None:
+    children = [child(partial(open_it, old)) for _ in range(4)]
+    assert [one.rest() for one in children] == [["lineage"]] * 4
+
+
+def everything(own: Raw) -> list[list[Any]]:
+    return [own.execute(f"SELECT * FROM {name}").fetchall() for name in metadata.tables]  # noqa: S608
 
 
 @pytest.mark.usefixtures("store")
-def test_a_newer_store_is_refused_and_left_alone(store_url: str, tmp_path: Path) -> None:
-    stamped(tmp_path / "sendroute.db", "9999")
-    with pytest.raises(ProblemError) as caught:
-        open_store(store_url)
-    assert [found.code for found in caught.value.findings] == ["store-version"]
+def test_a_newer_store_is_refused_and_left_alone(store_url: str) -> None:
+    with opened(store_url) as own:
+        own.execute("UPDATE alembic_version SET version_num = '9999'")
+        before = everything(own)
+        with pytest.raises(ProblemError) as caught:
+            open_store(store_url)
+        assert [found.code for found in caught.value.findings] == ["store-version"]
+        assert everything(own) == before
 
 
 @pytest.mark.usefixtures("store")

@@ -2,21 +2,45 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from sendroute.model.held import AccountState, RanApplyAll
 from sendroute.model.route import via
 from sendroute.store.creating import init_store
+from sendroute.store.tables import metadata
+
+from .raw import Raw, opened
+
+
+class Tried:
+    """Statements by database, where one word is not known to both."""
+
+    def __init__(self, own: Raw) -> None:
+        self._own = own
+        self.refusal: type[Exception] = psycopg.IntegrityError
+        if isinstance(own, sqlite3.Connection):
+            self.refusal = sqlite3.IntegrityError
+
+    def execute(self, statement: str | dict[str, str]) -> None:
+        if isinstance(statement, dict):
+            name = "sqlite" if isinstance(self._own, sqlite3.Connection) else "postgresql"
+            statement = statement[name]
+        self._own.execute(statement)
+
+    def dump(self) -> dict[str, list[str]]:
+        return {
+            name: sorted(map(repr, self._own.execute(f"SELECT * FROM {name}")))  # noqa: S608
+            for name in metadata.tables
+        }
 
 
 @pytest.fixture
-def raw(tmp_path: Path, say: Any, other: Any) -> Iterator[sqlite3.Connection]:
+def raw(store_url: str, say: Any, other: Any) -> Iterator[Tried]:
     """Account 1 with profiles ses and idle, 2 with theirs; a.example goes through ses."""
-    with init_store(f"sqlite:///{tmp_path}/x.db", say.stamp) as store:
+    with init_store(store_url, say.stamp) as store:
         state = AccountState("nano")
         mine = say.start("a.example", route=via("ses"))
         theirs = other.plan(0, other.account(), other.profile("theirs"))
@@ -24,10 +48,8 @@ def raw(tmp_path: Path, say: Any, other: Any) -> Iterator[sqlite3.Connection]:
         ran = ("once", RanApplyAll(via("ses"), 1))
         again = say.plan(1, say.account(state, state, ran), say.profile("idle"))
         store.commit([again], None, say.stamp)
-    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA recursive_triggers = ON")
-        yield connection
+    with opened(store_url) as own:
+        yield Tried(own)
 
 
 DOMAIN = "INSERT INTO domain VALUES ('b.example', 1, {}, 'declared', NULL, NULL, NULL, 2, 2)"
@@ -61,10 +83,16 @@ REFUSED = {
     "a profile id below one that was given": (
         "INSERT INTO profile (id, account_id, name, version, spec) VALUES (0, 1, 'x', 1, '{}')"
     ),
-    "replacing a profile under its id": (
-        "INSERT OR REPLACE INTO profile SELECT id, account_id, name, 1, '{}' FROM profile"
-        " WHERE name = 'idle'"
-    ),
+    "replacing a profile under its id": {
+        "sqlite": (
+            "INSERT OR REPLACE INTO profile SELECT id, account_id, name, 1, '{}' FROM profile"
+            " WHERE name = 'idle'"
+        ),
+        "postgresql": (
+            "INSERT INTO profile SELECT id, account_id, name, 1, '{}' FROM profile"
+            " WHERE name = 'idle' ON CONFLICT (id) DO UPDATE SET spec = EXCLUDED.spec"
+        ),
+    },
     "changing a profile under its version": "UPDATE profile SET spec = '{}'",
     "an older version of a profile": "UPDATE profile SET version = 0",
     "deleting an account that owns something": "DELETE FROM account WHERE id = 1",
@@ -83,10 +111,16 @@ REFUSED = {
     "forgetting an apply-all": "DELETE FROM apply_all",
     "changing history": "UPDATE history SET message = 'nothing happened'",
     "deleting history": "DELETE FROM history",
-    "replacing a row of history": (
-        "INSERT OR REPLACE INTO history SELECT seq, revision, namespace, account, kind, name,"
-        " 'x', before, after, reason, message FROM history WHERE seq = 1"
-    ),
+    "replacing a row of history": {
+        "sqlite": (
+            "INSERT OR REPLACE INTO history SELECT seq, revision, namespace, account, kind, name,"
+            " 'x', before, after, reason, message FROM history WHERE seq = 1"
+        ),
+        "postgresql": (
+            "INSERT INTO history SELECT * FROM history WHERE seq = 1"
+            " ON CONFLICT (seq) DO UPDATE SET message = 'x'"
+        ),
+    },
     "history of a revision that never was": (
         "INSERT INTO history (revision, namespace, account, kind, name, action, reason, message)"
         " VALUES (77, '', '', '', '', '', '', '')"
@@ -101,11 +135,21 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("statement", REFUSED.values(), ids=REFUSED.keys())
-def test_the_schema_refuses(raw: sqlite3.Connection, statement: str) -> None:
-    before = list(raw.iterdump())
-    with pytest.raises(sqlite3.IntegrityError):
+def test_the_schema_refuses(raw: Tried, statement: str | dict[str, str]) -> None:
+    before = raw.dump()
+    with pytest.raises(raw.refusal):
         raw.execute(statement)
-    assert list(raw.iterdump()) == before
+    assert raw.dump() == before
+
+
+APPEND_ONLY = ("history", "revision", "apply_all", "switch", "switched", "store")
+
+
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_what_is_append_only_cannot_be_emptied(postgres_url: str, say: Any, table: str) -> None:
+    init_store(postgres_url, say.stamp).close()
+    with opened(postgres_url) as own, pytest.raises(psycopg.IntegrityError):
+        own.execute(f"TRUNCATE {table} CASCADE")
 
 
 ACCEPTED = {
@@ -120,5 +164,5 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize("statement", ACCEPTED.values(), ids=ACCEPTED.keys())
-def test_the_schema_accepts(raw: sqlite3.Connection, statement: str) -> None:
+def test_the_schema_accepts(raw: Tried, statement: str) -> None:
     raw.execute(statement)

@@ -48,7 +48,7 @@ def statements(store: Store) -> list[str]:
     def note(*args: Any) -> None:
         seen.append(args[2])
 
-    event.listen(store._engine, "before_cursor_execute", note)
+    event.listen(store._database.engine, "before_cursor_execute", note)
     return seen
 
 

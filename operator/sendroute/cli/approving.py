@@ -34,7 +34,7 @@ def approve(
             raise ProblemError(_nobody(shown))
         for line in lines(shown, session.colours(sys.stderr)):
             sys.stderr.write(line)
-        if not agreed("Approve? Only `yes` approves it: "):
+        if not agreed("approve"):
             raise ProblemError(_declined())
     if not store.approve(shown, Stamp(datetime.now(UTC), actor(), shown.commit)):
         raise ProblemError(_another(shown))

@@ -13,10 +13,11 @@ def can_ask() -> bool:
     return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
-def agreed(question: str = "Apply? Only `yes` applies it: ") -> bool:
-    """Whether the person at the terminal types ``yes``, and nothing else."""
+def agreed(verb: str = "apply") -> bool:
+    """Whether the person at the terminal types ``yes``, and nothing else. ``verb`` is what is to
+    be done."""
     stderr_line("")
-    sys.stderr.write(question)
+    sys.stderr.write(f"{verb.capitalize()}? Only `yes` does it: ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
@@ -24,11 +25,11 @@ def agreed(question: str = "Apply? Only `yes` applies it: ") -> bool:
     return answer.strip() == "yes"
 
 
-def declined() -> Finding:
+def declined(done: str = "applied") -> Finding:
     return finding(
         "not-approved",
-        "Nothing was applied: the answer was not `yes`.",
-        hint="Apply again, and answer yes where that is meant.",
+        f"Nothing was {done}: the answer was not `yes`.",
+        hint="Do it again, and answer yes where that is meant.",
     )
 
 

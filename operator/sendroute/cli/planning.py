@@ -1,6 +1,7 @@
 """From paths and a store to a plan: what ``plan`` shows and ``apply`` carries out."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sendroute.cli.git import commit_of
 from sendroute.cli.only import accounts_named
@@ -44,7 +45,7 @@ def plan_paths(
 
     commit = commit_of(paths) if recorded else None
     locks = locks_of(paths, lock)
-    source = Source(tree.wanted, commit, tree.places, lambda held: mismatches(held, locks))
+    source = Source(tree.wanted, commit, tree.places, partial(mismatches, locks))
     planned = plan_source(store, source, prove, scope)
     tree.places.expect(places_of(planned.plan))
     return planned

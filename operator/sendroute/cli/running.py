@@ -6,6 +6,7 @@ import random
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -108,7 +109,7 @@ def _read(session: Session, tree: Tree) -> Source:
         read.wanted,
         tree.commit or commit_of([tree.path]),
         _from(tree.root, read.places),
-        lambda held: mismatches(held, locks),
+        partial(mismatches, locks),
     )
 
 

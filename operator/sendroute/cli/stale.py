@@ -44,7 +44,7 @@ def plan_saved(
     changed = differing(saved.decided, decided_by(plan))
     if changed:
         raise ProblemError(_stale(path, changed))
-    mismatch = tuple(mismatches(held, locks_of((), lock)))
+    mismatch = tuple(mismatches(locks_of((), lock), held, store.knows))
     proven = prover.decide(wanted, held, sealed, scope)
     source = Source(wanted, saved.commit, nowhere)
     planned = Planned(store, source, held, sealed, proven, prover, scope, mismatch)

@@ -4,7 +4,7 @@ It stands beside the manifests in git, so that an empty or another store is not 
 right one, and everyone stamped with today's default.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,16 +13,20 @@ import msgspec
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.held import Held
+from sendroute.store.going_back import Head as Point
 from sendroute.store.lockfile import contradictory
 
 NAME = "sendroute.lock"
 
+Knows = Callable[[Point], bool]
+
 
 class Head(msgspec.Struct, frozen=True):
-    """As much of a lock file as says whose it is."""
+    """As much of a lock file as says whose it is. ``attempt`` is None in older ones."""
 
     lineage: str
     revision: int
+    attempt: str | None = None
 
 
 class Read(NamedTuple):
@@ -76,9 +80,9 @@ def _read(path: Path) -> Read:
         return Read(path, None, contradictory(path).findings)
 
 
-def mismatches(held: Held, locks: Sequence[Read]) -> Iterator[Finding]:
+def mismatches(locks: Sequence[Read], held: Held, knows: Knows) -> Iterator[Finding]:
     """``wrong-store`` or ``store-empty`` for each lock file that names another store, and what is
-    wrong with one that names none."""
+    wrong with one that names none. ``knows``: whether the store has come by a revision."""
     for path, head, findings in locks:
         yield from findings
         if head is None:
@@ -87,6 +91,8 @@ def mismatches(held: Held, locks: Sequence[Read]) -> Iterator[Finding]:
             yield _another(held, head, path)
         elif held.revision < head.revision:
             yield _older(held, head, path)
+        elif head.attempt is not None and not knows(Point(head.revision, head.attempt)):
+            yield _elsewhere(head, path)
 
 
 def _another(held: Held, head: Head, path: Path) -> Finding:
@@ -112,7 +118,24 @@ def _older(held: Held, head: Head, path: Path) -> Finding:
         "wrong-store",
         f"{path} was written at revision {head.revision}, and this store is at {held.revision}:"
         " an older copy.",
-        hint="Name the right store with --store, or make one from the lock file: "
-        f"sendroute init --from-lock {path}",
+        hint=f"Name the right store with --store, or {_bring(path)}",
         where=Where(str(path), 0),
+    )
+
+
+def _elsewhere(head: Head, path: Path) -> Finding:
+    """A backup that went on without what the lost store had done since."""
+    return finding(
+        "wrong-store",
+        f"{path} was written at revision {head.revision} of this store's lineage, by which this"
+        " one has not come: it went on from an older copy.",
+        hint=f"Name the right store with --store, or {_bring(path)}",
+        where=Where(str(path), 0),
+    )
+
+
+def _bring(path: Path) -> str:
+    return (
+        f"bring this one to that state: sendroute restore {path}. Where what this one holds is"
+        " meant, remove the lock file; the next --write-lock writes it anew."
     )

@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "edit": "change manifests in place, comments and layout kept",
     "sync": "rewrite declared routes to what is assigned",
     "export": "write the store's content as manifests",
+    "backup": "copy the store into one file, while others use it",
+    "restore": "bring the store back to a backup or a lock file",
     "rekey": "encrypt the credentials in the store anew",
     "schema": "print the JSON Schema of a kind",
 }

@@ -67,7 +67,7 @@ class Loop:
         self._looks_failed = 0
         self._rounds_failed = 0
         self._served: Taken | None = None
-        self._seen: tuple[str, int] | None = None  # the store's lineage and revision
+        self._seen: Head | None = None  # all up to it was looked at
         self._approvals: frozenset[tuple[AccountKey, Approval]] = frozenset()
         self._standings: dict[AccountKey, Standing] = {}
         self._own: dict[AccountKey, int] = {}  # what our last round committed, and as what
@@ -140,6 +140,7 @@ class Loop:
         began = time.monotonic()
         try:
             store = self._access.store()
+            head = store.head()
             done = reconcile(store, self._trees, due, self._needs)
             if isinstance(done, Reconciled):
                 self._standings = store.standings()
@@ -149,6 +150,7 @@ class Loop:
         self._up()
         match done:
             case Reconciled():
+                self._seen = head
                 self._made(done, time.monotonic() - began)
             case Contradiction(findings):
                 self._failed(findings)
@@ -162,7 +164,6 @@ class Loop:
         if done.taken is not self._served:
             self._serve(done.taken, remember=done.adopted)
         self._schedule.done(done.due, done.ends, now, took=took)
-        self._seen = (done.result.plan.lineage, done.result.plan.revision)
         self._approvals = _approvals(done.before)
         self._own = {
             each.key: each.revision
@@ -209,7 +210,7 @@ class Loop:
         try:
             store = self._access.store()
             head = store.head()
-            others = self._by_others(store, head) if self._is_moved(head) else frozenset()
+            others = self._by_others(store) if self._seen not in (None, head) else frozenset()
         except ProblemError as problem:
             self._down(problem.findings)
             return
@@ -222,18 +223,14 @@ class Loop:
         elif others:
             self._schedule.changed(others, now)
         if self._seen is not None:
-            self._seen = (head.lineage, head.revision)
+            self._seen = head
             self._metrics.revision(head.revision)
 
-    def _is_moved(self, head: Head) -> bool:
-        return self._seen is not None and (head.lineage, head.revision) != self._seen
-
-    def _by_others(self, store: Store, head: Head) -> frozenset[AccountKey] | None:
-        """None for all: it is another store, or one with another past."""
-        lineage, revision = self._seen or ("", 0)
-        if head.lineage != lineage or head.revision < revision:
+    def _by_others(self, store: Store) -> frozenset[AccountKey] | None:
+        """None for all: it is another store, or one that was set back."""
+        if self._seen is None or not store.knows(self._seen):
             return None
-        changed = store.changed_since(revision)
+        changed = store.changed_since(self._seen.revision)
         others = {key for key, number in changed.items() if self._own.get(key) != number}
         approvals = _approvals(self._standings_now(store))
         others |= {key for key, _ in approvals - self._approvals}

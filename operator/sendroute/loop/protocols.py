@@ -9,10 +9,12 @@ from sendroute.reconcile.record import Record
 
 
 class Head(Protocol):
-    @property
-    def lineage(self) -> str: ...
+    """The latest revision: its number, and the name that no other has, in whatever store."""
+
     @property
     def revision(self) -> int: ...
+    @property
+    def attempt(self) -> str | None: ...
 
 
 class Health(Protocol):

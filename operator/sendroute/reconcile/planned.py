@@ -2,7 +2,7 @@
 asks, whether to show it, to apply it once or to keep it so."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.proving import Proven, Prover, Scope
 from sendroute.reconcile.record import Record, Sealed
 
+Knows = Callable[[Any], bool]
 Locate = Callable[[Where], Position | None]
 Prove = Callable[[Wanted, Held], Prover]
 """The prover of one run over these manifests and this store."""
@@ -25,12 +26,12 @@ Prove = Callable[[Wanted, Held], Prover]
 
 class Source(NamedTuple):
     """What is wanted, where it was read and at which commit. ``mismatches`` says what its lock
-    files have against a store."""
+    files have against a store: what it holds, and whether it has come by a revision."""
 
     wanted: Wanted
     commit: str | None
     locate: Locate
-    mismatches: Callable[[Held], Iterable[Finding]] = lambda _held: ()
+    mismatches: Callable[[Held, Knows], Iterable[Finding]] = lambda _held, _knows: ()
 
 
 class Planned(NamedTuple):
@@ -99,6 +100,6 @@ def plan_source(
     chosen = scope(held)
     prover = prove(source.wanted, held)
     proven = prover.decide(source.wanted, held, sealed, chosen)
-    mismatch = tuple(source.mismatches(held))
+    mismatch = tuple(source.mismatches(held, record.knows))
     planned = Planned(record, source, held, sealed, proven, prover, chosen, mismatch)
     return planned.with_findings(mismatch)

@@ -35,7 +35,7 @@ def _members(report: Report) -> Iterator[Member]:
         return
     if report.store is not None:
         yield "store", {"lineage": report.store.lineage, "revision": report.store.revision}
-    apply = report.command == "apply"
+    apply = report.command != "plan"
     yield "summary", _by_action(change.action for change, _ in report.changes())
     if apply:
         yield "applied", _by_action(change.action for change, done in report.changes() if done)

@@ -37,8 +37,9 @@ class Store(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """``command`` is validate, plan or apply; ``parts`` are sorted by account, ``findings`` (all
-    there are, of accounts too) by place. ``strict``: warnings fail, as the command was told."""
+    """``command`` is validate, plan, apply or restore; ``parts`` are sorted by account,
+    ``findings`` (all there are, of accounts too) by place. ``strict``: warnings fail, as the
+    command was told."""
 
     command: str
     findings: tuple[Finding, ...]
@@ -81,13 +82,14 @@ def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
     )
 
 
-def of_result(result: Result, *, locate: Locate = nowhere) -> Report:
+def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply") -> Report:
+    """``command`` is what did it: ``apply``, or ``restore``."""
     plan = result.plan
     findings = [*plan.findings, *(f for account in plan.accounts for f in account.findings)]
     findings += [*result.findings, *(f for done in result.accounts for f in done.findings)]
     outcomes = {done.key: (done.outcome, done.revision) for done in result.accounts}
     return Report(
-        "apply",
+        command,
         _placed(findings, locate),
         parts=_parts(plan, outcomes),
         store=Store(plan.lineage, result.revision),

@@ -96,16 +96,17 @@ def totals(report: Report) -> str:
         counts = Counter(change.action for change, _ in report.changes())
         said = actions(counts) or "nothing to do"
         return f"Plan: {said}{'; ' + found if found else ''}."
-    return f"Apply: {_done(report)}{'; ' + found if found else ''}."
+    return f"{report.command.capitalize()}: {_done(report)}{'; ' + found if found else ''}."
 
 
 def _done(report: Report) -> str:
     applied = Counter(change.action for change, applied in report.changes() if applied)
     left = Counter(change.action for change, applied in report.changes() if not applied)
     skipped = left.pop(Action.SKIP, 0)
+    verb = "restored" if report.command == "restore" else "applied"
     said = [actions(applied, done=True)]
     if skipped:
         said.append(f"{number(skipped)} skipped")
     if left.total():
-        said.append(f"{counted(left.total(), 'change')} not applied")
+        said.append(f"{counted(left.total(), 'change')} not {verb}")
     return ", ".join(filter(None, said)) or "nothing to do"

@@ -4,12 +4,22 @@ import errno
 from pathlib import Path
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.problems import not_ours, problem
+from sendroute.store.problems import missing, not_ours, problem
 
 # "SRte": SQLite keeps it at byte 68 of the file, https://www.sqlite.org/fileformat.html#the_database_header
 APPLICATION_ID = 0x53527465
 
 _SCHEME = "sqlite:///"
+_SERVERS = ("postgresql", "postgres")
+_HINT = (
+    "A store is named sqlite:///./FILE or sqlite:////ABSOLUTE/FILE,"
+    " or postgresql://USER@HOST:PORT/DATABASE."
+)
+
+
+def is_postgres(url: str) -> bool:
+    scheme, colon, _ = url.partition("://")
+    return bool(colon) and scheme in _SERVERS
 
 
 def sqlite_path(url: str) -> Path:
@@ -25,14 +35,14 @@ def sqlite_path(url: str) -> Path:
         raise problem(
             "invalid-value",
             f"No store {told} is known.",
-            "A store is named sqlite:///./FILE or sqlite:////ABSOLUTE/FILE.",
+            _HINT,
         )
     path = url.removeprefix(_SCHEME)
     if path == url or not path or path == ":memory:" or "\0" in path:
         raise problem(
             "invalid-value",
             f"The store's URL {url!r} names no file.",
-            "A store is named sqlite:///./FILE or sqlite:////ABSOLUTE/FILE.",
+            _HINT,
         )
     return Path(path).absolute()
 
@@ -52,14 +62,6 @@ def check_file(path: Path) -> None:
     ours = header[68:72] == APPLICATION_ID.to_bytes(4, "big")
     if not (header.startswith(b"SQLite format 3\0") and ours):
         raise not_ours(str(path))
-
-
-def missing(place: str) -> ProblemError:
-    return problem(
-        "not-initialised",
-        f"There is no store at {place}.",
-        "Make one with `sendroute init`, once; or name the right one with --store.",
-    )
 
 
 def unusable(path: Path, error: OSError) -> ProblemError:

@@ -13,13 +13,6 @@ from sendroute.model.secret import Bond
 from sendroute.model.wanted import AccountKey
 
 
-class Head(Struct, frozen=True):
-    """Which store it is, and its latest revision."""
-
-    lineage: str
-    revision: int
-
-
 class RouteRow(Struct, frozen=True, gc=False):
     """A domain and what its mail takes. ``since`` is when it got this route, ``revision`` the
     store's revision that gave it."""

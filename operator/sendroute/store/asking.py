@@ -13,8 +13,8 @@ from sendroute.store.answers import (
     Status,
     StoredProfile,
 )
+from sendroute.store.bulk import chunks
 from sendroute.store.past import given_by
-from sendroute.store.reading import chunks
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,

@@ -1,32 +1,50 @@
 """Many rows by one statement, in the driver's own form.
 
-SQLAlchemy compiles the statement once, for whichever database; the rows then go to the driver as
-they are. To have it bind each row by name would double the time of a million.
+SQLAlchemy compiles the statement once, for whichever database; the rows then go to the driver, or
+come from it, as they are. To have it bind each row by name would double the time of a million.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Update
+from sqlalchemy import Connection, Insert, Select, Update
 
-from sendroute.store.reading import chunks
-
+# Names in one statement: below every limit on parameters.
+CHUNK = 500
+_FETCH = 5_000
 # Rows handed to the driver at once: enough that the call costs nothing, few enough for memory.
 _BATCH = 10_000
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def execute_many(
     connection: Connection,
     statement: Insert | Update,
     names: Sequence[str],
-    rows: Iterable[tuple[Any, ...]],
+    rows: Iterable[Row],
 ) -> int:
     """Executes it for each row, whose values are those of ``names``: an INSERT's columns, an
     UPDATE's bound parameters. Returns the number of rows that the database says it touched.
 
     Values reach the driver as they are: text and numbers only, no column type converts them.
     """
+    if connection.dialect.name == "postgresql":
+        # For its driver a million statements are a million statements, however they are sent.
+        from sendroute.store.postgres_bulk import insert_rows, update_rows
+
+        if isinstance(statement, Insert):
+            return insert_rows(connection, statement, names, rows)
+        return sum(update_rows(connection, statement, names, some) for some in chunks(rows, _BATCH))
     inserted = list(names) if isinstance(statement, Insert) else None
     compiled = statement.compile(connection, column_keys=inserted)
     text = str(compiled)
@@ -48,3 +66,19 @@ def execute_many(
             parameters = [pick(row + tail) for row in some]
         touched += connection.exec_driver_sql(text, parameters).rowcount
     return touched
+
+
+def plain_rows(connection: Connection, statement: Select[Any]) -> Iterator[Sequence[Row]]:
+    """What it selects, some thousands of plain tuples at a time, never all at once."""
+    if connection.dialect.name == "postgresql":
+        from sendroute.store.postgres_bulk import server_cursor
+
+        with server_cursor(connection, statement) as cursor:
+            while rows := cursor.fetchmany(_FETCH):
+                yield rows
+        return
+    result = connection.execute(statement)
+    assert result.cursor is not None  # noqa: S101 - a SELECT has one
+    while some := result.cursor.fetchmany(_FETCH):
+        yield some
+    result.close()

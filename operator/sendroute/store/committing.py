@@ -27,11 +27,11 @@ from sendroute.model.profile import Profile
 from sendroute.model.secret import bond_of
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import endpoints, numbering, switching
-from sendroute.store.bulk import execute_many
+from sendroute.store import endpoints, going_back, numbering, switching
+from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
+from sendroute.store.going_back import Past
 from sendroute.store.problems import is_taken, stale
-from sendroute.store.reading import chunks
 from sendroute.store.recording import Recorder
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -74,6 +74,12 @@ class Work(Struct):
     def leaves(self) -> bool:
         return self.account is not None and self.account.after is None
 
+    @property
+    def shadows(self) -> set[str]:
+        """The apply-alls that shadow a domain once it is done."""
+        after = (change.after for change in (*self.domains_made, *self.domains_changed))
+        return {one.shadow for one in after if isinstance(one, DomainState) and one.shadow}
+
 
 def commit(
     connection: Connection,
@@ -81,17 +87,20 @@ def commit(
     change: Change | None,
     stamp: Stamp,
     sealed: Sealed,
+    attempt: str | None = None,
+    back: Past | None = None,
 ) -> int:
     """All of it or none. Returns the revision it made, or the present one where there was nothing
     to do.
 
     ``sealed`` are the credentials of what is new or changed; what stays at its destination keeps
-    the one it has. Raises :class:`~sendroute.model.problem.StaleError` where an account, or the
-    platform, is not any more what it was planned on, and where another account took a domain
-    meanwhile.
+    the one it has. ``attempt`` is recorded with the revision. ``back`` is given where the changes
+    go back to an earlier state. Raises :class:`~sendroute.model.problem.StaleError` where an
+    account, or the platform, is not any more what it was planned on, and where another account
+    took a domain meanwhile.
     """
     try:
-        return _commit(connection, plans, change, stamp, sealed)
+        return _commit(connection, plans, change, stamp, sealed, attempt, back)
     except IntegrityError as error:
         if is_taken(error):
             raise stale(*(plan.key for plan in plans)) from error
@@ -104,18 +113,25 @@ def _commit(
     change: Change | None,
     stamp: Stamp,
     sealed: Sealed,
+    attempt: str | None,
+    back: Past | None,
 ) -> int:
     works = [work for plan in plans if (work := _sorted(plan)) is not None]
     if change is not None and change.action is Action.SKIP:
         change = None
-    if not works and change is None:
+    if not works and change is None and back is None:
         return int(connection.execute(select(store.c.revision)).scalar_one())
-    now = numbering.begin(connection, stamp)
+    elsewhere = back is not None and going_back.take_over(connection, back.head, stamp)
+    now = numbering.begin(connection, stamp, attempt)
     record = Recorder(connection, now)
     if change is not None:
         _write_platform(connection, change, now, sealed.get(PLATFORM_KEY, {}).get(RELAY))
         record.changes([change])
     _fence(connection, works, now)
+    if back is not None:
+        going_back.remember(connection, back, now)
+        for work in works:
+            going_back.adopt(connection, work.key, work.number, work.shadows)
     for work in works:
         _record_apply_all(connection, work, now)
         if work.account is not None:
@@ -134,6 +150,8 @@ def _commit(
     for work in works:
         mine = (standing.c.namespace == work.key.namespace, standing.c.account == work.key.name)
         connection.execute(delete(standing).where(*mine))
+    if back is not None:
+        going_back.conclude(connection, back, now, elsewhere=elsewhere)
     return numbering.end(connection, now)
 
 

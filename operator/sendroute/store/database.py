@@ -1,84 +1,65 @@
-"""The connection to a SQLite store, and its transactions.
+"""What the two databases have in common: one statement serves both, and what differs is here."""
 
-Write-ahead log: a plan that reads a million rows for two seconds and an agent that asks for the
-revision every moment never hold up a commit, nor a long commit them, and a kill leaves the state
-before or after. ``synchronous = FULL``, because what ``apply`` says is done must outlast a power
-cut, which in this mode NORMAL does not promise (https://www.sqlite.org/pragma.html#pragma_synchronous).
-"""
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import quote
+from sqlalchemy import Connection
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.pool import QueuePool
+from sendroute.model.wanted import AccountKey
+from sendroute.store.address import is_postgres
+from sendroute.store.watching import Watch
 
-_WRITES = "sendroute_writes"
-
-_PRAGMAS = (
-    "PRAGMA foreign_keys = ON",
-    # REPLACE then fires the triggers that keep history append-only.
-    "PRAGMA recursive_triggers = ON",
-    "PRAGMA trusted_schema = OFF",
-    "PRAGMA synchronous = FULL",
-    # KiB: pages of a large change stay in memory until they are written once, to the log.
-    "PRAGMA cache_size = -65536",
-    # After a large change the log is cut down to this again.
-    "PRAGMA journal_size_limit = 16777216",
-)
+T = TypeVar("T")
+Work = Callable[[Connection], T]
 
 
-def connect(path: Path, busy_timeout: float) -> Engine:
-    """An engine on a file that exists. ``busy_timeout`` in seconds: how long another writer is
-    waited for. A file or folder that this process may not write is opened for reading."""
+class Database(Protocol):
+    """An open one. Every method may raise its driver's errors, which
+    :func:`~sendroute.store.problems.told_plainly` turns into a finding."""
 
-    def creator() -> sqlite3.Connection:
-        raw = sqlite3.connect(
-            f"file:{quote(str(path))}?{_mode(path)}",
-            uri=True,
-            timeout=busy_timeout,
-            isolation_level=None,  # transactions are begun by us, below
-            check_same_thread=False,  # the pool lends a connection to one thread at a time
-        )
-        for pragma in _PRAGMAS:
-            raw.execute(pragma)
-        return raw
+    @property
+    def place(self) -> str:
+        """Names the store to people, free of any password."""
+        ...
 
-    engine = create_engine("sqlite://", creator=creator, poolclass=QueuePool)
-    event.listen(engine, "begin", _begin)
-    return engine
+    def reading(self) -> AbstractContextManager[Connection]:
+        """One transaction that sees one state."""
+        ...
 
+    def write(
+        self,
+        work: Work[T],
+        *,
+        accounts: Collection[AccountKey] = (),
+        alone: bool = False,
+        attempt: str | None = None,
+    ) -> T:
+        """One transaction: all of ``work``, or on any error none.
 
-def _mode(path: Path) -> str:
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return "mode=rw"
-    log = path.with_name(path.name + "-wal")
-    # Without a log nobody writes it and it is whole; but to read it SQLite would make the log's
-    # shared memory beside it, which it cannot here (https://www.sqlite.org/wal.html#readonly).
-    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+        ``accounts`` are those that it changes; ``alone`` keeps every other writer out. It may run
+        more than once, where a server had to be asked again. By ``attempt``, which ``work``
+        records with its revision, a commit whose answer was lost is found and not done twice;
+        without one the work must be such that twice is as good as once.
+        """
+        ...
 
+    def write_over(self, work: Work[T], attempt: str) -> T:
+        """Alone, and what it replaces cannot be read in the store's files afterwards."""
+        ...
 
-def _begin(connection: Connection) -> None:
-    # A writer takes its lock at once: one that reads first and writes later could not wait for
-    # another (https://www.sqlite.org/isolation.html).
-    writes = connection.get_execution_options().get(_WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    def watch(self) -> Watch: ...
 
-
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that sees one state."""
-    with engine.connect() as connection, connection.begin():
-        yield connection
+    def close(self) -> None: ...
 
 
-@contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction: all of it, or on any error none."""
-    with engine.connect() as connection:
-        connection = connection.execution_options(**{_WRITES: True})
-        with connection.begin():
-            yield connection
+def open_database(url: str, busy_timeout: float) -> Database:
+    """The database at a URL, which is there and bears our mark. ``busy_timeout``: seconds that
+    another writer is waited for."""
+    if is_postgres(url):
+        from sendroute.store.postgres import open_postgres  # its driver costs 0.1 s
+
+        return open_postgres(url, busy_timeout)
+    from sendroute.store.sqlite import open_sqlite
+
+    return open_sqlite(url, busy_timeout)

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
 from sendroute.model.codes import finding
-from sendroute.model.held import DomainState, RanApplyAll
+from sendroute.model.held import AccountState, DomainState, Held, HeldAccount, RanApplyAll
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
@@ -24,22 +24,27 @@ from sendroute.model.route import Origin, Route
 from sendroute.model.wanted import AccountKey
 from sendroute.store import asking, reading
 from sendroute.store.address import unusable
+from sendroute.store.going_back import Head, head_of
 from sendroute.store.problems import problem
-from sendroute.store.states import route_from_manifest
+from sendroute.store.states import profile_of, route_from_manifest, spec
 from sendroute.store.tables import platform, store
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 
 # Counted by us and kept in 64 bits, with room to count on.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
 Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Attempt = Lineage
 
 
 class LockProfile(Struct, frozen=True):
     id: Ordinal
     version: Ordinal
     spec: Profile
+
+    def shared(self) -> Profile:
+        return profile_of(spec(self.spec))
 
 
 class LockDomain(Struct, frozen=True, omit_defaults=True):
@@ -75,12 +80,27 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
     domains: dict[str, LockDomain] = {}
     apply_all: dict[str, LockApplyAll] = {}
 
+    @property
+    def key(self) -> AccountKey:
+        return AccountKey(self.namespace, self.name)
+
     def default_route(self) -> Route | None:
         return _route(self.default)
 
+    def held(self, key: AccountKey) -> HeldAccount:
+        return HeldAccount(
+            key,
+            0,
+            None if self.plan is None else AccountState(self.plan, self.default_route()),
+            {name: profile.shared() for name, profile in self.profiles.items()},
+            {name: domain.state() for name, domain in self.domains.items()},
+            {ran_id: ran.record() for ran_id, ran in self.apply_all.items()},
+        )
+
 
 class Lock(Struct, frozen=True):
-    """``last_profile`` is the highest profile id ever given."""
+    """``last_profile`` is the highest profile id ever given. ``attempt`` tells the revision from
+    another of the same number; None in a lock file of format 1.0."""
 
     format_version: str
     lineage: Lineage
@@ -89,6 +109,20 @@ class Lock(Struct, frozen=True):
     platform: Platform | None
     platform_version: Count
     accounts: list[LockAccount]
+    attempt: Attempt | None = None
+
+    @property
+    def head(self) -> Head:
+        return Head(self.revision, self.attempt)
+
+    def held(self) -> Held:
+        """The state that it holds; no account has a revision."""
+        return Held(
+            self.lineage,
+            self.revision,
+            self.platform,
+            {key: one.held(key) for one in self.accounts for key in [one.key]},
+        )
 
 
 def _route(form: dict[str, Any] | None) -> Route | None:
@@ -133,6 +167,7 @@ def take(connection: Connection) -> Lock:
         held.platform,
         version or 0,
         accounts,
+        head_of(connection).attempt,
     )
 
 

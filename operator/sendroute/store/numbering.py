@@ -4,26 +4,38 @@ Between the two it holds only the accounts that it writes (and the store's own r
 gives a profile its id), so that a change of a million domains keeps no other account waiting.
 """
 
+from uuid import uuid4
+
 from sqlalchemy import Connection, func, insert, select, update
 
 from sendroute.model.stamp import Stamp
-from sendroute.store.tables import revision, store
+from sendroute.store.tables import revision, revision_id, store
 
 
 def begin(connection: Connection, stamp: Stamp, attempt: str | None = None) -> int:
     """The id that this transaction's rows carry. To be taken under the locks of its accounts, so
-    that within one account ids rise as the numbers do."""
-    last = select(func.coalesce(func.max(revision.c.id), -1) + 1)
-    number: int = connection.execute(last).scalar_one()
+    that within one account ids rise as the numbers do. ``attempt`` tells it from every other
+    transaction, also from one that has the same number in a store restored from a backup."""
+    number = _next_id(connection)
     connection.execute(
         insert(revision).values(
             id=number,
             at=stamp.at,
             actor=stamp.actor,
             source_commit=stamp.source_commit,
-            attempt=attempt,
+            attempt=attempt or str(uuid4()),
         )
     )
+    return number
+
+
+def _next_id(connection: Connection) -> int:
+    """From a sequence where several may write at once. SQLite has none, and its writer is alone."""
+    if connection.dialect.supports_sequences:
+        number: int = connection.scalar(revision_id)
+    else:
+        last = select(func.coalesce(func.max(revision.c.id), -1) + 1)
+        number = connection.execute(last).scalar_one()
     return number
 
 

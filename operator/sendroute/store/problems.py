@@ -1,9 +1,11 @@
 """What a database can answer, told to a person: a code, one sentence and what to do.
 
-Only the kind of error is used, never a driver's text: that may hold a password or a value.
+Only the kind of error is used, never a driver's text: that may hold a password or a value. What
+each kind means, the modules of the two databases know.
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,56 +39,36 @@ def not_ours(place: str) -> ProblemError:
     )
 
 
-# Primary result codes, https://www.sqlite.org/rescode.html
-_SQLITE = {
-    sqlite3.SQLITE_BUSY: (
+def missing(place: str) -> ProblemError:
+    return problem(
+        "not-initialised",
+        f"There is no store at {place}.",
+        "Make one with `sendroute init`, once; or name the right one with --store.",
+    )
+
+
+def exists(place: str) -> ProblemError:
+    return problem(
+        "store-exists",
+        f"There is something at {place} already, and `init` never writes over anything.",
+        "Use the store that is there, or name another place.",
+    )
+
+
+def locked(place: str) -> ProblemError:
+    return problem(
         "store-locked",
-        "The store {} is in use by another writer.",
+        f"The store {place} is in use by another writer.",
         "Nothing was written. Try again when the other one has ended.",
-    ),
-    sqlite3.SQLITE_READONLY: (
+    )
+
+
+def damaged(place: str) -> ProblemError:
+    return problem(
         "store-failed",
-        "The store {} cannot be written: the file, its folder or its disk is read-only.",
-        "Nothing was written. Give this user the right to write the file and its folder.",
-    ),
-    sqlite3.SQLITE_CANTOPEN: (
-        "store-failed",
-        "The store {} or a file that belongs beside it cannot be opened.",
-        "Give this user the right to the file and its folder; copy it by `sendroute backup`.",
-    ),
-    sqlite3.SQLITE_FULL: (
-        "store-failed",
-        "The disk of the store {} is full.",
-        "Nothing was written. Make room and try again.",
-    ),
-    sqlite3.SQLITE_IOERR: (
-        "store-failed",
-        "The disk of the store {} failed to read or write.",
-        "Nothing was written. Look at the system's log, make room, and try again.",
-    ),
-    sqlite3.SQLITE_CORRUPT: (
-        "store-failed",
-        "The store {} is damaged.",
+        f"The store {place} is damaged.",
         "Restore it: `sendroute init --from-backup FILE` or `--from-lock FILE`, in a new place.",
-    ),
-}
-_SQLITE[sqlite3.SQLITE_LOCKED] = _SQLITE[sqlite3.SQLITE_BUSY]
-_SQLITE[sqlite3.SQLITE_PERM] = _SQLITE[sqlite3.SQLITE_CANTOPEN]
-_SQLITE[sqlite3.SQLITE_AUTH] = _SQLITE[sqlite3.SQLITE_CANTOPEN]
-_SQLITE[sqlite3.SQLITE_NOTADB] = _SQLITE[sqlite3.SQLITE_CORRUPT]
-
-
-def _from_sqlite(error: sqlite3.Error, place: str) -> ProblemError | None:
-    # The extended code's low byte is the primary one.
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
-    if code in _SQLITE:
-        name, message, hint = _SQLITE[code]
-        return problem(name, message.format(place), hint)
-    if code == sqlite3.SQLITE_ERROR and "no such" in str(error):  # a table or column of ours
-        return not_ours(place)
-    if "decode" in str(error):  # the driver's own, which has no code: text that is not UTF-8
-        return damaged(place)
-    return None
+    )
 
 
 @contextmanager
@@ -98,13 +80,12 @@ def told_plainly(place: str) -> Iterator[None]:
     except IntegrityError:
         raise
     except DBAPIError as error:
-        cause = error.orig
-        told = _from_sqlite(cause, place) if isinstance(cause, sqlite3.Error) else None
+        told = _translated(error.orig, place)
         if told is None:
             raise
         raise told from error
-    except sqlite3.Error as error:
-        told = _from_sqlite(error, place)
+    except _drivers() as error:
+        told = _translated(error, place)
         if told is None:
             raise
         raise told from error
@@ -114,18 +95,26 @@ def told_plainly(place: str) -> Iterator[None]:
         raise damaged(place) from error
 
 
-def damaged(place: str) -> ProblemError:
-    name, message, hint = _SQLITE[sqlite3.SQLITE_CORRUPT]
-    return problem(name, message.format(place), hint)
+def _drivers() -> tuple[type[Exception], ...]:
+    """Errors of the drivers in use: none is imported to look for its own."""
+    loaded = sys.modules.get("psycopg")
+    return (sqlite3.Error,) if loaded is None else (sqlite3.Error, loaded.Error)
+
+
+def _translated(error: BaseException | None, place: str) -> ProblemError | None:
+    if isinstance(error, sqlite3.Error):
+        from sendroute.store import sqlite_problems
+
+        return sqlite_problems.translate(error, place)
+    if error is not None and hasattr(error, "sqlstate"):
+        from sendroute.store import postgres_problems
+
+        return postgres_problems.translate(error, place)
+    return None
 
 
 def is_taken(error: IntegrityError) -> bool:
-    """Whether a unique key refused it: somebody else was there first. SQLSTATE 23505 is
-    PostgreSQL's."""
-    cause = error.orig
-    if isinstance(cause, sqlite3.Error):
-        return cause.sqlite_errorcode in (
-            sqlite3.SQLITE_CONSTRAINT_UNIQUE,
-            sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
-        )
-    return getattr(cause, "sqlstate", None) == "23505"
+    """Whether a unique key refused it: somebody else was there first."""
+    taken = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505"}
+    named = (getattr(error.orig, name, None) for name in ("sqlite_errorname", "sqlstate"))
+    return not taken.isdisjoint(named)

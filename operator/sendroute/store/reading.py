@@ -3,14 +3,14 @@
 import gc
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
 from sendroute.model.held import AccountState, DomainState, Held, HeldAccount, RanApplyAll
 from sendroute.model.profile import Profile
 from sendroute.model.wanted import AccountKey
+from sendroute.store.bulk import chunks, plain_rows
 from sendroute.store.states import (
     domain_state,
     maybe_route_of,
@@ -19,18 +19,6 @@ from sendroute.store.states import (
     route_of,
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
-
-# Names in one statement: below every limit on parameters.
-CHUNK = 500
-_FETCH = 5_000
-
-T = TypeVar("T")
-
-
-def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, size)):
-        yield chunk
 
 
 def read(connection: Connection, only: Collection[AccountKey] | None) -> Held:
@@ -113,18 +101,14 @@ def _fill(
     """A million domains share a few states: equal columns give one and the same value. The rows
     are taken from the driver's own cursor, as plain tuples: a third of the time."""
     states: dict[Any, DomainState] = {}
-    result = connection.execute(statement)
-    cursor = result.cursor
-    assert cursor is not None  # noqa: S101 - a SELECT has one
     with _no_collection():
-        while rows := cursor.fetchmany(_FETCH):
+        for rows in plain_rows(connection, statement):
             for row in rows:
                 columns = row[2:]
                 state = states.get(columns)
                 if state is None:
                     state = states[columns] = domain_state(columns)
                 domains[row[0]][row[1]] = state
-    result.close()
 
 
 @contextmanager

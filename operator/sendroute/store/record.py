@@ -1,14 +1,14 @@
 """The store that callers hold. Each method is one transaction; a problem that a person can cause
 is raised as :class:`~sendroute.model.problem.ProblemError`."""
 
-import sqlite3
+import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from sqlalchemy import Connection, Engine, String, column, select, table
+from sqlalchemy import Connection, String, column, select, table
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
@@ -20,29 +20,28 @@ from sendroute.store import (
     asking,
     committing,
     endpoints,
+    going_back,
     lockfile,
     past,
     reading,
     rekeying,
     standing,
 )
-from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import (
     Endpoint,
     ExplainFacts,
-    Head,
     HistoryEntry,
     RelayRow,
     RouteRow,
     Status,
     StoredProfile,
 )
-from sendroute.store.database import connect, writing
-from sendroute.store.database import reading as one_read
+from sendroute.store.database import Database, open_database
 from sendroute.store.endpoints import Sealed
+from sendroute.store.going_back import Head, Past
 from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
-from sendroute.store.watching import FileWatch, Watch
+from sendroute.store.watching import Watch
 
 _VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
 
@@ -52,33 +51,34 @@ def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
 
     ``busy_timeout``: seconds that another writer is waited for.
     """
-    path = sqlite_path(url)
-    check_file(path)
-    place = str(path)
-    engine = connect(path, busy_timeout)
+    database = open_database(url, busy_timeout)
     try:
-        bring_forward(engine, place)
+        bring_forward(database)
     except BaseException:
-        engine.dispose()
+        database.close()
         raise
-    return Store(engine, place)
+    return Store(database)
 
 
-def bring_forward(engine: Engine, place: str) -> None:
-    """Runs missing migrations, under the write lock. Refuses a store of a later version."""
+def bring_forward(database: Database) -> None:
+    """Runs missing migrations, alone. Refuses a store of a later version."""
+    place = database.place
+
+    def missing_ones(connection: Connection) -> None:
+        if version_of(connection, place) != HEAD:  # nobody else did meanwhile
+            migrate(connection)
+
     with told_plainly(place):
-        with one_read(engine) as connection:
-            if _checked_version(connection, place) == HEAD:
+        with database.reading() as connection:
+            if version_of(connection, place) == HEAD:
                 return
         # Imported here: it is half of the start, and no daily command needs it.
         from sendroute.store.migrate import migrate
 
-        with writing(engine) as connection:
-            if _checked_version(connection, place) != HEAD:  # nobody else did meanwhile
-                migrate(connection)
+        database.write(missing_ones, alone=True)
 
 
-def _checked_version(connection: Connection, place: str) -> str:
+def version_of(connection: Connection, place: str) -> str:
     version = connection.execute(_VERSION).scalar()
     if not isinstance(version, str) or not version.isdecimal():
         raise not_ours(place)
@@ -94,10 +94,14 @@ def _checked_version(connection: Connection, place: str) -> str:
 class Store:
     """Close it, or use it as a context manager."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
-        self._engine = engine
-        self.place = place
-        self._identity = _identity(place)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._identity = _identity(database.place)
+
+    @property
+    def place(self) -> str:
+        """Names the store to people; no password is in it."""
+        return self._database.place
 
     def __enter__(self) -> Self:
         return self
@@ -106,11 +110,11 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with told_plainly(self.place), one_read(self._engine) as connection:
+        with told_plainly(self.place), self._database.reading() as connection:
             try:
                 yield connection
             except (ValueError, KeyError) as error:  # a time, a route or an origin that is none
@@ -127,6 +131,16 @@ class Store:
         with self._reading() as connection:
             return reading.read(connection, None), endpoints.sealed(connection)
 
+    def head(self) -> Head:
+        """The revision that the store is at."""
+        with self._reading() as connection:
+            return going_back.head_of(connection)
+
+    def knows(self, head: Head) -> bool:
+        """Whether the store has come by a revision, or was brought to its state."""
+        with self._reading() as connection:
+            return going_back.knows(connection, head)
+
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that holds each of these domains, whichever it is."""
         with self._reading() as connection:
@@ -138,28 +152,27 @@ class Store:
         platform: Change | None,
         stamp: Stamp,
         sealed: Sealed = MappingProxyType({}),
+        back: Past | None = None,
     ) -> int:
         """Carries out a group of accounts' changes, and the platform's: all or none. ``sealed``
         are the credentials of what is new or changed. Returns the store's revision. Raises
-        StaleError where something is not any more as it was planned on.
+        StaleError where something is not any more as it was planned on. ``back``: see
+        :mod:`sendroute.store.going_back`.
         """
-        with told_plainly(self.place), writing(self._engine) as connection:
-            return committing.commit(connection, plans, platform, stamp, sealed)
-
-    def watch(self) -> Watch:
-        lent = self._engine.raw_connection()
-        own = lent.driver_connection
-        lent.detach()
-        assert isinstance(own, sqlite3.Connection)  # noqa: S101 - what connect() makes
-        return FileWatch(own)
+        attempt = str(uuid.uuid4())
+        with told_plainly(self.place):
+            return self._database.write(
+                lambda connection: committing.commit(
+                    connection, plans, platform, stamp, sealed, attempt, back
+                ),
+                accounts={plan.key for plan in plans},
+                attempt=attempt,
+                alone=back is not None,
+            )
 
     def is_current(self) -> bool:
         """Whether the file is still the one at its place, and was not moved away or replaced."""
         return self._identity == _identity(self.place)
-
-    def head(self) -> Head:
-        with self._reading() as connection:
-            return standing.head(connection)
 
     def changed_since(self, revision: int) -> dict[AccountKey, int]:
         """The accounts that a later revision changed, and the last one that did; one that was
@@ -176,13 +189,20 @@ class Store:
         """No revision: it changes nothing of what is assigned. An approval stays with the plan
         that it is for."""
         if written or cleared:
-            with told_plainly(self.place), writing(self._engine) as connection:
-                standing.write(connection, written, cleared)
+            with told_plainly(self.place):
+                self._database.write(
+                    lambda connection: standing.write(connection, written, cleared)
+                )
 
     def approve(self, shown: Standing, stamp: Stamp) -> bool:
         """Lets through the plan that is held back; False where another is by now, or none."""
-        with told_plainly(self.place), writing(self._engine) as connection:
-            return standing.approve(connection, shown, stamp)
+        attempt = str(uuid.uuid4())
+        with told_plainly(self.place):
+            return self._database.write(
+                lambda connection: standing.approve(connection, shown, stamp, attempt),
+                accounts={shown.key},
+                attempt=attempt,
+            )
 
     def endpoints(self) -> list[Endpoint]:
         """Every revision of a destination, those that were replaced included."""
@@ -193,7 +213,7 @@ class Store:
         """Every credential through ``anew``, in one transaction; how many there are. What it
         raises leaves all as it was."""
         with told_plainly(self.place):
-            return rekeying.rekey(self._engine, anew, stamp)
+            return rekeying.rekey(self._database, anew, stamp)
 
     def accounts(self) -> list[AccountKey]:
         with self._reading() as connection:
@@ -235,6 +255,11 @@ class Store:
     def relays(self) -> tuple[RelayRow, ...]:
         with self._reading() as connection:
             return asking.relays(connection)
+
+    def watch(self) -> Watch:
+        """Waits for commits by anybody; what was committed before it was made is none."""
+        with told_plainly(self.place):
+            return self._database.watch()
 
     def write_lock(self, path: Path) -> None:
         """Writes the whole state as a lock file, whole or not at all."""

@@ -6,10 +6,27 @@ from sqlalchemy import Connection, insert
 
 from sendroute.model.change import Change, Kind, State
 from sendroute.store.bulk import execute_many
+from sendroute.store.past import STORE_KIND
 from sendroute.store.states import as_text
 from sendroute.store.tables import history
 
 COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # noqa: SIM118
+
+
+def say(connection: Connection, own: int, action: str, reason: str, message: str) -> None:
+    """What is of the store as a whole, and of no account."""
+    connection.execute(
+        insert(history).values(
+            revision=own,
+            namespace="",
+            account="",
+            kind=STORE_KIND,
+            name="",
+            action=action,
+            reason=reason,
+            message=message,
+        )
+    )
 
 
 class Recorder:

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
 
+from sendroute.store.bulk import chunks, execute_many
+from sendroute.store.going_back import IDS, VERSIONS
 from sendroute.store.lockfile import Lock, LockAccount
-from sendroute.store.reading import chunks
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, platform, profile, store
 
@@ -16,17 +17,18 @@ _BATCH = 10_000
 def restore(connection: Connection, lock: Lock, revision: int) -> None:
     """Every row as of ``revision``, which is there already."""
     if lock.platform is not None:
-        row = {"id": 1, "spec": spec(lock.platform), "version": lock.platform_version}
+        row = {"id": 1, "spec": spec(lock.platform), "version": lock.platform_version + VERSIONS}
         _insert(connection, platform, [row])
     numbers = [_account(connection, one, revision) for one in lock.accounts]
     owned = list(zip(numbers, lock.accounts, strict=True))
     rows = [row for number, one in owned for row in _profiles(number, one)]
     # In the order of their ids: the schema takes only rising ones.
     _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
-    connection.execute(update(store).values(last_profile=lock.last_profile))
+    connection.execute(update(store).values(last_profile=lock.last_profile + IDS))
     for number, one in owned:
         _insert(connection, apply_all, _apply_alls(number, one, revision))
-        _insert(connection, domain, _domains(number, one, revision))
+        names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
+        execute_many(connection, insert(domain), names, _domains(number, one, revision))
 
 
 def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
@@ -58,7 +60,7 @@ def _profiles(number: int | None, one: LockAccount) -> Iterable[dict[str, Any]]:
             "id": held.id,
             "account_id": number,
             "name": name,
-            "version": held.version,
+            "version": held.version + VERSIONS,
             "spec": spec(held.spec),
         }
 
@@ -79,13 +81,8 @@ def _apply_alls(number: int | None, one: LockAccount, revision: int) -> Iterable
         }
 
 
-def _domains(number: int | None, one: LockAccount, revision: int) -> Iterable[dict[str, Any]]:
+def _domains(
+    number: int | None, one: LockAccount, revision: int
+) -> Iterable[tuple[str | int | None, ...]]:
     for name, held in one.domains.items():
-        columns = dict(zip(DOMAIN_COLUMNS, domain_columns(held.state()), strict=True))
-        yield {
-            "name": name,
-            "account_id": number,
-            "since": revision,
-            "changed": revision,
-            **columns,
-        }
+        yield name, number, revision, revision, *domain_columns(held.state())

@@ -16,15 +16,9 @@ from sendroute.model.stamp import Stamp
 from sendroute.model.standing import Approval, Report, Standing, Unsettled
 from sendroute.model.wanted import AccountKey
 from sendroute.store import numbering
-from sendroute.store.answers import Head
-from sendroute.store.tables import account, history, revision, standing, store
+from sendroute.store.tables import account, history, revision, standing
 
 _KEY = (standing.c.namespace, standing.c.account)
-
-
-def head(connection: Connection) -> Head:
-    row = connection.execute(select(store.c.lineage, store.c.revision)).one()
-    return Head(row.lineage, row.revision)
 
 
 def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
@@ -86,7 +80,7 @@ def write(
         connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
 
 
-def approve(connection: Connection, shown: Standing, stamp: Stamp) -> bool:
+def approve(connection: Connection, shown: Standing, stamp: Stamp, attempt: str) -> bool:
     """Lets the plan through that is held back, and says in the history who did. False where that
     plan is not held back any more: nothing was written then."""
     approved = (
@@ -96,7 +90,7 @@ def approve(connection: Connection, shown: Standing, stamp: Stamp) -> bool:
     )
     if connection.execute(approved).rowcount != 1:
         return False
-    own = numbering.begin(connection, stamp)
+    own = numbering.begin(connection, stamp, attempt)
     counts = ", ".join(f"{count} to {verb}" for verb, count in shown.report.summary.items())
     connection.execute(
         insert(history).values(

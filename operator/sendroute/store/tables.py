@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Sequence,
     SmallInteger,
     String,
     Table,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 
 # The newest migration's id: read beside the store's own, so that Alembic is imported only by a
 # store that is older. Ids are numbers in order, which tells older from newer.
-HEAD = "0004"
+HEAD = "0005"
 
 metadata = MetaData(
     naming_convention={
@@ -39,6 +40,9 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+# Ordered as Python orders text, by code points, whatever the database's own language is.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -102,6 +106,8 @@ platform = _one_row(
 # that whoever sees a revision has seen all before it and nobody waits for a long transaction.
 # Within an account ids rise as numbers do, for they are taken under the account's lock. `attempt`
 # is by which a program finds out whether a commit was done whose answer was lost.
+# Where several may write at once the ids come from the sequence, whose gaps mean nothing.
+revision_id = Sequence("revision_id", start=0, minvalue=0)
 revision = Table(
     "revision",
     metadata,
@@ -119,11 +125,11 @@ account = Table(
     "account",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("namespace", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("namespace", Name, nullable=False),
+    Column("name", Name, nullable=False),
     Column("plan", Text, nullable=False),
     Column("default_kind", Text),
-    Column("default_profile", Text),
+    Column("default_profile", Name),
     Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
     UniqueConstraint("namespace", "name"),
     *_route_checks("default_"),
@@ -135,7 +141,7 @@ profile = Table(
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", Name, nullable=False),
     Column("version", Integer, nullable=False),
     Column("spec", Text, nullable=False),
     UniqueConstraint("account_id", "name"),
@@ -152,9 +158,9 @@ endpoint = Table(
     metadata,
     Column("profile", BigInteger, primary_key=True, autoincrement=False),
     Column("version", Integer, primary_key=True, autoincrement=False),
-    Column("namespace", Text, nullable=False),
-    Column("account", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("namespace", Name, nullable=False),
+    Column("account", Name, nullable=False),
+    Column("name", Name, nullable=False),
     Column("host", Text, nullable=False),
     Column("port", Integer, nullable=False),
     Column("encryption", Text, nullable=False),
@@ -171,12 +177,12 @@ endpoint = Table(
 apply_all = Table(
     "apply_all",
     metadata,
-    Column("namespace", Text, primary_key=True),
-    Column("account", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
+    Column("namespace", Name, primary_key=True),
+    Column("account", Name, primary_key=True),
+    Column("id", Name, primary_key=True),
     Column("account_id", Integer),
     Column("kind", Text, nullable=False),
-    Column("profile", Text),
+    Column("profile", Name),
     Column("domains", BigInteger, nullable=False),
     Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
     UniqueConstraint("account_id", "id"),
@@ -189,14 +195,14 @@ apply_all = Table(
 domain = Table(
     "domain",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Name, primary_key=True),
     Column("account_id", Integer, ForeignKey("account.id"), nullable=False, index=True),
     Column("kind", Text, nullable=False),
-    Column("profile", Text),
+    Column("profile", Name),
     Column("origin", Text, nullable=False),
     Column("declared_kind", Text),
-    Column("declared_profile", Text),
-    Column("shadow", Text),
+    Column("declared_profile", Name),
+    Column("shadow", Name),
     Column("since", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
     ForeignKeyConstraint(["account_id", "profile"], ["profile.account_id", "profile.name"]),
@@ -205,6 +211,8 @@ domain = Table(
     *_route_checks("declared_"),
     CheckConstraint("origin IN ('declared', 'default', 'apply-all', 'reassigned')", name="origin"),
     CheckConstraint("shadow IS NULL OR origin = 'apply-all'", name="shadow"),
+    # PostgreSQL: room in each page for its rows' next version, which then needs no index entry.
+    postgresql_with={"fillfactor": 45},
 )
 
 # Append-only. `at`, `actor` and the commit are the revision's: one row each, not a million.
@@ -213,10 +221,10 @@ history = Table(
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
-    Column("namespace", Text, nullable=False),
-    Column("account", Text, nullable=False),
+    Column("namespace", Name, nullable=False),
+    Column("account", Name, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", Name, nullable=False),
     Column("action", Text, nullable=False),
     Column("before", Text),
     Column("after", Text),
@@ -234,8 +242,8 @@ switch = Table(
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
-    Column("namespace", Text, nullable=False),
-    Column("account", Text, nullable=False),
+    Column("namespace", Name, nullable=False),
+    Column("account", Name, nullable=False),
     Column("action", Text, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
@@ -247,7 +255,7 @@ switched = Table(
     "switched",
     metadata,
     Column("switch", BigInteger, ForeignKey("switch.id"), primary_key=True, autoincrement=False),
-    Column("name", Text, primary_key=True),
+    Column("name", Name, primary_key=True),
     sqlite_with_rowid=False,
 )
 
@@ -257,8 +265,8 @@ switched = Table(
 standing = Table(
     "standing",
     metadata,
-    Column("namespace", Text, primary_key=True),
-    Column("account", Text, primary_key=True),
+    Column("namespace", Name, primary_key=True),
+    Column("account", Name, primary_key=True),
     Column("outcome", Text, nullable=False),
     Column("digest", Text),
     Column("shown", Text, nullable=False),
@@ -277,7 +285,7 @@ standing = Table(
 relay = Table(
     "relay",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Name, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
 )

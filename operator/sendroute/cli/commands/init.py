@@ -7,12 +7,12 @@ examples:
   sendroute init
   sendroute --store sqlite:////var/lib/sendroute/store.db init
   sendroute init --key-file /run/secrets/sendroute.key
-  sendroute init --from-lock manifests/sendroute.lock       after a store was lost
+  sendroute init --from-backup backup.db                    after a store was lost
+  sendroute init --from-lock manifests/sendroute.lock       the same, without a backup
+  sendroute --store postgresql://db.example/sendroute init --from-backup backup.db
 """
 
-import os
 from argparse import Namespace
-from pathlib import Path
 
 from sendroute.cli.command_line import Parser, WrongUsageError
 from sendroute.cli.session import Session
@@ -24,67 +24,17 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from datetime import UTC, datetime
+    from pathlib import Path
 
-    from sendroute.cli.actor import actor
-    from sendroute.cli.key_file import make_key, place_of_key
-    from sendroute.cli.output import Output, present
-    from sendroute.model.stamp import Stamp
-    from sendroute.reports.text import clean
-    from sendroute.store.creating import init_store
+    from sendroute.cli.making import make_store
 
     if arguments.from_lock and arguments.from_backup:
-        raise WrongUsageError("A store is made --from-lock or --from-backup, not from both.")
-    given = _given_key(session.key_file)
-    # A restored store's credentials can be read with the old key alone; it has to be there.
-    key = place_of_key(session.store)
-    makes_key = given is None and not (_is_old(arguments) and key.exists())
-    if makes_key:
-        make_key(key)
-    try:
-        with init_store(
-            session.store,
-            Stamp(datetime.now(UTC), actor()),
-            from_lock=_path(arguments.from_lock),
-            from_backup=_path(arguments.from_backup),
-        ) as store:
-            status = store.status()
-    except BaseException:
-        if makes_key:
-            key.unlink(missing_ok=True)
-        raise
-    lines = (
-        f"Made the store {store.place}, lineage {status.lineage}.",
-        _told(given, key, makes_key),
-    )
-    if session.quiet:
-        return 0
-    return present(session, [Output("text", None)], lambda *_: (clean(x) + "\n" for x in lines))
-
-
-def _is_old(arguments: Namespace) -> bool:
-    return bool(arguments.from_lock or arguments.from_backup)
-
-
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
-
-
-def _given_key(file: str | None) -> str | None:
-    """What the key was given by, None where none was; checked, so that a mistake shows now and
-    not when the first credential is stored."""
-    from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
-
-    if file:
-        keys_of_file(file)
-        return file
-    if os.environ.get(VARIABLE):
-        keys_in(os.environ[VARIABLE], VARIABLE)
-        return VARIABLE
-    return None
-
-
-def _told(given: str | None, key: Path, made: bool) -> str:
-    if made:
-        return f"Made the key {key}: keep a copy of it, apart from the store and its backups."
-    return f"It uses the key of {given or key}: keep that apart from the store and its backups."
+        raise WrongUsageError(
+            "A store is made from one of the two: --from-backup, and then `sendroute restore` of"
+            " a lock file that is newer."
+        )
+    if arguments.from_lock:
+        return make_store(session, lock=Path(arguments.from_lock))
+    if arguments.from_backup:
+        return make_store(session, backup=Path(arguments.from_backup))
+    return make_store(session)

@@ -11,6 +11,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _WHEN = sa.DateTime(timezone=True)
 
 
@@ -75,11 +76,11 @@ def _accounts() -> None:
     op.create_table(
         "account",
         sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("namespace", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("namespace", _NAME, nullable=False),
+        sa.Column("name", _NAME, nullable=False),
         sa.Column("plan", sa.Text, nullable=False),
         sa.Column("default_kind", sa.Text),
-        sa.Column("default_profile", sa.Text),
+        sa.Column("default_profile", _NAME),
         sa.Column("revision", sa.BigInteger, nullable=False),
         _revision_key("account"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
@@ -91,7 +92,7 @@ def _accounts() -> None:
         "profile",
         sa.Column("id", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("account_id", sa.Integer, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", _NAME, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("spec", sa.Text, nullable=False),
         sa.CheckConstraint("version > 0", name=op.f("ck_profile_version")),
@@ -101,12 +102,12 @@ def _accounts() -> None:
     )
     op.create_table(
         "apply_all",
-        sa.Column("namespace", sa.Text, nullable=False),
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("namespace", _NAME, nullable=False),
+        sa.Column("account", _NAME, nullable=False),
+        sa.Column("id", _NAME, nullable=False),
         sa.Column("account_id", sa.Integer),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("profile", sa.Text),
+        sa.Column("profile", _NAME),
         sa.Column("domains", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
         _revision_key("apply_all"),
@@ -119,14 +120,14 @@ def _accounts() -> None:
 def _domains() -> None:
     op.create_table(
         "domain",
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", _NAME, nullable=False),
         sa.Column("account_id", sa.Integer, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("profile", sa.Text),
+        sa.Column("profile", _NAME),
         sa.Column("origin", sa.Text, nullable=False),
         sa.Column("declared_kind", sa.Text),
-        sa.Column("declared_profile", sa.Text),
-        sa.Column("shadow", sa.Text),
+        sa.Column("declared_profile", _NAME),
+        sa.Column("shadow", _NAME),
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("changed", sa.BigInteger, nullable=False),
         sa.CheckConstraint(
@@ -148,6 +149,7 @@ def _domains() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_domain")),
         *_route_checks("domain"),
         *_route_checks("domain", "declared_"),
+        postgresql_with={"fillfactor": 45},
     )
     op.create_index(op.f("ix_domain_account_id"), "domain", ["account_id"])
 
@@ -157,10 +159,10 @@ def _history() -> None:
         "history",
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
-        sa.Column("namespace", sa.Text, nullable=False),
-        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("namespace", _NAME, nullable=False),
+        sa.Column("account", _NAME, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", _NAME, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
         sa.Column("before", sa.Text),
         sa.Column("after", sa.Text),
@@ -181,6 +183,30 @@ def _sqlite_append_only(table: str) -> tuple[str, str]:
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
         f"CREATE TRIGGER {table}_never_deleted BEFORE DELETE ON {table} "
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END",
+    )
+
+
+def _postgresql_append_only(table: str) -> tuple[str, str]:
+    return (
+        f"CREATE TRIGGER {table}_never_updated BEFORE UPDATE ON {table} "
+        f"EXECUTE FUNCTION refuse_any('{table} is append-only')",
+        f"CREATE TRIGGER {table}_never_deleted BEFORE DELETE OR TRUNCATE ON {table} "
+        f"EXECUTE FUNCTION refuse_any('{table} is append-only')",
+    )
+
+
+def _postgresql_function(name: str, body: str, *, reads_tables: bool = False) -> str:
+    """Where it reads tables, it finds them for whoever fires it, whatever their search path."""
+    path = "SET search_path FROM CURRENT " if reads_tables else ""
+    return (
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {path}AS $$ BEGIN {body} END $$"
+    )
+
+
+def _refuses(condition: str, message: str) -> str:
+    return (
+        f"IF {condition} THEN RAISE EXCEPTION '{message}'"
+        " USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN NEW;"
     )
 
 
@@ -217,5 +243,82 @@ _TRIGGERS = {
         WHEN NEW.id <> OLD.id OR NEW.account_id <> OLD.account_id OR NEW.name <> OLD.name
             OR NEW.version < OLD.version OR (NEW.spec <> OLD.spec AND NEW.version = OLD.version)
         BEGIN SELECT RAISE(ABORT, 'a changed profile has a higher version'); END""",
+    ),
+    "postgresql": (
+        _postgresql_function(
+            "refuse_any",
+            "RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'integrity_constraint_violation';",
+        ),
+        *_postgresql_append_only("history"),
+        *_postgresql_append_only("revision"),
+        *_postgresql_append_only("apply_all"),
+        _postgresql_function(
+            "check_apply_all",
+            _refuses(
+                "NEW.account_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM account WHERE"
+                " id = NEW.account_id AND namespace = NEW.namespace AND name = NEW.account)",
+                "an apply-all is recorded under its own account",
+            ),
+            reads_tables=True,
+        ),
+        "CREATE TRIGGER apply_all_of_its_account BEFORE INSERT ON apply_all"
+        " FOR EACH ROW EXECUTE FUNCTION check_apply_all()",
+        "CREATE TRIGGER store_never_deleted BEFORE DELETE OR TRUNCATE ON store"
+        " EXECUTE FUNCTION refuse_any('the store row stays')",
+        _postgresql_function(
+            "check_store",
+            _refuses(
+                "NEW.revision < OLD.revision OR NEW.lineage <> OLD.lineage"
+                " OR NEW.last_profile < OLD.last_profile",
+                "the revision only rises, the lineage never changes",
+            ),
+        ),
+        "CREATE TRIGGER store_only_rises BEFORE UPDATE ON store"
+        " FOR EACH ROW EXECUTE FUNCTION check_store()",
+        _postgresql_function(
+            "tell_revision",
+            "PERFORM pg_notify('sendroute', NEW.revision::text); RETURN NULL;",
+        ),
+        "CREATE TRIGGER store_tells AFTER UPDATE ON store FOR EACH ROW"
+        " WHEN (NEW.revision > OLD.revision) EXECUTE FUNCTION tell_revision()",
+        _postgresql_function(
+            "check_platform",
+            _refuses(
+                "NEW.version < OLD.version OR (NEW.spec <> OLD.spec AND NEW.version = OLD.version)",
+                "a changed platform has a higher version",
+            ),
+        ),
+        "CREATE TRIGGER platform_version_rises BEFORE UPDATE ON platform"
+        " FOR EACH ROW EXECUTE FUNCTION check_platform()",
+        _postgresql_function(
+            "check_account",
+            _refuses(
+                "NEW.id <> OLD.id OR NEW.namespace <> OLD.namespace OR NEW.name <> OLD.name"
+                " OR NEW.revision < OLD.revision",
+                "an account keeps its name, its revision only rises",
+            ),
+        ),
+        "CREATE TRIGGER account_keeps_its_name BEFORE UPDATE ON account"
+        " FOR EACH ROW EXECUTE FUNCTION check_account()",
+        _postgresql_function(
+            "check_new_profile",
+            _refuses(
+                "NEW.id <= (SELECT last_profile FROM store)", "a profile id is never used again"
+            ).replace("RETURN NEW;", "UPDATE store SET last_profile = NEW.id; RETURN NEW;"),
+            reads_tables=True,
+        ),
+        "CREATE TRIGGER profile_id_is_new AFTER INSERT ON profile"
+        " FOR EACH ROW EXECUTE FUNCTION check_new_profile()",
+        _postgresql_function(
+            "check_profile",
+            _refuses(
+                "NEW.id <> OLD.id OR NEW.account_id <> OLD.account_id OR NEW.name <> OLD.name"
+                " OR NEW.version < OLD.version"
+                " OR (NEW.spec <> OLD.spec AND NEW.version = OLD.version)",
+                "a changed profile has a higher version",
+            ),
+        ),
+        "CREATE TRIGGER profile_version_rises BEFORE UPDATE ON profile"
+        " FOR EACH ROW EXECUTE FUNCTION check_profile()",
     ),
 }

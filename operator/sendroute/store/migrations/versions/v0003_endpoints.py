@@ -13,15 +13,17 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+_NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     made = op.create_table(
         "endpoint",
         sa.Column("profile", sa.BigInteger, autoincrement=False, nullable=False),
         sa.Column("version", sa.Integer, autoincrement=False, nullable=False),
-        sa.Column("namespace", sa.Text, nullable=False),
-        sa.Column("account", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("namespace", _NAME, nullable=False),
+        sa.Column("account", _NAME, nullable=False),
+        sa.Column("name", _NAME, nullable=False),
         sa.Column("host", sa.Text, nullable=False),
         sa.Column("port", sa.Integer, nullable=False),
         sa.Column("encryption", sa.Text, nullable=False),

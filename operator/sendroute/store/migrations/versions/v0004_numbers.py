@@ -15,6 +15,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+_NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _WHEN = sa.DateTime(timezone=True)
 
 
@@ -42,8 +43,8 @@ def _switches() -> None:
         "switch",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
-        sa.Column("namespace", sa.Text, nullable=False),
-        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("namespace", _NAME, nullable=False),
+        sa.Column("account", _NAME, nullable=False),
         sa.Column("action", sa.Text, nullable=False),
         sa.Column("before", sa.Text, nullable=False),
         sa.Column("after", sa.Text, nullable=False),
@@ -56,7 +57,7 @@ def _switches() -> None:
     op.create_table(
         "switched",
         sa.Column("switch", sa.BigInteger, autoincrement=False, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", _NAME, nullable=False),
         sa.ForeignKeyConstraint(["switch"], ["switch.id"], name=op.f("fk_switched_switch")),
         sa.PrimaryKeyConstraint("switch", "name", name=op.f("pk_switched")),
         sqlite_with_rowid=False,
@@ -66,8 +67,8 @@ def _switches() -> None:
 def _standing() -> None:
     op.create_table(
         "standing",
-        sa.Column("namespace", sa.Text, nullable=False),
-        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("namespace", _NAME, nullable=False),
+        sa.Column("account", _NAME, nullable=False),
         sa.Column("outcome", sa.Text, nullable=False),
         sa.Column("digest", sa.Text),
         sa.Column("shown", sa.Text, nullable=False),
@@ -94,7 +95,19 @@ def _sqlite_append_only(table: str) -> tuple[str, str]:
     )
 
 
-_BEFORE: dict[str, tuple[str, ...]] = {"sqlite": ("DROP TRIGGER revision_never_updated",)}
+def _postgresql_append_only(table: str) -> tuple[str, str]:
+    return (
+        f"CREATE TRIGGER {table}_never_updated BEFORE UPDATE ON {table} "
+        f"EXECUTE FUNCTION refuse_any('{table} is append-only')",
+        f"CREATE TRIGGER {table}_never_deleted BEFORE DELETE OR TRUNCATE ON {table} "
+        f"EXECUTE FUNCTION refuse_any('{table} is append-only')",
+    )
+
+
+_BEFORE: dict[str, tuple[str, ...]] = {
+    "sqlite": ("DROP TRIGGER revision_never_updated",),
+    "postgresql": ("DROP TRIGGER revision_never_updated ON revision",),
+}
 _AFTER: dict[str, tuple[str, ...]] = {
     "sqlite": (
         """CREATE TRIGGER revision_numbered_once BEFORE UPDATE ON revision
@@ -104,5 +117,21 @@ _AFTER: dict[str, tuple[str, ...]] = {
         BEGIN SELECT RAISE(ABORT, 'revision is append-only, but for its number'); END""",
         *_sqlite_append_only("switch"),
         *_sqlite_append_only("switched"),
+    ),
+    "postgresql": (
+        "CREATE SEQUENCE revision_id MINVALUE 0 START 0",
+        "SELECT setval('revision_id', max(id)) FROM revision HAVING max(id) IS NOT NULL",
+        """CREATE FUNCTION check_revision() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF OLD.number IS NOT NULL OR NEW.id <> OLD.id OR NEW.at <> OLD.at
+                OR NEW.actor <> OLD.actor
+                OR NEW.source_commit IS DISTINCT FROM OLD.source_commit
+                OR NEW.attempt IS DISTINCT FROM OLD.attempt
+            THEN RAISE EXCEPTION 'revision is append-only, but for its number'
+                USING ERRCODE = 'integrity_constraint_violation'; END IF;
+            RETURN NEW; END $$""",
+        "CREATE TRIGGER revision_numbered_once BEFORE UPDATE ON revision"
+        " FOR EACH ROW EXECUTE FUNCTION check_revision()",
+        *_postgresql_append_only("switch"),
+        *_postgresql_append_only("switched"),
     ),
 }

@@ -1,0 +1,70 @@
+"""Copy the store into one file, while others use it.
+
+The file is one consistent state, checked, and readable by you alone. It holds the history and
+the credentials as they are stored, encrypted. The key that opens them is not in it: keep a copy
+of that apart. A SQLite file whatever the store is, so it can move a store to another database.
+
+examples:
+  sendroute backup sendroute-2026-11-23.db
+  sendroute --store postgresql://db.example/sendroute backup /srv/backups/monday.db
+  sendroute init --from-backup monday.db        after a store was lost
+  sendroute restore monday.db                   bring the store back to that state
+"""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.session import Session
+
+if TYPE_CHECKING:
+    from sendroute.store.answers import Status
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the file to write; there must be none yet")
+    output_option(parser, TABLES)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    import sys
+    from pathlib import Path
+
+    from sendroute.reports.as_json import document
+    from sendroute.reports.progress import progress
+    from sendroute.store.backups import backup_store
+
+    if arguments.file == "-":
+        raise WrongUsageError("A backup is a file of its own: name one instead of -.")
+    outputs = outputs_of(arguments)
+    with progress("Backing up", None, sys.stderr, quiet=session.quiet) as advance:
+        status = backup_store(session.store, Path(arguments.file), advance=advance)
+
+    def show(form: str, _colour: bool) -> Iterable[str]:
+        if form == "json":
+            return document(_document(arguments.file, status))
+        return [] if session.quiet else _text(arguments.file, status, session)
+
+    return present(session, outputs, show)
+
+
+def _document(file: str, status: "Status") -> Iterable[tuple[str, Any]]:
+    yield "format_version", "1.0"
+    yield "file", file
+    yield "store", {"lineage": status.lineage, "revision": status.revision}
+    yield "accounts", status.accounts
+    yield "profiles", status.profiles
+    yield "domains", status.domains
+
+
+def _text(file: str, status: "Status", session: Session) -> Iterable[str]:
+    from sendroute.cli.key_file import place_of_key
+    from sendroute.cli.making import holdings
+    from sendroute.reports.text import clean
+
+    key = session.key_file or place_of_key(session.store)
+    yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"
+    yield f"{holdings(status)}, with their history.\n"
+    yield clean(f"The key is not in it: keep a copy of {key}, apart from it.") + "\n"

@@ -1,0 +1,48 @@
+"""Bring the store back to the state of a backup or a lock file.
+
+Where there is no store, it is made, as by `init --from-backup` or `--from-lock`. Where there is
+one of the same lineage, its accounts, profiles, domains and their routes become again what they
+were: one change, shown and asked about like a plan. Its history goes on, and ids of apply-alls
+that ran since stay used. The manifests are not looked at; the next plan is.
+
+examples:
+  sendroute restore monday.db
+  sendroute restore monday.db --auto-approve -o json
+  sendroute restore manifests/sendroute.lock     after `init --from-backup` of an older backup
+"""
+
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.session import Session
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a backup, or a lock file")
+    parser.switch("--auto-approve", help="do not ask")
+    output_option(parser, REPORTS)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from pathlib import Path
+
+    from sendroute.cli import logs
+    from sendroute.cli.going_back import earlier_state, go_back, is_lock_file, store_if_there
+    from sendroute.cli.making import make_store
+    from sendroute.cli.output import worst
+    from sendroute.cli.reporting import present_report
+    from sendroute.model.exit_status import of_result
+    from sendroute.reports.report import of_result as report_of
+
+    if arguments.file == "-":
+        raise WrongUsageError("A store is restored from a file: name one instead of -.")
+    logs.start(session)
+    path = Path(arguments.file)
+    there = store_if_there(session.store)
+    if there is None:
+        return make_store(session, **{"lock" if is_lock_file(path) else "backup": path})
+    with there as store:
+        result = go_back(session, store, earlier_state(path), approved=arguments.auto_approve)
+    written = present_report(session, arguments, report_of(result, command="restore"))
+    return worst(of_result(result), written)

@@ -1,0 +1,249 @@
+"""A store in a PostgreSQL database, for several hosts at once.
+
+Its tables are in the schema ``sendroute``, so that the database may be shared. Nothing is set on a
+session: each transaction says what it needs when it begins, so a pooler in front does no harm.
+
+A read is one snapshot. A write takes its locks first (advisory ones, which end with the
+transaction): each account that it changes, in one order for all, and its share in the store, which
+a rekeying or a migration wants for itself. So writers of different accounts do not wait for each
+other, and a plan's fence decides between those of one.
+"""
+
+import hashlib
+import logging
+import random
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+from sqlalchemy import Connection, create_engine, event, select, text
+from sqlalchemy.exc import DBAPIError
+
+from sendroute.model.wanted import AccountKey
+from sendroute.store.postgres_problems import (
+    PASSES,
+    NotConnectedError,
+    why_refused,
+)
+from sendroute.store.problems import missing, problem, told_plainly
+from sendroute.store.server import Server, server_of
+from sendroute.store.tables import revision
+from sendroute.store.watching import Watch
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+SCHEMA = "sendroute"
+
+_WRITES = "sendroute_writes"
+# pg_temp last: else a temporary table would hide one of ours
+# (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
+_PATH = f"SET LOCAL search_path = {SCHEMA}, pg_temp"
+_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_PATH}"
+# A writer whose host died or hangs is given up, or its accounts would stay locked for hours.
+_WRITE = (
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_PATH};"
+    " SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL lock_timeout = {}"
+)
+
+# More accounts than this in one transaction lock the store instead: the server's lock table is
+# shared by all (https://www.postgresql.org/docs/current/runtime-config-locks.html).
+_MOST_LOCKS = 500
+# How often a transaction is tried that met another, and for how many seconds a server is waited
+# for that went away in the middle.
+_MEETINGS = 8
+_PATIENCE = 30.0
+
+
+def open_postgres(url: str, busy_timeout: float) -> "Postgres":
+    database = Postgres(server_of(url), busy_timeout)
+    try:
+        with told_plainly(database.place), database.reading() as connection:
+            if not database.has_tables(connection):
+                raise missing(database.place)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+class Postgres:
+    """A database, with a store in it or without."""
+
+    def __init__(self, server: Server, busy_timeout: float) -> None:
+        self.place = server.place
+        self._server = server
+        self._begin_write = _WRITE.format(int(busy_timeout * 1000))
+        self.engine = create_engine(
+            "postgresql+psycopg://",
+            creator=self._connect,
+            # A connection that a restart of the server has ended is not the next call's problem.
+            pool_pre_ping=True,
+            hide_parameters=True,
+            use_native_hstore=False,
+        )
+        event.listen(self.engine, "begin", self._begin)
+
+    def _connect(self) -> psycopg.Connection:
+        try:
+            return psycopg.connect(
+                self._server.conninfo,
+                autocommit=True,  # transactions are begun by us, below
+                prepare_threshold=None,  # a pooler may lead the next statement elsewhere
+            )
+        except psycopg.OperationalError as error:
+            raise NotConnectedError(why_refused(error)) from None
+
+    def _begin(self, connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        driver(connection).execute(self._begin_write if writes else _READ)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def write(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        accounts: Collection[AccountKey] = (),
+        alone: bool = False,
+        attempt: str | None = None,
+    ) -> T:
+        tries = _Tries()
+        done: list[T] = []
+        while True:
+            try:
+                with self.engine.connect() as connection:
+                    connection = connection.execution_options(**{_WRITES: True})
+                    _lock(connection, accounts, alone=alone)
+                    # Under its own locks a commit that was under way has ended, one way or other.
+                    if done and attempt is not None and _is_recorded(connection, attempt):
+                        return done[-1]
+                    done.append(work(connection))
+                    connection.commit()
+                    return done[-1]
+            except (DBAPIError, psycopg.Error) as error:
+                if not tries.another(error):
+                    raise
+
+    def write_over(self, work: Callable[[Connection], T], attempt: str) -> T:
+        """The server's own log of changes (WAL) and its backups keep the old rows as long as they
+        are set to; rows that a long reader may still see stay until the next time."""
+        done = self.write(work, alone=True, attempt=attempt)
+        try:
+            with self._connect() as own:
+                own.execute("SET lock_timeout = '10s'")
+                own.execute(f"VACUUM (FULL) {SCHEMA}.endpoint")
+        except psycopg.Error as error:
+            # What was to be done is done.
+            _log.warning(
+                "old rows are left in the files of %s (%s); remove them by VACUUM FULL %s.endpoint",
+                self.place,
+                error.sqlstate or "the connection was lost",
+                SCHEMA,
+            )
+        return done
+
+    def has_tables(self, connection: Connection) -> bool:
+        """Whether anything is in the schema; an empty one may have been made for us."""
+        found = text(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c"
+            " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = :name)"
+        )
+        return bool(connection.execute(found, {"name": SCHEMA}).scalar())
+
+    def prepare(self, connection: Connection) -> None:
+        """The schema, where nobody has made it for us."""
+        if driver(connection).info.parameter_status("server_encoding") != "UTF8":
+            raise problem(
+                "store-failed",
+                f"The database of {self.place} cannot hold every character.",
+                "Make another: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+            )
+        there = text("SELECT to_regnamespace(:name) IS NOT NULL")
+        if not connection.execute(there, {"name": SCHEMA}).scalar():
+            connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+
+    def watch(self) -> Watch:
+        from sendroute.store.listening import ServerWatch
+
+        return ServerWatch(self._connect)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def driver(connection: Connection) -> psycopg.Connection:
+    own = connection.connection.driver_connection
+    assert isinstance(own, psycopg.Connection)  # noqa: S101 - what _connect() makes
+    return own
+
+
+def _lock(connection: Connection, accounts: Collection[AccountKey], *, alone: bool) -> None:
+    """The store's share before the accounts, these in the order of their numbers: who takes locks
+    in one order never waits in a circle."""
+    store = _number("store")
+    if alone or len(accounts) > _MOST_LOCKS:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": store})
+        return
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": store})
+    keys = sorted({_number("account", *key) for key in accounts})
+    if keys:
+        each = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
+        connection.execute(each, {"keys": keys})
+
+
+def _number(*names: str) -> int:
+    """Advisory locks have 64-bit numbers, which all users of the database share."""
+    digest = hashlib.blake2b("\0".join((SCHEMA, *names)).encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), signed=True)
+
+
+def _is_recorded(connection: Connection, attempt: str) -> bool:
+    """Where even the table is not there, the making of the store was not done."""
+    there = connection.execute(text("SELECT to_regclass('revision') IS NOT NULL")).scalar()
+    found = select(revision.c.id).where(revision.c.attempt == attempt)
+    return bool(there) and connection.execute(found).first() is not None
+
+
+class _Tries:
+    """Whether a transaction that failed is tried again, after a wait whose length is left to
+    chance, so that two that met do not meet again."""
+
+    def __init__(self) -> None:
+        self._meetings = 0
+        self._losses = 0
+        self._deadline: float | None = None
+
+    def another(self, error: DBAPIError | psycopg.Error) -> bool:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if getattr(cause, "sqlstate", None) in ("40001", "40P01"):
+            self._meetings += 1
+            _wait(0.01 * 2**self._meetings)
+            return self._meetings < _MEETINGS
+        if not _is_lost(cause):
+            return False
+        if self._deadline is None:
+            self._deadline = time.monotonic() + _PATIENCE
+        self._losses += 1
+        _wait(min(0.05 * 2**self._losses, 1.0))
+        return time.monotonic() < self._deadline
+
+
+def _is_lost(cause: BaseException | None) -> bool:
+    """Whether the server or the way to it went away, and may come back."""
+    if isinstance(cause, NotConnectedError):
+        return cause.why in PASSES
+    if not isinstance(cause, psycopg.OperationalError):
+        return False
+    state = cause.sqlstate
+    return state is None or state.startswith("08") or state in ("57P01", "57P02", "57P03", "25P03")
+
+
+def _wait(seconds: float) -> None:
+    time.sleep(random.uniform(seconds / 2, seconds))  # noqa: S311 - no secret

@@ -1,0 +1,190 @@
+"""PostgreSQL's errors, in our words: by SQLSTATE
+(https://www.postgresql.org/docs/current/errcodes-appendix.html), and, for a connection that was
+not made and has none, by what the driver knows of it."""
+
+import re
+from enum import StrEnum
+
+import psycopg
+
+from sendroute.model.problem import ProblemError
+from sendroute.store.problems import damaged, locked, not_ours, problem
+
+
+class Refusal(StrEnum):
+    """Why there is no connection. The first three pass."""
+
+    AWAY = "away"
+    STARTING = "starting"
+    FULL = "full"
+    NO_NAME = "no-name"
+    PASSWORD = "password"  # noqa: S105
+    NO_PASSWORD = "no-password"  # noqa: S105
+    NO_DATABASE = "no-database"
+    NO_ROLE = "no-role"
+    NOT_ALLOWED = "not-allowed"
+    TLS = "tls"
+    OTHER = "other"
+
+
+PASSES = frozenset({Refusal.AWAY, Refusal.STARTING, Refusal.FULL})
+
+
+class NotConnectedError(psycopg.OperationalError):
+    """A connection that was not made. It stands for the driver's own error, whose text and
+    fields may hold the password."""
+
+    def __init__(self, why: Refusal) -> None:
+        super().__init__(f"no connection: {why}")
+        self.why = why
+
+
+# In English, as libpq writes it and most servers do; the rest is told by what libpq knows besides.
+_SAID = (
+    (r"could not translate host name", Refusal.NO_NAME),
+    (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
+    (r"the database system is (starting|shutting|in recovery)|not accepting", Refusal.STARTING),
+    (r"database \".*\" does not exist", Refusal.NO_DATABASE),
+    (r"role \".*\" does not exist", Refusal.NO_ROLE),
+    (r"certificate|SSL|TLS", Refusal.TLS),
+    (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
+    (r"no password supplied", Refusal.NO_PASSWORD),
+    (r"password authentication failed|authentication failed", Refusal.PASSWORD),
+    (r"refused|timeout|timed out|No such file|unreachable|closed the conn|No route", Refusal.AWAY),
+)
+
+
+def why_refused(error: psycopg.OperationalError) -> Refusal:
+    text = str(error)
+    for pattern, why in _SAID:
+        if re.search(pattern, text, re.IGNORECASE):
+            return why
+    made = error.pgconn
+    if made is not None and made.needs_password:
+        return Refusal.NO_PASSWORD
+    if made is not None and made.used_password:
+        return Refusal.PASSWORD
+    return Refusal.OTHER
+
+
+_REFUSED = {
+    Refusal.AWAY: (
+        "The server of {} cannot be reached.",
+        "Start it, or mend the host and port in --store, the network or the firewall.",
+    ),
+    Refusal.STARTING: (
+        "The server of {} is starting or stopping, and takes nobody now.",
+        "Try again in a moment.",
+    ),
+    Refusal.FULL: (
+        "The server of {} has as many connections as it takes.",
+        "Try again later, or let it take more: max_connections, or the role's own limit.",
+    ),
+    Refusal.NO_NAME: (
+        "The host of {} has no address.",
+        "Mend the host's name in --store, or the name server.",
+    ),
+    Refusal.PASSWORD: (
+        "The server of {} does not accept this user with this password.",
+        "Give the right ones: the user in --store, the password by PGPASSWORD or PGPASSFILE.",
+    ),
+    Refusal.NO_PASSWORD: (
+        "The server of {} wants a password, and none was given.",
+        "Give it by PGPASSWORD or PGPASSFILE, or in --store.",
+    ),
+    Refusal.NO_DATABASE: (
+        "The database of {} does not exist.",
+        "Make it (CREATE DATABASE … ENCODING 'UTF8'), or name the right one with --store.",
+    ),
+    Refusal.NO_ROLE: (
+        "The server of {} has no such user.",
+        "Make it (CREATE ROLE … LOGIN), or name the right one with --store.",
+    ),
+    Refusal.NOT_ALLOWED: (
+        "The server of {} does not let this user in from here.",
+        "Let it: pg_hba.conf on the server, and the right to CONNECT to the database.",
+    ),
+    Refusal.TLS: (
+        "No encrypted connection to {} could be made.",
+        "Look at sslmode and sslrootcert in --store, and at the server's certificate.",
+    ),
+    Refusal.OTHER: (
+        "The server of {} refused the connection.",
+        "Its own log says why.",
+    ),
+}
+
+_LOST = (
+    "The connection to {} was lost.",
+    "Try again when the server answers; its own log says what happened.",
+)
+
+# By SQLSTATE, or its first two characters.
+_ADVICE = {
+    "25006": (
+        "The store {} can only be read here: a standby, or a database set read-only.",
+        "Nothing was written. Name the primary server with --store.",
+    ),
+    "42501": (
+        "This user has not the right to do this in the store {}.",
+        "Use the user that made the store. To make one it needs the right to CREATE in the"
+        " database, or an empty schema `sendroute` of its own.",
+    ),
+    "53100": (
+        "The disk of the store {} is full.",
+        "Nothing was written. Make room on the server and try again.",
+    ),
+    "53200": (
+        "The server of {} is out of memory.",
+        "Nothing was written. Give it more, or try again later.",
+    ),
+    "53300": _REFUSED[Refusal.FULL],
+    "53": (
+        "The server of {} has not the means to do this.",
+        "Nothing was written. Its own log says what it lacks.",
+    ),
+    "57014": (
+        "The server of {} gave up: it was told to, or its statement_timeout passed.",
+        "Nothing was written. Try again; for large stores let statement_timeout be longer.",
+    ),
+    "40": (
+        "Others kept changing the store {} meanwhile.",
+        "Nothing was written. Try again.",
+    ),
+    "57": _LOST,
+    "08": _LOST,
+    "25P": (
+        "The server of {} ended a transaction that had been idle for too long.",
+        "Nothing was written. Try again.",
+    ),
+    "58": (
+        "The disk of the store {} failed to read or write.",
+        "Nothing was written. Look at the server's log, make room, and try again.",
+    ),
+}
+
+
+def translate(error: BaseException, place: str) -> ProblemError | None:
+    if not isinstance(error, psycopg.Error):
+        return None
+    if isinstance(error, NotConnectedError):
+        return _advice(_REFUSED[error.why], place)
+    state = error.sqlstate
+    if state is None:
+        # The driver's own: of a connection that ended, or a use of it that no person causes.
+        return _advice(_LOST, place) if isinstance(error, psycopg.OperationalError) else None
+    if state == "55P03":
+        return locked(place)
+    if state in ("42P01", "42703", "3F000"):  # no such table, column or schema: of ours
+        return not_ours(place)
+    if state.startswith("XX"):
+        return damaged(place)
+    for known in (state, state[:3], state[:2]):
+        if known in _ADVICE:
+            return _advice(_ADVICE[known], place)
+    return None
+
+
+def _advice(advice: tuple[str, str], place: str) -> ProblemError:
+    message, hint = advice
+    return problem("store-failed", message.format(place), hint)

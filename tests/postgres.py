@@ -1,0 +1,221 @@
+"""A PostgreSQL server for the tests: a cluster of their own in a temporary folder, which ends with
+the process that began it, however that ends."""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+# Nothing here outlives the tests, so nothing waits for a disk.
+_HASTY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+_SMALL = (
+    "shared_buffers=32MB",
+    "max_connections=60",
+    "max_wal_senders=2",
+    "autovacuum=off",
+    "log_min_messages=fatal",
+    "log_min_error_statement=panic",
+)
+_PATIENCE = 60.0
+
+
+def binaries() -> Path:
+    """The folder of initdb and postgres, the newest version's. Debian keeps them off the PATH."""
+    found = [
+        path.parent
+        for path in sorted(
+            Path("/usr/lib/postgresql").glob("*/bin/initdb"),
+            key=lambda path: int(path.parts[-3]) if path.parts[-3].isdecimal() else 0,
+        )
+    ]
+    with suppress(OSError, subprocess.CalledProcessError):
+        told = subprocess.run(
+            ["pg_config", "--bindir"], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        found.insert(0, Path(told))
+    if (on_path := shutil.which("initdb")) is not None:
+        found.insert(0, Path(on_path).resolve().parent)
+    for folder in reversed(found):
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise RuntimeError(
+        "The tests need PostgreSQL's server programs, and found none. `make test` installs them on"
+        " Debian as root; elsewhere install PostgreSQL 13 or newer and put its initdb on the PATH."
+    )
+
+
+def unprivileged() -> tuple[int, int] | None:
+    """The user and group that a server runs as where we are root, which initdb refuses."""
+    if os.getuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            user = pwd.getpwnam(name)
+            return user.pw_uid, user.pw_gid
+    raise RuntimeError("There is no user to run PostgreSQL as: neither postgres nor nobody.")
+
+
+def _ends_with(parent: int) -> Callable[[], None]:
+    """For a child, before it becomes the server: a killed pytest leaves none behind. The kernel
+    tells it (https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html); SIGQUIT is
+    the server's immediate shutdown, of all its processes."""
+    libc = ctypes.CDLL(None)
+    option = 1  # PR_SET_PDEATHSIG
+
+    def before_exec() -> None:
+        if hasattr(libc, "prctl"):
+            libc.prctl(option, signal.SIGQUIT, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+
+    return before_exec
+
+
+class Cluster:
+    """``hasty``: without a care for what a crash of the machine would leave; a crash of the
+    server alone loses nothing even so. ``settings``: in the place of those that keep it small."""
+
+    def __init__(self, *, hasty: bool = True, settings: tuple[str, ...] = _SMALL) -> None:
+        self._programs = binaries()
+        self._user = unprivileged()
+        self._settings = (*settings, *(_HASTY if hasty else ()))
+        self.folder = Path(tempfile.mkdtemp(prefix="sendroute-pg-"))
+        self.socket = self.folder
+        self.port = _free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._numbers = count(1)
+        if self._user is not None:
+            os.chown(self.folder, *self._user)
+
+    def __enter__(self) -> Self:
+        try:
+            self._run(
+                "initdb",
+                *("-D", str(self.data), "--no-sync", "--no-instructions", "-E", "UTF8"),
+                *("--locale=C.UTF-8", "-U", "tests", "-A", "trust"),
+            )
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def pid(self) -> int:
+        assert self._server is not None
+        return self._server.pid
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        settings = [
+            *self._settings,
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            f"unix_socket_directories={self.socket}",
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [
+                    self._programs / "postgres",
+                    *("-D", str(self.data)),
+                    *(word for setting in settings for word in ("-c", setting)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_ends_with(os.getpid()),
+                start_new_session=True,  # Ctrl-C is ours to pass on
+                **self._as_user(),
+            )
+        self.wait_until_it_answers()
+
+    def wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.connect().close()
+                return
+            except psycopg.OperationalError:
+                ended = self._server is None or self._server.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    log = (self.folder / "log").read_text(errors="replace")
+                    raise RuntimeError(f"PostgreSQL did not start:\n{log}") from None
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """SIGQUIT is a crash in a tidy way, SIGINT ends sessions and writes all (the server's
+        own words: immediate, fast). Returns when it has ended."""
+        if self._server is not None:
+            self._server.send_signal(how)
+            try:
+                self._server.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
+            self._server = None
+
+    def connect(self, database: str = "postgres", user: str = "tests") -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.socket), port=self.port, dbname=database, user=user, autocommit=True
+        )
+
+    def url(self, database: str, user: str = "tests") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self) -> str:
+        """A new one, empty; its name."""
+        name = f"t{next(self._numbers)}"
+        self._execute("CREATE DATABASE {} TEMPLATE template0", name)
+        return name
+
+    def drop_database(self, name: str) -> None:
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+    def _execute(self, statement: str, name: str) -> None:
+        with self.connect() as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+    def _run(self, program: str, *words: str) -> None:
+        done = subprocess.run(
+            [self._programs / program, *words],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            **self._as_user(),
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed:\n{done.stdout}{done.stderr}")
+
+    def _as_user(self) -> dict[str, object]:
+        if self._user is None:
+            return {}
+        uid, gid = self._user
+        return {"user": uid, "group": gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,52 @@
+"""A store's database without the program."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import Connection
+
+from sendroute.store.address import APPLICATION_ID, is_postgres, sqlite_path
+from sendroute.store.database import Database
+from sendroute.store.migrate import migrate
+from sendroute.store.postgres import Postgres
+from sendroute.store.server import server_of
+from sendroute.store.sqlite import Sqlite
+
+Raw = sqlite3.Connection | psycopg.Connection
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Raw]:
+    """The driver's own connection; each statement is its own transaction."""
+    if is_postgres(url):
+        with psycopg.connect(url, autocommit=True) as server:
+            server.execute("SET search_path = sendroute")
+            yield server
+    else:
+        with closing(sqlite3.connect(sqlite_path(url), isolation_level=None)) as file:
+            file.execute("PRAGMA foreign_keys = ON")
+            file.execute("PRAGMA recursive_triggers = ON")
+            yield file
+
+
+def make_old(url: str, version: str, fill: Callable[[Connection], object]) -> None:
+    """A store as the program of that schema version made it."""
+
+    def made(connection: Connection) -> None:
+        migrate(connection, version)
+        fill(connection)
+
+    database: Database
+    if is_postgres(url):
+        database = server = Postgres(server_of(url), 5)
+        server.write(server.prepare, alone=True)
+    else:
+        path: Path = sqlite_path(url)
+        with closing(sqlite3.connect(path)) as raw:
+            raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database = Sqlite(path, 5)
+    with closing(database):
+        database.write(made, alone=True)
