@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "credentials": {"model"},
     "connection": {"model"},
     "reconcile": {"model", "planner"},
+    "loop": {"model", "planner", "reconcile", "following"},
     "following": {"model"},
     "telemetry": {"model"},
     "cli": {
@@ -33,6 +34,7 @@ MAY_IMPORT = {
         "connection",
         "following",
         "telemetry",
+        "loop",
     },
 }
 # The core decides over values: what it needs of the outside is passed in.

@@ -254,7 +254,7 @@ def test_history_is_told_by_domain_and_by_account(store: Store, say: Any, other:
     assert (entry.account, entry.at, entry.reason) == (say.key, say.stamp.at, "declared")
     kinds = [entry.kind for entry in store.history(account=other.key)]
     assert sorted(kinds) == ["MailAccount", "SMTPProfile", "SendingDomain"]
-    assert [entry.seq for entry in store.history(limit=2)] == [7, 6]
+    assert [entry.name for entry in store.history(limit=2)] == ["b.example", "a.example"]
 
 
 def test_status_counts(store: Store, say: Any) -> None:

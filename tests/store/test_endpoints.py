@@ -13,9 +13,13 @@ from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import StaleError
 from sendroute.model.profile import Encryption
 from sendroute.model.secret import Bond, bond_of, relay_bond
+from sendroute.store.address import APPLICATION_ID
 from sendroute.store.answers import Endpoint
 from sendroute.store.creating import backup_store, init_store
+from sendroute.store.database import connect, writing
+from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
+from sendroute.store.states import spec
 
 
 @pytest.fixture
@@ -154,19 +158,29 @@ def test_a_backup_holds_the_sealed_credentials(
         assert again.read_sealed()[1] == started.read_sealed()[1]
 
 
-def test_an_older_store_gets_its_destinations(
-    started: Store, store_url: str, say: Any, tmp_path: Path
-) -> None:
-    put(started, say, None, with_relay())
-    started.close()
-    with closing(sqlite3.connect(tmp_path / "sendroute.db", isolation_level=None)) as raw:
-        raw.execute("DROP TABLE endpoint")
-        raw.execute("UPDATE alembic_version SET version_num = '0002'")
-    with open_store(store_url) as again:
-        assert told(again) == [
+def test_an_older_store_gets_its_destinations(tmp_path: Path, say: Any) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    engine = connect(path, 5)
+    with writing(engine) as connection:
+        migrate(connection, "0002")
+        for statement, values in (
+            ("INSERT INTO revision VALUES (3, '2026-01-01 00:00:00', 'ada', NULL)", ()),
+            ("INSERT INTO store VALUES (1, 'old', 3, 0, '2026-01-01 00:00:00')", ()),
+            ("INSERT INTO platform VALUES (1, ?, 1)", (spec(with_relay()),)),
+            ("INSERT INTO account VALUES (1, 'acme', 'acme', 'nano', NULL, NULL, 3)", ()),
+            ("INSERT INTO profile VALUES (1, 1, 'ses', 1, ?)", (spec(say.ses),)),
+        ):
+            connection.exec_driver_sql(statement, values)
+    engine.dispose()
+    with open_store(f"sqlite:///{path}") as store:
+        assert told(store) == [
             ("m0r1", "relay.internal.example", None, True),
             ("p1r1", say.ses.host, None, True),
         ]
+        assert [one.made for one in store.endpoints()] == [3, 3]
+        assert store.read().accounts[say.key].revision == 3
 
 
 # Keys

@@ -144,7 +144,7 @@ def test_a_spec_that_nobody_of_us_wrote_is_damage_too(path: Path) -> None:
 
 
 def broken_time(raw: sqlite3.Connection) -> None:
-    raw.execute("DROP TRIGGER revision_never_updated")
+    raw.execute("DROP TRIGGER revision_numbered_once")
     raw.execute("UPDATE revision SET at = '2X26-11-23 05:08:22.837934'")
 
 

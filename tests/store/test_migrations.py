@@ -42,8 +42,13 @@ def clauses(engine: Any) -> dict[str, list[str]]:
             "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')"
             " AND sql IS NOT NULL AND name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite%'"
         ).all()
+    # What ALTER TABLE adds stands behind the constraints, on the last line.
     return {
-        name: sorted(re.sub(r"\s+", " ", line).strip(" ,") for line in sql.splitlines())
+        name: sorted(
+            clause
+            for part in re.split(r"\n|, (?=\w+ \w+)", sql)
+            if (clause := re.sub(r"\s+", " ", part).strip(" ,").removesuffix(")").strip())
+        )
         for name, sql in rows
     }
 

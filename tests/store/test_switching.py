@@ -62,12 +62,12 @@ def test_a_switched_account_is_as_if_each_domain_were_written(tmp_path: Path, sa
         seen = statements(as_set)
         as_set.commit([say.plan(1, *changes)], None, say.stamp)
         assert len([text for text in seen if text.startswith("UPDATE domain")]) == 1
-        assert any("INSERT INTO history" in text and "SELECT" in text for text in seen)
+        assert any("INSERT INTO switched" in text for text in seen)
         # A message of its own keeps one domain, and so all, from being written as a set.
         single = say.domain(NAMES[0], STATES[0], after(STATES[0]), message="Alone.")
         seen = statements(one_by_one)
         one_by_one.commit([say.plan(1, changes[0], single, *changes[2:])], None, say.stamp)
-        assert not any("INSERT INTO history" in text and "SELECT" in text for text in seen)
+        assert not any("INSERT INTO switched" in text for text in seen)
         assert as_set.routes() == one_by_one.routes()
         for name in NAMES[1:]:
             assert told(as_set, name) == told(one_by_one, name)

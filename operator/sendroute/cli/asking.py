@@ -13,10 +13,10 @@ def can_ask() -> bool:
     return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
-def agreed() -> bool:
+def agreed(question: str = "Apply? Only `yes` applies it: ") -> bool:
     """Whether the person at the terminal types ``yes``, and nothing else."""
     stderr_line("")
-    sys.stderr.write("Apply? Only `yes` applies it: ")
+    sys.stderr.write(question)
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

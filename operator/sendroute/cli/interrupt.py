@@ -1,7 +1,7 @@
 """Ctrl-C and termination while a store is being changed: stop after the account at hand."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -18,6 +18,25 @@ class Stop:
     def status(self) -> int:
         """The exit status as a shell tells it: 130 for Ctrl-C."""
         return 128 + self.signal
+
+
+@contextmanager
+def asking(ask: Callable[[int], None]) -> Iterator[None]:
+    """Within, the first SIGINT or SIGTERM calls ``ask`` with its number, wherever the main thread
+    is; a second one ends the process at once, also while a library does not return."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def once(number: int, _frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL)
+        ask(number)
+
+    before = {number: signal.signal(number, once) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -75,6 +75,7 @@ CODES: dict[str, tuple[Severity, str]] = {
     # guards
     "too-many-changes": (_REFUSED, "One change would re-route too many of an account's domains."),
     "too-many-removals": (_REFUSED, "One change would remove too many of an account's domains."),
+    "not-held-back": (_ERROR, "Nothing of the account waits to be approved."),
     "not-approved": (_REFUSED, "A change must be approved before it is applied."),
     "stale-plan": (_REFUSED, "The saved plan no longer fits the store."),
     "store-empty": (_REFUSED, "A store with history was expected; this one is empty."),

@@ -13,6 +13,13 @@ from sendroute.model.secret import Bond
 from sendroute.model.wanted import AccountKey
 
 
+class Head(Struct, frozen=True):
+    """Which store it is, and its latest revision."""
+
+    lineage: str
+    revision: int
+
+
 class RouteRow(Struct, frozen=True, gc=False):
     """A domain and what its mail takes. ``since`` is when it got this route, ``revision`` the
     store's revision that gave it."""
@@ -28,7 +35,6 @@ class HistoryEntry(Struct, frozen=True):
     """One change as it was recorded. ``before`` and ``after`` are JSON objects with routes in the
     manifests' form. A ``kind`` of ``Store`` tells how the store was made; it has no account."""
 
-    seq: int
     revision: int
     at: datetime
     actor: str

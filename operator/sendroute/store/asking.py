@@ -3,19 +3,17 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Select, and_, func, not_, or_, select
+from sqlalchemy import Connection, and_, func, not_, select
 
-from sendroute.model.change import Kind
 from sendroute.model.wanted import AccountKey
 from sendroute.store.answers import (
     ExplainFacts,
-    HistoryEntry,
     RelayRow,
     RouteRow,
     Status,
     StoredProfile,
 )
+from sendroute.store.past import given_by
 from sendroute.store.reading import chunks
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -27,7 +25,6 @@ from sendroute.store.states import (
 from sendroute.store.tables import (
     account,
     domain,
-    history,
     platform,
     profile,
     relay,
@@ -35,26 +32,18 @@ from sendroute.store.tables import (
     store,
 )
 
-STORE_KIND = "Store"
-
 _ROUTES = (
     select(
         *(domain.c[name] for name in DOMAIN_COLUMNS),
         domain.c.name,
-        domain.c.since,
+        revision.c.number.label("since"),
         revision.c.at,
         account.c.namespace,
         account.c.name.label("owner"),
     )
     .join_from(domain, account, domain.c.account_id == account.c.id)
-    .join(revision, domain.c.since == revision.c.number)
+    .join(revision, domain.c.since == revision.c.id)
     .order_by(domain.c.name)
-)
-
-_HISTORY = (
-    select(history, revision.c.at, revision.c.actor, revision.c.source_commit)
-    .join_from(history, revision, history.c.revision == revision.c.number)
-    .order_by(history.c.seq.desc())
 )
 
 
@@ -115,18 +104,8 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
         owner.plan,
         maybe_route_of(owner.default_kind, owner.default_profile),
         next(profiles(connection, key, through), None) if through else None,
-        _given(connection, row),
+        given_by(connection, row),
     )
-
-
-def _given(connection: Connection, row: RouteRow) -> HistoryEntry | None:
-    """The domain's own change at that revision; else that of the store's making."""
-    own = and_(history.c.name == row.domain, history.c.kind == Kind.DOMAIN.value)
-    made = and_(history.c.name == "", history.c.kind == STORE_KIND)
-    entries = _entries(
-        connection, _HISTORY.where(history.c.revision == row.revision, or_(own, made)).limit(1)
-    )
-    return next(iter(entries), None)
 
 
 def profiles(
@@ -144,38 +123,6 @@ def profiles(
     for row in connection.execute(wanted):
         key = AccountKey(row.namespace, row.owner)
         yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
-
-
-def history_of(
-    connection: Connection, name: str | None, only: AccountKey | None, limit: int | None
-) -> list[HistoryEntry]:
-    wanted = _HISTORY.limit(limit)
-    if name is not None:
-        wanted = wanted.where(history.c.name == name, history.c.kind == Kind.DOMAIN.value)
-    if only is not None:
-        wanted = wanted.where(history.c.namespace == only.namespace, history.c.account == only.name)
-    return _entries(connection, wanted)
-
-
-def _entries(connection: Connection, wanted: Select[Any]) -> list[HistoryEntry]:
-    return [
-        HistoryEntry(
-            row.seq,
-            row.revision,
-            row.at,
-            row.actor,
-            row.source_commit,
-            AccountKey(row.namespace, row.account) if row.account else None,
-            row.kind,
-            row.name,
-            row.action,
-            msgspec.json.decode(row.before) if row.before else None,
-            msgspec.json.decode(row.after) if row.after else None,
-            row.reason,
-            row.message,
-        )
-        for row in connection.execute(wanted)
-    ]
 
 
 def relays(connection: Connection) -> tuple[RelayRow, ...]:

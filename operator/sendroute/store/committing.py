@@ -27,7 +27,7 @@ from sendroute.model.profile import Profile
 from sendroute.model.secret import bond_of
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import endpoints, switching
+from sendroute.store import endpoints, numbering, switching
 from sendroute.store.bulk import execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import is_taken, stale
@@ -40,7 +40,16 @@ from sendroute.store.states import (
     route_columns,
     spec,
 )
-from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
+from sendroute.store.tables import (
+    account,
+    apply_all,
+    domain,
+    platform,
+    profile,
+    revision,
+    standing,
+    store,
+)
 
 
 class Work(Struct):
@@ -73,7 +82,8 @@ def commit(
     stamp: Stamp,
     sealed: Sealed,
 ) -> int:
-    """All of it or none. Returns the new revision, or the old one where there was nothing to do.
+    """All of it or none. Returns the revision it made, or the present one where there was nothing
+    to do.
 
     ``sealed`` are the credentials of what is new or changed; what stays at its destination keeps
     the one it has. Raises :class:`~sendroute.model.problem.StaleError` where an account, or the
@@ -95,19 +105,12 @@ def _commit(
     stamp: Stamp,
     sealed: Sealed,
 ) -> int:
-    # Every writer takes this row first and raises it last, so that whoever sees a revision has
-    # seen all before it. FOR UPDATE says that to PostgreSQL; SQLite's writer is alone anyway.
-    head = connection.execute(select(store.c.revision, store.c.last_profile).with_for_update())
-    before: int
-    last_profile: int
-    before, last_profile = head.one()
     works = [work for plan in plans if (work := _sorted(plan)) is not None]
     if change is not None and change.action is Action.SKIP:
         change = None
     if not works and change is None:
-        return before
-    now = before + 1
-    begin_revision(connection, now, stamp)
+        return int(connection.execute(select(store.c.revision)).scalar_one())
+    now = numbering.begin(connection, stamp)
     record = Recorder(connection, now)
     if change is not None:
         _write_platform(connection, change, now, sealed.get(PLATFORM_KEY, {}).get(RELAY))
@@ -120,8 +123,7 @@ def _commit(
     for work in works:
         _remove_domains(connection, work, record)
     for work in works:
-        tokens = sealed.get(work.key, {})
-        last_profile = _write_profiles(connection, work, last_profile, record, now, tokens)
+        _write_profiles(connection, work, record, now, sealed.get(work.key, {}))
     for work in works:
         _write_domains(connection, work, now, record)
     for work in works:
@@ -129,23 +131,10 @@ def _commit(
     gone = [work.number for work in works if work.leaves]
     for some in chunks(gone):
         connection.execute(delete(account).where(account.c.id.in_(some)))
-    raise_revision(connection, before, now)
-    return now
-
-
-def begin_revision(connection: Connection, number: int, stamp: Stamp) -> None:
-    connection.execute(
-        insert(revision).values(
-            number=number, at=stamp.at, actor=stamp.actor, source_commit=stamp.source_commit
-        )
-    )
-
-
-def raise_revision(connection: Connection, before: int, now: int) -> None:
-    """A transaction's last statement."""
-    raised = update(store).where(store.c.revision == before).values(revision=now)
-    if connection.execute(raised).rowcount != 1:
-        raise stale()
+    for work in works:
+        mine = (standing.c.namespace == work.key.namespace, standing.c.account == work.key.name)
+        connection.execute(delete(standing).where(*mine))
+    return numbering.end(connection, now)
 
 
 def _sorted(plan: AccountPlan) -> Work | None:
@@ -203,7 +192,10 @@ def _fence(connection: Connection, works: list[Work], now: int) -> None:
                 )
             )
         else:
-            fenced = update(account).where(*mine, account.c.revision == work.fence)
+            planned_on = select(revision.c.id).where(revision.c.number == work.fence)
+            fenced = update(account).where(
+                *mine, account.c.revision == planned_on.scalar_subquery()
+            )
             if connection.execute(fenced.values(revision=now, **columns)).rowcount != 1:
                 raise stale(work.key)
         work.number = connection.execute(select(account.c.id).where(*mine)).scalar_one()
@@ -238,12 +230,11 @@ def _record_apply_all(connection: Connection, work: Work, now: int) -> None:
 def _write_profiles(
     connection: Connection,
     work: Work,
-    last: int,
     record: Recorder,
     now: int,
     tokens: Mapping[str, str],
-) -> int:
-    """Returns the highest profile id given so far."""
+) -> None:
+    last = _last_profile(connection) if work.profiles_made else 0
     for change in work.profiles_made:
         assert isinstance(change.after, Profile)  # noqa: S101 - the planner's contract
         last += 1
@@ -281,6 +272,12 @@ def _write_profiles(
         )
     record.changes(work.profiles_made)
     record.changes(work.profiles_changed)
+
+
+def _last_profile(connection: Connection) -> int:
+    """The highest profile id given so far. Who asks for it gives the next ones: the row is held
+    (SQLite's writer is alone anyway)."""
+    last: int = connection.execute(select(store.c.last_profile).with_for_update()).scalar_one()
     return last
 
 

@@ -14,13 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.stamp import Stamp
-from sendroute.store import lockfile
+from sendroute.store import lockfile, numbering
 from sendroute.store.address import APPLICATION_ID, check_file, sqlite_path, unusable
-from sendroute.store.asking import STORE_KIND
-from sendroute.store.committing import begin_revision, raise_revision
 from sendroute.store.database import connect, writing
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
+from sendroute.store.past import STORE_KIND
 from sendroute.store.problems import problem, told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
 from sendroute.store.restoring import restore
@@ -156,17 +155,17 @@ def _publish(temporary: Path, path: Path) -> None:
 
 
 def _new(connection: Connection, stamp: Stamp) -> None:
-    begin_revision(connection, 0, stamp)
     connection.execute(
         insert(store).values(
             id=1, lineage=str(uuid.uuid4()), revision=0, last_profile=0, created_at=stamp.at
         )
     )
-    _say(connection, 0, "initialised", "The store was made.")
+    own = numbering.begin(connection, stamp)
+    _say(connection, own, "initialised", "The store was made.")
+    numbering.settle(connection, own)
 
 
 def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: Path) -> None:
-    now = lock.revision + 1
     connection.execute(
         insert(store).values(
             id=1,
@@ -176,29 +175,29 @@ def _from_lock(connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: 
             created_at=stamp.at,
         )
     )
-    begin_revision(connection, now, stamp)
+    own = numbering.begin(connection, stamp)
     try:
-        restore(connection, lock, now)
-        fill(connection, now)
+        restore(connection, lock, own)
+        fill(connection, own)
     except IntegrityError as error:
         raise lockfile.contradictory(path) from error
     message = f"The store was made from a lock file of revision {lock.revision}."
-    _say(connection, now, "restored-from-lock", message)
-    raise_revision(connection, lock.revision, now)
+    _say(connection, own, "restored-from-lock", message)
+    numbering.end(connection, own)
 
 
 def _say_restored(connection: Connection, stamp: Stamp, source: Path) -> None:
     before = connection.execute(select(store.c.revision)).scalar_one()
-    begin_revision(connection, before + 1, stamp)
+    own = numbering.begin(connection, stamp)
     message = f"The store was made from the backup {source.name} of revision {before}."
-    _say(connection, before + 1, "restored-from-backup", message)
-    raise_revision(connection, before, before + 1)
+    _say(connection, own, "restored-from-backup", message)
+    numbering.end(connection, own)
 
 
-def _say(connection: Connection, revision: int, reason: str, message: str) -> None:
+def _say(connection: Connection, own: int, reason: str, message: str) -> None:
     connection.execute(
         insert(history).values(
-            revision=revision,
+            revision=own,
             namespace="",
             account="",
             kind=STORE_KIND,

@@ -12,7 +12,7 @@ from sendroute.model.wanted import AccountKey
 from sendroute.store.answers import Endpoint
 from sendroute.store.asking import profiles
 from sendroute.store.states import platform_of
-from sendroute.store.tables import endpoint, platform
+from sendroute.store.tables import endpoint, platform, revision
 
 Sealed = Mapping[AccountKey, Mapping[str, str]]
 """Tokens by account and profile; the managed relay's under the platform's key."""
@@ -91,9 +91,15 @@ def sealed(connection: Connection) -> dict[AccountKey, dict[str, str]]:
 
 def all_of(connection: Connection) -> Iterator[Endpoint]:
     """In the order of their making, those that were replaced included."""
-    rows = connection.execute(select(endpoint).order_by(endpoint.c.profile, endpoint.c.version))
+    made, retired = revision.alias(), revision.alias()
+    rows = connection.execute(
+        select(endpoint, made.c.number.label("since"), retired.c.number.label("until"))
+        .join_from(endpoint, made, endpoint.c.made == made.c.id)
+        .outerjoin(retired, endpoint.c.retired == retired.c.id)
+        .order_by(endpoint.c.profile, endpoint.c.version)
+    )
     for row in rows:
-        yield Endpoint(row.profile, row.version, _bond(row), row.credential, row.made, row.retired)
+        yield Endpoint(row.profile, row.version, _bond(row), row.credential, row.since, row.until)
 
 
 def reseal(connection: Connection, anew: Callable[[str, Bond], str]) -> int:

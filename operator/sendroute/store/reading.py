@@ -18,7 +18,7 @@ from sendroute.store.states import (
     profile_of,
     route_of,
 )
-from sendroute.store.tables import account, apply_all, domain, platform, profile, store
+from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
 # Names in one statement: below every limit on parameters.
 CHUNK = 500
@@ -39,12 +39,15 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Held:
     spec = connection.execute(select(platform.c.spec)).scalar()
     keys: dict[int, AccountKey] = {}
     found: dict[AccountKey, tuple[int, AccountState]] = {}
-    for row in connection.execute(select(account)):
+    fenced = select(account, revision.c.number).join_from(
+        account, revision, account.c.revision == revision.c.id
+    )
+    for row in connection.execute(fenced):
         key = AccountKey(row.namespace, row.name)
         if only is None or key in only:
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
-            found[key] = row.revision, AccountState(row.plan, default)
+            found[key] = row.number, AccountState(row.plan, default)
     profiles = _profiles(connection, keys)
     domains = _domains(connection, keys, whole=only is None)
     ran = _ran(connection, only)

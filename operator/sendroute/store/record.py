@@ -13,12 +13,23 @@ from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
+from sendroute.model.standing import Standing
 from sendroute.model.wanted import AccountKey
-from sendroute.store import asking, committing, endpoints, lockfile, reading, rekeying
+from sendroute.store import (
+    asking,
+    committing,
+    endpoints,
+    lockfile,
+    past,
+    reading,
+    rekeying,
+    standing,
+)
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.answers import (
     Endpoint,
     ExplainFacts,
+    Head,
     HistoryEntry,
     RelayRow,
     RouteRow,
@@ -132,6 +143,37 @@ class Store:
         with told_plainly(self.place), writing(self._engine) as connection:
             return committing.commit(connection, plans, platform, stamp, sealed)
 
+    @contextmanager
+    def watch(self) -> "Iterator[_Watch]":
+        yield _Watch(self)
+
+    def head(self) -> Head:
+        with self._reading() as connection:
+            return standing.head(connection)
+
+    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+        """The accounts that a later revision changed, and the last one that did; one that was
+        removed is not among them."""
+        with self._reading() as connection:
+            return standing.changed_since(connection, revision)
+
+    def standings(self) -> dict[AccountKey, Standing]:
+        """What is not settled, in the order of accounts."""
+        with self._reading() as connection:
+            return {one.key: one for one in standing.read(connection)}
+
+    def write_standings(self, written: Sequence[Standing], cleared: Collection[AccountKey]) -> None:
+        """No revision: it changes nothing of what is assigned. An approval stays with the plan
+        that it is for."""
+        if written or cleared:
+            with told_plainly(self.place), writing(self._engine) as connection:
+                standing.write(connection, written, cleared)
+
+    def approve(self, shown: Standing, stamp: Stamp) -> bool:
+        """Lets through the plan that is held back; False where another is by now, or none."""
+        with told_plainly(self.place), writing(self._engine) as connection:
+            return standing.approve(connection, shown, stamp)
+
     def endpoints(self) -> list[Endpoint]:
         """Every revision of a destination, those that were replaced included."""
         with self._reading() as connection:
@@ -174,7 +216,7 @@ class Store:
     ) -> list[HistoryEntry]:
         """The latest first."""
         with self._reading() as connection:
-            return asking.history_of(connection, domain, account, limit)
+            return past.history_of(connection, domain, account, limit)
 
     def status(self) -> Status:
         with self._reading() as connection:
@@ -189,3 +231,20 @@ class Store:
         with self._reading() as connection:
             lock = lockfile.take(connection)
         lockfile.write(lock, path)
+
+
+class _Watch:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen = store.head()
+
+    def wait(self, timeout: float) -> bool:
+        import time
+
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            if (now := self._store.head()) != self._seen:
+                self._seen = now
+                return True
+            time.sleep(0.1)
+        return False

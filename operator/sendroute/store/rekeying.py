@@ -7,15 +7,14 @@ SQLite has freed, nor in the log.
 from collections.abc import Callable
 from contextlib import closing
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert
 
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
-from sendroute.store import endpoints
-from sendroute.store.asking import STORE_KIND
-from sendroute.store.committing import begin_revision, raise_revision
+from sendroute.store import endpoints, numbering
 from sendroute.store.database import writing
-from sendroute.store.tables import history, store
+from sendroute.store.past import STORE_KIND
+from sendroute.store.tables import history
 
 
 def rekey(engine: Engine, anew: Callable[[str, Bond], str], stamp: Stamp) -> int:
@@ -33,13 +32,11 @@ def rekey(engine: Engine, anew: Callable[[str, Bond], str], stamp: Stamp) -> int
 
 
 def _rekey(connection: Connection, anew: Callable[[str, Bond], str], stamp: Stamp) -> int:
-    head = select(store.c.revision).with_for_update()
-    before: int = connection.execute(head).scalar_one()
     count = endpoints.reseal(connection, anew)
-    begin_revision(connection, before + 1, stamp)
+    own = numbering.begin(connection, stamp)
     connection.execute(
         insert(history).values(
-            revision=before + 1,
+            revision=own,
             namespace="",
             account="",
             kind=STORE_KIND,
@@ -49,5 +46,5 @@ def _rekey(connection: Connection, anew: Callable[[str, Bond], str], stamp: Stam
             message=f"{count} credentials were encrypted anew.",
         )
     )
-    raise_revision(connection, before, before + 1)
+    numbering.end(connection, own)
     return count

@@ -1,8 +1,8 @@
-"""An apply-all over a whole account as two statements, however many domains it has.
+"""An apply-all over a whole account as a few statements, however many domains it has.
 
-One INSERT … SELECT writes the history, one guarded UPDATE the routes. What a domain's history row
-says depends only on the state the domain was in, and a million domains are in few states: so the
-states become the branches of a CASE.
+What the history says of a domain depends only on the state the domain was in, and a million
+domains are in few states: so each state is written once, and one INSERT … SELECT a state says
+which domains were in it. One guarded UPDATE then switches the routes.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from sqlalchemy import (
     update,
 )
 
-from sendroute.model.change import Action, Change, Kind
+from sendroute.model.change import Action, Change
 from sendroute.model.held import DomainState, RanApplyAll
 from sendroute.model.route import Origin, Route
 from sendroute.model.wanted import AccountKey
 from sendroute.store.problems import stale
-from sendroute.store.recording import COLUMNS
 from sendroute.store.states import DOMAIN_COLUMNS, as_text, domain_columns
-from sendroute.store.tables import domain, history
+from sendroute.store.tables import domain, switched
+from sendroute.store.tables import switch as table
 
-# More states than this in one account is unheard of; each is a branch of a CASE for every row.
-_MOST_STATES = 40
+# More states than this in one account is unheard of; each is a scan of it.
+_MOST_STATES = 20
 # Below this many domains two scans of the account gain nothing.
 _FEWEST_DOMAINS = 100
 
@@ -89,24 +89,11 @@ def switch(
     mine = domain.c.account_id == number
     if connection.execute(select(func.count()).where(mine)).scalar_one() != this.domains:
         return False
-    befores = list(this.told)
-    tolds = list(this.told.values())
-    rows = select(
-        literal(revision),
-        literal(key.namespace),
-        literal(key.name),
-        literal(Kind.DOMAIN.value),
-        domain.c.name,
-        _by_state(befores, [told.action.value for told in tolds]),
-        _by_state(befores, [as_text(before) for before in befores]),
-        _by_state(befores, [as_text(told.after) for told in tolds]),
-        _by_state(befores, [told.reason for told in tolds]),
-        _by_state(befores, [told.message for told in tolds]),
-    ).where(mine)
-    connection.execute(insert(history).from_select(COLUMNS, rows))
+    if _tell(connection, key, mine, this, revision) != this.domains:
+        raise stale(key)
     kind, profile = this.route.kind.value, this.route.profile
     stays = and_(domain.c.kind == kind, domain.c.profile.is_not_distinct_from(profile))
-    switched = (
+    turned = (
         update(domain)
         .where(mine)
         .values(
@@ -118,21 +105,46 @@ def switch(
             changed=revision,
         )
     )
-    if connection.execute(switched).rowcount != this.domains:
+    if connection.execute(turned).rowcount != this.domains:
         raise stale(key)
     return True
 
 
-def _by_state(states: list[DomainState], texts: list[str]) -> ColumnElement[str]:
-    """The text that belongs to a row's state. What is the same in all states is not asked of a
-    million rows: neither a text, nor a column that does not tell the states apart."""
-    if len(set(texts)) == 1:
-        return literal(texts[0])
-    columns = [dict(zip(DOMAIN_COLUMNS, domain_columns(state), strict=True)) for state in states]
-    telling = [name for name in DOMAIN_COLUMNS if len({one[name] for one in columns}) > 1]
-    branches = [
-        (and_(*(domain.c[name].is_not_distinct_from(one[name]) for name in telling)), literal(text))
-        for one, text in zip(columns, texts, strict=True)
-    ]
-    *firsts, (_, last) = branches
-    return case(*firsts, else_=last)
+def _tell(
+    connection: Connection,
+    key: AccountKey,
+    mine: ColumnElement[bool],
+    this: Switch,
+    revision: int,
+) -> int:
+    """Writes the history of it; of how many domains."""
+    total = 0
+    for before, told in this.told.items():
+        made = connection.execute(
+            insert(table).values(
+                revision=revision,
+                namespace=key.namespace,
+                account=key.name,
+                action=told.action.value,
+                before=as_text(before),
+                after=as_text(told.after),
+                reason=told.reason,
+                message=told.message,
+            )
+        )
+        assert made.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row has one
+        own = literal(made.inserted_primary_key[0])
+        names = select(own, domain.c.name).where(mine, _in_state(before))
+        total += connection.execute(
+            insert(switched).from_select(("switch", "name"), names)
+        ).rowcount
+    return total
+
+
+def _in_state(state: DomainState) -> ColumnElement[bool]:
+    return and_(
+        *(
+            domain.c[name].is_not_distinct_from(value)
+            for name, value in zip(DOMAIN_COLUMNS, domain_columns(state), strict=True)
+        )
+    )

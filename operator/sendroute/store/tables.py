@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 # The newest migration's id: read beside the store's own, so that Alembic is imported only by a
 # store that is older. Ids are numbers in order, which tells older from newer.
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData(
     naming_convention={
@@ -97,18 +97,24 @@ platform = _one_row(
     Column("version", Integer, nullable=False),
 )
 
-# One row a writing transaction: when, who, from which commit. Append-only.
+# One row a writing transaction: when, who, from which commit. Append-only. `id` is taken when it
+# begins, and is what other rows carry; `number` is the store's revision, given as its last act, so
+# that whoever sees a revision has seen all before it and nobody waits for a long transaction.
+# Within an account ids rise as numbers do, for they are taken under the account's lock. `attempt`
+# is by which a program finds out whether a commit was done whose answer was lost.
 revision = Table(
     "revision",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("at", UtcDateTime, nullable=False),
     Column("actor", Text, nullable=False),
     Column("source_commit", Text),
+    Column("number", BigInteger, index=True, unique=True),
+    Column("attempt", String(36), index=True, unique=True),
 )
 
-# `revision` is the fence: the store's revision that last changed anything of the account. As it
-# is the store's and not a count of its own, an account deleted and made again never has an old one.
+# `revision` is the fence: the transaction that last changed anything of the account. As it is the
+# store's and not a count of its own, an account deleted and made again never has an old one.
 account = Table(
     "account",
     metadata,
@@ -118,7 +124,7 @@ account = Table(
     Column("plan", Text, nullable=False),
     Column("default_kind", Text),
     Column("default_profile", Text),
-    Column("revision", BigInteger, ForeignKey("revision.number"), nullable=False),
+    Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
     UniqueConstraint("namespace", "name"),
     *_route_checks("default_"),
     sqlite_autoincrement=True,
@@ -139,8 +145,8 @@ profile = Table(
 # Where mail goes under one alias: a row for each revision of a profile, `p{profile}r{version}`, and
 # of the managed relay, `m0r{version}`, whose profile is 0. A mail in a queue knows its nexthop by
 # the alias alone, so a revision that was replaced stays, with its credential: no key leads to the
-# profile's row. `retired` is the store's revision that replaced it. `credential` is sealed; NULL
-# where there is none, or none yet (a store made from a lock file).
+# profile's row. `made` and `retired` are the transactions that made and replaced it. `credential`
+# is sealed; NULL where there is none, or none yet (a store made from a lock file).
 endpoint = Table(
     "endpoint",
     metadata,
@@ -153,8 +159,8 @@ endpoint = Table(
     Column("port", Integer, nullable=False),
     Column("encryption", Text, nullable=False),
     Column("credential", Text),
-    Column("made", BigInteger, ForeignKey("revision.number"), nullable=False),
-    Column("retired", BigInteger, ForeignKey("revision.number")),
+    Column("made", BigInteger, ForeignKey("revision.id"), nullable=False),
+    Column("retired", BigInteger, ForeignKey("revision.id")),
     CheckConstraint("version > 0", name="version"),
     CheckConstraint("retired IS NULL OR retired > made", name="retired"),
 )
@@ -172,13 +178,14 @@ apply_all = Table(
     Column("kind", Text, nullable=False),
     Column("profile", Text),
     Column("domains", BigInteger, nullable=False),
-    Column("revision", BigInteger, ForeignKey("revision.number"), nullable=False),
+    Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
     UniqueConstraint("account_id", "id"),
     *_route_checks(),
 )
 
 # No index on the route: an apply-all rewrites it for every domain (PostgreSQL then updates in
-# place). `since` is the revision that gave the route, `changed` the one that last changed the row.
+# place). `since` is the transaction that gave the route, `changed` the one that last changed the
+# row.
 domain = Table(
     "domain",
     metadata,
@@ -205,7 +212,7 @@ history = Table(
     "history",
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("revision", BigInteger, ForeignKey("revision.number"), nullable=False),
+    Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
     Column("namespace", Text, nullable=False),
     Column("account", Text, nullable=False),
     Column("kind", Text, nullable=False),
@@ -217,6 +224,53 @@ history = Table(
     Column("message", Text, nullable=False),
     Index(None, "name"),
     Index(None, "namespace", "account"),
+)
+
+# An apply-all that switches a whole account: a row for each state its domains were in, with what
+# the history would say of each of them; and a narrow row a domain, a million of which are written
+# in the time that the routes themselves take. Append-only.
+switch = Table(
+    "switch",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Index(None, "namespace", "account"),
+)
+switched = Table(
+    "switched",
+    metadata,
+    Column("switch", BigInteger, ForeignKey("switch.id"), primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# What the last reconcile left unsettled of an account (held back, failed, skipped in part), and
+# the approval of what was held back, bound to the digest of its plan. It goes with the
+# transaction that commits the account. No key leads to the account, which may not be there yet.
+standing = Table(
+    "standing",
+    metadata,
+    Column("namespace", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("outcome", Text, nullable=False),
+    Column("digest", Text),
+    Column("shown", Text, nullable=False),
+    Column("source_commit", Text),
+    Column("since", UtcDateTime, nullable=False),
+    Column("approved", Text),
+    Column("approved_by", Text),
+    Column("approved_at", UtcDateTime),
+    CheckConstraint(
+        "(approved IS NULL) = (approved_by IS NULL) AND (approved IS NULL) = (approved_at IS NULL)",
+        name="approved",
+    ),
 )
 
 # The agents beside the mail servers: which revision each serves.

@@ -1,0 +1,247 @@
+"""Look, reconcile what is due, wait: until it is asked to stop.
+
+Nothing of an account that fails stops another; nothing of a tree that is bad, or of a store that
+is away, ends the loop.
+"""
+
+import gc
+import time
+from collections.abc import Mapping
+from typing import NamedTuple, assert_never
+
+from sendroute.following.follower import EndedError
+from sendroute.loop.metrics import Metrics
+from sendroute.loop.protocols import Head, Open, Store
+from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconcile
+from sendroute.loop.schedule import Due, Random, Schedule, backoff
+from sendroute.loop.telling import Teller
+from sendroute.loop.trees import Taken, Trees
+from sendroute.loop.waking import StoreWatcher, Wake, Wakes
+from sendroute.model.finding import Finding
+from sendroute.model.outcome import Outcome
+from sendroute.model.problem import ProblemError
+from sendroute.model.standing import Approval, Standing
+from sendroute.model.wanted import AccountKey
+
+_OF_THE_STORE = frozenset(
+    {"store-failed", "store-locked", "store-version", "not-initialised", "wrong-store"}
+)
+
+
+class Times(NamedTuple):
+    """In seconds: between two rounds over every account, and between two looks at the source."""
+
+    interval: float
+    poll: float
+
+
+class Loop:
+    """``run`` it once, in the main thread, whose signals ask ``needs.stop``."""
+
+    def __init__(
+        self,
+        trees: Trees,
+        opens: Open,
+        needs: Reconciler,
+        times: Times,
+        metrics: Metrics,
+        chance: Random,
+    ) -> None:
+        self._trees = trees
+        self._opens = opens
+        self._needs = needs
+        self._times = times
+        self._metrics = metrics
+        self._random = chance
+        self._wakes = Wakes()
+        self._teller = Teller()
+        now = time.monotonic()
+        self._schedule = Schedule(times.interval, chance, now)
+        self._look_at = now
+        self._looks_failed = 0
+        self._rounds_failed = 0
+        self._served: Taken | None = None
+        self._seen: tuple[str, int] | None = None  # the store's lineage and revision
+        self._approvals: frozenset[tuple[AccountKey, Approval]] = frozenset()
+        self._standings: dict[AccountKey, Standing] = {}
+        self._own: dict[AccountKey, int] = {}  # what our last round committed, and as what
+        self._store_up = False
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether a tree was reconciled and the store answers, and a line that says what is not
+        in order. May be asked by any thread. A newest tree that is bad does not make it unready:
+        the last good one serves, and to end or cut off the loop would mend nothing."""
+        fault = self._trees.fault
+        if self._served is None:
+            return False, fault[0].message if fault else "no tree was reconciled yet"
+        if not self._store_up:
+            return False, "the store does not answer"
+        if fault:
+            return True, f"the last good tree serves, for the newest does not: {fault[0].message}"
+        return True, "ok"
+
+    def run(self) -> None:
+        """Until it is asked to stop. What is being written then is finished."""
+        self._needs.stop.wakes(lambda: self._wakes.put(Wake.STOP))
+        watcher = StoreWatcher(self._opens, lambda: self._wakes.put(Wake.STORE), self._random)
+        try:
+            with watcher:
+                while not self._needs.stop.asked():
+                    self._turn()
+        except (KeyboardInterrupt, EndedError):
+            if not self._needs.stop.asked():
+                raise
+
+    def _turn(self) -> None:
+        if time.monotonic() >= self._look_at:
+            self._look()
+        due = self._schedule.due(time.monotonic()) if self._trees.any else None
+        if due is not None:
+            self._round(due)
+        gc.collect()  # a round makes millions of values, and the collector is off meanwhile
+        until = min(self._schedule.next(), self._look_at) if self._trees.any else self._look_at
+        came = self._wakes.wait(until - time.monotonic())
+        if Wake.STORE in came and Wake.STOP not in came:
+            self._attend_to_store()
+
+    def _look(self) -> None:
+        came = self._trees.look()
+        self._tell_tree()
+        now = time.monotonic()
+        if came:
+            self._schedule.tree_changed(now)
+        self._looks_failed = self._looks_failed + 1 if self._trees.unreachable else 0
+        wait = self._times.poll
+        if self._looks_failed:
+            longest = max(wait, self._times.interval)
+            wait += backoff(self._looks_failed, longest - wait, self._random(), wait)
+        self._look_at = now + wait
+
+    def _round(self, due: Due) -> None:
+        began = time.monotonic()
+        try:
+            with self._opens() as store:
+                done = reconcile(store, self._trees, due, self._needs)
+                if isinstance(done, Reconciled):
+                    self._standings = store.standings()
+        except ProblemError as problem:
+            self._failed(problem.findings)
+            return
+        self._up()
+        match done:
+            case Reconciled():
+                self._made(done, time.monotonic() - began)
+            case Contradiction(findings):
+                self._failed(findings)
+            case _:
+                assert_never(done)
+
+    def _made(self, done: Reconciled, took: float) -> None:
+        now = time.monotonic()
+        self._rounds_failed = 0
+        self._teller.round.now(())
+        if done.taken is not self._served:
+            self._serve(done.taken, remember=done.adopted)
+        self._schedule.done(done.due, done.ends, now, took=took)
+        self._seen = (done.result.plan.lineage, done.result.plan.revision)
+        self._approvals = _approvals(done.before)
+        self._own = {
+            each.key: each.revision
+            for each in done.result.accounts
+            if each.outcome is Outcome.COMMITTED
+        }
+        self._tell_tree()
+        self._teller.made(done, self._standings)
+        self._metrics.made(done, took, time.time())
+        self._metrics.revision(done.result.revision)
+        newest = not self._trees.fault
+        self._metrics.standing(self._standings.values(), newest=newest, now=time.time())
+        self._attend_to_store()
+
+    def _serve(self, taken: Taken, *, remember: bool) -> None:
+        self._served = taken
+        self._teller.serving(taken)
+        self._metrics.serving(taken)
+        if remember:
+            try:
+                self._trees.remember()
+            except ProblemError as problem:
+                self._teller.kept.now(problem.findings)
+        # The tree stays: the collector need not look through it again and again.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    def _failed(self, findings: tuple[Finding, ...]) -> None:
+        self._rounds_failed += 1
+        self._metrics.failed(self._rounds_failed)
+        self._schedule.failed(time.monotonic())
+        self._tell_tree()
+        if any(found.code in _OF_THE_STORE for found in findings):
+            self._down(findings)
+        else:
+            self._teller.round.now(findings)
+
+    def _attend_to_store(self) -> None:
+        """What others wrote since, or approved: those accounts are due."""
+        try:
+            with self._opens() as store:
+                head = store.head()
+                others = self._by_others(store, head) if self._is_moved(head) else frozenset()
+        except ProblemError as problem:
+            self._down(problem.findings)
+            return
+        now = time.monotonic()
+        if not self._store_up:
+            self._schedule.again(now)
+        self._up()
+        if others is None:
+            self._schedule.everything(now)
+        elif others:
+            self._schedule.changed(others, now)
+        if self._seen is not None:
+            self._seen = (head.lineage, head.revision)
+            self._metrics.revision(head.revision)
+
+    def _is_moved(self, head: Head) -> bool:
+        return self._seen is not None and (head.lineage, head.revision) != self._seen
+
+    def _by_others(self, store: Store, head: Head) -> frozenset[AccountKey] | None:
+        """None for all: it is another store, or one with another past."""
+        lineage, revision = self._seen or ("", 0)
+        if head.lineage != lineage or head.revision < revision:
+            return None
+        changed = store.changed_since(revision)
+        others = {key for key, number in changed.items() if self._own.get(key) != number}
+        approvals = _approvals(self._standings_now(store))
+        others |= {key for key, _ in approvals - self._approvals}
+        self._approvals |= approvals
+        if self._served is not None:
+            wanted = self._served.source.wanted.accounts.keys()
+            others |= wanted - set(store.accounts()) - self._standings.keys()
+        return frozenset(others)
+
+    def _standings_now(self, store: Store) -> dict[AccountKey, Standing]:
+        self._standings = store.standings()
+        return self._standings
+
+    def _up(self) -> None:
+        self._store_up = True
+        self._metrics.store(up=True)
+        self._teller.store.now(())
+
+    def _down(self, findings: tuple[Finding, ...]) -> None:
+        self._store_up = False
+        self._metrics.store(up=False)
+        self._teller.store.now(findings)
+
+    def _tell_tree(self) -> None:
+        fault = self._trees.fault
+        self._teller.tree.now(fault)
+        self._metrics.tree(good=not fault)
+
+
+def _approvals(standings: Mapping[AccountKey, Standing]) -> frozenset[tuple[AccountKey, Approval]]:
+    return frozenset(
+        (key, one.approval) for key, one in standings.items() if one.approval is not None
+    )

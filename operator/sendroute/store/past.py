@@ -1,0 +1,88 @@
+"""The history, told as one: what was written change by change, and what was switched as a whole."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+
+from sendroute.model.change import Kind
+from sendroute.model.wanted import AccountKey
+from sendroute.store.answers import HistoryEntry, RouteRow
+from sendroute.store.tables import history, revision, switch, switched
+
+STORE_KIND = "Store"
+
+_WHEN = (revision.c.number, revision.c.at, revision.c.actor, revision.c.source_commit)
+_EACH = (
+    select(history, *_WHEN)
+    .join_from(history, revision, history.c.revision == revision.c.id)
+    .order_by(revision.c.number.desc(), history.c.seq.desc())
+)
+# By the account first: it has few switches, each of which finds a name by its key.
+_WHOLE = (
+    select(switch, *_WHEN)
+    .join_from(switch, revision, switch.c.revision == revision.c.id)
+    .order_by(revision.c.number.desc(), switch.c.id.desc())
+)
+
+
+def history_of(
+    connection: Connection, name: str | None, only: AccountKey | None, limit: int | None
+) -> list[HistoryEntry]:
+    """The latest first. Of one revision, what was switched as a whole comes last."""
+    each = _EACH.limit(limit)
+    whole = _WHOLE
+    if name is not None:
+        each = each.where(history.c.name == name, history.c.kind == Kind.DOMAIN.value)
+    if only is not None:
+        each = each.where(history.c.namespace == only.namespace, history.c.account == only.name)
+        whole = whole.where(switch.c.namespace == only.namespace, switch.c.account == only.name)
+    told = [_entry(row, row.kind, row.name) for row in connection.execute(each)]
+    told += islice(_switched(connection, whole, name, limit), limit)
+    told.sort(key=lambda entry: entry.revision, reverse=True)
+    return told[:limit]
+
+
+def given_by(connection: Connection, row: RouteRow) -> HistoryEntry | None:
+    """The change that gave a domain its route: its own at that revision, else that of the store's
+    making."""
+    own = and_(history.c.name == row.domain, history.c.kind == Kind.DOMAIN.value)
+    made = and_(history.c.name == "", history.c.kind == STORE_KIND)
+    at: ColumnElement[bool] = revision.c.number == row.revision
+    found = connection.execute(_EACH.where(at, or_(own, made)).limit(1)).one_or_none()
+    if found is not None:
+        return _entry(found, found.kind, found.name)
+    return next(_switched(connection, _WHOLE.where(at), row.domain, 1), None)
+
+
+def _switched(
+    connection: Connection, whole: Select[Any], name: str | None, limit: int | None
+) -> Iterator[HistoryEntry]:
+    if name is not None:
+        held = and_(switched.c.switch == switch.c.id, switched.c.name == name)
+        for row in connection.execute(whole.join(switched, held).limit(limit)):
+            yield _entry(row, Kind.DOMAIN.value, name)
+        return
+    for row in connection.execute(whole).all():
+        names = select(switched.c.name).where(switched.c.switch == row.id)
+        for found in connection.execute(names.order_by(switched.c.name).limit(limit)).scalars():
+            yield _entry(row, Kind.DOMAIN.value, found)
+
+
+def _entry(row: Any, kind: str, name: str) -> HistoryEntry:
+    return HistoryEntry(
+        row.number,
+        row.at,
+        row.actor,
+        row.source_commit,
+        AccountKey(row.namespace, row.account) if row.account else None,
+        kind,
+        name,
+        row.action,
+        msgspec.json.decode(row.before) if row.before else None,
+        msgspec.json.decode(row.after) if row.after else None,
+        row.reason,
+        row.message,
+    )
