@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 SOURCE = str(Path(__file__).parents[2] / "operator")
-DEADLINE = 30.0
+DEADLINE = 20.0
 T = TypeVar("T")
 
 PLATFORM = """\
@@ -215,6 +215,7 @@ class Place:
 
     def close(self) -> None:
         for running in self._running:
+            print(running.all())  # for a test that failed
             running.kill()
 
 

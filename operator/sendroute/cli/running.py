@@ -5,7 +5,7 @@ import os
 import random
 import signal
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -36,6 +36,9 @@ from sendroute.reconcile.planned import Locate, Prove, Source
 from sendroute.reconcile.protocols import Try
 from sendroute.reconcile.proving import Prover
 from sendroute.store.record import Store, open_store
+from sendroute.telemetry.health import Health
+from sendroute.telemetry.metrics import registry
+from sendroute.telemetry.server import serving
 
 _log = logging.getLogger(__name__)
 
@@ -45,17 +48,19 @@ _BUSY = 5.0
 
 class Following(NamedTuple):
     """What ``run`` was told. ``poll`` is None for the source's own usual pace; ``listen`` is
-    ``(host, port)``, None for no server."""
+    ``HOST:PORT``, empty for no server."""
 
     source: str
     branch: WantedBranch
     state_folder: str | None
     interval: float
     poll: float | None
-    listen: tuple[str, int] | None
+    listen: str
     limits: Limits
 
 
+# Seconds, beside the interval, after which nobody believes any more that it is a long round.
+_LONGEST_ROUND = 900.0
 _POLL_GIT = 30.0
 _POLL_DIRECTORY = 2.0
 
@@ -72,11 +77,23 @@ def run_loop(session: Session, told: Following) -> None:
         needs = Reconciler(_prove(session), _test, told.limits, actor(), stop)
         is_path = isinstance(follower, Directory)
         poll = told.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
-        metrics = Metrics()
+        counts, health = registry(), Health(told.interval + _LONGEST_ROUND)
         times = Times(told.interval, poll)
-        loop = Loop(trees, lambda: _opened(session), needs, times, metrics, random.random)
+        loop = Loop(
+            trees,
+            lambda: _opened(session),
+            needs,
+            times,
+            Metrics(counts),
+            health,
+            random.random,
+        )
         _log.info("Following %s.", told.source, extra={"source": told.source})
-        loop.run()
+        with ExitStack() as around:
+            if told.listen:
+                at = around.enter_context(serving(told.listen, health, counts))
+                _log.info("Answering at %s/metrics, /healthz and /readyz.", at, extra={"url": at})
+            loop.run()
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
 
 

@@ -11,18 +11,22 @@ from typing import NamedTuple, assert_never
 
 from sendroute.following.follower import EndedError
 from sendroute.loop.metrics import Metrics
-from sendroute.loop.protocols import Head, Open, Store
+from sendroute.loop.protocols import Head, Health, Open, Store
 from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconcile
 from sendroute.loop.schedule import Due, Random, Schedule, backoff
 from sendroute.loop.telling import Teller
 from sendroute.loop.trees import Taken, Trees
-from sendroute.loop.waking import StoreWatcher, Wake, Wakes
+from sendroute.loop.waking import Access, Wake, Wakes
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
 from sendroute.model.problem import ProblemError
 from sendroute.model.standing import Approval, Standing
 from sendroute.model.wanted import AccountKey
 
+_BEAT = 30.0
+"""Seconds that it waits at most, so that it can be seen to be alive."""
+_STORE_LONGEST = 15.0
+"""Seconds between two tries of a store that is away."""
 _OF_THE_STORE = frozenset(
     {"store-failed", "store-locked", "store-version", "not-initialised", "wrong-store"}
 )
@@ -45,15 +49,17 @@ class Loop:
         needs: Reconciler,
         times: Times,
         metrics: Metrics,
+        health: Health,
         chance: Random,
     ) -> None:
         self._trees = trees
-        self._opens = opens
         self._needs = needs
         self._times = times
         self._metrics = metrics
+        self._health = health
         self._random = chance
         self._wakes = Wakes()
+        self._access = Access(opens, lambda: self._wakes.put(Wake.STORE))
         self._teller = Teller()
         now = time.monotonic()
         self._schedule = Schedule(times.interval, chance, now)
@@ -66,26 +72,14 @@ class Loop:
         self._standings: dict[AccountKey, Standing] = {}
         self._own: dict[AccountKey, int] = {}  # what our last round committed, and as what
         self._store_up = False
-
-    def ready(self) -> tuple[bool, str]:
-        """Whether a tree was reconciled and the store answers, and a line that says what is not
-        in order. May be asked by any thread. A newest tree that is bad does not make it unready:
-        the last good one serves, and to end or cut off the loop would mend nothing."""
-        fault = self._trees.fault
-        if self._served is None:
-            return False, fault[0].message if fault else "no tree was reconciled yet"
-        if not self._store_up:
-            return False, "the store does not answer"
-        if fault:
-            return True, f"the last good tree serves, for the newest does not: {fault[0].message}"
-        return True, "ok"
+        self._store_failed = 0
+        self._store_at = now
 
     def run(self) -> None:
         """Until it is asked to stop. What is being written then is finished."""
         self._needs.stop.wakes(lambda: self._wakes.put(Wake.STOP))
-        watcher = StoreWatcher(self._opens, lambda: self._wakes.put(Wake.STORE), self._random)
         try:
-            with watcher:
+            with self._access:
                 while not self._needs.stop.asked():
                     self._turn()
         except (KeyboardInterrupt, EndedError):
@@ -95,14 +89,39 @@ class Loop:
     def _turn(self) -> None:
         if time.monotonic() >= self._look_at:
             self._look()
+        self._attend_to_store()
         due = self._schedule.due(time.monotonic()) if self._trees.any else None
         if due is not None:
             self._round(due)
+        self._tell_health()
         gc.collect()  # a round makes millions of values, and the collector is off meanwhile
-        until = min(self._schedule.next(), self._look_at) if self._trees.any else self._look_at
-        came = self._wakes.wait(until - time.monotonic())
-        if Wake.STORE in came and Wake.STOP not in came:
-            self._attend_to_store()
+        self._wakes.wait(self._next() - time.monotonic())
+
+    def _next(self) -> float:
+        """When something is to be done, though nothing happens before."""
+        times = [self._look_at, time.monotonic() + _BEAT]
+        if self._trees.any:
+            times.append(self._schedule.next())
+        if not self._store_up:
+            times.append(self._store_at)
+        return min(times)
+
+    def _tell_health(self) -> None:
+        """Ready is who has reconciled a tree, and whose store answers. A newest tree that is bad
+        does not make it unready: the last good one serves, and nothing would be mended by ending
+        the loop."""
+        self._health.beat()
+        fault = self._trees.fault
+        if not self._store_up:
+            self._health.not_ready("The store does not answer.")
+        elif self._served is None:
+            why = f": {fault[0].message}" if fault else "."
+            self._health.not_ready(f"No tree was reconciled yet{why}")
+        elif fault:
+            why = f"the newest does not: {fault[0].message}"
+            self._health.ready(f"The last good tree serves, for {why}")
+        else:
+            self._health.ready("The newest tree serves.")
 
     def _look(self) -> None:
         came = self._trees.look()
@@ -120,10 +139,10 @@ class Loop:
     def _round(self, due: Due) -> None:
         began = time.monotonic()
         try:
-            with self._opens() as store:
-                done = reconcile(store, self._trees, due, self._needs)
-                if isinstance(done, Reconciled):
-                    self._standings = store.standings()
+            store = self._access.store()
+            done = reconcile(store, self._trees, due, self._needs)
+            if isinstance(done, Reconciled):
+                self._standings = store.standings()
         except ProblemError as problem:
             self._failed(problem.findings)
             return
@@ -156,7 +175,7 @@ class Loop:
         self._metrics.revision(done.result.revision)
         newest = not self._trees.fault
         self._metrics.standing(self._standings.values(), newest=newest, now=time.time())
-        self._attend_to_store()
+        self._wakes.put(Wake.STORE)  # whether others wrote meanwhile
 
     def _serve(self, taken: Taken, *, remember: bool) -> None:
         self._served = taken
@@ -183,11 +202,14 @@ class Loop:
             self._teller.round.now(findings)
 
     def _attend_to_store(self) -> None:
-        """What others wrote since, or approved: those accounts are due."""
+        """What others wrote since, or approved: those accounts are due. One row is read where
+        nobody did."""
+        if not self._store_up and time.monotonic() < self._store_at:
+            return
         try:
-            with self._opens() as store:
-                head = store.head()
-                others = self._by_others(store, head) if self._is_moved(head) else frozenset()
+            store = self._access.store()
+            head = store.head()
+            others = self._by_others(store, head) if self._is_moved(head) else frozenset()
         except ProblemError as problem:
             self._down(problem.findings)
             return
@@ -227,11 +249,16 @@ class Loop:
 
     def _up(self) -> None:
         self._store_up = True
+        self._store_failed = 0
         self._metrics.store(up=True)
         self._teller.store.now(())
 
     def _down(self, findings: tuple[Finding, ...]) -> None:
         self._store_up = False
+        self._store_failed += 1
+        wait = backoff(self._store_failed, _STORE_LONGEST, self._random())
+        self._store_at = time.monotonic() + wait
+        self._access.close()
         self._metrics.store(up=False)
         self._teller.store.now(findings)
 

@@ -13,9 +13,11 @@ from prometheus_client import Counter as Count
 from sendroute import __version__
 from sendroute.loop.rounds import Reconciled
 from sendroute.loop.trees import Taken
+from sendroute.model.change import PLATFORM_KEY
 from sendroute.model.exit_status import findings_of
 from sendroute.model.outcome import Outcome
 from sendroute.model.standing import Standing, Unsettled
+from sendroute.model.wanted import AccountKey
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -23,8 +25,7 @@ _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 class Metrics:
     """Written by the loop, read by whoever asks the registry."""
 
-    def __init__(self) -> None:
-        at = self.registry = CollectorRegistry()
+    def __init__(self, at: CollectorRegistry) -> None:
         Gauge("sendroute_build_info", "Which version runs.", ["version"], registry=at).labels(
             __version__
         ).set(1)
@@ -49,10 +50,11 @@ class Metrics:
         )
         self._findings = Gauge(
             "sendroute_findings",
-            "Findings of the last round, by code.",
+            "Findings that stand, by code.",
             ["code"],
             registry=at,
         )
+        self._codes: dict[AccountKey, Counter[str]] = {}
         self._unsettled = Gauge(
             "sendroute_unsettled_accounts",
             "Accounts that the last reconcile did not settle.",
@@ -127,11 +129,24 @@ class Metrics:
             self._reconciles.labels(outcome.value).inc(count)
         self._drift.inc(sum(done.drifted.values()))
         self._drifted.inc(len(done.drifted))
-        if done.due.accounts is None:  # a round over some accounts knows only theirs
-            self._findings.clear()
-            codes = Counter(found.code for found in findings_of(done.result.plan))
-            for code, count in codes.items():
-                self._findings.labels(code).set(count)
+        self._count_findings(done)
+
+    def _count_findings(self, done: Reconciled) -> None:
+        """Of what was not reconciled in this round, those of an earlier one still stand."""
+        codes: dict[AccountKey, Counter[str]] = {}
+        for found in findings_of(done.result.plan):
+            key = AccountKey(found.namespace or "", found.account or "")
+            codes.setdefault(key, Counter())[found.code] += 1
+        if done.due.accounts is None:
+            self._codes = {}
+        else:
+            asked = done.due.accounts | {one.key for one in done.result.accounts}
+            for key in asked | {PLATFORM_KEY}:
+                self._codes.pop(key, None)
+        self._codes |= codes
+        self._findings.clear()
+        for code, count in sum(self._codes.values(), Counter[str]()).items():
+            self._findings.labels(code).set(count)
 
     def failed(self, failures: int) -> None:
         self._rounds.labels("failed").inc()

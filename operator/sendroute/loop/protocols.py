@@ -1,8 +1,7 @@
 """The outside as the loop sees it."""
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, Self
 
 from sendroute.model.standing import Standing
 from sendroute.model.wanted import AccountKey
@@ -16,11 +15,26 @@ class Head(Protocol):
     def revision(self) -> int: ...
 
 
+class Health(Protocol):
+    """What is told to those who ask over HTTP whether it goes on, and whether it is ready."""
+
+    def beat(self) -> None: ...
+    def ready(self, reason: str) -> None: ...
+    def not_ready(self, reason: str) -> None: ...
+
+
 class Watch(Protocol):
+    """A context manager, for one thread; closed from another, it ends a wait at once."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
     def wait(self, timeout: float) -> bool:
         """Whether anybody, ourselves included, may have committed; False after so many seconds
-        without. Raises :class:`~sendroute.model.problem.ProblemError` where the store is away."""
+        without, or once closed. Raises :class:`~sendroute.model.problem.ProblemError` where the
+        store is away."""
         ...
+
+    def close(self) -> None: ...
 
 
 class Store(Record, Protocol):
@@ -31,9 +45,12 @@ class Store(Record, Protocol):
     def write_standings(
         self, written: Sequence[Standing], cleared: Collection[AccountKey]
     ) -> None: ...
-    def watch(self) -> AbstractContextManager[Watch]: ...
+    def watch(self) -> Watch: ...
+    def is_current(self) -> bool:
+        """Whether it is still the one at its place; asked without opening anything."""
+        ...
+
+    def close(self) -> None: ...
 
 
-Open = Callable[[], AbstractContextManager[Store]]
-"""The store, opened anew each time: a file that was moved away or replaced is noticed so, where
-an open one would go on being written with nobody to read it."""
+Open = Callable[[], Store]

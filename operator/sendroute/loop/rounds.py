@@ -1,5 +1,6 @@
 """One round: what is due is planned, proven, committed, and what is left of it written down."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -23,6 +24,8 @@ from sendroute.reconcile.planned import Planned, Prove, plan_source
 from sendroute.reconcile.protocols import Tester, Try
 from sendroute.reconcile.proving import Scope
 from sendroute.reconcile.settling import Settled, Standings, settle
+
+_log = logging.getLogger(__name__)
 
 
 class Limits(NamedTuple):
@@ -89,6 +92,7 @@ def reconcile(
             trees.refuse(taken, findings)
             continue
         adopted = trees.adopt(taken)
+        _log.debug("Committing what is planned of %d accounts.", len(planned.plan.accounts))
         result = planned.carry_out(_stamp(needs, taken), ended=needs.stop.asked)
         settled = settle(
             result,

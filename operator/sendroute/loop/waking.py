@@ -1,15 +1,15 @@
 """What ends the wait between two rounds, and the thread that waits for the store."""
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from sendroute.loop.protocols import Open
-from sendroute.loop.schedule import backoff
+from sendroute.loop.protocols import Open, Store
 from sendroute.model.problem import ProblemError
+
+_LONG = 60.0
 
 
 class Wake(Enum):
@@ -37,45 +37,66 @@ class Wakes:
         return frozenset(came)
 
 
-class StoreWatcher:
-    """Tells of every commit, and of a store that goes away or comes back. It says what may be so:
-    the loop looks."""
+class Access:
+    """The store, open for as long as it is the one at its place, and a thread that tells of
+    commits to it. To be used by one thread.
 
-    _AT_ONCE = 1.0
-    _LASTS = 60.0
-    _LONGEST_PAUSE = 15.0
+    It is never opened twice at once: to look at a SQLite file by other means than its connections
+    gives up their locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
 
-    def __init__(self, opens: Open, woken: Callable[[], None], random: Callable[[], float]) -> None:
+    def __init__(self, opens: Open, woken: Callable[[], None]) -> None:
         self._opens = opens
         self._woken = woken
-        self._random = random
-        self._ended = Event()
-        self._thread = Thread(target=self._run, name="store watcher", daemon=True)
+        self._store: Store | None = None
+        self._watcher: Watcher | None = None
 
-    def __enter__(self) -> "StoreWatcher":
-        self._thread.start()
+    def __enter__(self) -> "Access":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def store(self) -> Store:
+        """Raises :class:`~sendroute.model.problem.ProblemError` where it cannot be opened. A file
+        that was moved away or replaced is left: nobody would read what is written there."""
+        if self._store is not None and not self._store.is_current():
+            self.close()
+        if self._store is None:
+            self._store = self._opens()
+        if self._watcher is None or not self._watcher.is_alive():
+            self._watcher = Watcher(self._store, self._woken)
+            self._watcher.start()
+        return self._store
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.end()
+            self._watcher = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+class Watcher(Thread):
+    """Tells that anybody may have committed, until the store does not answer or it is ended."""
+
+    def __init__(self, store: Store, woken: Callable[[], None]) -> None:
+        super().__init__(name="store watcher", daemon=True)
+        self._woken = woken
+        self._ended = Event()
+        self._watch = store.watch()
+
+    def run(self) -> None:
+        try:
+            with self._watch as watch:
+                while not self._ended.is_set():
+                    if watch.wait(_LONG):
+                        self._woken()
+        except ProblemError:
+            self._woken()  # the loop finds out what it is
+
+    def end(self) -> None:
         self._ended.set()
-        self._thread.join(2 * self._AT_ONCE)
-
-    def _run(self) -> None:
-        failures = 0
-        while not self._ended.is_set():
-            try:
-                self._watch()
-                failures = 0
-            except ProblemError:
-                failures += 1
-                self._woken()
-                self._ended.wait(backoff(failures, self._LONGEST_PAUSE, self._random()))
-
-    def _watch(self) -> None:
-        """For a minute; then the store is opened anew, for a file may have been replaced."""
-        until = time.monotonic() + self._LASTS
-        with self._opens() as store, store.watch() as watch:
-            self._woken()
-            while not self._ended.is_set() and time.monotonic() < until:
-                if watch.wait(self._AT_ONCE):
-                    self._woken()
+        self._watch.close()
+        self.join()

@@ -1,6 +1,7 @@
 """The store that callers hold. Each method is one transaction; a problem that a person can cause
 is raised as :class:`~sendroute.model.problem.ProblemError`."""
 
+import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ from sendroute.store.database import reading as one_read
 from sendroute.store.endpoints import Sealed
 from sendroute.store.problems import damaged, not_ours, problem, told_plainly
 from sendroute.store.tables import HEAD
+from sendroute.store.watching import FileWatch, Watch
 
 _VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
 
@@ -95,6 +97,7 @@ class Store:
     def __init__(self, engine: Engine, place: str) -> None:
         self._engine = engine
         self.place = place
+        self._identity = _identity(place)
 
     def __enter__(self) -> Self:
         return self
@@ -143,9 +146,16 @@ class Store:
         with told_plainly(self.place), writing(self._engine) as connection:
             return committing.commit(connection, plans, platform, stamp, sealed)
 
-    @contextmanager
-    def watch(self) -> "Iterator[_Watch]":
-        yield _Watch(self)
+    def watch(self) -> Watch:
+        lent = self._engine.raw_connection()
+        own = lent.driver_connection
+        lent.detach()
+        assert isinstance(own, sqlite3.Connection)  # noqa: S101 - what connect() makes
+        return FileWatch(own)
+
+    def is_current(self) -> bool:
+        """Whether the file is still the one at its place, and was not moved away or replaced."""
+        return self._identity == _identity(self.place)
 
     def head(self) -> Head:
         with self._reading() as connection:
@@ -233,18 +243,10 @@ class Store:
         lockfile.write(lock, path)
 
 
-class _Watch:
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._seen = store.head()
-
-    def wait(self, timeout: float) -> bool:
-        import time
-
-        until = time.monotonic() + timeout
-        while time.monotonic() < until:
-            if (now := self._store.head()) != self._seen:
-                self._seen = now
-                return True
-            time.sleep(0.1)
-        return False
+def _identity(place: str) -> tuple[int, int] | None:
+    """None where it is no file: that of a server, or gone."""
+    try:
+        status = Path(place).stat()  # never opened: closing it would give up SQLite's locks
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -64,8 +64,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--listen",
         metavar="HOST:PORT",
-        type=_address,
-        default=("127.0.0.1", 9464),
+        default="127.0.0.1:9464",
         help="serve /metrics, /healthz and /readyz there; empty: nowhere (default 127.0.0.1:9464)",
     )
     parser.value(
@@ -117,14 +116,3 @@ def _positive(text: str) -> float:
     if number <= 0:
         raise argparse.ArgumentTypeError(f"`{text}` is not longer than no time")
     return number
-
-
-def _address(text: str) -> tuple[str, int] | None:
-    """``HOST:PORT``, ``[::1]:PORT``; nothing for no address."""
-    if not text:
-        return None
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"`{text}` is not HOST:PORT such as 127.0.0.1:9464")
-    return host, int(port)
