@@ -56,7 +56,7 @@ def test_a_push_is_another_tree_and_the_good_one_stays(
         newest = follower.look(never)
         assert text_of(newest) == f"{turn}"
         assert text_of(good) == "good"
-        assert {path.name for path in (tmp_path / "state/trees").iterdir()} == {
+        assert {path.name for path in (tmp_path / "state/sendroute-source/trees").iterdir()} == {
             good.commit,
             newest.commit,
         }
@@ -178,7 +178,7 @@ def test_only_one_commit_is_fetched(
         repository.commit(text=f"{turn}")
     following(repository.url).look(never)
     counted = repository.git(
-        f"--git-dir={tmp_path}/state/repository", "rev-list", "--count", "--all"
+        f"--git-dir={tmp_path}/state/sendroute-source/repository", "rev-list", "--count", "--all"
     )
     assert counted == "1"
 
@@ -190,7 +190,7 @@ def test_what_nobody_needs_any_more_is_given_up(
     for turn in range(30):
         repository.commit(text=f"{turn}")
         follower.look(never)
-    packs = list((tmp_path / "state/repository/objects/pack").glob("*.pack"))
+    packs = list((tmp_path / "state/sendroute-source/repository/objects/pack").glob("*.pack"))
     assert len(packs) < 25
 
 
@@ -315,7 +315,7 @@ class TestState:
         first = following(repository.url)
         first.keep(first.look(never))
         first.close()
-        state = tmp_path / "state"
+        state = tmp_path / "state/sendroute-source"
         half = state / "trees" / commit
         half.joinpath("a.yaml").write_text("ha")
         (state / ".new-1").mkdir()
@@ -330,6 +330,29 @@ class TestState:
         good = second.last_good(never)
         assert good is not None
         assert good.commit == newer
+
+    def test_what_else_lies_in_the_folder_is_left_alone(
+        self, repository: Repository, following: Following, tmp_path: Path
+    ) -> None:
+        repository.commit()
+        others = [tmp_path / "state" / name for name in ("trees/x", "repository/x", ".old-1/x")]
+        for other in others:
+            other.parent.mkdir(parents=True)
+            other.touch()
+        following(repository.url).look(never)
+        assert all(other.exists() for other in others)
+
+    def test_a_link_in_it_is_removed_and_not_what_it_leads_to(
+        self, repository: Repository, following: Following, tmp_path: Path
+    ) -> None:
+        repository.commit()
+        (tmp_path / "precious").mkdir()
+        (tmp_path / "precious/file").touch()
+        own = tmp_path / "state/sendroute-source"
+        own.mkdir(parents=True)
+        (own / "trees").symlink_to(tmp_path / "precious")
+        following(repository.url).look(never)
+        assert (tmp_path / "precious/file").exists()
 
     def test_a_checkout_that_somebody_removed_is_made_again(
         self, repository: Repository, following: Following
@@ -350,7 +373,7 @@ class TestState:
         first = following(repository.url)
         first.look(never)
         first.close()
-        own = tmp_path / "state/repository"
+        own = tmp_path / "state/sendroute-source/repository"
         if damage == "objects":
             (own / "objects").rename(tmp_path / "objects")
         elif damage == "packs cut short":

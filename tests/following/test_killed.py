@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sendroute.following.git import Wanted
 from sendroute.following.source import follow
+from sendroute.following.state import NAME
 
 from .conftest import Repository, never
 from .servers import wait_until
@@ -74,7 +75,7 @@ def test_kill_9_at_random_moments(repository: Repository, tmp_path: Path) -> Non
                 assert len(set(texts)) == 1, f"seed {seed}, turn {turn}"
         finally:
             follower.close()
-    assert sorted(path.name for path in state.iterdir()) == ["repository", "trees"]
+    assert sorted(path.name for path in (state / NAME).iterdir()) == ["repository", "trees"]
 
 
 def working_in(state: Path) -> list[str]:

@@ -186,6 +186,7 @@ def test_more_clients_than_are_heard_are_hung_up_on(
     monkeypatch.setattr(serving_module, "_MOST", 3)
     clients = [socket.create_connection(place(url), LONG) for _ in range(4)]
     try:
+        clients[3].settimeout(2)  # the others are heard for longer
         assert clients[3].recv(1) == b""
     finally:
         for client in clients:
@@ -209,9 +210,9 @@ def test_it_stops_within_a_second_with_a_client_that_hangs(
         client.sendall(b"GET /healthz HT")
         assert wait_until(lambda: threading.active_count() == before + 2)
         started = time.monotonic()
-    assert time.monotonic() - started < 1
     with client:
         assert client.recv(1) == b""
+    assert time.monotonic() - started < 1
     assert wait_until(lambda: threading.active_count() == before)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(place(url), LONG)

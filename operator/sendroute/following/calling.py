@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from sendroute.following.causes import DISK_FULL, Cause, cause_of, too_late, without_git
 from sendroute.following.follower import EndedError
@@ -145,11 +146,22 @@ def _is_done(process: subprocess.Popen[bytes], timeout: float, ended: Callable[[
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """The whole group: it is there at least until its first process is waited for (wait(2)), so no
     other group can have got its number."""
-    os.killpg(process.pid, signal.SIGTERM)
+    _signal(process, signal.SIGTERM)
     until = time.monotonic() + _GRACE
-    while time.monotonic() < until:
-        if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
-            break
+    while time.monotonic() < until and not _has_ended(process):
         time.sleep(_PAUSE / 5)
-    os.killpg(process.pid, signal.SIGKILL)
+    _signal(process, signal.SIGKILL)
     process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # as macOS says of a group that has ended
+        os.killpg(process.pid, number)
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Without taking note of it, so that its number stays its own. (Python has no waitid on macOS
+    before 3.13: there all of the grace is waited for.)"""
+    if not hasattr(os, "waitid"):
+        return False
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None

@@ -1,7 +1,10 @@
 """Why git failed, from its English words: what it says is never shown, for it may hold a token
 of a URL, and whatever a server sends."""
 
+import re
 from typing import NamedTuple
+
+_QUOTED = re.compile(r"'[^']*'")
 
 
 class Cause(NamedTuple):
@@ -148,9 +151,10 @@ UNKNOWN = Cause("git does not say why in words that are known", _BY_HAND)
 
 
 def cause_of(said: str) -> Cause | None:
-    """None where the words are not known. Lines that a server had git print are not looked at."""
+    """None where the words are not known. Lines that a server had git print are not looked at, nor
+    what is quoted: a repository may be called certificates."""
     lines = said.lower().splitlines()
-    own = "\n".join(line for line in lines if not line.startswith("remote:"))
+    own = "\n".join(_QUOTED.sub("", line) for line in lines if not line.startswith("remote:"))
     for words, cause in _KNOWN:
         if any(word in own for word in words):
             return cause

@@ -169,14 +169,17 @@ class Branch:
             self._git.local([*words, str(making)], ended)
             commit = self._fetch(making, ended)
             good = f"{self._refs}/good"
-            old = ["--depth=1", "--", f"file://{self._state.repository}", f"+{good}:{good}"]
+            known = ["--depth=1", "--", f"file://{self._state.repository}", f"+{good}:{good}"]
             try:
                 if self._state.repository.exists():
-                    self._git.run([f"--git-dir={making}", *_FETCH, *old], ended)
+                    self._git.run([f"--git-dir={making}", *_FETCH, *known], ended)
             except GitFailedError:
                 _log.debug("the last good commit could not be taken over")
-            remove(self._state.repository)
+            old = making.with_name(making.name.replace("new", "old"))
+            if self._state.repository.exists():
+                self._state.repository.rename(old)
             making.rename(self._state.repository)
+            remove(old)
         finally:
             remove(making)
         return commit

@@ -8,6 +8,8 @@ from pathlib import Path
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
+NAME = "sendroute-source"
+
 
 class State:
     """``repository`` holds what was fetched, ``trees`` a folder for each checkout.
@@ -22,9 +24,9 @@ class State:
             if given is None:
                 self.folder = Path(tempfile.mkdtemp(prefix="sendroute-")).resolve()
             else:
-                self.folder = Path(given).absolute()
+                # One of its own within: what else lies in the folder given is not ours to clear.
+                self.folder = Path(given).resolve() / NAME
                 self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self.folder = self.folder.resolve()
             self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise unusable(given or tempfile.gettempdir(), error) from error
@@ -60,6 +62,8 @@ class State:
         may be empty."""
         for left in (self.trees, *self.folder.glob(".new-*"), *self.folder.glob(".old-*")):
             remove(left)
+        if self.repository.exists() and self.repository.lstat().st_uid != os.geteuid():
+            remove(self.repository)  # a configuration of another's could name programs to run
         self.trees.mkdir(mode=0o700)
 
     def unlock(self) -> None:
@@ -77,6 +81,8 @@ def remove(path: Path) -> None:
     """A folder that may be there; under another name first, so that what is half removed is never
     taken for whole. Folders within come up to the top before they are emptied: they may nest
     deeper than a path may be long, or files be open."""
+    if path.is_symlink():
+        path.unlink()
     if not path.is_dir():
         return
     old = path.with_name(f".old-{os.urandom(6).hex()}")
