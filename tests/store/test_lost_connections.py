@@ -17,6 +17,7 @@ from sendroute.store import postgres
 from sendroute.store.creating import init_store
 from sendroute.store.record import Store, open_store
 
+COMMIT = b"COMMIT\0"  # not READ COMMITTED
 NAMES = [f"d{number:03}.example" for number in range(200)]
 
 
@@ -63,10 +64,10 @@ MOMENTS: dict[str, tuple[bytes, Callable[[Line], None]]] = {
     "while it waits for its locks": (b"pg_advisory_xact_lock(", Line.cut_after_the_answer),
     "in the middle, before a statement arrives": (b'COPY "domain"', Line.cut),
     "in the middle, after a statement": (b"INSERT INTO account", Line.cut_after_the_answer),
-    "before the commit arrives": (b"COMMIT", Line.cut),
-    "after the commit was done and before it was told": (b"COMMIT", Line.cut_after_the_answer),
+    "before the commit arrives": (COMMIT, Line.cut),
+    "after the commit was done and before it was told": (COMMIT, Line.cut_after_the_answer),
     "by an administrator, in the middle": (b'COPY "history"', everybody_out),
-    "by an administrator, at the commit": (b"COMMIT", everybody_out),
+    "by an administrator, at the commit": (COMMIT, everybody_out),
 }
 
 
@@ -89,10 +90,10 @@ def test_a_connection_lost_again_and_again(
     through: Store, proxy: Proxy, postgres_url: str, say: Any
 ) -> None:
     for words, what in MOMENTS.values():
-        if what is not everybody_out and b"COMMIT" not in words:
+        if what is not everybody_out and words != COMMIT:
             proxy.at(words, what)
-    proxy.at(b"COMMIT", Line.cut)
-    proxy.at(b"COMMIT", Line.cut_after_the_answer)
+    proxy.at(COMMIT, Line.cut)
+    proxy.at(COMMIT, Line.cut_after_the_answer)
     assert through.commit([say.start(*NAMES)], None, say.stamp) == 1
     assert proxy.is_done
     check_once(postgres_url)
@@ -116,7 +117,7 @@ def test_a_commit_that_arrives_late_is_waited_for(
             until(own, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
         left[0].server.sendall(left[0].data)
 
-    proxy.at(b"COMMIT", leave)
+    proxy.at(COMMIT, leave)
     proxy.at(b"FROM unnest", arrives)
     assert through.commit([say.start(*NAMES)], None, say.stamp) == 1
     assert proxy.is_done
@@ -151,7 +152,7 @@ def test_what_is_stale_after_a_lost_connection_is_stale(
 
 def test_rekeying_is_done_once_and_says_how_many(through: Store, proxy: Proxy, say: Any) -> None:
     through.commit([say.start()], None, say.stamp, {say.key: {"ses": "old"}})
-    proxy.at(b"COMMIT", Line.cut_after_the_answer)
+    proxy.at(COMMIT, Line.cut_after_the_answer)
     assert through.rekey(lambda token, _: token + "+", say.stamp) == 1
     assert proxy.is_done
     assert [one.credential for one in through.endpoints()] == ["old+"]
@@ -159,7 +160,7 @@ def test_rekeying_is_done_once_and_says_how_many(through: Store, proxy: Proxy, s
 
 
 def test_a_store_is_made_once(proxy: Proxy, postgres_url: str, cluster: Cluster, say: Any) -> None:
-    proxy.at(b"COMMIT", Line.cut_after_the_answer)
+    proxy.at(COMMIT, Line.cut_after_the_answer)
     with init_store(postgres_url.replace(str(cluster.port), str(proxy.port)), say.stamp) as store:
         assert proxy.is_done
         assert len(store.history()) == 1
@@ -193,7 +194,7 @@ def url(server: Cluster, say: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
-@pytest.mark.parametrize("words", [b'COPY "domain"', b"COMMIT"], ids=["in the middle", "at commit"])
+@pytest.mark.parametrize("words", [b'COPY "domain"', COMMIT], ids=["in the middle", "at commit"])
 @pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "is lost"])
 def test_a_server_that_restarts_is_waited_for(
     server: Cluster, url: str, say: Any, how: signal.Signals, words: bytes, arrives: bool

@@ -182,7 +182,7 @@ class Postgres:
     def watch(self) -> Watch:
         from sendroute.store.listening import ServerWatch
 
-        return ServerWatch(self._connect)
+        return ServerWatch(self._connect, self.place)
 
     def close(self) -> None:
         self.engine.dispose()
