@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.codes import finding
@@ -27,7 +27,7 @@ from sendroute.store.database import Database, open_database
 from sendroute.store.problems import problem, told_plainly
 from sendroute.store.record import bring_forward, version_of
 from sendroute.store.sqlite import Sqlite, connect
-from sendroute.store.tables import HEAD, store
+from sendroute.store.tables import HEAD
 
 _MAKER = "`backup`"
 # Pages between two calls of `advance`: 16 MiB of them.
@@ -140,8 +140,6 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]
                 check_sound(original, path)
             with database.reading() as connection:
                 older = version_of(connection, str(path)) != HEAD
-                if connection.execute(select(store.c.id)).one_or_none() is None:
-                    raise damaged(path)
         if not older:
             yield database
             return
@@ -183,9 +181,11 @@ def _no_backup(path: Path) -> ProblemError:
 
 
 def check_sound(connection: sqlite3.Connection, source: Path) -> None:
-    """Every page and every key."""
+    """Every page and every key, and that it says whose it is."""
     sound = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     if not sound or connection.execute("PRAGMA foreign_key_check").fetchone():
+        raise damaged(source)
+    if connection.execute("SELECT count(*) FROM store").fetchone() != (1,):
         raise damaged(source)
 
 

@@ -81,12 +81,21 @@ def copy_all(source: Connection, target: Connection, advance: Advance) -> None:
 def _rows(source: Connection, table: Table) -> Iterator[list[Any]]:
     """In the order of their key, for profile ids only rise: tuples as the driver has them, or
     mappings where a column's type has to convert what the two databases keep differently."""
-    wanted = select(table).order_by(*table.primary_key)
+    wanted = select(*_columns(table)).order_by(*table.primary_key)
     if _is_plain(table):
         yield from map(list, plain_rows(source, wanted))
     else:
-        streamed = source.execution_options(stream_results=True, max_row_buffer=_FETCH)
-        yield from map(list, streamed.execute(wanted).mappings().partitions(_FETCH))
+        # Options of the statement: those of a connection would stay for the next.
+        streamed = wanted.execution_options(stream_results=True, max_row_buffer=_FETCH)
+        yield from map(list, source.execute(streamed).mappings().partitions(_FETCH))
+
+
+def _columns(table: Table) -> Iterator[ColumnElement[Any]]:
+    """As they are; but an account that is gone is none that an apply-all may name (it stays known
+    by its names), and another store may give that account's id to another."""
+    there = select(account.c.id).where(account.c.id == apply_all.c.account_id).scalar_subquery()
+    for column in table.c:
+        yield there.label("account_id") if column is apply_all.c.account_id else column
 
 
 def _insert(target: Connection, table: Table, rows: list[Any]) -> None:
@@ -104,25 +113,20 @@ def _is_plain(table: Table) -> bool:
 
 
 def _count_on(source: Connection, target: Connection) -> None:
-    """What counts goes on where it stood: no id of a profile or of an account is given again. An
-    account's is known for ever by the apply-alls that ran in it, also when it is gone."""
+    """What counts goes on where it stood: no id of a profile is given again."""
     last = source.execute(select(store.c.last_profile)).scalar_one()
     target.execute(update(store).values(last_profile=last))
-    highest = max(_highest(source, account.c.id), _highest(source, apply_all.c.account_id))
     if target.dialect.name == "sqlite":
-        # https://www.sqlite.org/autoinc.html: an ordinary table, kept by name.
-        target.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'account'")
-        target.exec_driver_sql("INSERT INTO sqlite_sequence VALUES ('account', ?)", (highest,))
-        return
+        return  # which goes on from the highest by itself
     for sequence, last in (
-        (func.pg_get_serial_sequence("account", "id"), highest),
+        (func.pg_get_serial_sequence("account", "id"), _highest(source, account.c.id)),
         (func.pg_get_serial_sequence("history", "seq"), _highest(source, history.c.seq)),
         (func.pg_get_serial_sequence("switch", "id"), _highest(source, switch.c.id)),
         (cast("revision_id", REGCLASS), _highest(source, revision.c.id)),
     ):
-        if last:
+        if last is not None:
             target.execute(select(func.setval(sequence, last)))
 
 
-def _highest(source: Connection, column: ColumnElement[int]) -> int:
-    return source.execute(select(func.max(column))).scalar() or 0
+def _highest(source: Connection, column: ColumnElement[int]) -> int | None:
+    return source.execute(select(func.max(column))).scalar()

@@ -6,13 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from sendroute.model.stamp import Stamp
 from sendroute.store import going_back, lockfile, numbering
 from sendroute.store.address import is_postgres, sqlite_path
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
-from sendroute.store.backups import copy_file, mark, open_backup
+from sendroute.store.backups import copy_file, damaged, mark, open_backup
 from sendroute.store.copying import Advance, copy_all, unheeded
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
@@ -88,7 +88,10 @@ def _of_a_backup(url: str, stamp: Stamp, backup: Path, busy: float, advance: Adv
     def filled(connection: Connection, attempt: str) -> None:
         migrate(connection)
         with source.reading() as rows:
-            copy_all(rows, connection, advance)
+            try:
+                copy_all(rows, connection, advance)
+            except (IntegrityError, DataError) as error:
+                raise damaged(backup) from error
         _say_restored(connection, stamp, backup, attempt)
 
     with open_backup(backup, busy_timeout=busy) as source:

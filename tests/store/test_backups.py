@@ -1,0 +1,369 @@
+"""A backup is the whole store at one moment, whatever it was taken from, and makes either again."""
+
+import os
+import resource
+import shutil
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from sendroute.model.change import Kind
+from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.problem import ProblemError
+from sendroute.model.route import MANAGED, Origin, via
+from sendroute.store.address import APPLICATION_ID
+from sendroute.store.backups import backup_store
+from sendroute.store.copying import ORDER
+from sendroute.store.creating import init_store
+from sendroute.store.migrate import migrate
+from sendroute.store.record import Store, open_store
+from sendroute.store.sqlite import Sqlite
+from sendroute.store.tables import apply_all, metadata, relay, standing
+
+KINDS = ("sqlite", "postgresql")
+
+
+@pytest.fixture(params=KINDS)
+def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A place for a second store, in each database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/second.db"
+        return
+    cluster: Any = request.getfixturevalue("cluster")
+    name = cluster.create_database()
+    yield cluster.url(name)
+    cluster.drop_database(name)
+
+
+@pytest.fixture
+def filled(store: Store, say: Any, other: Any) -> Store:
+    """Accounts that came, went and came again, a switched one, a changed profile and one that is
+    gone, sealed credentials, a relay, and an account that is held back."""
+    platform = say.change(Kind.PLATFORM, "default", None, say.platform)
+    names = [f"d{number}.example" for number in range(150)]
+    store.commit([say.start(*names)], platform, say.stamp, {say.key: {"ses": "a-token"}})
+    before, after = DomainState(MANAGED, Origin.DEFAULT), via("ses")
+    ran = ("move", RanApplyAll(after, len(names)))
+    shadowed = DomainState(after, Origin.APPLY_ALL, None, "move")
+    turned = [say.domain(name, before, shadowed) for name in names]
+    store.commit(
+        [say.plan(1, say.account(AccountState("nano"), ran=ran), *turned)], None, say.stamp
+    )
+    ids = ('2026 "quoted" \u00e9', RanApplyAll(MANAGED, 0))
+    profiles = (other.profile("idle"), other.profile("last"))
+    store.commit([other.plan(0, other.account(ran=ids), *profiles)], None, say.stamp)
+    profiles = (other.profile("idle", say.ses, None), other.profile("last", say.ses, None))
+    gone = (other.account(AccountState("nano"), None), *profiles)
+    store.commit([other.plan(3, *gone)], None, say.stamp)
+    edited = msgspec.structs.replace(say.ses, port=465)
+    store.commit([say.plan(2, say.profile("ses", say.ses, edited))], None, say.stamp)
+
+    def aside(connection: Any) -> None:
+        seen = {"name": "mx1", "revision": 5, "seen_at": say.stamp.at}
+        connection.execute(relay.insert().values(seen))
+        left = {"namespace": "a", "account": "b", "outcome": "refused", "shown": "{}"}
+        connection.execute(standing.insert().values(left | {"since": say.stamp.at}))
+
+    store._database.write(aside)
+    return store
+
+
+def rows(store: Store, *but: str) -> dict[str, list[Any]]:
+    """Every row of every table; of an apply-all all but whose row it is, which is lost with an
+    account that is gone."""
+    found: dict[str, list[Any]] = {}
+    with store._database.reading() as connection:
+        for table in (table for table in ORDER if table.name not in but):
+            columns = [column for column in table.c if column is not apply_all.c.account_id]
+            ordered = select(*columns).order_by(*table.primary_key)
+            found[table.name] = [tuple(row) for row in connection.execute(ordered)]
+    return found
+
+
+def code_of(caught: pytest.ExceptionInfo[ProblemError]) -> str:
+    [found] = caught.value.findings
+    assert found.hint
+    return found.code
+
+
+def test_every_table_is_copied_and_none_before_what_it_refers_to() -> None:
+    assert sorted(table.name for table in ORDER) == sorted(metadata.tables)
+    for place, table in enumerate(ORDER):
+        for key in table.foreign_keys:
+            assert ORDER.index(key.column.table) <= place
+
+
+def test_a_backup_holds_every_row(filled: Store, store_url: str, tmp_path: Path) -> None:
+    status = backup_store(store_url, tmp_path / "backup.db")  # while it is open
+    assert (status.accounts, status.profiles, status.domains) == (1, 1, 150)
+    assert (status.lineage, status.revision) == (filled.read().lineage, 5)
+    assert stat.S_IMODE((tmp_path / "backup.db").stat().st_mode) == 0o600
+    with open_store(f"sqlite:///{tmp_path}/backup.db") as copy:
+        assert rows(copy) == rows(filled)
+    assert not list(tmp_path.glob("backup.db-*"))
+
+
+@pytest.mark.usefixtures("filled")
+def test_it_makes_a_store_again_in_either_database(
+    store: Store, store_url: str, target_url: str, tmp_path: Path, say: Any
+) -> None:
+    backup_store(store_url, tmp_path / "backup.db")
+    before = (tmp_path / "backup.db").read_bytes()
+    with init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db") as again:
+        assert (tmp_path / "backup.db").read_bytes() == before, "a backup is never changed"
+        held, was = again.read_sealed(), store.read_sealed()
+        assert held[0].accounts == was[0].accounts
+        assert (held[0].platform, held[0].lineage) == (was[0].platform, was[0].lineage)
+        assert held[1] == was[1], "the sealed credentials too"
+        assert again.routes() == store.routes()
+        made, *told = again.history()
+        assert (made.reason, made.revision) == ("restored-from-backup", 6)
+        assert told == store.history()
+        kept = rows(again, "store", "revision", "history", "platform", "profile", "endpoint")
+        assert kept == rows(store, *(rows(store).keys() - kept.keys())) | {"relay": []}
+
+
+@pytest.mark.usefixtures("filled")
+def test_what_was_copied_goes_on_counting(
+    store_url: str, target_url: str, tmp_path: Path, say: Any, other: Any
+) -> None:
+    """No id of an account, a profile or a version is given again: the apply-all that ran in an
+    account that is gone would be another's, and mail in a queue would go elsewhere."""
+    backup_store(store_url, tmp_path / "backup.db")
+    with init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db") as again:
+        ids = ('2026 "quoted" \u00e9', RanApplyAll(MANAGED, 1))
+        third = type(other)("third", "third")
+        domain = third.domain(
+            "third.example", None, DomainState(MANAGED, Origin.APPLY_ALL, None, ids[0])
+        )
+        made = third.plan(0, third.account(ran=ids), third.profile("ses"), domain)
+        assert again.commit([made], None, say.stamp) == 7
+        known = {
+            row.name: (row.id, row.version) for row in again.profiles() if row.account != say.key
+        }
+        assert known == {"ses": (1_000_004, 1)}
+        live = {one.alias for one in again.endpoints() if one.retired is None}
+        assert live == {"p1r1002", "p1000004r1"}
+        kept = {one.alias: one.credential for one in again.endpoints() if one.retired is not None}
+        assert kept.keys() == {"p1r1", "p1r2", "p2r1", "p3r1"}
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_backup_is_one_state_while_others_write(
+    store: Store, store_url: str, tmp_path: Path, say: Any, other: Any
+) -> None:
+    padded = [
+        other.domain(f"x{n}.example", None, DomainState(MANAGED, Origin.DEFAULT), "x" * 60_000)
+        for n in range(400)
+    ]
+    store.commit([other.plan(0, other.account(), *padded)], None, say.stamp)
+    before = rows(store)
+    calls = 0
+
+    def another_commits(_steps: int) -> None:
+        nonlocal calls
+        calls += 1
+        third = type(other)(f"third{calls}", "third")
+        store.commit([third.start(f"{calls}.third.example")], None, say.stamp)
+
+    backup_store(store_url, tmp_path / "backup.db", advance=another_commits)
+    assert calls > 1
+    with open_store(f"sqlite:///{tmp_path}/backup.db") as copy:
+        assert rows(copy) == before
+
+
+def test_a_backup_of_an_older_version_is_brought_forward_and_left_as_it_was(
+    target_url: str, tmp_path: Path, say: Any
+) -> None:
+    old = tmp_path / "old.db"
+    with closing(sqlite3.connect(old)) as raw:
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    with closing(Sqlite(old, 5)) as database:
+        database.write(_first_version)
+    before = old.read_bytes()
+    with init_store(target_url, say.stamp, from_backup=old) as again:
+        assert again.read().lineage == LINEAGE
+        assert [entry.revision for entry in again.history()] == [1]
+    assert old.read_bytes() == before
+
+
+LINEAGE = "0f8e4a52-6d0b-4f27-9f1e-3f7d2c1b0a99"
+
+
+def _first_version(connection: Any) -> None:
+    migrate(connection, "0001")
+    connection.exec_driver_sql(
+        "INSERT INTO revision VALUES (0, '2026-01-01 00:00:00', 'ada', NULL)"
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO store VALUES (1, ?, 0, 0, '2026-01-01 00:00:00')", (LINEAGE,)
+    )
+
+
+# Bad input
+
+
+def _page(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[8192:12288] = b"\xff" * 4096
+    path.write_bytes(content)
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+
+
+def _no_row(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("DROP TRIGGER store_never_deleted")
+        raw.execute("DELETE FROM store")
+
+
+def _dangling(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute(
+            "UPDATE domain SET profile = 'none', kind = 'profile' WHERE name = 'd1.example'"
+        )
+
+
+def _stranger(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE t (x)")
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "nothing": (Path.unlink, "unreadable"),
+    "an empty file": (lambda path: path.write_bytes(b""), "wrong-store"),
+    "a lock file": (lambda path: path.write_text('{"lineage": "x"}'), "wrong-store"),
+    "a folder": (_folder, "wrong-store"),
+    "another program's database": (_stranger, "wrong-store"),
+    "a backup cut short": (lambda path: os.truncate(path, 20_000), "store-failed"),
+    "a backup cut within its head": (lambda path: os.truncate(path, 90), "store-failed"),
+    "a backup with a broken page": (_page, "store-failed"),
+    "a backup whose keys lead nowhere": (_dangling, "store-failed"),
+    "a backup without its own row": (_no_row, "store-failed"),
+    "a backup of a newer version": (_newer, "store-version"),
+}
+
+
+@pytest.fixture
+def backup(tmp_path: Path, say: Any) -> Path:
+    place = tmp_path / "first"
+    place.mkdir()
+    with init_store(f"sqlite:///{place}/s.db", say.stamp) as made:
+        made.commit([say.start("d1.example", "d2.example")], None, say.stamp)
+    backup_store(f"sqlite:///{place}/s.db", tmp_path / "backup.db")
+    shutil.rmtree(place)
+    return tmp_path / "backup.db"
+
+
+@pytest.mark.parametrize(("spoil", "code"), BAD.values(), ids=BAD.keys())
+def test_what_is_no_sound_backup_makes_no_store(
+    backup: Path, store_url: str, say: Any, spoil: Callable[[Path], object], code: str
+) -> None:
+    spoil(backup)
+    with pytest.raises(ProblemError) as caught:
+        init_store(store_url, say.stamp, from_backup=backup)
+    assert code_of(caught) == code
+    assert not [path for path in backup.parent.iterdir() if path != backup]
+    init_store(store_url, say.stamp).close()  # nothing is there
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_backup_is_never_written_over(store_url: str, tmp_path: Path) -> None:
+    for make in (Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")):
+        place = tmp_path / f"there-{make}"
+        make(place)
+        with pytest.raises(ProblemError) as caught:
+            backup_store(store_url, place)
+        assert code_of(caught) == "store-exists"
+    with pytest.raises(ProblemError) as caught:
+        backup_store(store_url, tmp_path / "no" / "folder.db")
+    assert code_of(caught) == "store-failed"
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_disk_without_room_is_told_and_leaves_nothing(
+    store_url: str, tmp_path: Path, child: Any
+) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+
+    def cramped(mouth: Any) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+        with pytest.raises(ProblemError) as caught:
+            backup_store(store_url, room / "backup.db")
+        mouth.send((code_of(caught), str(caught.value)))
+
+    [(code, message)] = child(cramped).rest()
+    assert (code, str(room) in message) == ("store-failed", True)
+    assert not list(room.iterdir())
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_backup_that_is_killed_has_no_name(store_url: str, tmp_path: Path, child: Any) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+
+    def slow(mouth: Any) -> None:
+        backup_store(store_url, room / "backup.db", advance=lambda _: _wait(mouth))
+
+    killed = child(slow)
+    killed.hear()
+    killed.process.kill()
+    killed.process.join()
+    assert not (room / "backup.db").exists()
+    backup_store(store_url, room / "backup.db")
+
+
+def _wait(mouth: Any) -> None:
+    """Says that it is in the middle, and stays there."""
+    mouth.send("in the middle")
+    mouth.poll(60)
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_store_in_the_making_that_is_killed_is_none(
+    store_url: str, target_url: str, tmp_path: Path, say: Any, child: Any
+) -> None:
+    backup_store(store_url, tmp_path / "backup.db")
+
+    def slow(mouth: Any) -> None:
+        init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db",
+                   advance=lambda _: _wait(mouth)).close()  # fmt: skip
+
+    killed = child(slow)
+    killed.hear()
+    killed.process.kill()
+    killed.process.join()
+    with pytest.raises(ProblemError) as caught:
+        open_store(target_url)
+    assert code_of(caught) == "not-initialised"
+    with init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db") as again:
+        assert len(again.routes()) == 150
+
+
+def test_a_backup_that_contradicts_itself_leaves_a_database_empty(
+    backup: Path, postgres_url: str, say: Any
+) -> None:
+    """What SQLite takes and PostgreSQL does not: a text with a zero in it."""
+    with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
+        raw.execute("UPDATE account SET plan = 'na' || char(0) || 'no'")
+    with pytest.raises(ProblemError) as caught:
+        init_store(postgres_url, say.stamp, from_backup=backup)
+    assert code_of(caught) == "store-failed"
+    init_store(postgres_url, say.stamp).close()

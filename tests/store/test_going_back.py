@@ -1,0 +1,264 @@
+"""Back to an earlier state in place: exactly as it was, and nothing given or run a second time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.planner.histories import Step, histories
+from tests.planner.test_histories import moments
+from tests.planner.values import contents
+
+from sendroute.model.held import AccountState, DomainState, Held, RanApplyAll
+from sendroute.model.outcome import Outcome
+from sendroute.model.route import MANAGED, Origin, via
+from sendroute.model.stamp import Stamp
+from sendroute.planner.plan import plan_tree
+from sendroute.planner.restore import plan_restore
+from sendroute.reconcile.commit import apply_plan
+from sendroute.reconcile.going_back import credentials_back
+from sendroute.store import lockfile
+from sendroute.store.backups import backup_store, open_backup
+from sendroute.store.creating import init_store
+from sendroute.store.going_back import Past
+from sendroute.store.record import Store
+from sendroute.store.tables import relay
+
+NANO = AccountState("nano")
+SHADOWED = DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, "move")
+RAN = ("move", RanApplyAll(via("ses"), 1))
+
+
+@pytest.fixture
+def switched(store: Store, say: Any) -> Store:
+    """An account whose one domain an apply-all shadows."""
+    domain = say.domain("a.example", None, SHADOWED)
+    made = say.plan(0, say.account(ran=RAN), say.profile("ses"), domain)
+    store.commit([made], None, say.stamp, {say.key: {"ses": "first"}})
+    return store
+
+
+def delete(store: Store, say: Any, revision: int, **domains: DomainState) -> None:
+    gone = [say.domain(f"{name}.example", state, None) for name, state in domains.items()]
+    profile = say.profile("ses", say.ses, None)
+    store.commit([say.plan(revision, say.account(NANO, None), profile, *gone)], None, say.stamp)
+
+
+def go_back(store: Store, stamp: Stamp, source: Path) -> int:
+    """As the command does it."""
+    if source.suffix == ".lock":
+        lock = lockfile.read(source)
+        held, sealed, head = lock.held(), {}, lock.head
+    else:
+        with open_backup(source) as opened:
+            held, sealed = Store(opened).read_sealed()
+            head = Store(opened).head()
+    back = plan_restore(store.read(), held)
+    tokens = credentials_back(back.plan, sealed)
+    past = Past(head, source.name, back.ran)
+    return store.commit(back.plan.accounts, back.plan.platform, stamp, tokens, past)
+
+
+def state(held: Held) -> Any:
+    return held.platform, contents(held)
+
+
+def test_an_account_made_again_takes_its_apply_alls_over(
+    switched: Store, store_url: str, say: Any, tmp_path: Path
+) -> None:
+    """Its row is another one, and the domain is shadowed by what ran in the old."""
+    backup_store(store_url, tmp_path / "b.db")
+    then = state(switched.read())
+    delete(switched, say, 1, a=SHADOWED)
+    assert go_back(switched, say.stamp, tmp_path / "b.db") == 3
+    assert state(switched.read()) == then
+    delete(switched, say, 3, a=SHADOWED)
+    switched.commit([say.start("b.example")], None, say.stamp)
+    assert go_back(switched, say.stamp, tmp_path / "b.db") == 6
+    assert state(switched.read()) == then
+    assert switched.history()[0].reason == "restored"
+    assert [entry.reason for entry in switched.history(domain="a.example")][:1] == ["restored"]
+
+
+def test_what_goes_on_where_it_goes_keeps_its_credential(
+    switched: Store, store_url: str, say: Any, tmp_path: Path
+) -> None:
+    backup_store(store_url, tmp_path / "b.db")
+    noted = type(say.ses)(host=say.ses.host, port=587, encryption=say.ses.encryption, secret="ses",
+                          display_name="Ireland")  # fmt: skip
+    change = say.plan(1, say.profile("ses", say.ses, noted))
+    switched.commit([change], None, say.stamp, {say.key: {"ses": "rotated"}})
+    go_back(switched, say.stamp, tmp_path / "b.db")
+    assert switched.read_sealed()[1] == {say.key: {"ses": "rotated"}}
+    delete(switched, say, 3, a=SHADOWED)
+    go_back(switched, say.stamp, tmp_path / "b.db")
+    assert switched.read_sealed()[1] == {say.key: {"ses": "first"}}, "made again: the backup's"
+
+
+def test_ids_that_ran_stay_whichever_way_it_goes(
+    switched: Store, store_url: str, say: Any, other: Any, tmp_path: Path
+) -> None:
+    backup_store(store_url, tmp_path / "early.db")
+    later = ("later", RanApplyAll(MANAGED, 0))
+    switched.commit([other.plan(0, other.account(ran=later))], None, say.stamp)
+    backup_store(store_url, tmp_path / "late.db")
+    go_back(switched, say.stamp, tmp_path / "early.db")
+    gone = switched.read().accounts[other.key]
+    assert (gone.state, gone.ran) == (None, dict([later]))
+    # And forward: a store made from the early backup learns what the lost one had run.
+    url = f"sqlite:///{tmp_path}/again.db"
+    with init_store(url, say.stamp, from_backup=tmp_path / "early.db") as again:
+        assert other.key not in again.read().accounts
+        go_back(again, say.stamp, tmp_path / "late.db")
+        assert again.read().accounts[other.key].ran == dict([later])
+        assert again.read().accounts[other.key].state == NANO
+
+
+def _lock(store: Store, _url: str, folder: Path) -> Path:
+    store.write_lock(folder / "late.lock")
+    return folder / "late.lock"
+
+
+def _backup(_store: Store, url: str, folder: Path) -> Path:
+    backup_store(url, folder / "late.db")
+    return folder / "late.db"
+
+
+@pytest.mark.parametrize("take", [_lock, _backup], ids=["a lock file", "a backup"])
+def test_a_store_made_from_an_older_backup_is_brought_up_to_what_is_newer(
+    switched: Store, store_url: str, say: Any, tmp_path: Path, take: Callable[..., Path]
+) -> None:
+    backup_store(store_url, tmp_path / "early.db")
+    early = switched.head()
+    for number in range(5):
+        change = say.domain(f"n{number}.example", None, DomainState(MANAGED, Origin.DEFAULT))
+        switched.commit([say.plan(number + 1, change)], None, say.stamp)
+    late, then = take(switched, store_url, tmp_path), state(switched.read())
+    lost = switched.head()
+    url = f"sqlite:///{tmp_path}/again.db"
+    with init_store(url, say.stamp, from_backup=tmp_path / "early.db") as again:
+        assert (again.read().revision, again.knows(early), again.knows(lost)) == (2, True, False)
+        again._database.write(
+            lambda connection: connection.execute(
+                relay.insert().values(name="mx1", revision=6, seen_at=say.stamp.at)
+            )
+        )
+        assert go_back(again, say.stamp, late) == 7, "above what the lost one had come to"
+        assert (state(again.read()), again.knows(lost)) == (then, True)
+        assert again.relays() == ()
+        [profile] = again.profiles()
+        assert (profile.id, profile.version) == (1, 2001), "once for each course that was left"
+        assert go_back(again, say.stamp, late) == 8
+        assert again.profiles() == [profile], "it has come by it"
+
+
+def test_a_lock_file_of_another_course_is_told_from_one_of_the_same_number(
+    switched: Store, store_url: str, say: Any, other: Any, tmp_path: Path
+) -> None:
+    backup_store(store_url, tmp_path / "early.db")
+    switched.commit([other.start("lost.example")], None, say.stamp)
+    switched.write_lock(tmp_path / "x.lock")
+    lost = lockfile.read(tmp_path / "x.lock").head
+    url = f"sqlite:///{tmp_path}/again.db"
+    with init_store(url, say.stamp, from_backup=tmp_path / "early.db") as again:
+        assert again.read().revision == lost.revision
+        assert not again.knows(lost)
+    with init_store(f"sqlite:///{tmp_path}/l.db", say.stamp, from_lock=tmp_path / "x.lock") as made:
+        assert made.knows(lost)
+
+
+# Random histories
+
+
+@pytest.fixture(scope="module")
+def places(
+    cluster: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
+    """A new place in the database named."""
+    made: list[str] = []
+
+    def place(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('place')}/s.db"
+        made.append(cluster.create_database())
+        return str(cluster.url(made[-1]))
+
+    yield place
+    for name in made:
+        cluster.drop_database(name)
+
+
+STAMP = Stamp(datetime(2026, 11, 1, tzinfo=UTC), "t")
+
+
+@pytest.mark.parametrize("kinds", [("sqlite", "postgresql"), ("postgresql", "sqlite")])
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+@given(history=histories(5), choice=st.integers(0))
+def test_any_history_moves_to_the_other_database_and_back_in_time(
+    places: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+    kinds: tuple[str, str],
+    history: list[Step],
+    choice: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("backups")
+    first, second = places(kinds[0]), places(kinds[1])
+    with ExitStack() as opened:
+        store = opened.enter_context(init_store(first, STAMP))
+        states, steps = [], list(moments(history))
+        for number, now in enumerate(steps):
+            carry_out(store, now)
+            backup_store(first, folder / f"{number}.db")
+            states.append(state(store.read()))
+        last = len(steps) - 1
+        moved = opened.enter_context(init_store(second, STAMP, from_backup=folder / f"{last}.db"))
+        assert state(moved.read()) == states[-1]
+        assert moved.routes() == store.routes()
+        assert moved.history()[1:] == store.history()
+        chosen = choice % len(steps)
+        go_back(moved, STAMP, folder / f"{chosen}.db")
+        assert without_ids(moved.read()) == ids_aside(states[chosen])
+        backup_store(second, folder / "again.db")
+        with open_backup(folder / "again.db") as copy:
+            assert state(Store(copy).read()) == state(moved.read())
+        again = plan_restore(moved.read(), Store(opened_backup(opened, folder / "again.db")).read())
+        assert again.is_empty
+        assert moved.history()[-len(store.history()) :] == store.history()
+
+
+def opened_backup(opened: ExitStack, path: Path) -> Any:
+    return opened.enter_context(open_backup(path))
+
+
+def carry_out(store: Store, now: Any) -> None:
+    def plan() -> Any:
+        return plan_tree(now.wanted, store.read(), failed=now.failed)
+
+    result = apply_plan(store, plan(), STAMP, replan=plan, seal=lambda *_: {})
+    assert all(done.outcome is not Outcome.SKIPPED for done in result.accounts)
+
+
+def without_ids(held: Held) -> Any:
+    return ids_aside(state(held))
+
+
+def ids_aside(told: Any) -> Any:
+    platform, accounts = told
+    return platform, {
+        key: (one.state, one.profiles, one.domains)
+        for key, one in accounts.items()
+        if one.state is not None
+    }
