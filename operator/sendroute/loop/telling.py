@@ -59,10 +59,10 @@ class Teller:
         domains = sum(len(account.domains) for account in wanted.accounts.values())
         at = f"commit {taken.source.commit}" if taken.source.commit else "the tree as it is now"
         _log.info(
-            "Serving %s: %d accounts, %d domains.",
+            "Serving %s: %s, %s.",
             at,
-            len(wanted.accounts),
-            domains,
+            _counted(len(wanted.accounts), "account"),
+            _counted(domains, "domain"),
             extra={"commit": taken.source.commit},
         )
 
@@ -71,9 +71,9 @@ class Teller:
         commit = done.taken.source.commit
         for key, count in done.drifted.items():
             _log.warning(
-                "Account %s had drifted: %d changes put it back.",
+                "Account %s had drifted: it took %s to put it back.",
                 key,
-                count,
+                _counted(count, "change"),
                 extra=_of(key) | {"commit": commit, "changes": count},
             )
         for old in done.settled.voided:
@@ -139,6 +139,10 @@ def _sentence(found: Finding, locate: Locate | None = None) -> str:
 
 def _named(key: AccountKey) -> str:
     return "The platform" if key == PLATFORM_KEY else f"Account {key}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _of(key: AccountKey) -> dict[str, Any]:
