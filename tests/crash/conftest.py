@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from tests.planner.naive import Key, Store
 from tests.planner.values import as_store
+from tests.store.raw import opened
 
 from sendroute.credentials.keys import keys_of_file
 from sendroute.credentials.sealing import Sealer
@@ -49,7 +50,7 @@ def until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not holds():
         assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.005)
+        time.sleep(0.01)
 
 
 class Place:
@@ -103,6 +104,27 @@ class Place:
     def held(self) -> Store:
         with open_store(self.url) as store:
             return as_store(store.read())
+
+    def until_held(self, expected: Store, by: Forked) -> None:
+        """Until the store holds that, which is somebody's work who must not end over it."""
+        seen = None
+
+        def holds() -> bool:
+            nonlocal seen
+            assert not by.ended(), by.text()
+            head = store.head()
+            if head == seen:
+                return False
+            seen = head
+            return as_store(store.read()) == expected
+
+        with open_store(self.url) as store:
+            until(holds, "what the manifests say")
+
+    def commits(self) -> dict[int, str | None]:
+        """The manifests' commit of each revision."""
+        with opened(self.url) as raw:
+            return dict(raw.execute("SELECT number, source_commit FROM revision").fetchall())
 
     def settled(self) -> bool:
         """Whether nothing is noted as unsettled."""

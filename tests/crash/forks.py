@@ -44,7 +44,7 @@ class Forked:
         deadline = time.monotonic() + DEADLINE
         while not self.ended():
             assert time.monotonic() < deadline, f"it does not end: {self.text()}"
-            time.sleep(0.002)
+            time.sleep(0.005)
         assert self.status is not None
         return self.status
 
@@ -55,6 +55,8 @@ class Forked:
 
     def kill(self) -> int:
         self.signal(signal.SIGKILL)
+        if self.status is None:
+            self.status = self._forks.reap(self.pid, wait=True)
         return self.wait()
 
     def text(self) -> str:
