@@ -86,12 +86,12 @@ def _ends_with(parent: int) -> Callable[[], None]:
 
 class Cluster:
     """``hasty``: without a care for what a crash of the machine would leave; a crash of the
-    server alone loses nothing even so."""
+    server alone loses nothing even so. ``settings``: in the place of those that keep it small."""
 
-    def __init__(self, *, hasty: bool = True) -> None:
+    def __init__(self, *, hasty: bool = True, settings: tuple[str, ...] = _SMALL) -> None:
         self._programs = binaries()
         self._user = unprivileged()
-        self._settings = (*_SMALL, *(_HASTY if hasty else ()))
+        self._settings = (*settings, *(_HASTY if hasty else ()))
         self.folder = Path(tempfile.mkdtemp(prefix="sendroute-pg-"))
         self.socket = self.folder
         self.port = _free_port()

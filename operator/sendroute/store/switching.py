@@ -135,10 +135,9 @@ def _tell(
         assert made.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row has one
         own = literal(made.inserted_primary_key[0])
         names = select(own, domain.c.name).where(mine, _in_state(before))
-        total += connection.execute(
-            insert(switched).from_select(("switch", "name"), names),
-            execution_options={"preserve_rowcount": True},
-        ).rowcount
+        # An INSERT's count is kept only where it is asked for.
+        written = insert(switched).from_select(("switch", "name"), names)
+        total += connection.execute(written.execution_options(preserve_rowcount=True)).rowcount
     return total
 
 

@@ -1,0 +1,58 @@
+"""Goals 4 and 5: one account's million domains switched by an apply-all, again and again."""
+
+import json
+import statistics
+from collections.abc import Iterator
+from itertools import chain
+
+from databases import Database, Postgres, databases
+from lab import CHILDREN, PYTHON, Lab
+from measuring import run
+from table import Row, seconds
+
+RATIO, LATER, HEAP_ONLY = 2.0, 1.25, 0.99
+SWITCHES = 3
+
+
+def measure(lab: Lab) -> Iterator[Row]:
+    domains = lab.size(1_000_000)
+    with databases(lab) as both:
+        for database in both:
+            yield from _measured(lab, database, domains)
+
+
+def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
+    """Each round goes over a copy of one filled store: an apply-all and a bare UPDATE by turns."""
+    filled = database.new()
+    made = _child("fill", filled, domains)
+    ours: list[list[float]] = []
+    bare: list[float] = []
+    heap_only = 1.0
+    for _ in range(lab.rounds(3)):
+        url = database.copy(filled)
+        took = []
+        for number in range(SWITCHES):
+            took.append(_child("switch", url, domains, number))
+            bare.append(_child("bare", url, domains, number + 1))
+        ours.append(took)
+        if isinstance(database, Postgres):
+            heap_only = min(heap_only, database.heap_only(url))
+        database.drop(url)
+    database.drop(filled)
+    one, other = statistics.median(chain.from_iterable(ours)), statistics.median(bare)
+    what = f"{database.name}: apply-all of {domains:,} domains / the bare UPDATE"
+    yield Row("4", what, seconds(one), seconds(other), one / other, RATIO)
+    if isinstance(database, Postgres):
+        first, last = (statistics.median(took[at] for took in ours) for at in (0, -1))
+        what = f"{database.name}: the third apply-all / the first"
+        yield Row("5", what, seconds(last), seconds(first), last / first, LATER)
+        what = f"{database.name}: updates of domains that touch an index"
+        yield Row("5", what, f"{100 * (1 - heap_only):.2f} %", "-", 1 - heap_only, 1 - HEAP_ONLY)
+    what = f"{database.name}: commit {domains:,} new domains of one account (no goal)"
+    yield Row("4", what, seconds(made))
+
+
+def _child(*words: object) -> float:
+    """The seconds that a process measured of its work, without its start and the planning."""
+    command = [PYTHON, str(CHILDREN / "switching.py"), *map(str, words)]
+    return float(json.loads(run(command, keep=True).output))
