@@ -2,6 +2,7 @@
 copies of a filled one, so that each round begins with the same."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -74,16 +75,21 @@ class Postgres:
     def drop(self, url: str) -> None:
         self._cluster.drop_database(_name(url))
 
-    def heap_only(self, url: str) -> float:
-        """The share of updates of domains that touched no index, of all since it was made."""
+    def updates(self, url: str, expected: int) -> tuple[int, int]:
+        """Updates of domains since the database was made, and how many of them touched an index.
+        ``expected`` is the first: the server counts a session's when that has ended."""
         counted = (
-            "SELECT sum(n_tup_hot_upd)::float / sum(n_tup_upd) FROM pg_stat_user_tables"
+            "SELECT n_tup_upd, n_tup_upd - n_tup_hot_upd FROM pg_stat_user_tables"
             " WHERE relname = 'domain'"
         )
+        deadline = time.monotonic() + 10
         with self._cluster.connect(_name(url)) as connection:
-            row = connection.execute(counted).fetchone()
-            assert row is not None
-            return float(row[0])
+            while True:
+                row = connection.execute(counted).fetchone()
+                assert row is not None
+                if row[0] == expected or time.monotonic() > deadline:
+                    return int(row[0]), int(row[1])
+                time.sleep(0.05)
 
 
 @contextmanager

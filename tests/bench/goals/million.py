@@ -4,6 +4,7 @@ import json
 import statistics
 from collections.abc import Iterator
 
+from databases import Database, databases
 from lab import CHILDREN, PYTHON, Lab
 from measuring import Run, Samples, interleaved, run
 from table import Row, megabytes, seconds
@@ -13,19 +14,25 @@ RATIO, MEGABYTES = 6.0, 250
 
 def measure(lab: Lab) -> Iterator[Row]:
     domains = lab.size(1_000_000)
-    store = lab.store("million")
+    with databases(lab) as both:
+        for database in both:
+            yield from _measured(lab, database, domains)
+
+
+def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
+    url = database.new()
 
     def child(verb: str) -> Run:
-        words = [PYTHON, str(CHILDREN / "million.py"), verb, store.url, str(domains)]
-        return run(words, keep=True)
+        return run([PYTHON, str(CHILDREN / "million.py"), verb, url, str(domains)], keep=True)
 
     filled = child("fill")
     found = interleaved(
         {"read": lambda: child("read"), "plan": lambda: child("plan")}, lab.rounds(5)
     )
+    database.drop(url)
     reading, planning = found["read"], found["plan"]
     ours, other = _inside(planning), _inside(reading)
-    what = f"read and plan {domains:,} domains / reading the table"
+    what = f"{database.name}: read and plan {domains:,} domains / reading the table"
     yield Row("7", what, seconds(ours), seconds(other), ours / other, RATIO)
     above = (planning.peak - reading.peak) / 1e6
     yield Row(
@@ -37,7 +44,8 @@ def measure(lab: Lab) -> Iterator[Row]:
         MEGABYTES,
         "MB",
     )
-    yield Row("7", f"commit {domains:,} new domains (no goal)", seconds(_told(filled)))
+    what = f"{database.name}: commit {domains:,} new domains of many accounts (no goal)"
+    yield Row("7", what, seconds(_told(filled)))
 
 
 def _inside(samples: Samples) -> float:
