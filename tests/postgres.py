@@ -1,7 +1,6 @@
 """A PostgreSQL server for the tests: a cluster of their own in a temporary folder, which ends with
 the process that began it, however that ends."""
 
-import ctypes
 import os
 import pwd
 import shutil
@@ -10,7 +9,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -20,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 # Nothing here outlives the tests, so nothing waits for a disk.
-_HASTY = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+_HASTY = ("fsync=off", "full_page_writes=off")
 _SMALL = (
     "shared_buffers=32MB",
     "max_connections=60",
@@ -68,20 +66,14 @@ def unprivileged() -> tuple[int, int] | None:
     raise RuntimeError("There is no user to run PostgreSQL as: neither postgres nor nobody.")
 
 
-def _ends_with(parent: int) -> Callable[[], None]:
-    """For a child, before it becomes the server: a killed pytest leaves none behind. The kernel
-    tells it (https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html); SIGQUIT is
-    the server's immediate shutdown, of all its processes."""
-    libc = ctypes.CDLL(None)
-    option = 1  # PR_SET_PDEATHSIG
-
-    def before_exec() -> None:
-        if hasattr(libc, "prctl"):
-            libc.prctl(option, signal.SIGQUIT, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return before_exec
+# The server, and beside it who ends it (immediately, SIGQUIT) when nobody is left at the other end
+# of standard input: so a killed pytest leaves none behind. A line that says otherwise comes first
+# where it was stopped. It is nobody's child, for a server looks after all that it has.
+_WATCHED = """
+exec 3<&0 </dev/null
+( ( read -r _ <&3 || kill -QUIT $$ ) >/dev/null 2>&1 & )
+exec "$@" 3<&-
+"""
 
 
 class Cluster:
@@ -137,14 +129,13 @@ class Cluster:
         with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [
-                    self._programs / "postgres",
+                    *("sh", "-c", _WATCHED, "sh", self._programs / "postgres"),
                     *("-D", str(self.data)),
                     *(word for setting in settings for word in ("-c", setting)),
                 ],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_ends_with(os.getpid()),
                 start_new_session=True,  # Ctrl-C is ours to pass on
                 **self._as_user(),
             )
@@ -173,6 +164,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
+            self._server.communicate(b"stopped\n")
             self._server = None
 
     def connect(self, database: str = "postgres", user: str = "tests") -> psycopg.Connection:

@@ -9,6 +9,8 @@ from typing import Self
 
 import psycopg
 
+from sendroute.store.problems import told_plainly
+
 # Seconds between two questions, for a word that was lost, or a server that cannot tell.
 _POLL = 5.0
 _POLL_STANDBY = 1.0
@@ -20,8 +22,9 @@ class ServerWatch:
     """A connection of its own. While the server is away it waits, and says True once when the
     server is back."""
 
-    def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
+    def __init__(self, connect: Callable[[], psycopg.Connection], place: str) -> None:
         self._connect = connect
+        self._place = place
         self._ears, self._mouth = os.pipe()
         self._closed = False
         self._seen = -1
@@ -44,6 +47,10 @@ class ServerWatch:
             os.write(self._mouth, b"x")
 
     def wait(self, timeout: float) -> bool:
+        with told_plainly(self._place):
+            return self._wait(timeout)
+
+    def _wait(self, timeout: float) -> bool:
         deadline = monotonic() + timeout
         retry = 0.1
         while not self._closed:

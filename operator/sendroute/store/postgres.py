@@ -25,6 +25,7 @@ from sendroute.model.wanted import AccountKey
 from sendroute.store.postgres_problems import (
     PASSES,
     NotConnectedError,
+    no_right,
     why_refused,
 )
 from sendroute.store.problems import missing, problem, told_plainly
@@ -64,6 +65,10 @@ def open_postgres(url: str, busy_timeout: float) -> "Postgres":
         with told_plainly(database.place), database.reading() as connection:
             if not database.has_tables(connection):
                 raise missing(database.place)
+            may = text("SELECT has_schema_privilege(:name, 'USAGE')")
+            if not connection.execute(may, {"name": SCHEMA}).scalar():
+                # Tables that one may not use are not found, as if there were none.
+                raise no_right(database.place)
     except BaseException:
         database.close()
         raise
@@ -102,8 +107,19 @@ class Postgres:
         driver(connection).execute(self._begin_write if writes else _READ)
 
     @contextmanager
+    def _connection(self, *, writes: bool) -> Iterator[Connection]:
+        """One transaction; who writes must commit it."""
+        with self.engine.connect() as connection:
+            own = driver(connection)
+            try:
+                yield connection.execution_options(**{_WRITES: writes})
+            finally:
+                if own.closed:  # nobody can roll it back
+                    connection.invalidate()
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with self.engine.connect() as connection, connection.begin():
+        with self._connection(writes=False) as connection:
             yield connection
 
     def write(
@@ -118,8 +134,7 @@ class Postgres:
         done: list[T] = []
         while True:
             try:
-                with self.engine.connect() as connection:
-                    connection = connection.execution_options(**{_WRITES: True})
+                with self._connection(writes=True) as connection:
                     _lock(connection, accounts, alone=alone)
                     # Under its own locks a commit that was under way has ended, one way or other.
                     if done and attempt is not None and _is_recorded(connection, attempt):
@@ -172,7 +187,7 @@ class Postgres:
     def watch(self) -> Watch:
         from sendroute.store.listening import ServerWatch
 
-        return ServerWatch(self._connect)
+        return ServerWatch(self._connect, self.place)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -12,7 +12,7 @@ from sendroute.store.problems import damaged, locked, not_ours, problem
 
 
 class Refusal(StrEnum):
-    """Why there is no connection. The first three pass."""
+    """Why there is no connection."""
 
     AWAY = "away"
     STARTING = "starting"
@@ -27,7 +27,8 @@ class Refusal(StrEnum):
     OTHER = "other"
 
 
-PASSES = frozenset({Refusal.AWAY, Refusal.STARTING, Refusal.FULL})
+PASSES = frozenset({Refusal.AWAY, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
+"""What may be gone in a moment; a server that speaks another language may mean that too."""
 
 
 class NotConnectedError(psycopg.OperationalError):
@@ -41,16 +42,23 @@ class NotConnectedError(psycopg.OperationalError):
 
 # In English, as libpq writes it and most servers do; the rest is told by what libpq knows besides.
 _SAID = (
-    (r"could not translate host name", Refusal.NO_NAME),
+    (r"could not translate host name|failed to resolve host", Refusal.NO_NAME),
     (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
-    (r"the database system is (starting|shutting|in recovery)|not accepting", Refusal.STARTING),
+    (
+        r"the database system is (starting|shutting|in recovery)|not (yet )?accepting",
+        Refusal.STARTING,
+    ),
     (r"database \".*\" does not exist", Refusal.NO_DATABASE),
     (r"role \".*\" does not exist", Refusal.NO_ROLE),
     (r"certificate|SSL|TLS", Refusal.TLS),
     (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
     (r"no password supplied", Refusal.NO_PASSWORD),
     (r"password authentication failed|authentication failed", Refusal.PASSWORD),
-    (r"refused|timeout|timed out|No such file|unreachable|closed the conn|No route", Refusal.AWAY),
+    (
+        r"refused|timeout|timed out|No such file|unreachable|No route|closed the connection"
+        r"|reset by peer|Broken pipe",
+        Refusal.AWAY,
+    ),
 )
 
 
@@ -162,6 +170,10 @@ _ADVICE = {
         "Nothing was written. Look at the server's log, make room, and try again.",
     ),
 }
+
+
+def no_right(place: str) -> ProblemError:
+    return _advice(_ADVICE["42501"], place)
 
 
 def translate(error: BaseException, place: str) -> ProblemError | None:

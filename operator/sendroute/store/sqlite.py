@@ -49,6 +49,8 @@ class Sqlite:
 
     def __init__(self, path: Path, busy_timeout: float, *, place: str | None = None) -> None:
         self.place = str(path) if place is None else place
+        self._path = path
+        self._busy_timeout = busy_timeout
         self.engine = connect(path, busy_timeout)
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -79,11 +81,7 @@ class Sqlite:
         return done
 
     def watch(self) -> Watch:
-        with closing(self.engine.raw_connection()) as lent:
-            lent.detach()
-            own = lent.driver_connection
-        assert isinstance(own, sqlite3.Connection)  # noqa: S101 - what connect() makes
-        return FileWatch(own)
+        return FileWatch(_opened(self._path, self._busy_timeout), self.place)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -93,21 +91,24 @@ def connect(path: Path, busy_timeout: float) -> Engine:
     """An engine on a file that exists. ``busy_timeout`` in seconds: how long another writer is
     waited for. A file or folder that this process may not write is opened for reading."""
 
-    def creator() -> sqlite3.Connection:
-        raw = sqlite3.connect(
-            f"file:{quote(str(path))}?{_mode(path)}",
-            uri=True,
-            timeout=busy_timeout,
-            isolation_level=None,  # transactions are begun by us, below
-            check_same_thread=False,  # the pool lends a connection to one thread at a time
-        )
-        for pragma in _PRAGMAS:
-            raw.execute(pragma)
-        return raw
-
-    engine = create_engine("sqlite://", creator=creator, poolclass=QueuePool)
+    engine = create_engine(
+        "sqlite://", creator=lambda: _opened(path, busy_timeout), poolclass=QueuePool
+    )
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _opened(path: Path, busy_timeout: float) -> sqlite3.Connection:
+    raw = sqlite3.connect(
+        f"file:{quote(str(path))}?{_mode(path)}",
+        uri=True,
+        timeout=busy_timeout,
+        isolation_level=None,  # transactions are begun by us, below
+        check_same_thread=False,  # the pool lends a connection to one thread at a time
+    )
+    for pragma in _PRAGMAS:
+        raw.execute(pragma)
+    return raw
 
 
 def _mode(path: Path) -> str:

@@ -5,6 +5,8 @@ from threading import Event
 from time import monotonic
 from typing import Protocol, Self
 
+from sendroute.store.problems import told_plainly
+
 # Seconds. The question costs a few microseconds: SQLite looks at one number in shared memory.
 _POLL = 0.2
 
@@ -29,8 +31,9 @@ class FileWatch:
     """SQLite's count of commits by other connections, this one being none that commits
     (https://www.sqlite.org/pragma.html#pragma_data_version)."""
 
-    def __init__(self, own: sqlite3.Connection) -> None:
+    def __init__(self, own: sqlite3.Connection, place: str) -> None:
         self._own = own
+        self._place = place
         self._closed = Event()
         self._seen = self._version()
 
@@ -58,5 +61,6 @@ class FileWatch:
         return False
 
     def _version(self) -> int:
-        version: int = self._own.execute("PRAGMA data_version").fetchone()[0]
-        return version
+        with told_plainly(self._place):
+            version: int = self._own.execute("PRAGMA data_version").fetchone()[0]
+            return version
