@@ -195,7 +195,7 @@ def test_names_are_in_pythons_order_whatever_the_databases_language(
     cluster: Cluster, say: Any
 ) -> None:
     name = cluster.create_database("LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
-    names = ["a-b.example", "ab.example", "a.example", "xn--4ca.example", "a1.example"]
+    names = ["a-b.example", "ab.example", "a.example", "a_b.example", "a1.example"]
     with psycopg.connect(cluster.url(name)) as own:
         by_language = "SELECT array_agg(n ORDER BY n) FROM unnest(%s::text[]) AS n"
         assert own.execute(by_language, [names]).fetchone() != (sorted(names),)
