@@ -80,7 +80,7 @@ def go_back(session: Session, store: Store, then: Earlier, *, approved: bool) ->
         back.plan.platform,
         Stamp(datetime.now(UTC), actor()),
         credentials_back(back.plan, then.sealed),
-        Past(then.head, then.source.name, back.ran),
+        Past(then.head, then.source.name, back.ran, now.revision),
     )
     return _ended(back, Outcome.COMMITTED, (), revision)
 

@@ -127,8 +127,8 @@ def _elsewhere(head: Head, path: Path) -> Finding:
     """A backup that went on without what the lost store had done since."""
     return finding(
         "wrong-store",
-        f"{path} was written at revision {head.revision} of this store's lineage, by which this"
-        " one has not come: it went on from an older copy.",
+        f"{path} was written at revision {head.revision}, by which this store has not come: it"
+        " went on from an older copy.",
         hint=f"Name the right store with --store, or {_bring(path)}",
         where=Where(str(path), 0),
     )

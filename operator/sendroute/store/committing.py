@@ -121,6 +121,8 @@ def _commit(
         change = None
     if not works and change is None and back is None:
         return int(connection.execute(select(store.c.revision)).scalar_one())
+    if back is not None:
+        going_back.check_still(connection, back.on)
     elsewhere = back is not None and going_back.take_over(connection, back.head, stamp)
     now = numbering.begin(connection, stamp, attempt)
     record = Recorder(connection, now)

@@ -22,6 +22,7 @@ from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.store import numbering
 from sendroute.store.bulk import chunks
+from sendroute.store.problems import stale
 from sendroute.store.recording import say
 from sendroute.store.states import route_columns
 from sendroute.store.tables import apply_all, endpoint, platform, profile, relay, revision, store
@@ -40,11 +41,13 @@ class Head(Struct, frozen=True):
 
 class Past(Struct, frozen=True):
     """What a commit does besides its changes where it goes back to ``head``, the state of
-    ``source`` (a file's name). ``ran`` are apply-alls that are not known here."""
+    ``source`` (a file's name). ``ran`` are apply-alls that are not known here. ``on`` is the
+    revision of the store that it was planned on: what is not changed must be as it was, too."""
 
     head: Head
     source: str
     ran: Mapping[AccountKey, Mapping[str, RanApplyAll]]
+    on: int
 
 
 def head_of(connection: Connection) -> Head:
@@ -60,6 +63,13 @@ def knows(connection: Connection, head: Head) -> bool:
     if head.attempt is None:
         same = revision.c.number == head.revision
     return connection.execute(select(revision.c.id).where(same)).one_or_none() is not None
+
+
+def check_still(connection: Connection, on: int) -> None:
+    """Raises :class:`~sendroute.model.problem.StaleError` where anything was changed since."""
+    held = select(store.c.revision).with_for_update()
+    if connection.execute(held).scalar_one() != on:
+        raise stale()
 
 
 def take_over(connection: Connection, head: Head, stamp: Stamp) -> bool:

@@ -144,6 +144,8 @@ def take(connection: Connection) -> Lock:
             row.id, row.version, row.profile
         )
     accounts = []
+    # A million domains are in few states.
+    forms: dict[DomainState, LockDomain] = {}
     for key, one in sorted(held.accounts.items()):
         accounts.append(
             LockAccount(
@@ -152,7 +154,10 @@ def take(connection: Connection) -> Lock:
                 one.state.plan if one.state else None,
                 _form(one.state.default) if one.state else None,
                 profiles.get(key, {}),
-                {name: _domain(state) for name, state in sorted(one.domains.items())},
+                {
+                    name: forms.get(state) or forms.setdefault(state, _domain(state))
+                    for name, state in sorted(one.domains.items())
+                },
                 {
                     ran_id: LockApplyAll(ran.route.as_manifest(), ran.domains)
                     for ran_id, ran in sorted(one.ran.items())

@@ -25,6 +25,7 @@ from sendroute.model.wanted import AccountKey
 from sendroute.store.postgres_problems import (
     PASSES,
     NotConnectedError,
+    no_right,
     why_refused,
 )
 from sendroute.store.problems import missing, problem, told_plainly
@@ -64,6 +65,10 @@ def open_postgres(url: str, busy_timeout: float) -> "Postgres":
         with told_plainly(database.place), database.reading() as connection:
             if not database.has_tables(connection):
                 raise missing(database.place)
+            may = text("SELECT has_schema_privilege(:name, 'USAGE')")
+            if not connection.execute(may, {"name": SCHEMA}).scalar():
+                # Tables that one may not use are not found, as if there were none.
+                raise no_right(database.place)
     except BaseException:
         database.close()
         raise
@@ -76,7 +81,7 @@ class Postgres:
     def __init__(self, server: Server, busy_timeout: float) -> None:
         self.place = server.place
         self._server = server
-        self._begin_write = _WRITE.format(int(busy_timeout * 1000))
+        self._begin_write = _WRITE.format(max(1, round(busy_timeout * 1000)))  # 0 is for ever
         self.engine = create_engine(
             "postgresql+psycopg://",
             creator=self._connect,

@@ -42,7 +42,7 @@ class NotConnectedError(psycopg.OperationalError):
 
 # In English, as libpq writes it and most servers do; the rest is told by what libpq knows besides.
 _SAID = (
-    (r"could not translate host name", Refusal.NO_NAME),
+    (r"could not translate host name|failed to resolve host", Refusal.NO_NAME),
     (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
     (
         r"the database system is (starting|shutting|in recovery)|not (yet )?accepting",
@@ -170,6 +170,10 @@ _ADVICE = {
         "Nothing was written. Look at the server's log, make room, and try again.",
     ),
 }
+
+
+def no_right(place: str) -> ProblemError:
+    return _advice(_ADVICE["42501"], place)
 
 
 def translate(error: BaseException, place: str) -> ProblemError | None:

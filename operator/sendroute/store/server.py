@@ -43,7 +43,7 @@ def server_of(url: str) -> Server:
         # Neither the URL nor libpq's words about it are shown, nor kept as a cause: where it could
         # not be read, any part of it may be the password.
         raise _unreadable() from None
-    if any("\0" in value for value in said.values()) or "\0" in url:
+    if not _is_plain(url, said):
         raise _unreadable()
     defaults = {key: value for key, value in _PATIENCE.items() if key not in said}
     if "PGCONNECT_TIMEOUT" in os.environ:
@@ -52,6 +52,20 @@ def server_of(url: str) -> Server:
         defaults.setdefault("application_name", said.get("application_name", "sendroute"))
     conninfo = make_conninfo(url, **defaults, client_encoding="utf8")
     return Server(conninfo, _place(said))
+
+
+def _is_plain(url: str, said: dict[str, str]) -> bool:
+    """Whether no part of a password can have been taken for a host, a port or a database, as that
+    of ``u:a@b@host`` or ``u:1/2@host/db`` would be."""
+    authority, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    ports = said.get("port", "").split(",")
+    return (
+        "\0" not in url
+        and not any("\0" in value for value in said.values())
+        and authority.count("@") <= 1
+        and "@" not in path
+        and all(port == "" or (port.isascii() and port.isdecimal()) for port in ports)
+    )
 
 
 def _unreadable() -> Exception:
