@@ -19,11 +19,14 @@ from sendroute.credentials.sealing import Sealer
 from sendroute.store.address import is_postgres
 from sendroute.store.record import open_store
 
-from .estates import Estate, holdings, profiles_of
+from .estates import Estate, holdings
 from .forks import DEADLINE, Forked, Forks
 from .replay import Told, check
 
 SEED = "SENDROUTE_TEST_SEED"
+KILLS = int(os.environ.get("SENDROUTE_TEST_KILLS", "100"))
+"""Of one program, on each database; in so many parts, for several processes to do at once."""
+PARTS = 4
 
 
 @pytest.fixture
@@ -98,8 +101,7 @@ class Place:
     def lay_secrets(self, accounts: list[Key], word: str) -> None:
         self.lay_secret("default", "managed-relay", word)
         for key in accounts:
-            for name in profiles_of(key):
-                self.lay_secret(key[0], name, f"{word} of {name}")
+            self.lay_secret(*key, f"{word} of {key[1]}")
 
     def held(self) -> Store:
         with open_store(self.url) as store:
@@ -146,7 +148,7 @@ class Place:
         return [pid for pid, session in _sessions() if session in ended]
 
     def check(self, *, opens: bool = True) -> list[Told]:
-        """What holds at any time. ``opens``: each credential in use is the one at hand."""
+        """What holds at any time. ``opens``: and each credential in use is the one at hand."""
         if not is_postgres(self.url):
             self._check_file()
         told = check(self.url)
@@ -157,7 +159,7 @@ class Place:
                 opened = sealer.open(one.credential, one.bond)
                 assert opened is not None, f"the credential of {one.alias} does not open"
                 if opens and one.retired is None and one.profile:
-                    path = self.home / "secrets" / one.bond.namespace / one.bond.profile
+                    path = self.home / "secrets" / one.bond.namespace / one.bond.account
                     assert opened.password == (path / "password").read_text().strip(), one.alias
         return told
 

@@ -27,7 +27,7 @@ ANYTHING = 100
 """Per cent: no guard is in the way."""
 
 _API = "sendroute.dev/v1alpha1"
-_MANY = 1_000_000
+MANY = 1_000_000
 
 
 class Estate:
@@ -72,27 +72,23 @@ class Estate:
     def edit(self, tree: Tree, key: Key) -> None:
         if key not in tree.accounts:
             self._bring_back(tree, key)
-        for edit in self._chance.choices(self._edits(), k=2):
+        for edit in self._chance.choices([*self.edits(), self._drop_account], k=2):
             if key in tree.accounts:
                 edit(tree, key)
-
-    def add(self, tree: Tree) -> None:
-        """One that was made elsewhere."""
-        self._add(tree)
 
     def _add(self, tree: Tree) -> None:
         tidy(tree, self.after)
         self.trees.append(tree)
         self.stores.append(then(tree, self.after))
 
-    def _edits(self) -> list[Callable[[Tree, Key], None]]:
+    def edits(self) -> list[Callable[[Tree, Key], None]]:
+        """Of an account that is there, and stays."""
         often = [self._put_domains, self._put_profile, self._declare, self._apply_to_all]
         return [
             *often * 3,
             *[self._move, self._drop_profile, self._drop_domains] * 2,
             self._change_plan,
             self._set_default,
-            self._drop_account,
         ]
 
     def _put_domains(self, tree: Tree, key: Key) -> None:
@@ -134,7 +130,7 @@ class Estate:
         self._made += 1
         route = self._route(doc)
         assert route is not None
-        doc.apply_all = ApplyAllField(f"switch-{self._made}", route, _MANY)
+        doc.apply_all = ApplyAllField(f"switch-{self._made}", route, MANY)
 
     def _move(self, tree: Tree, key: Key) -> None:
         other = partner(key)
@@ -169,7 +165,7 @@ class Estate:
 
 
 def profiles_of(key: Key) -> list[str]:
-    """A name is of one profile in a namespace; of an account's secret too."""
+    """A name is of one profile in a namespace."""
     return [f"{key[1]}-{name}" for name in PROFILES]
 
 
@@ -246,7 +242,7 @@ def documents_of(tree: Tree, key: Key) -> Iterator[dict[str, Any]]:
             "port": 587,
             "encryption": "starttls",
             "displayName": profile.note,
-            "credentials": {"secretRef": {"name": name}},
+            "credentials": {"secretRef": {"name": key[1]}},
             "connectionTest": "skip",  # there are no such hosts
         }
         if profile.reassign_to is not None:

@@ -7,16 +7,15 @@ import time
 
 import pytest
 
-from .conftest import Place, check_whole
+from .conftest import KILLS, PARTS, Place, check_whole
 from .estates import ACCOUNTS, Estate, lay
 
-KILLS = 25
 # Of a whole run: from before its first step to after its last, and while it commits.
 MOMENTS = [(-0.05, 1.1), (0.4, 0.9)]
 APPLY = ("--auto-approve", "--max-change-percent", "100", "--max-remove-percent", "100", "-q")
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_nothing_is_lost_doubled_or_half_done(
     part: int, place: Place, chance: random.Random
 ) -> None:
@@ -25,7 +24,7 @@ def test_nothing_is_lost_doubled_or_half_done(
     folder = str(lay(estate.tree, place.home / "trees" / "0"))
     whole = timed(place, folder)
     amid = 0
-    for turn in range(1, KILLS + 1):
+    for turn in range(1, KILLS // PARTS + 1):
         estate.go_on()
         if chance.random() < 0.3:
             place.lay_secrets(chance.sample(ACCOUNTS, 2), f"word {turn}")
@@ -43,7 +42,7 @@ def test_nothing_is_lost_doubled_or_half_done(
         place.check()
         is_empty(place, folder)
         place.check_nothing_is_left()
-    print(f"{amid} of {KILLS} were amid the commits, of {whole:.2f} s")
+    print(f"{amid} of {KILLS // PARTS} were amid the commits, of {whole:.2f} s")
 
 
 def timed(place: Place, folder: str) -> float:

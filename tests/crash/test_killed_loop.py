@@ -9,11 +9,10 @@ import time
 import pytest
 from tests.planner.naive import Tree
 
-from .conftest import Place, check_whole, until
+from .conftest import KILLS, PARTS, Place, check_whole, until
 from .estates import ACCOUNTS, Estate, lay
 from .forks import Forked
 
-KILLS = 25
 RUN = ("--max-change-percent", "100", "--max-remove-percent", "100", "--listen", "", "-q")
 # Of the time from a new tree, or a start, to what the tree says.
 MOMENTS = [(-0.05, 1.2), (0.4, 1.0)]
@@ -84,7 +83,7 @@ def test_nothing_is_lost_doubled_or_half_done(
     source.publish(estate.tree)
     loop, whole = arrived(place, source, estate)
     amid = 0
-    for _ in range(KILLS):
+    for _ in range(KILLS // PARTS):
         estate.go_on()
         if is_start := chance.random() < 0.5:
             loop.kill()  # while there is nothing to do
@@ -113,7 +112,7 @@ def test_nothing_is_lost_doubled_or_half_done(
     place.check()
     place.check_nothing_is_left()
     source.check_nothing_is_left()
-    print(f"{amid} of {KILLS} were amid the commits, of {whole:.2f} s")
+    print(f"{amid} of {KILLS // PARTS} were amid the commits, of {whole:.2f} s")
 
 
 def start(place: Place, source: Folder | Branch) -> Forked:
