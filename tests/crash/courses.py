@@ -1,18 +1,18 @@
 """A course of trees whose end is one and the same, whoever has applied which of them when.
 
-An applier reads its tree first and the store later: it may put an older tree in the place of a newer
-one, until somebody applies the newer again. What was *declared* comes back then. What depends on
-when a domain was seen (a default, an apply-all, a reassignment) need not: a domain that an older
-tree removed comes back as a new one. So a round of this course has three legs, and before the second
-and the third nobody is left who has read anything older than the tree before (a barrier):
+An applier reads its tree first and the store later: it may put an older tree in the place of a
+newer one, until somebody applies the newer again. What was *declared* comes back then. What depends
+on when a domain was seen (a default, an apply-all, a reassignment) need not: a domain that an older
+tree removed comes back as a new one. So a round of this course has three legs, and before the
+second and the third nobody is left who has read anything older than the tree before (a barrier):
 
 1. *Wandering*: anything, a pair of accounts at a time, the next edit of a pair after the one before
    was committed by somebody. Every id of an apply-all has run then. Where domains are is not known
    to us: it depends on who came when.
 2. *Settling*, from any state: an account either declares, for each domain, a profile of a new name
-   (what is declared anew is assigned, and a shadow ends), or it stays as it was and has an apply-all
-   with a new id (it switches all that the tree names, runs once, and the tree before differs in
-   nothing else, so that nobody can remove a domain and bring it back without its shadow).
+   (what is declared anew is assigned, and a shadow ends), or it stays as it was and has an
+   apply-all with a new id (it switches all that the tree names, runs once, and the tree before
+   differs in nothing else, so that nobody can remove a domain and bring it back unshadowed).
 3. *Closing*, from that state: what has the same outcome though the settled tree comes in between
    again and again. An apply-all comes alone; domains that move, come by the default, or are
    reassigned as their profile goes, do so in accounts without one. A route is declared otherwise,

@@ -2,8 +2,8 @@
 
 Read by the driver alone, in one snapshot. What is checked:
 
-* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each by an attempt of
-  its own; within an account ids rise as numbers do; each did something;
+* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each by an attempt
+  of its own; within an account ids rise as numbers do; each did something;
 * each history row belongs to a revision, and its ``before`` is what the rows ahead of it left: so
   each change is told once, whole, and nothing was changed that is not told;
 * what is left at the end are the tables: every domain with its owner, route, origin, declared route
@@ -14,7 +14,7 @@ Read by the driver alone, in one snapshot. What is checked:
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -47,7 +47,8 @@ _DOMAINS = """\
 SELECT d.name, a.namespace, a.name, since.number, changed.number, d.kind, d.profile, d.origin,
   d.declared_kind, d.declared_profile, d.shadow
 FROM domain d LEFT JOIN account a ON a.id = d.account_id
-LEFT JOIN revision since ON since.id = d.since LEFT JOIN revision changed ON changed.id = d.changed"""
+LEFT JOIN revision since ON since.id = d.since
+LEFT JOIN revision changed ON changed.id = d.changed"""
 _ACCOUNTS = """\
 SELECT a.namespace, a.name, a.plan, a.default_kind, a.default_profile, r.number
 FROM account a LEFT JOIN revision r ON r.id = a.revision"""
@@ -176,7 +177,7 @@ def check(url: str) -> list[Told]:
 
 
 @contextmanager
-def _snapshot(raw: Raw, url: str):  # type: ignore[no-untyped-def]
+def _snapshot(raw: Raw, url: str) -> Iterator[None]:
     how = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" if is_postgres(url) else "BEGIN"
     raw.execute(how)
     yield

@@ -15,9 +15,9 @@ MOMENTS = [(-0.05, 1.1), (0.4, 0.9)]
 APPLY = ("--auto-approve", "--max-change-percent", "100", "--max-remove-percent", "100", "-q")
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("_part", range(PARTS))
 def test_nothing_is_lost_doubled_or_half_done(
-    part: int, place: Place, chance: random.Random
+    _part: int, place: Place, chance: random.Random
 ) -> None:
     estate = Estate(chance)
     place.lay_secrets(ACCOUNTS, "first")

@@ -1,5 +1,5 @@
-"""``kill -9`` at any moment of the loop: nothing lost, doubled or half done, and the next one goes on
-from there, from a folder and from a branch of git."""
+"""``kill -9`` at any moment of the loop: nothing lost, doubled or half done, and the next one goes
+on from there, from a folder and from a branch of git."""
 
 import random
 import signal
@@ -70,13 +70,9 @@ class Branch:
         assert not list((within / "repository").rglob("*.lock"))
 
 
-@pytest.mark.parametrize(
-    ("part", "kind"),
-    [(0, Folder), (1, Folder), (2, Folder), (3, Branch)],
-    ids=["folder-0", "folder-1", "folder-2", "branch"],
-)
+@pytest.mark.parametrize("kind", [Folder] * (PARTS - 1) + [Branch])
 def test_nothing_is_lost_doubled_or_half_done(
-    part: int, kind: type[Folder] | type[Branch], place: Place, chance: random.Random
+    kind: type[Folder] | type[Branch], place: Place, chance: random.Random
 ) -> None:
     source, estate = kind(place), Estate(chance)
     place.lay_secrets(ACCOUNTS, "first")

@@ -90,6 +90,7 @@ class Minute:
         self.statuses[applier.status] += 1
         assert applier.status in (0, 1, 3, 4), applier.text()
         assert "Traceback" not in applier.text(), applier.text()
+        assert "store-locked" not in applier.text(), "nobody has it for so long"
         if applier.status == 1:  # for no other reason than a server that is away
             assert self._cluster is not None, applier.text()
             assert "store-failed" in applier.text(), applier.text()
