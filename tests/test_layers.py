@@ -19,6 +19,9 @@ MAY_IMPORT = {
     "credentials": {"model"},
     "connection": {"model"},
     "reconcile": {"model", "planner"},
+    "loop": {"model", "planner", "reconcile", "following"},
+    "following": {"model"},
+    "telemetry": {"model"},
     "cli": {
         "model",
         "planner",
@@ -29,6 +32,9 @@ MAY_IMPORT = {
         "reconcile",
         "credentials",
         "connection",
+        "following",
+        "telemetry",
+        "loop",
     },
 }
 # The core decides over values: what it needs of the outside is passed in.

@@ -219,7 +219,7 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
 
         monkeypatch.setattr(store, "commit", refuse)
         with pytest.raises(BrokenError) as caught:
-            apply_planned(session, planned, Wishes(approved=True, wait=None, lock=None))
+            apply_planned(session, store, planned, Wishes(approved=True, wait=None, lock=None))
         assert_silent(told_of(caught.value), "a commit that broke")
 
 

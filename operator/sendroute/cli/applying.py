@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from sendroute.cli.actor import actor
 from sendroute.cli.asking import agreed, can_ask, declined, not_approved
 from sendroute.cli.interrupt import Stop, stopping
-from sendroute.cli.planning import Planned
 from sendroute.cli.proof import tester_of
 from sendroute.cli.reporting import show_on_stderr
 from sendroute.cli.session import Session
@@ -21,9 +20,12 @@ from sendroute.model.finding import Finding
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.stamp import Stamp
-from sendroute.reconcile.commit import apply_plan, has_work, left_alone
+from sendroute.reconcile.commit import has_work, left_alone
+from sendroute.reconcile.planned import Planned
+from sendroute.reconcile.settling import settle
 from sendroute.reports.progress import progress
 from sendroute.reports.report import of_plan
+from sendroute.store.record import Store
 
 _log = logging.getLogger(__name__)
 
@@ -37,54 +39,67 @@ class Wishes(NamedTuple):
     lock: str | None
 
 
-def apply_planned(session: Session, planned: Planned, wishes: Wishes) -> tuple[Result, int]:
+def apply_planned(
+    session: Session, store: Store, planned: Planned, wishes: Wishes
+) -> tuple[Result, int]:
     """The result, and the exit status of a signal that ended it, 0 without one."""
     if planned.mismatch:
         return _refused(planned, ()), 0  # the plan tells them already
     if has_work(planned.plan) and not wishes.approved:
         if not can_ask():
             return _refused(planned, (not_approved(),)), 0
-        show_on_stderr(session, of_plan(planned.plan, locate=planned.locate))
+        show_on_stderr(session, of_plan(planned.plan, locate=planned.source.locate))
         if not agreed():
             return _refused(planned, (declined(),)), 0
     # Only now: before it is approved no credential is sent anywhere.
     planned = planned.tested_by(tester_of(session))
     with stopping() as stop:
         result = _commit(session, planned, stop)
-        result = _add(result, _write_lock(planned, wishes.lock))
+        result = _add(result, _write_standings(store, planned, result))
+        result = _add(result, _write_lock(store, wishes.lock))
         if wishes.wait is not None:
-            result = _wait(planned, result, wishes.wait, stop)
+            result = _wait(store, result, wishes.wait, stop)
     return result, stop.status if stop.signal else 0
 
 
 def _commit(session: Session, planned: Planned, stop: Stop) -> Result:
-    stamp = Stamp(datetime.now(UTC), actor(), planned.commit)
+    stamp = Stamp(datetime.now(UTC), actor(), planned.source.commit)
     accounts = sum(bool(account.changes) for account in planned.plan.accounts)
     with progress("Applying", accounts, sys.stderr, quiet=session.quiet) as advance:
-        return apply_plan(
-            planned.store,
-            planned.plan,
-            stamp,
-            replan=planned.replan,
-            seal=planned.prover.seal,
-            ended=lambda: bool(stop.signal),
-            advance=advance,
-        )
+        return planned.carry_out(stamp, ended=lambda: bool(stop.signal), advance=advance)
 
 
-def _write_lock(planned: Planned, path: str | None) -> tuple[Finding, ...]:
-    if path is None:
-        return ()
+def _write_standings(store: Store, planned: Planned, result: Result) -> tuple[Finding, ...]:
+    """What is left unsettled, for ``status`` to say."""
+    source = planned.source
     try:
-        planned.store.write_lock(Path(path))
+        settled = settle(
+            result,
+            store.standings(),
+            planned.scope.only,
+            datetime.now(UTC),
+            source.commit,
+            source.locate,
+        )
+        store.write_standings(settled.written, settled.cleared)
     except ProblemError as problem:
         return problem.findings
     return ()
 
 
-def _wait(planned: Planned, result: Result, timeout: float, stop: Stop) -> Result:
+def _write_lock(store: Store, path: str | None) -> tuple[Finding, ...]:
+    if path is None:
+        return ()
+    try:
+        store.write_lock(Path(path))
+    except ProblemError as problem:
+        return problem.findings
+    return ()
+
+
+def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
     waited = wait_for_relays(
-        planned.store.relays, result.revision, timeout=timeout, ended=lambda: bool(stop.signal)
+        store.relays, result.revision, timeout=timeout, ended=lambda: bool(stop.signal)
     )
     if not waited.relays:
         _log.warning("No relay is registered: there is none to wait for.")

@@ -123,9 +123,10 @@ def percent(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Seconds, ``90`` or ``90s`` or ``2m``, as a number that is not negative."""
-    unit = {"s": 1.0, "m": 60.0, "h": 3600.0}.get(text[-1:])
+    name = text.lstrip("0123456789.")
+    unit = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}.get(name)
     try:
-        number = float(text[:-1] if unit else text) * (unit or 1.0)
+        number = float(text.removesuffix(name)) * unit if unit is not None else -1.0
     except ValueError:
         number = -1.0
     if not 0 <= number <= 86_400 * 7:

@@ -1,8 +1,11 @@
 """Ctrl-C and termination while a store is being changed: stop after the account at hand."""
 
+import os
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import Thread
 from types import FrameType
 
 from sendroute.cli.command_line import stderr_line
@@ -18,6 +21,46 @@ class Stop:
     def status(self) -> int:
         """The exit status as a shell tells it: 130 for Ctrl-C."""
         return 128 + self.signal
+
+
+@contextmanager
+def asking(ask: Callable[[int], None]) -> Iterator[None]:
+    """Within, the first SIGINT or SIGTERM calls ``ask`` with its number in the main thread. A
+    second one ends the process at once, also while a library keeps the main thread: the system
+    rolls back what was not committed."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    asked = False
+
+    def once(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            ask(number)
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        watcher = Thread(target=_end_at_the_second, args=(ours, numbers), daemon=True)
+        watcher.start()
+        before = {number: signal.signal(number, once) for number in numbers}
+        # Signals arrive there even while Python's own handlers have to wait for a library.
+        woken = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(woken)
+            theirs.close()
+            watcher.join()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _end_at_the_second(signals: socket.socket, numbers: Sequence[int]) -> None:
+    came = 0
+    while number := signals.recv(1):
+        came += number[0] in numbers
+        if came > 1:
+            os._exit(128 + number[0])
 
 
 @contextmanager

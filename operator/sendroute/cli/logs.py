@@ -13,18 +13,19 @@ from sendroute.reports.text import clean
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def start(session: Session) -> None:
-    """Send the program's own log lines to standard error; libraries stay silent but for errors."""
+def start(session: Session, *, lasting: bool = False) -> None:
+    """Send the program's own log lines to standard error; libraries stay silent but for errors.
+    ``lasting``: the command has no report at its end, its log is all it says."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if session.log_format == "json" else _TextLines())
     logger = logging.getLogger("sendroute")
     logger.handlers = [handler]
     logger.propagate = False
-    logger.setLevel(_level(session))
+    logger.setLevel(_level(session, lasting=lasting))
     logging.raiseExceptions = False  # standard error may be closed, and then nobody listens
 
 
-def _level(session: Session) -> int:
+def _level(session: Session, *, lasting: bool) -> int:
     match session.verbosity:
         case Verbosity.QUIET:
             return logging.ERROR
@@ -32,7 +33,8 @@ def _level(session: Session) -> int:
             return logging.DEBUG
         case Verbosity.NORMAL:
             # A person reads the report, which says what was committed; a machine reads the log.
-            return logging.INFO if session.log_format == "json" else logging.WARNING
+            says = lasting or session.log_format == "json"
+            return logging.INFO if says else logging.WARNING
         case _:
             assert_never(session.verbosity)
 

@@ -23,7 +23,7 @@ from sendroute.reconcile.proving import Shown
 from sendroute.reports.write import write
 
 if TYPE_CHECKING:
-    from sendroute.cli.planning import Planned
+    from sendroute.reconcile.planned import Planned
     from sendroute.reports.report import Locate
 
 MARKER = "sendroute-saved-plan"
@@ -150,16 +150,16 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
     from sendroute.reports.render import Format, render
     from sendroute.reports.report import of_plan
 
-    plan, wanted = planned.plan, planned.wanted
+    plan, wanted = planned.plan, planned.source.wanted
     kept = concerned(plan, wanted, planned.held)
     only = kept if planned.scope.only is None else planned.scope.only
-    report = of_plan(plan, locate=planned.locate)
+    report = of_plan(plan, locate=planned.source.locate)
     return SavedPlan(
         format=MARKER,
         format_version=FORMAT_VERSION,
         checksum="",
         lineage=plan.lineage,
-        commit=planned.commit,
+        commit=planned.source.commit,
         decided=decided_by(plan),
         report=Raw("".join(render(report, Format.JSON)).strip().encode()),
         only=tuple(sorted(only)),
@@ -168,7 +168,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         strays=tuple((key, found) for key, found in sorted(wanted.strays.items()) if key in kept),
         stopped=tuple(sorted(wanted.stopped & kept)),
         complete=wanted.complete,
-        findings=tuple(_kept(found, planned.locate) for found in wanted.findings),
+        findings=tuple(_kept(found, planned.source.locate) for found in wanted.findings),
         failed=tuple((key, dict(names)) for key, names in sorted(planned.proven.failed.items())),
         rotated=tuple(
             (key, tuple(sorted(names))) for key, names in sorted(planned.proven.rotated.items())

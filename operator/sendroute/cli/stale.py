@@ -1,6 +1,5 @@
 """A saved plan against the store as it is now."""
 
-from sendroute.cli.planning import Planned
 from sendroute.cli.proof import prover_of
 from sendroute.cli.saved_plan import decided_by, differing, load
 from sendroute.cli.session import Session
@@ -10,6 +9,7 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
+from sendroute.reconcile.planned import Planned, Source
 from sendroute.reconcile.proving import Scope
 from sendroute.reports.report import nowhere
 from sendroute.store.record import Store
@@ -44,11 +44,10 @@ def plan_saved(
     changed = differing(saved.decided, decided_by(plan))
     if changed:
         raise ProblemError(_stale(path, changed))
-    mismatch = tuple(mismatches(held, locks_of((), lock), store.knows))
+    mismatch = tuple(mismatches(locks_of((), lock), held, store.knows))
     proven = prover.decide(wanted, held, sealed, scope)
-    planned = Planned(
-        store, wanted, held, sealed, proven, prover, scope, saved.commit, nowhere, mismatch
-    )
+    source = Source(wanted, saved.commit, nowhere)
+    planned = Planned(store, source, held, sealed, proven, prover, scope, mismatch)
     return planned.with_findings(mismatch)
 
 

@@ -6,6 +6,7 @@ right one, and everyone stamped with today's default.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -28,19 +29,29 @@ class Head(msgspec.Struct, frozen=True):
     attempt: str | None = None
 
 
-def locks_of(paths: Sequence[str], written: str | None) -> list[Path]:
+class Read(NamedTuple):
+    """A lock file as it was read; ``head`` is None where it names no store, as ``findings`` say."""
+
+    path: Path
+    head: Head | None
+    findings: tuple[Finding, ...] = ()
+
+
+def locks_of(
+    paths: Sequence[str], written: str | None = None, top: str | None = None
+) -> list[Read]:
     """The lock files that concern these paths, and the one that is to be written, where it is
-    there already."""
-    candidates = [lock for path in paths if path != "-" for lock in _beside(path)]
+    there already. ``top`` is that of a checkout, which has no repository in it."""
+    candidates = [lock for path in paths if path != "-" for lock in _beside(path, top)]
     candidates += [Path(written)] if written is not None else []
     found: dict[Path, Path] = {}
     for path in candidates:
         if path.is_file():
             found.setdefault(path.resolve(), path)
-    return list(found.values())
+    return [_read(path) for path in found.values()]
 
 
-def _beside(path: str) -> Iterator[Path]:
+def _beside(path: str, top: str | None) -> Iterator[Path]:
     """Where a lock file may stand: in a folder given or beside a file given (``apply
     manifests/*.yaml``), and in every folder above it of the same repository, for a part of a tree
     belongs to the store of the whole."""
@@ -49,32 +60,39 @@ def _beside(path: str) -> Iterator[Path]:
     yield folder / NAME
     within = folder.resolve()
     above = [within, *within.parents]
-    top = next((i for i, place in enumerate(above) if (place / ".git").exists()), 0)
-    yield from (place / NAME for place in above[1 : top + 1])
+    root = Path(top).resolve() if top is not None else None
+    ends = (i for i, place in enumerate(above) if (place / ".git").exists() or place == root)
+    yield from (place / NAME for place in above[1 : next(ends, 0) + 1])
 
 
-def mismatches(held: Held, locks: Sequence[Path], knows: Knows) -> Iterator[Finding]:
+def _read(path: Path) -> Read:
+    try:
+        return Read(path, msgspec.json.decode(path.read_bytes(), type=Head))
+    except OSError as error:
+        told = finding(
+            "unreadable",
+            f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
+            hint="Give the user that runs sendroute the right to read it.",
+            where=Where(str(path), 0),
+        )
+        return Read(path, None, (told,))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Read(path, None, contradictory(path).findings)
+
+
+def mismatches(locks: Sequence[Read], held: Held, knows: Knows) -> Iterator[Finding]:
     """``wrong-store`` or ``store-empty`` for each lock file that names another store, and what is
     wrong with one that names none. ``knows``: whether the store has come by a revision."""
-    for path in locks:
-        try:
-            head = msgspec.json.decode(path.read_bytes(), type=Head)
-        except OSError as error:
-            yield finding(
-                "unreadable",
-                f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
-                hint="Give the user that runs sendroute the right to read it.",
-                where=Where(str(path), 0),
-            )
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            yield from contradictory(path).findings
-        else:
-            if head.lineage != held.lineage:
-                yield _another(held, head, path)
-            elif held.revision < head.revision:
-                yield _older(held, head, path)
-            elif head.attempt is not None and not knows(Point(head.revision, head.attempt)):
-                yield _elsewhere(head, path)
+    for path, head, findings in locks:
+        yield from findings
+        if head is None:
+            continue
+        if head.lineage != held.lineage:
+            yield _another(held, head, path)
+        elif held.revision < head.revision:
+            yield _older(held, head, path)
+        elif head.attempt is not None and not knows(Point(head.revision, head.attempt)):
+            yield _elsewhere(head, path)
 
 
 def _another(held: Held, head: Head, path: Path) -> Finding:

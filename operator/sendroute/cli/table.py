@@ -8,6 +8,8 @@ COMMANDS: dict[str, str] = {
     "validate": "find every problem of a tree of manifests",
     "plan": "show what apply would do, and why",
     "apply": "do it: a tree of manifests, or a saved plan",
+    "run": "follow a folder or a branch, and keep the store so",
+    "approve": "let through a change that run has held back",
     "routes": "list the assigned routes of domains",
     "explain": "say what mail from an address takes, and why",
     "test": "test the connection of saved profiles; no mail is sent",

@@ -68,9 +68,14 @@ CODES: dict[str, tuple[Severity, str]] = {
     "credential-unreadable": (_ERROR, "A stored credential does not open with these keys."),
     "address-refused": (_ERROR, "The host resolves to an address that tests may not reach."),
     "dependency-skipped": (_WARN, "Left as it is, because what it depends on was skipped."),
+    # following a source
+    "source-unreachable": (_ERROR, "The source of the manifests cannot be had."),
+    "unsigned-commit": (_ERROR, "The commit is not signed by a key that is allowed to."),
+    "address-in-use": (_ERROR, "The address to listen on cannot be had."),
     # guards
     "too-many-changes": (_REFUSED, "One change would re-route too many of an account's domains."),
     "too-many-removals": (_REFUSED, "One change would remove too many of an account's domains."),
+    "not-held-back": (_ERROR, "Nothing of the account waits to be approved."),
     "not-approved": (_REFUSED, "A change must be approved before it is applied."),
     "stale-plan": (_REFUSED, "The saved plan no longer fits the store."),
     "store-empty": (_REFUSED, "A store with history was expected; this one is empty."),

@@ -71,6 +71,15 @@ class Disputes(Struct, frozen=True):
         return Claims(frozenset(withheld), frozenset(kept), waiting, leaving, arriving)
 
 
+def tangled(accounts: Wants, held: Holds, chosen: frozenset[AccountKey]) -> frozenset[AccountKey]:
+    """``chosen`` and all that exchange a domain with them, directly or over others: a plan that
+    left some of these out would leave the domains where they are."""
+    disputes = find_disputes(accounts, held)
+    while more := disputes.involving(chosen):
+        chosen |= more
+    return chosen
+
+
 def find_disputes(accounts: Wants, held: Holds) -> Disputes:
     names, repeated = _claimed_anew(accounts, held)
     contested = _contested(accounts)

@@ -1,6 +1,6 @@
 """Guards: a change that takes or turns too much of an account at once is not applied by itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -15,10 +15,18 @@ FROM_DOMAINS = 10
 
 
 class Guards(Struct, frozen=True):
-    """Shares of the account's domains before the change, in percent; more than that is refused."""
+    """Shares of the account's domains before the change, in percent; more than that is refused.
+
+    ``approved`` is None where flags let it through after all. In a loop, that nobody gives flags,
+    approvals do: the digest of the one plan that was approved, by account.
+    """
 
     change_percent: int = 30
     remove_percent: int = 30
+    approved: Mapping[AccountKey, str] | None = None
+
+    def lets_through(self, key: AccountKey, digest: str) -> bool:
+        return self.approved is not None and self.approved.get(key) == digest
 
 
 def check_guards(
@@ -55,14 +63,21 @@ def _refused(
     where: Where | None,
 ) -> Finding:
     removing = code == "too-many-removals"
-    flag = "--max-remove-percent" if removing else "--max-change-percent"
+    if guards.approved is not None:
+        hint = f"It waits. If it is meant, let it through: sendroute approve {key}"
+    else:
+        hint = f"If that is meant, apply with {_flag(count, domains, removing=removing)}"
     limit = guards.remove_percent if removing else guards.change_percent
-    needed = -(-count * 100 // domains)
     return finding(
         code,
         f"This change would {verb} {count} of the {domains} domains of account {key.name};"
         f" more than {limit} % are not taken without being asked.",
-        hint=f"If that is meant, apply with {flag} {needed}",
+        hint=hint,
         where=where,
         account=key,
     )
+
+
+def _flag(count: int, domains: int, *, removing: bool) -> str:
+    flag = "--max-remove-percent" if removing else "--max-change-percent"
+    return f"{flag} {-(-count * 100 // domains)}"

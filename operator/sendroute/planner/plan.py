@@ -14,6 +14,7 @@ from sendroute.model.wanted import AccountKey, Wanted, WantedAccount
 from sendroute.planner.account import plan_account, suspended_object
 from sendroute.planner.case import Case
 from sendroute.planner.claims import Disputes, Move, find_disputes
+from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards, check_guards
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
@@ -142,14 +143,34 @@ def _settle(
             for key in again & plans.keys() - stopped:
                 plans[key] = _plan_one(setting, key, still)
             continue
-        guarded = {
-            key: plan
-            for key in chosen
-            if key not in stopped and (plan := _guard(setting, plans[key], guards)).stopped
-        }
+        guarded = _guarded(setting, plans, still, guards)
         if not guarded:
             return plans, still
         plans |= guarded
+
+
+def _guarded(
+    setting: Setting,
+    plans: Mapping[AccountKey, AccountPlan],
+    still: Standstill,
+    guards: Guards,
+) -> dict[AccountKey, AccountPlan]:
+    """The plans that a guard stops. One that was approved waits all the same while an account that
+    it exchanges a domain with is stopped: they are one transaction, and the plan that was approved
+    is the one with the move."""
+    stopped: dict[AccountKey, AccountPlan] = {}
+    approved: dict[AccountKey, AccountPlan] = {}
+    for key, plan in plans.items():
+        if key in still.idle:
+            continue
+        held = _guard(setting, plan, guards)
+        if held.stopped:
+            passes = guards.lets_through(key, digest(plan))
+            (approved if passes else stopped)[key] = held
+    for group in _groups(setting.disputes, still):
+        if not stopped.keys().isdisjoint(group):
+            stopped |= {key: approved[key] for key in group if key in approved}
+    return stopped
 
 
 def _not_taken(

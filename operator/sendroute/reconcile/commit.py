@@ -147,7 +147,8 @@ class _Run:
         except ProblemError as problem:
             outcome = _outcome_of(problem.findings)
             for account in group:
-                _log.error("account %s: %s", account.key, problem, extra=_extra(account.key))
+                extra = _extra(account.key) | {"commit": self._stamp.source_commit}
+                _log.error("account %s: %s", account.key, problem, extra=extra)
             return Done(_all(group, outcome, problem.findings), ())
 
     def _commit(self, group: Group) -> Done:
@@ -162,7 +163,7 @@ class _Run:
         settled = _settled(group, fresh)
         if settled is not None:
             return settled
-        return _committed(fresh, self._write(fresh, None))
+        return _committed(fresh, self._write(fresh, None), self._stamp)
 
     def _write(self, accounts: Group, platform: Change | None) -> int:
         """Sealed just before: no credential waits for its turn in the plan or the run."""
@@ -202,13 +203,14 @@ def _settled(group: Group, fresh: Group) -> Done | None:
     return Done(tuple(told), ())
 
 
-def _committed(group: Group, revision: int) -> Done:
+def _committed(group: Group, revision: int, stamp: Stamp) -> Done:
     for account in group:
+        written = {"revision": revision, "changes": len(account.changes)}
         _log.info(
             "account %s is committed at revision %d",
             account.key,
             revision,
-            extra=_extra(account.key) | {"revision": revision, "changes": len(account.changes)},
+            extra=_extra(account.key) | written | {"commit": stamp.source_commit},
         )
     outcomes = tuple(AccountOutcome(a.key, Outcome.COMMITTED, revision) for a in group)
     return Done(outcomes, tuple(group), revision)

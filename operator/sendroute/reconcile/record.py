@@ -1,7 +1,7 @@
 """The store as reconciling sees it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
@@ -18,6 +18,11 @@ class Record(Protocol):
 
     def read_sealed(self) -> tuple[Held, Sealed]:
         """All of it at one revision, and the sealed credentials of what is in use."""
+        ...
+
+    def knows(self, head: Any) -> bool:
+        """Whether the store has come by a revision that it, or a lock file, has named: one that
+        was set back and went on has not come by what was lost."""
         ...
 
     def commit(

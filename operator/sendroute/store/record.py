@@ -14,6 +14,7 @@ from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
+from sendroute.model.standing import Standing
 from sendroute.model.wanted import AccountKey
 from sendroute.store import (
     asking,
@@ -24,6 +25,7 @@ from sendroute.store import (
     past,
     reading,
     rekeying,
+    standing,
 )
 from sendroute.store.answers import (
     Endpoint,
@@ -94,6 +96,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._identity = _identity(database.place)
 
     @property
     def place(self) -> str:
@@ -167,6 +170,40 @@ class Store:
                 alone=back is not None,
             )
 
+    def is_current(self) -> bool:
+        """Whether the file is still the one at its place, and was not moved away or replaced."""
+        return self._identity == _identity(self.place)
+
+    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+        """The accounts that a later revision changed, and the last one that did; one that was
+        removed is not among them."""
+        with self._reading() as connection:
+            return standing.changed_since(connection, revision)
+
+    def standings(self) -> dict[AccountKey, Standing]:
+        """What is not settled, in the order of accounts."""
+        with self._reading() as connection:
+            return {one.key: one for one in standing.read(connection)}
+
+    def write_standings(self, written: Sequence[Standing], cleared: Collection[AccountKey]) -> None:
+        """No revision: it changes nothing of what is assigned. An approval stays with the plan
+        that it is for."""
+        if written or cleared:
+            with told_plainly(self.place):
+                self._database.write(
+                    lambda connection: standing.write(connection, written, cleared)
+                )
+
+    def approve(self, shown: Standing, stamp: Stamp) -> bool:
+        """Lets through the plan that is held back; False where another is by now, or none."""
+        attempt = str(uuid.uuid4())
+        with told_plainly(self.place):
+            return self._database.write(
+                lambda connection: standing.approve(connection, shown, stamp, attempt),
+                accounts={shown.key},
+                attempt=attempt,
+            )
+
     def endpoints(self) -> list[Endpoint]:
         """Every revision of a destination, those that were replaced included."""
         with self._reading() as connection:
@@ -229,3 +266,12 @@ class Store:
         with self._reading() as connection:
             lock = lockfile.take(connection)
         lockfile.write(lock, path)
+
+
+def _identity(place: str) -> tuple[int, int] | None:
+    """None where it is no file: that of a server, or gone."""
+    try:
+        status = Path(place).stat()  # never opened: closing it would give up SQLite's locks
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

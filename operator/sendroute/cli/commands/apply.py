@@ -83,8 +83,8 @@ def run(arguments: Namespace, session: Session) -> int:
             planned = plan_paths(
                 store, session, arguments.paths, arguments.only, guards, wishes.lock, saves=True
             )
-        result, ended = apply_planned(session, planned, wishes)
-    written = present_report(session, arguments, report_of(result, locate=planned.locate))
+        result, ended = apply_planned(session, store, planned, wishes)
+    written = present_report(session, arguments, report_of(result, locate=planned.source.locate))
     return ended or worst(of_result(result), written)
 
 

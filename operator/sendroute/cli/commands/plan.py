@@ -18,8 +18,8 @@ from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
-    from sendroute.cli.planning import Planned
     from sendroute.model.finding import Finding
+    from sendroute.reconcile.planned import Planned
 
 
 def options(parser: Parser) -> None:
@@ -69,7 +69,7 @@ def run(arguments: Namespace, session: Session) -> int:
         )
     lost = _save(arguments.out, planned) if arguments.out else ()
     plan = planned.with_findings(lost).plan
-    written = present_report(session, arguments, report_of(plan, locate=planned.locate))
+    written = present_report(session, arguments, report_of(plan, locate=planned.source.locate))
     status = of_plan(plan, detailed=arguments.detailed_exitcode)
     return worst(status, of_findings(lost), written)
 

@@ -1,4 +1,7 @@
-"""Show the store's revision and lineage, its relays, and what is shadowed.
+"""Show the store's revision and lineage, its relays, what is not settled, and what is shadowed.
+
+Not settled is what the last apply, or the last round of a loop, left as it was: with why, since
+when, and what is held back until it is approved.
 
 examples:
   sendroute status
@@ -14,6 +17,7 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
+    from sendroute.model.standing import Standing
     from sendroute.store.answers import RouteRow, Status
 
 
@@ -28,14 +32,15 @@ def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
     with open_store(session.store) as store:
         status = store.status()
+        standings = list(store.standings().values())
         rows = store.routes() if status.shadowed else []
     shadowed = [row for row in rows if _is_shadowed(row)]
 
     def show(form: str, colour: bool) -> Iterable[str]:
         return (
-            document(_document(status, shadowed))
+            document(_document(status, standings, shadowed))
             if form == "json"
-            else (_text(status, shadowed, colour))
+            else (_text(status, standings, shadowed, colour))
         )
 
     return present(session, outputs, show)
@@ -46,7 +51,9 @@ def _is_shadowed(row: "RouteRow") -> bool:
     return state.shadow is not None and state.declared not in (None, state.route)
 
 
-def _document(status: "Status", shadowed: list["RouteRow"]) -> Iterable[tuple[str, Any]]:
+def _document(
+    status: "Status", standings: list["Standing"], shadowed: list["RouteRow"]
+) -> Iterable[tuple[str, Any]]:
     from sendroute.cli.moments import moment
 
     yield "format_version", "1.0"
@@ -69,6 +76,29 @@ def _document(status: "Status", shadowed: list["RouteRow"]) -> Iterable[tuple[st
         ],
     )
     yield "shadowed", map(_shadowed, shadowed)
+    yield "unsettled", map(_unsettled, standings)
+
+
+def _unsettled(standing: "Standing") -> dict[str, Any]:
+    from msgspec import to_builtins
+
+    from sendroute.cli.moments import moment
+
+    approval = standing.approval
+    return {
+        "namespace": standing.key.namespace,
+        "account": standing.key.name,
+        "outcome": standing.outcome.value,
+        "since": moment(standing.since),
+        "commit": standing.commit,
+        "digest": standing.digest,
+        "changes": standing.report.summary,
+        "approved": {"by": approval.by, "time": moment(approval.at)}
+        if approval is not None and standing.approved
+        else None,
+        "findings": to_builtins(standing.report.findings),
+        "more_findings": standing.report.more,
+    }
 
 
 def _shadowed(row: "RouteRow") -> dict[str, Any]:
@@ -83,7 +113,9 @@ def _shadowed(row: "RouteRow") -> dict[str, Any]:
     }
 
 
-def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterable[str]:
+def _text(
+    status: "Status", standings: list["Standing"], shadowed: list["RouteRow"], colour: bool
+) -> Iterable[str]:
     from sendroute.cli.moments import minute
     from sendroute.reports.table import pairs, table
 
@@ -111,6 +143,9 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
         yield from table(("RELAY", "REVISION", "SEEN", ""), rows, colour=colour)
     else:
         yield "No relay is registered.\n"
+    if standings:
+        yield "\n"
+        yield from _told(standings, colour)
     if shadowed:
         yield "\n"
         cells = [
@@ -125,3 +160,41 @@ def _text(status: "Status", shadowed: list["RouteRow"], colour: bool) -> Iterabl
         ]
         head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
         yield from table(head, cells, colour=colour)
+
+
+def _told(standings: list["Standing"], colour: bool) -> Iterable[str]:
+    from sendroute.cli.moments import minute
+    from sendroute.reports.table import table
+    from sendroute.reports.text import clean, wrap
+
+    rows = [
+        (_named(one), one.outcome.value, minute(one.since), (one.digest or "-")[:12])
+        for one in standings
+    ]
+    head, *lines = table(("ACCOUNT", "NOT SETTLED", "SINCE", "PLAN"), rows, colour=colour)
+    yield head
+    for line, one in zip(lines, standings, strict=True):
+        yield line
+        for text in _why(one):
+            yield from (more + "\n" for more in wrap(clean(text), 10))
+
+
+def _named(standing: "Standing") -> str:
+    from sendroute.model.change import PLATFORM_KEY
+
+    return "the platform" if standing.key == PLATFORM_KEY else str(standing.key)
+
+
+def _why(standing: "Standing") -> Iterable[str]:
+    from sendroute.cli.moments import minute
+
+    report, approval = standing.report, standing.approval
+    if approval is not None and standing.approved:
+        at = minute(approval.at)
+        yield f"Approved by {approval.by}, {at}; it is applied with the loop's next round."
+    elif standing.digest is not None:
+        counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
+        yield f"Its plan ({counts}) waits: sendroute approve {standing.key}"
+    yield from (each.message for each in report.findings)
+    if report.more:
+        yield f"And {report.more} more."

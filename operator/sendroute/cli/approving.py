@@ -1,0 +1,129 @@
+"""``approve``: what is held back is shown, asked about, and let through."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from sendroute.cli.actor import actor
+from sendroute.cli.asking import agreed, can_ask
+from sendroute.cli.command_line import suggestion
+from sendroute.cli.session import Session
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.model.stamp import Stamp
+from sendroute.model.standing import Standing, Unsettled
+from sendroute.model.wanted import AccountKey
+from sendroute.store.record import Store
+
+
+def approve(
+    session: Session, store: Store, name: str, digest: str | None, *, sure: bool
+) -> Standing:
+    """The plan that may go through now, as it was shown. ``digest`` is the one that was reviewed,
+    None for whichever is held back; ``sure``: nobody is asked.
+
+    Raises :class:`ProblemError`: ``not-held-back`` where there is none, ``stale-plan`` where it is
+    another one than was reviewed, and ``not-approved`` where nobody said yes.
+    """
+    shown = _named(name, store.standings())
+    if digest is not None and not _is_meant(shown, digest):
+        raise ProblemError(_another(shown))
+    if not sure:
+        if not can_ask():
+            raise ProblemError(_nobody(shown))
+        for line in lines(shown, session.colours(sys.stderr)):
+            sys.stderr.write(line)
+        if not agreed("approve"):
+            raise ProblemError(_declined())
+    if not store.approve(shown, Stamp(datetime.now(UTC), actor(), shown.commit)):
+        raise ProblemError(_another(shown))
+    return shown
+
+
+def lines(shown: Standing, colour: bool) -> Iterator[str]:
+    """What is held back, for people."""
+    from sendroute.cli.moments import minute
+    from sendroute.reports.as_text import finding_lines
+    from sendroute.reports.table import pairs
+    from sendroute.reports.text import clean
+
+    report = shown.report
+    counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
+    rows = [
+        ("account", str(shown.key)),
+        ("held back", f"since {minute(shown.since)}"),
+        ("changes", counts or "none"),
+        ("digest", shown.digest or ""),
+    ]
+    if shown.commit is not None:
+        rows.insert(2, ("commit", shown.commit))
+    yield from pairs(rows)
+    yield "\n"
+    for step in report.steps:
+        yield f"  {step.action:<9}{step.kind} {clean(step.name)}: {clean(step.message)}\n"
+    more = sum(report.summary.values()) - len(report.steps)
+    if more > 0:
+        yield f"  and {more} more\n"
+    yield "\n"
+    for each in report.findings:
+        found = finding(each.code, each.message, severity=each.severity)
+        yield from (line + "\n" for line in finding_lines(found, colour))
+
+
+def _named(name: str, standings: dict[AccountKey, Standing]) -> Standing:
+    waiting = {key: one for key, one in standings.items() if one.outcome is Unsettled.HELD_BACK}
+    meant = [one for key, one in waiting.items() if name in (key.name, str(key))]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        raise ProblemError(_unclear(name, [one.key for one in meant]))
+    raise ProblemError(_nothing(name, waiting))
+
+
+def _is_meant(shown: Standing, digest: str) -> bool:
+    """As git has it: the beginning of a digest names it."""
+    return shown.digest is not None and len(digest) >= 8 and shown.digest.startswith(digest)
+
+
+def _unclear(name: str, meant: Sequence[AccountKey]) -> Finding:
+    return finding(
+        "unknown-account",
+        f"More than one account named `{name}` is held back.",
+        hint=f"Say which one: {', '.join(map(str, meant))}.",
+    )
+
+
+def _nothing(name: str, waiting: Iterable[AccountKey]) -> Finding:
+    names = sorted({text for key in waiting for text in (str(key), key.name)})
+    return finding(
+        "not-held-back",
+        f"Nothing of account {name} is held back.",
+        hint=suggestion(name, names).strip()
+        or "See what is: sendroute status. A change is approved once a loop has held it back.",
+    )
+
+
+def _another(shown: Standing) -> Finding:
+    return finding(
+        "stale-plan",
+        f"What is held back of account {shown.key} is another plan than the one reviewed.",
+        hint=f"Look at it anew: sendroute status, then sendroute approve {shown.key}",
+    )
+
+
+def _nobody(shown: Standing) -> Finding:
+    return finding(
+        "not-approved",
+        "Nothing was approved: nobody is at a terminal to say yes.",
+        hint=f"Review it, then: sendroute approve {shown.key} --auto-approve"
+        f" --digest {shown.digest}",
+    )
+
+
+def _declined() -> Finding:
+    return finding(
+        "not-approved",
+        "Nothing was approved: the answer was not `yes`.",
+        hint="Approve it again, and answer yes where that is meant.",
+    )

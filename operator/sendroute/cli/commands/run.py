@@ -1,0 +1,118 @@
+"""Follow a directory or a branch of git, and keep the store as it says.
+
+Each account is reconciled when its manifests change, and all of them every --interval, so that
+what drifted is put back. What fails is tried again, less and less often; it stops no other
+account. A tree that cannot be had or read leaves the last good one in place. A change that a
+guard stops waits for `sendroute approve ACCOUNT`.
+
+SIGTERM ends it cleanly, with exit status 0: what is being written is finished. A second one ends
+it at once.
+
+examples:
+  sendroute run manifests/
+  sendroute run https://git.example.com/mail.git --branch main --path manifests
+  sendroute run ssh://git@git.example.com/mail.git --verify-signatures \\
+    --allowed-signers /etc/sendroute/signers --state-dir /var/lib/sendroute
+  sendroute run manifests/ --interval 1m --log-format json --listen 0.0.0.0:9464
+"""
+
+import argparse
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser, percent, seconds
+from sendroute.cli.session import Session
+
+
+def options(parser: Parser) -> None:
+    parser.add_argument(
+        "source",
+        metavar="PATH-or-GIT-URL",
+        help="folder or file of manifests, or a repository as git clone takes it",
+    )
+    parser.value(
+        "--interval",
+        metavar="TIME",
+        type=_positive,
+        default=300.0,
+        help="reconcile every account so often, changed or not (default 5m)",
+    )
+    parser.value(
+        "--poll",
+        metavar="TIME",
+        type=_positive,
+        default=None,
+        help="look for changes so often (default 2s for a path, 30s for git)",
+    )
+    parser.value("--branch", metavar="NAME", help="the branch (default the repository's own)")
+    parser.value(
+        "--path", metavar="SUBDIR", default="", help="where in the repository the manifests are"
+    )
+    parser.switch("--verify-signatures", help="take signed commits alone")
+    parser.value("--allowed-signers", metavar="FILE", help="who may sign: ssh-keygen(1)")
+    parser.value(
+        "--state-dir",
+        metavar="DIR",
+        help="where checkouts are kept over a restart (default a temporary folder)",
+    )
+    parser.value(
+        "--git-timeout",
+        metavar="TIME",
+        type=_positive,
+        default=60.0,
+        help="wait for git at most so long (default 60s)",
+    )
+    parser.value(
+        "--listen",
+        metavar="HOST:PORT",
+        default="127.0.0.1:9464",
+        help="serve /metrics, /healthz and /readyz there; empty: nowhere (default 127.0.0.1:9464)",
+    )
+    parser.value(
+        "--max-change-percent",
+        metavar="N",
+        type=percent,
+        default=30,
+        help="re-route at most N %% of an account's domains unasked (default 30)",
+    )
+    parser.value(
+        "--max-remove-percent",
+        metavar="N",
+        type=percent,
+        default=30,
+        help="remove at most N %% of an account's domains unasked (default 30)",
+    )
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli import logs
+    from sendroute.cli.running import Following, run_loop
+    from sendroute.following.git import Wanted
+    from sendroute.loop.rounds import Limits
+
+    logs.start(session, lasting=True)
+    branch = Wanted(
+        arguments.branch,
+        arguments.path,
+        arguments.verify_signatures,
+        arguments.allowed_signers,
+        arguments.git_timeout,
+    )
+    limits = Limits(arguments.max_change_percent, arguments.max_remove_percent)
+    told = Following(
+        arguments.source,
+        branch,
+        arguments.state_dir,
+        arguments.interval,
+        arguments.poll,
+        arguments.listen,
+        limits,
+    )
+    run_loop(session, told)
+    return 0
+
+
+def _positive(text: str) -> float:
+    number = seconds(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is not longer than no time")
+    return number

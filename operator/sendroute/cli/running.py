@@ -1,0 +1,139 @@
+"""The loop wired to what it follows, reads, asks and writes."""
+
+import logging
+import os
+import random
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from sendroute.cli.actor import actor
+from sendroute.cli.git import commit_of
+from sendroute.cli.interrupt import asking
+from sendroute.cli.proof import prover_of
+from sendroute.cli.session import Session
+from sendroute.cli.store_lock import locks_of, mismatches
+from sendroute.cli.tree import read_tree
+from sendroute.connection.probe import Request
+from sendroute.connection.run import run_tests
+from sendroute.following.directory import Directory
+from sendroute.following.follower import Tree
+from sendroute.following.git import Wanted as WantedBranch
+from sendroute.following.source import follow
+from sendroute.loop.loop import Loop, Times
+from sendroute.loop.metrics import Metrics
+from sendroute.loop.rounds import Limits, Reconciler
+from sendroute.loop.stop import Stop
+from sendroute.loop.trees import Trees
+from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.finding import Position, Where
+from sendroute.model.held import Held
+from sendroute.model.wanted import Wanted
+from sendroute.reconcile.planned import Locate, Prove, Source
+from sendroute.reconcile.protocols import Try
+from sendroute.reconcile.proving import Prover
+from sendroute.store.record import Store, open_store
+from sendroute.telemetry.health import Health
+from sendroute.telemetry.metrics import registry
+from sendroute.telemetry.server import serving
+
+_log = logging.getLogger(__name__)
+
+# A store that another writer has is asked again with the next round: a stop must not wait for it.
+_BUSY = 5.0
+
+
+class Following(NamedTuple):
+    """What ``run`` was told. ``poll`` is None for the source's own usual pace; ``listen`` is
+    ``HOST:PORT``, empty for no server."""
+
+    source: str
+    branch: WantedBranch
+    state_folder: str | None
+    interval: float
+    poll: float | None
+    listen: str
+    limits: Limits
+
+
+# Seconds, beside the interval, after which nobody believes any more that it is a long round.
+_LONGEST_ROUND = 900.0
+_POLL_GIT = 30.0
+_POLL_DIRECTORY = 2.0
+
+
+def run_loop(session: Session, told: Following) -> None:
+    """Until SIGTERM or SIGINT. Raises :class:`~sendroute.model.problem.ProblemError` for what was
+    typed wrong, a state folder or an address that cannot be had."""
+    stop = Stop()
+    with (
+        asking(stop.ask),
+        closing(follow(told.source, told.branch, told.state_folder)) as follower,
+    ):
+        trees = Trees(follower, lambda tree: _read(session, tree), stop)
+        needs = Reconciler(_prove(session), _test, told.limits, actor(), stop)
+        is_path = isinstance(follower, Directory)
+        poll = told.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
+        counts, health = registry(), Health(told.interval + _LONGEST_ROUND)
+        times = Times(told.interval, poll)
+        loop = Loop(
+            trees,
+            lambda: _opened(session),
+            needs,
+            times,
+            Metrics(counts),
+            health,
+            random.random,
+        )
+        _log.info("Following %s.", told.source, extra={"source": told.source})
+        with ExitStack() as around:
+            if told.listen:
+                at = around.enter_context(serving(told.listen, health, counts))
+                _log.info("Answering at %s/metrics, /healthz and /readyz.", at, extra={"url": at})
+            loop.run()
+    _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
+
+
+def _opened(session: Session) -> Store:
+    return open_store(session.store, busy_timeout=_BUSY)
+
+
+def _read(session: Session, tree: Tree) -> Source:
+    read = read_tree([tree.path], session)
+    locks = locks_of([tree.path], top=tree.root)
+    return Source(
+        read.wanted,
+        tree.commit or commit_of([tree.path]),
+        _from(tree.root, read.places),
+        partial(mismatches, locks),
+    )
+
+
+def _from(root: str | None, locate: Locate) -> Locate:
+    """Names from the top of a checkout: where that lies concerns nobody."""
+    if root is None:
+        return locate
+
+    def located(where: Where) -> Position | None:
+        position = locate(where)
+        if position is None:
+            return None
+        return replace(position, file=os.path.relpath(position.file, root))
+
+    return located
+
+
+def _prove(session: Session) -> Prove:
+    def prove(wanted: Wanted, held: Held) -> Prover:
+        return prover_of(session, wanted, held, saves=True)
+
+    return prove
+
+
+def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
+    requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
+    return run_tests(requests, policy=policy)

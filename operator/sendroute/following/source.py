@@ -1,0 +1,120 @@
+"""What was typed → what follows it."""
+
+import os
+import re
+
+from sendroute.following.address import address_of, is_bare_repository, is_url
+from sendroute.following.directory import Directory
+from sendroute.following.follower import Follower
+from sendroute.following.git import Branch, Wanted
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+
+# git-check-ref-format(1), and nothing that reads as an option.
+_NO_BRANCH = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^@?$")
+
+
+def follow(source: str, wanted: Wanted, state_folder: str | None = None) -> Follower:
+    """Follows a directory, a file, or a branch of a git URL or of a bare repository.
+
+    Raises ``ProblemError`` with all that is wrong with what was typed, or where the state folder
+    cannot be had. Close what it returns.
+    """
+    bare = is_bare_repository(source)
+    if os.path.exists(source) and not bare:
+        _demand(_only_for_git(wanted, state_folder))
+        return Directory(source)
+    if not bare and not is_url(source):
+        raise ProblemError(
+            finding(
+                "source-unreachable",
+                f"There is no file or folder {ascii(source)[1:-1]}, and it is no git URL.",
+                hint="Name a folder that is there, or a URL as git clone would take it.",
+            )
+        )
+    address = address_of(source)
+    findings = _wrong(wanted)
+    if not address.trusted and not wanted.verify_signatures:
+        findings.append(
+            finding(
+                "invalid-value",
+                f"What comes over {address.url.partition(':')[0]} may be anybody's.",
+                hint="Use https or ssh, or demand signed commits by --verify-signatures.",
+            )
+        )
+    _demand(findings)
+    return Branch(address, _absolute(wanted), state_folder)
+
+
+def _demand(findings: list[Finding]) -> None:
+    if findings:
+        raise ProblemError(*findings)
+
+
+def _only_for_git(wanted: Wanted, state_folder: str | None) -> list[Finding]:
+    given = {
+        "--branch": wanted.branch is not None,
+        "--path": wanted.path != "",
+        "--verify-signatures": wanted.verify_signatures,
+        "--allowed-signers": wanted.allowed_signers is not None,
+        "--state-dir": state_folder is not None,
+    }
+    return [
+        finding(
+            "invalid-value",
+            f"{option} is for a branch of git, and the source is a file or folder.",
+            hint="Leave it out, or name the repository by its URL (file:///… for one here).",
+        )
+        for option, is_given in given.items()
+        if is_given
+    ]
+
+
+def _wrong(wanted: Wanted) -> list[Finding]:
+    findings = []
+    if wanted.branch is not None and (
+        _NO_BRANCH.search(wanted.branch) or not wanted.branch.isprintable()
+    ):
+        findings.append(
+            finding(
+                "invalid-value",
+                f"{ascii(wanted.branch)[:80]} cannot be a branch's name.",
+                hint="Name a branch as `git branch` lists it.",
+            )
+        )
+    steps = wanted.path.split("/")
+    if wanted.path.startswith("/") or ".." in steps or not wanted.path.isprintable():
+        findings.append(
+            finding(
+                "invalid-value",
+                f"{ascii(wanted.path)[:80]} is no path within a repository.",
+                hint="Give --path from the repository's top, without a leading / and without ...",
+            )
+        )
+    signers = wanted.allowed_signers
+    if signers is not None and not os.access(signers, os.R_OK):
+        findings.append(
+            finding(
+                "unreadable",
+                f"The allowed signers {ascii(signers)[1:-1]} cannot be read.",
+                hint="Name a file as in ssh-keygen(1), ALLOWED SIGNERS.",
+            )
+        )
+    if signers is not None and not wanted.verify_signatures:
+        findings.append(
+            finding(
+                "invalid-value",
+                "--allowed-signers says who may sign, but no signature is demanded.",
+                hint="Add --verify-signatures.",
+            )
+        )
+    return findings
+
+
+def _absolute(wanted: Wanted) -> Wanted:
+    """Git is started elsewhere."""
+    if wanted.allowed_signers is None:
+        return wanted
+    signers = os.path.abspath(wanted.allowed_signers)
+    return Wanted(wanted.branch, wanted.path, wanted.verify_signatures, signers, wanted.timeout)

@@ -1,0 +1,271 @@
+"""Look, reconcile what is due, wait: until it is asked to stop.
+
+Nothing of an account that fails stops another; nothing of a tree that is bad, or of a store that
+is away, ends the loop.
+"""
+
+import gc
+import time
+from collections.abc import Mapping
+from typing import NamedTuple, assert_never
+
+from sendroute.following.follower import EndedError
+from sendroute.loop.metrics import Metrics
+from sendroute.loop.protocols import Head, Health, Open, Store
+from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconcile
+from sendroute.loop.schedule import Due, Random, Schedule, backoff
+from sendroute.loop.telling import Teller
+from sendroute.loop.trees import Taken, Trees
+from sendroute.loop.waking import Access, Wake, Wakes
+from sendroute.model.finding import Finding
+from sendroute.model.outcome import Outcome
+from sendroute.model.problem import ProblemError
+from sendroute.model.standing import Approval, Standing
+from sendroute.model.wanted import AccountKey
+
+_BEAT = 30.0
+"""Seconds that it waits at most, so that it can be seen to be alive."""
+_STORE_LONGEST = 15.0
+"""Seconds between two tries of a store that is away."""
+_OF_THE_STORE = frozenset(
+    {"store-failed", "store-locked", "store-version", "not-initialised", "wrong-store"}
+)
+
+
+class Times(NamedTuple):
+    """In seconds: between two rounds over every account, and between two looks at the source."""
+
+    interval: float
+    poll: float
+
+
+class Loop:
+    """``run`` it once, in the main thread, whose signals ask ``needs.stop``."""
+
+    def __init__(
+        self,
+        trees: Trees,
+        opens: Open,
+        needs: Reconciler,
+        times: Times,
+        metrics: Metrics,
+        health: Health,
+        chance: Random,
+    ) -> None:
+        self._trees = trees
+        self._needs = needs
+        self._times = times
+        self._metrics = metrics
+        self._health = health
+        self._random = chance
+        self._wakes = Wakes()
+        self._access = Access(opens, lambda: self._wakes.put(Wake.STORE))
+        self._teller = Teller()
+        now = time.monotonic()
+        self._schedule = Schedule(times.interval, chance, now)
+        self._look_at = now
+        self._looks_failed = 0
+        self._rounds_failed = 0
+        self._served: Taken | None = None
+        self._seen: Head | None = None  # all up to it was looked at
+        self._approvals: frozenset[tuple[AccountKey, Approval]] = frozenset()
+        self._standings: dict[AccountKey, Standing] = {}
+        self._own: dict[AccountKey, int] = {}  # what our last round committed, and as what
+        self._store_up = False
+        self._store_failed = 0
+        self._store_at = now
+
+    def run(self) -> None:
+        """Until it is asked to stop. What is being written then is finished."""
+        self._needs.stop.wakes(lambda: self._wakes.put(Wake.STOP))
+        try:
+            with self._access:
+                while not self._needs.stop.asked():
+                    self._turn()
+        except (KeyboardInterrupt, EndedError):
+            if not self._needs.stop.asked():
+                raise
+
+    def _turn(self) -> None:
+        if time.monotonic() >= self._look_at:
+            self._look()
+        self._attend_to_store()
+        due = self._schedule.due(time.monotonic()) if self._trees.any else None
+        if due is not None:
+            self._round(due)
+        self._tell_health()
+        gc.collect()  # a round makes millions of values, and the collector is off meanwhile
+        self._wakes.wait(self._next() - time.monotonic())
+
+    def _next(self) -> float:
+        """When something is to be done, though nothing happens before."""
+        times = [self._look_at, time.monotonic() + _BEAT]
+        if self._trees.any:
+            times.append(self._schedule.next())
+        if not self._store_up:
+            times.append(self._store_at)
+        return min(times)
+
+    def _tell_health(self) -> None:
+        """Ready is who has reconciled a tree, and whose store answers. A newest tree that is bad
+        does not make it unready: the last good one serves, and nothing would be mended by ending
+        the loop."""
+        self._health.beat()
+        fault = self._trees.fault
+        if not self._store_up:
+            self._health.not_ready("The store does not answer.")
+        elif self._served is None:
+            why = f": {fault[0].message}" if fault else "."
+            self._health.not_ready(f"No tree was reconciled yet{why}")
+        elif fault:
+            why = f"the newest does not: {fault[0].message}"
+            self._health.ready(f"The last good tree serves, for {why}")
+        else:
+            self._health.ready("The newest tree serves.")
+
+    def _look(self) -> None:
+        came = self._trees.look()
+        self._tell_tree()
+        now = time.monotonic()
+        if came:
+            self._schedule.tree_changed(now)
+        self._looks_failed = self._looks_failed + 1 if self._trees.unreachable else 0
+        wait = self._times.poll
+        if self._looks_failed:
+            longest = max(wait, self._times.interval)
+            wait += backoff(self._looks_failed, longest - wait, self._random(), wait)
+        self._look_at = now + wait
+
+    def _round(self, due: Due) -> None:
+        began = time.monotonic()
+        try:
+            store = self._access.store()
+            head = store.head()
+            done = reconcile(store, self._trees, due, self._needs)
+            if isinstance(done, Reconciled):
+                self._standings = store.standings()
+        except ProblemError as problem:
+            self._failed(problem.findings)
+            return
+        self._up()
+        match done:
+            case Reconciled():
+                self._seen = head
+                self._made(done, time.monotonic() - began)
+            case Contradiction(findings):
+                self._failed(findings)
+            case _:
+                assert_never(done)
+
+    def _made(self, done: Reconciled, took: float) -> None:
+        now = time.monotonic()
+        self._rounds_failed = 0
+        self._teller.round.now(())
+        if done.taken is not self._served:
+            self._serve(done.taken, remember=done.adopted)
+        self._schedule.done(done.due, done.ends, now, took=took)
+        self._approvals = _approvals(done.before)
+        self._own = {
+            each.key: each.revision
+            for each in done.result.accounts
+            if each.outcome is Outcome.COMMITTED
+        }
+        self._tell_tree()
+        self._teller.made(done, self._standings)
+        self._metrics.made(done, took, time.time())
+        self._metrics.revision(done.result.revision)
+        newest = not self._trees.fault
+        self._metrics.standing(self._standings.values(), newest=newest, now=time.time())
+        self._wakes.put(Wake.STORE)  # whether others wrote meanwhile
+
+    def _serve(self, taken: Taken, *, remember: bool) -> None:
+        self._served = taken
+        self._teller.serving(taken)
+        self._metrics.serving(taken)
+        if remember:
+            try:
+                self._trees.remember()
+            except ProblemError as problem:
+                self._teller.kept.now(problem.findings)
+        # The tree stays: the collector need not look through it again and again.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+    def _failed(self, findings: tuple[Finding, ...]) -> None:
+        self._rounds_failed += 1
+        self._metrics.failed(self._rounds_failed)
+        self._schedule.failed(time.monotonic())
+        self._tell_tree()
+        if any(found.code in _OF_THE_STORE for found in findings):
+            self._down(findings)
+        else:
+            self._teller.round.now(findings)
+
+    def _attend_to_store(self) -> None:
+        """What others wrote since, or approved: those accounts are due. One row is read where
+        nobody did."""
+        if not self._store_up and time.monotonic() < self._store_at:
+            return
+        try:
+            store = self._access.store()
+            head = store.head()
+            others = self._by_others(store) if self._seen not in (None, head) else frozenset()
+        except ProblemError as problem:
+            self._down(problem.findings)
+            return
+        now = time.monotonic()
+        if not self._store_up:
+            self._schedule.again(now)
+        self._up()
+        if others is None:
+            self._schedule.everything(now)
+        elif others:
+            self._schedule.changed(others, now)
+        if self._seen is not None:
+            self._seen = head
+            self._metrics.revision(head.revision)
+
+    def _by_others(self, store: Store) -> frozenset[AccountKey] | None:
+        """None for all: it is another store, or one that was set back."""
+        if self._seen is None or not store.knows(self._seen):
+            return None
+        changed = store.changed_since(self._seen.revision)
+        others = {key for key, number in changed.items() if self._own.get(key) != number}
+        approvals = _approvals(self._standings_now(store))
+        others |= {key for key, _ in approvals - self._approvals}
+        self._approvals |= approvals
+        if self._served is not None:
+            wanted = self._served.source.wanted.accounts.keys()
+            others |= wanted - set(store.accounts()) - self._standings.keys()
+        return frozenset(others)
+
+    def _standings_now(self, store: Store) -> dict[AccountKey, Standing]:
+        self._standings = store.standings()
+        return self._standings
+
+    def _up(self) -> None:
+        self._store_up = True
+        self._store_failed = 0
+        self._metrics.store(up=True)
+        self._teller.store.now(())
+
+    def _down(self, findings: tuple[Finding, ...]) -> None:
+        self._store_up = False
+        self._store_failed += 1
+        wait = backoff(self._store_failed, _STORE_LONGEST, self._random())
+        self._store_at = time.monotonic() + wait
+        self._access.close()
+        self._metrics.store(up=False)
+        self._teller.store.now(findings)
+
+    def _tell_tree(self) -> None:
+        fault = self._trees.fault
+        self._teller.tree.now(fault)
+        self._metrics.tree(good=not fault)
+
+
+def _approvals(standings: Mapping[AccountKey, Standing]) -> frozenset[tuple[AccountKey, Approval]]:
+    return frozenset(
+        (key, one.approval) for key, one in standings.items() if one.approval is not None
+    )

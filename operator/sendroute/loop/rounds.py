@@ -1,0 +1,157 @@
+"""One round: what is due is planned, proven, committed, and what is left of it written down."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from sendroute.loop.protocols import Store
+from sendroute.loop.schedule import Due, End
+from sendroute.loop.stop import Stop
+from sendroute.loop.trees import Taken, Trees, changed
+from sendroute.model.change import Action
+from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.finding import Finding
+from sendroute.model.held import Held
+from sendroute.model.outcome import Outcome, Result
+from sendroute.model.stamp import Stamp
+from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.planner.claims import tangled
+from sendroute.planner.guards import Guards
+from sendroute.reconcile.planned import Planned, Prove, plan_source
+from sendroute.reconcile.protocols import Tester, Try
+from sendroute.reconcile.proving import Scope
+from sendroute.reconcile.settling import Settled, Standings, settle
+
+_log = logging.getLogger(__name__)
+
+
+class Limits(NamedTuple):
+    """Shares of an account's domains that a round may change unasked, in percent."""
+
+    change_percent: int
+    remove_percent: int
+
+
+class Reconciler(NamedTuple):
+    """All that a round needs besides the trees and the store. ``tester`` is broken off by a stop;
+    ``ended`` ends the commits between two accounts."""
+
+    prove: Prove
+    tester: Tester
+    limits: Limits
+    actor: str
+    stop: Stop
+
+
+class Reconciled(Struct, frozen=True):
+    """``due`` is what was reconciled, ``result`` what became of it; ``before`` is what was
+    unsettled when it began. ``adopted``: the tree is another than before. ``drifted`` says
+    how many changes were made to each account though neither its manifests nor the platform had
+    changed."""
+
+    taken: Taken
+    adopted: bool
+    due: Due
+    before: Standings
+    result: Result
+    settled: Settled
+    drifted: Mapping[AccountKey, int]
+
+    @property
+    def ends(self) -> dict[AccountKey, End]:
+        ends = {outcome.key: End.SETTLED for outcome in self.result.accounts}
+        ends |= dict.fromkeys(self.settled.now, End.WAITS)
+        return ends | dict.fromkeys(self.settled.again, End.RETRY)
+
+
+class Contradiction(Struct, frozen=True):
+    """No tree fits the store: nothing was done."""
+
+    findings: tuple[Finding, ...]
+
+
+def reconcile(
+    store: Store, trees: Trees, due: Due, needs: Reconciler
+) -> Reconciled | Contradiction:
+    """Of trees there has to be one. Raises :class:`~sendroute.model.problem.ProblemError` where it
+    cannot be made: the store, a key or the folder of secrets is away."""
+    findings: tuple[Finding, ...] = ()
+    with needs.stop.breaking_off():
+        standings = store.standings()
+    for taken in trees.candidates():
+        before = trees.good.source.wanted if trees.good is not None else None
+        turned = changed(before, taken.source.wanted) if taken is not trees.good else frozenset()
+        whole = Due(None) if turned is None or due.accounts is None else None
+        due_now = whole or Due((due.accounts or frozenset()) | (turned or frozenset()))
+        planned = _planned(store, taken, due_now, standings, needs)
+        if planned.mismatch:
+            findings = planned.mismatch
+            trees.refuse(taken, findings)
+            continue
+        adopted = trees.adopt(taken)
+        _log.debug("Committing what is planned of %d accounts.", len(planned.plan.accounts))
+        result = planned.carry_out(_stamp(needs, taken), ended=needs.stop.asked)
+        settled = settle(
+            result,
+            standings,
+            planned.scope.only,
+            datetime.now(UTC),
+            taken.source.commit,
+            taken.source.locate,
+        )
+        store.write_standings(settled.written, settled.cleared)
+        drifted = {} if turned is None else _drifted(result, turned | standings.keys())
+        return Reconciled(taken, adopted, due_now, standings, result, settled, drifted)
+    return Contradiction(findings)
+
+
+def _planned(
+    store: Store, taken: Taken, due: Due, standings: Standings, needs: Reconciler
+) -> Planned:
+    approved = {
+        key: one.approval.digest
+        for key, one in standings.items()
+        if one.approval is not None and one.approved
+    }
+    guards = Guards(needs.limits.change_percent, needs.limits.remove_percent, approved)
+
+    def scope(held: Held) -> Scope:
+        return Scope(guards, _together(taken.source.wanted, held, due))
+
+    def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
+        with needs.stop.breaking_off():  # also where a commit has to plan again
+            return needs.tester(tries, policy)
+
+    with needs.stop.breaking_off():
+        planned = plan_source(store, taken.source, needs.prove, scope)
+        return planned if planned.mismatch else planned.tested_by(test)
+
+
+def _together(wanted: Wanted, held: Held, due: Due) -> frozenset[AccountKey] | None:
+    """With what is due all that it exchanges domains with, or these would wait."""
+    if due.accounts is None:
+        return None
+    return tangled(wanted.accounts, held.accounts, due.accounts)
+
+
+def _stamp(needs: Reconciler, taken: Taken) -> Stamp:
+    return Stamp(datetime.now(UTC), needs.actor, taken.source.commit)
+
+
+def _drifted(result: Result, explained: frozenset[AccountKey]) -> dict[AccountKey, int]:
+    """What was put back. An account whose manifests changed, or of which something was unsettled,
+    has another reason; so has a secret with another content."""
+    if result.platform is Outcome.COMMITTED:
+        explained |= {outcome.key for outcome in result.accounts}
+    committed = {outcome.key for outcome in result.accounts if outcome.outcome is Outcome.COMMITTED}
+    counted = {}
+    for plan in result.plan.accounts:
+        if plan.key in committed and plan.key not in explained:
+            counted[plan.key] = sum(
+                change.action is not Action.SKIP and change.reason != "credentials-changed"
+                for change in plan.changes
+            )
+    return {key: count for key, count in counted.items() if count}

@@ -1,0 +1,149 @@
+"""What the log says: each thing when it comes, when it changes and when it ends, and not again
+with every round."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sendroute.loop.rounds import Reconciled
+from sendroute.loop.trees import Taken
+from sendroute.model.change import PLATFORM_KEY
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.standing import Standing, Unsettled
+from sendroute.model.wanted import AccountKey
+from sendroute.reconcile.planned import Locate
+
+_log = logging.getLogger(__name__)
+_HELD = {
+    Unsettled.HELD_BACK: "is held back",
+    Unsettled.FAILED: "failed",
+    Unsettled.REFUSED: "waits",
+    Unsettled.SKIPPED: "is skipped in part",
+}
+
+
+class Trouble:
+    """One kind of problem of the loop itself, such as the store's: told when it comes, when it
+    changes and when it ends."""
+
+    def __init__(self, over: str, level: int) -> None:
+        self._over = over
+        self._level = level
+        self._told: tuple[str, ...] = ()
+
+    def now(self, findings: Iterable[Finding], **extra: Any) -> None:
+        """All that is wrong by now; nothing, where it is over."""
+        known = list(findings)
+        told = tuple(_sentence(found) for found in known)
+        if not told and self._told:
+            _log.info(self._over, extra=extra)
+        for found, sentence in zip(known, told, strict=True):
+            level = logging.DEBUG if sentence in self._told else self._level
+            _log.log(level, "%s", sentence, extra=extra | {"code": found.code})
+        self._told = told
+
+
+class Teller:
+    """The log of one loop."""
+
+    def __init__(self) -> None:
+        self.tree = Trouble("The newest tree serves again.", logging.WARNING)
+        self.store = Trouble("The store answers again.", logging.ERROR)
+        self.round = Trouble("Rounds are made again.", logging.ERROR)
+        self.kept = Trouble("The tree that serves is remembered again.", logging.WARNING)
+        self._general: frozenset[str] = frozenset()
+        self._standings: dict[AccountKey, Standing] = {}
+
+    def serving(self, taken: Taken) -> None:
+        wanted = taken.source.wanted
+        domains = sum(len(account.domains) for account in wanted.accounts.values())
+        at = f"commit {taken.source.commit}" if taken.source.commit else "the tree as it is now"
+        _log.info(
+            "Serving %s: %s, %s.",
+            at,
+            _counted(len(wanted.accounts), "account"),
+            _counted(domains, "domain"),
+            extra={"commit": taken.source.commit},
+        )
+
+    def made(self, done: Reconciled, standings: Mapping[AccountKey, Standing]) -> None:
+        """``standings`` are all that there are by now."""
+        commit = done.taken.source.commit
+        for key, count in done.drifted.items():
+            _log.warning(
+                "Account %s had drifted: it took %s to put it back.",
+                key,
+                _counted(count, "change"),
+                extra=_of(key) | {"commit": commit, "changes": count},
+            )
+        for old in done.settled.voided:
+            _log.warning(
+                "The approval of account %s by %s is void: it was for another plan.",
+                old.key,
+                old.approval.by if old.approval is not None else "",
+                extra=_of(old.key) | {"commit": commit, "digest": old.digest},
+            )
+        self._tell_general(done, commit)
+        for key, standing in standings.items():
+            self._tell_standing(key, standing)
+        for key in self._standings.keys() - standings.keys():
+            _log.info("%s is settled.", _named(key), extra=_of(key) | {"commit": commit})
+        self._standings = dict(standings)
+
+    def _tell_general(self, done: Reconciled, commit: str | None) -> None:
+        """What is wrong with the tree and is no account's: of a file that cannot be read."""
+        locate = done.taken.source.locate
+        told = {}
+        for found in done.result.plan.findings:
+            if found.account is None and found.severity in (Severity.ERROR, Severity.REFUSED):
+                told[_sentence(found, locate)] = found.code
+        for sentence in sorted(told.keys() - self._general):
+            _log.warning("%s", sentence, extra={"code": told[sentence], "commit": commit})
+        for sentence in sorted(self._general - told.keys()):
+            _log.info("Mended: %s", sentence, extra={"commit": commit})
+        self._general = frozenset(told)
+
+    def _tell_standing(self, key: AccountKey, standing: Standing) -> None:
+        before = self._standings.get(key)
+        same = before is not None and (before.outcome, before.digest, before.report.findings) == (
+            standing.outcome,
+            standing.digest,
+            standing.report.findings,
+        )
+        reasons = standing.report.findings
+        code = reasons[0].code if reasons else None
+        extra = _of(key) | {"commit": standing.commit, "code": code, "outcome": standing.outcome}
+        if standing.digest is not None:
+            extra["digest"] = standing.digest
+        first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
+        more = len(reasons) + standing.report.more - 1
+        others = f" And {more} more: sendroute status" if more > 0 else ""
+        _log.log(
+            logging.DEBUG if same else logging.WARNING,
+            "%s %s: %s%s",
+            _named(key),
+            _HELD[standing.outcome],
+            first,
+            others,
+            extra=extra,
+        )
+
+
+def _sentence(found: Finding, locate: Locate | None = None) -> str:
+    place = found.position
+    if place is None and found.where is not None and locate is not None:
+        place = locate(found.where)
+    at = f"{place}: " if place is not None else ""
+    return f"{at}{found.message} {found.hint or ''}".strip()
+
+
+def _named(key: AccountKey) -> str:
+    return "The platform" if key == PLATFORM_KEY else f"Account {key}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _of(key: AccountKey) -> dict[str, Any]:
+    return {} if key == PLATFORM_KEY else {"namespace": key.namespace, "account": key.name}

@@ -1,0 +1,160 @@
+"""The newest tree, and the last good one, which serves until the newest is good."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from sendroute.following.follower import Follower, Tree
+from sendroute.loop.stop import Stop
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.problem import ProblemError
+from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.reconcile.planned import Source
+
+Read = Callable[[Tree], Source]
+
+_READINGS = 5
+
+
+class Taken(NamedTuple):
+    """A tree, and what was read of it."""
+
+    tree: Tree
+    source: Source
+
+
+class Trees:
+    """``good`` is the tree that serves, None while none does."""
+
+    def __init__(self, follower: Follower, read: Read, stop: Stop) -> None:
+        self._follower = follower
+        self._read = read
+        self._stop = stop
+        self._mark: str | None = None
+        self._newest: Taken | None = None
+        self._unreachable: tuple[Finding, ...] = ()
+        self._unfit: tuple[Finding, ...] = ()
+        self._mismatch: tuple[Finding, ...] = ()
+        self.good: Taken | None = None
+
+    @property
+    def fault(self) -> tuple[Finding, ...]:
+        """Why the newest tree cannot be had or does not serve; empty where it does."""
+        return self._unreachable + (self._unfit or self._mismatch)
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the source could not be had at the last look."""
+        return bool(self._unreachable)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a tree to reconcile at all."""
+        return self.good is not None or self._newest is not None
+
+    def look(self) -> bool:
+        """Whether there is a tree that was not reconciled yet."""
+        try:
+            found = self._look()
+            self._unreachable = ()
+        except ProblemError as problem:
+            self._unreachable = problem.findings
+            found = False
+        if self.good is None and self._newest is None and self.fault:
+            found = self._recall()
+        return found
+
+    def candidates(self) -> Iterator[Taken]:
+        """What may be reconciled, the newest first."""
+        if self._newest is not None:
+            yield self._newest
+        if self.good is not None:
+            yield self.good
+
+    def adopt(self, taken: Taken) -> bool:
+        """This one serves from now on; whether it is another than before."""
+        if self._newest is None or self._newest is taken:
+            self._mismatch = ()
+        if taken is not self._newest:
+            return False
+        self._newest, self.good = None, taken
+        return True
+
+    def remember(self) -> None:
+        """The tree that serves is the one to begin with after a restart. Raises
+        :class:`ProblemError`."""
+        if self.good is not None:
+            self._follower.keep(self.good.tree)
+
+    def refuse(self, taken: Taken, why: tuple[Finding, ...]) -> None:
+        """It contradicts the store. It is asked again, for the store may be put right."""
+        if self._newest is None or self._newest is taken:
+            self._mismatch = why
+
+    def _look(self) -> bool:
+        tree = self._follower.look(self._stop.asked)
+        if tree.mark == self._mark:
+            return False
+        tree, source = self._reading(tree)
+        self._mark = tree.mark
+        self._unfit = faults(source.wanted)
+        self._newest = None if self._unfit else Taken(tree, source)
+        return not self._unfit
+
+    def _reading(self, tree: Tree) -> tuple[Tree, Source]:
+        for _ in range(_READINGS):
+            with self._stop.breaking_off():
+                source = self._read(tree)
+            if self._follower.unchanged(tree):
+                return tree, source
+            tree = self._follower.look(self._stop.asked)
+        raise ProblemError(
+            finding(
+                "source-unreachable",
+                "The manifests changed again and again while they were read.",
+                hint="They are read again with the next look; switch a link to a folder that is"
+                " whole where they change all the time.",
+            )
+        )
+
+    def _recall(self) -> bool:
+        """After a start: the tree that served before, where the follower keeps one."""
+        try:
+            tree = self._follower.last_good(self._stop.asked)
+            if tree is None:
+                return False
+            with self._stop.breaking_off():
+                source = self._read(tree)
+        except ProblemError:
+            return False  # why the newest does not serve is told; that there is no other follows
+        if faults(source.wanted):
+            return False
+        self.good = Taken(tree, source)
+        return True
+
+
+def faults(wanted: Wanted) -> tuple[Finding, ...]:
+    """Why nothing of a tree may be applied: without a platform that can be read nothing is."""
+    if wanted.platform is not None:
+        return ()
+    return tuple(
+        found
+        for found in wanted.findings
+        if found.account is None and found.severity is Severity.ERROR
+    )
+
+
+def changed(before: Wanted | None, after: Wanted) -> frozenset[AccountKey] | None:
+    """The accounts whose manifests differ; None for all of them, for the platform does. A document
+    that stands elsewhere now counts too: its findings have another place."""
+    if before is None or before.platform is None or after.platform is None:
+        return None
+    platforms = (before.platform, after.platform)
+    old, new = ((each.platform, each.suspended) for each in platforms)
+    if old != new:
+        return None
+    keys = before.accounts.keys() | after.accounts.keys()
+    differ = {key for key in keys if before.accounts.get(key) != after.accounts.get(key)}
+    strays = before.strays.keys() | after.strays.keys()
+    differ |= {key for key in strays if before.strays.get(key) != after.strays.get(key)}
+    return frozenset(differ | (before.stopped ^ after.stopped))

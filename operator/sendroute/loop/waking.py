@@ -1,0 +1,102 @@
+"""What ends the wait between two rounds, and the thread that waits for the store."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+
+from sendroute.loop.protocols import Open, Store
+from sendroute.model.problem import ProblemError
+
+_LONG = 60.0
+
+
+class Wake(Enum):
+    STOP = auto()
+    STORE = auto()
+
+
+class Wakes:
+    """A queue whose ``put`` takes no lock that a signal's handler could find taken
+    (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put)."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Wake] = SimpleQueue()
+
+    def put(self, wake: Wake) -> None:
+        self._queue.put(wake)
+
+    def wait(self, seconds: float) -> frozenset[Wake]:
+        """All that came, at the latest after so many seconds."""
+        came: set[Wake] = set()
+        with suppress(Empty):
+            came.add(self._queue.get(timeout=max(0.0, seconds)))
+            while True:
+                came.add(self._queue.get_nowait())
+        return frozenset(came)
+
+
+class Access:
+    """The store, open for as long as it is the one at its place, and a thread that tells of
+    commits to it. To be used by one thread.
+
+    It is never opened twice at once: to look at a SQLite file by other means than its connections
+    gives up their locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+
+    def __init__(self, opens: Open, woken: Callable[[], None]) -> None:
+        self._opens = opens
+        self._woken = woken
+        self._store: Store | None = None
+        self._watcher: Watcher | None = None
+
+    def __enter__(self) -> "Access":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def store(self) -> Store:
+        """Raises :class:`~sendroute.model.problem.ProblemError` where it cannot be opened. A file
+        that was moved away or replaced is left: nobody would read what is written there."""
+        if self._store is not None and not self._store.is_current():
+            self.close()
+        if self._store is None:
+            self._store = self._opens()
+        if self._watcher is None or not self._watcher.is_alive():
+            self._watcher = Watcher(self._store, self._woken)
+            self._watcher.start()
+        return self._store
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.end()
+            self._watcher = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+class Watcher(Thread):
+    """Tells that anybody may have committed, until the store does not answer or it is ended."""
+
+    def __init__(self, store: Store, woken: Callable[[], None]) -> None:
+        super().__init__(name="store watcher", daemon=True)
+        self._woken = woken
+        self._ended = Event()
+        self._watch = store.watch()
+
+    def run(self) -> None:
+        try:
+            with self._watch as watch:
+                while not self._ended.is_set():
+                    if watch.wait(_LONG):
+                        self._woken()
+        except ProblemError:
+            self._woken()  # the loop finds out what it is
+
+    def end(self) -> None:
+        self._ended.set()
+        self._watch.close()
+        self.join()

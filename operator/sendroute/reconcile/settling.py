@@ -1,0 +1,203 @@
+"""What a result leaves unsettled, account by account: kept in the store, so that a person can see
+it and let through what a guard has stopped."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change
+from sendroute.model.exit_status import UNPROVEN
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.outcome import AccountOutcome, Outcome, Result
+from sendroute.model.standing import Report, Standing, Step, Unsettled, told
+from sendroute.model.wanted import AccountKey
+from sendroute.planner.digest import digest
+from sendroute.reconcile.planned import Locate
+
+GUARDS = frozenset({"too-many-changes", "too-many-removals"})
+"""What waits for an approval."""
+_FINDINGS = 20
+_STEPS = 50
+
+Standings = Mapping[AccountKey, Standing]
+
+
+class Settled(Struct, frozen=True):
+    """``now`` is what was looked at and is not settled; ``again`` are those of them that may go
+    better without an edit or an approval. ``written`` differ from what is kept, ``cleared`` are
+    kept no more; ``voided`` were approved, but for another plan than there is now."""
+
+    now: Standings
+    again: frozenset[AccountKey]
+    written: tuple[Standing, ...]
+    cleared: frozenset[AccountKey]
+    voided: tuple[Standing, ...]
+
+
+def settle(
+    result: Result,
+    before: Standings,
+    only: frozenset[AccountKey] | None,
+    at: datetime,
+    commit: str | None,
+    locate: Locate,
+) -> Settled:
+    """``before`` is all that is kept, ``only`` what was planned (None: everything). What was not
+    tried keeps the standing it has."""
+    of_account = _by_account(result.plan.findings)
+    plans = {plan.key: plan for plan in result.plan.accounts}
+    now: dict[AccountKey, Standing] = {}
+    again: set[AccountKey] = set()
+    for outcome in result.accounts:
+        key, plan = outcome.key, plans[outcome.key]
+        old = before.get(key)
+        found = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
+        standing = _unsettled(plan, outcome, found, Telling(at, commit, locate))
+        tried = outcome.outcome is not Outcome.SKIPPED
+        if old is not None and (not tried or _waits_on(old, plan, outcome)):
+            standing = old
+        if standing is not None:
+            now[key] = _lasting(standing, old)
+        if not tried or _passes(outcome, found):
+            again.add(key)
+    platform = _of_platform(result, Telling(at, commit, locate))
+    if platform is not None:
+        now[PLATFORM_KEY] = _lasting(platform, before.get(PLATFORM_KEY))
+        again.add(PLATFORM_KEY)
+    gone = before.keys() - now.keys()
+    if only is not None:
+        gone &= only | {PLATFORM_KEY}
+    committed = {each.key for each in result.accounts if each.outcome is Outcome.COMMITTED}
+    voided = (
+        old
+        for key, old in before.items()
+        if old.approved and key not in committed and _is_other(old, now.get(key))
+    )
+    return Settled(
+        now,
+        frozenset(again),
+        tuple(one for key, one in sorted(now.items()) if one != before.get(key)),
+        frozenset(gone),
+        tuple(voided),
+    )
+
+
+class Telling(NamedTuple):
+    """When it is told, and what its places are in."""
+
+    at: datetime
+    commit: str | None
+    locate: Locate
+
+
+_PASSING = frozenset({"stale-plan", "store-failed", "store-locked"})
+
+
+def _passes(outcome: AccountOutcome, found: Iterable[Finding]) -> bool:
+    """Whether it may go better without an edit or an approval: a provider answers, a secret is
+    there, the store can be written."""
+    codes = {each.code for each in found if each.severity is Severity.ERROR}
+    return bool(codes & UNPROVEN) or any(each.code in _PASSING for each in outcome.findings)
+
+
+def _waits_on(old: Standing, plan: AccountPlan, outcome: AccountOutcome) -> bool:
+    """The plan that was approved could not be committed: the approval stands."""
+    tried = outcome.outcome not in (Outcome.COMMITTED, Outcome.UNCHANGED)
+    return old.approved and tried and old.digest == digest(plan)
+
+
+def _unsettled(
+    plan: AccountPlan, outcome: AccountOutcome, found: Sequence[Finding], telling: Telling
+) -> Standing | None:
+    if plan.stopped and any(each.code in GUARDS for each in plan.findings):
+        report = _report(found, plan.changes, telling.locate)
+        return Standing(
+            plan.key, Unsettled.HELD_BACK, report, telling.at, digest(plan), telling.commit
+        )
+    severities = {each.severity for each in found}
+    skips = any(change.action is Action.SKIP for change in plan.changes)
+    if outcome.outcome is Outcome.FAILED:
+        how = Unsettled.FAILED
+    elif outcome.outcome is Outcome.REFUSED or Severity.REFUSED in severities:
+        how = Unsettled.REFUSED
+    elif skips or Severity.ERROR in severities:
+        how = Unsettled.SKIPPED
+    else:
+        return None
+    report = _report(found, (), telling.locate)
+    return Standing(plan.key, how, report, telling.at, commit=telling.commit)
+
+
+def _of_platform(result: Result, telling: Telling) -> Standing | None:
+    change = result.plan.platform
+    if result.platform in (Outcome.FAILED, Outcome.REFUSED):
+        how, found = Unsettled.FAILED, list(result.findings)
+    elif change is not None and change.action is Action.SKIP:
+        own = (each for each in result.plan.findings if each.account is None)
+        how, found = Unsettled.SKIPPED, [each for each in own if each.code in UNPROVEN]
+    else:
+        return None
+    report = _report(found, (), telling.locate)
+    return Standing(PLATFORM_KEY, how, report, telling.at, commit=telling.commit)
+
+
+def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
+    """Errors first, and each once: a million domains may wait for one profile."""
+    reasons = [each for each in found if _is_reason(each)]
+    reasons.sort(key=lambda each: each.code == "dependency-skipped")
+    first = reasons[:_FINDINGS]
+    places = [
+        each.position or (locate(each.where) if each.where is not None else None) for each in first
+    ]
+    done = [change for change in changes if change.action is not Action.SKIP]
+    return Report(
+        tuple(
+            told(each, str(place) if place is not None else None)
+            for each, place in zip(first, places, strict=True)
+        ),
+        len(reasons) - len(first),
+        dict(sorted(Counter(change.action.value for change in done).items())),
+        tuple(
+            Step(change.kind.value, change.name, change.action.value, change.message)
+            for change in islice(done, _STEPS)
+        ),
+    )
+
+
+def _is_reason(found: Finding) -> bool:
+    return (
+        found.severity in (Severity.ERROR, Severity.REFUSED) or found.code == "dependency-skipped"
+    )
+
+
+def _by_account(findings: Iterable[Finding]) -> dict[AccountKey, list[Finding]]:
+    found: dict[AccountKey, list[Finding]] = {}
+    for each in findings:
+        if each.namespace is not None and each.account is not None:
+            found.setdefault(AccountKey(each.namespace, each.account), []).append(each)
+    return found
+
+
+def _lasting(standing: Standing, before: Standing | None) -> Standing:
+    """What has not changed is since when it was, and an approval of the very same plan stands."""
+    if before is None or (before.outcome, before.digest) != (standing.outcome, standing.digest):
+        return standing
+    if standing.digest is None and before.report != standing.report:
+        return standing
+    return Standing(
+        standing.key,
+        standing.outcome,
+        standing.report,
+        before.since,
+        standing.digest,
+        before.commit,
+        before.approval,
+    )
+
+
+def _is_other(before: Standing, after: Standing | None) -> bool:
+    return after is not None and after.digest != before.digest

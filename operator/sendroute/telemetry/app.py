@@ -1,0 +1,53 @@
+"""``/metrics``, ``/healthz`` and ``/readyz`` as a WSGI application (PEP 3333)."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from sendroute.telemetry.health import Answer, Health
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+
+def application(health: Health, registry: "CollectorRegistry") -> WSGIApplication:
+    """200 and 503 as the process is; 404 and 405 for all else. Plain text, one line, but for the
+    metrics, which are in the format that the client asks for."""
+    from prometheus_client import make_wsgi_app
+
+    pages: dict[str, WSGIApplication] = {
+        "/metrics": make_wsgi_app(registry),
+        "/healthz": _told(health.alive),
+        "/readyz": _told(health.readiness),
+    }
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        method = environ["REQUEST_METHOD"]
+        if method not in ("GET", "HEAD"):
+            allowed = ("Allow", "GET, HEAD")
+            return _text(start, "405 Method Not Allowed", "Only GET and HEAD.", allowed)
+        page = pages.get(environ["PATH_INFO"], missing)
+        body = page({**environ, "REQUEST_METHOD": "GET"}, start)
+        return body if method == "GET" else []
+
+    def missing(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        return _text(start, "404 Not Found", f"Ask for {', '.join(pages)}.")
+
+    return answer
+
+
+def _told(ask: Callable[[], Answer]) -> WSGIApplication:
+    def page(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        answer = ask()
+        return _text(start, "200 OK" if answer.good else "503 Service Unavailable", answer.text)
+
+    return page
+
+
+def _text(
+    start: StartResponse, status: str, text: str, *headers: tuple[str, str]
+) -> Iterable[bytes]:
+    body = f"{' '.join(text.split())}\n".encode()
+    plain = ("Content-Type", "text/plain; charset=utf-8")
+    start(status, [plain, ("Content-Length", str(len(body))), *headers])
+    return [body]

@@ -1,0 +1,109 @@
+"""The HTTP server beside a loop: small, for few clients, and never in the loop's way."""
+
+import io
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from socketserver import TCPServer, ThreadingMixIn
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from sendroute.telemetry.app import application
+from sendroute.telemetry.health import Health
+from sendroute.telemetry.listen import listening, told
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_PATIENCE = 5.0
+"""Seconds that a connection may take from its first byte to its last."""
+_MOST = 64
+"""Connections at once; more are closed unheard."""
+_POLL = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def serving(address: str, health: Health, registry: "CollectorRegistry") -> Iterator[str]:
+    """Answers at ``HOST:PORT`` while the block runs; gives ``http://HOST:PORT``, with the port
+    that was got. Raises ``ProblemError`` where the address cannot be listened on."""
+    with listening(address) as listener:
+        server = _Server(listener)
+        server.set_app(application(health, registry))
+        thread = Thread(target=server.serve_forever, args=(_POLL,), name="telemetry", daemon=True)
+        thread.start()
+        try:
+            yield f"http://{told(listener)}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.hang_up(0)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket) -> None:
+        # Not HTTPServer's own way to bind: it asks the name servers for this machine's name.
+        TCPServer.__init__(self, ("", 0), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = "localhost", listener.getsockname()[1]
+        self.setup_environ()
+        self._since: dict[socket.socket, float] = {}
+        self._guard = Lock()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        with self._guard:
+            if len(self._since) >= _MOST:
+                return False
+            self._since[request] = time.monotonic()
+        return True
+
+    def service_actions(self) -> None:
+        """Called between requests, at least every tenth of a second."""
+        self.hang_up(_PATIENCE)
+
+    def hang_up(self, age: float) -> None:
+        """On all connections that are so old: a client that sends a byte now and then would
+        otherwise keep one for ever."""
+        with self._guard:
+            before = time.monotonic() - age
+            old = [request for request, since in self._since.items() if since <= before]
+        for request in old:
+            with suppress(OSError):  # it ended by itself
+                request.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._guard:
+            self._since.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+        """A client that went away, or spoke no HTTP."""
+        _log.debug("a connection to the telemetry ended early", exc_info=True)
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _PATIENCE
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        _log.debug(format, *args)
+
+    def get_stderr(self) -> Any:
+        return _Errors()
+
+    def version_string(self) -> str:
+        return "sendroute"
+
+
+class _Errors(io.TextIOBase):
+    """Where a page writes why it failed, which is answered by 500."""
+
+    def write(self, text: str, /) -> int:
+        _log.error("the telemetry failed: %s", text.rstrip())
+        return len(text)

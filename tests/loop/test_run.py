@@ -1,0 +1,116 @@
+"""What the loop does with a folder that changes, and a store that others write to."""
+
+import signal
+
+import pytest
+
+from .conftest import Place, account, replace, until
+
+
+def test_it_applies_what_lies_there_and_what_comes(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    loop = place.start()
+    loop.says("acme/acme", "committed")
+    place.lay("acme", account("acme", "a.example.com", "b.example.com"))
+    until(lambda: len(place.domains()) == 2, "the new domain")
+    (place.manifests / "acme.yaml").unlink()
+    until(lambda: not place.domains(), "the removal")
+    assert loop.stop() == 0
+    assert loop.lines[-1]["message"] == "Stopped by SIGTERM."
+
+
+def test_only_the_account_whose_manifests_changed_is_reconciled(place: Place) -> None:
+    for name in ("acme", "bolt"):
+        place.lay(name, account(name, f"{name}.example.com"))
+    loop = place.start()
+    loop.says("bolt/bolt", "committed")
+    place.sql("update domain set kind = 'unconfigured' where name = 'bolt.example.com'")
+    place.lay("acme", account("acme", "acme.example.com", "more.example.com"))
+    loop.says("acme/acme", "committed", times=2)
+    assert place.domains()["bolt.example.com"] == "unconfigured", "drift waits for the interval"
+    assert len(loop.said("bolt/bolt", "committed")) == 1
+
+
+def test_drift_is_repaired_within_the_interval_and_told(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com", "b.example.com"))
+    loop = place.start("--interval", "1s")
+    loop.says("acme/acme", "committed")
+    place.sql("update domain set kind = 'unconfigured' where name = 'a.example.com'")
+    line = loop.says("Account acme/acme had drifted: it took 1 change to")
+    assert (line["namespace"], line["account"], line["changes"]) == ("acme", "acme", 1)
+    assert place.domains()["a.example.com"] == "managed"
+    assert len(loop.said("drifted")) == 1
+
+
+def test_what_another_writer_commits_is_seen_at_once(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    loop = place.start()
+    loop.says("acme/acme", "committed")
+    other = place.folder / "other"
+    other.mkdir()
+    replace(other / "all.yaml", (place.manifests / "platform.yaml").read_text())
+    replace(other / "acme.yaml", account("acme", "a.example.com", route="{unconfigured: {}}"))
+    ran = place.sendroute("apply", "other", "--auto-approve")
+    assert ran.returncode == 0, ran.stderr
+    loop.says("Account acme/acme had drifted")
+    until(lambda: place.domains()["a.example.com"] == "managed", "the route")
+
+
+def test_one_account_in_error_stops_no_other(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com", plan="none-such"))
+    place.lay("bolt", account("bolt", "b.example.com"))
+    loop = place.start("--interval", "500ms")
+    loop.says("bolt/bolt", "committed")
+    line = loop.says("Account acme/acme failed", "none-such")
+    assert (line["code"], line["level"]) == ("unknown-plan", "warning")
+    assert place.domains() == {"b.example.com": "managed"}
+    assert place.unsettled()["acme"]["outcome"] == "failed"
+    place.lay("acme", account("acme", "a.example.com"))
+    loop.says("acme/acme is settled")
+    assert not place.unsettled()
+    assert len(loop.said("Account acme/acme failed")) == 1, "told once, not with every round"
+
+
+def test_a_domain_moves_between_two_accounts_that_are_due_one_after_the_other(
+    place: Place,
+) -> None:
+    place.lay("acme", account("acme", "a.example.com", "moves.example.com"))
+    place.lay("bolt", account("bolt", "b.example.com"))
+    loop = place.start()
+    loop.says("bolt/bolt", "committed")
+    place.lay("bolt", account("bolt", "b.example.com", "moves.example.com"))
+    loop.says("bolt/bolt", "moves.example.com")
+    place.lay("acme", account("acme", "a.example.com"))
+
+    def owner() -> bool:
+        rows = place.sql(
+            "select a.name from domain d join account a on a.id = d.account_id"
+            " where d.name = 'moves.example.com'"
+        )
+        return rows == [("bolt",)]
+
+    until(owner, "the move")
+    loop.says("bolt/bolt is settled")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_while_it_waits_ends_it_at_once(place: Place, number: int) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    loop = place.start()
+    loop.says("Serving")
+    loop.signal(number)
+    assert loop.ended() == 0
+
+
+def test_quiet_it_says_only_what_failed(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    loop = place.start("manifests", "-q")
+    until(place.domains, "the domain")
+    assert loop.stop() == 0
+    assert loop.lines == []
+
+
+def test_a_source_that_is_not_there_is_wrong_from_the_start(place: Place) -> None:
+    loop = place.start("no-such-folder")
+    status = loop._process.wait(30)
+    assert status == 1

@@ -1,0 +1,109 @@
+"""What a guard stops goes through where exactly that plan was approved."""
+
+from sendroute.model.change import AccountPlan
+from sendroute.model.finding import Where
+from sendroute.model.held import AccountState, DomainState, Held, HeldAccount
+from sendroute.model.platform import Plan, Platform
+from sendroute.model.route import UNCONFIGURED, Origin
+from sendroute.model.wanted import AccountKey, Wanted, WantedAccount, WantedDomain, WantedPlatform
+from sendroute.planner.claims import tangled
+from sendroute.planner.digest import digest
+from sendroute.planner.guards import Guards
+from sendroute.planner.plan import plan_tree
+
+HERE = Where("a.yaml", 0)
+PLATFORM = Platform(None, (Plan("nano", managed=False),))
+A, B, C = (AccountKey("n", name) for name in "abc")
+STATE = DomainState(UNCONFIGURED, Origin.DEFAULT)
+
+
+def names(letter: str, count: int) -> list[str]:
+    return [f"{letter}{number:02}.example.com" for number in range(count)]
+
+
+def wanted(domains: dict[AccountKey, list[str]]) -> Wanted:
+    return Wanted(
+        WantedPlatform(PLATFORM, HERE),
+        {
+            key: WantedAccount(
+                key, "nano", HERE, domains=[WantedDomain(name, None, HERE) for name in some]
+            )
+            for key, some in domains.items()
+        },
+    )
+
+
+def held(domains: dict[AccountKey, list[str]]) -> Held:
+    return Held(
+        "lineage",
+        7,
+        PLATFORM,
+        {
+            key: HeldAccount(key, 7, AccountState("nano"), domains=dict.fromkeys(some, STATE))
+            for key, some in domains.items()
+        },
+    )
+
+
+def planned(
+    after: dict[AccountKey, list[str]],
+    before: dict[AccountKey, list[str]],
+    approved: dict[AccountKey, str],
+) -> dict[AccountKey, AccountPlan]:
+    plan = plan_tree(wanted(after), held(before), guards=Guards(approved=approved))
+    return {account.key: account for account in plan.accounts}
+
+
+BEFORE = {A: names("a", 12)}
+AFTER = {A: names("a", 2)}
+
+
+def test_it_waits_and_its_hint_names_the_command() -> None:
+    plan = planned(AFTER, BEFORE, {})[A]
+    assert plan.stopped
+    (found,) = plan.findings
+    assert found.hint == "It waits. If it is meant, let it through: sendroute approve n/a"
+
+
+def test_where_flags_let_it_through_the_hint_names_the_flag() -> None:
+    (plan,) = plan_tree(wanted(AFTER), held(BEFORE)).accounts
+    assert plan.findings[0].hint == "If that is meant, apply with --max-remove-percent 84"
+
+
+def test_the_plan_that_was_approved_goes_through() -> None:
+    shown = planned(AFTER, BEFORE, {})[A]
+    plan = planned(AFTER, BEFORE, {A: digest(shown)})[A]
+    assert not plan.stopped
+    assert plan.changes == shown.changes
+
+
+def test_another_plan_waits_whatever_was_approved() -> None:
+    shown = planned(AFTER, BEFORE, {})[A]
+    assert planned({A: names("a", 3)}, BEFORE, {A: digest(shown)})[A].stopped
+
+
+def test_an_approval_is_its_account_s_alone() -> None:
+    shown = planned(AFTER, BEFORE, {})[A]
+    assert planned(AFTER, BEFORE, {B: digest(shown)})[A].stopped
+
+
+def test_accounts_that_exchange_domains_wait_for_each_other_with_the_plan_that_was_shown() -> None:
+    before = {A: names("a", 12), B: names("b", 12)}
+    after = {A: names("a", 6), B: [*names("b", 2), *names("a", 12)[6:]]}
+    shown = planned(after, before, {})
+    assert shown[A].stopped
+    assert shown[B].stopped
+    one = planned(after, before, {A: digest(shown[A])})
+    assert one[A].stopped, "it waits with the other"
+    assert digest(one[A]) == digest(shown[A]), "or its approval would be void"
+    both = planned(after, before, {key: digest(plan) for key, plan in shown.items()})
+    assert not any(plan.stopped for plan in both.values())
+    assert sum(len(plan.changes) for plan in both.values()) == 22
+
+
+def test_who_exchanges_domains_is_planned_together_over_any_number_of_accounts() -> None:
+    before = {A: ["x.example.com"], B: ["y.example.com"], C: ["z.example.com"]}
+    after = {A: list[str](), B: ["x.example.com"], C: ["y.example.com", "z.example.com"]}
+    now, then = wanted(after).accounts, held(before).accounts
+    assert tangled(now, then, frozenset({A})) == {A, B, C}
+    assert tangled(wanted(before).accounts, then, frozenset({A})) == {A}
