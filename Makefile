@@ -1,11 +1,12 @@
-# Everything runs in an own virtual environment; only git, make and Python are needed beforehand.
+# Everything runs in an own virtual environment; only git, make and Python are needed beforehand,
+# and PostgreSQL's server programs, which root gets on Debian by itself.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit bench schemas clean
+.PHONY: help demo test lint types unit postgresql bench schemas clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,10 +30,13 @@ lint: $(VENV)/ready
 types: $(VENV)/ready
 	$(BIN)/mypy
 
-unit: $(VENV)/ready
+unit: $(VENV)/ready postgresql
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n $(JOBS)
 
-bench: $(VENV)/ready  ## the table of performance goals, for the machine at hand
+postgresql:
+	@.ci/postgresql
+
+bench: $(VENV)/ready postgresql  ## the table of performance goals, for the machine at hand
 	$(BIN)/python tests/bench/run.py
 
 schemas: $(VENV)/ready  ## write schemas/ anew from the shapes the reader accepts

@@ -97,7 +97,7 @@ class Cluster:
             self._run(
                 "initdb",
                 *("-D", str(self.data), "--no-sync", "--no-instructions", "-E", "UTF8"),
-                *("--locale=C.UTF-8", "-U", "tests", "-A", "trust"),
+                *("--locale=C", "-U", "tests", "-A", "trust"),
             )
             self.start()
         except BaseException:
@@ -175,10 +175,10 @@ class Cluster:
     def url(self, database: str, user: str = "tests") -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self) -> str:
+    def create_database(self, more: str = "") -> str:
         """A new one, empty; its name."""
         name = f"t{next(self._numbers)}"
-        self._execute("CREATE DATABASE {} TEMPLATE template0", name)
+        self._execute("CREATE DATABASE {} TEMPLATE template0 " + more, name)
         return name
 
     def drop_database(self, name: str) -> None:

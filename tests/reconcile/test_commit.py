@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -49,8 +48,8 @@ def tree(*, plans: tuple[str, ...] = ("nano",), **accounts: str) -> Wanted:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with init_store(f"sqlite:///{tmp_path}/s.db", STAMP) as made:
+def store(store_url: str) -> Iterator[Store]:
+    with init_store(store_url, STAMP) as made:
         yield made
 
 

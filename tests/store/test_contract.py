@@ -8,7 +8,7 @@ import pytest
 
 from sendroute.model.change import Action, Kind
 from sendroute.model.held import AccountState, DomainState, RanApplyAll
-from sendroute.model.problem import StaleError
+from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
 from sendroute.model.wanted import AccountKey
 from sendroute.store.record import Store, open_store
@@ -293,3 +293,12 @@ def test_more_domains_than_one_statement_takes_are_written_and_removed(
     store.commit([say.plan(2, *gone)], None, say.stamp)
     assert store.read().accounts[say.key].domains == {}
     assert len(store.history(domain="d7.example")) == 3
+
+
+def test_what_the_schema_refuses_is_told_without_the_values(store: Store, say: Any) -> None:
+    """A change that no planner makes: a domain at a profile that is not there."""
+    lost = say.domain("secret.example", None, DomainState(via("none"), Origin.DEFAULT))
+    with pytest.raises(ProblemError, match="breaks its own rules") as caught:
+        store.commit([say.plan(0, say.account(), lost)], None, say.stamp)
+    assert "secret.example" not in str(caught.value)
+    assert store.read().accounts == {}

@@ -191,6 +191,20 @@ def test_no_store_yet(postgres_url: str) -> None:
     assert refusal(lambda: open_store(postgres_url))[0] == "not-initialised"
 
 
+def test_names_are_in_pythons_order_whatever_the_databases_language(
+    cluster: Cluster, say: Any
+) -> None:
+    name = cluster.create_database("LOCALE_PROVIDER icu ICU_LOCALE 'en-US'")
+    names = ["a-b.example", "ab.example", "a.example", "a_b.example", "a1.example"]
+    with psycopg.connect(cluster.url(name)) as own:
+        by_language = "SELECT array_agg(n ORDER BY n) FROM unnest(%s::text[]) AS n"
+        assert own.execute(by_language, [names]).fetchone() != (sorted(names),)
+    with init_store(cluster.url(name), say.stamp) as store:
+        store.commit([say.start(*names)], None, say.stamp)
+        assert [row.domain for row in store.routes()] == sorted(names)
+    cluster.drop_database(name)
+
+
 def test_a_schema_that_was_made_for_us_is_used(postgres_url: str, say: Any) -> None:
     with psycopg.connect(postgres_url) as own:
         own.execute("CREATE SCHEMA sendroute")

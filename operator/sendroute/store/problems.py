@@ -74,11 +74,11 @@ def damaged(place: str) -> ProblemError:
 @contextmanager
 def told_plainly(place: str) -> Iterator[None]:
     """Inside, a database's error becomes a :class:`ProblemError`. ``place`` names the store, free
-    of any password. What a constraint refuses passes through: a caller knows what it means."""
+    of any password."""
     try:
         yield
-    except IntegrityError:
-        raise
+    except IntegrityError as error:  # nobody took it for what it may mean
+        raise _against_the_rules(error, place) from error
     except DBAPIError as error:
         told = _translated(error.orig, place)
         if told is None:
@@ -93,6 +93,17 @@ def told_plainly(place: str) -> Iterator[None]:
         # A spec that no version of ours wrote, a schema or a message of SQLite's own about it
         # that is not UTF-8.
         raise damaged(place) from error
+
+
+def _against_the_rules(error: IntegrityError, place: str) -> ProblemError:
+    """The schema's name of the rule may be told, the row that broke it not."""
+    rule = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    rule = rule or getattr(error.orig, "sqlite_errorname", "a trigger's")
+    return problem(
+        "store-failed",
+        f"The store {place} refused a change that breaks its own rules ({rule}).",
+        "Nothing was written. Report it, for no plan may come so far.",
+    )
 
 
 def _drivers() -> tuple[type[Exception], ...]:

@@ -1,0 +1,97 @@
+"""A store's whole life over PostgreSQL, as people run it; the password is in the URL, and nowhere
+else."""
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from psycopg import sql
+from tests.postgres import Cluster
+
+from .conftest import Program, Ran, domain
+
+WORD = "hunter2"
+
+
+@pytest.fixture
+def url(cluster: Cluster, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`ada` may make a store in this database. The server takes her word for it, but the URL has
+    a password."""
+    name = postgres_url.rpartition("/")[2]
+    with cluster.connect() as own:
+        if own.execute("SELECT FROM pg_roles WHERE rolname = 'ada'").fetchone() is None:
+            own.execute("CREATE ROLE ada LOGIN")
+        own.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO ada").format(sql.Identifier(name)))
+    url = f"postgresql://ada:{WORD}@127.0.0.1:{cluster.port}/{name}"
+    monkeypatch.setenv("SENDROUTE_STORE", url)
+    return url
+
+
+@pytest.fixture
+def run(sendroute: Program, url: str) -> Program:  # noqa: ARG001 - it names the store
+    """Checks each time that the password is not said."""
+
+    def checked(*words: str) -> Ran:
+        ran = sendroute(*words)
+        assert WORD not in ran.out + ran.err
+        return ran
+
+    return checked
+
+
+def test_a_whole_history(run: Program, url: str, manifests: Path) -> None:
+    assert run("plan", "manifests").status == 3, "there is no store yet"
+    made = run("init")
+    assert made.status == 0
+    assert f"Made the store postgresql://127.0.0.1:{url.rpartition(':')[2]}" in made.out
+    assert run("init", "--key-file", "sendroute.key").status == 3
+    assert run("plan", "manifests", "--detailed-exitcode").status == 2
+    assert run("plan", "manifests", "--out", "saved.plan").status == 0
+    assert WORD.encode() not in Path("saved.plan").read_bytes()
+    assert run("-v", "apply", "manifests", "--auto-approve", "--write-lock", "x.lock").status == 0
+    assert run("plan", "manifests", "--detailed-exitcode").status == 0
+    assert "shop.example.com" in run("routes").out
+    told = json.loads(run("explain", "jane@shop.example.com", "-o", "json").out)
+    assert told["transport"] == "sendroute-starttls:[p1r1]:587"
+    with (manifests / "acme.yaml").open("a") as file:
+        file.write("---\n" + domain("acme", "late.example.com"))
+    assert run("apply", "manifests", "--auto-approve").status == 0
+    assert "late.example.com" in run("history", "--limit", "1").out
+    status = json.loads(run("status", "-o", "json").out)
+    assert (status["store"]["revision"], status["domains"]) == (3, 3)
+    assert "late.example.com" in run("export").out
+
+
+def test_keys_are_turned_and_a_copy_is_kept(run: Program, url: str, manifests: Path) -> None:
+    assert manifests.exists()
+    assert run("init").status == 0
+    assert run("apply", "manifests", "--auto-approve").status == 0
+    old = Path("sendroute.key").read_text()
+    new = base64.urlsafe_b64encode(os.urandom(32)).decode()
+    Path("keys").write_text(f"{new}\n{old}")
+    assert run("rekey", "--key-file", "keys").out.startswith("Encrypted")
+    Path("new").write_text(new)
+    assert run("plan", "manifests", "--key-file", "new", "--detailed-exitcode").status == 0
+    assert run("backup", "copy.db").status == 0
+    assert WORD.encode() not in Path("copy.db").read_bytes()
+    assert url not in run("history").out
+
+
+def test_a_wrong_url_says_nothing_of_it(
+    process: Callable[..., "CompletedProcess[str]"], url: str
+) -> None:
+    for wrong in (
+        url.replace("@127", "@@127"),
+        url.replace("/t", "/none"),
+        url.replace("127.0.0.1", "no-such-host.invalid"),
+        url + "?sslmode=require",
+        url + "?nonsense=1",
+    ):
+        ran = process("--log-format", "json", "-v", "status", env={"SENDROUTE_STORE": wrong})
+        assert ran.returncode == 1, ran.stderr
+        assert WORD not in ran.stdout + ran.stderr
+        assert "Traceback" not in ran.stderr
