@@ -45,7 +45,7 @@ stop() {
 }
 
 remove() {
-  stop || true
+  stop 2>/dev/null || true
   rm -rf "$(cat server.folder)" server.folder
 }
 

@@ -132,6 +132,8 @@ class Desk:
                 f"GIT_{who}_{what}": "jane" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)
             },
             **{f"GIT_{who}_EMAIL": "jane@example.com" for who in ("AUTHOR", "COMMITTER")},
+            # So that a commit of the same content has the same name in every run.
+            **{f"GIT_{who}_DATE": "2026-11-01T12:00:00Z" for who in ("AUTHOR", "COMMITTER")},
         }
 
     def program(self, name: str, script: str) -> None:
