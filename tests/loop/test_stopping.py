@@ -85,6 +85,17 @@ def test_while_git_is_asked(place: Place, silent: tuple[int, list[socket.socket]
     assert time.monotonic() - asked < 5
 
 
+def test_while_a_server_is_asked_that_says_nothing(
+    place: Place, silent: tuple[int, list[socket.socket]]
+) -> None:
+    port, taken = silent
+    loop = place.start("--store", f"postgresql://nobody@127.0.0.1:{port}/mail")
+    until(lambda: taken, "the connection")
+    asked = time.monotonic()
+    assert loop.stop() == 0
+    assert time.monotonic() - asked < 5
+
+
 def test_while_another_writer_has_the_store(place: Place) -> None:
     place.lay("acme", account("acme", "a.example.com"))
     with closing(sqlite3.connect(place.folder / "sendroute.db", isolation_level=None)) as other:

@@ -1,9 +1,11 @@
 """What is away or broken for a while: a tree, a provider, the store."""
 
 import socket
+import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 from aiosmtpd.controller import Controller
@@ -17,6 +19,7 @@ def test_a_broken_platform_keeps_the_last_good_tree(place: Place) -> None:
     loop.says("acme/acme", "committed")
     place.lay("platform", "kind: [")
     place.lay("acme", account("acme"))
+    assert loop.says("manifests/platform.yaml:1:")["code"] == "yaml-syntax"
     line = loop.says("No MailPlatform could be read")
     assert line["code"] == "no-platform"
     place.sql("update domain set kind = 'unconfigured'")
@@ -218,3 +221,52 @@ def _asked(url: str) -> tuple[int, str]:
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, refused.read().decode()
+
+
+def test_without_its_key_it_says_so_and_goes_on_when_it_is_there(place: Place) -> None:
+    key = place.folder / "sendroute.key"
+    secret = place.folder / "secrets/acme/own"
+    secret.mkdir(parents=True)
+    for name in ("username", "password"):
+        (secret / name).write_text("a-canary-word")
+    kept = key.read_text()
+    key.unlink()
+    place.lay("acme", account("acme", "a.example.com", route="{profile: own}") + SIGNED_IN)
+    loop = place.start("--secrets", "secrets")
+    assert loop.says("The key of the credentials")["code"] == "key-missing"
+    key.write_text(kept)
+    key.chmod(0o600)
+    loop.says("Rounds are made again.")
+    until(place.domains, "the domain")
+    assert "canary" not in loop.all()
+    assert len(loop.said("The key of the credentials")) == 1
+
+
+def test_a_store_that_another_has_is_not_waited_for_once_for_each_account(place: Place) -> None:
+    loop = place.start()
+    loop.says("Serving")
+    with closing(sqlite3.connect(place.folder / "sendroute.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        text = "---\n".join(account(f"a{n}", f"d.a{n}.example.com") for n in range(8))
+        place.lay("all", text)
+        loop.says("a2/a2", "in use by another writer")
+        assert loop.says("is in use by another writer", times=4)["code"] == "store-locked"
+        other.execute("ROLLBACK")
+    assert not loop.said("a3/a3", "in use"), "the store was away, not eight accounts bad"
+    until(lambda: len(place.domains()) == 8, "all of them")
+    loop.says("The store answers again.")
+
+
+SIGNED_IN = """\
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SMTPProfile
+metadata: {name: own, namespace: acme}
+spec:
+  account: acme
+  host: smtp.provider.example
+  port: 587
+  encryption: starttls
+  connectionTest: skip
+  credentials: {secretRef: {name: own}}
+"""

@@ -213,7 +213,7 @@ STAMP = Stamp(datetime(2026, 11, 1, tzinfo=UTC), "t")
 
 @pytest.mark.parametrize("kinds", [("sqlite", "postgresql"), ("postgresql", "sqlite")])
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=[

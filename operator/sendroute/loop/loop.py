@@ -139,8 +139,9 @@ class Loop:
     def _round(self, due: Due) -> None:
         began = time.monotonic()
         try:
-            store = self._access.store()
-            head = store.head()
+            with self._needs.stop.breaking_off():
+                store = self._access.store()
+                head = store.head()
             done = reconcile(store, self._trees, due, self._needs)
             if isinstance(done, Reconciled):
                 self._standings = store.standings()
@@ -208,9 +209,10 @@ class Loop:
         if not self._store_up and time.monotonic() < self._store_at:
             return
         try:
-            store = self._access.store()
-            head = store.head()
-            others = self._by_others(store) if self._seen not in (None, head) else frozenset()
+            with self._needs.stop.breaking_off():
+                store = self._access.store()
+                head = store.head()
+                others = self._by_others(store) if self._seen not in (None, head) else frozenset()
         except ProblemError as problem:
             self._down(problem.findings)
             return

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -11,11 +13,12 @@ from sendroute.loop.protocols import Store
 from sendroute.loop.schedule import Due, End
 from sendroute.loop.stop import Stop
 from sendroute.loop.trees import Taken, Trees, changed
-from sendroute.model.change import Action
+from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.model.finding import Finding
 from sendroute.model.held import Held
 from sendroute.model.outcome import Outcome, Result
+from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey, Wanted
 from sendroute.planner.claims import tangled
@@ -23,6 +26,7 @@ from sendroute.planner.guards import Guards
 from sendroute.reconcile.planned import Planned, Prove, plan_source
 from sendroute.reconcile.protocols import Tester, Try
 from sendroute.reconcile.proving import Scope
+from sendroute.reconcile.record import Record, Sealed
 from sendroute.reconcile.settling import Settled, Standings, settle
 
 _log = logging.getLogger(__name__)
@@ -79,6 +83,8 @@ def reconcile(
     """Of trees there has to be one. Raises :class:`~sendroute.model.problem.ProblemError` where it
     cannot be made: the store, a key or the folder of secrets is away."""
     findings: tuple[Finding, ...] = ()
+    if due.accounts is not None and PLATFORM_KEY in due.accounts:
+        due = Due(None)  # what the platform says concerns everyone
     with needs.stop.breaking_off():
         standings = store.standings()
     for taken in trees.candidates():
@@ -86,14 +92,17 @@ def reconcile(
         turned = changed(before, taken.source.wanted) if taken is not trees.good else frozenset()
         whole = Due(None) if turned is None or due.accounts is None else None
         due_now = whole or Due((due.accounts or frozenset()) | (turned or frozenset()))
-        planned = _planned(store, taken, due_now, standings, needs)
+        record = _Recording(store)
+        planned = _planned(record, taken, due_now, standings, needs)
         if planned.mismatch:
             findings = planned.mismatch
             trees.refuse(taken, findings)
             continue
-        adopted = trees.adopt(taken)
         _log.debug("Committing what is planned of %d accounts.", len(planned.plan.accounts))
-        result = planned.carry_out(_stamp(needs, taken), ended=needs.stop.asked)
+        ended = partial(_is_over, needs.stop, record)
+        result = planned.carry_out(_stamp(needs, taken), ended=ended)
+        if record.away is not None and record.is_away:
+            raise record.away
         settled = settle(
             result,
             standings,
@@ -103,13 +112,55 @@ def reconcile(
             taken.source.locate,
         )
         store.write_standings(settled.written, settled.cleared)
+        # Not before: a round that could not be made is made again, with all that has changed.
+        adopted = trees.adopt(taken)
         drifted = {} if turned is None else _drifted(result, turned | standings.keys())
         return Reconciled(taken, adopted, due_now, standings, result, settled, drifted)
     return Contradiction(findings)
 
 
+class _Recording:
+    """The store in one round. Where several commits in a row fail, it is the store that is away
+    and not an account that is bad: the others would fail as well, each after a wait of its own."""
+
+    _IN_A_ROW = 3
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._failed = 0
+        self.away: ProblemError | None = None
+        self.read_sealed = store.read_sealed
+        self.knows = store.knows
+
+    @property
+    def is_away(self) -> bool:
+        return self._failed >= self._IN_A_ROW
+
+    def commit(
+        self,
+        plans: Sequence[AccountPlan],
+        platform: Change | None,
+        stamp: Stamp,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> int:
+        try:
+            revision = self._store.commit(plans, platform, stamp, sealed)
+        except StaleError:
+            raise
+        except ProblemError as problem:
+            self._failed += 1
+            self.away = problem
+            raise
+        self._failed = 0
+        return revision
+
+
+def _is_over(stop: Stop, record: _Recording) -> bool:
+    return stop.asked() or record.is_away
+
+
 def _planned(
-    store: Store, taken: Taken, due: Due, standings: Standings, needs: Reconciler
+    store: Record, taken: Taken, due: Due, standings: Standings, needs: Reconciler
 ) -> Planned:
     approved = {
         key: one.approval.digest

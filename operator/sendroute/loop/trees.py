@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from sendroute.following.follower import Follower, Tree
 from sendroute.loop.stop import Stop
 from sendroute.model.codes import finding
@@ -97,7 +99,7 @@ class Trees:
             return False
         tree, source = self._reading(tree)
         self._mark = tree.mark
-        self._unfit = faults(source.wanted)
+        self._unfit = faults(source)
         self._newest = None if self._unfit else Taken(tree, source)
         return not self._unfit
 
@@ -127,19 +129,20 @@ class Trees:
                 source = self._read(tree)
         except ProblemError:
             return False  # why the newest does not serve is told; that there is no other follows
-        if faults(source.wanted):
+        if faults(source):
             return False
         self.good = Taken(tree, source)
         return True
 
 
-def faults(wanted: Wanted) -> tuple[Finding, ...]:
-    """Why nothing of a tree may be applied: without a platform that can be read nothing is."""
-    if wanted.platform is not None:
+def faults(source: Source) -> tuple[Finding, ...]:
+    """Why nothing of a tree may be applied: without a platform that can be read nothing is. With
+    their places, for what they are in may be gone soon."""
+    if source.wanted.platform is not None:
         return ()
     return tuple(
-        found
-        for found in wanted.findings
+        replace(found, position=source.locate(found.where)) if found.where is not None else found
+        for found in source.wanted.findings
         if found.account is None and found.severity is Severity.ERROR
     )
 

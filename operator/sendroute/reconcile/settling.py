@@ -62,7 +62,7 @@ def settle(
             standing = old
         if standing is not None:
             now[key] = _lasting(standing, old)
-        if not tried or _passes(outcome, found):
+        if _passes(outcome, found):
             again.add(key)
     platform = _of_platform(result, Telling(at, commit, locate))
     if platform is not None:
