@@ -61,6 +61,14 @@ def test_a_long_change_of_one_account_keeps_no_other_waiting(
     assert grow(store, say, "d.example") == 4
 
 
+def test_no_patience_is_none(url: str, raw: psycopg.Connection, say: Any) -> None:
+    raw.execute("BEGIN")
+    raw.execute("UPDATE account SET plan = 'big' WHERE name = 'acme'")
+    with open_store(url, busy_timeout=0) as store, pytest.raises(ProblemError, match="in use"):
+        grow(store, say, "c.example")
+    raw.execute("ROLLBACK")
+
+
 def test_two_that_would_wait_for_each_other_both_get_through(
     url: str, raw: psycopg.Connection, say: Any
 ) -> None:

@@ -111,6 +111,16 @@ def test_a_lost_word_is_made_up_for(postgres_url: str, say: Any) -> None:
         assert changes.wait(LONG)
 
 
+def test_words_of_others_on_the_channel_are_nothing(postgres_url: str, say: Any) -> None:
+    with init_store(postgres_url, say.stamp) as store, store.watch() as changes:
+        with psycopg.connect(postgres_url) as own:
+            own.execute("NOTIFY sendroute, 'good morning'")
+            own.execute("NOTIFY sendroute, '999999'")
+        assert not changes.wait(0.3)
+        change(store, say)
+        assert changes.wait(AT_ONCE)
+
+
 def test_a_lost_connection_is_told_once_and_then_it_goes_on(
     cluster: Cluster, postgres_url: str, say: Any
 ) -> None:

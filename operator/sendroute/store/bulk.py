@@ -16,6 +16,8 @@ CHUNK = 500
 _FETCH = 5_000
 # Rows handed to the driver at once: enough that the call costs nothing, few enough for memory.
 _BATCH = 10_000
+# Rows joined to a table at once: each time all of it may be read.
+_JOINED = 100_000
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

@@ -96,15 +96,17 @@ class ServerWatch:
             self._own = None
 
     def _is_new(self) -> bool:
-        """Asked first: a word that comes with the answer is among those that are read then."""
+        """What is told is only that it is worth asking; a word that came with the answer may be
+        of a later revision."""
         assert self._own is not None  # noqa: S101
-        asked = _revision(self._own)
-        told = (int(word.payload) for word in self._own.notifies(timeout=0))
-        now = max(asked, *told, self._seen)
-        if now == self._seen:
-            return False
-        self._seen = now
-        return True
+        while True:
+            now = _revision(self._own)
+            heard = [*self._own.notifies(timeout=0)]
+            if now != self._seen:
+                self._seen = now
+                return True
+            if not heard:
+                return False
 
     def _sleep(self, seconds: float) -> None:
         """Until somebody tells something, or we are closed."""

@@ -81,7 +81,7 @@ class Postgres:
     def __init__(self, server: Server, busy_timeout: float) -> None:
         self.place = server.place
         self._server = server
-        self._begin_write = _WRITE.format(int(busy_timeout * 1000))
+        self._begin_write = _WRITE.format(max(1, round(busy_timeout * 1000)))  # 0 is for ever
         self.engine = create_engine(
             "postgresql+psycopg://",
             creator=self._connect,
