@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from sendroute.store.address import APPLICATION_ID, is_postgres, sqlite_path
 from sendroute.store.database import Database
 from sendroute.store.migrate import migrate
-from sendroute.store.postgres import Postgres
-from sendroute.store.server import server_of
-from sendroute.store.sqlite import Sqlite
+from sendroute.store.postgres.database import Postgres
+from sendroute.store.postgres.server import server_of
+from sendroute.store.sqlite.database import Sqlite
 
 Raw = sqlite3.Connection | psycopg.Connection
 

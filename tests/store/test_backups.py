@@ -24,7 +24,7 @@ from sendroute.store.copying import ORDER
 from sendroute.store.creating import init_store
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
-from sendroute.store.sqlite import Sqlite
+from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import apply_all, metadata, relay, standing
 
 KINDS = ("sqlite", "postgresql")

@@ -13,8 +13,8 @@ from tests.postgres import Cluster
 from tests.proxy import Line, Proxy
 
 from sendroute.model.problem import ProblemError, StaleError
-from sendroute.store import postgres
 from sendroute.store.creating import init_store
+from sendroute.store.postgres import database
 from sendroute.store.record import Store, open_store
 
 COMMIT = b"COMMIT\0"  # not READ COMMITTED
@@ -222,7 +222,7 @@ def test_a_server_that_restarts_is_waited_for(
 def test_a_server_that_stays_away_is_told_after_a_while(
     server: Cluster, url: str, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_PATIENCE", 0.5)
+    monkeypatch.setattr(database, "_PATIENCE", 0.5)
     with open_store(url) as store:
         server.stop()
         with pytest.raises(ProblemError, match="cannot be reached"):

@@ -17,8 +17,8 @@ from sendroute.model.held import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.creating import init_store
+from sendroute.store.postgres.server import server_of
 from sendroute.store.record import open_store
-from sendroute.store.server import server_of
 
 WORD = "hunter2"
 

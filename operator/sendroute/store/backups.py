@@ -24,9 +24,10 @@ from sendroute.store.answers import Status
 from sendroute.store.appearing import in_the_making, refuse_what_is_there
 from sendroute.store.copying import Advance, copy_all, unheeded
 from sendroute.store.database import Database, open_database
-from sendroute.store.problems import problem, told_plainly
+from sendroute.store.problems import told_plainly
 from sendroute.store.record import bring_forward, version_of
-from sendroute.store.sqlite import Sqlite, connect
+from sendroute.store.refusals import problem
+from sendroute.store.sqlite.database import Sqlite, connect
 from sendroute.store.tables import HEAD
 
 _MAKER = "`backup`"

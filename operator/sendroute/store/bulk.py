@@ -42,7 +42,7 @@ def execute_many(
     """
     if connection.dialect.name == "postgresql":
         # For its driver a million statements are a million statements, however they are sent.
-        from sendroute.store.postgres_bulk import insert_rows, update_rows
+        from sendroute.store.postgres.bulk import insert_rows, update_rows
 
         if isinstance(statement, Insert):
             return insert_rows(connection, statement, names, rows)
@@ -73,7 +73,7 @@ def execute_many(
 def plain_rows(connection: Connection, statement: Select[Any]) -> Iterator[Sequence[Row]]:
     """What it selects, some thousands of plain tuples at a time, never all at once."""
     if connection.dialect.name == "postgresql":
-        from sendroute.store.postgres_bulk import server_cursor
+        from sendroute.store.postgres.bulk import server_cursor
 
         with server_cursor(connection, statement) as cursor:
             while rows := cursor.fetchmany(_FETCH):

@@ -31,8 +31,9 @@ from sendroute.store import endpoints, going_back, numbering, switching
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.going_back import Past
-from sendroute.store.problems import is_taken, stale
+from sendroute.store.problems import is_taken
 from sendroute.store.recording import Recorder
+from sendroute.store.refusals import stale
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_columns,

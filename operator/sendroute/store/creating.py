@@ -16,11 +16,12 @@ from sendroute.store.backups import copy_file, damaged, mark, open_backup
 from sendroute.store.copying import Advance, copy_all, unheeded
 from sendroute.store.endpoints import fill
 from sendroute.store.migrate import migrate
-from sendroute.store.problems import exists, told_plainly
+from sendroute.store.problems import told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
 from sendroute.store.recording import say
+from sendroute.store.refusals import exists
 from sendroute.store.restoring import restore
-from sendroute.store.sqlite import Sqlite
+from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import store
 
 INIT = "`init`"
@@ -100,8 +101,8 @@ def _of_a_backup(url: str, stamp: Stamp, backup: Path, busy: float, advance: Adv
 
 def _in_a_database(url: str, filled: Callable[[Connection, str], None], busy: float) -> None:
     """The schema and all in it in one transaction, alone: of two that come at once one wins."""
-    from sendroute.store.postgres import Postgres
-    from sendroute.store.server import server_of
+    from sendroute.store.postgres.database import Postgres
+    from sendroute.store.postgres.server import server_of
 
     attempt = str(uuid.uuid4())
     with closing(Postgres(server_of(url), busy)) as database:

@@ -57,9 +57,9 @@ def open_database(url: str, busy_timeout: float) -> Database:
     """The database at a URL, which is there and bears our mark. ``busy_timeout``: seconds that
     another writer is waited for."""
     if is_postgres(url):
-        from sendroute.store.postgres import open_postgres  # its driver costs 0.1 s
+        from sendroute.store.postgres.database import open_postgres  # its driver costs 0.1 s
 
         return open_postgres(url, busy_timeout)
-    from sendroute.store.sqlite import open_sqlite
+    from sendroute.store.sqlite.database import open_sqlite
 
     return open_sqlite(url, busy_timeout)

@@ -22,8 +22,8 @@ from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
 from sendroute.store import numbering
 from sendroute.store.bulk import chunks
-from sendroute.store.problems import stale
 from sendroute.store.recording import say
+from sendroute.store.refusals import stale
 from sendroute.store.states import route_columns
 from sendroute.store.tables import apply_all, endpoint, platform, profile, relay, revision, store
 

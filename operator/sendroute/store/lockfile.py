@@ -25,7 +25,7 @@ from sendroute.model.wanted import AccountKey
 from sendroute.store import asking, reading
 from sendroute.store.address import unusable
 from sendroute.store.going_back import Head, head_of
-from sendroute.store.problems import problem
+from sendroute.store.refusals import problem
 from sendroute.store.states import profile_of, route_from_manifest, spec
 from sendroute.store.tables import platform, store
 

@@ -39,7 +39,8 @@ from sendroute.store.answers import (
 from sendroute.store.database import Database, open_database
 from sendroute.store.endpoints import Sealed
 from sendroute.store.going_back import Head, Past
-from sendroute.store.problems import damaged, not_ours, problem, told_plainly
+from sendroute.store.problems import told_plainly
+from sendroute.store.refusals import damaged, not_ours, problem
 from sendroute.store.tables import HEAD
 from sendroute.store.watching import Watch
 

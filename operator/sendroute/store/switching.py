@@ -24,7 +24,7 @@ from sendroute.model.change import Action, Change
 from sendroute.model.held import DomainState, RanApplyAll
 from sendroute.model.route import Origin, Route
 from sendroute.model.wanted import AccountKey
-from sendroute.store.problems import stale
+from sendroute.store.refusals import stale
 from sendroute.store.states import DOMAIN_COLUMNS, as_text, domain_columns
 from sendroute.store.tables import domain, switched
 from sendroute.store.tables import switch as table

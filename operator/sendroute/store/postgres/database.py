@@ -22,14 +22,15 @@ from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.wanted import AccountKey
-from sendroute.store.postgres_problems import (
+from sendroute.store.postgres.problems import (
     PASSES,
     NotConnectedError,
     no_right,
     why_refused,
 )
-from sendroute.store.problems import missing, problem, told_plainly
-from sendroute.store.server import Server, server_of
+from sendroute.store.postgres.server import Server, server_of
+from sendroute.store.problems import told_plainly
+from sendroute.store.refusals import missing, problem
 from sendroute.store.tables import revision
 from sendroute.store.watching import Watch
 
@@ -185,7 +186,7 @@ class Postgres:
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
     def watch(self) -> Watch:
-        from sendroute.store.listening import ServerWatch
+        from sendroute.store.postgres.listening import ServerWatch
 
         return ServerWatch(self._connect, self.place)
 
