@@ -280,7 +280,7 @@ def test_a_read_that_is_broken_off_amid_a_statement(
 
     def broken_off(connection: Connection) -> None:
         connection.execute(text("SELECT 1"))
-        postgres.driver(connection).pgconn.send_query(b"SELECT pg_sleep(0.1)")
+        database.driver(connection).pgconn.send_query(b"SELECT pg_sleep(0.1)")
         raise KeyboardInterrupt
 
     init_store(postgres_url, say.stamp).close()
