@@ -16,6 +16,7 @@ from tests.proxy import Line, Proxy
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.store.creating import init_store
 from sendroute.store.postgres import database
+from sendroute.store.postgres.database import driver
 from sendroute.store.record import Store, open_store
 
 COMMIT = b"COMMIT\0"  # not READ COMMITTED
@@ -280,7 +281,7 @@ def test_a_read_that_is_broken_off_amid_a_statement(
 
     def broken_off(connection: Connection) -> None:
         connection.execute(text("SELECT 1"))
-        database.driver(connection).pgconn.send_query(b"SELECT pg_sleep(0.1)")
+        driver(connection).pgconn.send_query(b"SELECT pg_sleep(0.1)")
         raise KeyboardInterrupt
 
     init_store(postgres_url, say.stamp).close()
