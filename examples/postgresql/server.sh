@@ -36,17 +36,24 @@ create() {
 start() {
   [ -e server.folder ] || create
   folder=$(cat server.folder)
+  if as_user pg_ctl --pgdata "$folder/data" status >/dev/null; then
+    return
+  fi
   as_user pg_ctl --pgdata "$folder/data" --log "$folder/server.log" --silent --wait --options \
-    "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder" start
+    "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder" start || {
+    tail -n 3 "$folder/server.log" >&2
+    exit 1
+  }
 }
 
 stop() {
+  [ -e server.folder ] || { echo "server.sh: no server was started here." >&2; exit 1; }
   as_user pg_ctl --pgdata "$(cat server.folder)/data" --mode fast --silent --wait stop
 }
 
 remove() {
-  stop 2>/dev/null || true
-  rm -rf "$(cat server.folder)" server.folder
+  (stop) 2>/dev/null || true
+  [ ! -e server.folder ] || rm -rf "$(cat server.folder)" server.folder
 }
 
 case "${1:-}" in
