@@ -156,7 +156,8 @@ class Postgres:
         try:
             with self._connect() as own:
                 own.execute("SET lock_timeout = '10s'")
-                own.execute(f"VACUUM (FULL) {SCHEMA}.endpoint")
+                own.execute(f"VACUUM (FULL) {SCHEMA}.endpoint")  # which no transaction may hold
+                own.execute("RESET lock_timeout")
         except psycopg.Error as error:
             # What was to be done is done.
             _log.warning(
