@@ -16,7 +16,7 @@ from sendroute.cli.git import commit_of
 from sendroute.cli.interrupt import asking
 from sendroute.cli.proof import prover_of
 from sendroute.cli.session import Session
-from sendroute.cli.store_lock import locks_of, mismatches
+from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
 from sendroute.connection.probe import Request
 from sendroute.connection.run import run_tests
@@ -72,7 +72,7 @@ def run_loop(session: Session, told: Following) -> None:
     stop = Stop()
     with (
         asking(stop.ask),
-        closing(follow(told.source, told.branch, told.state_folder)) as follower,
+        closing(follow(told.source, told.branch, told.state_folder, _locks)) as follower,
     ):
         trees = Trees(follower, lambda tree: _read(session, tree), stop)
         needs = Reconciler(_prove(session), _test, told.limits, actor(), stop)
@@ -111,6 +111,10 @@ def _read(session: Session, tree: Tree) -> Source:
         _from(tree.root, read.places),
         partial(mismatches, locks),
     )
+
+
+def _locks(path: str) -> list[str]:
+    return [str(lock) for lock in beside(path)]
 
 
 def _from(root: str | None, locate: Locate) -> Locate:
