@@ -14,10 +14,14 @@ _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 def start(session: Session, *, lasting: bool = False) -> None:
-    """Send the program's own log lines to standard error; libraries stay silent but for errors.
+    """Send the program's own log lines to standard error; libraries stay silent but for errors,
+    which come in the same form.
     ``lasting``: the command has no report at its end, its log is all it says."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if session.log_format == "json" else _TextLines())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.ERROR)
     logger = logging.getLogger("sendroute")
     logger.handlers = [handler]
     logger.propagate = False
@@ -55,5 +59,7 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
         extra = {name: value for name, value in vars(record).items() if name not in _USUAL}
         return json.dumps(told | extra, default=str)
