@@ -93,7 +93,9 @@ def test_a_domain_moves_between_two_accounts_that_are_due_one_after_the_other(
     loop.says("bolt/bolt is settled")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda one: one.name
+)
 def test_a_signal_while_it_waits_ends_it_at_once(place: Place, number: int) -> None:
     place.lay("acme", account("acme", "a.example.com"))
     loop = place.start()

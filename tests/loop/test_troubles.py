@@ -219,6 +219,8 @@ def test_a_branch_is_followed_and_its_commit_recorded(place: Place, tmp_path: Pa
     (tree / "mail/platform.yaml").write_text("kind: [")
     git("commit", "-q", "-a", "-m", "three")
     loop.says("No MailPlatform could be read")
+    broken = loop.says("not well-formed YAML")["message"]
+    assert broken.startswith("mail/platform.yaml:1:"), "also where reading itself found it"
     assert loop.stop() == 0
     # A restart begins with the last tree that served, and repairs by it.
     place.sql("delete from domain")

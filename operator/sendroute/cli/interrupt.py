@@ -10,7 +10,6 @@ from types import FrameType
 
 from sendroute.cli.command_line import stderr_line
 
-
 _AGAIN = 1.0
 """Seconds after which what was asked is asked again, of a library that waits on in spite of it."""
 
@@ -31,9 +30,12 @@ class Stop:
 def asking(ask: Callable[[int], None]) -> Iterator[None]:
     """Within, the first SIGINT or SIGTERM calls ``ask`` with its number in the main thread, and
     then every second: psycopg takes the first interrupt as a reason to ask the server to cancel,
-    and waits for a server that hangs. A second one ends the process at once, also while a library keeps the main thread: the system
-    rolls back what was not committed."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    and waits for a server that hangs. A second one ends the process at once, also while a library
+    keeps the main thread: the system rolls back what was not committed. SIGHUP, of a terminal that
+    was closed, does the same, but for who is to outlast that (nohup(1))."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     asked = 0
 
     def once(number: int, _frame: FrameType | None) -> None:

@@ -30,7 +30,7 @@ from sendroute.loop.rounds import Limits, Reconciler
 from sendroute.loop.stop import Stop
 from sendroute.loop.trees import Trees
 from sendroute.model.connection import ConnectionPolicy, TestResult
-from sendroute.model.finding import Position, Where
+from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.held import Held
 from sendroute.model.wanted import Wanted
 from sendroute.reconcile.planned import Locate, Prove, Source
@@ -106,7 +106,7 @@ def _read(session: Session, tree: Tree) -> Source:
     read = read_tree([tree.path], session)
     locks = locks_of([tree.path], top=tree.root)
     return Source(
-        read.wanted,
+        replace(read.wanted, findings=_findings_from(tree.root, read.wanted.findings)),
         tree.commit or commit_of([tree.path]),
         _from(tree.root, read.places),
         partial(mismatches, locks),
@@ -124,11 +124,25 @@ def _from(root: str | None, locate: Locate) -> Locate:
 
     def located(where: Where) -> Position | None:
         position = locate(where)
-        if position is None:
-            return None
-        return replace(position, file=os.path.relpath(position.file, root))
+        return None if position is None else _place_from(root, position)
 
     return located
+
+
+def _findings_from(root: str | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Of a file that cannot be read whole the place is known from the reading."""
+    if root is None:
+        return findings
+    return tuple(
+        found
+        if found.position is None
+        else replace(found, position=_place_from(root, found.position))
+        for found in findings
+    )
+
+
+def _place_from(root: str, place: Position) -> Position:
+    return replace(place, file=os.path.relpath(place.file, root))
 
 
 def _prove(session: Session) -> Prove:
