@@ -46,6 +46,10 @@ _log = logging.getLogger(__name__)
 # A store that another writer has is asked again with the next round: a stop must not wait for it.
 _BUSY = 5.0
 
+# Seconds in which a round begins connection tests. The others wait meanwhile: where a provider
+# hangs that a thousand use, those that are left over are tried again, each at a time of its own.
+_PATIENCE = 30.0
+
 
 class Following(NamedTuple):
     """What ``run`` was told. ``poll`` is None for the source's own usual pace; ``listen`` is
@@ -154,4 +158,4 @@ def _prove(session: Session) -> Prove:
 
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
     requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
-    return run_tests(requests, policy=policy)
+    return run_tests(requests, policy=policy, patience=_PATIENCE)
