@@ -222,6 +222,8 @@ class Loop:
         except ProblemError as problem:
             self._down(problem.findings)
             return
+        if others != frozenset() and not self._looks_failed:
+            self._look()  # they may have applied a newer tree, which the one that serves would undo
         now = time.monotonic()
         if not self._store_up:
             self._schedule.again(now)
