@@ -9,7 +9,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -167,6 +168,19 @@ class Cluster:
             self._server.communicate(b"stopped\n")
             self._server = None
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """The server takes connections and says nothing, as one whose disk is gone."""
+        pids = [self.pid, *map(int, _children(self.pid))]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     def connect(self, database: str = "postgres", user: str = "tests") -> psycopg.Connection:
         return psycopg.connect(
             host=str(self.socket), port=self.port, dbname=database, user=user, autocommit=True
@@ -204,6 +218,11 @@ class Cluster:
             return {}
         uid, gid = self._user
         return {"user": uid, "group": gid, "extra_groups": []}
+
+
+def _children(pid: int) -> list[str]:
+    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
+    return told.stdout.split()
 
 
 def _free_port() -> int:

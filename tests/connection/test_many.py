@@ -91,6 +91,24 @@ def test_a_slow_host_does_not_hold_up_the_others(serve: Serve, hosts: Hosts) -> 
     assert [result.outcome for result in results] == ["protocol-error"] * 4 + ["ok"] * 4
 
 
+def test_who_has_not_begun_in_time_is_not_tried(serve: Serve, hosts: Hosts) -> None:
+    """A hundred tenants of one provider that hangs do not hold up a run for many minutes."""
+    server = serve(answers={"GREETING": stall})
+    began = time.monotonic()
+    results = run_tests(
+        [Request("acme", f"p{n}", profile(server)) for n in range(100)],
+        policy=ConnectionPolicy(LOOPBACK),
+        resolver=hosts(f"127.0.0.1 {HOST}"),
+        deadline=0.5,
+        patience=0.7,
+    )
+    assert time.monotonic() - began < 5
+    assert len(server.talks) == 4, "those that had begun had their whole time"
+    assert {result.outcome for result in results[:4]} == {"protocol-error"}
+    assert {result.outcome for result in results[4:]} == {"connect-failed"}
+    assert "not tried" in results[-1].detail
+
+
 def test_the_deadline_is_each_tests_own(serve: Serve, hosts: Hosts) -> None:
     """One that waited for its turn has its whole time."""
     server = serve(answers={"GREETING": stall})

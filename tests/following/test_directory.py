@@ -67,6 +67,17 @@ def test_a_change_of_what_would_be_read_is_seen(
     assert follower.look(never).mark != before.mark
 
 
+def test_a_file_beside_the_manifests_is_part_of_it(tree: Path, tmp_path: Path) -> None:
+    lock = tmp_path / "the.lock"
+    follower = Directory(str(tree), lambda _path: [str(lock)])
+    marks = [follower.look(never).mark]
+    for happens in (lock.touch, lambda: lock.write_text("text"), lock.unlink):
+        happens()
+        marks.append(follower.look(never).mark)
+    assert len(set(marks)) == 3
+    assert marks[0] == marks[-1]
+
+
 @pytest.mark.parametrize("happening", NO_CHANGES.values(), ids=NO_CHANGES)
 def test_what_is_not_read_is_no_change(tree: Path, happening: Callable[[Path], object]) -> None:
     follower = Directory(str(tree))

@@ -56,6 +56,20 @@ def test_what_another_writer_commits_is_seen_at_once(place: Place) -> None:
     until(lambda: place.domains()["a.example.com"] == "managed", "the route")
 
 
+def test_what_another_applies_of_a_newer_tree_is_not_set_back(place: Place) -> None:
+    """Two loops that look at different times would undo each other's work in between."""
+    place.lay("acme", account("acme", "a.example.com"))
+    loop = place.start("--poll", "1h")
+    loop.says("acme/acme", "committed")
+    loop.says("Serving")
+    place.lay("acme", account("acme", "a.example.com", "b.example.com"))
+    applied = place.sendroute("apply", "manifests", "--auto-approve")
+    assert applied.returncode == 0, applied.stderr
+    loop.says("Serving", "2 domains")
+    assert len(loop.said("is committed")) == 1, "it had nothing to do"
+    assert set(place.domains()) == {"a.example.com", "b.example.com"}
+
+
 def test_one_account_in_error_stops_no_other(place: Place) -> None:
     place.lay("acme", account("acme", "a.example.com", plan="none-such"))
     place.lay("bolt", account("bolt", "b.example.com"))
@@ -93,7 +107,9 @@ def test_a_domain_moves_between_two_accounts_that_are_due_one_after_the_other(
     loop.says("bolt/bolt is settled")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda one: one.name
+)
 def test_a_signal_while_it_waits_ends_it_at_once(place: Place, number: int) -> None:
     place.lay("acme", account("acme", "a.example.com"))
     loop = place.start()

@@ -10,6 +10,7 @@ from contextlib import closing
 from threading import Thread
 
 import pytest
+from tests.postgres import Cluster
 
 from .conftest import Place, account, profile, until
 
@@ -94,6 +95,22 @@ def test_while_a_server_is_asked_that_says_nothing(
     asked = time.monotonic()
     assert loop.stop() == 0
     assert time.monotonic() - asked < 5
+
+
+def test_while_a_server_hangs_that_has_the_store(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    with Cluster() as cluster:
+        url = cluster.url(cluster.create_database())
+        told = ("--store", url, "--key-file", "sendroute.key")
+        assert place.sendroute(*told, "init").returncode == 0
+        loop = place.start(*told, "--interval", "200ms")
+        loop.says("Serving")
+        with cluster.hanging():
+            silence = time.monotonic() + 1
+            until(lambda: time.monotonic() >= silence)
+            asked = time.monotonic()
+            assert loop.stop() == 0
+            assert time.monotonic() - asked < 15
 
 
 def test_while_another_writer_has_the_store(place: Place) -> None:

@@ -80,6 +80,24 @@ def test_a_lock_file_of_another_store_keeps_the_last_good_tree(place: Place) -> 
     until(lambda: len(place.domains()) == 3, "the new tree")
 
 
+def test_a_lock_file_of_another_store_from_the_start_is_no_store_that_is_away(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    assert place.sendroute("apply", "manifests", "--auto-approve").returncode == 0
+    lock = place.manifests / "sendroute.lock"
+    replace(lock, '{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}')
+    loop = place.start("--listen", "127.0.0.1:0", "-v")
+    url = loop.says("Answering at")["url"]
+    loop.says("names the store 1111", times=6)
+    status, text = _asked(f"{url}/readyz")
+    assert status == 503
+    assert "names the store 1111" in text
+    assert not loop.said("The store answers again.")
+    told = [line["level"] for line in loop.said("names the store 1111")]
+    assert sorted(set(told[2:])) == ["debug"], "and not again with each round"
+    lock.unlink()
+    loop.says("Serving")
+
+
 def test_a_provider_that_does_not_answer_is_tried_again_and_stops_no_other(place: Place) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -204,6 +222,8 @@ def test_a_branch_is_followed_and_its_commit_recorded(place: Place, tmp_path: Pa
     at = f"mail/platform.yaml:{PLATFORM.count(chr(10)) + 1}:"
     assert line["message"].startswith(at), "from there too, where it is wrong"
     loop.says("No MailPlatform could be read")
+    broken = loop.says("not well-formed YAML")["message"]
+    assert broken.startswith("mail/platform.yaml:1:"), "also where reading itself found it"
     assert loop.stop() == 0
     # A restart begins with the last tree that served, and repairs by it.
     place.sql("delete from domain")
@@ -258,6 +278,42 @@ def test_a_store_that_another_has_is_not_waited_for_once_for_each_account(place:
     assert not loop.said("a3/a3", "in use"), "the store was away, not eight accounts bad"
     until(lambda: len(place.domains()) == 8, "all of them")
     loop.says("The store answers again.")
+
+
+def test_a_store_that_can_be_read_but_not_written_is_told_once_and_asked_less_and_less(
+    place: Place,
+) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    loop = place.start("--listen", "127.0.0.1:0", "-v")
+    url = loop.says("Answering at")["url"]
+    loop.says("acme/acme", "committed")
+    refusal = "BEGIN SELECT raise(FAIL, 'no such luck'); END"
+    for table in ("revision", "standing"):
+        place.sql(f"create trigger no_{table} before insert on {table} {refusal}")
+    place.lay("acme", account("acme", "a.example.com", "b.example.com"))
+    loop.says("Committing what is planned of 1 accounts", times=4)
+    assert _asked(f"{url}/readyz")[0] == 503
+    loop.says("Committing what is planned of 1 accounts", times=6)
+    assert not loop.said("The store answers again.")
+    told = [line for line in loop.lines if line.get("code") == "store-failed"]
+    assert [line["level"] for line in told if line["level"] != "debug"] == ["error"]
+    for table in ("revision", "standing"):
+        place.sql(f"drop trigger no_{table}")
+    loop.says("The store answers again.")
+    until(lambda: len(place.domains()) == 2, "the new domain")
+    assert len(loop.said("The store answers again.")) == 1
+
+
+def test_an_account_with_a_document_that_cannot_be_read_says_why_it_failed(place: Place) -> None:
+    place.lay("acme", account("acme", "a.example.com", "b.example.com"))
+    loop = place.start()
+    loop.says("acme/acme", "committed")
+    place.lay("acme", account("acme", "a.example.com", "b\x1b[31m.example.com"))
+    line = loop.says("Account acme/acme failed")
+    assert line["code"] == "yaml-syntax"
+    assert "not well-formed" in line["message"]
+    (found,) = place.unsettled()["acme"]["findings"]
+    assert found["place"].startswith("manifests/acme.yaml:")
 
 
 SIGNED_IN = """\

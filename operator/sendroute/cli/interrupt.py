@@ -10,6 +10,9 @@ from types import FrameType
 
 from sendroute.cli.command_line import stderr_line
 
+_AGAIN = 1.0
+"""Seconds after which what was asked is asked again, of a library that waits on in spite of it."""
+
 
 class Stop:
     """``signal`` is the signal that asked to stop, 0 while none did."""
@@ -25,17 +28,25 @@ class Stop:
 
 @contextmanager
 def asking(ask: Callable[[int], None]) -> Iterator[None]:
-    """Within, the first SIGINT or SIGTERM calls ``ask`` with its number in the main thread. A
-    second one ends the process at once, also while a library keeps the main thread: the system
-    rolls back what was not committed."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    asked = False
+    """Within, the first SIGINT or SIGTERM calls ``ask`` with its number in the main thread, and
+    then every second: psycopg takes the first interrupt as a reason to ask the server to cancel,
+    and waits for a server that hangs. A second one ends the process at once, also while a library
+    keeps the main thread: the system rolls back what was not committed. SIGHUP, of a terminal that
+    was closed, does the same, but for who is to outlast that (nohup(1))."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    asked = 0
 
     def once(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if not asked:
-            asked = True
-            ask(number)
+            asked = number
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+            ask(asked)
+
+    def again(_number: int, _frame: FrameType | None) -> None:
+        ask(asked)
 
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -43,11 +54,13 @@ def asking(ask: Callable[[int], None]) -> Iterator[None]:
         watcher = Thread(target=_end_at_the_second, args=(ours, numbers), daemon=True)
         watcher.start()
         before = {number: signal.signal(number, once) for number in numbers}
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, again)
         # Signals arrive there even while Python's own handlers have to wait for a library.
         woken = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         try:
             yield
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             signal.set_wakeup_fd(woken)
             theirs.close()
             watcher.join()

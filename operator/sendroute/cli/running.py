@@ -16,7 +16,7 @@ from sendroute.cli.git import commit_of
 from sendroute.cli.interrupt import asking
 from sendroute.cli.proof import prover_of
 from sendroute.cli.session import Session
-from sendroute.cli.store_lock import locks_of, mismatches
+from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
 from sendroute.connection.probe import Request
 from sendroute.connection.run import run_tests
@@ -46,6 +46,10 @@ _log = logging.getLogger(__name__)
 # A store that another writer has is asked again with the next round: a stop must not wait for it.
 _BUSY = 5.0
 
+# Seconds in which a round begins connection tests. The others wait meanwhile: where a provider
+# hangs that a thousand use, those that are left over are tried again, each at a time of its own.
+_PATIENCE = 30.0
+
 
 class Following(NamedTuple):
     """What ``run`` was told. ``poll`` is None for the source's own usual pace; ``listen`` is
@@ -72,7 +76,7 @@ def run_loop(session: Session, told: Following) -> None:
     stop = Stop()
     with (
         asking(stop.ask),
-        closing(follow(told.source, told.branch, told.state_folder)) as follower,
+        closing(follow(told.source, told.branch, told.state_folder, _locks)) as follower,
     ):
         trees = Trees(follower, lambda tree: _read(session, tree), stop)
         needs = Reconciler(_prove(session), _test, told.limits, actor(), stop)
@@ -113,6 +117,10 @@ def _read(session: Session, tree: Tree) -> Source:
     )
 
 
+def _locks(path: str) -> list[str]:
+    return [str(lock) for lock in beside(path)]
+
+
 def _from(root: str | None, locate: Locate) -> Locate:
     """Names from the top of a checkout: where that lies concerns nobody."""
     if root is None:
@@ -149,4 +157,4 @@ def _prove(session: Session) -> Prove:
 
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
     requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
-    return run_tests(requests, policy=policy)
+    return run_tests(requests, policy=policy, patience=_PATIENCE)

@@ -42,7 +42,7 @@ def locks_of(
 ) -> list[Read]:
     """The lock files that concern these paths, and the one that is to be written, where it is
     there already. ``top`` is that of a checkout, which has no repository in it."""
-    candidates = [lock for path in paths if path != "-" for lock in _beside(path, top)]
+    candidates = [lock for path in paths if path != "-" for lock in beside(path, top)]
     candidates += [Path(written)] if written is not None else []
     found: dict[Path, Path] = {}
     for path in candidates:
@@ -51,7 +51,7 @@ def locks_of(
     return [_read(path) for path in found.values()]
 
 
-def _beside(path: str, top: str | None) -> Iterator[Path]:
+def beside(path: str, top: str | None = None) -> Iterator[Path]:
     """Where a lock file may stand: in a folder given or beside a file given (``apply
     manifests/*.yaml``), and in every folder above it of the same repository, for a part of a tree
     belongs to the store of the whole."""

@@ -4,11 +4,11 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOENT, ENOTDIR
 
 from sendroute.following.follower import EndedError, Tree
-from sendroute.following.walk import Met, walk
+from sendroute.following.walk import Met, meet, walk
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
@@ -24,10 +24,14 @@ _REASONS = {
 
 class Directory:
     """A :class:`~sendroute.following.follower.Follower` of a path; a link to switch (as git-sync
-    leaves, or a mounted ConfigMap) is followed anew at every look."""
+    leaves, or a mounted ConfigMap) is followed anew at every look. ``beside`` names the files that
+    are read with it although they are no manifests, be they there or not."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self, path: str, beside: Callable[[str], Iterable[str]] = lambda _path: ()
+    ) -> None:
         self._path = path
+        self._beside = beside
 
     def look(self, ended: Callable[[], bool]) -> Tree:
         mark, newest = self._mark(ended)
@@ -58,7 +62,7 @@ class Directory:
         """The signature of all that would be read, and when the newest of it changed, in ns."""
         signature = hashlib.blake2b(digest_size=16)
         newest = 0
-        for count, met in enumerate(walk(self._path)):
+        for count, met in enumerate(self._read()):
             if count == 0 and met.status is None:
                 raise _gone(met)
             if count % 256 == 0 and ended():
@@ -67,6 +71,10 @@ class Directory:
             if met.status is not None:
                 newest = max(newest, met.status.st_mtime_ns, met.status.st_ctime_ns)
         return signature.hexdigest(), newest
+
+    def _read(self) -> Iterator[Met]:
+        yield from walk(self._path)
+        yield from map(meet, self._beside(self._path))
 
 
 def _facts(met: Met) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable, Iterable
 
 from sendroute.following.address import address_of, is_bare_repository, is_url
 from sendroute.following.directory import Directory
@@ -15,8 +16,14 @@ from sendroute.model.problem import ProblemError
 _NO_BRANCH = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^@?$")
 
 
-def follow(source: str, wanted: Wanted, state_folder: str | None = None) -> Follower:
-    """Follows a directory, a file, or a branch of a git URL or of a bare repository.
+def follow(
+    source: str,
+    wanted: Wanted,
+    state_folder: str | None = None,
+    beside: Callable[[str], Iterable[str]] = lambda _path: (),
+) -> Follower:
+    """Follows a directory, a file, or a branch of a git URL or of a bare repository. ``beside``
+    names what is read with a directory's manifests, wherever it lies.
 
     Raises ``ProblemError`` with all that is wrong with what was typed, or where the state folder
     cannot be had. Close what it returns.
@@ -24,7 +31,7 @@ def follow(source: str, wanted: Wanted, state_folder: str | None = None) -> Foll
     bare = is_bare_repository(source)
     if os.path.exists(source) and not bare:
         _demand(_only_for_git(wanted, state_folder))
-        return Directory(source)
+        return Directory(source, beside)
     if not bare and not is_url(source):
         raise ProblemError(
             finding(

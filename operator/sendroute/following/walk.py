@@ -23,7 +23,7 @@ class Met(NamedTuple):
 def walk(given: str) -> Iterator[Met]:
     """In the order of names. A folder that cannot be listed comes twice: as itself, and without
     status."""
-    top = _met(given, os.path.islink(given))
+    top = meet(given)
     yield top
     if top.status is None or not stat.S_ISDIR(top.status.st_mode):
         return
@@ -49,6 +49,11 @@ def walk(given: str) -> Iterator[Met]:
                     seen.add(identity)
                     inner.append(child.path)
         pending += reversed(inner)
+
+
+def meet(path: str) -> Met:
+    """One path, wherever it leads."""
+    return _met(path, os.path.islink(path))
 
 
 def _is_of_interest(child: os.DirEntry[str]) -> bool:

@@ -74,6 +74,7 @@ class Loop:
         self._store_up = False
         self._store_failed = 0
         self._store_at = now
+        self._unwritable = False  # a round found so, and only a round can find that it is over
 
     def run(self) -> None:
         """Until it is asked to stop. What is being written then is finished."""
@@ -146,7 +147,8 @@ class Loop:
             if isinstance(done, Reconciled):
                 self._standings = store.standings()
         except ProblemError as problem:
-            self._failed(problem.findings)
+            of_store = any(found.code in _OF_THE_STORE for found in problem.findings)
+            self._failed(problem.findings, of_store=of_store)
             return
         self._up()
         match done:
@@ -154,7 +156,9 @@ class Loop:
                 self._seen = head
                 self._made(done, time.monotonic() - began)
             case Contradiction(findings):
-                self._failed(findings)
+                if self._seen is None:
+                    self._seen = head  # all are due; a commit may put the store right before then
+                self._failed(findings, of_store=False)
             case _:
                 assert_never(done)
 
@@ -193,14 +197,16 @@ class Loop:
         gc.collect()
         gc.freeze()
 
-    def _failed(self, findings: tuple[Finding, ...]) -> None:
+    def _failed(self, findings: tuple[Finding, ...], *, of_store: bool) -> None:
         self._rounds_failed += 1
         self._metrics.failed(self._rounds_failed)
         self._schedule.failed(time.monotonic())
         self._tell_tree()
-        if any(found.code in _OF_THE_STORE for found in findings):
+        if of_store:
             self._down(findings)
+            self._unwritable = True
         else:
+            self._up()
             self._teller.round.now(findings)
 
     def _attend_to_store(self) -> None:
@@ -216,10 +222,13 @@ class Loop:
         except ProblemError as problem:
             self._down(problem.findings)
             return
+        if others != frozenset() and not self._looks_failed:
+            self._look()  # they may have applied a newer tree, which the one that serves would undo
         now = time.monotonic()
         if not self._store_up:
             self._schedule.again(now)
-        self._up()
+        if not self._unwritable:
+            self._up()
         if others is None:
             self._schedule.everything(now)
         elif others:
@@ -249,6 +258,7 @@ class Loop:
     def _up(self) -> None:
         self._store_up = True
         self._store_failed = 0
+        self._unwritable = False
         self._metrics.store(up=True)
         self._teller.store.now(())
 

@@ -10,6 +10,7 @@ from sendroute.loop.protocols import Open, Store
 from sendroute.model.problem import ProblemError
 
 _LONG = 60.0
+_GRACE = 1.0  # a server that hangs is not waited for; its answer ends the thread
 
 
 class Wake(Enum):
@@ -99,4 +100,4 @@ class Watcher(Thread):
     def end(self) -> None:
         self._ended.set()
         self._watch.close()
-        self.join()
+        self.join(_GRACE)

@@ -49,6 +49,7 @@ def settle(
     """``before`` is all that is kept, ``only`` what was planned (None: everything). What was not
     tried keeps the standing it has."""
     of_account = _by_account(result.plan.findings)
+    unread = tuple(f for f in result.plan.findings if f.account is None and _is_reason(f))
     plans = {plan.key: plan for plan in result.plan.accounts}
     now: dict[AccountKey, Standing] = {}
     again: set[AccountKey] = set()
@@ -56,6 +57,8 @@ def settle(
         key, plan = outcome.key, plans[outcome.key]
         old = before.get(key)
         found = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
+        if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, found)):
+            found = unread  # of a file that tells the account, and cannot be read whole
         standing = _unsettled(plan, outcome, found, Telling(at, commit, locate))
         tried = outcome.outcome is not Outcome.SKIPPED
         if old is not None and (not tried or _waits_on(old, plan, outcome)):

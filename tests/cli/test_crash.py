@@ -1,0 +1,40 @@
+"""What nobody foresaw, in a log that machines read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+_CRASHES = """
+from threading import Thread
+from sendroute.cli import logs
+from sendroute.cli.session import Session, Verbosity
+
+logs.start(Session("", None, None, Verbosity.NORMAL, "json", no_color=True), lasting=True)
+
+
+def fail():
+    raise RuntimeError("two\\nlines")
+
+
+thread = Thread(target=fail)
+thread.start()
+thread.join()
+fail()
+"""
+
+
+def test_it_is_one_line_like_any_other_and_ends_the_process() -> None:
+    source = str(Path(__file__).parents[2] / "operator")
+    ran = subprocess.run(
+        [sys.executable, "-c", _CRASHES],
+        env={**os.environ, "PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [line["level"] for line in lines] == ["critical", "critical"]
+    assert all("RuntimeError: two\nlines" in line["exception"] for line in lines)
