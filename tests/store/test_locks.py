@@ -61,6 +61,46 @@ def test_a_long_change_of_one_account_keeps_no_other_waiting(
     assert grow(store, say, "d.example") == 4
 
 
+def test_a_long_change_that_makes_a_profile_keeps_no_other_waiting(
+    store: Store, url: str, raw: psycopg.Connection, say: Any, other: Any
+) -> None:
+    """It is held up by a domain that somebody else is about to take."""
+    raw.execute("BEGIN")
+    raw.execute(
+        "INSERT INTO domain SELECT 'c.example', account_id, 'managed', NULL, 'default', NULL, NULL,"
+        " NULL, since, changed FROM domain WHERE name = 'b.example'"
+    )
+    made = say.domain("c.example", None, say.through("new"))
+    with open_store(url) as writer, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(writer.commit, [say.plan(1, say.profile("new"), made)], None, say.stamp)
+        with psycopg.connect(url, autocommit=True) as own:
+            until(own, WAITING)
+        store.commit([other.plan(2, other.profile("theirs"))], None, say.stamp)
+        grow(store, other, "d.example")
+        raw.execute("ROLLBACK")
+        assert long.result() == 5
+    assert [(one.name, one.id) for one in store.profiles()] == [
+        ("new", 3),
+        ("ses", 1),
+        ("ses", 2),
+        ("theirs", 4),
+    ]
+    assert raw.execute("SELECT last_profile FROM store").fetchall() == [(4,)]
+
+
+def test_an_id_that_another_overtook_is_planned_again(
+    store: Store, raw: psycopg.Connection, say: Any
+) -> None:
+    """Taken, and before its row is written a later one is committed: it could be one given long
+    ago."""
+    raw.execute("UPDATE store SET last_profile = 3")
+    change = [say.plan(1, say.profile("new"))]
+    with pytest.raises(StaleError):
+        store.commit(change, None, say.stamp)
+    store.commit(change, None, say.stamp)
+    assert [one.id for one in store.profiles() if one.name == "new"] == [4]
+
+
 def test_no_patience_is_none(url: str, raw: psycopg.Connection, say: Any) -> None:
     raw.execute("BEGIN")
     raw.execute("UPDATE account SET plan = 'big' WHERE name = 'acme'")
