@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Self
 
 from sqlalchemy import Connection, String, column, select, table
+from sqlalchemy.exc import NoResultFound
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.held import Held
@@ -118,7 +119,8 @@ class Store:
         with told_plainly(self.place), self._database.reading() as connection:
             try:
                 yield connection
-            except (ValueError, KeyError) as error:  # a time, a route or an origin that is none
+            # A time, a route or an origin that is none; a revision of which there is nothing.
+            except (ValueError, KeyError, NoResultFound) as error:
                 raise damaged(self.place) from error
 
     def read(self, only: Collection[AccountKey] | None = None) -> Held:

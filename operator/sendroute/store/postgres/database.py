@@ -44,10 +44,12 @@ _WRITES = "sendroute_writes"
 # pg_temp last: else a temporary table would hide one of ours
 # (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
 _PATH = f"SET LOCAL search_path = {SCHEMA}, pg_temp"
-_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_PATH}"
+# The driver reads dates in no other form, and the database or the role may have one set.
+_FORM = f"{_PATH}; SET LOCAL datestyle = 'ISO'"
+_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_FORM}"
 # A writer whose host died or hangs is given up, or its accounts would stay locked for hours.
 _WRITE = (
-    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_PATH};"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_FORM};"
     " SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL lock_timeout = {}"
 )
 
@@ -64,7 +66,7 @@ def open_postgres(url: str, busy_timeout: float) -> "Postgres":
     database = Postgres(server_of(url), busy_timeout)
     try:
         with told_plainly(database.place), database.reading() as connection:
-            if not database.has_tables(connection):
+            if not database.has_anything(connection):
                 raise missing(database.place)
             may = text("SELECT has_schema_privilege(:name, 'USAGE')")
             if not connection.execute(may, {"name": SCHEMA}).scalar():
@@ -165,11 +167,12 @@ class Postgres:
             )
         return done
 
-    def has_tables(self, connection: Connection) -> bool:
-        """Whether anything is in the schema; an empty one may have been made for us."""
+    def has_anything(self, connection: Connection) -> bool:
+        """Whether anything is in the schema, a function say; an empty one may have been made for
+        us (https://www.postgresql.org/docs/current/catalog-pg-depend.html)."""
         found = text(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c"
-            " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = :name)"
+            "SELECT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
+            " AND refobjid = to_regnamespace(:name) AND deptype = 'n')"
         )
         return bool(connection.execute(found, {"name": SCHEMA}).scalar())
 
