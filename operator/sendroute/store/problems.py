@@ -70,9 +70,7 @@ def _translated(error: BaseException | None, place: str) -> ProblemError | None:
 
 
 def is_taken(error: IntegrityError) -> bool:
-    """Whether somebody else was there first: a unique key refused it, or the trigger to which a
-    profile's id is too low, for one that was taken later is committed already."""
+    """Whether a unique key refused it: somebody else was there first."""
     taken = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505"}
     named = (getattr(error.orig, name, None) for name in ("sqlite_errorname", "sqlstate"))
-    rule = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-    return rule == "profile_id_is_new" or not taken.isdisjoint(named)
+    return not taken.isdisjoint(named)

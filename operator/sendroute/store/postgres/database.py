@@ -241,7 +241,7 @@ class _Tries:
 
     def another(self, error: DBAPIError | psycopg.Error) -> bool:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        if getattr(cause, "sqlstate", None) in ("40001", "40P01"):
+        if _has_met(cause):
             self._meetings += 1
             _wait(0.01 * 2**self._meetings)
             return self._meetings < _MEETINGS
@@ -252,6 +252,15 @@ class _Tries:
         self._losses += 1
         _wait(min(0.05 * 2**self._losses, 1.0))
         return time.monotonic() < self._deadline
+
+
+def _has_met(cause: BaseException | None) -> bool:
+    """Whether it was in another's way: the server says so, or the trigger to which a profile's id
+    is too low, for one that was taken later was committed before it was written."""
+    if not isinstance(cause, psycopg.Error):
+        return False
+    overtaken = cause.diag.constraint_name == "profile_id_is_new"
+    return overtaken or cause.sqlstate in ("40001", "40P01")
 
 
 def _is_lost(cause: BaseException | None) -> bool:
