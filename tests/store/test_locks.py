@@ -12,6 +12,7 @@ from sendroute.model.held import DomainState
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.creating import init_store
+from sendroute.store.postgres import database
 from sendroute.store.record import Store, open_store
 
 from .conftest import Say
@@ -184,6 +185,27 @@ def test_a_rekey_waits_for_a_writer_in_the_middle(
         raw.execute("ROLLBACK")
         assert done.result() == 3
     assert store.rekey(lambda token, _: token, say.stamp) == 1
+
+
+def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
+    store: Store,
+    raw: psycopg.Connection,
+    say: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "_VACUUM_PATIENCE", 0.0)
+    raw.execute("BEGIN")
+    raw.execute("SELECT * FROM endpoint")
+    assert store.rekey(lambda token, _: token.upper(), say.stamp) == 1
+    assert "old rows are left" in caplog.text
+    caplog.clear()
+    raw.execute("ROLLBACK")
+    files = "SELECT pg_relation_filenode('endpoint')"
+    before = raw.execute(files).fetchone()
+    assert store.rekey(lambda token, _: token.lower(), say.stamp) == 1
+    assert not caplog.text
+    assert raw.execute(files).fetchone() != before, "written anew"
 
 
 def test_a_revision_is_seen_only_after_all_before_it(url: str, say: Any, other: Any) -> None:

@@ -60,6 +60,7 @@ _MOST_LOCKS = 500
 # for that went away in the middle.
 _MEETINGS = 8
 _PATIENCE = 30.0
+_VACUUM_PATIENCE = 10.0
 
 
 def open_postgres(url: str, busy_timeout: float) -> "Postgres":
@@ -155,14 +156,14 @@ class Postgres:
         done = self.write(work, alone=True, attempt=attempt)
         try:
             with self._connect() as own:
-                own.execute("SET lock_timeout = '10s'")
-                own.execute(f"VACUUM (FULL) {SCHEMA}.endpoint")
+                left = None if _vacuumed(own) else "others are reading them"
         except psycopg.Error as error:
-            # What was to be done is done.
+            left = error.sqlstate or "the connection was lost"
+        if left is not None:  # what was to be done is done
             _log.warning(
                 "old rows are left in the files of %s (%s); remove them by VACUUM FULL %s.endpoint",
                 self.place,
-                error.sqlstate or "the connection was lost",
+                left,
                 SCHEMA,
             )
         return done
@@ -201,6 +202,22 @@ def driver(connection: Connection) -> psycopg.Connection:
     own = connection.connection.driver_connection
     assert isinstance(own, psycopg.Connection)  # noqa: S101 - what _connect() makes
     return own
+
+
+def _vacuumed(own: psycopg.Connection) -> bool:
+    """Whether nobody kept it from being done for some seconds. It is outside of any transaction, so
+    that a limit to its waiting would be the session's, which a pooler gives to others next."""
+    skipped: list[str | None] = []
+    own.add_notice_handler(lambda told: skipped.append(told.sqlstate))
+    deadline = time.monotonic() + _VACUUM_PATIENCE
+    while True:
+        skipped.clear()
+        own.execute(f"VACUUM (FULL, SKIP_LOCKED) {SCHEMA}.endpoint")
+        if "55P03" not in skipped:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        _wait(0.2)
 
 
 def _lock(connection: Connection, accounts: Collection[AccountKey], *, alone: bool) -> None:
