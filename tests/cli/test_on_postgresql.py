@@ -81,6 +81,22 @@ def test_keys_are_turned_and_a_copy_is_kept(run: Program, url: str, manifests: P
     assert url not in run("history").out
 
 
+def test_a_store_that_can_only_be_read_says_so_once(
+    run: Program, cluster: Cluster, postgres_url: str, manifests: Path
+) -> None:
+    assert manifests.exists()
+    assert run("init").status == 0
+    name = sql.Identifier(postgres_url.rpartition("/")[2])
+    with cluster.connect() as own:
+        turn = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on")
+        own.execute(turn.format(name))
+    assert run("plan", "manifests").status == 0
+    applied = run("apply", "manifests", "--auto-approve", "-o", "json")
+    assert applied.status == 1
+    findings = json.loads(applied.out)["findings"]
+    assert [found["code"] for found in findings].count("store-failed") == 1
+
+
 def test_a_wrong_url_says_nothing_of_it(
     process: Callable[..., "CompletedProcess[str]"], url: str
 ) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -81,16 +82,27 @@ def steps(page: str) -> Iterator[Step]:
         )
 
 
-# The port of a page's server. Each run of the page takes a free one instead: several may run.
-PORT = "10587"
+class Server(NamedTuple):
+    """What a page starts: it listens on ``port`` in what is printed there, and on a free one in
+    each run of the page, for several may run. ``ends`` is run last, however the page ends."""
+
+    port: str
+    ends: str
+
+
+SERVERS = {
+    "secrets": Server("10587", "test ! -e provider/pid || python3 provider.py stop"),
+    "postgresql": Server("10543", "test ! -e server.folder || sh server.sh remove"),
+    "git-loop": Server("10464", "test ! -e loop.pid || kill -9 $(cat loop.pid)"),
+}
 
 
 class Desk:
     """A temporary folder in which steps run, with ``sendroute`` on the path and no setting of the
     person who runs the tests."""
 
-    port = PORT
-    """What stands for the page's port where it was given another one."""
+    port: tuple[str, str] | None = None
+    """The page's port, and what it was given instead."""
     name = "sendroute"
     """What the folder is called in a transcript, below /tmp as the pages have it."""
 
@@ -120,6 +132,8 @@ class Desk:
                 f"GIT_{who}_{what}": "jane" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)
             },
             **{f"GIT_{who}_EMAIL": "jane@example.com" for who in ("AUTHOR", "COMMITTER")},
+            # So that a commit of the same content has the same name in every run.
+            **{f"GIT_{who}_DATE": "2026-11-01T12:00:00Z" for who in ("AUTHOR", "COMMITTER")},
         }
 
     def program(self, name: str, script: str) -> None:
@@ -145,10 +159,13 @@ class Desk:
 
     def transcript(self, script: str, folder: Path) -> str:
         """What a step prints, with what varies named, and its exit status where it is not 0."""
+        if self.port is not None:
+            script = script.replace(*self.port)
         done = self.run(script, folder)
         self.environment |= {said["name"]: said["value"] for said in _EXPORT.finditer(script)}
         said = done.stdout.replace(str(folder), _called(self.name))
-        said = said.replace(self.port, PORT)
+        if self.port is not None:
+            said = said.replace(*reversed(self.port))
         made_by_mktemp = re.escape(str(self.scratch / "tmp.")) + r"\w+"
         said = re.sub(made_by_mktemp, _called("demo"), said)
         for pattern, fixed in _VARYING:
@@ -195,18 +212,18 @@ def walk(desk: Desk, request: pytest.FixtureRequest) -> Callable[[Path], None]:
 @contextmanager
 def _port_of_its_own(desk: Desk, folder: Path) -> Iterator[None]:
     """Where the page starts a server; which is ended, however the page ends."""
-    server = folder / "provider.py"
-    if not server.exists():
+    server = SERVERS.get(desk.name)
+    if server is None:
         yield
         return
-    desk.port = _free_port()
-    for path in (server, *(folder / "manifests").iterdir()):
-        path.write_text(path.read_text().replace(PORT, desk.port))
+    desk.port = server.port, _free_port()
+    for path in folder.rglob("*"):
+        if path.suffix in (".py", ".sh", ".yaml"):
+            path.write_text(path.read_text().replace(*desk.port))
     try:
         yield
     finally:
-        if (folder / "provider/pid").exists():
-            desk.run("python3 provider.py stop || true", folder)
+        desk.run(server.ends, folder)
 
 
 def _free_port() -> str:

@@ -198,8 +198,11 @@ def test_a_branch_is_followed_and_its_commit_recorded(place: Place, tmp_path: Pa
     assert line["commit"] == git("rev-parse", "HEAD")
     (found,) = place.unsettled()["acme"]["findings"]
     assert found["place"] == "mail/acme.yaml:4:14", "from the repository's top"
-    (tree / "mail/platform.yaml").write_text("kind: [")
+    (tree / "mail/platform.yaml").write_text(PLATFORM + "more: [")
     git("commit", "-q", "-a", "-m", "three")
+    line = loop.says("This is not well-formed YAML")
+    at = f"mail/platform.yaml:{PLATFORM.count(chr(10)) + 1}:"
+    assert line["message"].startswith(at), "from there too, where it is wrong"
     loop.says("No MailPlatform could be read")
     assert loop.stop() == 0
     # A restart begins with the last tree that served, and repairs by it.

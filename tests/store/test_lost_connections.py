@@ -9,12 +9,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, text
 from tests.postgres import Cluster
 from tests.proxy import Line, Proxy
 
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.store.creating import init_store
 from sendroute.store.postgres import database
+from sendroute.store.postgres.database import driver
 from sendroute.store.record import Store, open_store
 
 COMMIT = b"COMMIT\0"  # not READ COMMITTED
@@ -270,3 +272,21 @@ def remade(say: Any, held: Any) -> Any:
     """One more domain."""
     after = next(iter(held.domains.values()))
     return say.plan(held.revision, say.domain(f"n{held.revision}.example", None, after))
+
+
+def test_a_read_that_is_broken_off_amid_a_statement(
+    postgres_url: str, say: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a signal does it. Nothing is made of the connection any more, and nothing said of it."""
+
+    def broken_off(connection: Connection) -> None:
+        connection.execute(text("SELECT 1"))
+        driver(connection).pgconn.send_query(b"SELECT pg_sleep(0.1)")
+        raise KeyboardInterrupt
+
+    init_store(postgres_url, say.stamp).close()
+    with open_store(postgres_url) as store:
+        with store._database.reading() as connection, pytest.raises(KeyboardInterrupt):
+            broken_off(connection)
+        assert store.read().revision == 0
+    assert caplog.text == ""

@@ -129,4 +129,6 @@ def _left(account: AccountPlan) -> AccountOutcome:
 
 
 def _add(result: Result, findings: tuple[Finding, ...]) -> Result:
-    return replace(result, findings=(*result.findings, *findings))
+    """A store that went away is told of once, whatever failed by it."""
+    new = tuple(found for found in findings if found not in result.findings)
+    return replace(result, findings=(*result.findings, *new))

@@ -106,7 +106,7 @@ def _read(session: Session, tree: Tree) -> Source:
     read = read_tree([tree.path], session)
     locks = locks_of([tree.path], top=tree.root)
     return Source(
-        read.wanted,
+        _wanted_from(tree.root, read.wanted),
         tree.commit or commit_of([tree.path]),
         _from(tree.root, read.places),
         partial(mismatches, locks),
@@ -120,11 +120,24 @@ def _from(root: str | None, locate: Locate) -> Locate:
 
     def located(where: Where) -> Position | None:
         position = locate(where)
-        if position is None:
-            return None
-        return replace(position, file=os.path.relpath(position.file, root))
+        return None if position is None else _placed(root, position)
 
     return located
+
+
+def _wanted_from(root: str | None, wanted: Wanted) -> Wanted:
+    """The same of findings that have their place already, as those of a file's syntax."""
+    if root is None:
+        return wanted
+    findings = tuple(
+        found if found.position is None else replace(found, position=_placed(root, found.position))
+        for found in wanted.findings
+    )
+    return replace(wanted, findings=findings)
+
+
+def _placed(root: str, position: Position) -> Position:
+    return replace(position, file=os.path.relpath(position.file, root))
 
 
 def _prove(session: Session) -> Prove:

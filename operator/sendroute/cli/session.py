@@ -54,7 +54,8 @@ def global_options(parser: Parser, *, again: bool = False) -> None:
         again=again,
         metavar="URL",
         default=DEFAULT_STORE,
-        help=f"the record of what is assigned (default {DEFAULT_STORE})",
+        help="the record of what is assigned, sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+        f" (default {DEFAULT_STORE})",
     )
     parser.value(
         "--secrets", again=again, metavar="DIR", help="secret files: DIR/NAMESPACE/NAME/KEY"

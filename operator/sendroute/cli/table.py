@@ -14,7 +14,7 @@ COMMANDS: dict[str, str] = {
     "explain": "say what mail from an address takes, and why",
     "test": "test the connection of saved profiles; no mail is sent",
     "history": "list who changed which route, when, by which commit",
-    "status": "show the store's revision, its relays, what is shadowed",
+    "status": "show the store's revision, what is not settled or shadowed",
     "edit": "change manifests in place, comments and layout kept",
     "sync": "rewrite declared routes to what is assigned",
     "export": "write the store's content as manifests",

@@ -141,7 +141,9 @@ def faults(source: Source) -> tuple[Finding, ...]:
     if source.wanted.platform is not None:
         return ()
     return tuple(
-        replace(found, position=source.locate(found.where)) if found.where is not None else found
+        replace(found, position=source.locate(found.where))
+        if found.position is None and found.where is not None
+        else found
         for found in source.wanted.findings
         if found.account is None and found.severity is Severity.ERROR
     )

@@ -138,7 +138,9 @@ class _Run:
                 revision = self._write((), fresh)
         except ProblemError as problem:
             return _outcome_of(problem.findings), problem.findings, plan.revision
-        _log.info("platform committed at revision %d", revision, extra={"revision": revision})
+        _log.info(
+            "The platform is committed at revision %d.", revision, extra={"revision": revision}
+        )
         return Outcome.COMMITTED, (), revision
 
     def group(self, group: Group) -> Done:
@@ -207,7 +209,7 @@ def _committed(group: Group, revision: int, stamp: Stamp) -> Done:
     for account in group:
         written = {"revision": revision, "changes": len(account.changes)}
         _log.info(
-            "account %s is committed at revision %d",
+            "Account %s is committed at revision %d.",
             account.key,
             revision,
             extra=_extra(account.key) | written | {"commit": stamp.source_commit},

@@ -49,7 +49,11 @@ def options(parser: Parser) -> None:
         default=60.0,
         help="wait at most so long (default 60s)",
     )
-    parser.value("--write-lock", metavar="FILE", help="name the store in a lock file")
+    parser.value(
+        "--write-lock",
+        metavar="FILE",
+        help="keep what is assigned in a lock file, to lie beside the manifests",
+    )
     output_option(parser, REPORTS)
 
 

@@ -5,11 +5,11 @@ keep a copy of it, apart from the store and from its backups.
 
 examples:
   sendroute init
-  sendroute --store sqlite:////var/lib/sendroute/store.db init
+  sendroute --store sqlite:////var/lib/sendroute/sendroute.db init
+  sendroute --store postgresql://sendroute@db.example/sendroute init
   sendroute init --key-file /run/secrets/sendroute.key
   sendroute init --from-backup backup.db                    after a store was lost
   sendroute init --from-lock manifests/sendroute.lock       the same, without a backup
-  sendroute --store postgresql://db.example/sendroute init --from-backup backup.db
 """
 
 from argparse import Namespace
@@ -19,8 +19,10 @@ from sendroute.cli.session import Session
 
 
 def options(parser: Parser) -> None:
-    parser.value("--from-lock", metavar="FILE", help="as it was when this lock file was written")
-    parser.value("--from-backup", metavar="FILE", help="from what `sendroute backup` wrote")
+    parser.value(
+        "--from-lock", metavar="FILE", help="as it was when `apply --write-lock` wrote this file"
+    )
+    parser.value("--from-backup", metavar="FILE", help="as it was when `backup` wrote this file")
 
 
 def run(arguments: Namespace, session: Session) -> int:

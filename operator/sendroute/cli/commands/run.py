@@ -3,7 +3,7 @@
 Each account is reconciled when its manifests change, and all of them every --interval, so that
 what drifted is put back. What fails is tried again, less and less often; it stops no other
 account. A tree that cannot be had or read leaves the last good one in place. A change that a
-guard stops waits for `sendroute approve ACCOUNT`.
+guard stops is in `sendroute status`, and waits for `sendroute approve ACCOUNT`.
 
 SIGTERM ends it cleanly, with exit status 0: what is being written is finished. A second one ends
 it at once.
@@ -12,7 +12,7 @@ examples:
   sendroute run manifests/
   sendroute run https://git.example.com/mail.git --branch main --path manifests
   sendroute run ssh://git@git.example.com/mail.git --verify-signatures \\
-    --allowed-signers /etc/sendroute/signers --state-dir /var/lib/sendroute
+    --allowed-signers /etc/sendroute/allowed_signers --state-dir /var/lib/sendroute
   sendroute run manifests/ --interval 1m --log-format json --listen 0.0.0.0:9464
 """
 
@@ -45,10 +45,17 @@ def options(parser: Parser) -> None:
     )
     parser.value("--branch", metavar="NAME", help="the branch (default the repository's own)")
     parser.value(
-        "--path", metavar="SUBDIR", default="", help="where in the repository the manifests are"
+        "--path",
+        metavar="SUBDIR",
+        default="",
+        help="where in the repository the manifests are (default its top)",
     )
-    parser.switch("--verify-signatures", help="take signed commits alone")
-    parser.value("--allowed-signers", metavar="FILE", help="who may sign: ssh-keygen(1)")
+    parser.switch("--verify-signatures", help="take only commits that are signed")
+    parser.value(
+        "--allowed-signers",
+        metavar="FILE",
+        help="who may sign, a file as in ssh-keygen(1) (default git's own settings)",
+    )
     parser.value(
         "--state-dir",
         metavar="DIR",

@@ -116,6 +116,7 @@ def _shadowed(row: "RouteRow") -> dict[str, Any]:
 def _text(
     status: "Status", standings: list["Standing"], shadowed: list["RouteRow"], colour: bool
 ) -> Iterable[str]:
+    from sendroute.cli.making import holdings
     from sendroute.cli.moments import minute
     from sendroute.reports.table import pairs, table
 
@@ -123,10 +124,7 @@ def _text(
         [
             ("lineage", status.lineage),
             ("revision", f"{status.revision}, of {minute(status.changed_at)}"),
-            (
-                "holds",
-                f"{status.accounts} accounts, {status.profiles} profiles, {status.domains} domains",
-            ),
+            ("holds", holdings(status)),
         ]
     )
     yield "\n"

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -118,7 +119,8 @@ class Postgres:
             try:
                 yield connection.execution_options(**{_WRITES: writes})
             finally:
-                if own.closed:  # nobody can roll it back
+                # Nobody can roll it back that is lost, or was broken off amid a statement.
+                if own.closed or own.info.transaction_status is TransactionStatus.ACTIVE:
                     connection.invalidate()
 
     @contextmanager
