@@ -193,6 +193,7 @@ def test_a_damaged_backup_makes_no_store(filled: Store, tmp_path: Path, say: Any
 
 
 DOMAIN = {"route": {"managed": {}}, "origin": "default"}
+PROFILE = {"host": "smtp.ses.example", "port": 587, "encryption": "starttls", "secret": "ses"}
 ONE: dict[str, Any] = {"namespace": "a", "name": "a", "plan": "nano"}
 BAD_ACCOUNTS: dict[str, Any] = {
     "a route that is none": ONE | {"domains": {"a.example": DOMAIN | {"route": {"direct": {}}}}},
@@ -209,6 +210,8 @@ BAD_ACCOUNTS: dict[str, Any] = {
         "domains": {"a.example": DOMAIN},
     },
     "no name": {"namespace": "a"},
+    "a profile whose id was not given yet": ONE
+    | {"profiles": {"ses": {"id": 1, "version": 1, "spec": PROFILE}}},
 }
 
 

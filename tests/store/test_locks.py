@@ -12,6 +12,7 @@ from sendroute.model.held import DomainState
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.creating import init_store
+from sendroute.store.postgres import database
 from sendroute.store.record import Store, open_store
 
 from .conftest import Say
@@ -59,6 +60,44 @@ def test_a_long_change_of_one_account_keeps_no_other_waiting(
     assert [found.code for found in caught.value.findings] == ["store-locked"]
     raw.execute("ROLLBACK")
     assert grow(store, say, "d.example") == 4
+
+
+def test_a_long_change_that_makes_a_profile_keeps_no_other_waiting(
+    store: Store, url: str, raw: psycopg.Connection, say: Any, other: Any
+) -> None:
+    """It is held up by a domain that somebody else is about to take."""
+    raw.execute("BEGIN")
+    raw.execute(
+        "INSERT INTO domain SELECT 'c.example', account_id, 'managed', NULL, 'default', NULL, NULL,"
+        " NULL, since, changed FROM domain WHERE name = 'b.example'"
+    )
+    made = say.domain("c.example", None, say.through("new"))
+    with open_store(url) as writer, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(writer.commit, [say.plan(1, say.profile("new"), made)], None, say.stamp)
+        with psycopg.connect(url, autocommit=True) as own:
+            until(own, WAITING)
+        store.commit([other.plan(2, other.profile("theirs"))], None, say.stamp)
+        grow(store, other, "d.example")
+        raw.execute("ROLLBACK")
+        assert long.result() == 5
+    assert [(one.name, one.id) for one in store.profiles()] == [
+        ("new", 3),
+        ("ses", 1),
+        ("ses", 2),
+        ("theirs", 4),
+    ]
+    assert raw.execute("SELECT last_profile FROM store").fetchall() == [(4,)]
+
+
+def test_an_id_that_another_overtook_is_not_used(
+    store: Store, raw: psycopg.Connection, say: Any
+) -> None:
+    """Taken, and before its row is written a later one is committed: it could be one given long
+    ago."""
+    raw.execute("UPDATE store SET last_profile = 3")
+    change = [say.plan(1, say.profile("new"))]
+    store.commit(change, None, say.stamp)
+    assert [one.id for one in store.profiles() if one.name == "new"] == [4]
 
 
 def test_no_patience_is_none(url: str, raw: psycopg.Connection, say: Any) -> None:
@@ -146,6 +185,27 @@ def test_a_rekey_waits_for_a_writer_in_the_middle(
         raw.execute("ROLLBACK")
         assert done.result() == 3
     assert store.rekey(lambda token, _: token, say.stamp) == 1
+
+
+def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
+    store: Store,
+    raw: psycopg.Connection,
+    say: Any,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "_VACUUM_PATIENCE", 0.0)
+    raw.execute("BEGIN")
+    raw.execute("SELECT * FROM endpoint")
+    assert store.rekey(lambda token, _: token.upper(), say.stamp) == 1
+    assert "old rows are left" in caplog.text
+    caplog.clear()
+    raw.execute("ROLLBACK")
+    files = "SELECT pg_relation_filenode('endpoint')"
+    before = raw.execute(files).fetchone()
+    assert store.rekey(lambda token, _: token.lower(), say.stamp) == 1
+    assert not caplog.text
+    assert raw.execute(files).fetchone() != before, "written anew"
 
 
 def test_a_revision_is_seen_only_after_all_before_it(url: str, say: Any, other: Any) -> None:

@@ -24,7 +24,7 @@ from sendroute.store import migrate
 from sendroute.store.creating import init_store
 from sendroute.store.database import open_database
 from sendroute.store.record import Store, open_store
-from sendroute.store.tables import HEAD, metadata, revision_id
+from sendroute.store.tables import HEAD, metadata, profile_id, revision_id
 
 from .raw import Raw, make_old, opened
 
@@ -71,7 +71,8 @@ def test_checks_and_keys_are_the_same_in_postgresql(
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE SCHEMA sendroute")
         metadata.create_all(connection)
-        connection.execute(CreateSequence(revision_id))
+        for sequence in (revision_id, profile_id):
+            connection.execute(CreateSequence(sequence))
     init_store(postgres_url, say.stamp).close()
     assert described(postgres_url) == described(cluster.url(name))
     engine.dispose()
@@ -80,7 +81,7 @@ def test_checks_and_keys_are_the_same_in_postgresql(
 
 DESCRIBED = (
     "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-    " WHERE connamespace = 'sendroute'::regnamespace",
+    " WHERE connamespace = 'sendroute'::regnamespace AND contype <> 't'",
     "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'sendroute'",
     "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,"
     " coll.collname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute AS a"

@@ -19,6 +19,7 @@ from sendroute.model.route import MANAGED, Origin
 from sendroute.store.creating import init_store
 from sendroute.store.postgres.server import server_of
 from sendroute.store.record import open_store
+from sendroute.store.tables import HEAD
 
 WORD = "hunter2"
 
@@ -233,7 +234,10 @@ STRANGERS = {
     ),
     "a version without a row": "CREATE TABLE sendroute.alembic_version (version_num text)",
     "our version and none of our tables": (
-        "CREATE TABLE sendroute.alembic_version AS SELECT '0005'::text AS version_num"
+        f"CREATE TABLE sendroute.alembic_version AS SELECT '{HEAD}'::text AS version_num"
+    ),
+    "an older version and none of our tables": (
+        "CREATE TABLE sendroute.alembic_version AS SELECT '0003'::text AS version_num"
     ),
 }
 
@@ -253,6 +257,24 @@ def test_what_is_not_ours_is_refused_and_left_alone(postgres_url: str, say: Any,
     with psycopg.connect(postgres_url) as own:
         tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'sendroute'"
         assert own.execute(tables).fetchone() == (1,)
+
+
+def test_a_function_of_others_in_a_schema_of_our_name(postgres_url: str, say: Any) -> None:
+    with psycopg.connect(postgres_url) as own:
+        own.execute("CREATE SCHEMA sendroute")
+        own.execute("CREATE FUNCTION sendroute.refuse_any() RETURNS int LANGUAGE sql AS 'SELECT 1'")
+    assert refusal(lambda: open_store(postgres_url))[0] == "wrong-store"
+    assert refusal(lambda: init_store(postgres_url, say.stamp))[0] == "store-exists"
+
+
+def test_dates_are_read_in_whatever_form_the_database_shows_them(
+    postgres_url: str, say: Any
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as own:
+        name = sql.Identifier(own.info.dbname)
+        own.execute(sql.SQL("ALTER DATABASE {} SET datestyle = 'SQL, DMY'").format(name))
+    with init_store(postgres_url, say.stamp) as store:
+        assert store.history()[0].at == say.stamp.at
 
 
 # Rights
@@ -329,3 +351,11 @@ def test_values_that_no_version_of_ours_wrote_are_damage(postgres_url: str, say:
             own.execute("UPDATE sendroute.profile SET spec = '{', version = 2")
         code, message = refusal(store.read)
     assert (code, "is damaged" in message) == ("store-failed", True)
+
+
+def test_a_revision_of_which_there_is_nothing_is_damage(postgres_url: str, say: Any) -> None:
+    with init_store(postgres_url, say.stamp) as store:
+        with psycopg.connect(postgres_url) as own:
+            own.execute("UPDATE sendroute.store SET revision = 9")
+        assert "is damaged" in refusal(store.status)[1]
+        assert "is damaged" in refusal(store.head)[1]

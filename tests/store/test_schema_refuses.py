@@ -127,6 +127,9 @@ REFUSED = {
     ),
     "changing who did it": "UPDATE revision SET actor = 'nobody'",
     "deleting who did it": "DELETE FROM revision",
+    "forgetting where an alias leads": "DELETE FROM endpoint",
+    "leading an alias elsewhere": "UPDATE endpoint SET host = 'evil.example'",
+    "giving an alias to another account": "UPDATE endpoint SET account = 'umbrella'",
     "a lower revision": "UPDATE store SET revision = 1",
     "another lineage": "UPDATE store SET lineage = 'x'",
     "a second store row": "INSERT INTO store SELECT 2, lineage, 1, 1, created_at FROM store",
@@ -142,7 +145,7 @@ def test_the_schema_refuses(raw: Tried, statement: str | dict[str, str]) -> None
     assert raw.dump() == before
 
 
-APPEND_ONLY = ("history", "revision", "apply_all", "switch", "switched", "store")
+APPEND_ONLY = ("history", "revision", "apply_all", "switch", "switched", "store", "endpoint")
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -159,6 +162,8 @@ ACCEPTED = {
     ),
     "deleting a profile that nothing uses": "DELETE FROM profile WHERE name = 'idle'",
     "a changed profile of a higher version": "UPDATE profile SET spec = '{}', version = 2",
+    "retiring an alias": "UPDATE endpoint SET retired = 2 WHERE name = 'ses' AND profile = 1",
+    "a credential sealed anew": "UPDATE endpoint SET credential = 'x'",
     "a shadow by what ran": "UPDATE domain SET origin = 'apply-all', shadow = 'once'",
 }
 

@@ -255,13 +255,12 @@ def _write_profiles(
     now: int,
     tokens: Mapping[str, str],
 ) -> None:
-    last = _last_profile(connection) if work.profiles_made else 0
     for change in work.profiles_made:
         assert isinstance(change.after, Profile)  # noqa: S101 - the planner's contract
-        last += 1
+        number = numbering.next_profile(connection)
         connection.execute(
             insert(profile).values(
-                id=last,
+                id=number,
                 account_id=work.number,
                 name=change.name,
                 version=1,
@@ -270,7 +269,7 @@ def _write_profiles(
         )
         endpoints.write(
             connection,
-            (last, 1),
+            (number, 1),
             bond_of(work.key, change.name, change.after),
             now,
             tokens.get(change.name),
@@ -282,10 +281,10 @@ def _write_profiles(
         values = {"version": profile.c.version + 1, "spec": spec(change.after)}
         if connection.execute(update(profile).where(mine).values(values)).rowcount != 1:
             raise stale(work.key)
-        number = connection.execute(select(profile.c.id, profile.c.version).where(mine)).one()
+        row = connection.execute(select(profile.c.id, profile.c.version).where(mine)).one()
         endpoints.replace(
             connection,
-            (number.id, number.version),
+            (row.id, row.version),
             bond_of(work.key, change.name, change.after),
             now,
             tokens.get(change.name),
@@ -293,13 +292,6 @@ def _write_profiles(
         )
     record.changes(work.profiles_made)
     record.changes(work.profiles_changed)
-
-
-def _last_profile(connection: Connection) -> int:
-    """The highest profile id given so far. Who asks for it gives the next ones: the row is held
-    (SQLite's writer is alone anyway)."""
-    last: int = connection.execute(select(store.c.last_profile).with_for_update()).scalar_one()
-    return last
 
 
 def _remove_profiles(connection: Connection, work: Work, record: Recorder, now: int) -> None:

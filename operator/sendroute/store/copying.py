@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCLASS
 
+from sendroute.store import numbering
 from sendroute.store.bulk import execute_many, plain_rows
 from sendroute.store.tables import (
     account,
@@ -116,6 +117,7 @@ def _count_on(source: Connection, target: Connection) -> None:
     """What counts goes on where it stood: no id of a profile is given again."""
     last = source.execute(select(store.c.last_profile)).scalar_one()
     target.execute(update(store).values(last_profile=last))
+    numbering.continue_profiles(target)
     if target.dialect.name == "sqlite":
         return  # which goes on from the highest by itself
     for sequence, last in (

@@ -108,7 +108,7 @@ def _in_a_database(url: str, filled: Callable[[Connection, str], None], busy: fl
     with closing(Postgres(server_of(url), busy)) as database:
 
         def made(connection: Connection) -> None:
-            if database.has_tables(connection):
+            if database.has_anything(connection):
                 raise exists(database.place)
             database.prepare(connection)
             filled(connection, attempt)

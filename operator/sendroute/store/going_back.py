@@ -127,6 +127,7 @@ def leap(connection: Connection, own: int) -> None:
     """On to another course: numbers leap, and no relay is known to serve it."""
     connection.execute(delete(relay))
     connection.execute(update(store).values(last_profile=store.c.last_profile + IDS))
+    numbering.continue_profiles(connection)
     connection.execute(update(profile).values(version=profile.c.version + VERSIONS))
     connection.execute(update(platform).values(version=platform.c.version + VERSIONS))
     anew = {

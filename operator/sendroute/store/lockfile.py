@@ -217,7 +217,7 @@ def read(path: Path) -> Lock:
                 "Use the Sendroute that wrote it.",
             )
         lock = msgspec.json.decode(content, type=Lock)
-        _check(lock.accounts)
+        _check(lock.accounts, lock.last_profile)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise contradictory(path) from error
     return lock
@@ -227,9 +227,12 @@ class _Version(Struct):
     format_version: str
 
 
-def _check(accounts: Iterable[LockAccount]) -> None:
-    """Raises ValueError where a route is none, or an account that is gone still holds some."""
+def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
+    """Raises ValueError where a route is none, an account that is gone still holds some, or a
+    profile has an id that was not given yet."""
     for one in accounts:
+        if any(held.id > last_profile for held in one.profiles.values()):
+            raise ValueError("a profile's id is above the last")
         if one.plan is None and (one.domains or one.profiles or one.default):
             raise ValueError("an account that is gone owns nothing")
         one.default_route()

@@ -1,15 +1,16 @@
 """A writing transaction's beginning and end: its id, and the revision that it makes of the store.
 
-Between the two it holds only the accounts that it writes (and the store's own row from when it
-gives a profile its id), so that a change of a million domains keeps no other account waiting.
+Between the two it holds only the accounts that it writes, so that a change of a million domains
+keeps no other account waiting.
 """
 
 from uuid import uuid4
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, cast, func, insert, select, update
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from sendroute.model.stamp import Stamp
-from sendroute.store.tables import revision, revision_id, store
+from sendroute.store.tables import profile, profile_id, revision, revision_id, store
 
 
 def begin(connection: Connection, stamp: Stamp, attempt: str | None = None) -> int:
@@ -42,7 +43,12 @@ def _next_id(connection: Connection) -> int:
 def end(connection: Connection, own: int) -> int:
     """The transaction's last act: the store's next revision, whose row stays locked until the
     commit. So revisions are seen in their order, and who sees one has seen all before it."""
-    connection.execute(update(store).values(revision=store.c.revision + 1))
+    values = {"revision": store.c.revision + 1}
+    if connection.dialect.supports_sequences:
+        # At once, for the trigger would raise it profile by profile.
+        highest = select(func.max(profile.c.id)).scalar_subquery()
+        values["last_profile"] = func.greatest(store.c.last_profile, highest)
+    connection.execute(update(store).values(values))
     return settle(connection, own)
 
 
@@ -51,3 +57,21 @@ def settle(connection: Connection, own: int) -> int:
     number: int = connection.execute(select(store.c.revision)).scalar_one()
     connection.execute(update(revision).where(revision.c.id == own).values(number=number))
     return number
+
+
+def next_profile(connection: Connection) -> int:
+    """The id of a new profile, above every one that was given; to be used at once, for ids of
+    others are taken meanwhile."""
+    if connection.dialect.supports_sequences:
+        number: int = connection.scalar(profile_id)
+    else:
+        number = connection.execute(select(store.c.last_profile + 1)).scalar_one()
+    return number
+
+
+def continue_profiles(connection: Connection) -> None:
+    """To be called alone, where ``last_profile`` was written: new ids come after it."""
+    if connection.dialect.supports_sequences:
+        last = select(store.c.last_profile).scalar_subquery()
+        never_back = func.greatest(last, profile_id.next_value())
+        connection.execute(select(func.setval(cast(profile_id.name, REGCLASS), never_back)))

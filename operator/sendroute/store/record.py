@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Self
 
 from sqlalchemy import Connection, String, column, select, table
+from sqlalchemy.exc import NoResultFound
 
-from sendroute.model.change import AccountPlan, Change
+from sendroute.model.change import PLATFORM_KEY, AccountPlan, Change
 from sendroute.model.held import Held
 from sendroute.model.secret import Bond
 from sendroute.model.stamp import Stamp
@@ -118,7 +119,8 @@ class Store:
         with told_plainly(self.place), self._database.reading() as connection:
             try:
                 yield connection
-            except (ValueError, KeyError) as error:  # a time, a route or an origin that is none
+            # A time, a route or an origin that is none; a revision of which there is nothing.
+            except (ValueError, KeyError, NoResultFound) as error:
                 raise damaged(self.place) from error
 
     def read(self, only: Collection[AccountKey] | None = None) -> Held:
@@ -161,12 +163,14 @@ class Store:
         :mod:`sendroute.store.going_back`.
         """
         attempt = str(uuid.uuid4())
+        # Two that change the platform are one after the other too, so that its ids rise as well.
+        locked = {PLATFORM_KEY} if platform is not None else set()
         with told_plainly(self.place):
             return self._database.write(
                 lambda connection: committing.commit(
                     connection, plans, platform, stamp, sealed, attempt, back
                 ),
-                accounts={plan.key for plan in plans},
+                accounts=locked | {plan.key for plan in plans},
                 attempt=attempt,
                 alone=back is not None,
             )

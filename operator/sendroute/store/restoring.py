@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
 
+from sendroute.store import numbering
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.going_back import IDS, VERSIONS
 from sendroute.store.lockfile import Lock, LockAccount
@@ -25,6 +26,7 @@ def restore(connection: Connection, lock: Lock, revision: int) -> None:
     # In the order of their ids: the schema takes only rising ones.
     _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
     connection.execute(update(store).values(last_profile=lock.last_profile + IDS))
+    numbering.continue_profiles(connection)
     for number, one in owned:
         _insert(connection, apply_all, _apply_alls(number, one, revision))
         names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The newest migration's id: read beside the store's own, so that Alembic is imported only by a
 # store that is older. Ids are numbers in order, which tells older from newer.
-HEAD = "0005"
+HEAD = "0006"
 
 metadata = MetaData(
     naming_convention={
@@ -86,7 +86,9 @@ def _one_row(table: str, *columns: Column[Any]) -> Table:
 
 
 # `revision` is raised by each writing transaction, last. `last_profile` is the highest profile id
-# ever given: a trigger raises it and refuses an id that is not above it.
+# ever given: a trigger raises it and refuses an id that is not above it. Where several may write at
+# once the ids come from the sequence, and the row is raised at the end: nobody waits for it.
+profile_id = Sequence("profile_id")
 store = _one_row(
     "store",
     Column("lineage", String(36), nullable=False),

@@ -45,10 +45,12 @@ _WRITES = "sendroute_writes"
 # pg_temp last: else a temporary table would hide one of ours
 # (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
 _PATH = f"SET LOCAL search_path = {SCHEMA}, pg_temp"
-_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_PATH}"
+# The driver reads dates in no other form, and the database or the role may have one set.
+_FORM = f"{_PATH}; SET LOCAL datestyle = 'ISO'"
+_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_FORM}"
 # A writer whose host died or hangs is given up, or its accounts would stay locked for hours.
 _WRITE = (
-    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_PATH};"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_FORM};"
     " SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL lock_timeout = {}"
 )
 
@@ -59,13 +61,14 @@ _MOST_LOCKS = 500
 # for that went away in the middle.
 _MEETINGS = 8
 _PATIENCE = 30.0
+_VACUUM_PATIENCE = 10.0
 
 
 def open_postgres(url: str, busy_timeout: float) -> "Postgres":
     database = Postgres(server_of(url), busy_timeout)
     try:
         with told_plainly(database.place), database.reading() as connection:
-            if not database.has_tables(connection):
+            if not database.has_anything(connection):
                 raise missing(database.place)
             may = text("SELECT has_schema_privilege(:name, 'USAGE')")
             if not connection.execute(may, {"name": SCHEMA}).scalar():
@@ -155,24 +158,24 @@ class Postgres:
         done = self.write(work, alone=True, attempt=attempt)
         try:
             with self._connect() as own:
-                own.execute("SET lock_timeout = '10s'")
-                own.execute(f"VACUUM (FULL) {SCHEMA}.endpoint")  # which no transaction may hold
-                own.execute("RESET lock_timeout")
+                left = None if _vacuumed(own) else "others are reading them"
         except psycopg.Error as error:
-            # What was to be done is done.
+            left = error.sqlstate or "the connection was lost"
+        if left is not None:  # what was to be done is done
             _log.warning(
                 "old rows are left in the files of %s (%s); remove them by VACUUM FULL %s.endpoint",
                 self.place,
-                error.sqlstate or "the connection was lost",
+                left,
                 SCHEMA,
             )
         return done
 
-    def has_tables(self, connection: Connection) -> bool:
-        """Whether anything is in the schema; an empty one may have been made for us."""
+    def has_anything(self, connection: Connection) -> bool:
+        """Whether anything is in the schema, a function say; an empty one may have been made for
+        us (https://www.postgresql.org/docs/current/catalog-pg-depend.html)."""
         found = text(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c"
-            " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = :name)"
+            "SELECT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
+            " AND refobjid = to_regnamespace(:name) AND deptype = 'n')"
         )
         return bool(connection.execute(found, {"name": SCHEMA}).scalar())
 
@@ -201,6 +204,22 @@ def driver(connection: Connection) -> psycopg.Connection:
     own = connection.connection.driver_connection
     assert isinstance(own, psycopg.Connection)  # noqa: S101 - what _connect() makes
     return own
+
+
+def _vacuumed(own: psycopg.Connection) -> bool:
+    """Whether nobody kept it from being done for some seconds. It is outside of any transaction, so
+    that a limit to its waiting would be the session's, which a pooler gives to others next."""
+    skipped: list[str | None] = []
+    own.add_notice_handler(lambda told: skipped.append(told.sqlstate))
+    deadline = time.monotonic() + _VACUUM_PATIENCE
+    while True:
+        skipped.clear()
+        own.execute(f"VACUUM (FULL, SKIP_LOCKED) {SCHEMA}.endpoint")
+        if "55P03" not in skipped:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        _wait(0.2)
 
 
 def _lock(connection: Connection, accounts: Collection[AccountKey], *, alone: bool) -> None:
@@ -241,7 +260,7 @@ class _Tries:
 
     def another(self, error: DBAPIError | psycopg.Error) -> bool:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        if getattr(cause, "sqlstate", None) in ("40001", "40P01"):
+        if _has_met(cause):
             self._meetings += 1
             _wait(0.01 * 2**self._meetings)
             return self._meetings < _MEETINGS
@@ -252,6 +271,15 @@ class _Tries:
         self._losses += 1
         _wait(min(0.05 * 2**self._losses, 1.0))
         return time.monotonic() < self._deadline
+
+
+def _has_met(cause: BaseException | None) -> bool:
+    """Whether it was in another's way: the server says so, or the trigger to which a profile's id
+    is too low, for one that was taken later was committed before it was written."""
+    if not isinstance(cause, psycopg.Error):
+        return False
+    overtaken = cause.diag.constraint_name == "profile_id_is_new"
+    return overtaken or cause.sqlstate in ("40001", "40P01")
 
 
 def _is_lost(cause: BaseException | None) -> bool:
