@@ -140,7 +140,7 @@ def test_the_store_moved_away_and_back(place: Place) -> None:
         file.rename(place.folder / file.name)
     loop.says("The store answers again.")
     until(lambda: len(place.domains()) == 2, "what came meanwhile")
-    assert _asked(f"{url}/readyz")[0] == 200
+    until(lambda: _asked(f"{url}/readyz")[0] == 200, "ready, which is told after the commit")
     assert loop.stop() == 0
 
 
