@@ -82,9 +82,22 @@ def server_cursor(
     """The rows stay with the server until they are asked for."""
     compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
     own = _driver(connection)
-    with _told(), own.cursor(name="sendroute") as cursor:
-        cursor.execute(str(compiled), compiled.params)
-        yield cursor
+    with _told():
+        cursor = own.cursor(name="sendroute")
+        try:
+            cursor.execute(str(compiled), compiled.params)
+            yield cursor
+        finally:
+            _close(own, cursor)
+
+
+def _close(own: psycopg.Connection[Row], cursor: psycopg.ServerCursor[Row]) -> None:
+    try:
+        cursor.close()
+    except psycopg.Error:
+        own.close()  # the server cannot be told to close it: only so the driver takes it as closed
+        cursor.close()
+        raise
 
 
 @contextmanager
