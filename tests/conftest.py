@@ -1,10 +1,14 @@
 """What every room's tests share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.postgres import Cluster
+
+# In the background of a shell Ctrl-C is ignored, by what it starts too: not by what is tested here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

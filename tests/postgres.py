@@ -3,6 +3,7 @@ the process that began it, however that ends."""
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -226,7 +227,10 @@ def _children(pid: int) -> list[str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below the ports that the system gives to connections: one of those might have it by the time
+    the server asks for it, also when it starts again (ip(7), ip_local_port_range)."""
+    for port in random.sample(range(15_000, 30_000), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("No port is free.")

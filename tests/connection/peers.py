@@ -188,6 +188,21 @@ def hang_up(talk: Talk) -> None:
 Zone = Callable[[str, str, int], list[str] | str | None]
 
 
+def _one_port() -> tuple[socket.socket, socket.socket]:
+    """The same port twice, which somebody else may have half of."""
+    for _ in range(50):
+        tcp = socket.create_server(("127.0.0.1", 0))
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            tcp.close()
+            udp.close()
+        else:
+            return tcp, udp
+    raise AssertionError("no port is free for TCP and UDP alike")
+
+
 class Dns:
     """A name server: ``zone(name, type, asked)`` gives addresses, an rcode's name, or None for no
     answer at all; ``asked`` counts how often this question came before."""
@@ -197,10 +212,8 @@ class Dns:
         self.asked: list[tuple[str, str, str]] = []
         self.truncates = False
         self.cnames: dict[str, str] = {}
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
-        self.port: int = self._udp.getsockname()[1]
-        self._tcp = socket.create_server(("127.0.0.1", self.port))
+        self._tcp, self._udp = _one_port()
+        self.port: int = self._tcp.getsockname()[1]
         self._threads = [
             threading.Thread(target=run, daemon=True) for run in (self._serve_udp, self._serve_tcp)
         ]

@@ -18,7 +18,7 @@ _WHEN = (revision.c.number, revision.c.at, revision.c.actor, revision.c.source_c
 _EACH = (
     select(history, *_WHEN)
     .join_from(history, revision, history.c.revision == revision.c.id)
-    .order_by(revision.c.number.desc(), history.c.seq.desc())
+    .order_by(history.c.seq.desc())  # by its key: the latest few are found without reading all
 )
 # By the account first: it has few switches, each of which finds a name by its key.
 _WHOLE = (
@@ -31,7 +31,8 @@ _WHOLE = (
 def history_of(
     connection: Connection, name: str | None, only: AccountKey | None, limit: int | None
 ) -> list[HistoryEntry]:
-    """The latest first. Of one revision, what was switched as a whole comes last."""
+    """The latest first. Of one revision, what was switched as a whole comes last. Which rows are
+    the latest is told by when they were written; in which order, by their revisions."""
     each = _EACH.limit(limit)
     whole = _WHOLE
     if name is not None:
