@@ -222,8 +222,6 @@ def test_a_branch_is_followed_and_its_commit_recorded(place: Place, tmp_path: Pa
     at = f"mail/platform.yaml:{PLATFORM.count(chr(10)) + 1}:"
     assert line["message"].startswith(at), "from there too, where it is wrong"
     loop.says("No MailPlatform could be read")
-    broken = loop.says("not well-formed YAML")["message"]
-    assert broken.startswith("mail/platform.yaml:1:"), "also where reading itself found it"
     assert loop.stop() == 0
     # A restart begins with the last tree that served, and repairs by it.
     place.sql("delete from domain")
