@@ -16,7 +16,7 @@ from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconci
 from sendroute.loop.schedule import Due, Random, Schedule, backoff
 from sendroute.loop.telling import Teller
 from sendroute.loop.trees import Taken, Trees
-from sendroute.loop.waking import Access, Wake, Wakes
+from sendroute.loop.waking import Access, Wakes
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
 from sendroute.model.problem import ProblemError
@@ -59,7 +59,7 @@ class Loop:
         self._health = health
         self._random = chance
         self._wakes = Wakes()
-        self._access = Access(opens, lambda: self._wakes.put(Wake.STORE))
+        self._access = Access(opens, self._wakes.put)
         self._teller = Teller()
         now = time.monotonic()
         self._schedule = Schedule(times.interval, chance, now)
@@ -78,7 +78,7 @@ class Loop:
 
     def run(self) -> None:
         """Until it is asked to stop. What is being written then is finished."""
-        self._needs.stop.wakes(lambda: self._wakes.put(Wake.STOP))
+        self._needs.stop.wakes(self._wakes.put)
         try:
             with self._access:
                 while not self._needs.stop.asked():
@@ -181,7 +181,7 @@ class Loop:
         self._metrics.revision(done.result.revision)
         newest = not self._trees.fault
         self._metrics.standing(self._standings.values(), newest=newest, now=time.time())
-        self._wakes.put(Wake.STORE)  # whether others wrote meanwhile
+        self._wakes.put()  # whether others wrote meanwhile
 
     def _serve(self, taken: Taken, *, remember: bool) -> None:
         self._served = taken

@@ -90,8 +90,9 @@ def reconcile(
     for taken in trees.candidates():
         before = trees.good.source.wanted if trees.good is not None else None
         turned = changed(before, taken.source.wanted) if taken is not trees.good else frozenset()
-        whole = Due(None) if turned is None or due.accounts is None else None
-        due_now = whole or Due((due.accounts or frozenset()) | (turned or frozenset()))
+        due_now = Due(None)
+        if turned is not None and due.accounts is not None:
+            due_now = Due(due.accounts | turned)
         record = _Recording(store)
         planned = _planned(record, taken, due_now, standings, needs)
         if planned.mismatch:
@@ -101,7 +102,7 @@ def reconcile(
         _log.debug("Committing what is planned of %d accounts.", len(planned.plan.accounts))
         ended = partial(_is_over, needs.stop, record)
         result = planned.carry_out(_stamp(needs, taken), ended=ended)
-        if record.away is not None and record.is_away:
+        if record.away is not None:
             raise record.away
         settled = settle(
             result,
@@ -127,14 +128,14 @@ class _Recording:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._failed = 0
-        self.away: ProblemError | None = None
+        self._failed: list[ProblemError] = []
         self.read_sealed = store.read_sealed
         self.knows = store.knows
 
     @property
-    def is_away(self) -> bool:
-        return self._failed >= self._IN_A_ROW
+    def away(self) -> ProblemError | None:
+        """Why it is, None where it is not."""
+        return self._failed[-1] if len(self._failed) >= self._IN_A_ROW else None
 
     def commit(
         self,
@@ -148,15 +149,14 @@ class _Recording:
         except StaleError:
             raise
         except ProblemError as problem:
-            self._failed += 1
-            self.away = problem
+            self._failed.append(problem)
             raise
-        self._failed = 0
+        self._failed.clear()
         return revision
 
 
 def _is_over(stop: Stop, record: _Recording) -> bool:
-    return stop.asked() or record.is_away
+    return stop.asked() or record.away is not None
 
 
 def _planned(

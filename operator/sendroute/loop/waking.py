@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum, auto
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
@@ -13,29 +12,23 @@ _LONG = 60.0
 _GRACE = 1.0  # a server that hangs is not waited for; its answer ends the thread
 
 
-class Wake(Enum):
-    STOP = auto()
-    STORE = auto()
-
-
 class Wakes:
     """A queue whose ``put`` takes no lock that a signal's handler could find taken
     (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put)."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Wake] = SimpleQueue()
+        self._queue: SimpleQueue[None] = SimpleQueue()
 
-    def put(self, wake: Wake) -> None:
-        self._queue.put(wake)
+    def put(self) -> None:
+        self._queue.put(None)
 
-    def wait(self, seconds: float) -> frozenset[Wake]:
-        """All that came, at the latest after so many seconds."""
-        came: set[Wake] = set()
+    def wait(self, seconds: float) -> None:
+        """Until the first came, at the latest for so many seconds; of all that came nothing is
+        left, for who wakes looks at everything."""
         with suppress(Empty):
-            came.add(self._queue.get(timeout=max(0.0, seconds)))
+            self._queue.get(timeout=max(0.0, seconds))
             while True:
-                came.add(self._queue.get_nowait())
-        return frozenset(came)
+                self._queue.get_nowait()
 
 
 class Access:

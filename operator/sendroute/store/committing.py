@@ -27,7 +27,7 @@ from sendroute.model.profile import Profile
 from sendroute.model.secret import bond_of
 from sendroute.model.stamp import Stamp
 from sendroute.model.wanted import AccountKey
-from sendroute.store import endpoints, going_back, numbering, switching
+from sendroute.store import endpoints, going_back, numbering, standing, switching
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.going_back import Past
@@ -48,7 +48,6 @@ from sendroute.store.tables import (
     platform,
     profile,
     revision,
-    standing,
     store,
 )
 
@@ -150,9 +149,7 @@ def _commit(
     gone = [work.number for work in works if work.leaves]
     for some in chunks(gone):
         connection.execute(delete(account).where(account.c.id.in_(some)))
-    for work in works:
-        mine = (standing.c.namespace == work.key.namespace, standing.c.account == work.key.name)
-        connection.execute(delete(standing).where(*mine))
+    standing.clear(connection, [work.key for work in works])
     if back is not None:
         going_back.conclude(connection, back, now, elsewhere=elsewhere)
     return numbering.end(connection, now)

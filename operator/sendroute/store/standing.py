@@ -56,8 +56,7 @@ def write(
 ) -> None:
     """``written`` come or replace, ``cleared`` go. An approval stays with the plan that it is for,
     also one that was given a moment ago; with another plan it goes."""
-    for key in sorted(cleared):
-        connection.execute(delete(standing).where(*_is(key)))
+    clear(connection, cleared)
     is_sqlite = connection.dialect.name == "sqlite"
     for one in written:
         values = {
@@ -78,6 +77,11 @@ def write(
             for name in ("approved", "approved_by", "approved_at")
         }
         connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
+
+
+def clear(connection: Connection, keys: Collection[AccountKey]) -> None:
+    for key in sorted(keys):
+        connection.execute(delete(standing).where(*_is(key)))
 
 
 def approve(connection: Connection, shown: Standing, stamp: Stamp, attempt: str) -> bool:

@@ -22,6 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.visitors import replacement_traverse
 
+from sendroute.store.postgres.database import driver
+
 Row = tuple[Any, ...]
 
 
@@ -81,7 +83,7 @@ def server_cursor(
 ) -> Iterator[psycopg.ServerCursor[Row]]:
     """The rows stay with the server until they are asked for."""
     compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
-    own = _driver(connection)
+    own = driver(connection)
     with _told():
         cursor = own.cursor(name="sendroute")
         try:
@@ -102,14 +104,8 @@ def _close(own: psycopg.Connection[Row], cursor: psycopg.ServerCursor[Row]) -> N
 
 @contextmanager
 def _own_cursor(connection: Connection) -> Iterator[psycopg.Cursor[Row]]:
-    with _told(), _driver(connection).cursor() as cursor:
+    with _told(), driver(connection).cursor() as cursor:
         yield cursor
-
-
-def _driver(connection: Connection) -> psycopg.Connection[Row]:
-    own = connection.connection.driver_connection
-    assert isinstance(own, psycopg.Connection)  # noqa: S101 - what the engine makes
-    return own
 
 
 @contextmanager
