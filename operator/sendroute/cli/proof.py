@@ -22,6 +22,7 @@ from sendroute.reconcile.protocols import Tester, Try
 from sendroute.reconcile.proving import Prover, Shown
 
 if TYPE_CHECKING:
+    from sendroute.connection.probe import Request
     from sendroute.credentials.sealing import Sealer
 
 
@@ -99,14 +100,19 @@ def tester_of(session: Session) -> Tester:
     """Connection tests with a progress bar, a few at a time."""
 
     def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-        from sendroute.connection.probe import Request
         from sendroute.connection.run import run_tests
         from sendroute.reports.progress import progress
 
-        requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
         with progress(
-            "Testing connections", len(requests), sys.stderr, quiet=session.quiet
+            "Testing connections", len(tries), sys.stderr, quiet=session.quiet
         ) as advance:
-            return run_tests(requests, policy=policy, progress=lambda _result: advance(1))
+            return run_tests(requests_of(tries), policy=policy, progress=lambda _result: advance(1))
 
     return test
+
+
+def requests_of(tries: Iterable[Try]) -> "list[Request]":
+    """What reconciling asks to be tested, as the connection test takes it."""
+    from sendroute.connection.probe import Request
+
+    return [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]

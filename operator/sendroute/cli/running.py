@@ -14,11 +14,10 @@ from msgspec.structs import replace
 from sendroute.cli.actor import actor
 from sendroute.cli.git import commit_of
 from sendroute.cli.interrupt import asking
-from sendroute.cli.proof import prover_of
+from sendroute.cli.proof import prover_of, requests_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
-from sendroute.connection.probe import Request
 from sendroute.connection.run import run_tests
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Tree
@@ -156,5 +155,4 @@ def _prove(session: Session) -> Prove:
 
 
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
-    return run_tests(requests, policy=policy, patience=_PATIENCE)
+    return run_tests(requests_of(tries), policy=policy, patience=_PATIENCE)
