@@ -1,5 +1,8 @@
 """A branch of a real repository: as it moves, is rewritten, goes and comes back."""
 
+import fcntl
+import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -299,6 +302,19 @@ class TestState:
         assert caught.value.findings[0].message.startswith("Another sendroute uses the state")
         first.close()
         following(repository.url)
+
+    def test_a_lock_that_outlives_the_killed_one_by_an_instant_is_waited_for(
+        self, repository: Repository, following: Following, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "state/sendroute-source"
+        folder.mkdir(parents=True)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # As a child between its fork and its exec: it has the lock, and nobody else any more.
+        with subprocess.Popen(["sleep", "0.5"], pass_fds=[lock]):
+            os.close(lock)
+            repository.commit()
+            assert following(repository.url).look(never)
 
     def test_one_that_is_no_folder_is_told(
         self, repository: Repository, following: Following, tmp_path: Path

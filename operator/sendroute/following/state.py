@@ -3,12 +3,16 @@
 import fcntl
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
 NAME = "sendroute-source"
+# Seconds that the folder may still be another's. One that was killed as it started a git leaves
+# a child that holds the lock until it has become that git: an instant, or longer on a busy machine.
+PATIENCE = 5.0
 
 
 class State:
@@ -31,7 +35,7 @@ class State:
         except OSError as error:
             raise unusable(given or tempfile.gettempdir(), error) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._lock)
             self._clear()
         except OSError as error:
             os.close(self._lock)
@@ -75,6 +79,18 @@ class State:
         (self.repository / "gc.pid").unlink(missing_ok=True)
         for left in self.repository.glob("objects/**/tmp_*"):
             left.unlink(missing_ok=True)
+
+
+def _lock(folder: int) -> None:
+    """Raises BlockingIOError where another still holds it after ``PATIENCE``."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
 
 
 def remove(path: Path) -> None:
