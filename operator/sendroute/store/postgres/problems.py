@@ -15,6 +15,7 @@ class Refusal(StrEnum):
     """Why there is no connection."""
 
     AWAY = "away"
+    SILENT = "silent"
     STARTING = "starting"
     FULL = "full"
     NO_NAME = "no-name"
@@ -27,7 +28,7 @@ class Refusal(StrEnum):
     OTHER = "other"
 
 
-PASSES = frozenset({Refusal.AWAY, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
+PASSES = frozenset({Refusal.AWAY, Refusal.SILENT, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
 """What may be gone in a moment; a server that speaks another language may mean that too."""
 
 
@@ -54,9 +55,10 @@ _SAID = (
     (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
     (r"no password supplied", Refusal.NO_PASSWORD),
     (r"password authentication failed|authentication failed", Refusal.PASSWORD),
+    (r"timeout|timed out", Refusal.SILENT),
     (
-        r"refused|timeout|timed out|No such file|unreachable|No route|closed the connection"
-        r"|reset by peer|Broken pipe",
+        r"refused|No such file|unreachable|No route|closed the connection|reset by peer"
+        r"|Broken pipe",
         Refusal.AWAY,
     ),
 )
@@ -79,6 +81,11 @@ _REFUSED = {
     Refusal.AWAY: (
         "The server of {} cannot be reached.",
         "Start it, or mend the host and port in --store, the network or the firewall.",
+    ),
+    Refusal.SILENT: (
+        "The server of {} does not answer.",
+        "It hangs, its host is down, or a firewall is in the way: look at it and at its disk, or"
+        " mend the host and port in --store.",
     ),
     Refusal.STARTING: (
         "The server of {} is starting or stopping, and takes nobody now.",
