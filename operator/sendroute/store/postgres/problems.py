@@ -42,6 +42,8 @@ class NotConnectedError(psycopg.OperationalError):
 
 
 # In English, as libpq writes it and most servers do; the rest is told by what libpq knows besides.
+# The first that fits counts. Where encryption is only preferred, a user that is refused tries again
+# without, so that what is said of pg_hba.conf may be of that second try.
 _SAID = (
     (r"could not translate host name|failed to resolve host", Refusal.NO_NAME),
     (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
@@ -49,23 +51,28 @@ _SAID = (
         r"the database system is (starting|shutting|in recovery)|not (yet )?accepting",
         Refusal.STARTING,
     ),
-    (r"database \".*\" does not exist", Refusal.NO_DATABASE),
-    (r"role \".*\" does not exist", Refusal.NO_ROLE),
-    (r"certificate|SSL|TLS", Refusal.TLS),
-    (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
+    (r"database \"\" does not exist", Refusal.NO_DATABASE),
+    (r"role \"\" does not exist", Refusal.NO_ROLE),
     (r"no password supplied", Refusal.NO_PASSWORD),
-    (r"password authentication failed|authentication failed", Refusal.PASSWORD),
-    (r"timeout|timed out", Refusal.SILENT),
+    (r"(peer|ident) authentication failed", Refusal.NOT_ALLOWED),
+    (r"authentication failed", Refusal.PASSWORD),
+    (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
+    # Also amid the words about encryption, which say SSL too.
     (
-        r"refused|No such file|unreachable|No route|closed the connection|reset by peer"
-        r"|Broken pipe",
+        r"closed the connection|closed unexpectedly|reset by peer|Broken pipe|EOF detected"
+        r"|unexpected eof",
         Refusal.AWAY,
     ),
+    (r"certificate|SSL|TLS", Refusal.TLS),
+    (r"timeout|timed out", Refusal.SILENT),
+    (r"refused|No such file|unreachable|No route", Refusal.AWAY),
 )
+# A host, a file, a user or a database, which may be called anything.
+_NAME = re.compile(r'"[^"]*"')
 
 
 def why_refused(error: psycopg.OperationalError) -> Refusal:
-    text = str(error)
+    text = _NAME.sub('""', str(error))
     for pattern, why in _SAID:
         if re.search(pattern, text, re.IGNORECASE):
             return why
@@ -117,7 +124,8 @@ _REFUSED = {
     ),
     Refusal.NOT_ALLOWED: (
         "The server of {} does not let this user in from here.",
-        "Let it: pg_hba.conf on the server, and the right to CONNECT to the database.",
+        "Let it: pg_hba.conf on the server, which may demand encryption (sslmode in --store), and"
+        " the right to CONNECT to the database.",
     ),
     Refusal.TLS: (
         "No encrypted connection to {} could be made.",
