@@ -30,7 +30,7 @@ def connect(conninfo: str) -> psycopg.Connection:
             autocommit=True,  # transactions are begun by whoever uses it
             prepare_threshold=None,  # a pooler may lead the next statement elsewhere
         )
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise NotConnectedError(why_refused(error)) from None
     own.conninfo = conninfo
     return own

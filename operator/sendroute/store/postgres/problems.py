@@ -25,6 +25,7 @@ class Refusal(StrEnum):
     NO_ROLE = "no-role"
     NOT_ALLOWED = "not-allowed"
     TLS = "tls"
+    PARAMETER = "parameter"
     OTHER = "other"
 
 
@@ -57,6 +58,11 @@ _SAID = (
     (r"(peer|ident) authentication failed", Refusal.NOT_ALLOWED),
     (r"authentication failed", Refusal.PASSWORD),
     (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
+    (
+        r"(invalid|bad) .*(value|port number)|unrecognized configuration parameter"
+        r"|definition of service",
+        Refusal.PARAMETER,
+    ),
     # Also amid the words about encryption, which say SSL too.
     (
         r"closed the connection|closed unexpectedly|reset by peer|Broken pipe|EOF detected"
@@ -71,7 +77,7 @@ _SAID = (
 _NAME = re.compile(r'"[^"]*"')
 
 
-def why_refused(error: psycopg.OperationalError) -> Refusal:
+def why_refused(error: psycopg.Error) -> Refusal:
     text = _NAME.sub('""', str(error))
     for pattern, why in _SAID:
         if re.search(pattern, text, re.IGNORECASE):
@@ -130,6 +136,10 @@ _REFUSED = {
     Refusal.TLS: (
         "No encrypted connection to {} could be made.",
         "Look at sslmode and sslrootcert in --store, and at the server's certificate.",
+    ),
+    Refusal.PARAMETER: (
+        "The URL of {} asks for what there is not.",
+        "Mend its port (1 to 65535), its service or a parameter's value in --store.",
     ),
     Refusal.OTHER: (
         "The server of {} refused the connection.",
