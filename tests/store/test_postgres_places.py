@@ -186,6 +186,12 @@ def test_a_parameter_that_asks_for_what_there_is_not(cluster: Cluster, words: st
     assert (code, "asks for what there is not" in message) == ("store-failed", True)
 
 
+@pytest.mark.parametrize("role", ["standby", "read-only"])
+def test_a_server_of_another_role_than_asked_for(postgres_url: str, role: str) -> None:
+    message = refusal(lambda: open_store(f"{postgres_url}?target_session_attrs={role}"))[1]
+    assert "has the role" in message
+
+
 def test_encryption_that_the_server_does_not_offer(postgres_url: str) -> None:
     message = refusal(lambda: open_store(f"{postgres_url}?sslmode=require"))[1]
     assert "No encrypted connection" in message

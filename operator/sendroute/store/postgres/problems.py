@@ -24,6 +24,7 @@ class Refusal(StrEnum):
     NO_DATABASE = "no-database"
     NO_ROLE = "no-role"
     NOT_ALLOWED = "not-allowed"
+    NOT_PRIMARY = "not-primary"
     TLS = "tls"
     PARAMETER = "parameter"
     OTHER = "other"
@@ -52,6 +53,7 @@ _SAID = (
         r"the database system is (starting|shutting|in recovery)|not (yet )?accepting",
         Refusal.STARTING,
     ),
+    (r"session is (not )?read-only|server is (not )?in hot standby", Refusal.NOT_PRIMARY),
     (r"database \"\" does not exist", Refusal.NO_DATABASE),
     (r"role \"\" does not exist", Refusal.NO_ROLE),
     (r"no password supplied", Refusal.NO_PASSWORD),
@@ -107,6 +109,10 @@ _REFUSED = {
     Refusal.FULL: (
         "The server of {} has as many connections as it takes.",
         "Try again later, or let it take more: max_connections, or the role's own limit.",
+    ),
+    Refusal.NOT_PRIMARY: (
+        "No server of {} has the role that target_session_attrs asks for.",
+        "Try again when one has taken over; or name it, or another role, in --store.",
     ),
     Refusal.NO_NAME: (
         "The host of {} has no address.",
