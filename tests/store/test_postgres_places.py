@@ -49,6 +49,7 @@ UNREADABLE = (
     f"postgres://user:{WORD}@host/d\0b",
     f"postgres://user:{WORD}%00@host/db",
     f"postgres://user:{WORD}%ff@host/db",
+    f"postgres://user:{WORD}\udcff@host/db",
 )
 
 
@@ -161,6 +162,9 @@ def test_a_server_that_is_away_and_a_host_that_is_none() -> None:
     assert "cannot be reached" in refusal(lambda: open_store(url))[1]
     url = "postgresql://ada@no-such-host.invalid/mail?connect_timeout=2"
     assert "has no address" in refusal(lambda: open_store(url))[1]
+    for host in ("db..example", "x" * 64 + ".example"):
+        url = f"postgresql://ada:{WORD}@{host}/mail"
+        assert "has no address" in refusal(lambda: open_store(url))[1]  # noqa: B023
     url = "postgresql:///mail?host=/nowhere"
     assert "cannot be reached" in refusal(lambda: open_store(url))[1]
 

@@ -32,6 +32,8 @@ def connect(conninfo: str) -> psycopg.Connection:
         )
     except psycopg.Error as error:
         raise NotConnectedError(why_refused(error)) from None
+    except UnicodeError:  # a host with an empty label, or one of more than 63 characters
+        raise NotConnectedError(Refusal.NO_NAME) from None
     own.conninfo = conninfo
     return own
 

@@ -39,7 +39,7 @@ class Server(Struct, frozen=True):
 def server_of(url: str) -> Server:
     try:
         said = {key: str(value) for key, value in conninfo_to_dict(url).items()}
-    except (psycopg.ProgrammingError, UnicodeDecodeError):
+    except (psycopg.ProgrammingError, UnicodeError):
         # Neither the URL nor libpq's words about it are shown, nor kept as a cause: where it could
         # not be read, any part of it may be the password.
         raise _unreadable() from None
