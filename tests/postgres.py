@@ -172,10 +172,13 @@ class Cluster:
     @contextmanager
     def hanging(self) -> Iterator[None]:
         """The server takes connections and says nothing, as one whose disk is gone."""
-        pids = [self.pid, *map(int, _children(self.pid))]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        pids = [self.pid]
         try:
+            os.kill(self.pid, signal.SIGSTOP)  # first: now it gets no more children
+            for child in map(int, _children(self.pid)):
+                with suppress(ProcessLookupError):  # one that was just ending
+                    os.kill(child, signal.SIGSTOP)
+                    pids.append(child)
             yield
         finally:
             for pid in pids:

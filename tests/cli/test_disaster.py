@@ -1,8 +1,10 @@
 """The total-loss drill: the store is gone, and nobody is stamped with today's default."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import psycopg
@@ -199,12 +201,27 @@ def test_another_stores_backup_is_refused(sendroute: Program, history: Path, los
     assert sendroute("status", "-o", "json").out == before
 
 
-@pytest.mark.parametrize("file", ["none.db", "manifests", "manifests/all.yaml", "broken.lock"])
+@pytest.mark.parametrize(
+    "file", ["none.db", "manifests", "manifests/all.yaml", "broken.lock", "pipe"]
+)
 def test_what_is_neither_backup_nor_lock_file_is_told(
     sendroute: Program, history: Path, file: str
 ) -> None:
     (history.parent / "broken.lock").write_text("{")
+    os.mkfifo(history.parent / "pipe")
     ran = sendroute("restore", file, "--auto-approve")
     assert ran.status in (1, 3)
     assert "hint:" in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("what", ["--from-lock", "--from-backup"])
+def test_a_name_that_is_empty_makes_no_empty_store(
+    process: Callable[..., "CompletedProcess[str]"], place: Path, what: str
+) -> None:
+    """Of a variable that was not set, say: everyone would be stamped with today's default."""
+    ran = process("init", what, "")
+    assert ran.returncode in (1, 3)
+    assert "hint:" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not list(place.iterdir())

@@ -5,12 +5,14 @@ import base64
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 from psycopg import sql
 from tests.postgres import Cluster
+from tests.store.test_lost_connections import until
 
 from .conftest import Program, Ran, domain
 
@@ -111,3 +113,58 @@ def test_a_wrong_url_says_nothing_of_it(
         assert ran.returncode == 1, ran.stderr
         assert WORD not in ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("comes_back", [True, False], ids=["comes back", "is gone"])
+def test_relays_are_waited_for_while_the_store_is_away(
+    run: Program,
+    process: Callable[..., "CompletedProcess[str]"],
+    url: str,
+    cluster: Cluster,
+    manifests: Path,
+    comes_back: bool,
+) -> None:
+    """What was applied is told whatever becomes of the wait."""
+    assert manifests.exists()
+    assert run("init").status == 0
+    database = url.rpartition("/")[2]
+    name = sql.Identifier(database)
+    words = ("apply", "manifests", "--auto-approve", "--wait", "--wait-timeout", "3", "-o", "json")
+    with (
+        cluster.connect() as admin,
+        cluster.connect(database) as own,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        own.execute("INSERT INTO sendroute.relay VALUES ('mx1', 0, now())")
+        own.execute("BEGIN")
+        own.execute("LOCK TABLE sendroute.relay")
+        done = pool.submit(process, *words)
+        until(admin, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS off").format(name))
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ada'"
+        )
+        own.execute("UPDATE sendroute.relay SET revision = 9")
+        own.execute("COMMIT")
+        if comes_back:
+            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS on").format(name))
+        ran = done.result()
+    result = json.loads(ran.stdout)
+    assert {one["outcome"] for one in result["accounts"]} == {"committed"}
+    codes = [found["code"] for found in result["findings"]]
+    assert (ran.returncode, codes) == ((0, []) if comes_back else (1, ["store-failed"]))
+
+
+def test_a_relay_that_is_behind_is_named(
+    run: Program, url: str, cluster: Cluster, manifests: Path
+) -> None:
+    assert manifests.exists()
+    assert run("init").status == 0
+    with cluster.connect(url.rpartition("/")[2]) as own:
+        own.execute(
+            "INSERT INTO sendroute.relay VALUES ('ahead', 9, now()), ('behind', 0, now()),"
+            " ('unseen', 0, now() - interval '1 hour')"
+        )
+    words = ("apply", "manifests", "--auto-approve", "--wait", "--wait-timeout", "0.3")
+    ran = run(*words, "-o", "json")
+    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (4, ["behind", "unseen"])

@@ -244,6 +244,12 @@ def test_a_damaged_lock_file_is_told_and_nothing_applied(sendroute: Program, sto
     assert "more" not in sendroute("routes").out
 
 
+def test_a_lock_file_whose_name_cannot_be_is_told(sendroute: Program, store: Path) -> None:
+    assert store.is_file()
+    ran = sendroute("apply", "manifests", "--auto-approve", "--write-lock", "x" * 300)
+    assert (ran.status, "File name too long" in ran.out) == (1, True)
+
+
 def test_waiting_with_no_relay_says_so(sendroute: Program, store: Path) -> None:
     assert store.is_file()
     ran = sendroute("apply", "manifests", "--wait", "--wait-timeout", "5")

@@ -245,11 +245,17 @@ def _folder(path: Path) -> None:
     path.mkdir()
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (Path.unlink, "unreadable"),
     "an empty file": (lambda path: path.write_bytes(b""), "wrong-store"),
     "a lock file": (lambda path: path.write_text('{"lineage": "x"}'), "wrong-store"),
     "a folder": (_folder, "wrong-store"),
+    "a pipe that nobody writes": (_pipe, "wrong-store"),
     "another program's database": (_stranger, "wrong-store"),
     "a backup cut short": (lambda path: os.truncate(path, 20_000), "store-failed"),
     "a backup cut within its head": (lambda path: os.truncate(path, 90), "store-failed"),

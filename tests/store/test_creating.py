@@ -272,3 +272,19 @@ def test_what_is_no_lock_file_makes_no_store(
         init_store(at(tmp_path / "x.db"), say.stamp, from_lock=path)
     assert code_of(caught) == code
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_file_takes_the_place_of_nothing_but_a_file(filled: Store, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/null")
+    before = sorted(tmp_path.iterdir())
+    for name in ("folder", "pipe", "device"):
+        with pytest.raises(ProblemError) as caught:
+            filled.write_lock(tmp_path / name)
+        assert [found.code for found in caught.value.findings] == ["unwritable"]
+    with pytest.raises(ProblemError):
+        filled.write_lock(Path())
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "device").is_symlink()
+    assert (tmp_path / "pipe").is_fifo()

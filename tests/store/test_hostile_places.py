@@ -18,6 +18,7 @@ from sendroute.model.held import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.address import APPLICATION_ID
+from sendroute.store.backups import backup_store
 from sendroute.store.creating import init_store
 from sendroute.store.problems import told_plainly
 from sendroute.store.record import open_store
@@ -236,3 +237,13 @@ def test_a_full_disk_is_told_as_one() -> None:
         raw.execute("CREATE TABLE t (x)")
         with pytest.raises(ProblemError, match="x is full"), told_plainly("x"):
             raw.execute("INSERT INTO t VALUES (zeroblob(100000))")
+
+
+def test_a_file_whose_name_is_no_text_is_a_file(tmp_path: Path, say: Any) -> None:
+    """Bytes, as the system has them (pathname(7)); Python keeps them as lone surrogates."""
+    url = f"sqlite:///{tmp_path}/store\udcff.db"
+    init_store(url, say.stamp).close()
+    with open_store(url) as store:
+        assert store.commit([say.start("a.example")], None, say.stamp) == 1
+    backup_store(url, tmp_path / "backup\udcff.db")
+    assert (tmp_path / "backup\udcff.db").is_file()

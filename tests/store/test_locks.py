@@ -208,6 +208,28 @@ def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
     assert raw.execute(files).fetchone() != before, "written anew"
 
 
+def test_who_begins_first_and_ends_last_has_the_later_revision(
+    store: Store, url: str, raw: psycopg.Connection, say: Any, other: Any
+) -> None:
+    """Held up amid its change by a domain that somebody else is about to take. Whoever has seen a
+    revision meanwhile, and asks what came after it, must hear of that change."""
+    raw.execute("BEGIN")
+    raw.execute(
+        "INSERT INTO domain SELECT 'c.example', account_id, 'managed', NULL, 'default', NULL, NULL,"
+        " NULL, since, changed FROM domain WHERE name = 'b.example'"
+    )
+    with open_store(url) as writer, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(grow, writer, say, "c.example")
+        with psycopg.connect(url, autocommit=True) as own:
+            until(own, WAITING)
+        assert grow(store, other, "d.example") == store.read().revision == 3
+        assert {entry.revision for entry in store.history()} == {0, 1, 2, 3}
+        assert store.changed_since(3) == {}
+        raw.execute("ROLLBACK")
+        assert long.result() == 4
+    assert store.changed_since(3) == {say.key: 4}
+
+
 def test_a_revision_is_seen_only_after_all_before_it(url: str, say: Any, other: Any) -> None:
     """Two accounts written at once, and a reader that must never see a gap."""
     ended = threading.Event()

@@ -48,6 +48,8 @@ UNREADABLE = (
     f"postgresql://user:{WORD}@host/db?{WORD}",
     f"postgres://user:{WORD}@host/d\0b",
     f"postgres://user:{WORD}%00@host/db",
+    f"postgres://user:{WORD}%ff@host/db",
+    f"postgres://user:{WORD}\udcff@host/db",
 )
 
 
@@ -64,7 +66,7 @@ def test_only_the_scheme_is_told_of_a_url_with_a_slash_too_few() -> None:
 PLACES = {
     f"postgresql://ada:{WORD}@db.example:6543/mail": "postgresql://db.example:6543/mail",
     "postgres://ada@db.example/mail?sslmode=require": "postgresql://db.example:5432/mail",
-    "postgresql://ada@[::1]/mail": "postgresql://::1:5432/mail",
+    "postgresql://ada@[::1]/mail": "postgresql://[::1]:5432/mail",
     "postgresql://ada@db.example": "postgresql://db.example:5432/ada",
     "postgresql:///mail?host=/run/postgresql": (
         "postgresql:///mail?host=/run/postgresql&port=5432"
@@ -160,8 +162,38 @@ def test_a_server_that_is_away_and_a_host_that_is_none() -> None:
     assert "cannot be reached" in refusal(lambda: open_store(url))[1]
     url = "postgresql://ada@no-such-host.invalid/mail?connect_timeout=2"
     assert "has no address" in refusal(lambda: open_store(url))[1]
+    for host in ("db..example", "x" * 64 + ".example"):
+        url = f"postgresql://ada:{WORD}@{host}/mail"
+        assert "has no address" in refusal(lambda: open_store(url))[1]  # noqa: B023
     url = "postgresql:///mail?host=/nowhere"
     assert "cannot be reached" in refusal(lambda: open_store(url))[1]
+
+
+NOWHERE = (
+    "port=99999",
+    "port=0",
+    "service=none",
+    "sslmode=perhaps",
+    f"connect_timeout={WORD}",
+    f"target_session_attrs={WORD}",
+    f"keepalives={WORD}",
+    f"options=-c%20{WORD}%3D1",
+    "options=-c%20work_mem%3Dmuch",
+)
+
+
+@pytest.mark.parametrize("words", NOWHERE)
+def test_a_parameter_that_asks_for_what_there_is_not(cluster: Cluster, words: str) -> None:
+    """Nobody looks for it in the server's log."""
+    url = f"postgresql://tests:{WORD}@127.0.0.1/postgres?port={cluster.port}&{words}"
+    code, message = refusal(lambda: open_store(url))
+    assert (code, "asks for what there is not" in message) == ("store-failed", True)
+
+
+@pytest.mark.parametrize("role", ["standby", "read-only"])
+def test_a_server_of_another_role_than_asked_for(postgres_url: str, role: str) -> None:
+    message = refusal(lambda: open_store(f"{postgres_url}?target_session_attrs={role}"))[1]
+    assert "has the role" in message
 
 
 def test_encryption_that_the_server_does_not_offer(postgres_url: str) -> None:

@@ -98,9 +98,12 @@ def _write_lock(store: Store, path: str | None) -> tuple[Finding, ...]:
 
 
 def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
-    waited = wait_for_relays(
-        store.relays, result.revision, timeout=timeout, ended=lambda: bool(stop.signal)
-    )
+    try:
+        waited = wait_for_relays(
+            store.relays, result.revision, timeout=timeout, ended=lambda: bool(stop.signal)
+        )
+    except ProblemError as problem:
+        return _add(result, problem.findings)
     if not waited.relays:
         _log.warning("No relay is registered: there is none to wait for.")
     for name in waited.unseen:

@@ -45,6 +45,8 @@ def store_if_there(url: str) -> Store | None:
 def is_lock_file(path: Path) -> bool:
     """JSON; what else is wrong with it is told when it is read."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         with path.open("rb") as file:
             return file.read(64).lstrip().startswith(b"{")
     except OSError:

@@ -4,6 +4,7 @@ It stands beside the manifests in git, so that an empty or another store is not 
 right one, and everyone stamped with today's default.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +47,7 @@ def locks_of(
     candidates += [Path(written)] if written is not None else []
     found: dict[Path, Path] = {}
     for path in candidates:
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - a name too long is not there, and no error
             found.setdefault(path.resolve(), path)
     return [_read(path) for path in found.values()]
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from sendroute.model.problem import ProblemError
+
 UNSEEN = timedelta(seconds=60)
 """A relay that was not seen for so long is named, and not waited for."""
 _PAUSE = 0.2
@@ -37,10 +39,17 @@ def wait_for_relays(
     timeout: float,
     ended: Callable[[], bool],
 ) -> Waited:
-    """Ask until every live relay serves at least ``revision``, at most ``timeout`` seconds."""
+    """Ask until every live relay serves at least ``revision``, at most ``timeout`` seconds. A store
+    that is away meanwhile may come back: :class:`ProblemError` is raised where it did not."""
     until = time.monotonic() + timeout
     while True:
-        known = relays()
+        try:
+            known = relays()
+        except ProblemError:
+            if ended() or time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
+            continue
         now = datetime.now(UTC)
         behind = [relay for relay in known if relay.revision < revision]
         unseen = tuple(sorted(r.name for r in behind if now - r.seen_at >= UNSEEN))

@@ -51,12 +51,12 @@ def check_file(path: Path) -> None:
     """Refuses what is not a store of ours by reading its first 100 bytes: to let SQLite open a
     stranger's database might already change it (a left-over journal is rolled back)."""
     try:
+        if not path.is_file() and path.exists():  # a pipe would be waited for
+            raise not_ours(str(path))
         with path.open("rb") as file:
             header = file.read(100)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise missing(str(path)) from error
-    except IsADirectoryError as error:
-        raise not_ours(str(path)) from error
     except OSError as error:
         raise unusable(path, error) from error
     ours = header[68:72] == APPLICATION_ID.to_bytes(4, "big")

@@ -175,8 +175,10 @@ def _no_backup(path: Path) -> ProblemError:
     hint = "Name a file that `sendroute backup` wrote."
     if path.is_dir():
         return problem("wrong-store", f"{path} is a folder, not a backup.", hint)
-    with path.open("rb") as file:
-        if file.read(1) == b"{":
+    if path.is_file():
+        with path.open("rb") as file:
+            is_json = file.read(1) == b"{"
+        if is_json:
             hint = f"Where it is a lock file: sendroute init --from-lock {path}"
     return problem("wrong-store", f"{path} is not a backup of a Sendroute store.", hint)
 

@@ -183,6 +183,19 @@ def _domain(state: DomainState) -> LockDomain:
 def write(lock: Lock, path: Path) -> None:
     """Under a temporary name beside it, then renamed: a reader sees the old one or the new."""
     text = msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n"
+    try:
+        if path.exists() and not path.is_file():  # root would replace /dev/null
+            raise problem(
+                "unwritable",
+                f"The lock file cannot take the place of {path}, which is no plain file.",
+                "Name a file, best beside the manifests.",
+            )
+        _replace(path, text)
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def _replace(path: Path, text: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -190,9 +203,9 @@ def write(lock: Lock, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except OSError:
         temporary.unlink(missing_ok=True)
-        raise unusable(path, error) from error
+        raise
 
 
 def read(path: Path) -> Lock:

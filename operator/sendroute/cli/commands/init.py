@@ -30,13 +30,14 @@ def run(arguments: Namespace, session: Session) -> int:
 
     from sendroute.cli.making import make_store
 
-    if arguments.from_lock and arguments.from_backup:
+    # An empty name, of a variable that was not set say, is none of an empty store.
+    if arguments.from_lock is not None and arguments.from_backup is not None:
         raise WrongUsageError(
             "A store is made from one of the two: --from-backup, and then `sendroute restore` of"
             " a lock file that is newer."
         )
-    if arguments.from_lock:
+    if arguments.from_lock is not None:
         return make_store(session, lock=Path(arguments.from_lock))
-    if arguments.from_backup:
+    if arguments.from_backup is not None:
         return make_store(session, backup=Path(arguments.from_backup))
     return make_store(session)

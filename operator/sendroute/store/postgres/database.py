@@ -23,12 +23,8 @@ from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.wanted import AccountKey
-from sendroute.store.postgres.problems import (
-    PASSES,
-    NotConnectedError,
-    no_right,
-    why_refused,
-)
+from sendroute.store.postgres.connecting import connect
+from sendroute.store.postgres.problems import PASSES, NotConnectedError, no_right
 from sendroute.store.postgres.server import Server, server_of
 from sendroute.store.problems import told_plainly
 from sendroute.store.refusals import missing, problem
@@ -98,14 +94,7 @@ class Postgres:
         event.listen(self.engine, "begin", self._begin)
 
     def _connect(self) -> psycopg.Connection:
-        try:
-            return psycopg.connect(
-                self._server.conninfo,
-                autocommit=True,  # transactions are begun by us, below
-                prepare_threshold=None,  # a pooler may lead the next statement elsewhere
-            )
-        except psycopg.OperationalError as error:
-            raise NotConnectedError(why_refused(error)) from None
+        return connect(self._server.conninfo)
 
     def _begin(self, connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES)

@@ -15,6 +15,7 @@ class Refusal(StrEnum):
     """Why there is no connection."""
 
     AWAY = "away"
+    SILENT = "silent"
     STARTING = "starting"
     FULL = "full"
     NO_NAME = "no-name"
@@ -23,11 +24,13 @@ class Refusal(StrEnum):
     NO_DATABASE = "no-database"
     NO_ROLE = "no-role"
     NOT_ALLOWED = "not-allowed"
+    NOT_PRIMARY = "not-primary"
     TLS = "tls"
+    PARAMETER = "parameter"
     OTHER = "other"
 
 
-PASSES = frozenset({Refusal.AWAY, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
+PASSES = frozenset({Refusal.AWAY, Refusal.SILENT, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
 """What may be gone in a moment; a server that speaks another language may mean that too."""
 
 
@@ -41,6 +44,8 @@ class NotConnectedError(psycopg.OperationalError):
 
 
 # In English, as libpq writes it and most servers do; the rest is told by what libpq knows besides.
+# The first that fits counts. Where encryption is only preferred, a user that is refused tries again
+# without, so that what is said of pg_hba.conf may be of that second try.
 _SAID = (
     (r"could not translate host name|failed to resolve host", Refusal.NO_NAME),
     (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
@@ -48,22 +53,34 @@ _SAID = (
         r"the database system is (starting|shutting|in recovery)|not (yet )?accepting",
         Refusal.STARTING,
     ),
-    (r"database \".*\" does not exist", Refusal.NO_DATABASE),
-    (r"role \".*\" does not exist", Refusal.NO_ROLE),
-    (r"certificate|SSL|TLS", Refusal.TLS),
-    (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
+    (r"session is (not )?read-only|server is (not )?in hot standby", Refusal.NOT_PRIMARY),
+    (r"database \"\" does not exist", Refusal.NO_DATABASE),
+    (r"role \"\" does not exist", Refusal.NO_ROLE),
     (r"no password supplied", Refusal.NO_PASSWORD),
-    (r"password authentication failed|authentication failed", Refusal.PASSWORD),
+    (r"(peer|ident) authentication failed", Refusal.NOT_ALLOWED),
+    (r"authentication failed", Refusal.PASSWORD),
+    (r"pg_hba\.conf|permission denied for database|not permitted to log in", Refusal.NOT_ALLOWED),
     (
-        r"refused|timeout|timed out|No such file|unreachable|No route|closed the connection"
-        r"|reset by peer|Broken pipe",
+        r"(invalid|bad) .*(value|port number)|unrecognized configuration parameter"
+        r"|definition of service",
+        Refusal.PARAMETER,
+    ),
+    # Also amid the words about encryption, which say SSL too.
+    (
+        r"closed the connection|closed unexpectedly|reset by peer|Broken pipe|EOF detected"
+        r"|unexpected eof",
         Refusal.AWAY,
     ),
+    (r"certificate|SSL|TLS", Refusal.TLS),
+    (r"timeout|timed out", Refusal.SILENT),
+    (r"refused|No such file|unreachable|No route", Refusal.AWAY),
 )
+# A host, a file, a user or a database, which may be called anything.
+_NAME = re.compile(r'"[^"]*"')
 
 
-def why_refused(error: psycopg.OperationalError) -> Refusal:
-    text = str(error)
+def why_refused(error: psycopg.Error) -> Refusal:
+    text = _NAME.sub('""', str(error))
     for pattern, why in _SAID:
         if re.search(pattern, text, re.IGNORECASE):
             return why
@@ -80,6 +97,11 @@ _REFUSED = {
         "The server of {} cannot be reached.",
         "Start it, or mend the host and port in --store, the network or the firewall.",
     ),
+    Refusal.SILENT: (
+        "The server of {} does not answer.",
+        "It hangs, its host is down, or a firewall is in the way: look at it and at its disk, or"
+        " mend the host and port in --store.",
+    ),
     Refusal.STARTING: (
         "The server of {} is starting or stopping, and takes nobody now.",
         "Try again in a moment.",
@@ -87,6 +109,10 @@ _REFUSED = {
     Refusal.FULL: (
         "The server of {} has as many connections as it takes.",
         "Try again later, or let it take more: max_connections, or the role's own limit.",
+    ),
+    Refusal.NOT_PRIMARY: (
+        "No server of {} has the role that target_session_attrs asks for.",
+        "Try again when one has taken over; or name it, or another role, in --store.",
     ),
     Refusal.NO_NAME: (
         "The host of {} has no address.",
@@ -110,11 +136,16 @@ _REFUSED = {
     ),
     Refusal.NOT_ALLOWED: (
         "The server of {} does not let this user in from here.",
-        "Let it: pg_hba.conf on the server, and the right to CONNECT to the database.",
+        "Let it: pg_hba.conf on the server, which may demand encryption (sslmode in --store), and"
+        " the right to CONNECT to the database.",
     ),
     Refusal.TLS: (
         "No encrypted connection to {} could be made.",
         "Look at sslmode and sslrootcert in --store, and at the server's certificate.",
+    ),
+    Refusal.PARAMETER: (
+        "The URL of {} asks for what there is not.",
+        "Mend its port (1 to 65535), its service or a parameter's value in --store.",
     ),
     Refusal.OTHER: (
         "The server of {} refused the connection.",

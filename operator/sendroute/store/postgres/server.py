@@ -39,7 +39,7 @@ class Server(Struct, frozen=True):
 def server_of(url: str) -> Server:
     try:
         said = {key: str(value) for key, value in conninfo_to_dict(url).items()}
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # Neither the URL nor libpq's words about it are shown, nor kept as a cause: where it could
         # not be read, any part of it may be the password.
         raise _unreadable() from None
@@ -95,10 +95,13 @@ def _place(said: dict[str, str]) -> str:
         folder = f"host={quote(hosts[0])}&" if hosts[0] else ""
         return _shown(f"postgresql:///{database}?{folder}port={quote(ports[0])}")
     ports = ports * len(hosts) if len(ports) == 1 else ports
-    pairs = (
-        f"{quote(host, safe=':')}:{quote(port)}" for host, port in zip(hosts, ports, strict=False)
-    )
+    pairs = (f"{_told_host(host)}:{quote(port)}" for host, port in zip(hosts, ports, strict=False))
     return _shown(f"postgresql://{','.join(pairs)}/{database}")
+
+
+def _told_host(host: str) -> str:
+    """In brackets where it is an address of IPv6 (RFC 3986, section 3.2.2)."""
+    return f"[{quote(host, safe=':')}]" if ":" in host else quote(host)
 
 
 def _shown(place: str) -> str:

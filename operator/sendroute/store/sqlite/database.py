@@ -100,7 +100,7 @@ def connect(path: Path, busy_timeout: float) -> Engine:
 
 def _opened(path: Path, busy_timeout: float) -> sqlite3.Connection:
     raw = sqlite3.connect(
-        f"file:{quote(str(path))}?{_mode(path)}",
+        f"file:{quote(os.fsencode(path))}?{_mode(path)}",
         uri=True,
         timeout=busy_timeout,
         isolation_level=None,  # transactions are begun by us, below
