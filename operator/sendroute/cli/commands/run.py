@@ -71,6 +71,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--listen",
         metavar="HOST:PORT",
+        type=_address,
         default="127.0.0.1:9464",
         help="serve /metrics, /healthz and /readyz there; empty: nowhere (default 127.0.0.1:9464)",
     )
@@ -123,3 +124,11 @@ def _positive(text: str) -> float:
     if number <= 0:
         raise argparse.ArgumentTypeError(f"`{text}` is not longer than no time")
     return number
+
+
+def _address(text: str) -> str:
+    from sendroute.telemetry.listen import FORMS, host_and_port
+
+    if text and host_and_port(text) is None:
+        raise argparse.ArgumentTypeError(f"`{text}` is not an address such as {FORMS}")
+    return text
