@@ -1,5 +1,6 @@
 """What the loop does with a folder that changes, and a store that others write to."""
 
+import json
 import signal
 
 import pytest
@@ -116,6 +117,21 @@ def test_a_signal_while_it_waits_ends_it_at_once(place: Place, number: int) -> N
     loop.says("Serving")
     loop.signal(number)
     assert loop.ended() == 0
+
+
+def test_no_name_of_a_users_in_a_url_is_logged(place: Place) -> None:
+    """It may be a token: not every forge's can be told from a name."""
+    loop = place.start("https://s0me-t0ken@127.0.0.1:1/mail.git")
+    loop.says("https://127.0.0.1:1/mail.git", "cannot be had")
+    assert loop.stop() == 0
+    assert "s0me-t0ken" not in json.dumps(loop.lines)
+
+
+def test_all_that_it_says_of_documents_of_others_is_in_its_log(place: Place) -> None:
+    place.lay("others", "kind: List\n---\nkind: Other\n")
+    loop = place.start("-v")
+    assert loop.says("Passed over: 2 documents")["level"] == "debug"
+    assert loop.stop() == 0, "and no line is no JSON"
 
 
 def test_quiet_it_says_only_what_failed(place: Place) -> None:

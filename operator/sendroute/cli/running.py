@@ -92,7 +92,7 @@ def run_loop(session: Session, told: Following) -> None:
             health,
             random.random,
         )
-        _log.info("Following %s.", told.source, extra={"source": told.source})
+        _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with ExitStack() as around:
             if told.listen:
                 at = around.enter_context(serving(told.listen, health, counts))
