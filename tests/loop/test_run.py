@@ -142,7 +142,18 @@ def test_quiet_it_says_only_what_failed(place: Place) -> None:
     assert loop.lines == []
 
 
-def test_a_source_that_is_not_there_is_wrong_from_the_start(place: Place) -> None:
-    loop = place.start("no-such-folder")
-    status = loop._process.wait(30)
-    assert status == 1
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("no-such-folder",), "source-unreachable"),
+        (("manifests", "--branch", "main"), "invalid-value"),
+        (("manifests", "--listen", "host.invalid:9464"), "invalid-value"),
+    ],
+    ids=["a source that is not there", "a branch of a folder", "a host that is not there"],
+)
+def test_what_cannot_be_begun_is_told_in_the_log(
+    place: Place, words: tuple[str, ...], code: str
+) -> None:
+    loop = place.start(*words)
+    assert loop.ended() == 1
+    assert (loop.lines[-1]["code"], loop.lines[-1]["level"]) == (code, "error")

@@ -92,10 +92,15 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    import logging
+
     from sendroute.cli import logs
     from sendroute.cli.running import Following, run_loop
     from sendroute.following.git import Wanted
     from sendroute.loop.rounds import Limits
+    from sendroute.loop.telling import Trouble
+    from sendroute.model.exit_status import of_findings
+    from sendroute.model.problem import ProblemError
 
     logs.start(session, lasting=True)
     branch = Wanted(
@@ -115,7 +120,14 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.listen,
         limits,
     )
-    run_loop(session, told)
+    try:
+        run_loop(session, told)
+    except ProblemError as problem:
+        if session.log_format != "json":
+            raise
+        # Who reads the log by machine learns there too why it did not start.
+        Trouble("", logging.ERROR).now(problem.findings)
+        return of_findings(problem.findings)
     return 0
 
 
