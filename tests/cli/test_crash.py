@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 _CRASHES = """
+import warnings
 from threading import Thread
 from sendroute.cli import logs
 from sendroute.cli.session import Session, Verbosity
@@ -18,6 +19,13 @@ def fail():
     raise RuntimeError("two\\nlines")
 
 
+class Failing:
+    def __del__(self):
+        fail()
+
+
+warnings.warn("a library is old")
+Failing()
 thread = Thread(target=fail)
 thread.start()
 thread.join()
@@ -36,5 +44,5 @@ def test_it_is_one_line_like_any_other_and_ends_the_process() -> None:
     )
     assert ran.returncode == 1
     lines = [json.loads(line) for line in ran.stderr.splitlines()]
-    assert [line["level"] for line in lines] == ["critical", "critical"]
+    assert [line["level"] for line in lines] == ["error", "critical", "critical"]
     assert all("RuntimeError: two\nlines" in line["exception"] for line in lines)

@@ -37,6 +37,8 @@ WRONG = {
     "a share above 100": (("apply", "x", "--max-change-percent", "101"), "`101`", "0 to 100"),
     "a share that is no number": (("apply", "x", "--max-remove-percent", "all"), "`all`", "100"),
     "a time that is none": (("apply", "x", "--wait-timeout", "soon"), "`soon`", "90s"),
+    "an address that is none": (("run", "x", "--listen", "9464"), "`9464`", "127.0.0.1:9464"),
+    "a port that is none": (("run", "x", "--listen", ":65536"), "`:65536`", "run --help"),
     "no history at all": (("history", "--limit", "0"), "`0`", "from 1"),
     "an unknown log format": (("--log-format", "xml", "status"), "`xml`", "text, json"),
     "both quiet and verbose": (("-q", "-v", "status"), "--quiet", "--verbose"),

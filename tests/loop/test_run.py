@@ -1,5 +1,6 @@
 """What the loop does with a folder that changes, and a store that others write to."""
 
+import json
 import signal
 
 import pytest
@@ -118,6 +119,21 @@ def test_a_signal_while_it_waits_ends_it_at_once(place: Place, number: int) -> N
     assert loop.ended() == 0
 
 
+def test_no_name_of_a_users_in_a_url_is_logged(place: Place) -> None:
+    """It may be a token: not every forge's can be told from a name."""
+    loop = place.start("https://s0me-t0ken@127.0.0.1:1/mail.git")
+    loop.says("https://127.0.0.1:1/mail.git", "cannot be had")
+    assert loop.stop() == 0
+    assert "s0me-t0ken" not in json.dumps(loop.lines)
+
+
+def test_all_that_it_says_of_documents_of_others_is_in_its_log(place: Place) -> None:
+    place.lay("others", "kind: List\n---\nkind: Other\n")
+    loop = place.start("-v")
+    assert loop.says("Passed over: 2 documents")["level"] == "debug"
+    assert loop.stop() == 0, "and no line is no JSON"
+
+
 def test_quiet_it_says_only_what_failed(place: Place) -> None:
     place.lay("acme", account("acme", "a.example.com"))
     loop = place.start("manifests", "-q")
@@ -126,7 +142,18 @@ def test_quiet_it_says_only_what_failed(place: Place) -> None:
     assert loop.lines == []
 
 
-def test_a_source_that_is_not_there_is_wrong_from_the_start(place: Place) -> None:
-    loop = place.start("no-such-folder")
-    status = loop._process.wait(30)
-    assert status == 1
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("no-such-folder",), "source-unreachable"),
+        (("manifests", "--branch", "main"), "invalid-value"),
+        (("manifests", "--listen", "host.invalid:9464"), "invalid-value"),
+    ],
+    ids=["a source that is not there", "a branch of a folder", "a host that is not there"],
+)
+def test_what_cannot_be_begun_is_told_in_the_log(
+    place: Place, words: tuple[str, ...], code: str
+) -> None:
+    loop = place.start(*words)
+    assert loop.ended() == 1
+    assert (loop.lines[-1]["code"], loop.lines[-1]["level"]) == (code, "error")

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 from tests.postgres import Cluster
 
-from .conftest import Place, account, profile, until
+from .conftest import DEADLINE, Place, account, profile, until
 
 
 @pytest.fixture
@@ -84,6 +84,21 @@ def test_while_git_is_asked(place: Place, silent: tuple[int, list[socket.socket]
     asked = time.monotonic()
     assert loop.stop() == 0
     assert time.monotonic() - asked < 5
+
+
+def test_a_second_signal_leaves_no_git_behind(
+    place: Place, silent: tuple[int, list[socket.socket]]
+) -> None:
+    """One that waits for a server would wait for ever: its deadline is kept by us."""
+    port, taken = silent
+    loop = place.start(f"http://127.0.0.1:{port}/mail.git", "--verify-signatures")
+    (connection,) = until(lambda: taken, "git")
+    loop.signal()
+    loop.signal(signal.SIGINT)
+    assert loop.ended() in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+    connection.settimeout(DEADLINE)
+    while connection.recv(1 << 16):
+        pass  # until the other end is closed, by whoever had it
 
 
 def test_while_a_server_is_asked_that_says_nothing(

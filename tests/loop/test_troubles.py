@@ -1,13 +1,18 @@
 """What is away or broken for a while: a tree, a provider, the store."""
 
+import fcntl
+import os
+import signal
 import socket
 import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from aiosmtpd.controller import Controller
 
 from .conftest import PLATFORM, Place, account, profile, replace, until
@@ -29,6 +34,41 @@ def test_a_broken_platform_keeps_the_last_good_tree(place: Place) -> None:
     loop.says("The newest tree serves again.")
     until(lambda: not place.domains(), "the removal")
     assert len(loop.said("No MailPlatform could be read")) == 1
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Its readers get EWOULDBLOCK, while nothing that stat(2) tells of it changes (fcntl(2),
+    "Leases": the kernel takes one away after 45 seconds)."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    opened = os.open(path, os.O_RDWR)
+    try:
+        fcntl.fcntl(opened, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield
+    finally:
+        os.close(opened)
+        signal.signal(signal.SIGIO, before)
+
+
+@pytest.mark.parametrize("name", ["acme", "platform"])
+def test_a_file_that_cannot_be_read_for_a_moment_is_read_again(place: Place, name: str) -> None:
+    place.lay("acme", account("acme", "a.example.com"))
+    with unreadable(place.manifests / f"{name}.yaml"):
+        loop = place.start()
+        loop.says(f"manifests/{name}.yaml", "cannot be read: resource temporarily unavailable")
+    until(place.domains, "the domain")
+
+
+def test_a_file_that_can_never_be_read_is_told_once_and_hides_no_change(place: Place) -> None:
+    (place.manifests / "gone.yaml").symlink_to("nowhere")
+    place.lay("acme", account("acme", "a.example.com"))
+    loop = place.start("--interval", "1s", "-v")
+    loop.says("acme/acme", "committed")
+    place.lay("acme", account("acme", "a.example.com", "b.example.com"))
+    until(lambda: len(place.domains()) == 2, "the second domain")
+    loop.says("Committing what is planned", times=8)
+    assert len(loop.said("Serving")) == 2, "reading it again brings no other tree"
+    assert [line["level"] for line in loop.said("gone.yaml")] == ["warning"]
 
 
 def test_an_empty_folder_takes_nothing(place: Place) -> None:

@@ -27,11 +27,12 @@ class Stop:
 
 
 @contextmanager
-def asking(ask: Callable[[int], None]) -> Iterator[None]:
+def asking(ask: Callable[[int], None], at_once: Callable[[], None]) -> Iterator[None]:
     """Within, the first SIGINT or SIGTERM calls ``ask`` with its number in the main thread, and
     then every second: psycopg takes the first interrupt as a reason to ask the server to cancel,
     and waits for a server that hangs. A second one ends the process at once, also while a library
-    keeps the main thread: the system rolls back what was not committed. SIGHUP, of a terminal that
+    keeps the main thread: the system rolls back what was not committed, and ``at_once``, called
+    from another thread, takes leave of what the system would let go on. SIGHUP, of a terminal that
     was closed, does the same, but for who is to outlast that (nohup(1))."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -51,7 +52,7 @@ def asking(ask: Callable[[int], None]) -> Iterator[None]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
-        watcher = Thread(target=_end_at_the_second, args=(ours, numbers), daemon=True)
+        watcher = Thread(target=_end_at_the_second, args=(ours, numbers, at_once), daemon=True)
         watcher.start()
         before = {number: signal.signal(number, once) for number in numbers}
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, again)
@@ -68,11 +69,14 @@ def asking(ask: Callable[[int], None]) -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _end_at_the_second(signals: socket.socket, numbers: Sequence[int]) -> None:
+def _end_at_the_second(
+    signals: socket.socket, numbers: Sequence[int], at_once: Callable[[], None]
+) -> None:
     came = 0
     while number := signals.recv(1):
         came += number[0] in numbers
         if came > 1:
+            at_once()
             os._exit(128 + number[0])
 
 

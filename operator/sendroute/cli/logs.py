@@ -31,6 +31,8 @@ def start(session: Session, *, lasting: bool = False) -> None:
     logger.propagate = False
     logger.setLevel(_level(session, lasting=lasting))
     if lasting and session.log_format == "json":
+        logging.captureWarnings(True)
+        sys.unraisablehook = _swallowed
         sys.excepthook = _crashed
         threading.excepthook = _thread_crashed
     logging.raiseExceptions = False  # standard error may be closed, and then nobody listens
@@ -60,6 +62,16 @@ def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackTy
 def _thread_crashed(args: threading.ExceptHookArgs) -> None:
     if args.exc_value is not None:
         _crashed(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _swallowed(args: "sys.UnraisableHookArgs") -> None:
+    """What no caller can be told, as of an object that is given up."""
+    error = args.exc_value
+    _log.error(
+        "This is an error in Sendroute: %s.",
+        args.exc_type.__name__,
+        exc_info=None if error is None else (args.exc_type, error, args.exc_traceback),
+    )
 
 
 class _TextLines(logging.Formatter):

@@ -19,6 +19,7 @@ from sendroute.cli.session import Session
 from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
 from sendroute.connection.run import run_tests
+from sendroute.following.calling import end_all
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Tree
 from sendroute.following.git import Wanted as WantedBranch
@@ -74,7 +75,7 @@ def run_loop(session: Session, told: Following) -> None:
     typed wrong, a state folder or an address that cannot be had."""
     stop = Stop()
     with (
-        asking(stop.ask),
+        asking(stop.ask, end_all),
         closing(follow(told.source, told.branch, told.state_folder, _locks)) as follower,
     ):
         trees = Trees(follower, lambda tree: _read(session, tree), stop)
@@ -92,7 +93,7 @@ def run_loop(session: Session, told: Following) -> None:
             health,
             random.random,
         )
-        _log.info("Following %s.", told.source, extra={"source": told.source})
+        _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with ExitStack() as around:
             if told.listen:
                 at = around.enter_context(serving(told.listen, health, counts))

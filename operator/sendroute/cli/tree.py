@@ -55,10 +55,19 @@ def read_tree(paths: Sequence[str], session: Session, *, cached: bool = False) -
     reading = Reading(files, _cache(paths) if cached else None)
     wanted = compile_reading(reading)
     if session.verbose and reading.foreign:
+        _tell(f"Passed over: {reading.foreign} documents of other API groups.", session)
+    return Read(wanted, Places(files), files)
+
+
+def _tell(line: str, session: Session) -> None:
+    if session.log_format == "json":
+        import logging
+
+        logging.getLogger(__name__).debug(line)
+    else:
         from sendroute.cli.command_line import stderr_line
 
-        stderr_line(f"Passed over: {reading.foreign} documents of other API groups.")
-    return Read(wanted, Places(files), files)
+        stderr_line(line)
 
 
 def read_base(revision: str, paths: Sequence[str]) -> Wanted:

@@ -45,7 +45,7 @@ def address_of(typed: str) -> Address:
     """Raises ``ProblemError`` for what is not taken; a password in it is never repeated."""
     if is_bare_repository(typed):
         path = os.path.realpath(typed)
-        return Address(path, ascii(path)[1:-1], ("file",), trusted=True)
+        return Address(path, ascii(typed)[1:-1], ("file",), trusted=True)
     if not typed.isprintable() or typed.startswith("-"):
         raise _refused("That is no git URL.", "Name a URL as git clone would take it.")
     if "://" not in typed:

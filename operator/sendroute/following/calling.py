@@ -37,6 +37,19 @@ _KEPT = ("GIT_ASKPASS", "GIT_SSH", "GIT_SSL_", "GIT_CONFIG", "GIT_HTTP_", "GIT_P
 _NOBODYS = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
 
 
+_under_way: set[int] = set()
+"""The groups of the processes that are waited for."""
+
+
+def end_all() -> None:
+    """For who ends at once and comes to no end of its own, from any thread: nobody else would
+    keep a deadline, and a git waits for a silent server for ever. What it leaves is cleared with
+    the next start."""
+    for group in tuple(_under_way):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+
+
 class GitFailedError(Exception):
     """Git said no. ``cause`` is None where its words were none of the known ones;
     ``is_of_the_call`` is true where it did not come to say anything."""
@@ -127,6 +140,7 @@ class Git:
 def _is_done(process: subprocess.Popen[bytes], timeout: float, ended: Callable[[], bool]) -> bool:
     """Waits; False where the deadline came first. Whatever ends the waiting ends the process."""
     until = time.monotonic() + timeout
+    _under_way.add(process.pid)
     try:
         while process.poll() is None:
             if ended():
@@ -141,6 +155,7 @@ def _is_done(process: subprocess.Popen[bytes], timeout: float, ended: Callable[[
     finally:
         if process.returncode is None:
             _kill(process)
+        _under_way.discard(process.pid)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

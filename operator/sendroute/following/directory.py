@@ -33,6 +33,10 @@ class Directory:
         self._path = path
         self._beside = beside
 
+    @property
+    def shown(self) -> str:
+        return self._path
+
     def look(self, ended: Callable[[], bool]) -> Tree:
         mark, newest = self._mark(ended)
         fresh = newest + _TICK_NS - time.time_ns()

@@ -27,6 +27,11 @@ class Follower(Protocol):
     :class:`~sendroute.model.problem.ProblemError`; it may be called again at any time, and then
     says what is so by then. None leaves a process behind."""
 
+    @property
+    def shown(self) -> str:
+        """The source as people may see it: without the user of a URL, who may be a token."""
+        ...
+
     def look(self, ended: Callable[[], bool]) -> Tree:
         """The newest state.
 

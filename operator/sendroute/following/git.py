@@ -62,6 +62,10 @@ class Branch:
         self._kept: Tree | None = None
         self._new_enough = False
 
+    @property
+    def shown(self) -> str:
+        return self._address.shown
+
     def look(self, ended: Callable[[], bool]) -> Tree:
         with self._translated():
             self._demand_git(ended)

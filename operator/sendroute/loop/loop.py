@@ -13,7 +13,7 @@ from sendroute.following.follower import EndedError
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.protocols import Head, Health, Open, Store
 from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconcile
-from sendroute.loop.schedule import Due, Random, Schedule, backoff
+from sendroute.loop.schedule import FIRST, Due, Random, Schedule, backoff
 from sendroute.loop.telling import Teller
 from sendroute.loop.trees import Taken, Trees
 from sendroute.loop.waking import Access, Wakes
@@ -65,6 +65,8 @@ class Loop:
         self._schedule = Schedule(times.interval, chance, now)
         self._look_at = now
         self._looks_failed = 0
+        self._reread_at = now
+        self._rereads = 0
         self._rounds_failed = 0
         self._served: Taken | None = None
         self._seen: Head | None = None  # all up to it was looked at
@@ -125,7 +127,9 @@ class Loop:
             self._health.ready("The newest tree serves.")
 
     def _look(self) -> None:
-        came = self._trees.look()
+        began = time.monotonic()
+        anew = began >= self._reread_at
+        came = self._trees.look(anew=anew)
         self._tell_tree()
         now = time.monotonic()
         if came:
@@ -136,6 +140,20 @@ class Loop:
             longest = max(wait, self._times.interval)
             wait += backoff(self._looks_failed, longest - wait, self._random(), wait)
         self._look_at = now + wait
+        self._plan_reread(came=came, anew=anew, took=now - began)
+
+    def _plan_reread(self, *, came: bool, anew: bool, took: float) -> None:
+        """Of a tree that could be read in part only; reading takes a fifth of the time at most."""
+        now = time.monotonic()
+        if not self._trees.in_part:
+            self._rereads, self._reread_at = 0, now
+            return
+        if came or anew:
+            self._rereads = 1 if came else self._rereads + 1
+            first = max(FIRST, 4 * took)
+            wait = backoff(self._rereads, self._times.interval, self._random(), first)
+            self._reread_at = now + wait
+        self._look_at = min(self._look_at, self._reread_at)
 
     def _round(self, due: Due) -> None:
         began = time.monotonic()

@@ -37,6 +37,7 @@ class Trees:
         self._unreachable: tuple[Finding, ...] = ()
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
+        self._unread: frozenset[Finding] = frozenset()
         self.good: Taken | None = None
 
     @property
@@ -50,14 +51,21 @@ class Trees:
         return bool(self._unreachable)
 
     @property
+    def in_part(self) -> bool:
+        """Whether some of the newest tree could not be read. It may be at another time, although
+        nothing is seen to change: a disk or a server of files failed for a moment."""
+        return bool(self._unread)
+
+    @property
     def any(self) -> bool:
         """Whether there is a tree to reconcile at all."""
         return self.good is not None or self._newest is not None
 
-    def look(self) -> bool:
-        """Whether there is a tree that was not reconciled yet."""
+    def look(self, *, anew: bool = False) -> bool:
+        """Whether there is a tree that was not reconciled yet. ``anew``: one that was read in part
+        is read again, though nothing changed."""
         try:
-            found = self._look()
+            found = self._look(anew and self.in_part)
             self._unreachable = ()
         except ProblemError as problem:
             self._unreachable = problem.findings
@@ -93,11 +101,15 @@ class Trees:
         if self._newest is None or self._newest is taken:
             self._mismatch = why
 
-    def _look(self) -> bool:
+    def _look(self, anew: bool) -> bool:
         tree = self._follower.look(self._stop.asked)
-        if tree.mark == self._mark:
+        same = tree.mark == self._mark
+        if same and not anew:
             return False
         tree, source = self._reading(tree)
+        before, self._unread = self._unread, _unread(source)
+        if same and tree.mark == self._mark and before == self._unread:
+            return False
         self._mark = tree.mark
         self._unfit = faults(source)
         self._newest = None if self._unfit else Taken(tree, source)
@@ -133,6 +145,10 @@ class Trees:
             return False
         self.good = Taken(tree, source)
         return True
+
+
+def _unread(source: Source) -> frozenset[Finding]:
+    return frozenset(found for found in source.wanted.findings if found.code == "unreadable")
 
 
 def faults(source: Source) -> tuple[Finding, ...]:

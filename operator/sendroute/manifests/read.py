@@ -12,12 +12,15 @@ from typing import Protocol
 from sendroute.manifests import fast
 from sendroute.manifests.fast import Parsed
 from sendroute.manifests.shapes import Document
-from sendroute.manifests.sources import Entry, Tree
+from sendroute.manifests.sources import Entry, Tree, unreadable
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.wanted import AccountKey
 
 _NOTHING = Parsed([], 0)
+# It is YAML, a text, so it would pass for somebody else's document and what it stands for be gone
+# (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer").
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class Cache(Protocol):
@@ -78,6 +81,8 @@ class Reading:
                 self._cache.save()
 
     def _read(self, entry: Entry, data: bytes | Finding) -> Parsed:
+        if isinstance(data, bytes) and data.startswith(_POINTER):
+            data = unreadable(entry.name, "it is only a pointer of Git LFS")
         if isinstance(data, Finding):
             self._unread([data])
             return _NOTHING

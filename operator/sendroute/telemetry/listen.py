@@ -8,6 +8,7 @@ from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
 _FORM = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
+FORMS = "127.0.0.1:9464, [::1]:9464 or :9464"
 _REASONS = {
     errno.EADDRINUSE: (
         "another process listens there",
@@ -24,21 +25,28 @@ _REASONS = {
 }
 
 
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """None where it is not written as an address at all."""
+    found = _FORM.fullmatch(address)
+    if found is None or int(found["port"]) > 65535:
+        return None
+    return found["six"] or found["host"], int(found["port"])
+
+
 def listening(address: str) -> socket.socket:
     """``127.0.0.1:9464``, ``[::1]:9464``, a host name of this machine; ``:9464`` is all of its
     interfaces, and port 0 any that is free. Raises ``ProblemError``."""
-    found = _FORM.fullmatch(address)
-    port = int(found["port"]) if found else -1
-    if found is None or port > 65535:
-        raise _bad(address, "is not HOST:PORT", "Write it as 127.0.0.1:9464, [::1]:9464 or :9464.")
-    host = found["six"] or found["host"]
+    found = host_and_port(address)
+    if found is None:
+        raise _bad(address, "is not HOST:PORT", f"Write it as {FORMS}.")
+    host, port = found
     try:
         if not host:
             return _everywhere(port)
         family, _, _, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(place[:2], family=family)
+        return socket.create_server(place, family=family)
     except (socket.gaierror, UnicodeError) as error:
         raise _bad(
             address, "names no host that is found", "Name an address of this machine."

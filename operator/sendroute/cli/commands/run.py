@@ -71,6 +71,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--listen",
         metavar="HOST:PORT",
+        type=_address,
         default="127.0.0.1:9464",
         help="serve /metrics, /healthz and /readyz there; empty: nowhere (default 127.0.0.1:9464)",
     )
@@ -91,10 +92,15 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    import logging
+
     from sendroute.cli import logs
     from sendroute.cli.running import Following, run_loop
     from sendroute.following.git import Wanted
     from sendroute.loop.rounds import Limits
+    from sendroute.loop.telling import Trouble
+    from sendroute.model.exit_status import of_findings
+    from sendroute.model.problem import ProblemError
 
     logs.start(session, lasting=True)
     branch = Wanted(
@@ -114,7 +120,14 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.listen,
         limits,
     )
-    run_loop(session, told)
+    try:
+        run_loop(session, told)
+    except ProblemError as problem:
+        if session.log_format != "json":
+            raise
+        # Who reads the log by machine learns there too why it did not start.
+        Trouble("", logging.ERROR).now(problem.findings)
+        return of_findings(problem.findings)
     return 0
 
 
@@ -123,3 +136,11 @@ def _positive(text: str) -> float:
     if number <= 0:
         raise argparse.ArgumentTypeError(f"`{text}` is not longer than no time")
     return number
+
+
+def _address(text: str) -> str:
+    from sendroute.telemetry.listen import FORMS, host_and_port
+
+    if text and host_and_port(text) is None:
+        raise argparse.ArgumentTypeError(f"`{text}` is not an address such as {FORMS}")
+    return text
