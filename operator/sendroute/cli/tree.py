@@ -48,12 +48,12 @@ class Read(NamedTuple):
 def read_tree(paths: Sequence[str], session: Session, *, cached: bool = False) -> Read:
     """Everything that ``paths`` hold, with what is wrong with it among the findings.
 
-    ``cached`` takes from the cache what earlier runs read of a git repository: worth its start
+    ``cached`` takes from the cache what earlier runs made of a git repository: worth its start
     where more is done than one file's validation.
     """
     files = Files(paths)
-    reading = Reading(files, _cache(paths) if cached else None)
-    wanted = compile_reading(reading)
+    reading = Reading(files)
+    wanted = compile_reading(reading, cache=_cache(paths) if cached else None)
     if session.verbose and reading.foreign:
         from sendroute.cli.command_line import stderr_line
 

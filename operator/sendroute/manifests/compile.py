@@ -11,11 +11,12 @@ from typing import assert_never
 from msgspec import UNSET
 
 from sendroute.manifests import shapes
-from sendroute.manifests.fields import Metadata, ProfileFields
+from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import profile_of, route_of
-from sendroute.manifests.read import Reading
+from sendroute.manifests.read import Cache, Reading
+from sendroute.manifests.rows import Row, namespace_of, row_of
 from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
@@ -35,15 +36,26 @@ _INLINE = ("spec", "route", "newProfile")
 
 
 def compile_reading(
-    reading: Reading, documents: Iterable[tuple[shapes.Document, Where]] | None = None
+    reading: Reading,
+    documents: Iterable[tuple[shapes.Document, Where]] | None = None,
+    *,
+    cache: Cache | None = None,
 ) -> Wanted:
-    """A whole tree as one value. Its documents stream: only what is wanted of them stays.
+    """A whole tree as one value. What its files hold streams: only what is wanted of it stays.
 
     ``documents`` are those of a reading that is at its end, as an edit would leave them.
     """
     compilation = Compilation()
-    for document, where in reading.documents() if documents is None else documents:
-        compilation.add(document, where)
+    if documents is not None:
+        for document, where in documents:
+            compilation.add(document, where)
+    else:
+        for name, content in reading.contents(cache):
+            for item in content.in_order():
+                if isinstance(item, Row):
+                    compilation.add_row(item, Where(name, item[0]))
+                else:
+                    compilation.add(item[1], Where(name, item[0]))
     return compilation.finish(
         findings=reading.findings,
         stopped=reading.stopped,
@@ -97,7 +109,11 @@ class Compilation:
         """One document and its place, a value of its own whose path is empty."""
         match document:
             case shapes.SendingDomain():
-                self._add_domain(document, where)
+                row = row_of(document, where.document)
+                if row is None:
+                    self._add_domain(document, where)
+                else:
+                    self.add_row(row, where)
             case shapes.SMTPProfile():
                 self._add_profile(document, where)
             case shapes.MailAccount():
@@ -106,6 +122,13 @@ class Compilation:
                 self._add_platform(document, where)
             case _:
                 assert_never(document)
+
+    def add_row(self, row: Row, where: Where) -> None:
+        """The same for a sending domain that is a row."""
+        draft = self._draft(row.namespace, row.account)
+        if self._is_first(shapes.SendingDomain, row.name, where, draft):
+            route = draft.route(row.route)
+            self._claim(draft, WantedDomain(row.domain, route, where, row.suspended))
 
     def finish(
         self,
@@ -177,19 +200,19 @@ class Compilation:
         return draft
 
     def _is_first(
-        self, kind: type[shapes.Document], metadata: Metadata, where: Where, draft: _Draft
+        self, kind: type[shapes.Document], name: str, where: Where, draft: _Draft
     ) -> bool:
         """Whether no document before defined this object; if one did, both accounts stop."""
         namespace = draft.key.namespace
         same = self.objects.setdefault((kind, namespace), {})
-        first, other = same.setdefault(metadata.name, (where, draft))
+        first, other = same.setdefault(name, (where, draft))
         if first is where:
             return True
         for key in {draft.key, other.key}:
             self.stopped.add(key)
         here = where.at("metadata", "name")
         there = first.at("metadata", "name")
-        message = f"{kind.__name__} {metadata.name} of namespace {namespace} is defined twice."
+        message = f"{kind.__name__} {name} of namespace {namespace} is defined twice."
         hint = "Take one of the two out, or give it another name."
         code = "duplicate-object"
         if kind is shapes.SMTPProfile and other is draft:
@@ -219,23 +242,23 @@ class Compilation:
 
     def _add_account(self, document: shapes.MailAccount, where: Where) -> None:
         metadata = document.metadata
-        draft = self._draft(_namespace(metadata), metadata.name)
-        if self._is_first(shapes.MailAccount, metadata, where, draft):
+        draft = self._draft(namespace_of(metadata), metadata.name)
+        if self._is_first(shapes.MailAccount, metadata.name, where, draft):
             draft.account = (document, where)
 
     def _add_profile(self, document: shapes.SMTPProfile, where: Where) -> None:
         spec = document.spec
         name = document.metadata.name
-        draft = self._draft(_namespace(document.metadata), spec.account)
-        if self._is_first(shapes.SMTPProfile, document.metadata, where, draft):
+        draft = self._draft(namespace_of(document.metadata), spec.account)
+        if self._is_first(shapes.SMTPProfile, name, where, draft):
             self._define(draft, name, spec, where, spec.suspend is True, None)
         else:
             draft.unsound.add(name)
 
     def _add_domain(self, document: shapes.SendingDomain, where: Where) -> None:
         spec = document.spec
-        draft = self._draft(_namespace(document.metadata), spec.account)
-        if not self._is_first(shapes.SendingDomain, document.metadata, where, draft):
+        draft = self._draft(namespace_of(document.metadata), spec.account)
+        if not self._is_first(shapes.SendingDomain, document.metadata.name, where, draft):
             if spec.route is not UNSET and spec.route.new_profile is not UNSET:
                 draft.unsound.add(spec.route.new_profile.name)
             return
@@ -293,10 +316,6 @@ class Compilation:
         draft.route(profile.reassign_to)
         if first is place:
             draft.profiles[name] = WantedProfile(profile, where, suspended, inline_in)
-
-
-def _namespace(metadata: Metadata) -> str:
-    return shapes.DEFAULT_NAMESPACE if metadata.namespace is UNSET else metadata.namespace
 
 
 def _bad_domain(error: BadNameError, where: Where, key: AccountKey) -> Finding:

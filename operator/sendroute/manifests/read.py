@@ -11,23 +11,24 @@ from typing import Protocol
 
 from sendroute.manifests import fast
 from sendroute.manifests.fast import Parsed
+from sendroute.manifests.rows import Content, content_of
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Entry, Tree
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.wanted import AccountKey
 
-_NOTHING = Parsed([], 0)
+_NOTHING = Content([], [], 0)
 
 
 class Cache(Protocol):
     """What earlier runs read; see :mod:`sendroute.manifests.cache`."""
 
-    def known(self, entries: list[Entry]) -> dict[str, Parsed]:
+    def known(self, entries: list[Entry]) -> dict[str, Content]:
         """What the files in good order among these held, by the names they are shown under."""
         ...
 
-    def learn(self, entry: Entry, parsed: Parsed) -> None:
+    def learn(self, entry: Entry, content: Content) -> None:
         """Remembers a file that was read and is in good order."""
         ...
 
@@ -37,7 +38,7 @@ class Cache(Protocol):
 
 
 class Reading:
-    """One reading of a tree. Iterate :meth:`documents` to its end; then the rest is known.
+    """One reading of a tree. Iterate :meth:`contents` to its end; then the rest is known.
 
     ``complete`` is false when something could not be read or its account not be told, so that
     absence proves nothing. ``stopped`` are the accounts with an error in one of their documents,
@@ -47,9 +48,8 @@ class Reading:
     ``foreign`` counts the documents that were passed over, ``files`` the files there are.
     """
 
-    def __init__(self, tree: Tree, cache: Cache | None = None) -> None:
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._cache = cache
         self.findings: list[Finding] = []
         self.complete = True
         self.stopped: dict[AccountKey, set[str | None]] = {}
@@ -58,35 +58,42 @@ class Reading:
         self.files = 0
 
     def documents(self) -> Generator[tuple[Document, Where], None, None]:
-        """Every document of ours that is in good order. Errors in others stop what they stop."""
+        """Every document of ours that is in good order."""
+        for name, content in self.contents():
+            for ordinal, document in content.documents:
+                yield document, Where(name, ordinal)
+
+    def contents(self, cache: Cache | None = None) -> Generator[tuple[str, Content], None, None]:
+        """What each file holds of ours that is in good order, by the name it is shown under; with
+        a cache, which keeps no whole documents, as rows where that is possible. Errors in other
+        documents stop what they stop."""
         with without_gc():
             entries, findings = self._tree.entries()
             self._unread(findings)
             self.files = len(entries)
-            known = self._cache.known(entries) if self._cache else {}
+            known = cache.known(entries) if cache else {}
             loaded = self._tree.load([each for each in entries if each.name not in known])
             found = 0
             for entry in entries:
-                parsed = known.get(entry.name) or self._read(entry, next(loaded))
-                self.foreign += parsed.foreign
-                for ordinal, document in parsed.documents:
-                    yield document, Where(entry.name, ordinal)
-                found += len(parsed.documents)
+                content = known.get(entry.name) or self._read(entry, next(loaded), cache)
+                self.foreign += content.foreign
+                found += len(content.rows) + len(content.documents)
+                yield entry.name, content
             if not found and not self.findings:
                 self._unread([_no_manifests(self.foreign)])
-            if self._cache:
-                self._cache.save()
+            if cache:
+                cache.save()
 
-    def _read(self, entry: Entry, data: bytes | Finding) -> Parsed:
+    def _read(self, entry: Entry, data: bytes | Finding, cache: Cache | None) -> Content:
         if isinstance(data, Finding):
             self._unread([data])
             return _NOTHING
         parsed = fast.read(data)
-        if parsed is None:
-            return self._thoroughly(entry.name, data)
-        if self._cache:
-            self._cache.learn(entry, parsed)
-        return parsed
+        if cache is None or parsed is None:
+            return Content([], *(parsed or self._thoroughly(entry.name, data)))
+        content = content_of(parsed)
+        cache.learn(entry, content)
+        return content
 
     def _thoroughly(self, name: str, data: bytes) -> Parsed:
         from sendroute.manifests.thorough import read_thoroughly
