@@ -59,7 +59,8 @@ class GitCache:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = sorted(set(paths))
-        self._blobs: dict[str, str] = {}
+        self._blobs: list[str | None] = []
+        self._unknown: dict[str, str] = {}
         self._old: _Contents = {}
         self._learned: _Contents = {}
         self._file: str | None = None
@@ -70,38 +71,43 @@ class GitCache:
         if top is not None:
             self._asked = _Asked(top)
 
-    def known(self, entries: list[Entry]) -> dict[str, Content]:
-        if self._asked is None:
-            return {}
-        top, clean = self._asked.top, self._asked.clean()
-        self._asked = None
-        if len(entries) < WORTHWHILE or not clean:
-            return {}
-        self._file = _place(top)
+    def known(self, entries: list[Entry]) -> list[Content | None]:
+        asked, self._asked = self._asked, None
+        clean = asked.clean() if asked is not None else {}
+        if asked is None or len(entries) < WORTHWHILE or not clean:
+            return [None] * len(entries)
+        self._file = _place(asked.top)
         self._old = old = _load(self._file)
-        self._blobs = self._blobs_of(entries, top, clean)
-        return {name: old[blob] for name, blob in self._blobs.items() if blob in old}
+        self._blobs = self._blobs_of(entries, asked.top, clean)
+        known = [None if blob is None else old.get(blob) for blob in self._blobs]
+        told = zip(entries, self._blobs, known, strict=True)
+        self._unknown = {each.name: blob for each, blob, it in told if it is None and blob}
+        return known
 
     def learn(self, entry: Entry, content: Content) -> None:
-        blob = self._blobs.get(entry.name)
+        blob = self._unknown.get(entry.name)
         if blob is not None:
             self._learned[blob] = content
 
     def save(self) -> None:
-        used = self._old.keys() & set(self._blobs.values())
-        stale = len(self._learned) + len(self._old) - len(used)
-        if self._file and stale * STALE > len(self._learned) + len(used):
-            _save(self._file, {blob: self._old[blob] for blob in used} | self._learned)
+        if self._file is None:
+            return
+        learned, old = self._learned, self._old
+        forgotten = len(old) - len(old.keys() & set(self._blobs))
+        if (len(learned) + forgotten) * STALE > len(learned) + len(old) - forgotten:
+            # In the files' order, for so they are read again; a file may stand there repeatedly.
+            held = old | learned
+            _save(self._file, {blob: held[blob] for blob in self._blobs if blob in held})
 
-    def _blobs_of(self, entries: list[Entry], top: str, clean: dict[str, str]) -> dict[str, str]:
-        """The blob of each entry that is a plain file of the repository, by its name. What a
-        link led to is not found here, or found as the file that it is."""
-        blobs = {}
+    def _blobs_of(self, entries: list[Entry], top: str, clean: dict[str, str]) -> list[str | None]:
+        """The blob of each entry that is a plain file of the repository. What a link led to is
+        not found here, or found as the file that it is."""
+        blobs: list[str | None] = [None] * len(entries)
         for given, within in [_mapped(path, top) for path in self._paths]:
             skip = len(given)
-            for name, path, _, _ in entries:
+            for number, (_, path, _, _) in enumerate(entries):
                 if path.startswith(given) and (blob := clean.get(within + path[skip:])):
-                    blobs[name] = blob
+                    blobs[number] = blob
         return blobs
 
 

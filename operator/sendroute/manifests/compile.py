@@ -20,7 +20,7 @@ from sendroute.manifests.rows import Row, namespace_of, row_of
 from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.route import Route
+from sendroute.model.route import Route, shared
 from sendroute.model.wanted import (
     AccountKey,
     ApplyAll,
@@ -125,10 +125,13 @@ class Compilation:
 
     def add_row(self, row: Row, where: Where) -> None:
         """The same for a sending domain that is a row."""
-        draft = self._draft(row.namespace, row.account)
-        if self._is_first(shapes.SendingDomain, row.name, where, draft):
-            route = draft.route(row.route)
-            self._claim(draft, WantedDomain(row.domain, route, where, row.suspended))
+        _, namespace, account, name, domain, kind, profile, suspended = row
+        draft = self.drafts.get((namespace, account)) or self._draft(namespace, account)
+        if self._is_first(shapes.SendingDomain, name, where, draft):
+            if profile is not None:
+                draft.named.add(profile)
+            route = None if kind is None else shared(kind, profile)
+            self._claim(draft, WantedDomain(domain, route, where, suspended))
 
     def finish(
         self,

@@ -24,8 +24,8 @@ _NOTHING = Content([], [], 0)
 class Cache(Protocol):
     """What earlier runs read; see :mod:`sendroute.manifests.cache`."""
 
-    def known(self, entries: list[Entry]) -> dict[str, Content]:
-        """What the files in good order among these held, by the names they are shown under."""
+    def known(self, entries: list[Entry]) -> list[Content | None]:
+        """What each of these held, None where that is not known."""
         ...
 
     def learn(self, entry: Entry, content: Content) -> None:
@@ -71,11 +71,12 @@ class Reading:
             entries, findings = self._tree.entries()
             self._unread(findings)
             self.files = len(entries)
-            known = cache.known(entries) if cache else {}
-            loaded = self._tree.load([each for each in entries if each.name not in known])
+            known = cache.known(entries) if cache else [None] * len(entries)
+            unknown = [each for each, held in zip(entries, known, strict=True) if held is None]
+            loaded = self._tree.load(unknown)
             found = 0
-            for entry in entries:
-                content = known.get(entry.name) or self._read(entry, next(loaded), cache)
+            for entry, held in zip(entries, known, strict=True):
+                content = held or self._read(entry, next(loaded), cache)
                 self.foreign += content.foreign
                 found += len(content.rows) + len(content.documents)
                 yield entry.name, content

@@ -14,7 +14,7 @@ from sendroute.manifests.fast import Parsed
 from sendroute.manifests.fields import DomainRoute, Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
-from sendroute.model.route import MANAGED, UNCONFIGURED, Route, RouteKind, via
+from sendroute.model.route import RouteKind
 
 
 class Row(NamedTuple):
@@ -29,15 +29,6 @@ class Row(NamedTuple):
     kind: RouteKind | None
     profile: str | None
     suspended: bool
-
-    @property
-    def route(self) -> Route | None:
-        """Equal routes are one value."""
-        if self.profile is not None:
-            return via(self.profile)
-        if self.kind is None:
-            return None
-        return MANAGED if self.kind is RouteKind.MANAGED else UNCONFIGURED
 
 
 class Content(NamedTuple):

@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
 from sendroute.model.codes import finding
@@ -119,7 +120,7 @@ class _Walk:
             self._folders.add(identity)
             try:
                 with os.scandir(path) as listing:
-                    children = sorted(listing, key=_name)
+                    children = sorted(listing, key=attrgetter("name"))
             except OSError as error:
                 self.findings.append(unreadable(display(path), _reason(error), folder=True))
                 continue
@@ -164,15 +165,14 @@ class _Walk:
         self.findings.append(unreadable(display(path), "it is not a regular file"))
 
 
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name
-
-
 def _without_repeats(entries: list[Entry]) -> list[Entry]:
     """In the order of the names shown; of several names of one file, the first."""
+    entries = sorted(entries, key=itemgetter(0))
+    if len({entry.identity for entry in entries}) == len(entries):
+        return entries  # nearly always
     seen: set[tuple[int, int]] = set()
     kept = []
-    for entry in sorted(entries, key=lambda entry: entry.name):
+    for entry in entries:
         if entry.identity is not None:
             if entry.identity in seen:
                 continue

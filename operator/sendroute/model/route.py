@@ -24,7 +24,8 @@ class Origin(StrEnum):
 class Route(Struct, frozen=True, gc=False, order=True):
     """One route. ``profile`` is set exactly when ``kind`` is ``PROFILE``.
 
-    Make one with :data:`MANAGED`, :data:`UNCONFIGURED` or :func:`via`, which share equal values.
+    Make one with :data:`MANAGED`, :data:`UNCONFIGURED`, :func:`via` or :func:`shared`: equal ones
+    are then one value.
     """
 
     kind: RouteKind
@@ -58,3 +59,11 @@ def via(profile: str) -> Route:
     if route is None:
         route = _via[profile] = Route(RouteKind.PROFILE, profile)
     return route
+
+
+_SHARED = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURED: UNCONFIGURED}
+
+
+def shared(kind: RouteKind, profile: str | None) -> Route:
+    """The route of these fields."""
+    return _SHARED[kind] if profile is None else via(profile)

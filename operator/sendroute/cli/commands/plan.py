@@ -47,6 +47,10 @@ def only_option(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.tree import ask_cache
+
+    cache = ask_cache(arguments.paths)  # before what takes long to import
+
     from sendroute.cli import logs
     from sendroute.cli.output import worst
     from sendroute.cli.planning import plan_paths
@@ -64,6 +68,7 @@ def run(arguments: Namespace, session: Session) -> int:
             session,
             arguments.paths,
             arguments.only,
+            cache=cache,
             tester=tester,
             recorded=bool(arguments.out),
         )
