@@ -29,13 +29,13 @@ class Places:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._expected: dict[str, set[Where]] = {}
+        self._expected: dict[str, list[Where]] = {}
         self._found: dict[Where, Position] = {}
 
     def expect(self, places: Iterable[Where | None]) -> None:
         for where in places:
             if where is not None:
-                self._expected.setdefault(where.file, set()).add(where)
+                self._expected.setdefault(where.file, []).append(where)
 
     def __call__(self, where: Where) -> Position | None:
         if where not in self._found:

@@ -1,7 +1,7 @@
 """Where a domain's mail goes: managed, through a saved profile, or nowhere."""
 
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any
 
 from msgspec import Struct
 
@@ -32,15 +32,7 @@ class Route(Struct, frozen=True, gc=False, order=True):
     profile: str | None = None
 
     def __str__(self) -> str:
-        match self.kind:
-            case RouteKind.MANAGED:
-                return "managed"
-            case RouteKind.UNCONFIGURED:
-                return "unconfigured"
-            case RouteKind.PROFILE:
-                return f"profile {self.profile}"
-            case _:
-                assert_never(self.kind)
+        return str(self.kind) if self.profile is None else f"profile {self.profile}"
 
     def as_manifest(self) -> dict[str, Any]:
         """The form a manifest gives it: ``{"managed": {}}``, ``{"profile": "ses"}``."""

@@ -1,5 +1,7 @@
 """Steps 3 to 6 over every domain of one account."""
 
+from operator import attrgetter
+
 from msgspec import Struct
 
 from sendroute.model.change import Action, Change, Kind, Shadowed
@@ -73,7 +75,7 @@ def sweep(case: Case, terms: Terms, asked: ApplyAll | None) -> Swept:
     if swept.matched < len(held_domains):
         _absent(case, terms, asked, swept)
     # The order of documents never shows.
-    swept.changes.sort(key=lambda change: change.name)
+    swept.changes.sort(key=attrgetter("name"))
     swept.findings.sort(key=lambda found: (found.code, found.message))
     swept.shadowed.sort(key=lambda shadowed: shadowed.domain)
     return swept
