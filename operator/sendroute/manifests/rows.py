@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from sendroute.manifests.fast import Parsed
-from sendroute.manifests.fields import DomainRoute, Metadata
+from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
 from sendroute.model.route import RouteKind
@@ -63,32 +63,24 @@ def content_of(parsed: Parsed) -> Content:
 def row_of(document: SendingDomain, ordinal: int) -> Row | None:
     """None for a document that is more than a row."""
     spec = document.spec
-    kind, profile = None, None
-    route = spec.route
-    if route is not UNSET:
-        if route.new_profile is not UNSET:
-            return None
-        kind, profile = _declared(route)
     domain = plain_domain_name(spec.domain)
     if domain is None:
         return None
+    kind, profile = None, None
+    route = spec.route
+    if route is not UNSET:
+        if route.profile is not UNSET:
+            kind, profile = RouteKind.PROFILE, route.profile
+        elif route.managed is not UNSET:
+            kind = RouteKind.MANAGED
+        elif route.unconfigured is not UNSET:
+            kind = RouteKind.UNCONFIGURED
+        else:
+            return None
     metadata = document.metadata
-    return Row(
-        ordinal,
-        namespace_of(metadata),
-        spec.account,
-        metadata.name,
-        domain,
-        kind,
-        profile,
-        spec.suspend is True,
-    )
-
-
-def _declared(route: DomainRoute) -> tuple[RouteKind, str | None]:
-    if route.profile is not UNSET:
-        return RouteKind.PROFILE, route.profile
-    return (RouteKind.UNCONFIGURED if route.managed is UNSET else RouteKind.MANAGED), None
+    namespace = namespace_of(metadata)
+    suspended = spec.suspend is True
+    return Row(ordinal, namespace, spec.account, metadata.name, domain, kind, profile, suspended)
 
 
 def namespace_of(metadata: Metadata) -> str:

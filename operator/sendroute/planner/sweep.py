@@ -173,7 +173,7 @@ def _action(held: DomainState | None, state: DomainState, fell: bool) -> Action:
 def _reason(held: DomainState | None, state: DomainState) -> str:
     """The new origin, or what else was recorded where route and origin stay."""
     if held is None or (held.route, held.origin) != (state.route, state.origin):
-        return state.origin.value
+        return str(state.origin)
     if held.shadow != state.shadow:
         return "shadow" if state.shadow is not None else "shadow-ended"
     return "declaration-removed" if state.declared is None else "declaration-changed"

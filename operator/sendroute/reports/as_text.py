@@ -136,21 +136,22 @@ def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
 
 
 class _Cells(NamedTuple):
-    """A change's name and what it does, cleaned, and the columns that this takes."""
+    """A change's name and what it does, cleaned, and the columns that each takes."""
 
     name: str
+    wide: int
     does: str
     columns: int
 
 
 def _cells(change: Change) -> _Cells:
-    does = clean(step(change))
-    return _Cells(clean(object_name(change.kind, change.name)), does, width(does))
+    name, does = clean(object_name(change.kind, change.name)), clean(step(change))
+    return _Cells(name, width(name), does, width(does))
 
 
 def _columns(shown: Sequence[_Cells]) -> tuple[int, int]:
     """Widths of the names and of the steps, each no wider than its share of the line."""
-    names = max((width(cells.name) for cells in shown), default=0)
+    names = max((cells.wide for cells in shown), default=0)
     fitting = [cells.columns for cells in shown if cells.columns <= _STEP]
     return min(names, _NAME), max(fitting, default=0)
 
@@ -160,7 +161,10 @@ def _row(
 ) -> Iterator[str]:
     """One line a change; why goes beneath where it does not fit beside."""
     verb = paint(f"{VERBS[change.action]:<{_VERB}}", _ACTION_STYLES[change.action], colour)
-    name = pad(middle(cells.name, names), names)
+    if cells.wide <= names:
+        name = cells.name + " " * (names - cells.wide)
+    else:
+        name = pad(middle(cells.name, names), names)
     start = _BENEATH + names + 2
     if cells.columns <= steps and start + steps + 2 + width(why) <= WIDTH:
         gap = " " * (steps - cells.columns + 2)
