@@ -9,7 +9,6 @@ from sendroute.cli.proof import prover_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
 from sendroute.cli.tree import places_of, read_tree
-from sendroute.manifests.read import Cache
 from sendroute.model.held import Held
 from sendroute.model.wanted import AccountKey, Wanted
 from sendroute.planner.guards import Guards
@@ -27,7 +26,6 @@ def plan_paths(
     guards: Guards | None = None,
     lock: str | None = None,
     *,
-    cache: Cache | None = None,
     tester: Tester | None = None,
     saves: bool = False,
     recorded: bool = True,
@@ -36,7 +34,7 @@ def plan_paths(
     it is planned in order to be applied; ``tester``: what it would save is tested now. Git is
     asked for the commit, which takes it a walk over the tree, only for a plan that is
     ``recorded``."""
-    tree = read_tree(paths, session, cache)
+    tree = read_tree(paths, session, cached=True)
 
     def scope(held: Held) -> Scope:
         chosen = accounts_named(only, _known(tree.wanted, held)) if only else None

@@ -12,14 +12,6 @@ from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.wanted import Wanted
 
 
-def ask_cache(paths: Sequence[str]) -> Cache:
-    """What earlier runs made of a git repository: worth its start where more is done than one
-    file's validation. To be called early, for git answers while the rest goes on."""
-    from sendroute.manifests.cache import GitCache
-
-    return GitCache(paths)
-
-
 class Places:
     """Lines and columns, looked up file by file and only when one is asked for: a text report
     asks for those of its findings, a JSON one for those of every change too.
@@ -53,11 +45,15 @@ class Read(NamedTuple):
     files: Files
 
 
-def read_tree(paths: Sequence[str], session: Session, cache: Cache | None = None) -> Read:
-    """Everything that ``paths`` hold, with what is wrong with it among the findings."""
+def read_tree(paths: Sequence[str], session: Session, *, cached: bool = False) -> Read:
+    """Everything that ``paths`` hold, with what is wrong with it among the findings.
+
+    ``cached`` takes from the cache what earlier runs made of a git repository: worth its start
+    where more is done than one file's validation.
+    """
     files = Files(paths)
     reading = Reading(files)
-    wanted = compile_reading(reading, cache=cache)
+    wanted = compile_reading(reading, cache=_cache(paths) if cached else None)
     if session.verbose and reading.foreign:
         from sendroute.cli.command_line import stderr_line
 
@@ -87,6 +83,12 @@ def _of_findings(findings: Iterable[Finding]) -> Iterator[Where | None]:
     for found in findings:
         yield found.where
         yield from (place for place in found.related if isinstance(place, Where))
+
+
+def _cache(paths: Sequence[str]) -> Cache:
+    from sendroute.manifests.cache import GitCache
+
+    return GitCache(paths)
 
 
 def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:

@@ -46,6 +46,9 @@ _LOOKING_CLOSELY = (
 )
 
 _SEAL = 32  # bytes
+# No such file, or not for us; and this program's code or a library's version cannot be told, as
+# in an archive.
+_NONE = (OSError, ImportError)
 
 _Contents = dict[str, Content]  # by blob
 _decoder = msgspec.msgpack.Decoder(_Contents)
@@ -60,7 +63,6 @@ class GitCache:
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = sorted(set(paths))
         self._blobs: list[str | None] = []
-        self._unknown: dict[str, str] = {}
         self._old: _Contents = {}
         self._learned: _Contents = {}
         self._file: str | None = None
@@ -79,13 +81,10 @@ class GitCache:
         self._file = _place(asked.top)
         self._old = old = _load(self._file)
         self._blobs = self._blobs_of(entries, asked.top, clean)
-        known = [None if blob is None else old.get(blob) for blob in self._blobs]
-        told = zip(entries, self._blobs, known, strict=True)
-        self._unknown = {each.name: blob for each, blob, it in told if it is None and blob}
-        return known
+        return [None if blob is None else old.get(blob) for blob in self._blobs]
 
-    def learn(self, entry: Entry, content: Content) -> None:
-        blob = self._unknown.get(entry.name)
+    def learn(self, number: int, content: Content) -> None:
+        blob = self._blobs[number] if self._blobs else None
         if blob is not None:
             self._learned[blob] = content
 
@@ -105,9 +104,11 @@ class GitCache:
         blobs: list[str | None] = [None] * len(entries)
         for given, within in [_mapped(path, top) for path in self._paths]:
             skip = len(given)
-            for number, (_, path, _, _) in enumerate(entries):
-                if path.startswith(given) and (blob := clean.get(within + path[skip:])):
-                    blobs[number] = blob
+            found = [
+                clean.get(within + path[skip:]) if path.startswith(given) else None
+                for _, path, _, _ in entries
+            ]
+            blobs = [one or other for one, other in zip(blobs, found, strict=True)]
         return blobs
 
 
@@ -176,10 +177,10 @@ def _place(top: str) -> str:
 def _load(path: str) -> _Contents:
     try:
         data = _own_bytes(path)
-    except OSError:
+        payload = data[_SEAL:]
+        return _decoder.decode(payload) if data[:_SEAL] == _seal(payload) else {}
+    except _NONE:
         return {}
-    payload = data[_SEAL:]
-    return _decoder.decode(payload) if data[:_SEAL] == _seal(payload) else {}
 
 
 def _own_bytes(path: str) -> bytes:
@@ -209,7 +210,7 @@ def _save(path: str, contents: _Contents) -> None:
             file.write(payload)
         os.replace(written, path)
         _forget_all_but_the_latest(folder)
-    except OSError:
+    except _NONE:
         if written is not None:
             with suppress(OSError):
                 os.unlink(written)

@@ -4,6 +4,7 @@ Nothing is asked of a store here: references, plans and moves are the planner's.
 documents never matters, but for which of two duplicates is called the first.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import assert_never
@@ -103,7 +104,9 @@ class Compilation:
         self.drafts: dict[tuple[str, str], _Draft] = {}
         self.platform: WantedPlatform | None = None
         self.platform_where: Where | None = None
-        self.objects: dict[tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]] = {}
+        self.objects: defaultdict[
+            tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]
+        ] = defaultdict(dict)
 
     def add(self, document: shapes.Document, where: Where) -> None:
         """One document and its place, a value of its own whose path is empty."""
@@ -127,11 +130,12 @@ class Compilation:
         """The same for a sending domain that is a row."""
         _, namespace, account, name, domain, kind, profile, suspended = row
         draft = self.drafts.get((namespace, account)) or self._draft(namespace, account)
-        if self._is_first(shapes.SendingDomain, name, where, draft):
-            if profile is not None:
-                draft.named.add(profile)
-            route = None if kind is None else shared(kind, profile)
-            self._claim(draft, WantedDomain(domain, route, where, suspended))
+        if not self._is_first(shapes.SendingDomain, name, where, draft):
+            return
+        if profile is not None:
+            draft.named.add(profile)
+        route = None if kind is None else shared(kind, profile)
+        self._claim(draft, WantedDomain(domain, route, where, suspended))
 
     def finish(
         self,
@@ -207,8 +211,7 @@ class Compilation:
     ) -> bool:
         """Whether no document before defined this object; if one did, both accounts stop."""
         namespace = draft.key.namespace
-        same = self.objects.setdefault((kind, namespace), {})
-        first, other = same.setdefault(name, (where, draft))
+        first, other = self.objects[kind, namespace].setdefault(name, (where, draft))
         if first is where:
             return True
         for key in {draft.key, other.key}:
@@ -279,13 +282,14 @@ class Compilation:
             self._define(draft, new.name, new, where, suspended, name)
 
     def _claim(self, draft: _Draft, wanted: WantedDomain) -> None:
-        first = draft.contested.get(wanted.domain)
+        domain = wanted.domain
+        first = draft.contested.get(domain) if draft.contested else None
         if first is None:
-            before = draft.domains.setdefault(wanted.domain, wanted)
+            before = draft.domains.setdefault(domain, wanted)
             if before is wanted:
                 return
-            first = draft.contested[wanted.domain] = before.where
-        name = to_unicode(wanted.domain)
+            first = draft.contested[domain] = before.where
+        name = to_unicode(domain)
         self.findings.append(
             finding(
                 "domain-conflict",

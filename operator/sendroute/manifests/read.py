@@ -28,8 +28,8 @@ class Cache(Protocol):
         """What each of these held, None where that is not known."""
         ...
 
-    def learn(self, entry: Entry, content: Content) -> None:
-        """Remembers a file that was read and is in good order."""
+    def learn(self, number: int, content: Content) -> None:
+        """Remembers what the entry of this number held, which was read and is in good order."""
         ...
 
     def save(self) -> None:
@@ -75,8 +75,9 @@ class Reading:
             unknown = [each for each, held in zip(entries, known, strict=True) if held is None]
             loaded = self._tree.load(unknown)
             found = 0
-            for entry, held in zip(entries, known, strict=True):
-                content = held or self._read(entry, next(loaded), cache)
+            for number, held in enumerate(known):
+                entry = entries[number]
+                content = held or self._read(entry, next(loaded), cache, number)
                 self.foreign += content.foreign
                 found += len(content.rows) + len(content.documents)
                 yield entry.name, content
@@ -85,7 +86,9 @@ class Reading:
             if cache:
                 cache.save()
 
-    def _read(self, entry: Entry, data: bytes | Finding, cache: Cache | None) -> Content:
+    def _read(
+        self, entry: Entry, data: bytes | Finding, cache: Cache | None, number: int
+    ) -> Content:
         if isinstance(data, Finding):
             self._unread([data])
             return _NOTHING
@@ -93,7 +96,7 @@ class Reading:
         if cache is None or parsed is None:
             return Content([], *(parsed or self._thoroughly(entry.name, data)))
         content = content_of(parsed)
-        cache.learn(entry, content)
+        cache.learn(number, content)
         return content
 
     def _thoroughly(self, name: str, data: bytes) -> Parsed:

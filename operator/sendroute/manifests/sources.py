@@ -125,6 +125,7 @@ class _Walk:
                 self.findings.append(unreadable(display(path), _reason(error), folder=True))
                 continue
             prefix = "" if path == "." else path if path.endswith("/") else path + "/"
+            device, add = identity[0], self.entries.append  # looked up once for all its files
             inner: list[tuple[str, tuple[int, int]]] = []
             for child in children:
                 name = child.name
@@ -134,7 +135,7 @@ class _Walk:
                 named_so = name.endswith(ENDINGS)
                 if named_so and child.is_file(follow_symlinks=False):
                     shown = found if found.isprintable() else display(found)
-                    self.entries.append(Entry(shown, found, (identity[0], child.inode())))
+                    add(Entry(shown, found, (device, child.inode())))
                 elif named_so or child.is_dir(follow_symlinks=False) or child.is_symlink():
                     inner += self._beyond(found, named_so)
             pending += reversed(inner)

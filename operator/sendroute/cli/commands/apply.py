@@ -66,7 +66,6 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.reporting import present_report
     from sendroute.cli.saved_plan import is_saved_plan
     from sendroute.cli.stale import plan_saved
-    from sendroute.cli.tree import ask_cache
     from sendroute.model.exit_status import of_result
     from sendroute.planner.guards import Guards
     from sendroute.reports.report import of_result as report_of
@@ -87,14 +86,7 @@ def run(arguments: Namespace, session: Session) -> int:
             planned = plan_saved(store, session, arguments.paths[0], guards, wishes.lock)
         else:
             planned = plan_paths(
-                store,
-                session,
-                arguments.paths,
-                arguments.only,
-                guards,
-                wishes.lock,
-                cache=ask_cache(arguments.paths),
-                saves=True,
+                store, session, arguments.paths, arguments.only, guards, wishes.lock, saves=True
             )
         result, ended = apply_planned(session, store, planned, wishes)
     written = present_report(session, arguments, report_of(result, locate=planned.source.locate))

@@ -47,10 +47,6 @@ def only_option(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.tree import ask_cache
-
-    cache = ask_cache(arguments.paths)  # before what takes long to import
-
     from sendroute.cli import logs
     from sendroute.cli.leaving import keep
     from sendroute.cli.output import worst
@@ -69,7 +65,6 @@ def run(arguments: Namespace, session: Session) -> int:
             session,
             arguments.paths,
             arguments.only,
-            cache=cache,
             tester=tester,
             recorded=bool(arguments.out),
         )
