@@ -61,9 +61,8 @@ class Files:
         walk = _Walk()
         for path in self._paths:
             walk.given(path)
-        entries = _without_repeats(walk.entries)
-        self._odd = {each.name: each.path for each in entries if each.name != each.path}
-        return entries, walk.findings
+        self._odd = walk.odd
+        return _without_repeats(walk.entries), walk.findings
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
         for entry in entries:
@@ -88,10 +87,11 @@ class Files:
 
 
 class _Walk:
-    """One walk over all given paths."""
+    """One walk over all given paths. ``odd`` are the paths that are shown under other names."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
         self._folders: set[tuple[int, int]] = set()
 
@@ -134,7 +134,7 @@ class _Walk:
                 found = prefix + name
                 named_so = name.endswith(ENDINGS)
                 if named_so and child.is_file(follow_symlinks=False):
-                    shown = found if found.isprintable() else display(found)
+                    shown = found if found.isprintable() else self._shown(found)
                     add(Entry(shown, found, (device, child.inode())))
                 elif named_so or child.is_dir(follow_symlinks=False) or child.is_symlink():
                     inner += self._beyond(found, named_so)
@@ -158,9 +158,15 @@ class _Walk:
     def _file(self, path: str, status: os.stat_result) -> None:
         if stat.S_ISREG(status.st_mode):
             identity = (status.st_dev, status.st_ino)
-            self.entries.append(Entry(display(path), path, identity))
+            self.entries.append(Entry(self._shown(path), path, identity))
         else:
             self._special(path)
+
+    def _shown(self, path: str) -> str:
+        shown = display(path)
+        if shown != path:
+            self.odd[shown] = path
+        return shown
 
     def _special(self, path: str) -> None:
         self.findings.append(unreadable(display(path), "it is not a regular file"))
