@@ -1,5 +1,5 @@
 """``python -m sendroute``."""
 
-from sendroute.cli.main import main
+from sendroute.cli.main import program
 
-raise SystemExit(main())
+program()

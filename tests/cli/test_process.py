@@ -5,6 +5,7 @@ import pty
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -212,3 +213,25 @@ def test_colour_only_on_a_terminal_that_wants_it(manifests: Path) -> None:
     assert b"\x1b[" not in shown(NO_COLOR="1")
     assert b"\x1b[" not in shown(SENDROUTE_NO_COLOR="1")
     assert b"\x1b[" not in shown(TERM="dumb")
+
+
+@pytest.mark.parametrize(
+    ("words", "heard"), [(["validate", "manifests"], False), (["--version"], True)]
+)
+def test_a_process_with_a_tree_in_its_hands_ends_at_once(
+    manifests: Path, words: list[str], heard: bool
+) -> None:
+    code = (
+        "import atexit, sys; atexit.register(print, 'the end', file=sys.stderr);"
+        "from sendroute.cli.main import program; program()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=environment(),
+        cwd=manifests.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout
+    assert ("the end" in done.stderr) is heard

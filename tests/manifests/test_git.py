@@ -8,6 +8,7 @@ import pytest
 
 from sendroute.manifests import cache as caches
 from sendroute.manifests.cache import GitCache
+from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.git import git_tree
 from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Files, Tree
@@ -58,8 +59,10 @@ def commit() -> None:
 
 
 def domains(tree: Tree, cache: GitCache | None = None) -> list[str]:
-    reading = Reading(tree, cache)
-    found = [f"{where.file}[{where.document}] {each}" for each, where in reading.documents()]
+    """What is read of each file; without a cache, with an empty one that learns nothing."""
+    reading = Reading(tree)
+    contents = reading.contents(cache or GitCache([]))
+    found = [f"{name} {each}" for name, content in contents for each in content.in_order()]
     codes = [f"{each.where.file} {each.code}" for each in reading.findings if each.where]
     return [*found, *codes, f"{reading.complete} {reading.foreign} {sorted(reading.stopped)}"]
 
@@ -296,6 +299,124 @@ def test_a_broken_cache_is_only_slower(repository: Path, content: bytes) -> None
     assert cached(repository).read_bytes() != content
 
 
+EVERYTHING = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailPlatform
+metadata: {name: default}
+spec: {plans: [{name: nano, managed: false}]}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: MailAccount
+metadata: {name: acme, namespace: acme}
+spec: {plan: nano, defaultRoute: {unconfigured: {}}}
+---
+apiVersion: v1
+kind: ConfigMap
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: a, namespace: acme}
+spec:
+  account: acme
+  domain: a.example.com
+  route:
+    newProfile:
+      name: ses
+      host: 192.0.2.25
+      port: 587
+      encryption: starttls
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: a, namespace: acme}
+spec: {account: acme, domain: twice.example.com}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: b, namespace: acme}
+spec: {account: acme, domain: B.Example.com, route: {profile: ses}, suspend: true}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: c}
+spec: {account: acme, domain: c.example.com, route: {managed: {}}}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: d, namespace: acme, labels: {a: b}}
+spec: {account: acme, domain: b.example.com, route: {unconfigured: {}}}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: e, namespace: acme}
+spec: {account: acme, domain: bücher.example, route: {profile: ses}}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: f, namespace: acme}
+spec: {account: acme, domain: 192.0.2.1}
+"""
+
+
+def test_what_is_wanted_and_found_is_the_same_from_the_cache() -> None:
+    put("t/everything.yaml", text=EVERYTHING)
+    put("t/a.yaml")
+    put("t/b.yaml", "t/c.yaml", text=domain("same"))
+    commit()
+    cold = compile_reading(Reading(Files(["t"])))
+    codes = {"domain-conflict", "duplicate-object", "invalid-value"}
+    assert {found.code for found in cold.findings} == codes
+    for read in (["t/a.yaml", "t/b.yaml", "t/c.yaml", "t/everything.yaml"], []):
+        tree = _Counting(["t"])
+        assert compile_reading(Reading(tree), cache=GitCache(["t"])) == cold
+        assert tree.read == read
+
+
+@pytest.mark.parametrize("change", ["cut off", "bit", "longer"])
+def test_damage_that_could_still_be_read_is_seen(repository: Path, change: str) -> None:
+    put("t/a.yaml")
+    commit()
+    cold = domains(Files(["t"]), GitCache(["t"]))
+    whole = cached(repository).read_bytes()
+    damaged = {
+        "cut off": whole[:-1],
+        "bit": whole.replace(b"a.example.com", b"b.example.com"),
+        "longer": whole + b"\0",
+    }[change]
+    assert damaged != whole
+    cached(repository).write_bytes(damaged)
+    tree = _Counting(["t"])
+    assert domains(tree, GitCache(["t"])) == cold
+    assert tree.read == ["t/a.yaml"]
+    assert cached(repository).read_bytes() == whole
+
+
+@pytest.mark.parametrize("how", ["another's", "writable", "link", "pipe", "large"])
+def test_a_cache_that_may_be_anothers_is_not_read(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    put("t/a.yaml")
+    commit()
+    cold = domains(Files(["t"]), GitCache(["t"]))
+    file = cached(repository)
+    match how:
+        case "another's":
+            monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+        case "writable":
+            file.chmod(0o660)
+        case "link":
+            file.rename(repository / "elsewhere")
+            file.symlink_to(repository / "elsewhere")
+        case "pipe":
+            file.unlink()
+            os.mkfifo(file)
+        case "large":
+            monkeypatch.setattr(caches, "LARGEST", 10)
+    tree = _Counting(["t"])
+    assert domains(tree, GitCache(["t"])) == cold
+    assert tree.read == ["t/a.yaml"]
+
+
 def test_a_cache_that_cannot_be_written_is_only_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     put("t/a.yaml")
     commit()
@@ -311,6 +432,26 @@ def test_a_change_of_the_reader_makes_the_cache_worthless(monkeypatch: pytest.Mo
     tree = _Counting(["t"])
     domains(tree, GitCache(["t"]))
     assert tree.read == ["t/a.yaml"]
+
+
+def test_caches_are_kept_of_the_latest_repositories_alone(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caches, "REPOSITORIES", 2)
+    put("t/a.yaml")
+    commit()
+    folder = repository.parent / "cache" / "sendroute"
+    folder.mkdir(parents=True)
+    for age, name in enumerate(["newer", "older", "oldest"]):
+        (folder / name).touch()
+        os.utime(folder / name, (1_700_000_000 - age, 1_700_000_000 - age))
+    domains(Files(["t"]), GitCache(["t"]))
+    names = {file.name for file in folder.iterdir()}
+    assert len(names) == 2
+    assert "newer" in names
+    tree = _Counting(["t"])
+    domains(tree, GitCache(["t"]))
+    assert tree.read == []
 
 
 def test_outside_a_repository_there_is_no_cache(

@@ -6,7 +6,7 @@ from argparse import REMAINDER, SUPPRESS, Namespace
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from sendroute import __version__
 from sendroute.cli.command_line import (
@@ -42,6 +42,14 @@ Exit status: 0 fine, 1 invalid or failed, 2 changes pending (plan --detailed-exi
 
 `sendroute COMMAND --help` says all of one command.
 """
+
+
+def program() -> NoReturn:
+    """The process that a user starts, or a script."""
+    from sendroute.cli import leaving
+
+    leaving.begin()
+    leaving.leave(main())
 
 
 def main(words: list[str] | None = None) -> int:

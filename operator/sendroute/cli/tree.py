@@ -21,13 +21,13 @@ class Places:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._expected: dict[str, set[Where]] = {}
+        self._expected: dict[str, list[Where]] = {}
         self._found: dict[Where, Position] = {}
 
     def expect(self, places: Iterable[Where | None]) -> None:
         for where in places:
             if where is not None:
-                self._expected.setdefault(where.file, set()).add(where)
+                self._expected.setdefault(where.file, []).append(where)
 
     def __call__(self, where: Where) -> Position | None:
         if where not in self._found:
@@ -48,12 +48,12 @@ class Read(NamedTuple):
 def read_tree(paths: Sequence[str], session: Session, *, cached: bool = False) -> Read:
     """Everything that ``paths`` hold, with what is wrong with it among the findings.
 
-    ``cached`` takes from the cache what earlier runs read of a git repository: worth its start
+    ``cached`` takes from the cache what earlier runs made of a git repository: worth its start
     where more is done than one file's validation.
     """
     files = Files(paths)
-    reading = Reading(files, _cache(paths) if cached else None)
-    wanted = compile_reading(reading)
+    reading = Reading(files)
+    wanted = compile_reading(reading, cache=_cache(paths) if cached else None)
     if session.verbose and reading.foreign:
         _tell(f"Passed over: {reading.foreign} documents of other API groups.", session)
     return Read(wanted, Places(files), files)

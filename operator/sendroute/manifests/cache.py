@@ -1,12 +1,16 @@
-"""What earlier runs read of a repository, by git's own names of contents, so as not to read again.
+"""What earlier runs made of a repository's files, by git's own names of contents, so as not to read
+and compile them again.
 
-Only for files of which git says that they are as committed. Never an error: a cache that is not
-there, broken, or cannot be written is a slower run. Nothing secret is in it, for manifests hold
-none; it is the user's alone all the same.
+Only for files of which git says that they are as committed. What is kept of one follows from its
+bytes and from this program with its libraries, and so from nothing that is not in the key. Never
+an error: a cache that is not there, not ours, broken, or cannot be written is a slower run. Nothing
+secret is in it, for manifests hold none; it is the user's alone all the same.
 """
 
 # Not pathlib: its import alone costs what reading hundreds of files does.
 import os
+import re
+import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,18 +19,24 @@ from tempfile import mkstemp
 
 import msgspec
 
+from sendroute import __version__
 from sendroute.manifests import git
-from sendroute.manifests.fast import Parsed
+from sendroute.manifests.rows import Content
 from sendroute.manifests.sources import Entry
 
 WORTHWHILE = 500  # files, below which asking git costs more than reading
 # Written anew where more than one in so many files is not in it as it should be: to read a few
 # files again costs less than to write down a hundred thousand.
 STALE = 20
+LARGEST = 256 * 1024 * 1024  # bytes of one repository's cache: of some two million domains
+REPOSITORIES = 20  # the caches that were written last are kept, for a repository may be gone
 # Files that git changes on their way out of the repository are not in it as they are on the disk
 # (gitattributes(5)); line endings alone make no difference to YAML.
 _AS_IT_IS = ":(top,attr:!filter !ident !working-tree-encoding)"
-
+# An entry of `git ls-files -s -v -z`, whole: with the blob and the path of a plain file (of mode
+# 100644 or 100755: no link, no submodule) that is not in conflict (stage 0) and that git looks at
+# (tag H), without them for any other.
+_LISTED = re.compile(r"(?:H 100[0-9]{3} ([0-9a-f]+) 0\t([^\0]+)|[^\0]*)\0")
 
 # A repository may be set to look less closely, for speed or for odd file systems (git-config(1)).
 _LOOKING_CLOSELY = (
@@ -35,13 +45,14 @@ _LOOKING_CLOSELY = (
     *("-c", "core.fsmonitor=false"),
 )
 
+_SEAL = 32  # bytes
+_PREFIX = "manifests-"  # what is called otherwise is not ours to forget
+# No such file, or not for us; and this program's code or a library's version cannot be told, as
+# in an archive.
+_NONE = (OSError, ImportError)
 
-class _Content(msgspec.Struct):
-    reader: str
-    parsed: dict[str, Parsed]
-
-
-_decoder = msgspec.msgpack.Decoder(_Content)
+_Contents = dict[str, Content]  # by blob
+_decoder = msgspec.msgpack.Decoder(_Contents)
 
 
 class GitCache:
@@ -52,10 +63,9 @@ class GitCache:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = sorted(set(paths))
-        self._clean: dict[str, str] = {}
-        self._old: dict[str, Parsed] = {}
-        self._new: dict[str, Parsed] = {}
-        self._learned = 0
+        self._blobs: list[str | None] = []
+        self._old: _Contents = {}
+        self._learned: _Contents = {}
         self._file: str | None = None
         self._asked: _Asked | None = None
         folders = all(os.path.isdir(path) for path in self._paths)
@@ -64,44 +74,42 @@ class GitCache:
         if top is not None:
             self._asked = _Asked(top)
 
-    def known(self, entries: list[Entry]) -> dict[str, Parsed]:
-        if self._asked is None:
-            return {}
-        top, clean = self._asked.top, self._asked.clean()
-        self._asked = None
-        if len(entries) < WORTHWHILE or not clean:
-            return {}
-        self._file = _place(top)
-        self._old = _load(self._file)
-        self._clean = self._blobs(entries, top, clean)
-        known = {}
-        for name, blob in self._clean.items():
-            parsed = self._old.get(blob)
-            if parsed is not None:
-                known[name] = self._new[blob] = parsed
-        return known
+    def known(self, entries: list[Entry]) -> list[Content | None]:
+        asked, self._asked = self._asked, None
+        clean = asked.clean() if asked is not None else {}
+        if asked is None or len(entries) < WORTHWHILE or not clean:
+            return [None] * len(entries)
+        self._file = _place(asked.top)
+        self._old = old = _load(self._file)
+        self._blobs = self._blobs_of(entries, asked.top, clean)
+        return [None if blob is None else old.get(blob) for blob in self._blobs]
 
-    def learn(self, entry: Entry, parsed: Parsed) -> None:
-        blob = self._clean.get(entry.name)
+    def learn(self, number: int, content: Content) -> None:
+        blob = self._blobs[number] if self._blobs else None
         if blob is not None:
-            self._new[blob] = parsed
-            self._learned += 1
+            self._learned[blob] = content
 
     def save(self) -> None:
-        forgotten = len(self._old) - (len(self._new) - self._learned)
-        if self._file and (self._learned + forgotten) * STALE > len(self._new):
-            _save(self._file, self._new)
+        if self._file is None:
+            return
+        learned, old = self._learned, self._old
+        forgotten = len(old) - len(old.keys() & set(self._blobs))
+        if (len(learned) + forgotten) * STALE > len(learned) + len(old) - forgotten:
+            # In the files' order, for so they are read again; a file may stand there repeatedly.
+            held = old | learned
+            _save(self._file, {blob: held[blob] for blob in self._blobs if blob in held})
 
-    def _blobs(self, entries: list[Entry], top: str, clean: dict[str, str]) -> dict[str, str]:
-        """The blob of each entry that is a plain file of the repository, by its name. What a
-        link led to is not found here, or found as the file that it is."""
-        blobs = {}
-        inside = [_mapped(path, top) for path in self._paths]
-        for given, within in inside:
+    def _blobs_of(self, entries: list[Entry], top: str, clean: dict[str, str]) -> list[str | None]:
+        """The blob of each entry that is a plain file of the repository. What a link led to is
+        not found here, or found as the file that it is."""
+        blobs: list[str | None] = [None] * len(entries)
+        for given, within in [_mapped(path, top) for path in self._paths]:
             skip = len(given)
-            for name, path, *_ in entries:
-                if path.startswith(given) and (blob := clean.get(within + path[skip:])):
-                    blobs[name] = blob
+            found = [
+                clean.get(within + path[skip:]) if path.startswith(given) else None
+                for _, path, _, _ in entries
+            ]
+            blobs = [one or other for one, other in zip(blobs, found, strict=True)]
         return blobs
 
 
@@ -125,20 +133,13 @@ class _Asked:
         self._changed = git.start([*_LOOKING_CLOSELY, *differing], top)
 
     def clean(self) -> dict[str, str]:
-        """The blobs of plain files that are as in the index, byte for byte, by path. A tag other
-        than H tells of files that git does not look at (git-ls-files(1), -v)."""
+        """The blobs of plain files that are as in the index, byte for byte, by path."""
         with self._changed as changed, self._listing as listing:
             listed, _ = listing.communicate()
             dirty, _ = changed.communicate()
         if listing.returncode or changed.returncode:
             return {}
-        blobs = {}
-        for line in os.fsdecode(listed).split("\0"):
-            if line.startswith("H 100"):  # a mode of 100644 or 100755: no link, no submodule
-                facts, _, path = line.partition("\t")
-                _, _, blob, stage = facts.split(" ")
-                if stage == "0":
-                    blobs[path] = blob
+        blobs = {path: blob for blob, path in _LISTED.findall(os.fsdecode(listed))}
         for path in os.fsdecode(dirty).split("\0"):
             blobs.pop(path, None)
         return blobs
@@ -146,7 +147,10 @@ class _Asked:
 
 def _reader() -> str:
     """A digest of all that decides what a file's bytes become: this code and its libraries."""
-    digest = blake2b(f"{msgspec.__version__} {sys.version}".encode(), digest_size=16)
+    from importlib.metadata import version
+
+    told = f"{__version__} {msgspec.__version__} {version('ryaml')} {sys.version}"
+    digest = blake2b(told.encode(), digest_size=16)
     here = os.path.dirname(__file__)
     for folder in (here, os.path.join(here, "..", "model")):
         for name in sorted(os.listdir(folder)):
@@ -156,34 +160,70 @@ def _reader() -> str:
     return digest.hexdigest()
 
 
+def _seal(payload: bytes) -> bytes:
+    """A digest that only the same program makes: by it is told what was damaged, cut off or
+    written by another."""
+    return blake2b(payload, key=_reader().encode(), digest_size=_SEAL).digest()
+
+
 def _place(top: str) -> str:
     """One file a repository, in the user's cache folder (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
         base = os.path.expanduser("~/.cache")
     name = blake2b(os.fsencode(top), digest_size=16).hexdigest()
-    return os.path.join(base, "sendroute", f"manifests-{name}.msgpack")
+    return os.path.join(base, "sendroute", f"{_PREFIX}{name}.msgpack")
 
 
-def _load(path: str) -> dict[str, Parsed]:
+def _load(path: str) -> _Contents:
     try:
-        with open(path, "rb") as file:
-            content = _decoder.decode(file.read())
-        return content.parsed if content.reader == _reader() else {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        data = _own_bytes(path)
+        payload = data[_SEAL:]
+        return _decoder.decode(payload) if data[:_SEAL] == _seal(payload) else {}
+    except _NONE:
         return {}
 
 
-def _save(path: str, parsed: dict[str, Parsed]) -> None:
+def _own_bytes(path: str) -> bytes:
+    """Those of a file that nobody else can have written; none of any other. The cache's folder is
+    where a variable says, which may be anywhere."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        ours = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not (ours and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST):
+            return b""
+        return file.read()
+
+
+def _save(path: str, contents: _Contents) -> None:
     """Whole or not at all: another run reads the old file or the new one."""
+    payload = msgspec.msgpack.encode(contents)
+    if _SEAL + len(payload) > LARGEST:
+        return
+    folder = os.path.dirname(path)
     written = None
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        descriptor, written = mkstemp(dir=os.path.dirname(path))  # mode 0600
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        descriptor, written = mkstemp(prefix=_PREFIX, dir=folder)  # mode 0600
         with open(descriptor, "wb") as file:
-            file.write(msgspec.msgpack.encode(_Content(_reader(), parsed)))
+            file.write(_seal(payload))
+            file.write(payload)
         os.replace(written, path)
-    except OSError:
+        _forget_all_but_the_latest(folder)
+    except _NONE:
         if written is not None:
             with suppress(OSError):
                 os.unlink(written)
+
+
+def _forget_all_but_the_latest(folder: str) -> None:
+    """What a killed run left half written goes the same way."""
+    with os.scandir(folder) as listing:
+        files = [
+            (each.stat(follow_symlinks=False).st_mtime, each.path)
+            for each in listing
+            if each.name.startswith(_PREFIX)
+        ]
+    for _, path in sorted(files, reverse=True)[REPOSITORIES:]:
+        os.unlink(path)

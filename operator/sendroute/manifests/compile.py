@@ -4,6 +4,7 @@ Nothing is asked of a store here: references, plans and moves are the planner's.
 documents never matters, but for which of two duplicates is called the first.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import assert_never
@@ -11,15 +12,16 @@ from typing import assert_never
 from msgspec import UNSET
 
 from sendroute.manifests import shapes
-from sendroute.manifests.fields import Metadata, ProfileFields
+from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import profile_of, route_of
-from sendroute.manifests.read import Reading
+from sendroute.manifests.read import Cache, Reading
+from sendroute.manifests.rows import Row, namespace_of, row_of
 from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.route import Route
+from sendroute.model.route import Route, shared
 from sendroute.model.wanted import (
     AccountKey,
     ApplyAll,
@@ -35,15 +37,26 @@ _INLINE = ("spec", "route", "newProfile")
 
 
 def compile_reading(
-    reading: Reading, documents: Iterable[tuple[shapes.Document, Where]] | None = None
+    reading: Reading,
+    documents: Iterable[tuple[shapes.Document, Where]] | None = None,
+    *,
+    cache: Cache | None = None,
 ) -> Wanted:
-    """A whole tree as one value. Its documents stream: only what is wanted of them stays.
+    """A whole tree as one value. What its files hold streams: only what is wanted of it stays.
 
     ``documents`` are those of a reading that is at its end, as an edit would leave them.
     """
     compilation = Compilation()
-    for document, where in reading.documents() if documents is None else documents:
-        compilation.add(document, where)
+    if documents is not None:
+        for document, where in documents:
+            compilation.add(document, where)
+    else:
+        for name, content in reading.contents(cache):
+            for item in content.in_order():
+                if isinstance(item, Row):
+                    compilation.add_row(item, Where(name, item[0]))
+                else:
+                    compilation.add(item[1], Where(name, item[0]))
     return compilation.finish(
         findings=reading.findings,
         stopped=reading.stopped,
@@ -91,13 +104,19 @@ class Compilation:
         self.drafts: dict[tuple[str, str], _Draft] = {}
         self.platform: WantedPlatform | None = None
         self.platform_where: Where | None = None
-        self.objects: dict[tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]] = {}
+        self.objects: defaultdict[
+            tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]
+        ] = defaultdict(dict)
 
     def add(self, document: shapes.Document, where: Where) -> None:
         """One document and its place, a value of its own whose path is empty."""
         match document:
             case shapes.SendingDomain():
-                self._add_domain(document, where)
+                row = row_of(document, where.document)
+                if row is None:
+                    self._add_domain(document, where)
+                else:
+                    self.add_row(row, where)
             case shapes.SMTPProfile():
                 self._add_profile(document, where)
             case shapes.MailAccount():
@@ -106,6 +125,17 @@ class Compilation:
                 self._add_platform(document, where)
             case _:
                 assert_never(document)
+
+    def add_row(self, row: Row, where: Where) -> None:
+        """The same for a sending domain that is a row."""
+        _, namespace, account, name, domain, kind, profile, suspended = row
+        draft = self.drafts.get((namespace, account)) or self._draft(namespace, account)
+        if not self._is_first(shapes.SendingDomain, name, where, draft):
+            return
+        if profile is not None:
+            draft.named.add(profile)
+        route = None if kind is None else shared(kind, profile)
+        self._claim(draft, WantedDomain(domain, route, where, suspended))
 
     def finish(
         self,
@@ -177,19 +207,18 @@ class Compilation:
         return draft
 
     def _is_first(
-        self, kind: type[shapes.Document], metadata: Metadata, where: Where, draft: _Draft
+        self, kind: type[shapes.Document], name: str, where: Where, draft: _Draft
     ) -> bool:
         """Whether no document before defined this object; if one did, both accounts stop."""
         namespace = draft.key.namespace
-        same = self.objects.setdefault((kind, namespace), {})
-        first, other = same.setdefault(metadata.name, (where, draft))
+        first, other = self.objects[kind, namespace].setdefault(name, (where, draft))
         if first is where:
             return True
         for key in {draft.key, other.key}:
             self.stopped.add(key)
         here = where.at("metadata", "name")
         there = first.at("metadata", "name")
-        message = f"{kind.__name__} {metadata.name} of namespace {namespace} is defined twice."
+        message = f"{kind.__name__} {name} of namespace {namespace} is defined twice."
         hint = "Take one of the two out, or give it another name."
         code = "duplicate-object"
         if kind is shapes.SMTPProfile and other is draft:
@@ -219,23 +248,23 @@ class Compilation:
 
     def _add_account(self, document: shapes.MailAccount, where: Where) -> None:
         metadata = document.metadata
-        draft = self._draft(_namespace(metadata), metadata.name)
-        if self._is_first(shapes.MailAccount, metadata, where, draft):
+        draft = self._draft(namespace_of(metadata), metadata.name)
+        if self._is_first(shapes.MailAccount, metadata.name, where, draft):
             draft.account = (document, where)
 
     def _add_profile(self, document: shapes.SMTPProfile, where: Where) -> None:
         spec = document.spec
         name = document.metadata.name
-        draft = self._draft(_namespace(document.metadata), spec.account)
-        if self._is_first(shapes.SMTPProfile, document.metadata, where, draft):
+        draft = self._draft(namespace_of(document.metadata), spec.account)
+        if self._is_first(shapes.SMTPProfile, name, where, draft):
             self._define(draft, name, spec, where, spec.suspend is True, None)
         else:
             draft.unsound.add(name)
 
     def _add_domain(self, document: shapes.SendingDomain, where: Where) -> None:
         spec = document.spec
-        draft = self._draft(_namespace(document.metadata), spec.account)
-        if not self._is_first(shapes.SendingDomain, document.metadata, where, draft):
+        draft = self._draft(namespace_of(document.metadata), spec.account)
+        if not self._is_first(shapes.SendingDomain, document.metadata.name, where, draft):
             if spec.route is not UNSET and spec.route.new_profile is not UNSET:
                 draft.unsound.add(spec.route.new_profile.name)
             return
@@ -253,13 +282,14 @@ class Compilation:
             self._define(draft, new.name, new, where, suspended, name)
 
     def _claim(self, draft: _Draft, wanted: WantedDomain) -> None:
-        first = draft.contested.get(wanted.domain)
+        domain = wanted.domain
+        first = draft.contested.get(domain) if draft.contested else None
         if first is None:
-            before = draft.domains.setdefault(wanted.domain, wanted)
+            before = draft.domains.setdefault(domain, wanted)
             if before is wanted:
                 return
-            first = draft.contested[wanted.domain] = before.where
-        name = to_unicode(wanted.domain)
+            first = draft.contested[domain] = before.where
+        name = to_unicode(domain)
         self.findings.append(
             finding(
                 "domain-conflict",
@@ -293,10 +323,6 @@ class Compilation:
         draft.route(profile.reassign_to)
         if first is place:
             draft.profiles[name] = WantedProfile(profile, where, suspended, inline_in)
-
-
-def _namespace(metadata: Metadata) -> str:
-    return shapes.DEFAULT_NAMESPACE if metadata.namespace is UNSET else metadata.namespace
 
 
 def _bad_domain(error: BadNameError, where: Where, key: AccountKey) -> Finding:

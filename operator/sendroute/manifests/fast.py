@@ -27,7 +27,9 @@ _BASED = re.compile(rb"0[bBoOxX]")
 # A mapping's value that YAML 1.1 reads otherwise stands in the bytes as it is, after a colon and
 # white space (line breaks beyond ASCII too). Where there is none, no string needs to be looked at.
 _PERHAPS_AMBIGUOUS = re.compile(
-    rb":[\s\x80-\xff]*(?:(?:%b)(?:[\s\]},:\x80-\xff]|\Z)|[-+]?(?:0[0-9_]|[0-9.]+[_:]))"
+    # With one of these begins all that follows: to look ahead for them halves the time.
+    rb":[\s\x80-\xff]*(?=[yYnNoO0-9.+-])"
+    rb"(?:(?:%b)(?:[\s\]},:\x80-\xff]|\Z)|[-+]?(?:0[0-9_]|[0-9.]+[_:]))"
     % "|".join(AMBIGUOUS_WORDS).encode()
 )
 # What a document may hold that decoding ignores, and so does not limit.

@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from sendroute.manifests.shapes import (
     API_GROUP,
+    API_VERSION,
     DEFAULT_NAMESPACE,
     KINDS,
     Document,
@@ -26,6 +27,8 @@ def is_ours(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     group = value.get("apiVersion")
+    if group == API_VERSION:
+        return True
     if isinstance(group, str) and group:
         # Kubernetes takes the capitals of a group seriously; here they are told as a mistake.
         return group.lower().partition("/")[0] == API_GROUP

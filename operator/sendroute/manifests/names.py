@@ -36,12 +36,20 @@ class Host(Struct, frozen=True, gc=False):
     is_address: bool = False
 
 
-def domain_name(text: str) -> str:
-    """A sending domain as its lower-case A-label. Raises :class:`BadNameError`."""
+def plain_domain_name(text: str) -> str | None:
+    """The same where no table of Unicode is asked: of a sound name in ASCII; None for any other."""
     if text.isascii():
         name = text.lower()
         if _is_domain(name) and len(name) <= _LONGEST and "xn--" not in name:
             return name
+    return None
+
+
+def domain_name(text: str) -> str:
+    """A sending domain as its lower-case A-label. Raises :class:`BadNameError`."""
+    plain = plain_domain_name(text)
+    if plain is not None:
+        return plain
     if _address(text) is not None:
         raise BadNameError("must be a domain name, not an address", "Write a name: example.com.")
     name = _a_label(text)

@@ -11,13 +11,14 @@ from typing import Protocol
 
 from sendroute.manifests import fast
 from sendroute.manifests.fast import Parsed
+from sendroute.manifests.rows import Content, content_of
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Entry, Tree, unreadable
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.wanted import AccountKey
 
-_NOTHING = Parsed([], 0)
+_NOTHING = Content([], [], 0)
 # It is YAML, a text, so it would pass for somebody else's document and what it stands for be gone
 # (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer").
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -26,12 +27,12 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 class Cache(Protocol):
     """What earlier runs read; see :mod:`sendroute.manifests.cache`."""
 
-    def known(self, entries: list[Entry]) -> dict[str, Parsed]:
-        """What the files in good order among these held, by the names they are shown under."""
+    def known(self, entries: list[Entry]) -> list[Content | None]:
+        """What each of these held, None where that is not known."""
         ...
 
-    def learn(self, entry: Entry, parsed: Parsed) -> None:
-        """Remembers a file that was read and is in good order."""
+    def learn(self, number: int, content: Content) -> None:
+        """Remembers what the entry of this number held, which was read and is in good order."""
         ...
 
     def save(self) -> None:
@@ -40,7 +41,7 @@ class Cache(Protocol):
 
 
 class Reading:
-    """One reading of a tree. Iterate :meth:`documents` to its end; then the rest is known.
+    """One reading of a tree. Iterate :meth:`contents` to its end; then the rest is known.
 
     ``complete`` is false when something could not be read or its account not be told, so that
     absence proves nothing. ``stopped`` are the accounts with an error in one of their documents,
@@ -50,9 +51,8 @@ class Reading:
     ``foreign`` counts the documents that were passed over, ``files`` the files there are.
     """
 
-    def __init__(self, tree: Tree, cache: Cache | None = None) -> None:
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._cache = cache
         self.findings: list[Finding] = []
         self.complete = True
         self.stopped: dict[AccountKey, set[str | None]] = {}
@@ -61,37 +61,48 @@ class Reading:
         self.files = 0
 
     def documents(self) -> Generator[tuple[Document, Where], None, None]:
-        """Every document of ours that is in good order. Errors in others stop what they stop."""
+        """Every document of ours that is in good order."""
+        for name, content in self.contents():
+            for ordinal, document in content.documents:
+                yield document, Where(name, ordinal)
+
+    def contents(self, cache: Cache | None = None) -> Generator[tuple[str, Content], None, None]:
+        """What each file holds of ours that is in good order, by the name it is shown under; with
+        a cache, which keeps no whole documents, as rows where that is possible. Errors in other
+        documents stop what they stop."""
         with without_gc():
             entries, findings = self._tree.entries()
             self._unread(findings)
             self.files = len(entries)
-            known = self._cache.known(entries) if self._cache else {}
-            loaded = self._tree.load([each for each in entries if each.name not in known])
+            known = cache.known(entries) if cache else [None] * len(entries)
+            unknown = [each for each, held in zip(entries, known, strict=True) if held is None]
+            loaded = self._tree.load(unknown)
             found = 0
-            for entry in entries:
-                parsed = known.get(entry.name) or self._read(entry, next(loaded))
-                self.foreign += parsed.foreign
-                for ordinal, document in parsed.documents:
-                    yield document, Where(entry.name, ordinal)
-                found += len(parsed.documents)
+            for number, held in enumerate(known):
+                entry = entries[number]
+                content = held or self._read(entry, next(loaded), cache, number)
+                self.foreign += content.foreign
+                found += len(content.rows) + len(content.documents)
+                yield entry.name, content
             if not found and not self.findings:
                 self._unread([_no_manifests(self.foreign)])
-            if self._cache:
-                self._cache.save()
+            if cache:
+                cache.save()
 
-    def _read(self, entry: Entry, data: bytes | Finding) -> Parsed:
+    def _read(
+        self, entry: Entry, data: bytes | Finding, cache: Cache | None, number: int
+    ) -> Content:
         if isinstance(data, bytes) and data.startswith(_POINTER):
             data = unreadable(entry.name, "it is only a pointer of Git LFS")
         if isinstance(data, Finding):
             self._unread([data])
             return _NOTHING
         parsed = fast.read(data)
-        if parsed is None:
-            return self._thoroughly(entry.name, data)
-        if self._cache:
-            self._cache.learn(entry, parsed)
-        return parsed
+        if cache is None or parsed is None:
+            return Content([], *(parsed or self._thoroughly(entry.name, data)))
+        content = content_of(parsed)
+        cache.learn(number, content)
+        return content
 
     def _thoroughly(self, name: str, data: bytes) -> Parsed:
         from sendroute.manifests.thorough import read_thoroughly

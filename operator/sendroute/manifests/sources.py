@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
 from sendroute.model.codes import finding
@@ -60,9 +61,8 @@ class Files:
         walk = _Walk()
         for path in self._paths:
             walk.given(path)
-        entries = _without_repeats(walk.entries)
-        self._odd = {each.name: each.path for each in entries if each.name != each.path}
-        return entries, walk.findings
+        self._odd = walk.odd
+        return _without_repeats(walk.entries), walk.findings
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
         for entry in entries:
@@ -87,10 +87,11 @@ class Files:
 
 
 class _Walk:
-    """One walk over all given paths."""
+    """One walk over all given paths. ``odd`` are the paths that are shown under other names."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
         self._folders: set[tuple[int, int]] = set()
 
@@ -119,11 +120,12 @@ class _Walk:
             self._folders.add(identity)
             try:
                 with os.scandir(path) as listing:
-                    children = sorted(listing, key=_name)
+                    children = sorted(listing, key=attrgetter("name"))
             except OSError as error:
                 self.findings.append(unreadable(display(path), _reason(error), folder=True))
                 continue
             prefix = "" if path == "." else path if path.endswith("/") else path + "/"
+            device, add = identity[0], self.entries.append  # looked up once for all its files
             inner: list[tuple[str, tuple[int, int]]] = []
             for child in children:
                 name = child.name
@@ -132,8 +134,8 @@ class _Walk:
                 found = prefix + name
                 named_so = name.endswith(ENDINGS)
                 if named_so and child.is_file(follow_symlinks=False):
-                    shown = found if found.isprintable() else display(found)
-                    self.entries.append(Entry(shown, found, (identity[0], child.inode())))
+                    shown = found if found.isprintable() else self._shown(found)
+                    add(Entry(shown, found, (device, child.inode())))
                 elif named_so or child.is_dir(follow_symlinks=False) or child.is_symlink():
                     inner += self._beyond(found, named_so)
             pending += reversed(inner)
@@ -156,23 +158,28 @@ class _Walk:
     def _file(self, path: str, status: os.stat_result) -> None:
         if stat.S_ISREG(status.st_mode):
             identity = (status.st_dev, status.st_ino)
-            self.entries.append(Entry(display(path), path, identity))
+            self.entries.append(Entry(self._shown(path), path, identity))
         else:
             self._special(path)
+
+    def _shown(self, path: str) -> str:
+        shown = display(path)
+        if shown != path:
+            self.odd[shown] = path
+        return shown
 
     def _special(self, path: str) -> None:
         self.findings.append(unreadable(display(path), "it is not a regular file"))
 
 
-def _name(entry: os.DirEntry[str]) -> str:
-    return entry.name
-
-
 def _without_repeats(entries: list[Entry]) -> list[Entry]:
     """In the order of the names shown; of several names of one file, the first."""
+    entries = sorted(entries, key=itemgetter(0))
+    if len({entry.identity for entry in entries}) == len(entries):
+        return entries  # nearly always
     seen: set[tuple[int, int]] = set()
     kept = []
-    for entry in sorted(entries, key=lambda entry: entry.name):
+    for entry in entries:
         if entry.identity is not None:
             if entry.identity in seen:
                 continue

@@ -1,7 +1,7 @@
 """Where a domain's mail goes: managed, through a saved profile, or nowhere."""
 
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any
 
 from msgspec import Struct
 
@@ -24,22 +24,15 @@ class Origin(StrEnum):
 class Route(Struct, frozen=True, gc=False, order=True):
     """One route. ``profile`` is set exactly when ``kind`` is ``PROFILE``.
 
-    Make one with :data:`MANAGED`, :data:`UNCONFIGURED` or :func:`via`, which share equal values.
+    Make one with :data:`MANAGED`, :data:`UNCONFIGURED`, :func:`via` or :func:`shared`: equal ones
+    are then one value.
     """
 
     kind: RouteKind
     profile: str | None = None
 
     def __str__(self) -> str:
-        match self.kind:
-            case RouteKind.MANAGED:
-                return "managed"
-            case RouteKind.UNCONFIGURED:
-                return "unconfigured"
-            case RouteKind.PROFILE:
-                return f"profile {self.profile}"
-            case _:
-                assert_never(self.kind)
+        return str(self.kind) if self.profile is None else f"profile {self.profile}"
 
     def as_manifest(self) -> dict[str, Any]:
         """The form a manifest gives it: ``{"managed": {}}``, ``{"profile": "ses"}``."""
@@ -58,3 +51,11 @@ def via(profile: str) -> Route:
     if route is None:
         route = _via[profile] = Route(RouteKind.PROFILE, profile)
     return route
+
+
+_SHARED = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURED: UNCONFIGURED}
+
+
+def shared(kind: RouteKind, profile: str | None) -> Route:
+    """The route of these fields."""
+    return _SHARED[kind] if profile is None else via(profile)

@@ -1,5 +1,7 @@
 """Steps 3 to 6 over every domain of one account."""
 
+from operator import attrgetter
+
 from msgspec import Struct
 
 from sendroute.model.change import Action, Change, Kind, Shadowed
@@ -73,7 +75,7 @@ def sweep(case: Case, terms: Terms, asked: ApplyAll | None) -> Swept:
     if swept.matched < len(held_domains):
         _absent(case, terms, asked, swept)
     # The order of documents never shows.
-    swept.changes.sort(key=lambda change: change.name)
+    swept.changes.sort(key=attrgetter("name"))
     swept.findings.sort(key=lambda found: (found.code, found.message))
     swept.shadowed.sort(key=lambda shadowed: shadowed.domain)
     return swept
@@ -171,7 +173,7 @@ def _action(held: DomainState | None, state: DomainState, fell: bool) -> Action:
 def _reason(held: DomainState | None, state: DomainState) -> str:
     """The new origin, or what else was recorded where route and origin stay."""
     if held is None or (held.route, held.origin) != (state.route, state.origin):
-        return state.origin.value
+        return str(state.origin)
     if held.shadow != state.shadow:
         return "shadow" if state.shadow is not None else "shadow-ended"
     return "declaration-removed" if state.declared is None else "declaration-changed"

@@ -5,6 +5,7 @@ Yields lines without their newlines. What is folded is still counted.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from sendroute.model.change import Action, Change, Kind, Shadowed
 from sendroute.model.finding import Finding, Severity
@@ -121,39 +122,55 @@ def _shadow(shadow: Shadowed) -> str:
 
 
 def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
-    shown = [(group[:FOLD], len(group) - FOLD) for group in alike(changes)]
-    names, steps = _columns([change for group, _ in shown for change in group])
-    for group, folded in shown:
+    groups = alike(changes)
+    shown = [[_cells(change) for change in group[:FOLD]] for group in groups]
+    names, steps = _columns([cells for some in shown for cells in some])
+    for group, some in zip(groups, shown, strict=True):
         shared = _shared_why(group)
-        for change in group:
-            yield from _row(change, names, steps, colour, "" if shared else _why(change))
-        if folded > 0:
-            yield f"{' ' * _BENEATH}{_more(folded)}"
+        for change, cells in zip(group, some, strict=False):
+            yield from _row(change, cells, names, steps, colour, "" if shared else _why(change))
+        if len(group) > FOLD:
+            yield f"{' ' * _BENEATH}{_more(len(group) - FOLD)}"
         if shared:
             yield from wrap(shared, _BENEATH)
 
 
-def _columns(changes: Sequence[Change]) -> tuple[int, int]:
+class _Cells(NamedTuple):
+    """A change's name and what it does, cleaned, and the columns that each takes."""
+
+    name: str
+    wide: int
+    does: str
+    columns: int
+
+
+def _cells(change: Change) -> _Cells:
+    name, does = clean(object_name(change.kind, change.name)), clean(step(change))
+    return _Cells(name, width(name), does, width(does))
+
+
+def _columns(shown: Sequence[_Cells]) -> tuple[int, int]:
     """Widths of the names and of the steps, each no wider than its share of the line."""
-    names = max((width(clean(_name(change))) for change in changes), default=0)
-    fitting = [w for change in changes if (w := width(clean(step(change)))) <= _STEP]
+    names = max((cells.wide for cells in shown), default=0)
+    fitting = [cells.columns for cells in shown if cells.columns <= _STEP]
     return min(names, _NAME), max(fitting, default=0)
 
 
-def _name(change: Change) -> str:
-    return object_name(change.kind, change.name)
-
-
-def _row(change: Change, names: int, steps: int, colour: bool, why: str) -> Iterator[str]:
+def _row(
+    change: Change, cells: _Cells, names: int, steps: int, colour: bool, why: str
+) -> Iterator[str]:
     """One line a change; why goes beneath where it does not fit beside."""
     verb = paint(f"{VERBS[change.action]:<{_VERB}}", _ACTION_STYLES[change.action], colour)
-    name = pad(middle(clean(_name(change)), names), names)
-    does = clean(step(change))
+    if cells.wide <= names:
+        name = cells.name + " " * (names - cells.wide)
+    else:
+        name = pad(middle(cells.name, names), names)
     start = _BENEATH + names + 2
-    if width(does) <= steps and start + steps + 2 + width(why) <= WIDTH:
-        yield f"  {verb}  {name}  {pad(does, steps)}  {why}".rstrip()
+    if cells.columns <= steps and start + steps + 2 + width(why) <= WIDTH:
+        gap = " " * (steps - cells.columns + 2)
+        yield f"  {verb}  {name}  {cells.does}{gap}{why}".rstrip()
         return
-    first, *rest = wrap(does, start)
+    first, *rest = wrap(cells.does, start)
     yield f"  {verb}  {name}  {first[start:]}".rstrip()
     yield from rest
     if why:

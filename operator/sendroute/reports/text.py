@@ -46,6 +46,8 @@ def _visible(character: str) -> str:
 
 def no_command(line: str) -> str:
     """The line, not beginning with ``::``, which GitHub's log reader takes for a command."""
+    if "::" not in line:
+        return line
     begin = len(line) - len(line.lstrip())
     return f"{line[:begin]}∷{line[begin + 2 :]}" if line.startswith("::", begin) else line
 

@@ -60,6 +60,7 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli import logs
     from sendroute.cli.applying import Wishes, apply_planned
+    from sendroute.cli.leaving import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import plan_paths
     from sendroute.cli.reporting import present_report
@@ -89,6 +90,7 @@ def run(arguments: Namespace, session: Session) -> int:
             )
         result, ended = apply_planned(session, store, planned, wishes)
     written = present_report(session, arguments, report_of(result, locate=planned.source.locate))
+    keep(planned, result)
     return ended or worst(of_result(result), written)
 
 

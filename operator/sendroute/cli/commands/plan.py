@@ -48,6 +48,7 @@ def only_option(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli import logs
+    from sendroute.cli.leaving import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import plan_paths
     from sendroute.cli.proof import tester_of
@@ -69,7 +70,9 @@ def run(arguments: Namespace, session: Session) -> int:
         )
     lost = _save(arguments.out, planned) if arguments.out else ()
     plan = planned.with_findings(lost).plan
-    written = present_report(session, arguments, report_of(plan, locate=planned.source.locate))
+    report = report_of(plan, locate=planned.source.locate)
+    written = present_report(session, arguments, report)
+    keep(planned, report)
     status = of_plan(plan, detailed=arguments.detailed_exitcode)
     return worst(status, of_findings(lost), written)
 

@@ -39,6 +39,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.leaving import keep
     from sendroute.cli.reporting import present_report
     from sendroute.cli.tree import read_base, read_tree
     from sendroute.model.exit_status import of_findings
@@ -55,6 +56,7 @@ def run(arguments: Namespace, session: Session) -> int:
     tree.places.expect(found.where for found in findings)
     report = report_of(findings, strict=arguments.strict, locate=tree.places)
     written = present_report(session, arguments, report)
+    keep(tree, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
 
 
