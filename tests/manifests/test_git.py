@@ -442,13 +442,13 @@ def test_caches_are_kept_of_the_latest_repositories_alone(
     commit()
     folder = repository.parent / "cache" / "sendroute"
     folder.mkdir(parents=True)
-    for age, name in enumerate(["newer", "older", "oldest"]):
+    for age, name in enumerate(["manifests-newer", "manifests-older", "no-cache-of-ours"]):
         (folder / name).touch()
         os.utime(folder / name, (1_700_000_000 - age, 1_700_000_000 - age))
     domains(Files(["t"]), GitCache(["t"]))
     names = {file.name for file in folder.iterdir()}
-    assert len(names) == 2
-    assert "newer" in names
+    assert len(names) == 3
+    assert {"manifests-newer", "no-cache-of-ours"} < names
     tree = _Counting(["t"])
     domains(tree, GitCache(["t"]))
     assert tree.read == []
