@@ -93,4 +93,5 @@ class Watcher(Thread):
     def end(self) -> None:
         self._ended.set()
         self._watch.close()
-        self.join(_GRACE)
+        with suppress(RuntimeError):  # a signal broke off its start: there is nobody to wait for
+            self.join(_GRACE)
