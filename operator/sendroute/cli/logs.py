@@ -54,9 +54,7 @@ def _level(session: Session, *, lasting: bool) -> int:
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Who reads a log by machine learns there too why it ended."""
-    _log.critical(
-        "This is an error in Sendroute: %s.", kind.__name__, exc_info=(kind, error, trace)
-    )
+    _tell(logging.CRITICAL, kind, error, trace)
 
 
 def _thread_crashed(args: threading.ExceptHookArgs) -> None:
@@ -66,12 +64,17 @@ def _thread_crashed(args: threading.ExceptHookArgs) -> None:
 
 def _swallowed(args: "sys.UnraisableHookArgs") -> None:
     """What no caller can be told, as of an object that is given up."""
-    error = args.exc_value
-    _log.error(
-        "This is an error in Sendroute: %s.",
-        args.exc_type.__name__,
-        exc_info=None if error is None else (args.exc_type, error, args.exc_traceback),
-    )
+    _tell(logging.ERROR, args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _tell(
+    level: int,
+    kind: type[BaseException],
+    error: BaseException | None,
+    trace: TracebackType | None,
+) -> None:
+    told = None if error is None else (kind, error, trace)
+    _log.log(level, "This is an error in Sendroute: %s.", kind.__name__, exc_info=told)
 
 
 class _TextLines(logging.Formatter):
