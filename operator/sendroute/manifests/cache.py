@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from hashlib import blake2b
 from tempfile import mkstemp
 
@@ -145,6 +146,7 @@ class _Asked:
         return blobs
 
 
+@cache  # asked where the old is read and where the new is written
 def _reader() -> str:
     """A digest of all that decides what a file's bytes become: this code and its libraries."""
     from importlib.metadata import version
