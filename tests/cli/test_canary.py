@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pytest
 
 from sendroute.cli import planning, proof
-from sendroute.cli.applying import Wishes, apply_planned
+from sendroute.cli.applying import ApplyOptions, apply_planned
 from sendroute.cli.session import Session, Verbosity
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.planner.guards import Guards
@@ -146,11 +146,11 @@ def test_a_process_that_is_killed_while_it_signs_in_leaves_nothing(
     canary: Shop, tmp_path: Path
 ) -> None:
     reached = threading.Event()
-    held = threading.Event()
+    current = threading.Event()
 
     def hold() -> None:
         reached.set()
-        held.wait(30)
+        current.wait(30)
 
     canary.provider.on_sign_in = hold
     process = subprocess.Popen(
@@ -167,7 +167,7 @@ def test_a_process_that_is_killed_while_it_signs_in_leaves_nothing(
         process.send_signal(signal.SIGKILL)
         out, _ = process.communicate(timeout=30)
     finally:
-        held.set()
+        current.set()
         process.kill()
     assert_silent(out, "what it printed")
     assert_nothing_left(tmp_path, canary.secret.parents[1])
@@ -211,7 +211,7 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
         assert_silent(told_of(caught.value), "a test that broke")
         planned = planning.plan_paths(store, session, ["manifests"], None, Guards(), saves=True)
         planned = planned.tested_by(proof.tester_of(session))
-        sealed = planned.prover.seal(planned.plan.accounts, planned.plan.platform)
+        sealed = planned.verifier.seal(planned.plan.accounts, planned.plan.platform)
         assert_silent(repr((planned, sealed)).encode(), "a plan in full")
 
         def refuse(*_: Any) -> None:
@@ -219,7 +219,9 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
 
         monkeypatch.setattr(store, "commit", refuse)
         with pytest.raises(BrokenError) as caught:
-            apply_planned(session, store, planned, Wishes(approved=True, wait=None, lock=None))
+            apply_planned(
+                session, store, planned, ApplyOptions(approved=True, wait=None, lock=None)
+            )
         assert_silent(told_of(caught.value), "a commit that broke")
 
 

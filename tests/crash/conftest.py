@@ -116,7 +116,7 @@ class Place:
         for key in accounts:
             self.lay_secret(*key, f"{word} of {key[1]}")
 
-    def held(self) -> Store:
+    def current(self) -> Store:
         with open_store(self.url) as store:
             return as_store(store.read())
 
@@ -144,7 +144,7 @@ class Place:
     def settled(self) -> bool:
         """Whether nothing is noted as unsettled."""
         with open_store(self.url) as store:
-            return not store.standings()
+            return not store.account_statuses()
 
     def rest(self) -> None:
         """Until nothing of those that were killed is at work: neither a process of their sessions
@@ -169,10 +169,10 @@ class Place:
         with open_store(self.url) as store:
             for one in store.endpoints():
                 assert one.credential is not None, f"{one.alias} has none"
-                opened = sealer.open(one.credential, one.bond)
+                opened = sealer.open(one.credential, one.binding)
                 assert opened is not None, f"the credential of {one.alias} does not open"
                 if opens and one.retired is None and one.profile:
-                    path = self.home / "secrets" / one.bond.namespace / one.bond.account
+                    path = self.home / "secrets" / one.binding.namespace / one.binding.account
                     assert opened.password == (path / "password").read_text().strip(), one.alias
         return told
 
@@ -223,23 +223,23 @@ def place(forks: Forks, store_url: str, tmp_path: Path) -> Iterator[Place]:
     one.close()
 
 
-def check_whole(held: Store, estate: Estate) -> int:
+def check_whole(current: Store, estate: Estate) -> int:
     """Every account is as it was or as it shall be, those between which a domain moves together;
     of how many that change the latter is so."""
     before, after = estate.before, estate.after
-    assert held.plans in (before.plans, after.plans)
+    assert current.plans in (before.plans, after.plans)
     done = 0
     for group in _groups(before, after):
         changes = [key for key in group if holdings(before, key) != holdings(after, key)]
         if not changes:
-            assert all(holdings(held, key) == holdings(before, key) for key in group)
+            assert all(holdings(current, key) == holdings(before, key) for key in group)
             continue
-        is_new = [holdings(held, key) == holdings(after, key) for key in changes]
-        is_old = [holdings(held, key) == holdings(before, key) for key in changes]
+        is_new = [holdings(current, key) == holdings(after, key) for key in changes]
+        is_old = [holdings(current, key) == holdings(before, key) for key in changes]
         assert all(is_new) or all(is_old), f"{group} is half done: {is_new}, {is_old}"
         done += all(is_new) * len(changes)
     if done and before.plans != after.plans:
-        assert held.plans == after.plans, "the platform comes before the accounts"
+        assert current.plans == after.plans, "the platform comes before the accounts"
     return done
 
 

@@ -59,7 +59,7 @@ class Course:
         self._taken(tree)
         return marks
 
-    def settle(self) -> None:
+    def assess(self) -> None:
         tree = deepcopy(self.tree)
         for key, doc in tree.accounts.items():
             if self._chance.random() < 0.5:

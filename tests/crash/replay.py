@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.store.raw import Raw, opened
 
-from sendroute.model.held import AccountState
+from sendroute.model.current import AccountState
 from sendroute.store.address import is_postgres
 from sendroute.store.states import (
     as_document,

@@ -34,11 +34,11 @@ def test_nothing_is_lost_doubled_or_half_done(
         time.sleep(max(0.0, moment - time.monotonic()))
         child.kill()
         place.rest()
-        amid += 0 < check_whole(place.held(), estate) < len(ACCOUNTS)
+        amid += 0 < check_whole(place.current(), estate) < len(ACCOUNTS)
         place.check(opens=False)
         took = timed(place, folder)
         whole = max(took, 0.8 * whole)
-        assert place.held() == estate.after
+        assert place.current() == estate.after
         place.check()
         is_empty(place, folder)
         place.check_nothing_is_left()

@@ -46,7 +46,7 @@ def test_a_lock_file_is_the_old_one_or_the_new(place: Place, chance: random.Rand
         new = lock.read_bytes()
         assert left in (old, new), "it is neither the old one nor the new"
         news += left == new
-        assert as_store(read_lock(lock).held()) == estate.after
+        assert as_store(read_lock(lock).current()) == estate.after
     beside = [path.name for path in folder.iterdir() if not path.name.endswith(".yaml")]
     assert all(name == lock.name or name.startswith(f".{lock.name}.") for name in beside)
     print(f"{news} of {KILLS} were the new one, {len(beside) - 1} left a part of one")
@@ -60,7 +60,7 @@ def test_a_backup_is_whole_or_not_there(place: Place, chance: random.Random) -> 
         place.run("apply", str(folder), *APPLY)
         estate.go_on()
     with open_store(place.url) as store:
-        held = store.read()
+        current = store.read()
     folder = place.home / "backups"
     folder.mkdir()
     there = 0
@@ -74,7 +74,7 @@ def test_a_backup_is_whole_or_not_there(place: Place, chance: random.Random) -> 
         assert target.stat().st_mode & 0o777 == 0o600
         check(f"sqlite:///{target}")
         with open_backup(target) as backup, backup.reading() as connection:
-            assert reading.read(connection, None) == held
+            assert reading.read(connection, None) == current
     beside = {path.name for path in folder.iterdir()} - {f"{n}.db" for n in range(KILLS)}
     assert all(name.startswith(".") and ".tmp" in name for name in beside), beside
     print(f"{there} of {KILLS} were there, {len(beside)} files are left of the others")

@@ -92,7 +92,7 @@ def test_nothing_is_lost_doubled_or_half_done(
         assert not loop.ended(), loop.text()
         loop.kill()
         place.rest()
-        amid += 0 < check_whole(place.held(), estate) < len(ACCOUNTS)
+        amid += 0 < check_whole(place.current(), estate) < len(ACCOUNTS)
         revision = place.check()[-1].number
         loop, took = arrived(place, source, estate)
         whole = max(took, 0.8 * whole)
@@ -103,7 +103,7 @@ def test_nothing_is_lost_doubled_or_half_done(
     loop.signal(signal.SIGTERM)
     assert loop.wait() == 0, loop.text()
     assert "Traceback" not in loop.text()
-    assert place.held() == estate.after
+    assert place.current() == estate.after
     place.rest()
     place.check()
     place.check_nothing_is_left()

@@ -174,7 +174,7 @@ def test_every_account_ends_where_one_applier_alone_would_have_put_it(
     while time.monotonic() < ends:
         edits += wander(minute, course, manifests)
         minute.barrier()
-        course.settle()
+        course.assess()
         lay(course.tree, manifests)
         minute.until(lambda: minute.is_at(course), "the settled tree")
         minute.barrier()
@@ -185,7 +185,7 @@ def test_every_account_ends_where_one_applier_alone_would_have_put_it(
     minute.end()
     place.run("apply", str(manifests), *APPLY)
     place.rest()
-    assert place.held() == course.expected
+    assert place.current() == course.expected
     told = place.check()
     is_empty(place, str(manifests))
     place.check_nothing_is_left()

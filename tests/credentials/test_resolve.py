@@ -11,7 +11,7 @@ import pytest
 
 from sendroute.credentials.resolve import Answer, Secrets
 from sendroute.model.credential import Credential
-from sendroute.model.secret import Lacking, SecretRef
+from sendroute.model.secret import SecretProblem, SecretRef
 
 from .conftest import CANARY_NAME, CANARY_WORD, HOST, PORT, SES
 
@@ -27,7 +27,7 @@ def look_up(folder: Path | None, variables: dict[str, str] | None = None) -> Ans
 
 def refused(answer: Answer, code: str) -> str:
     """The message; nothing of a value is in it."""
-    assert isinstance(answer, Lacking), answer
+    assert isinstance(answer, SecretProblem), answer
     assert answer.code == code, answer
     told = f"{answer.message} {answer.hint}"
     for secret in (CANARY_NAME, CANARY_WORD, base64.b64encode(WORD).decode()):
@@ -162,7 +162,7 @@ def test_a_name_is_never_a_path(lay: Lay, name: str) -> None:
     secrets = Secrets(str(lay(username=NAME, password=WORD)), {})
     for ref in (SecretRef("acme", name), SecretRef(name, "ses-smtp")):
         answer = secrets.credential(ref, HOST, PORT)
-        assert isinstance(answer, Lacking)
+        assert isinstance(answer, SecretProblem)
 
 
 def test_a_fifo_is_not_waited_for(lay: Lay) -> None:
@@ -177,7 +177,7 @@ def test_a_folder_in_the_place_of_a_key_and_a_file_in_the_place_of_a_secret(lay:
     refused(look_up(folder), "secret-invalid")
     (folder / "acme" / "file").write_bytes(WORD)
     answer = Secrets(str(folder), {}).credential(SecretRef("acme", "file"), HOST, PORT)
-    assert isinstance(answer, Lacking)
+    assert isinstance(answer, SecretProblem)
     assert "is not a folder" in answer.message
 
 
@@ -219,7 +219,7 @@ def test_two_references_that_mean_one_variable_get_neither() -> None:
     secrets = Secrets(None, VARIABLES, among=[SES, thief])
     for ref in (SES, thief):
         answer = secrets.credential(ref, HOST, PORT)
-        assert isinstance(answer, Lacking)
+        assert isinstance(answer, SecretProblem)
         assert answer.code == "secret-ambiguous"
         assert str(thief) in answer.message
         assert str(SES) in answer.message

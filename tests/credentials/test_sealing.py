@@ -11,13 +11,13 @@ from sendroute.credentials.sealing import Sealer
 from sendroute.model.credential import Credential
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Encryption
-from sendroute.model.secret import Bond
+from sendroute.model.secret import SecretBinding
 
 from .conftest import CANARY_NAME, CANARY_WORD
 
 ONE, TWO = (Fernet.generate_key().decode() for _ in range(2))
 GOOD = Credential(CANARY_NAME, CANARY_WORD)
-BOND = Bond("acme", "acme", "ses", "smtp.provider.example", 587, Encryption.STARTTLS)
+BOND = SecretBinding("acme", "acme", "ses", "smtp.provider.example", 587, Encryption.STARTTLS)
 
 
 def test_what_was_sealed_opens_with_its_key_alone() -> None:
@@ -43,9 +43,11 @@ def test_the_first_key_seals() -> None:
         BOND._replace(port=25),
         BOND._replace(encryption=Encryption.NONE),
     ],
-    ids=lambda bond: next(n for n, a, b in zip(Bond._fields, bond, BOND, strict=True) if a != b),
+    ids=lambda binding: next(
+        n for n, a, b in zip(SecretBinding._fields, binding, BOND, strict=True) if a != b
+    ),
 )
-def test_a_token_opens_for_its_own_profile_and_destination_alone(other: Bond) -> None:
+def test_a_token_opens_for_its_own_profile_and_destination_alone(other: SecretBinding) -> None:
     sealer = Sealer((ONE,))
     token = sealer.seal(GOOD, BOND)
     assert sealer.open(token, other) is None

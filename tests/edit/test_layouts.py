@@ -22,9 +22,9 @@ from sendroute.edit.tree import Tree
 from sendroute.manifests import fast
 from sendroute.manifests.compile import Compilation
 from sendroute.manifests.thorough import read_thoroughly
+from sendroute.model.desired import AccountKey, ApplyAll, Desired
 from sendroute.model.finding import Where
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
-from sendroute.model.wanted import AccountKey, ApplyAll, Wanted
 
 ACME = AccountKey("acme", "acme")
 FILE = "acme.yaml"
@@ -175,7 +175,7 @@ def read(text: str) -> Tree:
     return Tree(documents, lambda _: text, [FILE])
 
 
-def wanted(text: str) -> Wanted:
+def desired(text: str) -> Desired:
     data = text.encode()
     parsed = fast.read(data) or read_thoroughly(FILE, data).parsed
     compilation = Compilation()
@@ -185,7 +185,7 @@ def wanted(text: str) -> Wanted:
 
 
 def meaning(text: str) -> tuple[Any, ...]:
-    account = wanted(text).accounts[ACME]
+    account = desired(text).accounts[ACME]
     return (
         account.default,
         {name: profile.profile for name, profile in account.profiles.items()},
@@ -240,7 +240,7 @@ def test_an_extracted_profile_changes_nothing_that_is_meant(text: str) -> None:
     there = after(extract_profile(read(text), ACME, "mailgun"))
     assert meaning(there) == meaning(text)
     assert comments(there) == comments(text)
-    assert wanted(there).accounts[ACME].profiles["mailgun"].inline_in is None
+    assert desired(there).accounts[ACME].profiles["mailgun"].inline_in is None
 
 
 @settings(deadline=None, max_examples=100)
@@ -271,10 +271,10 @@ def test_an_added_domain_is_all_that_comes(text: str) -> None:
 def test_an_apply_all_written_and_replaced(text: str) -> None:
     day = date(2026, 11, 23)
     there = after(apply_to_all(read(text), ACME, via("ses"), today=day))
-    asked = wanted(there).accounts[ACME].apply_all
+    asked = desired(there).accounts[ACME].apply_all
     assert asked == ApplyAll("2026-11-23-to-ses", via("ses"), 2)
     again = after(apply_to_all(read(there), ACME, MANAGED, today=day, id="x", confirm=9))
-    assert wanted(again).accounts[ACME].apply_all == ApplyAll("x", MANAGED, 9)
+    assert desired(again).accounts[ACME].apply_all == ApplyAll("x", MANAGED, 9)
     assert meaning(again) == meaning(text)
     assert comments(again) == comments(text)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.following.git import Branch, Wanted
+from sendroute.following.git import Branch, GitOptions
 from sendroute.following.source import follow
 
 HOME_CONFIG = """\
@@ -75,17 +75,17 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "origin")
 
 
-Following = Callable[..., Branch]
+RunOptions = Callable[..., Branch]
 
 
 @pytest.fixture
-def following(tmp_path: Path) -> Iterator[Following]:
+def following(tmp_path: Path) -> Iterator[RunOptions]:
     """Makes followers of a URL; all are closed."""
     made: list[Branch] = []
 
-    def make(url: str, *, state: str | None = "state", **wanted: object) -> Branch:
+    def make(url: str, *, state: str | None = "state", **desired: object) -> Branch:
         folder = None if state is None else str(tmp_path / state)
-        follower = follow(url, Wanted(**wanted), folder)  # type: ignore[arg-type]
+        follower = follow(url, GitOptions(**desired), folder)  # type: ignore[arg-type]
         assert isinstance(follower, Branch)
         made.append(follower)
         return follower

@@ -87,8 +87,8 @@ def http(
                 self.end_headers()
                 self.wfile.write(said or b"")
                 return
-            wanted = base64.b64encode(f"user:{password}".encode()).decode()
-            if password and self.headers.get("Authorization") != f"Basic {wanted}":
+            desired = base64.b64encode(f"user:{password}".encode()).decode()
+            if password and self.headers.get("Authorization") != f"Basic {desired}":
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", "Basic realm=git")
                 self.end_headers()

@@ -12,7 +12,7 @@ from sendroute.following.follower import EndedError, Tree
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
-from .conftest import Following, Repository, never
+from .conftest import Repository, RunOptions, never
 
 
 def refused(made: object) -> Finding:
@@ -28,7 +28,7 @@ def text_of(tree: Tree, name: str = "a.yaml") -> str:
     return (Path(tree.path) / name).read_text()
 
 
-def test_the_newest_commit_is_checked_out(repository: Repository, following: Following) -> None:
+def test_the_newest_commit_is_checked_out(repository: Repository, following: RunOptions) -> None:
     commit = repository.commit("acme/a.yaml", "x: 1\n")
     tree = following(repository.url).look(never)
     assert tree.commit == tree.mark == commit
@@ -38,7 +38,7 @@ def test_the_newest_commit_is_checked_out(repository: Repository, following: Fol
 
 
 def test_a_look_without_a_change_is_the_same_tree(
-    repository: Repository, following: Following
+    repository: Repository, following: RunOptions
 ) -> None:
     repository.commit()
     follower = following(repository.url)
@@ -48,7 +48,7 @@ def test_a_look_without_a_change_is_the_same_tree(
 
 
 def test_a_push_is_another_tree_and_the_good_one_stays(
-    repository: Repository, following: Following, tmp_path: Path
+    repository: Repository, following: RunOptions, tmp_path: Path
 ) -> None:
     repository.commit(text="good")
     follower = following(repository.url)
@@ -71,7 +71,7 @@ def test_a_push_is_another_tree_and_the_good_one_stays(
 
 
 def test_another_branch_and_a_branch_with_a_slash(
-    repository: Repository, following: Following
+    repository: Repository, following: RunOptions
 ) -> None:
     repository.commit()
     repository.git("checkout", "-q", "-b", "team/next")
@@ -81,7 +81,7 @@ def test_another_branch_and_a_branch_with_a_slash(
 
 
 def test_a_branch_whose_name_ends_like_it_is_not_taken_for_it(
-    repository: Repository, following: Following
+    repository: Repository, following: RunOptions
 ) -> None:
     """git-ls-remote(1) matches the end of a name."""
     commit = repository.commit()
@@ -91,7 +91,7 @@ def test_a_branch_whose_name_ends_like_it_is_not_taken_for_it(
     assert following(repository.url, branch="main").look(never).commit == commit
 
 
-def test_a_rewritten_branch_is_followed(repository: Repository, following: Following) -> None:
+def test_a_rewritten_branch_is_followed(repository: Repository, following: RunOptions) -> None:
     repository.commit(text="1")
     repository.commit(text="2")
     follower = following(repository.url)
@@ -105,7 +105,7 @@ def test_a_rewritten_branch_is_followed(repository: Repository, following: Follo
 
 
 def test_a_branch_that_goes_is_told_and_found_again(
-    repository: Repository, following: Following
+    repository: Repository, following: RunOptions
 ) -> None:
     commit = repository.commit()
     repository.git("checkout", "-q", "-b", "other")
@@ -123,7 +123,7 @@ def test_a_branch_that_goes_is_told_and_found_again(
 
 
 def test_a_repository_that_goes_is_told_and_found_again(
-    repository: Repository, following: Following
+    repository: Repository, following: RunOptions
 ) -> None:
     repository.commit()
     follower = following(repository.url)
@@ -136,7 +136,7 @@ def test_a_repository_that_goes_is_told_and_found_again(
 
 
 def test_an_empty_repository_is_told_until_something_is_pushed(
-    repository: Repository, following: Following
+    repository: Repository, following: RunOptions
 ) -> None:
     follower = following(repository.url)
     assert "has no commit on its default branch" in refused(follower).message
@@ -144,7 +144,7 @@ def test_an_empty_repository_is_told_until_something_is_pushed(
     assert follower.look(never).commit == commit
 
 
-def test_a_repository_of_sha256(tmp_path: Path, following: Following) -> None:
+def test_a_repository_of_sha256(tmp_path: Path, following: RunOptions) -> None:
     repository = Repository(tmp_path / "origin", "--object-format=sha256")
     commit = repository.commit()
     follower = following(repository.url)
@@ -155,7 +155,7 @@ def test_a_repository_of_sha256(tmp_path: Path, following: Following) -> None:
     assert follower.look(never).commit == again
 
 
-def test_a_repository_that_changes_its_hash(tmp_path: Path, following: Following) -> None:
+def test_a_repository_that_changes_its_hash(tmp_path: Path, following: RunOptions) -> None:
     repository = Repository(tmp_path / "origin")
     repository.commit()
     follower = following(repository.url)
@@ -166,7 +166,7 @@ def test_a_repository_that_changes_its_hash(tmp_path: Path, following: Following
 
 
 def test_a_bare_repository_by_its_path(
-    repository: Repository, following: Following, tmp_path: Path
+    repository: Repository, following: RunOptions, tmp_path: Path
 ) -> None:
     commit = repository.commit()
     bare = tmp_path / "a bare one"
@@ -175,7 +175,7 @@ def test_a_bare_repository_by_its_path(
 
 
 def test_only_one_commit_is_fetched(
-    repository: Repository, following: Following, tmp_path: Path
+    repository: Repository, following: RunOptions, tmp_path: Path
 ) -> None:
     for turn in range(5):
         repository.commit(text=f"{turn}")
@@ -187,7 +187,7 @@ def test_only_one_commit_is_fetched(
 
 
 def test_what_nobody_needs_any_more_is_given_up(
-    repository: Repository, following: Following, tmp_path: Path
+    repository: Repository, following: RunOptions, tmp_path: Path
 ) -> None:
     follower = following(repository.url)
     for turn in range(30):
@@ -198,7 +198,9 @@ def test_what_nobody_needs_any_more_is_given_up(
 
 
 class TestPath:
-    def test_a_folder_of_the_repository(self, repository: Repository, following: Following) -> None:
+    def test_a_folder_of_the_repository(
+        self, repository: Repository, following: RunOptions
+    ) -> None:
         repository.commit("mail/acme/a.yaml")
         repository.commit("b.yaml")
         tree = following(repository.url, path="mail/acme").look(never)
@@ -206,12 +208,12 @@ class TestPath:
         assert Path(tree.path).is_relative_to(tree.root or "")
         assert text_of(tree) == "x"
 
-    def test_a_file_of_the_repository(self, repository: Repository, following: Following) -> None:
+    def test_a_file_of_the_repository(self, repository: Repository, following: RunOptions) -> None:
         repository.commit("mail.yaml", "y")
         assert Path(following(repository.url, path="mail.yaml").look(never).path).read_text() == "y"
 
     def test_one_that_the_commit_lacks_is_told(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         commit = repository.commit()
         found = refused(following(repository.url, path="mail"))
@@ -220,7 +222,7 @@ class TestPath:
 
 class TestLastGood:
     def test_it_is_had_after_a_restart_with_a_bad_tip(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         commit = repository.commit(text="good")
         first = following(repository.url)
@@ -236,7 +238,7 @@ class TestLastGood:
         assert text_of(good) == "good"
 
     def test_it_is_had_without_the_server(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         repository.commit(text="good")
         first = following(repository.url)
@@ -247,7 +249,7 @@ class TestLastGood:
         assert good is not None
         assert text_of(good) == "good"
 
-    def test_without_one_there_is_none(self, repository: Repository, following: Following) -> None:
+    def test_without_one_there_is_none(self, repository: Repository, following: RunOptions) -> None:
         follower = following(repository.url)
         assert follower.last_good(never) is None
         repository.commit()
@@ -255,7 +257,7 @@ class TestLastGood:
         assert follower.last_good(never) is None
 
     def test_that_of_another_source_is_not_taken(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         repository.commit()
         repository.git("branch", "other")
@@ -264,7 +266,7 @@ class TestLastGood:
         first.close()
         assert following(repository.url, branch="main").last_good(never) is None
 
-    def test_it_outlasts_tidying(self, repository: Repository, following: Following) -> None:
+    def test_it_outlasts_tidying(self, repository: Repository, following: RunOptions) -> None:
         commit = repository.commit(text="good")
         first = following(repository.url)
         first.keep(first.look(never))
@@ -281,7 +283,7 @@ class TestState:
     def test_a_temporary_one_is_removed_at_the_end(
         self,
         repository: Repository,
-        following: Following,
+        following: RunOptions,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -295,7 +297,7 @@ class TestState:
         follower.close()
         assert list((tmp_path / "tmp").iterdir()) == []
 
-    def test_two_do_not_share_one(self, repository: Repository, following: Following) -> None:
+    def test_two_do_not_share_one(self, repository: Repository, following: RunOptions) -> None:
         first = following(repository.url)
         with pytest.raises(ProblemError) as caught:
             following(repository.url)
@@ -304,7 +306,7 @@ class TestState:
         following(repository.url)
 
     def test_a_lock_that_outlives_the_killed_one_by_an_instant_is_waited_for(
-        self, repository: Repository, following: Following, tmp_path: Path
+        self, repository: Repository, following: RunOptions, tmp_path: Path
     ) -> None:
         folder = tmp_path / "state/sendroute-source"
         folder.mkdir(parents=True)
@@ -317,7 +319,7 @@ class TestState:
             assert following(repository.url).look(never)
 
     def test_one_that_is_no_folder_is_told(
-        self, repository: Repository, following: Following, tmp_path: Path
+        self, repository: Repository, following: RunOptions, tmp_path: Path
     ) -> None:
         (tmp_path / "state").touch()
         with pytest.raises(ProblemError) as caught:
@@ -325,7 +327,7 @@ class TestState:
         assert caught.value.findings[0].code == "unwritable"
 
     def test_what_a_crash_left_is_in_nobodys_way(
-        self, repository: Repository, following: Following, tmp_path: Path
+        self, repository: Repository, following: RunOptions, tmp_path: Path
     ) -> None:
         commit = repository.commit(text="whole")
         first = following(repository.url)
@@ -348,7 +350,7 @@ class TestState:
         assert good.commit == newer
 
     def test_what_else_lies_in_the_folder_is_left_alone(
-        self, repository: Repository, following: Following, tmp_path: Path
+        self, repository: Repository, following: RunOptions, tmp_path: Path
     ) -> None:
         repository.commit()
         others = [tmp_path / "state" / name for name in ("trees/x", "repository/x", ".old-1/x")]
@@ -359,7 +361,7 @@ class TestState:
         assert all(other.exists() for other in others)
 
     def test_a_link_in_it_is_removed_and_not_what_it_leads_to(
-        self, repository: Repository, following: Following, tmp_path: Path
+        self, repository: Repository, following: RunOptions, tmp_path: Path
     ) -> None:
         repository.commit()
         (tmp_path / "precious").mkdir()
@@ -371,7 +373,7 @@ class TestState:
         assert (tmp_path / "precious/file").exists()
 
     def test_a_checkout_that_somebody_removed_is_made_again(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         repository.commit()
         follower = following(repository.url)
@@ -383,7 +385,7 @@ class TestState:
 
     @pytest.mark.parametrize("damage", ["objects", "HEAD", "config", "packs cut short"])
     def test_a_damaged_repository_is_made_anew(
-        self, repository: Repository, following: Following, tmp_path: Path, damage: str
+        self, repository: Repository, following: RunOptions, tmp_path: Path, damage: str
     ) -> None:
         repository.commit()
         first = following(repository.url)
@@ -401,7 +403,7 @@ class TestState:
         assert text_of(following(repository.url).look(never)) == "x"
 
     def test_a_checkout_of_folders_in_folders_is_removed(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         """Deeper than Python nests calls, and than it may hold files open."""
         repository.commit("x")
@@ -420,7 +422,7 @@ class TestState:
 
 class TestEnding:
     def test_it_gives_up_when_it_is_to_end(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         repository.commit()
         follower = following(repository.url)

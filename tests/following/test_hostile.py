@@ -7,12 +7,12 @@ import pytest
 
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Follower
-from sendroute.following.git import Wanted
+from sendroute.following.git import GitOptions
 from sendroute.following.source import follow
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
-from .conftest import Following, Repository, never
+from .conftest import Repository, RunOptions, never
 
 SECRET = "hunter2hunter2"
 
@@ -49,7 +49,7 @@ class TestTyped:
         ],
     )
     def test_a_secret_in_a_url_is_refused_and_not_repeated(self, url: str) -> None:
-        (found,) = findings_of(lambda: follow(url, Wanted()))
+        (found,) = findings_of(lambda: follow(url, GitOptions()))
         assert found.message == "The git URL holds a password or token."
 
     @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ class TestTyped:
         ],
     )
     def test_what_is_no_source_is_told(self, url: str) -> None:
-        findings_of(lambda: follow(url, Wanted()))
+        findings_of(lambda: follow(url, GitOptions()))
 
     @pytest.mark.parametrize("url", ["http://git.example.com/x", "git://git.example.com/x"])
-    def test_an_open_way_needs_signatures(self, url: str, following: Following) -> None:
-        (found,) = findings_of(lambda: follow(url, Wanted()))
+    def test_an_open_way_needs_signatures(self, url: str, following: RunOptions) -> None:
+        (found,) = findings_of(lambda: follow(url, GitOptions()))
         assert "--verify-signatures" in (found.hint or "")
         following(url, verify_signatures=True)
 
@@ -86,23 +86,23 @@ class TestTyped:
         ["-b", "--upload-pack=x", "a..b", "a b", "a:b", "a\x1b[1m", "x.lock", "", "a@{1}", "/a"],
     )
     def test_what_is_no_branch_is_told(self, branch: str, repository: Repository) -> None:
-        findings_of(lambda: follow(repository.url, Wanted(branch=branch)))
+        findings_of(lambda: follow(repository.url, GitOptions(branch=branch)))
 
     @pytest.mark.parametrize("path", ["/etc", "../x", "a/../../x", "a\nb"])
     def test_what_is_no_path_within_is_told(self, path: str, repository: Repository) -> None:
-        findings_of(lambda: follow(repository.url, Wanted(path=path)))
+        findings_of(lambda: follow(repository.url, GitOptions(path=path)))
 
     def test_all_that_is_wrong_is_told_at_once(self, repository: Repository) -> None:
-        wanted = Wanted(branch="-b", path="/etc", allowed_signers="/nowhere")
-        assert len(findings_of(lambda: follow(repository.url, wanted))) == 4
+        desired = GitOptions(branch="-b", path="/etc", allowed_signers="/nowhere")
+        assert len(findings_of(lambda: follow(repository.url, desired))) == 4
 
     def test_a_folder_takes_no_options_of_git(self, tmp_path: Path) -> None:
-        wanted = Wanted(branch="main", verify_signatures=True)
-        assert len(findings_of(lambda: follow(str(tmp_path), wanted))) == 2
+        desired = GitOptions(branch="main", verify_signatures=True)
+        assert len(findings_of(lambda: follow(str(tmp_path), desired))) == 2
 
     def test_a_work_tree_is_followed_as_a_folder(self, repository: Repository) -> None:
         repository.commit()
-        follower: Follower = follow(str(repository.folder), Wanted())
+        follower: Follower = follow(str(repository.folder), GitOptions())
         assert isinstance(follower, Directory)
         assert follower.look(never).commit is None
 
@@ -119,14 +119,14 @@ class TestLinks:
         ],
     )
     def test_one_that_leads_out_is_refused(
-        self, repository: Repository, following: Following, name: str, target: str
+        self, repository: Repository, following: RunOptions, name: str, target: str
     ) -> None:
         link(repository, name, target)
         (found,) = findings_of(lambda: following(repository.url, path="mail").look(never))
         assert found.message.endswith(f"the link {name} leads out of the repository.")
 
     def test_one_that_leads_out_by_another_is_refused(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         link(repository, "other/out", "/etc")
         link(repository, "mail/in", "../other")
@@ -134,20 +134,20 @@ class TestLinks:
         assert "mail/in/out" in found.message
 
     def test_a_path_that_is_one_is_refused(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         link(repository, "mail", "/etc")
         findings_of(lambda: following(repository.url, path="mail").look(never))
         findings_of(lambda: following(repository.url, state="s2", path="mail/ssl").look(never))
 
-    def test_one_within_is_followed(self, repository: Repository, following: Following) -> None:
+    def test_one_within_is_followed(self, repository: Repository, following: RunOptions) -> None:
         repository.commit("other/a.yaml", "y")
         link(repository, "mail/in", "../other")
         tree = following(repository.url, path="mail").look(never)
         assert (Path(tree.path) / "in/a.yaml").read_text() == "y"
 
     def test_one_that_nobody_reads_is_no_matter(
-        self, repository: Repository, following: Following
+        self, repository: Repository, following: RunOptions
     ) -> None:
         link(repository, "web/out", "/etc")
         link(repository, "mail/.hidden", "/etc")
@@ -158,7 +158,7 @@ class TestPrograms:
     """Each would write the file ``ran`` if it came to run."""
 
     def test_no_hook_runs(
-        self, repository: Repository, following: Following, home: Path, tmp_path: Path
+        self, repository: Repository, following: RunOptions, home: Path, tmp_path: Path
     ) -> None:
         hooks = home / "hooks"
         hooks.mkdir()
@@ -173,7 +173,7 @@ class TestPrograms:
         assert not (tmp_path / "ran").exists()
 
     def test_no_filter_runs_and_no_byte_is_changed(
-        self, repository: Repository, following: Following, home: Path, tmp_path: Path
+        self, repository: Repository, following: RunOptions, home: Path, tmp_path: Path
     ) -> None:
         """As LFS would, or line ends for another system."""
         repository.put(".gitattributes", "*.yaml filter=lfs ident eol=crlf text\n")
@@ -186,7 +186,7 @@ class TestPrograms:
         assert not (tmp_path / "ran").exists()
 
     def test_a_submodule_is_an_empty_folder(
-        self, repository: Repository, following: Following, tmp_path: Path
+        self, repository: Repository, following: RunOptions, tmp_path: Path
     ) -> None:
         other = Repository(tmp_path / "other")
         other.commit("inner.yaml")
@@ -198,7 +198,7 @@ class TestPrograms:
         assert list((Path(tree.path) / "sub").iterdir()) == []
 
     def test_a_configuration_that_leads_to_a_program_is_not_followed(
-        self, repository: Repository, following: Following, home: Path, tmp_path: Path
+        self, repository: Repository, following: RunOptions, home: Path, tmp_path: Path
     ) -> None:
         with (home / ".gitconfig").open("a") as config:
             config.write(f'[url "ext::touch {tmp_path}/ran "]\ninsteadOf = {repository.url}\n')
@@ -210,7 +210,7 @@ class TestPrograms:
     def test_a_variable_of_a_hook_leads_nowhere(
         self,
         repository: Repository,
-        following: Following,
+        following: RunOptions,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -223,7 +223,7 @@ class TestPrograms:
 
 
 def test_a_name_that_this_file_system_does_not_take_is_told(
-    repository: Repository, following: Following
+    repository: Repository, following: RunOptions
 ) -> None:
     repository.commit("x")
     blob = repository.git("rev-parse", "HEAD:x")
@@ -235,7 +235,7 @@ def test_a_name_that_this_file_system_does_not_take_is_told(
 
 
 def test_a_tree_that_would_write_elsewhere_is_told(
-    repository: Repository, following: Following, tmp_path: Path
+    repository: Repository, following: RunOptions, tmp_path: Path
 ) -> None:
     """A folder named .. cannot be made by git add, but by whoever writes objects."""
     repository.commit("x")

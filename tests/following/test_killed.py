@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from sendroute.following.git import Wanted
+from sendroute.following.git import GitOptions
 from sendroute.following.source import follow
 from sendroute.following.state import NAME
 
@@ -62,7 +62,7 @@ def test_kill_9_at_random_moments(repository: Repository, tmp_path: Path) -> Non
             time.sleep(chance.random() * 0.15)
             process.send_signal(signal.SIGKILL)
         assert wait_until(lambda: not working_in(state)), f"seed {seed}, turn {turn}"
-        follower = follow(repository.url, Wanted(timeout=30), str(state))
+        follower = follow(repository.url, GitOptions(timeout=30), str(state))
         try:
             tree = follower.look(never)
             assert tree.commit == commit

@@ -13,7 +13,7 @@ from sendroute.following.follower import EndedError
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
-from .conftest import Following, Repository, never
+from .conftest import Repository, RunOptions, never
 from .servers import free_port, git_daemon, http, silent, wait_until
 
 
@@ -48,7 +48,7 @@ def is_left_by_all(text: str) -> bool:
     return not processes_about(text)
 
 
-def test_by_gits_own_daemon(repository: Repository, following: Following, tmp_path: Path) -> None:
+def test_by_gits_own_daemon(repository: Repository, following: RunOptions, tmp_path: Path) -> None:
     repository.commit(text="1")
     with git_daemon(tmp_path) as url:
         follower = following(f"{url}/origin")
@@ -61,7 +61,7 @@ def test_by_gits_own_daemon(repository: Repository, following: Following, tmp_pa
 
 
 def test_by_http_with_a_credential_helper(
-    repository: Repository, following: Following, tmp_path: Path, home: Path
+    repository: Repository, following: RunOptions, tmp_path: Path, home: Path
 ) -> None:
     commit = repository.commit()
     with http(tmp_path, password="canary-word") as url:
@@ -76,7 +76,7 @@ def test_by_http_with_a_credential_helper(
 
 
 def test_by_http_that_knows_files_only(
-    repository: Repository, following: Following, tmp_path: Path
+    repository: Repository, following: RunOptions, tmp_path: Path
 ) -> None:
     """It cannot give a single commit: all of the branch is fetched."""
     repository.commit(text="1")
@@ -112,13 +112,13 @@ def test_by_http_that_knows_files_only(
     ],
 )
 def test_an_answer_that_is_none_is_told(
-    following: Following, tmp_path: Path, status: int, said: bytes, told: str
+    following: RunOptions, tmp_path: Path, status: int, said: bytes, told: str
 ) -> None:
     with http(tmp_path, status=status, said=said) as url:
         assert told in refused(following(f"{url}/x")).message
 
 
-def test_what_a_server_says_is_never_shown(following: Following, tmp_path: Path) -> None:
+def test_what_a_server_says_is_never_shown(following: RunOptions, tmp_path: Path) -> None:
     text = b"ERR \x1b[31mcanary-word no space left on device"
     said = b"001e# service=git-upload-pack\n0000%04x%s" % (len(text) + 4, text)
     with http(tmp_path, said=said) as url:
@@ -126,16 +126,16 @@ def test_what_a_server_says_is_never_shown(following: Following, tmp_path: Path)
     assert "canary" not in f"{found}"
 
 
-def test_a_port_where_nobody_listens(following: Following) -> None:
+def test_a_port_where_nobody_listens(following: RunOptions) -> None:
     assert "does not take" in refused(following(f"https://127.0.0.1:{free_port()}/x")).message
 
 
-def test_a_host_that_is_not_there(following: Following) -> None:
+def test_a_host_that_is_not_there(following: RunOptions) -> None:
     """RFC 6761, section 6.4: never found."""
     assert "host is not found" in refused(following("https://host.invalid/x")).message
 
 
-def test_a_server_that_never_answers_is_given_up_at_the_deadline(following: Following) -> None:
+def test_a_server_that_never_answers_is_given_up_at_the_deadline(following: RunOptions) -> None:
     with silent() as port:
         before = time.monotonic()
         found = refused(following(f"http://127.0.0.1:{port}/x", timeout=0.5))
@@ -144,7 +144,7 @@ def test_a_server_that_never_answers_is_given_up_at_the_deadline(following: Foll
         assert is_left_by_all(f"127.0.0.1:{port}")
 
 
-def test_a_server_that_never_answers_is_given_up_at_the_end(following: Following) -> None:
+def test_a_server_that_never_answers_is_given_up_at_the_end(following: RunOptions) -> None:
     with silent() as port:
         follower = following(f"http://127.0.0.1:{port}/x")
         with pytest.raises(EndedError):
@@ -153,7 +153,7 @@ def test_a_server_that_never_answers_is_given_up_at_the_end(following: Following
 
 
 def test_a_child_that_will_not_end_is_killed(
-    following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    following: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an ssh that ignores being asked to."""
     ssh = tmp_path / "ssh"
@@ -166,7 +166,7 @@ def test_a_child_that_will_not_end_is_killed(
 
 
 def test_a_child_that_is_left_on_purpose_holds_nothing_up(
-    repository: Repository, following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, following: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As ssh does with ControlPersist, errors' stream and all."""
     commit = repository.commit()
@@ -185,14 +185,14 @@ def test_a_child_that_is_left_on_purpose_holds_nothing_up(
 
 
 def test_without_git_it_is_told(
-    following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    following: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "git is not installed" in refused(following("https://host.invalid/x")).message
 
 
 def test_an_old_git_is_told(
-    following: Following, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    following: RunOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "git").write_text("#!/bin/sh\necho git version 2.25.1\n")
     (tmp_path / "git").chmod(0o755)

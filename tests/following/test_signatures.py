@@ -9,7 +9,7 @@ import pytest
 
 from sendroute.model.problem import ProblemError
 
-from .conftest import Following, Repository, never
+from .conftest import Repository, RunOptions, never
 
 SSH = ("-c", "gpg.format=ssh")
 
@@ -60,7 +60,7 @@ def altered(repository: Repository, commit: str, before: bytes, after: bytes) ->
 
 class TestSsh:
     @pytest.fixture
-    def follower(self, repository: Repository, following: Following, keys: Path) -> object:
+    def follower(self, repository: Repository, following: RunOptions, keys: Path) -> object:
         repository.commit(text="unsigned")
         return following(
             repository.url, verify_signatures=True, allowed_signers=str(keys / "allowed")
@@ -146,7 +146,7 @@ class TestSsh:
         assert (Path(before.path) / "a.yaml").read_text() == "ours"
 
     def test_a_last_good_one_is_judged_as_well(
-        self, repository: Repository, following: Following, keys: Path
+        self, repository: Repository, following: RunOptions, keys: Path
     ) -> None:
         repository.commit(text="unsigned")
         first = following(repository.url)
@@ -159,7 +159,7 @@ class TestSsh:
             second.last_good(never)
 
     def test_the_signers_of_ones_own_configuration_are_asked(
-        self, repository: Repository, following: Following, keys: Path, home: Path
+        self, repository: Repository, following: RunOptions, keys: Path, home: Path
     ) -> None:
         with (home / ".gitconfig").open("a") as config:
             config.write(f'[gpg "ssh"]\nallowedSignersFile = {keys}/allowed\n')
@@ -170,7 +170,7 @@ class TestSsh:
         self.refused(follower)
 
     def test_a_repository_of_sha256_is_verified(
-        self, tmp_path: Path, following: Following, keys: Path
+        self, tmp_path: Path, following: RunOptions, keys: Path
     ) -> None:
         repository = Repository(tmp_path / "origin", "--object-format=sha256")
         commit = signed(repository, keys / "ours")
@@ -207,7 +207,7 @@ class TestGpg:
         return repository.git("rev-parse", "HEAD")
 
     def test_a_key_of_the_keyring_is_taken_and_one_that_left_it_is_refused(
-        self, repository: Repository, following: Following, keyring: Path
+        self, repository: Repository, following: RunOptions, keyring: Path
     ) -> None:
         assert keyring.is_dir()
         self.key("ours")
@@ -222,7 +222,7 @@ class TestGpg:
         assert "is signed, but by no key" in TestSsh.refused(follower)
 
     def test_a_key_that_has_expired_is_refused(
-        self, repository: Repository, following: Following, keyring: Path
+        self, repository: Repository, following: RunOptions, keyring: Path
     ) -> None:
         then = "--faked-system-time=20200101T000000!"
         self.key("ours", then, expires="1d")
@@ -234,7 +234,7 @@ class TestGpg:
         assert "is signed, but by no key" in TestSsh.refused(follower)
 
     def test_where_signers_are_named_the_keyring_is_not_asked(
-        self, repository: Repository, following: Following, keyring: Path, keys: Path
+        self, repository: Repository, following: RunOptions, keyring: Path, keys: Path
     ) -> None:
         assert keyring.is_dir()
         self.key("ours")

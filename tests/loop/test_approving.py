@@ -7,7 +7,7 @@ from .conftest import Place, Running, account, until
 NAMES = [f"d{number:02}.example.com" for number in range(12)]
 
 
-def _held(place: Place, *names: str) -> Running:
+def _current(place: Place, *names: str) -> Running:
     """A loop that holds back the removal of all domains but ``names``."""
     place.lay("acme", account("acme", *NAMES))
     loop = place.start()
@@ -18,7 +18,7 @@ def _held(place: Place, *names: str) -> Running:
 
 
 def test_it_is_held_back_shown_approved_and_applied(place: Place) -> None:
-    loop = _held(place, NAMES[0])
+    loop = _current(place, NAMES[0])
     line = loop.said("held back")[0]
     assert line["code"] == "too-many-removals"
     assert "sendroute approve acme/acme" in line["message"]
@@ -46,7 +46,7 @@ def test_it_is_held_back_shown_approved_and_applied(place: Place) -> None:
 
 
 def test_only_the_plan_that_was_shown_goes_through(place: Place) -> None:
-    loop = _held(place, NAMES[0])
+    loop = _current(place, NAMES[0])
     first = place.unsettled()["acme"]["digest"]
     loop.stop()
     ran = place.sendroute("approve", "acme", "--auto-approve", "--digest", first)
@@ -68,7 +68,7 @@ def test_only_the_plan_that_was_shown_goes_through(place: Place) -> None:
 
 
 def test_an_approval_given_while_no_loop_runs_is_applied_by_the_next(place: Place) -> None:
-    _held(place, NAMES[0]).stop()
+    _current(place, NAMES[0]).stop()
     assert place.sendroute("approve", "acme/acme", "--auto-approve").returncode == 0
     told = place.sendroute("status").stdout
     assert "Approved by" in told
@@ -77,7 +77,7 @@ def test_an_approval_given_while_no_loop_runs_is_applied_by_the_next(place: Plac
 
 
 def test_the_beginning_of_a_digest_names_it(place: Place) -> None:
-    _held(place, NAMES[0])
+    _current(place, NAMES[0])
     digest = place.unsettled()["acme"]["digest"]
     short = place.sendroute("approve", "acme", "--auto-approve", "--digest", digest[:7])
     assert short.returncode == 3, "too short to mean one"
@@ -86,7 +86,7 @@ def test_the_beginning_of_a_digest_names_it(place: Place) -> None:
 
 
 def test_nobody_at_a_terminal_is_told_how(place: Place) -> None:
-    _held(place, NAMES[0])
+    _current(place, NAMES[0])
     ran = place.sendroute("approve", "acme")
     assert ran.returncode == 3
     assert "--auto-approve --digest" in ran.stderr
@@ -100,7 +100,7 @@ def test_nothing_held_back_is_told_plainly(place: Place) -> None:
 
 
 def test_the_manifests_set_right_again_end_it(place: Place) -> None:
-    loop = _held(place, NAMES[0])
+    loop = _current(place, NAMES[0])
     place.lay("acme", account("acme", *NAMES))
     loop.says("Account acme/acme is settled")
     assert not place.unsettled()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendroute.loop.schedule import FIRST, Due, End, Schedule, backoff
-from sendroute.model.wanted import AccountKey
+from sendroute.model.desired import AccountKey
 
 KEYS = [AccountKey("n", name) for name in "abcd"]
 INTERVAL = 300.0

@@ -5,7 +5,7 @@ from threading import Thread
 
 import pytest
 
-from sendroute.loop.waking import Access
+from sendroute.loop.wakeup import StoreHandle
 from sendroute.store.record import open_store
 
 from .conftest import Place
@@ -15,7 +15,7 @@ from .conftest import Place
 def test_a_stop_as_the_thread_begins(
     place: Place, monkeypatch: pytest.MonkeyPatch, *, began: bool
 ) -> None:
-    access = Access(lambda: open_store(f"sqlite:///{place.folder}/sendroute.db"), lambda: None)
+    access = StoreHandle(lambda: open_store(f"sqlite:///{place.folder}/sendroute.db"), lambda: None)
     start = Thread.start
 
     def interrupted(thread: Thread) -> None:

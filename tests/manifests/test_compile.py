@@ -9,10 +9,10 @@ import pytest
 from sendroute.manifests import shapes
 from sendroute.manifests.compile import Compilation
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.platform import Plan
+from sendroute.model.platform import ServicePlan
 from sendroute.model.route import MANAGED, UNCONFIGURED, via
-from sendroute.model.wanted import AccountKey, Wanted
 
 ACME = AccountKey("acme", "acme")
 RELAY = {"host": "relay.example", "port": 25, "encryption": "starttls"}
@@ -55,33 +55,33 @@ def inline(name: str, **fields: Any) -> dict[str, Any]:
     return {"newProfile": {"name": name} | RELAY | fields}
 
 
-def compiled(*documents: dict[str, Any], **known: Any) -> Wanted:
+def compiled(*documents: dict[str, Any], **known: Any) -> Desired:
     """Each document is a file of its own, named by its place in the call: ``0``, ``1`` …"""
     placed = [(shapes.decode(each), Where(str(index), 0)) for index, each in enumerate(documents)]
     return together(placed, **known)
 
 
-def together(placed: Iterable[tuple[shapes.Document, Where]], **known: Any) -> Wanted:
+def together(placed: Iterable[tuple[shapes.Document, Where]], **known: Any) -> Desired:
     compilation = Compilation()
     for each, where in placed:
         compilation.add(each, where)
     return compilation.finish(**known)
 
 
-def told(wanted: Wanted) -> list[tuple[str, str, tuple[str | int, ...]]]:
+def told(desired: Desired) -> list[tuple[str, str, tuple[str | int, ...]]]:
     return [
         (found.code, found.where.file, found.where.path) if found.where else (found.code, "", ())
-        for found in wanted.findings
+        for found in desired.findings
     ]
 
 
-def one(wanted: Wanted) -> Finding:
-    (found,) = wanted.findings
+def one(desired: Desired) -> Finding:
+    (found,) = desired.findings
     return found
 
 
 def test_an_account_is_compiled_with_all_that_it_owns() -> None:
-    wanted = compiled(
+    desired = compiled(
         platform(),
         account(
             defaultRoute={"profile": "ses"},
@@ -92,8 +92,8 @@ def test_an_account_is_compiled_with_all_that_it_owns() -> None:
         domain("b", "bücher.example", route={"managed": {}}),
         domain("c", "c.example", suspend=True),
     )
-    assert wanted.findings == ()
-    here = wanted.accounts[ACME]
+    assert desired.findings == ()
+    here = desired.accounts[ACME]
     assert (here.plan, here.default) == ("pro", via("ses"))
     assert here.apply_all is not None
     assert (here.apply_all.id, here.apply_all.route, here.apply_all.confirm) == (
@@ -111,11 +111,11 @@ def test_an_account_is_compiled_with_all_that_it_owns() -> None:
         ("c.example", None, True),
     ]
     assert here.domains[0].where == Where("3", 0)
-    assert (wanted.stopped, wanted.strays) == (frozenset(), {})
+    assert (desired.stopped, desired.orphans) == (frozenset(), {})
 
 
 def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
-    wanted = compiled(
+    desired = compiled(
         platform(
             managed=MANAGED_RELAY,
             plans=[
@@ -125,11 +125,11 @@ def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
             connectionTest={"allowNetworks": ["fd00:0::/8", "10.0.0.0/8"], "caFile": "/ca"},
         )
     )
-    assert wanted.findings == ()
-    assert wanted.platform is not None
-    found = wanted.platform.platform
+    assert desired.findings == ()
+    assert desired.platform is not None
+    found = desired.platform.platform
     assert [plan.name for plan in found.plans] == ["nano", "pro"]
-    assert found.plans[0] == Plan("nano", managed=False)
+    assert found.plans[0] == ServicePlan("nano", managed=False)
     assert (found.allow_networks, found.ca_file) == (("10.0.0.0/8", "fd00::/8"), "/ca")
     assert found.managed is not None
     assert found.managed.relay.host == "relay.example"
@@ -250,29 +250,29 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
 @pytest.mark.parametrize("sentence", ROWS)
 def test_an_error_between_documents_is_told_at_its_field(sentence: str) -> None:
     documents, expected = ROWS[sentence]
-    wanted = compiled(*documents)
-    assert told(wanted) == expected
-    for found in wanted.findings:
+    desired = compiled(*documents)
+    assert told(desired) == expected
+    for found in desired.findings:
         assert found.severity is Severity.ERROR
         assert found.message.endswith(".")
         assert found.hint is not None
         if found.code.startswith("duplicate"):
             assert found.related
         if found.account is not None:
-            assert AccountKey("acme", found.account) in wanted.stopped
+            assert AccountKey("acme", found.account) in desired.stopped
     if expected[0][1] in {"0", ""} or sentence == "two platforms":
-        assert wanted.platform is None
+        assert desired.platform is None
 
 
 def test_both_accounts_of_a_duplicate_object_are_stopped() -> None:
-    wanted = compiled(
+    desired = compiled(
         platform(),
         account(),
         account("b"),
         domain("x", "a.example"),
         domain("x", "b.example", account="b"),
     )
-    assert wanted.stopped == {ACME, AccountKey("acme", "b")}
+    assert desired.stopped == {ACME, AccountKey("acme", "b")}
 
 
 def test_a_network_with_host_bits_gets_the_right_one_as_hint() -> None:
@@ -281,36 +281,36 @@ def test_a_network_with_host_bits_gets_the_right_one_as_hint() -> None:
 
 
 def test_one_domain_declared_twice_in_one_account_is_contested_and_the_account_goes_on() -> None:
-    wanted = compiled(
+    desired = compiled(
         platform(),
         account(),
         domain("a", "a.example", route={"managed": {}}),
         domain("b", "A.Example"),
         domain("c", "c.example"),
     )
-    found = one(wanted)
+    found = one(desired)
     assert (found.code, found.where) == ("domain-conflict", Where("3", 0, ("spec", "domain")))
     assert found.related == (Where("2", 0, ("spec", "domain")),)
-    here = wanted.accounts[ACME]
+    here = desired.accounts[ACME]
     assert [each.domain for each in here.domains] == ["c.example"]
     assert here.contested == {"a.example": Where("2", 0)}
-    assert wanted.stopped == frozenset()
+    assert desired.stopped == frozenset()
 
 
 def test_objects_of_an_account_that_nothing_defines_are_strays() -> None:
-    wanted = compiled(platform(), profile("p"), domain("a", "a.example"))
-    assert wanted.accounts == {}
-    assert {(each.kind, each.name, each.where.file) for each in wanted.strays[ACME]} == {
+    desired = compiled(platform(), profile("p"), domain("a", "a.example"))
+    assert desired.accounts == {}
+    assert {(each.kind, each.name, each.where.file) for each in desired.orphans[ACME]} == {
         ("SMTPProfile", "p", "1"),
         ("SendingDomain", "a", "2"),
     }
 
 
 def test_a_suspended_domain_suspends_its_profile_in_line() -> None:
-    wanted = compiled(
+    desired = compiled(
         platform(), account(), domain("a", "a.example", route=inline("p"), suspend=True)
     )
-    assert wanted.accounts[ACME].profiles["p"].suspended
+    assert desired.accounts[ACME].profiles["p"].suspended
 
 
 def test_an_object_without_a_namespace_is_in_default() -> None:
@@ -343,25 +343,25 @@ def test_a_profile_that_nothing_names_is_advice() -> None:
 
 
 def test_an_unusual_port_is_advice() -> None:
-    wanted = compiled(platform(), account(defaultRoute={"profile": "p"}), profile("p", port=26))
-    assert told(wanted) == [("unusual-port", "2", ("spec", "port"))]
-    assert one(wanted).severity is Severity.WARNING
-    assert "p" in wanted.accounts[ACME].profiles
+    desired = compiled(platform(), account(defaultRoute={"profile": "p"}), profile("p", port=26))
+    assert told(desired) == [("unusual-port", "2", ("spec", "port"))]
+    assert one(desired).severity is Severity.WARNING
+    assert "p" in desired.accounts[ACME].profiles
 
 
 def test_credentials_in_clear_that_are_allowed_are_advice() -> None:
     insecure = profile("p", encryption="none", credentials=SECRET, allowInsecureAuth=True)
-    wanted = compiled(platform(), account(defaultRoute={"profile": "p"}), insecure)
-    assert (one(wanted).code, one(wanted).severity) == ("insecure-auth", Severity.WARNING)
-    assert wanted.stopped == frozenset()
+    desired = compiled(platform(), account(defaultRoute={"profile": "p"}), insecure)
+    assert (one(desired).code, one(desired).severity) == ("insecure-auth", Severity.WARNING)
+    assert desired.stopped == frozenset()
 
 
 def test_what_reading_found_is_kept() -> None:
     unreadable = finding("unreadable", "x")
-    wanted = compiled(
+    desired = compiled(
         account(), findings=[unreadable], stopped={ACME: set()}, complete=False, platform_seen=True
     )
-    assert (wanted.findings, wanted.stopped, wanted.complete) == ((unreadable,), {ACME}, False)
+    assert (desired.findings, desired.stopped, desired.complete) == ((unreadable,), {ACME}, False)
 
 
 def test_an_empty_tree_is_told_once() -> None:

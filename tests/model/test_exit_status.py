@@ -4,10 +4,10 @@ import pytest
 
 from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.exit_status import ExitStatus, of_findings, of_plan, of_result
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
-from sendroute.model.wanted import AccountKey
 
 KEY = AccountKey("acme", "acme")
 

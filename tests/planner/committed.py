@@ -3,23 +3,23 @@
 from tests.planner.values import by_hand
 
 from sendroute.model.change import Plan
-from sendroute.model.held import Held, HeldAccount
+from sendroute.model.current import Current, CurrentAccount
 
 
-def committed(held: Held, plan: Plan) -> Held:
+def committed(current: Current, plan: Plan) -> Current:
     accounts = {}
-    for key, account in by_hand(held, plan).items():
-        before = held.accounts.get(key)
+    for key, account in by_hand(current, plan).items():
+        before = current.accounts.get(key)
         if before is not None and _contents(before) == _contents(account):
             accounts[key] = before
             continue
         revision = 0 if account.state is None else (before.revision if before else 0) + 1
-        accounts[key] = HeldAccount(
+        accounts[key] = CurrentAccount(
             key, revision, account.state, account.profiles, account.domains, account.ran
         )
-    platform = plan.platform.after if plan.platform is not None else held.platform
-    return Held(held.lineage, held.revision + 1, platform, accounts)
+    platform = plan.platform.after if plan.platform is not None else current.platform
+    return Current(current.lineage, current.revision + 1, platform, accounts)
 
 
-def _contents(account: HeldAccount) -> tuple[object, ...]:
+def _contents(account: CurrentAccount) -> tuple[object, ...]:
     return (account.state, account.profiles, account.domains, account.ran)

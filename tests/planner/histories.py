@@ -62,7 +62,7 @@ def nothing(_tree: Tree, _older: list[Tree], _did: Did) -> None:
 
 def add_account(tree: Tree, _older: list[Tree], did: Did) -> None:
     key = pick(ACCOUNTS, did.account)
-    tree.strays.discard(key)
+    tree.orphans.discard(key)
     tree.accounts.setdefault(key, AccountDoc(plan=pick(PLANS, did.thing)))
 
 
@@ -70,9 +70,9 @@ def drop_account(tree: Tree, _older: list[Tree], did: Did) -> None:
     tree.accounts.pop(pick(ACCOUNTS, did.account), None)
 
 
-def stray(tree: Tree, _older: list[Tree], did: Did) -> None:
+def orphan(tree: Tree, _older: list[Tree], did: Did) -> None:
     drop_account(tree, _older, did)
-    tree.strays.add(pick(ACCOUNTS, did.account))
+    tree.orphans.add(pick(ACCOUNTS, did.account))
 
 
 def change_plan(tree: Tree, _older: list[Tree], did: Did) -> None:
@@ -233,7 +233,7 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Did], None]] = {
     "nothing": nothing,
     "add_account": add_account,
     "drop_account": drop_account,
-    "stray": stray,
+    "stray": orphan,
     "change_plan": change_plan,
     "change_platform": change_platform,
     "set_default": set_default,
@@ -340,7 +340,7 @@ def tidy(tree: Tree, store: Store) -> None:
     """What a careful author would not commit is taken out: errors, claims on others' domains."""
     if tree.plans is None:
         lose_the_platform(tree, [], Did("", 0))
-    tree.strays -= set(store.accounts)
+    tree.orphans -= set(store.accounts)
     seen: set[str] = set()
     for key, doc in tree.accounts.items():
         doc.broken = False

@@ -72,13 +72,13 @@ class AccountDoc:
 @dataclass
 class Tree:
     """``plans``: each plan's name and whether it offers managed sending; None where there is no
-    readable platform. ``strays``: accounts that own documents but have none themselves."""
+    readable platform. ``orphans``: accounts that own documents but have none themselves."""
 
     plans: dict[str, bool] | None
     platform_suspended: bool = False
     complete: bool = True
     accounts: dict[Key, AccountDoc] = field(default_factory=dict)
-    strays: set[Key] = field(default_factory=set)
+    orphans: set[Key] = field(default_factory=set)
 
 
 # What the store holds
@@ -196,7 +196,7 @@ def step(
     names whose connection test fails wherever it is made; ``rotated``: those whose secret has
     another content now."""
     after = deepcopy(store)
-    verdicts = {key: Verdict() for key in {*tree.accounts, *tree.strays, *store.accounts}}
+    verdicts = {key: Verdict() for key in {*tree.accounts, *tree.orphans, *store.accounts}}
 
     # "`suspend: true` on an object leaves what the store holds of it as it is".
     plans = tree.plans
@@ -401,7 +401,7 @@ def stays_whole(
     doc = tree.accounts.get(key)
     stored = store.accounts.get(key)
 
-    if doc is None and key in tree.strays:
+    if doc is None and key in tree.orphans:
         # "An account may be removed only with all that it owns"; "an account that nothing defines
         # too [is an error] (`unknown-account`)".
         verdict.left = True
@@ -528,7 +528,7 @@ def one_account(
     default_before = stored.default if stored else None
     documents = {name: d for name, d in doc.domains.items() if name not in ignored}
     # "baseline: the plan's own default: `managed` where the plan offers it, else `unconfigured`".
-    baseline = MANAGED if offers_managed else UNCONFIGURED
+    plan_default = MANAGED if offers_managed else UNCONFIGURED
 
     # --- Step 1, profiles.
     # "A profile that fails is not saved [...], and whatever in this change depends on it is
@@ -626,7 +626,7 @@ def one_account(
         effective = doc.default
     else:
         # "falls back to the baseline, with a warning that says so".
-        effective = baseline
+        effective = plan_default
         if doc.default is not None:
             told.tell("default-fell-back")
             told.may.add("profile-deleted")
@@ -751,7 +751,7 @@ def one_account(
         elif target is not None and satisfiable(target):
             row.route, row.origin = target, "reassigned"
         else:
-            row.route, row.origin = baseline, "reassigned"
+            row.route, row.origin = plan_default, "reassigned"
         row.shadow = None
         if lost is not None:
             told.tell("profile-deleted")

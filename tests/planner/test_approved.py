@@ -1,18 +1,24 @@
 """What a guard stops goes through where exactly that plan was approved."""
 
 from sendroute.model.change import AccountPlan
+from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
+from sendroute.model.desired import (
+    AccountKey,
+    Desired,
+    DesiredAccount,
+    DesiredDomain,
+    DesiredPlatform,
+)
 from sendroute.model.finding import Where
-from sendroute.model.held import AccountState, DomainState, Held, HeldAccount
-from sendroute.model.platform import Plan, Platform
+from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.route import UNCONFIGURED, Origin
-from sendroute.model.wanted import AccountKey, Wanted, WantedAccount, WantedDomain, WantedPlatform
-from sendroute.planner.claims import tangled
+from sendroute.planner.claims import linked_accounts
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 
 HERE = Where("a.yaml", 0)
-PLATFORM = Platform(None, (Plan("nano", managed=False),))
+PLATFORM = Platform(None, (ServicePlan("nano", managed=False),))
 A, B, C = (AccountKey("n", name) for name in "abc")
 STATE = DomainState(UNCONFIGURED, Origin.DEFAULT)
 
@@ -21,25 +27,25 @@ def names(letter: str, count: int) -> list[str]:
     return [f"{letter}{number:02}.example.com" for number in range(count)]
 
 
-def wanted(domains: dict[AccountKey, list[str]]) -> Wanted:
-    return Wanted(
-        WantedPlatform(PLATFORM, HERE),
+def desired(domains: dict[AccountKey, list[str]]) -> Desired:
+    return Desired(
+        DesiredPlatform(PLATFORM, HERE),
         {
-            key: WantedAccount(
-                key, "nano", HERE, domains=[WantedDomain(name, None, HERE) for name in some]
+            key: DesiredAccount(
+                key, "nano", HERE, domains=[DesiredDomain(name, None, HERE) for name in some]
             )
             for key, some in domains.items()
         },
     )
 
 
-def held(domains: dict[AccountKey, list[str]]) -> Held:
-    return Held(
+def current(domains: dict[AccountKey, list[str]]) -> Current:
+    return Current(
         "lineage",
         7,
         PLATFORM,
         {
-            key: HeldAccount(key, 7, AccountState("nano"), domains=dict.fromkeys(some, STATE))
+            key: CurrentAccount(key, 7, AccountState("nano"), domains=dict.fromkeys(some, STATE))
             for key, some in domains.items()
         },
     )
@@ -50,7 +56,7 @@ def planned(
     before: dict[AccountKey, list[str]],
     approved: dict[AccountKey, str],
 ) -> dict[AccountKey, AccountPlan]:
-    plan = plan_tree(wanted(after), held(before), guards=Guards(approved=approved))
+    plan = plan_tree(desired(after), current(before), guards=Guards(approved=approved))
     return {account.key: account for account in plan.accounts}
 
 
@@ -66,7 +72,7 @@ def test_it_waits_and_its_hint_names_the_command() -> None:
 
 
 def test_where_flags_let_it_through_the_hint_names_the_flag() -> None:
-    (plan,) = plan_tree(wanted(AFTER), held(BEFORE)).accounts
+    (plan,) = plan_tree(desired(AFTER), current(BEFORE)).accounts
     assert plan.findings[0].hint == "If that is meant, apply with --max-remove-percent 84"
 
 
@@ -104,6 +110,6 @@ def test_accounts_that_exchange_domains_wait_for_each_other_with_the_plan_that_w
 def test_who_exchanges_domains_is_planned_together_over_any_number_of_accounts() -> None:
     before = {A: ["x.example.com"], B: ["y.example.com"], C: ["z.example.com"]}
     after = {A: list[str](), B: ["x.example.com"], C: ["y.example.com", "z.example.com"]}
-    now, then = wanted(after).accounts, held(before).accounts
-    assert tangled(now, then, frozenset({A})) == {A, B, C}
-    assert tangled(wanted(before).accounts, then, frozenset({A})) == {A}
+    now, then = desired(after).accounts, current(before).accounts
+    assert linked_accounts(now, then, frozenset({A})) == {A, B, C}
+    assert linked_accounts(desired(before).accounts, then, frozenset({A})) == {A}

@@ -20,8 +20,8 @@ from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Files
 from sendroute.model.change import Action, Change, Kind, Plan
-from sendroute.model.held import AccountState, DomainState, Held
-from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.model.current import AccountState, Current, DomainState
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.planner.plan import plan_tree
 
 PLANS = Path(__file__).parent.parent / "cases" / "plans"
@@ -32,7 +32,7 @@ NOT_SHOWN = {"profile-unused", "connection-test-failed", "connection-not-tested"
 Profiles = dict[AccountKey, set[str]]
 
 
-def read_tree(path: Path) -> Wanted:
+def read_tree(path: Path) -> Desired:
     return compile_reading(Reading(Files([str(path)])))
 
 
@@ -68,10 +68,10 @@ def listed(path: Path, number: int, last: int) -> Profiles:
     return names
 
 
-def shown(plan: Plan, wanted: Wanted) -> list[str]:
+def shown(plan: Plan, desired: Desired) -> list[str]:
     """A plan as lines: its changes, its findings, the accounts that it leaves as they are."""
     lines = [] if plan.platform is None else [f"{plan.platform.action} platform default"]
-    findings = [*wanted.findings, *plan.findings]
+    findings = [*desired.findings, *plan.findings]
     for account in plan.accounts:
         lines += [line_of(change) for change in account.changes]
         lines += [f"stopped {account.key}"] if account.stopped else []
@@ -113,24 +113,24 @@ def domain_line(change: Change) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path, rewrite_cases: bool) -> None:
     case = PLANS / name
-    held = Held(lineage="case", revision=0, platform=None, accounts={})
+    current = Current(lineage="case", revision=0, platform=None, accounts={})
     steps = trees(case)
     lines: list[str] = []
     for number, tree in enumerate(steps, start=1):
-        wanted = read_tree(staged(tree, tmp_path / str(number)))
+        desired = read_tree(staged(tree, tmp_path / str(number)))
         failing = listed(case / "failing.txt", number, len(steps))
         rotated = listed(case / "rotated.txt", number, len(steps))
         plan = plan_tree(
-            wanted,
-            held,
+            desired,
+            current,
             failed={
                 key: dict.fromkeys(names, "connection-test-failed")
                 for key, names in failing.items()
             },
             rotated={key: frozenset(names) for key, names in rotated.items()},
         )
-        lines = shown(plan, wanted)
-        held = committed(held, plan)
+        lines = shown(plan, desired)
+        current = committed(current, plan)
     expected = case / "expected.txt"
     if rewrite_cases:
         expected.write_text("".join(f"{line}\n" for line in lines), "utf-8")

@@ -19,9 +19,9 @@ from tests.planner.naive import Key, Store, Tree, Verdict
 from tests.planner.values import as_store, as_wanted, by_hand, contents, empty_store
 
 from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
-from sendroute.model.held import Held
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.route import RouteKind
-from sendroute.model.wanted import AccountKey, Wanted
 from sendroute.planner.plan import plan_tree
 
 LONGEST = 8
@@ -32,29 +32,32 @@ class Moment:
     """One apply of a history: what was wanted, what was held, and what both models make of it."""
 
     tree: Tree
-    wanted: Wanted
+    desired: Desired
     store: Store
-    held: Held
+    current: Current
     failed: dict[AccountKey, dict[str, str]]
     rotated: dict[AccountKey, frozenset[str]]
     plan: Plan
-    after: Held
+    after: Current
     expected: Store
     verdicts: dict[Key, Verdict]
 
-    def replan(self, wanted: Wanted | None = None, held: Held | None = None) -> Plan:
+    def replan(self, desired: Desired | None = None, current: Current | None = None) -> Plan:
         return plan_tree(
-            wanted or self.wanted, held or self.held, failed=self.failed, rotated=self.rotated
+            desired or self.desired,
+            current or self.current,
+            failed=self.failed,
+            rotated=self.rotated,
         )
 
 
 def moments(history: list[Step]) -> Iterator[Moment]:
-    tree, held, older = first_tree(), empty_store(), list[Tree]()
+    tree, current, older = first_tree(), empty_store(), list[Tree]()
     for step in [Step([], True, frozenset()), *history]:
-        store = as_store(held)
+        store = as_store(current)
         tree = next_tree(tree, step, older, store)
         older.append(deepcopy(tree))
-        wanted = as_wanted(tree)
+        desired = as_wanted(tree)
         codes = dict.fromkeys(step.failing, "connection-test-failed")
         failed = {AccountKey(*key): codes for key in tree.accounts}
         # A secret can have another content only than the one it was saved with.
@@ -62,11 +65,13 @@ def moments(history: list[Step]) -> Iterator[Moment]:
             AccountKey(*key): step.rotated & set(store.accounts[key].profiles)
             for key in tree.accounts.keys() & store.accounts.keys()
         }
-        plan = plan_tree(wanted, held, failed=failed, rotated=rotated)
-        after = committed(held, plan)
+        plan = plan_tree(desired, current, failed=failed, rotated=rotated)
+        after = committed(current, plan)
         expected, verdicts = naive.step(tree, store, step.failing, step.rotated)
-        yield Moment(tree, wanted, store, held, failed, rotated, plan, after, expected, verdicts)
-        held = after
+        yield Moment(
+            tree, desired, store, current, failed, rotated, plan, after, expected, verdicts
+        )
+        current = after
 
 
 def plans_by_key(plan: Plan) -> dict[AccountKey, AccountPlan]:
@@ -120,8 +125,8 @@ def test_a_rotated_secret_is_an_update_of_its_profile_and_of_nothing_else(
     history: list[Step],
 ) -> None:
     for now in moments(history):
-        unrotated = plans_by_key(plan_tree(now.wanted, now.held))
-        for account in plan_tree(now.wanted, now.held, rotated=now.rotated).accounts:
+        unrotated = plans_by_key(plan_tree(now.desired, now.current))
+        for account in plan_tree(now.desired, now.current, rotated=now.rotated).accounts:
             turned = now.rotated.get(account.key, frozenset())
             for change in effective(account):
                 if change.reason == "credentials-changed":
@@ -146,7 +151,7 @@ def test_no_domain_points_at_a_profile_that_does_not_exist(history: list[Step]) 
 @given(histories(LONGEST))
 def test_a_domain_is_held_by_one_account_and_moves_in_one_transaction(history: list[Step]) -> None:
     for now in moments(history):
-        was, holder = holders(now.held), holders(now.after)
+        was, holder = holders(now.current), holders(now.after)
         for name, key in holder.items():
             if was.get(name, key) != key:
                 together = [group for group in now.plan.groups if key in group]
@@ -155,9 +160,9 @@ def test_a_domain_is_held_by_one_account_and_moves_in_one_transaction(history: l
         assert not gone, f"{gone} is declared by one account, was held, and is nowhere now"
 
 
-def holders(held: Held) -> dict[str, AccountKey]:
+def holders(current: Current) -> dict[str, AccountKey]:
     found: dict[str, AccountKey] = {}
-    for key, account in held.accounts.items():
+    for key, account in current.accounts.items():
         for name in account.domains:
             assert name not in found, f"{name} belongs to {found[name]} and to {key}"
             found[name] = key
@@ -203,9 +208,9 @@ def test_a_change_of_the_default_reroutes_nobody(history: list[Step], default: s
         for key, account in plans_by_key(changed).items():
             if account.stopped or key not in plans_by_key(same) or plans_by_key(same)[key].stopped:
                 continue
-            before = now.held.accounts.get(key)
-            first = committed(now.held, changed).accounts.get(key)
-            second = committed(now.held, same).accounts.get(key)
+            before = now.current.accounts.get(key)
+            first = committed(now.current, changed).accounts.get(key)
+            second = committed(now.current, same).accounts.get(key)
             if before is not None and first is not None and second is not None:
                 assert {n: d.route for n, d in first.domains.items()} == {
                     n: d.route for n, d in second.domains.items()
@@ -220,7 +225,7 @@ def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
             key: frozenset(name for name in names if name in now.failed[key])
             for key, names in now.rotated.items()
         }
-        second = plan_tree(now.wanted, now.after, failed=now.failed, rotated=left)
+        second = plan_tree(now.desired, now.after, failed=now.failed, rotated=left)
         assert second.platform is None
         for account in second.accounts:
             assert account.stopped or not effective(account), account.key
@@ -238,12 +243,12 @@ def test_the_order_of_documents_never_changes_a_plan(history: list[Step], turn: 
 @given(histories(LONGEST))
 def test_what_is_shown_is_what_is_committed(history: list[Step]) -> None:
     for now in moments(history):
-        assert by_hand(now.held, now.plan) == contents(now.after)
+        assert by_hand(now.current, now.plan) == contents(now.after)
         for account in now.plan.accounts:
             for change in effective(account):
                 hidden = change.ran is not None or change.reason == "credentials-changed"
                 assert change.before != change.after or hidden, change
-        platform = now.held.platform if now.plan.platform is None else now.plan.platform.after
+        platform = now.current.platform if now.plan.platform is None else now.plan.platform.after
         assert now.after.platform == platform
 
 
@@ -258,14 +263,14 @@ def test_an_account_is_planned_whatever_others_hold(history: list[Step]) -> None
                 continue
             alone = deepcopy(now.tree)
             alone.accounts = {key: alone.accounts[key]}
-            alone.strays.clear()
-            held = Held(
-                now.held.lineage,
-                now.held.revision,
-                now.held.platform,
-                {k: a for k, a in now.held.accounts.items() if k == key},
+            alone.orphans.clear()
+            current = Current(
+                now.current.lineage,
+                now.current.revision,
+                now.current.platform,
+                {k: a for k, a in now.current.accounts.items() if k == key},
             )
-            lonely = plan_tree(as_wanted(alone), held, failed=now.failed, rotated=now.rotated)
+            lonely = plan_tree(as_wanted(alone), current, failed=now.failed, rotated=now.rotated)
             among = plans_by_key(now.plan).get(AccountKey(*key))
             assert plans_by_key(lonely).get(AccountKey(*key)) == among
 
@@ -284,22 +289,22 @@ def test_an_account_that_is_stopped_stays_as_it_is(history: list[Step]) -> None:
     for now in moments(history):
         for account in now.plan.accounts:
             if account.stopped:
-                before = now.held.accounts.get(account.key)
+                before = now.current.accounts.get(account.key)
                 assert now.after.accounts.get(account.key) == before
 
 
 @given(histories(LONGEST), st.integers(0, 2))
 def test_only_leaves_the_other_accounts_as_they_are(history: list[Step], number: int) -> None:
     for now in moments(history):
-        keys = sorted({*now.wanted.accounts, *now.held.accounts})
+        keys = sorted({*now.desired.accounts, *now.current.accounts})
         if not keys:
             continue
         one = keys[number % len(keys)]
         plan = plan_tree(
-            now.wanted, now.held, failed=now.failed, rotated=now.rotated, only=frozenset([one])
+            now.desired, now.current, failed=now.failed, rotated=now.rotated, only=frozenset([one])
         )
-        after = contents(committed(now.held, plan))
-        for key, account in contents(now.held).items():
+        after = contents(committed(now.current, plan))
+        for key, account in contents(now.current).items():
             if key != one:
                 assert after.get(key) == account
-        assert set(after) <= {one, *contents(now.held)}
+        assert set(after) <= {one, *contents(now.current)}

@@ -7,17 +7,17 @@ from tests.planner.histories import Step, histories
 from tests.planner.test_histories import LONGEST, moments
 from tests.planner.values import by_hand, contents, empty_store
 
-from sendroute.model.held import Held, HeldAccount
-from sendroute.model.wanted import AccountKey
+from sendroute.model.current import Current, CurrentAccount
+from sendroute.model.desired import AccountKey
 from sendroute.planner.plan import plan_tree
 from sendroute.planner.restore import REASON, plan_restore
 
 
-def without_ids(held: Held) -> dict[AccountKey, HeldAccount]:
+def without_ids(current: Current) -> dict[AccountKey, CurrentAccount]:
     """The state alone: the ids of apply-alls stay whatever is restored."""
     return {
         key: replace(account, ran={})
-        for key, account in contents(held).items()
+        for key, account in contents(current).items()
         if account.state is not None
     }
 
@@ -65,10 +65,10 @@ def test_the_next_plan_is_that_of_the_state_restored(history: list[Step], other:
     back = plan_restore(now.after, then.after)
     accounts = by_hand(now.after, back.plan)
     for key, missing in back.ran.items():
-        there = accounts.get(key, HeldAccount(key, 0, None))
+        there = accounts.get(key, CurrentAccount(key, 0, None))
         accounts[key] = replace(there, ran=there.ran | missing)
     restored = replace(then.after, accounts=accounts)
     if restored.accounts == contents(then.after):
-        again = plan_tree(then.wanted, restored, failed=then.failed)
-        first = plan_tree(then.wanted, then.after, failed=then.failed)
+        again = plan_tree(then.desired, restored, failed=then.failed)
+        first = plan_tree(then.desired, then.after, failed=then.failed)
         assert [a.changes for a in again.accounts] == [a.changes for a in first.accounts]

@@ -4,10 +4,16 @@ from pathlib import Path
 
 from tests.planner.test_cases import PLANS, read_tree, staged
 
+from sendroute.model.desired import (
+    AccountKey,
+    Desired,
+    DesiredAccount,
+    DesiredDomain,
+    DesiredPlatform,
+)
 from sendroute.model.finding import Finding, Where
-from sendroute.model.platform import Plan, Platform
+from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.route import via
-from sendroute.model.wanted import AccountKey, Wanted, WantedAccount, WantedDomain, WantedPlatform
 from sendroute.planner.offline import check_tree
 
 
@@ -33,12 +39,12 @@ def test_what_is_unknown_while_a_file_cannot_be_read_may_be_in_there(tmp_path: P
 def test_the_order_of_documents_never_shows_in_an_account_that_its_references_stop() -> None:
     here = Where("a.yaml", 0)
     key = AccountKey("acme", "acme")
-    platform = WantedPlatform(Platform(None, (Plan("nano", managed=False),)), here)
-    domains = [WantedDomain(f"{name}.example.com", via("nowhere"), here) for name in "abc"]
+    platform = DesiredPlatform(Platform(None, (ServicePlan("nano", managed=False),)), here)
+    domains = [DesiredDomain(f"{name}.example.com", via("nowhere"), here) for name in "abc"]
 
-    def told(domains: list[WantedDomain]) -> tuple[Finding, ...]:
-        account = WantedAccount(key, "nano", here, domains=domains)
-        return check_tree(Wanted(platform, {key: account}))
+    def told(domains: list[DesiredDomain]) -> tuple[Finding, ...]:
+        account = DesiredAccount(key, "nano", here, domains=domains)
+        return check_tree(Desired(platform, {key: account}))
 
     assert told(domains) == told(domains[::-1])
     assert len(told(domains)) == len(domains)

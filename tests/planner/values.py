@@ -7,23 +7,22 @@ from tests.planner import naive
 from tests.planner.naive import ApplyAllField, ProfileDoc, Store, Tree
 
 from sendroute.model.change import Action, Change, Kind, Plan
+from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
+from sendroute.model.desired import (
+    AccountKey,
+    ApplyAll,
+    Desired,
+    DesiredAccount,
+    DesiredDomain,
+    DesiredPlatform,
+    DesiredProfile,
+    Orphan,
+)
 from sendroute.model.finding import Where
-from sendroute.model.held import AccountState, DomainState, Held, HeldAccount
-from sendroute.model.platform import Managed, PlanLimits, Platform, Relay
-from sendroute.model.platform import Plan as MailPlan
+from sendroute.model.platform import Managed, PlanLimits, Platform, Relay, ServicePlan
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route
 from sendroute.model.route import via as route_via
-from sendroute.model.wanted import (
-    AccountKey,
-    ApplyAll,
-    Stray,
-    Wanted,
-    WantedAccount,
-    WantedDomain,
-    WantedPlatform,
-    WantedProfile,
-)
 
 T = TypeVar("T")
 
@@ -61,7 +60,7 @@ def as_platform(plans: dict[str, bool]) -> Platform:
             ports=(),
             relay=Relay("relay.managed.example", 587, Encryption.STARTTLS),
         ),
-        plans=tuple(MailPlan(name, plans[name], PlanLimits()) for name in sorted(plans)),
+        plans=tuple(ServicePlan(name, plans[name], PlanLimits()) for name in sorted(plans)),
     )
 
 
@@ -76,7 +75,7 @@ class Places:
         return self.known.setdefault(name, Where(f"{name.replace(' ', '-')}.yaml", 0))
 
 
-def as_wanted(tree: Tree, turn: int = 0) -> Wanted:
+def as_wanted(tree: Tree, turn: int = 0) -> Desired:
     """The tree as reading it would give it; ``turn`` turns the order of everything."""
 
     def turned(values: list[T]) -> list[T]:
@@ -85,9 +84,9 @@ def as_wanted(tree: Tree, turn: int = 0) -> Wanted:
         return values[by:] + values[:by]
 
     places = Places()
-    accounts: dict[AccountKey, WantedAccount] = {}
+    accounts: dict[AccountKey, DesiredAccount] = {}
     for key, doc in turned(list(tree.accounts.items())):
-        accounts[AccountKey(*key)] = WantedAccount(
+        accounts[AccountKey(*key)] = DesiredAccount(
             key=AccountKey(*key),
             plan=doc.plan,
             where=places.of("account", *key),
@@ -95,29 +94,29 @@ def as_wanted(tree: Tree, turn: int = 0) -> Wanted:
             apply_all=as_apply_all(doc.apply_all),
             suspended=doc.suspended,
             profiles={
-                name: WantedProfile(
+                name: DesiredProfile(
                     as_profile(p), places.of("profile", *key, name), p.suspended, p.inline_in
                 )
                 for name, p in turned(list(doc.profiles.items()))
             },
             domains=[
-                WantedDomain(name, as_route(d.route), places.of("domain", *key, name), d.suspended)
+                DesiredDomain(name, as_route(d.route), places.of("domain", *key, name), d.suspended)
                 for name, d in turned(list(doc.domains.items()))
             ],
             contested={
                 name: places.of("contested", *key, name) for name in turned(sorted(doc.contested))
             },
         )
-    return Wanted(
+    return Desired(
         platform=None
         if tree.plans is None
-        else WantedPlatform(
+        else DesiredPlatform(
             as_platform(tree.plans), places.of("platform"), tree.platform_suspended
         ),
         accounts=accounts,
-        strays={
-            AccountKey(*key): [Stray("SMTPProfile", "lost", places.of("stray", *key))]
-            for key in turned(sorted(tree.strays))
+        orphans={
+            AccountKey(*key): [Orphan("SMTPProfile", "lost", places.of("stray", *key))]
+            for key in turned(sorted(tree.orphans))
         },
         stopped=frozenset(AccountKey(*key) for key, doc in tree.accounts.items() if doc.broken),
         complete=tree.complete,
@@ -132,11 +131,11 @@ def as_apply_all(request: ApplyAllField | None) -> ApplyAll | None:
     return ApplyAll(request.id, route, request.confirm)
 
 
-def empty_store() -> Held:
-    return Held(lineage="the-store", revision=0, platform=None, accounts={})
+def empty_store() -> Current:
+    return Current(lineage="the-store", revision=0, platform=None, accounts={})
 
 
-def as_store(held: Held) -> Store:
+def as_store(current: Current) -> Store:
     """What the planner's next store comes to in the naive model's words."""
 
     def words(route: Route | None) -> str | None:
@@ -144,10 +143,10 @@ def as_store(held: Held) -> Store:
 
     store = Store(
         plans=None
-        if held.platform is None
-        else {plan.name: plan.managed for plan in held.platform.plans}
+        if current.platform is None
+        else {plan.name: plan.managed for plan in current.platform.plans}
     )
-    for account_key, account in held.accounts.items():
+    for account_key, account in current.accounts.items():
         key = (account_key.namespace, account_key.name)
         if account.ran:
             store.ran[key] = {id_: str(ran.route) for id_, ran in account.ran.items()}
@@ -170,37 +169,37 @@ def as_store(held: Held) -> Store:
     return store
 
 
-def contents(held: Held) -> dict[AccountKey, HeldAccount]:
+def contents(current: Current) -> dict[AccountKey, CurrentAccount]:
     """The accounts without their revisions, and without those that nothing is known of."""
     return {
-        key: HeldAccount(key, 0, a.state, a.profiles, a.domains, a.ran)
-        for key, a in held.accounts.items()
+        key: CurrentAccount(key, 0, a.state, a.profiles, a.domains, a.ran)
+        for key, a in current.accounts.items()
         if a.state is not None or a.ran
     }
 
 
-def by_hand(held: Held, plan: Plan) -> dict[AccountKey, HeldAccount]:
+def by_hand(current: Current, plan: Plan) -> dict[AccountKey, CurrentAccount]:
     """The store that the shown changes lead to, one by one: what a reader of the plan expects.
 
     Fails where a change's ``before`` is not what the store holds.
     """
     accounts = {
-        key: HeldAccount(
+        key: CurrentAccount(
             key, 0, account.state, dict(account.profiles), dict(account.domains), dict(account.ran)
         )
-        for key, account in held.accounts.items()
+        for key, account in current.accounts.items()
     }
     for account_plan in plan.accounts:
         if account_plan.stopped:
             continue
         for change in account_plan.changes:
             key = change.account
-            there = accounts.setdefault(key, HeldAccount(key, 0, None))
+            there = accounts.setdefault(key, CurrentAccount(key, 0, None))
             accounts[key] = with_change(there, change)
     return {key: a for key, a in accounts.items() if a.state is not None or a.ran}
 
 
-def with_change(account: HeldAccount, change: Change) -> HeldAccount:
+def with_change(account: CurrentAccount, change: Change) -> CurrentAccount:
     state, ran = account.state, dict(account.ran)
     profiles, domains = dict(account.profiles), dict(account.domains)
     if change.action is Action.SKIP:
@@ -225,4 +224,4 @@ def with_change(account: HeldAccount, change: Change) -> HeldAccount:
                 domains[change.name] = change.after
         case Kind.PLATFORM:
             raise AssertionError("the platform is no account's")
-    return HeldAccount(account.key, 0, state, profiles, domains, ran)
+    return CurrentAccount(account.key, 0, state, profiles, domains, ran)

@@ -8,39 +8,38 @@ import pytest
 
 from sendroute.model.change import AccountPlan, Change
 from sendroute.model.codes import finding
-from sendroute.model.finding import Where
-from sendroute.model.held import Held
-from sendroute.model.outcome import Outcome, Result
-from sendroute.model.platform import Plan as SendingPlan
-from sendroute.model.platform import Platform
-from sendroute.model.problem import ProblemError
-from sendroute.model.route import UNCONFIGURED
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import (
+from sendroute.model.current import Current
+from sendroute.model.desired import (
     AccountKey,
-    Wanted,
-    WantedAccount,
-    WantedDomain,
-    WantedPlatform,
+    Desired,
+    DesiredAccount,
+    DesiredDomain,
+    DesiredPlatform,
 )
+from sendroute.model.finding import Where
+from sendroute.model.outcome import Outcome, Result
+from sendroute.model.platform import Platform, ServicePlan
+from sendroute.model.problem import ProblemError
+from sendroute.model.provenance import Provenance
+from sendroute.model.route import UNCONFIGURED
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.commit import apply_plan
 from sendroute.reconcile.record import Sealed
 from sendroute.store.creating import init_store
 from sendroute.store.record import Store
 
-STAMP = Stamp(datetime(2026, 11, 1, tzinfo=UTC), "test")
+STAMP = Provenance(datetime(2026, 11, 1, tzinfo=UTC), "test")
 HERE = Where("a.yaml", 0)
 
 
-def tree(*, plans: tuple[str, ...] = ("nano",), **accounts: str) -> Wanted:
+def tree(*, plans: tuple[str, ...] = ("nano",), **accounts: str) -> Desired:
     """Accounts, each with the domains named, on the first plan."""
     keys = {AccountKey(name, name): names.split() for name, names in accounts.items()}
-    return Wanted(
-        WantedPlatform(Platform(None, tuple(SendingPlan(p, managed=False) for p in plans)), HERE),
+    return Desired(
+        DesiredPlatform(Platform(None, tuple(ServicePlan(p, managed=False) for p in plans)), HERE),
         {
-            key: WantedAccount(
-                key, plans[0], HERE, domains=[WantedDomain(d, None, HERE) for d in domains]
+            key: DesiredAccount(
+                key, plans[0], HERE, domains=[DesiredDomain(d, None, HERE) for d in domains]
             )
             for key, domains in keys.items()
         },
@@ -56,37 +55,37 @@ def store(store_url: str) -> Iterator[Store]:
 class Meeting:
     """The store, with another writer who comes before a commit of ours."""
 
-    def __init__(self, store: Store, other: Wanted, before: int) -> None:
+    def __init__(self, store: Store, other: Desired, before: int) -> None:
         self.store = store
         self.other = other
         self.before = before
         self.commits = 0
         self.reads = 0
 
-    def read(self) -> Held:
+    def read(self) -> Current:
         self.reads += 1
         return self.store.read()
 
-    def read_sealed(self) -> tuple[Held, Sealed]:
+    def read_sealed(self) -> tuple[Current, Sealed]:
         return self.read(), {}
 
     def commit(
         self,
         plans: Sequence[AccountPlan],
         platform: Change | None,
-        stamp: Stamp,
+        provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> int:
         self.commits += 1
         if self.commits == self.before:
             run(self.store, self.other)
-        return self.store.commit(plans, platform, stamp, sealed)
+        return self.store.commit(plans, platform, provenance, sealed)
 
 
-def run(record: Store | Meeting, wanted: Wanted) -> Result:
-    plan = plan_tree(wanted, record.read())
+def run(record: Store | Meeting, desired: Desired) -> Result:
+    plan = plan_tree(desired, record.read())
     return apply_plan(
-        record, plan, STAMP, replan=lambda: plan_tree(wanted, record.read()), seal=no_secrets
+        record, plan, STAMP, replan=lambda: plan_tree(desired, record.read()), seal=no_secrets
     )
 
 
@@ -108,9 +107,9 @@ def test_the_platform_comes_first_and_each_account_is_a_transaction(store: Store
 
 
 def test_another_writer_with_the_same_manifests_has_done_it_all(store: Store) -> None:
-    wanted = tree(a="a.example", b="b.example", c="c.example")
-    meeting = Meeting(store, wanted, before=2)
-    result = run(meeting, wanted)
+    desired = tree(a="a.example", b="b.example", c="c.example")
+    meeting = Meeting(store, desired, before=2)
+    result = run(meeting, desired)
     assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
     assert meeting.reads == 2, "one reading again, not one for each account"
 
@@ -127,8 +126,8 @@ def test_another_decision_is_refused_for_its_account_alone(store: Store) -> None
     run(store, tree(a="a.example", b="b.example"))
     other = tree(a="a.example taken.example", b="b.example")
     ours = tree(a="a.example", b="b.example new.example")
-    wanted = tree(a="a.example mine.example", b="b.example new.example")
-    result = run(Meeting(store, other, before=1), wanted)
+    desired = tree(a="a.example mine.example", b="b.example new.example")
+    result = run(Meeting(store, other, before=1), desired)
     assert outcomes(result) == {"a": Outcome.REFUSED, "b": Outcome.COMMITTED}
     assert [found.code for found in result.accounts[0].findings] == ["stale-plan"]
     assert ours.accounts
@@ -136,7 +135,7 @@ def test_another_decision_is_refused_for_its_account_alone(store: Store) -> None
 
 def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> None:
     run(store, tree(a="a.example x.example"))
-    wanted = tree(a="a.example x.example new.example")
+    desired = tree(a="a.example x.example new.example")
 
     class Touching(Meeting):
         """The other writer changes the account, and changes it back: only its revision moves."""
@@ -145,15 +144,15 @@ def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> Non
             self,
             plans: Sequence[AccountPlan],
             platform: Change | None,
-            stamp: Stamp,
+            provenance: Provenance,
             sealed: Sealed = MappingProxyType({}),
         ) -> int:
             if self.commits == 0:
                 run(self.store, tree(a="a.example x.example y.example"))
                 run(self.store, tree(a="a.example x.example"))
-            return super().commit(plans, platform, stamp, sealed)
+            return super().commit(plans, platform, provenance, sealed)
 
-    result = run(Touching(store, wanted, before=0), wanted)
+    result = run(Touching(store, desired, before=0), desired)
     assert outcomes(result) == {"a": Outcome.COMMITTED}
 
 
@@ -163,35 +162,35 @@ def test_a_failure_of_one_account_stops_no_other(store: Store) -> None:
             self,
             plans: Sequence[AccountPlan],
             platform: Change | None,
-            stamp: Stamp,
+            provenance: Provenance,
             sealed: Sealed = MappingProxyType({}),
         ) -> int:
             if any(plan.key.name == "a" for plan in plans):
                 raise ProblemError(finding("store-failed", "The disk is full."))
-            return super().commit(plans, platform, stamp, sealed)
+            return super().commit(plans, platform, provenance, sealed)
 
-    wanted = tree(a="a.example", b="b.example")
-    result = run(Failing(store, wanted, before=0), wanted)
+    desired = tree(a="a.example", b="b.example")
+    result = run(Failing(store, desired, before=0), desired)
     assert outcomes(result) == {"a": Outcome.FAILED, "b": Outcome.COMMITTED}
 
 
 def test_without_the_platform_no_account_is_tried(store: Store) -> None:
     other = tree(plans=("nano", "gold"), a="a.example")
-    wanted = tree(plans=("nano", "pro"), a="a.example", b="b.example")
-    result = run(Meeting(store, other, before=1), wanted)
+    desired = tree(plans=("nano", "pro"), a="a.example", b="b.example")
+    result = run(Meeting(store, other, before=1), desired)
     assert result.platform is Outcome.REFUSED
     assert set(outcomes(result).values()) == {Outcome.SKIPPED}
 
 
 def test_ended_between_accounts_it_leaves_whole_accounts(store: Store) -> None:
-    wanted = tree(a="a.example", b="b.example", c="c.example")
-    plan = plan_tree(wanted, store.read())
+    desired = tree(a="a.example", b="b.example", c="c.example")
+    plan = plan_tree(desired, store.read())
     done: list[int] = []
     result = apply_plan(
         store,
         plan,
         STAMP,
-        replan=lambda: plan_tree(wanted, store.read()),
+        replan=lambda: plan_tree(desired, store.read()),
         seal=no_secrets,
         ended=lambda: len(done) == 2,
         advance=done.append,
@@ -201,6 +200,6 @@ def test_ended_between_accounts_it_leaves_whole_accounts(store: Store) -> None:
         "b": Outcome.COMMITTED,
         "c": Outcome.SKIPPED,
     }
-    held = store.read()
-    assert held.accounts[AccountKey("a", "a")].domains["a.example"].route == UNCONFIGURED
-    assert AccountKey("c", "c") not in held.accounts
+    current = store.read()
+    assert current.accounts[AccountKey("a", "a")].domains["a.example"].route == UNCONFIGURED
+    assert AccountKey("c", "c") not in current.accounts

@@ -6,26 +6,25 @@ import pytest
 
 from sendroute.model.change import AccountPlan, Action, Kind, Plan
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
+from sendroute.model.desired import (
+    AccountKey,
+    Desired,
+    DesiredAccount,
+    DesiredDomain,
+    DesiredPlatform,
+    DesiredProfile,
+)
 from sendroute.model.finding import Where
-from sendroute.model.held import AccountState, DomainState, Held, HeldAccount
-from sendroute.model.platform import Plan as SendingPlan
-from sendroute.model.platform import Platform
+from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
-from sendroute.model.wanted import (
-    AccountKey,
-    Wanted,
-    WantedAccount,
-    WantedDomain,
-    WantedPlatform,
-    WantedProfile,
-)
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.protocols import Try
-from sendroute.reconcile.proving import Prover, Scope
+from sendroute.reconcile.verifier import Scope, Verifier
 
 PLATFORM = Platform(
-    None, (SendingPlan("basic", managed=False),), allow_networks=("192.0.2.0/24",), ca_file="ca"
+    None, (ServicePlan("basic", managed=False),), allow_networks=("192.0.2.0/24",), ca_file="ca"
 )
 ACME, BETA = AccountKey("acme", "acme"), AccountKey("beta", "beta")
 HERE = Where("all.yaml", 0)
@@ -61,21 +60,21 @@ class Answering:
         ]
 
 
-def relay(name: str) -> WantedProfile:
-    return WantedProfile(Profile(f"{name}.example", 587, Encryption.STARTTLS), HERE)
+def relay(name: str) -> DesiredProfile:
+    return DesiredProfile(Profile(f"{name}.example", 587, Encryption.STARTTLS), HERE)
 
 
-def declared(names: Sequence[str], route: str) -> list[WantedDomain]:
-    return [WantedDomain(name, via(route), HERE) for name in names]
+def declared(names: Sequence[str], route: str) -> list[DesiredDomain]:
+    return [DesiredDomain(name, via(route), HERE) for name in names]
 
 
-def tree(*accounts: WantedAccount) -> Wanted:
-    return Wanted(WantedPlatform(PLATFORM, HERE), {account.key: account for account in accounts})
+def tree(*accounts: DesiredAccount) -> Desired:
+    return Desired(DesiredPlatform(PLATFORM, HERE), {account.key: account for account in accounts})
 
 
-def decide(tester: Answering, wanted: Wanted, held: Held) -> Plan:
-    prover = Prover(NoSecrets(), None, tester, saves=True)  # type: ignore[arg-type]
-    return prover.decide(wanted, held, {}, Scope(Guards())).plan
+def decide(tester: Answering, desired: Desired, current: Current) -> Plan:
+    verifier = Verifier(NoSecrets(), None, tester, saves=True)  # type: ignore[arg-type]
+    return verifier.decide(desired, current, {}, Scope(Guards())).plan
 
 
 def saved(plan: Plan) -> set[str]:
@@ -92,12 +91,12 @@ def of(plan: Plan, key: AccountKey) -> AccountPlan:
     return next(account for account in plan.accounts if account.key == key)
 
 
-EMPTY = Held("line", 1, PLATFORM, {})
+EMPTY = Current("line", 1, PLATFORM, {})
 
 
 def test_each_profile_is_tested_once_with_the_platforms_policy() -> None:
     tester = Answering()
-    account = WantedAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
+    account = DesiredAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
     assert saved(decide(tester, tree(account), EMPTY)) == {"a", "b"}
     assert tester.rounds == [["a", "b"]]
     assert tester.policies == [ConnectionPolicy(("192.0.2.0/24",), "ca")]
@@ -112,7 +111,7 @@ def test_each_profile_is_tested_once_with_the_platforms_policy() -> None:
 )
 def test_what_fails_is_left_out_and_told(outcome: ConnectionOutcome, code: str) -> None:
     tester = Answering(a=outcome)
-    account = WantedAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
+    account = DesiredAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
     plan = decide(tester, tree(account), EMPTY)
     assert saved(plan) == {"b"}
     assert [found.code for found in of(plan, ACME).findings] == [code]
@@ -124,25 +123,25 @@ def test_an_account_that_a_failure_lets_go_on_is_tested_too() -> None:
     profile not tested. But the profile that they move to fails: they stay, beta goes on, and now
     its profile would be saved."""
     names = [f"d{number:02}.example" for number in range(12)]
-    moving = WantedAccount(
+    moving = DesiredAccount(
         ACME, "basic", HERE, profiles={"a": relay("a")}, domains=declared(names, "a")
     )
-    staying = WantedAccount(BETA, "basic", HERE, profiles={"b": relay("b")})
+    staying = DesiredAccount(BETA, "basic", HERE, profiles={"b": relay("b")})
     state = DomainState(UNCONFIGURED, Origin.DEFAULT)
-    held = Held(
+    current = Current(
         "line",
         1,
         PLATFORM,
-        {BETA: HeldAccount(BETA, 1, AccountState("basic"), {}, dict.fromkeys(names, state))},
+        {BETA: CurrentAccount(BETA, 1, AccountState("basic"), {}, dict.fromkeys(names, state))},
     )
     tester = Answering(a=ConnectionOutcome.CONNECT_FAILED)
-    plan = decide(tester, tree(moving, staying), held)
+    plan = decide(tester, tree(moving, staying), current)
     assert tester.rounds == [["a"], ["b"]]
     assert saved(plan) == {"b"}
 
 
 def test_what_is_stopped_is_not_tested() -> None:
-    broken = WantedAccount(ACME, "gone", HERE, profiles={"a": relay("a")})
+    broken = DesiredAccount(ACME, "gone", HERE, profiles={"a": relay("a")})
     tester = Answering()
     decide(tester, tree(broken), EMPTY)
     assert tester.rounds == []

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from sendroute.model.account_status import AccountStatus, Approval, StatusReason
 from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
-from sendroute.model.standing import Approval, Standing, Unsettled
-from sendroute.model.wanted import AccountKey
 from sendroute.planner.digest import digest
-from sendroute.reconcile.settling import Settled, settle
+from sendroute.reconcile.assessment import Assessment, assess
 
 KEY = AccountKey("acme", "acme")
 NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
@@ -37,13 +37,13 @@ def result(
 
 def settled(
     done: Result,
-    before: Standing | None = None,
+    before: AccountStatus | None = None,
     *,
     at: datetime = NOW,
     only: frozenset[AccountKey] | None = None,
-) -> Settled:
+) -> Assessment:
     known = {} if before is None else {before.key: before}
-    return settle(done, known, only, at, "c0ffee", lambda where: Position(where.file, 4, 2))
+    return assess(done, known, only, at, "c0ffee", lambda where: Position(where.file, 4, 2))
 
 
 HELD_BACK = result(Outcome.REFUSED, "too-many-removals", stopped=True)
@@ -54,16 +54,16 @@ HELD_BACK = result(Outcome.REFUSED, "too-many-removals", stopped=True)
     [
         (result(Outcome.COMMITTED), None, False),
         (result(Outcome.UNCHANGED, "profile-unused"), None, False),
-        (HELD_BACK, Unsettled.HELD_BACK, False),
-        (result(Outcome.FAILED, "unknown-profile", stopped=True), Unsettled.FAILED, False),
-        (result(Outcome.FAILED, added=("store-failed",)), Unsettled.FAILED, True),
-        (result(Outcome.REFUSED, added=("stale-plan",)), Unsettled.REFUSED, True),
-        (result(Outcome.COMMITTED, "awaiting-confirmation"), Unsettled.REFUSED, False),
-        (result(Outcome.COMMITTED, "connection-test-failed"), Unsettled.SKIPPED, True),
-        (result(Outcome.COMMITTED, "domain-conflict"), Unsettled.SKIPPED, False),
+        (HELD_BACK, StatusReason.HELD_BACK, False),
+        (result(Outcome.FAILED, "unknown-profile", stopped=True), StatusReason.FAILED, False),
+        (result(Outcome.FAILED, added=("store-failed",)), StatusReason.FAILED, True),
+        (result(Outcome.REFUSED, added=("stale-plan",)), StatusReason.REFUSED, True),
+        (result(Outcome.COMMITTED, "awaiting-confirmation"), StatusReason.REFUSED, False),
+        (result(Outcome.COMMITTED, "connection-test-failed"), StatusReason.SKIPPED, True),
+        (result(Outcome.COMMITTED, "domain-conflict"), StatusReason.SKIPPED, False),
         (
             result(Outcome.UNCHANGED, changes=(replace(CHANGE, action=Action.SKIP),)),
-            Unsettled.SKIPPED,
+            StatusReason.SKIPPED,
             False,
         ),
     ],
@@ -80,7 +80,7 @@ HELD_BACK = result(Outcome.REFUSED, "too-many-removals", stopped=True)
         "a skip waits",
     ],
 )
-def test_how_an_account_is_left(done: Result, expected: Unsettled | None, again: bool) -> None:
+def test_how_an_account_is_left(done: Result, expected: StatusReason | None, again: bool) -> None:
     now = settled(done)
     assert now.now.get(KEY) == (now.written[0] if now.written else None)
     assert (now.now[KEY].outcome if KEY in now.now else None) is expected

@@ -14,14 +14,13 @@ from sendroute.model.change import (
     State,
 )
 from sendroute.model.codes import finding
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Severity, Where
-from sendroute.model.held import AccountState, DomainState, RanApplyAll
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
-from sendroute.model.platform import Managed, PlanLimits, Platform, PublicPort, Relay
-from sendroute.model.platform import Plan as SendingPlan
+from sendroute.model.platform import Managed, PlanLimits, Platform, PublicPort, Relay, ServicePlan
 from sendroute.model.profile import ConnectionTest, Encryption, Profile, ProviderLimits
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, Route, via
-from sendroute.model.wanted import AccountKey
 
 ACME = AccountKey("acme", "acme")
 BOLT = AccountKey("bolt", "main")
@@ -72,8 +71,8 @@ def platform_change() -> Change:
     relay = Relay("relay.internal.example", 587, Encryption.STARTTLS, secret="managed-relay")
     ports = (PublicPort(587, Encryption.STARTTLS), PublicPort(465, Encryption.TLS))
     managed = Managed("TrekMail SMTP", "smtp.trekmail.example", ports, relay, spf="include:spf")
-    nano = SendingPlan("nano", managed=False)
-    pro = SendingPlan("pro", managed=True, limits=PlanLimits(account_per_day=20_000))
+    nano = ServicePlan("nano", managed=False)
+    pro = ServicePlan("pro", managed=True, limits=PlanLimits(account_per_day=20_000))
     before = Platform(managed, (nano,), allow_networks=("10.0.0.0/8",))
     after = Platform(managed, (nano, pro), allow_networks=("10.0.0.0/8",))
     message = "The platform's plans change."

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan, Shadowed
 from sendroute.model.codes import CODES
+from sendroute.model.current import DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Severity
-from sendroute.model.held import DomainState
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import MANAGED, Origin, via
-from sendroute.model.wanted import AccountKey
 from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.as_sarif import artifact

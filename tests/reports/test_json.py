@@ -4,11 +4,11 @@ import json
 
 from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
 from sendroute.model.codes import finding
+from sendroute.model.current import DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Position, Where
-from sendroute.model.held import DomainState
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.route import MANAGED, Origin, via
-from sendroute.model.wanted import AccountKey
 from sendroute.reports import report as reports
 from sendroute.reports.as_json import chunks
 

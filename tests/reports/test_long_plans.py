@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.current import DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
-from sendroute.model.held import DomainState
 from sendroute.model.route import MANAGED, Origin, via
-from sendroute.model.wanted import AccountKey
 from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.render import Format, render

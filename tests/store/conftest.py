@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from sendroute.model.change import AccountPlan, Action, Change, Kind, State
-from sendroute.model.held import AccountState, DomainState, RanApplyAll
-from sendroute.model.platform import Plan, Platform
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
+from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Encryption, Profile
+from sendroute.model.provenance import Provenance
 from sendroute.model.route import MANAGED, Origin, Route, via
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import AccountKey
 from sendroute.store.creating import init_store
 from sendroute.store.record import Store
 
@@ -25,9 +25,11 @@ SES = Profile(host="smtp.ses.example", port=587, encryption=Encryption.STARTTLS,
 class Say:
     """Changes in a few words, all of one account."""
 
-    stamp = Stamp(at=datetime(2026, 11, 3, 10, 30, tzinfo=UTC), actor="ada", source_commit="c0ffee")
+    provenance = Provenance(
+        at=datetime(2026, 11, 3, 10, 30, tzinfo=UTC), actor="ada", source_commit="c0ffee"
+    )
     ses = SES
-    platform = Platform(managed=None, plans=(Plan("nano", managed=False),))
+    platform = Platform(managed=None, plans=(ServicePlan("nano", managed=False),))
 
     def __init__(self, name: str = "acme", namespace: str = "acme") -> None:
         self.key = AccountKey(namespace, name)
@@ -104,7 +106,7 @@ def other() -> Say:
 
 @pytest.fixture
 def store(store_url: str, say: Say) -> Iterator[Store]:
-    with init_store(store_url, say.stamp, busy_timeout=5) as made:
+    with init_store(store_url, say.provenance, busy_timeout=5) as made:
         yield made
 
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from sendroute.model.change import Kind
-from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin, via
 from sendroute.store.address import APPLICATION_ID
@@ -48,28 +48,28 @@ def filled(store: Store, say: Any, other: Any) -> Store:
     gone, sealed credentials, a relay, and an account that is held back."""
     platform = say.change(Kind.PLATFORM, "default", None, say.platform)
     names = [f"d{number}.example" for number in range(150)]
-    store.commit([say.start(*names)], platform, say.stamp, {say.key: {"ses": "a-token"}})
+    store.commit([say.start(*names)], platform, say.provenance, {say.key: {"ses": "a-token"}})
     before, after = DomainState(MANAGED, Origin.DEFAULT), via("ses")
     ran = ("move", RanApplyAll(after, len(names)))
     shadowed = DomainState(after, Origin.APPLY_ALL, None, "move")
     turned = [say.domain(name, before, shadowed) for name in names]
     store.commit(
-        [say.plan(1, say.account(AccountState("nano"), ran=ran), *turned)], None, say.stamp
+        [say.plan(1, say.account(AccountState("nano"), ran=ran), *turned)], None, say.provenance
     )
     ids = ('2026 "quoted" \u00e9', RanApplyAll(MANAGED, 0))
     profiles = (other.profile("idle"), other.profile("last"))
-    store.commit([other.plan(0, other.account(ran=ids), *profiles)], None, say.stamp)
+    store.commit([other.plan(0, other.account(ran=ids), *profiles)], None, say.provenance)
     profiles = (other.profile("idle", say.ses, None), other.profile("last", say.ses, None))
     gone = (other.account(AccountState("nano"), None), *profiles)
-    store.commit([other.plan(3, *gone)], None, say.stamp)
+    store.commit([other.plan(3, *gone)], None, say.provenance)
     edited = msgspec.structs.replace(say.ses, port=465)
-    store.commit([say.plan(2, say.profile("ses", say.ses, edited))], None, say.stamp)
+    store.commit([say.plan(2, say.profile("ses", say.ses, edited))], None, say.provenance)
 
     def aside(connection: Any) -> None:
-        seen = {"name": "mx1", "revision": 5, "seen_at": say.stamp.at}
+        seen = {"name": "mx1", "revision": 5, "seen_at": say.provenance.at}
         connection.execute(relay.insert().values(seen))
         left = {"namespace": "a", "account": "b", "outcome": "refused", "shown": "{}"}
-        connection.execute(standing.insert().values(left | {"since": say.stamp.at}))
+        connection.execute(standing.insert().values(left | {"since": say.provenance.at}))
 
     store._database.write(aside)
     return store
@@ -116,12 +116,12 @@ def test_it_makes_a_store_again_in_either_database(
 ) -> None:
     backup_store(store_url, tmp_path / "backup.db")
     before = (tmp_path / "backup.db").read_bytes()
-    with init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db") as again:
+    with init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db") as again:
         assert (tmp_path / "backup.db").read_bytes() == before, "a backup is never changed"
-        held, was = again.read_sealed(), store.read_sealed()
-        assert held[0].accounts == was[0].accounts
-        assert (held[0].platform, held[0].lineage) == (was[0].platform, was[0].lineage)
-        assert held[1] == was[1], "the sealed credentials too"
+        current, was = again.read_sealed(), store.read_sealed()
+        assert current[0].accounts == was[0].accounts
+        assert (current[0].platform, current[0].lineage) == (was[0].platform, was[0].lineage)
+        assert current[1] == was[1], "the sealed credentials too"
         assert again.routes() == store.routes()
         made, *told = again.history()
         assert (made.reason, made.revision) == ("restored-from-backup", 6)
@@ -137,14 +137,14 @@ def test_what_was_copied_goes_on_counting(
     """No id of an account, a profile or a version is given again: the apply-all that ran in an
     account that is gone would be another's, and mail in a queue would go elsewhere."""
     backup_store(store_url, tmp_path / "backup.db")
-    with init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db") as again:
+    with init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db") as again:
         ids = ('2026 "quoted" \u00e9', RanApplyAll(MANAGED, 1))
         third = type(other)("third", "third")
         domain = third.domain(
             "third.example", None, DomainState(MANAGED, Origin.APPLY_ALL, None, ids[0])
         )
         made = third.plan(0, third.account(ran=ids), third.profile("ses"), domain)
-        assert again.commit([made], None, say.stamp) == 7
+        assert again.commit([made], None, say.provenance) == 7
         known = {
             row.name: (row.id, row.version) for row in again.profiles() if row.account != say.key
         }
@@ -163,7 +163,7 @@ def test_a_backup_is_one_state_while_others_write(
         other.domain(f"x{n}.example", None, DomainState(MANAGED, Origin.DEFAULT), "x" * 60_000)
         for n in range(400)
     ]
-    store.commit([other.plan(0, other.account(), *padded)], None, say.stamp)
+    store.commit([other.plan(0, other.account(), *padded)], None, say.provenance)
     before = rows(store)
     calls = 0
 
@@ -171,7 +171,7 @@ def test_a_backup_is_one_state_while_others_write(
         nonlocal calls
         calls += 1
         third = type(other)(f"third{calls}", "third")
-        store.commit([third.start(f"{calls}.third.example")], None, say.stamp)
+        store.commit([third.start(f"{calls}.third.example")], None, say.provenance)
 
     backup_store(store_url, tmp_path / "backup.db", advance=another_commits)
     assert calls > 1
@@ -188,7 +188,7 @@ def test_a_backup_of_an_older_version_is_brought_forward_and_left_as_it_was(
     with closing(Sqlite(old, 5)) as database:
         database.write(_first_version)
     before = old.read_bytes()
-    with init_store(target_url, say.stamp, from_backup=old) as again:
+    with init_store(target_url, say.provenance, from_backup=old) as again:
         assert again.read().lineage == LINEAGE
         assert [entry.revision for entry in again.history()] == [1]
     assert old.read_bytes() == before
@@ -270,8 +270,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 def backup(tmp_path: Path, say: Any) -> Path:
     place = tmp_path / "first"
     place.mkdir()
-    with init_store(f"sqlite:///{place}/s.db", say.stamp) as made:
-        made.commit([say.start("d1.example", "d2.example")], None, say.stamp)
+    with init_store(f"sqlite:///{place}/s.db", say.provenance) as made:
+        made.commit([say.start("d1.example", "d2.example")], None, say.provenance)
     backup_store(f"sqlite:///{place}/s.db", tmp_path / "backup.db")
     shutil.rmtree(place)
     return tmp_path / "backup.db"
@@ -283,10 +283,10 @@ def test_what_is_no_sound_backup_makes_no_store(
 ) -> None:
     spoil(backup)
     with pytest.raises(ProblemError) as caught:
-        init_store(store_url, say.stamp, from_backup=backup)
+        init_store(store_url, say.provenance, from_backup=backup)
     assert code_of(caught) == code
     assert not [path for path in backup.parent.iterdir() if path != backup]
-    init_store(store_url, say.stamp).close()  # nothing is there
+    init_store(store_url, say.provenance).close()  # nothing is there
 
 
 @pytest.mark.usefixtures("filled")
@@ -349,7 +349,7 @@ def test_a_store_in_the_making_that_is_killed_is_none(
     backup_store(store_url, tmp_path / "backup.db")
 
     def slow(mouth: Any) -> None:
-        init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db",
+        init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db",
                    advance=lambda _: _wait(mouth)).close()  # fmt: skip
 
     killed = child(slow)
@@ -359,7 +359,7 @@ def test_a_store_in_the_making_that_is_killed_is_none(
     with pytest.raises(ProblemError) as caught:
         open_store(target_url)
     assert code_of(caught) == "not-initialised"
-    with init_store(target_url, say.stamp, from_backup=tmp_path / "backup.db") as again:
+    with init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db") as again:
         assert len(again.routes()) == 150
 
 
@@ -370,6 +370,6 @@ def test_a_backup_that_contradicts_itself_leaves_a_database_empty(
     with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
         raw.execute("UPDATE account SET plan = 'na' || char(0) || 'no'")
     with pytest.raises(ProblemError) as caught:
-        init_store(postgres_url, say.stamp, from_backup=backup)
+        init_store(postgres_url, say.provenance, from_backup=backup)
     assert code_of(caught) == "store-failed"
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()

@@ -7,18 +7,18 @@ import msgspec
 import pytest
 
 from sendroute.model.change import Action, Kind
-from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
-from sendroute.model.wanted import AccountKey
 from sendroute.store.record import Store, open_store
 
 
 def test_a_new_store_is_empty_and_says_how_it_came(store: Store) -> None:
-    held = store.read()
-    assert held.revision == 0
-    assert held.platform is None
-    assert held.accounts == {}
+    current = store.read()
+    assert current.revision == 0
+    assert current.platform is None
+    assert current.accounts == {}
     made = store.history()[-1]
     assert (made.kind, made.reason, made.actor) == ("Store", "initialised", "ada")
     assert store.relays() == ()
@@ -39,12 +39,12 @@ def test_what_was_committed_is_read_again(store: Store, say: Any) -> None:
             )
         ],
         change,
-        say.stamp,
+        say.provenance,
     )
-    held = store.read()
-    assert held.revision == revision == 1
-    assert held.platform == say.platform
-    one = held.accounts[say.key]
+    current = store.read()
+    assert current.revision == revision == 1
+    assert current.platform == say.platform
+    one = current.accounts[say.key]
     assert (one.revision, one.state, one.profiles) == (1, account, {"ses": say.ses})
     assert one.domains == {
         "shop.example": state,
@@ -53,7 +53,7 @@ def test_what_was_committed_is_read_again(store: Store, say: Any) -> None:
 
 
 def test_another_process_opens_the_same_state(store: Store, store_url: str, say: Any) -> None:
-    store.commit([say.start("shop.example")], None, say.stamp)
+    store.commit([say.start("shop.example")], None, say.provenance)
     with open_store(store_url) as again:
         assert again.read() == store.read()
 
@@ -61,8 +61,8 @@ def test_another_process_opens_the_same_state(store: Store, store_url: str, say:
 def test_reading_some_accounts_leaves_the_others_out_but_knows_all_holders(
     store: Store, say: Any, other: Any
 ) -> None:
-    store.commit([say.start("a.example")], None, say.stamp)
-    store.commit([other.start("b.example")], None, say.stamp)
+    store.commit([say.start("a.example")], None, say.provenance)
+    store.commit([other.start("b.example")], None, say.provenance)
     assert list(store.read({say.key}).accounts) == [say.key]
     assert store.read({say.key}).accounts[say.key] == store.read().accounts[say.key]
     names = ["a.example", "b.example", "nobody.example"]
@@ -71,80 +71,80 @@ def test_reading_some_accounts_leaves_the_others_out_but_knows_all_holders(
 
 
 def test_equal_states_are_one_value(store: Store, say: Any) -> None:
-    store.commit([say.start("a.example", "b.example")], None, say.stamp)
+    store.commit([say.start("a.example", "b.example")], None, say.provenance)
     domains = store.read().accounts[say.key].domains
     assert domains["a.example"] is domains["b.example"]
 
 
 def test_nothing_to_do_raises_no_revision(store: Store, say: Any) -> None:
     skip = say.change(Kind.DOMAIN, "a.example", None, None, action=Action.SKIP)
-    assert store.commit([say.plan(0, skip), say.plan(0)], None, say.stamp) == 0
-    assert store.commit([], None, say.stamp) == 0
+    assert store.commit([say.plan(0, skip), say.plan(0)], None, say.provenance) == 0
+    assert store.commit([], None, say.provenance) == 0
     assert len(store.history()) == 1
 
 
 def test_a_stopped_account_is_left_as_it_is(store: Store, say: Any) -> None:
     stopped = say.plan(0, say.account(), stopped=True)
-    assert store.commit([stopped], None, say.stamp) == 0
+    assert store.commit([stopped], None, say.provenance) == 0
     assert store.read().accounts == {}
 
 
 def test_a_skip_among_changes_writes_nothing(store: Store, say: Any) -> None:
     skip = say.change(Kind.DOMAIN, "a.example", None, None, action=Action.SKIP)
-    store.commit([say.plan(0, say.account(), skip)], None, say.stamp)
+    store.commit([say.plan(0, say.account(), skip)], None, say.provenance)
     assert store.history(domain="a.example") == []
     assert store.read().accounts[say.key].domains == {}
 
 
 def test_a_plan_made_on_an_older_revision_is_stale(store: Store, say: Any) -> None:
-    store.commit([say.start("a.example")], None, say.stamp)
+    store.commit([say.start("a.example")], None, say.provenance)
     add = say.domain("b.example", None, DomainState(MANAGED, Origin.DEFAULT))
-    assert store.commit([say.plan(1, add)], None, say.stamp) == 2
+    assert store.commit([say.plan(1, add)], None, say.provenance) == 2
     late = say.domain("c.example", None, DomainState(MANAGED, Origin.DEFAULT))
     with pytest.raises(StaleError, match="acme/acme"):
-        store.commit([say.plan(1, late)], None, say.stamp)
+        store.commit([say.plan(1, late)], None, say.provenance)
     assert store.read().revision == 2
     assert "c.example" not in store.read().accounts[say.key].domains
 
 
 def test_an_account_deleted_and_made_again_has_a_new_fence(store: Store, say: Any) -> None:
-    store.commit([say.plan(0, say.account())], None, say.stamp)
-    store.commit([say.plan(1, say.account(AccountState("nano"), None))], None, say.stamp)
-    store.commit([say.plan(0, say.account())], None, say.stamp)
+    store.commit([say.plan(0, say.account())], None, say.provenance)
+    store.commit([say.plan(1, say.account(AccountState("nano"), None))], None, say.provenance)
+    store.commit([say.plan(0, say.account())], None, say.provenance)
     with pytest.raises(StaleError):
-        store.commit([say.plan(1, say.profile("ses"))], None, say.stamp)
+        store.commit([say.plan(1, say.profile("ses"))], None, say.provenance)
     assert store.read().accounts[say.key].revision == 3
 
 
 def test_an_account_that_somebody_else_made_meanwhile_is_stale(store: Store, say: Any) -> None:
-    store.commit([say.plan(0, say.account())], None, say.stamp)
+    store.commit([say.plan(0, say.account())], None, say.provenance)
     with pytest.raises(StaleError):
-        store.commit([say.plan(0, say.account())], None, say.stamp)
+        store.commit([say.plan(0, say.account())], None, say.provenance)
 
 
 def test_a_domain_that_another_account_took_meanwhile_is_stale(
     store: Store, say: Any, other: Any
 ) -> None:
-    store.commit([say.start("a.example")], None, say.stamp)
+    store.commit([say.start("a.example")], None, say.provenance)
     with pytest.raises(StaleError):
-        store.commit([other.start("a.example")], None, say.stamp)
+        store.commit([other.start("a.example")], None, say.provenance)
     assert list(store.read().accounts) == [say.key]
 
 
 def test_a_platform_that_changed_meanwhile_is_stale(store: Store, say: Any) -> None:
-    store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.stamp)
+    store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.provenance)
     with pytest.raises(StaleError):
-        store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.stamp)
+        store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.provenance)
     newer = msgspec.structs.replace(say.platform, ca_file="/etc/ca.pem")
     edit = say.change(Kind.PLATFORM, "default", say.platform, newer)
-    store.commit([], edit, say.stamp)
+    store.commit([], edit, say.provenance)
     assert store.read().platform == newer
 
 
 def test_one_stale_account_of_a_group_stops_the_group(store: Store, say: Any, other: Any) -> None:
-    store.commit([say.start("a.example")], None, say.stamp)
+    store.commit([say.start("a.example")], None, say.provenance)
     with pytest.raises(StaleError):
-        store.commit([other.start("b.example"), say.plan(0, say.account())], None, say.stamp)
+        store.commit([other.start("b.example"), say.plan(0, say.account())], None, say.provenance)
     assert list(store.read().accounts) == [say.key]
 
 
@@ -152,26 +152,26 @@ def test_one_stale_account_of_a_group_stops_the_group(store: Store, say: Any, ot
 def test_a_domain_moves_between_accounts_in_one_transaction(
     store: Store, say: Any, other: Any, first: str
 ) -> None:
-    store.commit([say.start("a.example"), other.start()], None, say.stamp)
-    held = DomainState(MANAGED, Origin.DEFAULT)
+    store.commit([say.start("a.example"), other.start()], None, say.provenance)
+    current = DomainState(MANAGED, Origin.DEFAULT)
     plans = [
-        say.plan(1, say.domain("a.example", held, None)),
+        say.plan(1, say.domain("a.example", current, None)),
         other.plan(1, other.domain("a.example", None, other.through("ses"))),
     ]
     if first == "the taker is first":
         plans.reverse()
-    store.commit(plans, None, say.stamp)
+    store.commit(plans, None, say.provenance)
     assert store.holders(["a.example"]) == {"a.example": other.key}
     told = [(entry.account, entry.action) for entry in store.history(domain="a.example")]
     assert told[:2] == [(other.key, "create"), (say.key, "delete")]
 
 
 def test_a_profile_goes_in_the_change_that_moves_its_domains_off_it(store: Store, say: Any) -> None:
-    store.commit([say.start("a.example", route=via("ses"))], None, say.stamp)
+    store.commit([say.start("a.example", route=via("ses"))], None, say.provenance)
     before = DomainState(via("ses"), Origin.DEFAULT)
     after = DomainState(UNCONFIGURED, Origin.REASSIGNED)
     changes = (say.profile("ses", say.ses, None), say.domain("a.example", before, after))
-    store.commit([say.plan(1, *changes)], None, say.stamp)
+    store.commit([say.plan(1, *changes)], None, say.provenance)
     one = store.read().accounts[say.key]
     assert one.profiles == {}
     assert one.domains == {"a.example": after}
@@ -179,21 +179,21 @@ def test_a_profile_goes_in_the_change_that_moves_its_domains_off_it(store: Store
 
 def test_a_whole_account_goes_and_its_apply_alls_are_remembered(store: Store, say: Any) -> None:
     state = AccountState("nano")
-    store.commit([say.start("a.example")], None, say.stamp)
+    store.commit([say.start("a.example")], None, say.provenance)
     ran = ("once", RanApplyAll(via("ses"), 1))
-    store.commit([say.plan(1, say.account(state, state, ran))], None, say.stamp)
+    store.commit([say.plan(1, say.account(state, state, ran))], None, say.provenance)
     gone = say.plan(
         2,
         say.account(state, None),
         say.profile("ses", say.ses, None),
         say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), None),
     )
-    store.commit([gone], None, say.stamp)
+    store.commit([gone], None, say.provenance)
     left = store.read().accounts[say.key]
     assert (left.revision, left.state, left.domains) == (0, None, {})
     assert left.ran == {"once": ran[1]}
     assert store.read({say.key}).accounts[say.key] == left
-    store.commit([say.start("a.example")], None, say.stamp)
+    store.commit([say.start("a.example")], None, say.provenance)
     assert store.read().accounts[say.key].ran == {"once": ran[1]}
 
 
@@ -201,27 +201,29 @@ def test_a_profile_made_again_has_another_id_and_a_changed_one_another_version(
     store: Store, say: Any
 ) -> None:
     edited = msgspec.structs.replace(say.ses, port=465)
-    store.commit([say.plan(0, say.account(), say.profile("ses"))], None, say.stamp)
-    store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.stamp)
+    store.commit([say.plan(0, say.account(), say.profile("ses"))], None, say.provenance)
+    store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.provenance)
     [found] = store.profiles()
     assert (found.id, found.version, found.profile.port) == (1, 2, 465)
-    store.commit([say.plan(2, say.profile("ses", edited, None))], None, say.stamp)
-    store.commit([say.plan(3, say.profile("ses"))], None, say.stamp)
+    store.commit([say.plan(2, say.profile("ses", edited, None))], None, say.provenance)
+    store.commit([say.plan(3, say.profile("ses"))], None, say.provenance)
     [found] = store.profiles()
     assert (found.id, found.version) == (2, 1)
 
 
 def test_routes_are_told_with_the_moment_they_began(store: Store, say: Any, other: Any) -> None:
-    store.commit([say.start("b.example", "a.example"), other.start("c.example")], None, say.stamp)
-    later = msgspec.structs.replace(say.stamp, at=say.stamp.at + timedelta(days=1))
-    held = DomainState(MANAGED, Origin.DEFAULT)
+    store.commit(
+        [say.start("b.example", "a.example"), other.start("c.example")], None, say.provenance
+    )
+    later = msgspec.structs.replace(say.provenance, at=say.provenance.at + timedelta(days=1))
+    current = DomainState(MANAGED, Origin.DEFAULT)
     declared = DomainState(MANAGED, Origin.DECLARED, MANAGED)
     moved = say.through("ses")
-    changes = (say.domain("a.example", held, declared), say.domain("b.example", held, moved))
+    changes = (say.domain("a.example", current, declared), say.domain("b.example", current, moved))
     store.commit([say.plan(1, *changes)], None, later)
     a, b, c = store.routes()
     assert [row.domain for row in (a, b, c)] == ["a.example", "b.example", "c.example"]
-    assert (a.state, a.since, a.revision) == (declared, say.stamp.at, 1)
+    assert (a.state, a.since, a.revision) == (declared, say.provenance.at, 1)
     assert (b.state, b.since, b.revision) == (moved, later.at, 2)
     assert store.routes(["c.example", "none.example"]) == [c]
     assert store.routes(account=say.key) == [a, b]
@@ -232,9 +234,9 @@ def test_routes_are_told_with_the_moment_they_began(store: Store, say: Any, othe
 
 def test_explain_finds_all_facts_of_a_domain(store: Store, say: Any) -> None:
     change = say.change(Kind.PLATFORM, "default", None, say.platform)
-    store.commit([say.start("a.example")], change, say.stamp)
+    store.commit([say.start("a.example")], change, say.provenance)
     moved = say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), say.through("ses"))
-    store.commit([say.plan(1, moved)], None, say.stamp)
+    store.commit([say.plan(1, moved)], None, say.provenance)
     facts = store.explain_facts("a.example")
     assert facts.row is not None
     assert facts.row.state == say.through("ses")
@@ -249,9 +251,9 @@ def test_explain_finds_all_facts_of_a_domain(store: Store, say: Any) -> None:
 
 
 def test_history_is_told_by_domain_and_by_account(store: Store, say: Any, other: Any) -> None:
-    store.commit([say.start("a.example"), other.start("b.example")], None, say.stamp)
+    store.commit([say.start("a.example"), other.start("b.example")], None, say.provenance)
     [entry] = store.history(domain="a.example")
-    assert (entry.account, entry.at, entry.reason) == (say.key, say.stamp.at, "declared")
+    assert (entry.account, entry.at, entry.reason) == (say.key, say.provenance.at, "declared")
     kinds = [entry.kind for entry in store.history(account=other.key)]
     assert sorted(kinds) == ["MailAccount", "SMTPProfile", "SendingDomain"]
     assert [entry.name for entry in store.history(limit=2)] == ["b.example", "a.example"]
@@ -272,25 +274,25 @@ def test_status_counts(store: Store, say: Any) -> None:
             )
         ],
         None,
-        say.stamp,
+        say.provenance,
     )
     status = store.status()
     assert (status.accounts, status.profiles, status.domains, status.shadowed) == (1, 1, 2, 1)
-    assert (status.revision, status.changed_at) == (1, say.stamp.at)
+    assert (status.revision, status.changed_at) == (1, say.provenance.at)
 
 
 def test_more_domains_than_one_statement_takes_are_written_and_removed(
     store: Store, say: Any
 ) -> None:
     names = [f"d{number}.example" for number in range(11_000)]
-    store.commit([say.start(*names)], None, say.stamp)
-    held = DomainState(MANAGED, Origin.DEFAULT)
+    store.commit([say.start(*names)], None, say.provenance)
+    current = DomainState(MANAGED, Origin.DEFAULT)
     assert len(store.holders(names)) == 11_000
-    moved = [say.domain(name, held, say.through("ses"), message=name) for name in names]
-    store.commit([say.plan(1, *moved)], None, say.stamp)
+    moved = [say.domain(name, current, say.through("ses"), message=name) for name in names]
+    store.commit([say.plan(1, *moved)], None, say.provenance)
     assert set(store.read().accounts[say.key].domains.values()) == {say.through("ses")}
     gone = [say.domain(name, say.through("ses"), None) for name in names]
-    store.commit([say.plan(2, *gone)], None, say.stamp)
+    store.commit([say.plan(2, *gone)], None, say.provenance)
     assert store.read().accounts[say.key].domains == {}
     assert len(store.history(domain="d7.example")) == 3
 
@@ -299,6 +301,6 @@ def test_what_the_schema_refuses_is_told_without_the_values(store: Store, say: A
     """A change that no planner makes: a domain at a profile that is not there."""
     lost = say.domain("secret.example", None, DomainState(via("none"), Origin.DEFAULT))
     with pytest.raises(ProblemError, match="breaks its own rules") as caught:
-        store.commit([say.plan(0, say.account(), lost)], None, say.stamp)
+        store.commit([say.plan(0, say.account(), lost)], None, say.provenance)
     assert "secret.example" not in str(caught.value)
     assert store.read().accounts == {}

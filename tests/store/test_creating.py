@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from sendroute.model.change import Kind
-from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
 from sendroute.store.backups import backup_store
@@ -32,8 +32,8 @@ def at(path: Path) -> str:
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path, say: Any) -> None:
-    with init_store(at(tmp_path / "x.db"), say.stamp) as store:
-        store.commit([say.start("a.example")], None, say.stamp)
+    with init_store(at(tmp_path / "x.db"), say.provenance) as store:
+        store.commit([say.start("a.example")], None, say.provenance)
         for path in tmp_path.iterdir():
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert os.listdir(tmp_path) == ["x.db"]  # noqa: PTH208 - names are what is meant
@@ -41,7 +41,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path, say: Any) -> None:
 
 @pytest.mark.parametrize("name", ["with space.db", "a?b#c%20.db", "ünïcode.db", "it's.db", "-x.db"])
 def test_a_path_may_hold_odd_characters(tmp_path: Path, say: Any, name: str) -> None:
-    init_store(at(tmp_path / name), say.stamp).close()
+    init_store(at(tmp_path / name), say.provenance).close()
     assert [path.name for path in tmp_path.iterdir()] == [name]
     open_store(at(tmp_path / name)).close()
 
@@ -50,7 +50,7 @@ def test_a_relative_path_is_one_of_the_working_directory(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    init_store("sqlite:///./x.db", say.stamp).close()
+    init_store("sqlite:///./x.db", say.provenance).close()
     open_store(at(tmp_path / "x.db")).close()
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_written_over(tmp_path: Path, say: Any, make: Callable[[Path]
     [there] = tmp_path.iterdir()
     before = there.lstat()
     with pytest.raises(ProblemError) as caught:
-        init_store(at(tmp_path / "x.db"), say.stamp)
+        init_store(at(tmp_path / "x.db"), say.provenance)
     assert code_of(caught) == "store-exists"
     [after] = tmp_path.iterdir()
     assert (after, after.lstat().st_mtime_ns) == (there, before.st_mtime_ns)
@@ -77,23 +77,23 @@ def test_nothing_is_written_over(tmp_path: Path, say: Any, make: Callable[[Path]
 
 def test_a_folder_that_is_missing_is_told(tmp_path: Path, say: Any) -> None:
     with pytest.raises(ProblemError, match="No such file") as caught:
-        init_store(at(tmp_path / "no" / "x.db"), say.stamp)
+        init_store(at(tmp_path / "no" / "x.db"), say.provenance)
     assert code_of(caught) == "store-failed"
 
 
 @pytest.fixture
 def filled(tmp_path: Path, say: Any, other: Any) -> Store:
     """Two accounts and a third that is gone; a profile changed, one gone; an apply-all that ran."""
-    store = init_store(at(tmp_path / "first.db"), say.stamp)
+    store = init_store(at(tmp_path / "first.db"), say.provenance)
     platform = say.change(Kind.PLATFORM, "default", None, say.platform)
-    held = AccountState("nano", default=via("gone"))
+    current = AccountState("nano", default=via("gone"))
     ran = ('2026 "quoted" \u00e9', RanApplyAll(via("ses"), 1))
     shadowed = DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, ran[0])
     store.commit(
         [
             say.plan(
                 0,
-                say.account(None, held, ran=ran),
+                say.account(None, current, ran=ran),
                 say.profile("ses"),
                 say.domain("a.example", None, shadowed),
                 say.domain("b.example", None, DomainState(UNCONFIGURED, Origin.REASSIGNED)),
@@ -101,36 +101,36 @@ def filled(tmp_path: Path, say: Any, other: Any) -> Store:
             other.plan(0, other.account(ran=ran), other.profile("idle"), other.profile("last")),
         ],
         platform,
-        say.stamp,
+        say.provenance,
     )
     edited = msgspec.structs.replace(say.ses, port=465, reassign_to=MANAGED)
-    store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.stamp)
+    store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.provenance)
     gone = (
         other.account(AccountState("nano"), None),
         other.profile("idle", say.ses, None),
         other.profile("last", say.ses, None),
     )
-    store.commit([other.plan(1, *gone)], None, say.stamp)
+    store.commit([other.plan(1, *gone)], None, say.provenance)
     return store
 
 
 def without_revisions(store: Store) -> Any:
-    held = store.read()
+    current = store.read()
     accounts = {
         key: msgspec.structs.replace(one, revision=bool(one.revision))
-        for key, one in held.accounts.items()
+        for key, one in current.accounts.items()
     }
     profiles = [
         msgspec.structs.replace(one, version=one.version % 1000) for one in store.profiles()
     ]
-    return held.lineage, held.platform, accounts, profiles
+    return current.lineage, current.platform, accounts, profiles
 
 
 def test_a_lock_file_brings_back_state_and_lineage(
     filled: Store, tmp_path: Path, say: Any, other: Any
 ) -> None:
     filled.write_lock(tmp_path / "lock.json")
-    again = init_store(at(tmp_path / "again.db"), say.stamp, from_lock=tmp_path / "lock.json")
+    again = init_store(at(tmp_path / "again.db"), say.provenance, from_lock=tmp_path / "lock.json")
     assert without_revisions(again) == without_revisions(filled)
     assert again.read().revision == filled.read().revision + 1
     made = again.history()[0]
@@ -140,7 +140,7 @@ def test_a_lock_file_brings_back_state_and_lineage(
     # A number that was given to a profile before, even by what is not in the lock file, is not
     # given again.
     assert [found.version for found in again.profiles()] == [1002]
-    again.commit([other.start()], None, say.stamp)
+    again.commit([other.start()], None, say.provenance)
     assert max(found.id for found in again.profiles()) == 1_000_004
     again.write_lock(tmp_path / "lock2.json")
     assert read_lock(tmp_path / "lock2.json").lineage == filled.read().lineage
@@ -158,7 +158,7 @@ def test_the_same_state_is_the_same_lock_file(filled: Store, tmp_path: Path) -> 
 
 def test_a_backup_brings_back_everything(filled: Store, tmp_path: Path, say: Any) -> None:
     backup_store(at(tmp_path / "first.db"), tmp_path / "copy.db")  # while it is open
-    again = init_store(at(tmp_path / "again.db"), say.stamp, from_backup=tmp_path / "copy.db")
+    again = init_store(at(tmp_path / "again.db"), say.provenance, from_backup=tmp_path / "copy.db")
     assert again.read().accounts == filled.read().accounts
     told = again.history()
     assert told[0].reason == "restored-from-backup"
@@ -172,10 +172,10 @@ def test_a_backup_that_is_no_store_makes_none(tmp_path: Path, say: Any) -> None:
     with closing(sqlite3.connect(stranger)) as raw:
         raw.execute("CREATE TABLE t (x)")
     with pytest.raises(ProblemError) as caught:
-        init_store(at(tmp_path / "x.db"), say.stamp, from_backup=stranger)
+        init_store(at(tmp_path / "x.db"), say.provenance, from_backup=stranger)
     assert code_of(caught) == "wrong-store"
     with pytest.raises(ProblemError) as caught:
-        init_store(at(tmp_path / "x.db"), say.stamp, from_backup=tmp_path / "none.db")
+        init_store(at(tmp_path / "x.db"), say.provenance, from_backup=tmp_path / "none.db")
     assert code_of(caught) == "unreadable"
     assert list(tmp_path.iterdir()) == [stranger]
 
@@ -187,7 +187,7 @@ def test_a_damaged_backup_makes_no_store(filled: Store, tmp_path: Path, say: Any
     content[8192:16384] = os.urandom(8192)
     damaged.write_bytes(content)
     with pytest.raises(ProblemError) as caught:
-        init_store(at(tmp_path / "x.db"), say.stamp, from_backup=damaged)
+        init_store(at(tmp_path / "x.db"), say.provenance, from_backup=damaged)
     assert code_of(caught) == "store-failed"
     assert not (tmp_path / "x.db").exists()
 
@@ -235,7 +235,7 @@ def test_a_lock_file_that_contradicts_itself_makes_no_store(
     assert read_lock(path).revision == 3  # it is the account that is wrong
     path.write_bytes(msgspec.json.encode(LOCK | {"accounts": [account]}))
     with pytest.raises(ProblemError) as caught:
-        init_store(at(tmp_path / "x.db"), say.stamp, from_lock=path)
+        init_store(at(tmp_path / "x.db"), say.provenance, from_lock=path)
     assert code_of(caught) == "invalid-value"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -269,7 +269,7 @@ def test_what_is_no_lock_file_makes_no_store(
     path = tmp_path / "lock.json"
     path.write_bytes(content)
     with pytest.raises(ProblemError) as caught:
-        init_store(at(tmp_path / "x.db"), say.stamp, from_lock=path)
+        init_store(at(tmp_path / "x.db"), say.provenance, from_lock=path)
     assert code_of(caught) == code
     assert list(tmp_path.iterdir()) == [path]
 

@@ -74,7 +74,7 @@ def url(server: Cluster, say: Any) -> Iterator[str]:
     """A store's, of a server that is checked."""
     name = server.create_database()
     url = f"{server.url(name)}?sslmode=verify-full&sslrootcert={server.data}/server.crt"
-    init_store(url, say.stamp).close()
+    init_store(url, say.provenance).close()
     yield url
     server.drop_database(name)
 
@@ -105,7 +105,7 @@ def test_whichever_message_is_lost_the_change_is_made_once(
                     proxy.at(b"", arrive)
                 proxy.at(b"", lost)
                 revision += 1
-                assert store.commit([plan], None, say.stamp) == revision
+                assert store.commit([plan], None, say.provenance) == revision
                 if not proxy.is_done:
                     break
                 made = say.domain(f"d{revision}.example", None, say.through("ses"))

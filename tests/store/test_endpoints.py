@@ -14,11 +14,11 @@ from sendroute.model.change import PLATFORM_KEY, RELAY, Action, Kind
 from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import StaleError
 from sendroute.model.profile import Encryption
-from sendroute.model.secret import Bond, bond_of, relay_bond
-from sendroute.store.answers import Endpoint
+from sendroute.model.secret import SecretBinding, binding_of, relay_binding
 from sendroute.store.backups import backup_store
 from sendroute.store.creating import init_store
 from sendroute.store.record import Store, open_store
+from sendroute.store.records import Endpoint
 from sendroute.store.states import spec
 
 from .raw import make_old
@@ -27,25 +27,25 @@ from .raw import make_old
 @pytest.fixture
 def started(store: Store, say: Any) -> Store:
     """An account with the profile `ses`, whose token is `first`."""
-    store.commit([say.start("shop.example")], None, say.stamp, {say.key: {"ses": "first"}})
+    store.commit([say.start("shop.example")], None, say.provenance, {say.key: {"ses": "first"}})
     return store
 
 
 def change(store: Store, say: Any, after: Any, token: str | None = None) -> None:
-    held = store.read().accounts[say.key]
-    update = say.change(Kind.PROFILE, "ses", held.profiles["ses"], after, action=Action.UPDATE)
+    current = store.read().accounts[say.key]
+    update = say.change(Kind.PROFILE, "ses", current.profiles["ses"], after, action=Action.UPDATE)
     sealed = {say.key: {"ses": token}} if token is not None else {}
-    store.commit([say.plan(held.revision, update)], None, say.stamp, sealed)
+    store.commit([say.plan(current.revision, update)], None, say.provenance, sealed)
 
 
 def told(store: Store) -> list[tuple[str, str, str | None, bool]]:
-    return [(e.alias, e.bond.host, e.credential, e.retired is None) for e in store.endpoints()]
+    return [(e.alias, e.binding.host, e.credential, e.retired is None) for e in store.endpoints()]
 
 
 def test_a_credential_is_written_with_its_profile(started: Store, say: Any) -> None:
     assert started.read_sealed()[1] == {say.key: {"ses": "first"}}
     assert started.endpoints() == [
-        Endpoint(1, 1, bond_of(say.key, "ses", say.ses), "first", made=1, retired=None)
+        Endpoint(1, 1, binding_of(say.key, "ses", say.ses), "first", made=1, retired=None)
     ]
 
 
@@ -91,18 +91,18 @@ def test_a_profile_that_goes_leaves_its_credential_for_mail_that_waits(
     started: Store, say: Any
 ) -> None:
     gone = say.profile("ses", say.ses, None)
-    started.commit([say.plan(1, gone)], None, say.stamp)
+    started.commit([say.plan(1, gone)], None, say.provenance)
     assert told(started) == [("p1r1", say.ses.host, "first", False)]
     assert started.read_sealed()[1] == {}
     again = say.plan(2, say.profile("ses"))
-    started.commit([again], None, say.stamp, {say.key: {"ses": "new"}})
+    started.commit([again], None, say.provenance, {say.key: {"ses": "new"}})
     assert told(started)[-1] == ("p2r1", say.ses.host, "new", True)
 
 
 def test_what_is_not_committed_leaves_no_credential(started: Store, say: Any) -> None:
     with pytest.raises(StaleError):
         started.commit(
-            [say.plan(7, say.profile("other"))], None, say.stamp, {say.key: {"other": "x"}}
+            [say.plan(7, say.profile("other"))], None, say.provenance, {say.key: {"other": "x"}}
         )
     assert told(started) == [("p1r1", say.ses.host, "first", True)]
 
@@ -116,7 +116,7 @@ def put(store: Store, say: Any, before: Any, after: Any, token: str | None = Non
     action = Action.UPDATE if before else Action.CREATE
     change = say.change(Kind.PLATFORM, "default", before, after, action=action)
     sealed = {PLATFORM_KEY: {RELAY: token}} if token else {}
-    store.commit([], change, say.stamp, sealed)
+    store.commit([], change, say.provenance, sealed)
 
 
 def test_the_managed_relay_has_its_revisions_too(store: Store, say: Any) -> None:
@@ -124,7 +124,7 @@ def test_the_managed_relay_has_its_revisions_too(store: Store, say: Any) -> None
     put(store, say, None, first, "a")
     assert store.read_sealed()[1] == {PLATFORM_KEY: {RELAY: "a"}}
     assert first.managed
-    assert store.endpoints()[0].bond == relay_bond(first.managed.relay)
+    assert store.endpoints()[0].binding == relay_binding(first.managed.relay)
     put(store, say, first, first, "b")
     moved = with_relay("new.internal.example")
     put(store, say, first, moved)
@@ -145,7 +145,7 @@ def test_a_lock_file_holds_no_credential_and_a_store_made_from_it_none_yet(
     lock = tmp_path / "sendroute.lock"
     started.write_lock(lock)
     assert "first" not in lock.read_text()
-    with init_store(f"sqlite:///{tmp_path}/again.db", say.stamp, from_lock=lock) as again:
+    with init_store(f"sqlite:///{tmp_path}/again.db", say.provenance, from_lock=lock) as again:
         assert told(again) == [("p1r1001", say.ses.host, None, True)]
         change(again, say, say.ses, "anew")
         assert told(again)[-1] == ("p1r1002", say.ses.host, "anew", True)
@@ -156,7 +156,7 @@ def test_a_backup_holds_the_sealed_credentials(
 ) -> None:
     backup_store(store_url, tmp_path / "backup")
     url = f"sqlite:///{tmp_path}/again.db"
-    with init_store(url, say.stamp, from_backup=tmp_path / "backup") as again:
+    with init_store(url, say.provenance, from_backup=tmp_path / "backup") as again:
         assert again.read_sealed()[1] == started.read_sealed()[1]
 
 
@@ -189,15 +189,15 @@ def test_an_older_store_gets_its_destinations(store_url: str, say: Any) -> None:
 
 def test_rekeying_turns_every_credential_and_says_so(started: Store, say: Any) -> None:
     change(started, say, say.ses, "second")
-    seen: list[tuple[str, Bond]] = []
+    seen: list[tuple[str, SecretBinding]] = []
 
-    def anew(token: str, bond: Bond) -> str:
-        seen.append((token, bond))
+    def anew(token: str, binding: SecretBinding) -> str:
+        seen.append((token, binding))
         return token.upper()
 
-    assert started.rekey(anew, say.stamp) == 2
+    assert started.rekey(anew, say.provenance) == 2
     assert [credential for _, _, credential, _ in told(started)] == ["FIRST", "SECOND"]
-    assert {bond for _, bond in seen} == {bond_of(say.key, "ses", say.ses)}
+    assert {binding for _, binding in seen} == {binding_of(say.key, "ses", say.ses)}
     entry = started.history(limit=1)[0]
     assert (entry.revision, entry.reason, entry.actor) == (3, "rekeyed", "ada")
     assert started.read().revision == 3
@@ -207,13 +207,13 @@ def test_rekeying_that_fails_leaves_all_as_it_was(started: Store, say: Any) -> N
     change(started, say, say.ses, "second")
     before = started.endpoints()
 
-    def anew(token: str, _bond: Bond) -> str:
+    def anew(token: str, _bond: SecretBinding) -> str:
         if token == "second":
             raise LookupError
         return "anew"
 
     with pytest.raises(LookupError):
-        started.rekey(anew, say.stamp)
+        started.rekey(anew, say.provenance)
     assert started.endpoints() == before
     assert started.read().revision == 2
 
@@ -242,5 +242,5 @@ def test_rekeying_leaves_nothing_of_the_old_tokens_in_the_files(
     for number in range(40):
         change(started, say, say.ses, f"{old}-{number}")
     assert b"old-token-" in files(), "the test sees what it seeks"
-    assert started.rekey(lambda _token, _bond: "anew" * 10, say.stamp) == 41
+    assert started.rekey(lambda _token, _bond: "anew" * 10, say.provenance) == 41
     assert b"old-token-" not in files()

@@ -13,15 +13,15 @@ from tests.planner.histories import Step, histories
 from tests.planner.test_histories import moments
 from tests.planner.values import contents
 
-from sendroute.model.held import AccountState, DomainState, Held, RanApplyAll
+from sendroute.model.current import AccountState, Current, DomainState, RanApplyAll
 from sendroute.model.outcome import Outcome
 from sendroute.model.problem import StaleError
+from sendroute.model.provenance import Provenance
 from sendroute.model.route import MANAGED, Origin, via
-from sendroute.model.stamp import Stamp
 from sendroute.planner.plan import plan_tree
 from sendroute.planner.restore import plan_restore
 from sendroute.reconcile.commit import apply_plan
-from sendroute.reconcile.going_back import credentials_back
+from sendroute.reconcile.restore import credentials_back
 from sendroute.store import lockfile
 from sendroute.store.backups import backup_store, open_backup
 from sendroute.store.creating import init_store
@@ -39,34 +39,36 @@ def switched(store: Store, say: Any) -> Store:
     """An account whose one domain an apply-all shadows."""
     domain = say.domain("a.example", None, SHADOWED)
     made = say.plan(0, say.account(ran=RAN), say.profile("ses"), domain)
-    store.commit([made], None, say.stamp, {say.key: {"ses": "first"}})
+    store.commit([made], None, say.provenance, {say.key: {"ses": "first"}})
     return store
 
 
 def delete(store: Store, say: Any, revision: int, **domains: DomainState) -> None:
     gone = [say.domain(f"{name}.example", state, None) for name, state in domains.items()]
     profile = say.profile("ses", say.ses, None)
-    store.commit([say.plan(revision, say.account(NANO, None), profile, *gone)], None, say.stamp)
+    store.commit(
+        [say.plan(revision, say.account(NANO, None), profile, *gone)], None, say.provenance
+    )
 
 
-def go_back(store: Store, stamp: Stamp, source: Path) -> int:
+def go_back(store: Store, provenance: Provenance, source: Path) -> int:
     """As the command does it."""
     if source.suffix == ".lock":
         lock = lockfile.read(source)
-        held, sealed, head = lock.held(), {}, lock.head
+        current, sealed, head = lock.current(), {}, lock.head
     else:
         with open_backup(source) as opened:
-            held, sealed = Store(opened).read_sealed()
+            current, sealed = Store(opened).read_sealed()
             head = Store(opened).head()
     now = store.read()
-    back = plan_restore(now, held)
+    back = plan_restore(now, current)
     tokens = credentials_back(back.plan, sealed)
     past = Past(head, source.name, back.ran, now.revision)
-    return store.commit(back.plan.accounts, back.plan.platform, stamp, tokens, past)
+    return store.commit(back.plan.accounts, back.plan.platform, provenance, tokens, past)
 
 
-def state(held: Held) -> Any:
-    return held.platform, contents(held)
+def state(current: Current) -> Any:
+    return current.platform, contents(current)
 
 
 def test_an_account_made_again_takes_its_apply_alls_over(
@@ -76,11 +78,11 @@ def test_an_account_made_again_takes_its_apply_alls_over(
     backup_store(store_url, tmp_path / "b.db")
     then = state(switched.read())
     delete(switched, say, 1, a=SHADOWED)
-    assert go_back(switched, say.stamp, tmp_path / "b.db") == 3
+    assert go_back(switched, say.provenance, tmp_path / "b.db") == 3
     assert state(switched.read()) == then
     delete(switched, say, 3, a=SHADOWED)
-    switched.commit([say.start("b.example")], None, say.stamp)
-    assert go_back(switched, say.stamp, tmp_path / "b.db") == 6
+    switched.commit([say.start("b.example")], None, say.provenance)
+    assert go_back(switched, say.provenance, tmp_path / "b.db") == 6
     assert state(switched.read()) == then
     assert switched.history()[0].reason == "restored"
     assert [entry.reason for entry in switched.history(domain="a.example")][:1] == ["restored"]
@@ -93,11 +95,11 @@ def test_what_goes_on_where_it_goes_keeps_its_credential(
     noted = type(say.ses)(host=say.ses.host, port=587, encryption=say.ses.encryption, secret="ses",
                           display_name="Ireland")  # fmt: skip
     change = say.plan(1, say.profile("ses", say.ses, noted))
-    switched.commit([change], None, say.stamp, {say.key: {"ses": "rotated"}})
-    go_back(switched, say.stamp, tmp_path / "b.db")
+    switched.commit([change], None, say.provenance, {say.key: {"ses": "rotated"}})
+    go_back(switched, say.provenance, tmp_path / "b.db")
     assert switched.read_sealed()[1] == {say.key: {"ses": "rotated"}}
     delete(switched, say, 3, a=SHADOWED)
-    go_back(switched, say.stamp, tmp_path / "b.db")
+    go_back(switched, say.provenance, tmp_path / "b.db")
     assert switched.read_sealed()[1] == {say.key: {"ses": "first"}}, "made again: the backup's"
 
 
@@ -106,16 +108,16 @@ def test_ids_that_ran_stay_whichever_way_it_goes(
 ) -> None:
     backup_store(store_url, tmp_path / "early.db")
     later = ("later", RanApplyAll(MANAGED, 0))
-    switched.commit([other.plan(0, other.account(ran=later))], None, say.stamp)
+    switched.commit([other.plan(0, other.account(ran=later))], None, say.provenance)
     backup_store(store_url, tmp_path / "late.db")
-    go_back(switched, say.stamp, tmp_path / "early.db")
+    go_back(switched, say.provenance, tmp_path / "early.db")
     gone = switched.read().accounts[other.key]
     assert (gone.state, gone.ran) == (None, dict([later]))
     # And forward: a store made from the early backup learns what the lost one had run.
     url = f"sqlite:///{tmp_path}/again.db"
-    with init_store(url, say.stamp, from_backup=tmp_path / "early.db") as again:
+    with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
         assert other.key not in again.read().accounts
-        go_back(again, say.stamp, tmp_path / "late.db")
+        go_back(again, say.provenance, tmp_path / "late.db")
         assert again.read().accounts[other.key].ran == dict([later])
         assert again.read().accounts[other.key].state == NANO
 
@@ -128,9 +130,9 @@ def test_a_writer_who_comes_in_between_is_met(
     now = switched.read()
     with open_backup(tmp_path / "b.db") as opened:
         past = Past(Store(opened).head(), "b.db", {}, now.revision)
-    switched.commit([other.start("b.example")], None, say.stamp)
+    switched.commit([other.start("b.example")], None, say.provenance)
     with pytest.raises(StaleError):
-        switched.commit((), None, say.stamp, {}, past)
+        switched.commit((), None, say.provenance, {}, past)
     assert switched.read().revision == 2
 
 
@@ -152,23 +154,23 @@ def test_a_store_made_from_an_older_backup_is_brought_up_to_what_is_newer(
     early = switched.head()
     for number in range(5):
         change = say.domain(f"n{number}.example", None, DomainState(MANAGED, Origin.DEFAULT))
-        switched.commit([say.plan(number + 1, change)], None, say.stamp)
+        switched.commit([say.plan(number + 1, change)], None, say.provenance)
     late, then = take(switched, store_url, tmp_path), state(switched.read())
     lost = switched.head()
     url = f"sqlite:///{tmp_path}/again.db"
-    with init_store(url, say.stamp, from_backup=tmp_path / "early.db") as again:
+    with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
         assert (again.read().revision, again.knows(early), again.knows(lost)) == (2, True, False)
         again._database.write(
             lambda connection: connection.execute(
-                relay.insert().values(name="mx1", revision=6, seen_at=say.stamp.at)
+                relay.insert().values(name="mx1", revision=6, seen_at=say.provenance.at)
             )
         )
-        assert go_back(again, say.stamp, late) == 7, "above what the lost one had come to"
+        assert go_back(again, say.provenance, late) == 7, "above what the lost one had come to"
         assert (state(again.read()), again.knows(lost)) == (then, True)
         assert again.relays() == ()
         [profile] = again.profiles()
         assert (profile.id, profile.version) == (1, 2001), "once for each course that was left"
-        assert go_back(again, say.stamp, late) == 8
+        assert go_back(again, say.provenance, late) == 8
         assert again.profiles() == [profile], "it has come by it"
 
 
@@ -176,14 +178,16 @@ def test_a_lock_file_of_another_course_is_told_from_one_of_the_same_number(
     switched: Store, store_url: str, say: Any, other: Any, tmp_path: Path
 ) -> None:
     backup_store(store_url, tmp_path / "early.db")
-    switched.commit([other.start("lost.example")], None, say.stamp)
+    switched.commit([other.start("lost.example")], None, say.provenance)
     switched.write_lock(tmp_path / "x.lock")
     lost = lockfile.read(tmp_path / "x.lock").head
     url = f"sqlite:///{tmp_path}/again.db"
-    with init_store(url, say.stamp, from_backup=tmp_path / "early.db") as again:
+    with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
         assert again.read().revision == lost.revision
         assert not again.knows(lost)
-    with init_store(f"sqlite:///{tmp_path}/l.db", say.stamp, from_lock=tmp_path / "x.lock") as made:
+    with init_store(
+        f"sqlite:///{tmp_path}/l.db", say.provenance, from_lock=tmp_path / "x.lock"
+    ) as made:
         assert made.knows(lost)
 
 
@@ -208,7 +212,7 @@ def places(
         cluster.drop_database(name)
 
 
-STAMP = Stamp(datetime(2026, 11, 1, tzinfo=UTC), "t")
+STAMP = Provenance(datetime(2026, 11, 1, tzinfo=UTC), "t")
 
 
 @pytest.mark.parametrize("kinds", [("sqlite", "postgresql"), ("postgresql", "sqlite")])
@@ -261,14 +265,14 @@ def opened_backup(opened: ExitStack, path: Path) -> Any:
 
 def carry_out(store: Store, now: Any) -> None:
     def plan() -> Any:
-        return plan_tree(now.wanted, store.read(), failed=now.failed)
+        return plan_tree(now.desired, store.read(), failed=now.failed)
 
     result = apply_plan(store, plan(), STAMP, replan=plan, seal=lambda *_: {})
     assert all(done.outcome is not Outcome.SKIPPED for done in result.accounts)
 
 
-def without_ids(held: Held) -> Any:
-    return ids_aside(state(held))
+def without_ids(current: Current) -> Any:
+    return ids_aside(state(current))
 
 
 def ids_aside(told: Any) -> Any:

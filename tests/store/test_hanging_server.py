@@ -27,7 +27,7 @@ def server() -> Iterator[Cluster]:
 def url(server: Cluster, say: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Of a store whose users are not patient."""
     name = server.create_database()
-    init_store(server.url(name), say.stamp).close()
+    init_store(server.url(name), say.provenance).close()
     monkeypatch.setattr(connecting, "_SILENCE", 0.5)
     monkeypatch.setattr(database, "_PATIENCE", 0.5)
     yield f"{server.url(name)}?connect_timeout=2"
@@ -37,8 +37,8 @@ def url(server: Cluster, say: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def test_a_write_to_a_server_that_hangs_is_told(server: Cluster, url: str, say: Any) -> None:
     with open_store(url) as store:
         with server.hanging(), pytest.raises(ProblemError, match="does not answer"):
-            store.commit([say.start(*NAMES)], None, say.stamp)
-        assert store.commit([say.start(*NAMES)], None, say.stamp) == 1
+            store.commit([say.start(*NAMES)], None, say.provenance)
+        assert store.commit([say.start(*NAMES)], None, say.provenance) == 1
     check_once(url)
 
 
@@ -62,7 +62,7 @@ def test_who_follows_a_server_that_hangs_hears_of_it_later(
         with server.hanging():
             assert not changes.wait(0.2)
         with open_store(url) as other:
-            other.commit([say.start()], None, say.stamp)
+            other.commit([say.start()], None, say.provenance)
         assert changes.wait(20)
 
 
@@ -75,7 +75,7 @@ def test_a_server_that_works_long_is_waited_for(url: str, say: Any) -> None:
     ):
         own.execute("BEGIN")
         own.execute("UPDATE sendroute.store SET revision = revision")
-        done = pool.submit(store.commit, [say.start(*NAMES)], None, say.stamp)
+        done = pool.submit(store.commit, [say.start(*NAMES)], None, say.provenance)
         asked = "SELECT clock_timestamp() > now() + interval '2 seconds'"
         with psycopg.connect(url) as clock:
             until(clock, asked)

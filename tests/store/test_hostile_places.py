@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.address import APPLICATION_ID
@@ -119,8 +119,8 @@ def path(tmp_path: Path, say: Any) -> Path:
     """A store with a few pages in it, closed."""
     path = tmp_path / "folder" / "x.db"
     path.parent.mkdir()
-    with init_store(f"sqlite:///{path}", say.stamp) as store:
-        store.commit([say.start(*(f"d{n}.example" for n in range(2000)))], None, say.stamp)
+    with init_store(f"sqlite:///{path}", say.provenance) as store:
+        store.commit([say.start(*(f"d{n}.example" for n in range(2000)))], None, say.provenance)
     return path
 
 
@@ -188,7 +188,7 @@ def use_as_nobody(url: str, say: Any, mouth: Connection) -> None:
     store = open_store(url)
     mouth.send(len(store.routes()))
     try:
-        store.commit([say.plan(0, say.account())], None, say.stamp)
+        store.commit([say.plan(0, say.account())], None, say.provenance)
     except ProblemError as error:
         mouth.send(error.findings[0])
 
@@ -216,10 +216,10 @@ def test_a_store_that_may_only_be_read_is_read(
 def fill_a_small_disk(url: str, say: Any, mouth: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
     store = open_store(url)
-    held = DomainState(MANAGED, Origin.DEFAULT)
-    made = [say.domain(f"new{number}.example", None, held) for number in range(20_000)]
+    current = DomainState(MANAGED, Origin.DEFAULT)
+    made = [say.domain(f"new{number}.example", None, current) for number in range(20_000)]
     try:
-        store.commit([say.plan(1, *made)], None, say.stamp)
+        store.commit([say.plan(1, *made)], None, say.provenance)
     except ProblemError as error:
         mouth.send(error.findings[0].code)
 
@@ -242,8 +242,8 @@ def test_a_full_disk_is_told_as_one() -> None:
 def test_a_file_whose_name_is_no_text_is_a_file(tmp_path: Path, say: Any) -> None:
     """Bytes, as the system has them (pathname(7)); Python keeps them as lone surrogates."""
     url = f"sqlite:///{tmp_path}/store\udcff.db"
-    init_store(url, say.stamp).close()
+    init_store(url, say.provenance).close()
     with open_store(url) as store:
-        assert store.commit([say.start("a.example")], None, say.stamp) == 1
+        assert store.commit([say.start("a.example")], None, say.provenance) == 1
     backup_store(url, tmp_path / "backup\udcff.db")
     assert (tmp_path / "backup\udcff.db").is_file()

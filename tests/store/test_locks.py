@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.creating import init_store
@@ -24,9 +24,9 @@ WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 @pytest.fixture
 def url(postgres_url: str, say: Any, other: Any) -> str:
     """Two accounts with a profile each."""
-    with init_store(postgres_url, say.stamp) as store:
-        store.commit([say.start("a.example")], None, say.stamp, {say.key: {"ses": "old"}})
-        store.commit([other.start("b.example")], None, say.stamp)
+    with init_store(postgres_url, say.provenance) as store:
+        store.commit([say.start("a.example")], None, say.provenance, {say.key: {"ses": "old"}})
+        store.commit([other.start("b.example")], None, say.provenance)
     return postgres_url
 
 
@@ -44,9 +44,9 @@ def raw(url: str) -> Iterator[psycopg.Connection]:
 
 
 def grow(store: Store, say: Say, *names: str) -> int:
-    held = store.read().accounts[say.key]
+    current = store.read().accounts[say.key]
     made = [say.domain(name, None, DomainState(MANAGED, Origin.DEFAULT)) for name in names]
-    return store.commit([say.plan(held.revision, *made)], None, say.stamp)
+    return store.commit([say.plan(current.revision, *made)], None, say.provenance)
 
 
 def test_a_long_change_of_one_account_keeps_no_other_waiting(
@@ -73,10 +73,12 @@ def test_a_long_change_that_makes_a_profile_keeps_no_other_waiting(
     )
     made = say.domain("c.example", None, say.through("new"))
     with open_store(url) as writer, ThreadPoolExecutor(1) as pool:
-        long = pool.submit(writer.commit, [say.plan(1, say.profile("new"), made)], None, say.stamp)
+        long = pool.submit(
+            writer.commit, [say.plan(1, say.profile("new"), made)], None, say.provenance
+        )
         with psycopg.connect(url, autocommit=True) as own:
             until(own, WAITING)
-        store.commit([other.plan(2, other.profile("theirs"))], None, say.stamp)
+        store.commit([other.plan(2, other.profile("theirs"))], None, say.provenance)
         grow(store, other, "d.example")
         raw.execute("ROLLBACK")
         assert long.result() == 5
@@ -96,7 +98,7 @@ def test_an_id_that_another_overtook_is_not_used(
     ago."""
     raw.execute("UPDATE store SET last_profile = 3")
     change = [say.plan(1, say.profile("new"))]
-    store.commit(change, None, say.stamp)
+    store.commit(change, None, say.provenance)
     assert [one.id for one in store.profiles() if one.name == "new"] == [4]
 
 
@@ -158,15 +160,15 @@ def test_no_credential_of_the_old_key_slips_in_during_a_rekey(
         def anew(token: str, _bond: Any) -> str:
             def arrive() -> int:
                 made = other.plan(2, other.profile("late"))
-                return writer.commit([made], None, say.stamp, {other.key: {"late": "sealed"}})
+                return writer.commit([made], None, say.provenance, {other.key: {"late": "sealed"}})
 
             begun.append(pool.submit(arrive))
             until(raw, WAITING)
             return token.upper()
 
-        assert store.rekey(anew, say.stamp) == 1
+        assert store.rekey(anew, say.provenance) == 1
         assert begun[0].result() == 4, "after the rekeying, which is 3"
-        told = {one.bond.profile: one.credential for one in store.endpoints() if one.credential}
+        told = {one.binding.profile: one.credential for one in store.endpoints() if one.credential}
     assert told == {"ses": "OLD", "late": "sealed"}
 
 
@@ -181,10 +183,10 @@ def test_a_rekey_waits_for_a_writer_in_the_middle(
         with psycopg.connect(url, autocommit=True) as own:
             until(own, WAITING)
         with pytest.raises(ProblemError, match="in use by another writer"):
-            store.rekey(lambda token, _: token, say.stamp)
+            store.rekey(lambda token, _: token, say.provenance)
         raw.execute("ROLLBACK")
         assert done.result() == 3
-    assert store.rekey(lambda token, _: token, say.stamp) == 1
+    assert store.rekey(lambda token, _: token, say.provenance) == 1
 
 
 def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
@@ -197,13 +199,13 @@ def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
     monkeypatch.setattr(database, "_VACUUM_PATIENCE", 0.0)
     raw.execute("BEGIN")
     raw.execute("SELECT * FROM endpoint")
-    assert store.rekey(lambda token, _: token.upper(), say.stamp) == 1
+    assert store.rekey(lambda token, _: token.upper(), say.provenance) == 1
     assert "old rows are left" in caplog.text
     caplog.clear()
     raw.execute("ROLLBACK")
     files = "SELECT pg_relation_filenode('endpoint')"
     before = raw.execute(files).fetchone()
-    assert store.rekey(lambda token, _: token.lower(), say.stamp) == 1
+    assert store.rekey(lambda token, _: token.lower(), say.provenance) == 1
     assert not caplog.text
     assert raw.execute(files).fetchone() != before, "written anew"
 

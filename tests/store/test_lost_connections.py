@@ -32,7 +32,7 @@ def proxy(cluster: Cluster) -> Iterator[Proxy]:
 @pytest.fixture
 def through(proxy: Proxy, postgres_url: str, cluster: Cluster, say: Any) -> Iterator[Store]:
     """An empty store, reached through the proxy."""
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
     with open_store(postgres_url.replace(str(cluster.port), str(proxy.port))) as store:
         yield store
 
@@ -40,9 +40,9 @@ def through(proxy: Proxy, postgres_url: str, cluster: Cluster, say: Any) -> Iter
 def check_once(url: str) -> None:
     """Revision 1 is there, whole, and nothing else."""
     with open_store(url) as store:
-        held = store.read()
-        [account] = held.accounts.values()
-        assert held.revision == account.revision == 1
+        current = store.read()
+        [account] = current.accounts.values()
+        assert current.revision == account.revision == 1
         assert sorted(account.domains) == NAMES
         assert len(store.history()) == 1 + 2 + len(NAMES)
     with psycopg.connect(url) as own:
@@ -83,7 +83,7 @@ def test_a_connection_lost_once(
     what: Callable[[Line], None],
 ) -> None:
     proxy.at(words, what)
-    assert through.commit([say.start(*NAMES)], None, say.stamp) == 1
+    assert through.commit([say.start(*NAMES)], None, say.provenance) == 1
     assert proxy.is_done
     check_once(postgres_url)
 
@@ -96,7 +96,7 @@ def test_a_connection_lost_again_and_again(
             proxy.at(words, what)
     proxy.at(COMMIT, Line.cut)
     proxy.at(COMMIT, Line.cut_after_the_answer)
-    assert through.commit([say.start(*NAMES)], None, say.stamp) == 1
+    assert through.commit([say.start(*NAMES)], None, say.provenance) == 1
     assert proxy.is_done
     check_once(postgres_url)
 
@@ -121,7 +121,7 @@ def test_a_commit_that_arrives_late_is_waited_for(
 
     proxy.at(COMMIT, leave)
     proxy.at(b"FROM unnest", arrives)
-    assert through.commit([say.start(*NAMES)], None, say.stamp) == 1
+    assert through.commit([say.start(*NAMES)], None, say.provenance) == 1
     assert proxy.is_done
     check_once(postgres_url)
 
@@ -144,18 +144,18 @@ def test_what_is_stale_after_a_lost_connection_is_stale(
     def overtaken(line: Line) -> None:
         line.cut()
         with open_store(postgres_url) as other:
-            other.commit([say.plan(0, say.account())], None, say.stamp)
+            other.commit([say.plan(0, say.account())], None, say.provenance)
 
     proxy.at(b"BEGIN ", overtaken)
     with pytest.raises(StaleError):
-        through.commit([say.start(*NAMES)], None, say.stamp)
+        through.commit([say.start(*NAMES)], None, say.provenance)
     assert through.read().revision == 1
 
 
 def test_rekeying_is_done_once_and_says_how_many(through: Store, proxy: Proxy, say: Any) -> None:
-    through.commit([say.start()], None, say.stamp, {say.key: {"ses": "old"}})
+    through.commit([say.start()], None, say.provenance, {say.key: {"ses": "old"}})
     proxy.at(COMMIT, Line.cut_after_the_answer)
-    assert through.rekey(lambda token, _: token + "+", say.stamp) == 1
+    assert through.rekey(lambda token, _: token + "+", say.provenance) == 1
     assert proxy.is_done
     assert [one.credential for one in through.endpoints()] == ["old+"]
     assert through.read().revision == 2
@@ -163,7 +163,9 @@ def test_rekeying_is_done_once_and_says_how_many(through: Store, proxy: Proxy, s
 
 def test_a_store_is_made_once(proxy: Proxy, postgres_url: str, cluster: Cluster, say: Any) -> None:
     proxy.at(COMMIT, Line.cut_after_the_answer)
-    with init_store(postgres_url.replace(str(cluster.port), str(proxy.port)), say.stamp) as store:
+    with init_store(
+        postgres_url.replace(str(cluster.port), str(proxy.port)), say.provenance
+    ) as store:
         assert proxy.is_done
         assert len(store.history()) == 1
 
@@ -175,7 +177,7 @@ def test_a_read_after_all_connections_were_ended_is_a_read(
     for line in proxy.lines:
         line.cut()
     assert through.read().revision == 0
-    assert through.commit([say.start(*NAMES)], None, say.stamp) == 1
+    assert through.commit([say.start(*NAMES)], None, say.provenance) == 1
 
 
 # A server of its own, for it is stopped
@@ -190,7 +192,7 @@ def server() -> Iterator[Cluster]:
 @pytest.fixture
 def url(server: Cluster, say: Any) -> Iterator[str]:
     name = server.create_database()
-    init_store(server.url(name), say.stamp).close()
+    init_store(server.url(name), say.provenance).close()
     yield server.url(name)
     server.drop_database(name)
 
@@ -215,7 +217,7 @@ def test_a_server_that_restarts_is_waited_for(
         open_store(url.replace(str(server.port), str(proxy.port))) as store,
     ):
         proxy.at(words, restart)
-        assert store.commit([say.start(*NAMES)], None, say.stamp) == 1
+        assert store.commit([say.start(*NAMES)], None, say.provenance) == 1
         assert proxy.is_done
         assert store.read().revision == 1
     check_once(url)
@@ -228,11 +230,11 @@ def test_a_server_that_stays_away_is_told_after_a_while(
     with open_store(url) as store:
         server.stop()
         with pytest.raises(ProblemError, match="cannot be reached"):
-            store.commit([say.start(*NAMES)], None, say.stamp)
+            store.commit([say.start(*NAMES)], None, say.provenance)
         with pytest.raises(ProblemError, match="cannot be reached"):
             store.read()
         server.start()
-        assert store.commit([say.start(*NAMES)], None, say.stamp) == 1
+        assert store.commit([say.start(*NAMES)], None, say.provenance) == 1
     check_once(url)
 
 
@@ -245,9 +247,9 @@ def test_a_server_that_is_killed_leaves_the_old_state_or_the_new(
         with open_store(url) as store:
             while not ended.is_set():
                 with suppress(ProblemError):  # a read at the wrong moment
-                    held = store.read().accounts.get(say.key)
-                    plan = say.start(*NAMES) if held is None else remade(say, held)
-                    store.commit([plan], None, say.stamp)
+                    current = store.read().accounts.get(say.key)
+                    plan = say.start(*NAMES) if current is None else remade(say, current)
+                    store.commit([plan], None, say.provenance)
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -263,15 +265,15 @@ def test_a_server_that_is_killed_leaves_the_old_state_or_the_new(
         ended.set()
         writer.join()
     with open_store(url) as store:
-        held = store.read()
+        current = store.read()
         numbers = {entry.revision for entry in store.history()}
-        assert numbers == set(range(held.revision + 1))
+        assert numbers == set(range(current.revision + 1))
 
 
-def remade(say: Any, held: Any) -> Any:
+def remade(say: Any, current: Any) -> Any:
     """One more domain."""
-    after = next(iter(held.domains.values()))
-    return say.plan(held.revision, say.domain(f"n{held.revision}.example", None, after))
+    after = next(iter(current.domains.values()))
+    return say.plan(current.revision, say.domain(f"n{current.revision}.example", None, after))
 
 
 def test_a_read_that_is_broken_off_amid_a_statement(
@@ -284,7 +286,7 @@ def test_a_read_that_is_broken_off_amid_a_statement(
         driver(connection).pgconn.send_query(b"SELECT pg_sleep(0.1)")
         raise KeyboardInterrupt
 
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
     with open_store(postgres_url) as store:
         with store._database.reading() as connection, pytest.raises(KeyboardInterrupt):
             broken_off(connection)

@@ -38,7 +38,7 @@ def test_checks_and_keys_are_the_same_too(tmp_path: Path, say: Any) -> None:
     """Alembic does not compare checks, so the statements are compared, clause by clause."""
     engine = create_engine("sqlite://")
     metadata.create_all(engine)
-    with init_store(f"sqlite:///{tmp_path}/x.db", say.stamp) as store:
+    with init_store(f"sqlite:///{tmp_path}/x.db", say.provenance) as store:
         assert clauses(store._database.engine) == clauses(engine)
     engine.dispose()
 
@@ -73,7 +73,7 @@ def test_checks_and_keys_are_the_same_in_postgresql(
         metadata.create_all(connection)
         for sequence in (revision_id, profile_id):
             connection.execute(CreateSequence(sequence))
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
     assert described(postgres_url) == described(cluster.url(name))
     engine.dispose()
     cluster.drop_database(name)
@@ -134,7 +134,7 @@ def test_an_older_store_is_brought_forward_and_keeps_what_it_holds(
 
 def test_transactions_after_it_have_ids_above_the_old_ones(old: str, say: Any) -> None:
     with open_store(old) as store:
-        assert store.commit([say.plan(0, say.account())], None, say.stamp) == 1
+        assert store.commit([say.plan(0, say.account())], None, say.provenance) == 1
     with opened(old) as own:
         assert own.execute("SELECT id, number FROM revision ORDER BY id").fetchall() == [
             (0, 0),

@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 from tests.postgres import Cluster
 
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.creating import init_store
@@ -116,7 +116,7 @@ def test_a_password_is_taken_from_the_url_or_from_where_libpq_has_it(
     guarded: Cluster, say: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = f"postgresql://ada@127.0.0.1:{guarded.port}/mail"
-    with init_store(bare.replace("ada@", f"ada:{WORD}@"), say.stamp) as store:
+    with init_store(bare.replace("ada@", f"ada:{WORD}@"), say.provenance) as store:
         assert store.place == f"postgresql://127.0.0.1:{guarded.port}/mail"
     code, message = refusal(lambda: open_store(bare))
     assert code == "store-failed"
@@ -202,7 +202,7 @@ def test_encryption_that_the_server_does_not_offer(postgres_url: str) -> None:
 
 
 def test_a_database_that_cannot_hold_every_character(guarded: Cluster, say: Any) -> None:
-    code, message = refusal(lambda: init_store(guarded.url("latin"), say.stamp))
+    code, message = refusal(lambda: init_store(guarded.url("latin"), say.provenance))
     assert (code, "cannot hold" in message) == ("store-failed", True)
 
 
@@ -232,8 +232,8 @@ def test_names_are_in_pythons_order_whatever_the_databases_language(
     with psycopg.connect(cluster.url(name)) as own:
         by_language = "SELECT array_agg(n ORDER BY n) FROM unnest(%s::text[]) AS n"
         assert own.execute(by_language, [names]).fetchone() != (sorted(names),)
-    with init_store(cluster.url(name), say.stamp) as store:
-        store.commit([say.start(*names)], None, say.stamp)
+    with init_store(cluster.url(name), say.provenance) as store:
+        store.commit([say.start(*names)], None, say.provenance)
         assert [row.domain for row in store.routes()] == sorted(names)
     cluster.drop_database(name)
 
@@ -242,7 +242,7 @@ def test_a_schema_that_was_made_for_us_is_used(postgres_url: str, say: Any) -> N
     with psycopg.connect(postgres_url) as own:
         own.execute("CREATE SCHEMA sendroute")
     assert refusal(lambda: open_store(postgres_url))[0] == "not-initialised"
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
 
 
 def test_tables_of_others_in_the_database_are_none_of_ours(postgres_url: str, say: Any) -> None:
@@ -251,8 +251,8 @@ def test_tables_of_others_in_the_database_are_none_of_ours(postgres_url: str, sa
         own.execute("CREATE TABLE alembic_version (version_num text)")
         own.execute("INSERT INTO alembic_version VALUES ('af31c0')")
     assert refusal(lambda: open_store(postgres_url))[0] == "not-initialised"
-    with init_store(postgres_url, say.stamp) as store:
-        store.commit([say.start("a.example")], None, say.stamp)
+    with init_store(postgres_url, say.provenance) as store:
+        store.commit([say.start("a.example")], None, say.provenance)
     with psycopg.connect(postgres_url) as own:
         assert own.execute("SELECT count(*) FROM domain").fetchone() == (0,)
         made = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
@@ -285,7 +285,7 @@ def test_what_is_not_ours_is_refused_and_left_alone(postgres_url: str, say: Any,
             store.read()
 
     assert refusal(read)[0] == "wrong-store"
-    assert refusal(lambda: init_store(postgres_url, say.stamp))[0] == "store-exists"
+    assert refusal(lambda: init_store(postgres_url, say.provenance))[0] == "store-exists"
     with psycopg.connect(postgres_url) as own:
         tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'sendroute'"
         assert own.execute(tables).fetchone() == (1,)
@@ -296,7 +296,7 @@ def test_a_function_of_others_in_a_schema_of_our_name(postgres_url: str, say: An
         own.execute("CREATE SCHEMA sendroute")
         own.execute("CREATE FUNCTION sendroute.refuse_any() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     assert refusal(lambda: open_store(postgres_url))[0] == "wrong-store"
-    assert refusal(lambda: init_store(postgres_url, say.stamp))[0] == "store-exists"
+    assert refusal(lambda: init_store(postgres_url, say.provenance))[0] == "store-exists"
 
 
 def test_dates_are_read_in_whatever_form_the_database_shows_them(
@@ -305,8 +305,8 @@ def test_dates_are_read_in_whatever_form_the_database_shows_them(
     with psycopg.connect(postgres_url, autocommit=True) as own:
         name = sql.Identifier(own.info.dbname)
         own.execute(sql.SQL("ALTER DATABASE {} SET datestyle = 'SQL, DMY'").format(name))
-    with init_store(postgres_url, say.stamp) as store:
-        assert store.history()[0].at == say.stamp.at
+    with init_store(postgres_url, say.provenance) as store:
+        assert store.history()[0].at == say.provenance.at
 
 
 # Rights
@@ -314,13 +314,13 @@ def test_dates_are_read_in_whatever_form_the_database_shows_them(
 
 def test_who_may_not_make_a_store_is_told_and_leaves_none(guarded: Cluster, say: Any) -> None:
     url = f"postgresql://ada:{WORD}@127.0.0.1:{guarded.port}/postgres"
-    code, message = refusal(lambda: init_store(url, say.stamp))
+    code, message = refusal(lambda: init_store(url, say.provenance))
     assert (code, "has not the right" in message) == ("store-failed", True)
     assert refusal(lambda: open_store(url))[0] == "not-initialised"
 
 
 def test_who_may_only_read_reads(postgres_url: str, say: Any) -> None:
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
     with psycopg.connect(postgres_url) as own:
         own.execute("CREATE ROLE looks LOGIN")
         own.execute("CREATE ROLE stranger LOGIN")
@@ -329,7 +329,7 @@ def test_who_may_only_read_reads(postgres_url: str, say: Any) -> None:
     try:
         with open_store(postgres_url.replace("tests@", "looks@")) as store:
             assert store.read().revision == 0
-            written = lambda: store.commit([say.plan(0, say.account())], None, say.stamp)  # noqa: E731
+            written = lambda: store.commit([say.plan(0, say.account())], None, say.provenance)  # noqa: E731
             assert "has not the right" in refusal(written)[1]
         told = refusal(lambda: open_store(postgres_url.replace("tests@", "stranger@")))[1]
         assert "has not the right" in told
@@ -341,7 +341,7 @@ def test_who_may_only_read_reads(postgres_url: str, say: Any) -> None:
 
 
 def test_a_store_that_can_only_be_read_here(postgres_url: str, say: Any) -> None:
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
     with psycopg.connect(postgres_url, autocommit=True) as own:
         name = sql.Identifier(own.info.dbname)
         own.execute(
@@ -351,13 +351,13 @@ def test_a_store_that_can_only_be_read_here(postgres_url: str, say: Any) -> None
         assert store.read().revision == 0
         with store.watch() as changes:
             assert not changes.wait(0)
-        code, message = refusal(lambda: store.commit([say.start()], None, say.stamp))
+        code, message = refusal(lambda: store.commit([say.start()], None, say.provenance))
     assert (code, "only be read here" in message) == ("store-failed", True)
 
 
 def test_a_disk_that_takes_no_more_leaves_the_old_state(postgres_url: str, say: Any) -> None:
     """In the middle of the rows; the error is the one that the server itself has for it."""
-    with init_store(postgres_url, say.stamp) as store:
+    with init_store(postgres_url, say.provenance) as store:
         with psycopg.connect(postgres_url) as own:
             own.execute(
                 "CREATE FUNCTION sendroute.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -370,15 +370,15 @@ def test_a_disk_that_takes_no_more_leaves_the_old_state(postgres_url: str, say: 
         state = DomainState(MANAGED, Origin.DEFAULT)
         made = [say.domain(f"d{n:04}.example", None, state) for n in range(2000)]
         change = say.plan(0, say.account(), *made)
-        code, message = refusal(lambda: store.commit([change], None, say.stamp))
+        code, message = refusal(lambda: store.commit([change], None, say.provenance))
         assert (code, "is full" in message) == ("store-failed", True)
         assert store.read().accounts == {}
         assert len(store.history()) == 1
 
 
 def test_values_that_no_version_of_ours_wrote_are_damage(postgres_url: str, say: Any) -> None:
-    with init_store(postgres_url, say.stamp) as store:
-        store.commit([say.start("a.example")], None, say.stamp)
+    with init_store(postgres_url, say.provenance) as store:
+        store.commit([say.start("a.example")], None, say.provenance)
         with psycopg.connect(postgres_url) as own:
             own.execute("UPDATE sendroute.profile SET spec = '{', version = 2")
         code, message = refusal(store.read)
@@ -386,7 +386,7 @@ def test_values_that_no_version_of_ours_wrote_are_damage(postgres_url: str, say:
 
 
 def test_a_revision_of_which_there_is_nothing_is_damage(postgres_url: str, say: Any) -> None:
-    with init_store(postgres_url, say.stamp) as store:
+    with init_store(postgres_url, say.provenance) as store:
         with psycopg.connect(postgres_url) as own:
             own.execute("UPDATE sendroute.store SET revision = 9")
         assert "is damaged" in refusal(store.status)[1]

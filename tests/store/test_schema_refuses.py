@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sendroute.model.held import AccountState, RanApplyAll
+from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.route import via
 from sendroute.store.creating import init_store
 from sendroute.store.tables import metadata
@@ -40,14 +40,14 @@ class Tried:
 @pytest.fixture
 def raw(store_url: str, say: Any, other: Any) -> Iterator[Tried]:
     """Account 1 with profiles ses and idle, 2 with theirs; a.example goes through ses."""
-    with init_store(store_url, say.stamp) as store:
+    with init_store(store_url, say.provenance) as store:
         state = AccountState("nano")
         mine = say.start("a.example", route=via("ses"))
         theirs = other.plan(0, other.account(), other.profile("theirs"))
-        store.commit([mine, theirs], None, say.stamp)
+        store.commit([mine, theirs], None, say.provenance)
         ran = ("once", RanApplyAll(via("ses"), 1))
         again = say.plan(1, say.account(state, state, ran), say.profile("idle"))
-        store.commit([again], None, say.stamp)
+        store.commit([again], None, say.provenance)
     with opened(store_url) as own:
         yield Tried(own)
 
@@ -150,7 +150,7 @@ APPEND_ONLY = ("history", "revision", "apply_all", "switch", "switched", "store"
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
 def test_what_is_append_only_cannot_be_emptied(postgres_url: str, say: Any, table: str) -> None:
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
     with opened(postgres_url) as own, pytest.raises(psycopg.IntegrityError):
         own.execute(f"TRUNCATE {table} CASCADE")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin
 from sendroute.store.creating import init_store
@@ -33,7 +33,7 @@ def write(url: str, say: Any, turns: int, mouth: Connection) -> None:
         turn = {state: turned(state) for state in set(one.domains.values())}
         changes = [say.domain(name, state, turn[state]) for name, state in one.domains.items()]
         try:
-            revision = store.commit([say.plan(one.revision, *changes)], None, say.stamp)
+            revision = store.commit([say.plan(one.revision, *changes)], None, say.provenance)
         except StaleError:
             continue
         mouth.send(revision)
@@ -42,8 +42,8 @@ def write(url: str, say: Any, turns: int, mouth: Connection) -> None:
 
 @pytest.fixture
 def filled(store_url: str, say: Any) -> Iterator[Store]:
-    with init_store(store_url, say.stamp) as store:
-        store.commit([say.start(*NAMES)], None, say.stamp)
+    with init_store(store_url, say.provenance) as store:
+        store.commit([say.start(*NAMES)], None, say.provenance)
         yield store
 
 
@@ -54,9 +54,9 @@ def test_two_writers_at_once_take_turns_and_lose_nothing(
     children = [child(partial(write, store_url, say, 15)) for _ in range(2)]
     said = [one.rest() for one in children]
     assert sorted(said[0] + said[1]) == list(range(2, 32))
-    held = filled.read()
-    assert held.revision == 31
-    [one] = held.accounts.values()
+    current = filled.read()
+    assert current.revision == 31
+    [one] = current.accounts.values()
     # Thirty turns: where they began, all of them.
     assert {state.route for state in one.domains.values()} == {MANAGED}
     assert len(filled.history(domain=NAMES[0])) == 31
@@ -74,15 +74,15 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_state_or_the_new(
         one.process.kill()
         said += one.rest()
         with open_store(store_url) as store:
-            held = store.read()
-            [one] = held.accounts.values()
+            current = store.read()
+            [one] = current.accounts.values()
             told = len(store.history(domain=NAMES[0])), len(store.history(domain=NAMES[-1]))
         # What it said is there; one more may be, if the word was lost; and nothing in between.
-        assert held.revision in (said[-1], said[-1] + 1)
-        route = UNCONFIGURED if held.revision % 2 == 0 else MANAGED
+        assert current.revision in (said[-1], said[-1] + 1)
+        route = UNCONFIGURED if current.revision % 2 == 0 else MANAGED
         assert {state.route for state in one.domains.values()} == {route}
-        assert told == (held.revision, held.revision)
-        assert one.revision == held.revision
+        assert told == (current.revision, current.revision)
+        assert one.revision == current.revision
     if store_url.startswith("sqlite"):
         with opened(store_url) as raw:
             assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -101,20 +101,20 @@ def test_a_reader_is_not_held_up_by_a_writer_and_sees_the_old_state(
 
 
 def test_a_writer_that_never_ends_is_told_as_locked(store_url: str, say: Any) -> None:
-    init_store(store_url, say.stamp).close()
+    init_store(store_url, say.provenance).close()
     with opened(store_url) as raw, open_store(store_url, busy_timeout=0.05) as store:
         raw.execute("BEGIN")
         raw.execute("UPDATE store SET last_profile = last_profile")
         with pytest.raises(ProblemError) as caught:
-            store.commit([say.plan(0, say.account())], None, say.stamp)
+            store.commit([say.plan(0, say.account())], None, say.provenance)
         assert [found.code for found in caught.value.findings] == ["store-locked"]
         raw.execute("ROLLBACK")
-        assert store.commit([say.plan(0, say.account())], None, say.stamp) == 1
+        assert store.commit([say.plan(0, say.account())], None, say.provenance) == 1
 
 
 def make(url: str, say: Any, mouth: Connection) -> None:
     try:
-        with init_store(url, say.stamp) as store:
+        with init_store(url, say.provenance) as store:
             mouth.send(store.read().lineage)
     except ProblemError as error:
         mouth.send(error.findings[0].code)

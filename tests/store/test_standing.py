@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason, Step, Told
+from sendroute.model.current import DomainState
 from sendroute.model.finding import Severity
-from sendroute.model.held import DomainState
 from sendroute.model.route import MANAGED, Origin
-from sendroute.model.standing import Approval, Report, Standing, Step, Told, Unsettled
 from sendroute.store.record import Store
 
 from .conftest import Say
@@ -21,30 +21,30 @@ REPORT = Report(
 )
 
 
-def held_back(say: Say, digest: str = "d1") -> Standing:
-    return Standing(say.key, Unsettled.HELD_BACK, REPORT, SINCE, digest, "c0ffee")
+def held_back(say: Say, digest: str = "d1") -> AccountStatus:
+    return AccountStatus(say.key, StatusReason.HELD_BACK, REPORT, SINCE, digest, "c0ffee")
 
 
 def test_it_is_read_as_it_was_written(store: Store, say: Say, other: Say) -> None:
-    failed = Standing(other.key, Unsettled.FAILED, Report(), SINCE)
-    store.write_standings([held_back(say), failed], ())
-    assert store.standings() == {say.key: held_back(say), other.key: failed}
-    store.write_standings((), {other.key})
-    assert store.standings() == {say.key: held_back(say)}
+    failed = AccountStatus(other.key, StatusReason.FAILED, Report(), SINCE)
+    store.write_account_statuses([held_back(say), failed], ())
+    assert store.account_statuses() == {say.key: held_back(say), other.key: failed}
+    store.write_account_statuses((), {other.key})
+    assert store.account_statuses() == {say.key: held_back(say)}
 
 
 def test_it_is_no_revision(store: Store, say: Say) -> None:
     before = store.head()
-    store.write_standings([held_back(say)], ())
+    store.write_account_statuses([held_back(say)], ())
     assert store.head() == before
 
 
 def test_an_approval_is_a_revision_that_says_who(store: Store, say: Say) -> None:
-    store.write_standings([held_back(say)], ())
+    store.write_account_statuses([held_back(say)], ())
     before = store.head()
-    assert store.approve(held_back(say), say.stamp)
-    (standing,) = store.standings().values()
-    assert standing.approval == Approval("d1", "ada", say.stamp.at)
+    assert store.approve(held_back(say), say.provenance)
+    (standing,) = store.account_statuses().values()
+    assert standing.approval == Approval("d1", "ada", say.provenance.at)
     assert standing.approved
     entry = store.history(account=say.key)[0]
     assert (entry.actor, entry.action, entry.reason) == ("ada", "approve", "approved")
@@ -54,45 +54,47 @@ def test_an_approval_is_a_revision_that_says_who(store: Store, say: Say) -> None
 
 
 def test_another_plan_than_was_shown_is_not_approved(store: Store, say: Say) -> None:
-    store.write_standings([held_back(say, "d2")], ())
+    store.write_account_statuses([held_back(say, "d2")], ())
     before = store.head()
-    assert not store.approve(held_back(say, "d1"), say.stamp)
+    assert not store.approve(held_back(say, "d1"), say.provenance)
     assert store.head() == before
-    assert store.standings()[say.key].approval is None
+    assert store.account_statuses()[say.key].approval is None
 
 
 def test_an_approval_stays_with_its_plan_whoever_writes_meanwhile(store: Store, say: Say) -> None:
-    store.write_standings([held_back(say)], ())
-    store.approve(held_back(say), say.stamp)
+    store.write_account_statuses([held_back(say)], ())
+    store.approve(held_back(say), say.provenance)
     again = replace(held_back(say), commit="another")
-    store.write_standings([again], ())
-    assert store.standings()[say.key].approved, "the writer had read it before the approval"
-    store.write_standings([held_back(say, "d2")], ())
-    assert store.standings()[say.key].approval is None, "another plan"
+    store.write_account_statuses([again], ())
+    assert store.account_statuses()[say.key].approved, "the writer had read it before the approval"
+    store.write_account_statuses([held_back(say, "d2")], ())
+    assert store.account_statuses()[say.key].approval is None, "another plan"
 
 
 def test_what_is_no_plan_any_more_keeps_no_approval(store: Store, say: Say) -> None:
-    store.write_standings([held_back(say)], ())
-    store.approve(held_back(say), say.stamp)
-    store.write_standings([Standing(say.key, Unsettled.FAILED, Report(), SINCE)], ())
-    assert store.standings()[say.key].approval is None
+    store.write_account_statuses([held_back(say)], ())
+    store.approve(held_back(say), say.provenance)
+    store.write_account_statuses([AccountStatus(say.key, StatusReason.FAILED, Report(), SINCE)], ())
+    assert store.account_statuses()[say.key].approval is None
 
 
 def test_the_commit_that_settles_an_account_takes_its_standing(
     store: Store, say: Say, other: Say
 ) -> None:
-    store.write_standings([held_back(say), held_back(other)], ())
-    store.commit([say.start("a.example.com")], None, say.stamp)
-    assert list(store.standings()) == [other.key]
+    store.write_account_statuses([held_back(say), held_back(other)], ())
+    store.commit([say.start("a.example.com")], None, say.provenance)
+    assert list(store.account_statuses()) == [other.key]
 
 
 def test_who_was_changed_since_a_revision(store: Store, say: Say, other: Say) -> None:
-    first = store.commit([say.start("a.example.com")], None, say.stamp)
-    second = store.commit([other.start("b.example.com")], None, say.stamp)
+    first = store.commit([say.start("a.example.com")], None, say.provenance)
+    second = store.commit([other.start("b.example.com")], None, say.provenance)
     assert store.changed_since(0) == {say.key: first, other.key: second}
     assert store.changed_since(first) == {other.key: second}
     before = DomainState(MANAGED, Origin.DEFAULT)
     third = store.commit(
-        [say.plan(first, say.domain("a.example.com", before, say.through("ses")))], None, say.stamp
+        [say.plan(first, say.domain("a.example.com", before, say.through("ses")))],
+        None,
+        say.provenance,
     )
     assert store.changed_since(second) == {say.key: third}

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import event
 
 from sendroute.model.change import Change
-from sendroute.model.held import AccountState, DomainState, RanApplyAll
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
 from sendroute.store.creating import init_store
 from sendroute.store.record import Store
@@ -28,13 +28,13 @@ def after(before: DomainState) -> DomainState:
 def filled(store: Store, say: Any) -> list[Change]:
     """Fills the store; returns the apply-all's changes."""
     earlier = (STATES[3].shadow, RanApplyAll(via("ses"), 75))
-    held = {name: STATES[number % 4] for number, name in enumerate(NAMES)}
-    made = [say.domain(name, None, state) for name, state in held.items()]
+    current = {name: STATES[number % 4] for number, name in enumerate(NAMES)}
+    made = [say.domain(name, None, state) for name, state in current.items()]
     start = say.plan(0, say.account(ran=earlier), say.profile("ses"), *made)
-    store.commit([start], None, say.stamp)
+    store.commit([start], None, say.provenance)
     state = AccountState("nano")
     run = say.account(state, state, ran=("once", RanApplyAll(via("ses"), len(NAMES))))
-    return [run, *(say.domain(name, state, after(state)) for name, state in held.items())]
+    return [run, *(say.domain(name, state, after(state)) for name, state in current.items())]
 
 
 def told(store: Store, name: str) -> Any:
@@ -54,19 +54,19 @@ def statements(store: Store) -> list[str]:
 
 def test_a_switched_account_is_as_if_each_domain_were_written(tmp_path: Path, say: Any) -> None:
     with (
-        init_store(f"sqlite:///{tmp_path}/set.db", say.stamp) as as_set,
-        init_store(f"sqlite:///{tmp_path}/each.db", say.stamp) as one_by_one,
+        init_store(f"sqlite:///{tmp_path}/set.db", say.provenance) as as_set,
+        init_store(f"sqlite:///{tmp_path}/each.db", say.provenance) as one_by_one,
     ):
         changes = filled(as_set, say)
         filled(one_by_one, say)
         seen = statements(as_set)
-        as_set.commit([say.plan(1, *changes)], None, say.stamp)
+        as_set.commit([say.plan(1, *changes)], None, say.provenance)
         assert len([text for text in seen if text.startswith("UPDATE domain")]) == 1
         assert any("INSERT INTO switched" in text for text in seen)
         # A message of its own keeps one domain, and so all, from being written as a set.
         single = say.domain(NAMES[0], STATES[0], after(STATES[0]), message="Alone.")
         seen = statements(one_by_one)
-        one_by_one.commit([say.plan(1, changes[0], single, *changes[2:])], None, say.stamp)
+        one_by_one.commit([say.plan(1, changes[0], single, *changes[2:])], None, say.provenance)
         assert not any("INSERT INTO switched" in text for text in seen)
         assert as_set.routes() == one_by_one.routes()
         for name in NAMES[1:]:
@@ -75,14 +75,14 @@ def test_a_switched_account_is_as_if_each_domain_were_written(tmp_path: Path, sa
 
 
 def test_the_moment_stays_where_the_route_was_the_same(store: Store, say: Any) -> None:
-    store.commit([say.plan(1, *filled(store, say))], None, say.stamp)
+    store.commit([say.plan(1, *filled(store, say))], None, say.provenance)
     since = {row.domain: row.revision for row in store.routes()}
     assert [since[name] for name in NAMES[:4]] == [2, 2, 1, 1]
 
 
 def test_a_domain_created_by_the_same_change_is_shadowed_too(store: Store, say: Any) -> None:
     new = say.domain("new.example", None, after(DomainState(MANAGED, Origin.DEFAULT)))
-    store.commit([say.plan(1, *filled(store, say), new)], None, say.stamp)
+    store.commit([say.plan(1, *filled(store, say), new)], None, say.provenance)
     states = store.read().accounts[say.key].domains
     assert len(states) == 301
     assert {state.shadow for state in states.values()} == {"once"}
@@ -92,7 +92,7 @@ def test_a_domain_created_by_the_same_change_is_shadowed_too(store: Store, say: 
 def test_a_suspended_domain_is_left_as_it_is(store: Store, say: Any, left: str) -> None:
     changes = [change for change in filled(store, say) if change.name != left]
     before = store.read().accounts[say.key].domains[left]
-    store.commit([say.plan(1, *changes)], None, say.stamp)
+    store.commit([say.plan(1, *changes)], None, say.provenance)
     states = store.read().accounts[say.key].domains
     assert states.pop(left) == before
     assert {state.shadow for state in states.values()} == {"once"}

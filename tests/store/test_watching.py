@@ -10,7 +10,7 @@ import pytest
 from tests.postgres import Cluster
 from tests.proxy import Proxy
 
-from sendroute.model.stamp import Stamp
+from sendroute.model.provenance import Provenance
 from sendroute.store.creating import init_store
 from sendroute.store.record import Store, open_store
 
@@ -27,7 +27,7 @@ def another(store: Store, store_url: str) -> Iterator[Store]:  # noqa: ARG001 - 
 
 def change(store: Store, say: Any, at: int = 0) -> int:
     account = say.account() if at == 0 else say.profile(f"p{at}")
-    return store.commit([say.plan(at, account)], None, say.stamp)
+    return store.commit([say.plan(at, account)], None, say.provenance)
 
 
 def seconds_of(waits: Any) -> tuple[bool, float]:
@@ -85,10 +85,10 @@ def test_each_of_several_that_wait_is_told(store: Store, another: Store, say: An
 
 def test_what_raises_no_revision_is_told_to_nobody(postgres_url: str, say: Any) -> None:
     """A relay that says it is alive would wake all others."""
-    with init_store(postgres_url, say.stamp) as store, store.watch() as changes:
+    with init_store(postgres_url, say.provenance) as store, store.watch() as changes:
         with psycopg.connect(postgres_url) as own:
             own.execute("INSERT INTO sendroute.relay VALUES ('r', 0, now())")
-        store.commit([say.plan(0)], None, say.stamp)
+        store.commit([say.plan(0)], None, say.provenance)
         assert not changes.wait(0.3)
 
 
@@ -104,7 +104,7 @@ def test_it_ends_when_it_is_closed_elsewhere(store: Store, another: Store, say: 
 
 def test_a_lost_word_is_made_up_for(postgres_url: str, say: Any) -> None:
     """A revision is asked for now and then; here its word is held back by the schema."""
-    with init_store(postgres_url, say.stamp) as store, store.watch() as changes:
+    with init_store(postgres_url, say.provenance) as store, store.watch() as changes:
         with psycopg.connect(postgres_url) as own:
             own.execute("ALTER TABLE sendroute.store DISABLE TRIGGER store_tells")
         change(store, say)
@@ -112,7 +112,7 @@ def test_a_lost_word_is_made_up_for(postgres_url: str, say: Any) -> None:
 
 
 def test_words_of_others_on_the_channel_are_nothing(postgres_url: str, say: Any) -> None:
-    with init_store(postgres_url, say.stamp) as store, store.watch() as changes:
+    with init_store(postgres_url, say.provenance) as store, store.watch() as changes:
         with psycopg.connect(postgres_url) as own:
             own.execute("NOTIFY sendroute, 'good morning'")
             own.execute("NOTIFY sendroute, '999999'")
@@ -124,7 +124,7 @@ def test_words_of_others_on_the_channel_are_nothing(postgres_url: str, say: Any)
 def test_a_lost_connection_is_told_once_and_then_it_goes_on(
     cluster: Cluster, postgres_url: str, say: Any
 ) -> None:
-    init_store(postgres_url, say.stamp).close()
+    init_store(postgres_url, say.provenance).close()
     with (
         Proxy(cluster.port) as proxy,
         open_store(postgres_url.replace(str(cluster.port), str(proxy.port))) as store,
@@ -139,10 +139,10 @@ def test_a_lost_connection_is_told_once_and_then_it_goes_on(
 
 
 def test_a_server_that_is_away_is_waited_for(say: Any) -> None:
-    stamp: Stamp = say.stamp
+    provenance: Provenance = say.provenance
     with Cluster() as server:
         url = server.url(server.create_database())
-        with init_store(url, stamp) as store, store.watch() as changes:
+        with init_store(url, provenance) as store, store.watch() as changes:
             server.stop()
             told, took = seconds_of(lambda: changes.wait(0.5))
             assert not told

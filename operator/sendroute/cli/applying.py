@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.actor import actor
-from sendroute.cli.asking import agreed, can_ask, declined, not_approved
+from sendroute.cli.confirm import agreed, can_ask, declined, not_approved
 from sendroute.cli.interrupt import Stop, stopping
 from sendroute.cli.proof import tester_of
 from sendroute.cli.reporting import show_on_stderr
@@ -19,10 +19,10 @@ from sendroute.model.change import AccountPlan
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
-from sendroute.model.stamp import Stamp
+from sendroute.model.provenance import Provenance
+from sendroute.reconcile.assessment import assess
 from sendroute.reconcile.commit import has_work, left_alone
 from sendroute.reconcile.planned import Planned
-from sendroute.reconcile.settling import settle
 from sendroute.reports.progress import progress
 from sendroute.reports.report import of_plan
 from sendroute.store.record import Store
@@ -30,7 +30,7 @@ from sendroute.store.record import Store
 _log = logging.getLogger(__name__)
 
 
-class Wishes(NamedTuple):
+class ApplyOptions(NamedTuple):
     """``wait`` is how many seconds to wait for relays at most, None for not at all; ``lock`` the
     lock file to write."""
 
@@ -40,7 +40,7 @@ class Wishes(NamedTuple):
 
 
 def apply_planned(
-    session: Session, store: Store, planned: Planned, wishes: Wishes
+    session: Session, store: Store, planned: Planned, wishes: ApplyOptions
 ) -> tuple[Result, int]:
     """The result, and the exit status of a signal that ended it, 0 without one."""
     if planned.mismatch:
@@ -55,7 +55,7 @@ def apply_planned(
     planned = planned.tested_by(tester_of(session))
     with stopping() as stop:
         result = _commit(session, planned, stop)
-        result = _add(result, _write_standings(store, planned, result))
+        result = _add(result, _write_account_statuses(store, planned, result))
         result = _add(result, _write_lock(store, wishes.lock))
         if wishes.wait is not None:
             result = _wait(store, result, wishes.wait, stop)
@@ -63,25 +63,25 @@ def apply_planned(
 
 
 def _commit(session: Session, planned: Planned, stop: Stop) -> Result:
-    stamp = Stamp(datetime.now(UTC), actor(), planned.source.commit)
+    provenance = Provenance(datetime.now(UTC), actor(), planned.source.commit)
     accounts = sum(bool(account.changes) for account in planned.plan.accounts)
     with progress("Applying", accounts, sys.stderr, quiet=session.quiet) as advance:
-        return planned.carry_out(stamp, ended=lambda: bool(stop.signal), advance=advance)
+        return planned.carry_out(provenance, ended=lambda: bool(stop.signal), advance=advance)
 
 
-def _write_standings(store: Store, planned: Planned, result: Result) -> tuple[Finding, ...]:
+def _write_account_statuses(store: Store, planned: Planned, result: Result) -> tuple[Finding, ...]:
     """What is left unsettled, for ``status`` to say."""
     source = planned.source
     try:
-        settled = settle(
+        settled = assess(
             result,
-            store.standings(),
+            store.account_statuses(),
             planned.scope.only,
             datetime.now(UTC),
             source.commit,
             source.locate,
         )
-        store.write_standings(settled.written, settled.cleared)
+        store.write_account_statuses(settled.written, settled.cleared)
     except ProblemError as problem:
         return problem.findings
     return ()

@@ -5,28 +5,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from sendroute.cli.actor import actor
-from sendroute.cli.asking import agreed, can_ask
 from sendroute.cli.command_line import suggestion
+from sendroute.cli.confirm import agreed, can_ask
 from sendroute.cli.session import Session
+from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.stamp import Stamp
-from sendroute.model.standing import Standing, Unsettled
-from sendroute.model.wanted import AccountKey
+from sendroute.model.provenance import Provenance
 from sendroute.store.record import Store
 
 
 def approve(
     session: Session, store: Store, name: str, digest: str | None, *, sure: bool
-) -> Standing:
+) -> AccountStatus:
     """The plan that may go through now, as it was shown. ``digest`` is the one that was reviewed,
     None for whichever is held back; ``sure``: nobody is asked.
 
     Raises :class:`ProblemError`: ``not-held-back`` where there is none, ``stale-plan`` where it is
     another one than was reviewed, and ``not-approved`` where nobody said yes.
     """
-    shown = _named(name, store.standings())
+    shown = _named(name, store.account_statuses())
     if digest is not None and not _is_meant(shown, digest):
         raise ProblemError(_another(shown))
     if not sure:
@@ -36,12 +36,12 @@ def approve(
             sys.stderr.write(line)
         if not agreed("approve"):
             raise ProblemError(_declined())
-    if not store.approve(shown, Stamp(datetime.now(UTC), actor(), shown.commit)):
+    if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
         raise ProblemError(_another(shown))
     return shown
 
 
-def lines(shown: Standing, colour: bool) -> Iterator[str]:
+def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     """What is held back, for people."""
     from sendroute.cli.moments import minute
     from sendroute.reports.as_text import finding_lines
@@ -71,8 +71,10 @@ def lines(shown: Standing, colour: bool) -> Iterator[str]:
         yield from (line + "\n" for line in finding_lines(found, colour))
 
 
-def _named(name: str, standings: dict[AccountKey, Standing]) -> Standing:
-    waiting = {key: one for key, one in standings.items() if one.outcome is Unsettled.HELD_BACK}
+def _named(name: str, account_statuses: dict[AccountKey, AccountStatus]) -> AccountStatus:
+    waiting = {
+        key: one for key, one in account_statuses.items() if one.outcome is StatusReason.HELD_BACK
+    }
     meant = [one for key, one in waiting.items() if name in (key.name, str(key))]
     if len(meant) == 1:
         return meant[0]
@@ -81,7 +83,7 @@ def _named(name: str, standings: dict[AccountKey, Standing]) -> Standing:
     raise ProblemError(_nothing(name, waiting))
 
 
-def _is_meant(shown: Standing, digest: str) -> bool:
+def _is_meant(shown: AccountStatus, digest: str) -> bool:
     """As git has it: the beginning of a digest names it."""
     return shown.digest is not None and len(digest) >= 8 and shown.digest.startswith(digest)
 
@@ -104,7 +106,7 @@ def _nothing(name: str, waiting: Iterable[AccountKey]) -> Finding:
     )
 
 
-def _another(shown: Standing) -> Finding:
+def _another(shown: AccountStatus) -> Finding:
     return finding(
         "stale-plan",
         f"What is held back of account {shown.key} is another plan than the one reviewed.",
@@ -112,7 +114,7 @@ def _another(shown: Standing) -> Finding:
     )
 
 
-def _nobody(shown: Standing) -> Finding:
+def _nobody(shown: AccountStatus) -> Finding:
     return finding(
         "not-approved",
         "Nothing was approved: nobody is at a terminal to say yes.",

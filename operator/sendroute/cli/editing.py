@@ -23,11 +23,11 @@ from sendroute.manifests.read import Reading, without_gc
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
 from sendroute.manifests.thorough import read_thoroughly
+from sendroute.model.current import CurrentAccount
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.exit_status import ExitStatus
 from sendroute.model.finding import Finding, Position, Severity, Where
-from sendroute.model.held import HeldAccount
 from sendroute.model.problem import ProblemError
-from sendroute.model.wanted import AccountKey, Wanted
 from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document
 from sendroute.reports.text import clean
@@ -41,7 +41,7 @@ Documents = Sequence[tuple[Document, Where]]
 _ORDERED = "apply-all-wins"
 
 
-class Ground:
+class EditSession:
     """The tree that ``PATH…`` name, read once."""
 
     def __init__(self, arguments: Namespace, session: Session) -> None:
@@ -120,7 +120,7 @@ class Ground:
         places = positions(self._files, [each.where for each in done if each.where])
         return [(places[each.where] if each.where else None, each.message) for each in done]
 
-    def _after(self, texts: Mapping[str, Text]) -> Wanted:
+    def _after(self, texts: Mapping[str, Text]) -> Desired:
         """The whole tree as it would be."""
         documents = [each for each in self._documents if each[1].file not in texts]
         for file, text in texts.items():
@@ -130,7 +130,7 @@ class Ground:
                 documents += [(found, Where(file, number)) for number, found in parsed.documents]
         return compile_reading(self._reading, documents)
 
-    def _new_findings(self, after: Wanted) -> list[Finding]:
+    def _new_findings(self, after: Desired) -> list[Finding]:
         """What `validate` would find that it did not find before; raises where it is an error.
 
         The places are in texts that are not written yet, so they are left out."""
@@ -147,7 +147,7 @@ class Ground:
             raise ProblemError(*wrong)
         return new
 
-    def _tested(self, after: Wanted, key: AccountKey, name: str) -> list[Finding]:
+    def _tested(self, after: Desired, key: AccountKey, name: str) -> list[Finding]:
         from sendroute.cli.provider_check import test_provider
 
         return test_provider(self._session, after, key, name)
@@ -168,7 +168,7 @@ class Ground:
         return worst(present(self._session, self._outputs, show), ExitStatus.FINE)
 
 
-def held_of(session: Session, key: AccountKey) -> HeldAccount | None:
+def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
     """What the store holds of an account; None where no store was named and there is none in the
     usual place."""
     from sendroute.store.address import sqlite_path

@@ -7,12 +7,12 @@ A nexthop is an alias that names one revision of one profile, ``p42r7``, or of t
 from typing import Any, NamedTuple, assert_never
 
 from sendroute.cli.moments import moment
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
 from sendroute.model.profile import Encryption
 from sendroute.model.route import Origin, RouteKind
 from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.reports.states import as_manifest
-from sendroute.store.answers import ExplainFacts, HistoryEntry, RouteRow
+from sendroute.store.records import ExplainFacts, HistoryEntry, RouteRow
 
 _REFUSED = "mail from it is refused with 5.7.1"
 

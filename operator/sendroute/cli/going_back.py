@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.cli.actor import actor
-from sendroute.cli.asking import agreed, can_ask, declined
+from sendroute.cli.confirm import agreed, can_ask, declined
 from sendroute.cli.reporting import show_on_stderr
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
+from sendroute.model.current import Current
 from sendroute.model.finding import Finding
-from sendroute.model.held import Held
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
-from sendroute.model.stamp import Stamp
+from sendroute.model.provenance import Provenance
 from sendroute.planner.restore import Restoration, plan_restore
-from sendroute.reconcile.going_back import credentials_back
 from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.restore import credentials_back
 from sendroute.reports.report import of_plan
 from sendroute.store import lockfile
 from sendroute.store.backups import open_backup
@@ -28,7 +28,7 @@ class Earlier(NamedTuple):
     """A state of the past; ``sealed`` are its credentials, none from a lock file."""
 
     source: Path
-    held: Held
+    current: Current
     sealed: Sealed
     head: Head
 
@@ -56,19 +56,19 @@ def is_lock_file(path: Path) -> bool:
 def earlier_state(path: Path) -> Earlier:
     if is_lock_file(path):
         lock = lockfile.read(path)
-        return Earlier(path, lock.held(), {}, lock.head)
+        return Earlier(path, lock.current(), {}, lock.head)
     with open_backup(path) as opened:
         backup = Store(opened)
-        held, sealed = backup.read_sealed()
-        return Earlier(path, held, sealed, backup.head())
+        current, sealed = backup.read_sealed()
+        return Earlier(path, current, sealed, backup.head())
 
 
 def go_back(session: Session, store: Store, then: Earlier, *, approved: bool) -> Result:
     """Raises :class:`ProblemError`, ``wrong-store``, for the state of another store."""
     now = store.read()
-    if now.lineage != then.held.lineage:
+    if now.lineage != then.current.lineage:
         raise ProblemError(_another(now, then))
-    back = plan_restore(now, then.held)
+    back = plan_restore(now, then.current)
     if back.is_empty and store.knows(then.head):
         return _ended(back, Outcome.UNCHANGED, (), now.revision)
     if not approved:
@@ -80,7 +80,7 @@ def go_back(session: Session, store: Store, then: Earlier, *, approved: bool) ->
     revision = store.commit(
         back.plan.accounts,
         back.plan.platform,
-        Stamp(datetime.now(UTC), actor()),
+        Provenance(datetime.now(UTC), actor()),
         credentials_back(back.plan, then.sealed),
         Past(then.head, then.source.name, back.ran, now.revision),
     )
@@ -111,9 +111,9 @@ def _not_approved() -> Finding:
     )
 
 
-def _another(now: Held, then: Earlier) -> Finding:
+def _another(now: Current, then: Earlier) -> Finding:
     return finding(
         "wrong-store",
-        f"{then.source} is of the store {then.held.lineage}, and this one is {now.lineage}.",
+        f"{then.source} is of the store {then.current.lineage}, and this one is {now.lineage}.",
         hint="Name that store with --store; or a place where there is none yet, and it is made.",
     )

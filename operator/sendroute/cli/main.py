@@ -46,10 +46,10 @@ Exit status: 0 fine, 1 invalid or failed, 2 changes pending (plan --detailed-exi
 
 def program() -> NoReturn:
     """The process that a user starts, or a script."""
-    from sendroute.cli import leaving
+    from sendroute.cli import fast_exit
 
-    leaving.begin()
-    leaving.leave(main())
+    fast_exit.begin()
+    fast_exit.leave(main())
 
 
 def main(words: list[str] | None = None) -> int:

@@ -10,11 +10,11 @@ from sendroute.cli.actor import actor
 from sendroute.cli.key_file import make_key, place_of_key
 from sendroute.cli.output import Output, present
 from sendroute.cli.session import Session
-from sendroute.model.stamp import Stamp
+from sendroute.model.provenance import Provenance
 from sendroute.reports.progress import progress
 from sendroute.reports.text import clean, counted
-from sendroute.store.answers import Status
 from sendroute.store.creating import init_store
+from sendroute.store.records import Status
 
 
 def make_store(session: Session, *, lock: Path | None = None, backup: Path | None = None) -> int:
@@ -26,12 +26,12 @@ def make_store(session: Session, *, lock: Path | None = None, backup: Path | Non
     makes_key = given is None and not (old and key.exists())
     if makes_key:
         make_key(key)
-    stamp = Stamp(datetime.now(UTC), actor())
+    provenance = Provenance(datetime.now(UTC), actor())
     try:
         with (
             progress("Restoring", None, sys.stderr, quiet=session.quiet) as advance,
             init_store(
-                session.store, stamp, from_lock=lock, from_backup=backup, advance=advance
+                session.store, provenance, from_lock=lock, from_backup=backup, advance=advance
             ) as store,
         ):
             status, place = store.status(), store.place

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sendroute.model.codes import finding
+from sendroute.model.current import Current, CurrentAccount
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.held import Held, HeldAccount
-from sendroute.model.platform import Plan, Platform
+from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route, RouteKind
-from sendroute.model.wanted import AccountKey
 from sendroute.reports.states import as_manifest
 
 API_VERSION = "sendroute.dev/v1alpha1"
@@ -27,26 +27,28 @@ class Batch(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def manifests_of(held: Held) -> Iterator[Batch]:
+def manifests_of(current: Current) -> Iterator[Batch]:
     """The platform, then each account with its profiles and domains, in order of their names.
 
     A declaration that cannot be had any more (its profile is gone, or the plan lost managed) is
     left out and told: a manifest that holds it would be refused.
     """
-    if held.platform is not None:
-        yield Batch("platform", [_platform(held.platform)])
-    names = _object_names(held)
-    for key in sorted(held.accounts):
-        account = held.accounts[key]
+    if current.platform is not None:
+        yield Batch("platform", [_platform(current.platform)])
+    names = _object_names(current)
+    for key in sorted(current.accounts):
+        account = current.accounts[key]
         if account.state is not None:
-            plan = held.platform.plan(account.state.plan) if held.platform else None
+            plan = current.platform.plan(account.state.plan) if current.platform else None
             yield _Export(account, plan, names[key.namespace]).batch()
 
 
 class _Export:
     """One account's documents."""
 
-    def __init__(self, account: HeldAccount, plan: Plan | None, names: dict[str, str]) -> None:
+    def __init__(
+        self, account: CurrentAccount, plan: ServicePlan | None, names: dict[str, str]
+    ) -> None:
         self.account = account
         self.plan = plan
         self.names = names
@@ -126,10 +128,10 @@ def _platform(platform: Platform) -> Document:
     }
 
 
-def _object_names(held: Held) -> dict[str, dict[str, str]]:
+def _object_names(current: Current) -> dict[str, dict[str, str]]:
     """For each namespace, each domain's object name: unique there, and the same on every run."""
     of_namespace: dict[str, list[str]] = {}
-    for key, account in held.accounts.items():
+    for key, account in current.accounts.items():
         of_namespace.setdefault(key.namespace, []).extend(account.domains)
     named = {}
     for namespace, domains in of_namespace.items():

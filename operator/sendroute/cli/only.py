@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from sendroute.cli.command_line import suggestion
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.wanted import AccountKey
 
 
 def accounts_named(names: Sequence[str], known: Iterable[AccountKey]) -> frozenset[AccountKey]:

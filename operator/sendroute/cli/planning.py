@@ -5,16 +5,16 @@ from functools import partial
 
 from sendroute.cli.git import commit_of
 from sendroute.cli.only import accounts_named
-from sendroute.cli.proof import prover_of
+from sendroute.cli.proof import verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
 from sendroute.cli.tree import places_of, read_tree
-from sendroute.model.held import Held
-from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.planned import Planned, Source, plan_source
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.proving import Prover, Scope
+from sendroute.reconcile.verifier import Scope, Verifier
 from sendroute.store.record import Store
 
 
@@ -36,23 +36,23 @@ def plan_paths(
     ``recorded``."""
     tree = read_tree(paths, session, cached=True)
 
-    def scope(held: Held) -> Scope:
-        chosen = accounts_named(only, _known(tree.wanted, held)) if only else None
+    def scope(current: Current) -> Scope:
+        chosen = accounts_named(only, _known(tree.desired, current)) if only else None
         return Scope(guards or Guards(), chosen)
 
-    def prove(wanted: Wanted, held: Held) -> Prover:
-        return prover_of(session, wanted, held, tester=tester, saves=saves)
+    def prove(desired: Desired, current: Current) -> Verifier:
+        return verifier_of(session, desired, current, tester=tester, saves=saves)
 
     commit = commit_of(paths) if recorded else None
     locks = locks_of(paths, lock)
-    source = Source(tree.wanted, commit, tree.places, partial(mismatches, locks))
+    source = Source(tree.desired, commit, tree.places, partial(mismatches, locks))
     planned = plan_source(store, source, prove, scope)
     tree.places.expect(places_of(planned.plan))
     return planned
 
 
-def _known(wanted: Wanted, held: Held) -> Iterator[AccountKey]:
-    yield from wanted.accounts
-    yield from wanted.strays
-    yield from wanted.stopped
-    yield from (key for key, account in held.accounts.items() if account.state is not None)
+def _known(desired: Desired, current: Current) -> Iterator[AccountKey]:
+    yield from desired.accounts
+    yield from desired.orphans
+    yield from desired.stopped
+    yield from (key for key, account in current.accounts.items() if account.state is not None)

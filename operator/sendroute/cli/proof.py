@@ -13,33 +13,33 @@ from sendroute.credentials.keys import Keys, keys_at_hand
 from sendroute.credentials.resolve import Secrets
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionPolicy, TestResult
-from sendroute.model.held import Held
+from sendroute.model.current import Current
+from sendroute.model.desired import Desired
 from sendroute.model.problem import ProblemError
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
-from sendroute.model.wanted import Wanted
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile.protocols import Tester, Try
-from sendroute.reconcile.proving import Prover, Shown
+from sendroute.reconcile.verifier import Shown, Verifier
 
 if TYPE_CHECKING:
     from sendroute.connection.probe import Request
     from sendroute.credentials.sealing import Sealer
 
 
-def prover_of(
+def verifier_of(
     session: Session,
-    wanted: Wanted,
-    held: Held,
+    desired: Desired,
+    current: Current,
     *,
     tester: Tester | None = None,
     saves: bool = False,
     shown: Shown | None = None,
-) -> Prover:
+) -> Verifier:
     """Raises :class:`ProblemError` where the folder of secrets or a key given cannot be used."""
-    secrets = secrets_of(session, chain(references(wanted), _held_references(held)))
+    secrets = secrets_of(session, chain(references(desired), _current_references(current)))
     # The library behind a sealer is slow to import, and without secrets nothing is compared.
     sealer = sealer_of(session) if secrets.given or saves else None
-    return Prover(secrets, sealer, tester, saves=saves, shown=shown)
+    return Verifier(secrets, sealer, tester, saves=saves, shown=shown)
 
 
 def secrets_of(session: Session, among: Iterable[SecretRef]) -> Secrets:
@@ -56,21 +56,21 @@ def secrets_of(session: Session, among: Iterable[SecretRef]) -> Secrets:
     return Secrets(folder, dict(os.environ), among)
 
 
-def references(wanted: Wanted) -> Iterator[SecretRef]:
+def references(desired: Desired) -> Iterator[SecretRef]:
     """Every secret that the tree names."""
-    relay = relay_of(wanted.platform.platform) if wanted.platform is not None else None
+    relay = relay_of(desired.platform.platform) if desired.platform is not None else None
     if relay is not None and relay.secret is not None:
         yield SecretRef(PLATFORM_NAMESPACE, relay.secret)
-    for key, account in wanted.accounts.items():
+    for key, account in desired.accounts.items():
         for profile in account.profiles.values():
             if profile.profile.secret is not None:
                 yield SecretRef(key.namespace, profile.profile.secret)
 
 
-def _held_references(held: Held) -> Iterator[SecretRef]:
+def _current_references(current: Current) -> Iterator[SecretRef]:
     """Every secret that the store names: while a file is broken its references cannot be read, and
     another tenant's secret may mean the same variables."""
-    for key, account in held.accounts.items():
+    for key, account in current.accounts.items():
         for profile in account.profiles.values():
             if profile.secret is not None:
                 yield SecretRef(key.namespace, profile.secret)
@@ -82,9 +82,9 @@ def keys_of(session: Session) -> Keys | None:
 
 
 def no_key() -> ProblemError:
-    from sendroute.reconcile import comparing
+    from sendroute.reconcile import secret_check
 
-    return ProblemError(comparing.no_key())
+    return ProblemError(secret_check.no_key())
 
 
 def sealer_of(session: Session) -> "Sealer | None":

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from sendroute.cli.actor import actor
 from sendroute.cli.git import commit_of
 from sendroute.cli.interrupt import asking
-from sendroute.cli.proof import prover_of, requests_of
+from sendroute.cli.proof import requests_of, verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
@@ -22,20 +22,20 @@ from sendroute.connection.run import run_tests
 from sendroute.following.calling import end_all
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Tree
-from sendroute.following.git import Wanted as WantedBranch
+from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.source import follow
 from sendroute.loop.loop import Loop, Times
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import Limits, Reconciler
 from sendroute.loop.stop import Stop
-from sendroute.loop.trees import Trees
+from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.current import Current
+from sendroute.model.desired import Desired
 from sendroute.model.finding import Position, Where
-from sendroute.model.held import Held
-from sendroute.model.wanted import Wanted
 from sendroute.reconcile.planned import Locate, Prove, Source
 from sendroute.reconcile.protocols import Try
-from sendroute.reconcile.proving import Prover
+from sendroute.reconcile.verifier import Verifier
 from sendroute.store.record import Store, open_store
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.metrics import registry
@@ -51,12 +51,12 @@ _BUSY = 5.0
 _PATIENCE = 30.0
 
 
-class Following(NamedTuple):
+class RunOptions(NamedTuple):
     """What ``run`` was told. ``poll`` is None for the source's own usual pace; ``listen`` is
     ``HOST:PORT``, empty for no server."""
 
     source: str
-    branch: WantedBranch
+    branch: GitOptions
     state_folder: str | None
     interval: float
     poll: float | None
@@ -70,7 +70,7 @@ _POLL_GIT = 30.0
 _POLL_DIRECTORY = 2.0
 
 
-def run_loop(session: Session, told: Following) -> None:
+def run_loop(session: Session, told: RunOptions) -> None:
     """Until SIGTERM or SIGINT. Raises :class:`~sendroute.model.problem.ProblemError` for what was
     typed wrong, a state folder or an address that cannot be had."""
     stop = Stop()
@@ -78,7 +78,7 @@ def run_loop(session: Session, told: Following) -> None:
         asking(stop.ask, end_all),
         closing(follow(told.source, told.branch, told.state_folder, _locks)) as follower,
     ):
-        trees = Trees(follower, lambda tree: _read(session, tree), stop)
+        trees = TreeSource(follower, lambda tree: _read(session, tree), stop)
         needs = Reconciler(_prove(session), _test, told.limits, actor(), stop)
         is_path = isinstance(follower, Directory)
         poll = told.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
@@ -110,7 +110,7 @@ def _read(session: Session, tree: Tree) -> Source:
     read = read_tree([tree.path], session)
     locks = locks_of([tree.path], top=tree.root)
     return Source(
-        _wanted_from(tree.root, read.wanted),
+        _desired_from(tree.root, read.desired),
         tree.commit or commit_of([tree.path]),
         _from(tree.root, read.places),
         partial(mismatches, locks),
@@ -133,15 +133,15 @@ def _from(root: str | None, locate: Locate) -> Locate:
     return located
 
 
-def _wanted_from(root: str | None, wanted: Wanted) -> Wanted:
+def _desired_from(root: str | None, desired: Desired) -> Desired:
     """The same of findings that have their place already, as those of a file's syntax."""
     if root is None:
-        return wanted
+        return desired
     findings = tuple(
         found if found.position is None else replace(found, position=_placed(root, found.position))
-        for found in wanted.findings
+        for found in desired.findings
     )
-    return replace(wanted, findings=findings)
+    return replace(desired, findings=findings)
 
 
 def _placed(root: str, position: Position) -> Position:
@@ -149,8 +149,8 @@ def _placed(root: str, position: Position) -> Position:
 
 
 def _prove(session: Session) -> Prove:
-    def prove(wanted: Wanted, held: Held) -> Prover:
-        return prover_of(session, wanted, held, saves=True)
+    def prove(desired: Desired, current: Current) -> Verifier:
+        return verifier_of(session, desired, current, saves=True)
 
     return prove
 

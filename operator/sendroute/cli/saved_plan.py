@@ -14,12 +14,12 @@ from msgspec import Raw, Struct
 
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
 from sendroute.model.finding import Finding, Position, Severity, Where
-from sendroute.model.held import Held
 from sendroute.model.problem import ProblemError
-from sendroute.model.wanted import AccountKey, Stray, Wanted, WantedAccount, WantedPlatform
 from sendroute.planner.digest import digest, digest_changes
-from sendroute.reconcile.proving import Shown
+from sendroute.reconcile.verifier import Shown
 from sendroute.reports.write import write
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class SavedPlan(Struct, frozen=True):
     decided: Decided
     report: Raw
     only: tuple[AccountKey, ...]
-    platform: WantedPlatform | None
-    accounts: tuple[WantedAccount, ...]
-    strays: tuple[tuple[AccountKey, list[Stray]], ...]
+    platform: DesiredPlatform | None
+    accounts: tuple[DesiredAccount, ...]
+    orphans: tuple[tuple[AccountKey, list[Orphan]], ...]
     stopped: tuple[AccountKey, ...]
     complete: bool
     findings: tuple[SavedFinding, ...]
@@ -91,12 +91,12 @@ class SavedPlan(Struct, frozen=True):
         changed, by name."""
         return Shown(dict(self.failed), {key: frozenset(names) for key, names in self.rotated})
 
-    def wanted(self) -> Wanted:
+    def desired(self) -> Desired:
         """The manifests' content as it was planned from."""
-        return Wanted(
+        return Desired(
             platform=self.platform,
             accounts={account.key: account for account in self.accounts},
-            strays=dict(self.strays),
+            orphans=dict(self.orphans),
             stopped=frozenset(self.stopped),
             complete=self.complete,
             findings=tuple(found.as_finding() for found in self.findings),
@@ -119,7 +119,7 @@ def differing(before: Decided, after: Decided) -> list[str]:
     return [*(["the platform"] if before.platform != after.platform else []), *changed]
 
 
-def concerned(plan: Plan, wanted: Wanted, held: Held) -> frozenset[AccountKey]:
+def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[AccountKey]:
     """The accounts that the plan says anything of, and those that claim or hold a domain of
     theirs, without which the same decision could not be taken again."""
     said = {
@@ -130,17 +130,19 @@ def concerned(plan: Plan, wanted: Wanted, held: Held) -> frozenset[AccountKey]:
     names = {
         domain.domain
         for key in said
-        if key in wanted.accounts
-        for domain in wanted.accounts[key].domains
+        if key in desired.accounts
+        for domain in desired.accounts[key].domains
     }
-    names |= {name for key in said if key in held.accounts for name in held.accounts[key].domains}
+    names |= {
+        name for key in said if key in current.accounts for name in current.accounts[key].domains
+    }
     claiming = {
         account.key
-        for account in wanted.accounts.values()
+        for account in desired.accounts.values()
         if any(domain.domain in names for domain in account.domains)
     }
     holding = {
-        key for key, account in held.accounts.items() if not names.isdisjoint(account.domains)
+        key for key, account in current.accounts.items() if not names.isdisjoint(account.domains)
     }
     return frozenset(said | claiming | holding)
 
@@ -150,8 +152,8 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
     from sendroute.reports.render import Format, render
     from sendroute.reports.report import of_plan
 
-    plan, wanted = planned.plan, planned.source.wanted
-    kept = concerned(plan, wanted, planned.held)
+    plan, desired = planned.plan, planned.source.desired
+    kept = concerned(plan, desired, planned.current)
     only = kept if planned.scope.only is None else planned.scope.only
     report = of_plan(plan, locate=planned.source.locate)
     return SavedPlan(
@@ -163,15 +165,17 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         decided=decided_by(plan),
         report=Raw("".join(render(report, Format.JSON)).strip().encode()),
         only=tuple(sorted(only)),
-        platform=wanted.platform,
-        accounts=tuple(account for key, account in sorted(wanted.accounts.items()) if key in kept),
-        strays=tuple((key, found) for key, found in sorted(wanted.strays.items()) if key in kept),
-        stopped=tuple(sorted(wanted.stopped & kept)),
-        complete=wanted.complete,
-        findings=tuple(_kept(found, planned.source.locate) for found in wanted.findings),
-        failed=tuple((key, dict(names)) for key, names in sorted(planned.proven.failed.items())),
+        platform=desired.platform,
+        accounts=tuple(account for key, account in sorted(desired.accounts.items()) if key in kept),
+        orphans=tuple(
+            (key, found) for key, found in sorted(desired.orphans.items()) if key in kept
+        ),
+        stopped=tuple(sorted(desired.stopped & kept)),
+        complete=desired.complete,
+        findings=tuple(_kept(found, planned.source.locate) for found in desired.findings),
+        failed=tuple((key, dict(names)) for key, names in sorted(planned.verified.failed.items())),
         rotated=tuple(
-            (key, tuple(sorted(names))) for key, names in sorted(planned.proven.rotated.items())
+            (key, tuple(sorted(names))) for key, names in sorted(planned.verified.rotated.items())
         ),
     )
 

@@ -1,6 +1,6 @@
 """A saved plan against the store as it is now."""
 
-from sendroute.cli.proof import prover_of
+from sendroute.cli.proof import verifier_of
 from sendroute.cli.saved_plan import decided_by, differing, load
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
@@ -10,7 +10,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.planned import Planned, Source
-from sendroute.reconcile.proving import Scope
+from sendroute.reconcile.verifier import Scope
 from sendroute.reports.report import nowhere
 from sendroute.store.record import Store
 
@@ -31,23 +31,23 @@ def plan_saved(
     ``wrong-store`` where it was made for another store, and what is wrong with the file.
     """
     saved = load(path)
-    held, sealed = store.read_sealed()
-    if saved.lineage != held.lineage:
+    current, sealed = store.read_sealed()
+    if saved.lineage != current.lineage:
         raise ProblemError(_another_store(path))
     scope = Scope(guards, frozenset(saved.only))
-    wanted, shown = saved.wanted(), saved.shown()
-    prover = prover_of(session, wanted, held, saves=True, shown=shown)
-    rotated = prover.still_rotated(wanted, held, sealed, scope)
+    desired, shown = saved.desired(), saved.shown()
+    verifier = verifier_of(session, desired, current, saves=True, shown=shown)
+    rotated = verifier.still_rotated(desired, current, sealed, scope)
     plan = plan_tree(
-        wanted, held, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only
+        desired, current, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only
     )
     changed = differing(saved.decided, decided_by(plan))
     if changed:
         raise ProblemError(_stale(path, changed))
-    mismatch = tuple(mismatches(locks_of((), lock), held, store.knows))
-    proven = prover.decide(wanted, held, sealed, scope)
-    source = Source(wanted, saved.commit, nowhere)
-    planned = Planned(store, source, held, sealed, proven, prover, scope, mismatch)
+    mismatch = tuple(mismatches(locks_of((), lock), current, store.knows))
+    verified = verifier.decide(desired, current, sealed, scope)
+    source = Source(desired, saved.commit, nowhere)
+    planned = Planned(store, source, current, sealed, verified, verifier, scope, mismatch)
     return planned.with_findings(mismatch)
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from sendroute.model.codes import finding
+from sendroute.model.current import Current
 from sendroute.model.finding import Finding, Where
-from sendroute.model.held import Held
 from sendroute.store.going_back import Head as Point
 from sendroute.store.lockfile import contradictory
 
@@ -81,23 +81,23 @@ def _read(path: Path) -> Read:
         return Read(path, None, contradictory(path).findings)
 
 
-def mismatches(locks: Sequence[Read], held: Held, knows: Knows) -> Iterator[Finding]:
+def mismatches(locks: Sequence[Read], current: Current, knows: Knows) -> Iterator[Finding]:
     """``wrong-store`` or ``store-empty`` for each lock file that names another store, and what is
     wrong with one that names none. ``knows``: whether the store has come by a revision."""
     for path, head, findings in locks:
         yield from findings
         if head is None:
             continue
-        if head.lineage != held.lineage:
-            yield _another(held, head, path)
-        elif held.revision < head.revision:
-            yield _older(held, head, path)
+        if head.lineage != current.lineage:
+            yield _another(current, head, path)
+        elif current.revision < head.revision:
+            yield _older(current, head, path)
         elif head.attempt is not None and not knows(Point(head.revision, head.attempt)):
             yield _elsewhere(head, path)
 
 
-def _another(held: Held, head: Head, path: Path) -> Finding:
-    if held.platform is None and not held.accounts:
+def _another(current: Current, head: Head, path: Path) -> Finding:
+    if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
             f"The store is empty, and {path} names one with history.",
@@ -107,17 +107,17 @@ def _another(held: Held, head: Head, path: Path) -> Finding:
         )
     return finding(
         "wrong-store",
-        f"{path} names the store {head.lineage}, and this one is {held.lineage}.",
+        f"{path} names the store {head.lineage}, and this one is {current.lineage}.",
         hint="Name the right store with --store; where this one is right, remove the lock file.",
         where=Where(str(path), 0),
     )
 
 
-def _older(held: Held, head: Head, path: Path) -> Finding:
+def _older(current: Current, head: Head, path: Path) -> Finding:
     """The right store's past, a backup or a copy: what happened since would be decided anew."""
     return finding(
         "wrong-store",
-        f"{path} was written at revision {head.revision}, and this store is at {held.revision}:"
+        f"{path} was written at revision {head.revision}, and this store is at {current.revision}:"
         " an older copy.",
         hint=f"Name the right store with --store, or {_bring(path)}",
         where=Where(str(path), 0),

@@ -10,13 +10,13 @@ from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, Test
 from sendroute.model.credential import Credential
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.secret import Lacking, SecretRef, bond_of
+from sendroute.model.secret import SecretProblem, SecretRef, binding_of
 from sendroute.reconcile.protocols import Try
 from sendroute.reconcile.record import Sealed
-from sendroute.store.answers import StoredProfile
 from sendroute.store.record import Store
+from sendroute.store.records import StoredProfile
 
-LookUp = Callable[[StoredProfile], Credential | Lacking | None]
+LookUp = Callable[[StoredProfile], Credential | SecretProblem | None]
 
 
 def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[TestResult]:
@@ -24,7 +24,7 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
 
     Raises :class:`ProblemError` for a name that is unknown or means several.
     """
-    held, sealed = store.read_sealed()
+    current, sealed = store.read_sealed()
     profiles = store.profiles()
     chosen = _named(names, profiles) if names else profiles
     look_up = _look_up(session, profiles, sealed)
@@ -32,11 +32,11 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     results: dict[int, TestResult] = {}
     for row in chosen:
         answer = look_up(row)
-        if isinstance(answer, Lacking):
+        if isinstance(answer, SecretProblem):
             results[row.id] = _lacking(row, answer)
         else:
             tries[row.id] = Try(row.account, row.name, row.profile, answer)
-    policy = ConnectionPolicy.of(held.platform) if held.platform else ConnectionPolicy()
+    policy = ConnectionPolicy.of(current.platform) if current.platform else ConnectionPolicy()
     results |= zip(tries, tester_of(session)(list(tries.values()), policy), strict=True)
     return [results[row.id] for row in chosen]
 
@@ -51,7 +51,7 @@ def _look_up(session: Session, profiles: Sequence[StoredProfile], sealed: Sealed
     secrets = secrets_of(session, iter(refs))
     if secrets.given:
 
-        def given(row: StoredProfile) -> Credential | Lacking | None:
+        def given(row: StoredProfile) -> Credential | SecretProblem | None:
             profile = row.profile
             if profile.secret is None:
                 return None
@@ -65,24 +65,24 @@ def _look_up(session: Session, profiles: Sequence[StoredProfile], sealed: Sealed
 def _stored(session: Session, sealed: Sealed) -> LookUp:
     sealer = sealer_of(session)
 
-    def stored(row: StoredProfile) -> Credential | Lacking | None:
+    def stored(row: StoredProfile) -> Credential | SecretProblem | None:
         if row.profile.secret is None:
             return None
         if sealer is None:
             raise no_key()
         token = sealed.get(row.account, {}).get(row.name)
         if token is None:
-            return Lacking("secret-missing", "The store has no credential for it.", "")
-        opened = sealer.open(token, bond_of(row.account, row.name, row.profile))
+            return SecretProblem("secret-missing", "The store has no credential for it.", "")
+        opened = sealer.open(token, binding_of(row.account, row.name, row.profile))
         if opened is None:
             told = "Its stored credential does not open with the keys given."
-            return Lacking("credential-unreadable", told, "")
+            return SecretProblem("credential-unreadable", told, "")
         return opened
 
     return stored
 
 
-def _lacking(row: StoredProfile, answer: Lacking) -> TestResult:
+def _lacking(row: StoredProfile, answer: SecretProblem) -> TestResult:
     """The outcomes are few: what is wrong with a secret otherwise is told by the sentence."""
     outcome = ConnectionOutcome.SECRET_MISSING
     if answer.code == "secret-not-bound":

@@ -8,8 +8,8 @@ from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.read import Cache, Reading
 from sendroute.manifests.sources import Files, Tree
 from sendroute.model.change import Plan
+from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Position, Where
-from sendroute.model.wanted import Wanted
 
 
 class Places:
@@ -40,7 +40,7 @@ class Places:
 class Read(NamedTuple):
     """``files`` can give the same bytes again, standard input's too."""
 
-    wanted: Wanted
+    desired: Desired
     places: Places
     files: Files
 
@@ -53,10 +53,10 @@ def read_tree(paths: Sequence[str], session: Session, *, cached: bool = False) -
     """
     files = Files(paths)
     reading = Reading(files)
-    wanted = compile_reading(reading, cache=_cache(paths) if cached else None)
+    desired = compile_reading(reading, cache=_cache(paths) if cached else None)
     if session.verbose and reading.foreign:
         _tell(f"Passed over: {reading.foreign} documents of other API groups.", session)
-    return Read(wanted, Places(files), files)
+    return Read(desired, Places(files), files)
 
 
 def _tell(line: str, session: Session) -> None:
@@ -70,7 +70,7 @@ def _tell(line: str, session: Session) -> None:
         stderr_line(line)
 
 
-def read_base(revision: str, paths: Sequence[str]) -> Wanted:
+def read_base(revision: str, paths: Sequence[str]) -> Desired:
     """The same paths at a git revision, read without touching a work tree. What is wrong there
     was told when it was written."""
     from sendroute.manifests.git import git_tree

@@ -27,9 +27,9 @@ def allows(text: str, host: str, port: int) -> bool:
     Raises :class:`UnfitError` where a line is no destination: a list that is half understood
     protects nobody.
     """
-    wanted = normalised(host)
+    desired = normalised(host)
     listed = list(_entries(text))
-    return any(entry.host == wanted and entry.port in (None, port) for entry in listed)
+    return any(entry.host == desired and entry.port in (None, port) for entry in listed)
 
 
 def _entries(text: str) -> Iterator[Allowed]:

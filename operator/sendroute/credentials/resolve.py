@@ -22,14 +22,14 @@ from sendroute.credentials.content import (
 )
 from sendroute.credentials.variables import PREFIX, stem, variable
 from sendroute.model.credential import Credential
-from sendroute.model.secret import Lacking, SecretRef
+from sendroute.model.secret import SecretProblem, SecretRef
 
 USERNAME, PASSWORD, ALLOWED_HOSTS = "username", "password", "allowed-hosts"
 _KEYS = (USERNAME, PASSWORD, ALLOWED_HOSTS)
 # A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
-Answer = Credential | Lacking
+Answer = Credential | SecretProblem
 
 
 class Secrets:
@@ -92,7 +92,7 @@ class Secrets:
             return self._nowhere(ref)
         others = sorted(map(str, self._sharing[stem(ref)] - {ref}))
         if others:
-            return Lacking(
+            return SecretProblem(
                 "secret-ambiguous",
                 f"The secret {ref} cannot be told from {', '.join(others)}: both are the variables"
                 f" {stem(ref)}_….",
@@ -104,10 +104,10 @@ class Secrets:
 
         return _credential(ref, keys, content, host, port, username)
 
-    def _nowhere(self, ref: SecretRef) -> Lacking:
+    def _nowhere(self, ref: SecretRef) -> SecretProblem:
         folder = self._directory or "DIR"
         place = "was not given" if self._directory is None else f"is not in {self._directory}"
-        return Lacking(
+        return SecretProblem(
             "secret-missing",
             f"The secret {ref} {place}.",
             f"Put it into {folder}/{ref.namespace}/{ref.name}/ as files username and password"
@@ -148,27 +148,27 @@ def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -
 
 def _refused(
     ref: SecretRef, content: Callable[[str], bytes], host: str, port: int
-) -> Lacking | None:
+) -> SecretProblem | None:
     hint = f"If that is meant, its owner adds a line `{host}:{port}` to its {ALLOWED_HOSTS}."
     try:
         raw = content(ALLOWED_HOSTS)
         if allows(text_of(raw) if raw.strip() else "", host, port):
             return None
     except UnfitError as unfit:
-        return Lacking(
+        return SecretProblem(
             "secret-not-bound",
             f"The secret {ref} is not sent anywhere: its {ALLOWED_HOSTS} {unfit}.",
             "One host or host:port a line, # for comments.",
         )
-    return Lacking(
+    return SecretProblem(
         "secret-not-bound",
         f"The secret {ref} is not sent to {host}:{port}, which its {ALLOWED_HOSTS} does not list.",
         hint,
     )
 
 
-def _lacking(code: str, ref: SecretRef, what: str) -> Lacking:
-    return Lacking(
+def _lacking(code: str, ref: SecretRef, what: str) -> SecretProblem:
+    return SecretProblem(
         code,
         f"The secret {ref} {what}.",
         "Its keys are username and password, each UTF-8 text in one line.",

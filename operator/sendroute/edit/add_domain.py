@@ -15,10 +15,10 @@ from sendroute.edit.tree import Tree
 from sendroute.manifests.problems import problems
 from sendroute.manifests.shapes import API_VERSION, DEFAULT_NAMESPACE
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey
 
 _LABEL = 63
 

@@ -8,10 +8,10 @@ from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Account, Tree
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey
 
 _LONGEST_ID = 63
 
@@ -24,15 +24,15 @@ def apply_to_all(
     today: date,
     id: str | None = None,  # noqa: A002  (as the manifest calls it)
     confirm: int | None = None,
-    held: int = 0,
+    current: int = 0,
     ran: Container[str] = (),
 ) -> Proposal:
-    """``held`` is how many domains the store has of the account, ``ran`` the ids that ran there;
+    """``current`` is how many domains the store has of the account, ``ran`` the ids that ran there;
     both are empty without a store."""
     account = tree.account(key)
     check_profile(tree, key, route)
     proposal = Proposal(tree)
-    count = max(len(tree.domains_of(key)), held)
+    count = max(len(tree.domains_of(key)), current)
     if id is None:
         id = _fresh_id(today, route, account, ran)  # noqa: A001
     elif id in ran:
@@ -43,8 +43,8 @@ def apply_to_all(
     number = confirm or count
     asked = {"id": id, "route": route.as_manifest(), "confirm": {"domains": number}}
     # What was there before is rewritten key by key, in its own order and with its comments.
-    wanted = spec.get("applyToAll", {}) | asked
-    put_after(spec, "defaultRoute" if "defaultRoute" in spec else "plan", "applyToAll", wanted)
+    desired = spec.get("applyToAll", {}) | asked
+    put_after(spec, "defaultRoute" if "defaultRoute" in spec else "plan", "applyToAll", desired)
     proposal.tell(
         account.where.at("spec"),
         f"apply-all {id} of account {key.name}: every domain → {route}, confirmed for "

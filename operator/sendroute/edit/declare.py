@@ -5,9 +5,9 @@ from typing import Any
 from sendroute.edit.extract_profile import extract
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Domain, Tree, unknown_profile
+from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey
 
 
 def declare(proposal: Proposal, domain: Domain, route: Route) -> None:

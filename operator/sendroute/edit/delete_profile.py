@@ -11,10 +11,10 @@ from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Account, Domain, Profile, Tree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route, via
-from sendroute.model.wanted import AccountKey
 
 
 class Undeclared(Enum):

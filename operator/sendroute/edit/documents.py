@@ -15,7 +15,7 @@ from sendroute.edit.lines import (
     next_line,
     with_lines,
 )
-from sendroute.edit.respell import CannotSpliceError, placed_in_flow, removed_item
+from sendroute.edit.rewrite import CannotSpliceError, placed_in_flow, removed_item
 from sendroute.edit.style import Style, block, block_lines, flow, style_of
 
 _BARE_MARKER = re.compile(r"---[ \t]*\r?\n")

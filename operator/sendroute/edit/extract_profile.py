@@ -8,12 +8,12 @@ from sendroute.edit.documents import Fresh, can_follow
 from sendroute.edit.layout import Entry, Layout, Node
 from sendroute.edit.lines import column, comment_after, is_comment
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.respell import block_of
+from sendroute.edit.rewrite import block_of
 from sendroute.edit.style import scalar, style_of
 from sendroute.edit.tree import Profile, Tree
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
-from sendroute.model.wanted import AccountKey
 
 
 def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:

@@ -8,7 +8,7 @@ from msgspec import Struct, ValidationError, field
 from sendroute.edit.documents import Fresh, placed_after, placed_last, taken_out
 from sendroute.edit.layout import BOM, Layout
 from sendroute.edit.lines import Splice, spliced
-from sendroute.edit.respell import CannotSpliceError, respell, same
+from sendroute.edit.rewrite import CannotSpliceError, rewrite, same
 from sendroute.edit.style import style_of
 
 
@@ -45,7 +45,7 @@ def carry_out(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | Non
         text = _rearranged(after, edit)
         if text is None:
             return None
-        values = _wanted(values, edit)
+        values = _desired(values, edit)
         after = _verified(text, values, edit)
     text = BOM + after.text if bom else after.text
     if not _reads_as(text, values):
@@ -58,7 +58,7 @@ def _revalued(layout: Layout, edit: FileEdit) -> str:
     for ordinal, value in edit.values.items():
         document = layout.documents[ordinal]
         try:
-            splices += respell(layout.text, document.root, value, style_of(layout, document))
+            splices += rewrite(layout.text, document.root, value, style_of(layout, document))
         except CannotSpliceError as error:
             raise NotEditableError(ordinal, error.path) from error
     return _spliced(layout.text, splices, edit)
@@ -94,17 +94,17 @@ def _first(edit: FileEdit) -> int:
     return min([*edit.values, *edit.removed, *after], default=0)
 
 
-def _wanted(values: list[Any], edit: FileEdit) -> list[Any]:
+def _desired(values: list[Any], edit: FileEdit) -> list[Any]:
     """The documents that the result must hold, in order."""
-    wanted = []
+    desired = []
     for ordinal, value in enumerate(values):
         if ordinal not in edit.removed:
-            wanted.append(value)
-        wanted += [fresh.value for fresh in edit.added.get(ordinal, ())]
-    return wanted + [fresh.value for fresh in edit.added.get(None, ())]
+            desired.append(value)
+        desired += [fresh.value for fresh in edit.added.get(ordinal, ())]
+    return desired + [fresh.value for fresh in edit.added.get(None, ())]
 
 
-def _verified(text: str, wanted: list[Any], edit: FileEdit) -> Layout:
+def _verified(text: str, desired: list[Any], edit: FileEdit) -> Layout:
     """The text by its parts; raises where it does not say exactly what is wanted."""
     from yaml import YAMLError
 
@@ -113,22 +113,22 @@ def _verified(text: str, wanted: list[Any], edit: FileEdit) -> Layout:
     except YAMLError as error:
         raise NotEditableError(_first(edit)) from error
     found = layout.values()
-    if len(found) != len(wanted):
+    if len(found) != len(desired):
         raise NotEditableError(_first(edit))
-    for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
+    for number, (one, other) in enumerate(zip(found, desired, strict=True)):
         if not same(one, other):
             raise NotEditableError(number if number in edit.values else _first(edit))
     return layout
 
 
-def _reads_as(text: str, wanted: list[Any]) -> bool:
+def _reads_as(text: str, desired: list[Any]) -> bool:
     """Whether the program's own readers, the exact one and the fast one, find this in a text."""
     from sendroute.manifests import exact
     from sendroute.manifests.headers import is_ours
     from sendroute.manifests.shapes import decode
     from sendroute.manifests.thorough import read_thoroughly
 
-    ours = {number: value for number, value in enumerate(wanted) if is_ours(value)}
+    ours = {number: value for number, value in enumerate(desired) if is_ours(value)}
     drafts = list(exact.drafts(text.removeprefix(BOM)))
     for number, draft in enumerate(drafts):
         if not isinstance(draft, exact.Draft) or (number in ours and draft.faults):
@@ -140,4 +140,4 @@ def _reads_as(text: str, wanted: list[Any]) -> bool:
         typed = [(number, decode(value)) for number, value in ours.items()]
     except ValidationError:
         return False
-    return len(drafts) == len(wanted) and not read.findings and read.parsed.documents == typed
+    return len(drafts) == len(desired) and not read.findings and read.parsed.documents == typed

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sendroute.edit.documents import Fresh, new_file
 from sendroute.edit.file_edit import FileEdit, NotEditableError, carry_out
 from sendroute.edit.layout import BOM
-from sendroute.edit.respell import same
+from sendroute.edit.rewrite import same
 from sendroute.edit.style import Style
 from sendroute.edit.tree import Tree
 from sendroute.model.codes import finding

@@ -4,8 +4,8 @@ from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Tree
 from sendroute.manifests.profiles import route_of
+from sendroute.model.desired import AccountKey
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey
 
 
 def set_default(tree: Tree, key: AccountKey, route: Route | None) -> Proposal:

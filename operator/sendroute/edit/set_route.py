@@ -7,10 +7,10 @@ from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Domain, Tree
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey
 
 
 def set_route(tree: Tree, name: str, route: Route, key: AccountKey | None = None) -> Proposal:

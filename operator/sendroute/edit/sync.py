@@ -8,17 +8,17 @@ from sendroute.edit.declare import declare
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Domain, Tree
 from sendroute.model.codes import finding
+from sendroute.model.current import CurrentAccount, DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.held import DomainState, HeldAccount
-from sendroute.model.wanted import AccountKey
 
 
-def sync(tree: Tree, held: Mapping[AccountKey, HeldAccount]) -> Proposal:
+def sync(tree: Tree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
     """Domains without a declared route stay so; so do those that the store does not know."""
     proposal = Proposal(tree)
     claims = Counter(domain.name for domain in tree.domains)
     for domain in tree.domains:
-        account = held.get(domain.key)
+        account = current.get(domain.key)
         state = account.domains.get(domain.name) if account else None
         if state is None or domain.route in (None, state.route) or claims[domain.name] > 1:
             continue

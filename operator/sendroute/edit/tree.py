@@ -12,10 +12,10 @@ from sendroute.manifests.headers import account_of_document
 from sendroute.manifests.names import BadNameError, domain_name
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey
 
 
 class Domain(NamedTuple):

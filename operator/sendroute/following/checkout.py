@@ -17,15 +17,15 @@ _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
 
 
 def checkout(
-    state: State, git: Git, commit: str, wanted: str, ended: Callable[[], bool]
+    state: State, git: Git, commit: str, desired: str, ended: Callable[[], bool]
 ) -> tuple[Path, Path]:
     """The commit's folder, and the path wanted in it. A folder that is there by its name is whole:
     it was made under another, and what a crash left was cleared."""
     folder = state.trees / commit
     if not folder.exists():
         _make(state, git, commit, folder, ended)
-    path = folder / wanted
-    _check(folder, path, wanted, commit, ended)
+    path = folder / desired
+    _check(folder, path, desired, commit, ended)
     return folder, path
 
 
@@ -48,19 +48,19 @@ def _make(state: State, git: Git, commit: str, folder: Path, ended: Callable[[],
             left.unlink(missing_ok=True)
 
 
-def _check(folder: Path, path: Path, wanted: str, commit: str, ended: Callable[[], bool]) -> None:
+def _check(folder: Path, path: Path, desired: str, commit: str, ended: Callable[[], bool]) -> None:
     """Walks as the reader will: all links that it would come by stay in the checkout."""
     top = os.path.realpath(folder)
     if not path.exists() and not path.is_symlink():
         raise ProblemError(
             finding(
                 "source-unreachable",
-                f"Commit {commit[:12]} has no {ascii(wanted)[1:-1]}.",
+                f"Commit {commit[:12]} has no {ascii(desired)[1:-1]}.",
                 hint="Check --path: it is taken from the top of the repository.",
             )
         )
     if not _is_within(top, str(path)):
-        raise _leads_out(wanted, commit)
+        raise _leads_out(desired, commit)
     for count, met in enumerate(walk(str(path))):
         if count % 256 == 0 and ended():
             raise EndedError

@@ -34,7 +34,7 @@ _FETCH = (
 _log = logging.getLogger(__name__)
 
 
-class Wanted(Struct, frozen=True):
+class GitOptions(Struct, frozen=True):
     """What of a repository: ``branch`` None is the one that its HEAD names; ``path`` a folder or
     file from its top. ``timeout`` is in seconds, of each call of git."""
 
@@ -49,12 +49,14 @@ class Branch:
     """A :class:`~sendroute.following.follower.Follower` of a branch. Takes the state folder when
     it is made (``ProblemError`` where another has it), and the network only at a look."""
 
-    def __init__(self, address: Address, wanted: Wanted, state_folder: str | None = None) -> None:
+    def __init__(
+        self, address: Address, options: GitOptions, state_folder: str | None = None
+    ) -> None:
         self._address = address
-        self._wanted = wanted
-        self._remote = f"refs/heads/{wanted.branch}" if wanted.branch else "HEAD"
+        self._options = options
+        self._remote = f"refs/heads/{options.branch}" if options.branch else "HEAD"
         self._state = State(state_folder)
-        self._git = Git(str(self._state.folder), wanted.timeout, address.protocols)
+        self._git = Git(str(self._state.folder), options.timeout, address.protocols)
         # A state folder may have served another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
@@ -122,7 +124,7 @@ class Branch:
             commit, _, name = line.partition("\t")
             if name == self._remote and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
                 return commit
-        if self._wanted.branch is None:
+        if self._options.branch is None:
             raise self._unreachable(
                 Cause(
                     "the repository has no commit on its default branch",
@@ -131,7 +133,7 @@ class Branch:
             )
         raise self._unreachable(
             Cause(
-                f"the repository has no branch {self._wanted.branch}",
+                f"the repository has no branch {self._options.branch}",
                 "Check --branch, or push it; what was applied before stands.",
             )
         )
@@ -201,18 +203,18 @@ class Branch:
             raise GitFailedError(error.cause or NO_CHECKOUT) from error
 
     def _taken(self, commit: str, ended: Callable[[], bool]) -> Tree:
-        wanted = self._wanted
-        if wanted.verify_signatures:
+        options = self._options
+        if options.verify_signatures:
             repository = str(self._state.repository)
-            demand_signature(self._git, repository, commit, wanted.allowed_signers, ended)
-        folder, path = checkout(self._state, self._git, commit, wanted.path, ended)
+            demand_signature(self._git, repository, commit, options.allowed_signers, ended)
+        folder, path = checkout(self._state, self._git, commit, options.path, ended)
         return Tree(str(path), commit, commit, str(folder))
 
     def _tidy(self, ended: Callable[[], bool]) -> None:
         """Drops the checkouts that nobody may hold, and now and then what no ref needs."""
-        held = {tree.commit for tree in (self._newest, self._kept) if tree is not None}
+        current = {tree.commit for tree in (self._newest, self._kept) if tree is not None}
         for folder in self._state.trees.iterdir():
-            if folder.name not in held:
+            if folder.name not in current:
                 remove(folder)
         repository = f"--git-dir={self._state.repository}"
         often = ["-c", "gc.autoPackLimit=20", "-c", "gc.auto=1000", "-c", "gc.pruneExpire=now"]
@@ -239,7 +241,7 @@ class Branch:
         return self._git.local([f"--git-dir={self._state.repository}", *words], ended)
 
     def _unreachable(self, cause: Cause) -> ProblemError:
-        branch = f"Branch {self._wanted.branch}" if self._wanted.branch else "The default branch"
+        branch = f"Branch {self._options.branch}" if self._options.branch else "The default branch"
         return ProblemError(
             finding(
                 "source-unreachable",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from sendroute.following.address import address_of, is_bare_repository, is_url
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Follower
-from sendroute.following.git import Branch, Wanted
+from sendroute.following.git import Branch, GitOptions
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
@@ -18,7 +18,7 @@ _NO_BRANCH = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock
 
 def follow(
     source: str,
-    wanted: Wanted,
+    options: GitOptions,
     state_folder: str | None = None,
     beside: Callable[[str], Iterable[str]] = lambda _path: (),
 ) -> Follower:
@@ -30,7 +30,7 @@ def follow(
     """
     bare = is_bare_repository(source)
     if os.path.exists(source) and not bare:
-        _demand(_only_for_git(wanted, state_folder))
+        _demand(_only_for_git(options, state_folder))
         return Directory(source, beside)
     if not bare and not is_url(source):
         raise ProblemError(
@@ -41,8 +41,8 @@ def follow(
             )
         )
     address = address_of(source)
-    findings = _wrong(wanted)
-    if not address.trusted and not wanted.verify_signatures:
+    findings = _wrong(options)
+    if not address.trusted and not options.verify_signatures:
         findings.append(
             finding(
                 "invalid-value",
@@ -51,7 +51,7 @@ def follow(
             )
         )
     _demand(findings)
-    return Branch(address, _absolute(wanted), state_folder)
+    return Branch(address, _absolute(options), state_folder)
 
 
 def _demand(findings: list[Finding]) -> None:
@@ -59,12 +59,12 @@ def _demand(findings: list[Finding]) -> None:
         raise ProblemError(*findings)
 
 
-def _only_for_git(wanted: Wanted, state_folder: str | None) -> list[Finding]:
+def _only_for_git(options: GitOptions, state_folder: str | None) -> list[Finding]:
     given = {
-        "--branch": wanted.branch is not None,
-        "--path": wanted.path != "",
-        "--verify-signatures": wanted.verify_signatures,
-        "--allowed-signers": wanted.allowed_signers is not None,
+        "--branch": options.branch is not None,
+        "--path": options.path != "",
+        "--verify-signatures": options.verify_signatures,
+        "--allowed-signers": options.allowed_signers is not None,
         "--state-dir": state_folder is not None,
     }
     return [
@@ -78,28 +78,28 @@ def _only_for_git(wanted: Wanted, state_folder: str | None) -> list[Finding]:
     ]
 
 
-def _wrong(wanted: Wanted) -> list[Finding]:
+def _wrong(options: GitOptions) -> list[Finding]:
     findings = []
-    if wanted.branch is not None and (
-        _NO_BRANCH.search(wanted.branch) or not wanted.branch.isprintable()
+    if options.branch is not None and (
+        _NO_BRANCH.search(options.branch) or not options.branch.isprintable()
     ):
         findings.append(
             finding(
                 "invalid-value",
-                f"{ascii(wanted.branch)[:80]} cannot be a branch's name.",
+                f"{ascii(options.branch)[:80]} cannot be a branch's name.",
                 hint="Name a branch as `git branch` lists it.",
             )
         )
-    steps = wanted.path.split("/")
-    if wanted.path.startswith("/") or ".." in steps or not wanted.path.isprintable():
+    steps = options.path.split("/")
+    if options.path.startswith("/") or ".." in steps or not options.path.isprintable():
         findings.append(
             finding(
                 "invalid-value",
-                f"{ascii(wanted.path)[:80]} is no path within a repository.",
+                f"{ascii(options.path)[:80]} is no path within a repository.",
                 hint="Give --path from the repository's top, without a leading / and without ...",
             )
         )
-    signers = wanted.allowed_signers
+    signers = options.allowed_signers
     if signers is not None and not os.access(signers, os.R_OK):
         findings.append(
             finding(
@@ -108,7 +108,7 @@ def _wrong(wanted: Wanted) -> list[Finding]:
                 hint="Name a file as in ssh-keygen(1), ALLOWED SIGNERS.",
             )
         )
-    if signers is not None and not wanted.verify_signatures:
+    if signers is not None and not options.verify_signatures:
         findings.append(
             finding(
                 "invalid-value",
@@ -119,9 +119,11 @@ def _wrong(wanted: Wanted) -> list[Finding]:
     return findings
 
 
-def _absolute(wanted: Wanted) -> Wanted:
+def _absolute(options: GitOptions) -> GitOptions:
     """Git is started elsewhere."""
-    if wanted.allowed_signers is None:
-        return wanted
-    signers = os.path.abspath(wanted.allowed_signers)
-    return Wanted(wanted.branch, wanted.path, wanted.verify_signatures, signers, wanted.timeout)
+    if options.allowed_signers is None:
+        return options
+    signers = os.path.abspath(options.allowed_signers)
+    return GitOptions(
+        options.branch, options.path, options.verify_signatures, signers, options.timeout
+    )

@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
 from sendroute.following.follower import EndedError
+from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.protocols import Head, Health, Open, Store
 from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconcile
 from sendroute.loop.schedule import FIRST, Due, Random, Schedule, backoff
-from sendroute.loop.telling import Teller
-from sendroute.loop.trees import Taken, Trees
-from sendroute.loop.waking import Access, Wakes
+from sendroute.loop.tree_source import LoadedTree, TreeSource
+from sendroute.loop.wakeup import StoreHandle, WakeupQueue
+from sendroute.model.account_status import AccountStatus, Approval
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
 from sendroute.model.problem import ProblemError
-from sendroute.model.standing import Approval, Standing
-from sendroute.model.wanted import AccountKey
 
 _BEAT = 30.0
 """Seconds that it waits at most, so that it can be seen to be alive."""
@@ -44,7 +44,7 @@ class Loop:
 
     def __init__(
         self,
-        trees: Trees,
+        trees: TreeSource,
         opens: Open,
         needs: Reconciler,
         times: Times,
@@ -58,9 +58,9 @@ class Loop:
         self._metrics = metrics
         self._health = health
         self._random = chance
-        self._wakes = Wakes()
-        self._access = Access(opens, self._wakes.put)
-        self._teller = Teller()
+        self._wakeups = WakeupQueue()
+        self._store_handle = StoreHandle(opens, self._wakeups.put)
+        self._event_log = EventLog()
         now = time.monotonic()
         self._schedule = Schedule(times.interval, chance, now)
         self._look_at = now
@@ -68,10 +68,10 @@ class Loop:
         self._reread_at = now
         self._rereads = 0
         self._rounds_failed = 0
-        self._served: Taken | None = None
+        self._served: LoadedTree | None = None
         self._seen: Head | None = None  # all up to it was looked at
         self._approvals: frozenset[tuple[AccountKey, Approval]] = frozenset()
-        self._standings: dict[AccountKey, Standing] = {}
+        self._account_statuses: dict[AccountKey, AccountStatus] = {}
         self._own: dict[AccountKey, int] = {}  # what our last round committed, and as what
         self._store_up = False
         self._store_failed = 0
@@ -80,9 +80,9 @@ class Loop:
 
     def run(self) -> None:
         """Until it is asked to stop. What is being written then is finished."""
-        self._needs.stop.wakes(self._wakes.put)
+        self._needs.stop.wakes(self._wakeups.put)
         try:
-            with self._access:
+            with self._store_handle:
                 while not self._needs.stop.asked():
                     self._turn()
         except (KeyboardInterrupt, EndedError):
@@ -98,7 +98,7 @@ class Loop:
             self._round(due)
         self._tell_health()
         gc.collect()  # a round makes millions of values, and the collector is off meanwhile
-        self._wakes.wait(self._next() - time.monotonic())
+        self._wakeups.wait(self._next() - time.monotonic())
 
     def _next(self) -> float:
         """When something is to be done, though nothing happens before."""
@@ -159,11 +159,11 @@ class Loop:
         began = time.monotonic()
         try:
             with self._needs.stop.breaking_off():
-                store = self._access.store()
+                store = self._store_handle.store()
                 head = store.head()
             done = reconcile(store, self._trees, due, self._needs)
             if isinstance(done, Reconciled):
-                self._standings = store.standings()
+                self._account_statuses = store.account_statuses()
         except ProblemError as problem:
             of_store = any(found.code in _OF_THE_STORE for found in problem.findings)
             self._failed(problem.findings, of_store=of_store)
@@ -183,7 +183,7 @@ class Loop:
     def _made(self, done: Reconciled, took: float) -> None:
         now = time.monotonic()
         self._rounds_failed = 0
-        self._teller.round.now(())
+        self._event_log.round.now(())
         if done.taken is not self._served:
             self._serve(done.taken, remember=done.adopted)
         self._schedule.done(done.due, done.ends, now, took=took)
@@ -194,22 +194,22 @@ class Loop:
             if each.outcome is Outcome.COMMITTED
         }
         self._tell_tree()
-        self._teller.made(done, self._standings)
+        self._event_log.made(done, self._account_statuses)
         self._metrics.made(done, took, time.time())
         self._metrics.revision(done.result.revision)
         newest = not self._trees.fault
-        self._metrics.standing(self._standings.values(), newest=newest, now=time.time())
-        self._wakes.put()  # whether others wrote meanwhile
+        self._metrics.standing(self._account_statuses.values(), newest=newest, now=time.time())
+        self._wakeups.put()  # whether others wrote meanwhile
 
-    def _serve(self, taken: Taken, *, remember: bool) -> None:
+    def _serve(self, taken: LoadedTree, *, remember: bool) -> None:
         self._served = taken
-        self._teller.serving(taken)
+        self._event_log.serving(taken)
         self._metrics.serving(taken)
         if remember:
             try:
                 self._trees.remember()
             except ProblemError as problem:
-                self._teller.kept.now(problem.findings)
+                self._event_log.kept.now(problem.findings)
         # The tree stays: the collector need not look through it again and again.
         gc.unfreeze()
         gc.collect()
@@ -225,7 +225,7 @@ class Loop:
             self._unwritable = True
         else:
             self._up()
-            self._teller.round.now(findings)
+            self._event_log.round.now(findings)
 
     def _attend_to_store(self) -> None:
         """What others wrote since, or approved: those accounts are due. One row is read where
@@ -234,7 +234,7 @@ class Loop:
             return
         try:
             with self._needs.stop.breaking_off():
-                store = self._access.store()
+                store = self._store_handle.store()
                 head = store.head()
                 others = self._by_others(store) if self._seen not in (None, head) else frozenset()
         except ProblemError as problem:
@@ -261,41 +261,43 @@ class Loop:
             return None
         changed = store.changed_since(self._seen.revision)
         others = {key for key, number in changed.items() if self._own.get(key) != number}
-        approvals = _approvals(self._standings_now(store))
+        approvals = _approvals(self._account_statuses_now(store))
         others |= {key for key, _ in approvals - self._approvals}
         self._approvals |= approvals
         if self._served is not None:
-            wanted = self._served.source.wanted.accounts.keys()
-            others |= wanted - set(store.accounts()) - self._standings.keys()
+            desired = self._served.source.desired.accounts.keys()
+            others |= desired - set(store.accounts()) - self._account_statuses.keys()
         return frozenset(others)
 
-    def _standings_now(self, store: Store) -> dict[AccountKey, Standing]:
-        self._standings = store.standings()
-        return self._standings
+    def _account_statuses_now(self, store: Store) -> dict[AccountKey, AccountStatus]:
+        self._account_statuses = store.account_statuses()
+        return self._account_statuses
 
     def _up(self) -> None:
         self._store_up = True
         self._store_failed = 0
         self._unwritable = False
         self._metrics.store(up=True)
-        self._teller.store.now(())
+        self._event_log.store.now(())
 
     def _down(self, findings: tuple[Finding, ...]) -> None:
         self._store_up = False
         self._store_failed += 1
         wait = backoff(self._store_failed, _STORE_LONGEST, self._random())
         self._store_at = time.monotonic() + wait
-        self._access.close()
+        self._store_handle.close()
         self._metrics.store(up=False)
-        self._teller.store.now(findings)
+        self._event_log.store.now(findings)
 
     def _tell_tree(self) -> None:
         fault = self._trees.fault
-        self._teller.tree.now(fault)
+        self._event_log.tree.now(fault)
         self._metrics.tree(good=not fault)
 
 
-def _approvals(standings: Mapping[AccountKey, Standing]) -> frozenset[tuple[AccountKey, Approval]]:
+def _approvals(
+    account_statuses: Mapping[AccountKey, AccountStatus],
+) -> frozenset[tuple[AccountKey, Approval]]:
     return frozenset(
-        (key, one.approval) for key, one in standings.items() if one.approval is not None
+        (key, one.approval) for key, one in account_statuses.items() if one.approval is not None
     )

@@ -12,12 +12,12 @@ from prometheus_client import Counter as Count
 
 from sendroute import __version__
 from sendroute.loop.rounds import Reconciled
-from sendroute.loop.trees import Taken
+from sendroute.loop.tree_source import LoadedTree
+from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.change import PLATFORM_KEY
+from sendroute.model.desired import AccountKey
 from sendroute.model.exit_status import findings_of
 from sendroute.model.outcome import Outcome
-from sendroute.model.standing import Standing, Unsettled
-from sendroute.model.wanted import AccountKey
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -106,10 +106,10 @@ class Metrics:
     def tree(self, *, good: bool) -> None:
         self._tree.set(good)
 
-    def serving(self, taken: Taken) -> None:
-        wanted = taken.source.wanted
-        self._accounts.set(len(wanted.accounts))
-        self._domains.set(sum(len(account.domains) for account in wanted.accounts.values()))
+    def serving(self, taken: LoadedTree) -> None:
+        desired = taken.source.desired
+        self._accounts.set(len(desired.accounts))
+        self._domains.set(sum(len(account.domains) for account in desired.accounts.values()))
         self._commit.clear()
         self._commit.labels(taken.source.commit or "").set(1)
 
@@ -152,11 +152,13 @@ class Metrics:
         self._rounds.labels("failed").inc()
         self._failures.set(failures)
 
-    def standing(self, standings: Iterable[Standing], *, newest: bool, now: float) -> None:
+    def standing(
+        self, account_statuses: Iterable[AccountStatus], *, newest: bool, now: float
+    ) -> None:
         """All that is unsettled; ``newest``: the newest tree serves."""
-        known = list(standings)
+        known = list(account_statuses)
         by_outcome = Counter(one.outcome for one in known)
-        for outcome in Unsettled:
+        for outcome in StatusReason:
             self._unsettled.labels(outcome.value).set(by_outcome[outcome])
         self._approved.set(sum(one.approved for one in known))
         if newest and not known:

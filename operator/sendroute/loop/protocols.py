@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, Self
 
-from sendroute.model.standing import Standing
-from sendroute.model.wanted import AccountKey
+from sendroute.model.account_status import AccountStatus
+from sendroute.model.desired import AccountKey
 from sendroute.reconcile.record import Record
 
 
@@ -43,9 +43,9 @@ class Store(Record, Protocol):
     def head(self) -> Head: ...
     def accounts(self) -> list[AccountKey]: ...
     def changed_since(self, revision: int) -> dict[AccountKey, int]: ...
-    def standings(self) -> dict[AccountKey, Standing]: ...
-    def write_standings(
-        self, written: Sequence[Standing], cleared: Collection[AccountKey]
+    def account_statuses(self) -> dict[AccountKey, AccountStatus]: ...
+    def write_account_statuses(
+        self, written: Sequence[AccountStatus], cleared: Collection[AccountKey]
     ) -> None: ...
     def watch(self) -> Watch: ...
     def is_current(self) -> bool:

@@ -12,22 +12,22 @@ from msgspec import Struct
 from sendroute.loop.protocols import Store
 from sendroute.loop.schedule import Due, End
 from sendroute.loop.stop import Stop
-from sendroute.loop.trees import Taken, Trees, changed
+from sendroute.loop.tree_source import LoadedTree, TreeSource, changed
 from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change
 from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
-from sendroute.model.held import Held
 from sendroute.model.outcome import Outcome, Result
 from sendroute.model.problem import ProblemError, StaleError
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import AccountKey, Wanted
-from sendroute.planner.claims import tangled
+from sendroute.model.provenance import Provenance
+from sendroute.planner.claims import linked_accounts
 from sendroute.planner.guards import Guards
+from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
 from sendroute.reconcile.planned import Planned, Prove, plan_source
 from sendroute.reconcile.protocols import Tester, Try
-from sendroute.reconcile.proving import Scope
 from sendroute.reconcile.record import Record, Sealed
-from sendroute.reconcile.settling import Settled, Standings, settle
+from sendroute.reconcile.verifier import Scope
 
 _log = logging.getLogger(__name__)
 
@@ -56,12 +56,12 @@ class Reconciled(Struct, frozen=True):
     how many changes were made to each account though neither its manifests nor the platform had
     changed."""
 
-    taken: Taken
+    taken: LoadedTree
     adopted: bool
     due: Due
-    before: Standings
+    before: AccountStatuses
     result: Result
-    settled: Settled
+    settled: Assessment
     drifted: Mapping[AccountKey, int]
 
     @property
@@ -78,7 +78,7 @@ class Contradiction(Struct, frozen=True):
 
 
 def reconcile(
-    store: Store, trees: Trees, due: Due, needs: Reconciler
+    store: Store, trees: TreeSource, due: Due, needs: Reconciler
 ) -> Reconciled | Contradiction:
     """Of trees there has to be one. Raises :class:`~sendroute.model.problem.ProblemError` where it
     cannot be made: the store, a key or the folder of secrets is away."""
@@ -86,37 +86,37 @@ def reconcile(
     if due.accounts is not None and PLATFORM_KEY in due.accounts:
         due = Due(None)  # what the platform says concerns everyone
     with needs.stop.breaking_off():
-        standings = store.standings()
+        account_statuses = store.account_statuses()
     for taken in trees.candidates():
-        before = trees.good.source.wanted if trees.good is not None else None
-        turned = changed(before, taken.source.wanted) if taken is not trees.good else frozenset()
+        before = trees.good.source.desired if trees.good is not None else None
+        turned = changed(before, taken.source.desired) if taken is not trees.good else frozenset()
         due_now = Due(None)
         if turned is not None and due.accounts is not None:
             due_now = Due(due.accounts | turned)
         record = _Recording(store)
-        planned = _planned(record, taken, due_now, standings, needs)
+        planned = _planned(record, taken, due_now, account_statuses, needs)
         if planned.mismatch:
             findings = planned.mismatch
             trees.refuse(taken, findings)
             continue
         _log.debug("Committing what is planned of %d accounts.", len(planned.plan.accounts))
         ended = partial(_is_over, needs.stop, record)
-        result = planned.carry_out(_stamp(needs, taken), ended=ended)
+        result = planned.carry_out(_provenance(needs, taken), ended=ended)
         if record.away is not None:
             raise record.away
-        settled = settle(
+        settled = assess(
             result,
-            standings,
+            account_statuses,
             planned.scope.only,
             datetime.now(UTC),
             taken.source.commit,
             taken.source.locate,
         )
-        store.write_standings(settled.written, settled.cleared)
+        store.write_account_statuses(settled.written, settled.cleared)
         # Not before: a round that could not be made is made again, with all that has changed.
         adopted = trees.adopt(taken)
-        drifted = {} if turned is None else _drifted(result, turned | standings.keys())
-        return Reconciled(taken, adopted, due_now, standings, result, settled, drifted)
+        drifted = {} if turned is None else _drifted(result, turned | account_statuses.keys())
+        return Reconciled(taken, adopted, due_now, account_statuses, result, settled, drifted)
     return Contradiction(findings)
 
 
@@ -141,11 +141,11 @@ class _Recording:
         self,
         plans: Sequence[AccountPlan],
         platform: Change | None,
-        stamp: Stamp,
+        provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> int:
         try:
-            revision = self._store.commit(plans, platform, stamp, sealed)
+            revision = self._store.commit(plans, platform, provenance, sealed)
         except StaleError:
             raise
         except ProblemError as problem:
@@ -160,17 +160,17 @@ def _is_over(stop: Stop, record: _Recording) -> bool:
 
 
 def _planned(
-    store: Record, taken: Taken, due: Due, standings: Standings, needs: Reconciler
+    store: Record, taken: LoadedTree, due: Due, account_statuses: AccountStatuses, needs: Reconciler
 ) -> Planned:
     approved = {
         key: one.approval.digest
-        for key, one in standings.items()
+        for key, one in account_statuses.items()
         if one.approval is not None and one.approved
     }
     guards = Guards(needs.limits.change_percent, needs.limits.remove_percent, approved)
 
-    def scope(held: Held) -> Scope:
-        return Scope(guards, _together(taken.source.wanted, held, due))
+    def scope(current: Current) -> Scope:
+        return Scope(guards, _together(taken.source.desired, current, due))
 
     def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
         with needs.stop.breaking_off():  # also where a commit has to plan again
@@ -181,15 +181,15 @@ def _planned(
         return planned if planned.mismatch else planned.tested_by(test)
 
 
-def _together(wanted: Wanted, held: Held, due: Due) -> frozenset[AccountKey] | None:
+def _together(desired: Desired, current: Current, due: Due) -> frozenset[AccountKey] | None:
     """With what is due all that it exchanges domains with, or these would wait."""
     if due.accounts is None:
         return None
-    return tangled(wanted.accounts, held.accounts, due.accounts)
+    return linked_accounts(desired.accounts, current.accounts, due.accounts)
 
 
-def _stamp(needs: Reconciler, taken: Taken) -> Stamp:
-    return Stamp(datetime.now(UTC), needs.actor, taken.source.commit)
+def _provenance(needs: Reconciler, taken: LoadedTree) -> Provenance:
+    return Provenance(datetime.now(UTC), needs.actor, taken.source.commit)
 
 
 def _drifted(result: Result, explained: frozenset[AccountKey]) -> dict[AccountKey, int]:

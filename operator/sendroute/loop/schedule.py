@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from sendroute.model.wanted import AccountKey
+from sendroute.model.desired import AccountKey
 
 
 class End(Enum):
@@ -30,7 +30,7 @@ class Due(Struct, frozen=True):
     accounts: frozenset[AccountKey] | None
 
 
-class Trouble(Struct, frozen=True):
+class RetryState(Struct, frozen=True):
     """``attempts`` failed in a row; ``at`` is when the next is due, None for no time of its own."""
 
     attempts: int
@@ -58,7 +58,7 @@ class Schedule:
         self._random = random
         self._all_at = now
         self._changed: frozenset[AccountKey] | None = None
-        self._trouble: dict[AccountKey, Trouble] = {}
+        self._trouble: dict[AccountKey, RetryState] = {}
         self._not_before = now
         self._failures = 0
 
@@ -67,7 +67,7 @@ class Schedule:
         whatever they waited for."""
         self._changed = (self._changed or frozenset()) | accounts
         for key in accounts & self._trouble.keys():
-            self._trouble[key] = Trouble(0, self._trouble[key].at)
+            self._trouble[key] = RetryState(0, self._trouble[key].at)
         self._not_before = min(self._not_before, now)
 
     def tree_changed(self, now: float) -> None:
@@ -124,12 +124,12 @@ class Schedule:
                 case End.SETTLED:
                     self._trouble.pop(key, None)
                 case End.WAITS:
-                    self._trouble[key] = Trouble(0, None)
+                    self._trouble[key] = RetryState(0, None)
                 case End.RETRY:
                     before = self._trouble.get(key)
                     attempts = (before.attempts if before is not None else 0) + 1
                     wait = backoff(attempts, self._interval, self._random(), first)
-                    self._trouble[key] = Trouble(attempts, now + wait)
+                    self._trouble[key] = RetryState(attempts, now + wait)
 
     def failed(self, now: float) -> float:
         """The round could not be made at all: what was due stays due, after the wait that is

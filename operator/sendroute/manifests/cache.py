@@ -97,8 +97,8 @@ class GitCache:
         forgotten = len(old) - len(old.keys() & set(self._blobs))
         if (len(learned) + forgotten) * STALE > len(learned) + len(old) - forgotten:
             # In the files' order, for so they are read again; a file may stand there repeatedly.
-            held = old | learned
-            _save(self._file, {blob: held[blob] for blob in self._blobs if blob in held})
+            current = old | learned
+            _save(self._file, {blob: current[blob] for blob in self._blobs if blob in current})
 
     def _blobs_of(self, entries: list[Entry], top: str, clean: dict[str, str]) -> list[str | None]:
         """The blob of each entry that is a plain file of the repository. What a link led to is

@@ -20,18 +20,18 @@ from sendroute.manifests.read import Cache, Reading
 from sendroute.manifests.rows import Row, namespace_of, row_of
 from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.route import Route, shared
-from sendroute.model.wanted import (
+from sendroute.model.desired import (
     AccountKey,
     ApplyAll,
-    Stray,
-    Wanted,
-    WantedAccount,
-    WantedDomain,
-    WantedPlatform,
-    WantedProfile,
+    Desired,
+    DesiredAccount,
+    DesiredDomain,
+    DesiredPlatform,
+    DesiredProfile,
+    Orphan,
 )
+from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.route import Route, shared
 
 _INLINE = ("spec", "route", "newProfile")
 
@@ -41,7 +41,7 @@ def compile_reading(
     documents: Iterable[tuple[shapes.Document, Where]] | None = None,
     *,
     cache: Cache | None = None,
-) -> Wanted:
+) -> Desired:
     """A whole tree as one value. What its files hold streams: only what is wanted of it stays.
 
     ``documents`` are those of a reading that is at its end, as an edit would leave them.
@@ -82,9 +82,9 @@ class _Draft:
     def __init__(self, key: AccountKey) -> None:
         self.key = key
         self.account: tuple[shapes.MailAccount, Where] | None = None
-        self.profiles: dict[str, WantedProfile] = {}
+        self.profiles: dict[str, DesiredProfile] = {}
         self.places: dict[str, Where] = {}  # of each profile's name, good or not
-        self.domains: dict[str, WantedDomain] = {}
+        self.domains: dict[str, DesiredDomain] = {}
         self.contested: dict[str, Where] = {}
         self.named: set[str] = set()  # the profiles that something names
         self.unsound: set[str | None] = set()  # those that documents with errors would define
@@ -102,7 +102,7 @@ class Compilation:
         self.findings: list[Finding] = []
         self.stopped: set[AccountKey] = set()
         self.drafts: dict[tuple[str, str], _Draft] = {}
-        self.platform: WantedPlatform | None = None
+        self.platform: DesiredPlatform | None = None
         self.platform_where: Where | None = None
         self.objects: defaultdict[
             tuple[type[shapes.Document], str], dict[str, tuple[Where, _Draft]]
@@ -135,7 +135,7 @@ class Compilation:
         if profile is not None:
             draft.named.add(profile)
         route = None if kind is None else shared(kind, profile)
-        self._claim(draft, WantedDomain(domain, route, where, suspended))
+        self._claim(draft, DesiredDomain(domain, route, where, suspended))
 
     def finish(
         self,
@@ -144,7 +144,7 @@ class Compilation:
         stopped: Mapping[AccountKey, Iterable[str | None]] | None = None,
         complete: bool = True,
         platform_seen: bool = False,
-    ) -> Wanted:
+    ) -> Desired:
         """The whole tree, with what reading knows of it: its ``findings``, the accounts
         ``stopped`` by problems of shape, each with the profiles that are unsound for them, whether
         the tree is ``complete``, and whether a MailPlatform was seen that was not added because it
@@ -170,24 +170,24 @@ class Compilation:
             accounts[draft.key] = _account(draft, *draft.account)
             if complete and draft.key not in self.stopped:
                 self.findings += _unused(draft)
-        return Wanted(
+        return Desired(
             platform=self.platform,
             accounts=accounts,
-            strays=self._strays(),
+            orphans=self._strays(),
             stopped=frozenset(self.stopped),
             complete=complete,
             findings=tuple(self.findings),
         )
 
-    def _strays(self) -> dict[AccountKey, list[Stray]]:
-        strays: dict[AccountKey, list[Stray]] = {}
+    def _strays(self) -> dict[AccountKey, list[Orphan]]:
+        orphans: dict[AccountKey, list[Orphan]] = {}
         if all(draft.account is not None for draft in self.drafts.values()):
-            return strays
+            return orphans
         for (kind, _), objects in self.objects.items():
             for name, (where, draft) in objects.items():
                 if draft.account is None:
-                    strays.setdefault(draft.key, []).append(Stray(kind.__name__, name, where))
-        return strays
+                    orphans.setdefault(draft.key, []).append(Orphan(kind.__name__, name, where))
+        return orphans
 
     def _tell_no_platform(self, complete: bool) -> None:
         if any(found.code == "no-manifests" for found in self.findings):
@@ -244,7 +244,7 @@ class Compilation:
         self.platform_where = where
         platform = platform_of(document, where, self.findings)
         if platform is not None:
-            self.platform = WantedPlatform(platform, where, document.spec.suspend is True)
+            self.platform = DesiredPlatform(platform, where, document.spec.suspend is True)
 
     def _add_account(self, document: shapes.MailAccount, where: Where) -> None:
         metadata = document.metadata
@@ -275,18 +275,18 @@ class Compilation:
             name = spec.domain
         else:
             route = draft.route(route_of(spec.route))
-            self._claim(draft, WantedDomain(name, route, where, spec.suspend is True))
+            self._claim(draft, DesiredDomain(name, route, where, spec.suspend is True))
         if spec.route is not UNSET and spec.route.new_profile is not UNSET:
             new = spec.route.new_profile
             suspended = spec.suspend is True or new.suspend is True
             self._define(draft, new.name, new, where, suspended, name)
 
-    def _claim(self, draft: _Draft, wanted: WantedDomain) -> None:
-        domain = wanted.domain
+    def _claim(self, draft: _Draft, desired: DesiredDomain) -> None:
+        domain = desired.domain
         first = draft.contested.get(domain) if draft.contested else None
         if first is None:
-            before = draft.domains.setdefault(domain, wanted)
-            if before is wanted:
+            before = draft.domains.setdefault(domain, desired)
+            if before is desired:
                 return
             first = draft.contested[domain] = before.where
         name = to_unicode(domain)
@@ -296,7 +296,7 @@ class Compilation:
                 f"{name} is declared twice in account {draft.key.name}, so neither declaration "
                 "is followed.",
                 hint="Take one of the two out.",
-                where=wanted.where.at("spec", "domain"),
+                where=desired.where.at("spec", "domain"),
                 related=(first.at("spec", "domain"),),
                 account=draft.key,
             )
@@ -322,7 +322,7 @@ class Compilation:
             return
         draft.route(profile.reassign_to)
         if first is place:
-            draft.profiles[name] = WantedProfile(profile, where, suspended, inline_in)
+            draft.profiles[name] = DesiredProfile(profile, where, suspended, inline_in)
 
 
 def _bad_domain(error: BadNameError, where: Where, key: AccountKey) -> Finding:
@@ -346,7 +346,7 @@ def _defined_twice(name: str, place: Where, first: Where, key: AccountKey) -> Fi
     )
 
 
-def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> WantedAccount:
+def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> DesiredAccount:
     spec = document.spec
     apply_all = None
     if spec.apply_to_all is not UNSET:
@@ -358,7 +358,7 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Wante
             draft.route(route)
     for domain in draft.contested:
         del draft.domains[domain]
-    return WantedAccount(
+    return DesiredAccount(
         key=draft.key,
         plan=spec.plan,
         where=where,
@@ -382,6 +382,6 @@ def _unused(draft: _Draft) -> list[Finding]:
             where=draft.places[name],
             account=draft.key,
         )
-        for name, wanted in sorted(draft.profiles.items())
-        if name not in draft.named and not wanted.suspended
+        for name, desired in sorted(draft.profiles.items())
+        if name not in draft.named and not desired.suspended
     ]

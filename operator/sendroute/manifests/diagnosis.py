@@ -10,8 +10,8 @@ from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of, p
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
-from sendroute.model.wanted import AccountKey
 
 Path = tuple[str | int, ...]
 

@@ -17,7 +17,7 @@ from sendroute.manifests.shapes import (
     SendingDomain,
     SMTPProfile,
 )
-from sendroute.model.wanted import AccountKey
+from sendroute.model.desired import AccountKey
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
 

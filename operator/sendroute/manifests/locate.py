@@ -25,7 +25,7 @@ def positions(tree: Tree, places: Iterable[Where]) -> dict[Where, Position]:
     by_file: dict[str, set[Where]] = {}
     for where in places:
         by_file.setdefault(where.file, set()).add(where)
-    found = {where: Position(where.file) for wanted in by_file.values() for where in wanted}
+    found = {where: Position(where.file) for desired in by_file.values() for where in desired}
     for name, data in tree.again(sorted(by_file)):
         found.update(_in_file(data, by_file[name]))
     return found
@@ -62,10 +62,10 @@ def _order(finding: Finding) -> tuple[bool, Position, str, str]:
     return position is not None, position or Position(""), finding.code, finding.message
 
 
-def _in_file(data: bytes, wanted: set[Where]) -> Iterator[tuple[Where, Position]]:
+def _in_file(data: bytes, desired: set[Where]) -> Iterator[tuple[Where, Position]]:
     """What is found of the wanted places of one file."""
     by_document: dict[int, list[Where]] = {}
-    for where in wanted:
+    for where in desired:
         by_document.setdefault(where.document, []).append(where)
     text = data.decode(errors="replace").removeprefix("\ufeff")
     ordinal = 0
@@ -93,16 +93,16 @@ def _is_one_document(piece: Piece) -> bool:
     return not _MAYBE_MORE.search(piece.text) and _KIND.search(piece.text) is not None
 
 
-def _in_piece(piece: Piece, wanted: list[Where]) -> Iterator[tuple[Where, Position]]:
+def _in_piece(piece: Piece, desired: list[Where]) -> Iterator[tuple[Where, Position]]:
     first_key = _FIRST_KEY.match(piece.text)
-    if first_key and not any(where.path for where in wanted):
+    if first_key and not any(where.path for where in desired):
         line = piece.first_line + piece.text.count("\n", 0, first_key.end(1))
-        for where in wanted:
+        for where in desired:
             yield where, Position(where.file, line, 1)
         return
     for draft in drafts(piece.text, piece.first_line):
         if isinstance(draft, Draft):
-            for where in wanted:
+            for where in desired:
                 yield where, _position(draft, where)
             return
 

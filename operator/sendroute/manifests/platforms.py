@@ -7,7 +7,7 @@ from sendroute.manifests.smarthost import Place, check_auth, host_name, secret_o
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
-from sendroute.model.platform import Managed, Plan, PlanLimits, Platform, PublicPort, Relay
+from sendroute.model.platform import Managed, PlanLimits, Platform, PublicPort, Relay, ServicePlan
 
 
 def platform_of(
@@ -54,9 +54,11 @@ def _managed(shape: shapes.Managed, where: Where, findings: list[Finding]) -> Ma
     )
 
 
-def _plans(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -> tuple[Plan, ...]:
+def _plans(
+    spec: shapes.PlatformSpec, where: Where, findings: list[Finding]
+) -> tuple[ServicePlan, ...]:
     places: dict[str, Where] = {}
-    plans: list[Plan] = []
+    plans: list[ServicePlan] = []
     for index, shape in enumerate(spec.plans):
         here = where.at("spec", "plans", index, "name")
         first = places.setdefault(shape.name, here)
@@ -75,7 +77,7 @@ def _plans(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -> 
             findings.append(
                 _without_managed(shape.name, where.at("spec", "plans", index, "managed"))
             )
-        plans.append(Plan(shape.name, shape.managed, _limits(shape)))
+        plans.append(ServicePlan(shape.name, shape.managed, _limits(shape)))
     return tuple(sorted(plans, key=lambda plan: plan.name))
 
 

@@ -157,35 +157,35 @@ def _invalid(kind: str, path: Path, value: Any) -> Problem:
 
 
 def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> str | None:
-    wanted = bare(node)
-    choices = _choices(wanted)
-    if isinstance(wanted, inspect.AnyType) or not path:
+    desired = bare(node)
+    choices = _choices(desired)
+    if isinstance(desired, inspect.AnyType) or not path:
         return None
     match value:
         case None:
             return "Give it a value, or leave the field out."
         case _ if secret:
             return _NEVER_WRITTEN
-        case str() if isinstance(wanted, inspect.IntType) and re.fullmatch(r"[0-9]{1,19}", value):
+        case str() if isinstance(desired, inspect.IntType) and re.fullmatch(r"[0-9]{1,19}", value):
             return f"Write it without quotes: {value}."
-        case str() if isinstance(wanted, inspect.BoolType):
+        case str() if isinstance(desired, inspect.BoolType):
             return "Write true or false, without quotes."
         case str() if choices and (close := get_close_matches(value.lower(), choices, n=1)):
             return f"Did you mean {close[0]}?"
-        case bool() | int() | float() if isinstance(wanted, inspect.StrType):
+        case bool() | int() | float() if isinstance(desired, inspect.StrType):
             return f'If it is meant, put it into quotes: "{shown(value)}".'
-        case str() if isinstance(wanted, inspect.StrType):
-            return _slug_hint(wanted, value) or _help(str(path[-1]), node)
+        case str() if isinstance(desired, inspect.StrType):
+            return _slug_hint(desired, value) or _help(str(path[-1]), node)
         case _:
             return _help(str(path[-1]), node)
 
 
-def _slug_hint(wanted: inspect.StrType, value: str) -> str | None:
+def _slug_hint(desired: inspect.StrType, value: str) -> str | None:
     """The nearest name that would do, for names written with capitals, spaces or underscores."""
-    if len(value) > 63 or wanted.pattern is None or "a-z0-9" not in wanted.pattern:
+    if len(value) > 63 or desired.pattern is None or "a-z0-9" not in desired.pattern:
         return None
     slug = re.sub(r"[^a-z0-9.]+", "-", value.lower()).strip("-.")
-    return f"For example: {slug}." if re.search(wanted.pattern, slug) else None
+    return f"For example: {slug}." if re.search(desired.pattern, slug) else None
 
 
 def _help(name: str, node: inspect.Type) -> str | None:
@@ -220,11 +220,11 @@ def expected(node: inspect.Type) -> str:
     words = _own_words(node)
     if words:
         return words
-    wanted = bare(node)
-    choices = _choices(wanted)
+    desired = bare(node)
+    choices = _choices(desired)
     if choices:
         return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
-    match wanted:
+    match desired:
         case inspect.IntType(ge=least, le=most) if most is not None and most < 2**31:
             return f"a whole number from {least} to {most}"
         case inspect.IntType(ge=least):
@@ -234,7 +234,7 @@ def expected(node: inspect.Type) -> str:
         case inspect.ListType(min_length=least):
             return "a list of at least one item" if least else "a list"
         case inspect.StructType():
-            return "a mapping" if wanted.fields else "an empty mapping: {}"
+            return "a mapping" if desired.fields else "an empty mapping: {}"
         case _:
             return "text"
 

@@ -80,8 +80,8 @@ def _host(fields: ProfileFields, preset: Preset | None, place: Place) -> str | N
 def _port(fields: ProfileFields, preset: Preset | None, place: Place) -> int | None:
     port = fields.port
     if port is UNSET:
-        wanted = None if fields.encryption is UNSET else fields.encryption
-        filled = preset.fill_port(wanted) if preset else None
+        desired = None if fields.encryption is UNSET else fields.encryption
+        filled = preset.fill_port(desired) if preset else None
         if filled is None:
             hint = preset.hint if preset else "Usually 587 with starttls, 465 with tls."
             _missing("port", hint, place)

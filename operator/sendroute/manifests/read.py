@@ -15,8 +15,8 @@ from sendroute.manifests.rows import Content, content_of
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Entry, Tree, unreadable
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
-from sendroute.model.wanted import AccountKey
 
 _NOTHING = Content([], [], 0)
 # It is YAML, a text, so it would pass for somebody else's document and what it stands for be gone
@@ -75,12 +75,14 @@ class Reading:
             self._unread(findings)
             self.files = len(entries)
             known = cache.known(entries) if cache else [None] * len(entries)
-            unknown = [each for each, held in zip(entries, known, strict=True) if held is None]
+            unknown = [
+                each for each, current in zip(entries, known, strict=True) if current is None
+            ]
             loaded = self._tree.load(unknown)
             found = 0
-            for number, held in enumerate(known):
+            for number, current in enumerate(known):
                 entry = entries[number]
-                content = held or self._read(entry, next(loaded), cache, number)
+                content = current or self._read(entry, next(loaded), cache, number)
                 self.foreign += content.foreign
                 found += len(content.rows) + len(content.documents)
                 yield entry.name, content
@@ -121,9 +123,9 @@ class Reading:
 
 
 def _no_manifests(foreign: int) -> Finding:
-    held = f"only documents of others ({foreign})" if foreign else "nothing to read"
+    current = f"only documents of others ({foreign})" if foreign else "nothing to read"
     hint = "Check the path: an empty tree is never taken for the wish to delete everything."
-    return finding("no-manifests", f"There are no manifests here, {held}.", hint=hint)
+    return finding("no-manifests", f"There are no manifests here, {current}.", hint=hint)
 
 
 @contextmanager

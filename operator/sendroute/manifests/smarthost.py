@@ -7,9 +7,9 @@ from sendroute.manifests.fields import Credentials
 from sendroute.manifests.names import BadNameError, host
 from sendroute.manifests.wording import dotted
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.profile import Encryption
-from sendroute.model.wanted import AccountKey
 
 
 class Place(Struct, frozen=True):

@@ -12,8 +12,8 @@ from sendroute.manifests.headers import account_of_document, is_list_of, is_ours
 from sendroute.manifests.shapes import Document, MailPlatform, decode
 from sendroute.manifests.syntax import Fault, Piece, pieces
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
-from sendroute.model.wanted import AccountKey
 
 Stopped = dict[AccountKey, set[str | None]]
 

@@ -4,12 +4,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
-from sendroute.model.held import AccountState, DomainState, RanApplyAll
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
-from sendroute.model.wanted import AccountKey
 
 
 class Kind(StrEnum):

@@ -5,8 +5,8 @@ from enum import StrEnum
 from msgspec import Struct
 
 from sendroute.model.change import Plan
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
-from sendroute.model.wanted import AccountKey
 
 
 class Outcome(StrEnum):

@@ -38,13 +38,15 @@ class PlanLimits(Struct, frozen=True, gc=False):
     mailbox_per_day: int | None = None
 
 
-class Plan(Struct, frozen=True):
+class ServicePlan(Struct, frozen=True):
+    """A tier of the platform: whether it offers managed sending, and its limits."""
+
     name: str
     managed: bool
     limits: PlanLimits = PlanLimits()
 
     @property
-    def baseline(self) -> Route:
+    def plan_default(self) -> Route:
         """The plan's own default: managed where the plan offers it, else unconfigured."""
         return MANAGED if self.managed else UNCONFIGURED
 
@@ -53,9 +55,9 @@ class Platform(Struct, frozen=True):
     """``plans`` is sorted by name, so that the order of a manifest never makes a change."""
 
     managed: Managed | None
-    plans: tuple[Plan, ...]
+    plans: tuple[ServicePlan, ...]
     allow_networks: tuple[str, ...] = ()
     ca_file: str | None = None
 
-    def plan(self, name: str) -> Plan | None:
+    def plan(self, name: str) -> ServicePlan | None:
         return next((plan for plan in self.plans if plan.name == name), None)

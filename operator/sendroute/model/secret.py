@@ -6,9 +6,9 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from sendroute.model.change import PLATFORM_KEY, RELAY
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
-from sendroute.model.wanted import AccountKey
 
 PLATFORM_NAMESPACE = "default"
 """Where the MailPlatform's own secrets are looked for, outside a cluster."""
@@ -24,7 +24,7 @@ class SecretRef(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-class Lacking(Struct, frozen=True):
+class SecretProblem(Struct, frozen=True):
     """Why a secret cannot be used: a code, a sentence that begins with the secret's name, and
     what to do. Never any part of a value."""
 
@@ -33,7 +33,7 @@ class Lacking(Struct, frozen=True):
     hint: str
 
 
-class Bond(NamedTuple):
+class SecretBinding(NamedTuple):
     """What a sealed credential belongs to: it opens for this and nothing else, so that whoever can
     write to the store, but has no key, can neither swap credentials nor lead one to another host.
     """
@@ -46,11 +46,11 @@ class Bond(NamedTuple):
     encryption: Encryption
 
 
-def bond_of(key: AccountKey, name: str, endpoint: Profile | Relay) -> Bond:
-    return Bond(
+def binding_of(key: AccountKey, name: str, endpoint: Profile | Relay) -> SecretBinding:
+    return SecretBinding(
         key.namespace, key.name, name, endpoint.host, endpoint.port, Encryption(endpoint.encryption)
     )
 
 
-def relay_bond(relay: Relay) -> Bond:
-    return bond_of(PLATFORM_KEY, RELAY, relay)
+def relay_binding(relay: Relay) -> SecretBinding:
+    return binding_of(PLATFORM_KEY, RELAY, relay)

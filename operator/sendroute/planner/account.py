@@ -4,62 +4,64 @@ from collections.abc import Iterator
 
 from sendroute.model.change import AccountPlan, Action, Change, Kind
 from sendroute.model.codes import finding
+from sendroute.model.current import AccountState, RanApplyAll
+from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.held import AccountState, RanApplyAll
-from sendroute.model.wanted import AccountKey, ApplyAll
 from sendroute.planner.apply_all import decide_apply_all
-from sendroute.planner.case import Case, Terms, satisfiable_routes
 from sendroute.planner.default import Default, decide_default
+from sendroute.planner.domain_changes import count_after, plan_domains, still_used
+from sendroute.planner.inputs import AccountInput, RouteContext, satisfiable_routes
 from sendroute.planner.profiles import Profiles, decide_profiles, keep_in_use
 from sendroute.planner.reassign import tell_deletions
 from sendroute.planner.references import check_references
-from sendroute.planner.sweep import count_after, still_used, sweep
 
 
-def plan_account(case: Case) -> AccountPlan:
+def plan_account(case: AccountInput) -> AccountPlan:
     """Steps 1 to 6 for one account that is neither suspended nor stopped by its documents."""
     profiles = decide_profiles(case)
     referred = check_references(case, frozenset(profiles.after) | profiles.waiting)
     if any(found.severity is Severity.ERROR for found in referred):
-        return AccountPlan(case.key, case.held.revision, (), referred, stopped=True)
+        return AccountPlan(case.key, case.current.revision, (), referred, stopped=True)
 
-    default, terms = _terms(case, profiles)
-    asked = case.wanted.apply_all
-    count = count_after(case, terms) if asked is not None and asked.id not in case.held.ran else 0
-    switch = decide_apply_all(case, terms, count)
-    if switch.runs is None and (used := still_used(case, terms)):
+    default, context = _context(case, profiles)
+    asked = case.desired.apply_all
+    count = (
+        count_after(case, context) if asked is not None and asked.id not in case.current.ran else 0
+    )
+    switch = decide_apply_all(case, context, count)
+    if switch.runs is None and (used := still_used(case, context)):
         profiles = keep_in_use(profiles, used)
-        default, terms = _terms(case, profiles)
-    swept = sweep(case, terms, switch.runs)
+        default, context = _context(case, profiles)
+    domain_changes = plan_domains(case, context, switch.runs)
     account = _account(case, default.state, switch.runs, count)
     findings = (
         *_suspended(case),
         *referred,
         *_waiting(case, profiles),
-        *tell_deletions(case, swept.fallen),
+        *tell_deletions(case, domain_changes.fallen),
         *default.findings,
         *switch.findings,
-        *swept.findings,
+        *domain_changes.findings,
     )
     return AccountPlan(
         case.key,
-        case.held.revision,
-        (*account, *profiles.changes, *swept.changes),
+        case.current.revision,
+        (*account, *profiles.changes, *domain_changes.changes),
         findings,
-        tuple(swept.shadowed),
+        tuple(domain_changes.shadowed),
     )
 
 
-def _terms(case: Case, profiles: Profiles) -> tuple[Default, Terms]:
+def _context(case: AccountInput, profiles: Profiles) -> tuple[Default, RouteContext]:
     satisfiable = satisfiable_routes(case.plan, profiles.after)
     default = decide_default(case, satisfiable, profiles.waiting)
-    terms = Terms(
-        case.plan.baseline, satisfiable, profiles.removed, profiles.waiting, default.effective
+    context = RouteContext(
+        case.plan.plan_default, satisfiable, profiles.removed, profiles.waiting, default.effective
     )
-    return default, terms
+    return default, context
 
 
-def _waiting(case: Case, profiles: Profiles) -> Iterator[Finding]:
+def _waiting(case: AccountInput, profiles: Profiles) -> Iterator[Finding]:
     """Profiles that are skipped for another's sake; a failed test has a finding of its own."""
     for change in profiles.changes:
         if change.reason == "dependency-skipped":
@@ -73,9 +75,9 @@ def _waiting(case: Case, profiles: Profiles) -> Iterator[Finding]:
 
 
 def _account(
-    case: Case, state: AccountState, runs: ApplyAll | None, domains: int
+    case: AccountInput, state: AccountState, runs: ApplyAll | None, domains: int
 ) -> Iterator[Change]:
-    before = case.held.state
+    before = case.current.state
     ran = (runs.id, RanApplyAll(runs.route, domains)) if runs is not None else None
     if before == state and ran is None:
         return
@@ -99,17 +101,17 @@ def _account(
         state,
         "declared" if before != state else "apply-all",
         " ".join(told),
-        case.wanted.where,
+        case.desired.where,
         ran,
     )
 
 
-def _suspended(case: Case) -> Iterator[Finding]:
+def _suspended(case: AccountInput) -> Iterator[Finding]:
     """Every suspended object is told: it is left as the store holds it."""
-    for name, profile in sorted(case.wanted.profiles.items()):
+    for name, profile in sorted(case.desired.profiles.items()):
         if profile.suspended and profile.inline_in is None:
             yield suspended_object(f"Profile {name}", profile.where, case.key)
-    for domain in case.wanted.domains:
+    for domain in case.desired.domains:
         if domain.suspended:
             yield suspended_object(domain.domain, domain.where, case.key)
 

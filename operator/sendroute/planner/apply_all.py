@@ -3,11 +3,11 @@
 from msgspec import Struct
 
 from sendroute.model.codes import finding
+from sendroute.model.current import DomainState
+from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding
-from sendroute.model.held import DomainState
 from sendroute.model.route import Origin, Route
-from sendroute.model.wanted import ApplyAll, WantedDomain
-from sendroute.planner.case import Case, Terms
+from sendroute.planner.inputs import AccountInput, RouteContext
 
 
 class Decision(Struct, frozen=True):
@@ -18,12 +18,12 @@ class Decision(Struct, frozen=True):
     skipped: bool = False
 
 
-def decide_apply_all(case: Case, terms: Terms, domains: int) -> Decision:
+def decide_apply_all(case: AccountInput, context: RouteContext, domains: int) -> Decision:
     """``domains`` is how many the account has after this change, new ones included."""
-    asked = case.wanted.apply_all
+    asked = case.desired.apply_all
     if asked is None:
         return Decision()
-    ran = case.held.ran.get(asked.id)
+    ran = case.current.ran.get(asked.id)
     if ran is not None:
         if ran.route == asked.route:
             return Decision()
@@ -35,9 +35,9 @@ def decide_apply_all(case: Case, terms: Terms, domains: int) -> Decision:
             "Give the new switch an id of its own.",
             "id",
         )
-    if asked.route.profile in terms.waiting:
+    if asked.route.profile in context.waiting:
         return _waits(case, asked)
-    if asked.route not in terms.satisfiable:
+    if asked.route not in context.satisfiable:
         return _refused(
             case,
             "apply-all-unsatisfiable",
@@ -49,7 +49,7 @@ def decide_apply_all(case: Case, terms: Terms, domains: int) -> Decision:
     return _confirmed(case, asked, domains)
 
 
-def _confirmed(case: Case, asked: ApplyAll, domains: int) -> Decision:
+def _confirmed(case: AccountInput, asked: ApplyAll, domains: int) -> Decision:
     if asked.confirm is None:
         return _refused(
             case,
@@ -71,23 +71,23 @@ def _confirmed(case: Case, asked: ApplyAll, domains: int) -> Decision:
     return Decision(runs=asked)
 
 
-def _refused(case: Case, code: str, message: str, hint: str, *path: str) -> Decision:
+def _refused(case: AccountInput, code: str, message: str, hint: str, *path: str) -> Decision:
     found = finding(
         code,
         message,
         hint=hint,
-        where=case.wanted.where.at("spec", "applyToAll", *path),
+        where=case.desired.where.at("spec", "applyToAll", *path),
         account=case.key,
     )
     return Decision(findings=(found,))
 
 
-def _waits(case: Case, asked: ApplyAll) -> Decision:
+def _waits(case: AccountInput, asked: ApplyAll) -> Decision:
     found = finding(
         "dependency-skipped",
         f"The apply-all {asked.id} does not run, for {asked.route} was not saved.",
         hint="Mend the profile; the next apply tries again.",
-        where=case.wanted.where.at("spec", "applyToAll", "route"),
+        where=case.desired.where.at("spec", "applyToAll", "route"),
         account=case.key,
     )
     return Decision(findings=(found,), skipped=True)
@@ -98,20 +98,20 @@ def switched(declared: Route | None, asked: ApplyAll) -> DomainState:
 
 
 def edited_too(
-    case: Case, wanted: WantedDomain, held: DomainState | None, asked: ApplyAll
+    case: AccountInput, desired: DesiredDomain, current: DomainState | None, asked: ApplyAll
 ) -> tuple[Finding, ...]:
     """The warning where the same change edits a domain's declared route: the apply-all wins."""
-    seen = held.declared if held is not None else None
-    if wanted.route is None or wanted.route == seen or wanted.route == asked.route:
+    seen = current.declared if current is not None else None
+    if desired.route is None or desired.route == seen or desired.route == asked.route:
         return ()
     return (
         finding(
             "apply-all-wins",
-            f"{wanted.domain} declares {wanted.route}, but the apply-all {asked.id} of the same"
+            f"{desired.domain} declares {desired.route}, but the apply-all {asked.id} of the same"
             f" change switches it to {asked.route}.",
             hint="A later edit of this manifest wins; or run `sendroute sync` to write down what"
             " is assigned.",
-            where=wanted.where.at("spec", "route"),
+            where=desired.where.at("spec", "route"),
             account=case.key,
         ),
     )

@@ -11,13 +11,13 @@ from collections.abc import Set as AbstractSet
 from msgspec import Struct
 
 from sendroute.model.codes import finding
+from sendroute.model.current import CurrentAccount
+from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain
 from sendroute.model.finding import Finding, Where
-from sendroute.model.held import HeldAccount
-from sendroute.model.wanted import AccountKey, WantedAccount, WantedDomain
-from sendroute.planner.case import Claims
+from sendroute.planner.inputs import Claims
 
-Wants = Mapping[AccountKey, WantedAccount]
-Holds = Mapping[AccountKey, HeldAccount]
+Wants = Mapping[AccountKey, DesiredAccount]
+Holds = Mapping[AccountKey, CurrentAccount]
 
 
 class Move(Struct, frozen=True, order=True):
@@ -28,12 +28,12 @@ class Move(Struct, frozen=True, order=True):
     target: AccountKey
 
 
-class Disputes(Struct, frozen=True):
-    """All that concerns more than one account. ``withheld`` and ``kept`` are pairs of account and
+class DomainConflicts(Struct, frozen=True):
+    """All that concerns more than one account. ``denied`` and ``kept`` are pairs of account and
     domain: claims that are stopped, and domains that stay though no single claim is theirs."""
 
     moves: tuple[Move, ...]
-    withheld: frozenset[tuple[AccountKey, str]]
+    denied: frozenset[tuple[AccountKey, str]]
     kept: frozenset[tuple[AccountKey, str]]
     findings: dict[AccountKey, list[Finding]]
 
@@ -52,49 +52,51 @@ class Disputes(Struct, frozen=True):
     ) -> Claims:
         """``immovable`` accounts are not changed at all, so nothing leaves or reaches them;
         ``blocked`` moves find no place at the target, so the source keeps the domain."""
-        withheld = {domain for account, domain in self.withheld if account == key}
+        denied = {domain for account, domain in self.denied if account == key}
         kept = {domain for account, domain in self.kept if account == key}
-        waiting, leaving, arriving = {}, {}, {}
+        waiting, outgoing, incoming = {}, {}, {}
         for move in self.moves:
             waits = move.source in immovable or move.target in immovable
             if move.source == key:
                 if waits or move in blocked:
                     kept.add(move.domain)
                 else:
-                    leaving[move.domain] = move.target
+                    outgoing[move.domain] = move.target
             elif move.target == key:
                 if waits:
-                    withheld.add(move.domain)
+                    denied.add(move.domain)
                     waiting[move.domain] = move.source
                 else:
-                    arriving[move.domain] = move.source
-        return Claims(frozenset(withheld), frozenset(kept), waiting, leaving, arriving)
+                    incoming[move.domain] = move.source
+        return Claims(frozenset(denied), frozenset(kept), waiting, outgoing, incoming)
 
 
-def tangled(accounts: Wants, held: Holds, chosen: frozenset[AccountKey]) -> frozenset[AccountKey]:
+def linked_accounts(
+    accounts: Wants, current: Holds, chosen: frozenset[AccountKey]
+) -> frozenset[AccountKey]:
     """``chosen`` and all that exchange a domain with them, directly or over others: a plan that
     left some of these out would leave the domains where they are."""
-    disputes = find_disputes(accounts, held)
-    while more := disputes.involving(chosen):
+    conflicts = find_conflicts(accounts, current)
+    while more := conflicts.involving(chosen):
         chosen |= more
     return chosen
 
 
-def find_disputes(accounts: Wants, held: Holds) -> Disputes:
-    names, repeated = _claimed_anew(accounts, held)
+def find_conflicts(accounts: Wants, current: Holds) -> DomainConflicts:
+    names, repeated = _claimed_anew(accounts, current)
     contested = _contested(accounts)
     names.update(contested)
     holders = {
         domain: key
-        for key, account in held.items()
+        for key, account in current.items()
         for domain in sorted(account.domains.keys() & names)
     }
     # Who alone claims what nobody holds simply gets it: that is nearly all of a first apply.
     looked_into = repeated | contested.keys() | holders.keys()
-    newcomers = _newcomers(accounts, held, looked_into)
+    newcomers = _newcomers(accounts, current, looked_into)
     declaring = _still_declaring(accounts, holders)
     moves: list[Move] = []
-    withheld: set[tuple[AccountKey, str]] = set()
+    denied: set[tuple[AccountKey, str]] = set()
     kept: set[tuple[AccountKey, str]] = set()
     findings: dict[AccountKey, list[Finding]] = {}
     for domain in sorted(looked_into):
@@ -103,44 +105,44 @@ def find_disputes(accounts: Wants, held: Holds) -> Disputes:
         if domain in contested or len(claims) > 1 or domain in declaring:
             if holder is not None:
                 kept.add((holder, domain))
-            for key, wanted in sorted(claims.items()):
-                withheld.add((key, domain))
+            for key, desired in sorted(claims.items()):
+                denied.add((key, domain))
                 others = [declaring.get(domain), *(c.where for k, c in claims.items() if k != key)]
-                told = _conflict(key, wanted, holder, others)
+                told = _conflict(key, desired, holder, others)
                 findings.setdefault(key, []).append(told)
         elif holder is not None:
-            ((target, wanted),) = claims.items()
-            if wanted.suspended:  # left as the store holds it: where it is
+            ((target, desired),) = claims.items()
+            if desired.suspended:  # left as the store holds it: where it is
                 kept.add((holder, domain))
             else:
                 moves.append(Move(domain, holder, target))
-    return Disputes(tuple(moves), frozenset(withheld), frozenset(kept), findings)
+    return DomainConflicts(tuple(moves), frozenset(denied), frozenset(kept), findings)
 
 
-def _claimed_anew(accounts: Wants, held: Holds) -> tuple[set[str], set[str]]:
+def _claimed_anew(accounts: Wants, current: Holds) -> tuple[set[str], set[str]]:
     """The domains claimed by an account that does not hold them, and those of them that are
     claimed so more than once. In a settled tree there are none."""
     names: set[str] = set()
     repeated: set[str] = set()
     for key, account in accounts.items():
-        here = held[key].domains if key in held else {}
-        for wanted in account.domains:
-            domain = wanted.domain
+        here = current[key].domains if key in current else {}
+        for desired in account.domains:
+            domain = desired.domain
             if domain not in here:
                 (repeated if domain in names else names).add(domain)
     return names, repeated
 
 
 def _newcomers(
-    accounts: Wants, held: Holds, domains: AbstractSet[str]
-) -> dict[str, dict[AccountKey, WantedDomain]]:
+    accounts: Wants, current: Holds, domains: AbstractSet[str]
+) -> dict[str, dict[AccountKey, DesiredDomain]]:
     """Every claim on one of ``domains`` by an account that does not hold it."""
-    found: dict[str, dict[AccountKey, WantedDomain]] = {}
+    found: dict[str, dict[AccountKey, DesiredDomain]] = {}
     for key, account in accounts.items() if domains else ():
-        here = held[key].domains if key in held else {}
-        for wanted in account.domains:
-            if wanted.domain in domains and wanted.domain not in here:
-                found.setdefault(wanted.domain, {})[key] = wanted
+        here = current[key].domains if key in current else {}
+        for desired in account.domains:
+            if desired.domain in domains and desired.domain not in here:
+                found.setdefault(desired.domain, {})[key] = desired
     return found
 
 
@@ -151,29 +153,29 @@ def _contested(accounts: Wants) -> dict[str, AccountKey]:
 def _still_declaring(accounts: Wants, holders: Mapping[str, AccountKey]) -> dict[str, Where]:
     """The domains of ``holders`` that their own account declares too, and where."""
     return {
-        wanted.domain: wanted.where
+        desired.domain: desired.where
         for key in sorted(set(holders.values()))
         if key in accounts
-        for wanted in accounts[key].domains
-        if holders.get(wanted.domain) == key
+        for desired in accounts[key].domains
+        if holders.get(desired.domain) == key
     }
 
 
 def _conflict(
     key: AccountKey,
-    wanted: WantedDomain,
+    desired: DesiredDomain,
     holder: AccountKey | None,
     others: Iterable[Where | None],
 ) -> Finding:
     if holder is None:
-        message = f"{wanted.domain} is declared more than once; no account gets it."
+        message = f"{desired.domain} is declared more than once; no account gets it."
     else:
-        message = f"{wanted.domain} belongs to account {holder}; account {key} does not get it."
+        message = f"{desired.domain} belongs to account {holder}; account {key} does not get it."
     return finding(
         "domain-conflict",
         message,
         hint="Leave it in one place only; to move it, take it out of the account that holds it.",
-        where=wanted.where.at("spec", "domain"),
+        where=desired.where.at("spec", "domain"),
         related=tuple(where for where in others if where is not None),
         account=key,
     )

@@ -3,10 +3,10 @@
 from msgspec import Struct
 
 from sendroute.model.codes import finding
+from sendroute.model.current import AccountState
 from sendroute.model.finding import Finding
-from sendroute.model.held import AccountState
 from sendroute.model.route import Route
-from sendroute.planner.case import Case
+from sendroute.planner.inputs import AccountInput
 
 
 class Default(Struct, frozen=True):
@@ -18,11 +18,13 @@ class Default(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
-def decide_default(case: Case, satisfiable: frozenset[Route], waiting: frozenset[str]) -> Default:
-    declared = case.wanted.default
-    state = AccountState(case.wanted.plan, declared)
+def decide_default(
+    case: AccountInput, satisfiable: frozenset[Route], waiting: frozenset[str]
+) -> Default:
+    declared = case.desired.default
+    state = AccountState(case.desired.plan, declared)
     if declared is None:
-        return Default(state, case.plan.baseline)
+        return Default(state, case.plan.plan_default)
     if declared.profile in waiting:
         return _waits(case, declared)
     if declared in satisfiable:
@@ -30,20 +32,20 @@ def decide_default(case: Case, satisfiable: frozenset[Route], waiting: frozenset
     fell_back = finding(
         "default-fell-back",
         f"The default of account {case.key.name}, {declared}, cannot be had; new domains start on"
-        f" the plan's baseline, {case.plan.baseline}.",
+        f" the plan's baseline, {case.plan.plan_default}.",
         hint="Declare the profile again, or another spec.defaultRoute."
         if declared.profile
         else f"Plan {case.plan.name} does not offer managed sending: choose another default.",
-        where=case.wanted.where.at("spec", "defaultRoute"),
+        where=case.desired.where.at("spec", "defaultRoute"),
         account=case.key,
     )
-    return Default(state, case.plan.baseline, (fell_back,))
+    return Default(state, case.plan.plan_default, (fell_back,))
 
 
-def _waits(case: Case, declared: Route) -> Default:
+def _waits(case: AccountInput, declared: Route) -> Default:
     """A default that depends on a profile which was not saved stays what it was; a new domain
     that would start on it is not stamped with yesterday's default instead, but waits too."""
-    before = case.held.state.default if case.held.state is not None else None
+    before = case.current.state.default if case.current.state is not None else None
     told: tuple[Finding, ...] = ()
     if declared != before:
         told = (
@@ -52,8 +54,8 @@ def _waits(case: Case, declared: Route) -> Default:
                 f"The default of account {case.key.name} stays as it was, for {declared} was not"
                 " saved.",
                 hint="Mend the profile; the next apply tries again.",
-                where=case.wanted.where.at("spec", "defaultRoute"),
+                where=case.desired.where.at("spec", "defaultRoute"),
                 account=case.key,
             ),
         )
-    return Default(AccountState(case.wanted.plan, before), None, told)
+    return Default(AccountState(case.desired.plan, before), None, told)

@@ -1,60 +1,60 @@
 """Step 3: every domain's route, by the first line that fits."""
 
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
+from sendroute.model.desired import DesiredDomain
 from sendroute.model.route import Origin, Route
-from sendroute.model.wanted import WantedDomain
-from sendroute.planner.case import Terms
+from sendroute.planner.inputs import RouteContext
 
 
 def decide_domain(
-    wanted: WantedDomain, held: DomainState | None, terms: Terms
+    desired: DesiredDomain, current: DomainState | None, context: RouteContext
 ) -> DomainState | None:
     """The domain's state after step 3; None where it waits for a profile that was not saved."""
-    declared = wanted.route
-    if held is None:
-        return _new(declared, terms)
-    if declared is not None and declared != held.declared:
-        return _unless_waiting(declared, terms)
-    if held.shadow is not None:
-        return _seen(held, declared)
-    if declared is not None and declared in terms.satisfiable:
-        if declared == held.route and held.origin is Origin.DECLARED:
-            return held
-        return _unless_waiting(declared, terms)
-    return _seen(held, declared)
+    declared = desired.route
+    if current is None:
+        return _new(declared, context)
+    if declared is not None and declared != current.declared:
+        return _unless_waiting(declared, context)
+    if current.shadow is not None:
+        return _seen(current, declared)
+    if declared is not None and declared in context.satisfiable:
+        if declared == current.route and current.origin is Origin.DECLARED:
+            return current
+        return _unless_waiting(declared, context)
+    return _seen(current, declared)
 
 
-def settled(wanted: WantedDomain, held: DomainState, terms: Terms) -> bool:
+def settled(desired: DesiredDomain, current: DomainState, context: RouteContext) -> bool:
     """Whether nothing at all is to be decided: the cheap question asked of a million domains."""
-    declared = wanted.route
+    declared = desired.route
     return (
-        declared == held.declared
-        and held.route in terms.satisfiable
+        declared == current.declared
+        and current.route in context.satisfiable
         and (
             declared is None
-            or held.shadow is not None
-            or (declared == held.route and held.origin is Origin.DECLARED)
+            or current.shadow is not None
+            or (declared == current.route and current.origin is Origin.DECLARED)
         )
     )
 
 
-def _new(declared: Route | None, terms: Terms) -> DomainState | None:
+def _new(declared: Route | None, context: RouteContext) -> DomainState | None:
     if declared is not None:
-        return _unless_waiting(declared, terms)
-    start = terms.default
-    if start is None or start.profile in terms.waiting:
+        return _unless_waiting(declared, context)
+    start = context.default
+    if start is None or start.profile in context.waiting:
         return None
     return DomainState(start, Origin.DEFAULT)
 
 
-def _unless_waiting(declared: Route, terms: Terms) -> DomainState | None:
-    if declared.profile in terms.waiting:
+def _unless_waiting(declared: Route, context: RouteContext) -> DomainState | None:
+    if declared.profile in context.waiting:
         return None
     return DomainState(declared, Origin.DECLARED, declared)
 
 
-def _seen(held: DomainState, declared: Route | None) -> DomainState:
+def _seen(current: DomainState, declared: Route | None) -> DomainState:
     """The same route; what the manifest declares now is remembered."""
-    if declared == held.declared:
-        return held
-    return DomainState(held.route, held.origin, declared, held.shadow)
+    if declared == current.declared:
+        return current
+    return DomainState(current.route, current.origin, declared, current.shadow)

@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from sendroute.model.change import Action, Change, Kind
 from sendroute.model.codes import finding
+from sendroute.model.current import DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
-from sendroute.model.held import DomainState
 from sendroute.model.route import Origin
-from sendroute.model.wanted import AccountKey
 
 FROM_DOMAINS = 10
 

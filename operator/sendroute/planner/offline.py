@@ -6,10 +6,10 @@ applied. Without one, everything is new.
 
 from itertools import chain
 
+from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
+from sendroute.model.desired import Desired, DesiredAccount
 from sendroute.model.finding import Finding
-from sendroute.model.held import AccountState, DomainState, Held, HeldAccount, RanApplyAll
 from sendroute.model.route import UNCONFIGURED, Origin
-from sendroute.model.wanted import Wanted, WantedAccount
 from sendroute.planner.plan import plan_tree
 
 # What only a store can know: how many domains there are, and which apply-all ran.
@@ -28,33 +28,35 @@ _NEEDS_A_STORE = frozenset(
 _NEEDS_A_BASE = frozenset({"apply-all-wins"})
 
 
-def check_tree(wanted: Wanted, base: Wanted | None = None) -> tuple[Finding, ...]:
-    """Every finding about ``wanted`` that needs no store."""
+def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, ...]:
+    """Every finding about ``desired`` that needs no store."""
     unknown = _NEEDS_A_STORE if base is not None else _NEEDS_A_STORE | _NEEDS_A_BASE
-    plan = plan_tree(wanted, _as_held(base))
+    plan = plan_tree(desired, _as_held(base))
     told = chain(plan.findings, *(account.findings for account in plan.accounts))
     return tuple(found for found in told if found.code not in unknown)
 
 
-def _as_held(base: Wanted | None) -> Held:
+def _as_held(base: Desired | None) -> Current:
     if base is None:
-        return Held("", 0, None, {})
+        return Current("", 0, None, {})
     accounts = {key: _account(account) for key, account in base.accounts.items()}
     platform = base.platform.platform if base.platform is not None else None
-    return Held("", 0, platform, accounts)
+    return Current("", 0, platform, accounts)
 
 
-def _account(base: WantedAccount) -> HeldAccount:
+def _account(base: DesiredAccount) -> CurrentAccount:
     domains = {
-        wanted.domain: DomainState(
-            wanted.route or UNCONFIGURED,
-            Origin.DECLARED if wanted.route else Origin.DEFAULT,
-            wanted.route,
+        desired.domain: DomainState(
+            desired.route or UNCONFIGURED,
+            Origin.DECLARED if desired.route else Origin.DEFAULT,
+            desired.route,
         )
-        for wanted in base.domains
+        for desired in base.domains
     }
     ran = {}
     if base.apply_all is not None:
         ran[base.apply_all.id] = RanApplyAll(base.apply_all.route, len(domains))
-    profiles = {name: wanted.profile for name, wanted in base.profiles.items()}
-    return HeldAccount(base.key, 1, AccountState(base.plan, base.default), profiles, domains, ran)
+    profiles = {name: desired.profile for name, desired in base.profiles.items()}
+    return CurrentAccount(
+        base.key, 1, AccountState(base.plan, base.default), profiles, domains, ran
+    )

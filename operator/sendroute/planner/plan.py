@@ -7,32 +7,32 @@ from msgspec import Struct, structs
 
 from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Plan
 from sendroute.model.codes import finding
+from sendroute.model.current import Current, CurrentAccount
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
-from sendroute.model.held import Held, HeldAccount
 from sendroute.model.platform import Platform
-from sendroute.model.wanted import AccountKey, Wanted, WantedAccount
 from sendroute.planner.account import plan_account, suspended_object
-from sendroute.planner.case import Case
-from sendroute.planner.claims import Disputes, Move, find_disputes
+from sendroute.planner.claims import DomainConflicts, Move, find_conflicts
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards, check_guards
+from sendroute.planner.inputs import AccountInput
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
 from sendroute.planner.stopped import check_stopped
 
 
-class Setting(Struct, frozen=True):
+class PlanContext(Struct, frozen=True):
     """All that one account's plan may look at besides its own two sides."""
 
-    wanted: Wanted
-    held: Held
+    desired: Desired
+    current: Current
     platform: Platform
-    disputes: Disputes
+    conflicts: DomainConflicts
     failed: Mapping[AccountKey, Mapping[str, str]]
     rotated: Mapping[AccountKey, frozenset[str]]
 
 
-class Standstill(Struct, frozen=True):
+class Blocked(Struct, frozen=True):
     """Accounts that are not changed, and moves that their target does not take."""
 
     idle: frozenset[AccountKey]
@@ -43,15 +43,15 @@ class Standstill(Struct, frozen=True):
 
 
 def plan_tree(
-    wanted: Wanted,
-    held: Held,
+    desired: Desired,
+    current: Current,
     *,
     failed: Mapping[AccountKey, Mapping[str, str]] | None = None,
     rotated: Mapping[AccountKey, frozenset[str]] | None = None,
     guards: Guards | None = None,
     only: frozenset[AccountKey] | None = None,
 ) -> Plan:
-    """What applying ``wanted`` to ``held`` changes, and what is to be said about it.
+    """What applying ``desired`` to ``current`` changes, and what is to be said about it.
 
     ``failed`` names, for each account, the profiles that may not be saved (a required connection
     test failed, a secret is not there), each with the code that says why, and ``rotated`` those
@@ -61,55 +61,55 @@ def plan_tree(
     """
     failed, rotated = failed or {}, rotated or {}
     platform, change, told = decide_platform(
-        wanted, held, failed.get(PLATFORM_KEY, {}), rotated.get(PLATFORM_KEY, frozenset())
+        desired, current, failed.get(PLATFORM_KEY, {}), rotated.get(PLATFORM_KEY, frozenset())
     )
-    disputes = find_disputes(wanted.accounts, held.accounts)
-    keys = wanted.accounts.keys() | wanted.strays.keys() | wanted.stopped
-    keys |= {key for key, account in held.accounts.items() if account.state is not None}
+    conflicts = find_conflicts(desired.accounts, current.accounts)
+    keys = desired.accounts.keys() | desired.orphans.keys() | desired.stopped
+    keys |= {key for key, account in current.accounts.items() if account.state is not None}
     chosen = sorted(keys if only is None else keys & only)
     groups: tuple[tuple[AccountKey, ...], ...] = ()
     if platform is None:
-        plans = _only_told(wanted, held, chosen, disputes)
+        plans = _only_told(desired, current, chosen, conflicts)
     else:
-        setting = Setting(wanted, held, platform, disputes, failed, rotated)
-        plans, still = _settle(setting, chosen, guards or Guards())
-        groups = _groups(disputes, still)
+        context = PlanContext(desired, current, platform, conflicts, failed, rotated)
+        plans, still = _settle(context, chosen, guards or Guards())
+        groups = _groups(conflicts, still)
     findings = [
         found
-        for found in (*wanted.findings, *told)
+        for found in (*desired.findings, *told)
         if only is None or found.account is None or _key(found) in only
     ]
     return Plan(
-        held.lineage,
-        held.revision,
+        current.lineage,
+        current.revision,
         change,
-        tuple(_told(plan, wanted, disputes) for _, plan in sorted(plans.items())),
+        tuple(_told(plan, desired, conflicts) for _, plan in sorted(plans.items())),
         groups,
         tuple(findings),
     )
 
 
 def _only_told(
-    wanted: Wanted, held: Held, chosen: Iterable[AccountKey], disputes: Disputes
+    desired: Desired, current: Current, chosen: Iterable[AccountKey], conflicts: DomainConflicts
 ) -> dict[AccountKey, AccountPlan]:
     """Without a platform nothing is planned; what is wrong with references is told all the same."""
     plans = {}
     for key in chosen:
-        before, account = _held(held, key), wanted.accounts.get(key)
+        before, account = _current(current, key), desired.accounts.get(key)
         if account is not None:
             found = check_stopped(account, before, None)
             plans[key] = AccountPlan(key, before.revision, (), found, stopped=True)
-        elif key in wanted.strays and key not in wanted.stopped and before.state is None:
-            strays = wanted.strays[key]
-            plans[key] = unknown_account(key, strays, frozenset(wanted.accounts))
-    return {key: plan for key, plan in plans.items() if plan.findings or key in disputes.findings}
+        elif key in desired.orphans and key not in desired.stopped and before.state is None:
+            orphans = desired.orphans[key]
+            plans[key] = unknown_account(key, orphans, frozenset(desired.accounts))
+    return {key: plan for key, plan in plans.items() if plan.findings or key in conflicts.findings}
 
 
-def _told(plan: AccountPlan, wanted: Wanted, disputes: Disputes) -> AccountPlan:
+def _told(plan: AccountPlan, desired: Desired, conflicts: DomainConflicts) -> AccountPlan:
     """A stopped claim is told whatever else becomes of its account; and that what is unknown may
     be in what could not be read."""
-    findings = (*plan.findings, *disputes.findings.get(plan.key, ()))
-    if not wanted.complete:
+    findings = (*plan.findings, *conflicts.findings.get(plan.key, ()))
+    if not desired.complete:
         findings = tuple(map(_in_doubt, findings))
     return structs.replace(plan, findings=findings) if findings != plan.findings else plan
 
@@ -123,36 +123,36 @@ def _in_doubt(found: Finding) -> Finding:
 
 
 def _settle(
-    setting: Setting, chosen: list[AccountKey], guards: Guards
-) -> tuple[dict[AccountKey, AccountPlan], Standstill]:
+    context: PlanContext, chosen: list[AccountKey], guards: Guards
+) -> tuple[dict[AccountKey, AccountPlan], Blocked]:
     """Every account's plan, and what stands still.
 
     Where an account is stopped, or does not take a domain, what would move stays, so the accounts
     at the other end are planned again. Errors first, then guards: the order of accounts never
     matters, and each round only adds to what stands still, so it ends.
     """
-    still = Standstill(_idle(setting, chosen))
-    plans = {key: _plan_one(setting, key, still) for key in chosen}
+    still = Blocked(_idle(context, chosen))
+    plans = {key: _plan_one(context, key, still) for key in chosen}
     while True:
         stopped = still.idle | {key for key, plan in plans.items() if plan.stopped}
-        blocked = still.blocked | _not_taken(setting, plans, still)
+        blocked = still.blocked | _not_taken(context, plans, still)
         if (stopped, blocked) != (still.idle, still.blocked):
-            again = setting.disputes.involving(stopped - still.idle)
+            again = context.conflicts.involving(stopped - still.idle)
             again |= {move.source for move in blocked - still.blocked}
-            still = Standstill(stopped, blocked)
+            still = Blocked(stopped, blocked)
             for key in again & plans.keys() - stopped:
-                plans[key] = _plan_one(setting, key, still)
+                plans[key] = _plan_one(context, key, still)
             continue
-        guarded = _guarded(setting, plans, still, guards)
+        guarded = _guarded(context, plans, still, guards)
         if not guarded:
             return plans, still
         plans |= guarded
 
 
 def _guarded(
-    setting: Setting,
+    context: PlanContext,
     plans: Mapping[AccountKey, AccountPlan],
-    still: Standstill,
+    still: Blocked,
     guards: Guards,
 ) -> dict[AccountKey, AccountPlan]:
     """The plans that a guard stops. One that was approved waits all the same while an account that
@@ -163,22 +163,22 @@ def _guarded(
     for key, plan in plans.items():
         if key in still.idle:
             continue
-        held = _guard(setting, plan, guards)
-        if held.stopped:
+        current = _guard(context, plan, guards)
+        if current.stopped:
             passes = guards.lets_through(key, digest(plan))
-            (approved if passes else stopped)[key] = held
-    for group in _groups(setting.disputes, still):
+            (approved if passes else stopped)[key] = current
+    for group in _groups(context.conflicts, still):
         if not stopped.keys().isdisjoint(group):
             stopped |= {key: approved[key] for key in group if key in approved}
     return stopped
 
 
 def _not_taken(
-    setting: Setting, plans: Mapping[AccountKey, AccountPlan], still: Standstill
+    context: PlanContext, plans: Mapping[AccountKey, AccountPlan], still: Blocked
 ) -> frozenset[Move]:
     """Moves to an account that is changed, but does not create the domain: it waits there for a
     profile that was not saved."""
-    moves = [move for move in setting.disputes.moves if not still.stops(move)]
+    moves = [move for move in context.conflicts.moves if not still.stops(move)]
     created = {
         key: {change.name for change in plans[key].changes if change.action is Action.CREATE}
         for key in {move.target for move in moves}
@@ -186,60 +186,62 @@ def _not_taken(
     return frozenset(move for move in moves if move.domain not in created[move.target])
 
 
-def _idle(setting: Setting, chosen: Iterable[AccountKey]) -> frozenset[AccountKey]:
+def _idle(context: PlanContext, chosen: Iterable[AccountKey]) -> frozenset[AccountKey]:
     """Accounts that are not changed whatever their plan would be."""
-    wanted = setting.wanted
-    everyone = wanted.accounts.keys() | setting.held.accounts.keys()
-    suspended = {key for key, account in wanted.accounts.items() if account.suspended}
-    return frozenset((everyone - set(chosen)) | suspended | wanted.stopped)
+    desired = context.desired
+    everyone = desired.accounts.keys() | context.current.accounts.keys()
+    suspended = {key for key, account in desired.accounts.items() if account.suspended}
+    return frozenset((everyone - set(chosen)) | suspended | desired.stopped)
 
 
-def _plan_one(setting: Setting, key: AccountKey, still: Standstill) -> AccountPlan:
-    wanted = setting.wanted.accounts.get(key)
-    held = _held(setting.held, key)
-    if key in setting.wanted.stopped:
-        return _stopped(setting, wanted, held)
-    if wanted is None:
-        plan = _undefined(setting, held, still)
-    elif wanted.suspended:
-        told = suspended_object(f"Account {key.name}", wanted.where, key)
-        return AccountPlan(key, held.revision, (), (told,))
+def _plan_one(context: PlanContext, key: AccountKey, still: Blocked) -> AccountPlan:
+    desired = context.desired.accounts.get(key)
+    current = _current(context.current, key)
+    if key in context.desired.stopped:
+        return _stopped(context, desired, current)
+    if desired is None:
+        plan = _undefined(context, current, still)
+    elif desired.suspended:
+        told = suspended_object(f"Account {key.name}", desired.where, key)
+        return AccountPlan(key, current.revision, (), (told,))
     else:
-        plan = _defined(setting, wanted, held, still)
-    return plan if setting.wanted.complete else _held_back(plan)
+        plan = _defined(context, desired, current, still)
+    return plan if context.desired.complete else _held_back(plan)
 
 
-def _held(held: Held, key: AccountKey) -> HeldAccount:
-    return held.accounts.get(key) or HeldAccount(key, 0, None)
+def _current(current: Current, key: AccountKey) -> CurrentAccount:
+    return current.accounts.get(key) or CurrentAccount(key, 0, None)
 
 
-def _stopped(setting: Setting, wanted: WantedAccount | None, held: HeldAccount) -> AccountPlan:
+def _stopped(
+    context: PlanContext, desired: DesiredAccount | None, current: CurrentAccount
+) -> AccountPlan:
     found: tuple[Finding, ...] = ()
-    if wanted is not None:
-        found = check_stopped(wanted, held, setting.platform)
-    return AccountPlan(held.key, held.revision, (), found, stopped=True)
+    if desired is not None:
+        found = check_stopped(desired, current, context.platform)
+    return AccountPlan(current.key, current.revision, (), found, stopped=True)
 
 
-def _undefined(setting: Setting, held: HeldAccount, still: Standstill) -> AccountPlan:
-    strays = setting.wanted.strays.get(held.key)
-    if strays and held.state is None:
-        return unknown_account(held.key, strays, frozenset(setting.wanted.accounts))
-    if strays:
-        return not_empty(held, strays)
-    claims = setting.disputes.claims_of(held.key, still.idle, still.blocked)
-    return keep_account(held, claims) if claims.kept else remove_account(held, claims)
+def _undefined(context: PlanContext, current: CurrentAccount, still: Blocked) -> AccountPlan:
+    orphans = context.desired.orphans.get(current.key)
+    if orphans and current.state is None:
+        return unknown_account(current.key, orphans, frozenset(context.desired.accounts))
+    if orphans:
+        return not_empty(current, orphans)
+    claims = context.conflicts.claims_of(current.key, still.idle, still.blocked)
+    return keep_account(current, claims) if claims.kept else remove_account(current, claims)
 
 
 def _defined(
-    setting: Setting, wanted: WantedAccount, held: HeldAccount, still: Standstill
+    context: PlanContext, desired: DesiredAccount, current: CurrentAccount, still: Blocked
 ) -> AccountPlan:
-    plan = setting.platform.plan(wanted.plan)
+    plan = context.platform.plan(desired.plan)
     if plan is None:
-        return _stopped(setting, wanted, held)
-    claims = setting.disputes.claims_of(wanted.key, still.idle, still.blocked)
-    failed = setting.failed.get(wanted.key, {})
-    rotated = setting.rotated.get(wanted.key, frozenset())
-    return plan_account(Case(wanted, held, plan, claims, failed, rotated))
+        return _stopped(context, desired, current)
+    claims = context.conflicts.claims_of(desired.key, still.idle, still.blocked)
+    failed = context.failed.get(desired.key, {})
+    rotated = context.rotated.get(desired.key, frozenset())
+    return plan_account(AccountInput(desired, current, plan, claims, failed, rotated))
 
 
 def _held_back(plan: AccountPlan) -> AccountPlan:
@@ -259,22 +261,22 @@ def _held_back(plan: AccountPlan) -> AccountPlan:
     )
 
 
-def _guard(setting: Setting, plan: AccountPlan, guards: Guards) -> AccountPlan:
-    held = setting.held.accounts.get(plan.key)
-    wanted = setting.wanted.accounts.get(plan.key)
-    if held is None or not plan.changes:
+def _guard(context: PlanContext, plan: AccountPlan, guards: Guards) -> AccountPlan:
+    current = context.current.accounts.get(plan.key)
+    desired = context.desired.accounts.get(plan.key)
+    if current is None or not plan.changes:
         return plan
-    where = wanted.where if wanted is not None else None
-    found = check_guards(plan.key, plan.changes, len(held.domains), guards, where)
+    where = desired.where if desired is not None else None
+    found = check_guards(plan.key, plan.changes, len(current.domains), guards, where)
     if not found:
         return plan
     return structs.replace(plan, findings=(*plan.findings, *found), stopped=True)
 
 
-def _groups(disputes: Disputes, still: Standstill) -> tuple[tuple[AccountKey, ...], ...]:
+def _groups(conflicts: DomainConflicts, still: Blocked) -> tuple[tuple[AccountKey, ...], ...]:
     """Accounts between which a domain moves are committed in one transaction."""
     group_of: dict[AccountKey, set[AccountKey]] = {}
-    for move in disputes.moves:
+    for move in conflicts.moves:
         if still.stops(move):
             continue
         merged = {

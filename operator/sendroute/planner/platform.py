@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 
 from sendroute.model.change import PLATFORM_KEY, RELAY, Action, Change, Kind
 from sendroute.model.codes import finding
+from sendroute.model.current import Current
+from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Where
-from sendroute.model.held import Held
 from sendroute.model.platform import Platform, Relay
-from sendroute.model.wanted import Wanted
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import WHY_FAILED, needs_test
 
@@ -15,29 +15,29 @@ Decision = tuple[Platform | None, Change | None, tuple[Finding, ...]]
 
 
 def decide_platform(
-    wanted: Wanted, held: Held, failed: Mapping[str, str], rotated: Collection[str]
+    desired: Desired, current: Current, failed: Mapping[str, str], rotated: Collection[str]
 ) -> Decision:
     """The platform that accounts are planned on (None: there is none), its change, and what is
     said about it. ``failed`` and ``rotated`` name the managed relay, as they name profiles."""
-    if wanted.platform is None:
+    if desired.platform is None:
         return None, None, ()
-    where = wanted.platform.where
-    if wanted.platform.suspended:
+    where = desired.platform.where
+    if desired.platform.suspended:
         told = suspended_object("The MailPlatform", where, None)
-        if held.platform is not None:
-            return held.platform, None, (told,)
+        if current.platform is not None:
+            return current.platform, None, (told,)
         return None, None, (told, _never_recorded(where))
-    after = wanted.platform.platform
-    before, relay = relay_of(held.platform), relay_of(after)
+    after = desired.platform.platform
+    before, relay = relay_of(current.platform), relay_of(after)
     turned = relay is not None and RELAY in rotated
-    if after == held.platform and not turned:
+    if after == current.platform and not turned:
         return after, None, ()
     if relay is not None and RELAY in failed and (turned or needs_test(before, relay)):
-        return _not_saved(held.platform, failed[RELAY], where)
-    create = held.platform is None
+        return _not_saved(current.platform, failed[RELAY], where)
+    create = current.platform is None
     if create:
         message = "The platform is recorded."
-    elif after == held.platform:
+    elif after == current.platform:
         message = "The platform changes: the content of its managed relay's secret."
     else:
         message = "The platform changes."
@@ -46,9 +46,9 @@ def decide_platform(
         PLATFORM_KEY,
         "default",
         Action.CREATE if create else Action.UPDATE,
-        held.platform,
+        current.platform,
         after,
-        "declared" if after != held.platform else "credentials-changed",
+        "declared" if after != current.platform else "credentials-changed",
         message,
         where,
     )

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from sendroute.model.change import Action, Change, Kind
+from sendroute.model.desired import DesiredProfile
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
-from sendroute.model.wanted import WantedProfile
-from sendroute.planner.case import Case
+from sendroute.planner.inputs import AccountInput
 
 
 class Profiles(Struct, frozen=True):
@@ -37,41 +37,41 @@ def proved(endpoint: Profile | Relay) -> tuple[object, ...]:
     )
 
 
-def _is_settled(case: Case, name: str, wanted: Profile) -> bool:
+def _is_settled(case: AccountInput, name: str, desired: Profile) -> bool:
     """Neither its manifest nor its secret has changed."""
-    return wanted == case.held.profiles.get(name) and name not in case.rotated
+    return desired == case.current.profiles.get(name) and name not in case.rotated
 
 
-def _is_tried(case: Case, name: str, wanted: Profile) -> bool:
-    return name in case.rotated or needs_test(case.held.profiles.get(name), wanted)
+def _is_tried(case: AccountInput, name: str, desired: Profile) -> bool:
+    return name in case.rotated or needs_test(case.current.profiles.get(name), desired)
 
 
-def decide_profiles(case: Case) -> Profiles:
-    held = case.held.profiles
+def decide_profiles(case: AccountInput) -> Profiles:
+    current = case.current.profiles
     waiting = _not_saved(case)
     after: dict[str, Profile] = {}
     changes = []
-    for name in sorted(case.wanted.profiles):
-        wanted, before = case.wanted.profiles[name], held.get(name)
-        if wanted.suspended or name in waiting or _is_settled(case, name, wanted.profile):
+    for name in sorted(case.desired.profiles):
+        desired, before = case.desired.profiles[name], current.get(name)
+        if desired.suspended or name in waiting or _is_settled(case, name, desired.profile):
             if before is not None:
                 after[name] = before
             if name in waiting:
-                changes.append(_skipped(case, name, before, wanted))
+                changes.append(_skipped(case, name, before, desired))
             continue
-        after[name] = wanted.profile
-        changes.append(_saved(case, name, before, wanted))
-    removed = {name: held[name] for name in sorted(held) if name not in case.wanted.profiles}
+        after[name] = desired.profile
+        changes.append(_saved(case, name, before, desired))
+    removed = {name: current[name] for name in sorted(current) if name not in case.desired.profiles}
     changes += [_removed(case, name, profile) for name, profile in removed.items()]
     return Profiles(tuple(changes), after, removed, waiting)
 
 
-def _not_saved(case: Case) -> frozenset[str]:
+def _not_saved(case: AccountInput) -> frozenset[str]:
     """Those that failed, and those that newly name one of these in ``reassignTo``."""
     changed = {
-        name: wanted.profile
-        for name, wanted in case.wanted.profiles.items()
-        if not wanted.suspended and not _is_settled(case, name, wanted.profile)
+        name: desired.profile
+        for name, desired in case.desired.profiles.items()
+        if not desired.suspended and not _is_settled(case, name, desired.profile)
     }
     waiting = {
         name
@@ -84,7 +84,7 @@ def _not_saved(case: Case) -> frozenset[str]:
         if name not in waiting
         and profile.reassign_to is not None
         and profile.reassign_to.profile in waiting
-        and not _same_reassignment(case.held.profiles.get(name), profile)
+        and not _same_reassignment(case.current.profiles.get(name), profile)
     }:
         waiting |= more
     return frozenset(waiting)
@@ -120,22 +120,32 @@ def _kept(change: Change, domain: str) -> Change:
     )
 
 
-def _saved(case: Case, name: str, before: Profile | None, wanted: WantedProfile) -> Change:
-    reason = "declared" if wanted.inline_in is None else "declared-in-line"
+def _saved(
+    case: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
+) -> Change:
+    reason = "declared" if desired.inline_in is None else "declared-in-line"
     if before is None:
         action, message = Action.CREATE, f"Profile {name} is saved."
     else:
         fields = [
             field.replace("_", " ")
             for field in Profile.__struct_fields__
-            if getattr(before, field) != getattr(wanted.profile, field)
+            if getattr(before, field) != getattr(desired.profile, field)
         ]
         if name in case.rotated:
             reason = reason if fields else "credentials-changed"
             fields.append("the content of its secret")
         action, message = Action.UPDATE, f"Profile {name} changes: {', '.join(fields)}."
     return Change(
-        Kind.PROFILE, case.key, name, action, before, wanted.profile, reason, message, wanted.where
+        Kind.PROFILE,
+        case.key,
+        name,
+        action,
+        before,
+        desired.profile,
+        reason,
+        message,
+        desired.where,
     )
 
 
@@ -149,9 +159,11 @@ WHY_FAILED = {
 }
 
 
-def _skipped(case: Case, name: str, before: Profile | None, wanted: WantedProfile) -> Change:
+def _skipped(
+    case: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
+) -> Change:
     reason = "dependency-skipped"
-    if _is_tried(case, name, wanted.profile):
+    if _is_tried(case, name, desired.profile):
         reason = case.failed.get(name, reason)
     why = WHY_FAILED.get(reason, "the profile it names was not saved")
     stands = "its old version stands" if before is not None else "it does not exist"
@@ -164,11 +176,11 @@ def _skipped(case: Case, name: str, before: Profile | None, wanted: WantedProfil
         before,
         reason,
         f"Profile {name} is not saved, for {why}; {stands}.",
-        wanted.where,
+        desired.where,
     )
 
 
-def _removed(case: Case, name: str, profile: Profile) -> Change:
+def _removed(case: AccountInput, name: str, profile: Profile) -> Change:
     return Change(
         Kind.PROFILE,
         case.key,
@@ -178,5 +190,5 @@ def _removed(case: Case, name: str, profile: Profile) -> Change:
         None,
         "removed",
         f"Profile {name} is no longer in the manifests.",
-        case.wanted.where,
+        case.desired.where,
     )

@@ -3,38 +3,38 @@
 from collections.abc import Mapping
 
 from sendroute.model.codes import finding
+from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
-from sendroute.model.held import DomainState
 from sendroute.model.route import Origin, Route
-from sendroute.planner.case import Case, Terms
+from sendroute.planner.inputs import AccountInput, RouteContext
 
 
-def reassigned(state: DomainState, terms: Terms) -> DomainState:
+def reassigned(state: DomainState, context: RouteContext) -> DomainState:
     """The state itself where its route is satisfiable; else the first that is of: the declared
     route, the removed profile's ``onDelete.reassignTo``, the plan's baseline. A shadow ends."""
-    if state.route in terms.satisfiable:
+    if state.route in context.satisfiable:
         return state
-    if state.declared is not None and state.declared in terms.satisfiable:
+    if state.declared is not None and state.declared in context.satisfiable:
         return DomainState(state.declared, Origin.DECLARED, state.declared)
-    return DomainState(_instead_of(state.route, terms), Origin.REASSIGNED, state.declared)
+    return DomainState(_instead_of(state.route, context), Origin.REASSIGNED, state.declared)
 
 
-def _instead_of(route: Route, terms: Terms) -> Route:
+def _instead_of(route: Route, context: RouteContext) -> Route:
     if route.profile is not None:
-        removed = terms.removed.get(route.profile)
-        if removed is not None and removed.reassign_to in terms.satisfiable:
+        removed = context.removed.get(route.profile)
+        if removed is not None and removed.reassign_to in context.satisfiable:
             return removed.reassign_to
-    return terms.baseline
+    return context.plan_default
 
 
-def tell_deletions(case: Case, fallen: Mapping[str, list[str]]) -> tuple[Finding, ...]:
+def tell_deletions(case: AccountInput, fallen: Mapping[str, list[str]]) -> tuple[Finding, ...]:
     """One warning for each profile that domains lost in this change, naming some of them."""
     return tuple(
         finding(
             "profile-deleted",
             f"Profile {name} is gone; {_count(domains)} another route: {_some(sorted(domains))}.",
             hint="To keep it, declare it again, in an SMTPProfile document of its own.",
-            where=case.wanted.where,
+            where=case.desired.where,
             account=case.key,
         )
         for name, domains in sorted(fallen.items())

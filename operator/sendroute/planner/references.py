@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.route import MANAGED, Route
-from sendroute.planner.case import Case
+from sendroute.planner.inputs import AccountInput
 from sendroute.planner.spelling import did_you_mean
 
 
-def check_references(case: Case, existing: frozenset[str]) -> tuple[Finding, ...]:
+def check_references(case: AccountInput, existing: frozenset[str]) -> tuple[Finding, ...]:
     """``existing``: the profiles that will exist if every connection test passes."""
     return (
         *_default(case, existing),
@@ -25,52 +25,52 @@ def check_references(case: Case, existing: frozenset[str]) -> tuple[Finding, ...
     )
 
 
-def _default(case: Case, existing: frozenset[str]) -> Iterator[Finding]:
-    route = case.wanted.default
+def _default(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+    route = case.desired.default
     if route is not None and _missing(route, existing):
-        before = case.held.state.default if case.held.state is not None else None
-        where = case.wanted.where.at("spec", "defaultRoute", "profile")
+        before = case.current.state.default if case.current.state is not None else None
+        where = case.desired.where.at("spec", "defaultRoute", "profile")
         yield _profile(case, route, existing, where, known=route == before, what="The default")
 
 
-def _apply_all(case: Case, existing: frozenset[str]) -> Iterator[Finding]:
-    asked = case.wanted.apply_all
-    if asked is not None and asked.id not in case.held.ran and _missing(asked.route, existing):
-        where = case.wanted.where.at("spec", "applyToAll", "route", "profile")
+def _apply_all(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+    asked = case.desired.apply_all
+    if asked is not None and asked.id not in case.current.ran and _missing(asked.route, existing):
+        where = case.desired.where.at("spec", "applyToAll", "route", "profile")
         what = f"The apply-all {asked.id}"
         yield _profile(case, asked.route, existing, where, known=False, what=what)
 
 
-def _reassignments(case: Case, existing: frozenset[str]) -> Iterator[Finding]:
-    for name in sorted(case.wanted.profiles):
-        wanted, held = case.wanted.profiles[name], case.held.profiles.get(name)
-        route = wanted.profile.reassign_to
-        if wanted.suspended or route is None or not _missing(route, existing):
+def _reassignments(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+    for name in sorted(case.desired.profiles):
+        desired, current = case.desired.profiles[name], case.current.profiles.get(name)
+        route = desired.profile.reassign_to
+        if desired.suspended or route is None or not _missing(route, existing):
             continue
-        inline = () if wanted.inline_in is None else ("route", "newProfile")
-        where = wanted.where.at("spec", *inline, "onDelete", "reassignTo", "profile")
-        known = held is not None and held.reassign_to == route
+        inline = () if desired.inline_in is None else ("route", "newProfile")
+        where = desired.where.at("spec", *inline, "onDelete", "reassignTo", "profile")
+        known = current is not None and current.reassign_to == route
         what = f"The reassignTo of profile {name}"
         yield _profile(case, route, existing, where, known=known, what=what)
 
 
-def _domains(case: Case, existing: frozenset[str]) -> Iterator[Finding]:
+def _domains(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
     offered = case.plan.managed
-    for wanted in case.wanted.domains:
-        route = wanted.route
+    for desired in case.desired.domains:
+        route = desired.route
         # The common case first: a million domains are asked this.
-        if route is None or route.profile in existing or wanted.suspended:
+        if route is None or route.profile in existing or desired.suspended:
             continue
         if route.profile is None and (offered or route != MANAGED):
             continue
-        held = case.held.domains.get(wanted.domain)
-        known = held is not None and held.declared == route
+        current = case.current.domains.get(desired.domain)
+        known = current is not None and current.declared == route
         if route.profile is not None:
-            where = wanted.where.at("spec", "route", "profile")
-            yield _profile(case, route, existing, where, known=known, what=wanted.domain)
+            where = desired.where.at("spec", "route", "profile")
+            yield _profile(case, route, existing, where, known=known, what=desired.domain)
         else:
-            where = wanted.where.at("spec", "route")
-            yield _managed(case, wanted.domain, where, known=known)
+            where = desired.where.at("spec", "route")
+            yield _managed(case, desired.domain, where, known=known)
 
 
 def _missing(route: Route, existing: frozenset[str]) -> bool:
@@ -78,7 +78,13 @@ def _missing(route: Route, existing: frozenset[str]) -> bool:
 
 
 def _profile(
-    case: Case, route: Route, existing: frozenset[str], where: Where, *, known: bool, what: str
+    case: AccountInput,
+    route: Route,
+    existing: frozenset[str],
+    where: Where,
+    *,
+    known: bool,
+    what: str,
 ) -> Finding:
     name = route.profile or ""
     if known:
@@ -89,7 +95,7 @@ def _profile(
             where=where,
             account=case.key,
         )
-    held_back = case.wanted.profiles.get(name)
+    held_back = case.desired.profiles.get(name)
     return finding(
         "unknown-profile",
         f"{what} names profile {name}, which account {case.key.name} does not have.",
@@ -101,7 +107,7 @@ def _profile(
     )
 
 
-def _managed(case: Case, domain: str, where: Where, *, known: bool) -> Finding:
+def _managed(case: AccountInput, domain: str, where: Where, *, known: bool) -> Finding:
     return finding(
         "managed-not-in-plan",
         f"{domain} declares managed, which plan {case.plan.name} of account {case.key.name}"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change, Kind, Plan, State
-from sendroute.model.held import DomainState, Held, HeldAccount, RanApplyAll
-from sendroute.model.wanted import AccountKey
+from sendroute.model.current import Current, CurrentAccount, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
 
 REASON = "restored"
 
@@ -27,17 +27,17 @@ class Restoration(Struct, frozen=True):
         return not (self.plan.accounts or self.plan.platform or self.ran)
 
 
-def plan_restore(now: Held, then: Held) -> Restoration:
+def plan_restore(now: Current, then: Current) -> Restoration:
     """What brings the record back to ``then``: the state of the same store at another revision.
 
     A platform that was recorded since then stays, for a platform is changed, never removed.
     """
     at = f"as at revision {then.revision}"
-    holder = {name: key for key, held in then.accounts.items() for name in held.domains}
+    holder = {name: key for key, current in then.accounts.items() for name in current.domains}
     accounts = []
     for key in sorted(now.accounts.keys() | then.accounts.keys()):
-        before = now.accounts.get(key) or HeldAccount(key, 0, None)
-        after = then.accounts.get(key) or HeldAccount(key, 0, None)
+        before = now.accounts.get(key) or CurrentAccount(key, 0, None)
+        after = then.accounts.get(key) or CurrentAccount(key, 0, None)
         changes = (
             *_account(before, after, at),
             *_profiles(before, after, at),
@@ -56,14 +56,14 @@ def plan_restore(now: Held, then: Held) -> Restoration:
     return Restoration(plan, _forgotten(now, then))
 
 
-def _platform(now: Held, then: Held, at: str) -> Change | None:
+def _platform(now: Current, then: Current, at: str) -> Change | None:
     if then.platform is None or then.platform == now.platform:
         return None
     message = f"The platform is {at}."
     return _change(Kind.PLATFORM, PLATFORM_KEY, "default", now.platform, then.platform, message)
 
 
-def _account(before: HeldAccount, after: HeldAccount, at: str) -> Iterator[Change]:
+def _account(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[Change]:
     if before.state != after.state:
         name = before.key.name
         told = f"Account {name} is not there, {at}."
@@ -72,7 +72,7 @@ def _account(before: HeldAccount, after: HeldAccount, at: str) -> Iterator[Chang
         yield _change(Kind.ACCOUNT, before.key, name, before.state, after.state, told)
 
 
-def _profiles(before: HeldAccount, after: HeldAccount, at: str) -> Iterator[Change]:
+def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[Change]:
     for name in sorted(before.profiles.keys() | after.profiles.keys()):
         was, will = before.profiles.get(name), after.profiles.get(name)
         if was != will:
@@ -81,7 +81,7 @@ def _profiles(before: HeldAccount, after: HeldAccount, at: str) -> Iterator[Chan
 
 
 def _domains(
-    before: HeldAccount, after: HeldAccount, holder: dict[str, AccountKey], at: str
+    before: CurrentAccount, after: CurrentAccount, holder: dict[str, AccountKey], at: str
 ) -> Iterator[Change]:
     for name in sorted(before.domains.keys() | after.domains.keys()):
         was, will = before.domains.get(name), after.domains.get(name)
@@ -112,7 +112,7 @@ def _action(was: State | None, will: State | None) -> Action:
     return Action.UPDATE
 
 
-def _forgotten(now: Held, then: Held) -> dict[AccountKey, dict[str, RanApplyAll]]:
+def _forgotten(now: Current, then: Current) -> dict[AccountKey, dict[str, RanApplyAll]]:
     found = {}
     for key, account in sorted(then.accounts.items()):
         known = now.accounts[key].ran if key in now.accounts else {}

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, Change, Plan
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError, StaleError
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import AccountKey
+from sendroute.model.provenance import Provenance
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.reconcile.record import Record, Sealed
 
@@ -42,7 +42,7 @@ class Done(Struct, frozen=True):
 def apply_plan(
     record: Record,
     plan: Plan,
-    stamp: Stamp,
+    provenance: Provenance,
     *,
     replan: Replan,
     seal: Seal,
@@ -54,7 +54,7 @@ def apply_plan(
     ``ended`` is asked before each transaction and ends the run between two accounts; ``advance``
     is told how many accounts each one was about. A failure of one account stops no other.
     """
-    run = _Run(record, stamp, replan, seal)
+    run = _Run(record, provenance, replan, seal)
     platform, found, revision = run.platform(plan)
     plans = {account.key: account for account in plan.accounts}
     outcomes: dict[AccountKey, AccountOutcome] = {}
@@ -115,9 +115,9 @@ class _Run:
     plan made anew then, so that the store is read again once a meeting and not once an account.
     """
 
-    def __init__(self, record: Record, stamp: Stamp, replan: Replan, seal: Seal) -> None:
+    def __init__(self, record: Record, provenance: Provenance, replan: Replan, seal: Seal) -> None:
         self._record = record
-        self._stamp = stamp
+        self._provenance = provenance
         self._replan = replan
         self._seal = seal
         self._latest: Plan | None = None
@@ -149,7 +149,7 @@ class _Run:
         except ProblemError as problem:
             outcome = _outcome_of(problem.findings)
             for account in group:
-                extra = _extra(account.key) | {"commit": self._stamp.source_commit}
+                extra = _extra(account.key) | {"commit": self._provenance.source_commit}
                 _log.error("account %s: %s", account.key, problem, extra=extra)
             return Done(_all(group, outcome, problem.findings), ())
 
@@ -165,12 +165,12 @@ class _Run:
         settled = _settled(group, fresh)
         if settled is not None:
             return settled
-        return _committed(fresh, self._write(fresh, None), self._stamp)
+        return _committed(fresh, self._write(fresh, None), self._provenance)
 
     def _write(self, accounts: Group, platform: Change | None) -> int:
         """Sealed just before: no credential waits for its turn in the plan or the run."""
         sealed = self._seal(accounts, platform)
-        return self._record.commit(accounts, platform, self._stamp, sealed)
+        return self._record.commit(accounts, platform, self._provenance, sealed)
 
     def _fresh(self, group: Group) -> Group:
         if self._latest is None:
@@ -205,14 +205,14 @@ def _settled(group: Group, fresh: Group) -> Done | None:
     return Done(tuple(told), ())
 
 
-def _committed(group: Group, revision: int, stamp: Stamp) -> Done:
+def _committed(group: Group, revision: int, provenance: Provenance) -> Done:
     for account in group:
         written = {"revision": revision, "changes": len(account.changes)}
         _log.info(
             "Account %s is committed at revision %d.",
             account.key,
             revision,
-            extra=_extra(account.key) | written | {"commit": stamp.source_commit},
+            extra=_extra(account.key) | written | {"commit": provenance.source_commit},
         )
     outcomes = tuple(AccountOutcome(a.key, Outcome.COMMITTED, revision) for a in group)
     return Done(outcomes, tuple(group), revision)

@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from sendroute.model.change import Plan
+from sendroute.model.current import Current
+from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Position, Where
-from sendroute.model.held import Held
 from sendroute.model.outcome import Result
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import Wanted
+from sendroute.model.provenance import Provenance
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.commit import apply_plan
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.proving import Proven, Prover, Scope
 from sendroute.reconcile.record import Record, Sealed
+from sendroute.reconcile.verifier import Scope, VerifiedPlan, Verifier
 
 Knows = Callable[[Any], bool]
 Locate = Callable[[Where], Position | None]
-Prove = Callable[[Wanted, Held], Prover]
+Prove = Callable[[Desired, Current], Verifier]
 """The prover of one run over these manifests and this store."""
 
 
@@ -28,10 +28,10 @@ class Source(NamedTuple):
     """What is wanted, where it was read and at which commit. ``mismatches`` says what its lock
     files have against a store: what it holds, and whether it has come by a revision."""
 
-    wanted: Wanted
+    desired: Desired
     commit: str | None
     locate: Locate
-    mismatches: Callable[[Held, Knows], Iterable[Finding]] = lambda _held, _knows: ()
+    mismatches: Callable[[Current, Knows], Iterable[Finding]] = lambda _current, _knows: ()
 
 
 class Planned(NamedTuple):
@@ -40,38 +40,38 @@ class Planned(NamedTuple):
 
     record: Record
     source: Source
-    held: Held
+    current: Current
     sealed: Sealed
-    proven: Proven
-    prover: Prover
+    verified: VerifiedPlan
+    verifier: Verifier
     scope: Scope
     mismatch: tuple[Finding, ...] = ()
 
     @property
     def plan(self) -> Plan:
-        return self.proven.plan
+        return self.verified.plan
 
     def with_findings(self, findings: Sequence[Finding]) -> "Planned":
         """The same, with findings that are no account's."""
         plan = replace(self.plan, findings=(*self.plan.findings, *findings))
-        return self._replace(proven=replace(self.proven, plan=plan))
+        return self._replace(verified=replace(self.verified, plan=plan))
 
     def tested_by(self, tester: Tester) -> "Planned":
         """The same decision, on the same store, less what fails its connection test now."""
-        self.prover.tested_by(tester)
-        if not self.proven.untested:
+        self.verifier.tested_by(tester)
+        if not self.verified.untested:
             return self
-        proven = self.prover.decide(self.source.wanted, self.held, self.sealed, self.scope)
-        return self._replace(proven=proven).with_findings(self.mismatch)
+        verified = self.verifier.decide(self.source.desired, self.current, self.sealed, self.scope)
+        return self._replace(verified=verified).with_findings(self.mismatch)
 
     def replan(self) -> Plan:
         """The same manifests on a store that has moved on."""
-        held, sealed = self.record.read_sealed()
-        return self.prover.decide(self.source.wanted, held, sealed, self.scope).plan
+        current, sealed = self.record.read_sealed()
+        return self.verifier.decide(self.source.desired, current, sealed, self.scope).plan
 
     def carry_out(
         self,
-        stamp: Stamp,
+        provenance: Provenance,
         *,
         ended: Callable[[], bool] = lambda: False,
         advance: Callable[[int], None] = lambda _accounts: None,
@@ -80,9 +80,9 @@ class Planned(NamedTuple):
         return apply_plan(
             self.record,
             self.plan,
-            stamp,
+            provenance,
             replan=self.replan,
-            seal=self.prover.seal,
+            seal=self.verifier.seal,
             ended=ended,
             advance=advance,
         )
@@ -92,14 +92,14 @@ def plan_source(
     record: Record,
     source: Source,
     prove: Prove,
-    scope: Callable[[Held], Scope] = lambda _held: Scope(Guards()),
+    scope: Callable[[Current], Scope] = lambda _current: Scope(Guards()),
 ) -> Planned:
     """Raises :class:`~sendroute.model.problem.ProblemError` where the store, the folder of
     secrets or a key cannot be used."""
-    held, sealed = record.read_sealed()
-    chosen = scope(held)
-    prover = prove(source.wanted, held)
-    proven = prover.decide(source.wanted, held, sealed, chosen)
-    mismatch = tuple(source.mismatches(held, record.knows))
-    planned = Planned(record, source, held, sealed, proven, prover, chosen, mismatch)
+    current, sealed = record.read_sealed()
+    chosen = scope(current)
+    verifier = prove(source.desired, current)
+    verified = verifier.decide(source.desired, current, sealed, chosen)
+    mismatch = tuple(source.mismatches(current, record.knows))
+    planned = Planned(record, source, current, sealed, verified, verifier, chosen, mismatch)
     return planned.with_findings(mismatch)

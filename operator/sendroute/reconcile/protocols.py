@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.model.credential import Credential
+from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
-from sendroute.model.secret import Bond, Lacking, SecretRef
-from sendroute.model.wanted import AccountKey
+from sendroute.model.secret import SecretBinding, SecretProblem, SecretRef
 
 
 class Secrets(Protocol):
@@ -22,13 +22,13 @@ class Secrets(Protocol):
 
     def credential(
         self, ref: SecretRef, host: str, port: int, username: str | None = None
-    ) -> Credential | Lacking: ...
+    ) -> Credential | SecretProblem: ...
 
 
 class Sealer(Protocol):
-    def seal(self, credential: Credential, bond: Bond) -> str: ...
+    def seal(self, credential: Credential, binding: SecretBinding) -> str: ...
 
-    def holds(self, token: str, bond: Bond, credential: Credential) -> bool | None:
+    def holds(self, token: str, binding: SecretBinding, credential: Credential) -> bool | None:
         """Whether a token holds this credential; None where it does not open."""
         ...
 

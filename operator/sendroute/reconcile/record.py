@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sendroute.model.change import AccountPlan, Change
-from sendroute.model.held import Held
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import AccountKey
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey
+from sendroute.model.provenance import Provenance
 
 Sealed = Mapping[AccountKey, Mapping[str, str]]
 """Sealed credentials by account and profile; the managed relay's under the platform's key."""
@@ -16,7 +16,7 @@ class Record(Protocol):
     """What is assigned. Each method is one transaction, and raises a
     :class:`~sendroute.model.problem.ProblemError` in place of a database's own error."""
 
-    def read_sealed(self) -> tuple[Held, Sealed]:
+    def read_sealed(self) -> tuple[Current, Sealed]:
         """All of it at one revision, and the sealed credentials of what is in use."""
         ...
 
@@ -29,7 +29,7 @@ class Record(Protocol):
         self,
         plans: Sequence[AccountPlan],
         platform: Change | None,
-        stamp: Stamp,
+        provenance: Provenance,
         sealed: Sealed = ...,
     ) -> int:
         """All of these accounts' changes or none, and the platform's with them; the store's

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from sendroute.model.change import Change
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
 from sendroute.model.route import Route
 
 FOLD = 20

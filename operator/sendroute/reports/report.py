@@ -7,9 +7,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendroute.model.change import Action, Change, Kind, Plan, Shadowed
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.outcome import Outcome, Result
-from sendroute.model.wanted import AccountKey
 
 Locate = Callable[[Where], Position | None]
 """Finds the line and column of a place; called only for what is shown."""

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from typing import Any, assert_never
 
 from sendroute.model.change import Action, Change, State
-from sendroute.model.held import AccountState, DomainState
-from sendroute.model.platform import Managed, PlanLimits, Platform, Relay
-from sendroute.model.platform import Plan as SendingPlan
+from sendroute.model.current import AccountState, DomainState
+from sendroute.model.platform import Managed, PlanLimits, Platform, Relay, ServicePlan
 from sendroute.model.profile import Profile, ProviderLimits
 from sendroute.model.route import Route
 
@@ -87,7 +86,7 @@ def _relay(relay: Relay) -> Document:
     )
 
 
-def _plan(plan: SendingPlan) -> Document:
+def _plan(plan: ServicePlan) -> Document:
     return _present(name=plan.name, managed=plan.managed, limits=_limits(plan.limits))
 
 

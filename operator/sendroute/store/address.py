@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.refusals import missing, not_ours, problem
+from sendroute.store.errors import missing, not_ours, problem
 
 # "SRte": SQLite keeps it at byte 68 of the file, https://www.sqlite.org/fileformat.html#the_database_header
 APPLICATION_ID = 0x53527465

@@ -18,15 +18,15 @@ from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
-from sendroute.store import asking
+from sendroute.store import queries
 from sendroute.store.address import APPLICATION_ID, check_file, is_postgres, sqlite_path
-from sendroute.store.answers import Status
-from sendroute.store.appearing import in_the_making, refuse_what_is_there
+from sendroute.store.atomic_create import in_the_making, refuse_what_is_there
 from sendroute.store.copying import Advance, copy_all, unheeded
 from sendroute.store.database import Database, open_database
+from sendroute.store.errors import problem
 from sendroute.store.problems import told_plainly
 from sendroute.store.record import bring_forward, version_of
-from sendroute.store.refusals import problem
+from sendroute.store.records import Status
 from sendroute.store.sqlite.database import Sqlite, connect
 from sendroute.store.tables import HEAD
 
@@ -49,7 +49,7 @@ def backup_store(
         with in_the_making(target, _MAKER) as temporary:
             make(temporary)
             with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
-                return asking.status(connection)
+                return queries.status(connection)
 
 
 @contextmanager

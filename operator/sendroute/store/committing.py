@@ -21,19 +21,19 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.change import PLATFORM_KEY, RELAY, AccountPlan, Action, Change, Kind
-from sendroute.model.held import AccountState, DomainState
+from sendroute.model.current import AccountState, DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
-from sendroute.model.secret import bond_of
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import AccountKey
-from sendroute.store import endpoints, going_back, numbering, standing, switching
+from sendroute.model.provenance import Provenance
+from sendroute.model.secret import binding_of
+from sendroute.store import account_status, bulk_switch, endpoints, going_back, revisions
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
+from sendroute.store.errors import stale
 from sendroute.store.going_back import Past
 from sendroute.store.problems import is_taken
 from sendroute.store.recording import Recorder
-from sendroute.store.refusals import stale
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_columns,
@@ -85,7 +85,7 @@ def commit(
     connection: Connection,
     plans: Sequence[AccountPlan],
     change: Change | None,
-    stamp: Stamp,
+    provenance: Provenance,
     sealed: Sealed,
     attempt: str | None = None,
     back: Past | None = None,
@@ -100,7 +100,7 @@ def commit(
     took a domain meanwhile.
     """
     try:
-        return _commit(connection, plans, change, stamp, sealed, attempt, back)
+        return _commit(connection, plans, change, provenance, sealed, attempt, back)
     except IntegrityError as error:
         if is_taken(error):
             raise stale(*(plan.key for plan in plans)) from error
@@ -111,7 +111,7 @@ def _commit(
     connection: Connection,
     plans: Sequence[AccountPlan],
     change: Change | None,
-    stamp: Stamp,
+    provenance: Provenance,
     sealed: Sealed,
     attempt: str | None,
     back: Past | None,
@@ -123,8 +123,8 @@ def _commit(
         return int(connection.execute(select(store.c.revision)).scalar_one())
     if back is not None:
         going_back.check_still(connection, back.on)
-    elsewhere = back is not None and going_back.take_over(connection, back.head, stamp)
-    now = numbering.begin(connection, stamp, attempt)
+    elsewhere = back is not None and going_back.take_over(connection, back.head, provenance)
+    now = revisions.begin(connection, provenance, attempt)
     record = Recorder(connection, now)
     if change is not None:
         _write_platform(connection, change, now, sealed.get(PLATFORM_KEY, {}).get(RELAY))
@@ -149,10 +149,10 @@ def _commit(
     gone = [work.number for work in works if work.leaves]
     for some in chunks(gone):
         connection.execute(delete(account).where(account.c.id.in_(some)))
-    standing.clear(connection, [work.key for work in works])
+    account_status.clear(connection, [work.key for work in works])
     if back is not None:
         going_back.conclude(connection, back, now, elsewhere=elsewhere)
-    return numbering.end(connection, now)
+    return revisions.end(connection, now)
 
 
 def _sorted(plan: AccountPlan) -> Work | None:
@@ -254,7 +254,7 @@ def _write_profiles(
 ) -> None:
     for change in work.profiles_made:
         assert isinstance(change.after, Profile)  # noqa: S101 - the planner's contract
-        number = numbering.next_profile(connection)
+        number = revisions.next_profile(connection)
         connection.execute(
             insert(profile).values(
                 id=number,
@@ -267,7 +267,7 @@ def _write_profiles(
         endpoints.write(
             connection,
             (number, 1),
-            bond_of(work.key, change.name, change.after),
+            binding_of(work.key, change.name, change.after),
             now,
             tokens.get(change.name),
         )
@@ -282,7 +282,7 @@ def _write_profiles(
         endpoints.replace(
             connection,
             (row.id, row.version),
-            bond_of(work.key, change.name, change.after),
+            binding_of(work.key, change.name, change.after),
             now,
             tokens.get(change.name),
             keeps=endpoints.same_identity(change.before, change.after),
@@ -318,8 +318,8 @@ def _write_domains(connection: Connection, work: Work, now: int, record: Recorde
     change one by one; then the new."""
     switch = None
     if work.account is not None and work.account.ran is not None:
-        switch = switching.whole_switch(work.account.ran, work.domains_changed)
-    if switch is None or not switching.switch(connection, work.key, work.number, switch, now):
+        switch = bulk_switch.whole_switch(work.account.ran, work.domains_changed)
+    if switch is None or not bulk_switch.switch(connection, work.key, work.number, switch, now):
         _change_domains(connection, work, now)
         record.changes(work.domains_changed)
     made = ((change.name, work.number, now, now, *_columns(change)) for change in work.domains_made)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from sendroute.store import numbering
+from sendroute.store import revisions
 from sendroute.store.bulk import execute_many, plain_rows
 from sendroute.store.tables import (
     account,
@@ -82,12 +82,12 @@ def copy_all(source: Connection, target: Connection, advance: Advance) -> None:
 def _rows(source: Connection, table: Table) -> Iterator[list[Any]]:
     """In the order of their key, for profile ids only rise: tuples as the driver has them, or
     mappings where a column's type has to convert what the two databases keep differently."""
-    wanted = select(*_columns(table)).order_by(*table.primary_key)
+    desired = select(*_columns(table)).order_by(*table.primary_key)
     if _is_plain(table):
-        yield from map(list, plain_rows(source, wanted))
+        yield from map(list, plain_rows(source, desired))
     else:
         # Options of the statement: those of a connection would stay for the next.
-        streamed = wanted.execution_options(stream_results=True, max_row_buffer=_FETCH)
+        streamed = desired.execution_options(stream_results=True, max_row_buffer=_FETCH)
         yield from map(list, source.execute(streamed).mappings().partitions(_FETCH))
 
 
@@ -117,7 +117,7 @@ def _count_on(source: Connection, target: Connection) -> None:
     """What counts goes on where it stood: no id of a profile is given again."""
     last = source.execute(select(store.c.last_profile)).scalar_one()
     target.execute(update(store).values(last_profile=last))
-    numbering.continue_profiles(target)
+    revisions.continue_profiles(target)
     if target.dialect.name == "sqlite":
         return  # which goes on from the highest by itself
     for sequence, last in (

@@ -8,18 +8,18 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 
-from sendroute.model.stamp import Stamp
-from sendroute.store import going_back, lockfile, numbering
+from sendroute.model.provenance import Provenance
+from sendroute.store import going_back, lockfile, revisions
 from sendroute.store.address import is_postgres, sqlite_path
-from sendroute.store.appearing import in_the_making, refuse_what_is_there
+from sendroute.store.atomic_create import in_the_making, refuse_what_is_there
 from sendroute.store.backups import copy_file, damaged, mark, open_backup
 from sendroute.store.copying import Advance, copy_all, unheeded
 from sendroute.store.endpoints import fill
+from sendroute.store.errors import exists
 from sendroute.store.migrate import migrate
 from sendroute.store.problems import told_plainly
 from sendroute.store.record import Store, bring_forward, open_store
 from sendroute.store.recording import say
-from sendroute.store.refusals import exists
 from sendroute.store.restoring import restore
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import store
@@ -29,7 +29,7 @@ INIT = "`init`"
 
 def init_store(
     url: str,
-    stamp: Stamp,
+    provenance: Provenance,
     *,
     from_lock: Path | None = None,
     from_backup: Path | None = None,
@@ -47,19 +47,19 @@ def init_store(
     def filled(connection: Connection, attempt: str | None = None) -> None:
         migrate(connection)
         if lock is not None and from_lock is not None:
-            _from_lock(connection, lock, stamp, from_lock, attempt)
+            _from_lock(connection, lock, provenance, from_lock, attempt)
         else:
-            _new(connection, stamp, attempt)
+            _new(connection, provenance, attempt)
 
     if is_postgres(url):
         if from_backup is None:
             _in_a_database(url, filled, busy_timeout)
         else:
-            _of_a_backup(url, stamp, from_backup, busy_timeout, advance)
+            _of_a_backup(url, provenance, from_backup, busy_timeout, advance)
     elif from_backup is None:
         _in_a_file(url, filled, busy_timeout)
     else:
-        _of_a_copy(url, stamp, from_backup, busy_timeout, advance)
+        _of_a_copy(url, provenance, from_backup, busy_timeout, advance)
     return open_store(url, busy_timeout=busy_timeout)
 
 
@@ -72,17 +72,21 @@ def _in_a_file(url: str, filled: Callable[[Connection], None], busy: float) -> N
             database.write(filled)
 
 
-def _of_a_copy(url: str, stamp: Stamp, backup: Path, busy: float, advance: Advance) -> None:
+def _of_a_copy(
+    url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
+) -> None:
     path = sqlite_path(url)
     refuse_what_is_there(path, INIT)
     with told_plainly(str(path)), in_the_making(path, INIT) as temporary:
         copy_file(backup, temporary, busy, advance, journal="WAL")
         with closing(Sqlite(temporary, busy, place=str(backup))) as database:
             bring_forward(database)
-            database.write(lambda connection: _say_restored(connection, stamp, backup))
+            database.write(lambda connection: _say_restored(connection, provenance, backup))
 
 
-def _of_a_backup(url: str, stamp: Stamp, backup: Path, busy: float, advance: Advance) -> None:
+def _of_a_backup(
+    url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
+) -> None:
     """Row by row; the backup is opened first, for what is wrong with it has nothing to do with the
     database."""
 
@@ -93,7 +97,7 @@ def _of_a_backup(url: str, stamp: Stamp, backup: Path, busy: float, advance: Adv
                 copy_all(rows, connection, advance)
             except (IntegrityError, DataError) as error:
                 raise damaged(backup) from error
-        _say_restored(connection, stamp, backup, attempt)
+        _say_restored(connection, provenance, backup, attempt)
 
     with open_backup(backup, busy_timeout=busy) as source:
         _in_a_database(url, filled, busy)
@@ -117,19 +121,23 @@ def _in_a_database(url: str, filled: Callable[[Connection, str], None], busy: fl
             database.write(made, alone=True, attempt=attempt)
 
 
-def _new(connection: Connection, stamp: Stamp, attempt: str | None) -> None:
+def _new(connection: Connection, provenance: Provenance, attempt: str | None) -> None:
     connection.execute(
         insert(store).values(
-            id=1, lineage=str(uuid.uuid4()), revision=0, last_profile=0, created_at=stamp.at
+            id=1, lineage=str(uuid.uuid4()), revision=0, last_profile=0, created_at=provenance.at
         )
     )
-    own = numbering.begin(connection, stamp, attempt)
+    own = revisions.begin(connection, provenance, attempt)
     say(connection, own, "create", "initialised", "The store was made.")
-    numbering.settle(connection, own)
+    revisions.assess(connection, own)
 
 
 def _from_lock(
-    connection: Connection, lock: lockfile.Lock, stamp: Stamp, path: Path, attempt: str | None
+    connection: Connection,
+    lock: lockfile.Lock,
+    provenance: Provenance,
+    path: Path,
+    attempt: str | None,
 ) -> None:
     connection.execute(
         insert(store).values(
@@ -137,11 +145,11 @@ def _from_lock(
             lineage=lock.lineage,
             revision=lock.revision,
             last_profile=0,
-            created_at=stamp.at,
+            created_at=provenance.at,
         )
     )
-    going_back.take_over(connection, lock.head, stamp)
-    own = numbering.begin(connection, stamp, attempt)
+    going_back.take_over(connection, lock.head, provenance)
+    own = revisions.begin(connection, provenance, attempt)
     try:
         restore(connection, lock, own)
         fill(connection, own)
@@ -149,15 +157,15 @@ def _from_lock(
         raise lockfile.contradictory(path) from error
     message = f"The store was made from a lock file of revision {lock.revision}."
     say(connection, own, "create", "restored-from-lock", message)
-    numbering.end(connection, own)
+    revisions.end(connection, own)
 
 
 def _say_restored(
-    connection: Connection, stamp: Stamp, source: Path, attempt: str | None = None
+    connection: Connection, provenance: Provenance, source: Path, attempt: str | None = None
 ) -> None:
     before = connection.execute(select(store.c.revision)).scalar_one()
-    own = numbering.begin(connection, stamp, attempt)
+    own = revisions.begin(connection, provenance, attempt)
     message = f"The store was made from the backup {source.name} of revision {before}."
     say(connection, own, "create", "restored-from-backup", message)
     going_back.leap(connection, own)
-    numbering.end(connection, own)
+    revisions.end(connection, own)

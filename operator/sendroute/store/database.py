@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from sendroute.model.wanted import AccountKey
+from sendroute.model.desired import AccountKey
 from sendroute.store.address import is_postgres
 from sendroute.store.watching import Watch
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
-from sendroute.model.secret import Bond, bond_of, relay_bond
-from sendroute.model.wanted import AccountKey
-from sendroute.store.answers import Endpoint
-from sendroute.store.asking import profiles
+from sendroute.model.secret import SecretBinding, binding_of, relay_binding
+from sendroute.store.queries import profiles
+from sendroute.store.records import Endpoint
 from sendroute.store.states import platform_of
 from sendroute.store.tables import endpoint, platform, revision
 
@@ -25,16 +25,18 @@ Number = tuple[int, int]
 """A profile's id and version."""
 
 
-def write(connection: Connection, number: Number, bond: Bond, now: int, token: str | None) -> None:
+def write(
+    connection: Connection, number: Number, binding: SecretBinding, now: int, token: str | None
+) -> None:
     """A new revision."""
-    row = _columns(bond) | {"profile": number[0], "version": number[1], "made": now}
+    row = _columns(binding) | {"profile": number[0], "version": number[1], "made": now}
     connection.execute(insert(endpoint).values(**row, credential=token))
 
 
 def replace(
     connection: Connection,
     number: Number,
-    bond: Bond,
+    binding: SecretBinding,
     now: int,
     token: str | None,
     *,
@@ -45,9 +47,9 @@ def replace(
     mine = and_(endpoint.c.profile == number[0], endpoint.c.retired.is_(None))
     before = connection.execute(select(endpoint).where(mine)).one_or_none()
     connection.execute(update(endpoint).where(mine).values(retired=now))
-    if token is None and keeps and before is not None and _bond(before) == bond:
+    if token is None and keeps and before is not None and _bond(before) == binding:
         token = before.credential
-    write(connection, number, bond, now, token)
+    write(connection, number, binding, now, token)
 
 
 def same_identity(before: Profile | Relay, after: Profile | Relay) -> bool:
@@ -77,14 +79,16 @@ def write_relay(
         return
     relay = after.managed.relay
     keeps = before is not None and same_identity(before, relay)
-    replace(connection, (RELAY_ID, version), relay_bond(relay), now, token, keeps=keeps)
+    replace(connection, (RELAY_ID, version), relay_binding(relay), now, token, keeps=keeps)
 
 
 def sealed(connection: Connection) -> dict[AccountKey, dict[str, str]]:
     """The tokens of what is in use."""
     found: dict[AccountKey, dict[str, str]] = {}
-    held = select(endpoint).where(endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None))
-    for row in connection.execute(held):
+    current = select(endpoint).where(
+        endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
+    )
+    for row in connection.execute(current):
         found.setdefault(AccountKey(row.namespace, row.account), {})[row.name] = row.credential
     return found
 
@@ -102,41 +106,41 @@ def all_of(connection: Connection) -> Iterator[Endpoint]:
         yield Endpoint(row.profile, row.version, _bond(row), row.credential, row.since, row.until)
 
 
-def reseal(connection: Connection, anew: Callable[[str, Bond], str]) -> int:
+def reseal(connection: Connection, anew: Callable[[str, SecretBinding], str]) -> int:
     """Every credential through ``anew``, those of replaced revisions too; how many there are."""
-    held = [one for one in all_of(connection) if one.credential is not None]
-    for one in held:
+    current = [one for one in all_of(connection) if one.credential is not None]
+    for one in current:
         assert one.credential is not None  # noqa: S101
         connection.execute(
             update(endpoint)
             .where(endpoint.c.profile == one.profile, endpoint.c.version == one.version)
-            .values(credential=anew(one.credential, one.bond))
+            .values(credential=anew(one.credential, one.binding))
         )
-    return len(held)
+    return len(current)
 
 
 def fill(connection: Connection, now: int) -> None:
     """For a store that was filled from elsewhere, which holds no credential."""
     for row in profiles(connection):
-        bond = bond_of(row.account, row.name, row.profile)
-        write(connection, (row.id, row.version), bond, now, None)
-    held = connection.execute(select(platform)).one_or_none()
-    if held is not None:
-        write_relay(connection, held.version, platform_of(held.spec), None, now, None)
+        binding = binding_of(row.account, row.name, row.profile)
+        write(connection, (row.id, row.version), binding, now, None)
+    current = connection.execute(select(platform)).one_or_none()
+    if current is not None:
+        write_relay(connection, current.version, platform_of(current.spec), None, now, None)
 
 
-def _columns(bond: Bond) -> dict[str, Any]:
+def _columns(binding: SecretBinding) -> dict[str, Any]:
     return {
-        "namespace": bond.namespace,
-        "account": bond.account,
-        "name": bond.profile,
-        "host": bond.host,
-        "port": bond.port,
-        "encryption": bond.encryption.value,
+        "namespace": binding.namespace,
+        "account": binding.account,
+        "name": binding.profile,
+        "host": binding.host,
+        "port": binding.port,
+        "encryption": binding.encryption.value,
     }
 
 
-def _bond(row: Any) -> Bond:
-    return Bond(
+def _bond(row: Any) -> SecretBinding:
+    return SecretBinding(
         row.namespace, row.account, row.name, row.host, row.port, Encryption(row.encryption)
     )

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, literal, select, update
 
-from sendroute.model.held import RanApplyAll
-from sendroute.model.stamp import Stamp
-from sendroute.model.wanted import AccountKey
-from sendroute.store import numbering
+from sendroute.model.current import RanApplyAll
+from sendroute.model.desired import AccountKey
+from sendroute.model.provenance import Provenance
+from sendroute.store import revisions
 from sendroute.store.bulk import chunks
+from sendroute.store.errors import stale
 from sendroute.store.recording import say
-from sendroute.store.refusals import stale
 from sendroute.store.states import route_columns
 from sendroute.store.tables import apply_all, endpoint, platform, profile, relay, revision, store
 
@@ -67,18 +67,18 @@ def knows(connection: Connection, head: Head) -> bool:
 
 def check_still(connection: Connection, on: int) -> None:
     """Raises :class:`~sendroute.model.problem.StaleError` where anything was changed since."""
-    held = select(store.c.revision).with_for_update()
-    if connection.execute(held).scalar_one() != on:
+    current = select(store.c.revision).with_for_update()
+    if connection.execute(current).scalar_one() != on:
         raise stale()
 
 
-def take_over(connection: Connection, head: Head, stamp: Stamp) -> bool:
+def take_over(connection: Connection, head: Head, provenance: Provenance) -> bool:
     """Whether it is on another course; from now on the store has come by it. It has no number
     here, where that may be another's."""
     if knows(connection, head):
         return False
     if head.attempt is not None:
-        numbering.begin(connection, stamp, head.attempt)
+        revisions.begin(connection, provenance, head.attempt)
     return True
 
 
@@ -127,7 +127,7 @@ def leap(connection: Connection, own: int) -> None:
     """On to another course: numbers leap, and no relay is known to serve it."""
     connection.execute(delete(relay))
     connection.execute(update(store).values(last_profile=store.c.last_profile + IDS))
-    numbering.continue_profiles(connection)
+    revisions.continue_profiles(connection)
     connection.execute(update(profile).values(version=profile.c.version + VERSIONS))
     connection.execute(update(platform).values(version=platform.c.version + VERSIONS))
     anew = {

@@ -16,16 +16,16 @@ from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
 from sendroute.model.codes import finding
-from sendroute.model.held import AccountState, DomainState, Held, HeldAccount, RanApplyAll
+from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route
-from sendroute.model.wanted import AccountKey
-from sendroute.store import asking, reading
+from sendroute.store import queries, reading
 from sendroute.store.address import unusable
+from sendroute.store.errors import problem
 from sendroute.store.going_back import Head, head_of
-from sendroute.store.refusals import problem
 from sendroute.store.states import profile_of, route_from_manifest, spec
 from sendroute.store.tables import platform, store
 
@@ -87,8 +87,8 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
     def default_route(self) -> Route | None:
         return _route(self.default)
 
-    def held(self, key: AccountKey) -> HeldAccount:
-        return HeldAccount(
+    def current(self, key: AccountKey) -> CurrentAccount:
+        return CurrentAccount(
             key,
             0,
             None if self.plan is None else AccountState(self.plan, self.default_route()),
@@ -115,13 +115,13 @@ class Lock(Struct, frozen=True):
     def head(self) -> Head:
         return Head(self.revision, self.attempt)
 
-    def held(self) -> Held:
+    def current(self) -> Current:
         """The state that it holds; no account has a revision."""
-        return Held(
+        return Current(
             self.lineage,
             self.revision,
             self.platform,
-            {key: one.held(key) for one in self.accounts for key in [one.key]},
+            {key: one.current(key) for one in self.accounts for key in [one.key]},
         )
 
 
@@ -135,18 +135,18 @@ def _form(route: Route | None) -> dict[str, Any] | None:
 
 def take(connection: Connection) -> Lock:
     """A store's state, everything in the order of its names."""
-    held = reading.read(connection, None)
+    current = reading.read(connection, None)
     last_profile = connection.execute(select(store.c.last_profile)).scalar_one()
     version = connection.execute(select(platform.c.version)).scalar()
     profiles: dict[AccountKey, dict[str, LockProfile]] = {}
-    for row in asking.profiles(connection):
+    for row in queries.profiles(connection):
         profiles.setdefault(row.account, {})[row.name] = LockProfile(
             row.id, row.version, row.profile
         )
     accounts = []
     # A million domains are in few states.
     forms: dict[DomainState, LockDomain] = {}
-    for key, one in sorted(held.accounts.items()):
+    for key, one in sorted(current.accounts.items()):
         accounts.append(
             LockAccount(
                 key.namespace,
@@ -166,10 +166,10 @@ def take(connection: Connection) -> Lock:
         )
     return Lock(
         FORMAT_VERSION,
-        held.lineage,
-        held.revision,
+        current.lineage,
+        current.revision,
         last_profile,
-        held.platform,
+        current.platform,
         version or 0,
         accounts,
         head_of(connection).attempt,
@@ -244,13 +244,13 @@ def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
     """Raises ValueError where a route is none, an account that is gone still holds some, or a
     profile has an id that was not given yet."""
     for one in accounts:
-        if any(held.id > last_profile for held in one.profiles.values()):
+        if any(current.id > last_profile for current in one.profiles.values()):
             raise ValueError("a profile's id is above the last")
         if one.plan is None and (one.domains or one.profiles or one.default):
             raise ValueError("an account that is gone owns nothing")
         one.default_route()
-        for held in one.domains.values():
-            held.state()
+        for current in one.domains.values():
+            current.state()
         for ran in one.apply_all.values():
             ran.record()
 

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.refusals import damaged, problem
+from sendroute.store.errors import damaged, problem
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from sendroute.model.held import AccountState, DomainState, Held, HeldAccount, RanApplyAll
+from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
-from sendroute.model.wanted import AccountKey
 from sendroute.store.bulk import chunks, plain_rows
 from sendroute.store.states import (
     domain_state,
@@ -21,7 +21,7 @@ from sendroute.store.states import (
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
 
-def read(connection: Connection, only: Collection[AccountKey] | None) -> Held:
+def read(connection: Connection, only: Collection[AccountKey] | None) -> Current:
     """Everything, or what ``only`` names; ids that ran are kept for accounts that are gone."""
     head = connection.execute(select(store.c.lineage, store.c.revision)).one()
     spec = connection.execute(select(platform.c.spec)).scalar()
@@ -40,14 +40,14 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Held:
     domains = _domains(connection, keys, whole=only is None)
     ran = _ran(connection, only)
     accounts = {
-        key: HeldAccount(
+        key: CurrentAccount(
             key, revision, state, profiles.get(key, {}), domains[key], ran.pop(key, {})
         )
         for key, (revision, state) in found.items()
     }
     for key, ids in ran.items():
-        accounts[key] = HeldAccount(key, 0, None, ran=ids)
-    return Held(head.lineage, head.revision, platform_of(spec) if spec else None, accounts)
+        accounts[key] = CurrentAccount(key, 0, None, ran=ids)
+    return Current(head.lineage, head.revision, platform_of(spec) if spec else None, accounts)
 
 
 def _profiles(

@@ -11,24 +11,29 @@ from typing import Self
 from sqlalchemy import Connection, String, column, select, table
 from sqlalchemy.exc import NoResultFound
 
+from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import PLATFORM_KEY, AccountPlan, Change
-from sendroute.model.held import Held
-from sendroute.model.secret import Bond
-from sendroute.model.stamp import Stamp
-from sendroute.model.standing import Standing
-from sendroute.model.wanted import AccountKey
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey
+from sendroute.model.provenance import Provenance
+from sendroute.model.secret import SecretBinding
 from sendroute.store import (
-    asking,
+    account_status,
     committing,
     endpoints,
     going_back,
+    history,
     lockfile,
-    past,
+    queries,
     reading,
     rekeying,
-    standing,
 )
-from sendroute.store.answers import (
+from sendroute.store.database import Database, open_database
+from sendroute.store.endpoints import Sealed
+from sendroute.store.errors import damaged, not_ours, problem
+from sendroute.store.going_back import Head, Past
+from sendroute.store.problems import told_plainly
+from sendroute.store.records import (
     Endpoint,
     ExplainFacts,
     HistoryEntry,
@@ -37,11 +42,6 @@ from sendroute.store.answers import (
     Status,
     StoredProfile,
 )
-from sendroute.store.database import Database, open_database
-from sendroute.store.endpoints import Sealed
-from sendroute.store.going_back import Head, Past
-from sendroute.store.problems import told_plainly
-from sendroute.store.refusals import damaged, not_ours, problem
 from sendroute.store.tables import HEAD
 from sendroute.store.watching import Watch
 
@@ -123,12 +123,12 @@ class Store:
             except (ValueError, KeyError, NoResultFound) as error:
                 raise damaged(self.place) from error
 
-    def read(self, only: Collection[AccountKey] | None = None) -> Held:
+    def read(self, only: Collection[AccountKey] | None = None) -> Current:
         """What a plan starts from; ``only`` restricts it to some accounts."""
         with self._reading() as connection:
             return reading.read(connection, only)
 
-    def read_sealed(self) -> tuple[Held, Sealed]:
+    def read_sealed(self) -> tuple[Current, Sealed]:
         """What a plan starts from, and the sealed credentials of what is in use, by account and
         profile; the managed relay's under the platform's key. One read, so that they agree."""
         with self._reading() as connection:
@@ -153,7 +153,7 @@ class Store:
         self,
         plans: Sequence[AccountPlan],
         platform: Change | None,
-        stamp: Stamp,
+        provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
         back: Past | None = None,
     ) -> int:
@@ -168,7 +168,7 @@ class Store:
         with told_plainly(self.place):
             return self._database.write(
                 lambda connection: committing.commit(
-                    connection, plans, platform, stamp, sealed, attempt, back
+                    connection, plans, platform, provenance, sealed, attempt, back
                 ),
                 accounts=locked | {plan.key for plan in plans},
                 attempt=attempt,
@@ -183,28 +183,30 @@ class Store:
         """The accounts that a later revision changed, and the last one that did; one that was
         removed is not among them."""
         with self._reading() as connection:
-            return standing.changed_since(connection, revision)
+            return account_status.changed_since(connection, revision)
 
-    def standings(self) -> dict[AccountKey, Standing]:
+    def account_statuses(self) -> dict[AccountKey, AccountStatus]:
         """What is not settled, in the order of accounts."""
         with self._reading() as connection:
-            return {one.key: one for one in standing.read(connection)}
+            return {one.key: one for one in account_status.read(connection)}
 
-    def write_standings(self, written: Sequence[Standing], cleared: Collection[AccountKey]) -> None:
+    def write_account_statuses(
+        self, written: Sequence[AccountStatus], cleared: Collection[AccountKey]
+    ) -> None:
         """No revision: it changes nothing of what is assigned. An approval stays with the plan
         that it is for."""
         if written or cleared:
             with told_plainly(self.place):
                 self._database.write(
-                    lambda connection: standing.write(connection, written, cleared)
+                    lambda connection: account_status.write(connection, written, cleared)
                 )
 
-    def approve(self, shown: Standing, stamp: Stamp) -> bool:
+    def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
         """Lets through the plan that is held back; False where another is by now, or none."""
         attempt = str(uuid.uuid4())
         with told_plainly(self.place):
             return self._database.write(
-                lambda connection: standing.approve(connection, shown, stamp, attempt),
+                lambda connection: account_status.approve(connection, shown, provenance, attempt),
                 accounts={shown.key},
                 attempt=attempt,
             )
@@ -214,19 +216,19 @@ class Store:
         with self._reading() as connection:
             return list(endpoints.all_of(connection))
 
-    def rekey(self, anew: Callable[[str, Bond], str], stamp: Stamp) -> int:
+    def rekey(self, anew: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
         """Every credential through ``anew``, in one transaction; how many there are. What it
         raises leaves all as it was."""
         with told_plainly(self.place):
-            return rekeying.rekey(self._database, anew, stamp)
+            return rekeying.rekey(self._database, anew, provenance)
 
     def accounts(self) -> list[AccountKey]:
         with self._reading() as connection:
-            return asking.accounts(connection)
+            return queries.accounts(connection)
 
     def profiles(self) -> list[StoredProfile]:
         with self._reading() as connection:
-            return list(asking.profiles(connection))
+            return list(queries.profiles(connection))
 
     def routes(
         self,
@@ -236,11 +238,11 @@ class Store:
     ) -> list[RouteRow]:
         """By name; those that fit all that is given. A domain that none holds is left out."""
         with self._reading() as connection:
-            return list(asking.routes(connection, domains, account, profile))
+            return list(queries.routes(connection, domains, account, profile))
 
     def explain_facts(self, domain: str) -> ExplainFacts:
         with self._reading() as connection:
-            return asking.explain_facts(connection, domain)
+            return queries.explain_facts(connection, domain)
 
     def history(
         self,
@@ -251,15 +253,15 @@ class Store:
     ) -> list[HistoryEntry]:
         """The latest first."""
         with self._reading() as connection:
-            return past.history_of(connection, domain, account, limit)
+            return history.history_of(connection, domain, account, limit)
 
     def status(self) -> Status:
         with self._reading() as connection:
-            return asking.status(connection)
+            return queries.status(connection)
 
     def relays(self) -> tuple[RelayRow, ...]:
         with self._reading() as connection:
-            return asking.relays(connection)
+            return queries.relays(connection)
 
     def watch(self) -> Watch:
         """Waits for commits by anybody; what was committed before it was made is none."""

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert
 
 from sendroute.model.change import Change, Kind, State
 from sendroute.store.bulk import execute_many
-from sendroute.store.past import STORE_KIND
+from sendroute.store.history import STORE_KIND
 from sendroute.store.states import as_text
 from sendroute.store.tables import history
 

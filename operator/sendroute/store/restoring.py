@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, update
 
-from sendroute.store import numbering
+from sendroute.store import revisions
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.going_back import IDS, VERSIONS
 from sendroute.store.lockfile import Lock, LockAccount
@@ -26,7 +26,7 @@ def restore(connection: Connection, lock: Lock, revision: int) -> None:
     # In the order of their ids: the schema takes only rising ones.
     _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
     connection.execute(update(store).values(last_profile=lock.last_profile + IDS))
-    numbering.continue_profiles(connection)
+    revisions.continue_profiles(connection)
     for number, one in owned:
         _insert(connection, apply_all, _apply_alls(number, one, revision))
         names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
@@ -57,19 +57,19 @@ def _account(connection: Connection, one: LockAccount, revision: int) -> int | N
 
 
 def _profiles(number: int | None, one: LockAccount) -> Iterable[dict[str, Any]]:
-    for name, held in one.profiles.items():
+    for name, current in one.profiles.items():
         yield {
-            "id": held.id,
+            "id": current.id,
             "account_id": number,
             "name": name,
-            "version": held.version + VERSIONS,
-            "spec": spec(held.spec),
+            "version": current.version + VERSIONS,
+            "spec": spec(current.spec),
         }
 
 
 def _apply_alls(number: int | None, one: LockAccount, revision: int) -> Iterable[dict[str, Any]]:
-    for ran_id, held in one.apply_all.items():
-        ran = held.record()
+    for ran_id, current in one.apply_all.items():
+        ran = current.record()
         kind, name = route_columns(ran.route)
         yield {
             "namespace": one.namespace,
@@ -86,5 +86,5 @@ def _apply_alls(number: int | None, one: LockAccount, revision: int) -> Iterable
 def _domains(
     number: int | None, one: LockAccount, revision: int
 ) -> Iterable[tuple[str | int | None, ...]]:
-    for name, held in one.domains.items():
-        yield name, number, revision, revision, *domain_columns(held.state())
+    for name, current in one.domains.items():
+        yield name, number, revision, revision, *domain_columns(current.state())

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sendroute.model.change import State
-from sendroute.model.held import AccountState, DomainState
+from sendroute.model.current import AccountState, DomainState
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, Route, RouteKind, via

@@ -45,7 +45,7 @@ def plan(url: str, domains: int) -> float:
     from sendroute.planner.plan import plan_tree
     from sendroute.store.record import open_store
 
-    tree = wanted(domains)
+    tree = desired(domains)
     began = time.perf_counter()
     decided = plan_tree(tree, open_store(url).read())
     took = time.perf_counter() - began
@@ -57,50 +57,50 @@ def plan(url: str, domains: int) -> float:
 def fill(url: str, domains: int) -> float:
     from datetime import UTC, datetime
 
-    from sendroute.model.stamp import Stamp
+    from sendroute.model.provenance import Provenance
     from sendroute.planner.plan import plan_tree
     from sendroute.store.record import open_store
 
     store = open_store(url)
     began = time.perf_counter()
-    decided = plan_tree(wanted(domains), store.read())
-    stamp = Stamp(datetime.now(UTC), "bench", None)
-    store.commit(decided.accounts, decided.platform, stamp)
+    decided = plan_tree(desired(domains), store.read())
+    provenance = Provenance(datetime.now(UTC), "bench", None)
+    store.commit(decided.accounts, decided.platform, provenance)
     return time.perf_counter() - began
 
 
-def wanted(domains: int):  # type: ignore[no-untyped-def]
+def desired(domains: int):  # type: ignore[no-untyped-def]
     """What reading the manifests would give: one file an account."""
+    from sendroute.model.desired import (
+        AccountKey,
+        Desired,
+        DesiredAccount,
+        DesiredDomain,
+        DesiredPlatform,
+        DesiredProfile,
+    )
     from sendroute.model.finding import Where
-    from sendroute.model.platform import Managed, Plan, Platform, Relay
+    from sendroute.model.platform import Managed, Platform, Relay, ServicePlan
     from sendroute.model.profile import ConnectionTest, Encryption, Profile
     from sendroute.model.route import MANAGED, via
-    from sendroute.model.wanted import (
-        AccountKey,
-        Wanted,
-        WantedAccount,
-        WantedDomain,
-        WantedPlatform,
-        WantedProfile,
-    )
 
     relay = Relay("relay.internal.example", 587, Encryption.STARTTLS)
     managed = Managed("Bench Mail", "smtp.bench.example", (), relay)
-    platform = Platform(managed, (Plan("pro", managed=True),))
+    platform = Platform(managed, (ServicePlan("pro", managed=True),))
     ses = Profile("192.0.2.25", 587, Encryption.STARTTLS, connection_test=ConnectionTest.SKIP)
     routes = (via("ses"), via("ses"), MANAGED, None)
     accounts = {}
     for first in range(0, domains, DOMAINS_OF_ACCOUNT):
         name = f"team-{first // DOMAINS_OF_ACCOUNT:05d}"
         key, file = AccountKey(name, name), f"{name}/{name}.yaml"
-        accounts[key] = WantedAccount(
+        accounts[key] = DesiredAccount(
             key,
             "pro",
             Where(file, 0),
             default=via("ses"),
-            profiles={"ses": WantedProfile(ses, Where(file, 1))},
+            profiles={"ses": DesiredProfile(ses, Where(file, 1))},
             domains=[
-                WantedDomain(
+                DesiredDomain(
                     f"shop-{number:07d}.example.com",
                     routes[number % 4],
                     Where(file, 2 + number - first),
@@ -108,7 +108,7 @@ def wanted(domains: int):  # type: ignore[no-untyped-def]
                 for number in range(first, first + DOMAINS_OF_ACCOUNT)
             ],
         )
-    return Wanted(WantedPlatform(platform, Where("platform.yaml", 0)), accounts)
+    return Desired(DesiredPlatform(platform, Where("platform.yaml", 0)), accounts)
 
 
 if __name__ == "__main__":

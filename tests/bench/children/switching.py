@@ -30,18 +30,18 @@ def main(verb: str, url: str, domains: int, number: int = 0) -> float:
 def commit(url: str, domains: int, number: int | None) -> float:
     from datetime import UTC, datetime
 
-    from sendroute.model.stamp import Stamp
+    from sendroute.model.provenance import Provenance
     from sendroute.planner.plan import plan_tree
     from sendroute.store.record import open_store
 
     with open_store(url) as store:
-        decided = plan_tree(wanted(domains, number), store.read())
+        decided = plan_tree(desired(domains, number), store.read())
         changed = sum(len(each.changes) for each in decided.accounts)
         if changed < domains:
             raise SystemExit(f"only {changed} changes are planned")
-        stamp = Stamp(datetime.now(UTC), "bench", None)
+        provenance = Provenance(datetime.now(UTC), "bench", None)
         began = time.perf_counter()
-        store.commit(decided.accounts, decided.platform, stamp)
+        store.commit(decided.accounts, decided.platform, provenance)
         return time.perf_counter() - began
 
 
@@ -72,39 +72,39 @@ def bare(url: str, domains: int, number: int) -> float:
     return took
 
 
-def wanted(domains: int, number: int | None):  # type: ignore[no-untyped-def]
+def desired(domains: int, number: int | None):  # type: ignore[no-untyped-def]
     """One account; with a ``number``, an apply-all of that number over it."""
-    from sendroute.model.finding import Where
-    from sendroute.model.platform import Managed, Plan, Platform, Relay
-    from sendroute.model.profile import ConnectionTest, Encryption, Profile
-    from sendroute.model.route import via
-    from sendroute.model.wanted import (
+    from sendroute.model.desired import (
         AccountKey,
         ApplyAll,
-        Wanted,
-        WantedAccount,
-        WantedDomain,
-        WantedPlatform,
-        WantedProfile,
+        Desired,
+        DesiredAccount,
+        DesiredDomain,
+        DesiredPlatform,
+        DesiredProfile,
     )
+    from sendroute.model.finding import Where
+    from sendroute.model.platform import Managed, Platform, Relay, ServicePlan
+    from sendroute.model.profile import ConnectionTest, Encryption, Profile
+    from sendroute.model.route import via
 
     relay = Relay("relay.internal.example", 587, Encryption.STARTTLS)
     managed = Managed("Bench Mail", "smtp.bench.example", (), relay)
-    platform = Platform(managed, (Plan("pro", managed=True),))
+    platform = Platform(managed, (ServicePlan("pro", managed=True),))
     saved = Profile("192.0.2.25", 587, Encryption.STARTTLS, connection_test=ConnectionTest.SKIP)
     key, where = AccountKey("acme", "acme"), Where("acme.yaml", 0)
     asked = None
     if number is not None:
         asked = ApplyAll(f"switch-{number}", via(PROFILES[number % 2]), domains)
-    account = WantedAccount(
+    account = DesiredAccount(
         key,
         "pro",
         where,
         apply_all=asked,
-        profiles={name: WantedProfile(saved, where) for name in PROFILES},
-        domains=[WantedDomain(f"shop-{n:07d}.example.com", None, where) for n in range(domains)],
+        profiles={name: DesiredProfile(saved, where) for name in PROFILES},
+        domains=[DesiredDomain(f"shop-{n:07d}.example.com", None, where) for n in range(domains)],
     )
-    return Wanted(WantedPlatform(platform, Where("platform.yaml", 0)), {key: account})
+    return Desired(DesiredPlatform(platform, Where("platform.yaml", 0)), {key: account})
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli import logs
-    from sendroute.cli.applying import Wishes, apply_planned
-    from sendroute.cli.leaving import keep
+    from sendroute.cli.applying import ApplyOptions, apply_planned
+    from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import plan_paths
     from sendroute.cli.reporting import present_report
@@ -76,7 +76,7 @@ def run(arguments: Namespace, session: Session) -> int:
     saved = any(is_saved_plan(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
-    wishes = Wishes(
+    wishes = ApplyOptions(
         approved=saved or arguments.auto_approve,
         wait=arguments.wait_timeout if arguments.wait else None,
         lock=arguments.write_lock,

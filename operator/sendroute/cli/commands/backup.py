@@ -20,7 +20,7 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
-    from sendroute.store.answers import Status
+    from sendroute.store.records import Status
 
 
 def options(parser: Parser) -> None:

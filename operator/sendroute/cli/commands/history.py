@@ -15,8 +15,8 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
-    from sendroute.store.answers import HistoryEntry
     from sendroute.store.record import Store
+    from sendroute.store.records import HistoryEntry
 
 
 def options(parser: Parser) -> None:
@@ -49,7 +49,7 @@ def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence["HistoryE
     """An account's name is a label, so that a name with a dot can only be a domain's."""
     from sendroute.cli.only import accounts_named
     from sendroute.manifests.names import BadNameError, domain_name
-    from sendroute.model.wanted import AccountKey
+    from sendroute.model.desired import AccountKey
 
     if of is None:
         return store.history(limit=limit)

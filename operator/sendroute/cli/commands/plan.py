@@ -48,7 +48,7 @@ def only_option(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli import logs
-    from sendroute.cli.leaving import keep
+    from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import plan_paths
     from sendroute.cli.proof import tester_of

@@ -15,7 +15,7 @@ from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
     from sendroute.model.problem import ProblemError
-    from sendroute.model.secret import Bond
+    from sendroute.model.secret import SecretBinding
 
 
 def options(_parser: Parser) -> None:
@@ -28,7 +28,7 @@ def run(_arguments: Namespace, session: Session) -> int:
     from sendroute.cli.actor import actor
     from sendroute.cli.proof import keys_of, no_key
     from sendroute.credentials.sealing import Sealer
-    from sendroute.model.stamp import Stamp
+    from sendroute.model.provenance import Provenance
     from sendroute.store.record import open_store
 
     keys = keys_of(session)
@@ -36,27 +36,27 @@ def run(_arguments: Namespace, session: Session) -> int:
         raise no_key()
     sealer = Sealer(keys)
 
-    def anew(token: str, bond: "Bond") -> str:
-        credential = sealer.open(token, bond)
+    def anew(token: str, binding: "SecretBinding") -> str:
+        credential = sealer.open(token, binding)
         if credential is None:
-            raise _unreadable(bond)
-        return sealer.seal(credential, bond)
+            raise _unreadable(binding)
+        return sealer.seal(credential, binding)
 
     with open_store(session.store) as store:
-        count = store.rekey(anew, Stamp(datetime.now(UTC), actor()))
+        count = store.rekey(anew, Provenance(datetime.now(UTC), actor()))
     if not session.quiet:
         credentials = "1 credential" if count == 1 else f"{count} credentials"
         print(f"Encrypted {credentials} anew, under the first of {len(keys)} keys given.")
     return 0
 
 
-def _unreadable(bond: "Bond") -> "ProblemError":
+def _unreadable(binding: "SecretBinding") -> "ProblemError":
     from sendroute.model.change import PLATFORM_KEY
     from sendroute.model.codes import finding
     from sendroute.model.problem import ProblemError
 
-    whose = f"profile {bond.namespace}/{bond.profile}"
-    if (bond.namespace, bond.account) == PLATFORM_KEY:
+    whose = f"profile {binding.namespace}/{binding.profile}"
+    if (binding.namespace, binding.account) == PLATFORM_KEY:
         whose = "the managed relay"
     return ProblemError(
         finding(

@@ -16,7 +16,7 @@ from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
     from sendroute.model.finding import Finding
-    from sendroute.store.answers import RouteRow
+    from sendroute.store.records import RouteRow
 
 
 def options(parser: Parser) -> None:

@@ -95,15 +95,15 @@ def run(arguments: Namespace, session: Session) -> int:
     import logging
 
     from sendroute.cli import logs
-    from sendroute.cli.running import Following, run_loop
-    from sendroute.following.git import Wanted
+    from sendroute.cli.running import RunOptions, run_loop
+    from sendroute.following.git import GitOptions
+    from sendroute.loop.event_log import TransitionLog
     from sendroute.loop.rounds import Limits
-    from sendroute.loop.telling import Trouble
     from sendroute.model.exit_status import of_findings
     from sendroute.model.problem import ProblemError
 
     logs.start(session, lasting=True)
-    branch = Wanted(
+    branch = GitOptions(
         arguments.branch,
         arguments.path,
         arguments.verify_signatures,
@@ -111,7 +111,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.git_timeout,
     )
     limits = Limits(arguments.max_change_percent, arguments.max_remove_percent)
-    told = Following(
+    told = RunOptions(
         arguments.source,
         branch,
         arguments.state_dir,
@@ -126,7 +126,7 @@ def run(arguments: Namespace, session: Session) -> int:
         if session.log_format != "json":
             raise
         # Who reads the log by machine learns there too why it did not start.
-        Trouble("", logging.ERROR).now(problem.findings)
+        TransitionLog("", logging.ERROR).now(problem.findings)
         return of_findings(problem.findings)
     return 0
 

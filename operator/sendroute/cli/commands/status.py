@@ -17,8 +17,8 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
-    from sendroute.model.standing import Standing
-    from sendroute.store.answers import RouteRow, Status
+    from sendroute.model.account_status import AccountStatus
+    from sendroute.store.records import RouteRow, Status
 
 
 def options(parser: Parser) -> None:
@@ -32,15 +32,15 @@ def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
     with open_store(session.store) as store:
         status = store.status()
-        standings = list(store.standings().values())
+        account_statuses = list(store.account_statuses().values())
         rows = store.routes() if status.shadowed else []
     shadowed = [row for row in rows if _is_shadowed(row)]
 
     def show(form: str, colour: bool) -> Iterable[str]:
         return (
-            document(_document(status, standings, shadowed))
+            document(_document(status, account_statuses, shadowed))
             if form == "json"
-            else (_text(status, standings, shadowed, colour))
+            else (_text(status, account_statuses, shadowed, colour))
         )
 
     return present(session, outputs, show)
@@ -52,7 +52,7 @@ def _is_shadowed(row: "RouteRow") -> bool:
 
 
 def _document(
-    status: "Status", standings: list["Standing"], shadowed: list["RouteRow"]
+    status: "Status", account_statuses: list["AccountStatus"], shadowed: list["RouteRow"]
 ) -> Iterable[tuple[str, Any]]:
     from sendroute.cli.moments import moment
 
@@ -76,10 +76,10 @@ def _document(
         ],
     )
     yield "shadowed", map(_shadowed, shadowed)
-    yield "unsettled", map(_unsettled, standings)
+    yield "unsettled", map(_unsettled, account_statuses)
 
 
-def _unsettled(standing: "Standing") -> dict[str, Any]:
+def _unsettled(standing: "AccountStatus") -> dict[str, Any]:
     from msgspec import to_builtins
 
     from sendroute.cli.moments import moment
@@ -114,7 +114,10 @@ def _shadowed(row: "RouteRow") -> dict[str, Any]:
 
 
 def _text(
-    status: "Status", standings: list["Standing"], shadowed: list["RouteRow"], colour: bool
+    status: "Status",
+    account_statuses: list["AccountStatus"],
+    shadowed: list["RouteRow"],
+    colour: bool,
 ) -> Iterable[str]:
     from sendroute.cli.making import holdings
     from sendroute.cli.moments import minute
@@ -141,9 +144,9 @@ def _text(
         yield from table(("RELAY", "REVISION", "SEEN", ""), rows, colour=colour)
     else:
         yield "No relay is registered.\n"
-    if standings:
+    if account_statuses:
         yield "\n"
-        yield from _told(standings, colour)
+        yield from _told(account_statuses, colour)
     if shadowed:
         yield "\n"
         cells = [
@@ -160,30 +163,30 @@ def _text(
         yield from table(head, cells, colour=colour)
 
 
-def _told(standings: list["Standing"], colour: bool) -> Iterable[str]:
+def _told(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str]:
     from sendroute.cli.moments import minute
     from sendroute.reports.table import table
     from sendroute.reports.text import clean, wrap
 
     rows = [
         (_named(one), one.outcome.value, minute(one.since), (one.digest or "-")[:12])
-        for one in standings
+        for one in account_statuses
     ]
     head, *lines = table(("ACCOUNT", "NOT SETTLED", "SINCE", "PLAN"), rows, colour=colour)
     yield head
-    for line, one in zip(lines, standings, strict=True):
+    for line, one in zip(lines, account_statuses, strict=True):
         yield line
         for text in _why(one):
             yield from (more + "\n" for more in wrap(clean(text), 10))
 
 
-def _named(standing: "Standing") -> str:
+def _named(standing: "AccountStatus") -> str:
     from sendroute.model.change import PLATFORM_KEY
 
     return "the platform" if standing.key == PLATFORM_KEY else str(standing.key)
 
 
-def _why(standing: "Standing") -> Iterable[str]:
+def _why(standing: "AccountStatus") -> Iterable[str]:
     from sendroute.cli.moments import minute
 
     report, approval = standing.report, standing.approval

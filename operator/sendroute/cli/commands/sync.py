@@ -20,7 +20,7 @@ from sendroute.cli.output import REPORTS, TABLES, output_option
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
-    from sendroute.cli.editing import Ground
+    from sendroute.cli.editing import EditSession
     from sendroute.edit.proposal import Proposal
 
 
@@ -32,24 +32,26 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import Ground
+    from sendroute.cli.editing import EditSession
     from sendroute.edit.sync import sync
     from sendroute.store.record import open_store
 
     forms = {each.form for each in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise WrongUsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
-    ground = Ground(arguments, session)
+    ground = EditSession(arguments, session)
     with open_store(session.store) as store:
-        held = store.read()
+        current = store.read()
     with ground.located():
-        proposal = sync(ground.tree, held.accounts)
+        proposal = sync(ground.tree, current.accounts)
         if arguments.check:
             return _check(arguments, session, ground, proposal)
         return ground.finish(proposal)
 
 
-def _check(arguments: Namespace, session: Session, ground: "Ground", proposal: "Proposal") -> int:
+def _check(
+    arguments: Namespace, session: Session, ground: "EditSession", proposal: "Proposal"
+) -> int:
     """Exit status 1, as of every program that checks what it could rewrite; 2 is for pending
     changes of a store, and only with --detailed-exitcode."""
     from sendroute.cli.output import worst

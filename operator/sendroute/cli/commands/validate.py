@@ -39,7 +39,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.leaving import keep
+    from sendroute.cli.fast_exit import keep
     from sendroute.cli.reporting import present_report
     from sendroute.cli.tree import read_base, read_tree
     from sendroute.model.exit_status import of_findings
@@ -50,7 +50,7 @@ def run(arguments: Namespace, session: Session) -> int:
         raise WrongUsageError("Standard input has no revision: give --base with files alone.")
     tree = read_tree(arguments.paths, session)
     base = read_base(arguments.base, arguments.paths) if arguments.base else None
-    findings = list(check_tree(tree.wanted, base))
+    findings = list(check_tree(tree.desired, base))
     if arguments.policy:
         findings += _against_policies(arguments.policy, tree.files)
     tree.places.expect(found.where for found in findings)

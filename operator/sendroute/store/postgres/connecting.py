@@ -50,15 +50,15 @@ class _Connection(psycopg.Connection):
         """The driver tells now and then that nothing is ready."""
         deadline = monotonic() + _SILENCE
         try:
-            wanted = next(gen)
+            desired = next(gen)
             while True:
-                ready = yield wanted
+                ready = yield desired
                 if ready:
                     deadline = monotonic() + _SILENCE
                 elif monotonic() > deadline:
                     self._ask()
                     deadline = monotonic() + _SILENCE
-                wanted = gen.send(ready)
+                desired = gen.send(ready)
         except StopIteration as end:
             return cast("RV", end.value)
 

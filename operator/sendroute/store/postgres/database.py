@@ -22,12 +22,12 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
-from sendroute.model.wanted import AccountKey
+from sendroute.model.desired import AccountKey
+from sendroute.store.errors import missing, problem
 from sendroute.store.postgres.connecting import connect
 from sendroute.store.postgres.problems import PASSES, NotConnectedError, no_right
 from sendroute.store.postgres.server import Server, server_of
 from sendroute.store.problems import told_plainly
-from sendroute.store.refusals import missing, problem
 from sendroute.store.tables import revision
 from sendroute.store.watching import Watch
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 import psycopg
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.refusals import damaged, locked, not_ours, problem
+from sendroute.store.errors import damaged, locked, not_ours, problem
 
 
 class Refusal(StrEnum):

@@ -13,7 +13,7 @@ from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
-from sendroute.store.refusals import problem
+from sendroute.store.errors import problem
 
 # What is not said otherwise: nobody waits for a quarter of an hour to hear that a host is gone.
 # Seconds, but for tcp_user_timeout, which is in milliseconds.

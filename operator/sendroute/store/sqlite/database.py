@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from sendroute.model.wanted import AccountKey
+from sendroute.model.desired import AccountKey
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.watching import FileWatch, Watch
 

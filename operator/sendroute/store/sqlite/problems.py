@@ -3,7 +3,7 @@
 import sqlite3
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.refusals import damaged, locked, not_ours, problem
+from sendroute.store.errors import damaged, locked, not_ours, problem
 
 _ADVICE = {
     sqlite3.SQLITE_READONLY: (

@@ -62,11 +62,11 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     import os
 
-    from sendroute.cli.editing import Ground
+    from sendroute.cli.editing import EditSession
     from sendroute.edit.add_domain import add_domain
 
     new = _new_profile(arguments)
-    ground = Ground(arguments, session)
+    ground = EditSession(arguments, session)
     with ground.located():
         key = ground.account(arguments.account)
         file = os.path.normpath(arguments.file) if arguments.file else None

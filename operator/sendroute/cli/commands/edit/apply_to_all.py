@@ -34,13 +34,13 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from datetime import UTC, datetime
 
-    from sendroute.cli.editing import Ground, held_of
+    from sendroute.cli.editing import EditSession, current_of
     from sendroute.edit.apply_to_all import apply_to_all
 
-    ground = Ground(arguments, session)
+    ground = EditSession(arguments, session)
     with ground.located():
         key = ground.account(arguments.account)
-        held = held_of(session, key)
+        current = current_of(session, key)
         route = route_told(arguments)
         assert route is not None  # noqa: S101
         return ground.finish(
@@ -51,7 +51,7 @@ def run(arguments: Namespace, session: Session) -> int:
                 today=datetime.now(UTC).date(),
                 id=arguments.id,
                 confirm=arguments.confirm,
-                held=len(held.domains) if held else 0,
-                ran=held.ran if held else (),
+                current=len(current.domains) if current else 0,
+                ran=current.ran if current else (),
             )
         )

@@ -29,10 +29,10 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import Ground
+    from sendroute.cli.editing import EditSession
     from sendroute.edit.delete_profile import UNDECLARED, delete_profile
 
-    ground = Ground(arguments, session)
+    ground = EditSession(arguments, session)
     with ground.located():
         ground.need_all()
         key = ground.account(arguments.account)

@@ -19,10 +19,10 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import Ground
+    from sendroute.cli.editing import EditSession
     from sendroute.edit.extract_profile import extract_profile
 
-    ground = Ground(arguments, session)
+    ground = EditSession(arguments, session)
     with ground.located():
         key = ground.account(arguments.account)
         return ground.finish(extract_profile(ground.tree, key, arguments.name))

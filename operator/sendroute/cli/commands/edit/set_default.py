@@ -20,10 +20,10 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import Ground
+    from sendroute.cli.editing import EditSession
     from sendroute.edit.set_default import set_default
 
-    ground = Ground(arguments, session)
+    ground = EditSession(arguments, session)
     with ground.located():
         key = ground.account(arguments.account)
         return ground.finish(set_default(ground.tree, key, route_told(arguments)))

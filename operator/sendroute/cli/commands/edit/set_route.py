@@ -27,10 +27,10 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import Ground
+    from sendroute.cli.editing import EditSession
     from sendroute.edit.set_route import set_route
 
-    ground = Ground(arguments, session)
+    ground = EditSession(arguments, session)
     with ground.located():
         key = ground.account(arguments.account) if arguments.account else None
         route = route_told(arguments)

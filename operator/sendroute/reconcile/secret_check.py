@@ -7,13 +7,13 @@ from msgspec import Struct, field
 from sendroute.model.change import PLATFORM_KEY, RELAY
 from sendroute.model.codes import finding
 from sendroute.model.credential import Credential
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.held import Held
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
-from sendroute.model.secret import PLATFORM_NAMESPACE, Lacking, SecretRef, bond_of
-from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef, binding_of
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import Sealer, Secrets
@@ -29,8 +29,8 @@ class Endpoint(Struct, frozen=True):
 
     key: AccountKey
     name: str
-    wanted: Profile | Relay
-    held: Profile | Relay | None
+    desired: Profile | Relay
+    current: Profile | Relay | None
     where: Where
 
     @property
@@ -40,10 +40,10 @@ class Endpoint(Struct, frozen=True):
     @property
     def tried(self) -> bool:
         """Whether it is new, or changed in what a connection test proves."""
-        return needs_test(self.held, self.wanted)
+        return needs_test(self.current, self.desired)
 
 
-class Compared(Struct):
+class SecretCheck(Struct):
     """``failed`` and ``rotated`` as the planner takes them; ``findings`` by account, those of the
     platform's key are no account's; ``unknown`` counts what was not compared."""
 
@@ -62,20 +62,20 @@ class Compared(Struct):
 
 
 def endpoints(
-    wanted: Wanted, held: Held, only: frozenset[AccountKey] | None = None
+    desired: Desired, current: Current, only: frozenset[AccountKey] | None = None
 ) -> Iterator[Endpoint]:
     """Everything that may be written, in order: nothing suspended, nothing of an account that is
     stopped by its documents or that ``only`` leaves out."""
-    platform = wanted.platform
+    platform = desired.platform
     if platform is not None and not platform.suspended:
         relay = relay_of(platform.platform)
         if relay is not None:
             where = platform.where.at("spec", "managed", "relay", "credentials")
-            yield Endpoint(PLATFORM_KEY, RELAY, relay, relay_of(held.platform), where)
-    for key, account in sorted(wanted.accounts.items()):
-        if account.suspended or key in wanted.stopped or (only is not None and key not in only):
+            yield Endpoint(PLATFORM_KEY, RELAY, relay, relay_of(current.platform), where)
+    for key, account in sorted(desired.accounts.items()):
+        if account.suspended or key in desired.stopped or (only is not None and key not in only):
             continue
-        before = held.accounts[key].profiles if key in held.accounts else {}
+        before = current.accounts[key].profiles if key in current.accounts else {}
         for name, profile in sorted(account.profiles.items()):
             if not profile.suspended:
                 inline = () if profile.inline_in is None else ("route", "newProfile")
@@ -83,18 +83,18 @@ def endpoints(
                 yield Endpoint(key, name, profile.profile, before.get(name), where)
 
 
-def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | Lacking | None:
+def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | SecretProblem | None:
     """None where it names no secret."""
-    wanted = endpoint.wanted
-    if wanted.secret is None:
+    desired = endpoint.desired
+    if desired.secret is None:
         return None
     namespace = PLATFORM_NAMESPACE if endpoint.key == PLATFORM_KEY else endpoint.key.namespace
-    username = wanted.username if isinstance(wanted, Profile) else None
-    ref = SecretRef(namespace, wanted.secret)
-    return secrets.credential(ref, wanted.host, wanted.port, username)
+    username = desired.username if isinstance(desired, Profile) else None
+    ref = SecretRef(namespace, desired.secret)
+    return secrets.credential(ref, desired.host, desired.port, username)
 
 
-class Comparison:
+class SecretChecker:
     """``looks``: whether a secret that is not there counts as missing; ``shown`` are the changes
     of secrets that a saved plan has shown: then no other one is looked for."""
 
@@ -114,12 +114,12 @@ class Comparison:
         self._shown = shown
 
     def of(
-        self, wanted: Wanted, held: Held, sealed: Sealed, only: frozenset[AccountKey] | None
-    ) -> Compared:
+        self, desired: Desired, current: Current, sealed: Sealed, only: frozenset[AccountKey] | None
+    ) -> SecretCheck:
         """Raises :class:`ProblemError` where there is no key to seal with, or only wrong ones."""
-        compared = Compared()
+        compared = SecretCheck()
         opened, closed = 0, list[Endpoint]()
-        for endpoint in endpoints(wanted, held, only):
+        for endpoint in endpoints(desired, current, only):
             token = sealed.get(endpoint.key, {}).get(endpoint.name)
             match self._one(endpoint, token, compared):
                 case True:
@@ -133,14 +133,14 @@ class Comparison:
             _tell_closed(endpoint, compared)
         return compared
 
-    def _one(self, endpoint: Endpoint, token: str | None, compared: Compared) -> bool | None:
+    def _one(self, endpoint: Endpoint, token: str | None, compared: SecretCheck) -> bool | None:
         """Whether the token opened; None where that was not tried."""
         shown = self._shown is not None
         turned = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
         if turned and not self._is_saved(endpoint, token):
             compared.turn(endpoint)
         tried = endpoint.tried or turned
-        if endpoint.wanted.secret is None or (shown and not tried):
+        if endpoint.desired.secret is None or (shown and not tried):
             return None
         if not self._looks:
             compared.unknown += not tried
@@ -160,8 +160,8 @@ class Comparison:
         if self._sealer is None:
             compared.unknown += 1
             return None
-        bond = bond_of(endpoint.key, endpoint.name, endpoint.wanted)
-        holds = self._sealer.holds(token, bond, answer)
+        binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
+        holds = self._sealer.holds(token, binding, answer)
         if holds is False:
             compared.turn(endpoint)
         return holds is not None
@@ -171,15 +171,15 @@ class Comparison:
         answer = look_up(self._secrets, endpoint)
         if token is None or self._sealer is None or not isinstance(answer, Credential):
             return False
-        bond = bond_of(endpoint.key, endpoint.name, endpoint.wanted)
-        return self._sealer.holds(token, bond, answer) is True
+        binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
+        return self._sealer.holds(token, binding, answer) is True
 
     def _lacking(
         self,
         endpoint: Endpoint,
-        answer: Lacking,
+        answer: SecretProblem,
         token: str | None,
-        compared: Compared,
+        compared: SecretCheck,
         *,
         tried: bool,
     ) -> None:
@@ -247,7 +247,7 @@ def _wrong_key(count: int) -> Finding:
     )
 
 
-def _tell_closed(endpoint: Endpoint, compared: Compared) -> None:
+def _tell_closed(endpoint: Endpoint, compared: SecretCheck) -> None:
     compared.tell(
         endpoint,
         "credential-unreadable",

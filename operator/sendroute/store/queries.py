@@ -5,16 +5,16 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, not_, select
 
-from sendroute.model.wanted import AccountKey
-from sendroute.store.answers import (
+from sendroute.model.desired import AccountKey
+from sendroute.store.bulk import chunks
+from sendroute.store.history import given_by
+from sendroute.store.records import (
     ExplainFacts,
     RelayRow,
     RouteRow,
     Status,
     StoredProfile,
 )
-from sendroute.store.bulk import chunks
-from sendroute.store.past import given_by
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
@@ -60,16 +60,16 @@ def routes(
     only: AccountKey | None,
     through: str | None,
 ) -> Iterator[RouteRow]:
-    wanted = _ROUTES
+    desired = _ROUTES
     if only is not None:
-        wanted = wanted.where(account.c.namespace == only.namespace, account.c.name == only.name)
+        desired = desired.where(account.c.namespace == only.namespace, account.c.name == only.name)
     if through is not None:
-        wanted = wanted.where(domain.c.profile == through)
+        desired = desired.where(domain.c.profile == through)
     if not domains:
-        yield from (_route_row(row) for row in connection.execute(wanted))
+        yield from (_route_row(row) for row in connection.execute(desired))
     # Sorted, so that the parts follow each other as one answer would.
     for some in chunks(sorted(set(domains))):
-        named = connection.execute(wanted.where(domain.c.name.in_(some)))
+        named = connection.execute(desired.where(domain.c.name.in_(some)))
         yield from (_route_row(row) for row in named)
 
 
@@ -86,11 +86,11 @@ def _route_row(row: Any) -> RouteRow:
 def explain_facts(connection: Connection, name: str) -> ExplainFacts:
     now = connection.execute(select(store.c.revision)).scalar_one()
     shown = connection.execute(select(platform)).one_or_none()
-    held = platform_of(shown.spec) if shown else None
+    current = platform_of(shown.spec) if shown else None
     version = shown.version if shown else 0
     row = next(routes(connection, (name,), None, None), None)
     if row is None:
-        return ExplainFacts(now, held, version)
+        return ExplainFacts(now, current, version)
     key = row.account
     owner = connection.execute(
         select(account).where(account.c.namespace == key.namespace, account.c.name == key.name)
@@ -98,7 +98,7 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
     through = row.state.route.profile
     return ExplainFacts(
         now,
-        held,
+        current,
         version,
         row,
         owner.plan,
@@ -111,16 +111,16 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
 def profiles(
     connection: Connection, only: AccountKey | None = None, name: str | None = None
 ) -> Iterator[StoredProfile]:
-    wanted = (
+    desired = (
         select(profile, account.c.namespace, account.c.name.label("owner"))
         .join_from(profile, account, profile.c.account_id == account.c.id)
         .order_by(account.c.namespace, account.c.name, profile.c.name)
     )
     if only is not None:
-        wanted = wanted.where(account.c.namespace == only.namespace, account.c.name == only.name)
+        desired = desired.where(account.c.namespace == only.namespace, account.c.name == only.name)
     if name is not None:
-        wanted = wanted.where(profile.c.name == name)
-    for row in connection.execute(wanted):
+        desired = desired.where(profile.c.name == name)
+    for row in connection.execute(desired):
         key = AccountKey(row.namespace, row.owner)
         yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
 
@@ -136,7 +136,7 @@ def status(connection: Connection) -> Status:
             store, revision, store.c.revision == revision.c.number
         )
     ).one()
-    accounts, held, domains = (
+    accounts, current, domains = (
         connection.execute(select(func.count()).select_from(table)).scalar_one()
         for table in (account, profile, domain)
     )
@@ -153,7 +153,7 @@ def status(connection: Connection) -> Status:
         head.created_at,
         head.at,
         accounts=accounts,
-        profiles=held,
+        profiles=current,
         domains=domains,
         shadowed=connection.execute(shadowed).scalar_one(),
         relays=relays(connection),

@@ -13,27 +13,27 @@ from sendroute.model.change import PLATFORM_KEY, RELAY, AccountPlan, Action, Cha
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
 from sendroute.model.credential import Credential
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.held import Held
 from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest, Profile
-from sendroute.model.secret import bond_of
-from sendroute.model.wanted import AccountKey, Wanted
+from sendroute.model.secret import binding_of
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
-from sendroute.reconcile.comparing import (
-    Compared,
-    Comparison,
+from sendroute.reconcile.protocols import Sealer, Secrets, Tester, Try
+from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.secret_check import (
     Endpoint,
     Failed,
     Rotated,
+    SecretCheck,
+    SecretChecker,
     look_up,
     tell_unknown,
 )
-from sendroute.reconcile.protocols import Sealer, Secrets, Tester, Try
-from sendroute.reconcile.record import Sealed
 
 
 class Scope(Struct, frozen=True):
@@ -51,7 +51,7 @@ class Shown(Struct, frozen=True):
     rotated: Rotated
 
 
-class Proven(Struct, frozen=True):
+class VerifiedPlan(Struct, frozen=True):
     """``failed`` and ``rotated`` are what the plan was made with: with them it is made again.
     ``untested`` is how many profiles it would save whose manifest asks for a test."""
 
@@ -61,7 +61,7 @@ class Proven(Struct, frozen=True):
     untested: int
 
 
-class Prover:
+class Verifier:
     """One run's secrets and tests.
 
     ``tester`` is None where nothing is tested; ``saves`` where the plan is to be applied: then
@@ -81,7 +81,7 @@ class Prover:
         self._sealer = sealer
         self._tester = tester
         self._shown = shown
-        self._comparison = Comparison(
+        self._comparison = SecretChecker(
             secrets,
             sealer,
             looks=saves or tester is not None,
@@ -89,24 +89,28 @@ class Prover:
             shown=shown.rotated if shown is not None else None,
         )
         self._results: dict[Try, TestResult] = {}
-        self._compared = Compared()
+        self._compared = SecretCheck()
 
     def tested_by(self, tester: Tester) -> None:
         """From now on what would be saved is tested first."""
         self._tester = tester
 
-    def still_rotated(self, wanted: Wanted, held: Held, sealed: Sealed, scope: Scope) -> Rotated:
+    def still_rotated(
+        self, desired: Desired, current: Current, sealed: Sealed, scope: Scope
+    ) -> Rotated:
         """Of the changed secrets that a saved plan has shown, those that are not saved yet."""
-        return self._comparison.of(wanted, held, sealed, scope.only).rotated
+        return self._comparison.of(desired, current, sealed, scope.only).rotated
 
-    def decide(self, wanted: Wanted, held: Held, sealed: Sealed, scope: Scope) -> Proven:
+    def decide(
+        self, desired: Desired, current: Current, sealed: Sealed, scope: Scope
+    ) -> VerifiedPlan:
         """The plan as it can be carried out, with what is to be said of secrets and tests."""
-        compared = self._compared = self._comparison.of(wanted, held, sealed, scope.only)
+        compared = self._compared = self._comparison.of(desired, current, sealed, scope.only)
         while True:
-            failed = self._failed(compared, wanted)
+            failed = self._failed(compared, desired)
             plan = plan_tree(
-                wanted,
-                held,
+                desired,
+                current,
                 failed=failed,
                 rotated=compared.rotated,
                 guards=scope.guards,
@@ -114,9 +118,9 @@ class Prover:
             )
             due = [one for one in self._tries(plan, compared) if one not in self._results]
             if self._tester is None or not due:
-                told = self._told(plan, wanted, compared)
-                return Proven(told, failed, dict(compared.rotated), len(due))
-            platform = _platform_of(plan, held)
+                told = self._told(plan, desired, compared)
+                return VerifiedPlan(told, failed, dict(compared.rotated), len(due))
+            platform = _platform_of(plan, current)
             policy = ConnectionPolicy.of(platform) if platform else ConnectionPolicy()
             self._results |= zip(due, self._tester(due, policy), strict=True)
 
@@ -132,14 +136,14 @@ class Prover:
                 continue  # it was not tested: what changes is something else
             answer = look_up(self._secrets, endpoint)
             if isinstance(answer, Credential) and self._sealer is not None:
-                bond = bond_of(endpoint.key, endpoint.name, endpoint.wanted)
-                token = self._sealer.seal(answer, bond)
+                binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
+                token = self._sealer.seal(answer, binding)
                 sealed.setdefault(endpoint.key, {})[endpoint.name] = token
-            elif endpoint.wanted.secret is not None:
+            elif endpoint.desired.secret is not None:
                 raise LookupError(f"{endpoint.called} was planned without its credential")
         return sealed
 
-    def _failed(self, compared: Compared, wanted: Wanted) -> Failed:
+    def _failed(self, compared: SecretCheck, desired: Desired) -> Failed:
         failed = {key: dict(names) for key, names in compared.failed.items()}
         if self._shown is not None:
             for key, names in self._shown.failed.items():
@@ -147,13 +151,13 @@ class Prover:
         for tried, result in self._results.items():
             code = failure_code(result)
             if code is not None and tried.profile.connection_test is ConnectionTest.REQUIRED:
-                account = wanted.accounts.get(tried.key)
+                account = desired.accounts.get(tried.key)
                 profile = account.profiles.get(tried.name) if account is not None else None
                 if profile is not None and profile.profile == tried.profile:
                     failed.setdefault(tried.key, {})[tried.name] = code
         return failed
 
-    def _tries(self, plan: Plan, compared: Compared) -> Iterator[Try]:
+    def _tries(self, plan: Plan, compared: SecretCheck) -> Iterator[Try]:
         """What the plan would save and its manifest asks to be tested."""
         for account in plan.accounts:
             if account.stopped:
@@ -173,10 +177,10 @@ class Prover:
         credential = answer if isinstance(answer, Credential) else None
         return Try(change.account, change.name, profile, credential)
 
-    def _told(self, plan: Plan, wanted: Wanted, compared: Compared) -> Plan:
+    def _told(self, plan: Plan, desired: Desired, compared: SecretCheck) -> Plan:
         """The same plan, with the findings of its secrets and tests."""
         untested = {
-            (one.key, one.name): _untested(one, wanted)
+            (one.key, one.name): _untested(one, desired)
             for one in self._tries(plan, compared)
             if one not in self._results
         }
@@ -185,8 +189,8 @@ class Prover:
             found = [
                 *compared.findings.get(account.key, ()),
                 *(f for (key, _), f in untested.items() if key == account.key),
-                *self._results_of(account, wanted),
-                *self._shown_failures(account, wanted, compared),
+                *self._results_of(account, desired),
+                *self._shown_failures(account, desired, compared),
             ]
             if found:
                 account = replace(account, findings=(*account.findings, *found))
@@ -197,7 +201,7 @@ class Prover:
             plan, accounts=tuple(accounts), findings=(*plan.findings, *general, *unknown)
         )
 
-    def _results_of(self, account: AccountPlan, wanted: Wanted) -> Iterator[Finding]:
+    def _results_of(self, account: AccountPlan, desired: Desired) -> Iterator[Finding]:
         for tried, result in self._results.items():
             if tried.key == account.key and (code := failure_code(result)) is not None:
                 warns = tried.profile.connection_test is ConnectionTest.WARN
@@ -208,13 +212,13 @@ class Prover:
                     hint="It is saved all the same, as its connectionTest says."
                     if warns
                     else "Mend the profile or its secret; the next apply tries again.",
-                    where=wanted.accounts[tried.key].profiles[tried.name].where,
+                    where=desired.accounts[tried.key].profiles[tried.name].where,
                     account=account.key,
                     severity=Severity.WARNING if warns else None,
                 )
 
     def _shown_failures(
-        self, account: AccountPlan, wanted: Wanted, compared: Compared
+        self, account: AccountPlan, desired: Desired, compared: SecretCheck
     ) -> Iterator[Finding]:
         failed = self._shown.failed.get(account.key, {}) if self._shown is not None else {}
         for name, code in sorted(failed.items()):
@@ -223,7 +227,7 @@ class Prover:
                     code,
                     f"Profile {name} is left out, as the saved plan has shown.",
                     hint="A new plan tries it again.",
-                    where=wanted.accounts[account.key].profiles[name].where,
+                    where=desired.accounts[account.key].profiles[name].where,
                     account=account.key,
                 )
 
@@ -245,7 +249,7 @@ def _saved_profile(change: Change) -> Profile | None:
     return change.after if isinstance(change.after, Profile) else None
 
 
-def _is_tried(change: Change, compared: Compared) -> bool:
+def _is_tried(change: Change, compared: SecretCheck) -> bool:
     before, after = change.before, change.after
     assert isinstance(after, Profile)  # noqa: S101 - asked of saved profiles alone
     turned = change.name in compared.rotated.get(change.account, frozenset())
@@ -258,28 +262,28 @@ def _written(change: Change) -> Endpoint | None:
         return None
     match change.kind, change.before, change.after:
         case Kind.PROFILE, before, Profile() as after:
-            held = before if isinstance(before, Profile) else None
-            return Endpoint(change.account, change.name, after, held, change.where)
+            current = before if isinstance(before, Profile) else None
+            return Endpoint(change.account, change.name, after, current, change.where)
         case Kind.PLATFORM, before, Platform() as after:
             relay = relay_of(after)
-            held_relay = relay_of(before) if isinstance(before, Platform) else None
+            current_relay = relay_of(before) if isinstance(before, Platform) else None
             if relay is not None:
-                return Endpoint(PLATFORM_KEY, RELAY, relay, held_relay, change.where)
+                return Endpoint(PLATFORM_KEY, RELAY, relay, current_relay, change.where)
     return None
 
 
-def _platform_of(plan: Plan, held: Held) -> Platform | None:
+def _platform_of(plan: Plan, current: Current) -> Platform | None:
     change = plan.platform
     if change is not None and isinstance(change.after, Platform):
         return change.after
-    return held.platform
+    return current.platform
 
 
-def _untested(one: Try, wanted: Wanted) -> Finding:
+def _untested(one: Try, desired: Desired) -> Finding:
     return finding(
         "connection-not-tested",
         f"The connection of profile {one.name} was not tested.",
         hint="Apply tests it before it is saved; `plan --test-connections` tests it now.",
-        where=wanted.accounts[one.key].profiles[one.name].where,
+        where=desired.accounts[one.key].profiles[one.name].where,
         account=one.key,
     )

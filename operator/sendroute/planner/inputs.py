@@ -4,46 +4,46 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
-from sendroute.model.held import HeldAccount
-from sendroute.model.platform import Plan
+from sendroute.model.current import CurrentAccount
+from sendroute.model.desired import AccountKey, DesiredAccount
+from sendroute.model.platform import ServicePlan
 from sendroute.model.profile import Profile
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
-from sendroute.model.wanted import AccountKey, WantedAccount
 
 
 class Claims(Struct, frozen=True):
     """What the other accounts mean for one account's domains.
 
-    ``withheld``: domains it declares but does not get in this change; ``waiting`` are those of
+    ``denied``: domains it declares but does not get in this change; ``waiting`` are those of
     them that another account holds and would give up, by that account's key. ``kept``: domains it
-    holds and no longer declares, but keeps. ``leaving`` and ``arriving``: moves, by the other
+    holds and no longer declares, but keeps. ``outgoing`` and ``incoming``: moves, by the other
     account's key.
     """
 
-    withheld: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     waiting: dict[str, AccountKey] = field(default_factory=dict)
-    leaving: dict[str, AccountKey] = field(default_factory=dict)
-    arriving: dict[str, AccountKey] = field(default_factory=dict)
+    outgoing: dict[str, AccountKey] = field(default_factory=dict)
+    incoming: dict[str, AccountKey] = field(default_factory=dict)
 
 
-class Case(Struct, frozen=True):
+class AccountInput(Struct, frozen=True):
     """``failed`` names the profiles that were tried for this change and may not be saved, each
     with the code that says why; ``rotated`` those whose secret's content changed."""
 
-    wanted: WantedAccount
-    held: HeldAccount
-    plan: Plan
+    desired: DesiredAccount
+    current: CurrentAccount
+    plan: ServicePlan
     claims: Claims = Claims()
     failed: Mapping[str, str] = {}
     rotated: frozenset[str] = frozenset()
 
     @property
     def key(self) -> AccountKey:
-        return self.wanted.key
+        return self.desired.key
 
 
-class Terms(Struct, frozen=True):
+class RouteContext(Struct, frozen=True):
     """What steps 1 and 2 of a change have settled, for every domain alike.
 
     ``removed`` are the profiles that go in this change, ``waiting`` the new or changed ones that
@@ -51,14 +51,14 @@ class Terms(Struct, frozen=True):
     declared route starts on, None while that waits for such a profile.
     """
 
-    baseline: Route
+    plan_default: Route
     satisfiable: frozenset[Route]
     removed: dict[str, Profile]
     waiting: frozenset[str]
     default: Route | None
 
 
-def satisfiable_routes(plan: Plan, profiles: Iterable[str]) -> frozenset[Route]:
+def satisfiable_routes(plan: ServicePlan, profiles: Iterable[str]) -> frozenset[Route]:
     """``profiles``: the names of those that exist after the change."""
     routes = {UNCONFIGURED, *(via(name) for name in profiles)}
     if plan.managed:

@@ -1,9 +1,9 @@
 """Which credentials go along when a store goes back to an earlier state."""
 
 from sendroute.model.change import PLATFORM_KEY, RELAY, Change, Plan
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Profile
-from sendroute.model.wanted import AccountKey
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.record import Sealed

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.wanted import AccountKey
 
 
-class Unsettled(StrEnum):
+class StatusReason(StrEnum):
     """``HELD_BACK``: a guard stopped it, and it waits to be approved; ``FAILED``: an error left
     it as it was; ``REFUSED``: something asks for an edit or a confirmation first, the rest went
     on; ``SKIPPED``: a part was left as it is, the rest went on."""
@@ -20,7 +20,7 @@ class Unsettled(StrEnum):
     SKIPPED = "skipped"
 
 
-class Told(Struct, frozen=True, omit_defaults=True):
+class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     """A finding as it was told, at a place that a person can open (``FILE:LINE:COLUMN``)."""
 
     code: str
@@ -44,7 +44,7 @@ class Report(Struct, frozen=True, omit_defaults=True):
     plan that is held back its number of changes by action, and the first of them, for a plan may
     have a million."""
 
-    findings: tuple[Told, ...] = ()
+    findings: tuple[ReportedFinding, ...] = ()
     more: int = 0
     summary: dict[str, int] = {}
     steps: tuple[Step, ...] = ()
@@ -58,12 +58,12 @@ class Approval(Struct, frozen=True):
     at: datetime
 
 
-class Standing(Struct, frozen=True):
+class AccountStatus(Struct, frozen=True):
     """``digest`` is that of the plan that is held back, None where nothing is. ``since`` is when
     it became so: aware, in UTC."""
 
     key: AccountKey
-    outcome: Unsettled
+    outcome: StatusReason
     report: Report
     since: datetime
     digest: str | None = None
@@ -75,5 +75,5 @@ class Standing(Struct, frozen=True):
         return self.approval is not None and self.approval.digest == self.digest
 
 
-def told(found: Finding, place: str | None) -> Told:
-    return Told(found.code, found.severity, found.message, found.hint, place)
+def told(found: Finding, place: str | None) -> ReportedFinding:
+    return ReportedFinding(found.code, found.severity, found.message, found.hint, place)

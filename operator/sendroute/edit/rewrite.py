@@ -30,7 +30,7 @@ class CannotSpliceError(Exception):
         self.path = path
 
 
-def respell(text: str, node: Node, new: Any, style: Style) -> Iterator[Splice]:
+def rewrite(text: str, node: Node, new: Any, style: Style) -> Iterator[Splice]:
     """The splices that make ``node`` read as ``new``."""
     old = node.value()
     if same(old, new):
@@ -66,7 +66,7 @@ def same(one: Any, other: Any) -> bool:
 
 def _within(text: str, entry: Entry, new: Any, style: Style) -> Iterator[Splice]:
     try:
-        yield from respell(text, entry.value, new, style)
+        yield from rewrite(text, entry.value, new, style)
     except CannotSpliceError as error:
         raise CannotSpliceError(str(entry.key.scalar), *error.path) from error
 

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from sendroute.following.follower import Follower, Tree
 from sendroute.loop.stop import Stop
 from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
-from sendroute.model.wanted import AccountKey, Wanted
 from sendroute.reconcile.planned import Source
 
 Read = Callable[[Tree], Source]
@@ -18,14 +18,14 @@ Read = Callable[[Tree], Source]
 _READINGS = 5
 
 
-class Taken(NamedTuple):
+class LoadedTree(NamedTuple):
     """A tree, and what was read of it."""
 
     tree: Tree
     source: Source
 
 
-class Trees:
+class TreeSource:
     """``good`` is the tree that serves, None while none does."""
 
     def __init__(self, follower: Follower, read: Read, stop: Stop) -> None:
@@ -33,12 +33,12 @@ class Trees:
         self._read = read
         self._stop = stop
         self._mark: str | None = None
-        self._newest: Taken | None = None
+        self._newest: LoadedTree | None = None
         self._unreachable: tuple[Finding, ...] = ()
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
         self._unread: frozenset[Finding] = frozenset()
-        self.good: Taken | None = None
+        self.good: LoadedTree | None = None
 
     @property
     def fault(self) -> tuple[Finding, ...]:
@@ -74,14 +74,14 @@ class Trees:
             found = self._recall()
         return found
 
-    def candidates(self) -> Iterator[Taken]:
+    def candidates(self) -> Iterator[LoadedTree]:
         """What may be reconciled, the newest first."""
         if self._newest is not None:
             yield self._newest
         if self.good is not None:
             yield self.good
 
-    def adopt(self, taken: Taken) -> bool:
+    def adopt(self, taken: LoadedTree) -> bool:
         """This one serves from now on; whether it is another than before."""
         if self._newest is None or self._newest is taken:
             self._mismatch = ()
@@ -96,7 +96,7 @@ class Trees:
         if self.good is not None:
             self._follower.keep(self.good.tree)
 
-    def refuse(self, taken: Taken, why: tuple[Finding, ...]) -> None:
+    def refuse(self, taken: LoadedTree, why: tuple[Finding, ...]) -> None:
         """It contradicts the store. It is asked again, for the store may be put right."""
         if self._newest is None or self._newest is taken:
             self._mismatch = why
@@ -112,7 +112,7 @@ class Trees:
             return False
         self._mark = tree.mark
         self._unfit = faults(source)
-        self._newest = None if self._unfit else Taken(tree, source)
+        self._newest = None if self._unfit else LoadedTree(tree, source)
         return not self._unfit
 
     def _reading(self, tree: Tree) -> tuple[Tree, Source]:
@@ -143,29 +143,29 @@ class Trees:
             return False  # why the newest does not serve is told; that there is no other follows
         if faults(source):
             return False
-        self.good = Taken(tree, source)
+        self.good = LoadedTree(tree, source)
         return True
 
 
 def _unread(source: Source) -> frozenset[Finding]:
-    return frozenset(found for found in source.wanted.findings if found.code == "unreadable")
+    return frozenset(found for found in source.desired.findings if found.code == "unreadable")
 
 
 def faults(source: Source) -> tuple[Finding, ...]:
     """Why nothing of a tree may be applied: without a platform that can be read nothing is. With
     their places, for what they are in may be gone soon."""
-    if source.wanted.platform is not None:
+    if source.desired.platform is not None:
         return ()
     return tuple(
         replace(found, position=source.locate(found.where))
         if found.position is None and found.where is not None
         else found
-        for found in source.wanted.findings
+        for found in source.desired.findings
         if found.account is None and found.severity is Severity.ERROR
     )
 
 
-def changed(before: Wanted | None, after: Wanted) -> frozenset[AccountKey] | None:
+def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | None:
     """The accounts whose manifests differ; None for all of them, for the platform does. A document
     that stands elsewhere now counts too: its findings have another place."""
     if before is None or before.platform is None or after.platform is None:
@@ -176,6 +176,6 @@ def changed(before: Wanted | None, after: Wanted) -> frozenset[AccountKey] | Non
         return None
     keys = before.accounts.keys() | after.accounts.keys()
     differ = {key for key in keys if before.accounts.get(key) != after.accounts.get(key)}
-    strays = before.strays.keys() | after.strays.keys()
-    differ |= {key for key in strays if before.strays.get(key) != after.strays.get(key)}
+    orphans = before.orphans.keys() | after.orphans.keys()
+    differ |= {key for key in orphans if before.orphans.get(key) != after.orphans.get(key)}
     return frozenset(differ | (before.stopped ^ after.stopped))

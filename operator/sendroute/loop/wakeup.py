@@ -12,7 +12,7 @@ _LONG = 60.0
 _GRACE = 1.0  # a server that hangs is not waited for; its answer ends the thread
 
 
-class Wakes:
+class WakeupQueue:
     """A queue whose ``put`` takes no lock that a signal's handler could find taken
     (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put)."""
 
@@ -31,7 +31,7 @@ class Wakes:
                 self._queue.get_nowait()
 
 
-class Access:
+class StoreHandle:
     """The store, open for as long as it is the one at its place, and a thread that tells of
     commits to it. To be used by one thread.
 
@@ -45,7 +45,7 @@ class Access:
         self._store: Store | None = None
         self._watcher: Watcher | None = None
 
-    def __enter__(self) -> "Access":
+    def __enter__(self) -> "StoreHandle":
         return self
 
     def __exit__(self, *_: object) -> None:

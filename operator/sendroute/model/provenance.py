@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 
-class Stamp(Struct, frozen=True):
+class Provenance(Struct, frozen=True):
     """``at`` is aware (UTC); ``source_commit`` is the commit of the manifests, where they have
     one."""
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from sendroute.model.held import DomainState
+from sendroute.model.current import DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
-from sendroute.model.secret import Bond
-from sendroute.model.wanted import AccountKey
+from sendroute.model.secret import SecretBinding
 
 
 class RouteRow(Struct, frozen=True, gc=False):
@@ -77,7 +77,7 @@ class Endpoint(Struct, frozen=True):
 
     profile: int
     version: int
-    bond: Bond
+    binding: SecretBinding
     credential: str | None
     made: int
     retired: int | None

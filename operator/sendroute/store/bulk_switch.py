@@ -21,10 +21,10 @@ from sqlalchemy import (
 )
 
 from sendroute.model.change import Action, Change
-from sendroute.model.held import DomainState, RanApplyAll
+from sendroute.model.current import DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
 from sendroute.model.route import Origin, Route
-from sendroute.model.wanted import AccountKey
-from sendroute.store.refusals import stale
+from sendroute.store.errors import stale
 from sendroute.store.states import DOMAIN_COLUMNS, as_text, domain_columns
 from sendroute.store.tables import domain, switched
 from sendroute.store.tables import switch as table
@@ -66,8 +66,8 @@ def whole_switch(ran: tuple[str, RanApplyAll], changes: Sequence[Change]) -> Swi
             return None
         known = told.get(before)
         if known is None:
-            wanted = DomainState(record.route, Origin.APPLY_ALL, before.declared, ran_id)
-            if after != wanted or len(told) == _MOST_STATES:
+            desired = DomainState(record.route, Origin.APPLY_ALL, before.declared, ran_id)
+            if after != desired or len(told) == _MOST_STATES:
                 return None
             told[before] = Told(after, change.action, change.reason, change.message)
         elif (

@@ -20,7 +20,7 @@ class AccountKey(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-class WantedDomain(Struct, frozen=True, gc=False):
+class DesiredDomain(Struct, frozen=True, gc=False):
     """``domain`` is the lower-case A-label; ``route`` is the declared route, None where absent.
 
     A route declared in line is here ``profile: NAME``, its profile among the account's profiles.
@@ -32,7 +32,7 @@ class WantedDomain(Struct, frozen=True, gc=False):
     suspended: bool = False
 
 
-class WantedProfile(Struct, frozen=True):
+class DesiredProfile(Struct, frozen=True):
     """``inline_in`` is the domain whose manifest defines it in line, None for its own document."""
 
     profile: Profile
@@ -49,7 +49,7 @@ class ApplyAll(Struct, frozen=True):
     confirm: int | None = None
 
 
-class WantedAccount(Struct, frozen=True):
+class DesiredAccount(Struct, frozen=True):
     """All that the manifests say of one account; ``domains`` in the order they were read.
 
     ``contested`` are domains that two objects of this account declare: neither wins, and they are
@@ -63,19 +63,19 @@ class WantedAccount(Struct, frozen=True):
     default: Route | None = None
     apply_all: ApplyAll | None = None
     suspended: bool = False
-    profiles: dict[str, WantedProfile] = field(default_factory=dict)
-    domains: list[WantedDomain] = field(default_factory=list)
+    profiles: dict[str, DesiredProfile] = field(default_factory=dict)
+    domains: list[DesiredDomain] = field(default_factory=list)
     contested: dict[str, Where] = field(default_factory=dict)
     unsound: frozenset[str | None] = frozenset()
 
 
-class WantedPlatform(Struct, frozen=True):
+class DesiredPlatform(Struct, frozen=True):
     platform: Platform
     where: Where
     suspended: bool = False
 
 
-class Stray(Struct, frozen=True):
+class Orphan(Struct, frozen=True):
     """An object whose account has no MailAccount document: its place, and what it is."""
 
     kind: str
@@ -83,17 +83,17 @@ class Stray(Struct, frozen=True):
     where: Where
 
 
-class Wanted(Struct, frozen=True):
+class Desired(Struct, frozen=True):
     """A whole tree.
 
     ``complete`` is false when something could not be read, so that absence proves nothing.
-    ``stopped`` are the accounts with an error in one of their documents, ``strays`` the objects of
+    ``stopped`` are the accounts with an error in one of their documents, ``orphans`` the objects of
     accounts that no MailAccount document defines, ``findings`` what reading found.
     """
 
-    platform: WantedPlatform | None
-    accounts: dict[AccountKey, WantedAccount]
-    strays: dict[AccountKey, list[Stray]] = field(default_factory=dict)
+    platform: DesiredPlatform | None
+    accounts: dict[AccountKey, DesiredAccount]
+    orphans: dict[AccountKey, list[Orphan]] = field(default_factory=dict)
     stopped: frozenset[AccountKey] = frozenset()
     complete: bool = True
     findings: tuple[Finding, ...] = ()

@@ -6,23 +6,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sendroute.loop.rounds import Reconciled
-from sendroute.loop.trees import Taken
+from sendroute.loop.tree_source import LoadedTree
+from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.change import PLATFORM_KEY
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.standing import Standing, Unsettled
-from sendroute.model.wanted import AccountKey
 from sendroute.reconcile.planned import Locate
 
 _log = logging.getLogger(__name__)
 _HELD = {
-    Unsettled.HELD_BACK: "is held back",
-    Unsettled.FAILED: "failed",
-    Unsettled.REFUSED: "waits",
-    Unsettled.SKIPPED: "is skipped in part",
+    StatusReason.HELD_BACK: "is held back",
+    StatusReason.FAILED: "failed",
+    StatusReason.REFUSED: "waits",
+    StatusReason.SKIPPED: "is skipped in part",
 }
 
 
-class Trouble:
+class TransitionLog:
     """One kind of problem of the loop itself, such as the store's: told when it comes, when it
     changes and when it ends."""
 
@@ -43,31 +43,31 @@ class Trouble:
         self._told = told
 
 
-class Teller:
+class EventLog:
     """The log of one loop."""
 
     def __init__(self) -> None:
-        self.tree = Trouble("The newest tree serves again.", logging.WARNING)
-        self.store = Trouble("The store answers again.", logging.ERROR)
-        self.round = Trouble("Rounds are made again.", logging.ERROR)
-        self.kept = Trouble("The tree that serves is remembered again.", logging.WARNING)
+        self.tree = TransitionLog("The newest tree serves again.", logging.WARNING)
+        self.store = TransitionLog("The store answers again.", logging.ERROR)
+        self.round = TransitionLog("Rounds are made again.", logging.ERROR)
+        self.kept = TransitionLog("The tree that serves is remembered again.", logging.WARNING)
         self._general: frozenset[str] = frozenset()
-        self._standings: dict[AccountKey, Standing] = {}
+        self._account_statuses: dict[AccountKey, AccountStatus] = {}
 
-    def serving(self, taken: Taken) -> None:
-        wanted = taken.source.wanted
-        domains = sum(len(account.domains) for account in wanted.accounts.values())
+    def serving(self, taken: LoadedTree) -> None:
+        desired = taken.source.desired
+        domains = sum(len(account.domains) for account in desired.accounts.values())
         at = f"commit {taken.source.commit}" if taken.source.commit else "the tree as it is now"
         _log.info(
             "Serving %s: %s, %s.",
             at,
-            _counted(len(wanted.accounts), "account"),
+            _counted(len(desired.accounts), "account"),
             _counted(domains, "domain"),
             extra={"commit": taken.source.commit},
         )
 
-    def made(self, done: Reconciled, standings: Mapping[AccountKey, Standing]) -> None:
-        """``standings`` are all that there are by now."""
+    def made(self, done: Reconciled, account_statuses: Mapping[AccountKey, AccountStatus]) -> None:
+        """``account_statuses`` are all that there are by now."""
         commit = done.taken.source.commit
         for key, count in done.drifted.items():
             _log.warning(
@@ -84,11 +84,11 @@ class Teller:
                 extra=_of(old.key) | {"commit": commit, "digest": old.digest},
             )
         self._tell_general(done, commit)
-        for key, standing in standings.items():
+        for key, standing in account_statuses.items():
             self._tell_standing(key, standing)
-        for key in self._standings.keys() - standings.keys():
+        for key in self._account_statuses.keys() - account_statuses.keys():
             _log.info("%s is settled.", _named(key), extra=_of(key) | {"commit": commit})
-        self._standings = dict(standings)
+        self._account_statuses = dict(account_statuses)
 
     def _tell_general(self, done: Reconciled, commit: str | None) -> None:
         """What is wrong with the tree and is no account's: of a file that cannot be read."""
@@ -103,8 +103,8 @@ class Teller:
             _log.info("Mended: %s", sentence, extra={"commit": commit})
         self._general = frozenset(told)
 
-    def _tell_standing(self, key: AccountKey, standing: Standing) -> None:
-        before = self._standings.get(key)
+    def _tell_standing(self, key: AccountKey, standing: AccountStatus) -> None:
+        before = self._account_statuses.get(key)
         same = before is not None and (before.outcome, before.digest, before.report.findings) == (
             standing.outcome,
             standing.digest,

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from sendroute.model.account_status import AccountStatus, Report, StatusReason, Step, told
 from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change
+from sendroute.model.desired import AccountKey
 from sendroute.model.exit_status import UNPROVEN
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
-from sendroute.model.standing import Report, Standing, Step, Unsettled, told
-from sendroute.model.wanted import AccountKey
 from sendroute.planner.digest import digest
 from sendroute.reconcile.planned import Locate
 
@@ -23,35 +23,35 @@ GUARDS = frozenset({"too-many-changes", "too-many-removals"})
 _FINDINGS = 20
 _STEPS = 50
 
-Standings = Mapping[AccountKey, Standing]
+AccountStatuses = Mapping[AccountKey, AccountStatus]
 
 
-class Settled(Struct, frozen=True):
+class Assessment(Struct, frozen=True):
     """``now`` is what was looked at and is not settled; ``again`` are those of them that may go
     better without an edit or an approval. ``written`` differ from what is kept, ``cleared`` are
     kept no more; ``voided`` were approved, but for another plan than there is now."""
 
-    now: Standings
+    now: AccountStatuses
     again: frozenset[AccountKey]
-    written: tuple[Standing, ...]
+    written: tuple[AccountStatus, ...]
     cleared: frozenset[AccountKey]
-    voided: tuple[Standing, ...]
+    voided: tuple[AccountStatus, ...]
 
 
-def settle(
+def assess(
     result: Result,
-    before: Standings,
+    before: AccountStatuses,
     only: frozenset[AccountKey] | None,
     at: datetime,
     commit: str | None,
     locate: Locate,
-) -> Settled:
+) -> Assessment:
     """``before`` is all that is kept, ``only`` what was planned (None: everything). What was not
     tried keeps the standing it has."""
     of_account = _by_account(result.plan.findings)
     unread = tuple(f for f in result.plan.findings if f.account is None and _is_reason(f))
     plans = {plan.key: plan for plan in result.plan.accounts}
-    now: dict[AccountKey, Standing] = {}
+    now: dict[AccountKey, AccountStatus] = {}
     again: set[AccountKey] = set()
     for outcome in result.accounts:
         key, plan = outcome.key, plans[outcome.key]
@@ -80,7 +80,7 @@ def settle(
         for key, old in before.items()
         if old.approved and key not in committed and _is_other(old, now.get(key))
     )
-    return Settled(
+    return Assessment(
         now,
         frozenset(again),
         tuple(one for key, one in sorted(now.items()) if one != before.get(key)),
@@ -107,7 +107,7 @@ def _passes(outcome: AccountOutcome, found: Iterable[Finding]) -> bool:
     return bool(codes & UNPROVEN) or any(each.code in _PASSING for each in outcome.findings)
 
 
-def _waits_on(old: Standing, plan: AccountPlan, outcome: AccountOutcome) -> bool:
+def _waits_on(old: AccountStatus, plan: AccountPlan, outcome: AccountOutcome) -> bool:
     """The plan that was approved could not be committed: the approval stands."""
     tried = outcome.outcome not in (Outcome.COMMITTED, Outcome.UNCHANGED)
     return old.approved and tried and old.digest == digest(plan)
@@ -115,37 +115,37 @@ def _waits_on(old: Standing, plan: AccountPlan, outcome: AccountOutcome) -> bool
 
 def _unsettled(
     plan: AccountPlan, outcome: AccountOutcome, found: Sequence[Finding], telling: Telling
-) -> Standing | None:
+) -> AccountStatus | None:
     if plan.stopped and any(each.code in GUARDS for each in plan.findings):
         report = _report(found, plan.changes, telling.locate)
-        return Standing(
-            plan.key, Unsettled.HELD_BACK, report, telling.at, digest(plan), telling.commit
+        return AccountStatus(
+            plan.key, StatusReason.HELD_BACK, report, telling.at, digest(plan), telling.commit
         )
     severities = {each.severity for each in found}
     skips = any(change.action is Action.SKIP for change in plan.changes)
     if outcome.outcome is Outcome.FAILED:
-        how = Unsettled.FAILED
+        how = StatusReason.FAILED
     elif outcome.outcome is Outcome.REFUSED or Severity.REFUSED in severities:
-        how = Unsettled.REFUSED
+        how = StatusReason.REFUSED
     elif skips or Severity.ERROR in severities:
-        how = Unsettled.SKIPPED
+        how = StatusReason.SKIPPED
     else:
         return None
     report = _report(found, (), telling.locate)
-    return Standing(plan.key, how, report, telling.at, commit=telling.commit)
+    return AccountStatus(plan.key, how, report, telling.at, commit=telling.commit)
 
 
-def _of_platform(result: Result, telling: Telling) -> Standing | None:
+def _of_platform(result: Result, telling: Telling) -> AccountStatus | None:
     change = result.plan.platform
     if result.platform in (Outcome.FAILED, Outcome.REFUSED):
-        how, found = Unsettled.FAILED, list(result.findings)
+        how, found = StatusReason.FAILED, list(result.findings)
     elif change is not None and change.action is Action.SKIP:
         own = (each for each in result.plan.findings if each.account is None)
-        how, found = Unsettled.SKIPPED, [each for each in own if each.code in UNPROVEN]
+        how, found = StatusReason.SKIPPED, [each for each in own if each.code in UNPROVEN]
     else:
         return None
     report = _report(found, (), telling.locate)
-    return Standing(PLATFORM_KEY, how, report, telling.at, commit=telling.commit)
+    return AccountStatus(PLATFORM_KEY, how, report, telling.at, commit=telling.commit)
 
 
 def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
@@ -185,13 +185,13 @@ def _by_account(findings: Iterable[Finding]) -> dict[AccountKey, list[Finding]]:
     return found
 
 
-def _lasting(standing: Standing, before: Standing | None) -> Standing:
+def _lasting(standing: AccountStatus, before: AccountStatus | None) -> AccountStatus:
     """What has not changed is since when it was, and an approval of the very same plan stands."""
     if before is None or (before.outcome, before.digest) != (standing.outcome, standing.digest):
         return standing
     if standing.digest is None and before.report != standing.report:
         return standing
-    return Standing(
+    return AccountStatus(
         standing.key,
         standing.outcome,
         standing.report,
@@ -202,5 +202,5 @@ def _lasting(standing: Standing, before: Standing | None) -> Standing:
     )
 
 
-def _is_other(before: Standing, after: Standing | None) -> bool:
+def _is_other(before: AccountStatus, after: AccountStatus | None) -> bool:
     return after is not None and after.digest != before.digest

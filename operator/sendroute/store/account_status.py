@@ -11,11 +11,11 @@ import msgspec
 from sqlalchemy import Connection, case, delete, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason
 from sendroute.model.change import Kind
-from sendroute.model.stamp import Stamp
-from sendroute.model.standing import Approval, Report, Standing, Unsettled
-from sendroute.model.wanted import AccountKey
-from sendroute.store import numbering
+from sendroute.model.desired import AccountKey
+from sendroute.model.provenance import Provenance
+from sendroute.store import revisions
 from sendroute.store.tables import account, history, revision, standing
 
 _KEY = (standing.c.namespace, standing.c.account)
@@ -31,18 +31,18 @@ def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
     return {AccountKey(row.namespace, row.name): row.number for row in rows}
 
 
-def read(connection: Connection) -> Iterator[Standing]:
+def read(connection: Connection) -> Iterator[AccountStatus]:
     for row in connection.execute(select(standing).order_by(*_KEY)):
         yield _standing(row)
 
 
-def _standing(row: Any) -> Standing:
+def _standing(row: Any) -> AccountStatus:
     approval = None
     if row.approved is not None:
         approval = Approval(row.approved, row.approved_by, row.approved_at)
-    return Standing(
+    return AccountStatus(
         AccountKey(row.namespace, row.account),
-        Unsettled(row.outcome),
+        StatusReason(row.outcome),
         msgspec.json.decode(row.shown, type=Report),
         row.since,
         row.digest,
@@ -52,7 +52,7 @@ def _standing(row: Any) -> Standing:
 
 
 def write(
-    connection: Connection, written: Iterable[Standing], cleared: Collection[AccountKey]
+    connection: Connection, written: Iterable[AccountStatus], cleared: Collection[AccountKey]
 ) -> None:
     """``written`` come or replace, ``cleared`` go. An approval stays with the plan that it is for,
     also one that was given a moment ago; with another plan it goes."""
@@ -84,17 +84,19 @@ def clear(connection: Connection, keys: Collection[AccountKey]) -> None:
         connection.execute(delete(standing).where(*_is(key)))
 
 
-def approve(connection: Connection, shown: Standing, stamp: Stamp, attempt: str) -> bool:
+def approve(
+    connection: Connection, shown: AccountStatus, provenance: Provenance, attempt: str
+) -> bool:
     """Lets the plan through that is held back, and says in the history who did. False where that
     plan is not held back any more: nothing was written then."""
     approved = (
         update(standing)
         .where(*_is(shown.key), standing.c.digest == shown.digest)
-        .values(approved=shown.digest, approved_by=stamp.actor, approved_at=stamp.at)
+        .values(approved=shown.digest, approved_by=provenance.actor, approved_at=provenance.at)
     )
     if connection.execute(approved).rowcount != 1:
         return False
-    own = numbering.begin(connection, stamp, attempt)
+    own = revisions.begin(connection, provenance, attempt)
     counts = ", ".join(f"{count} to {verb}" for verb, count in shown.report.summary.items())
     connection.execute(
         insert(history).values(
@@ -108,7 +110,7 @@ def approve(connection: Connection, shown: Standing, stamp: Stamp, attempt: str)
             message=f"The plan {shown.digest} that was held back ({counts}) may be applied.",
         )
     )
-    numbering.end(connection, own)
+    revisions.end(connection, own)
     return True
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sendroute.store.address import unusable
-from sendroute.store.refusals import problem
+from sendroute.store.errors import problem
 
 
 def refuse_what_is_there(path: Path, who: str) -> None:

@@ -9,11 +9,11 @@ from uuid import uuid4
 from sqlalchemy import Connection, cast, func, insert, select, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from sendroute.model.stamp import Stamp
+from sendroute.model.provenance import Provenance
 from sendroute.store.tables import profile, profile_id, revision, revision_id, store
 
 
-def begin(connection: Connection, stamp: Stamp, attempt: str | None = None) -> int:
+def begin(connection: Connection, provenance: Provenance, attempt: str | None = None) -> int:
     """The id that this transaction's rows carry. To be taken under the locks of its accounts, so
     that within one account ids rise as the numbers do. ``attempt`` tells it from every other
     transaction, also from one that has the same number in a store restored from a backup."""
@@ -21,9 +21,9 @@ def begin(connection: Connection, stamp: Stamp, attempt: str | None = None) -> i
     connection.execute(
         insert(revision).values(
             id=number,
-            at=stamp.at,
-            actor=stamp.actor,
-            source_commit=stamp.source_commit,
+            at=provenance.at,
+            actor=provenance.actor,
+            source_commit=provenance.source_commit,
             attempt=attempt or str(uuid4()),
         )
     )
@@ -49,10 +49,10 @@ def end(connection: Connection, own: int) -> int:
         highest = select(func.max(profile.c.id)).scalar_subquery()
         values["last_profile"] = func.greatest(store.c.last_profile, highest)
     connection.execute(update(store).values(values))
-    return settle(connection, own)
+    return assess(connection, own)
 
 
-def settle(connection: Connection, own: int) -> int:
+def assess(connection: Connection, own: int) -> int:
     """Gives the transaction the store's present revision as its number."""
     number: int = connection.execute(select(store.c.revision)).scalar_one()
     connection.execute(update(revision).where(revision.c.id == own).values(number=number))

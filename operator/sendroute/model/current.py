@@ -2,10 +2,10 @@
 
 from msgspec import Struct, field
 
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route
-from sendroute.model.wanted import AccountKey
 
 
 class DomainState(Struct, frozen=True, gc=False):
@@ -32,7 +32,7 @@ class AccountState(Struct, frozen=True, gc=False):
     default: Route | None = None
 
 
-class HeldAccount(Struct, frozen=True):
+class CurrentAccount(Struct, frozen=True):
     """``state`` is None, and the revision 0, for an account that is gone but whose ids remain."""
 
     key: AccountKey
@@ -43,10 +43,10 @@ class HeldAccount(Struct, frozen=True):
     ran: dict[str, RanApplyAll] = field(default_factory=dict)
 
 
-class Held(Struct, frozen=True):
+class Current(Struct, frozen=True):
     """A whole store at one revision, read in one transaction."""
 
     lineage: str
     revision: int
     platform: Platform | None
-    accounts: dict[AccountKey, HeldAccount]
+    accounts: dict[AccountKey, CurrentAccount]

@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
 from sendroute.model.change import Kind
-from sendroute.model.wanted import AccountKey
-from sendroute.store.answers import HistoryEntry, RouteRow
+from sendroute.model.desired import AccountKey
+from sendroute.store.records import HistoryEntry, RouteRow
 from sendroute.store.tables import history, revision, switch, switched
 
 STORE_KIND = "Store"
@@ -62,8 +62,8 @@ def _switched(
     connection: Connection, whole: Select[Any], name: str | None, limit: int | None
 ) -> Iterator[HistoryEntry]:
     if name is not None:
-        held = and_(switched.c.switch == switch.c.id, switched.c.name == name)
-        for row in connection.execute(whole.join(switched, held).limit(limit)):
+        current = and_(switched.c.switch == switch.c.id, switched.c.name == name)
+        for row in connection.execute(whole.join(switched, current).limit(limit)):
             yield _entry(row, Kind.DOMAIN.value, name)
         return
     for row in connection.execute(whole).all():
