@@ -4,7 +4,14 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason, Step, Told
+from sendroute.model.account_status import (
+    AccountStatus,
+    Approval,
+    Report,
+    ReportedFinding,
+    StatusReason,
+    Step,
+)
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Severity
 from sendroute.model.route import MANAGED, Origin
@@ -14,7 +21,11 @@ from .conftest import Say
 
 SINCE = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 REPORT = Report(
-    (Told("too-many-removals", Severity.REFUSED, "Too many.", "Approve it.", "a.yaml:1:1"),),
+    (
+        ReportedFinding(
+            "too-many-removals", Severity.REFUSED, "Too many.", "Approve it.", "a.yaml:1:1"
+        ),
+    ),
     3,
     {"delete": 11},
     (Step("SendingDomain", "a.example.com", "delete", "It goes."),),
