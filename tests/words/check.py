@@ -2,8 +2,8 @@
 
 ``words.txt`` holds one rule a line: a regular expression, a tab, and the replacement. In Python
 files only comments, strings and docstrings are read, and names by the rules under ``[names]``;
-other text files are read whole. Run it from the top of the checkout: ``python tests/words/check.py``
-with paths, or without for every file that git tracks. Exit status 1 if anything was found.
+other text files are read whole. Run it from the top of the checkout, with paths or without (then
+it reads every file that git tracks): ``python tests/words/check.py``. Exit status 1 on any hit.
 """
 
 import io
