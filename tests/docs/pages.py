@@ -17,9 +17,10 @@ ROOT = Path(__file__).parents[2]
 _COMMANDS_HEAD = """\
 # Commands
 
-`sendroute [OPTION…] COMMAND [ARGUMENT…]`. Results go to standard output; messages, logs and progress go to standard error. The options for all
-commands may stand before or after the command. Every option has a variable, in the column *variable*; an option on the command line wins.
-This page is generated from the program; `sendroute COMMAND --help` prints the same.
+Usage: `sendroute [OPTION…] COMMAND [ARGUMENT…]`. Results go to standard output; messages, logs and
+progress go to standard error. The options for all commands may stand before or after the command.
+Every option has a variable; an option on the command line wins. This page is generated from the
+program: `sendroute COMMAND --help` prints the same.
 
 ## Exit status
 

@@ -26,9 +26,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     broken = []
     for link in _LINK.finditer(_FENCE.sub("", page.read_text("utf-8"))):
         target = page.parent / link["path"] if link["path"] else page
-        if not target.exists():
-            broken.append(link.group())
-        elif link["anchor"] and link["anchor"] not in anchors(target):
+        if not target.exists() or (link["anchor"] and link["anchor"] not in anchors(target)):
             broken.append(link.group())
     assert broken == []
 
