@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.route import MANAGED, Route
+from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import AccountInput
-from sendroute.planner.spelling import did_you_mean
 
 
 def check_references(case: AccountInput, existing: frozenset[str]) -> tuple[Finding, ...]:
@@ -95,13 +95,16 @@ def _profile(
             where=where,
             account=case.key,
         )
-    held_back = case.desired.profiles.get(name)
+    near = did_you_mean(name, existing)
+    hint = "Declare an SMTPProfile of that name in this account."
+    if name in case.desired.profiles:
+        hint = f"Profile {name} is suspended and was never saved; lift spec.suspend."
+    elif near:
+        hint = f"Did you mean {near}?"
     return finding(
         "unknown-profile",
         f"{what} names profile {name}, which account {case.key.name} does not have.",
-        hint=f"Profile {name} is suspended and was never saved; lift spec.suspend."
-        if held_back is not None
-        else did_you_mean(name, existing, "Declare an SMTPProfile of that name in this account."),
+        hint=hint,
         where=where,
         account=case.key,
     )

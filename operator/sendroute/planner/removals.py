@@ -12,8 +12,8 @@ from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, Orphan
 from sendroute.model.finding import Finding, Where
+from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import Claims
-from sendroute.planner.spelling import did_you_mean
 
 
 def remove_domain(
@@ -98,13 +98,16 @@ def unknown_account(
 def _unknown(key: AccountKey, orphan: Orphan, known: frozenset[AccountKey]) -> Finding:
     elsewhere = sorted(other.namespace for other in known if other.name == key.name)
     siblings = [other.name for other in known if other.namespace == key.namespace]
+    near = did_you_mean(key.name, siblings)
+    if elsewhere:
+        hint = f"There is one in namespace {elsewhere[0]}; a reference never leaves its namespace."
+    else:
+        hint = f"Did you mean {near}?" if near else "Add its MailAccount document."
     return finding(
         "unknown-account",
         f"{orphan.kind} {orphan.name} belongs to account {key.name} of namespace {key.namespace},"
         " which nothing defines.",
-        hint=f"There is one in namespace {elsewhere[0]}; a reference never leaves its namespace."
-        if elsewhere
-        else did_you_mean(key.name, siblings, "Add its MailAccount document."),
+        hint=hint,
         where=orphan.where.at("spec", "account"),
         account=key,
     )

@@ -6,10 +6,10 @@ from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.platform import Platform, ServicePlan
+from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import AccountInput
 from sendroute.planner.profiles import decide_profiles
 from sendroute.planner.references import check_references
-from sendroute.planner.spelling import did_you_mean
 
 _OF_PROFILES = frozenset({"unknown-profile", "profile-deleted"})
 
@@ -44,11 +44,12 @@ def _references(case: AccountInput) -> tuple[Finding, ...]:
 
 def _unknown_plan(desired: DesiredAccount, platform: Platform) -> Finding:
     names = [known.name for known in platform.plans]
+    near = did_you_mean(desired.plan, names)
     return finding(
         "unknown-plan",
         f"Account {desired.key.name} is on plan {desired.plan}, which the platform does not"
         " define.",
-        hint=did_you_mean(desired.plan, names, f"The platform defines: {', '.join(names)}."),
+        hint=f"Did you mean {near}?" if near else f"The platform defines: {', '.join(names)}.",
         where=desired.where.at("spec", "plan"),
         account=desired.key,
     )
