@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason
 from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.provenance import Provenance
 from sendroute.store import revisions
 from sendroute.store.tables import account, history, revision, standing
@@ -41,7 +42,7 @@ def _standing(row: Any) -> AccountStatus:
     if row.approved is not None:
         approval = Approval(row.approved, row.approved_by, row.approved_at)
     return AccountStatus(
-        AccountKey(row.namespace, row.account),
+        owner_named(row.namespace, row.account),
         StatusReason(row.outcome),
         msgspec.json.decode(row.shown, type=Report),
         row.since,
@@ -52,16 +53,17 @@ def _standing(row: Any) -> AccountStatus:
 
 
 def write(
-    connection: Connection, written: Iterable[AccountStatus], cleared: Collection[AccountKey]
+    connection: Connection, written: Iterable[AccountStatus], cleared: Collection[Owner]
 ) -> None:
     """``written`` come or replace, ``cleared`` go. An approval stays with the plan that it is for,
     also one that was given a moment ago; with another plan it goes."""
     clear(connection, cleared)
     is_sqlite = connection.dialect.name == "sqlite"
     for one in written:
+        namespace, name = owner_names(one.key)
         values = {
-            "namespace": one.key.namespace,
-            "account": one.key.name,
+            "namespace": namespace,
+            "account": name,
             "outcome": one.outcome.value,
             "digest": one.digest,
             "shown": msgspec.json.encode(one.report).decode(),
@@ -79,8 +81,8 @@ def write(
         connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
 
 
-def clear(connection: Connection, keys: Collection[AccountKey]) -> None:
-    for key in sorted(keys):
+def clear(connection: Connection, keys: Collection[Owner]) -> None:
+    for key in sorted(keys, key=owner_names):
         connection.execute(delete(standing).where(*_is(key)))
 
 
@@ -97,14 +99,15 @@ def approve(
     if connection.execute(approved).rowcount != 1:
         return False
     own = revisions.begin(connection, provenance, attempt)
+    namespace, name = owner_names(shown.key)
     counts = ", ".join(f"{count} to {verb}" for verb, count in shown.report.summary.items())
     connection.execute(
         insert(history).values(
             revision=own,
-            namespace=shown.key.namespace,
-            account=shown.key.name,
+            namespace=namespace,
+            account=name,
             kind=Kind.ACCOUNT.value,
-            name=shown.key.name,
+            name=name,
             action="approve",
             reason="approved",
             message=f"The plan {shown.digest} that was held back ({counts}) may be applied.",
@@ -114,5 +117,6 @@ def approve(
     return True
 
 
-def _is(key: AccountKey) -> tuple[Any, ...]:
-    return standing.c.namespace == key.namespace, standing.c.account == key.name
+def _is(key: Owner) -> tuple[Any, ...]:
+    namespace, name = owner_names(key)
+    return standing.c.namespace == namespace, standing.c.account == name

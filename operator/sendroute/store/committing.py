@@ -22,8 +22,6 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.change import (
-    PLATFORM_KEY,
-    RELAY,
     AccountChange,
     AccountPlan,
     Action,
@@ -32,6 +30,7 @@ from sendroute.model.change import (
     ProfileChange,
 )
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import PLATFORM, RELAY
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import binding_of
 from sendroute.store import account_status, bulk_switch, endpoints, going_back, revisions
@@ -134,7 +133,7 @@ def _commit(
     now = revisions.begin(connection, provenance, attempt)
     record = Recorder(connection, now)
     if change is not None:
-        _write_platform(connection, change, now, sealed.get(PLATFORM_KEY, {}).get(RELAY))
+        _write_platform(connection, change, now, sealed.get(PLATFORM, {}).get(RELAY))
         record.changes([change])
     _fence(connection, works, now)
     if back is not None:

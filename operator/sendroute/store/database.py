@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 from sendroute.store.address import is_postgres
 from sendroute.store.watching import Watch
 
@@ -31,7 +31,7 @@ class Database(Protocol):
         self,
         work: Work[T],
         *,
-        accounts: Collection[AccountKey] = (),
+        accounts: Collection[Owner] = (),
         alone: bool = False,
         attempt: str | None = None,
     ) -> T:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, update
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner, owner_named
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.secret import SecretBinding, binding_of, relay_binding
@@ -14,7 +14,7 @@ from sendroute.store.records import Endpoint
 from sendroute.store.states import platform_of
 from sendroute.store.tables import endpoint, platform, revision
 
-Sealed = Mapping[AccountKey, Mapping[str, str]]
+Sealed = Mapping[Owner, Mapping[str, str]]
 """Tokens by account and profile; the managed relay's under the platform's key."""
 
 # Of the profile ids none is 0: they begin with 1.
@@ -84,14 +84,14 @@ def write_relay(
     replace(connection, (RELAY_ID, version), relay_binding(relay), now, token, keeps=keeps)
 
 
-def sealed(connection: Connection) -> dict[AccountKey, dict[str, str]]:
+def sealed(connection: Connection) -> dict[Owner, dict[str, str]]:
     """The tokens of what is in use."""
-    found: dict[AccountKey, dict[str, str]] = {}
+    found: dict[Owner, dict[str, str]] = {}
     current = select(endpoint).where(
         endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
     )
     for row in connection.execute(current):
-        found.setdefault(AccountKey(row.namespace, row.account), {})[row.name] = row.credential
+        found.setdefault(owner_named(row.namespace, row.account), {})[row.name] = row.credential
     return found
 
 

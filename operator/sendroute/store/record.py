@@ -12,9 +12,10 @@ from sqlalchemy import Connection, String, column, select, table
 from sqlalchemy.exc import NoResultFound
 
 from sendroute.model.account_status import AccountStatus
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, PlatformChange
+from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
@@ -164,7 +165,7 @@ class Store:
         """
         attempt = str(uuid.uuid4())
         # Two that change the platform are one after the other too, so that its ids rise as well.
-        locked = {PLATFORM_KEY} if platform is not None else set()
+        locked: set[Owner] = {PLATFORM} if platform is not None else set()
         with told_plainly(self.place):
             return self._database.write(
                 lambda connection: committing.commit(
@@ -185,13 +186,13 @@ class Store:
         with self._reading() as connection:
             return account_status.changed_since(connection, revision)
 
-    def account_statuses(self) -> dict[AccountKey, AccountStatus]:
+    def account_statuses(self) -> dict[Owner, AccountStatus]:
         """What is not settled, in the order of accounts."""
         with self._reading() as connection:
             return {one.key: one for one in account_status.read(connection)}
 
     def write_account_statuses(
-        self, written: Sequence[AccountStatus], cleared: Collection[AccountKey]
+        self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
         """No revision: it changes nothing of what is assigned. An approval stays with the plan
         that it is for."""

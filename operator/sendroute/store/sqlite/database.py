@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 from sendroute.store.address import check_file, sqlite_path
 from sendroute.store.watching import FileWatch, Watch
 
@@ -60,7 +60,7 @@ class Sqlite:
         self,
         work: Callable[[Connection], T],
         *,
-        accounts: Collection[AccountKey] = (),  # noqa: ARG002
+        accounts: Collection[Owner] = (),  # noqa: ARG002
         alone: bool = False,  # noqa: ARG002
         attempt: str | None = None,  # noqa: ARG002
     ) -> T:
