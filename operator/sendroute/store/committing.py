@@ -5,6 +5,7 @@ comes before the domains that use it and goes after they have left it, the accou
 """
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from msgspec import Struct, field
 from sqlalchemy import (
@@ -20,11 +21,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from sendroute.model.change import PLATFORM_KEY, RELAY, AccountPlan, Action, Change, Kind
-from sendroute.model.current import AccountState, DomainState
+from sendroute.model.change import (
+    PLATFORM_KEY,
+    RELAY,
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    PlatformChange,
+    ProfileChange,
+)
 from sendroute.model.desired import AccountKey
-from sendroute.model.platform import Platform
-from sendroute.model.profile import Profile
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import binding_of
 from sendroute.store import account_status, bulk_switch, endpoints, going_back, revisions
@@ -57,13 +64,13 @@ class Work(Struct):
 
     key: AccountKey
     fence: int
-    account: Change | None = None
-    profiles_made: list[Change] = field(default_factory=list)
-    profiles_changed: list[Change] = field(default_factory=list)
-    profiles_gone: list[Change] = field(default_factory=list)
-    domains_made: list[Change] = field(default_factory=list)
-    domains_changed: list[Change] = field(default_factory=list)
-    domains_gone: list[Change] = field(default_factory=list)
+    account: AccountChange | None = None
+    profiles_made: list[ProfileChange] = field(default_factory=list)
+    profiles_changed: list[ProfileChange] = field(default_factory=list)
+    profiles_gone: list[ProfileChange] = field(default_factory=list)
+    domains_made: list[DomainChange] = field(default_factory=list)
+    domains_changed: list[DomainChange] = field(default_factory=list)
+    domains_gone: list[DomainChange] = field(default_factory=list)
     number: int = 0
 
     @property
@@ -78,13 +85,13 @@ class Work(Struct):
     def shadows(self) -> set[str]:
         """The apply-alls that shadow a domain once it is done."""
         after = (change.after for change in (*self.domains_made, *self.domains_changed))
-        return {one.shadow for one in after if isinstance(one, DomainState) and one.shadow}
+        return {state.shadow for state in after if state is not None and state.shadow}
 
 
 def commit(
     connection: Connection,
     plans: Sequence[AccountPlan],
-    change: Change | None,
+    change: PlatformChange | None,
     provenance: Provenance,
     sealed: Sealed,
     attempt: str | None = None,
@@ -110,7 +117,7 @@ def commit(
 def _commit(
     connection: Connection,
     plans: Sequence[AccountPlan],
-    change: Change | None,
+    change: PlatformChange | None,
     provenance: Provenance,
     sealed: Sealed,
     attempt: str | None,
@@ -160,39 +167,40 @@ def _sorted(plan: AccountPlan) -> Work | None:
     if plan.stopped:
         return None
     work = Work(plan.key, plan.revision)
-    lists = {
-        (Kind.PROFILE, Action.CREATE): work.profiles_made,
-        (Kind.PROFILE, Action.DELETE): work.profiles_gone,
-        (Kind.DOMAIN, Action.CREATE): work.domains_made,
-        (Kind.DOMAIN, Action.DELETE): work.domains_gone,
-    }
-    changed = {Kind.PROFILE: work.profiles_changed, Kind.DOMAIN: work.domains_changed}
+    domains = {Action.CREATE: work.domains_made, Action.DELETE: work.domains_gone}
+    profiles = {Action.CREATE: work.profiles_made, Action.DELETE: work.profiles_gone}
     some = False
     for change in plan.changes:
         if change.action is Action.SKIP:
             continue
         some = True
-        if change.kind is Kind.ACCOUNT:
-            work.account = change
-        else:
-            target = lists.get((change.kind, change.action))
-            (changed[change.kind] if target is None else target).append(change)
+        match change:
+            case DomainChange():
+                domains.get(change.action, work.domains_changed).append(change)
+            case ProfileChange():
+                profiles.get(change.action, work.profiles_changed).append(change)
+            case AccountChange():
+                work.account = change
+            case _:
+                assert_never(change)
     return work if some else None
 
 
-def _write_platform(connection: Connection, change: Change, now: int, token: str | None) -> None:
+def _write_platform(
+    connection: Connection, change: PlatformChange, now: int, token: str | None
+) -> None:
     """Fenced on its content: a plan names the platform it was made from, not its version."""
     row = connection.execute(select(platform).with_for_update()).one_or_none()
     if (None if row is None else platform_of(row.spec)) != change.before:
         raise stale("the platform")
-    if not isinstance(change.after, Platform):
-        raise TypeError("a platform is changed, never removed")
+    if change.after is None:
+        raise ValueError("a platform is never deleted")
     version = 1 if row is None else row.version + 1
     values = {"spec": spec(change.after), "version": version}
     connection.execute(
         insert(platform).values(id=1, **values) if row is None else update(platform).values(values)
     )
-    before = change.before.managed if isinstance(change.before, Platform) else None
+    before = change.before.managed if change.before is not None else None
     endpoints.write_relay(
         connection, version, change.after, before.relay if before else None, now, token
     )
@@ -220,7 +228,7 @@ def _fence(connection: Connection, works: list[Work], now: int) -> None:
 
 
 def _account_columns(work: Work) -> dict[str, str | None]:
-    if work.account is None or not isinstance(work.account.after, AccountState):
+    if work.account is None or work.account.after is None:
         return {}
     state = work.account.after
     kind, name = route_columns(state.default)
@@ -253,7 +261,6 @@ def _write_profiles(
     tokens: Mapping[str, str],
 ) -> None:
     for change in work.profiles_made:
-        assert isinstance(change.after, Profile)  # noqa: S101 - the planner's contract
         number = revisions.next_profile(connection)
         connection.execute(
             insert(profile).values(
@@ -261,31 +268,29 @@ def _write_profiles(
                 account_id=work.number,
                 name=change.name,
                 version=1,
-                spec=spec(change.after),
+                spec=spec(change.written),
             )
         )
         endpoints.write(
             connection,
             (number, 1),
-            binding_of(work.key, change.name, change.after),
+            binding_of(work.key, change.name, change.written),
             now,
             tokens.get(change.name),
         )
     for change in work.profiles_changed:
-        assert isinstance(change.before, Profile)  # noqa: S101
-        assert isinstance(change.after, Profile)  # noqa: S101
         mine = and_(profile.c.account_id == work.number, profile.c.name == change.name)
-        values = {"version": profile.c.version + 1, "spec": spec(change.after)}
+        values = {"version": profile.c.version + 1, "spec": spec(change.written)}
         if connection.execute(update(profile).where(mine).values(values)).rowcount != 1:
             raise stale(work.key)
         row = connection.execute(select(profile.c.id, profile.c.version).where(mine)).one()
         endpoints.replace(
             connection,
             (row.id, row.version),
-            binding_of(work.key, change.name, change.after),
+            binding_of(work.key, change.name, change.written),
             now,
             tokens.get(change.name),
-            keeps=endpoints.same_identity(change.before, change.after),
+            keeps=endpoints.same_identity(change.before, change.written),
         )
     record.changes(work.profiles_made)
     record.changes(work.profiles_changed)
@@ -322,7 +327,10 @@ def _write_domains(connection: Connection, work: Work, now: int, record: Recorde
     if switch is None or not bulk_switch.switch(connection, work.key, work.number, switch, now):
         _change_domains(connection, work, now)
         record.changes(work.domains_changed)
-    made = ((change.name, work.number, now, now, *_columns(change)) for change in work.domains_made)
+    made = (
+        (change.name, work.number, now, now, *domain_columns(change.written))
+        for change in work.domains_made
+    )
     names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
     execute_many(connection, insert(domain), names, made)
     record.changes(work.domains_made)
@@ -342,19 +350,13 @@ def _change_domains(connection: Connection, work: Work, now: int) -> None:
     )
     names = ("b_name", "b_moved", *(f"b_{name}" for name in DOMAIN_COLUMNS))
     rows = (
-        (change.name, int(_moved(change)), *_columns(change)) for change in work.domains_changed
+        (change.name, int(_moved(change)), *domain_columns(change.written))
+        for change in work.domains_changed
     )
     if execute_many(connection, changed, names, rows) != len(work.domains_changed):
         raise stale(work.key)
 
 
-def _columns(change: Change) -> tuple[str | None, ...]:
-    assert isinstance(change.after, DomainState)  # noqa: S101 - the planner's contract
-    return domain_columns(change.after)
-
-
-def _moved(change: Change) -> bool:
+def _moved(change: DomainChange) -> bool:
     """Whether it has another route now."""
-    before, after = change.before, change.after
-    assert isinstance(after, DomainState)  # noqa: S101
-    return not isinstance(before, DomainState) or before.route != after.route
+    return change.before is None or change.before.route != change.written.route

@@ -52,8 +52,10 @@ def replace(
     write(connection, number, binding, now, token)
 
 
-def same_identity(before: Profile | Relay, after: Profile | Relay) -> bool:
-    """Whether the two sign in by the same secret, and as the same user where it names none."""
+def same_identity(before: Profile | Relay | None, after: Profile | Relay) -> bool:
+    """Whether the two sign in with the same secret, and as the same user if it names none."""
+    if before is None:
+        return False
     names = [
         (endpoint.secret, endpoint.username if isinstance(endpoint, Profile) else None)
         for endpoint in (before, after)
@@ -78,7 +80,7 @@ def write_relay(
         retire(connection, [RELAY_ID], now)
         return
     relay = after.managed.relay
-    keeps = before is not None and same_identity(before, relay)
+    keeps = same_identity(before, relay)
     replace(connection, (RELAY_ID, version), relay_binding(relay), now, token, keeps=keeps)
 
 

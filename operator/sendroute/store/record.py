@@ -12,7 +12,7 @@ from sqlalchemy import Connection, String, column, select, table
 from sqlalchemy.exc import NoResultFound
 
 from sendroute.model.account_status import AccountStatus
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, Change
+from sendroute.model.change import PLATFORM_KEY, AccountPlan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
 from sendroute.model.provenance import Provenance
@@ -152,7 +152,7 @@ class Store:
     def commit(
         self,
         plans: Sequence[AccountPlan],
-        platform: Change | None,
+        platform: PlatformChange | None,
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
         back: Past | None = None,

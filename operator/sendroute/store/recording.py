@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, insert
 
-from sendroute.model.change import Change, Kind, State
+from sendroute.model.change import Change, PlatformChange, State
 from sendroute.store.bulk import execute_many
 from sendroute.store.history import STORE_KIND
 from sendroute.store.states import as_text
@@ -43,7 +43,7 @@ class Recorder:
 
     def _row(self, change: Change) -> tuple[str | int | None, ...]:
         # The platform is no account's.
-        owner = ("", "") if change.kind is Kind.PLATFORM else change.account
+        owner = ("", "") if isinstance(change, PlatformChange) else change.account
         return (
             self._revision,
             owner[0],
