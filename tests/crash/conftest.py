@@ -16,7 +16,7 @@ from tests.store.raw import opened
 
 from sendroute.credentials.keys import keys_of_file
 from sendroute.credentials.sealing import Sealer
-from sendroute.store.address import is_postgres
+from sendroute.store.url import is_postgres
 from sendroute.store.record import open_store
 
 from .estates import Estate, holdings

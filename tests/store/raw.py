@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import Connection
 
-from sendroute.store.address import APPLICATION_ID, is_postgres, sqlite_path
+from sendroute.store.url import APPLICATION_ID, is_postgres, sqlite_path
 from sendroute.store.database import Database
 from sendroute.store.migrate import migrate
 from sendroute.store.postgres.database import Postgres

@@ -10,7 +10,7 @@ import pytest
 from tests.postgres import Cluster
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.postgres import connecting, database
 from sendroute.store.record import open_store
 

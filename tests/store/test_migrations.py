@@ -21,7 +21,7 @@ from tests.postgres import Cluster
 
 from sendroute.model.problem import ProblemError
 from sendroute.store import migrate
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.database import open_database
 from sendroute.store.record import Store, open_store
 from sendroute.store.tables import HEAD, metadata, profile_id, revision_id

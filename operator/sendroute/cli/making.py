@@ -13,7 +13,7 @@ from sendroute.cli.session import Session
 from sendroute.model.provenance import Provenance
 from sendroute.reports.progress import progress
 from sendroute.reports.text import clean, counted
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.records import Status
 
 
@@ -34,7 +34,7 @@ def make_store(session: Session, *, lock: Path | None = None, backup: Path | Non
                 session.store, provenance, from_lock=lock, from_backup=backup, advance=advance
             ) as store,
         ):
-            status, place = store.status(), store.place
+            status, place = store.status(), store.location
     except BaseException:
         if makes_key:
             key.unlink(missing_ok=True)

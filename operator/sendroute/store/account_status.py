@@ -16,9 +16,10 @@ from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
 from sendroute.model.provenance import Provenance
 from sendroute.store import revisions
-from sendroute.store.tables import account, history, revision, standing
+from sendroute.store.tables import account, history, revision
+from sendroute.store.tables import account_status as table
 
-_KEY = (standing.c.namespace, standing.c.account)
+_KEY = (table.c.namespace, table.c.account)
 
 
 def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
@@ -32,18 +33,18 @@ def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
 
 
 def read(connection: Connection) -> Iterator[AccountStatus]:
-    for row in connection.execute(select(standing).order_by(*_KEY)):
-        yield _standing(row)
+    for row in connection.execute(select(table).order_by(*_KEY)):
+        yield _status_of(row)
 
 
-def _standing(row: Any) -> AccountStatus:
+def _status_of(row: Any) -> AccountStatus:
     approval = None
     if row.approved is not None:
         approval = Approval(row.approved, row.approved_by, row.approved_at)
     return AccountStatus(
         AccountKey(row.namespace, row.account),
-        StatusReason(row.outcome),
-        msgspec.json.decode(row.shown, type=Report),
+        StatusReason(row.reason),
+        msgspec.json.decode(row.report, type=Report),
         row.since,
         row.digest,
         row.source_commit,
@@ -62,18 +63,18 @@ def write(
         values = {
             "namespace": one.key.namespace,
             "account": one.key.name,
-            "outcome": one.outcome.value,
+            "reason": one.outcome.value,
             "digest": one.digest,
-            "shown": msgspec.json.encode(one.report).decode(),
+            "report": msgspec.json.encode(one.report).decode(),
             "source_commit": one.commit,
             "since": one.since,
         }
         # The same statement on both, but SQLAlchemy has a construct for each.
         new: sqlite.Insert | postgresql.Insert
-        new = (sqlite if is_sqlite else postgresql).insert(standing).values(values)
-        same = standing.c.digest == new.excluded.digest
+        new = (sqlite if is_sqlite else postgresql).insert(table).values(values)
+        same = table.c.digest == new.excluded.digest
         kept = {
-            name: case((same, standing.c[name]), else_=null())
+            name: case((same, table.c[name]), else_=null())
             for name in ("approved", "approved_by", "approved_at")
         }
         connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
@@ -81,22 +82,22 @@ def write(
 
 def clear(connection: Connection, keys: Collection[AccountKey]) -> None:
     for key in sorted(keys):
-        connection.execute(delete(standing).where(*_is(key)))
+        connection.execute(delete(table).where(*_is(key)))
 
 
 def approve(
-    connection: Connection, shown: AccountStatus, provenance: Provenance, attempt: str
+    connection: Connection, shown: AccountStatus, provenance: Provenance, commit_id: str
 ) -> bool:
     """Lets the plan through that is held back, and says in the history who did. False where that
     plan is not held back any more: nothing was written then."""
     approved = (
-        update(standing)
-        .where(*_is(shown.key), standing.c.digest == shown.digest)
+        update(table)
+        .where(*_is(shown.key), table.c.digest == shown.digest)
         .values(approved=shown.digest, approved_by=provenance.actor, approved_at=provenance.at)
     )
     if connection.execute(approved).rowcount != 1:
         return False
-    own = revisions.begin(connection, provenance, attempt)
+    own = revisions.begin(connection, provenance, commit_id)
     counts = ", ".join(f"{count} to {verb}" for verb, count in shown.report.summary.items())
     connection.execute(
         insert(history).values(
@@ -115,4 +116,4 @@ def approve(
 
 
 def _is(key: AccountKey) -> tuple[Any, ...]:
-    return standing.c.namespace == key.namespace, standing.c.account == key.name
+    return table.c.namespace == key.namespace, table.c.account == key.name

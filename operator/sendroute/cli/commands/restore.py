@@ -28,7 +28,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from pathlib import Path
 
     from sendroute.cli import logs
-    from sendroute.cli.going_back import earlier_state, go_back, is_lock_file, store_if_there
+    from sendroute.cli.restore import earlier_state, go_back, is_lock_file, store_if_there
     from sendroute.cli.making import make_store
     from sendroute.cli.output import worst
     from sendroute.cli.reporting import present_report

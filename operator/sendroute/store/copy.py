@@ -33,7 +33,7 @@ from sendroute.store.tables import (
     profile,
     relay,
     revision,
-    standing,
+    account_status,
     store,
     switch,
     switched,
@@ -51,7 +51,7 @@ ORDER: tuple[Table, ...] = (
     history,
     switch,
     switched,
-    standing,
+    account_status,
     relay,
 )
 """What a row refers to, by a key or a trigger, comes before it. A test holds it complete."""
@@ -59,8 +59,8 @@ ORDER: tuple[Table, ...] = (
 Advance = Callable[[int], None]
 
 
-def unheeded(_steps: int) -> None:
-    """Where no progress is shown."""
+def no_progress(_steps: int) -> None:
+    """An ``Advance`` that shows nothing."""
 
 
 _FETCH = 10_000

@@ -24,8 +24,8 @@ from sendroute.reconcile.commit import apply_plan
 from sendroute.reconcile.restore import credentials_back
 from sendroute.store import lockfile
 from sendroute.store.backups import backup_store, open_backup
-from sendroute.store.creating import init_store
-from sendroute.store.going_back import Past
+from sendroute.store.create import init_store
+from sendroute.store.restore import Past
 from sendroute.store.record import Store
 from sendroute.store.tables import relay
 

@@ -20,7 +20,7 @@ from sendroute.reconcile.restore import credentials_back
 from sendroute.reports.report import of_plan
 from sendroute.store import lockfile
 from sendroute.store.backups import open_backup
-from sendroute.store.going_back import Head, Past
+from sendroute.store.restore import Head, Past
 from sendroute.store.record import Store, open_store
 
 
