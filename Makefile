@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit postgresql bench schemas clean
+.PHONY: help demo test lint types unit postgresql bench schemas docs clean
 
 help:  ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +41,9 @@ bench: $(VENV)/ready postgresql  ## the table of performance goals, for the mach
 
 schemas: $(VENV)/ready  ## write schemas/ anew from the shapes the reader accepts
 	$(BIN)/python -m pytest -q tests/manifests/test_schema.py --rewrite-cases
+
+docs: $(VENV)/ready  ## write the generated pages of docs/
+	$(BIN)/python tests/docs/pages.py
 
 clean:  ## removes the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.change import AccountPlan, Action, DomainChange, Plan, PlatformChange
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.exit_status import ExitStatus, of_findings, of_plan, of_result
@@ -22,7 +22,7 @@ WAITS = finding("dependency-skipped", "x")
 
 
 def change(action):
-    return Change(Kind.DOMAIN, KEY, "a.example", action, None, None, "r", "m")
+    return DomainChange(KEY, "a.example", action, None, None, "r", "m")
 
 
 def plan(*findings, actions=()):
@@ -66,9 +66,7 @@ def test_plan(findings, actions, detailed, status):
 
 
 def test_a_change_of_the_platform_is_pending():
-    platform = Change(
-        Kind.PLATFORM, AccountKey("", ""), "default", Action.UPDATE, None, None, "", ""
-    )
+    platform = PlatformChange(Action.UPDATE, None, None, "", "")
     assert of_plan(Plan("l", 1, platform, ()), detailed=True) == ExitStatus.PENDING
 
 

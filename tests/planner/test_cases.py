@@ -19,8 +19,16 @@ from tests.planner.committed import committed
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Files
-from sendroute.model.change import Action, Change, Kind, Plan
-from sendroute.model.current import AccountState, Current, DomainState
+from sendroute.model.change import (
+    AccountChange,
+    Action,
+    Change,
+    DomainChange,
+    Plan,
+    PlatformChange,
+    ProfileChange,
+)
+from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.planner.plan import plan_tree
 
@@ -84,29 +92,28 @@ def shown(plan: Plan, desired: Desired) -> list[str]:
 
 
 def line_of(change: Change) -> str:
-    match change.kind:
-        case Kind.ACCOUNT:
+    match change:
+        case AccountChange():
             ran = "" if change.ran is None else f": ran {change.ran[0]}"
             return f"{change.action} account {change.account}{ran}"
-        case Kind.PROFILE:
+        case ProfileChange():
             return f"{change.action} profile {change.name}"
-        case Kind.PLATFORM:
+        case PlatformChange():
             return f"{change.action} platform {change.name}"
-        case Kind.DOMAIN:
+        case DomainChange():
             return domain_line(change)
 
 
-def domain_line(change: Change) -> str:
+def domain_line(change: DomainChange) -> str:
     before, after = change.before, change.after
-    assert not isinstance(before, AccountState)
     if change.action is Action.SKIP:
         return f"skip {change.name}"
-    if isinstance(before, DomainState) and isinstance(after, DomainState):
+    if before is not None and after is not None:
         came = "" if before.route == after.route else f"{before.route} -> "
         return f"{change.action} {change.name}: {came}{after.route} [{after.origin}]"
-    if isinstance(after, DomainState):
+    if after is not None:
         return f"{change.action} {change.name}: {after.route} [{after.origin}]"
-    assert isinstance(before, DomainState)
+    assert before is not None
     return f"{change.action} {change.name}: {before.route}"
 
 

@@ -18,7 +18,14 @@ from tests.planner.histories import (
 from tests.planner.naive import Key, Store, Tree, Verdict
 from tests.planner.values import as_store, as_wanted, by_hand, contents, empty_store
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    ObjectChange,
+    Plan,
+    ProfileChange,
+)
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.route import RouteKind
@@ -78,7 +85,7 @@ def plans_by_key(plan: Plan) -> dict[AccountKey, AccountPlan]:
     return {account.key: account for account in plan.accounts}
 
 
-def effective(plan: AccountPlan) -> list[Change]:
+def effective(plan: AccountPlan) -> list[ObjectChange]:
     return [change for change in plan.changes if change.action is not Action.SKIP]
 
 
@@ -116,7 +123,7 @@ def saved_by(account: AccountPlan) -> set[str]:
     return {
         change.name
         for change in effective(account)
-        if change.kind is Kind.PROFILE and change.action is not Action.DELETE
+        if isinstance(change, ProfileChange) and change.action is not Action.DELETE
     }
 
 
@@ -179,9 +186,10 @@ def test_an_id_runs_at_most_once_in_an_account_for_ever(history: list[Step]) -> 
     for now in moments(history):
         for account in now.plan.accounts:
             for change in account.changes:
-                if change.ran is not None and not account.stopped:
-                    assert (account.key, change.ran[0]) not in ran
-                    ran.add((account.key, change.ran[0]))
+                if account.stopped or not isinstance(change, AccountChange) or not change.ran:
+                    continue
+                assert (account.key, change.ran[0]) not in ran
+                ran.add((account.key, change.ran[0]))
         kept = {(key, id_) for key, account in now.after.accounts.items() for id_ in account.ran}
         assert kept == ran
 
@@ -246,7 +254,8 @@ def test_what_is_shown_is_what_is_committed(history: list[Step]) -> None:
         assert by_hand(now.current, now.plan) == contents(now.after)
         for account in now.plan.accounts:
             for change in effective(account):
-                hidden = change.ran is not None or change.reason == "credentials-changed"
+                runs = isinstance(change, AccountChange) and change.ran is not None
+                hidden = runs or change.reason == "credentials-changed"
                 assert change.before != change.after or hidden, change
         platform = now.current.platform if now.plan.platform is None else now.plan.platform.after
         assert now.after.platform == platform

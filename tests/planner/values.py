@@ -1,13 +1,20 @@
 """The naive model's words as the planner's values, and back."""
 
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from tests.planner import naive
 from tests.planner.naive import ApplyAllField, ProfileDoc, Store, Tree
 
-from sendroute.model.change import Action, Change, Kind, Plan
-from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
+from sendroute.model.change import (
+    AccountChange,
+    Action,
+    DomainChange,
+    ObjectChange,
+    Plan,
+    ProfileChange,
+)
+from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import (
     AccountKey,
     ApplyAll,
@@ -199,29 +206,28 @@ def by_hand(current: Current, plan: Plan) -> dict[AccountKey, CurrentAccount]:
     return {key: a for key, a in accounts.items() if a.state is not None or a.ran}
 
 
-def with_change(account: CurrentAccount, change: Change) -> CurrentAccount:
+def with_change(account: CurrentAccount, change: ObjectChange) -> CurrentAccount:
     state, ran = account.state, dict(account.ran)
     profiles, domains = dict(account.profiles), dict(account.domains)
     if change.action is Action.SKIP:
         return account
-    match change.kind:
-        case Kind.ACCOUNT:
+    match change:
+        case AccountChange():
             assert change.before == state, f"{change} starts from something else"
-            assert change.after is None or isinstance(change.after, AccountState)
             state = change.after
             if change.ran is not None:
                 assert change.ran[0] not in ran, f"{change.ran[0]} runs twice"
                 ran[change.ran[0]] = change.ran[1]
-        case Kind.PROFILE:
+        case ProfileChange():
             assert change.before == profiles.get(change.name), f"{change} starts from another"
             profiles.pop(change.name, None)
-            if isinstance(change.after, Profile):
+            if change.after is not None:
                 profiles[change.name] = change.after
-        case Kind.DOMAIN:
+        case DomainChange():
             assert change.before == domains.get(change.name), f"{change} starts from another"
             domains.pop(change.name, None)
-            if isinstance(change.after, DomainState):
+            if change.after is not None:
                 domains[change.name] = change.after
-        case Kind.PLATFORM:
-            raise AssertionError("the platform is no account's")
+        case _:
+            assert_never(change)
     return CurrentAccount(account.key, 0, state, profiles, domains, ran)

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from sendroute.model.account_status import AccountStatus, Approval, StatusReason
-from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.change import AccountPlan, Action, DomainChange, ObjectChange, Plan
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
@@ -16,7 +16,7 @@ from sendroute.reconcile.assessment import Assessment, assess
 
 KEY = AccountKey("acme", "acme")
 NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
-CHANGE = Change(Kind.DOMAIN, KEY, "a.example.com", Action.DELETE, None, None, "removed", "It goes.")
+CHANGE = DomainChange(KEY, "a.example.com", Action.DELETE, None, None, "removed", "It goes.")
 
 
 def told(code: str) -> Finding:
@@ -27,7 +27,7 @@ def result(
     outcome: Outcome,
     *codes: str,
     stopped: bool = False,
-    changes: tuple[Change, ...] = (CHANGE,),
+    changes: tuple[ObjectChange, ...] = (CHANGE,),
     added: tuple[str, ...] = (),
 ) -> Result:
     plan = AccountPlan(KEY, 3, changes, tuple(map(told, codes)), stopped=stopped)

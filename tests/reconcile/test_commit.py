@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from sendroute.model.change import AccountPlan, Change
+from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import (
@@ -72,7 +72,7 @@ class Meeting:
     def commit(
         self,
         plans: Sequence[AccountPlan],
-        platform: Change | None,
+        platform: PlatformChange | None,
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> int:
@@ -143,7 +143,7 @@ def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> Non
         def commit(
             self,
             plans: Sequence[AccountPlan],
-            platform: Change | None,
+            platform: PlatformChange | None,
             provenance: Provenance,
             sealed: Sealed = MappingProxyType({}),
         ) -> int:
@@ -161,7 +161,7 @@ def test_a_failure_of_one_account_stops_no_other(store: Store) -> None:
         def commit(
             self,
             plans: Sequence[AccountPlan],
-            platform: Change | None,
+            platform: PlatformChange | None,
             provenance: Provenance,
             sealed: Sealed = MappingProxyType({}),
         ) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sendroute.model.change import AccountPlan, Action, Kind, Plan
+from sendroute.model.change import AccountPlan, Action, Plan, ProfileChange
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
 from sendroute.model.desired import (
@@ -83,7 +83,7 @@ def saved(plan: Plan) -> set[str]:
         for account in plan.accounts
         if not account.stopped
         for change in account.changes
-        if change.kind is Kind.PROFILE and change.action in (Action.CREATE, Action.UPDATE)
+        if isinstance(change, ProfileChange) and change.action in (Action.CREATE, Action.UPDATE)
     }
 
 

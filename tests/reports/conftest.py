@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import pytest
 
 from sendroute.model.change import (
+    AccountChange,
     AccountPlan,
     Action,
-    Change,
-    Kind,
+    DomainChange,
+    ObjectChange,
     Plan,
+    PlatformChange,
+    ProfileChange,
     Shadowed,
     State,
 )
@@ -25,7 +28,6 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, Route, via
 ACME = AccountKey("acme", "acme")
 BOLT = AccountKey("bolt", "main")
 CRUX = AccountKey("crux", "main")
-NONE = AccountKey("", "")
 
 SES = Profile(
     "email-smtp.eu-west-1.amazonaws.com",
@@ -55,19 +57,19 @@ def state(route: Route, origin: Origin, declared: Route | None = None) -> Domain
 
 def change(
     account: AccountKey,
-    kind: Kind,
+    of: type[ObjectChange],
     name: str,
     action: Action,
     before: State | None,
     after: State | None,
     reason: str,
     message: str,
-) -> Change:
-    where = Where(f"{account.namespace or 'platform'}.yaml", 2, ("spec",))
-    return Change(kind, account, name, action, before, after, reason, message, where)
+) -> ObjectChange:
+    where = Where(f"{account.namespace}.yaml", 2, ("spec",))
+    return of(account, name, action, before, after, reason, message, where)
 
 
-def platform_change() -> Change:
+def platform_change() -> PlatformChange:
     relay = Relay("relay.internal.example", 587, Encryption.STARTTLS, secret="managed-relay")
     ports = (PublicPort(587, Encryption.STARTTLS), PublicPort(465, Encryption.TLS))
     managed = Managed("TrekMail SMTP", "smtp.trekmail.example", ports, relay, spf="include:spf")
@@ -76,18 +78,18 @@ def platform_change() -> Change:
     before = Platform(managed, (nano,), allow_networks=("10.0.0.0/8",))
     after = Platform(managed, (nano, pro), allow_networks=("10.0.0.0/8",))
     message = "The platform's plans change."
-    name, update = "default", Action.UPDATE
-    return change(NONE, Kind.PLATFORM, name, update, before, after, "declared", message)
+    where = Where("platform.yaml", 2, ("spec",))
+    return PlatformChange(Action.UPDATE, before, after, "declared", message, where)
 
 
-def acme_changes() -> list[Change]:
-    def domain(name: str, *rest: object) -> Change:
-        return change(ACME, Kind.DOMAIN, name, *rest)  # type: ignore[arg-type]
+def acme_changes() -> list[ObjectChange]:
+    def domain(name: str, *rest: object) -> ObjectChange:
+        return change(ACME, DomainChange, name, *rest)  # type: ignore[arg-type]
 
     yes = Origin.DECLARED
     ran = change(
         ACME,
-        Kind.ACCOUNT,
+        AccountChange,
         "acme",
         Action.UPDATE,
         AccountState("nano"),
@@ -96,19 +98,19 @@ def acme_changes() -> list[Change]:
         "Account acme changes: plan, default.",
     )
     return [
-        Change(**{f: getattr(ran, f) for f in ran.__struct_fields__[:-1]},
+        AccountChange(**{f: getattr(ran, f) for f in ran.__struct_fields__[:-1]},
                ran=("2026-11-move-to-ses", RanApplyAll(via("ses"), 2))),
-        change(ACME, Kind.PROFILE, "ses", Action.CREATE, None, SES, "declared",
+        change(ACME, ProfileChange, "ses", Action.CREATE, None, SES, "declared",
                "Profile ses is saved."),
-        change(ACME, Kind.PROFILE, "old", Action.DELETE,
+        change(ACME, ProfileChange, "old", Action.DELETE,
                Profile("smtp.old.example", 465, Encryption.TLS), None, "removed",
                "Profile old is no longer in the manifests."),
-        change(ACME, Kind.PROFILE, "relay", Action.UPDATE,
+        change(ACME, ProfileChange, "relay", Action.UPDATE,
                Profile("relay.example", 25, Encryption.NONE),
                Profile("relay.example", 2525, Encryption.STARTTLS,
                        connection_test=ConnectionTest.WARN),
                "declared", "Profile relay changes: port, encryption, connection test."),
-        change(ACME, Kind.PROFILE, "bad", Action.SKIP, None, None, "connection-test-failed",
+        change(ACME, ProfileChange, "bad", Action.SKIP, None, None, "connection-test-failed",
                "Profile bad is not saved, for its connection test failed; it does not exist."),
         domain("new.example.com", Action.CREATE, None, state(via("ses"), Origin.DEFAULT),
                "default",
@@ -131,7 +133,7 @@ def acme_changes() -> list[Change]:
     ]  # fmt: skip
 
 
-def bolt_changes() -> list[Change]:
+def bolt_changes() -> list[ObjectChange]:
     """An apply-all of more domains than a person reads, one of them with a very long name."""
     names = [f"d{index:04}.bolt.example" for index in range(1, 26)]
     names.append("a-very-long-name-" * 3 + "that-goes-on.and-on.bolt.example")
@@ -140,7 +142,7 @@ def bolt_changes() -> list[Change]:
     return [
         change(
             BOLT,
-            Kind.DOMAIN,
+            DomainChange,
             name,
             Action.REROUTE,
             before,

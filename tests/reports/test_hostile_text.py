@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan, Shadowed
+from sendroute.model.change import AccountPlan, Action, DomainChange, Plan, ProfileChange, Shadowed
 from sendroute.model.codes import CODES
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
@@ -55,9 +55,9 @@ def a_report(draw):
     ]
     state = st.sampled_from(states)
 
-    def change(kind, before, after):
+    def change(of, before, after):
         action = draw(st.sampled_from(Action))
-        return Change(kind, key, draw(texts), action, before, after, draw(texts), draw(texts))
+        return of(key, draw(texts), action, before, after, draw(texts), draw(texts))
 
     def finding():
         code = draw(st.sampled_from([*CODES]))
@@ -68,8 +68,8 @@ def a_report(draw):
         return Finding(code, severity, draw(texts), hint, None, place, related, *key)
 
     profile = Profile(draw(texts), 25, Encryption.TLS, display_name=draw(texts))
-    changes = [change(Kind.DOMAIN, draw(state), draw(state)) for _ in range(2)]
-    changes.append(change(Kind.PROFILE, None, profile))
+    changes = [change(DomainChange, draw(state), draw(state)) for _ in range(2)]
+    changes.append(change(ProfileChange, None, profile))
     shadowed = (Shadowed(key, draw(texts), MANAGED, via(draw(texts)), draw(texts)),)
     stopped = draw(st.booleans())
     account = AccountPlan(key, 1, tuple(changes), (finding(),), shadowed, stopped)

@@ -2,7 +2,7 @@
 
 import json
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.change import AccountPlan, Action, DomainChange, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
@@ -13,8 +13,7 @@ from sendroute.reports import report as reports
 from sendroute.reports.as_json import chunks
 
 KEY = AccountKey("acme", "acme")
-REROUTE = Change(
-    Kind.DOMAIN,
+REROUTE = DomainChange(
     KEY,
     "shop.example.com",
     Action.REROUTE,

@@ -6,7 +6,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.change import AccountPlan, Action, DomainChange, Plan
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
@@ -25,9 +25,7 @@ def account(index, domains, to="ses"):
         name = f"d{number:06}.n{index}.example"
         message = f"The manifest of {name} declares profile {to}."
         before, where = DomainState(MANAGED, Origin.DEFAULT), Where("a.yaml", number)
-        return Change(
-            Kind.DOMAIN, key, name, Action.REROUTE, before, after, "declared", message, where
-        )
+        return DomainChange(key, name, Action.REROUTE, before, after, "declared", message, where)
 
     return AccountPlan(key, 1, tuple(map(change, range(domains))))
 

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind, State
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    ObjectChange,
+    PlatformChange,
+    ProfileChange,
+    State,
+)
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform, ServicePlan
@@ -34,40 +43,32 @@ class Say:
     def __init__(self, name: str = "acme", namespace: str = "acme") -> None:
         self.key = AccountKey(namespace, name)
 
-    def change(
-        self,
-        kind: Kind,
-        name: str,
-        before: State | None,
-        after: State | None,
-        *,
-        action: Action | None = None,
-        ran: tuple[str, RanApplyAll] | None = None,
-        message: str = "Said so.",
-    ) -> Change:
-        if action is None:
-            action = Action.UPDATE
-            if before is None:
-                action = Action.CREATE
-            elif after is None:
-                action = Action.DELETE
-        return Change(kind, self.key, name, action, before, after, "declared", message, ran=ran)
+    def platform_change(self, before: Platform | None, after: Platform) -> PlatformChange:
+        return PlatformChange(_action(before, after), before, after, "declared", "Said so.")
+
+    def skip(self, domain: str) -> DomainChange:
+        """A new domain that is skipped."""
+        return DomainChange(self.key, domain, Action.SKIP, None, None, "declared", "Said so.")
 
     def account(
         self,
         before: AccountState | None = None,
         after: AccountState | None = AccountState("nano"),  # noqa: B008 - a frozen value
         ran: tuple[str, RanApplyAll] | None = None,
-    ) -> Change:
-        return self.change(Kind.ACCOUNT, self.key.name, before, after, ran=ran)
+    ) -> AccountChange:
+        action = _action(before, after)
+        return AccountChange(
+            self.key, self.key.name, action, before, after, "declared", "Said so.", ran=ran
+        )
 
     def profile(
         self,
         name: str,
         before: Profile | None = None,
         after: Profile | None = SES,
-    ) -> Change:
-        return self.change(Kind.PROFILE, name, before, after)
+    ) -> ProfileChange:
+        action = _action(before, after)
+        return ProfileChange(self.key, name, action, before, after, "declared", "Said so.")
 
     def domain(
         self,
@@ -75,13 +76,13 @@ class Say:
         before: DomainState | None = None,
         after: DomainState | None = None,
         message: str = "Said so.",
-    ) -> Change:
-        action = None
+    ) -> DomainChange:
+        action = _action(before, after)
         if before is not None and after is not None and before.route != after.route:
             action = Action.REROUTE
-        return self.change(Kind.DOMAIN, name, before, after, action=action, message=message)
+        return DomainChange(self.key, name, action, before, after, "declared", message)
 
-    def plan(self, revision: int, *changes: Change, stopped: bool = False) -> AccountPlan:
+    def plan(self, revision: int, *changes: ObjectChange, stopped: bool = False) -> AccountPlan:
         return AccountPlan(self.key, revision, changes, stopped=stopped)
 
     def start(self, *domains: str, route: Route = MANAGED) -> AccountPlan:
@@ -92,6 +93,12 @@ class Say:
     @staticmethod
     def through(profile: str) -> DomainState:
         return DomainState(via(profile), Origin.DECLARED, via(profile))
+
+
+def _action(before: State | None, after: State | None) -> Action:
+    if before is None:
+        return Action.CREATE
+    return Action.DELETE if after is None else Action.UPDATE
 
 
 @pytest.fixture

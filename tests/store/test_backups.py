@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from sendroute.model.change import Kind
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin, via
@@ -46,7 +45,7 @@ def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def filled(store: Store, say: Any, other: Any) -> Store:
     """Accounts that came, went and came again, a switched one, a changed profile and one that is
     gone, sealed credentials, a relay, and an account that is held back."""
-    platform = say.change(Kind.PLATFORM, "default", None, say.platform)
+    platform = say.platform_change(None, say.platform)
     names = [f"d{number}.example" for number in range(150)]
     store.commit([say.start(*names)], platform, say.provenance, {say.key: {"ses": "a-token"}})
     before, after = DomainState(MANAGED, Origin.DEFAULT), via("ses")

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from sendroute.model.change import Action, Kind
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError, StaleError
@@ -27,7 +26,7 @@ def test_a_new_store_is_empty_and_says_how_it_came(store: Store) -> None:
 def test_what_was_committed_is_read_again(store: Store, say: Any) -> None:
     account = AccountState("pro", default=via("ses"))
     state = DomainState(via("ses"), Origin.DECLARED, via("ses"))
-    change = say.change(Kind.PLATFORM, "default", None, say.platform)
+    change = say.platform_change(None, say.platform)
     revision = store.commit(
         [
             say.plan(
@@ -77,7 +76,7 @@ def test_equal_states_are_one_value(store: Store, say: Any) -> None:
 
 
 def test_nothing_to_do_raises_no_revision(store: Store, say: Any) -> None:
-    skip = say.change(Kind.DOMAIN, "a.example", None, None, action=Action.SKIP)
+    skip = say.skip("a.example")
     assert store.commit([say.plan(0, skip), say.plan(0)], None, say.provenance) == 0
     assert store.commit([], None, say.provenance) == 0
     assert len(store.history()) == 1
@@ -90,7 +89,7 @@ def test_a_stopped_account_is_left_as_it_is(store: Store, say: Any) -> None:
 
 
 def test_a_skip_among_changes_writes_nothing(store: Store, say: Any) -> None:
-    skip = say.change(Kind.DOMAIN, "a.example", None, None, action=Action.SKIP)
+    skip = say.skip("a.example")
     store.commit([say.plan(0, say.account(), skip)], None, say.provenance)
     assert store.history(domain="a.example") == []
     assert store.read().accounts[say.key].domains == {}
@@ -132,11 +131,11 @@ def test_a_domain_that_another_account_took_meanwhile_is_stale(
 
 
 def test_a_platform_that_changed_meanwhile_is_stale(store: Store, say: Any) -> None:
-    store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.provenance)
+    store.commit([], say.platform_change(None, say.platform), say.provenance)
     with pytest.raises(StaleError):
-        store.commit([], say.change(Kind.PLATFORM, "default", None, say.platform), say.provenance)
+        store.commit([], say.platform_change(None, say.platform), say.provenance)
     newer = msgspec.structs.replace(say.platform, ca_file="/etc/ca.pem")
-    edit = say.change(Kind.PLATFORM, "default", say.platform, newer)
+    edit = say.platform_change(say.platform, newer)
     store.commit([], edit, say.provenance)
     assert store.read().platform == newer
 
@@ -233,7 +232,7 @@ def test_routes_are_told_with_the_moment_they_began(store: Store, say: Any, othe
 
 
 def test_explain_finds_all_facts_of_a_domain(store: Store, say: Any) -> None:
-    change = say.change(Kind.PLATFORM, "default", None, say.platform)
+    change = say.platform_change(None, say.platform)
     store.commit([say.start("a.example")], change, say.provenance)
     moved = say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), say.through("ses"))
     store.commit([say.plan(1, moved)], None, say.provenance)

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from sendroute.model.change import Kind
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
@@ -85,7 +84,7 @@ def test_a_folder_that_is_missing_is_told(tmp_path: Path, say: Any) -> None:
 def filled(tmp_path: Path, say: Any, other: Any) -> Store:
     """Two accounts and a third that is gone; a profile changed, one gone; an apply-all that ran."""
     store = init_store(at(tmp_path / "first.db"), say.provenance)
-    platform = say.change(Kind.PLATFORM, "default", None, say.platform)
+    platform = say.platform_change(None, say.platform)
     current = AccountState("nano", default=via("gone"))
     ran = ('2026 "quoted" \u00e9', RanApplyAll(via("ses"), 1))
     shadowed = DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, ran[0])

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 from tests.postgres import Cluster
 
-from sendroute.model.change import PLATFORM_KEY, RELAY, Action, Kind
+from sendroute.model.change import PLATFORM_KEY, RELAY
 from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import StaleError
 from sendroute.model.profile import Encryption
@@ -33,7 +33,7 @@ def started(store: Store, say: Any) -> Store:
 
 def change(store: Store, say: Any, after: Any, token: str | None = None) -> None:
     current = store.read().accounts[say.key]
-    update = say.change(Kind.PROFILE, "ses", current.profiles["ses"], after, action=Action.UPDATE)
+    update = say.profile("ses", current.profiles["ses"], after)
     sealed = {say.key: {"ses": token}} if token is not None else {}
     store.commit([say.plan(current.revision, update)], None, say.provenance, sealed)
 
@@ -113,8 +113,7 @@ def with_relay(host: str = "relay.internal.example") -> Platform:
 
 
 def put(store: Store, say: Any, before: Any, after: Any, token: str | None = None) -> None:
-    action = Action.UPDATE if before else Action.CREATE
-    change = say.change(Kind.PLATFORM, "default", before, after, action=action)
+    change = say.platform_change(before, after)
     sealed = {PLATFORM_KEY: {RELAY: token}} if token else {}
     store.commit([], change, say.provenance, sealed)
 

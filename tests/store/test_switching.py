@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from sendroute.model.change import Change
+from sendroute.model.change import ObjectChange
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
 from sendroute.store.create import init_store
@@ -25,7 +25,7 @@ def after(before: DomainState) -> DomainState:
     return DomainState(via("ses"), Origin.APPLY_ALL, before.declared, "once")
 
 
-def filled(store: Store, say: Any) -> list[Change]:
+def filled(store: Store, say: Any) -> list[ObjectChange]:
     """Fills the store; returns the apply-all's changes."""
     earlier = (STATES[3].shadow, RanApplyAll(via("ses"), 75))
     current = {name: STATES[number % 4] for number, name in enumerate(NAMES)}

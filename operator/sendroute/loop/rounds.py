@@ -13,7 +13,7 @@ from sendroute.loop.protocols import Store
 from sendroute.loop.schedule import Due, End
 from sendroute.loop.stop import Stop
 from sendroute.loop.tree_source import LoadedTree, TreeSource, changed
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change
+from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, PlatformChange
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
@@ -140,7 +140,7 @@ class _Recording:
     def commit(
         self,
         plans: Sequence[AccountPlan],
-        platform: Change | None,
+        platform: PlatformChange | None,
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> int:

@@ -1,6 +1,7 @@
 """Changes are data: what is decided, shown, digested and committed is one and the same value."""
 
 from enum import StrEnum
+from typing import ClassVar, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -39,21 +40,64 @@ RELAY = "relay"
 State = Platform | AccountState | Profile | DomainState
 
 
-class Change(Struct, frozen=True):
-    """One object's change. ``before`` is None for what is new, ``after`` for what goes (and for
-    what is skipped without being there). ``ran`` is, on an account, the apply-all that this
-    change runs: its id and record. ``reason`` is one stable word, ``message`` a sentence."""
+_State = TypeVar("_State", AccountState, Profile, DomainState)
 
-    kind: Kind
+
+class _AccountsChange(Struct, Generic[_State], frozen=True):
+    """What the changes of an account's objects have in common. ``before`` is None for a new
+    object, ``after`` for a deleted one; both are None for a new object that is skipped. ``reason``
+    is one stable word, ``message`` a sentence."""
+
     account: AccountKey
     name: str
     action: Action
-    before: State | None
-    after: State | None
+    before: _State | None
+    after: _State | None
     reason: str
     message: str
     where: Where | None = None
+
+    @property
+    def written(self) -> _State:
+        """The state that a create, an update, a re-route or a reassign writes. Raises ValueError
+        for a change that writes none."""
+        if self.after is None:
+            raise ValueError(f"the change of {self.name} ({self.action}) writes no state")
+        return self.after
+
+
+class AccountChange(_AccountsChange[AccountState], frozen=True):
+    """``ran`` is the apply-all that this change runs: its id and its record."""
+
+    kind: ClassVar[Kind] = Kind.ACCOUNT
     ran: tuple[str, RanApplyAll] | None = None
+
+
+class ProfileChange(_AccountsChange[Profile], frozen=True):
+    kind: ClassVar[Kind] = Kind.PROFILE
+
+
+class DomainChange(_AccountsChange[DomainState], frozen=True):
+    kind: ClassVar[Kind] = Kind.DOMAIN
+
+
+class PlatformChange(Struct, frozen=True):
+    """A platform is never deleted: ``after`` is None only while a new one is skipped."""
+
+    kind: ClassVar[Kind] = Kind.PLATFORM
+    name: ClassVar[str] = "default"
+    action: Action
+    before: Platform | None
+    after: Platform | None
+    reason: str
+    message: str
+    where: Where | None = None
+
+
+ObjectChange = AccountChange | ProfileChange | DomainChange
+"""A change of one of an account's objects."""
+
+Change = PlatformChange | ObjectChange
 
 
 class Shadowed(Struct, frozen=True):
@@ -73,7 +117,7 @@ class AccountPlan(Struct, frozen=True):
 
     key: AccountKey
     revision: int
-    changes: tuple[Change, ...]
+    changes: tuple[ObjectChange, ...]
     findings: tuple[Finding, ...] = ()
     shadowed: tuple[Shadowed, ...] = ()
     stopped: bool = False
@@ -89,7 +133,7 @@ class Plan(Struct, frozen=True):
 
     lineage: str
     revision: int
-    platform: Change | None
+    platform: PlatformChange | None
     accounts: tuple[AccountPlan, ...]
     groups: tuple[tuple[AccountKey, ...], ...] = ()
     findings: tuple[Finding, ...] = ()

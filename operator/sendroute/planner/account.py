@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind
+from sendroute.model.change import AccountChange, AccountPlan, Action
 from sendroute.model.codes import finding
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
@@ -76,7 +76,7 @@ def _waiting(case: AccountInput, profiles: Profiles) -> Iterator[Finding]:
 
 def _account(
     case: AccountInput, state: AccountState, runs: ApplyAll | None, domains: int
-) -> Iterator[Change]:
+) -> Iterator[AccountChange]:
     before = case.current.state
     ran = (runs.id, RanApplyAll(runs.route, domains)) if runs is not None else None
     if before == state and ran is None:
@@ -92,8 +92,7 @@ def _account(
             told.append(f"New domains start on {start}.")
     if runs is not None:
         told.append(f"The apply-all {runs.id} switches {domains} domains to {runs.route}.")
-    yield Change(
-        Kind.ACCOUNT,
+    yield AccountChange(
         case.key,
         case.key.name,
         Action.CREATE if before is None else Action.UPDATE,

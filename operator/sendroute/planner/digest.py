@@ -2,30 +2,55 @@
 
 import hashlib
 from collections.abc import Iterable
+from typing import assert_never
 
 import msgspec
 
-from sendroute.model.change import AccountPlan, Change
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Change,
+    DomainChange,
+    PlatformChange,
+    ProfileChange,
+)
 
 
 def digest(plan: AccountPlan) -> str:
-    """SHA-256, in hex, of an account's changes; places and wording do not count."""
+    """SHA-256, in hex, of an account's changes; positions and messages do not count."""
     return digest_changes(plan.changes)
 
 
 def digest_changes(changes: Iterable[Change]) -> str:
+    """SHA-256, in hex, of these changes in their order.
+
+    Saved plans and approvals hold digests: the bytes that are hashed never change. They are one
+    line of JSON for each change: kind, account (two empty strings for the platform), name, action,
+    state before, state after, reason, and the apply-all that it runs.
+    """
     total = hashlib.sha256()
     encoder = msgspec.json.Encoder()
     for change in changes:
+        account: tuple[str, str] = ("", "")
+        ran = None
+        match change:
+            case DomainChange() | ProfileChange():
+                account = change.account
+            case AccountChange():
+                account, ran = change.account, change.ran
+            case PlatformChange():
+                pass
+            case _:
+                assert_never(change)
         decided = (
             change.kind,
-            change.account,
+            account,
             change.name,
             change.action,
             change.before,
             change.after,
             change.reason,
-            change.ran,
+            ran,
         )
         total.update(encoder.encode(decided))
         total.update(b"\n")

@@ -4,7 +4,7 @@ from operator import attrgetter
 
 from msgspec import Struct
 
-from sendroute.model.change import Action, Change, Kind, Shadowed
+from sendroute.model.change import Action, DomainChange, Shadowed
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import ApplyAll, DesiredDomain
@@ -21,7 +21,7 @@ class DomainChanges(Struct):
     """Gathered on the way. ``fallen``: the domains that lost each profile, by its name;
     ``matched`` counts the held domains that a manifest declares."""
 
-    changes: list[Change] = []
+    changes: list[DomainChange] = []
     findings: list[Finding] = []
     shadowed: list[Shadowed] = []
     fallen: dict[str, list[str]] = {}
@@ -160,8 +160,7 @@ def _land(
         domain_changes.fallen.setdefault(decided.route.profile, []).append(name)
     source = case.claims.incoming.get(name) if current is None else None
     domain_changes.changes.append(
-        Change(
-            Kind.DOMAIN,
+        DomainChange(
             case.key,
             name,
             _action(current, state, fell),
@@ -243,7 +242,7 @@ def _skip(
     where = desired.where.at("spec", "route")
     if state == current:
         skip = (Action.SKIP, current, current, "dependency-skipped", message, where)
-        domain_changes.changes.append(Change(Kind.DOMAIN, case.key, desired.domain, *skip))
+        domain_changes.changes.append(DomainChange(case.key, desired.domain, *skip))
     domain_changes.findings.append(
         finding(
             "dependency-skipped",

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from sendroute.model.change import Action, Change, Kind
+from sendroute.model.change import Action, DomainChange, ObjectChange
 from sendroute.model.codes import finding
-from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
 from sendroute.model.route import Origin
@@ -30,12 +29,16 @@ class Guards(Struct, frozen=True):
 
 
 def check_guards(
-    key: AccountKey, changes: Iterable[Change], domains: int, guards: Guards, where: Where | None
+    key: AccountKey,
+    changes: Iterable[ObjectChange],
+    domains: int,
+    guards: Guards,
+    where: Where | None,
 ) -> tuple[Finding, ...]:
     """``domains`` is how many the account had before the change."""
     if domains < FROM_DOMAINS:
         return ()
-    of_domains = [change for change in changes if change.kind is Kind.DOMAIN]
+    of_domains = [change for change in changes if isinstance(change, DomainChange)]
     removed = sum(change.action is Action.DELETE for change in of_domains)
     turned = sum(_turns(change) for change in of_domains)
     found = []
@@ -46,10 +49,10 @@ def check_guards(
     return tuple(found)
 
 
-def _turns(change: Change) -> bool:
+def _turns(change: DomainChange) -> bool:
     if change.action is Action.REASSIGN:
         return True
-    by_apply_all = isinstance(change.after, DomainState) and change.after.origin is Origin.APPLY_ALL
+    by_apply_all = change.after is not None and change.after.origin is Origin.APPLY_ALL
     return change.action is Action.REROUTE and not by_apply_all
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from sendroute.model.change import PLATFORM_KEY, RELAY, Action, Change, Kind
+from sendroute.model.change import RELAY, Action, PlatformChange
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import Desired
@@ -11,7 +11,7 @@ from sendroute.model.platform import Platform, Relay
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import WHY_FAILED, needs_test
 
-Decision = tuple[Platform | None, Change | None, tuple[Finding, ...]]
+Decision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
 
 
 def decide_platform(
@@ -41,10 +41,7 @@ def decide_platform(
         message = "The platform changes: the content of its managed relay's secret."
     else:
         message = "The platform changes."
-    change = Change(
-        Kind.PLATFORM,
-        PLATFORM_KEY,
-        "default",
+    change = PlatformChange(
         Action.CREATE if create else Action.UPDATE,
         current.platform,
         after,
@@ -64,10 +61,7 @@ def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
     was none nothing can be planned. A finding of its own says what is wrong with the secret."""
     why = WHY_FAILED.get(code, "it cannot be used").replace("its", "the managed relay's", 1)
     stands = "its old version stands" if before is not None else "nothing is applied without it"
-    change = Change(
-        Kind.PLATFORM,
-        PLATFORM_KEY,
-        "default",
+    change = PlatformChange(
         Action.SKIP,
         before,
         before,

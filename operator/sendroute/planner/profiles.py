@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, structs
 
-from sendroute.model.change import Action, Change, Kind
+from sendroute.model.change import Action, ProfileChange
 from sendroute.model.desired import DesiredProfile
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
@@ -14,7 +14,7 @@ from sendroute.planner.inputs import AccountInput
 class Profiles(Struct, frozen=True):
     """``after``: what exists then. ``waiting``: new or changed, but not saved."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[ProfileChange, ...]
     after: dict[str, Profile]
     removed: dict[str, Profile]
     waiting: frozenset[str]
@@ -110,7 +110,7 @@ def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
     )
 
 
-def _kept(change: Change, domain: str) -> Change:
+def _kept(change: ProfileChange, domain: str) -> ProfileChange:
     return structs.replace(
         change,
         action=Action.SKIP,
@@ -122,7 +122,7 @@ def _kept(change: Change, domain: str) -> Change:
 
 def _saved(
     case: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
-) -> Change:
+) -> ProfileChange:
     reason = "declared" if desired.inline_in is None else "declared-in-line"
     if before is None:
         action, message = Action.CREATE, f"Profile {name} is saved."
@@ -136,8 +136,7 @@ def _saved(
             reason = reason if fields else "credentials-changed"
             fields.append("the content of its secret")
         action, message = Action.UPDATE, f"Profile {name} changes: {', '.join(fields)}."
-    return Change(
-        Kind.PROFILE,
+    return ProfileChange(
         case.key,
         name,
         action,
@@ -161,14 +160,13 @@ WHY_FAILED = {
 
 def _skipped(
     case: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
-) -> Change:
+) -> ProfileChange:
     reason = "dependency-skipped"
     if _is_tried(case, name, desired.profile):
         reason = case.failed.get(name, reason)
     why = WHY_FAILED.get(reason, "the profile it names was not saved")
     stands = "its old version stands" if before is not None else "it does not exist"
-    return Change(
-        Kind.PROFILE,
+    return ProfileChange(
         case.key,
         name,
         Action.SKIP,
@@ -180,9 +178,8 @@ def _skipped(
     )
 
 
-def _removed(case: AccountInput, name: str, profile: Profile) -> Change:
-    return Change(
-        Kind.PROFILE,
+def _removed(case: AccountInput, name: str, profile: Profile) -> ProfileChange:
+    return ProfileChange(
         case.key,
         name,
         Action.DELETE,

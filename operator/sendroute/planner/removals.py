@@ -1,6 +1,13 @@
 """Step 6: what is no longer in the manifests goes; an account only with all that it owns."""
 
-from sendroute.model.change import AccountPlan, Action, Change, Kind
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    ObjectChange,
+    ProfileChange,
+)
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey, Orphan
@@ -11,21 +18,20 @@ from sendroute.planner.inputs import Claims
 
 def remove_domain(
     key: AccountKey, name: str, current: DomainState, claims: Claims, where: Where | None
-) -> Change:
+) -> DomainChange:
     to = claims.outgoing.get(name)
     if to is None:
         reason, message = "removed", f"{name} is no longer in the manifests; it may not send."
     else:
         reason, message = "moved", f"{name} moves to account {to}."
-    return Change(Kind.DOMAIN, key, name, Action.DELETE, current, None, reason, message, where)
+    return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
 
 
 def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
     """An account that no manifest names any more, with all that it owns."""
     key = current.key
-    changes = [
-        Change(
-            Kind.ACCOUNT,
+    changes: list[ObjectChange] = [
+        AccountChange(
             key,
             key.name,
             Action.DELETE,
@@ -36,8 +42,7 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
         )
     ]
     changes += [
-        Change(
-            Kind.PROFILE,
+        ProfileChange(
             key,
             name,
             Action.DELETE,

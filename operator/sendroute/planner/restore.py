@@ -8,8 +8,18 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change, Kind, Plan, State
-from sendroute.model.current import Current, CurrentAccount, DomainState, RanApplyAll
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    ObjectChange,
+    Plan,
+    PlatformChange,
+    ProfileChange,
+    State,
+)
+from sendroute.model.current import Current, CurrentAccount, RanApplyAll
 from sendroute.model.desired import AccountKey
 
 REASON = "restored"
@@ -38,7 +48,7 @@ def plan_restore(now: Current, then: Current) -> Restoration:
     for key in sorted(now.accounts.keys() | then.accounts.keys()):
         before = now.accounts.get(key) or CurrentAccount(key, 0, None)
         after = then.accounts.get(key) or CurrentAccount(key, 0, None)
-        changes = (
+        changes: tuple[ObjectChange, ...] = (
             *_account(before, after, at),
             *_profiles(before, after, at),
             *_domains(before, after, holder, at),
@@ -56,33 +66,35 @@ def plan_restore(now: Current, then: Current) -> Restoration:
     return Restoration(plan, _forgotten(now, then))
 
 
-def _platform(now: Current, then: Current, at: str) -> Change | None:
+def _platform(now: Current, then: Current, at: str) -> PlatformChange | None:
     if then.platform is None or then.platform == now.platform:
         return None
     message = f"The platform is {at}."
-    return _change(Kind.PLATFORM, PLATFORM_KEY, "default", now.platform, then.platform, message)
+    action = _action(now.platform, then.platform)
+    return PlatformChange(action, now.platform, then.platform, REASON, message)
 
 
-def _account(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[Change]:
+def _account(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[AccountChange]:
     if before.state != after.state:
         name = before.key.name
         told = f"Account {name} is not there, {at}."
         if after.state is not None:
             told = f"Account {name} is {at}."
-        yield _change(Kind.ACCOUNT, before.key, name, before.state, after.state, told)
+        action = _action(before.state, after.state)
+        yield AccountChange(before.key, name, action, before.state, after.state, REASON, told)
 
 
-def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[Change]:
+def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[ProfileChange]:
     for name in sorted(before.profiles.keys() | after.profiles.keys()):
         was, will = before.profiles.get(name), after.profiles.get(name)
         if was != will:
             told = f"Profile {name} is {'not there, ' if will is None else ''}{at}."
-            yield _change(Kind.PROFILE, before.key, name, was, will, told)
+            yield ProfileChange(before.key, name, _action(was, will), was, will, REASON, told)
 
 
 def _domains(
     before: CurrentAccount, after: CurrentAccount, holder: dict[str, AccountKey], at: str
-) -> Iterator[Change]:
+) -> Iterator[DomainChange]:
     for name in sorted(before.domains.keys() | after.domains.keys()):
         was, will = before.domains.get(name), after.domains.get(name)
         if was == will:
@@ -93,13 +105,10 @@ def _domains(
             told = f"{name} is of account {holder[name]}, {at}."
         else:
             told = f"{name} is not there, {at}; it may not send."
-        yield _change(Kind.DOMAIN, before.key, name, was, will, told)
-
-
-def _change(
-    kind: Kind, key: AccountKey, name: str, was: State | None, will: State | None, told: str
-) -> Change:
-    return Change(kind, key, name, _action(was, will), was, will, REASON, told)
+        action = _action(was, will)
+        if was is not None and will is not None and was.route != will.route:
+            action = Action.REROUTE
+        yield DomainChange(before.key, name, action, was, will, REASON, told)
 
 
 def _action(was: State | None, will: State | None) -> Action:
@@ -107,8 +116,6 @@ def _action(was: State | None, will: State | None) -> Action:
         return Action.CREATE
     if will is None:
         return Action.DELETE
-    if isinstance(was, DomainState) and isinstance(will, DomainState) and was.route != will.route:
-        return Action.REROUTE
     return Action.UPDATE
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.change import AccountPlan, Action, Change, Plan
+from sendroute.model.change import AccountPlan, Action, Plan, PlatformChange
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
@@ -23,7 +23,7 @@ from sendroute.reconcile.record import Record, Sealed
 Replan = Callable[[], Plan]
 """The same manifests planned on the store as it is by now."""
 
-Seal = Callable[[Sequence[AccountPlan], Change | None], Sealed]
+Seal = Callable[[Sequence[AccountPlan], PlatformChange | None], Sealed]
 """The sealed credentials that belong to these accounts' and the platform's changes."""
 
 Group = tuple[AccountPlan, ...]
@@ -84,7 +84,7 @@ def has_work(plan: Plan) -> bool:
     return _platform_change(plan) is not None or any(map(_is_work, plan.accounts))
 
 
-def _platform_change(plan: Plan) -> Change | None:
+def _platform_change(plan: Plan) -> PlatformChange | None:
     change = plan.platform
     return None if change is None or change.action is Action.SKIP else change
 
@@ -167,7 +167,7 @@ class _Run:
             return settled
         return _committed(fresh, self._write(fresh, None), self._provenance)
 
-    def _write(self, accounts: Group, platform: Change | None) -> int:
+    def _write(self, accounts: Group, platform: PlatformChange | None) -> int:
         """Sealed just before: no credential waits for its turn in the plan or the run."""
         sealed = self._seal(accounts, platform)
         return self._record.commit(accounts, platform, self._provenance, sealed)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from sendroute.model.change import AccountPlan, Change
+from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
 from sendroute.model.provenance import Provenance
@@ -28,7 +28,7 @@ class Record(Protocol):
     def commit(
         self,
         plans: Sequence[AccountPlan],
-        platform: Change | None,
+        platform: PlatformChange | None,
         provenance: Provenance,
         sealed: Sealed = ...,
     ) -> int:

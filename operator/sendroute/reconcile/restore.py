@@ -1,8 +1,19 @@
 """Which credentials go along when a store goes back to an earlier state."""
 
-from sendroute.model.change import PLATFORM_KEY, RELAY, Change, Plan
+from typing import assert_never
+
+from sendroute.model.change import (
+    PLATFORM_KEY,
+    RELAY,
+    AccountChange,
+    Change,
+    DomainChange,
+    Plan,
+    PlatformChange,
+    ProfileChange,
+)
 from sendroute.model.desired import AccountKey
-from sendroute.model.platform import Platform, Relay
+from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
@@ -15,25 +26,24 @@ def credentials_back(plan: Plan, then: Sealed) -> Sealed:
     back: dict[AccountKey, dict[str, str]] = {}
     changes = [change for account in plan.accounts for change in account.changes]
     for change in (*changes, *([plan.platform] if plan.platform is not None else ())):
-        key, name = _place(change)
-        before, after = _destination(change.before), _destination(change.after)
+        key, name, before, after = _destinations(change)
         token = then.get(key, {}).get(name)
         if after is not None and token is not None and needs_test(before, after):
             back.setdefault(key, {})[name] = token
     return back
 
 
-def _place(change: Change) -> tuple[AccountKey, str]:
-    if isinstance(change.after, Platform):
-        return PLATFORM_KEY, RELAY
-    return change.account, change.name
+_Destination = Profile | Relay | None
 
 
-def _destination(state: object) -> Profile | Relay | None:
-    match state:
-        case Profile():
-            return state
-        case Platform():
-            return relay_of(state)
+def _destinations(change: Change) -> tuple[AccountKey, str, _Destination, _Destination]:
+    """The owner and the name of the destination that a change writes, before and after."""
+    match change:
+        case ProfileChange():
+            return change.account, change.name, change.before, change.after
+        case PlatformChange():
+            return PLATFORM_KEY, RELAY, relay_of(change.before), relay_of(change.after)
+        case AccountChange() | DomainChange():
+            return change.account, change.name, None, None
         case _:
-            return None
+            assert_never(change)

@@ -56,6 +56,10 @@ class SecretCheck(Struct):
         told = finding(code, message, where=endpoint.where, **more)  # type: ignore[arg-type]
         self.findings.setdefault(endpoint.key, []).append(told)
 
+    def is_rotated(self, endpoint: Endpoint) -> bool:
+        """Whether its secret has other content than when it was saved."""
+        return endpoint.name in self.rotated.get(endpoint.key, frozenset())
+
     def turn(self, endpoint: Endpoint) -> None:
         known = self.rotated.get(endpoint.key, frozenset())
         self.rotated[endpoint.key] = known | {endpoint.name}

@@ -5,11 +5,23 @@ nothing is left to test. Each profile is tested once in a run with the same cred
 """
 
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.change import PLATFORM_KEY, RELAY, AccountPlan, Action, Change, Kind, Plan
+from sendroute.model.change import (
+    PLATFORM_KEY,
+    RELAY,
+    AccountChange,
+    AccountPlan,
+    Action,
+    Change,
+    DomainChange,
+    Plan,
+    PlatformChange,
+    ProfileChange,
+)
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
 from sendroute.model.credential import Credential
@@ -22,7 +34,6 @@ from sendroute.model.secret import binding_of
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 from sendroute.planner.platform import relay_of
-from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import Sealer, Secrets, Tester, Try
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.secret_check import (
@@ -124,15 +135,14 @@ class Verifier:
             policy = ConnectionPolicy.of(platform) if platform else ConnectionPolicy()
             self._results |= zip(due, self._tester(due, policy), strict=True)
 
-    def seal(self, accounts: Sequence[AccountPlan], platform: Change | None) -> Sealed:
+    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
         """The sealed credentials that belong to these changes. The others keep theirs."""
         sealed: dict[AccountKey, dict[str, str]] = {}
         for change in (*(c for account in accounts for c in account.changes), platform):
             endpoint = _written(change) if change is not None else None
             if endpoint is None:
                 continue
-            turned = endpoint.name in self._compared.rotated.get(endpoint.key, frozenset())
-            if not (endpoint.tried or turned):
+            if not (endpoint.tried or self._compared.is_rotated(endpoint)):
                 continue  # it was not tested: what changes is something else
             answer = look_up(self._secrets, endpoint)
             if isinstance(answer, Credential) and self._sealer is not None:
@@ -163,19 +173,17 @@ class Verifier:
             if account.stopped:
                 continue
             for change in account.changes:
-                profile = _saved_profile(change)
-                if profile is None or profile.connection_test is ConnectionTest.SKIP:
+                endpoint = _written(change)
+                if not isinstance(change, ProfileChange) or endpoint is None:
                     continue
-                if _is_tried(change, compared):
-                    yield self._try(change, profile)
+                asks = change.written.connection_test is not ConnectionTest.SKIP
+                if asks and (endpoint.tried or compared.is_rotated(endpoint)):
+                    yield self._try(endpoint, change.written)
 
-    def _try(self, change: Change, profile: Profile) -> Try:
-        assert change.where is not None  # noqa: S101 - a saved profile has a manifest
-        answer = look_up(
-            self._secrets, Endpoint(change.account, change.name, profile, None, change.where)
-        )
+    def _try(self, endpoint: Endpoint, profile: Profile) -> Try:
+        answer = look_up(self._secrets, endpoint)
         credential = answer if isinstance(answer, Credential) else None
-        return Try(change.account, change.name, profile, credential)
+        return Try(endpoint.key, endpoint.name, profile, credential)
 
     def _told(self, plan: Plan, desired: Desired, compared: SecretCheck) -> Plan:
         """The same plan, with the findings of its secrets and tests."""
@@ -243,38 +251,29 @@ def failure_code(result: TestResult) -> str | None:
             return "connection-test-failed"
 
 
-def _saved_profile(change: Change) -> Profile | None:
-    if change.kind is not Kind.PROFILE or change.action not in (Action.CREATE, Action.UPDATE):
-        return None
-    return change.after if isinstance(change.after, Profile) else None
-
-
-def _is_tried(change: Change, compared: SecretCheck) -> bool:
-    before, after = change.before, change.after
-    assert isinstance(after, Profile)  # noqa: S101 - asked of saved profiles alone
-    turned = change.name in compared.rotated.get(change.account, frozenset())
-    return turned or needs_test(before if isinstance(before, Profile) else None, after)
-
-
 def _written(change: Change) -> Endpoint | None:
     """The destination that a change writes, None where it writes none that signs in."""
     if change.action not in (Action.CREATE, Action.UPDATE) or change.where is None:
         return None
-    match change.kind, change.before, change.after:
-        case Kind.PROFILE, before, Profile() as after:
-            current = before if isinstance(before, Profile) else None
-            return Endpoint(change.account, change.name, after, current, change.where)
-        case Kind.PLATFORM, before, Platform() as after:
-            relay = relay_of(after)
-            current_relay = relay_of(before) if isinstance(before, Platform) else None
-            if relay is not None:
-                return Endpoint(PLATFORM_KEY, RELAY, relay, current_relay, change.where)
-    return None
+    match change:
+        case ProfileChange():
+            return Endpoint(
+                change.account, change.name, change.written, change.before, change.where
+            )
+        case PlatformChange():
+            relay = relay_of(change.after)
+            if relay is None:
+                return None
+            return Endpoint(PLATFORM_KEY, RELAY, relay, relay_of(change.before), change.where)
+        case AccountChange() | DomainChange():
+            return None
+        case _:
+            assert_never(change)
 
 
 def _platform_of(plan: Plan, current: Current) -> Platform | None:
     change = plan.platform
-    if change is not None and isinstance(change.after, Platform):
+    if change is not None and change.after is not None:
         return change.after
     return current.platform
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 
-from sendroute.model.change import Change
-from sendroute.model.current import DomainState
+from sendroute.model.change import Change, DomainChange
 from sendroute.model.route import Route
 
 FOLD = 20
@@ -17,14 +16,11 @@ Likeness = tuple[str, str, str, Route | None, Route | None]
 
 def _likeness(change: Change) -> Likeness:
     """Like changes do the same for the same reason: for domains, from and to the same route."""
-    before, after = change.before, change.after
-    return (
-        change.kind,
-        change.action,
-        change.reason,
-        before.route if isinstance(before, DomainState) else None,
-        after.route if isinstance(after, DomainState) else None,
-    )
+    before = after = None
+    if isinstance(change, DomainChange):
+        before = change.before.route if change.before is not None else None
+        after = change.after.route if change.after is not None else None
+    return change.kind, change.action, change.reason, before, after
 
 
 def alike(changes: Iterable[Change]) -> list[list[Change]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from sendroute.model.change import Action, Change, Shadowed
+from sendroute.model.change import AccountChange, Action, Change, PlatformChange, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.reports.report import Part, Report
 from sendroute.reports.states import as_manifest
@@ -78,11 +78,11 @@ def _changes(report: Report, apply: bool) -> Iterator[dict[str, Any]]:
 
 
 def _change(change: Change, report: Report) -> dict[str, Any]:
-    namespace, account = change.account
+    owner = (None, None) if isinstance(change, PlatformChange) else change.account
     document = {
         "kind": change.kind.value,
-        "namespace": namespace or None,
-        "account": account or None,
+        "namespace": owner[0],
+        "account": owner[1],
         "name": change.name,
         "action": change.action.value,
         "before": as_manifest(change.before) if change.before is not None else None,
@@ -91,7 +91,7 @@ def _change(change: Change, report: Report) -> dict[str, Any]:
         "message": change.message,
         "position": _line(change.where, report) if change.where is not None else None,
     }
-    if change.ran is not None:
+    if isinstance(change, AccountChange) and change.ran is not None:
         apply_all, ran = change.ran
         document["apply_all"] = {
             "id": apply_all,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sendroute.model.change import Action, Change, Kind, Shadowed
+from sendroute.model.change import Action, Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
 from sendroute.reports.alike import ACCOUNTS, FOLD, alike
@@ -180,7 +180,7 @@ def _row(
 def _shared_why(group: Sequence[Change]) -> str:
     """The sentence of all, told once with "each" for the domain's name; empty where they differ."""
     first = group[0]
-    if len(group) == 1 or first.kind is not Kind.DOMAIN:
+    if len(group) == 1 or not isinstance(first, DomainChange):
         return ""
     sentences = {change.message.replace(change.name, "each") for change in group}
     if len(sentences) > 1:

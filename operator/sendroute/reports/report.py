@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.change import Action, Change, Kind, Plan, Shadowed
+from sendroute.model.change import (
+    Action,
+    Change,
+    Kind,
+    ObjectChange,
+    Plan,
+    PlatformChange,
+    Shadowed,
+)
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.outcome import Outcome, Result
@@ -25,7 +33,7 @@ class Part(Struct, frozen=True):
 
     key: AccountKey
     revision: int
-    changes: tuple[Change, ...]
+    changes: tuple[ObjectChange, ...]
     shadowed: tuple[Shadowed, ...] = ()
     stopped: bool = False
     outcome: Outcome | None = None
@@ -45,7 +53,7 @@ class Report(Struct, frozen=True):
     findings: tuple[Finding, ...]
     parts: tuple[Part, ...] = ()
     store: Store | None = None
-    platform: Change | None = None
+    platform: PlatformChange | None = None
     platform_outcome: Outcome | None = None
     relays_behind: tuple[str, ...] = ()
     strict: bool = False
@@ -120,7 +128,7 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
     return tuple(parts)
 
 
-def _place_among_changes(change: Change) -> tuple[int, str, str]:
+def _place_among_changes(change: ObjectChange) -> tuple[int, str, str]:
     return _KINDS[change.kind], change.name, change.action
 
 

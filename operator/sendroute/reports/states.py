@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, assert_never
 
-from sendroute.model.change import Action, Change, State
+from sendroute.model.change import AccountChange, Action, Change, DomainChange, State
 from sendroute.model.current import AccountState, DomainState
 from sendroute.model.platform import Managed, PlanLimits, Platform, Relay, ServicePlan
 from sendroute.model.profile import Profile, ProviderLimits
-from sendroute.model.route import Route
 
 Document = dict[str, Any]
 
@@ -120,17 +119,13 @@ def step(change: Change) -> str:
         return f"→ {brief(after)}" if after is not None else ""
     if after is None:
         return f"{brief(before)} → none"
-    if isinstance(before, DomainState) and before.route != (route := _route(after)):
-        return f"{before.route} → {route}"
+    if isinstance(change, DomainChange) and brief(before) != brief(after):
+        return f"{brief(before)} → {brief(after)}"
     fields = list(_differing(as_manifest(before), as_manifest(after)))
-    if change.ran is not None:
+    if isinstance(change, AccountChange) and change.ran is not None:
         apply_all, ran = change.ran
         fields.append(f"apply-all {apply_all} → {ran.route}")
     return ", ".join(fields) or brief(after)
-
-
-def _route(state: State) -> Route | None:
-    return state.route if isinstance(state, DomainState) else None
 
 
 def brief(state: State) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from sendroute.model.change import Action, Change
+from sendroute.model.change import Action, DomainChange
 from sendroute.model.current import DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.route import Origin, Route
@@ -53,7 +53,7 @@ class Switch(Struct, frozen=True):
     told: dict[DomainState, Told]
 
 
-def whole_switch(ran: tuple[str, RanApplyAll], changes: Sequence[Change]) -> Switch | None:
+def whole_switch(ran: tuple[str, RanApplyAll], changes: Sequence[DomainChange]) -> Switch | None:
     """The changes as one switch, or None where they are more than that: a declared route that
     is edited too, a message for one domain alone, a reassignment."""
     ran_id, record = ran
@@ -62,7 +62,7 @@ def whole_switch(ran: tuple[str, RanApplyAll], changes: Sequence[Change]) -> Swi
     told: dict[DomainState, Told] = {}
     for change in changes:
         before, after = change.before, change.after
-        if not isinstance(before, DomainState) or not isinstance(after, DomainState):
+        if before is None or after is None:
             return None
         known = told.get(before)
         if known is None:

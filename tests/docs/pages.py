@@ -1,0 +1,133 @@
+"""The generated pages of ``docs/``: every command and option, and every finding code.
+
+``make docs`` writes them; ``test_generated.py`` holds the committed pages equal to them.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+_COMMANDS_HEAD = """\
+# Commands
+
+Usage: `sendroute [OPTION…] COMMAND [ARGUMENT…]`. Results go to standard output; messages, logs and
+progress go to standard error. The options for all commands may stand before or after the command.
+Every option has a variable; an option on the command line wins. This page is generated from the
+program: `sendroute COMMAND --help` prints the same.
+
+## Exit status
+
+| status | meaning |
+|---|---|
+| 0 | success |
+| 1 | something is invalid or failed |
+| 2 | there are changes; only with `plan --detailed-exitcode` |
+| 3 | something was refused: a guard, a missing confirmation, a stale plan, a wrong store |
+| 4 | applied in part: something was skipped |
+| 64 | wrong usage |
+
+If there are several reasons, the most severe one decides: 1, then 3, then 4.
+"""
+
+
+def commands_page() -> str:
+    """Every command with its arguments, options, variables and defaults."""
+    from sendroute.cli.command_line import Parser
+    from sendroute.cli.session import global_options
+    from sendroute.cli.table import COMMANDS
+
+    with _no_settings():
+        common = Parser("sendroute")
+        global_options(common)
+        lines = [_COMMANDS_HEAD, "## Options for all commands\n", *_options(common)]
+        for name in COMMANDS:
+            lines += _command(name)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+@contextmanager
+def _no_settings() -> Iterator[None]:
+    """No variable of the person who runs this: it would show as an option's default."""
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith("SENDROUTE_")]:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ |= before
+
+
+def _command(name: str, within: str = "") -> Iterator[str]:
+    full = f"{within} {name}".strip()
+    module = import_module(f"sendroute.cli.commands.{full.replace('-', '_').replace(' ', '.')}")
+    summary, text, examples = _description(module.__doc__ or "")
+    yield f"{'###' if within else '##'} {full}\n"
+    yield f"{summary}\n"
+    if text:
+        yield f"{text}\n"
+    if hasattr(module, "COMMANDS"):
+        for member in module.COMMANDS:
+            yield from _command(member, full)
+        return
+    from sendroute.cli.command_line import Parser
+
+    parser = Parser(f"sendroute {full}")
+    module.options(parser)
+    yield f"```text\n{' '.join(parser.format_usage().removeprefix('usage: ').split())}\n```\n"
+    yield from _options(parser)
+    if examples:
+        yield f"```console\n{examples}\n```\n"
+
+
+def _description(doc: str) -> tuple[str, str, str]:
+    """A command's docstring: its first line, its text, its examples."""
+    text, _, examples = doc.partition("\nexamples:\n")
+    summary, _, rest = text.strip().partition("\n\n")
+    shown = "\n".join(line[2:] for line in examples.rstrip().splitlines())
+    return " ".join(summary.split()), rest.strip(), shown
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    rows = [
+        _row(action)
+        for action in parser._actions
+        if action.dest != "help" and action.help != argparse.SUPPRESS
+    ]
+    if rows:
+        yield "| option | meaning | variable |\n|---|---|---|"
+        yield "\n".join(rows) + "\n"
+
+
+def _row(action: argparse.Action) -> str:
+    metavar = action.metavar if isinstance(action.metavar, str) else action.dest
+    names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{metavar}`"
+    if action.option_strings and action.nargs != 0:
+        names = names[:-1] + f" {metavar}`"
+    text, _, variable = (action.help or "").replace("%%", "%").partition(" [SENDROUTE_")
+    shown = f"`SENDROUTE_{variable.rstrip(']')}`" if variable else ""
+    return f"| {names} | {_cell(text)} | {shown} |"
+
+
+def _cell(text: str) -> str:
+    """Text of a table's cell: a bar would end it, and angle brackets would be HTML."""
+    return re.sub(r"([|<>])", r"\\\1", text)
+
+
+PAGES: dict[str, Callable[[], str]] = {"commands.md": commands_page}
+
+
+def write() -> None:
+    for name, page in PAGES.items():
+        (ROOT / "docs" / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "operator"))
+    write()
