@@ -2,7 +2,7 @@
 
 Read by the driver alone, in one snapshot. What is checked:
 
-* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each by an commit_id
+* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each with a commit id
   of its own; within an account ids rise as numbers do; each did something;
 * each history row belongs to a revision, and its ``before`` is what the rows ahead of it left: so
   each change is told once, whole, and nothing was changed that is not told;
@@ -23,7 +23,6 @@ from typing import Any
 from tests.store.raw import Raw, opened
 
 from sendroute.model.current import AccountState
-from sendroute.store.url import is_postgres
 from sendroute.store.states import (
     as_document,
     domain_state,
@@ -31,6 +30,7 @@ from sendroute.store.states import (
     platform_of,
     profile_of,
 )
+from sendroute.store.url import is_postgres
 
 Owner = tuple[str, str]
 Document = dict[str, Any]

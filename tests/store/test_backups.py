@@ -17,7 +17,6 @@ from sqlalchemy import select
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin, via
-from sendroute.store.url import APPLICATION_ID
 from sendroute.store.backups import backup_store
 from sendroute.store.copy import ORDER
 from sendroute.store.create import init_store
@@ -25,6 +24,7 @@ from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import account_status, apply_all, metadata, relay
+from sendroute.store.url import APPLICATION_ID
 
 KINDS = ("sqlite", "postgresql")
 

@@ -17,11 +17,11 @@ import pytest
 from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
-from sendroute.store.url import APPLICATION_ID
 from sendroute.store.backups import backup_store
 from sendroute.store.create import init_store
-from sendroute.store.translation import translated_errors
 from sendroute.store.record import open_store
+from sendroute.store.translation import translated_errors
+from sendroute.store.url import APPLICATION_ID
 
 
 def refusal(url: str) -> tuple[str, str]:

@@ -34,14 +34,14 @@ def make_store(session: Session, *, lock: Path | None = None, backup: Path | Non
                 session.store, provenance, from_lock=lock, from_backup=backup, advance=advance
             ) as store,
         ):
-            status, place = store.status(), store.location
+            status, location = store.status(), store.location
     except BaseException:
         if makes_key:
             key.unlink(missing_ok=True)
         raise
     if session.quiet:
         return 0
-    lines = [f"Made the store {place}, lineage {status.lineage}."]
+    lines = [f"Made the store {location}, lineage {status.lineage}."]
     if old:
         lines.append(f"It is at revision {status.revision}, with {holdings(status)}.")
     lines.append(_told(given, key, makes_key, backup is not None))

@@ -131,7 +131,7 @@ def _elsewhere(head: Head, path: Path) -> Finding:
     """A backup that went on without what the lost store had done since."""
     return finding(
         "wrong-store",
-        f"{path} was written at revision {head.revision}," 
+        f"{path} was written at revision {head.revision},"
         " which is not in this store's history: it continued from an older copy.",
         hint=f"Name the right store with --store, or {_bring(path)}",
         where=Where(str(path), 0),

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sendroute.store.url import unusable
 from sendroute.store.errors import problem
+from sendroute.store.url import unusable
 
 
 def require_absent(path: Path, who: str) -> None:

@@ -19,17 +19,17 @@ from sqlalchemy.exc import DBAPIError
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.store import queries
-from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
 from sendroute.store.atomic_create import created_atomically, require_absent
-from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.backend import open_database
+from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.database import Database
 from sendroute.store.errors import problem
-from sendroute.store.translation import translated_errors
-from sendroute.store.schema import schema_version, upgrade_schema
 from sendroute.store.records import Status
+from sendroute.store.schema import schema_version, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite, connect
 from sendroute.store.tables import HEAD
+from sendroute.store.translation import translated_errors
+from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
 
 _MAKER = "`backup`"
 # Pages between two calls of `advance`: 16 MiB of them.

@@ -10,7 +10,19 @@ from itertools import groupby
 from typing import assert_never
 
 from msgspec import Struct, field
-from sqlalchemy import Connection, and_, bindparam, case, delete, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.change import (
@@ -31,7 +43,6 @@ from sendroute.store import account_status, bulk_switch, endpoints, history, rev
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import NewEndpoint, Sealed
 from sendroute.store.errors import stale
-from sendroute.store.translation import is_duplicate
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_columns,
@@ -40,6 +51,7 @@ from sendroute.store.states import (
     spec,
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
+from sendroute.store.translation import is_duplicate
 
 
 class AccountWrite(Struct):
@@ -86,9 +98,11 @@ def commit(
     """Write the changes of these accounts, and the platform's, as one revision.
 
     ``sealed`` are the credentials of what is new or changed; an unchanged destination keeps its
-    credential. ``commit_id`` is recorded with the revision. Returns the new revision, or the present
-    one if there was nothing to write. Raises :class:`~sendroute.model.problem.StaleError` if an
-    account, or the platform, changed after the plan was made, or if another account took a domain.
+    credential. ``commit_id`` is recorded with the revision.
+
+    Returns the new revision, or the present one if there was nothing to write. Raises
+    :class:`~sendroute.model.problem.StaleError` if an account, or the platform, changed after the
+    plan was made, or if another account took a domain.
     """
     if platform_change is not None and platform_change.action is Action.SKIP:
         platform_change = None
@@ -188,27 +202,14 @@ def write_platform(
 def fence_accounts(
     connection: Connection, plans: Iterable[AccountPlan], now: int
 ) -> list[AccountWrite]:
-    """Insert or update the row of each account that the plans change: it is now of revision ``now``.
+    """Insert or update the row of each account that the plans change, with the revision ``now``.
 
     Raises :class:`~sendroute.model.problem.StaleError` if an account is not at the revision that it
     was planned on.
     """
     writes = [_write_of(plan, now) for plan in plans if _has_writes(plan)]
     for write in writes:
-        if write.creates_account:
-            values = {"namespace": write.key.namespace, "name": write.key.name, "revision": now}
-            fenced = insert(account).values(**values, **_account_columns(write))
-        else:
-            planned_on = select(revision.c.id).where(revision.c.number == write.planned_on)
-            fenced = (  # type: ignore[assignment]
-                update(account)
-                .where(
-                    account.c.namespace == write.key.namespace,
-                    account.c.name == write.key.name,
-                    account.c.revision == planned_on.scalar_subquery(),
-                )
-                .values(revision=now, **_account_columns(write))
-            )
+        fenced = _fenced_row(write)
         row = connection.execute(fenced.returning(account.c.id)).one_or_none()
         if row is None:
             raise stale(write.key)
@@ -216,7 +217,23 @@ def fence_accounts(
     return writes
 
 
-def _account_columns(write: AccountWrite) -> dict[str, str | None]:
+def _fenced_row(write: AccountWrite) -> Insert | Update:
+    values = {"revision": write.revision, **_account_columns(write)}
+    if write.creates_account:
+        return insert(account).values(namespace=write.key.namespace, name=write.key.name, **values)
+    planned_on = select(revision.c.id).where(revision.c.number == write.planned_on)
+    return (
+        update(account)
+        .where(
+            account.c.namespace == write.key.namespace,
+            account.c.name == write.key.name,
+            account.c.revision == planned_on.scalar_subquery(),
+        )
+        .values(values)
+    )
+
+
+def _account_columns(write: AccountWrite) -> dict[str, str | int | None]:
     if write.account is None or write.account.after is None:
         return {}
     state = write.account.after
@@ -224,9 +241,7 @@ def _account_columns(write: AccountWrite) -> dict[str, str | None]:
     return {"plan": state.plan, "default_kind": kind, "default_profile": name}
 
 
-def write_accounts(
-    connection: Connection, writes: Sequence[AccountWrite], sealed: Sealed
-) -> None:
+def write_accounts(connection: Connection, writes: Sequence[AccountWrite], sealed: Sealed) -> None:
     """Write what fenced accounts hold, and the history of it."""
     for write in writes:
         _record_apply_all(connection, write)

@@ -25,6 +25,7 @@ from sendroute.store import revisions
 from sendroute.store.bulk import execute_many, plain_rows
 from sendroute.store.tables import (
     account,
+    account_status,
     apply_all,
     domain,
     endpoint,
@@ -33,7 +34,6 @@ from sendroute.store.tables import (
     profile,
     relay,
     revision,
-    account_status,
     store,
     switch,
     switched,

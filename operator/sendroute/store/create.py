@@ -10,19 +10,19 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from sendroute.model.provenance import Provenance
 from sendroute.store import lockfile, revisions
-from sendroute.store.url import is_postgres, sqlite_path
 from sendroute.store.atomic_create import created_atomically, require_absent
 from sendroute.store.backups import copy_file, damaged, mark, open_backup
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.errors import exists
 from sendroute.store.history import add_store_entry
 from sendroute.store.migrate import migrate
-from sendroute.store.translation import translated_errors
 from sendroute.store.record import Store, open_store
-from sendroute.store.schema import upgrade_schema
 from sendroute.store.restore import advance_ids, fill_from_lock
+from sendroute.store.schema import upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import store
+from sendroute.store.translation import translated_errors
+from sendroute.store.url import is_postgres, sqlite_path
 
 INIT = "`init`"
 
@@ -40,8 +40,8 @@ def init_store(
 
     From a lock file it gets that store's lineage and state and the next revision; from a backup the
     history too. An entry of the history says how it was created. Profile ids and versions that the
-    lost store may have given are skipped (:mod:`sendroute.store.restore`). ``busy_timeout``: seconds
-    to wait for another writer. ``advance`` is called with each number of rows that were copied.
+    lost store may have given are skipped (:mod:`sendroute.store.restore`). ``busy_timeout``:
+    seconds to wait for another writer. ``advance`` is called with each number of copied rows.
 
     Raises :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if something is at
     ``url``, ``unreadable``, ``wrong-store`` or ``store-failed`` for a source that cannot be used.

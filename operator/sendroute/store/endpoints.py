@@ -1,4 +1,4 @@
-"""Endpoints: each revision of a destination with its sealed credential, written with its profile."""
+"""Endpoints: a row for each revision of a destination, with its sealed credential."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -58,9 +58,9 @@ def replace(connection: Connection, new: NewEndpoint, *, same_identity: bool) ->
     in_use = and_(endpoint.c.profile == new.number[0], endpoint.c.retired.is_(None))
     before = connection.execute(select(endpoint).where(in_use)).one_or_none()
     connection.execute(update(endpoint).where(in_use).values(retired=new.made))
-    if new.token is None and same_identity and before is not None:
-        if _binding(before) == new.binding:
-            new = msgspec.structs.replace(new, token=before.credential)
+    keeps = same_identity and before is not None and _binding(before) == new.binding
+    if new.token is None and before is not None and keeps:
+        new = msgspec.structs.replace(new, token=before.credential)
     write_all(connection, [new])
 
 
@@ -76,7 +76,7 @@ def same_identity(before: Profile | Relay | None, after: Profile | Relay) -> boo
 
 
 def retire(connection: Connection, ids: Iterable[int], now: int) -> None:
-    """Mark the endpoints of these profiles as replaced. They stay, for mail that waits in a queue."""
+    """Mark the endpoints of these profiles as replaced. They stay: mail may wait in a queue."""
     in_use = and_(endpoint.c.profile.in_(list(ids)), endpoint.c.retired.is_(None))
     connection.execute(update(endpoint).where(in_use).values(retired=now))
 

@@ -23,11 +23,11 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route
 from sendroute.store import queries, reading
-from sendroute.store.url import unusable
 from sendroute.store.errors import problem
 from sendroute.store.revisions import Head, head_of
 from sendroute.store.states import profile_of, route_from_manifest, spec
 from sendroute.store.tables import platform, store
+from sendroute.store.url import unusable
 
 FORMAT_VERSION = "1.2"
 

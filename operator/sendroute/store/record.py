@@ -208,8 +208,8 @@ class Store:
     def write_account_statuses(
         self, written: Sequence[AccountStatus], cleared: Collection[AccountKey]
     ) -> None:
-        """Insert, replace and delete statuses. It makes no revision, because it changes nothing that
-        is assigned. An approval is kept as long as the plan that it approves is the same."""
+        """Insert, replace and delete statuses. It makes no revision, because it changes no
+        assignment. An approval is kept as long as the plan that it approves is the same."""
         if written or cleared:
             with translated_errors(self.location):
                 self._database.write(

@@ -26,8 +26,8 @@ from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import stale
-from sendroute.store.lockfile import Lock, LockAccount
 from sendroute.store.history import add_store_entry
+from sendroute.store.lockfile import Lock, LockAccount
 from sendroute.store.revisions import Head
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, endpoint, platform, profile, relay
@@ -83,9 +83,7 @@ def restore(
     if diverged:
         advance_ids(connection, now)
         behind = store_table.c.revision < point.head.revision
-        connection.execute(
-            update(store_table).where(behind).values(revision=point.head.revision)
-        )
+        connection.execute(update(store_table).where(behind).values(revision=point.head.revision))
     return revisions.end(connection, now)
 
 
@@ -146,9 +144,7 @@ def _copy_endpoints(connection: Connection, now: int) -> None:
     in_use = endpoint.c.retired.is_(None)
     rows = select(*(changed.get(name, endpoint.c[name]) for name in columns)).where(in_use)
     connection.execute(insert(endpoint).from_select(columns, rows))
-    connection.execute(
-        update(endpoint).where(in_use, endpoint.c.made != now).values(retired=now)
-    )
+    connection.execute(update(endpoint).where(in_use, endpoint.c.made != now).values(retired=now))
 
 
 def fill_from_lock(
@@ -170,9 +166,7 @@ def fill_from_lock(
     rows = [row for account_id, each in accounts for row in _profile_rows(account_id, each)]
     # In the order of their ids, because the schema only accepts rising ones.
     _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
-    connection.execute(
-        update(store_table).values(last_profile=lock.last_profile + PROFILE_ID_GAP)
-    )
+    connection.execute(update(store_table).values(last_profile=lock.last_profile + PROFILE_ID_GAP))
     revisions.continue_profiles(connection)
     for account_id, each in accounts:
         apply_alls = (

@@ -262,8 +262,8 @@ switched = Table(
 )
 
 # Why an account was not applied (completely) by the last reconcile: held back, failed, skipped in
-# part. And the approval of what was held back, bound to the digest of its plan. The transaction that
-# commits the account deletes the row. No foreign key to the account, which may not exist yet.
+# part. And the approval of what was held back, bound to the digest of its plan. The transaction
+# that commits the account deletes the row. No foreign key to the account, which may not exist yet.
 account_status = Table(
     "account_status",
     metadata,

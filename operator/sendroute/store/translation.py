@@ -18,8 +18,8 @@ from sendroute.store.errors import damaged, problem
 
 @contextmanager
 def translated_errors(location: str) -> Iterator[None]:
-    """Inside, a database's error becomes a :class:`ProblemError`. ``location`` names the store, free
-    of any password."""
+    """Inside, a database's error becomes a :class:`ProblemError`. ``location`` names the store
+    without any password."""
     try:
         yield
     except IntegrityError as error:  # nobody took it for what it may mean

@@ -23,13 +23,13 @@ from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.desired import AccountKey
+from sendroute.store.database import Watch
 from sendroute.store.errors import missing, problem
 from sendroute.store.postgres.connect import connect
 from sendroute.store.postgres.errors import PASSES, NotConnectedError, no_right
 from sendroute.store.postgres.server import Server, server_of
-from sendroute.store.translation import translated_errors
 from sendroute.store.tables import revision
-from sendroute.store.database import Watch
+from sendroute.store.translation import translated_errors
 
 T = TypeVar("T")
 

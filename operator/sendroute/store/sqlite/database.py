@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from sendroute.model.desired import AccountKey
-from sendroute.store.url import check_file, sqlite_path
+from sendroute.store.database import Watch
 from sendroute.store.sqlite.watch import FileWatch
+from sendroute.store.url import check_file, sqlite_path
 
 T = TypeVar("T")
 
