@@ -1,6 +1,6 @@
--- For psql, as a superuser; again after an upgrade of Sendroute, which may bring new tables.
--- One role that reads all but the table of the credentials. They are encrypted there, but no
--- report needs them.
+-- For psql, as a superuser; run it again after an upgrade of Sendroute, which may add tables.
+-- One role that reads everything except the table of credentials. They are encrypted, but no report
+-- needs them.
 SELECT 'CREATE ROLE reports LOGIN' WHERE to_regrole('reports') IS NULL \gexec
 GRANT CONNECT ON DATABASE sendroute TO reports;
 \connect sendroute

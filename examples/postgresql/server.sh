@@ -1,12 +1,12 @@
 #!/bin/sh
-# A PostgreSQL server of its own, in a temporary folder: sh server.sh start | stop | remove
+# A PostgreSQL server of its own, in a temporary directory: sh server.sh start | stop | remove
 # It listens on 127.0.0.1:10543; the password of its superuser postgres is admin-password.
 # Needs the server's programs, 13 or newer: `apt-get install postgresql`, `brew install postgresql`.
 set -eu
 cd "$(dirname "$0")"
 port=10543
 
-# Debian keeps them off the PATH, a folder for each version.
+# Debian keeps them off the PATH, in one directory per version.
 for bin in /usr/lib/postgresql/*/bin; do
   PATH="$PATH:$bin"
 done
@@ -25,35 +25,35 @@ else
 fi
 
 create() {
-  folder=$(mktemp -d /tmp/sendroute-postgresql.XXXXXX)
-  echo "$folder" >server.folder
-  echo admin-password >"$folder/password"
-  chown -R "$user" "$folder"
-  as_user initdb --pgdata "$folder/data" --username postgres --pwfile "$folder/password" \
-    --auth scram-sha-256 --encoding UTF8 --no-locale >"$folder/initdb.log"
+  directory=$(mktemp -d /tmp/sendroute-postgresql.XXXXXX)
+  echo "$directory" >server.directory
+  echo admin-password >"$directory/password"
+  chown -R "$user" "$directory"
+  as_user initdb --pgdata "$directory/data" --username postgres --pwfile "$directory/password" \
+    --auth scram-sha-256 --encoding UTF8 --no-locale >"$directory/initdb.log"
 }
 
 start() {
-  [ -e server.folder ] || create
-  folder=$(cat server.folder)
-  if as_user pg_ctl --pgdata "$folder/data" status >/dev/null; then
+  [ -e server.directory ] || create
+  directory=$(cat server.directory)
+  if as_user pg_ctl --pgdata "$directory/data" status >/dev/null; then
     return
   fi
-  as_user pg_ctl --pgdata "$folder/data" --log "$folder/server.log" --silent --wait --options \
-    "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder" start || {
-    tail -n 3 "$folder/server.log" >&2
+  as_user pg_ctl --pgdata "$directory/data" --log "$directory/server.log" --silent --wait --options \
+    "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$directory" start || {
+    tail -n 3 "$directory/server.log" >&2
     exit 1
   }
 }
 
 stop() {
-  [ -e server.folder ] || { echo "server.sh: no server was started here." >&2; exit 1; }
-  as_user pg_ctl --pgdata "$(cat server.folder)/data" --mode fast --silent --wait stop
+  [ -e server.directory ] || { echo "server.sh: no server was started here." >&2; exit 1; }
+  as_user pg_ctl --pgdata "$(cat server.directory)/data" --mode fast --silent --wait stop
 }
 
 remove() {
   (stop) 2>/dev/null || true
-  [ ! -e server.folder ] || rm -rf "$(cat server.folder)" server.folder
+  [ ! -e server.directory ] || rm -rf "$(cat server.directory)" server.directory
 }
 
 case "${1:-}" in

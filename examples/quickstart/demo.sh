@@ -1,15 +1,15 @@
 #!/bin/sh
-# A first plan, apply, routes and explain, then a change and its plan. Works in a temporary copy and
-# leaves nothing behind. Run it by `make demo`, or by itself where `sendroute` is on the PATH.
+# A first plan, apply, routes and explain, then a change and its plan. It works in a temporary copy
+# and leaves nothing behind. Run `make demo`, or run it directly if `sendroute` is on the PATH.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-room=$(mktemp -d)
-trap 'rm -rf "$room"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-cp -R "$here/manifests" "$room/manifests"
-cd "$room"
+cp -R "$here/manifests" "$work/manifests"
+cd "$work"
 
 # The demo has a store of its own, whatever the environment says.
 unset SENDROUTE_KEY SENDROUTE_KEY_FILE

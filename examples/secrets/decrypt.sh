@@ -1,5 +1,5 @@
 #!/bin/sh
-# From encrypted/NAMESPACE/NAME/KEY.sops to secrets/NAMESPACE/NAME/KEY, readable by nobody else.
+# Decrypts encrypted/NAMESPACE/NAME/KEY.sops into secrets/NAMESPACE/NAME/KEY, readable only by you.
 set -eu
 umask 077
 find encrypted -name '*.sops' | sort | while read -r file; do

@@ -1,7 +1,7 @@
-"""A stand-in for a provider: SMTP on localhost:10587, STARTTLS, sign-in, an authority of its own.
+"""A stand-in for a provider: SMTP on localhost:10587 with STARTTLS, sign-in and its own authority.
 
-``provider.py start`` writes provider/ca.pem and goes on in the background, at most ten minutes;
-``provider.py stop`` ends it. provider/users is read anew at each sign-in, USER:PASSWORD a line.
+``provider.py start`` writes provider/ca.pem and runs in the background, for at most ten minutes;
+``provider.py stop`` ends it. It reads provider/users at each sign-in, one USER:PASSWORD per line.
 Needs aiosmtpd and trustme.
 """
 
@@ -17,24 +17,24 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-FOLDER = Path("provider")
+DIRECTORY = Path("provider")
 LONGEST = 600.0
 
 
 def accepts(*asked: Any) -> AuthResult:
     user, word = asked[-1].login.decode(), asked[-1].password.decode()
-    good = f"{user}:{word}" in (FOLDER / "users").read_text().splitlines()
+    good = f"{user}:{word}" in (DIRECTORY / "users").read_text().splitlines()
     return AuthResult(success=good, handled=good)
 
 
 def start() -> None:
-    FOLDER.mkdir(exist_ok=True)
+    DIRECTORY.mkdir(exist_ok=True)
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(FOLDER / "ca.pem"))
+    authority.cert_pem.write_to_path(str(DIRECTORY / "ca.pem"))
     ready, say_ready = os.pipe()
     if os.fork():
         os.close(say_ready)
-        sys.exit(0 if os.read(ready, 1) else "The provider could not be started.")
+        sys.exit(0 if os.read(ready, 1) else "The provider did not start.")
     os.setsid()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
@@ -50,7 +50,7 @@ def start() -> None:
         authenticator=accepts,
     )
     server.start()
-    (FOLDER / "pid").write_text(str(os.getpid()))
+    (DIRECTORY / "pid").write_text(str(os.getpid()))
     os.write(say_ready, b"1")
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -59,7 +59,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    pid = FOLDER / "pid"
+    pid = DIRECTORY / "pid"
     os.kill(int(pid.read_text()), signal.SIGTERM)
     pid.unlink()
 

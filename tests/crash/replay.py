@@ -2,8 +2,8 @@
 
 Read by the driver alone, in one snapshot. What is checked:
 
-* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each with a commit id
-  of its own; within an account ids rise as numbers do; each did something;
+* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each with a commit
+  id of its own; within an account ids rise as numbers do; each did something;
 * each history row belongs to a revision, and its ``before`` is what the rows ahead of it left: so
   each change is told once, whole, and nothing was changed that is not told;
 * what is left at the end are the tables: every domain with its owner, route, origin, declared route

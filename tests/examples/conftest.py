@@ -92,7 +92,7 @@ class Server(NamedTuple):
 
 SERVERS = {
     "secrets": Server("10587", "test ! -e provider/pid || python3 provider.py stop"),
-    "postgresql": Server("10543", "test ! -e server.folder || sh server.sh remove"),
+    "postgresql": Server("10543", "test ! -e server.directory || sh server.sh remove"),
     "git-loop": Server("10464", "test ! -e loop.pid || kill -9 $(cat loop.pid)"),
 }
 

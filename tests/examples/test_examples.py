@@ -25,12 +25,6 @@ def test_a_page_prints_what_it_says(page: Path, walk: Callable[[Path], None]) ->
     walk(page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_page_links_only_to_what_is_there(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
-
-
 def test_no_expected_output_is_left_that_no_page_links_to() -> None:
     kept = sorted((ROOT / "examples").glob("*/expected/*"))
     orphans = [

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 from tests.postgres import Cluster
 
-from sendroute.model.change import PLATFORM_KEY, RELAY
+from sendroute.model.owner import PLATFORM, RELAY
 from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import StaleError
 from sendroute.model.profile import Encryption
@@ -114,14 +114,14 @@ def with_relay(host: str = "relay.internal.example") -> Platform:
 
 def put(store: Store, say: Any, before: Any, after: Any, token: str | None = None) -> None:
     change = say.platform_change(before, after)
-    sealed = {PLATFORM_KEY: {RELAY: token}} if token else {}
+    sealed = {PLATFORM: {RELAY: token}} if token else {}
     store.commit([], change, say.provenance, sealed)
 
 
 def test_the_managed_relay_has_its_revisions_too(store: Store, say: Any) -> None:
     first = with_relay()
     put(store, say, None, first, "a")
-    assert store.read_sealed()[1] == {PLATFORM_KEY: {RELAY: "a"}}
+    assert store.read_sealed()[1] == {PLATFORM: {RELAY: "a"}}
     assert first.managed
     assert store.endpoints()[0].binding == relay_binding(first.managed.relay)
     put(store, say, first, first, "b")

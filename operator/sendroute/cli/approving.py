@@ -1,7 +1,7 @@
 """``approve``: what is held back is shown, asked about, and let through."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sendroute.cli.actor import actor
@@ -12,6 +12,7 @@ from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
+from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.store.record import Store
@@ -71,15 +72,17 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
         yield from (line + "\n" for line in finding_lines(found, colour))
 
 
-def _named(name: str, account_statuses: dict[AccountKey, AccountStatus]) -> AccountStatus:
+def _named(name: str, account_statuses: Mapping[Owner, AccountStatus]) -> AccountStatus:
     waiting = {
-        key: one for key, one in account_statuses.items() if one.outcome is StatusReason.HELD_BACK
+        key: one
+        for key, one in account_statuses.items()
+        if isinstance(key, AccountKey) and one.outcome is StatusReason.HELD_BACK
     }
-    meant = [one for key, one in waiting.items() if name in (key.name, str(key))]
+    meant = [key for key in waiting if name in (key.name, str(key))]
     if len(meant) == 1:
-        return meant[0]
+        return waiting[meant[0]]
     if meant:
-        raise ProblemError(_unclear(name, [one.key for one in meant]))
+        raise ProblemError(_unclear(name, meant))
     raise ProblemError(_nothing(name, waiting))
 
 

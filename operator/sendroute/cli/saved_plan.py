@@ -17,6 +17,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
 from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.reconcile.verifier import Shown
@@ -83,13 +84,16 @@ class SavedPlan(Struct, frozen=True):
     stopped: tuple[AccountKey, ...]
     complete: bool
     findings: tuple[SavedFinding, ...]
-    failed: tuple[tuple[AccountKey, dict[str, str]], ...] = ()
-    rotated: tuple[tuple[AccountKey, tuple[str, ...]], ...] = ()
+    failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
+    rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
 
     def shown(self) -> Shown:
         """The profiles that could not be saved when it was made, and those whose secret had
         changed, by name."""
-        return Shown(dict(self.failed), {key: frozenset(names) for key, names in self.rotated})
+        return Shown(
+            {owner_named(*owner): names for owner, names in self.failed},
+            {owner_named(*owner): frozenset(names) for owner, names in self.rotated},
+        )
 
     def desired(self) -> Desired:
         """The manifests' content as it was planned from."""
@@ -152,7 +156,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
     from sendroute.reports.render import Format, render
     from sendroute.reports.report import of_plan
 
-    plan, desired = planned.plan, planned.source.desired
+    plan, desired, verified = planned.plan, planned.source.desired, planned.verified
     kept = concerned(plan, desired, planned.current)
     only = kept if planned.scope.only is None else planned.scope.only
     report = of_plan(plan, locate=planned.source.locate)
@@ -173,9 +177,14 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         stopped=tuple(sorted(desired.stopped & kept)),
         complete=desired.complete,
         findings=tuple(_kept(found, planned.source.locate) for found in desired.findings),
-        failed=tuple((key, dict(names)) for key, names in sorted(planned.verified.failed.items())),
+        failed=tuple(
+            sorted((owner_names(owner), dict(names)) for owner, names in verified.failed.items())
+        ),
         rotated=tuple(
-            (key, tuple(sorted(names))) for key, names in sorted(planned.verified.rotated.items())
+            sorted(
+                (owner_names(owner), tuple(sorted(names)))
+                for owner, names in verified.rotated.items()
+            )
         ),
     )
 

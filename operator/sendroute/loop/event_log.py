@@ -8,9 +8,8 @@ from typing import Any
 from sendroute.loop.rounds import Reconciled
 from sendroute.loop.tree_source import LoadedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.change import PLATFORM_KEY
-from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.reconcile.planned import Locate
 
 _log = logging.getLogger(__name__)
@@ -52,7 +51,7 @@ class EventLog:
         self.round = TransitionLog("Rounds are made again.", logging.ERROR)
         self.kept = TransitionLog("The tree that serves is remembered again.", logging.WARNING)
         self._general: frozenset[str] = frozenset()
-        self._account_statuses: dict[AccountKey, AccountStatus] = {}
+        self._account_statuses: dict[Owner, AccountStatus] = {}
 
     def serving(self, taken: LoadedTree) -> None:
         desired = taken.source.desired
@@ -66,7 +65,7 @@ class EventLog:
             extra={"commit": taken.source.commit},
         )
 
-    def made(self, done: Reconciled, account_statuses: Mapping[AccountKey, AccountStatus]) -> None:
+    def made(self, done: Reconciled, account_statuses: Mapping[Owner, AccountStatus]) -> None:
         """``account_statuses`` are all that there are by now."""
         commit = done.taken.source.commit
         for key, count in done.drifted.items():
@@ -84,10 +83,10 @@ class EventLog:
                 extra=_of(old.key) | {"commit": commit, "digest": old.digest},
             )
         self._tell_general(done, commit)
-        for key, standing in account_statuses.items():
-            self._tell_standing(key, standing)
-        for key in self._account_statuses.keys() - account_statuses.keys():
-            _log.info("%s is settled.", _named(key), extra=_of(key) | {"commit": commit})
+        for owner, standing in account_statuses.items():
+            self._tell_standing(owner, standing)
+        for gone in self._account_statuses.keys() - account_statuses.keys():
+            _log.info("%s is settled.", _named(gone), extra=_of(gone) | {"commit": commit})
         self._account_statuses = dict(account_statuses)
 
     def _tell_general(self, done: Reconciled, commit: str | None) -> None:
@@ -103,7 +102,7 @@ class EventLog:
             _log.info("Mended: %s", sentence, extra={"commit": commit})
         self._general = frozenset(told)
 
-    def _tell_standing(self, key: AccountKey, standing: AccountStatus) -> None:
+    def _tell_standing(self, key: Owner, standing: AccountStatus) -> None:
         before = self._account_statuses.get(key)
         same = before is not None and (before.outcome, before.digest, before.report.findings) == (
             standing.outcome,
@@ -137,13 +136,13 @@ def _sentence(found: Finding, locate: Locate | None = None) -> str:
     return f"{at}{found.message} {found.hint or ''}".strip()
 
 
-def _named(key: AccountKey) -> str:
-    return "The platform" if key == PLATFORM_KEY else f"Account {key}"
+def _named(key: Owner) -> str:
+    return "The platform" if key is PLATFORM else f"Account {key}"
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _of(key: AccountKey) -> dict[str, Any]:
-    return {} if key == PLATFORM_KEY else {"namespace": key.namespace, "account": key.name}
+def _of(key: Owner) -> dict[str, Any]:
+    return {} if key is PLATFORM else {"namespace": key.namespace, "account": key.name}

@@ -21,6 +21,7 @@ from sendroute.model.account_status import AccountStatus, Approval
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
+from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 
 _BEAT = 30.0
@@ -70,8 +71,8 @@ class Loop:
         self._rounds_failed = 0
         self._served: LoadedTree | None = None
         self._seen: Head | None = None  # all up to it was looked at
-        self._approvals: frozenset[tuple[AccountKey, Approval]] = frozenset()
-        self._account_statuses: dict[AccountKey, AccountStatus] = {}
+        self._approvals: frozenset[tuple[Owner, Approval]] = frozenset()
+        self._account_statuses: dict[Owner, AccountStatus] = {}
         self._own: dict[AccountKey, int] = {}  # what our last round committed, and as what
         self._store_up = False
         self._store_failed = 0
@@ -255,12 +256,13 @@ class Loop:
             self._seen = head
             self._metrics.revision(head.revision)
 
-    def _by_others(self, store: Store) -> frozenset[AccountKey] | None:
+    def _by_others(self, store: Store) -> frozenset[Owner] | None:
         """None for all: it is another store, or one that was set back."""
         if self._seen is None or not store.contains(self._seen):
             return None
         changed = store.changed_since(self._seen.revision)
-        others = {key for key, number in changed.items() if self._own.get(key) != number}
+        own = self._own
+        others: set[Owner] = {key for key, number in changed.items() if own.get(key) != number}
         approvals = _approvals(self._account_statuses_now(store))
         others |= {key for key, _ in approvals - self._approvals}
         self._approvals |= approvals
@@ -269,7 +271,7 @@ class Loop:
             others |= desired - set(store.accounts()) - self._account_statuses.keys()
         return frozenset(others)
 
-    def _account_statuses_now(self, store: Store) -> dict[AccountKey, AccountStatus]:
+    def _account_statuses_now(self, store: Store) -> dict[Owner, AccountStatus]:
         self._account_statuses = store.account_statuses()
         return self._account_statuses
 
@@ -296,8 +298,8 @@ class Loop:
 
 
 def _approvals(
-    account_statuses: Mapping[AccountKey, AccountStatus],
-) -> frozenset[tuple[AccountKey, Approval]]:
+    account_statuses: Mapping[Owner, AccountStatus],
+) -> frozenset[tuple[Owner, Approval]]:
     return frozenset(
         (key, one.approval) for key, one in account_statuses.items() if one.approval is not None
     )

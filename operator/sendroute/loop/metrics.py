@@ -14,10 +14,9 @@ from sendroute import __version__
 from sendroute.loop.rounds import Reconciled
 from sendroute.loop.tree_source import LoadedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.change import PLATFORM_KEY
-from sendroute.model.desired import AccountKey
 from sendroute.model.exit_status import findings_of
 from sendroute.model.outcome import Outcome
+from sendroute.model.owner import PLATFORM, Owner, owner_named
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -54,7 +53,7 @@ class Metrics:
             ["code"],
             registry=at,
         )
-        self._codes: dict[AccountKey, Counter[str]] = {}
+        self._codes: dict[Owner, Counter[str]] = {}
         self._unsettled = Gauge(
             "sendroute_unsettled_accounts",
             "Accounts that the last reconcile did not settle.",
@@ -133,15 +132,15 @@ class Metrics:
 
     def _count_findings(self, done: Reconciled) -> None:
         """Of what was not reconciled in this round, those of an earlier one still stand."""
-        codes: dict[AccountKey, Counter[str]] = {}
+        codes: dict[Owner, Counter[str]] = {}
         for found in findings_of(done.result.plan):
-            key = AccountKey(found.namespace or "", found.account or "")
+            key = owner_named(found.namespace or "", found.account or "")
             codes.setdefault(key, Counter())[found.code] += 1
         if done.due.accounts is None:
             self._codes = {}
         else:
             asked = done.due.accounts | {one.key for one in done.result.accounts}
-            for key in asked | {PLATFORM_KEY}:
+            for key in asked | {PLATFORM}:
                 self._codes.pop(key, None)
         self._codes |= codes
         self._findings.clear()

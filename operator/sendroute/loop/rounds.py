@@ -1,7 +1,7 @@
 """One round: what is due is planned, proven, committed, and what is left of it written down."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -13,12 +13,13 @@ from sendroute.loop.protocols import Store
 from sendroute.loop.schedule import Due, End
 from sendroute.loop.stop import Stop
 from sendroute.loop.tree_source import LoadedTree, TreeSource, changed
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, PlatformChange
+from sendroute.model.change import AccountPlan, Action, PlatformChange
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome, Result
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.claims import linked_accounts
@@ -65,8 +66,8 @@ class Reconciled(Struct, frozen=True):
     drifted: Mapping[AccountKey, int]
 
     @property
-    def ends(self) -> dict[AccountKey, End]:
-        ends = {outcome.key: End.SETTLED for outcome in self.result.accounts}
+    def ends(self) -> dict[Owner, End]:
+        ends: dict[Owner, End] = {one.key: End.SETTLED for one in self.result.accounts}
         ends |= dict.fromkeys(self.settled.now, End.WAITS)
         return ends | dict.fromkeys(self.settled.again, End.RETRY)
 
@@ -83,7 +84,7 @@ def reconcile(
     """Of trees there has to be one. Raises :class:`~sendroute.model.problem.ProblemError` where it
     cannot be made: the store, a key or the folder of secrets is away."""
     findings: tuple[Finding, ...] = ()
-    if due.accounts is not None and PLATFORM_KEY in due.accounts:
+    if due.accounts is not None and PLATFORM in due.accounts:
         due = Due(None)  # what the platform says concerns everyone
     with needs.stop.breaking_off():
         account_statuses = store.account_statuses()
@@ -165,7 +166,7 @@ def _planned(
     approved = {
         key: one.approval.digest
         for key, one in account_statuses.items()
-        if one.approval is not None and one.approved
+        if isinstance(key, AccountKey) and one.approval is not None and one.approved
     }
     guards = Guards(needs.limits.change_percent, needs.limits.remove_percent, approved)
 
@@ -185,18 +186,19 @@ def _together(desired: Desired, current: Current, due: Due) -> frozenset[Account
     """With what is due all that it exchanges domains with, or these would wait."""
     if due.accounts is None:
         return None
-    return linked_accounts(desired.accounts, current.accounts, due.accounts)
+    keys = frozenset(key for key in due.accounts if isinstance(key, AccountKey))
+    return linked_accounts(desired.accounts, current.accounts, keys)
 
 
 def _provenance(needs: Reconciler, taken: LoadedTree) -> Provenance:
     return Provenance(datetime.now(UTC), needs.actor, taken.source.commit)
 
 
-def _drifted(result: Result, explained: frozenset[AccountKey]) -> dict[AccountKey, int]:
+def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
     """What was put back. An account whose manifests changed, or of which something was unsettled,
     has another reason; so has a secret with another content."""
     if result.platform is Outcome.COMMITTED:
-        explained |= {outcome.key for outcome in result.accounts}
+        explained = explained | {outcome.key for outcome in result.accounts}
     committed = {outcome.key for outcome in result.accounts if outcome.outcome is Outcome.COMMITTED}
     counted = {}
     for plan in result.plan.accounts:

@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 
 
 class End(Enum):
@@ -27,7 +27,7 @@ class Due(Struct, frozen=True):
     """``accounts`` is None for all of them. None at all is no less a round: another tree may have
     come, whose changes the round finds."""
 
-    accounts: frozenset[AccountKey] | None
+    accounts: frozenset[Owner] | None
 
 
 class RetryState(Struct, frozen=True):
@@ -57,12 +57,12 @@ class Schedule:
         self._interval = interval
         self._random = random
         self._all_at = now
-        self._changed: frozenset[AccountKey] | None = None
-        self._trouble: dict[AccountKey, RetryState] = {}
+        self._changed: frozenset[Owner] | None = None
+        self._trouble: dict[Owner, RetryState] = {}
         self._not_before = now
         self._failures = 0
 
-    def changed(self, accounts: frozenset[AccountKey], now: float) -> None:
+    def changed(self, accounts: frozenset[Owner], now: float) -> None:
         """The manifests of these, or what the store says of them, changed: they are due now,
         whatever they waited for."""
         self._changed = (self._changed or frozenset()) | accounts
@@ -105,9 +105,7 @@ class Schedule:
         times = [trouble.at for trouble in self._trouble.values() if trouble.at is not None]
         return max(self._not_before, min([self._all_at, *times]))
 
-    def done(
-        self, due: Due, ends: Mapping[AccountKey, End], now: float, *, took: float = 0.0
-    ) -> None:
+    def done(self, due: Due, ends: Mapping[Owner, End], now: float, *, took: float = 0.0) -> None:
         """What became of what was due, in a round that took so many seconds. An account that is
         not among ``ends`` is gone."""
         self._failures = 0

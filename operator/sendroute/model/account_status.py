@@ -5,8 +5,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
+from sendroute.model.owner import Owner
 
 
 class StatusReason(StrEnum):
@@ -62,7 +62,7 @@ class AccountStatus(Struct, frozen=True):
     """``digest`` is that of the plan that is held back, None where nothing is. ``since`` is when
     it became so: aware, in UTC."""
 
-    key: AccountKey
+    key: Owner
     outcome: StatusReason
     report: Report
     since: datetime

@@ -32,11 +32,6 @@ class Action(StrEnum):
     SKIP = "skip"
 
 
-PLATFORM_KEY = AccountKey("", "")
-"""Stands in the place of an account where the platform's own change is meant."""
-RELAY = "relay"
-"""Stands in the place of a profile's name, under :data:`PLATFORM_KEY`: the managed relay."""
-
 State = Platform | AccountState | Profile | DomainState
 
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.model.change import PLATFORM_KEY, RELAY
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import PLATFORM, RELAY, Owner, owner_named, owner_names
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
 
@@ -45,12 +44,21 @@ class SecretBinding(NamedTuple):
     port: int
     encryption: Encryption
 
+    @property
+    def owner(self) -> Owner:
+        return owner_named(self.namespace, self.account)
 
-def binding_of(key: AccountKey, name: str, endpoint: Profile | Relay) -> SecretBinding:
+
+def binding_of(owner: Owner, name: str, endpoint: Profile | Relay) -> SecretBinding:
+    """The binding of an account's profile, or of the platform's managed relay."""
     return SecretBinding(
-        key.namespace, key.name, name, endpoint.host, endpoint.port, Encryption(endpoint.encryption)
+        *owner_names(owner),
+        name,
+        endpoint.host,
+        endpoint.port,
+        Encryption(endpoint.encryption),
     )
 
 
 def relay_binding(relay: Relay) -> SecretBinding:
-    return binding_of(PLATFORM_KEY, RELAY, relay)
+    return binding_of(PLATFORM, RELAY, relay)

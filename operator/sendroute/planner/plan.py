@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Plan
+from sendroute.model.change import AccountPlan, Action, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.platform import Platform
 from sendroute.planner.account import plan_account, suspended_object
 from sendroute.planner.claims import DomainConflicts, Move, find_conflicts
@@ -28,8 +29,8 @@ class PlanContext(Struct, frozen=True):
     current: Current
     platform: Platform
     conflicts: DomainConflicts
-    failed: Mapping[AccountKey, Mapping[str, str]]
-    rotated: Mapping[AccountKey, frozenset[str]]
+    failed: Mapping[Owner, Mapping[str, str]]
+    rotated: Mapping[Owner, frozenset[str]]
 
 
 class Blocked(Struct, frozen=True):
@@ -46,8 +47,8 @@ def plan_tree(
     desired: Desired,
     current: Current,
     *,
-    failed: Mapping[AccountKey, Mapping[str, str]] | None = None,
-    rotated: Mapping[AccountKey, frozenset[str]] | None = None,
+    failed: Mapping[Owner, Mapping[str, str]] | None = None,
+    rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
     only: frozenset[AccountKey] | None = None,
 ) -> Plan:
@@ -55,13 +56,13 @@ def plan_tree(
 
     ``failed`` names, for each account, the profiles that may not be saved (a required connection
     test failed, a secret is not there), each with the code that says why, and ``rotated`` those
-    whose secret has another content than when they were saved; under :data:`PLATFORM_KEY` they
-    say the same of :data:`RELAY`, the managed relay. ``only`` leaves every other account as it
-    is. Without a platform nothing is planned.
+    whose secret has another content than when they were saved; of the platform they name the
+    managed relay in the same way (:mod:`sendroute.model.owner`). ``only`` leaves every other
+    account as it is. Without a platform nothing is planned.
     """
     failed, rotated = failed or {}, rotated or {}
     platform, change, told = decide_platform(
-        desired, current, failed.get(PLATFORM_KEY, {}), rotated.get(PLATFORM_KEY, frozenset())
+        desired, current, failed.get(PLATFORM, {}), rotated.get(PLATFORM, frozenset())
     )
     conflicts = find_conflicts(desired.accounts, current.accounts)
     keys = desired.accounts.keys() | desired.orphans.keys() | desired.stopped

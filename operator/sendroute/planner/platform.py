@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping
 
-from sendroute.model.change import RELAY, Action, PlatformChange
+from sendroute.model.change import Action, PlatformChange
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Where
+from sendroute.model.owner import RELAY
 from sendroute.model.platform import Platform, Relay
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import WHY_FAILED, needs_test

@@ -10,11 +10,12 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from sendroute.model.account_status import AccountStatus, Report, StatusReason, Step, told
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, Action, Change
+from sendroute.model.change import AccountPlan, Action, Change
 from sendroute.model.desired import AccountKey
 from sendroute.model.exit_status import UNPROVEN
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
+from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.planner.digest import digest
 from sendroute.reconcile.planned import Locate
 
@@ -23,7 +24,7 @@ GUARDS = frozenset({"too-many-changes", "too-many-removals"})
 _FINDINGS = 20
 _STEPS = 50
 
-AccountStatuses = Mapping[AccountKey, AccountStatus]
+AccountStatuses = Mapping[Owner, AccountStatus]
 
 
 class Assessment(Struct, frozen=True):
@@ -32,9 +33,9 @@ class Assessment(Struct, frozen=True):
     kept no more; ``voided`` were approved, but for another plan than there is now."""
 
     now: AccountStatuses
-    again: frozenset[AccountKey]
+    again: frozenset[Owner]
     written: tuple[AccountStatus, ...]
-    cleared: frozenset[AccountKey]
+    cleared: frozenset[Owner]
     voided: tuple[AccountStatus, ...]
 
 
@@ -51,8 +52,8 @@ def assess(
     of_account = _by_account(result.plan.findings)
     unread = tuple(f for f in result.plan.findings if f.account is None and _is_reason(f))
     plans = {plan.key: plan for plan in result.plan.accounts}
-    now: dict[AccountKey, AccountStatus] = {}
-    again: set[AccountKey] = set()
+    now: dict[Owner, AccountStatus] = {}
+    again: set[Owner] = set()
     for outcome in result.accounts:
         key, plan = outcome.key, plans[outcome.key]
         old = before.get(key)
@@ -69,11 +70,11 @@ def assess(
             again.add(key)
     platform = _of_platform(result, Telling(at, commit, locate))
     if platform is not None:
-        now[PLATFORM_KEY] = _lasting(platform, before.get(PLATFORM_KEY))
-        again.add(PLATFORM_KEY)
+        now[PLATFORM] = _lasting(platform, before.get(PLATFORM))
+        again.add(PLATFORM)
     gone = before.keys() - now.keys()
     if only is not None:
-        gone &= only | {PLATFORM_KEY}
+        gone &= only | {PLATFORM}
     committed = {each.key for each in result.accounts if each.outcome is Outcome.COMMITTED}
     voided = (
         old
@@ -83,7 +84,7 @@ def assess(
     return Assessment(
         now,
         frozenset(again),
-        tuple(one for key, one in sorted(now.items()) if one != before.get(key)),
+        tuple(one for key, one in sorted(now.items(), key=_order) if one != before.get(key)),
         frozenset(gone),
         tuple(voided),
     )
@@ -145,7 +146,7 @@ def _of_platform(result: Result, telling: Telling) -> AccountStatus | None:
     else:
         return None
     report = _report(found, (), telling.locate)
-    return AccountStatus(PLATFORM_KEY, how, report, telling.at, commit=telling.commit)
+    return AccountStatus(PLATFORM, how, report, telling.at, commit=telling.commit)
 
 
 def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
@@ -200,6 +201,10 @@ def _lasting(standing: AccountStatus, before: AccountStatus | None) -> AccountSt
         before.commit,
         before.approval,
     )
+
+
+def _order(item: tuple[Owner, AccountStatus]) -> tuple[str, str]:
+    return owner_names(item[0])
 
 
 def _is_other(before: AccountStatus, after: AccountStatus | None) -> bool:

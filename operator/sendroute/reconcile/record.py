@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 from sendroute.model.provenance import Provenance
 
-Sealed = Mapping[AccountKey, Mapping[str, str]]
+Sealed = Mapping[Owner, Mapping[str, str]]
 """Sealed credentials by account and profile; the managed relay's under the platform's key."""
 
 

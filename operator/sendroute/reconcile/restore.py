@@ -3,8 +3,6 @@
 from typing import assert_never
 
 from sendroute.model.change import (
-    PLATFORM_KEY,
-    RELAY,
     AccountChange,
     Change,
     DomainChange,
@@ -12,7 +10,7 @@ from sendroute.model.change import (
     PlatformChange,
     ProfileChange,
 )
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import PLATFORM, RELAY, Owner
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
 from sendroute.planner.platform import relay_of
@@ -23,7 +21,7 @@ from sendroute.reconcile.record import Sealed
 def credentials_to_restore(plan: Plan, saved: Sealed) -> Sealed:
     """Of the ``saved`` credentials those whose destination is created again or changes. A
     destination that stays keeps its present credential, which may have been rotated since."""
-    restored: dict[AccountKey, dict[str, str]] = {}
+    restored: dict[Owner, dict[str, str]] = {}
     changes = [change for account in plan.accounts for change in account.changes]
     for change in (*changes, *([plan.platform] if plan.platform is not None else ())):
         key, name, before, after = _destinations(change)
@@ -36,13 +34,13 @@ def credentials_to_restore(plan: Plan, saved: Sealed) -> Sealed:
 _Destination = Profile | Relay | None
 
 
-def _destinations(change: Change) -> tuple[AccountKey, str, _Destination, _Destination]:
+def _destinations(change: Change) -> tuple[Owner, str, _Destination, _Destination]:
     """The owner and the name of the destination that a change writes, before and after."""
     match change:
         case ProfileChange():
             return change.account, change.name, change.before, change.after
         case PlatformChange():
-            return PLATFORM_KEY, RELAY, relay_of(change.before), relay_of(change.after)
+            return PLATFORM, RELAY, relay_of(change.before), relay_of(change.after)
         case AccountChange() | DomainChange():
             return change.account, change.name, None, None
         case _:

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 
-from sendroute.model.change import PLATFORM_KEY, RELAY
 from sendroute.model.codes import finding
 from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.owner import PLATFORM, RELAY, Owner
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
@@ -19,15 +19,15 @@ from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import Sealer, Secrets
 from sendroute.reconcile.record import Sealed
 
-Failed = Mapping[AccountKey, Mapping[str, str]]
-Rotated = Mapping[AccountKey, frozenset[str]]
+Failed = Mapping[Owner, Mapping[str, str]]
+Rotated = Mapping[Owner, frozenset[str]]
 
 
 class Endpoint(Struct, frozen=True):
     """A profile, or the managed relay under the platform's key, as it is wanted and as it is
     held (None: it is new)."""
 
-    key: AccountKey
+    key: Owner
     name: str
     desired: Profile | Relay
     current: Profile | Relay | None
@@ -35,7 +35,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def called(self) -> str:
-        return "the managed relay" if self.key == PLATFORM_KEY else f"profile {self.name}"
+        return "the managed relay" if self.key is PLATFORM else f"profile {self.name}"
 
     @property
     def tried(self) -> bool:
@@ -47,9 +47,9 @@ class SecretCheck(Struct):
     """``failed`` and ``rotated`` as the planner takes them; ``findings`` by account, those of the
     platform's key are no account's; ``unknown`` counts what was not compared."""
 
-    failed: dict[AccountKey, dict[str, str]] = field(default_factory=dict)
-    rotated: dict[AccountKey, frozenset[str]] = field(default_factory=dict)
-    findings: dict[AccountKey, list[Finding]] = field(default_factory=dict)
+    failed: dict[Owner, dict[str, str]] = field(default_factory=dict)
+    rotated: dict[Owner, frozenset[str]] = field(default_factory=dict)
+    findings: dict[Owner, list[Finding]] = field(default_factory=dict)
     unknown: int = 0
 
     def tell(self, endpoint: Endpoint, code: str, message: str, **more: object) -> None:
@@ -75,7 +75,7 @@ def endpoints(
         relay = relay_of(platform.platform)
         if relay is not None:
             where = platform.where.at("spec", "managed", "relay", "credentials")
-            yield Endpoint(PLATFORM_KEY, RELAY, relay, relay_of(current.platform), where)
+            yield Endpoint(PLATFORM, RELAY, relay, relay_of(current.platform), where)
     for key, account in sorted(desired.accounts.items()):
         if account.suspended or key in desired.stopped or (only is not None and key not in only):
             continue
@@ -92,7 +92,7 @@ def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | SecretProblem 
     desired = endpoint.desired
     if desired.secret is None:
         return None
-    namespace = PLATFORM_NAMESPACE if endpoint.key == PLATFORM_KEY else endpoint.key.namespace
+    namespace = PLATFORM_NAMESPACE if endpoint.key is PLATFORM else endpoint.key.namespace
     username = desired.username if isinstance(desired, Profile) else None
     ref = SecretRef(namespace, desired.secret)
     return secrets.credential(ref, desired.host, desired.port, username)
@@ -187,7 +187,7 @@ class SecretChecker:
         *,
         tried: bool,
     ) -> None:
-        account = endpoint.key if endpoint.key != PLATFORM_KEY else None
+        account = endpoint.key if endpoint.key is not PLATFORM else None
         if tried:
             compared.failed.setdefault(endpoint.key, {})[endpoint.name] = answer.code
             compared.tell(endpoint, answer.code, answer.message, hint=answer.hint, account=account)
@@ -258,6 +258,6 @@ def _tell_closed(endpoint: Endpoint, compared: SecretCheck) -> None:
         f"The stored credential of {endpoint.called} does not open with the keys given, or was"
         " not sealed for it; it is saved anew.",
         hint="Look for who else writes to the store, or for a key that is not given here.",
-        account=endpoint.key if endpoint.key != PLATFORM_KEY else None,
+        account=endpoint.key if endpoint.key is not PLATFORM else None,
         severity=Severity.WARNING,
     )

@@ -11,8 +11,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendroute.model.change import (
-    PLATFORM_KEY,
-    RELAY,
     AccountChange,
     AccountPlan,
     Action,
@@ -28,8 +26,9 @@ from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity
+from sendroute.model.owner import PLATFORM, RELAY, Owner
 from sendroute.model.platform import Platform
-from sendroute.model.profile import ConnectionTest, Profile
+from sendroute.model.profile import ConnectionTest
 from sendroute.model.secret import binding_of
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
@@ -137,7 +136,7 @@ class Verifier:
 
     def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
         """The sealed credentials that belong to these changes. The others keep theirs."""
-        sealed: dict[AccountKey, dict[str, str]] = {}
+        sealed: dict[Owner, dict[str, str]] = {}
         for change in (*(c for account in accounts for c in account.changes), platform):
             endpoint = _written(change) if change is not None else None
             if endpoint is None:
@@ -173,17 +172,15 @@ class Verifier:
             if account.stopped:
                 continue
             for change in account.changes:
-                endpoint = _written(change)
-                if not isinstance(change, ProfileChange) or endpoint is None:
+                if not isinstance(change, ProfileChange):
                     continue
-                asks = change.written.connection_test is not ConnectionTest.SKIP
-                if asks and (endpoint.tried or compared.is_rotated(endpoint)):
-                    yield self._try(endpoint, change.written)
-
-    def _try(self, endpoint: Endpoint, profile: Profile) -> Try:
-        answer = look_up(self._secrets, endpoint)
-        credential = answer if isinstance(answer, Credential) else None
-        return Try(endpoint.key, endpoint.name, profile, credential)
+                endpoint = _written(change)
+                if endpoint is None or change.written.connection_test is ConnectionTest.SKIP:
+                    continue
+                if endpoint.tried or compared.is_rotated(endpoint):
+                    answer = look_up(self._secrets, endpoint)
+                    credential = answer if isinstance(answer, Credential) else None
+                    yield Try(change.account, change.name, change.written, credential)
 
     def _told(self, plan: Plan, desired: Desired, compared: SecretCheck) -> Plan:
         """The same plan, with the findings of its secrets and tests."""
@@ -203,7 +200,7 @@ class Verifier:
             if found:
                 account = replace(account, findings=(*account.findings, *found))
             accounts.append(account)
-        general = compared.findings.get(PLATFORM_KEY, ())
+        general = compared.findings.get(PLATFORM, ())
         unknown = tell_unknown(compared.unknown, self._secrets)
         return replace(
             plan, accounts=tuple(accounts), findings=(*plan.findings, *general, *unknown)
@@ -264,7 +261,7 @@ def _written(change: Change) -> Endpoint | None:
             relay = relay_of(change.after)
             if relay is None:
                 return None
-            return Endpoint(PLATFORM_KEY, RELAY, relay, relay_of(change.before), change.where)
+            return Endpoint(PLATFORM, RELAY, relay, relay_of(change.before), change.where)
         case AccountChange() | DomainChange():
             return None
         case _:

@@ -1,21 +1,23 @@
-"""What is unsettled of each account, and what was approved of it.
+"""Why accounts were not applied completely, and the approvals of what is held back.
 
-A standing is no history: it says what is so now, and goes with the commit that settles it. An
-approval is history too: a revision of its own says who gave it.
+A status is no history: it says what is so now, and is deleted by the commit that settles it. An
+approval is also history: a revision of its own says who gave it.
 """
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, case, delete, insert, null, select, update
+from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason
 from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.provenance import Provenance
 from sendroute.store import revisions
+from sendroute.store.bulk import chunks
 from sendroute.store.tables import account, history, revision
 from sendroute.store.tables import account_status as table
 
@@ -23,8 +25,8 @@ _KEY = (table.c.namespace, table.c.account)
 
 
 def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
-    """The accounts that a later revision changed, and the last one that did; one that was removed
-    is not among them."""
+    """The accounts that a later revision changed, and the last one that did. A deleted account is
+    not among them."""
     later = select(account.c.namespace, account.c.name, revision.c.number).join(
         revision, account.c.revision == revision.c.id
     )
@@ -33,6 +35,7 @@ def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
 
 
 def read(connection: Connection) -> Iterator[AccountStatus]:
+    """All of them, in the order of accounts."""
     for row in connection.execute(select(table).order_by(*_KEY)):
         yield _status_of(row)
 
@@ -42,7 +45,7 @@ def _status_of(row: Any) -> AccountStatus:
     if row.approved is not None:
         approval = Approval(row.approved, row.approved_by, row.approved_at)
     return AccountStatus(
-        AccountKey(row.namespace, row.account),
+        owner_named(row.namespace, row.account),
         StatusReason(row.reason),
         msgspec.json.decode(row.report, type=Report),
         row.since,
@@ -53,21 +56,25 @@ def _status_of(row: Any) -> AccountStatus:
 
 
 def write(
-    connection: Connection, written: Iterable[AccountStatus], cleared: Collection[AccountKey]
+    connection: Connection, written: Iterable[AccountStatus], cleared: Collection[Owner]
 ) -> None:
-    """``written`` come or replace, ``cleared`` go. An approval stays with the plan that it is for,
-    also one that was given a moment ago; with another plan it goes."""
+    """Insert or replace the ``written`` ones and delete the ``cleared`` ones.
+
+    An approval is kept if the plan has the same digest, also one that was given a moment ago; with
+    another plan it is deleted.
+    """
     clear(connection, cleared)
     is_sqlite = connection.dialect.name == "sqlite"
-    for one in written:
+    for status in written:
+        namespace, name = owner_names(status.key)
         values = {
-            "namespace": one.key.namespace,
-            "account": one.key.name,
-            "reason": one.outcome.value,
-            "digest": one.digest,
-            "report": msgspec.json.encode(one.report).decode(),
-            "source_commit": one.commit,
-            "since": one.since,
+            "namespace": namespace,
+            "account": name,
+            "reason": status.outcome.value,
+            "digest": status.digest,
+            "report": msgspec.json.encode(status.report).decode(),
+            "source_commit": status.commit,
+            "since": status.since,
         }
         # The same statement on both, but SQLAlchemy has a construct for each.
         new: sqlite.Insert | postgresql.Insert
@@ -80,16 +87,19 @@ def write(
         connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
 
 
-def clear(connection: Connection, keys: Collection[AccountKey]) -> None:
-    for key in sorted(keys):
-        connection.execute(delete(table).where(*_is(key)))
+def clear(connection: Connection, keys: Collection[Owner]) -> None:
+    """Delete the statuses of these owners, in one order for all writers."""
+    for batch in chunks(sorted(map(owner_names, keys))):
+        connection.execute(delete(table).where(tuple_(*_KEY).in_(batch)))
 
 
 def approve(
     connection: Connection, shown: AccountStatus, provenance: Provenance, commit_id: str
 ) -> bool:
-    """Lets the plan through that is held back, and says in the history who did. False where that
-    plan is not held back any more: nothing was written then."""
+    """Approve the plan that is held back, and record in the history who did.
+
+    Returns False, and writes nothing, if that plan is no longer held back.
+    """
     approved = (
         update(table)
         .where(*_is(shown.key), table.c.digest == shown.digest)
@@ -97,23 +107,25 @@ def approve(
     )
     if connection.execute(approved).rowcount != 1:
         return False
-    own = revisions.begin(connection, provenance, commit_id)
+    now = revisions.begin(connection, provenance, commit_id)
+    namespace, name = owner_names(shown.key)
     counts = ", ".join(f"{count} to {verb}" for verb, count in shown.report.summary.items())
     connection.execute(
         insert(history).values(
-            revision=own,
-            namespace=shown.key.namespace,
-            account=shown.key.name,
+            revision=now,
+            namespace=namespace,
+            account=name,
             kind=Kind.ACCOUNT.value,
-            name=shown.key.name,
+            name=name,
             action="approve",
             reason="approved",
             message=f"The plan {shown.digest} that was held back ({counts}) may be applied.",
         )
     )
-    revisions.end(connection, own)
+    revisions.end(connection, now)
     return True
 
 
-def _is(key: AccountKey) -> tuple[Any, ...]:
-    return table.c.namespace == key.namespace, table.c.account == key.name
+def _is(key: Owner) -> tuple[Any, ...]:
+    namespace, name = owner_names(key)
+    return table.c.namespace == namespace, table.c.account == name

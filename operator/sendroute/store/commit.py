@@ -26,8 +26,6 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from sendroute.model.change import (
-    PLATFORM_KEY,
-    RELAY,
     AccountChange,
     AccountPlan,
     Action,
@@ -37,6 +35,7 @@ from sendroute.model.change import (
     ProfileChange,
 )
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import PLATFORM, RELAY
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import binding_of
 from sendroute.store import account_status, bulk_switch, endpoints, history, revisions
@@ -193,7 +192,7 @@ def write_platform(
         insert(platform).values(id=1, **values) if row is None else update(platform).values(values)
     )
     before = change.before.managed if change.before is not None else None
-    token = sealed.get(PLATFORM_KEY, {}).get(RELAY)
+    token = sealed.get(PLATFORM, {}).get(RELAY)
     relay = before.relay if before else None
     endpoints.write_relay(connection, version, change.after, relay, now, token)
     history.add_changes(connection, [(now, change)])

@@ -6,7 +6,7 @@ from typing import Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -45,7 +45,7 @@ class Database(Protocol):
         self,
         work: Work[T],
         *,
-        accounts: Collection[AccountKey] = (),
+        accounts: Collection[Owner] = (),
         alone: bool = False,
         commit_id: str | None = None,
     ) -> T:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, and_, insert, select, update
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner, owner_named
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
@@ -19,7 +19,7 @@ from sendroute.store.records import Endpoint
 from sendroute.store.states import platform_of
 from sendroute.store.tables import endpoint, platform, revision
 
-Sealed = Mapping[AccountKey, Mapping[str, str]]
+Sealed = Mapping[Owner, Mapping[str, str]]
 """Sealed credentials by account and profile; the managed relay's under the platform's key."""
 
 RELAY_ID = 0
@@ -98,14 +98,14 @@ def write_relay(
     replace(connection, new, same_identity=same_identity(before, relay))
 
 
-def sealed(connection: Connection) -> dict[AccountKey, dict[str, str]]:
+def sealed(connection: Connection) -> dict[Owner, dict[str, str]]:
     """The sealed credentials of the endpoints in use."""
-    tokens: dict[AccountKey, dict[str, str]] = {}
+    tokens: dict[Owner, dict[str, str]] = {}
     in_use = select(endpoint).where(
         endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
     )
     for row in connection.execute(in_use):
-        tokens.setdefault(AccountKey(row.namespace, row.account), {})[row.name] = row.credential
+        tokens.setdefault(owner_named(row.namespace, row.account), {})[row.name] = row.credential
     return tokens
 
 

@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
 
 from sendroute.model.account_status import AccountStatus
-from sendroute.model.change import PLATFORM_KEY, AccountPlan, PlatformChange
+from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
@@ -135,7 +136,7 @@ class Store:
         """
         commit_id = str(uuid.uuid4())
         # Two commits that change the platform also wait for each other, so that its ids rise too.
-        locked = {PLATFORM_KEY} if platform is not None else set()
+        locked: set[Owner] = {PLATFORM} if platform is not None else set()
         with translated_errors(self.location):
             return self._database.write(
                 lambda connection: commit.commit(
@@ -200,13 +201,13 @@ class Store:
         with self._reading() as connection:
             return account_status.changed_since(connection, revision)
 
-    def account_statuses(self) -> dict[AccountKey, AccountStatus]:
+    def account_statuses(self) -> dict[Owner, AccountStatus]:
         """The accounts that were not applied completely, in order, and why."""
         with self._reading() as connection:
             return {each.key: each for each in account_status.read(connection)}
 
     def write_account_statuses(
-        self, written: Sequence[AccountStatus], cleared: Collection[AccountKey]
+        self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
         """Insert, replace and delete statuses. It makes no revision, because it changes no
         assignment. An approval is kept as long as the plan that it approves is the same."""

@@ -31,6 +31,7 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.approving import approve
+    from sendroute.model.owner import owner_names
     from sendroute.reports.as_json import document
     from sendroute.store.record import open_store
 
@@ -42,11 +43,12 @@ def run(arguments: Namespace, session: Session) -> int:
 
     def show(form: str, _colour: bool) -> Iterable[str]:
         if form == "json":
+            namespace, account = owner_names(approved.key)
             return document(
                 [
                     ("format_version", "1.0"),
-                    ("namespace", approved.key.namespace),
-                    ("account", approved.key.name),
+                    ("namespace", namespace),
+                    ("account", account),
                     ("digest", approved.digest),
                     ("changes", approved.report.summary),
                 ]

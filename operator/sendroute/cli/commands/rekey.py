@@ -51,12 +51,12 @@ def run(_arguments: Namespace, session: Session) -> int:
 
 
 def _unreadable(binding: "SecretBinding") -> "ProblemError":
-    from sendroute.model.change import PLATFORM_KEY
     from sendroute.model.codes import finding
+    from sendroute.model.owner import PLATFORM
     from sendroute.model.problem import ProblemError
 
     whose = f"profile {binding.namespace}/{binding.profile}"
-    if (binding.namespace, binding.account) == PLATFORM_KEY:
+    if binding.owner is PLATFORM:
         whose = "the managed relay"
     return ProblemError(
         finding(

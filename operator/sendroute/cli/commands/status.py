@@ -83,11 +83,13 @@ def _unsettled(standing: "AccountStatus") -> dict[str, Any]:
     from msgspec import to_builtins
 
     from sendroute.cli.moments import moment
+    from sendroute.model.owner import owner_names
 
+    namespace, account = owner_names(standing.key)
     approval = standing.approval
     return {
-        "namespace": standing.key.namespace,
-        "account": standing.key.name,
+        "namespace": namespace,
+        "account": account,
         "outcome": standing.outcome.value,
         "since": moment(standing.since),
         "commit": standing.commit,
@@ -181,9 +183,7 @@ def _told(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str
 
 
 def _named(standing: "AccountStatus") -> str:
-    from sendroute.model.change import PLATFORM_KEY
-
-    return "the platform" if standing.key == PLATFORM_KEY else str(standing.key)
+    return str(standing.key)
 
 
 def _why(standing: "AccountStatus") -> Iterable[str]:

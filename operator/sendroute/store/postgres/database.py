@@ -22,7 +22,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner, owner_names
 from sendroute.store.database import Watch
 from sendroute.store.errors import missing, problem
 from sendroute.store.postgres.connect import connect
@@ -121,7 +121,7 @@ class Postgres:
         self,
         work: Callable[[Connection], T],
         *,
-        accounts: Collection[AccountKey] = (),
+        accounts: Collection[Owner] = (),
         alone: bool = False,
         commit_id: str | None = None,
     ) -> T:
@@ -211,7 +211,7 @@ def _vacuumed(own: psycopg.Connection) -> bool:
         _wait(0.2)
 
 
-def _lock(connection: Connection, accounts: Collection[AccountKey], *, alone: bool) -> None:
+def _lock(connection: Connection, accounts: Collection[Owner], *, alone: bool) -> None:
     """The store's share before the accounts, these in the order of their numbers: who takes locks
     in one order never waits in a circle."""
     store = _number("store")
@@ -219,7 +219,7 @@ def _lock(connection: Connection, accounts: Collection[AccountKey], *, alone: bo
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": store})
         return
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": store})
-    keys = sorted({_number("account", *key) for key in accounts})
+    keys = sorted({_number("account", *owner_names(key)) for key in accounts})
     if keys:
         each = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
         connection.execute(each, {"keys": keys})

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 from sendroute.store.database import Watch
 from sendroute.store.sqlite.watch import FileWatch
 from sendroute.store.url import check_file, sqlite_path
@@ -61,7 +61,7 @@ class Sqlite:
         self,
         work: Callable[[Connection], T],
         *,
-        accounts: Collection[AccountKey] = (),  # noqa: ARG002
+        accounts: Collection[Owner] = (),  # noqa: ARG002
         alone: bool = False,  # noqa: ARG002
         commit_id: str | None = None,  # noqa: ARG002
     ) -> T:

@@ -1,0 +1,34 @@
+"""Who owns an object: an account, or the platform itself."""
+
+from enum import Enum
+from typing import Final
+
+from sendroute.model.desired import AccountKey
+
+
+class PlatformKey(Enum):
+    """The key of what belongs to the platform and to no account."""
+
+    PLATFORM = "platform"
+
+    def __str__(self) -> str:
+        return "the platform"
+
+
+PLATFORM: Final = PlatformKey.PLATFORM
+
+RELAY = "relay"
+"""The managed relay's name among what the platform owns, as a profile's name is an account's."""
+
+Owner = AccountKey | PlatformKey
+
+
+def owner_names(owner: Owner) -> tuple[str, str]:
+    """``(namespace, name)`` as the store, saved plans and sealed credentials write an owner: two
+    empty strings for the platform. Also the order of owners: the platform comes first."""
+    return ("", "") if owner is PLATFORM else owner
+
+
+def owner_named(namespace: str, name: str) -> Owner:
+    """The reverse of :func:`owner_names`."""
+    return AccountKey(namespace, name) if namespace or name else PLATFORM
