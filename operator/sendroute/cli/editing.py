@@ -171,8 +171,8 @@ class EditSession:
 def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
     """What the store holds of an account; None where no store was named and there is none in the
     usual place."""
-    from sendroute.store.address import sqlite_path
     from sendroute.store.record import open_store
+    from sendroute.store.url import sqlite_path
 
     if session.store == DEFAULT_STORE and not sqlite_path(session.store).exists():
         return None
