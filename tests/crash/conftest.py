@@ -16,8 +16,8 @@ from tests.store.raw import opened
 
 from sendroute.credentials.keys import keys_of_file
 from sendroute.credentials.sealing import Sealer
-from sendroute.store.address import is_postgres
 from sendroute.store.record import open_store
+from sendroute.store.url import is_postgres
 
 from .estates import Estate, holdings
 from .forks import DEADLINE, Forked, Forks

@@ -2,8 +2,8 @@
 
 Read by the driver alone, in one snapshot. What is checked:
 
-* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each by an attempt
-  of its own; within an account ids rise as numbers do; each did something;
+* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each with a commit
+  id of its own; within an account ids rise as numbers do; each did something;
 * each history row belongs to a revision, and its ``before`` is what the rows ahead of it left: so
   each change is told once, whole, and nothing was changed that is not told;
 * what is left at the end are the tables: every domain with its owner, route, origin, declared route
@@ -23,7 +23,6 @@ from typing import Any
 from tests.store.raw import Raw, opened
 
 from sendroute.model.current import AccountState
-from sendroute.store.address import is_postgres
 from sendroute.store.states import (
     as_document,
     domain_state,
@@ -31,6 +30,7 @@ from sendroute.store.states import (
     platform_of,
     profile_of,
 )
+from sendroute.store.url import is_postgres
 
 Owner = tuple[str, str]
 Document = dict[str, Any]
@@ -190,12 +190,12 @@ def _rows(raw: Raw, statement: str) -> list[Any]:
 
 def _check_revisions(raw: Raw) -> list[int]:
     [(head,)] = _rows(raw, "SELECT revision FROM store")
-    found = _rows(raw, "SELECT number, id, attempt FROM revision ORDER BY number")
+    found = _rows(raw, "SELECT number, id, commit_id FROM revision ORDER BY number")
     numbers = [row[0] for row in found]
     assert numbers == list(range(head + 1)), f"the store is at {head}, its revisions are {numbers}"
-    attempts = [row[2] for row in found if row[0]]
-    assert None not in attempts
-    assert len(set(attempts)) == len(attempts)
+    commit_ids = [row[2] for row in found if row[0]]
+    assert None not in commit_ids
+    assert len(set(commit_ids)) == len(commit_ids)
     ids: dict[Any, int] = {}
     of_accounts = """\
 SELECT DISTINCT r.number, r.id, c.namespace, c.account FROM revision r

@@ -326,7 +326,7 @@ def test_a_store_that_can_be_read_but_not_written_is_told_once_and_asked_less_an
     url = loop.says("Answering at")["url"]
     loop.says("acme/acme", "committed")
     refusal = "BEGIN SELECT raise(FAIL, 'no such luck'); END"
-    for table in ("revision", "standing"):
+    for table in ("revision", "account_status"):
         place.sql(f"create trigger no_{table} before insert on {table} {refusal}")
     place.lay("acme", account("acme", "a.example.com", "b.example.com"))
     loop.says("Committing what is planned of 1 accounts", times=4)
@@ -335,7 +335,7 @@ def test_a_store_that_can_be_read_but_not_written_is_told_once_and_asked_less_an
     assert not loop.said("The store answers again.")
     told = [line for line in loop.lines if line.get("code") == "store-failed"]
     assert [line["level"] for line in told if line["level"] != "debug"] == ["error"]
-    for table in ("revision", "standing"):
+    for table in ("revision", "account_status"):
         place.sql(f"drop trigger no_{table}")
     loop.says("The store answers again.")
     until(lambda: len(place.domains()) == 2, "the new domain")

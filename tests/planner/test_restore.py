@@ -44,7 +44,7 @@ def test_every_id_that_ran_before_or_after_is_known_then(
     back = plan_restore(now, then)
     for key in now.accounts.keys() | then.accounts.keys():
         known = now.accounts[key].ran if key in now.accounts else {}
-        added = back.ran.get(key, {})
+        added = back.apply_alls.get(key, {})
         assert not known.keys() & added.keys()
         was = then.accounts[key].ran if key in then.accounts else {}
         assert known.keys() | added.keys() == known.keys() | was.keys()
@@ -64,7 +64,7 @@ def test_the_next_plan_is_that_of_the_state_restored(history: list[Step], other:
     now = states[-1]
     back = plan_restore(now.after, then.after)
     accounts = by_hand(now.after, back.plan)
-    for key, missing in back.ran.items():
+    for key, missing in back.apply_alls.items():
         there = accounts.get(key, CurrentAccount(key, 0, None))
         accounts[key] = replace(there, ran=there.ran | missing)
     restored = replace(then.after, accounts=accounts)

@@ -25,7 +25,7 @@ from sendroute.model.route import UNCONFIGURED
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.commit import apply_plan
 from sendroute.reconcile.record import Sealed
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.record import Store
 
 STAMP = Provenance(datetime(2026, 11, 1, tzinfo=UTC), "test")

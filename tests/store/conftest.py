@@ -25,7 +25,7 @@ from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
 from sendroute.model.route import MANAGED, Origin, Route, via
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.record import Store
 
 SES = Profile(host="smtp.ses.example", port=587, encryption=Encryption.STARTTLS, secret="ses")

@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import Connection
 
-from sendroute.store.address import APPLICATION_ID, is_postgres, sqlite_path
 from sendroute.store.database import Database
 from sendroute.store.migrate import migrate
 from sendroute.store.postgres.database import Postgres
 from sendroute.store.postgres.server import server_of
 from sendroute.store.sqlite.database import Sqlite
+from sendroute.store.url import APPLICATION_ID, is_postgres, sqlite_path
 
 Raw = sqlite3.Connection | psycopg.Connection
 

@@ -17,14 +17,14 @@ from sqlalchemy import select
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin, via
-from sendroute.store.address import APPLICATION_ID
 from sendroute.store.backups import backup_store
-from sendroute.store.copying import ORDER
-from sendroute.store.creating import init_store
+from sendroute.store.copy import ORDER
+from sendroute.store.create import init_store
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
 from sendroute.store.sqlite.database import Sqlite
-from sendroute.store.tables import apply_all, metadata, relay, standing
+from sendroute.store.tables import account_status, apply_all, metadata, relay
+from sendroute.store.url import APPLICATION_ID
 
 KINDS = ("sqlite", "postgresql")
 
@@ -67,8 +67,8 @@ def filled(store: Store, say: Any, other: Any) -> Store:
     def aside(connection: Any) -> None:
         seen = {"name": "mx1", "revision": 5, "seen_at": say.provenance.at}
         connection.execute(relay.insert().values(seen))
-        left = {"namespace": "a", "account": "b", "outcome": "refused", "shown": "{}"}
-        connection.execute(standing.insert().values(left | {"since": say.provenance.at}))
+        left = {"namespace": "a", "account": "b", "reason": "refused", "report": "{}"}
+        connection.execute(account_status.insert().values(left | {"since": say.provenance.at}))
 
     store._database.write(aside)
     return store

@@ -17,7 +17,7 @@ from tests.postgres import Cluster
 from tests.proxy import Line, Proxy
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.record import open_store
 
 HOST = ipaddress.ip_address("127.0.0.1")

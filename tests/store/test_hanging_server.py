@@ -10,8 +10,8 @@ import pytest
 from tests.postgres import Cluster
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.creating import init_store
-from sendroute.store.postgres import connecting, database
+from sendroute.store.create import init_store
+from sendroute.store.postgres import connect, database
 from sendroute.store.record import open_store
 
 from .test_lost_connections import NAMES, check_once, until
@@ -28,7 +28,7 @@ def url(server: Cluster, say: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Of a store whose users are not patient."""
     name = server.create_database()
     init_store(server.url(name), say.provenance).close()
-    monkeypatch.setattr(connecting, "_SILENCE", 0.5)
+    monkeypatch.setattr(connect, "_SILENCE", 0.5)
     monkeypatch.setattr(database, "_PATIENCE", 0.5)
     yield f"{server.url(name)}?connect_timeout=2"
     server.drop_database(name)
@@ -46,7 +46,7 @@ def test_a_read_of_a_server_that_hangs_is_told(server: Cluster, url: str) -> Non
     with open_store(url) as store:
         with store._database.reading() as connection:
             own = database.driver(connection)
-            with server.hanging(), pytest.raises(connecting.NotConnectedError, match="silent"):
+            with server.hanging(), pytest.raises(connect.NotConnectedError, match="silent"):
                 own.execute("SELECT 1")
         with server.hanging(), pytest.raises(ProblemError, match="does not answer"):
             store.read()
@@ -88,7 +88,7 @@ def test_a_server_that_works_long_is_waited_for(url: str, say: Any) -> None:
 def test_a_server_that_has_no_place_for_the_question_works(server: Cluster, url: str) -> None:
     with server.connect() as own:
         own.execute("CREATE ROLE once LOGIN CONNECTION LIMIT 1")
-    with connecting.connect(url.replace("tests@", "once@")) as once:
-        with pytest.raises(connecting.NotConnectedError, match="full"):
-            connecting.connect(url.replace("tests@", "once@"))
+    with connect.connect(url.replace("tests@", "once@")) as once:
+        with pytest.raises(connect.NotConnectedError, match="full"):
+            connect.connect(url.replace("tests@", "once@"))
         assert once.execute("SELECT pg_sleep(1.5) IS NULL").fetchone() == (False,)

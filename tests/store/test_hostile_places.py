@@ -17,11 +17,11 @@ import pytest
 from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
-from sendroute.store.address import APPLICATION_ID
 from sendroute.store.backups import backup_store
-from sendroute.store.creating import init_store
-from sendroute.store.problems import told_plainly
+from sendroute.store.create import init_store
 from sendroute.store.record import open_store
+from sendroute.store.translation import translated_errors
+from sendroute.store.url import APPLICATION_ID
 
 
 def refusal(url: str) -> tuple[str, str]:
@@ -235,7 +235,7 @@ def test_a_full_disk_is_told_as_one() -> None:
     with closing(sqlite3.connect(":memory:")) as raw:
         raw.execute("PRAGMA max_page_count = 2")
         raw.execute("CREATE TABLE t (x)")
-        with pytest.raises(ProblemError, match="x is full"), told_plainly("x"):
+        with pytest.raises(ProblemError, match="x is full"), translated_errors("x"):
             raw.execute("INSERT INTO t VALUES (zeroblob(100000))")
 
 

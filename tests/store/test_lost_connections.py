@@ -14,7 +14,7 @@ from tests.postgres import Cluster
 from tests.proxy import Line, Proxy
 
 from sendroute.model.problem import ProblemError, StaleError
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.postgres import database
 from sendroute.store.postgres.database import driver
 from sendroute.store.record import Store, open_store

@@ -4,10 +4,12 @@ import re
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection as Ears
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -19,11 +21,14 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.schema import CreateSequence
 from tests.postgres import Cluster
 
+from sendroute.model.account_status import Approval, StatusReason
+from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
 from sendroute.store import migrate
-from sendroute.store.creating import init_store
-from sendroute.store.database import open_database
+from sendroute.store.backend import open_database
+from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
+from sendroute.store.revisions import Head
 from sendroute.store.tables import HEAD, metadata, profile_id, revision_id
 
 from .raw import Raw, make_old, opened
@@ -140,6 +145,40 @@ def test_transactions_after_it_have_ids_above_the_old_ones(old: str, say: Any) -
             (0, 0),
             (1, 1),
         ]
+
+
+def fill_version_6(connection: Connection) -> None:
+    """A store as schema 0006 held it: a named commit, and an account that is held back."""
+    moment = "'2026-01-01 00:00:00'"
+    lineage, commit_id = "0" * 8 + "-0000-0000-0000-" + "0" * 12, str(UUID(int=6))
+    for statement in (
+        f"INSERT INTO revision (id, number, at, actor, attempt) VALUES (0, 0, {moment}, 'ada',"  # noqa: S608
+        f" '{commit_id}')",
+        "INSERT INTO store (id, lineage, revision, last_profile, created_at)"  # noqa: S608
+        f" VALUES (1, '{lineage}', 0, 0, {moment})",
+        "INSERT INTO standing (namespace, account, outcome, digest, shown, since, approved,"  # noqa: S608
+        f" approved_by, approved_at) VALUES ('a', 'b', 'held-back', 'd1', '{{}}', {moment}, 'd1',"
+        f" 'bob', {moment})",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+def test_commit_ids_and_account_statuses_keep_their_values(store_url: str) -> None:
+    make_old(store_url, "0006", fill_version_6)
+    with open_store(store_url) as store:
+        assert store.head() == Head(0, str(UUID(int=6)))
+        assert store.contains(store.head())
+        (status,) = store.account_statuses().values()
+    assert (status.key, status.outcome) == (AccountKey("a", "b"), StatusReason.HELD_BACK)
+    assert status.approval == Approval("d1", "bob", datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def test_a_backup_of_an_older_schema_creates_a_store(tmp_path: Path, say: Any) -> None:
+    make_old(f"sqlite:///{tmp_path}/old.db", "0006", fill_version_6)
+    url = f"sqlite:///{tmp_path}/new.db"
+    with init_store(url, say.provenance, from_backup=tmp_path / "old.db") as store:
+        assert store.contains(Head(0, str(UUID(int=6))))
+        assert [entry.reason for entry in store.history()] == ["restored-from-backup"]
 
 
 def test_a_migration_that_fails_leaves_the_old_store(old: str) -> None:

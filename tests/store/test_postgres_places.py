@@ -16,7 +16,7 @@ from tests.postgres import Cluster
 from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, Origin
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.postgres.server import server_of
 from sendroute.store.record import open_store
 from sendroute.store.tables import HEAD
@@ -80,7 +80,7 @@ PLACES = {
 @pytest.mark.parametrize(("url", "place"), PLACES.items())
 def test_a_place_names_host_port_and_database(url: str, place: str) -> None:
     server = server_of(url)
-    assert server.place == place
+    assert server.location == place
     assert WORD not in repr(server)
     assert WORD not in str(server)
 
@@ -88,7 +88,7 @@ def test_a_place_names_host_port_and_database(url: str, place: str) -> None:
 def test_variables_say_what_the_url_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGHOST", "db.example")
     monkeypatch.setenv("PGDATABASE", "mail")
-    assert server_of("postgresql://").place == "postgresql://db.example:5432/mail"
+    assert server_of("postgresql://").location == "postgresql://db.example:5432/mail"
 
 
 # Ways to give a password
@@ -117,7 +117,7 @@ def test_a_password_is_taken_from_the_url_or_from_where_libpq_has_it(
 ) -> None:
     bare = f"postgresql://ada@127.0.0.1:{guarded.port}/mail"
     with init_store(bare.replace("ada@", f"ada:{WORD}@"), say.provenance) as store:
-        assert store.place == f"postgresql://127.0.0.1:{guarded.port}/mail"
+        assert store.location == f"postgresql://127.0.0.1:{guarded.port}/mail"
     code, message = refusal(lambda: open_store(bare))
     assert code == "store-failed"
     assert "wants a password" in message
@@ -134,7 +134,7 @@ def test_a_password_is_taken_from_the_url_or_from_where_libpq_has_it(
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     with open_store("postgresql:///?service=mail") as store:
         assert store.read().revision == 0
-        assert store.place == "postgresql:///?service=mail"
+        assert store.location == "postgresql:///?service=mail"
 
 
 REFUSED = {

@@ -9,7 +9,7 @@ import pytest
 
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.route import via
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.tables import metadata
 
 from .raw import Raw, opened

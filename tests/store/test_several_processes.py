@@ -13,7 +13,7 @@ import pytest
 from sendroute.model.current import DomainState
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
 
 from .raw import opened

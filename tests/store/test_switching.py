@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sendroute.model.change import ObjectChange
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.record import Store
 
 NAMES = [f"d{number:03}.example" for number in range(300)]

@@ -11,7 +11,7 @@ from tests.postgres import Cluster
 from tests.proxy import Proxy
 
 from sendroute.model.provenance import Provenance
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
 
 LONG = 30.0  # seconds: who waits so long has missed it

@@ -13,7 +13,7 @@ from sendroute.cli.session import Session
 from sendroute.model.provenance import Provenance
 from sendroute.reports.progress import progress
 from sendroute.reports.text import clean, counted
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.records import Status
 
 
@@ -34,14 +34,14 @@ def make_store(session: Session, *, lock: Path | None = None, backup: Path | Non
                 session.store, provenance, from_lock=lock, from_backup=backup, advance=advance
             ) as store,
         ):
-            status, place = store.status(), store.place
+            status, location = store.status(), store.location
     except BaseException:
         if makes_key:
             key.unlink(missing_ok=True)
         raise
     if session.quiet:
         return 0
-    lines = [f"Made the store {place}, lineage {status.lineage}."]
+    lines = [f"Made the store {location}, lineage {status.lineage}."]
     if old:
         lines.append(f"It is at revision {status.revision}, with {holdings(status)}.")
     lines.append(_told(given, key, makes_key, backup is not None))

@@ -44,7 +44,7 @@ def plan_saved(
     changed = differing(saved.decided, decided_by(plan))
     if changed:
         raise ProblemError(_stale(path, changed))
-    mismatch = tuple(mismatches(locks_of((), lock), current, store.knows))
+    mismatch = tuple(mismatches(locks_of((), lock), current, store.contains))
     verified = verifier.decide(desired, current, sealed, scope)
     source = Source(desired, saved.commit, nowhere)
     planned = Planned(store, source, current, sealed, verified, verifier, scope, mismatch)

@@ -14,19 +14,21 @@ import msgspec
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding, Where
-from sendroute.store.going_back import Head as Point
 from sendroute.store.lockfile import contradictory
+from sendroute.store.revisions import Head as Point
 
 NAME = "sendroute.lock"
 
-Knows = Callable[[Point], bool]
+Contains = Callable[[Point], bool]
 
 
 class Head(msgspec.Struct, frozen=True):
-    """As much of a lock file as says whose it is. ``attempt`` is None in older ones."""
+    """The part of a lock file that identifies its store. The commit id is None in format 1.0, and
+    was called ``attempt`` in 1.1."""
 
     lineage: str
     revision: int
+    commit_id: str | None = None
     attempt: str | None = None
 
 
@@ -81,9 +83,10 @@ def _read(path: Path) -> Read:
         return Read(path, None, contradictory(path).findings)
 
 
-def mismatches(locks: Sequence[Read], current: Current, knows: Knows) -> Iterator[Finding]:
+def mismatches(locks: Sequence[Read], current: Current, contains: Contains) -> Iterator[Finding]:
     """``wrong-store`` or ``store-empty`` for each lock file that names another store, and what is
-    wrong with one that names none. ``knows``: whether the store has come by a revision."""
+    wrong with one that names none. ``contains``: whether a revision is in the store's
+    history."""
     for path, head, findings in locks:
         yield from findings
         if head is None:
@@ -92,7 +95,7 @@ def mismatches(locks: Sequence[Read], current: Current, knows: Knows) -> Iterato
             yield _another(current, head, path)
         elif current.revision < head.revision:
             yield _older(current, head, path)
-        elif head.attempt is not None and not knows(Point(head.revision, head.attempt)):
+        elif (name := head.commit_id or head.attempt) and not contains(Point(head.revision, name)):
             yield _elsewhere(head, path)
 
 
@@ -128,8 +131,8 @@ def _elsewhere(head: Head, path: Path) -> Finding:
     """A backup that went on without what the lost store had done since."""
     return finding(
         "wrong-store",
-        f"{path} was written at revision {head.revision}, by which this store has not come: it"
-        " went on from an older copy.",
+        f"{path} was written at revision {head.revision},"
+        " which is not in this store's history: it continued from an older copy.",
         hint=f"Name the right store with --store, or {_bring(path)}",
         where=Where(str(path), 0),
     )

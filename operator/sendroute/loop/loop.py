@@ -256,7 +256,7 @@ class Loop:
 
     def _by_others(self, store: Store) -> frozenset[Owner] | None:
         """None for all: it is another store, or one that was set back."""
-        if self._seen is None or not store.knows(self._seen):
+        if self._seen is None or not store.contains(self._seen):
             return None
         changed = store.changed_since(self._seen.revision)
         own = self._own

@@ -131,7 +131,7 @@ class _Recording:
         self._store = store
         self._failed: list[ProblemError] = []
         self.read_sealed = store.read_sealed
-        self.knows = store.knows
+        self.contains = store.contains
 
     @property
     def away(self) -> ProblemError | None:

@@ -1,6 +1,6 @@
-"""Back to an earlier state: the difference of two records, as changes like any others.
+"""Restore: the difference between the store's present and an earlier state, as ordinary changes.
 
-No rule decides here and no guard: what was assigned then is assigned again, with its origin, its
+No rule and no guard decides here: what was assigned then is assigned again, with its origin, its
 declared route and its shadow, whatever today's manifests say. The next plan decides by those.
 """
 
@@ -25,24 +25,25 @@ from sendroute.model.desired import AccountKey
 REASON = "restored"
 
 
-class Restoration(Struct, frozen=True):
-    """``plan`` leads from what is held to what was; all of it is one transaction. ``ran`` are
-    apply-alls that ran by then and are not known now: ids stay for ever, so both are kept."""
+class RestorePlan(Struct, frozen=True):
+    """``plan`` leads from the present state to the earlier one; it is committed as one transaction.
+    ``apply_alls`` ran before the earlier state and are unknown to the present one: their ids stay
+    used forever."""
 
     plan: Plan
-    ran: dict[AccountKey, dict[str, RanApplyAll]]
+    apply_alls: dict[AccountKey, dict[str, RanApplyAll]]
 
     @property
     def is_empty(self) -> bool:
-        return not (self.plan.accounts or self.plan.platform or self.ran)
+        return not (self.plan.accounts or self.plan.platform or self.apply_alls)
 
 
-def plan_restore(now: Current, then: Current) -> Restoration:
-    """What brings the record back to ``then``: the state of the same store at another revision.
+def plan_restore(now: Current, then: Current) -> RestorePlan:
+    """Plan the changes from ``now`` to ``then``, a state of the same store at another revision.
 
-    A platform that was recorded since then stays, for a platform is changed, never removed.
+    A platform that was recorded since then stays, because a platform is changed, never deleted.
     """
-    at = f"as at revision {then.revision}"
+    at = f"at revision {then.revision}"
     holder = {name: key for key, current in then.accounts.items() for name in current.domains}
     accounts = []
     for key in sorted(now.accounts.keys() | then.accounts.keys()):
@@ -63,13 +64,13 @@ def plan_restore(now: Current, then: Current) -> Restoration:
         tuple(accounts),
         (keys,) if len(keys) > 1 else (),
     )
-    return Restoration(plan, _forgotten(now, then))
+    return RestorePlan(plan, _unknown_apply_alls(now, then))
 
 
 def _platform(now: Current, then: Current, at: str) -> PlatformChange | None:
     if then.platform is None or then.platform == now.platform:
         return None
-    message = f"The platform is {at}."
+    message = f"The platform becomes what it was {at}."
     action = _action(now.platform, then.platform)
     return PlatformChange(action, now.platform, then.platform, REASON, message)
 
@@ -77,19 +78,20 @@ def _platform(now: Current, then: Current, at: str) -> PlatformChange | None:
 def _account(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[AccountChange]:
     if before.state != after.state:
         name = before.key.name
-        told = f"Account {name} is not there, {at}."
+        message = f"Account {name} did not exist {at}."
         if after.state is not None:
-            told = f"Account {name} is {at}."
+            message = f"Account {name} becomes what it was {at}."
         action = _action(before.state, after.state)
-        yield AccountChange(before.key, name, action, before.state, after.state, REASON, told)
+        yield AccountChange(before.key, name, action, before.state, after.state, REASON, message)
 
 
 def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[ProfileChange]:
     for name in sorted(before.profiles.keys() | after.profiles.keys()):
         was, will = before.profiles.get(name), after.profiles.get(name)
         if was != will:
-            told = f"Profile {name} is {'not there, ' if will is None else ''}{at}."
-            yield ProfileChange(before.key, name, _action(was, will), was, will, REASON, told)
+            state = "did not exist" if will is None else "becomes what it was"
+            message = f"Profile {name} {state} {at}."
+            yield ProfileChange(before.key, name, _action(was, will), was, will, REASON, message)
 
 
 def _domains(
@@ -100,15 +102,15 @@ def _domains(
         if was == will:
             continue
         if will is not None:
-            told = f"{name} is {at}."
+            message = f"{name} becomes what it was {at}."
         elif name in holder:
-            told = f"{name} is of account {holder[name]}, {at}."
+            message = f"{name} belonged to account {holder[name]} {at}."
         else:
-            told = f"{name} is not there, {at}; it may not send."
+            message = f"{name} did not exist {at}; it may no longer send."
         action = _action(was, will)
         if was is not None and will is not None and was.route != will.route:
             action = Action.REROUTE
-        yield DomainChange(before.key, name, action, was, will, REASON, told)
+        yield DomainChange(before.key, name, action, was, will, REASON, message)
 
 
 def _action(was: State | None, will: State | None) -> Action:
@@ -119,7 +121,7 @@ def _action(was: State | None, will: State | None) -> Action:
     return Action.UPDATE
 
 
-def _forgotten(now: Current, then: Current) -> dict[AccountKey, dict[str, RanApplyAll]]:
+def _unknown_apply_alls(now: Current, then: Current) -> dict[AccountKey, dict[str, RanApplyAll]]:
     found = {}
     for key, account in sorted(then.accounts.items()):
         known = now.accounts[key].ran if key in now.accounts else {}

@@ -100,6 +100,6 @@ def plan_source(
     chosen = scope(current)
     verifier = prove(source.desired, current)
     verified = verifier.decide(source.desired, current, sealed, chosen)
-    mismatch = tuple(source.mismatches(current, record.knows))
+    mismatch = tuple(source.mismatches(current, record.contains))
     planned = Planned(record, source, current, sealed, verified, verifier, chosen, mismatch)
     return planned.with_findings(mismatch)

@@ -20,9 +20,9 @@ class Record(Protocol):
         """All of it at one revision, and the sealed credentials of what is in use."""
         ...
 
-    def knows(self, head: Any) -> bool:
-        """Whether the store has come by a revision that it, or a lock file, has named: one that
-        was set back and went on has not come by what was lost."""
+    def contains(self, head: Any) -> bool:
+        """Whether a commit is in the store's history, or the store was restored to it. A store made
+        from an older backup does not contain what was lost."""
         ...
 
     def commit(

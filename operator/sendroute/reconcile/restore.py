@@ -1,4 +1,4 @@
-"""Which credentials go along when a store goes back to an earlier state."""
+"""Which credentials are restored with a store's earlier state."""
 
 from typing import assert_never
 
@@ -18,17 +18,17 @@ from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.record import Sealed
 
 
-def credentials_back(plan: Plan, then: Sealed) -> Sealed:
-    """Of the sealed credentials ``then`` those of destinations that are made again or become other
-    ones. What goes on where it goes keeps the one it has: that may have been rotated since."""
-    back: dict[Owner, dict[str, str]] = {}
+def credentials_to_restore(plan: Plan, saved: Sealed) -> Sealed:
+    """Of the ``saved`` credentials those whose destination is created again or changes. A
+    destination that stays keeps its present credential, which may have been rotated since."""
+    restored: dict[Owner, dict[str, str]] = {}
     changes = [change for account in plan.accounts for change in account.changes]
     for change in (*changes, *([plan.platform] if plan.platform is not None else ())):
         key, name, before, after = _destinations(change)
-        token = then.get(key, {}).get(name)
+        token = saved.get(key, {}).get(name)
         if after is not None and token is not None and needs_test(before, after):
-            back.setdefault(key, {})[name] = token
-    return back
+            restored.setdefault(key, {})[name] = token
+    return restored
 
 
 _Destination = Profile | Relay | None

@@ -1,14 +1,14 @@
-"""What is unsettled of each account, and what was approved of it.
+"""Why accounts were not applied completely, and the approvals of what is held back.
 
-A standing is no history: it says what is so now, and goes with the commit that settles it. An
-approval is history too: a revision of its own says who gave it.
+A status is no history: it says what is so now, and is deleted by the commit that settles it. An
+approval is also history: a revision of its own says who gave it.
 """
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, case, delete, insert, null, select, update
+from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason
@@ -17,14 +17,16 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.provenance import Provenance
 from sendroute.store import revisions
-from sendroute.store.tables import account, history, revision, standing
+from sendroute.store.bulk import chunks
+from sendroute.store.tables import account, history, revision
+from sendroute.store.tables import account_status as table
 
-_KEY = (standing.c.namespace, standing.c.account)
+_KEY = (table.c.namespace, table.c.account)
 
 
 def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
-    """The accounts that a later revision changed, and the last one that did; one that was removed
-    is not among them."""
+    """The accounts that a later revision changed, and the last one that did. A deleted account is
+    not among them."""
     later = select(account.c.namespace, account.c.name, revision.c.number).join(
         revision, account.c.revision == revision.c.id
     )
@@ -33,18 +35,19 @@ def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
 
 
 def read(connection: Connection) -> Iterator[AccountStatus]:
-    for row in connection.execute(select(standing).order_by(*_KEY)):
-        yield _standing(row)
+    """All of them, in the order of accounts."""
+    for row in connection.execute(select(table).order_by(*_KEY)):
+        yield _status_of(row)
 
 
-def _standing(row: Any) -> AccountStatus:
+def _status_of(row: Any) -> AccountStatus:
     approval = None
     if row.approved is not None:
         approval = Approval(row.approved, row.approved_by, row.approved_at)
     return AccountStatus(
         owner_named(row.namespace, row.account),
-        StatusReason(row.outcome),
-        msgspec.json.decode(row.shown, type=Report),
+        StatusReason(row.reason),
+        msgspec.json.decode(row.report, type=Report),
         row.since,
         row.digest,
         row.source_commit,
@@ -55,55 +58,61 @@ def _standing(row: Any) -> AccountStatus:
 def write(
     connection: Connection, written: Iterable[AccountStatus], cleared: Collection[Owner]
 ) -> None:
-    """``written`` come or replace, ``cleared`` go. An approval stays with the plan that it is for,
-    also one that was given a moment ago; with another plan it goes."""
+    """Insert or replace the ``written`` ones and delete the ``cleared`` ones.
+
+    An approval is kept if the plan has the same digest, also one that was given a moment ago; with
+    another plan it is deleted.
+    """
     clear(connection, cleared)
     is_sqlite = connection.dialect.name == "sqlite"
-    for one in written:
-        namespace, name = owner_names(one.key)
+    for status in written:
+        namespace, name = owner_names(status.key)
         values = {
             "namespace": namespace,
             "account": name,
-            "outcome": one.outcome.value,
-            "digest": one.digest,
-            "shown": msgspec.json.encode(one.report).decode(),
-            "source_commit": one.commit,
-            "since": one.since,
+            "reason": status.outcome.value,
+            "digest": status.digest,
+            "report": msgspec.json.encode(status.report).decode(),
+            "source_commit": status.commit,
+            "since": status.since,
         }
         # The same statement on both, but SQLAlchemy has a construct for each.
         new: sqlite.Insert | postgresql.Insert
-        new = (sqlite if is_sqlite else postgresql).insert(standing).values(values)
-        same = standing.c.digest == new.excluded.digest
+        new = (sqlite if is_sqlite else postgresql).insert(table).values(values)
+        same = table.c.digest == new.excluded.digest
         kept = {
-            name: case((same, standing.c[name]), else_=null())
+            name: case((same, table.c[name]), else_=null())
             for name in ("approved", "approved_by", "approved_at")
         }
         connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
 
 
 def clear(connection: Connection, keys: Collection[Owner]) -> None:
-    for key in sorted(keys, key=owner_names):
-        connection.execute(delete(standing).where(*_is(key)))
+    """Delete the statuses of these owners, in one order for all writers."""
+    for batch in chunks(sorted(map(owner_names, keys))):
+        connection.execute(delete(table).where(tuple_(*_KEY).in_(batch)))
 
 
 def approve(
-    connection: Connection, shown: AccountStatus, provenance: Provenance, attempt: str
+    connection: Connection, shown: AccountStatus, provenance: Provenance, commit_id: str
 ) -> bool:
-    """Lets the plan through that is held back, and says in the history who did. False where that
-    plan is not held back any more: nothing was written then."""
+    """Approve the plan that is held back, and record in the history who did.
+
+    Returns False, and writes nothing, if that plan is no longer held back.
+    """
     approved = (
-        update(standing)
-        .where(*_is(shown.key), standing.c.digest == shown.digest)
+        update(table)
+        .where(*_is(shown.key), table.c.digest == shown.digest)
         .values(approved=shown.digest, approved_by=provenance.actor, approved_at=provenance.at)
     )
     if connection.execute(approved).rowcount != 1:
         return False
-    own = revisions.begin(connection, provenance, attempt)
+    now = revisions.begin(connection, provenance, commit_id)
     namespace, name = owner_names(shown.key)
     counts = ", ".join(f"{count} to {verb}" for verb, count in shown.report.summary.items())
     connection.execute(
         insert(history).values(
-            revision=own,
+            revision=now,
             namespace=namespace,
             account=name,
             kind=Kind.ACCOUNT.value,
@@ -113,10 +122,10 @@ def approve(
             message=f"The plan {shown.digest} that was held back ({counts}) may be applied.",
         )
     )
-    revisions.end(connection, own)
+    revisions.end(connection, now)
     return True
 
 
 def _is(key: Owner) -> tuple[Any, ...]:
     namespace, name = owner_names(key)
-    return standing.c.namespace == namespace, standing.c.account == name
+    return table.c.namespace == namespace, table.c.account == name

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sendroute.store.address import unusable
 from sendroute.store.errors import problem
+from sendroute.store.url import unusable
 
 
-def refuse_what_is_there(path: Path, who: str) -> None:
+def require_absent(path: Path, who: str) -> None:
     """``who`` would make it. A log without its database counts: SQLite would play it into the new
     one."""
     for name in (path.name, f"{path.name}-wal", f"{path.name}-journal"):
@@ -24,7 +24,7 @@ def refuse_what_is_there(path: Path, who: str) -> None:
 
 
 @contextmanager
-def in_the_making(path: Path, who: str) -> Iterator[Path]:
+def created_atomically(path: Path, who: str) -> Iterator[Path]:
     """A file under a temporary name, which takes ``path`` when the block ends well. Readable by
     its owner alone."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -48,10 +48,10 @@ def _publish(temporary: Path, path: Path, who: str) -> None:
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
-        refuse_what_is_there(path, who)
+        require_absent(path, who)
         raise
     except OSError:  # some network and desktop file systems have no links
-        refuse_what_is_there(path, who)
+        require_absent(path, who)
         temporary.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

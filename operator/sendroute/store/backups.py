@@ -19,16 +19,17 @@ from sqlalchemy.exc import DBAPIError
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.store import queries
-from sendroute.store.address import APPLICATION_ID, check_file, is_postgres, sqlite_path
-from sendroute.store.atomic_create import in_the_making, refuse_what_is_there
-from sendroute.store.copying import Advance, copy_all, unheeded
-from sendroute.store.database import Database, open_database
+from sendroute.store.atomic_create import created_atomically, require_absent
+from sendroute.store.backend import open_database
+from sendroute.store.copy import Advance, copy_all, no_progress
+from sendroute.store.database import Database
 from sendroute.store.errors import problem
-from sendroute.store.problems import told_plainly
-from sendroute.store.record import bring_forward, version_of
 from sendroute.store.records import Status
+from sendroute.store.schema import schema_version, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite, connect
 from sendroute.store.tables import HEAD
+from sendroute.store.translation import translated_errors
+from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
 
 _MAKER = "`backup`"
 # Pages between two calls of `advance`: 16 MiB of them.
@@ -36,7 +37,7 @@ _PAGES = 4096
 
 
 def backup_store(
-    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = unheeded
+    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = no_progress
 ) -> Status:
     """Writes a new file, and says what is in it. ``advance`` is told of each number of pages or
     rows that were copied.
@@ -45,8 +46,8 @@ def backup_store(
     """
     target = target.absolute()
     with _making(url, busy_timeout, advance) as make:
-        refuse_what_is_there(target, _MAKER)
-        with in_the_making(target, _MAKER) as temporary:
+        require_absent(target, _MAKER)
+        with created_atomically(target, _MAKER) as temporary:
             make(temporary)
             with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
                 return queries.status(connection)
@@ -61,7 +62,7 @@ def _making(url: str, busy_timeout: float, advance: Advance) -> Iterator[Callabl
         yield lambda target: copy_file(path, target, busy_timeout, advance)
         return
     with closing(open_database(url, busy_timeout)) as database:
-        bring_forward(database)
+        upgrade_schema(database)
         yield lambda target: _copy_rows(database, target, advance)
 
 
@@ -75,7 +76,7 @@ def _copy_rows(database: Database, target: Path, advance: Advance) -> None:
 
             def filled(connection: Connection) -> None:
                 migrate(connection)
-                with told_plainly(database.place), database.reading() as rows:
+                with translated_errors(database.location), database.reading() as rows:
                     copy_all(rows, connection, advance)
 
             copy.write(filled)
@@ -94,7 +95,7 @@ def copy_file(
     source: Path,
     target: Path,
     busy_timeout: float,
-    advance: Advance = unheeded,
+    advance: Advance = no_progress,
     *,
     journal: str = "DELETE",
 ) -> None:
@@ -140,7 +141,7 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]
                 assert isinstance(original, sqlite3.Connection)  # noqa: S101 - what connect() makes
                 check_sound(original, path)
             with database.reading() as connection:
-                older = version_of(connection, str(path)) != HEAD
+                older = schema_version(connection, str(path)) != HEAD
         if not older:
             yield database
             return
@@ -148,8 +149,8 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]
         copy = Path(folder) / "backup.db"
         copy.touch(0o600)
         copy_file(path, copy, busy_timeout)
-        with closing(Sqlite(copy, busy_timeout, place=str(path))) as database:
-            bring_forward(database)
+        with closing(Sqlite(copy, busy_timeout, location=str(path))) as database:
+            upgrade_schema(database)
             yield database
 
 
@@ -204,7 +205,7 @@ def damaged(source: Path) -> ProblemError:
 def _told_of(source: Path) -> Iterator[None]:
     """As of a store, but what is to be done about a damaged one is something else."""
     try:
-        with told_plainly(str(source)):
+        with translated_errors(str(source)):
             yield
     except ProblemError as error:
         cause = getattr(error.__cause__, "orig", error.__cause__)

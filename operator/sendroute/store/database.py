@@ -2,24 +2,38 @@
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from sqlalchemy import Connection
 
 from sendroute.model.owner import Owner
-from sendroute.store.address import is_postgres
-from sendroute.store.watching import Watch
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 
+class Watch(Protocol):
+    """A context manager, for one thread. Closed from another thread, or by a signal's handler, it
+    ends a wait at once."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def wait(self, timeout: float) -> bool:
+        """True as soon as anything may have been committed by anybody since the last wait
+        returned, or since the watch began; False after ``timeout`` seconds, or once closed."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Database(Protocol):
     """An open one. Every method may raise its driver's errors, which
-    :func:`~sendroute.store.problems.told_plainly` turns into a finding."""
+    :func:`~sendroute.store.translation.translated_errors` turns into a finding."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Names the store to people, free of any password."""
         ...
 
@@ -33,33 +47,21 @@ class Database(Protocol):
         *,
         accounts: Collection[Owner] = (),
         alone: bool = False,
-        attempt: str | None = None,
+        commit_id: str | None = None,
     ) -> T:
         """One transaction: all of ``work``, or on any error none.
 
         ``accounts`` are those that it changes; ``alone`` keeps every other writer out. It may run
-        more than once, where a server had to be asked again. By ``attempt``, which ``work``
+        more than once, where a server had to be asked again. By ``commit_id``, which ``work``
         records with its revision, a commit whose answer was lost is found and not done twice;
         without one the work must be such that twice is as good as once.
         """
         ...
 
-    def write_over(self, work: Work[T], attempt: str) -> T:
+    def write_over(self, work: Work[T], commit_id: str) -> T:
         """Alone, and what it replaces cannot be read in the store's files afterwards."""
         ...
 
     def watch(self) -> Watch: ...
 
     def close(self) -> None: ...
-
-
-def open_database(url: str, busy_timeout: float) -> Database:
-    """The database at a URL, which is there and bears our mark. ``busy_timeout``: seconds that
-    another writer is waited for."""
-    if is_postgres(url):
-        from sendroute.store.postgres.database import open_postgres  # its driver costs 0.1 s
-
-        return open_postgres(url, busy_timeout)
-    from sendroute.store.sqlite.database import open_sqlite
-
-    return open_sqlite(url, busy_timeout)

@@ -1,55 +1,67 @@
-"""Revisions of destinations with their sealed credentials: written with what they belong to."""
+"""Endpoints: a row for each revision of a destination, with its sealed credential."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import msgspec
+from msgspec import Struct
 from sqlalchemy import Connection, and_, insert, select, update
 
 from sendroute.model.owner import Owner, owner_named
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
+from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding, binding_of, relay_binding
+from sendroute.store import history, revisions
+from sendroute.store.bulk import execute_many
 from sendroute.store.queries import profiles
 from sendroute.store.records import Endpoint
 from sendroute.store.states import platform_of
 from sendroute.store.tables import endpoint, platform, revision
 
 Sealed = Mapping[Owner, Mapping[str, str]]
-"""Tokens by account and profile; the managed relay's under the platform's key."""
+"""Sealed credentials by account and profile; the managed relay's under the platform's key."""
 
-# Of the profile ids none is 0: they begin with 1.
 RELAY_ID = 0
+"""The managed relay in place of a profile's id; these begin with 1."""
+
+_BINDING = ("namespace", "account", "name", "host", "port", "encryption")
+_COLUMNS = ("profile", "version", *_BINDING, "credential", "made")
 
 
-Number = tuple[int, int]
-"""A profile's id and version."""
+class NewEndpoint(Struct, frozen=True):
+    """A new revision of a destination. ``number`` is the profile's id and version, ``made`` the id
+    of the store's revision, ``token`` the sealed credential."""
+
+    number: tuple[int, int]
+    binding: SecretBinding
+    made: int
+    token: str | None
+
+    def row(self) -> tuple[str | int | None, ...]:
+        to = self.binding
+        binding = (to.namespace, to.account, to.profile, to.host, to.port, to.encryption.value)
+        return (*self.number, *binding, self.token, self.made)
 
 
-def write(
-    connection: Connection, number: Number, binding: SecretBinding, now: int, token: str | None
-) -> None:
-    """A new revision."""
-    row = _columns(binding) | {"profile": number[0], "version": number[1], "made": now}
-    connection.execute(insert(endpoint).values(**row, credential=token))
+def write_all(connection: Connection, new: Iterable[NewEndpoint]) -> None:
+    """Insert endpoints of new profiles."""
+    execute_many(connection, insert(endpoint), _COLUMNS, (each.row() for each in new))
 
 
-def replace(
-    connection: Connection,
-    number: Number,
-    binding: SecretBinding,
-    now: int,
-    token: str | None,
-    *,
-    keeps: bool,
-) -> None:
-    """A new revision in the place of the one before. Where it ``keeps`` its identity, and no
-    ``token`` is given, it takes that one's credential, but only to the same destination."""
-    mine = and_(endpoint.c.profile == number[0], endpoint.c.retired.is_(None))
-    before = connection.execute(select(endpoint).where(mine)).one_or_none()
-    connection.execute(update(endpoint).where(mine).values(retired=now))
-    if token is None and keeps and before is not None and _bond(before) == binding:
-        token = before.credential
-    write(connection, number, binding, now, token)
+def replace(connection: Connection, new: NewEndpoint, *, same_identity: bool) -> None:
+    """Insert an endpoint and retire the one before it.
+
+    A new endpoint without a credential of its own keeps the one before, but only with the
+    ``same_identity`` and for the same destination.
+    """
+    in_use = and_(endpoint.c.profile == new.number[0], endpoint.c.retired.is_(None))
+    before = connection.execute(select(endpoint).where(in_use)).one_or_none()
+    connection.execute(update(endpoint).where(in_use).values(retired=new.made))
+    keeps = same_identity and before is not None and _binding(before) == new.binding
+    if new.token is None and before is not None and keeps:
+        new = msgspec.structs.replace(new, token=before.credential)
+    write_all(connection, [new])
 
 
 def same_identity(before: Profile | Relay | None, after: Profile | Relay) -> bool:
@@ -57,15 +69,16 @@ def same_identity(before: Profile | Relay | None, after: Profile | Relay) -> boo
     if before is None:
         return False
     names = [
-        (endpoint.secret, endpoint.username if isinstance(endpoint, Profile) else None)
-        for endpoint in (before, after)
+        (each.secret, each.username if isinstance(each, Profile) else None)
+        for each in (before, after)
     ]
     return names[0] == names[1] and after.secret is not None
 
 
 def retire(connection: Connection, ids: Iterable[int], now: int) -> None:
-    live = and_(endpoint.c.profile.in_(list(ids)), endpoint.c.retired.is_(None))
-    connection.execute(update(endpoint).where(live).values(retired=now))
+    """Mark the endpoints of these profiles as replaced. They stay: mail may wait in a queue."""
+    in_use = and_(endpoint.c.profile.in_(list(ids)), endpoint.c.retired.is_(None))
+    connection.execute(update(endpoint).where(in_use).values(retired=now))
 
 
 def write_relay(
@@ -76,27 +89,28 @@ def write_relay(
     now: int,
     token: str | None,
 ) -> None:
+    """The managed relay of a platform's new version; retired if the platform has none."""
     if after.managed is None:
         retire(connection, [RELAY_ID], now)
         return
     relay = after.managed.relay
-    keeps = same_identity(before, relay)
-    replace(connection, (RELAY_ID, version), relay_binding(relay), now, token, keeps=keeps)
+    new = NewEndpoint((RELAY_ID, version), relay_binding(relay), now, token)
+    replace(connection, new, same_identity=same_identity(before, relay))
 
 
 def sealed(connection: Connection) -> dict[Owner, dict[str, str]]:
-    """The tokens of what is in use."""
-    found: dict[Owner, dict[str, str]] = {}
-    current = select(endpoint).where(
+    """The sealed credentials of the endpoints in use."""
+    tokens: dict[Owner, dict[str, str]] = {}
+    in_use = select(endpoint).where(
         endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
     )
-    for row in connection.execute(current):
-        found.setdefault(owner_named(row.namespace, row.account), {})[row.name] = row.credential
-    return found
+    for row in connection.execute(in_use):
+        tokens.setdefault(owner_named(row.namespace, row.account), {})[row.name] = row.credential
+    return tokens
 
 
-def all_of(connection: Connection) -> Iterator[Endpoint]:
-    """In the order of their making, those that were replaced included."""
+def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
+    """In the order of their creation, retired ones included."""
     made, retired = revision.alias(), revision.alias()
     rows = connection.execute(
         select(endpoint, made.c.number.label("since"), retired.c.number.label("until"))
@@ -105,44 +119,51 @@ def all_of(connection: Connection) -> Iterator[Endpoint]:
         .order_by(endpoint.c.profile, endpoint.c.version)
     )
     for row in rows:
-        yield Endpoint(row.profile, row.version, _bond(row), row.credential, row.since, row.until)
+        yield Endpoint(
+            row.profile, row.version, _binding(row), row.credential, row.since, row.until
+        )
 
 
-def reseal(connection: Connection, anew: Callable[[str, SecretBinding], str]) -> int:
-    """Every credential through ``anew``, those of replaced revisions too; how many there are."""
-    current = [one for one in all_of(connection) if one.credential is not None]
-    for one in current:
-        assert one.credential is not None  # noqa: S101
+def rekey(
+    connection: Connection,
+    seal: Callable[[str, SecretBinding], str],
+    provenance: Provenance,
+    commit_id: str,
+) -> int:
+    """Replace every credential, those of retired endpoints included, by what ``seal`` returns for
+    it, as a revision of its own. Returns how many there are."""
+    current = [each for each in all_endpoints(connection) if each.credential is not None]
+    for each in current:
+        assert each.credential is not None  # noqa: S101
         connection.execute(
             update(endpoint)
-            .where(endpoint.c.profile == one.profile, endpoint.c.version == one.version)
-            .values(credential=anew(one.credential, one.binding))
+            .where(endpoint.c.profile == each.profile, endpoint.c.version == each.version)
+            .values(credential=seal(each.credential, each.binding))
         )
+    now = revisions.begin(connection, provenance, commit_id)
+    message = f"{len(current)} credentials were encrypted again."
+    history.add_store_entry(connection, now, "update", "rekeyed", message)
+    revisions.end(connection, now)
     return len(current)
 
 
 def fill(connection: Connection, now: int) -> None:
-    """For a store that was filled from elsewhere, which holds no credential."""
-    for row in profiles(connection):
-        binding = binding_of(row.account, row.name, row.profile)
-        write(connection, (row.id, row.version), binding, now, None)
+    """Endpoints for a store that was filled from a lock file, which holds no credential."""
+    write_all(
+        connection,
+        [
+            NewEndpoint(
+                (row.id, row.version), binding_of(row.account, row.name, row.profile), now, None
+            )
+            for row in profiles(connection)
+        ],
+    )
     current = connection.execute(select(platform)).one_or_none()
     if current is not None:
         write_relay(connection, current.version, platform_of(current.spec), None, now, None)
 
 
-def _columns(binding: SecretBinding) -> dict[str, Any]:
-    return {
-        "namespace": binding.namespace,
-        "account": binding.account,
-        "name": binding.profile,
-        "host": binding.host,
-        "port": binding.port,
-        "encryption": binding.encryption.value,
-    }
-
-
-def _bond(row: Any) -> SecretBinding:
+def _binding(row: Any) -> SecretBinding:
     return SecretBinding(
         row.namespace, row.account, row.name, row.host, row.port, Encryption(row.encryption)
     )

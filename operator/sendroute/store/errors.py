@@ -19,41 +19,41 @@ def stale(*accounts: object) -> StaleError:
     )
 
 
-def not_ours(place: str) -> ProblemError:
+def not_ours(location: str) -> ProblemError:
     return problem(
         "wrong-store",
-        f"{place} is not a Sendroute store.",
+        f"{location} is not a Sendroute store.",
         "It was left untouched. Name the right store with --store, or another place for a new one.",
     )
 
 
-def missing(place: str) -> ProblemError:
+def missing(location: str) -> ProblemError:
     return problem(
         "not-initialised",
-        f"There is no store at {place}.",
+        f"There is no store at {location}.",
         "Make one with `sendroute init`, once; or name the right one with --store.",
     )
 
 
-def exists(place: str) -> ProblemError:
+def exists(location: str) -> ProblemError:
     return problem(
         "store-exists",
-        f"There is something at {place} already, and `init` never writes over anything.",
+        f"There is something at {location} already, and `init` never writes over anything.",
         "Use the store that is there, or name another place.",
     )
 
 
-def locked(place: str) -> ProblemError:
+def locked(location: str) -> ProblemError:
     return problem(
         "store-locked",
-        f"The store {place} is in use by another writer.",
+        f"The store {location} is in use by another writer.",
         "Nothing was written. Try again when the other one has ended.",
     )
 
 
-def damaged(place: str) -> ProblemError:
+def damaged(location: str) -> ProblemError:
     return problem(
         "store-failed",
-        f"The store {place} is damaged.",
+        f"The store {location} is damaged.",
         "Restore it: `sendroute init --from-backup FILE` or `--from-lock FILE`, in a new place.",
     )

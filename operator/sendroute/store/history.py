@@ -1,18 +1,73 @@
-"""The history, told as one: what was written change by change, and what was switched as a whole."""
+"""The append-only history: written change by change or as a whole switch, read as one list."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select
 
-from sendroute.model.change import Kind
+from sendroute.model.change import Change, Kind, PlatformChange, State
 from sendroute.model.desired import AccountKey
+from sendroute.store.bulk import execute_many
 from sendroute.store.records import HistoryEntry, RouteRow
+from sendroute.store.states import as_text
 from sendroute.store.tables import history, revision, switch, switched
 
 STORE_KIND = "Store"
+"""The kind of an entry about the store as a whole."""
+
+_COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # noqa: SIM118
+
+
+def add_store_entry(
+    connection: Connection, now: int, action: str, reason: str, message: str
+) -> None:
+    """An entry about the store as a whole, of no account. ``now`` is the id of its revision."""
+    connection.execute(
+        insert(history).values(
+            revision=now,
+            namespace="",
+            account="",
+            kind=STORE_KIND,
+            name="",
+            action=action,
+            reason=reason,
+            message=message,
+        )
+    )
+
+
+def add_changes(connection: Connection, changes: Iterable[tuple[int, Change]]) -> None:
+    """An entry for each change, with the id of the revision that made it."""
+    # A million domains are in few states: each is encoded once.
+    texts: dict[State | None, str | None] = {None: None}
+    rows = (_row(now, change, texts) for now, change in changes)
+    execute_many(connection, insert(history), _COLUMNS, rows)
+
+
+def _row(
+    now: int, change: Change, texts: dict[State | None, str | None]
+) -> tuple[str | int | None, ...]:
+    # The platform belongs to no account.
+    namespace, account = ("", "") if isinstance(change, PlatformChange) else change.account
+    for state in (change.before, change.after):
+        if state not in texts:
+            assert state is not None  # noqa: S101 - None is there from the beginning
+            texts[state] = as_text(state)
+    return (
+        now,
+        namespace,
+        account,
+        change.kind.value,
+        change.name,
+        change.action.value,
+        texts[change.before],
+        texts[change.after],
+        change.reason,
+        change.message,
+    )
+
 
 _WHEN = (revision.c.number, revision.c.at, revision.c.actor, revision.c.source_commit)
 _EACH = (

@@ -23,19 +23,19 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route
 from sendroute.store import queries, reading
-from sendroute.store.address import unusable
 from sendroute.store.errors import problem
-from sendroute.store.going_back import Head, head_of
+from sendroute.store.revisions import Head, head_of
 from sendroute.store.states import profile_of, route_from_manifest, spec
 from sendroute.store.tables import platform, store
+from sendroute.store.url import unusable
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 
 # Counted by us and kept in 64 bits, with room to count on.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
 Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
-Attempt = Lineage
+CommitId = Lineage
 
 
 class LockProfile(Struct, frozen=True):
@@ -99,8 +99,8 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
 
 
 class Lock(Struct, frozen=True):
-    """``last_profile`` is the highest profile id ever given. ``attempt`` tells the revision from
-    another of the same number; None in a lock file of format 1.0."""
+    """``last_profile`` is the highest profile id ever given. ``commit_id`` distinguishes the
+    revision from another of the same number; None in a lock file of format 1.0."""
 
     format_version: str
     lineage: Lineage
@@ -109,11 +109,11 @@ class Lock(Struct, frozen=True):
     platform: Platform | None
     platform_version: Count
     accounts: list[LockAccount]
-    attempt: Attempt | None = None
+    commit_id: CommitId | None = None
 
     @property
     def head(self) -> Head:
-        return Head(self.revision, self.attempt)
+        return Head(self.revision, self.commit_id)
 
     def current(self) -> Current:
         """The state that it holds; no account has a revision."""
@@ -172,7 +172,7 @@ def take(connection: Connection) -> Lock:
         current.platform,
         version or 0,
         accounts,
-        head_of(connection).attempt,
+        head_of(connection).commit_id,
     )
 
 
@@ -222,7 +222,8 @@ def read(path: Path) -> Lock:
             )
         ) from error
     try:
-        version = msgspec.json.decode(content, type=_Version).format_version
+        header = msgspec.json.decode(content, type=_Header)
+        version = header.format_version
         if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             raise problem(
                 "store-version",
@@ -230,14 +231,19 @@ def read(path: Path) -> Lock:
                 "Use the Sendroute that wrote it.",
             )
         lock = msgspec.json.decode(content, type=Lock)
+        if lock.commit_id is None:
+            lock = msgspec.structs.replace(lock, commit_id=header.commit_id)
         _check(lock.accounts, lock.last_profile)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise contradictory(path) from error
     return lock
 
 
-class _Version(Struct):
+class _Header(Struct):
+    """``attempt`` was the name of ``commit_id`` up to format 1.1."""
+
     format_version: str
+    commit_id: CommitId | None = msgspec.field(default=None, name="attempt")
 
 
 def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:

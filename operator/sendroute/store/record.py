@@ -1,5 +1,5 @@
-"""The store that callers hold. Each method is one transaction; a problem that a person can cause
-is raised as :class:`~sendroute.model.problem.ProblemError`."""
+"""The store that callers hold. Each method is one transaction, and raises
+:class:`~sendroute.model.problem.ProblemError` in place of a database's own error."""
 
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from sqlalchemy import Connection, String, column, select, table
+from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
 
 from sendroute.model.account_status import AccountStatus
@@ -20,20 +20,19 @@ from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
     account_status,
-    committing,
+    commit,
     endpoints,
-    going_back,
     history,
     lockfile,
     queries,
     reading,
-    rekeying,
+    restore,
+    revisions,
 )
-from sendroute.store.database import Database, open_database
+from sendroute.store.backend import open_database
+from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import Sealed
-from sendroute.store.errors import damaged, not_ours, problem
-from sendroute.store.going_back import Head, Past
-from sendroute.store.problems import told_plainly
+from sendroute.store.errors import damaged
 from sendroute.store.records import (
     Endpoint,
     ExplainFacts,
@@ -43,68 +42,39 @@ from sendroute.store.records import (
     Status,
     StoredProfile,
 )
-from sendroute.store.tables import HEAD
-from sendroute.store.watching import Watch
-
-_VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
+from sendroute.store.restore import RestorePoint
+from sendroute.store.revisions import Head
+from sendroute.store.schema import upgrade_schema
+from sendroute.store.translation import translated_errors
 
 
 def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
-    """The store at a URL, its schema brought forward where it is older than this program.
+    """The store at a URL; its schema is upgraded if it is older than this program.
 
-    ``busy_timeout``: seconds that another writer is waited for.
+    ``busy_timeout``: seconds to wait for another writer. Raises
+    :class:`~sendroute.model.problem.ProblemError`: ``not-initialised``, ``wrong-store``,
+    ``store-version``, ``store-failed`` or ``store-locked``.
     """
     database = open_database(url, busy_timeout)
     try:
-        bring_forward(database)
+        upgrade_schema(database)
     except BaseException:
         database.close()
         raise
     return Store(database)
 
 
-def bring_forward(database: Database) -> None:
-    """Runs missing migrations, alone. Refuses a store of a later version."""
-    place = database.place
-
-    def missing_ones(connection: Connection) -> None:
-        if version_of(connection, place) != HEAD:  # nobody else did meanwhile
-            migrate(connection)
-
-    with told_plainly(place):
-        with database.reading() as connection:
-            if version_of(connection, place) == HEAD:
-                return
-        # Imported here: it is half of the start, and no daily command needs it.
-        from sendroute.store.migrate import migrate
-
-        database.write(missing_ones, alone=True)
-
-
-def version_of(connection: Connection, place: str) -> str:
-    version = connection.execute(_VERSION).scalar()
-    if not isinstance(version, str) or not version.isdecimal():
-        raise not_ours(place)
-    if int(version) > int(HEAD):
-        raise problem(
-            "store-version",
-            f"The store {place} was written by a newer Sendroute.",
-            "It was left untouched. Use the newer Sendroute here too.",
-        )
-    return version
-
-
 class Store:
-    """Close it, or use it as a context manager."""
+    """An open store. Close it, or use it as a context manager."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._identity = _identity(database.place)
+        self._identity = _identity(database.location)
 
     @property
-    def place(self) -> str:
-        """Names the store to people; no password is in it."""
-        return self._database.place
+    def location(self) -> str:
+        """The path of a SQLite file, or a server's URL without any password: for messages."""
+        return self._database.location
 
     def __enter__(self) -> Self:
         return self
@@ -117,36 +87,36 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with told_plainly(self.place), self._database.reading() as connection:
+        with translated_errors(self.location), self._database.reading() as connection:
             try:
                 yield connection
-            # A time, a route or an origin that is none; a revision of which there is nothing.
+            # A stored time, route or origin that is none; a revision without its row.
             except (ValueError, KeyError, NoResultFound) as error:
-                raise damaged(self.place) from error
+                raise damaged(self.location) from error
 
     def read(self, only: Collection[AccountKey] | None = None) -> Current:
-        """What a plan starts from; ``only`` restricts it to some accounts."""
+        """The current state, which a plan starts from; ``only`` restricts it to some accounts."""
         with self._reading() as connection:
             return reading.read(connection, only)
 
     def read_sealed(self) -> tuple[Current, Sealed]:
-        """What a plan starts from, and the sealed credentials of what is in use, by account and
-        profile; the managed relay's under the platform's key. One read, so that they agree."""
+        """The current state, and the sealed credentials of the endpoints in use, by account and
+        profile; the managed relay's under the platform's key. Both of one revision."""
         with self._reading() as connection:
             return reading.read(connection, None), endpoints.sealed(connection)
 
     def head(self) -> Head:
         """The revision that the store is at."""
         with self._reading() as connection:
-            return going_back.head_of(connection)
+            return revisions.head_of(connection)
 
-    def knows(self, head: Head) -> bool:
-        """Whether the store has come by a revision, or was brought to its state."""
+    def contains(self, head: Head) -> bool:
+        """Whether that commit is in the store's history, or the store was restored to it."""
         with self._reading() as connection:
-            return going_back.knows(connection, head)
+            return revisions.contains(connection, head)
 
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
-        """The account that holds each of these domains, whichever it is."""
+        """The account that holds each of these domains; a domain without one is left out."""
         with self._reading() as connection:
             return reading.holders(connection, domains)
 
@@ -156,78 +126,132 @@ class Store:
         platform: PlatformChange | None,
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
-        back: Past | None = None,
     ) -> int:
-        """Carries out a group of accounts' changes, and the platform's: all or none. ``sealed``
-        are the credentials of what is new or changed. Returns the store's revision. Raises
-        StaleError where something is not any more as it was planned on. ``back``: see
-        :mod:`sendroute.store.going_back`.
+        """Write the changes of a group of accounts, and the platform's: all or none, as one
+        revision.
+
+        ``sealed`` are the credentials of what is new or changed. Returns the store's revision.
+        Raises :class:`~sendroute.model.problem.StaleError` if an account or the platform changed
+        after the plan was made.
         """
-        attempt = str(uuid.uuid4())
-        # Two that change the platform are one after the other too, so that its ids rise as well.
+        commit_id = str(uuid.uuid4())
+        # Two commits that change the platform also wait for each other, so that its ids rise too.
         locked: set[Owner] = {PLATFORM} if platform is not None else set()
-        with told_plainly(self.place):
+        with translated_errors(self.location):
             return self._database.write(
-                lambda connection: committing.commit(
-                    connection, plans, platform, provenance, sealed, attempt, back
+                lambda connection: commit.commit(
+                    connection, plans, platform, provenance, sealed, commit_id
                 ),
                 accounts=locked | {plan.key for plan in plans},
-                attempt=attempt,
-                alone=back is not None,
+                commit_id=commit_id,
+            )
+
+    def commit_groups(
+        self,
+        groups: Sequence[Sequence[AccountPlan]],
+        provenance: Provenance,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> list[int]:
+        """Write several groups of accounts in one transaction, each as a revision of its own:
+        cheaper than a :meth:`commit` each. Every group has something to write.
+
+        Returns the revision of each group. Raises as :meth:`commit` does, and then no group is
+        written.
+        """
+        commit_ids = [str(uuid.uuid4()) for _ in groups]
+        with translated_errors(self.location):
+            return self._database.write(
+                lambda connection: commit.commit_groups(
+                    connection, groups, provenance, sealed, commit_ids
+                ),
+                accounts={plan.key for group in groups for plan in group},
+                commit_id=commit_ids[-1],
+            )
+
+    def restore(
+        self,
+        plans: Sequence[AccountPlan],
+        platform: PlatformChange | None,
+        point: RestorePoint,
+        provenance: Provenance,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> int:
+        """Write the changes that return the store to an earlier state, without other writers.
+
+        Returns the store's revision. Raises :class:`~sendroute.model.problem.StaleError` if
+        anything was committed after the restore was planned.
+        """
+        commit_id = str(uuid.uuid4())
+        with translated_errors(self.location):
+            return self._database.write(
+                lambda connection: restore.restore(
+                    connection, plans, platform, point, provenance, sealed, commit_id
+                ),
+                commit_id=commit_id,
+                alone=True,
             )
 
     def is_current(self) -> bool:
-        """Whether the file is still the one at its place, and was not moved away or replaced."""
-        return self._identity == _identity(self.place)
+        """Whether a SQLite store is still the file at its path, neither moved nor replaced."""
+        return self._identity == _identity(self.location)
 
     def changed_since(self, revision: int) -> dict[AccountKey, int]:
-        """The accounts that a later revision changed, and the last one that did; one that was
-        removed is not among them."""
+        """The accounts that a later revision changed, and the last one that did. A deleted account
+        is not among them."""
         with self._reading() as connection:
             return account_status.changed_since(connection, revision)
 
     def account_statuses(self) -> dict[Owner, AccountStatus]:
-        """What is not settled, in the order of accounts."""
+        """The accounts that were not applied completely, in order, and why."""
         with self._reading() as connection:
-            return {one.key: one for one in account_status.read(connection)}
+            return {each.key: each for each in account_status.read(connection)}
 
     def write_account_statuses(
         self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
-        """No revision: it changes nothing of what is assigned. An approval stays with the plan
-        that it is for."""
+        """Insert, replace and delete statuses. It makes no revision, because it changes no
+        assignment. An approval is kept as long as the plan that it approves is the same."""
         if written or cleared:
-            with told_plainly(self.place):
+            with translated_errors(self.location):
                 self._database.write(
                     lambda connection: account_status.write(connection, written, cleared)
                 )
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
-        """Lets through the plan that is held back; False where another is by now, or none."""
-        attempt = str(uuid.uuid4())
-        with told_plainly(self.place):
+        """Approve the plan that is held back. Returns False if that plan is no longer held back."""
+        commit_id = str(uuid.uuid4())
+        with translated_errors(self.location):
             return self._database.write(
-                lambda connection: account_status.approve(connection, shown, provenance, attempt),
+                lambda connection: account_status.approve(connection, shown, provenance, commit_id),
                 accounts={shown.key},
-                attempt=attempt,
+                commit_id=commit_id,
             )
 
     def endpoints(self) -> list[Endpoint]:
-        """Every revision of a destination, those that were replaced included."""
+        """Every revision of a destination, retired ones included."""
         with self._reading() as connection:
-            return list(endpoints.all_of(connection))
+            return list(endpoints.all_endpoints(connection))
 
-    def rekey(self, anew: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
-        """Every credential through ``anew``, in one transaction; how many there are. What it
-        raises leaves all as it was."""
-        with told_plainly(self.place):
-            return rekeying.rekey(self._database, anew, provenance)
+    def rekey(self, seal: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
+        """Replace every sealed credential by what ``seal`` returns for it, in one transaction.
+
+        Nothing of the old ones stays in the store's files, because a key is given up when another
+        party may know it. Returns how many there are. If ``seal`` raises, nothing is changed.
+        """
+        commit_id = str(uuid.uuid4())
+        with translated_errors(self.location):
+            return self._database.write_over(
+                lambda connection: endpoints.rekey(connection, seal, provenance, commit_id),
+                commit_id,
+            )
 
     def accounts(self) -> list[AccountKey]:
+        """The accounts, in order."""
         with self._reading() as connection:
             return queries.accounts(connection)
 
     def profiles(self) -> list[StoredProfile]:
+        """The profiles, in the order of accounts and names."""
         with self._reading() as connection:
             return list(queries.profiles(connection))
 
@@ -237,11 +261,13 @@ class Store:
         account: AccountKey | None = None,
         profile: str | None = None,
     ) -> list[RouteRow]:
-        """By name; those that fit all that is given. A domain that none holds is left out."""
+        """The domains that match all arguments, by name. A domain that is not in the store is left
+        out."""
         with self._reading() as connection:
             return list(queries.routes(connection, domains, account, profile))
 
     def explain_facts(self, domain: str) -> ExplainFacts:
+        """What ``explain`` needs of one domain, of one revision."""
         with self._reading() as connection:
             return queries.explain_facts(connection, domain)
 
@@ -252,34 +278,36 @@ class Store:
         account: AccountKey | None = None,
         limit: int | None = None,
     ) -> list[HistoryEntry]:
-        """The latest first."""
+        """The latest entries first."""
         with self._reading() as connection:
             return history.history_of(connection, domain, account, limit)
 
     def status(self) -> Status:
+        """The store's revision, its counts and its relays."""
         with self._reading() as connection:
             return queries.status(connection)
 
     def relays(self) -> tuple[RelayRow, ...]:
+        """The relays' agents, by name."""
         with self._reading() as connection:
             return queries.relays(connection)
 
     def watch(self) -> Watch:
-        """Waits for commits by anybody; what was committed before it was made is none."""
-        with told_plainly(self.place):
+        """Waits for commits of any process that are made after this call."""
+        with translated_errors(self.location):
             return self._database.watch()
 
     def write_lock(self, path: Path) -> None:
-        """Writes the whole state as a lock file, whole or not at all."""
+        """Write the current state as a lock file, whole or not at all."""
         with self._reading() as connection:
             lock = lockfile.take(connection)
         lockfile.write(lock, path)
 
 
-def _identity(place: str) -> tuple[int, int] | None:
-    """None where it is no file: that of a server, or gone."""
+def _identity(location: str) -> tuple[int, int] | None:
+    """None if it is no file: a server's URL, or a file that is gone."""
     try:
-        status = Path(place).stat()  # never opened: closing it would give up SQLite's locks
+        status = Path(location).stat()  # never opened: closing it would release SQLite's locks
     except OSError:
         return None
     return status.st_dev, status.st_ino

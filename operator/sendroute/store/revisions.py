@@ -1,11 +1,13 @@
-"""A writing transaction's beginning and end: its id, and the revision that it makes of the store.
+"""The beginning and the end of a writing transaction: its id, and the revision that it makes.
 
-Between the two it holds only the accounts that it writes, so that a change of a million domains
-keeps no other account waiting.
+Between the two a transaction holds only the accounts that it writes, so that a change of a million
+domains keeps no other account waiting.
 """
 
+from collections.abc import Sequence
 from uuid import uuid4
 
+from msgspec import Struct
 from sqlalchemy import Connection, cast, func, insert, select, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
@@ -13,64 +15,130 @@ from sendroute.model.provenance import Provenance
 from sendroute.store.tables import profile, profile_id, revision, revision_id, store
 
 
-def begin(connection: Connection, provenance: Provenance, attempt: str | None = None) -> int:
-    """The id that this transaction's rows carry. To be taken under the locks of its accounts, so
-    that within one account ids rise as the numbers do. ``attempt`` tells it from every other
-    transaction, also from one that has the same number in a store restored from a backup."""
-    number = _next_id(connection)
-    connection.execute(
-        insert(revision).values(
-            id=number,
-            at=provenance.at,
-            actor=provenance.actor,
-            source_commit=provenance.source_commit,
-            attempt=attempt or str(uuid4()),
-        )
+class Head(Struct, frozen=True):
+    """A revision as a follower of the store remembers it. ``commit_id`` names the commit in every
+    copy of the store, whatever its number there; None for one that an older version made."""
+
+    revision: int
+    commit_id: str | None
+
+
+def head_of(connection: Connection) -> Head:
+    """The revision that the store is at."""
+    latest = select(revision.c.number, revision.c.commit_id).join(
+        store, store.c.revision == revision.c.number
     )
-    return number
+    return Head(*connection.execute(latest).one())
 
 
-def _next_id(connection: Connection) -> int:
-    """From a sequence where several may write at once. SQLite has none, and its writer is alone."""
+def contains(connection: Connection, head: Head) -> bool:
+    """Whether that commit is in the store's history, or the store was restored to it."""
+    same = revision.c.commit_id == head.commit_id
+    if head.commit_id is None:
+        same = revision.c.number == head.revision
+    return connection.execute(select(revision.c.id).where(same)).one_or_none() is not None
+
+
+def begin(connection: Connection, provenance: Provenance, commit_id: str | None = None) -> int:
+    """Insert the revision of this transaction, still without its number.
+
+    Call it under the locks of the accounts, so that within one account ids rise as the numbers do.
+    ``commit_id`` distinguishes it from every other transaction, also from one of the same number in
+    a store restored from a backup. Returns the id that this transaction's rows carry.
+    """
+    return begin_all(connection, provenance, [commit_id or str(uuid4())])[0]
+
+
+def begin_all(
+    connection: Connection, provenance: Provenance, commit_ids: Sequence[str]
+) -> list[int]:
+    """As :func:`begin`, for several revisions of one transaction, in order."""
+    ids = _next_ids(connection, len(commit_ids))
+    connection.execute(
+        insert(revision),
+        [
+            {
+                "id": number,
+                "at": provenance.at,
+                "actor": provenance.actor,
+                "source_commit": provenance.source_commit,
+                "commit_id": commit_id,
+            }
+            for number, commit_id in zip(ids, commit_ids, strict=True)
+        ],
+    )
+    return ids
+
+
+def _next_ids(connection: Connection, count: int) -> list[int]:
+    """From a sequence if several may write at once. SQLite has none, and only one writer."""
     if connection.dialect.supports_sequences:
-        number: int = connection.scalar(revision_id)
-    else:
-        last = select(func.coalesce(func.max(revision.c.id), -1) + 1)
-        number = connection.execute(last).scalar_one()
-    return number
+        return _from_sequence(connection, revision_id.name, count)
+    last = select(func.coalesce(func.max(revision.c.id), -1))
+    first: int = connection.execute(last).scalar_one() + 1
+    return list(range(first, first + count))
 
 
-def end(connection: Connection, own: int) -> int:
-    """The transaction's last act: the store's next revision, whose row stays locked until the
-    commit. So revisions are seen in their order, and who sees one has seen all before it."""
-    values = {"revision": store.c.revision + 1}
+def _from_sequence(connection: Connection, name: str, count: int) -> list[int]:
+    numbers = select(func.nextval(cast(name, REGCLASS))).select_from(
+        func.generate_series(1, count).alias("numbers")
+    )
+    return sorted(connection.execute(numbers).scalars())
+
+
+def end(connection: Connection, now: int) -> int:
+    """The transaction's last act: it becomes the store's next revision.
+
+    The store's row stays locked until the commit. So revisions become visible in order, and who
+    sees one has seen all before it. Returns the revision's number.
+    """
+    return end_all(connection, [now])[0]
+
+
+def end_all(connection: Connection, ids: Sequence[int]) -> list[int]:
+    """As :func:`end`, for several revisions of one transaction, in order."""
+    values = {"revision": store.c.revision + len(ids)}
     if connection.dialect.supports_sequences:
-        # At once, for the trigger would raise it profile by profile.
+        # Once, because the trigger would raise it profile by profile.
         highest = select(func.max(profile.c.id)).scalar_subquery()
         values["last_profile"] = func.greatest(store.c.last_profile, highest)
     connection.execute(update(store).values(values))
-    return assess(connection, own)
+    last = _present(connection)
+    numbers = list(range(last - len(ids) + 1, last + 1))
+    for own, number in zip(ids, numbers, strict=True):
+        _number(connection, own, number)
+    return numbers
 
 
-def assess(connection: Connection, own: int) -> int:
-    """Gives the transaction the store's present revision as its number."""
+def number_first(connection: Connection, now: int) -> int:
+    """The store's present revision, which a store begins with, becomes the transaction's number."""
+    number = _present(connection)
+    _number(connection, now, number)
+    return number
+
+
+def _present(connection: Connection) -> int:
     number: int = connection.execute(select(store.c.revision)).scalar_one()
+    return number
+
+
+def _number(connection: Connection, own: int, number: int) -> None:
     connection.execute(update(revision).where(revision.c.id == own).values(number=number))
-    return number
 
 
-def next_profile(connection: Connection) -> int:
-    """The id of a new profile, above every one that was given; to be used at once, for ids of
-    others are taken meanwhile."""
+def next_profiles(connection: Connection, count: int) -> list[int]:
+    """The ids of new profiles, rising and above every id ever given. Use them at once, because
+    other transactions take ids in the meantime."""
+    if count == 0:
+        return []
     if connection.dialect.supports_sequences:
-        number: int = connection.scalar(profile_id)
-    else:
-        number = connection.execute(select(store.c.last_profile + 1)).scalar_one()
-    return number
+        return _from_sequence(connection, profile_id.name, count)
+    last: int = connection.execute(select(store.c.last_profile)).scalar_one()
+    return list(range(last + 1, last + 1 + count))
 
 
 def continue_profiles(connection: Connection) -> None:
-    """To be called alone, where ``last_profile`` was written: new ids come after it."""
+    """After ``last_profile`` was written: new ids come after it. Call it without other writers."""
     if connection.dialect.supports_sequences:
         last = select(store.c.last_profile).scalar_subquery()
         never_back = func.greatest(last, profile_id.next_value())

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The newest migration's id: read beside the store's own, so that Alembic is imported only by a
 # store that is older. Ids are numbers in order, which tells older from newer.
-HEAD = "0006"
+HEAD = "0007"
 
 metadata = MetaData(
     naming_convention={
@@ -106,7 +106,7 @@ platform = _one_row(
 # One row a writing transaction: when, who, from which commit. Append-only. `id` is taken when it
 # begins, and is what other rows carry; `number` is the store's revision, given as its last act, so
 # that whoever sees a revision has seen all before it and nobody waits for a long transaction.
-# Within an account ids rise as numbers do, for they are taken under the account's lock. `attempt`
+# Within an account ids rise as numbers do, for they are taken under the account's lock. `commit_id`
 # is by which a program finds out whether a commit was done whose answer was lost.
 # Where several may write at once the ids come from the sequence, whose gaps mean nothing.
 revision_id = Sequence("revision_id", start=0, minvalue=0)
@@ -118,7 +118,7 @@ revision = Table(
     Column("actor", Text, nullable=False),
     Column("source_commit", Text),
     Column("number", BigInteger, index=True, unique=True),
-    Column("attempt", String(36), index=True, unique=True),
+    Column("commit_id", String(36), index=True, unique=True),
 )
 
 # `revision` is the fence: the transaction that last changed anything of the account. As it is the
@@ -261,17 +261,17 @@ switched = Table(
     sqlite_with_rowid=False,
 )
 
-# What the last reconcile left unsettled of an account (held back, failed, skipped in part), and
-# the approval of what was held back, bound to the digest of its plan. It goes with the
-# transaction that commits the account. No key leads to the account, which may not be there yet.
-standing = Table(
-    "standing",
+# Why an account was not applied (completely) by the last reconcile: held back, failed, skipped in
+# part. And the approval of what was held back, bound to the digest of its plan. The transaction
+# that commits the account deletes the row. No foreign key to the account, which may not exist yet.
+account_status = Table(
+    "account_status",
     metadata,
     Column("namespace", Name, primary_key=True),
     Column("account", Name, primary_key=True),
-    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
     Column("digest", Text),
-    Column("shown", Text, nullable=False),
+    Column("report", Text, nullable=False),
     Column("source_commit", Text),
     Column("since", UtcDateTime, nullable=False),
     Column("approved", Text),

@@ -1,9 +1,9 @@
 """Bring the store back to the state of a backup or a lock file.
 
-Where there is no store, it is made, as by `init --from-backup` or `--from-lock`. Where there is
-one of the same lineage, its accounts, profiles, domains and their routes become again what they
-were: one change, shown and asked about like a plan. Its history goes on, and ids of apply-alls
-that ran since stay used. The manifests are not looked at; the next plan is.
+If there is no store, it is created, as by `init --from-backup` or `--from-lock`. If there is one
+of the same lineage, its accounts, profiles, domains and their routes become what they were then:
+one change, shown and confirmed like a plan. Its history continues, and the ids of apply-alls that
+ran since stay used. The manifests are not read; the next plan compares them with the store.
 
 examples:
   sendroute restore monday.db
@@ -20,7 +20,7 @@ from sendroute.cli.session import Session
 
 def options(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", help="a backup, or a lock file")
-    parser.switch("--auto-approve", help="do not ask")
+    parser.switch("--auto-approve", help="restore without confirmation")
     output_option(parser, REPORTS)
 
 
@@ -28,21 +28,21 @@ def run(arguments: Namespace, session: Session) -> int:
     from pathlib import Path
 
     from sendroute.cli import logs
-    from sendroute.cli.going_back import earlier_state, go_back, is_lock_file, store_if_there
     from sendroute.cli.making import make_store
     from sendroute.cli.output import worst
     from sendroute.cli.reporting import present_report
+    from sendroute.cli.restore import is_lock_file, restore, saved_state, store_if_exists
     from sendroute.model.exit_status import of_result
     from sendroute.reports.report import of_result as report_of
 
     if arguments.file == "-":
-        raise WrongUsageError("A store is restored from a file: name one instead of -.")
+        raise WrongUsageError("A store is restored from a file: specify a file instead of -.")
     logs.start(session)
     path = Path(arguments.file)
-    there = store_if_there(session.store)
-    if there is None:
+    store = store_if_exists(session.store)
+    if store is None:
         return make_store(session, **{"lock" if is_lock_file(path) else "backup": path})
-    with there as store:
-        result = go_back(session, store, earlier_state(path), approved=arguments.auto_approve)
+    with store:
+        result = restore(session, store, saved_state(path), approved=arguments.auto_approve)
     written = present_report(session, arguments, report_of(result, command="restore"))
     return worst(of_result(result), written)

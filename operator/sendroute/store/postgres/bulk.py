@@ -65,14 +65,14 @@ def update_rows(
         .render_derived()
     )
 
-    def in_its_place(element: Any, **_: Any) -> Any:
+    def in_its_location(element: Any, **_: Any) -> Any:
         return (
             staged.c[element.key]
             if isinstance(element, BindParameter) and element.key in given
             else None
         )
 
-    joined: Any = replacement_traverse(statement, {}, in_its_place)
+    joined: Any = replacement_traverse(statement, {}, in_its_location)
     touched: int = connection.execute(joined).rowcount
     return touched
 

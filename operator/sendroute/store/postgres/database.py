@@ -23,13 +23,13 @@ from sqlalchemy import Connection, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.owner import Owner, owner_names
+from sendroute.store.database import Watch
 from sendroute.store.errors import missing, problem
-from sendroute.store.postgres.connecting import connect
-from sendroute.store.postgres.problems import PASSES, NotConnectedError, no_right
+from sendroute.store.postgres.connect import connect
+from sendroute.store.postgres.errors import PASSES, NotConnectedError, no_right
 from sendroute.store.postgres.server import Server, server_of
-from sendroute.store.problems import told_plainly
 from sendroute.store.tables import revision
-from sendroute.store.watching import Watch
+from sendroute.store.translation import translated_errors
 
 T = TypeVar("T")
 
@@ -63,13 +63,13 @@ _VACUUM_PATIENCE = 10.0
 def open_postgres(url: str, busy_timeout: float) -> "Postgres":
     database = Postgres(server_of(url), busy_timeout)
     try:
-        with told_plainly(database.place), database.reading() as connection:
+        with translated_errors(database.location), database.reading() as connection:
             if not database.has_anything(connection):
-                raise missing(database.place)
+                raise missing(database.location)
             may = text("SELECT has_schema_privilege(:name, 'USAGE')")
             if not connection.execute(may, {"name": SCHEMA}).scalar():
                 # Tables that one may not use are not found, as if there were none.
-                raise no_right(database.place)
+                raise no_right(database.location)
     except BaseException:
         database.close()
         raise
@@ -80,7 +80,7 @@ class Postgres:
     """A database, with a store in it or without."""
 
     def __init__(self, server: Server, busy_timeout: float) -> None:
-        self.place = server.place
+        self.location = server.location
         self._server = server
         self._begin_write = _WRITE.format(max(1, round(busy_timeout * 1000)))  # 0 is for ever
         self.engine = create_engine(
@@ -123,7 +123,7 @@ class Postgres:
         *,
         accounts: Collection[Owner] = (),
         alone: bool = False,
-        attempt: str | None = None,
+        commit_id: str | None = None,
     ) -> T:
         tries = _Tries()
         done: list[T] = []
@@ -132,7 +132,7 @@ class Postgres:
                 with self._connection(writes=True) as connection:
                     _lock(connection, accounts, alone=alone)
                     # Under its own locks a commit that was under way has ended, one way or other.
-                    if done and attempt is not None and _is_recorded(connection, attempt):
+                    if done and commit_id is not None and _is_recorded(connection, commit_id):
                         return done[-1]
                     done.append(work(connection))
                     connection.commit()
@@ -141,10 +141,10 @@ class Postgres:
                 if not tries.another(error):
                     raise
 
-    def write_over(self, work: Callable[[Connection], T], attempt: str) -> T:
+    def write_over(self, work: Callable[[Connection], T], commit_id: str) -> T:
         """The server's own log of changes (WAL) and its backups keep the old rows as long as they
         are set to; rows that a long reader may still see stay until the next time."""
-        done = self.write(work, alone=True, attempt=attempt)
+        done = self.write(work, alone=True, commit_id=commit_id)
         try:
             with self._connect() as own:
                 left = None if _vacuumed(own) else "others are reading them"
@@ -153,7 +153,7 @@ class Postgres:
         if left is not None:  # what was to be done is done
             _log.warning(
                 "old rows are left in the files of %s (%s); remove them by VACUUM FULL %s.endpoint",
-                self.place,
+                self.location,
                 left,
                 SCHEMA,
             )
@@ -173,7 +173,7 @@ class Postgres:
         if driver(connection).info.parameter_status("server_encoding") != "UTF8":
             raise problem(
                 "store-failed",
-                f"The database of {self.place} cannot hold every character.",
+                f"The database of {self.location} cannot hold every character.",
                 "Make another: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
             )
         there = text("SELECT to_regnamespace(:name) IS NOT NULL")
@@ -181,9 +181,9 @@ class Postgres:
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
     def watch(self) -> Watch:
-        from sendroute.store.postgres.listening import ServerWatch
+        from sendroute.store.postgres.watch import ServerWatch
 
-        return ServerWatch(self._connect, self.place)
+        return ServerWatch(self._connect, self.location)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -231,10 +231,10 @@ def _number(*names: str) -> int:
     return int.from_bytes(digest.digest(), signed=True)
 
 
-def _is_recorded(connection: Connection, attempt: str) -> bool:
+def _is_recorded(connection: Connection, commit_id: str) -> bool:
     """Where even the table is not there, the making of the store was not done."""
     there = connection.execute(text("SELECT to_regclass('revision') IS NOT NULL")).scalar()
-    found = select(revision.c.id).where(revision.c.attempt == attempt)
+    found = select(revision.c.id).where(revision.c.commit_id == commit_id)
     return bool(there) and connection.execute(found).first() is not None
 
 

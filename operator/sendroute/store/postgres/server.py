@@ -27,13 +27,13 @@ _PATIENCE = {
 
 
 class Server(Struct, frozen=True):
-    """``conninfo`` may hold a password, and is shown to nobody; ``place`` holds none."""
+    """``conninfo`` may hold a password, and is shown to nobody; ``location`` holds none."""
 
     conninfo: str
-    place: str
+    location: str
 
     def __repr__(self) -> str:
-        return f"Server({self.place!r})"
+        return f"Server({self.location!r})"
 
 
 def server_of(url: str) -> Server:
@@ -51,7 +51,7 @@ def server_of(url: str) -> Server:
     if "PGAPPNAME" not in os.environ:
         defaults.setdefault("application_name", said.get("application_name", "sendroute"))
     conninfo = make_conninfo(url, **defaults, client_encoding="utf8")
-    return Server(conninfo, _place(said))
+    return Server(conninfo, _location(said))
 
 
 def _is_plain(url: str, said: dict[str, str]) -> bool:
@@ -77,7 +77,7 @@ def _unreadable() -> Exception:
     )
 
 
-def _place(said: dict[str, str]) -> str:
+def _location(said: dict[str, str]) -> str:
     """Host, port and database; the service's name where that says the rest."""
     if "service" in said:
         return _shown(f"postgresql:///?service={quote(said['service'])}")
@@ -104,5 +104,5 @@ def _told_host(host: str) -> str:
     return f"[{quote(host, safe=':')}]" if ":" in host else quote(host)
 
 
-def _shown(place: str) -> str:
-    return place if place.isprintable() else ascii(place)[1:-1]
+def _shown(location: str) -> str:
+    return location if location.isprintable() else ascii(location)[1:-1]

@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from sendroute.model.owner import Owner
-from sendroute.store.address import check_file, sqlite_path
-from sendroute.store.watching import FileWatch, Watch
+from sendroute.store.database import Watch
+from sendroute.store.sqlite.watch import FileWatch
+from sendroute.store.url import check_file, sqlite_path
 
 T = TypeVar("T")
 
@@ -47,8 +48,8 @@ def open_sqlite(url: str, busy_timeout: float) -> "Sqlite":
 class Sqlite:
     """A file that exists. Its writer is alone, whatever it writes."""
 
-    def __init__(self, path: Path, busy_timeout: float, *, place: str | None = None) -> None:
-        self.place = str(path) if place is None else place
+    def __init__(self, path: Path, busy_timeout: float, *, location: str | None = None) -> None:
+        self.location = str(path) if location is None else location
         self._path = path
         self._busy_timeout = busy_timeout
         self.engine = connect(path, busy_timeout)
@@ -62,12 +63,12 @@ class Sqlite:
         *,
         accounts: Collection[Owner] = (),  # noqa: ARG002
         alone: bool = False,  # noqa: ARG002
-        attempt: str | None = None,  # noqa: ARG002
+        commit_id: str | None = None,  # noqa: ARG002
     ) -> T:
         with writing(self.engine) as connection:
             return work(connection)
 
-    def write_over(self, work: Callable[[Connection], T], attempt: str) -> T:  # noqa: ARG002
+    def write_over(self, work: Callable[[Connection], T], commit_id: str) -> T:  # noqa: ARG002
         """While another process reads the store, the log keeps old pages until the next one that
         finds it at rest."""
         with writing(self.engine) as connection:
@@ -81,7 +82,7 @@ class Sqlite:
         return done
 
     def watch(self) -> Watch:
-        return FileWatch(_opened(self._path, self._busy_timeout), self.place)
+        return FileWatch(_opened(self._path, self._busy_timeout), self.location)
 
     def close(self) -> None:
         self.engine.dispose()

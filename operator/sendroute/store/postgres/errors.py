@@ -203,31 +203,31 @@ _ADVICE = {
 }
 
 
-def no_right(place: str) -> ProblemError:
-    return _advice(_ADVICE["42501"], place)
+def no_right(location: str) -> ProblemError:
+    return _advice(_ADVICE["42501"], location)
 
 
-def translate(error: BaseException, place: str) -> ProblemError | None:
+def translate(error: BaseException, location: str) -> ProblemError | None:
     if not isinstance(error, psycopg.Error):
         return None
     if isinstance(error, NotConnectedError):
-        return _advice(_REFUSED[error.why], place)
+        return _advice(_REFUSED[error.why], location)
     state = error.sqlstate
     if state is None:
         # The driver's own: of a connection that ended, or a use of it that no person causes.
-        return _advice(_LOST, place) if isinstance(error, psycopg.OperationalError) else None
+        return _advice(_LOST, location) if isinstance(error, psycopg.OperationalError) else None
     if state == "55P03":
-        return locked(place)
+        return locked(location)
     if state in ("42P01", "42703", "3F000"):  # no such table, column or schema: of ours
-        return not_ours(place)
+        return not_ours(location)
     if state.startswith("XX"):
-        return damaged(place)
+        return damaged(location)
     for known in (state, state[:3], state[:2]):
         if known in _ADVICE:
-            return _advice(_ADVICE[known], place)
+            return _advice(_ADVICE[known], location)
     return None
 
 
-def _advice(advice: tuple[str, str], place: str) -> ProblemError:
+def _advice(advice: tuple[str, str], location: str) -> ProblemError:
     message, hint = advice
-    return problem("store-failed", message.format(place), hint)
+    return problem("store-failed", message.format(location), hint)

@@ -27,18 +27,18 @@ _ADVICE[sqlite3.SQLITE_PERM] = _ADVICE[sqlite3.SQLITE_CANTOPEN]
 _ADVICE[sqlite3.SQLITE_AUTH] = _ADVICE[sqlite3.SQLITE_CANTOPEN]
 
 
-def translate(error: sqlite3.Error, place: str) -> ProblemError | None:
+def translate(error: sqlite3.Error, location: str) -> ProblemError | None:
     # The extended code's low byte is the primary one: https://www.sqlite.org/rescode.html
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return locked(place)
+        return locked(location)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return damaged(place)
+        return damaged(location)
     if code in _ADVICE:
         message, hint = _ADVICE[code]
-        return problem("store-failed", message.format(place), hint)
+        return problem("store-failed", message.format(location), hint)
     if code == sqlite3.SQLITE_ERROR and "no such" in str(error):  # a table or column of ours
-        return not_ours(place)
+        return not_ours(location)
     if "decode" in str(error):  # the driver's own, which has no code: text that is not UTF-8
-        return damaged(place)
+        return damaged(location)
     return None

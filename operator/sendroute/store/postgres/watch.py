@@ -9,7 +9,7 @@ from typing import Self
 
 import psycopg
 
-from sendroute.store.problems import told_plainly
+from sendroute.store.translation import translated_errors
 
 # Seconds between two questions, for a word that was lost, or a server that cannot tell.
 _POLL = 5.0
@@ -22,9 +22,9 @@ class ServerWatch:
     """A connection of its own. While the server is away it waits, and says True once when the
     server is back."""
 
-    def __init__(self, connect: Callable[[], psycopg.Connection], place: str) -> None:
+    def __init__(self, connect: Callable[[], psycopg.Connection], location: str) -> None:
         self._connect = connect
-        self._place = place
+        self._location = location
         self._ears, self._mouth = os.pipe()
         self._closed = False
         self._seen = -1
@@ -47,7 +47,7 @@ class ServerWatch:
             os.write(self._mouth, b"x")
 
     def wait(self, timeout: float) -> bool:
-        with told_plainly(self._place):
+        with translated_errors(self._location):
             return self._wait(timeout)
 
     def _wait(self, timeout: float) -> bool:

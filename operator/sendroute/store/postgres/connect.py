@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 from psycopg.abc import PQGen
 
-from sendroute.store.postgres.problems import NotConnectedError, Refusal, why_refused
+from sendroute.store.postgres.errors import NotConnectedError, Refusal, why_refused
 
 RV = TypeVar("RV")
 

@@ -1,5 +1,6 @@
 """Back to an earlier state in place: exactly as it was, and nothing given or run a second time."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -21,12 +22,12 @@ from sendroute.model.route import MANAGED, Origin, via
 from sendroute.planner.plan import plan_tree
 from sendroute.planner.restore import plan_restore
 from sendroute.reconcile.commit import apply_plan
-from sendroute.reconcile.restore import credentials_back
+from sendroute.reconcile.restore import credentials_to_restore
 from sendroute.store import lockfile
 from sendroute.store.backups import backup_store, open_backup
-from sendroute.store.creating import init_store
-from sendroute.store.going_back import Past
+from sendroute.store.create import init_store
 from sendroute.store.record import Store
+from sendroute.store.restore import RestorePoint
 from sendroute.store.tables import relay
 
 NANO = AccountState("nano")
@@ -51,7 +52,7 @@ def delete(store: Store, say: Any, revision: int, **domains: DomainState) -> Non
     )
 
 
-def go_back(store: Store, provenance: Provenance, source: Path) -> int:
+def restore(store: Store, provenance: Provenance, source: Path) -> int:
     """As the command does it."""
     if source.suffix == ".lock":
         lock = lockfile.read(source)
@@ -61,10 +62,10 @@ def go_back(store: Store, provenance: Provenance, source: Path) -> int:
             current, sealed = Store(opened).read_sealed()
             head = Store(opened).head()
     now = store.read()
-    back = plan_restore(now, current)
-    tokens = credentials_back(back.plan, sealed)
-    past = Past(head, source.name, back.ran, now.revision)
-    return store.commit(back.plan.accounts, back.plan.platform, provenance, tokens, past)
+    planned = plan_restore(now, current)
+    tokens = credentials_to_restore(planned.plan, sealed)
+    point = RestorePoint(head, source.name, planned.apply_alls, now.revision)
+    return store.restore(planned.plan.accounts, planned.plan.platform, point, provenance, tokens)
 
 
 def state(current: Current) -> Any:
@@ -78,11 +79,11 @@ def test_an_account_made_again_takes_its_apply_alls_over(
     backup_store(store_url, tmp_path / "b.db")
     then = state(switched.read())
     delete(switched, say, 1, a=SHADOWED)
-    assert go_back(switched, say.provenance, tmp_path / "b.db") == 3
+    assert restore(switched, say.provenance, tmp_path / "b.db") == 3
     assert state(switched.read()) == then
     delete(switched, say, 3, a=SHADOWED)
     switched.commit([say.start("b.example")], None, say.provenance)
-    assert go_back(switched, say.provenance, tmp_path / "b.db") == 6
+    assert restore(switched, say.provenance, tmp_path / "b.db") == 6
     assert state(switched.read()) == then
     assert switched.history()[0].reason == "restored"
     assert [entry.reason for entry in switched.history(domain="a.example")][:1] == ["restored"]
@@ -96,10 +97,10 @@ def test_what_goes_on_where_it_goes_keeps_its_credential(
                           display_name="Ireland")  # fmt: skip
     change = say.plan(1, say.profile("ses", say.ses, noted))
     switched.commit([change], None, say.provenance, {say.key: {"ses": "rotated"}})
-    go_back(switched, say.provenance, tmp_path / "b.db")
+    restore(switched, say.provenance, tmp_path / "b.db")
     assert switched.read_sealed()[1] == {say.key: {"ses": "rotated"}}
     delete(switched, say, 3, a=SHADOWED)
-    go_back(switched, say.provenance, tmp_path / "b.db")
+    restore(switched, say.provenance, tmp_path / "b.db")
     assert switched.read_sealed()[1] == {say.key: {"ses": "first"}}, "made again: the backup's"
 
 
@@ -110,14 +111,14 @@ def test_ids_that_ran_stay_whichever_way_it_goes(
     later = ("later", RanApplyAll(MANAGED, 0))
     switched.commit([other.plan(0, other.account(ran=later))], None, say.provenance)
     backup_store(store_url, tmp_path / "late.db")
-    go_back(switched, say.provenance, tmp_path / "early.db")
+    restore(switched, say.provenance, tmp_path / "early.db")
     gone = switched.read().accounts[other.key]
     assert (gone.state, gone.ran) == (None, dict([later]))
     # And forward: a store made from the early backup learns what the lost one had run.
     url = f"sqlite:///{tmp_path}/again.db"
     with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
         assert other.key not in again.read().accounts
-        go_back(again, say.provenance, tmp_path / "late.db")
+        restore(again, say.provenance, tmp_path / "late.db")
         assert again.read().accounts[other.key].ran == dict([later])
         assert again.read().accounts[other.key].state == NANO
 
@@ -129,10 +130,10 @@ def test_a_writer_who_comes_in_between_is_met(
     backup_store(store_url, tmp_path / "b.db")
     now = switched.read()
     with open_backup(tmp_path / "b.db") as opened:
-        past = Past(Store(opened).head(), "b.db", {}, now.revision)
+        point = RestorePoint(Store(opened).head(), "b.db", {}, now.revision)
     switched.commit([other.start("b.example")], None, say.provenance)
     with pytest.raises(StaleError):
-        switched.commit((), None, say.provenance, {}, past)
+        switched.restore((), None, point, say.provenance)
     assert switched.read().revision == 2
 
 
@@ -159,18 +160,22 @@ def test_a_store_made_from_an_older_backup_is_brought_up_to_what_is_newer(
     lost = switched.head()
     url = f"sqlite:///{tmp_path}/again.db"
     with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
-        assert (again.read().revision, again.knows(early), again.knows(lost)) == (2, True, False)
+        assert (again.read().revision, again.contains(early), again.contains(lost)) == (
+            2,
+            True,
+            False,
+        )
         again._database.write(
             lambda connection: connection.execute(
                 relay.insert().values(name="mx1", revision=6, seen_at=say.provenance.at)
             )
         )
-        assert go_back(again, say.provenance, late) == 7, "above what the lost one had come to"
-        assert (state(again.read()), again.knows(lost)) == (then, True)
+        assert restore(again, say.provenance, late) == 7, "above what the lost one had come to"
+        assert (state(again.read()), again.contains(lost)) == (then, True)
         assert again.relays() == ()
         [profile] = again.profiles()
         assert (profile.id, profile.version) == (1, 2001), "once for each course that was left"
-        assert go_back(again, say.provenance, late) == 8
+        assert restore(again, say.provenance, late) == 8
         assert again.profiles() == [profile], "it has come by it"
 
 
@@ -184,11 +189,26 @@ def test_a_lock_file_of_another_course_is_told_from_one_of_the_same_number(
     url = f"sqlite:///{tmp_path}/again.db"
     with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
         assert again.read().revision == lost.revision
-        assert not again.knows(lost)
+        assert not again.contains(lost)
     with init_store(
         f"sqlite:///{tmp_path}/l.db", say.provenance, from_lock=tmp_path / "x.lock"
     ) as made:
-        assert made.knows(lost)
+        assert made.contains(lost)
+
+
+def test_a_lock_file_of_format_1_1_still_names_its_commit(
+    switched: Store, say: Any, tmp_path: Path
+) -> None:
+    switched.write_lock(tmp_path / "x.lock")
+    document = json.loads((tmp_path / "x.lock").read_text())
+    document["attempt"] = document.pop("commit_id")
+    document["format_version"] = "1.1"
+    (tmp_path / "x.lock").write_text(json.dumps(document))
+    lock = lockfile.read(tmp_path / "x.lock")
+    assert lock.head == switched.head()
+    url = f"sqlite:///{tmp_path}/new.db"
+    with init_store(url, say.provenance, from_lock=tmp_path / "x.lock") as created:
+        assert created.contains(switched.head())
 
 
 # Random histories
@@ -249,7 +269,7 @@ def test_any_history_moves_to_the_other_database_and_back_in_time(
         assert moved.routes() == store.routes()
         assert moved.history()[1:] == store.history()
         chosen = choice % len(steps)
-        go_back(moved, STAMP, folder / f"{chosen}.db")
+        restore(moved, STAMP, folder / f"{chosen}.db")
         assert without_ids(moved.read()) == ids_aside(states[chosen])
         backup_store(second, folder / "again.db")
         with open_backup(folder / "again.db") as copy:

@@ -1,39 +1,23 @@
-"""Waiting until somebody has committed something."""
+"""Waits until another connection commits to a SQLite file."""
 
 import sqlite3
 from threading import Event
 from time import monotonic
-from typing import Protocol, Self
+from typing import Self
 
-from sendroute.store.problems import told_plainly
+from sendroute.store.translation import translated_errors
 
 # Seconds. The question costs a few microseconds: SQLite looks at one number in shared memory.
 _POLL = 0.2
-
-
-class Watch(Protocol):
-    """A context manager, for one thread. Closed from another thread, or by a signal's handler, it
-    ends a wait at once."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def wait(self, timeout: float) -> bool:
-        """True as soon as anything may have been committed by anybody since the last wait
-        returned, or since the watch began; False after ``timeout`` seconds, or once closed."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class FileWatch:
     """SQLite's count of commits by other connections, this one being none that commits
     (https://www.sqlite.org/pragma.html#pragma_data_version)."""
 
-    def __init__(self, own: sqlite3.Connection, place: str) -> None:
+    def __init__(self, own: sqlite3.Connection, location: str) -> None:
         self._own = own
-        self._place = place
+        self._location = location
         self._closed = Event()
         self._seen = self._version()
 
@@ -61,6 +45,6 @@ class FileWatch:
         return False
 
     def _version(self) -> int:
-        with told_plainly(self._place):
+        with translated_errors(self._location):
             version: int = self._own.execute("PRAGMA data_version").fetchone()[0]
             return version

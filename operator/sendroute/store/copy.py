@@ -25,6 +25,7 @@ from sendroute.store import revisions
 from sendroute.store.bulk import execute_many, plain_rows
 from sendroute.store.tables import (
     account,
+    account_status,
     apply_all,
     domain,
     endpoint,
@@ -33,7 +34,6 @@ from sendroute.store.tables import (
     profile,
     relay,
     revision,
-    standing,
     store,
     switch,
     switched,
@@ -51,7 +51,7 @@ ORDER: tuple[Table, ...] = (
     history,
     switch,
     switched,
-    standing,
+    account_status,
     relay,
 )
 """What a row refers to, by a key or a trigger, comes before it. A test holds it complete."""
@@ -59,8 +59,8 @@ ORDER: tuple[Table, ...] = (
 Advance = Callable[[int], None]
 
 
-def unheeded(_steps: int) -> None:
-    """Where no progress is shown."""
+def no_progress(_steps: int) -> None:
+    """An ``Advance`` that shows nothing."""
 
 
 _FETCH = 10_000

@@ -15,7 +15,7 @@ from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
 from sendroute.store.backups import backup_store
-from sendroute.store.creating import init_store
+from sendroute.store.create import init_store
 from sendroute.store.lockfile import read as read_lock
 from sendroute.store.record import Store, open_store
 

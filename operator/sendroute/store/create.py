@@ -1,0 +1,171 @@
+"""Creates a store: empty, from a lock file or from a backup. It appears whole or not at all."""
+
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DataError, IntegrityError
+
+from sendroute.model.provenance import Provenance
+from sendroute.store import lockfile, revisions
+from sendroute.store.atomic_create import created_atomically, require_absent
+from sendroute.store.backups import copy_file, damaged, mark, open_backup
+from sendroute.store.copy import Advance, copy_all, no_progress
+from sendroute.store.errors import exists
+from sendroute.store.history import add_store_entry
+from sendroute.store.migrate import migrate
+from sendroute.store.record import Store, open_store
+from sendroute.store.restore import advance_ids, fill_from_lock
+from sendroute.store.schema import upgrade_schema
+from sendroute.store.sqlite.database import Sqlite
+from sendroute.store.tables import store
+from sendroute.store.translation import translated_errors
+from sendroute.store.url import is_postgres, sqlite_path
+
+INIT = "`init`"
+
+
+def init_store(
+    url: str,
+    provenance: Provenance,
+    *,
+    from_lock: Path | None = None,
+    from_backup: Path | None = None,
+    busy_timeout: float = 30.0,
+    advance: Advance = no_progress,
+) -> Store:
+    """Create a store and open it; at most one of the two sources is given.
+
+    From a lock file it gets that store's lineage and state and the next revision; from a backup the
+    history too. An entry of the history says how it was created. Profile ids and versions that the
+    lost store may have given are skipped (:mod:`sendroute.store.restore`). ``busy_timeout``:
+    seconds to wait for another writer. ``advance`` is called with each number of copied rows.
+
+    Raises :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if something is at
+    ``url``, ``unreadable``, ``wrong-store`` or ``store-failed`` for a source that cannot be used.
+    """
+    lock = lockfile.read(from_lock) if from_lock is not None else None
+
+    def filled(connection: Connection, commit_id: str | None = None) -> None:
+        migrate(connection)
+        if lock is not None and from_lock is not None:
+            _from_lock(connection, lock, provenance, from_lock, commit_id)
+        else:
+            _new(connection, provenance, commit_id)
+
+    if is_postgres(url):
+        if from_backup is None:
+            _create_database(url, filled, busy_timeout)
+        else:
+            _database_from_backup(url, provenance, from_backup, busy_timeout, advance)
+    elif from_backup is None:
+        _create_file(url, filled, busy_timeout)
+    else:
+        _file_from_backup(url, provenance, from_backup, busy_timeout, advance)
+    return open_store(url, busy_timeout=busy_timeout)
+
+
+def _create_file(url: str, filled: Callable[[Connection], None], busy: float) -> None:
+    path = sqlite_path(url)
+    require_absent(path, INIT)
+    with translated_errors(str(path)), created_atomically(path, INIT) as temporary:
+        mark(temporary, journal="WAL")
+        with closing(Sqlite(temporary, busy, location=str(path))) as database:
+            database.write(filled)
+
+
+def _file_from_backup(
+    url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
+) -> None:
+    path = sqlite_path(url)
+    require_absent(path, INIT)
+    with translated_errors(str(path)), created_atomically(path, INIT) as temporary:
+        copy_file(backup, temporary, busy, advance, journal="WAL")
+        with closing(Sqlite(temporary, busy, location=str(backup))) as database:
+            upgrade_schema(database)
+            database.write(lambda connection: _record_restored(connection, provenance, backup))
+
+
+def _database_from_backup(
+    url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
+) -> None:
+    """Row by row. The backup is opened first, because its errors have nothing to do with the
+    database."""
+
+    def filled(connection: Connection, commit_id: str) -> None:
+        migrate(connection)
+        with source.reading() as rows:
+            try:
+                copy_all(rows, connection, advance)
+            except (IntegrityError, DataError) as error:
+                raise damaged(backup) from error
+        _record_restored(connection, provenance, backup, commit_id)
+
+    with open_backup(backup, busy_timeout=busy) as source:
+        _create_database(url, filled, busy)
+
+
+def _create_database(url: str, filled: Callable[[Connection, str], None], busy: float) -> None:
+    """The schema and its content in one transaction without other writers, so that of two
+    processes that create it at once one wins."""
+    from sendroute.store.postgres.database import Postgres
+    from sendroute.store.postgres.server import server_of
+
+    commit_id = str(uuid.uuid4())
+    with closing(Postgres(server_of(url), busy)) as database:
+
+        def made(connection: Connection) -> None:
+            if database.has_anything(connection):
+                raise exists(database.location)
+            database.prepare(connection)
+            filled(connection, commit_id)
+
+        with translated_errors(database.location):
+            database.write(made, alone=True, commit_id=commit_id)
+
+
+def _new(connection: Connection, provenance: Provenance, commit_id: str | None) -> None:
+    _insert_store(connection, provenance, str(uuid.uuid4()), 0)
+    now = revisions.begin(connection, provenance, commit_id)
+    add_store_entry(connection, now, "create", "initialised", "The store was created.")
+    revisions.number_first(connection, now)
+
+
+def _insert_store(
+    connection: Connection, provenance: Provenance, lineage: str, revision: int
+) -> None:
+    connection.execute(
+        insert(store).values(
+            id=1, lineage=lineage, revision=revision, last_profile=0, created_at=provenance.at
+        )
+    )
+
+
+def _from_lock(
+    connection: Connection,
+    lock: lockfile.Lock,
+    provenance: Provenance,
+    path: Path,
+    commit_id: str | None,
+) -> None:
+    _insert_store(connection, provenance, lock.lineage, lock.revision)
+    try:
+        now = fill_from_lock(connection, lock, provenance, commit_id)
+    except IntegrityError as error:
+        raise lockfile.contradictory(path) from error
+    message = f"The store was created from a lock file of revision {lock.revision}."
+    add_store_entry(connection, now, "create", "restored-from-lock", message)
+    revisions.end(connection, now)
+
+
+def _record_restored(
+    connection: Connection, provenance: Provenance, source: Path, commit_id: str | None = None
+) -> None:
+    before = connection.execute(select(store.c.revision)).scalar_one()
+    now = revisions.begin(connection, provenance, commit_id)
+    message = f"The store was created from the backup {source.name} of revision {before}."
+    add_store_entry(connection, now, "create", "restored-from-backup", message)
+    advance_ids(connection, now)
+    revisions.end(connection, now)

@@ -1,0 +1,238 @@
+"""Restore: a store returns to an earlier state, and never gives a number a second time.
+
+A backup or a lock file may be older than the store that was lost. In between, the lost store may
+have given profile ids and versions, and mail that waits in a queue knows its provider by these
+alone (the alias ``p42r7``). Given a second time, they would send that mail, with another tenant's
+credential, elsewhere. So a store that *diverged* skips what may have been given: profile ids by a
+million, versions by a thousand (:func:`advance_ids`).
+
+Revision numbers are not skipped, because a lock file recognises an older copy by them. Whoever
+follows a store (a relay's agent) remembers the *commit id* of its revision beside the number. A
+store that does not contain that commit has diverged, and the follower reads everything again. Known
+aliases stay. The rows of relays are deleted: each agent reports again which revision it serves.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, Table, delete, insert, literal, select, update
+
+from sendroute.model.change import AccountPlan, PlatformChange
+from sendroute.model.current import RanApplyAll
+from sendroute.model.desired import AccountKey
+from sendroute.model.provenance import Provenance
+from sendroute.store import commit, endpoints, revisions
+from sendroute.store.bulk import chunks, execute_many
+from sendroute.store.endpoints import Sealed
+from sendroute.store.errors import stale
+from sendroute.store.history import add_store_entry
+from sendroute.store.lockfile import Lock, LockAccount
+from sendroute.store.revisions import Head
+from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
+from sendroute.store.tables import account, apply_all, domain, endpoint, platform, profile, relay
+from sendroute.store.tables import store as store_table
+
+PROFILE_ID_GAP = 1_000_000
+VERSION_GAP = 1_000
+
+_BATCH = 10_000
+
+
+class RestorePoint(Struct, frozen=True):
+    """An earlier state that a commit returns to. ``head`` is its revision, ``source`` the name of
+    the file that holds it. ``apply_alls`` ran before it and are unknown to this store. The changes
+    were planned on the store's revision ``planned_on``."""
+
+    head: Head
+    source: str
+    apply_alls: Mapping[AccountKey, Mapping[str, RanApplyAll]]
+    planned_on: int
+
+
+def restore(
+    connection: Connection,
+    plans: Sequence[AccountPlan],
+    platform_change: PlatformChange | None,
+    point: RestorePoint,
+    provenance: Provenance,
+    sealed: Sealed,
+    commit_id: str,
+) -> int:
+    """Commit the changes that lead back to ``point``, all or none. The caller keeps every other
+    writer out.
+
+    Returns the new revision: above the restored one, if the store had diverged from it. Raises
+    :class:`~sendroute.model.problem.StaleError` if the store changed after the plan was made.
+    """
+    _require_revision(connection, point.planned_on)
+    diverged = not revisions.contains(connection, point.head)
+    if diverged:
+        _mark_contained(connection, point.head, provenance)
+    with commit.conflicts_are_stale(plans):
+        now = revisions.begin(connection, provenance, commit_id)
+        if platform_change is not None:
+            commit.write_platform(connection, platform_change, now, sealed)
+        writes = commit.fence_accounts(connection, plans, now)
+        _insert_apply_alls(connection, point.apply_alls, now)
+        for write in writes:
+            _relink_apply_alls(connection, write.key, write.account_id, write.shadows)
+        commit.write_accounts(connection, writes, sealed)
+    message = f"The store was restored to {point.source}, revision {point.head.revision}."
+    add_store_entry(connection, now, "update", "restored", message)
+    if diverged:
+        advance_ids(connection, now)
+        behind = store_table.c.revision < point.head.revision
+        connection.execute(update(store_table).where(behind).values(revision=point.head.revision))
+    return revisions.end(connection, now)
+
+
+def _require_revision(connection: Connection, planned_on: int) -> None:
+    """Also what is not changed must be as it was planned on."""
+    current = select(store_table.c.revision).with_for_update()
+    if connection.execute(current).scalar_one() != planned_on:
+        raise stale()
+
+
+def _mark_contained(connection: Connection, head: Head, provenance: Provenance) -> None:
+    """From now on this store contains that commit. It gets no number: here that may be the number
+    of another commit."""
+    if head.commit_id is not None:
+        revisions.begin(connection, provenance, head.commit_id)
+
+
+def _insert_apply_alls(
+    connection: Connection, apply_alls: Mapping[AccountKey, Mapping[str, RanApplyAll]], now: int
+) -> None:
+    """Their ids stay used forever. They belong to no account's row until they are relinked."""
+    rows = [
+        _apply_all_row(key, ran_id, ran, None, now)
+        for key, ran_in_account in apply_alls.items()
+        for ran_id, ran in ran_in_account.items()
+    ]
+    _insert(connection, apply_all, rows)
+
+
+def _relink_apply_alls(
+    connection: Connection, key: AccountKey, account_id: int, shadows: Iterable[str]
+) -> None:
+    """An account that was deleted and created again has another row than when they ran."""
+    of_account = (apply_all.c.namespace == key.namespace, apply_all.c.account == key.name)
+    of_other_row = apply_all.c.account_id.is_distinct_from(account_id)
+    for ids in chunks(shadows):
+        relinked = update(apply_all).where(*of_account, of_other_row, apply_all.c.id.in_(ids))
+        connection.execute(relinked.values(account_id=account_id))
+
+
+def advance_ids(connection: Connection, now: int) -> None:
+    """Skip every profile id and version that the lost store may have given, and forget which
+    revision each relay serves."""
+    connection.execute(delete(relay))
+    connection.execute(
+        update(store_table).values(last_profile=store_table.c.last_profile + PROFILE_ID_GAP)
+    )
+    revisions.continue_profiles(connection)
+    connection.execute(update(profile).values(version=profile.c.version + VERSION_GAP))
+    connection.execute(update(platform).values(version=platform.c.version + VERSION_GAP))
+    _copy_endpoints(connection, now)
+
+
+def _copy_endpoints(connection: Connection, now: int) -> None:
+    """Every endpoint in use gets a row of its new version; the old row is retired."""
+    changed = {"version": endpoint.c.version + VERSION_GAP, "made": literal(now)}
+    columns = [name for name in endpoint.c.keys() if name != "retired"]  # noqa: SIM118
+    in_use = endpoint.c.retired.is_(None)
+    rows = select(*(changed.get(name, endpoint.c[name]) for name in columns)).where(in_use)
+    connection.execute(insert(endpoint).from_select(columns, rows))
+    connection.execute(update(endpoint).where(in_use, endpoint.c.made != now).values(retired=now))
+
+
+def fill_from_lock(
+    connection: Connection, lock: Lock, provenance: Provenance, commit_id: str | None
+) -> int:
+    """Fill an empty store with what a lock file holds.
+
+    Returns the id of the transaction, which the caller ends. Raises the database's
+    ``IntegrityError`` if the lock file contradicts itself, because the schema refuses it.
+    """
+    if not revisions.contains(connection, lock.head):
+        _mark_contained(connection, lock.head, provenance)
+    now = revisions.begin(connection, provenance, commit_id)
+    if lock.platform is not None:
+        version = lock.platform_version + VERSION_GAP
+        row = {"id": 1, "spec": spec(lock.platform), "version": version}
+        _insert(connection, platform, [row])
+    accounts = [(_insert_account(connection, each, now), each) for each in lock.accounts]
+    rows = [row for account_id, each in accounts for row in _profile_rows(account_id, each)]
+    # In the order of their ids, because the schema only accepts rising ones.
+    _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
+    connection.execute(update(store_table).values(last_profile=lock.last_profile + PROFILE_ID_GAP))
+    revisions.continue_profiles(connection)
+    for account_id, each in accounts:
+        apply_alls = (
+            _apply_all_row(each.key, ran_id, ran.record(), account_id, now)
+            for ran_id, ran in each.apply_all.items()
+        )
+        _insert(connection, apply_all, apply_alls)
+        names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
+        execute_many(connection, insert(domain), names, _domain_rows(account_id, each, now))
+    endpoints.fill(connection, now)
+    return now
+
+
+def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+    for batch in chunks(rows, _BATCH):
+        connection.execute(insert(table), batch)
+
+
+def _insert_account(connection: Connection, locked: LockAccount, now: int) -> int | None:
+    """The id of its row; None for an account that was deleted."""
+    if locked.plan is None:
+        return None
+    kind, name = route_columns(locked.default_route())
+    inserted = connection.execute(
+        insert(account).values(
+            namespace=locked.namespace,
+            name=locked.name,
+            plan=locked.plan,
+            default_kind=kind,
+            default_profile=name,
+            revision=now,
+        )
+    )
+    key = inserted.inserted_primary_key
+    return None if key is None else key[0]
+
+
+def _profile_rows(account_id: int | None, locked: LockAccount) -> Iterable[dict[str, Any]]:
+    for name, current in locked.profiles.items():
+        yield {
+            "id": current.id,
+            "account_id": account_id,
+            "name": name,
+            "version": current.version + VERSION_GAP,
+            "spec": spec(current.spec),
+        }
+
+
+def _apply_all_row(
+    key: AccountKey, ran_id: str, ran: RanApplyAll, account_id: int | None, now: int
+) -> dict[str, Any]:
+    kind, name = route_columns(ran.route)
+    return {
+        "namespace": key.namespace,
+        "account": key.name,
+        "id": ran_id,
+        "account_id": account_id,
+        "kind": kind,
+        "profile": name,
+        "domains": ran.domains,
+        "revision": now,
+    }
+
+
+def _domain_rows(
+    account_id: int | None, locked: LockAccount, now: int
+) -> Iterable[tuple[str | int | None, ...]]:
+    for name, current in locked.domains.items():
+        yield name, account_id, now, now, *domain_columns(current.state())

@@ -1,0 +1,46 @@
+"""The schema's version: read from a store, and upgraded if it is older than this program."""
+
+from sqlalchemy import Connection, String, column, select, table
+
+from sendroute.store.database import Database
+from sendroute.store.errors import not_ours, problem
+from sendroute.store.tables import HEAD
+from sendroute.store.translation import translated_errors
+
+_VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
+
+
+def upgrade_schema(database: Database) -> None:
+    """Run the migrations that a store lacks, without other writers.
+
+    Raises :class:`~sendroute.model.problem.ProblemError`: ``wrong-store`` if it is no store,
+    ``store-version`` if a newer Sendroute wrote it.
+    """
+    location = database.location
+
+    def upgrade(connection: Connection) -> None:
+        if schema_version(connection, location) != HEAD:  # no other process did meanwhile
+            migrate(connection)
+
+    with translated_errors(location):
+        with database.reading() as connection:
+            if schema_version(connection, location) == HEAD:
+                return
+        # Imported here: it takes half of the start, and no daily command needs it.
+        from sendroute.store.migrate import migrate
+
+        database.write(upgrade, alone=True)
+
+
+def schema_version(connection: Connection, location: str) -> str:
+    """The version of a store's schema. Raises as :func:`upgrade_schema` does."""
+    version = connection.execute(_VERSION).scalar()
+    if not isinstance(version, str) or not version.isdecimal():
+        raise not_ours(location)
+    if int(version) > int(HEAD):
+        raise problem(
+            "store-version",
+            f"The store {location} was written by a newer Sendroute.",
+            "It was left untouched. Use the newer Sendroute here too.",
+        )
+    return version
