@@ -119,7 +119,7 @@ def too_deep(place: Place) -> Fault:
         (),
         place,
         f"This is nested deeper than {MAX_FOREIGN_DEPTH} levels.",
-        f"Sendroute's documents nest at most {MAX_DEPTH} levels. The rest of the file was not read.",
+        f"Sendroute's documents nest at most {MAX_DEPTH} levels. The rest was not read.",
     )
 
 
