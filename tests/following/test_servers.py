@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from sendroute.following.follower import EndedError
+from sendroute.following.follower import StoppedError
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
@@ -147,7 +147,7 @@ def test_a_server_that_never_answers_is_given_up_at_the_deadline(following: RunO
 def test_a_server_that_never_answers_is_given_up_at_the_end(following: RunOptions) -> None:
     with silent() as port:
         follower = following(f"http://127.0.0.1:{port}/x")
-        with pytest.raises(EndedError):
+        with pytest.raises(StoppedError):
             follower.look(lambda: len(processes_about(f"127.0.0.1:{port}")) > 1)
         assert is_left_by_all(f"127.0.0.1:{port}")
 
