@@ -155,6 +155,17 @@ class _Recording:
         self._failed.clear()
         return revision
 
+    def commit_groups(
+        self,
+        groups: Sequence[Sequence[AccountPlan]],
+        provenance: Provenance,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> list[int]:
+        """A failure is not counted, because each group is then committed on its own."""
+        revisions = self._store.commit_groups(groups, provenance, sealed)
+        self._failed.clear()
+        return revisions
+
 
 def _is_over(stop: Stop, record: _Recording) -> bool:
     return stop.asked() or record.away is not None
