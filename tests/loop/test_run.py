@@ -130,7 +130,7 @@ def test_no_name_of_a_users_in_a_url_is_logged(place: Place) -> None:
 def test_all_that_it_says_of_documents_of_others_is_in_its_log(place: Place) -> None:
     place.lay("others", "kind: List\n---\nkind: Other\n")
     loop = place.start("-v")
-    assert loop.says("Passed over: 2 documents")["level"] == "debug"
+    assert loop.says("Skipped 2 documents")["level"] == "debug"
     assert loop.stop() == 0, "and no line is no JSON"
 
 

@@ -197,7 +197,9 @@ def test_a_second_run_takes_from_the_cache_what_git_calls_unchanged() -> None:
 class _Counting(Files):
     """Files that remember which were read."""
 
-    read: list[str]
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(paths)
+        self.read: list[str] = []
 
     def load(self, entries):  # type: ignore[no-untyped-def]
         self.read = [entry.name for entry in entries]

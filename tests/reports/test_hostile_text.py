@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendroute.model.change import AccountPlan, Action, DomainChange, Plan, ProfileChange, Shadowed
-from sendroute.model.codes import CODES
+from sendroute.model.codes import Code
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Severity
@@ -60,7 +60,7 @@ def a_report(draw):
         return of(key, draw(texts), action, before, after, draw(texts), draw(texts))
 
     def finding():
-        code = draw(st.sampled_from([*CODES]))
+        code = draw(st.sampled_from([code.value for code in Code]))
         place = Position(draw(texts), draw(st.integers(1, 10**6)), 1)
         hint = draw(st.none() | texts)
         related = (Position(draw(texts), 1, 1),)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sendroute.model.codes import CODES, finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Position
 from sendroute.reports import report as reports
 from sendroute.reports.as_sarif import chunks
@@ -18,12 +18,12 @@ def run_of(*findings):
 
 
 def test_every_code_found_is_a_rule_with_its_help():
-    rules = run_of(*(finding(code, "m") for code in CODES))["tool"]["driver"]["rules"]
-    assert [rule["id"] for rule in rules] == sorted(CODES)
+    rules = run_of(*(finding(code, "m") for code in Code))["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == sorted(Code)
     assert all(rule["help"]["text"] and rule["shortDescription"]["text"] for rule in rules)
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", Code)
 def test_a_result_points_to_its_rule(code):
     run = run_of(finding(code, "m"))
     (result,) = run["results"]

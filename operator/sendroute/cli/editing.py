@@ -16,13 +16,12 @@ from sendroute.cli.session import DEFAULT_STORE, Session
 from sendroute.edit.diff import unified
 from sendroute.edit.proposal import Done, Proposal, Text
 from sendroute.edit.tree import Tree, changed_meanwhile
-from sendroute.manifests import fast
 from sendroute.manifests.compile import compile_reading
+from sendroute.manifests.content import read_file
 from sendroute.manifests.locate import locate, positions
 from sendroute.manifests.read import Reading, without_gc
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
-from sendroute.manifests.thorough import read_thoroughly
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.exit_status import ExitStatus
@@ -125,9 +124,10 @@ class EditSession:
         documents = [each for each in self._documents if each[1].file not in texts]
         for file, text in texts.items():
             if text.after is not None:
-                data = text.after.encode()
-                parsed = fast.read(data) or read_thoroughly(file, data).parsed
-                documents += [(found, Where(file, number)) for number, found in parsed.documents]
+                content = read_file(file, text.after.encode(), whole=True).content
+                documents += [
+                    (document, Where(file, number)) for number, document in content.documents
+                ]
         return compile_reading(self._reading, documents)
 
     def _new_findings(self, after: Desired) -> list[Finding]:

@@ -8,7 +8,8 @@ from sendroute.cli.only import accounts_named
 from sendroute.cli.proof import verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
-from sendroute.cli.tree import places_of, read_tree
+from sendroute.cli.tree import read_tree
+from sendroute.manifests.tree import places_of
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.planner.guards import Guards

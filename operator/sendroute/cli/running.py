@@ -107,7 +107,7 @@ def _opened(session: Session) -> Store:
 
 
 def _read(session: Session, tree: Tree) -> Source:
-    read = read_tree([tree.path], session)
+    read = read_tree([tree.path], session, parallel=False)
     locks = locks_of([tree.path], top=tree.root)
     return Source(
         _desired_from(tree.root, read.desired),

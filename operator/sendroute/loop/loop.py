@@ -18,6 +18,7 @@ from sendroute.loop.schedule import FIRST, Due, Random, Schedule, backoff
 from sendroute.loop.tree_source import LoadedTree, TreeSource
 from sendroute.loop.wakeup import StoreHandle, WakeupQueue
 from sendroute.model.account_status import AccountStatus, Approval
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
@@ -28,9 +29,6 @@ _BEAT = 30.0
 """Seconds that it waits at most, so that it can be seen to be alive."""
 _STORE_LONGEST = 15.0
 """Seconds between two tries of a store that is away."""
-_OF_THE_STORE = frozenset(
-    {"store-failed", "store-locked", "store-version", "not-initialised", "wrong-store"}
-)
 
 
 class Times(NamedTuple):
@@ -166,7 +164,7 @@ class Loop:
             if isinstance(done, Reconciled):
                 self._account_statuses = store.account_statuses()
         except ProblemError as problem:
-            of_store = any(found.code in _OF_THE_STORE for found in problem.findings)
+            of_store = any(has_trait(found.code, Trait.STORE) for found in problem.findings)
             self._failed(problem.findings, of_store=of_store)
             return
         self._up()

@@ -22,7 +22,7 @@ import msgspec
 
 from sendroute import __version__
 from sendroute.manifests import git
-from sendroute.manifests.rows import Content
+from sendroute.manifests.content import Content
 from sendroute.manifests.sources import Entry
 
 WORTHWHILE = 500  # files, below which asking git costs more than reading

@@ -12,12 +12,12 @@ from typing import assert_never
 from msgspec import UNSET
 
 from sendroute.manifests import shapes
+from sendroute.manifests.content import Row, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import profile_of, route_of
 from sendroute.manifests.read import Cache, Reading
-from sendroute.manifests.rows import Row, namespace_of, row_of
 from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.desired import (

@@ -9,7 +9,7 @@ from sendroute.manifests.exact import Draft, shown
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
-from sendroute.model.codes import finding
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 
@@ -43,9 +43,7 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
         for fault in draft.faults
         if fault.code != "ambiguous-scalar" or _is_ours_to_read(fault.path)
     ]
-    doubtful = {
-        fault.path for fault in faults if fault.code in ("ambiguous-scalar", "invalid-value")
-    }
+    doubtful = {fault.path for fault in faults if has_trait(fault.code, Trait.VALUE)}
     wrong_header = _of_header(value, draft)
     problems = wrong_header or _of_shape(value)
     problems = [

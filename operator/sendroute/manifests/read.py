@@ -1,7 +1,7 @@
-"""A tree of manifests → typed documents with their places, and all that is wrong with them.
+"""Read a tree of manifests: typed documents with their places, and every problem in them.
 
-The visible order: list the files; take from the cache what earlier runs read; read each other file
-fast; and where that is not enough, thoroughly.
+The order of the work: list the files; take from the cache what earlier runs read; read every other
+file fast; and only where that is not enough, thoroughly.
 """
 
 import gc
@@ -9,50 +9,58 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from sendroute.manifests import fast
-from sendroute.manifests.fast import Parsed
-from sendroute.manifests.rows import Content, content_of
+from sendroute.manifests.content import Content, FileResult, read_file
 from sendroute.manifests.shapes import Document
-from sendroute.manifests.sources import Entry, Tree, unreadable
+from sendroute.manifests.sources import STDIN, Entry, Tree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
 
-_NOTHING = Content([], [], 0)
-# It is YAML, a text, so it would pass for somebody else's document and what it stands for be gone
-# (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer").
-_POINTER = b"version https://git-lfs.github.com/spec/"
+# A fork costs some milliseconds. So many bytes are read first, in this process, and so many must
+# be expected after them, before other processes are started: together some 50 milliseconds' work.
+_BYTES_BEFORE_WORKERS = 256 * 1024
 
 
 class Cache(Protocol):
     """What earlier runs read; see :mod:`sendroute.manifests.cache`."""
 
     def known(self, entries: list[Entry]) -> list[Content | None]:
-        """What each of these held, None where that is not known."""
+        """Return the content of each entry, None for an entry that the cache does not hold."""
         ...
 
     def learn(self, number: int, content: Content) -> None:
-        """Remembers what the entry of this number held, which was read and is in good order."""
+        """Remember the content of the entry with this number, a file without any problem."""
         ...
 
     def save(self) -> None:
-        """Writes down what was known or learned in this run."""
+        """Write what was known or learned in this run."""
         ...
 
 
 class Reading:
-    """One reading of a tree. Iterate :meth:`contents` to its end; then the rest is known.
+    """One reading of a tree. Iterate :meth:`contents` to its end; the attributes are final then.
 
-    ``complete`` is false when something could not be read or its account not be told, so that
-    absence proves nothing. ``stopped`` are the accounts with an error in one of their documents,
-    each with the names of the profiles that such documents would define, None for one whose name
-    cannot be read.
-    ``platform_seen`` tells of a MailPlatform that is not among the documents for its own faults.
-    ``foreign`` counts the documents that were passed over, ``files`` the files there are.
+    Attributes:
+        findings: every problem found, without positions of documents that were read fast.
+        complete: False if something could not be read, or if the account of a document is unknown,
+            so that absence from the tree proves nothing.
+        stopped: the accounts with an error in one of their documents, each with the names of the
+            profiles that those documents would define; None stands for a name that is unreadable.
+        platform_seen: True if a MailPlatform with errors of its own was left out.
+        foreign: how many documents of other API groups were skipped.
+        files: how many files the tree has.
     """
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, *, workers: int = 1) -> None:
+        """
+        Args:
+            tree: the files to read.
+            workers: how many processes may read at once, this one included. More than one is only
+                for a tree of files and for a process with a single thread; see
+                :mod:`sendroute.manifests.parallel`.
+        """
         self._tree = tree
+        self._workers = workers
         self.findings: list[Finding] = []
         self.complete = True
         self.stopped: dict[AccountKey, set[str | None]] = {}
@@ -61,76 +69,91 @@ class Reading:
         self.files = 0
 
     def documents(self) -> Generator[tuple[Document, Where], None, None]:
-        """Every document of ours that is in good order."""
-        for name, content in self.contents():
+        """Yield every document of ours without errors, whole and with its place."""
+        for name, content in self._contents(None, whole=True):
             for ordinal, document in content.documents:
                 yield document, Where(name, ordinal)
 
     def contents(self, cache: Cache | None = None) -> Generator[tuple[str, Content], None, None]:
-        """What each file holds of ours that is in good order, by the name it is shown under; with
-        a cache, which keeps no whole documents, as rows where that is possible. Errors in other
-        documents stop what they stop."""
+        """Yield the content of each file that has no errors, with the name the file is shown by.
+
+        Args:
+            cache: what earlier runs read. It is saved at the end.
+        """
+        return self._contents(cache, whole=False)
+
+    def _contents(
+        self, cache: Cache | None, *, whole: bool
+    ) -> Generator[tuple[str, Content], None, None]:
         with without_gc():
             entries, findings = self._tree.entries()
-            self._unread(findings)
+            self._add_unreadable(findings)
             self.files = len(entries)
             known = cache.known(entries) if cache else [None] * len(entries)
             unknown = [
-                each for each, current in zip(entries, known, strict=True) if current is None
+                entry for entry, content in zip(entries, known, strict=True) if content is None
             ]
-            loaded = self._tree.load(unknown)
-            found = 0
-            for number, current in enumerate(known):
-                entry = entries[number]
-                content = current or self._read(entry, next(loaded), cache, number)
+            results = self._read(unknown, whole=whole)
+            ours = 0
+            for number, content in enumerate(known):
+                if content is None:
+                    result = next(results)
+                    content = result.content
+                    self._add_problems(result)
+                    if cache and result.is_sound:
+                        cache.learn(number, content)
                 self.foreign += content.foreign
-                found += len(content.rows) + len(content.documents)
-                yield entry.name, content
-            if not found and not self.findings:
-                self._unread([_no_manifests(self.foreign)])
+                ours += len(content.rows) + len(content.documents)
+                yield entries[number].name, content
+            if not ours and not self.findings:
+                self._add_unreadable([_no_manifests(self.foreign)])
             if cache:
                 cache.save()
 
-    def _read(
-        self, entry: Entry, data: bytes | Finding, cache: Cache | None, number: int
-    ) -> Content:
-        if isinstance(data, bytes) and data.startswith(_POINTER):
-            data = unreadable(entry.name, "it is only a pointer of Git LFS")
-        if isinstance(data, Finding):
-            self._unread([data])
-            return _NOTHING
-        parsed = fast.read(data)
-        if cache is None or parsed is None:
-            return Content([], *(parsed or self._thoroughly(entry.name, data)))
-        content = content_of(parsed)
-        cache.learn(number, content)
-        return content
+    def _read(self, entries: list[Entry], *, whole: bool) -> Iterator[FileResult]:
+        """Read the entries in order; by several processes once that is worth starting them."""
+        size = 0
+        for number, data in enumerate(self._tree.load(entries), start=1):
+            yield read_file(entries[number - 1].name, data, whole=whole)
+            size += len(data) if isinstance(data, bytes) else 0
+            rest = len(entries) - number
+            if (
+                self._workers > 1
+                and not whole
+                and size > _BYTES_BEFORE_WORKERS
+                and size * rest > _BYTES_BEFORE_WORKERS * number
+                and not any(entry.path == STDIN for entry in entries[number:])
+            ):
+                from sendroute.manifests.parallel import read_in_parallel
 
-    def _thoroughly(self, name: str, data: bytes) -> Parsed:
-        from sendroute.manifests.thorough import read_thoroughly
+                yield from read_in_parallel(self._tree, entries[number:], self._workers)
+                return
 
-        found = read_thoroughly(name, data)
-        self.findings += found.findings
-        self.complete &= found.complete
-        for account, profiles in found.stopped.items():
+    def _add_problems(self, result: FileResult) -> None:
+        if result.problems is None:
+            return
+        problems = result.problems
+        self.findings += problems.findings
+        self.complete &= problems.complete
+        for account, profiles in problems.stopped.items():
             self.stopped.setdefault(account, set()).update(profiles)
-        self.platform_seen |= found.platform_seen
-        return found.parsed
+        self.platform_seen |= problems.platform_seen
 
-    def _unread(self, findings: list[Finding]) -> None:
+    def _add_unreadable(self, findings: list[Finding]) -> None:
         self.findings += findings
         self.complete &= not findings
 
 
 def _no_manifests(foreign: int) -> Finding:
-    current = f"only documents of others ({foreign})" if foreign else "nothing to read"
-    hint = "Check the path: an empty tree is never taken for the wish to delete everything."
-    return finding("no-manifests", f"There are no manifests here, {current}.", hint=hint)
+    found = f"only documents of other API groups ({foreign})" if foreign else "no document"
+    hint = "Check the path. Sendroute never takes an empty tree as a request to delete everything."
+    return finding("no-manifests", f"There are no manifests here: {found}.", hint=hint)
 
 
 @contextmanager
 def without_gc() -> Iterator[None]:
-    """Loading makes millions of objects and no cycles; looking for some takes a third of it."""
+    """Suspend garbage collection: loading creates millions of objects and no cycles, and a third of
+    its time would go into looking for some."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -258,7 +258,7 @@ def unreadable(name: str, reason: str, *, folder: bool = False) -> Finding:
         "permission denied": "Give the user that runs sendroute the right to read it.",
         "it is not a regular file": "Devices, sockets and named pipes are not read; "
         "pipe manifests into standard input and name it -.",
-        "it is only a pointer of Git LFS": "Keep manifests out of Git LFS, or have it fetched: "
+        "it is only a Git LFS pointer": "Keep manifests out of Git LFS, or have it fetched: "
         "git lfs pull.",
     }
     return finding(

@@ -1,10 +1,9 @@
 """One file, piece by piece: what is sound stays fast, and only the rest is read exactly."""
 
-from typing import NamedTuple
-
 from msgspec.structs import replace
 
 from sendroute.manifests import fast
+from sendroute.manifests.content import Problems
 from sendroute.manifests.diagnosis import diagnose, from_fault, list_in_list
 from sendroute.manifests.exact import Draft, drafts
 from sendroute.manifests.fast import Parsed
@@ -15,27 +14,18 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 
-Stopped = dict[AccountKey, set[str | None]]
 
+def read_thoroughly(name: str, data: bytes) -> tuple[Parsed, Problems]:
+    """Read a file that the fast reader refused: its documents without errors, and every problem.
 
-class Thorough(NamedTuple):
-    """What a file holds and all that is wrong with it. Not ``complete``: something of it was not
-    read, or belongs to an account that nobody can tell. ``stopped`` are the accounts that its
-    errors stop, each with the profiles that documents with errors would define."""
-
-    parsed: Parsed
-    findings: list[Finding]
-    complete: bool
-    stopped: Stopped
-    platform_seen: bool = False
-
-
-def read_thoroughly(name: str, data: bytes) -> Thorough:
-    """``name`` is the file's name as it is shown."""
+    Args:
+        name: the name that the file is shown by.
+        data: its bytes.
+    """
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        return Thorough(Parsed([], 0), [_not_utf8(name, data, error.start)], False, {})
+        return Parsed([], 0), Problems([_not_utf8(name, data, error.start)], False, {})
     reader = _Reader(name)
     for piece in pieces(text.removeprefix("\ufeff")):
         reader.piece(piece)
@@ -49,7 +39,7 @@ class _Reader:
         self._count = 0
         self._foreign = 0
         self._findings: list[Finding] = []
-        self._stopped: Stopped = {}
+        self._stopped: dict[AccountKey, set[str | None]] = {}
         self._well_formed = True
         self._all_told = True
         self._platform_seen = False
@@ -88,7 +78,7 @@ class _Reader:
         else:
             self._foreign += 1
 
-    def result(self) -> Thorough:
+    def result(self) -> tuple[Parsed, Problems]:
         """Of a file that is not well-formed (half written, or with a conflict's markers), even
         what can be read may not be what is meant: it takes part in checking references, but its
         accounts stop, and a platform is not taken from it."""
@@ -101,8 +91,8 @@ class _Reader:
                 if account is not None:
                     self._stopped.setdefault(account, set())
         complete = self._well_formed and self._all_told
-        parsed = Parsed(documents, self._foreign)
-        return Thorough(parsed, self._findings, complete, self._stopped, self._platform_seen)
+        problems = Problems(self._findings, complete, self._stopped, self._platform_seen)
+        return Parsed(documents, self._foreign), problems
 
 
 def _not_utf8(name: str, data: bytes, offset: int) -> Finding:

@@ -1,93 +1,700 @@
-"""Every code a finding can have, its severity and what it means. A code never changes meaning."""
+"""Every code of a finding and what it means: the one table that all others read.
+
+A code never gets another meaning. The exit status, retries, approvals, reports and docs/findings.md
+are derived from the properties here; no other module holds a list of codes.
+"""
+
+from enum import Enum, Flag, StrEnum, auto
 
 from sendroute.model.finding import Finding, Severity, Where
 
-_ERROR, _WARN, _INFO, _REFUSED = (
-    Severity.ERROR,
-    Severity.WARNING,
-    Severity.INFO,
-    Severity.REFUSED,
-)
 
-CODES: dict[str, tuple[Severity, str]] = {
-    # reading
-    "yaml-syntax": (_ERROR, "The file is not well-formed YAML or JSON."),
-    "ambiguous-scalar": (_ERROR, "YAML 1.1 and 1.2 read this unquoted value differently."),
-    "yaml-unsupported": (
+class Actor(Enum):
+    """Who must act so that a finding goes away."""
+
+    AUTHOR = "author"
+    """Whoever edits the manifests."""
+    OPERATOR = "operator"
+    """Whoever runs Sendroute: its store, keys, options, confirmations and approvals."""
+    ENVIRONMENT = "environment"
+    """Whoever runs what Sendroute connects to: a provider, a database, a git server, a disk."""
+
+
+class Trait(Flag):
+    """What else follows from a code, besides its severity."""
+
+    GUARD = auto()
+    """A plan shows it and its exit status does not count it; applying refuses."""
+    APPROVABLE = auto()
+    """Approving the plan lets it through."""
+    TRANSIENT = auto()
+    """It may go away without an edit and without an approval: a retry is worth it."""
+    STORE = auto()
+    """The store as a whole is unavailable, or is not the right one."""
+    NEEDS_STORE = auto()
+    """Only a store shows whether it is so: checking files alone does not report it."""
+    NEEDS_BASE = auto()
+    """Only an earlier state shows whether it is so: files alone need a base revision for it."""
+    ABSENCE = auto()
+    """Something is missing that may be in a file that could not be read."""
+    PROFILE_REFERENCE = auto()
+    """A reference names a profile that does not exist, or no longer."""
+    VALUE = auto()
+    """The value itself cannot be read: rules about it would only repeat that."""
+
+
+_NONE = Trait(0)
+_ERROR, _REFUSED = Severity.ERROR, Severity.REFUSED
+_WARN, _INFO = Severity.WARNING, Severity.INFO
+_AUTHOR, _OPERATOR, _ENVIRONMENT = Actor.AUTHOR, Actor.OPERATOR, Actor.ENVIRONMENT
+
+
+class Code(StrEnum):
+    """A code with its properties.
+
+    ``severity`` is the one that a finding has unless the rule gives another. ``actor`` must act.
+    ``meaning`` is one sentence, ``cause`` and ``fix`` say in plain words how it comes and what to
+    do about it, without naming any front end's commands. ``not_saved`` is set where a profile, or
+    the platform's managed relay, is left out because of it: the clause that says why. Such an error
+    skips that part only; the rest is applied.
+    """
+
+    severity: Severity
+    actor: Actor
+    meaning: str
+    cause: str
+    fix: str
+    traits: Trait
+    not_saved: str | None
+
+    def __new__(
+        cls,
+        value: str,
+        severity: Severity,
+        actor: Actor,
+        meaning: str,
+        cause: str,
+        fix: str,
+        traits: Trait = _NONE,
+        not_saved: str | None = None,
+    ) -> "Code":
+        code = str.__new__(cls, value)
+        code._value_ = value
+        code.severity, code.actor = severity, actor
+        code.meaning, code.cause, code.fix = meaning, cause, fix
+        code.traits, code.not_saved = traits, not_saved
+        return code
+
+    # Reading
+
+    YAML_SYNTAX = (
+        "yaml-syntax",
         _ERROR,
+        _AUTHOR,
+        "The file is not well-formed YAML or JSON.",
+        "A quote, a bracket or the indentation is wrong.",
+        "Fix the syntax at the position.",
+    )
+    AMBIGUOUS_SCALAR = (
+        "ambiguous-scalar",
+        _ERROR,
+        _AUTHOR,
+        "YAML 1.1 and 1.2 read this unquoted value differently.",
+        "An unquoted word such as yes, no, on or 0o17 is a boolean or a number to one of the two.",
+        "Quote the value, or write true or false.",
+        Trait.VALUE,
+    )
+    YAML_UNSUPPORTED = (
+        "yaml-unsupported",
+        _ERROR,
+        _AUTHOR,
         "Anchors, aliases, merge keys, tags and deep nesting are refused.",
-    ),
-    "duplicate-key": (_ERROR, "A mapping has the same key twice."),
-    "not-utf8": (_ERROR, "The file is not UTF-8 text."),
-    "too-large": (_ERROR, "A file or a string is larger than is accepted."),
-    "unreadable": (_ERROR, "The file or folder could not be read."),
-    "unwritable": (_ERROR, "The file could not be written."),
-    "edit-by-hand": (_ERROR, "The layout does not let the edit be made in place."),
-    "out-of-sync": (_ERROR, "The declared route is not the one that is assigned."),
-    "unknown-kind": (_ERROR, "No such kind in this API group."),
-    "unknown-version": (_ERROR, "No such version of this API group."),
-    "unknown-field": (_ERROR, "The kind has no such field."),
-    "missing-field": (_ERROR, "A required field is absent."),
-    "invalid-value": (_ERROR, "The value is not one the field accepts."),
-    "policy-violation": (_ERROR, "The document breaks the organisation's own policy."),
-    "duplicate-object": (_ERROR, "Two documents define the same object."),
-    "no-manifests": (_ERROR, "The tree holds no manifests."),
-    "no-platform": (_ERROR, "The tree holds no readable MailPlatform."),
-    "held-back": (_ERROR, "Something could not be read, so nothing is taken from this account."),
-    # references
-    "unknown-account": (_ERROR, "Nothing defines the account."),
-    "unknown-domain": (_ERROR, "No account has the domain."),
-    "unknown-plan": (_ERROR, "The platform does not define the plan."),
-    "unknown-profile": (_ERROR, "The account has no such profile."),
-    "duplicate-profile": (_ERROR, "Two definitions of one profile."),
-    "domain-conflict": (_ERROR, "Two claims on one domain."),
-    "managed-not-in-plan": (_ERROR, "The account's plan does not offer managed sending."),
-    "account-not-empty": (_ERROR, "An account is removed only with all that it owns."),
-    # advice
-    "unusual-port": (_WARN, "Not a port that SMTP providers use."),
-    "profile-deleted": (_WARN, "A profile that is still referred to is gone."),
-    "default-fell-back": (_WARN, "The declared default cannot be had; the plan's baseline serves."),
-    "apply-all-wins": (_WARN, "An edit and an apply-all of one change: the apply-all decides."),
-    "profile-unused": (_WARN, "Nothing sends through this profile."),
-    "suspended": (_INFO, "The object is left as the store holds it."),
-    "insecure-auth": (_ERROR, "Credentials would travel without encryption."),
-    "credentials-need-hostname": (_ERROR, "Credentials belong to a host name, not an address."),
-    # apply-all
-    "awaiting-confirmation": (_REFUSED, "The apply-all needs its confirming number of domains."),
-    "confirmation-exceeded": (_REFUSED, "The account has more domains than were confirmed."),
-    "apply-all-id-reused": (_REFUSED, "This id ran before with another route."),
-    "apply-all-unsatisfiable": (_REFUSED, "The account's plan does not offer the route."),
-    # connection
-    "connection-test-failed": (_ERROR, "The provider could not be reached as the profile says."),
-    "connection-not-tested": (_INFO, "The profile is saved without a connection test."),
-    "secret-missing": (_ERROR, "The secret named by the profile is not there."),
-    "secret-invalid": (_ERROR, "The secret's content cannot be a username and password."),
-    "secret-ambiguous": (_ERROR, "Two references mean the same variables."),
-    "secret-not-bound": (_ERROR, "The secret is not bound to this destination."),
-    "secret-not-compared": (_INFO, "Whether the secret's content has changed is not known."),
-    "credential-unreadable": (_ERROR, "A stored credential does not open with these keys."),
-    "address-refused": (_ERROR, "The host resolves to an address that tests may not reach."),
-    "dependency-skipped": (_WARN, "Left as it is, because what it depends on was skipped."),
-    # following a source
-    "source-unreachable": (_ERROR, "The source of the manifests cannot be had."),
-    "unsigned-commit": (_ERROR, "The commit is not signed by a key that is allowed to."),
-    "address-in-use": (_ERROR, "The address to listen on cannot be had."),
-    # guards
-    "too-many-changes": (_REFUSED, "One change would re-route too many of an account's domains."),
-    "too-many-removals": (_REFUSED, "One change would remove too many of an account's domains."),
-    "not-held-back": (_ERROR, "Nothing of the account waits to be approved."),
-    "not-approved": (_REFUSED, "A change must be approved before it is applied."),
-    "stale-plan": (_REFUSED, "The saved plan no longer fits the store."),
-    "store-empty": (_REFUSED, "A store with history was expected; this one is empty."),
-    "wrong-store": (_REFUSED, "Another store was expected."),
-    "store-locked": (_REFUSED, "The store is in use by another writer."),
-    "not-initialised": (_REFUSED, "There is no store here yet."),
-    "key-missing": (_REFUSED, "No key to encrypt credentials with was given."),
-    "key-exists": (_REFUSED, "A key is never written over."),
-    "store-exists": (_REFUSED, "A store is made once, and one is here already."),
-    "store-version": (_REFUSED, "The store was written by another version of Sendroute."),
-    "store-failed": (_ERROR, "The store could not be read or written."),
-}
+        "The document uses a YAML feature that hides what it says.",
+        "Write the value out in full.",
+    )
+    DUPLICATE_KEY = (
+        "duplicate-key",
+        _ERROR,
+        _AUTHOR,
+        "A mapping has the same key twice.",
+        "Two lines of one mapping set the same field.",
+        "Keep one of the two lines.",
+    )
+    NOT_UTF8 = (
+        "not-utf8",
+        _ERROR,
+        _AUTHOR,
+        "The file is not UTF-8 text.",
+        "An editor saved it in another encoding, or it is no text file.",
+        "Save the file as UTF-8.",
+    )
+    TOO_LARGE = (
+        "too-large",
+        _ERROR,
+        _AUTHOR,
+        "A file or a string is larger than is accepted.",
+        "The file is not a manifest, or several manifests should be split.",
+        "Split the file, or move it out of the tree.",
+    )
+    UNREADABLE = (
+        "unreadable",
+        _ERROR,
+        _OPERATOR,
+        "The file or directory could not be read.",
+        "It is missing, its permissions do not allow it, or the disk reports an error.",
+        "Check that the path exists and that this user may read it.",
+    )
+    UNWRITABLE = (
+        "unwritable",
+        _ERROR,
+        _OPERATOR,
+        "The file could not be written.",
+        "Its directory is missing or full, or its permissions do not allow it.",
+        "Check the path, its permissions and the free space.",
+    )
+    EDIT_BY_HAND = (
+        "edit-by-hand",
+        _ERROR,
+        _AUTHOR,
+        "The layout of the file does not allow the edit in place.",
+        "The value is written in a way that an edit would have to rewrite.",
+        "Make the change in an editor.",
+    )
+    OUT_OF_SYNC = (
+        "out-of-sync",
+        _ERROR,
+        _AUTHOR,
+        "The declared route differs from the assigned route.",
+        "An apply-all or a reassignment changed the route after the manifest was written.",
+        "Write the assigned route into the manifest, or edit it to the route you want.",
+    )
+    UNKNOWN_KIND = (
+        "unknown-kind",
+        _ERROR,
+        _AUTHOR,
+        "This API group has no such kind.",
+        "The kind is misspelled.",
+        "Use MailPlatform, MailAccount, SMTPProfile or SendingDomain.",
+    )
+    UNKNOWN_VERSION = (
+        "unknown-version",
+        _ERROR,
+        _AUTHOR,
+        "This API group has no such version.",
+        "The version is misspelled, or the document is for another release.",
+        "Use a version that this release reads.",
+    )
+    UNKNOWN_FIELD = (
+        "unknown-field",
+        _ERROR,
+        _AUTHOR,
+        "The kind has no such field.",
+        "The field is misspelled, or it is at the wrong level.",
+        "Correct the name, or remove the field.",
+    )
+    MISSING_FIELD = (
+        "missing-field",
+        _ERROR,
+        _AUTHOR,
+        "A required field is absent.",
+        "The document is not complete.",
+        "Add the field.",
+    )
+    INVALID_VALUE = (
+        "invalid-value",
+        _ERROR,
+        _AUTHOR,
+        "The field does not accept the value.",
+        "The value has the wrong type or form, or is out of range.",
+        "Write a value that the message names.",
+        Trait.VALUE,
+    )
+    POLICY_VIOLATION = (
+        "policy-violation",
+        _ERROR,
+        _AUTHOR,
+        "The document violates the organisation's own policy.",
+        "A JSON Schema of the organisation refuses the document.",
+        "Change the document as the policy asks, or have the policy changed.",
+    )
+    DUPLICATE_OBJECT = (
+        "duplicate-object",
+        _ERROR,
+        _AUTHOR,
+        "Two documents define the same object.",
+        "A document was copied, or the same file is read twice.",
+        "Keep one of the two documents.",
+    )
+    NO_MANIFESTS = (
+        "no-manifests",
+        _ERROR,
+        _AUTHOR,
+        "The tree holds no manifests.",
+        "The path is wrong, or the checkout is empty.",
+        "Check the path. An empty tree is never applied.",
+    )
+    NO_PLATFORM = (
+        "no-platform",
+        _ERROR,
+        _AUTHOR,
+        "The tree holds no readable MailPlatform.",
+        "The document is missing, has errors, or is suspended before its first apply.",
+        "Add or fix the MailPlatform document. Nothing is applied without it.",
+    )
+    HELD_BACK = (
+        "held-back",
+        _ERROR,
+        _AUTHOR,
+        "Something could not be read, so nothing is removed from this account.",
+        "While part of the tree is unreadable, a missing object may only be unreadable.",
+        "Fix what could not be read; the other findings name it.",
+        Trait.NEEDS_STORE,
+    )
+
+    # References
+
+    UNKNOWN_ACCOUNT = (
+        "unknown-account",
+        _ERROR,
+        _AUTHOR,
+        "The account does not exist.",
+        "The name is misspelled, its MailAccount document is missing, or it is in another"
+        " namespace.",
+        "Correct the name, or add the MailAccount document in the same namespace.",
+        Trait.ABSENCE,
+    )
+    UNKNOWN_DOMAIN = (
+        "unknown-domain",
+        _ERROR,
+        _OPERATOR,
+        "No account has the domain.",
+        "The name is misspelled, or the domain was never applied.",
+        "Correct the name, or declare the domain and apply.",
+    )
+    UNKNOWN_PLAN = (
+        "unknown-plan",
+        _ERROR,
+        _AUTHOR,
+        "The platform does not define the plan.",
+        "The name is misspelled, or the plan was removed from the MailPlatform.",
+        "Use one of the platform's plans.",
+    )
+    UNKNOWN_PROFILE = (
+        "unknown-profile",
+        _ERROR,
+        _AUTHOR,
+        "The account has no such profile.",
+        "The name is misspelled, or the profile is in another account.",
+        "Correct the name, or declare the profile in this account.",
+        Trait.ABSENCE | Trait.PROFILE_REFERENCE,
+    )
+    DUPLICATE_PROFILE = (
+        "duplicate-profile",
+        _ERROR,
+        _AUTHOR,
+        "One profile has two definitions.",
+        "Two documents, or a document and an inline profile, define the same name.",
+        "Keep one definition, or rename the other.",
+    )
+    DOMAIN_CONFLICT = (
+        "domain-conflict",
+        _ERROR,
+        _AUTHOR,
+        "Two accounts, or two documents of one account, claim the same domain.",
+        "The domain is declared twice.",
+        "Keep one declaration. The account that holds the domain keeps it until then.",
+    )
+    MANAGED_NOT_IN_PLAN = (
+        "managed-not-in-plan",
+        _ERROR,
+        _AUTHOR,
+        "The account's plan does not offer managed sending.",
+        "A route or a default is managed, but the plan is not.",
+        "Declare a profile, or choose a plan that offers managed sending.",
+    )
+    ACCOUNT_NOT_EMPTY = (
+        "account-not-empty",
+        _ERROR,
+        _AUTHOR,
+        "An account is removed only with everything that it owns.",
+        "The MailAccount document is gone, but its profiles or domains are still declared.",
+        "Remove these too, or restore the MailAccount document.",
+    )
+
+    # Advice
+
+    UNUSUAL_PORT = (
+        "unusual-port",
+        _WARN,
+        _AUTHOR,
+        "SMTP providers do not use this port.",
+        "The port is mistyped, or the provider is unusual.",
+        "Check the port. Providers use 587, 465, 2525 or 25.",
+    )
+    PROFILE_DELETED = (
+        "profile-deleted",
+        _WARN,
+        _AUTHOR,
+        "A profile that is still referenced is gone.",
+        "The profile was deleted while a route, a default or a reassignTo names it.",
+        "Declare another route, or the profile again.",
+        Trait.PROFILE_REFERENCE,
+    )
+    DEFAULT_FELL_BACK = (
+        "default-fell-back",
+        _WARN,
+        _AUTHOR,
+        "The declared default is not available; new domains start on the plan default.",
+        "The default names a profile that is gone, or managed on a plan without it.",
+        "Declare a default that the account can use.",
+    )
+    APPLY_ALL_WINS = (
+        "apply-all-wins",
+        _WARN,
+        _AUTHOR,
+        "One change edits a route and runs an apply-all: the apply-all decides.",
+        "The declared route was edited in the same change as the apply-all.",
+        "Edit the route again in a later change if the domain should leave the apply-all's route.",
+        Trait.NEEDS_BASE,
+    )
+    PROFILE_UNUSED = (
+        "profile-unused",
+        _WARN,
+        _AUTHOR,
+        "No domain sends through this profile.",
+        "No route, default or reassignTo names it.",
+        "Remove the profile, or declare a route through it.",
+    )
+    SUSPENDED = (
+        "suspended",
+        _INFO,
+        _AUTHOR,
+        "The object stays as the store holds it.",
+        "Its spec.suspend is true.",
+        "Remove spec.suspend when the object should be changed again.",
+    )
+    INSECURE_AUTH = (
+        "insecure-auth",
+        _ERROR,
+        _AUTHOR,
+        "Credentials would be sent without encryption.",
+        "The profile has credentials and encryption none.",
+        "Use starttls or tls, or set allowInsecureAuth for a trusted network.",
+    )
+    CREDENTIALS_NEED_HOSTNAME = (
+        "credentials-need-hostname",
+        _ERROR,
+        _AUTHOR,
+        "Credentials need a host name, not an address.",
+        "The host is an IP address, which no certificate check can tie to a provider.",
+        "Write the provider's host name.",
+    )
+
+    # Apply-all
+
+    AWAITING_CONFIRMATION = (
+        "awaiting-confirmation",
+        _REFUSED,
+        _AUTHOR,
+        "The apply-all needs its confirming number of domains.",
+        "The apply-all has no confirm.",
+        "Add confirm with the number of domains that you expect to switch.",
+        Trait.NEEDS_STORE,
+    )
+    CONFIRMATION_EXCEEDED = (
+        "confirmation-exceeded",
+        _REFUSED,
+        _AUTHOR,
+        "The account has more domains than were confirmed.",
+        "Domains were added after the number was confirmed.",
+        "Confirm the present number, if all of these domains should switch.",
+        Trait.NEEDS_STORE,
+    )
+    APPLY_ALL_ID_REUSED = (
+        "apply-all-id-reused",
+        _REFUSED,
+        _AUTHOR,
+        "This id ran before with another route.",
+        "The route of an apply-all was edited after it ran.",
+        "Give the apply-all a new id.",
+        Trait.NEEDS_STORE,
+    )
+    APPLY_ALL_UNSATISFIABLE = (
+        "apply-all-unsatisfiable",
+        _REFUSED,
+        _AUTHOR,
+        "The account's plan does not offer the route of the apply-all.",
+        "The apply-all switches to managed, but the plan does not offer it.",
+        "Choose another route, or a plan that offers managed sending.",
+    )
+
+    # Secrets and connections
+
+    CONNECTION_TEST_FAILED = (
+        "connection-test-failed",
+        _ERROR,
+        _ENVIRONMENT,
+        "The provider could not be reached as the profile says.",
+        "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
+        "Fix the profile or its secret, or wait for the provider; the next apply tests again.",
+        Trait.TRANSIENT,
+        "its connection test failed",
+    )
+    CONNECTION_NOT_TESTED = (
+        "connection-not-tested",
+        _INFO,
+        _OPERATOR,
+        "The profile is saved without a connection test.",
+        "The plan was made without testing connections, or the profile asks for no test.",
+        "Nothing has to be done: applying tests the profile unless it asks for no test.",
+    )
+    SECRET_MISSING = (
+        "secret-missing",
+        _ERROR,
+        _OPERATOR,
+        "The secret that the profile names does not exist.",
+        "The name is misspelled, or the secret was not created in the account's namespace.",
+        "Create the secret with the keys username and password.",
+        Trait.TRANSIENT,
+        "its secret is not there",
+    )
+    SECRET_INVALID = (
+        "secret-invalid",
+        _ERROR,
+        _OPERATOR,
+        "The secret's content is not a username and a password.",
+        "A key is missing or empty, or has characters that SMTP does not accept.",
+        "Write the keys username and password, each one line of text.",
+        Trait.TRANSIENT,
+        "its secret cannot be used",
+    )
+    SECRET_AMBIGUOUS = (
+        "secret-ambiguous",
+        _ERROR,
+        _AUTHOR,
+        "Two references mean the same environment variables.",
+        "Two names differ only in characters that a variable's name cannot have.",
+        "Rename one of the two secrets.",
+        Trait.TRANSIENT,
+        "its secret cannot be told from another's",
+    )
+    SECRET_NOT_BOUND = (
+        "secret-not-bound",
+        _ERROR,
+        _OPERATOR,
+        "The secret does not allow this destination.",
+        "The secret lists the hosts that it may be sent to, and this host is not among them.",
+        "Add the host to the secret's list, if the credentials belong there.",
+        Trait.TRANSIENT,
+        "its secret is not bound to this destination",
+    )
+    SECRET_NOT_COMPARED = (
+        "secret-not-compared",
+        _INFO,
+        _OPERATOR,
+        "Whether the secret's content has changed is not known.",
+        "No secrets or no key were given, so saved and present content were not compared.",
+        "Give the secrets and the key, if a rotated secret should be noticed.",
+    )
+    CREDENTIAL_UNREADABLE = (
+        "credential-unreadable",
+        _ERROR,
+        _OPERATOR,
+        "A stored credential does not open with these keys.",
+        "The key is another one than the credential was encrypted with, or was lost.",
+        "Give the right key. Without it, save the credentials again from their secrets.",
+    )
+    ADDRESS_REFUSED = (
+        "address-refused",
+        _ERROR,
+        _AUTHOR,
+        "The host resolves to an address that connection tests may not reach.",
+        "The address is private, local or reserved.",
+        "Correct the host, or allow its network in the MailPlatform's connectionTest.",
+        Trait.TRANSIENT,
+        "its host is at an address that may not be reached",
+    )
+    DEPENDENCY_SKIPPED = (
+        "dependency-skipped",
+        _WARN,
+        _AUTHOR,
+        "The object stays as it is, because something that it depends on was skipped.",
+        "A profile was not saved, or the other account of a move cannot change now.",
+        "Fix what was skipped; the next apply tries again.",
+    )
+
+    # Following a source
+
+    SOURCE_UNREACHABLE = (
+        "source-unreachable",
+        _ERROR,
+        _ENVIRONMENT,
+        "The source of the manifests is unavailable.",
+        "The git server or the directory does not answer, or refuses access.",
+        "Check the address, the network and the access rights. The last good tree stays in effect.",
+    )
+    UNSIGNED_COMMIT = (
+        "unsigned-commit",
+        _ERROR,
+        _AUTHOR,
+        "No allowed key has signed the commit.",
+        "The commit has no signature, or its key is not in the list of allowed keys.",
+        "Sign the commit with an allowed key, or add the key to the list.",
+    )
+    ADDRESS_IN_USE = (
+        "address-in-use",
+        _ERROR,
+        _OPERATOR,
+        "The address to listen on is unavailable.",
+        "Another process listens there, or the host does not have this address.",
+        "Choose another address, or stop the other process.",
+    )
+
+    # Guards and the store
+
+    TOO_MANY_CHANGES = (
+        "too-many-changes",
+        _REFUSED,
+        _OPERATOR,
+        "One change would re-route too many of an account's domains.",
+        "A default, a plan or many routes changed at once.",
+        "Review the plan. If the change is intended, apply with a higher limit or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
+    TOO_MANY_REMOVALS = (
+        "too-many-removals",
+        _REFUSED,
+        _OPERATOR,
+        "One change would remove too many of an account's domains.",
+        "A directory is missing, the path is wrong, or many documents were deleted.",
+        "Review the plan. If the change is intended, apply with a higher limit or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
+    NOT_HELD_BACK = (
+        "not-held-back",
+        _ERROR,
+        _OPERATOR,
+        "No change of the account is held back.",
+        "The change was applied or replaced, or the account's name is misspelled.",
+        "Look at which accounts are held back. Nothing else can be approved.",
+    )
+    NOT_APPROVED = (
+        "not-approved",
+        _REFUSED,
+        _OPERATOR,
+        "A change must be confirmed before it is applied.",
+        "The answer was not yes, or no terminal was there to ask on.",
+        "Confirm the change, or apply it with the option that confirms in advance.",
+    )
+    STALE_PLAN = (
+        "stale-plan",
+        _REFUSED,
+        _OPERATOR,
+        "The plan no longer fits the store.",
+        "Another writer changed the store after the plan was made.",
+        "Plan again and review the new plan.",
+        Trait.TRANSIENT,
+    )
+    STORE_EMPTY = (
+        "store-empty",
+        _REFUSED,
+        _OPERATOR,
+        "A store with history was expected; this one is empty.",
+        "The store was lost or replaced, or the address is wrong.",
+        "Check the address of the store. Create a lost store from its lock file or a backup.",
+        Trait.GUARD,
+    )
+    WRONG_STORE = (
+        "wrong-store",
+        _REFUSED,
+        _OPERATOR,
+        "Another store was expected.",
+        "The address is wrong, or the store was set back or replaced.",
+        "Check the address of the store.",
+        Trait.GUARD | Trait.STORE,
+    )
+    STORE_LOCKED = (
+        "store-locked",
+        _REFUSED,
+        _OPERATOR,
+        "Another writer is using the store.",
+        "Another Sendroute process is writing, or a backup is running.",
+        "Wait for the other process, then try again.",
+        Trait.TRANSIENT | Trait.STORE,
+    )
+    NOT_INITIALISED = (
+        "not-initialised",
+        _REFUSED,
+        _OPERATOR,
+        "There is no store here yet.",
+        "The store was not created, or the address is wrong.",
+        "Create the store, or correct its address.",
+        Trait.STORE,
+    )
+    KEY_MISSING = (
+        "key-missing",
+        _REFUSED,
+        _OPERATOR,
+        "No key to encrypt credentials with was given.",
+        "The key file is not where it is looked for, and no other was given.",
+        "Give the key that was created with the store.",
+    )
+    KEY_EXISTS = (
+        "key-exists",
+        _REFUSED,
+        _OPERATOR,
+        "A key file is never overwritten.",
+        "A key file is already at this path.",
+        "Use that key, or give the path of another file.",
+    )
+    STORE_EXISTS = (
+        "store-exists",
+        _REFUSED,
+        _OPERATOR,
+        "A store exists here already.",
+        "The store was created before.",
+        "Use that store, or create the new one at another address.",
+    )
+    STORE_VERSION = (
+        "store-version",
+        _REFUSED,
+        _OPERATOR,
+        "Another version of Sendroute wrote the store.",
+        "A newer Sendroute has migrated the store.",
+        "Use that version of Sendroute here too.",
+        Trait.STORE,
+    )
+    STORE_FAILED = (
+        "store-failed",
+        _ERROR,
+        _ENVIRONMENT,
+        "The store could not be read or written.",
+        "The database does not answer, refuses access, or reports an error; a disk is full.",
+        "Fix what the message names. Nothing was written.",
+        Trait.TRANSIENT | Trait.STORE,
+    )
+
+
+# Looked up by their text, because a plan may have a million findings.
+_CODES: dict[str, Code] = {code.value: code for code in Code}
+_WITH = {trait: frozenset[str](code for code in Code if trait in code.traits) for trait in Trait}
+_NOT_SAVED: dict[str, str] = {code: code.not_saved for code in Code if code.not_saved is not None}
+
+
+def code_of(code: str) -> Code:
+    """The code with its properties. Raises KeyError for one that does not exist."""
+    return _CODES[code]
+
+
+def has_trait(code: str, trait: Trait) -> bool:
+    """Whether the code has this trait; False for a code of another release."""
+    return code in _WITH[trait]
+
+
+def why_not_saved(code: str) -> str | None:
+    """Why a profile, or the managed relay, with this code is not saved, as a clause; None for a
+    code that does not concern one, and for a code of another release."""
+    return _NOT_SAVED.get(code)
 
 
 def finding(
@@ -102,12 +709,12 @@ def finding(
 ) -> Finding:
     """A finding with its code's own severity, unless the rule gives another.
 
-    ``account`` is ``(namespace, name)``.
+    ``account`` is ``(namespace, name)``. Raises KeyError for a code that does not exist.
     """
     namespace, name = account or (None, None)
     return Finding(
         code=code,
-        severity=severity or CODES[code][0],
+        severity=severity or _CODES[code].severity,
         message=message,
         hint=hint,
         where=where,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from sendroute.model.change import Action, Plan
+from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome, Result
 
@@ -25,22 +26,6 @@ MOST_SEVERE_FIRST = (
     ExitStatus.FINE,
 )
 
-GUARDS = frozenset({"too-many-changes", "too-many-removals", "store-empty", "wrong-store"})
-"""What ``apply`` refuses and ``plan`` only shows (semantics: guards)."""
-
-UNPROVEN = frozenset(
-    {
-        "connection-test-failed",
-        "secret-missing",
-        "secret-invalid",
-        "secret-ambiguous",
-        "secret-not-bound",
-        "address-refused",
-    }
-)
-"""What leaves a profile, and all that depends on it, as it is while the rest goes on. Only a
-warning where the profile's test is ``warn``: it is saved then."""
-
 
 def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitStatus:
     """For ``validate``, and for a problem that ended a command; ``strict`` makes warnings fail."""
@@ -52,7 +37,7 @@ def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitSta
 
 def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
     """``detailed`` is ``--detailed-exitcode``: a change list that is not empty is told by 2."""
-    shown = (found for found in findings_of(plan) if found.code not in GUARDS)
+    shown = (found for found in findings_of(plan) if not has_trait(found.code, Trait.GUARD))
     reasons = {_of_finding(found) for found in shown} | {_of_skips(plan)}
     if detailed and (plan.platform or any(account.changes for account in plan.accounts)):
         reasons.add(ExitStatus.PENDING)
@@ -90,10 +75,10 @@ _OF_OUTCOME = {
 def _of_finding(found: Finding) -> ExitStatus:
     if found.severity is Severity.REFUSED:
         return ExitStatus.REFUSED
-    if found.code == "dependency-skipped":
+    if found.code == Code.DEPENDENCY_SKIPPED:
         return ExitStatus.PARTIAL
     if found.severity is Severity.ERROR:
-        return ExitStatus.PARTIAL if found.code in UNPROVEN else ExitStatus.FAILED
+        return ExitStatus.PARTIAL if why_not_saved(found.code) else ExitStatus.FAILED
     return ExitStatus.FINE
 
 

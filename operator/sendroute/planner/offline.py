@@ -6,34 +6,24 @@ applied. Without one, everything is new.
 
 from itertools import chain
 
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import Desired, DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.route import UNCONFIGURED, Origin
 from sendroute.planner.plan import plan_tree
 
-# What only a store can know: how many domains there are, and which apply-all ran.
-_NEEDS_A_STORE = frozenset(
-    {
-        "awaiting-confirmation",
-        "confirmation-exceeded",
-        "apply-all-id-reused",
-        "too-many-changes",
-        "too-many-removals",
-        "held-back",
-    }
-)
-
-# What only an earlier state can know: which declared routes this change edits.
-_NEEDS_A_BASE = frozenset({"apply-all-wins"})
-
 
 def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, ...]:
     """Every finding about ``desired`` that needs no store."""
-    unknown = _NEEDS_A_STORE if base is not None else _NEEDS_A_STORE | _NEEDS_A_BASE
     plan = plan_tree(desired, _as_held(base))
     told = chain(plan.findings, *(account.findings for account in plan.accounts))
-    return tuple(found for found in told if found.code not in unknown)
+    return tuple(
+        found
+        for found in told
+        if not has_trait(found.code, Trait.NEEDS_STORE)
+        and (base is not None or not has_trait(found.code, Trait.NEEDS_BASE))
+    )
 
 
 def _as_held(base: Desired | None) -> Current:

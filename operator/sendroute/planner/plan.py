@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, structs
 
 from sendroute.model.change import AccountPlan, Action, Plan
-from sendroute.model.codes import finding
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.model.finding import Finding
@@ -116,7 +116,7 @@ def _told(plan: AccountPlan, desired: Desired, conflicts: DomainConflicts) -> Ac
 
 
 def _in_doubt(found: Finding) -> Finding:
-    if found.code not in ("unknown-profile", "unknown-account"):
+    if not has_trait(found.code, Trait.ABSENCE):
         return found
     return structs.replace(
         found, hint=f"{found.hint} Or mend what could not be read: it may be in there."

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Mapping
 
 from sendroute.model.change import Action, PlatformChange
-from sendroute.model.codes import finding
+from sendroute.model.codes import finding, why_not_saved
 from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Where
 from sendroute.model.owner import RELAY
 from sendroute.model.platform import Platform, Relay
 from sendroute.planner.account import suspended_object
-from sendroute.planner.profiles import WHY_FAILED, needs_test
+from sendroute.planner.profiles import needs_test
 
 Decision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
 
@@ -60,7 +60,7 @@ def relay_of(platform: Platform | None) -> Relay | None:
 def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
     """Managed mail has no credential to go with: the platform stays as it was, and where there
     was none nothing can be planned. A finding of its own says what is wrong with the secret."""
-    why = WHY_FAILED.get(code, "it cannot be used").replace("its", "the managed relay's", 1)
+    why = (why_not_saved(code) or "it cannot be used").replace("its", "the managed relay's", 1)
     stands = "its old version stands" if before is not None else "nothing is applied without it"
     change = PlatformChange(
         Action.SKIP,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct, structs
 
 from sendroute.model.change import Action, ProfileChange
+from sendroute.model.codes import why_not_saved
 from sendroute.model.desired import DesiredProfile
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Profile
@@ -148,23 +149,13 @@ def _saved(
     )
 
 
-WHY_FAILED = {
-    "connection-test-failed": "its connection test failed",
-    "address-refused": "its host is at an address that may not be reached",
-    "secret-missing": "its secret is not there",
-    "secret-invalid": "its secret cannot be used",
-    "secret-ambiguous": "its secret cannot be told from another's",
-    "secret-not-bound": "its secret is not bound to this destination",
-}
-
-
 def _skipped(
     case: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
 ) -> ProfileChange:
     reason = "dependency-skipped"
     if _is_tried(case, name, desired.profile):
         reason = case.failed.get(name, reason)
-    why = WHY_FAILED.get(reason, "the profile it names was not saved")
+    why = why_not_saved(reason) or "the profile it names was not saved"
     stands = "its old version stands" if before is not None else "it does not exist"
     return ProfileChange(
         case.key,

@@ -1,7 +1,7 @@
 """Accounts that are not planned, for an error in their own documents or in what they are planned
 from: what is wrong with their references all the same, so that one run tells everything."""
 
-from sendroute.model.codes import finding
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import DesiredAccount
 from sendroute.model.finding import Finding
@@ -10,8 +10,6 @@ from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import AccountInput
 from sendroute.planner.profiles import decide_profiles
 from sendroute.planner.references import check_references
-
-_OF_PROFILES = frozenset({"unknown-profile", "profile-deleted"})
 
 
 def check_stopped(
@@ -39,7 +37,7 @@ def _references(case: AccountInput) -> tuple[Finding, ...]:
     found = check_references(case, frozenset(profiles.after) | profiles.waiting | defined)
     if None not in unsound:
         return found
-    return tuple(each for each in found if each.code not in _OF_PROFILES)
+    return tuple(each for each in found if not has_trait(each.code, Trait.PROFILE_REFERENCE))
 
 
 def _unknown_plan(desired: DesiredAccount, platform: Platform) -> Finding:

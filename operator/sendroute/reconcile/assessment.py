@@ -11,16 +11,14 @@ from msgspec import Struct
 
 from sendroute.model.account_status import AccountStatus, Report, StatusReason, Step, told
 from sendroute.model.change import AccountPlan, Action, Change
+from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
-from sendroute.model.exit_status import UNPROVEN
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.planner.digest import digest
 from sendroute.reconcile.planned import Locate
 
-GUARDS = frozenset({"too-many-changes", "too-many-removals"})
-"""What waits for an approval."""
 _FINDINGS = 20
 _STEPS = 50
 
@@ -66,7 +64,7 @@ def assess(
             standing = old
         if standing is not None:
             now[key] = _lasting(standing, old)
-        if _passes(outcome, found):
+        if _passes(found):
             again.add(key)
     platform = _of_platform(result, Telling(at, commit, locate))
     if platform is not None:
@@ -98,14 +96,10 @@ class Telling(NamedTuple):
     locate: Locate
 
 
-_PASSING = frozenset({"stale-plan", "store-failed", "store-locked"})
-
-
-def _passes(outcome: AccountOutcome, found: Iterable[Finding]) -> bool:
-    """Whether it may go better without an edit or an approval: a provider answers, a secret is
-    there, the store can be written."""
-    codes = {each.code for each in found if each.severity is Severity.ERROR}
-    return bool(codes & UNPROVEN) or any(each.code in _PASSING for each in outcome.findings)
+def _passes(found: Iterable[Finding]) -> bool:
+    """Whether a retry may succeed without an edit or an approval: a provider answers, a secret
+    was created, the store can be written."""
+    return any(_is_reason(each) and has_trait(each.code, Trait.TRANSIENT) for each in found)
 
 
 def _waits_on(old: AccountStatus, plan: AccountPlan, outcome: AccountOutcome) -> bool:
@@ -117,7 +111,7 @@ def _waits_on(old: AccountStatus, plan: AccountPlan, outcome: AccountOutcome) ->
 def _unsettled(
     plan: AccountPlan, outcome: AccountOutcome, found: Sequence[Finding], telling: Telling
 ) -> AccountStatus | None:
-    if plan.stopped and any(each.code in GUARDS for each in plan.findings):
+    if plan.stopped and any(has_trait(each.code, Trait.APPROVABLE) for each in plan.findings):
         report = _report(found, plan.changes, telling.locate)
         return AccountStatus(
             plan.key, StatusReason.HELD_BACK, report, telling.at, digest(plan), telling.commit
@@ -142,7 +136,7 @@ def _of_platform(result: Result, telling: Telling) -> AccountStatus | None:
         how, found = StatusReason.FAILED, list(result.findings)
     elif change is not None and change.action is Action.SKIP:
         own = (each for each in result.plan.findings if each.account is None)
-        how, found = StatusReason.SKIPPED, [each for each in own if each.code in UNPROVEN]
+        how, found = StatusReason.SKIPPED, [each for each in own if why_not_saved(each.code)]
     else:
         return None
     report = _report(found, (), telling.locate)
@@ -152,7 +146,7 @@ def _of_platform(result: Result, telling: Telling) -> AccountStatus | None:
 def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
     """Errors first, and each once: a million domains may wait for one profile."""
     reasons = [each for each in found if _is_reason(each)]
-    reasons.sort(key=lambda each: each.code == "dependency-skipped")
+    reasons.sort(key=lambda each: each.code == Code.DEPENDENCY_SKIPPED)
     first = reasons[:_FINDINGS]
     places = [
         each.position or (locate(each.where) if each.where is not None else None) for each in first
@@ -174,7 +168,8 @@ def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate)
 
 def _is_reason(found: Finding) -> bool:
     return (
-        found.severity in (Severity.ERROR, Severity.REFUSED) or found.code == "dependency-skipped"
+        found.severity in (Severity.ERROR, Severity.REFUSED)
+        or found.code == Code.DEPENDENCY_SKIPPED
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sendroute import __version__
-from sendroute.model.codes import CODES
+from sendroute.model.codes import Code, code_of
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.reports.as_json import document
 from sendroute.reports.report import Report
@@ -33,7 +33,7 @@ def _run(report: Report) -> dict[str, Any]:
     driver = {
         "name": "sendroute",
         "semanticVersion": __version__,
-        "rules": [_rule(code, *CODES[code]) for code in codes],
+        "rules": [_rule(code_of(code)) for code in codes],
     }
     return {
         "tool": {"driver": driver},
@@ -44,14 +44,14 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
-def _rule(code: str, severity: Severity, text: str) -> dict[str, Any]:
+def _rule(code: Code) -> dict[str, Any]:
     return {
-        "id": code,
-        "shortDescription": {"text": text},
-        "fullDescription": {"text": text},
-        "help": {"text": f"{text} The result's message says where, and what to do."},
-        "defaultConfiguration": {"level": _LEVELS[severity]},
-        "properties": {"severity": severity.value},
+        "id": code.value,
+        "shortDescription": {"text": code.meaning},
+        "fullDescription": {"text": code.meaning},
+        "help": {"text": f"{code.meaning} The result's message says where, and what to do."},
+        "defaultConfiguration": {"level": _LEVELS[code.severity]},
+        "properties": {"severity": code.severity.value},
     }
 
 

@@ -41,7 +41,8 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.fast_exit import keep
     from sendroute.cli.reporting import present_report
-    from sendroute.cli.tree import read_base, read_tree
+    from sendroute.cli.tree import read_tree
+    from sendroute.manifests.tree import read_base
     from sendroute.model.exit_status import of_findings
     from sendroute.planner.offline import check_tree
     from sendroute.reports.report import of_findings as report_of
@@ -61,8 +62,8 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _against_policies(policies: list[str], files: "Files") -> Iterator["Finding"]:
-    from sendroute.cli.tree import raw_documents
     from sendroute.manifests.policy import check, load_policies
+    from sendroute.manifests.tree import raw_documents
 
     usable, findings = load_policies(policies)
     yield from findings

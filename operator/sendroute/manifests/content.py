@@ -1,0 +1,152 @@
+"""What one file holds, in the form in which it is compiled, cached and sent between processes.
+
+Nearly every document is a sending domain with nothing unusual, and becomes a row of plain values.
+A row follows from the document's bytes and from this program alone. A domain is no row, but stays
+a whole document, if its name is internationalised (a library encodes it by its version's tables),
+if its name has an error (a finding reports it), or if it declares a profile in line.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from sendroute.manifests import fast
+from sendroute.manifests.fast import Parsed
+from sendroute.manifests.fields import Metadata
+from sendroute.manifests.names import plain_domain_name
+from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
+from sendroute.manifests.sources import unreadable
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
+from sendroute.model.route import RouteKind
+
+# A pointer is valid YAML, a plain text. Read as such, it would pass for a foreign document, and the
+# objects in the real file would seem to be deleted.
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer"
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+class Row(NamedTuple):
+    """A sending domain. ``ordinal`` is the document's number in its file, ``name`` the object's
+    name, ``domain`` the lower-case A-label. ``kind`` is None if no route is declared."""
+
+    ordinal: int
+    namespace: str
+    account: str
+    name: str
+    domain: str
+    kind: RouteKind | None
+    profile: str | None
+    suspended: bool
+
+
+class Content(NamedTuple):
+    """The documents of a file that have no errors: rows, the others with their ordinals, and how
+    many documents are foreign."""
+
+    rows: list[Row]
+    documents: list[tuple[int, Document]]
+    foreign: int
+
+    def in_order(self) -> Sequence[Row | tuple[int, Document]]:
+        """Return all of ours in the file's order, so that the first of two duplicates is reported
+        as the first."""
+        if not self.documents:
+            return self.rows
+        if not self.rows:
+            return self.documents
+        return sorted((*self.rows, *self.documents), key=_ordinal)
+
+
+class Problems(NamedTuple):
+    """What is wrong with a file.
+
+    ``complete`` is False if something of it was not read, or belongs to an unknown account.
+    ``stopped`` are the accounts that its errors stop, each with the names of the profiles that
+    documents with errors would define; None stands for a name that is unreadable.
+    ``platform_seen`` is True if a MailPlatform with errors was left out.
+    """
+
+    findings: list[Finding]
+    complete: bool
+    stopped: dict[AccountKey, set[str | None]]
+    platform_seen: bool = False
+
+
+class FileResult(NamedTuple):
+    """``problems`` is None for a file that the fast reader took whole."""
+
+    content: Content
+    problems: Problems | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the file was read fast, so that its content depends on no other library."""
+        return self.problems is None
+
+
+def read_file(name: str, data: bytes | Finding, *, whole: bool = False) -> FileResult:
+    """Read one file, fast if that is enough, else thoroughly.
+
+    Args:
+        name: the name that the file is shown by.
+        data: its bytes, or the finding that says why there are none.
+        whole: keep every document whole instead of turning sending domains into rows.
+    """
+    if isinstance(data, bytes) and data.startswith(_LFS_POINTER):
+        data = unreadable(name, "it is only a Git LFS pointer")
+    if not isinstance(data, bytes):
+        return FileResult(Content([], [], 0), Problems([data], False, {}))
+    parsed, problems = fast.read(data), None
+    if parsed is None:
+        from sendroute.manifests.thorough import read_thoroughly
+
+        parsed, problems = read_thoroughly(name, data)
+    content = Content([], *parsed) if whole else content_of(parsed)
+    return FileResult(content, problems)
+
+
+def content_of(parsed: Parsed) -> Content:
+    """Return the parsed documents with every plain sending domain as a row."""
+    rows: list[Row] = []
+    others: list[tuple[int, Document]] = []
+    for ordinal, document in parsed.documents:
+        row = row_of(document, ordinal) if type(document) is SendingDomain else None
+        if row is None:
+            others.append((ordinal, document))
+        else:
+            rows.append(row)
+    return Content(rows, others, parsed.foreign)
+
+
+def row_of(document: SendingDomain, ordinal: int) -> Row | None:
+    """Return the document as a row, or None if it is more than a row can hold."""
+    spec = document.spec
+    domain = plain_domain_name(spec.domain)
+    if domain is None:
+        return None
+    kind, profile = None, None
+    route = spec.route
+    if route is not UNSET:
+        if route.profile is not UNSET:
+            kind, profile = RouteKind.PROFILE, route.profile
+        elif route.managed is not UNSET:
+            kind = RouteKind.MANAGED
+        elif route.unconfigured is not UNSET:
+            kind = RouteKind.UNCONFIGURED
+        else:
+            return None
+    metadata = document.metadata
+    namespace = namespace_of(metadata)
+    suspended = spec.suspend is True
+    return Row(ordinal, namespace, spec.account, metadata.name, domain, kind, profile, suspended)
+
+
+def namespace_of(metadata: Metadata) -> str:
+    """Return the declared namespace, ``default`` if there is none."""
+    return DEFAULT_NAMESPACE if metadata.namespace is UNSET else metadata.namespace
+
+
+def _ordinal(item: Row | tuple[int, Document]) -> int:
+    return item[0]

@@ -1,0 +1,261 @@
+"""Files read by several processes at once: this one and its forks.
+
+The parent hands out chunks of consecutive files through a pipe of tickets, from which every process
+takes the next one when it is free, the parent too. A worker sends each chunk's results back through
+a pipe of its own; the parent yields them in the files' order, so that the number of workers changes
+nothing but the time.
+
+Nothing depends on a worker: a chunk that none has delivered (it was killed, crashed or is stopped)
+is read by the parent. Where a process cannot be forked, the parent reads everything.
+
+Forking is safe here because the process has one thread, and a worker only reads files, sends bytes
+and leaves by ``os._exit``: it uses and closes no database connection that it inherited
+(https://www.sqlite.org/howtocorrupt.html, 2.6).
+"""
+
+import os
+import pickle
+import select
+import signal
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NoReturn
+
+import msgspec
+
+from sendroute.manifests.content import Content, FileResult, read_file
+from sendroute.manifests.sources import Entry, Tree
+
+MOST_WORKERS = 4
+"""More would need more memory than they save time: the parent compiles what they read."""
+
+_MOST_CHUNKS = 256
+_TICKET = struct.Struct("<I")  # _MOST_CHUNKS of them fit in any pipe: 4 KiB at least, pipe(7)
+_FRAME = struct.Struct("<II")  # a chunk's number, the length of its results
+_PIPE_SIZE = 1 << 20  # bytes; /proc/sys/fs/pipe-max-size without privileges
+_PATIENCE = 5.0
+"""Seconds without any result after which the parent reads a chunk that a worker has taken."""
+
+_Sent = list[tuple[Content, bytes]]  # with the problems pickled, empty if there are none
+_decoder = msgspec.msgpack.Decoder(_Sent)
+
+
+def available_workers() -> int:
+    """Return how many processes are worth starting here: the cores that this process may use.
+
+    One outside Linux, where forking without ``exec`` is not safe with every system library, and in
+    a process with several threads, of which a fork would keep only the locks.
+    """
+    if sys.platform != "linux" or _has_threads():
+        return 1
+    cores = min(len(os.sched_getaffinity(0)), _cgroup_cores())
+    return max(1, min(cores, MOST_WORKERS))
+
+
+def read_in_parallel(tree: Tree, entries: list[Entry], workers: int) -> Iterator[FileResult]:
+    """Yield the result of each entry, in order.
+
+    Args:
+        tree: where the entries are loaded from, each by any process.
+        entries: what to read; standard input is not among them.
+        workers: how many processes read, this one included.
+    """
+    pool = _Pool(tree, entries)
+    try:
+        pool.start(workers - 1)
+        yield from pool.results()
+    finally:
+        pool.end()
+
+
+class _Worker:
+    """A forked process: its id, the pipe of its results, and what was received but is no whole
+    frame yet."""
+
+    def __init__(self, pid: int, pipe: int) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self.received = bytearray()
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Take the whole frames out of what was received."""
+        start = 0
+        while len(self.received) >= start + _FRAME.size:
+            number, length = _FRAME.unpack_from(self.received, start)
+            end = start + _FRAME.size + length
+            if len(self.received) < end:
+                break
+            yield number, bytes(self.received[start + _FRAME.size : end])
+            start = end
+        del self.received[:start]
+
+
+class _Pool:
+    def __init__(self, tree: Tree, entries: list[Entry]) -> None:
+        self._tree = tree
+        size = -(-len(entries) // _MOST_CHUNKS)
+        self._chunks = [entries[at : at + size] for at in range(0, len(entries), size)]
+        self._tickets: int | None = None
+        self._workers: list[_Worker] = []
+        self._done: dict[int, bytes | list[FileResult]] = {}
+
+    def start(self, count: int) -> None:
+        """Fork ``count`` workers, fewer if the system refuses (EAGAIN or ENOMEM, fork(2))."""
+        if _has_threads():
+            return
+        with suppress(OSError):
+            self._tickets, write_end = os.pipe()
+            try:
+                os.write(write_end, b"".join(map(_TICKET.pack, range(len(self._chunks)))))
+            finally:
+                os.close(write_end)
+            for _ in range(count):
+                self._fork()
+
+    def _fork(self) -> None:
+        ours, theirs = os.pipe()
+        # Until a worker has the system's own handlers, a signal would run those of this program.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self._work(ours, theirs, blocked)
+        except OSError:
+            os.close(ours)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            os.close(theirs)
+        self._workers.append(_Worker(pid, ours))
+
+    def _work(self, ours: int, theirs: int, blocked: set[int | signal.Signals]) -> NoReturn:
+        """The life of a worker. It ends when no ticket is left, or when nobody reads its pipe."""
+        status = 1
+        try:
+            for handled in _HANDLED:
+                signal.signal(handled, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            for pipe in (ours, *(worker.pipe for worker in self._workers)):
+                os.close(pipe)  # or a worker could outlive the parent for another worker's sake
+            _widen(theirs)
+            while (number := self._take()) is not None:
+                sent = [
+                    (result.content, pickle.dumps(result.problems) if result.problems else b"")
+                    for result in self._read(number)
+                ]
+                payload = msgspec.msgpack.encode(sent)
+                _write(theirs, _FRAME.pack(number, len(payload)) + payload)
+            status = 0
+        finally:
+            os._exit(status)  # what went wrong goes wrong again in the parent, which reports it
+
+    def results(self) -> Iterator[FileResult]:
+        """Yield all results in order; read here whatever no worker has taken or delivered."""
+        for number in range(len(self._chunks)):
+            self._receive(0)  # so that no worker waits with a full pipe
+            while number not in self._done:
+                taken = self._take()
+                if taken is not None:
+                    self._done[taken] = list(self._read(taken))
+                    self._receive(0)
+                elif not self._receive(_PATIENCE):
+                    self._done[number] = list(self._read(number))
+            yield from _decoded(self._done.pop(number))
+
+    def end(self) -> None:
+        """End the workers, whatever they are doing: all results that are needed are here."""
+        for worker in self._workers:
+            os.close(worker.pipe)
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+            with suppress(ChildProcessError):  # if the parent's parent had SIGCHLD ignored
+                os.waitpid(worker.pid, 0)
+        self._workers.clear()
+        if self._tickets is not None:
+            os.close(self._tickets)
+            self._tickets = None
+
+    def _take(self) -> int | None:
+        """Take the next chunk that no process has taken, None if there is none."""
+        if self._tickets is None:
+            return None
+        ticket = os.read(self._tickets, _TICKET.size)
+        return int(_TICKET.unpack(ticket)[0]) if len(ticket) == _TICKET.size else None
+
+    def _read(self, number: int) -> Iterator[FileResult]:
+        chunk = self._chunks[number]
+        for entry, data in zip(chunk, self._tree.load(chunk), strict=True):
+            yield read_file(entry.name, data)
+
+    def _receive(self, seconds: float) -> bool:
+        """Receive what workers sent; False if nothing came within ``seconds``, or none is left."""
+        open_pipes = {worker.pipe: worker for worker in self._workers if worker.pipe >= 0}
+        if not open_pipes:
+            return False
+        poll = select.poll()
+        for pipe in open_pipes:
+            poll.register(pipe, select.POLLIN)
+        ready = poll.poll(seconds * 1000)
+        for pipe, _ in ready:
+            worker = open_pipes[pipe]
+            data = os.read(pipe, _PIPE_SIZE)
+            if data:
+                worker.received += data
+                self._done.update(worker.frames())
+            else:
+                self._lose(worker)
+        return bool(ready)
+
+    def _lose(self, worker: _Worker) -> None:
+        """A worker has ended: without tickets, or killed."""
+        self._workers.remove(worker)
+        os.close(worker.pipe)
+        with suppress(ChildProcessError):
+            os.waitpid(worker.pid, 0)
+
+
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+
+
+def _decoded(done: bytes | list[FileResult]) -> Iterator[FileResult]:
+    if isinstance(done, list):
+        yield from done
+        return
+    for content, problems in _decoder.decode(done):
+        # From our own fork, over a pipe that no other process has.
+        yield FileResult(content, pickle.loads(problems) if problems else None)  # noqa: S301
+
+
+def _write(pipe: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+def _widen(pipe: int) -> None:
+    """Let a worker send some chunks ahead of the parent's reading."""
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+
+
+def _has_threads() -> bool:
+    threading = sys.modules.get("threading")
+    return threading is not None and threading.active_count() > 1
+
+
+def _cgroup_cores() -> int:
+    """Return the cores' worth of time that a container may use, rounded up.
+    https://docs.kernel.org/admin-guide/cgroup-v2.html, "cpu.max"."""
+    try:
+        file = os.open("/sys/fs/cgroup/cpu.max", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            quota, period = os.read(file, 64).split()
+        finally:
+            os.close(file)
+        return -(-int(quota) // int(period))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no limit
+        return MOST_WORKERS

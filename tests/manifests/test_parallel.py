@@ -1,0 +1,290 @@
+"""Several processes read what one process reads, whatever happens to them."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from sendroute.manifests import parallel
+from sendroute.manifests.compile import compile_reading
+from sendroute.manifests.content import FileResult, read_file
+from sendroute.manifests.locate import locate
+from sendroute.manifests.parallel import read_in_parallel
+from sendroute.manifests.read import Reading
+from sendroute.manifests.sources import Entry, Files
+from sendroute.model.finding import Finding
+
+CASES = Path(__file__).parent.parent / "cases" / "manifests"
+PLANS = Path(__file__).parent.parent / "cases" / "plans"
+MANY = 2_000  # files of 200 bytes: enough for the parent to start workers on its own
+
+DOMAIN = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {{name: d{number}, namespace: acme}}
+spec: {{account: acme, domain: d{number}.example.com, route: {{profile: ses}}}}
+"""
+PLATFORM = """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailPlatform
+metadata: {name: default}
+spec: {plans: [{name: pro, managed: false}]}
+---
+apiVersion: sendroute.dev/v1alpha1
+kind: MailAccount
+metadata: {name: acme, namespace: acme}
+spec: {plan: pro}
+"""
+
+
+class OneFork(Files):
+    """A tree whose files do something to the worker that loads them; the parent loads them all."""
+
+    def __init__(self, root: Path, in_worker: object) -> None:
+        super().__init__([str(root)])
+        self.parent = os.getpid()
+        self.in_worker = in_worker
+
+    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+        if os.getpid() != self.parent:
+            assert callable(self.in_worker)
+            self.in_worker()
+        return super().load(entries)
+
+
+def nothing() -> None:
+    """The worker reads like any other."""
+
+
+def kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stop_self() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def fail() -> None:
+    raise RuntimeError("a bug that only a worker has")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Files of which every tenth has an error."""
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "0.yaml").write_text(PLATFORM)
+    for number in range(300):
+        text = DOMAIN.format(number=number)
+        (root / f"d{number:04}.yaml").write_text(text if number % 10 else text + "  typo: 1\n")
+    return root
+
+
+def in_one_process(tree: Files) -> list[FileResult]:
+    entries, _ = tree.entries()
+    return [
+        read_file(entry.name, data) for entry, data in zip(entries, tree.load(entries), strict=True)
+    ]
+
+
+def has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
+def test_every_golden_tree_is_read_alike_by_any_number_of_processes(
+    case: str, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(CASES / case)
+    tree = Files(["."])
+    entries, _ = tree.entries()
+    assert list(read_in_parallel(tree, entries, workers)) == in_one_process(tree)
+    assert not has_children()
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_a_tree_is_compiled_alike_by_any_number_of_processes(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sendroute.manifests.read._BYTES_BEFORE_WORKERS", 100)
+    for case in filter(Path.is_dir, PLANS.iterdir()):
+        shutil.copytree(case, tmp_path / case.name)
+    one, several = (
+        Reading(Files([str(tmp_path)])),
+        Reading(Files([str(tmp_path)]), workers=workers),
+    )
+    assert compile_reading(several) == compile_reading(one)
+    files = Files([str(tmp_path)])
+    assert locate(files, several.findings) == locate(files, one.findings)
+    assert several.findings
+
+
+@pytest.mark.parametrize("in_worker", [nothing, kill_self, fail])
+def test_what_a_worker_does_not_deliver_the_parent_reads(tree: Path, in_worker: object) -> None:
+    files = OneFork(tree, in_worker)
+    entries, _ = files.entries()
+    assert list(read_in_parallel(files, entries, 3)) == in_one_process(files)
+    assert not has_children()
+
+
+def test_a_worker_that_is_stopped_is_not_waited_for(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "_PATIENCE", 0.1)
+    files = OneFork(tree, stop_self)
+    entries, _ = files.entries()
+    assert list(read_in_parallel(files, entries, 3)) == in_one_process(files)
+    assert not has_children()
+
+
+def test_a_worker_killed_between_chunks_loses_no_file(tree: Path) -> None:
+    files = Files([str(tree)])
+    entries, _ = files.entries()
+    pool = parallel._Pool(files, entries)
+    pool.start(2)
+    try:
+        results = pool.results()
+        given = [next(results)]
+        os.kill(pool._workers[0].pid, signal.SIGKILL)
+        given += results
+    finally:
+        pool.end()
+    assert given == in_one_process(files)
+    assert not has_children()
+
+
+def test_workers_end_when_the_reader_stops_early(tree: Path) -> None:
+    files = Files([str(tree)])
+    entries, _ = files.entries()
+    results = read_in_parallel(files, entries, 3)
+    next(results)
+    assert has_children()
+    results.close()  # type: ignore[attr-defined]
+    assert not has_children()
+
+
+def test_where_no_process_can_be_forked_the_parent_reads_alone() -> None:
+    """The limit of processes does not bind root, so the test's process becomes another user."""
+    script = (
+        "import os, resource, sys\n"
+        "from sendroute.manifests.parallel import read_in_parallel\n"
+        "from sendroute.manifests.sources import Files\n"
+        "if os.geteuid() == 0: os.setuid(12345)\n"
+        "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
+        "try:\n"
+        "    os.fork()\n"
+        "except BlockingIOError:\n"
+        "    print('refused')\n"
+        "files = Files([sys.argv[1]])\n"
+        "entries, _ = files.entries()\n"
+        "results = list(read_in_parallel(files, entries, 3))\n"
+        "print(sum(len(result.content.rows) for result in results))\n"
+    )
+    with TemporaryDirectory() as directory:  # pytest's own are closed to other users
+        root = Path(directory)
+        root.chmod(0o755)
+        for number in range(30):
+            (root / f"d{number}.yaml").write_text(DOMAIN.format(number=number))
+        done = subprocess.run(
+            [sys.executable, "-c", script, directory], capture_output=True, text=True, check=False
+        )
+    assert done.stdout == "refused\n30\n", done.stderr
+
+
+def test_where_no_pipe_can_be_opened_the_parent_reads_alone(tree: Path) -> None:
+    files = Files([str(tree)])
+    entries, _ = files.entries()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(map(int, os.listdir("/proc/self/fd"))) + 1  # noqa: PTH208
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    try:
+        results = list(read_in_parallel(files, entries, 3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(results) == 301
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_a_command_that_a_signal_ends(tmp_path: Path, number: int) -> None:
+    """Whether the signal lets the command clean up or not."""
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    script = (
+        "import os, signal, sys, time\n"
+        "from sendroute.manifests.parallel import read_in_parallel\n"
+        "from sendroute.manifests.sources import Files\n"
+        "parent = os.getpid()\n"
+        "class Slow(Files):\n"
+        "    def load(self, entries):\n"
+        "        if os.getpid() == parent:\n"
+        "            print('started', flush=True)\n"
+        "            time.sleep(60)\n"
+        "        return super().load(entries)\n"
+        f"held = os.open({str(alive)!r}, os.O_WRONLY)\n"
+        f"files = Slow([{str(tmp_path)!r}])\n"
+        "entries, _ = files.entries()\n"
+        "list(read_in_parallel(files, entries, 3))\n"
+    )
+    for at in range(300):
+        (tmp_path / f"d{at:04}.yaml").write_text(DOMAIN.format(number=at))
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    # Every process of it holds the other end: it reads as closed when the last one has ended.
+    with alive.open("rb") as last:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        process.send_signal(number)
+        process.wait(20)
+        began = time.monotonic()
+        assert last.read() == b""
+        assert time.monotonic() - began < 20
+    process.stdout.close()
+
+
+def test_no_worker_is_forked_from_a_process_with_threads(tree: Path) -> None:
+    import threading
+
+    files = Files([str(tree)])
+    entries, _ = files.entries()
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        assert parallel.available_workers() == 1
+        results = read_in_parallel(files, entries, 3)
+        next(results)
+        assert not has_children()
+        results.close()  # type: ignore[attr-defined]
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_few_files_are_read_by_one_process(tree: Path) -> None:
+    reading = Reading(Files([str(tree)]), workers=4)
+    for _ in reading.contents():
+        assert not has_children()
+
+
+def test_many_files_are_read_by_several_processes(tmp_path: Path) -> None:
+    for number in range(MANY):
+        text = DOMAIN.format(number=number)
+        (tmp_path / f"d{number:04}.yaml").write_text(text + "# " + "x" * 300 + "\n")
+    reading = Reading(Files([str(tmp_path)]), workers=2)
+    seen = {has_children() for _ in reading.contents()}
+    assert seen == {False, True}
+    assert not has_children()
