@@ -1,7 +1,8 @@
 """One round: what is due is planned, proven, committed, and what is left of it written down."""
 
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -145,15 +146,8 @@ class _Recording:
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> int:
-        try:
-            revision = self._store.commit(plans, platform, provenance, sealed)
-        except StaleError:
-            raise
-        except ProblemError as problem:
-            self._failed.append(problem)
-            raise
-        self._failed.clear()
-        return revision
+        with self._counting():
+            return self._store.commit(plans, platform, provenance, sealed)
 
     def commit_groups(
         self,
@@ -161,10 +155,19 @@ class _Recording:
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> list[int]:
-        """A failure is not counted, because each group is then committed on its own."""
-        revisions = self._store.commit_groups(groups, provenance, sealed)
+        with self._counting():
+            return self._store.commit_groups(groups, provenance, sealed)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
+        try:
+            yield
+        except StaleError:
+            raise
+        except ProblemError as problem:
+            self._failed.append(problem)
+            raise
         self._failed.clear()
-        return revisions
 
 
 def _is_over(stop: Stop, record: _Recording) -> bool:

@@ -173,25 +173,26 @@ class _Run:
     def batch(self, groups: Sequence[Group], ended: Callable[[], bool]) -> Iterator[Done]:
         """Commit the groups in one transaction, or else each on its own."""
         if len(groups) > 1 and not ended():
-            done = self._in_one_transaction(groups)
-            if done is not None:
-                yield from done
+            try:
+                yield from self._in_one_transaction(groups)
                 return
+            except ProblemError as problem:
+                if all(found.code == "store-locked" for found in problem.findings):
+                    # It was waited for already, on behalf of the first.
+                    yield self._failed(groups[0], problem)
+                    groups = groups[1:]
         for group in groups:
             yield _all(group, Outcome.SKIPPED) if ended() else self._group(group)
 
-    def _in_one_transaction(self, groups: Sequence[Group]) -> list[Done] | None:
-        """None if it failed: then nothing was written, and the groups' own commits report why."""
+    def _in_one_transaction(self, groups: Sequence[Group]) -> list[Done]:
+        """Raises :class:`ProblemError` if nothing was written, perhaps because of one group."""
         planned = [self._fresh(group) for group in groups]
         decided = [_decided(group, fresh) for group, fresh in zip(groups, planned, strict=True)]
         written = [fresh for fresh, done in zip(planned, decided, strict=True) if done is None]
         revisions: Iterator[int] = iter(())
         if written:
-            try:
-                sealed = self._seal([account for group in written for account in group], None)
-                revisions = iter(self._record.commit_groups(written, self._provenance, sealed))
-            except ProblemError:
-                return None
+            sealed = self._seal([account for group in written for account in group], None)
+            revisions = iter(self._record.commit_groups(written, self._provenance, sealed))
         return [
             _committed(fresh, next(revisions), self._provenance) if done is None else done
             for fresh, done in zip(planned, decided, strict=True)
@@ -205,11 +206,13 @@ class _Run:
                 self._plan_again()
                 return self._commit(group)
         except ProblemError as problem:
-            outcome = _outcome_of(problem.findings)
-            for account in group:
-                extra = _extra(account.key) | {"commit": self._provenance.source_commit}
-                _log.error("account %s: %s", account.key, problem, extra=extra)
-            return _all(group, outcome, problem.findings)
+            return self._failed(group, problem)
+
+    def _failed(self, group: Group, problem: ProblemError) -> Done:
+        for account in group:
+            extra = _extra(account.key) | {"commit": self._provenance.source_commit}
+            _log.error("account %s: %s", account.key, problem, extra=extra)
+        return _all(group, _outcome_of(problem.findings), problem.findings)
 
     def _commit(self, group: Group) -> Done:
         fresh = self._fresh(group)
