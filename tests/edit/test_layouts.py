@@ -170,14 +170,14 @@ def texts(draw: Callable[..., Any]) -> str:
 
 def read(text: str) -> Tree:
     data = text.encode()
-    parsed = fast.read(data) or read_thoroughly(FILE, data).parsed
+    parsed = fast.read(data) or read_thoroughly(FILE, data)[0]
     documents = [(document, Where(FILE, number)) for number, document in parsed.documents]
     return Tree(documents, lambda _: text, [FILE])
 
 
 def desired(text: str) -> Desired:
     data = text.encode()
-    parsed = fast.read(data) or read_thoroughly(FILE, data).parsed
+    parsed = fast.read(data) or read_thoroughly(FILE, data)[0]
     compilation = Compilation()
     for number, document in parsed.documents:
         compilation.add(document, Where(FILE, number))

@@ -90,7 +90,7 @@ ODD = {
 
 
 def tree_of(text: str) -> Tree:
-    parsed = read_thoroughly("f.yaml", text.encode()).parsed
+    parsed = read_thoroughly("f.yaml", text.encode())[0]
     documents = [(document, Where("f.yaml", number)) for number, document in parsed.documents]
     return Tree(documents, lambda _: text, ["f.yaml"])
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_spliced_is_told_and_not_written(text: str) -> None:
     ids=["another document", "nothing", "half a document", "something very deep"],
 )
 def test_a_file_that_was_changed_after_it_was_read_is_refused(now: str) -> None:
-    parsed = read_thoroughly("f.yaml", (HEAD + SPEC).encode()).parsed
+    parsed = read_thoroughly("f.yaml", (HEAD + SPEC).encode())[0]
     tree = Tree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
     with pytest.raises(ProblemError) as raised:
         set_route(tree, "shop.example.com", UNCONFIGURED)
