@@ -94,7 +94,9 @@ class TestSsh:
         self, follower: object, repository: Repository, keys: Path
     ) -> None:
         commit = signed(repository, keys / "theirs")
-        assert self.refused(follower).startswith(f"Commit {commit} has no valid signature by an allowed key")
+        assert self.refused(follower).startswith(
+            f"Commit {commit} has no valid signature by an allowed key"
+        )
 
     def test_a_key_that_is_allowed_for_something_else_is_refused(
         self, follower: object, repository: Repository, keys: Path
