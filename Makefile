@@ -1,21 +1,32 @@
-# Everything runs in an own virtual environment; only git, make and Python are needed beforehand,
-# and PostgreSQL's server programs, which root gets on Debian by itself.
+# Everything runs in a virtual environment of its own; only git, make and Python are needed first,
+# and PostgreSQL's server programs, which root gets on Debian automatically.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
+LOCKED := tests/requirements/locked.txt
+OLDEST := tests/requirements/oldest.txt
+PIP := -m pip --quiet --disable-pip-version-check install
+RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --extra dev --python-version 3.11 \
+  --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit postgresql bench schemas docs clean
+.PHONY: help demo test lint types unit test-newest test-oldest lock postgresql bench schemas docs clean
 
-help:  ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-$(VENV)/ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Sendroute needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+# An old Python is reported before anything is installed.
+define supported
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+  { echo "Sendroute needs Python 3.11 or newer; specify one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+endef
+
+$(VENV)/ready: pyproject.toml $(LOCKED)
+	$(supported)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python $(PIP) --require-hashes --requirement $(LOCKED)
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(VENV)/ready  ## a first plan, apply, routes, explain, then a change and its plan
@@ -33,17 +44,36 @@ types: $(VENV)/ready
 unit: $(VENV)/ready postgresql
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n $(JOBS)
 
+test-newest: postgresql  ## the tests with the newest libraries that the ranges allow
+	$(supported)
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager --editable '.[dev]'
+	PATH="$(abspath .venv-newest/bin):$$PATH" .venv-newest/bin/python -m pytest -n $(JOBS)
+
+test-oldest: postgresql  ## the tests with the oldest libraries that the ranges allow
+	$(supported)
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python $(PIP) --require-hashes --requirement $(OLDEST)
+	.venv-oldest/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	PATH="$(abspath .venv-oldest/bin):$$PATH" .venv-oldest/bin/python -m pytest -n $(JOBS)
+
+lock:  ## resolve the locked versions again, from the ranges in pyproject.toml
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python $(PIP) 'uv>=0.5,<1'
+	$(RESOLVE) --universal --output-file $(LOCKED)
+	$(RESOLVE) --resolution lowest-direct --output-file $(OLDEST)
+
 postgresql:
 	@.ci/postgresql
 
-bench: $(VENV)/ready postgresql  ## the table of performance goals, for the machine at hand
+bench: $(VENV)/ready postgresql  ## measure the performance goals on this machine
 	$(BIN)/python tests/bench/run.py
 
-schemas: $(VENV)/ready  ## write schemas/ anew from the shapes the reader accepts
+schemas: $(VENV)/ready  ## write schemas/ from the shapes that the reader accepts
 	$(BIN)/python -m pytest -q tests/manifests/test_schema.py --rewrite-cases
 
 docs: $(VENV)/ready  ## write the generated pages of docs/
 	$(BIN)/python tests/docs/pages.py
 
-clean:  ## removes the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## remove the virtual environments and caches
+	rm -rf $(VENV) .venv-newest .venv-oldest .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis

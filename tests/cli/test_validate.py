@@ -159,3 +159,23 @@ def test_a_policy_sees_documents_with_problems_and_those_of_lists(
     (place / "p.json").write_text('{"properties": {"kind": {"enum": ["MailPlatform"]}}}')
     ran = sendroute("validate", "all.yaml", "platform.yaml", "--policy", "p.json")
     assert ran.out.count("policy-violation") == 2, "the Pod is not ours"
+
+
+@pytest.mark.parametrize("name", ["policy.json", "policy.yaml"])
+def test_a_policy_nested_beyond_the_parsers_limit_is_a_finding(
+    name: str, sendroute: Program, manifests: Path
+) -> None:
+    (manifests.parent / name).write_text(f'{{"x": {"[" * 100_000}{"]" * 100_000}}}')
+    ran = sendroute("validate", "manifests", "--policy", name)
+    assert ran.status == 1
+    assert f"error yaml-unsupported  {name}" in ran.out
+
+
+def test_a_lock_file_nested_beyond_the_parsers_limit_is_a_finding(
+    sendroute: Program, manifests: Path
+) -> None:
+    (manifests / "sendroute.lock").write_text(f'{{"x": {"[" * 100_000}{"]" * 100_000}}}')
+    assert sendroute("init").status == 0
+    ran = sendroute("plan", "manifests")
+    assert ran.status == 1
+    assert "sendroute.lock is not a lock file" in ran.out

@@ -228,13 +228,13 @@ def load(path: str) -> SavedPlan:
         raise _broken("unreadable", path, f"it cannot be read ({error.strerror})") from error
     try:
         version = msgspec.json.decode(content, type=_Version).format_version
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _broken("invalid-value", path, "it is damaged") from error
     if version != FORMAT_VERSION:
         raise _broken("unknown-version", path, f"its format is {version}, not {FORMAT_VERSION}")
     try:
         saved = msgspec.json.decode(content, type=SavedPlan)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _broken("invalid-value", path, "it is damaged") from error
     if saved.checksum != _checksum(saved):
         raise _broken("invalid-value", path, "it was changed after it was made")

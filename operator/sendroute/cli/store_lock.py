@@ -79,7 +79,7 @@ def _read(path: Path) -> Read:
             where=Where(str(path), 0),
         )
         return Read(path, None, (told,))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Read(path, None, contradictory(path).findings)
 
 

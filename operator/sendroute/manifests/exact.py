@@ -24,12 +24,11 @@ from yaml import (
 from sendroute.manifests.fast import MAX_DEPTH, MAX_STRING, MAX_VALUES
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
-from sendroute.manifests.syntax import Fault, Text, syntax_fault
+from sendroute.manifests.syntax import MAX_FOREIGN_DEPTH, Fault, Text, syntax_fault, too_deep
 
 Path = tuple[str | int, ...]
 
 _MAX_EVENTS = 4_000_000  # of one file: some seconds
-_MAX_FOREIGN_DEPTH = 1_000
 _QUOTE_IT = "Put it into quotes if it is text, or write it as YAML 1.2 does (true, false, 465)."
 
 
@@ -239,8 +238,8 @@ class _Builder:
 
     def _start(self, event: Any) -> None:
         self._depth += 1
-        if self._depth > _MAX_FOREIGN_DEPTH:
-            raise _StopReading(_too_deep(self._source, event))
+        if self._depth > MAX_FOREIGN_DEPTH:
+            raise _StopReading(too_deep(self._source.place(event.start_mark)))
         if self._foreign:
             return
         if self._aside:
@@ -365,14 +364,4 @@ def _too_many(source: Text, event: Any) -> Fault:
         source.place(event.start_mark),
         f"This document holds more than {MAX_VALUES} keys and values.",
         "No document of ours needs so many; what follows in this file was not read.",
-    )
-
-
-def _too_deep(source: Text, event: Any) -> Fault:
-    return Fault(
-        "yaml-unsupported",
-        (),
-        source.place(event.start_mark),
-        f"This is nested deeper than {_MAX_FOREIGN_DEPTH} levels.",
-        f"Documents of ours nest at most {MAX_DEPTH} levels; what follows was not read.",
     )

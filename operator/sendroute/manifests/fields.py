@@ -1,4 +1,4 @@
-"""The parts that kinds share: scalars with their limits, routes, profiles, metadata."""
+"""The parts that several kinds share: scalars with their limits, routes, profiles, metadata."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,15 +8,15 @@ from sendroute.model.profile import ConnectionTest, Encryption, SenderAuthorizat
 
 INT64_MAX = 2**63 - 1
 
-# A line of text as a person may be shown it: no control characters (Unicode category Cc), no line
-# separators, none that reorder what is displayed (UAX #9), no lone surrogates (not text in UTF-8).
+# A line of text that is safe to show to a person: no control characters (Unicode category Cc), no
+# line separators, none that reorder what is displayed (UAX #9), no lone surrogates (not UTF-8).
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]*\Z"
 _LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z"  # RFC 1123, as Kubernetes reads it
 _SUBDOMAIN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z"
 
 
 def _text(most: int, pattern: str, words: str) -> Meta:
-    """Text that is not empty; ``words`` is how a message goes on after "must be"."""
+    """Text that is not empty; ``words`` completes a message that begins with "must be"."""
     return Meta(min_length=1, max_length=most, pattern=pattern, extra={"is": words})
 
 
@@ -29,14 +29,14 @@ Label = Annotated[
     _text(
         63,
         _LABEL,
-        "a name of 1 to 63 lower-case letters, digits and hyphens that begins and ends with a "
-        "letter or digit",
+        "a name of 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both "
+        "ends",
     ),
 ]
 SecretName = Annotated[
     str, _text(253, _SUBDOMAIN, "a Secret's name: lower-case letters, digits, hyphens and dots")
 ]
-# Names of hosts and domains have their own sentences (sendroute.manifests.names), so this is wide.
+# sendroute.manifests.names checks names of hosts and domains, and says more; so this is wide.
 HostName = Annotated[str, _text(1024, _LINE, "a DNS name")]
 DisplayName = Annotated[str, _line(80)]
 ApplyAllId = Annotated[str, _line(63)]
@@ -50,20 +50,21 @@ Provider = Literal["ses", "sendgrid", "mailgun", "postmark", "microsoft365", "go
 
 
 def says(description: str, *examples: Any) -> Meta:
-    """What a field means, told to the author of a manifest, with examples."""
+    """Describe a field to the author of a manifest, with examples."""
     return Meta(description=description, examples=list(examples) or None)
 
 
 def says_route(description: str, *examples: Any) -> Meta:
-    """The same of a route, of which exactly one field is set."""
-    one = {"minProperties": 1, "maxProperties": 1}
-    return Meta(description=description, examples=list(examples), extra_json_schema=one)
+    """Describe a route, of which exactly one field is set."""
+    exactly_one = {"minProperties": 1, "maxProperties": 1}
+    return Meta(description=description, examples=list(examples), extra_json_schema=exactly_one)
 
 
 class Shape(
     Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True, rename="camel"
 ):
-    """The ground of all shapes: immutable, closed, camelCase. They hold no cycles: no gc."""
+    """The base of all shapes: immutable, no unknown fields, camelCase. Shapes hold no cycles, so
+    they need no garbage collection."""
 
 
 # --- routes -------------------------------------------------------------------------------------
@@ -83,17 +84,17 @@ class OneOf(Shape, frozen=True, kw_only=True):
 
 ManagedRoute = Annotated[
     Empty,
-    says("Through the platform's managed relay, where the account's plan has it."),
+    says("Send through the platform's managed relay, if the account's plan includes it."),
 ]
 ProfileRoute = Annotated[
     Label,
-    says("Through the SMTP profile of this name, of the same account.", "ses"),
+    says("Send through the SMTP profile with this name, in the same account.", "ses"),
 ]
-NoRoute = Annotated[Empty, says("Through nothing: the domain must not send.")]
+NoRoute = Annotated[Empty, says("Send nothing: mail of this domain is refused.")]
 
 
-class Route(OneOf, frozen=True, kw_only=True):
-    """What mail is sent through: exactly one of `managed`, `profile` and `unconfigured`."""
+class RouteShape(OneOf, frozen=True, kw_only=True):
+    """Where mail is sent: exactly one of `managed`, `profile` and `unconfigured`."""
 
     managed: ManagedRoute | UnsetType = UNSET
     profile: ProfileRoute | UnsetType = UNSET
@@ -103,42 +104,42 @@ class Route(OneOf, frozen=True, kw_only=True):
 # --- profiles -----------------------------------------------------------------------------------
 
 
-class SecretRef(Shape, frozen=True, kw_only=True):
-    """A secret by its name."""
+class SecretRefShape(Shape, frozen=True, kw_only=True):
+    """A reference to a secret by its name."""
 
     name: Annotated[
         SecretName,
         says(
-            "The Secret's name. It is looked up in the namespace of the object that "
-            "names it, and holds the keys username and password.",
+            "The secret's name. It is looked up in the namespace of the object that "
+            "refers to it, and has the keys username and password.",
             "ses-smtp",
         ),
     ]
 
 
 class Credentials(Shape, frozen=True, kw_only=True):
-    """Where the user name and the password are found. They are named here, never written."""
+    """A reference to the user name and password, which are never written in a manifest."""
 
     secret_ref: Annotated[
-        SecretRef,
-        says("The secret that holds the keys username and password.", {"name": "ses-smtp"}),
+        SecretRefShape,
+        says("The secret with the keys username and password.", {"name": "ses-smtp"}),
     ]
 
 
-class ProviderLimits(Shape, frozen=True, kw_only=True):
-    """What the provider grants."""
+class ProviderLimitsShape(Shape, frozen=True, kw_only=True):
+    """The sending limits that the provider grants."""
 
-    per_second: Annotated[Limit | UnsetType, says("Messages a second.", 14)] = UNSET
-    per_day: Annotated[Limit | UnsetType, says("Messages a day.", 50000)] = UNSET
+    per_second: Annotated[Limit | UnsetType, says("Messages per second.", 14)] = UNSET
+    per_day: Annotated[Limit | UnsetType, says("Messages per day.", 50000)] = UNSET
 
 
 class OnDelete(Shape, frozen=True, kw_only=True):
-    """What becomes of a profile's domains when the profile is deleted."""
+    """What happens to a profile's domains when the profile is deleted."""
 
     reassign_to: Annotated[
-        Route | UnsetType,
+        RouteShape | UnsetType,
         says_route(
-            "The route that the domains get. Absent: managed where the plan offers it, else "
+            "The route that the domains get. Default: managed if the plan includes it, otherwise "
             "unconfigured.",
             {"managed": {}},
         ),
@@ -146,16 +147,16 @@ class OnDelete(Shape, frozen=True, kw_only=True):
 
 
 class ProfileFields(Shape, frozen=True, kw_only=True):
-    """What a profile holds, in its own document or in line."""
+    """The fields of a profile, whether in its own document or declared inline."""
 
     display_name: Annotated[
         DisplayName | UnsetType,
-        says("The name that people are shown, at most 80 characters.", "Amazon SES, Ireland"),
+        says("The name that users see, at most 80 characters.", "Amazon SES, Ireland"),
     ] = UNSET
     provider: Annotated[
         Provider | UnsetType,
         says(
-            "A preset: fills what is absent of host, port and encryption, and knows "
+            "A preset. It fills in host, port and encryption if they are absent, and supplies "
             "the provider's SPF term.",
             "ses",
         ),
@@ -163,74 +164,82 @@ class ProfileFields(Shape, frozen=True, kw_only=True):
     host: Annotated[
         HostName | UnsetType,
         says(
-            "The provider's SMTP host: a DNS name. An address only for a relay "
-            "without credentials.",
+            "The provider's SMTP host, a DNS name. An IP address is accepted only for a relay "
+            "without credentials. Required unless the preset has one.",
             "email-smtp.eu-west-1.amazonaws.com",
         ),
     ] = UNSET
     port: Annotated[
         Port | UnsetType,
-        says("The provider's SMTP port; usually 587 with starttls, 465 with tls.", 587),
+        says(
+            "The provider's SMTP port, usually 587 with starttls or 465 with tls. Required "
+            "unless a preset is set.",
+            587,
+        ),
     ] = UNSET
     encryption: Annotated[
         Encryption | UnsetType,
         says(
-            "starttls: the connection must upgrade to TLS. tls: TLS from the first byte. none: in "
-            "clear. There is no 'if offered'.",
+            "starttls: the connection must upgrade to TLS. tls: TLS from the first byte. none: no "
+            "encryption. There is no opportunistic mode. Required unless a preset is set.",
             "starttls",
         ),
     ] = UNSET
     credentials: Annotated[
         Credentials | UnsetType,
         says(
-            "Where the user name and the password are found. Absent: a relay that "
-            "knows its clients by address.",
+            "The secret with the user name and password. Leave it out for a relay that "
+            "recognises its clients by their address.",
             {"secretRef": {"name": "ses-smtp"}},
         ),
     ] = UNSET
     allow_insecure_auth: Annotated[
         bool | UnsetType,
-        says("Allows credentials with encryption none: whoever is on the way can read them."),
+        says(
+            "Allow credentials with encryption none. Anyone on the network path can read them. "
+            "Default: false."
+        ),
     ] = UNSET
     connection_test: Annotated[
         ConnectionTest | UnsetType,
         says(
-            "A new or changed profile is tested before it is saved. required (the "
-            "default): one that fails is not saved. warn: saved and reported. skip: not tested.",
+            "Whether a new or changed profile is tested before it is saved. required: a profile "
+            "that fails is not saved. warn: it is saved, with a warning. skip: no test. "
+            "Default: required.",
             "required",
         ),
     ] = UNSET
     limits: Annotated[
-        ProviderLimits | UnsetType,
-        says("What the provider grants.", {"perSecond": 14, "perDay": 50000}),
+        ProviderLimitsShape | UnsetType,
+        says("The sending limits that the provider grants.", {"perSecond": 14, "perDay": 50000}),
     ] = UNSET
     sender_authorization: Annotated[
         SenderAuthorization | UnsetType,
         says(
-            "Is this provider authorised by the sending domain's SPF or DKIM? off: "
-            "not asked. warn (the default): told. block: required.",
+            "Whether this provider must be authorised by the sending domain's SPF or DKIM. off: "
+            "no check. warn: a warning if it is not. block: it must be. Default: warn.",
             "warn",
         ),
     ] = UNSET
     on_delete: Annotated[
         OnDelete | UnsetType,
         says(
-            "What becomes of the profile's domains when it is deleted.",
+            "What happens to the profile's domains when it is deleted.",
             {"reassignTo": {"managed": {}}},
         ),
     ] = UNSET
     suspend: Annotated[
         bool | UnsetType,
-        says("The profile is left as the store holds it until this is lifted."),
+        says("Keep the profile as the store has it, and ignore this declaration. Default: false."),
     ] = UNSET
 
 
 class NewProfile(ProfileFields, frozen=True, kw_only=True):
-    """A profile declared in line: saved for the whole account, as its own document would be."""
+    """A profile declared inline: saved for the whole account, as from its own document."""
 
     name: Annotated[
         Label,
-        says("The profile's name, one in its account: a lower-case RFC 1123 label.", "mailgun"),
+        says("The profile's name, unique in its account: a lower-case RFC 1123 label.", "mailgun"),
     ]
 
 
@@ -242,7 +251,7 @@ class DomainRoute(OneOf, frozen=True, kw_only=True):
     new_profile: Annotated[
         NewProfile | UnsetType,
         says(
-            "Saves this profile for the whole account and sends the domain through "
+            "Save this profile for the whole account and send the domain's mail through "
             "it, in one step.",
             {
                 "name": "mailgun",
@@ -264,10 +273,10 @@ _Name = Annotated[
 
 
 class ClusterMetadata(Shape, frozen=True, kw_only=True):
-    """Metadata of an object that belongs to no namespace.
+    """Metadata of an object without a namespace.
 
-    The fields are those of Kubernetes' ObjectMeta: what tools and servers add is accepted, and a
-    misspelt `namespace` is still an error, never another tenant.
+    The fields are those of Kubernetes' ObjectMeta. What tools and servers add is accepted; a
+    misspelt `namespace` is an error, and never another tenant.
     """
 
     name: _Name
@@ -287,9 +296,9 @@ class ClusterMetadata(Shape, frozen=True, kw_only=True):
 
 
 class Metadata(ClusterMetadata, frozen=True, kw_only=True):
-    """Metadata of an object of one namespace."""
+    """Metadata of an object in a namespace."""
 
     namespace: Annotated[
         Label | UnsetType,
-        says("The tenant's namespace: nothing ever refers across it. Absent: default.", "acme"),
+        says("The tenant's namespace. No reference ever crosses it. Default: default.", "acme"),
     ] = UNSET

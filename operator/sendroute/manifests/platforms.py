@@ -33,7 +33,7 @@ def platform_of(
     return Platform(managed, plans, networks, ca_file)
 
 
-def _managed(shape: shapes.Managed, where: Where, findings: list[Finding]) -> Managed | None:
+def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) -> Managed | None:
     place = Place(where.at("spec", "managed"), None, findings)
     relay_place = Place(where.at("spec", "managed", "relay"), None, findings)
     relay = shape.relay
@@ -91,7 +91,7 @@ def _without_managed(name: str, where: Where) -> Finding:
     )
 
 
-def _limits(shape: shapes.Plan) -> PlanLimits:
+def _limits(shape: shapes.PlanShape) -> PlanLimits:
     limits = shape.limits
     if limits is UNSET:
         return PlanLimits()

@@ -138,6 +138,13 @@ def _clipped(message: str) -> str:
 
 
 def _syntax(file: str, error: Exception) -> Finding:
+    if isinstance(error, RecursionError) or "maximum nesting depth" in str(error):
+        return finding(
+            "yaml-unsupported",
+            "This policy is nested deeper than a YAML parser can read.",
+            hint="Split the rule with $defs and $ref.",
+            where=Where(file, 0),
+        )
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     told = finding(
         "yaml-syntax",

@@ -2,18 +2,17 @@
 
 from msgspec import UNSET, UnsetType
 
-from sendroute.manifests.fields import DomainRoute, ProfileFields, Route
+from sendroute.manifests.fields import DomainRoute, ProfileFields, RouteShape
 from sendroute.manifests.presets import PRESETS, Preset
 from sendroute.manifests.smarthost import Place, check_auth, host_name, secret_of
 from sendroute.model import profile as model
 from sendroute.model.profile import ConnectionTest, Encryption, SenderAuthorization
-from sendroute.model.route import MANAGED, UNCONFIGURED, via
-from sendroute.model.route import Route as ModelRoute
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 USUAL_PORTS = (25, 465, 587, 2525, 2587)
 
 
-def route_of(route: Route | DomainRoute | UnsetType) -> ModelRoute | None:
+def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
     """The route that is meant; None where none is declared. Equal routes are one value."""
     if route is UNSET:
         return None

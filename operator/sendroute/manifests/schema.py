@@ -20,6 +20,8 @@ _DIALECT = {
     "draft-07": "http://json-schema.org/draft-07/schema#",
 }
 _HOME = "https://sendroute.dev/schemas"
+# Of the structs whose plain name is that of a value in the model; authors see the plain name.
+_SUFFIX = "Shape"
 
 
 def schema_for(kind: str | None, draft: Draft = "2020-12") -> dict[str, Any]:
@@ -48,7 +50,8 @@ def file_name(kind: str | None, draft: Draft) -> str:
 def _definitions(kinds: list[str]) -> dict[str, Any]:
     types = [KINDS[kind] for kind in kinds]
     _, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
-    return {name: _portable(schema) for name, schema in sorted(components.items())}
+    named = {name.removesuffix(_SUFFIX): schema for name, schema in components.items()}
+    return {name: _portable(schema) for name, schema in sorted(named.items())}
 
 
 def _any_document() -> dict[str, Any]:
@@ -100,6 +103,10 @@ def _document() -> dict[str, Any]:
 def _portable(value: Any) -> Any:
     """The same schema with patterns that every dialect reads alike."""
     match value:
+        case {"$ref": str(ref), **rest}:
+            return {**_portable(rest), "$ref": ref.removesuffix(_SUFFIX)}
+        case {"title": str(title), "type": "object", **rest}:
+            return {"title": title.removesuffix(_SUFFIX), "type": "object", **_portable(rest)}
         case {"pattern": str(pattern), **rest}:
             # "$" also matches before a newline at the end in Python's dialect, and "\\Z" is only
             # Python's: so a newline is refused by a rule of its own.

@@ -1,12 +1,12 @@
-"""What a manifest may hold: every kind and every field, described once.
+"""Every kind and every field of a manifest, described once.
 
-Reading, the messages of :mod:`~sendroute.manifests.problems` and the JSON Schemas are all derived
-from these structs, and their descriptions are what an author sees in an editor.
+The reader, the messages of :mod:`~sendroute.manifests.problems`, the JSON Schemas and
+docs/manifests.md are all derived from these structs. Authors see their descriptions in an editor.
 
-``null`` is refused everywhere but in what is ignored (``status``, the server's metadata). An API
+``null`` is refused everywhere except in ignored fields (``status``, the server's metadata). An API
 server drops the null of a field that is not ``nullable``, as if the field were absent, so a
-manifest refused here may pass there, but none is read in two ways; and a null is mostly a value
-that somebody forgot to write.
+manifest refused here may be accepted there, but none is read in two ways. Most nulls are values
+that an author forgot to write.
 """
 
 from typing import Annotated, Any, Literal
@@ -29,7 +29,7 @@ from sendroute.manifests.fields import (
     Network,
     Port,
     ProfileFields,
-    Route,
+    RouteShape,
     Shape,
     SpfTerm,
     says,
@@ -47,16 +47,19 @@ _ApiVersion = Annotated[
 _Metadata = Annotated[
     Metadata, says("The object's name and namespace.", {"name": "acme", "namespace": "acme"})
 ]
-_Status = Annotated[Any, says("What the operator reports. Accepted and ignored.")]
-_Suspend = Annotated[bool, says("The object is left as the store holds it until this is lifted.")]
+_Status = Annotated[Any, says("Written by the operator. Accepted and ignored.")]
+_Suspend = Annotated[
+    bool,
+    says("Keep the object as the store has it, and ignore this declaration. Default: false."),
+]
 _Account = Annotated[
     Label,
-    says("The name of the MailAccount that owns this, in the same namespace.", "acme"),
+    says("The name of the MailAccount that owns this object, in the same namespace.", "acme"),
 ]
 
 
-class PublicPort(Shape, frozen=True, kw_only=True):
-    """A port of the managed service, as users are shown it."""
+class PublicPortShape(Shape, frozen=True, kw_only=True):
+    """A port of the managed service, as users see it."""
 
     port: Annotated[Port, says("The port.", 587)]
     encryption: Annotated[
@@ -65,97 +68,106 @@ class PublicPort(Shape, frozen=True, kw_only=True):
     ]
 
 
-class Relay(Shape, frozen=True, kw_only=True):
-    """The host that managed mail is handed to."""
+class RelayShape(Shape, frozen=True, kw_only=True):
+    """The host that receives managed mail."""
 
     host: Annotated[
         HostName,
-        says("A DNS name; an address only without credentials.", "relay.internal.example"),
+        says(
+            "A DNS name. An IP address is accepted only without credentials.",
+            "relay.internal.example",
+        ),
     ]
     port: Annotated[Port, says("The relay's port.", 587)]
     encryption: Annotated[
         Encryption,
         says(
             "starttls: the connection must upgrade to TLS. tls: TLS from the first "
-            "byte. none: in clear.",
+            "byte. none: no encryption.",
             "starttls",
         ),
     ]
     credentials: Annotated[
         Credentials | UnsetType,
         says(
-            "Where the relay's user name and password are found, in the operator's "
-            "own namespace (default for files).",
+            "The secret with the relay's user name and password, in the operator's own "
+            "namespace (default for files).",
             {"secretRef": {"name": "managed-relay"}},
         ),
     ] = UNSET
     allow_insecure_auth: Annotated[
-        bool | UnsetType, says("Allows credentials with encryption none.")
+        bool | UnsetType,
+        says("Allow credentials with encryption none. Default: false."),
     ] = UNSET
 
 
-class Managed(Shape, frozen=True, kw_only=True):
-    """The managed relay: what users are shown, and where mail really goes."""
+class ManagedShape(Shape, frozen=True, kw_only=True):
+    """The managed relay: what users see, and where the mail goes."""
 
     display_name: Annotated[
         DisplayName | UnsetType,
-        says("The name that users are shown, at most 80 characters.", "TrekMail SMTP"),
+        says("The name that users see, at most 80 characters.", "TrekMail SMTP"),
     ] = UNSET
     host: Annotated[
         HostName,
-        says("The host that users are shown.", "smtp.trekmail.example"),
+        says("The host that users see.", "smtp.trekmail.example"),
     ]
     ports: Annotated[
-        list[PublicPort],
+        list[PublicPortShape],
         Meta(
             min_length=1,
-            description="The ports that users are shown.",
+            description="The ports that users see.",
             examples=[[{"port": 587, "encryption": "starttls"}]],
         ),
     ]
     relay: Annotated[
-        Relay,
+        RelayShape,
         says(
-            "The host that managed mail is handed to.",
+            "The host that receives managed mail.",
             {"host": "relay.internal.example", "port": 587, "encryption": "starttls"},
         ),
     ]
     spf: Annotated[
         SpfTerm | UnsetType,
         says(
-            "The SPF term by which a domain authorises managed sending.",
+            "The SPF term with which a domain authorises managed sending.",
             "include:spf.trekmail.example",
         ),
     ] = UNSET
 
 
 class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
-    """What connection tests may reach and trust besides the public internet."""
+    """What connection tests may reach and trust in addition to the public internet."""
 
     allow_networks: Annotated[
         list[Network] | UnsetType,
         says(
-            "Networks in CIDR form that tests may reach besides public addresses.", ["10.0.0.0/8"]
+            "Networks in CIDR form that tests may reach, in addition to public addresses.",
+            ["10.0.0.0/8"],
         ),
     ] = UNSET
     ca_file: Annotated[
         FilePath | UnsetType,
         says(
-            "A file of certificate authorities to trust besides the system's.",
+            "A PEM file of certificate authorities to trust, in addition to the system's.",
             "/etc/ssl/our-ca.pem",
         ),
     ] = UNSET
 
 
-class PlanLimits(Shape, frozen=True, kw_only=True):
-    """Messages a day."""
+class PlanLimitsShape(Shape, frozen=True, kw_only=True):
+    """Sending limits in messages per day."""
 
-    account_per_day: Annotated[Limit | UnsetType, says("Of a whole account.", 20000)] = UNSET
-    mailbox_per_day: Annotated[Limit | UnsetType, says("Of one mailbox.", 1000)] = UNSET
+    account_per_day: Annotated[
+        Limit | UnsetType, says("Messages per day of a whole account.", 20000)
+    ] = UNSET
+    mailbox_per_day: Annotated[
+        Limit | UnsetType, says("Messages per day of one mailbox.", 1000)
+    ] = UNSET
 
 
-class Plan(Shape, frozen=True, kw_only=True):
-    """What an account may have."""
+class PlanShape(Shape, frozen=True, kw_only=True):
+    """A service plan: what an account may use."""
 
     name: Annotated[
         Label,
@@ -163,10 +175,10 @@ class Plan(Shape, frozen=True, kw_only=True):
     ]
     managed: Annotated[
         bool,
-        says("Is the managed relay part of this plan? Then it is the plan's default."),
+        says("Whether the plan includes the managed relay, which is then the plan default.", True),
     ]
     limits: Annotated[
-        PlanLimits | UnsetType,
+        PlanLimitsShape | UnsetType,
         says("The plan's limits.", {"accountPerDay": 20000, "mailboxPerDay": 1000}),
     ] = UNSET
 
@@ -175,20 +187,20 @@ class PlatformSpec(Shape, frozen=True, kw_only=True):
     """The managed relay and the plans."""
 
     managed: Annotated[
-        Managed | UnsetType,
-        says("The managed relay. Absent: no plan can offer managed sending."),
+        ManagedShape | UnsetType,
+        says("The managed relay. Without it, no plan can include managed sending."),
     ] = UNSET
     connection_test: Annotated[
         PlatformConnectionTest | UnsetType,
         says(
-            "What connection tests may reach besides public addresses.",
+            "What connection tests may reach in addition to public addresses.",
             {"allowNetworks": ["10.0.0.0/8"]},
         ),
     ] = UNSET
     plans: Annotated[
-        list[Plan],
+        list[PlanShape],
         says(
-            "The plans that accounts may have; each name once.",
+            "The plans that accounts can have. Each name is unique.",
             [{"name": "nano", "managed": False}, {"name": "pro", "managed": True}],
         ),
     ]
@@ -200,7 +212,7 @@ class Confirm(Shape, frozen=True, kw_only=True):
 
     domains: Annotated[
         Count,
-        says("How many domains are expected to switch. With more, it is refused.", 42),
+        says("The number of domains expected to switch. If there are more, it is refused.", 42),
     ]
 
 
@@ -210,35 +222,38 @@ class ApplyToAll(Shape, frozen=True, kw_only=True):
     id: Annotated[
         ApplyAllId,
         says(
-            "Names this switch: one id runs at most once per account, for ever.",
+            "The identifier of this switch. Each id runs at most once per account.",
             "2026-11-move-to-ses",
         ),
     ]
-    route: Annotated[Route, says_route("The route that every domain gets.", {"profile": "ses"})]
+    route: Annotated[
+        RouteShape, says_route("The route that every domain gets.", {"profile": "ses"})
+    ]
     confirm: Annotated[
         Confirm | UnsetType,
         says(
-            "The confirmation. Without it, plan shows the switch and nothing runs.", {"domains": 42}
+            "The confirmation. Without it, the plan shows the switch but nothing runs.",
+            {"domains": 42},
         ),
     ] = UNSET
 
 
 class AccountSpec(Shape, frozen=True, kw_only=True):
-    """An account's plan, default and one-time switch."""
+    """An account's plan, default route and one-time switch."""
 
-    plan: Annotated[Label, says("A plan that the MailPlatform defines.", "pro")]
+    plan: Annotated[Label, says("The name of a plan in the MailPlatform.", "pro")]
     default_route: Annotated[
-        Route | UnsetType,
+        RouteShape | UnsetType,
         says_route(
-            "What new domains without a route of their own start with. Absent: managed where "
-            "the plan offers it, else unconfigured. Changing it re-routes nothing.",
+            "The route of new domains that declare none. Default: managed if the plan includes "
+            "it, otherwise unconfigured. Changing it does not re-route existing domains.",
             {"profile": "ses"},
         ),
     ] = UNSET
     apply_to_all: Annotated[
         ApplyToAll | UnsetType,
         says(
-            "Switches every domain of the account, once.",
+            "Switch every domain of the account, once.",
             {
                 "id": "2026-11-move-to-ses",
                 "route": {"profile": "ses"},
@@ -250,7 +265,7 @@ class AccountSpec(Shape, frozen=True, kw_only=True):
 
 
 class ProfileSpec(ProfileFields, frozen=True, kw_only=True):
-    """A saved SMTP provider of one account."""
+    """A saved SMTP provider of an account."""
 
     account: _Account
 
@@ -262,16 +277,16 @@ class DomainSpec(Shape, frozen=True, kw_only=True):
     domain: Annotated[
         HostName,
         says(
-            "The domain of the senders' addresses, without a trailing dot. "
-            "Internationalised names are welcome.",
+            "The domain of the sender addresses, without a trailing dot. Internationalised "
+            "names are accepted.",
             "shop.example.com",
         ),
     ]
     route: Annotated[
         DomainRoute | UnsetType,
         says_route(
-            "What the domain's mail is sent through. Absent: a new domain starts with the "
-            "account's default, an existing one stays as it is.",
+            "Where the domain's mail is sent. Without it, a new domain gets the account's "
+            "default route, and an existing domain keeps its route.",
             {"profile": "ses"},
         ),
     ] = UNSET
@@ -279,7 +294,7 @@ class DomainSpec(Shape, frozen=True, kw_only=True):
 
 
 class MailPlatform(Shape, frozen=True, kw_only=True, tag_field="kind", tag="MailPlatform"):
-    """The platform: its managed relay and its plans. Exactly one, named default."""
+    """The platform: its managed relay and its plans. There is exactly one, named default."""
 
     api_version: _ApiVersion
     metadata: Annotated[ClusterMetadata, says("The object's name.", {"name": "default"})]
@@ -291,25 +306,25 @@ class MailPlatform(Shape, frozen=True, kw_only=True, tag_field="kind", tag="Mail
 
 
 class MailAccount(Shape, frozen=True, kw_only=True, tag_field="kind", tag="MailAccount"):
-    """An account: owns SMTP profiles and sending domains, and has a plan."""
+    """An account: it has a plan, and owns SMTP profiles and sending domains."""
 
     api_version: _ApiVersion
     metadata: _Metadata
     spec: Annotated[
-        AccountSpec, says("The plan, the default and the one-time switch.", {"plan": "pro"})
+        AccountSpec, says("The plan, the default route and the one-time switch.", {"plan": "pro"})
     ]
     status: _Status = UNSET
 
 
 class SMTPProfile(Shape, frozen=True, kw_only=True, tag_field="kind", tag="SMTPProfile"):
-    """An SMTP profile: a saved provider of one account."""
+    """An SMTP profile: a saved provider of an account."""
 
     api_version: _ApiVersion
     metadata: _Metadata
     spec: Annotated[
         ProfileSpec,
         says(
-            "The provider and how it is reached.",
+            "The provider and how to connect to it.",
             {
                 "account": "acme",
                 "provider": "mailgun",
@@ -321,7 +336,7 @@ class SMTPProfile(Shape, frozen=True, kw_only=True, tag_field="kind", tag="SMTPP
 
 
 class SendingDomain(Shape, frozen=True, kw_only=True, tag_field="kind", tag="SendingDomain"):
-    """A sending domain: whose mail takes which route."""
+    """A sending domain and the route of its mail."""
 
     api_version: _ApiVersion
     metadata: _Metadata
@@ -346,7 +361,7 @@ KINDS: dict[str, type[Document]] = {
 
 
 def whole(value: Any) -> Any:
-    """The same value with numbers such as ``587.0`` as integers, which JSON Schema calls them."""
+    """Return the value with numbers such as ``587.0`` as integers, as JSON Schema reads them."""
     match value:
         case float():
             return int(value) if value.is_integer() else value
@@ -359,12 +374,19 @@ def whole(value: Any) -> Any:
 
 
 def decode(value: dict[str, Any]) -> Document:
-    """One document as its typed form. Raises ``msgspec.ValidationError`` at the first problem;
-    :func:`sendroute.manifests.problems.problems` tells them all."""
+    """Return a document in its typed form.
+
+    Args:
+        value: the document as read, of one of our kinds.
+
+    Raises:
+        msgspec.ValidationError: the first problem;
+            :func:`sendroute.manifests.problems.problems` reports all of them.
+    """
     try:
         return _convert(value)
     except msgspec.ValidationError:
-        rounded = whole(value)  # a copy, made only for what is wrong or writes 587 as 587.0
+        rounded = whole(value)  # a copy, made only for an error or for 587.0 instead of 587
     return _convert(rounded)
 
 
@@ -374,7 +396,7 @@ def _convert(value: dict[str, Any]) -> Document:
     except (KeyError, TypeError) as error:
         raise msgspec.ValidationError("Expected a mapping of one of our kinds") from error
     try:
-        # By its kind: of a union msgspec works out anew, at each call, how it is read.
+        # By its kind: msgspec would work out how to read a union again at each call.
         return msgspec.convert(value, shape)
     except UnicodeEncodeError as error:  # a lone surrogate, which msgspec cannot even compare
         raise msgspec.ValidationError("Expected text that is valid Unicode") from error

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 from yaml.reader import ReaderError
 
-from sendroute.manifests.fast import is_json
+from sendroute.manifests.fast import MAX_DEPTH, is_json
 
 Place = tuple[int, int]
 
@@ -87,6 +87,8 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
         return _unprintable(source)
     problem = getattr(error, "problem", None) or "it cannot be read"
     mark = getattr(error, "problem_mark", None)
+    if _OWN_LIMIT.search(problem):
+        return too_deep(source.place_of_mark(mark) if mark is not None else (source.first_line, 1))
     context, began = getattr(error, "context", None), getattr(error, "context_mark", None)
     if began is not None and _BEGAN_BEFORE.search(problem):
         mark = began
@@ -100,6 +102,25 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
     elif context:
         message += f", {context}"
     return Fault("yaml-syntax", (), place, f"{message}.", _hint(problem))
+
+
+MAX_FOREIGN_DEPTH = 1_000
+"""Levels of nesting that a document of any group may have: far more than a person writes."""
+
+# A newer libyaml stops at a nesting limit of its own, with an error like that of its grammar. It
+# scans ahead, so it may get there before our own limit does.
+_OWN_LIMIT = re.compile("maximum nesting depth")
+
+
+def too_deep(place: Place) -> Fault:
+    """The finding for nesting beyond a limit, whether ours or a parser's was reached first."""
+    return Fault(
+        "yaml-unsupported",
+        (),
+        place,
+        f"This is nested deeper than {MAX_FOREIGN_DEPTH} levels.",
+        f"Sendroute's documents nest at most {MAX_DEPTH} levels. The rest was not read.",
+    )
 
 
 # Where libyaml noticed is the end of the file, or a line further than what an author must mend.
