@@ -19,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.remedy import Configure, Setting
 
 Document = dict[str, Any]
 _OF_ONE_DOCUMENT = 100
@@ -72,7 +73,8 @@ def _load(file: str) -> Policy | Finding:
         return finding(
             "unreadable",
             f"This policy cannot be read: {reason}.",
-            hint="Give --policy the path of a JSON Schema, as YAML or JSON.",
+            hint="Give the path of a JSON Schema in YAML or JSON.",
+            remedy=Configure(Setting.POLICY),
             where=Where(file, 0),
         )
     except (YAMLError, ValueError, RecursionError) as error:
@@ -149,7 +151,7 @@ def _syntax(file: str, error: Exception) -> Finding:
     told = finding(
         "yaml-syntax",
         "This policy is not well-formed YAML or JSON.",
-        hint="Give --policy a JSON Schema, as YAML or JSON.",
+        hint="A policy is a JSON Schema in YAML or JSON.",
         where=Where(file, 0),
     )
     if mark is None:
