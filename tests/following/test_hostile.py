@@ -11,6 +11,7 @@ from sendroute.following.git import GitOptions
 from sendroute.following.source import follow
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 from .conftest import Repository, RunOptions, never
 
@@ -78,7 +79,7 @@ class TestTyped:
     @pytest.mark.parametrize("url", ["http://git.example.com/x", "git://git.example.com/x"])
     def test_an_open_way_needs_signatures(self, url: str, following: RunOptions) -> None:
         (found,) = findings_of(lambda: follow(url, GitOptions()))
-        assert "--verify-signatures" in (found.hint or "")
+        assert found.remedy == Configure(Setting.VERIFY_SIGNATURES)
         following(url, verify_signatures=True)
 
     @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from sendroute.following.walk import walk
 from sendroute.git.process import Git
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 # Over whatever a repository's own .gitattributes say (gitattributes(5)): what is read is what was
 # committed.
@@ -38,10 +39,10 @@ def _make(
     making = state.trees / f".new-{os.urandom(6).hex()}"
     making.mkdir(mode=0o700)
     index = {"GIT_INDEX_FILE": str(making.with_suffix(".index"))}
-    repository = f"--git-dir={state.repository}"
+    repository = [f"--git-dir={state.repository}"]
     try:
-        git.local([repository, "read-tree", commit], should_stop, index)
-        words = [repository, f"--work-tree={making}", "checkout-index", "--all", "--quiet"]
+        git.local([*repository, "read-tree", commit], should_stop, index)
+        words = [*repository, f"--work-tree={making}", "checkout-index", "--all", "--quiet"]
         git.local(words, should_stop, index)
         making.rename(folder)
     finally:
@@ -60,7 +61,8 @@ def _check(
             finding(
                 "source-unreachable",
                 f"Commit {commit[:12]} has no {ascii(desired)[1:-1]}.",
-                hint="Check --path: it is taken from the top of the repository.",
+                hint="Set the path from the top of the repository.",
+                remedy=Configure(Setting.SOURCE_PATH),
             )
         )
     if not _is_within(top, str(path)):

@@ -19,6 +19,7 @@ from sendroute.git.process import Git, GitFailedError
 from sendroute.git.signatures import verify_signature
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 _OLDEST = (2, 34)  # the first that verifies signatures by ssh keys
 _FETCH = (
@@ -128,13 +129,14 @@ class Branch:
             raise self._unreachable(
                 Cause(
                     "the repository has no commit on its default branch",
-                    "Check the URL, push a commit, or name a branch by --branch.",
+                    "Check the URL, push a commit, or set a branch.",
+                    Configure(Setting.BRANCH),
                 )
             )
         raise self._unreachable(
             Cause(
                 f"the repository has no branch {self._options.branch}",
-                "Check --branch, or push it; what was applied before stands.",
+                "Push it, or set another branch. Until then the previous version stays in effect.",
             )
         )
 
@@ -216,10 +218,10 @@ class Branch:
         for folder in self._state.trees.iterdir():
             if folder.name not in current:
                 remove(folder)
-        repository = f"--git-dir={self._state.repository}"
+        repository = [f"--git-dir={self._state.repository}"]
         often = ["-c", "gc.autoPackLimit=20", "-c", "gc.auto=1000", "-c", "gc.pruneExpire=now"]
         try:
-            words = [repository, *often, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]
+            words = [*repository, *often, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]
             self._git.local(words, should_stop)
         except GitFailedError:
             _log.debug("git could not tidy the repository in the state folder")
@@ -247,6 +249,7 @@ class Branch:
                 "source-unreachable",
                 f"{branch} of {self._address.shown} cannot be had: {cause.sentence}.",
                 hint=cause.hint,
+                remedy=cause.remedy,
             )
         )
 

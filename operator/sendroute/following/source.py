@@ -11,6 +11,7 @@ from sendroute.following.git import Branch, GitOptions
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 # git-check-ref-format(1), and nothing that reads as an option.
 _NO_BRANCH = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^@?$")
@@ -47,7 +48,8 @@ def follow(
             finding(
                 "invalid-value",
                 f"What comes over {address.url.partition(':')[0]} may be anybody's.",
-                hint="Use https or ssh, or demand signed commits by --verify-signatures.",
+                hint="Use https or ssh, or require signed commits.",
+                remedy=Configure(Setting.VERIFY_SIGNATURES),
             )
         )
     _demand(findings)
@@ -61,19 +63,20 @@ def _demand(findings: list[Finding]) -> None:
 
 def _only_for_git(options: GitOptions, state_folder: str | None) -> list[Finding]:
     given = {
-        "--branch": options.branch is not None,
-        "--path": options.path != "",
-        "--verify-signatures": options.verify_signatures,
-        "--allowed-signers": options.allowed_signers is not None,
-        "--state-dir": state_folder is not None,
+        Setting.BRANCH: options.branch is not None,
+        Setting.SOURCE_PATH: options.path != "",
+        Setting.VERIFY_SIGNATURES: options.verify_signatures,
+        Setting.ALLOWED_SIGNERS: options.allowed_signers is not None,
+        Setting.STATE_DIRECTORY: state_folder is not None,
     }
     return [
         finding(
             "invalid-value",
-            f"{option} is for a branch of git, and the source is a file or folder.",
-            hint="Leave it out, or name the repository by its URL (file:///… for one here).",
+            f"The setting {setting} needs a git source, but the source is a file or directory.",
+            hint="Give the repository's URL (file:///… for a local one), or leave the setting out.",
+            remedy=Configure(setting),
         )
-        for option, is_given in given.items()
+        for setting, is_given in given.items()
         if is_given
     ]
 
@@ -96,7 +99,9 @@ def _wrong(options: GitOptions) -> list[Finding]:
             finding(
                 "invalid-value",
                 f"{ascii(options.path)[:80]} is no path within a repository.",
-                hint="Give --path from the repository's top, without a leading / and without ...",
+                hint="Set the path from the top of the repository, without a leading / and"
+                " without `..`.",
+                remedy=Configure(Setting.SOURCE_PATH),
             )
         )
     signers = options.allowed_signers
@@ -112,8 +117,9 @@ def _wrong(options: GitOptions) -> list[Finding]:
         findings.append(
             finding(
                 "invalid-value",
-                "--allowed-signers says who may sign, but no signature is demanded.",
-                hint="Add --verify-signatures.",
+                "Allowed signers are given, but signatures are not required.",
+                hint="Require signed commits.",
+                remedy=Configure(Setting.VERIFY_SIGNATURES),
             )
         )
     return findings

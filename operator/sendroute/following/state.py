@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 NAME = "sendroute-source"
 # Seconds that the folder may still be another's. One that was killed as it started a git leaves
@@ -124,8 +125,8 @@ def unusable(folder: str, error: OSError) -> ProblemError:
         finding(
             "unwritable",
             f"The state folder {ascii(folder)[1:-1]} cannot be used: {reason}.",
-            hint="Name a folder on this machine by --state-dir that the user that runs sendroute "
-            "may write to.",
+            hint="Set a directory on this machine that the user that runs sendroute may write to.",
+            remedy=Configure(Setting.STATE_DIRECTORY),
         )
     )
 
@@ -135,6 +136,7 @@ def _taken(folder: Path) -> ProblemError:
         finding(
             "unwritable",
             f"Another sendroute uses the state folder {ascii(str(folder))[1:-1]}.",
-            hint="Stop it, or name another folder by --state-dir.",
+            hint="Stop the other process, or set another directory.",
+            remedy=Configure(Setting.STATE_DIRECTORY),
         )
     )

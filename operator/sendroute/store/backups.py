@@ -32,7 +32,6 @@ from sendroute.store.tables import HEAD
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
 
-_MAKER = "`backup`"
 # Pages between two calls of `advance`: 16 MiB of them.
 _PAGES = 4096
 
@@ -47,8 +46,8 @@ def backup_store(
     """
     target = target.absolute()
     with _making(url, busy_timeout, advance) as make:
-        require_absent(target, _MAKER)
-        with created_atomically(target, _MAKER) as temporary:
+        require_absent(target)
+        with created_atomically(target) as temporary:
             make(temporary)
             with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
                 return queries.status(connection)
