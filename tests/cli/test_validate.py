@@ -171,6 +171,16 @@ def test_a_policy_nested_beyond_the_parsers_limit_is_a_finding(
     assert f"error yaml-unsupported  {name}" in ran.out
 
 
+@pytest.mark.parametrize("name", ["policy.json", "policy.yaml"])
+def test_a_policy_with_a_number_beyond_the_parsers_limit_is_a_finding(
+    name: str, sendroute: Program, manifests: Path
+) -> None:
+    (manifests.parent / name).write_text(f'{{"maximum": {"9" * 5_000}}}')
+    ran = sendroute("validate", "manifests", "--policy", name)
+    assert ran.status == 1
+    assert f"error too-large  {name}" in ran.out
+
+
 def test_a_lock_file_nested_beyond_the_parsers_limit_is_a_finding(
     sendroute: Program, manifests: Path
 ) -> None:

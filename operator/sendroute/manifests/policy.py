@@ -145,6 +145,13 @@ def _syntax(file: str, error: Exception) -> Finding:
             hint="Split the rule with $defs and $ref.",
             where=Where(file, 0),
         )
+    if "integer string conversion" in str(error):  # Python's limit, sys.set_int_max_str_digits
+        return finding(
+            "too-large",
+            "This policy holds a number with too many digits.",
+            hint="Write a smaller number.",
+            where=Where(file, 0),
+        )
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     told = finding(
         "yaml-syntax",
