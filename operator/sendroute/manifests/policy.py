@@ -66,7 +66,8 @@ def check(
 def _load(file: str) -> Policy | Finding:
     try:
         with open(file, "rb") as stream:  # noqa: PTH123
-            schema = YAML(typ="safe").load(stream)
+            # Not in C, where that is installed: it overflows the stack of a deeply nested file.
+            schema = YAML(typ="safe", pure=True).load(stream)
     except OSError as error:
         reason = (error.strerror or "it is not a file").lower()
         return finding(
