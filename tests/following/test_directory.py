@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sendroute.following.directory import Directory
-from sendroute.following.follower import EndedError
+from sendroute.following.follower import StoppedError
 from sendroute.model.problem import ProblemError
 
 
@@ -152,7 +152,7 @@ def test_a_source_that_is_gone_is_told_and_comes_back(tree: Path) -> None:
 
 
 def test_it_stops_when_it_is_to_end(tree: Path) -> None:
-    with pytest.raises(EndedError):
+    with pytest.raises(StoppedError):
         Directory(str(tree)).look(lambda: True)
 
 

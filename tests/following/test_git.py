@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.following.follower import EndedError, Tree
+from sendroute.following.follower import StoppedError, Tree
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
@@ -129,7 +129,7 @@ def test_a_repository_that_goes_is_told_and_found_again(
     follower = following(repository.url)
     before = follower.look(never)
     repository.folder.rename(repository.folder.with_name("away"))
-    assert "no such repository" in refused(follower).message
+    assert "the repository does not exist" in refused(follower).message
     assert text_of(before) == "x"
     repository.folder.with_name("away").rename(repository.folder)
     assert follower.look(never) == before
@@ -426,6 +426,6 @@ class TestEnding:
     ) -> None:
         repository.commit()
         follower = following(repository.url)
-        with pytest.raises(EndedError):
+        with pytest.raises(StoppedError):
             follower.look(lambda: True)
         assert text_of(follower.look(never)) == "x"

@@ -231,7 +231,7 @@ def test_a_name_that_this_file_system_does_not_take_is_told(
     repository.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
     repository.git("commit", "-q", "-m", "long")
     (found,) = findings_of(lambda: following(repository.url).look(never))
-    assert "cannot be written as files" in found.message
+    assert "cannot be checked out" in found.message
 
 
 def test_a_tree_that_would_write_elsewhere_is_told(

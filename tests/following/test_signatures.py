@@ -94,7 +94,9 @@ class TestSsh:
         self, follower: object, repository: Repository, keys: Path
     ) -> None:
         commit = signed(repository, keys / "theirs")
-        assert self.refused(follower).startswith(f"Commit {commit} is signed, but by no key")
+        assert self.refused(follower).startswith(
+            f"Commit {commit} has no valid signature by an allowed key"
+        )
 
     def test_a_key_that_is_allowed_for_something_else_is_refused(
         self, follower: object, repository: Repository, keys: Path
@@ -219,7 +221,7 @@ class TestGpg:
         theirs = run("gpg", "--batch", "--with-colons", "--list-keys", "theirs@example.com")
         mark = next(line for line in theirs.splitlines() if line.startswith("fpr")).split(":")[9]
         run("gpg", "--batch", "--yes", "--delete-secret-and-public-key", mark)
-        assert "is signed, but by no key" in TestSsh.refused(follower)
+        assert "has no valid signature by an allowed key" in TestSsh.refused(follower)
 
     def test_a_key_that_has_expired_is_refused(
         self, repository: Repository, following: RunOptions, keyring: Path
@@ -231,7 +233,7 @@ class TestGpg:
         gpg.chmod(0o755)
         self.commit(repository, "ours", "-c", f"gpg.program={gpg}")
         follower = following(repository.url, verify_signatures=True)
-        assert "is signed, but by no key" in TestSsh.refused(follower)
+        assert "has no valid signature by an allowed key" in TestSsh.refused(follower)
 
     def test_where_signers_are_named_the_keyring_is_not_asked(
         self, repository: Repository, following: RunOptions, keyring: Path, keys: Path

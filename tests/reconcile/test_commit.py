@@ -21,7 +21,6 @@ from sendroute.model.outcome import Outcome, Result
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.model.route import UNCONFIGURED
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.commit import apply_plan
 from sendroute.reconcile.record import Sealed
@@ -80,6 +79,17 @@ class Meeting:
         if self.commits == self.before:
             run(self.store, self.other)
         return self.store.commit(plans, platform, provenance, sealed)
+
+    def commit_groups(
+        self,
+        groups: Sequence[Sequence[AccountPlan]],
+        provenance: Provenance,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> list[int]:
+        self.commits += 1
+        if self.commits == self.before:
+            run(self.store, self.other)
+        return self.store.commit_groups(groups, provenance, sealed)
 
 
 def run(record: Store | Meeting, desired: Desired) -> Result:
@@ -169,6 +179,16 @@ def test_a_failure_of_one_account_stops_no_other(store: Store) -> None:
                 raise ProblemError(finding("store-failed", "The disk is full."))
             return super().commit(plans, platform, provenance, sealed)
 
+        def commit_groups(
+            self,
+            groups: Sequence[Sequence[AccountPlan]],
+            provenance: Provenance,
+            sealed: Sealed = MappingProxyType({}),
+        ) -> list[int]:
+            if any(plan.key.name == "a" for group in groups for plan in group):
+                raise ProblemError(finding("store-failed", "The disk is full."))
+            return super().commit_groups(groups, provenance, sealed)
+
     desired = tree(a="a.example", b="b.example")
     result = run(Failing(store, desired, before=0), desired)
     assert outcomes(result) == {"a": Outcome.FAILED, "b": Outcome.COMMITTED}
@@ -182,8 +202,34 @@ def test_without_the_platform_no_account_is_tried(store: Store) -> None:
     assert set(outcomes(result).values()) == {Outcome.SKIPPED}
 
 
-def test_ended_between_accounts_it_leaves_whole_accounts(store: Store) -> None:
+def test_small_accounts_share_a_transaction_and_have_a_revision_each(store: Store) -> None:
+    desired = tree(a="a.example", b="b.example x.example", c="c.example")
+    meeting = Meeting(store, desired, before=0)
+    result = run(meeting, desired)
+    assert meeting.commits == 2, "the platform, and all accounts"
+    assert [done.revision for done in result.accounts] == [2, 3, 4]
+    current = store.read()
+    assert [current.accounts[AccountKey(n, n)].revision for n in "abc"] == [2, 3, 4]
+    told = {entry.revision: entry.account for entry in store.history()}
+    assert [told[number] for number in (2, 3, 4)] == [AccountKey(n, n) for n in "abc"]
+    assert [entry.name for entry in store.history(limit=3)] == ["c.example", "c", "x.example"]
+
+
+def test_a_conflict_in_one_account_of_a_transaction_concerns_that_account_alone(
+    store: Store,
+) -> None:
     desired = tree(a="a.example", b="b.example", c="c.example")
+    meeting = Meeting(store, tree(b="taken.example"), before=2)
+    assert outcomes(run(meeting, desired)) == {
+        "a": Outcome.COMMITTED,
+        "b": Outcome.REFUSED,
+        "c": Outcome.COMMITTED,
+    }
+
+
+def test_a_stop_between_transactions_leaves_whole_accounts(store: Store) -> None:
+    names = [f"n{number:03}" for number in range(250)]
+    desired = tree(**{name: f"{name}.example" for name in names})
     plan = plan_tree(desired, store.read())
     done: list[int] = []
     result = apply_plan(
@@ -192,14 +238,13 @@ def test_ended_between_accounts_it_leaves_whole_accounts(store: Store) -> None:
         STAMP,
         replan=lambda: plan_tree(desired, store.read()),
         seal=no_secrets,
-        ended=lambda: len(done) == 2,
+        ended=lambda: bool(done),
         advance=done.append,
     )
-    assert outcomes(result) == {
-        "a": Outcome.COMMITTED,
-        "b": Outcome.COMMITTED,
-        "c": Outcome.SKIPPED,
-    }
+    got = list(outcomes(result).values())
+    committed = got.count(Outcome.COMMITTED)
+    assert got == [Outcome.COMMITTED] * committed + [Outcome.SKIPPED] * (len(names) - committed)
+    assert 0 < committed < len(names)
     current = store.read()
-    assert current.accounts[AccountKey("a", "a")].domains["a.example"].route == UNCONFIGURED
-    assert AccountKey("c", "c") not in current.accounts
+    assert [key.name for key in sorted(current.accounts)] == names[:committed]
+    assert all(len(account.domains) == 1 for account in current.accounts.values())

@@ -4,10 +4,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sendroute.following.calling import Git
-from sendroute.following.follower import EndedError
+from sendroute.following.follower import StoppedError
 from sendroute.following.state import State, remove
 from sendroute.following.walk import walk
+from sendroute.git.process import Git
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
@@ -17,19 +17,21 @@ _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
 
 
 def checkout(
-    state: State, git: Git, commit: str, desired: str, ended: Callable[[], bool]
+    state: State, git: Git, commit: str, desired: str, should_stop: Callable[[], bool]
 ) -> tuple[Path, Path]:
     """The commit's folder, and the path wanted in it. A folder that is there by its name is whole:
     it was made under another, and what a crash left was cleared."""
     folder = state.trees / commit
     if not folder.exists():
-        _make(state, git, commit, folder, ended)
+        _make(state, git, commit, folder, should_stop)
     path = folder / desired
-    _check(folder, path, desired, commit, ended)
+    _check(folder, path, desired, commit, should_stop)
     return folder, path
 
 
-def _make(state: State, git: Git, commit: str, folder: Path, ended: Callable[[], bool]) -> None:
+def _make(
+    state: State, git: Git, commit: str, folder: Path, should_stop: Callable[[], bool]
+) -> None:
     attributes = state.repository / "info" / "attributes"
     attributes.parent.mkdir(exist_ok=True)
     attributes.write_text(_AS_COMMITTED)
@@ -38,9 +40,9 @@ def _make(state: State, git: Git, commit: str, folder: Path, ended: Callable[[],
     index = {"GIT_INDEX_FILE": str(making.with_suffix(".index"))}
     repository = f"--git-dir={state.repository}"
     try:
-        git.local([repository, "read-tree", commit], ended, index)
+        git.local([repository, "read-tree", commit], should_stop, index)
         words = [repository, f"--work-tree={making}", "checkout-index", "--all", "--quiet"]
-        git.local(words, ended, index)
+        git.local(words, should_stop, index)
         making.rename(folder)
     finally:
         remove(making)
@@ -48,7 +50,9 @@ def _make(state: State, git: Git, commit: str, folder: Path, ended: Callable[[],
             left.unlink(missing_ok=True)
 
 
-def _check(folder: Path, path: Path, desired: str, commit: str, ended: Callable[[], bool]) -> None:
+def _check(
+    folder: Path, path: Path, desired: str, commit: str, should_stop: Callable[[], bool]
+) -> None:
     """Walks as the reader will: all links that it would come by stay in the checkout."""
     top = os.path.realpath(folder)
     if not path.exists() and not path.is_symlink():
@@ -62,8 +66,8 @@ def _check(folder: Path, path: Path, desired: str, commit: str, ended: Callable[
     if not _is_within(top, str(path)):
         raise _leads_out(desired, commit)
     for count, met in enumerate(walk(str(path))):
-        if count % 256 == 0 and ended():
-            raise EndedError
+        if count % 256 == 0 and should_stop():
+            raise StoppedError
         if met.link and not _is_within(top, met.path):
             raise _leads_out(os.path.relpath(met.path, folder), commit)
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOENT, ENOTDIR
 
-from sendroute.following.follower import EndedError, Tree
+from sendroute.following.follower import StoppedError, Tree
 from sendroute.following.walk import Met, meet, walk
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -37,13 +37,13 @@ class Directory:
     def shown(self) -> str:
         return self._path
 
-    def look(self, ended: Callable[[], bool]) -> Tree:
-        mark, newest = self._mark(ended)
+    def look(self, should_stop: Callable[[], bool]) -> Tree:
+        mark, newest = self._mark(should_stop)
         fresh = newest + _TICK_NS - time.time_ns()
         if 0 < fresh <= _TICK_NS:
             # Once: a file that is always being written is not waited for.
             time.sleep(fresh / 1e9)
-            mark, _ = self._mark(ended)
+            mark, _ = self._mark(should_stop)
         return Tree(self._path, None, mark)
 
     def unchanged(self, tree: Tree) -> bool:
@@ -56,21 +56,21 @@ class Directory:
     def keep(self, tree: Tree) -> None:
         """A directory remembers nothing."""
 
-    def last_good(self, ended: Callable[[], bool]) -> Tree | None:  # noqa: ARG002
+    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:  # noqa: ARG002
         return None
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def _mark(self, ended: Callable[[], bool]) -> tuple[str, int]:
+    def _mark(self, should_stop: Callable[[], bool]) -> tuple[str, int]:
         """The signature of all that would be read, and when the newest of it changed, in ns."""
         signature = hashlib.blake2b(digest_size=16)
         newest = 0
         for count, met in enumerate(self._read()):
             if count == 0 and met.status is None:
                 raise _gone(met)
-            if count % 256 == 0 and ended():
-                raise EndedError
+            if count % 256 == 0 and should_stop():
+                raise StoppedError
             signature.update(os.fsencode(met.path) + b"\0" + _facts(met).encode() + b"\0")
             if met.status is not None:
                 newest = max(newest, met.status.st_mtime_ns, met.status.st_ctime_ns)

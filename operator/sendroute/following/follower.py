@@ -5,6 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from sendroute.git.process import StoppedError as StoppedError
+
 
 class Tree(Struct, frozen=True):
     """One state of the source. ``path`` is the folder or file of manifests to read, ``commit`` the
@@ -18,10 +20,6 @@ class Tree(Struct, frozen=True):
     root: str | None = None
 
 
-class EndedError(Exception):
-    """``ended()`` became true: what was under way was given up, and there is nothing to tell."""
-
-
 class Follower(Protocol):
     """Used by one thread. Every method that can fail raises
     :class:`~sendroute.model.problem.ProblemError`; it may be called again at any time, and then
@@ -32,11 +30,12 @@ class Follower(Protocol):
         """The source as people may see it: without the user of a URL, who may be a token."""
         ...
 
-    def look(self, ended: Callable[[], bool]) -> Tree:
+    def look(self, should_stop: Callable[[], bool]) -> Tree:
         """The newest state.
 
         Raises ``ProblemError`` where it cannot be had (``source-unreachable``, ``unsigned-commit``;
-        trees got before stay as they are), and ``EndedError`` promptly once ``ended()`` is true.
+        trees got before stay as they are), and ``StoppedError`` promptly once ``should_stop()`` is
+        true.
         """
         ...
 
@@ -54,7 +53,7 @@ class Follower(Protocol):
         """
         ...
 
-    def last_good(self, ended: Callable[[], bool]) -> Tree | None:
+    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:
         """The tree that was kept last, by this follower or, where the state folder is a lasting
         one, by one before; None where there is none. Raises as ``look`` does."""
         ...

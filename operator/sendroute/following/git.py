@@ -11,12 +11,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from sendroute.following.address import Address
-from sendroute.following.calling import Git, GitFailedError
-from sendroute.following.causes import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
 from sendroute.following.checkout import checkout
 from sendroute.following.follower import Tree
-from sendroute.following.signatures import demand_signature
 from sendroute.following.state import State, remove, unusable
+from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
+from sendroute.git.process import Git, GitFailedError
+from sendroute.git.signatures import verify_signature
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
@@ -68,13 +68,13 @@ class Branch:
     def shown(self) -> str:
         return self._address.shown
 
-    def look(self, ended: Callable[[], bool]) -> Tree:
+    def look(self, should_stop: Callable[[], bool]) -> Tree:
         with self._translated():
-            self._demand_git(ended)
-            listed = self._listed(ended)
+            self._demand_git(should_stop)
+            listed = self._listed(should_stop)
             if self._newest is None or self._newest.commit != listed or not _lies(self._newest):
-                self._newest = self._taken_or_anew(self._fetched(listed, ended), ended)
-                self._tidy(ended)
+                self._newest = self._taken_or_anew(self._fetched(listed, should_stop), should_stop)
+                self._tidy(should_stop)
             return self._newest
 
     def unchanged(self, tree: Tree) -> bool:
@@ -88,12 +88,12 @@ class Branch:
                 self._local("update-ref", f"{self._refs}/good", tree.commit)
             self._kept = tree
 
-    def last_good(self, ended: Callable[[], bool]) -> Tree | None:
+    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:
         if self._kept is None or not _lies(self._kept):
             with self._translated():
-                self._demand_git(ended)
-                commit = self._commit("good", ended)
-                self._kept = None if commit is None else self._taken(commit, ended)
+                self._demand_git(should_stop)
+                commit = self._commit("good", should_stop)
+                self._kept = None if commit is None else self._taken(commit, should_stop)
         return self._kept
 
     def close(self) -> None:
@@ -108,19 +108,19 @@ class Branch:
         except OSError as error:
             raise unusable(str(self._state.folder), error) from error
 
-    def _demand_git(self, ended: Callable[[], bool]) -> None:
+    def _demand_git(self, should_stop: Callable[[], bool]) -> None:
         if not self._new_enough:
-            version = self._git.run(["version"], ended).decode(errors="replace")
+            version = self._git.run(["version"], should_stop).decode(errors="replace")
             found = re.match(r"git version (\d+)\.(\d+)", version)
             if found is None or (int(found[1]), int(found[2])) < _OLDEST:
                 shown = f"{found[1]}.{found[2]}" if found else "of that kind"
                 raise GitFailedError(too_old(shown))
             self._new_enough = True
 
-    def _listed(self, ended: Callable[[], bool]) -> str:
+    def _listed(self, should_stop: Callable[[], bool]) -> str:
         """The commit that the server has the branch at."""
         words = ["ls-remote", "--quiet", "--", self._address.url, self._remote]
-        for line in self._git.run(words, ended).decode(errors="replace").splitlines():
+        for line in self._git.run(words, should_stop).decode(errors="replace").splitlines():
             commit, _, name = line.partition("\t")
             if name == self._remote and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
                 return commit
@@ -138,47 +138,47 @@ class Branch:
             )
         )
 
-    def _fetched(self, listed: str, ended: Callable[[], bool]) -> str:
+    def _fetched(self, listed: str, should_stop: Callable[[], bool]) -> str:
         """The commit as we have it now: the one listed, or one pushed since. Where our repository
         does not do, be it damaged or of another hash, a new one takes its place."""
         try:
-            if self._commit("tip", ended) == listed:
+            if self._commit("tip", should_stop) == listed:
                 return listed
             if self._format() == len(listed):
                 self._state.unlock()
-                return self._fetch(self._state.repository, ended)
+                return self._fetch(self._state.repository, should_stop)
         except GitFailedError as error:
             if error.cause is not None:
                 raise
             _log.debug("the repository in the state folder is made anew")
-        return self._renew(listed, ended)
+        return self._renew(listed, should_stop)
 
-    def _fetch(self, repository: Path, ended: Callable[[], bool]) -> str:
+    def _fetch(self, repository: Path, should_stop: Callable[[], bool]) -> str:
         tip = f"{self._refs}/tip"
         url = ["--", self._address.url, f"+{self._remote}:{tip}"]
         words = [f"--git-dir={repository}", *_FETCH]
         try:
-            self._git.run([*words, "--depth=1", *url], ended)
+            self._git.run([*words, "--depth=1", *url], should_stop)
         except GitFailedError as error:
             if error.cause is not NO_SHALLOW:
                 raise
-            self._git.run([*words, *url], ended)
+            self._git.run([*words, *url], should_stop)
         asked = [f"--git-dir={repository}", "rev-parse", "--verify", f"{tip}^{{commit}}"]
-        return self._git.local(asked, ended).decode().strip()
+        return self._git.local(asked, should_stop).decode().strip()
 
-    def _renew(self, listed: str, ended: Callable[[], bool]) -> str:
+    def _renew(self, listed: str, should_stop: Callable[[], bool]) -> str:
         """Under another name until it holds what is wanted; the last good commit comes with it."""
         making = self._state.folder / f".new-{os.urandom(6).hex()}"
         kind = "sha256" if len(listed) == 64 else "sha1"
         words = ["init", "--quiet", "--bare", "--template=", f"--object-format={kind}"]
         try:
-            self._git.local([*words, str(making)], ended)
-            commit = self._fetch(making, ended)
+            self._git.local([*words, str(making)], should_stop)
+            commit = self._fetch(making, should_stop)
             good = f"{self._refs}/good"
             known = ["--depth=1", "--", f"file://{self._state.repository}", f"+{good}:{good}"]
             try:
                 if self._state.repository.exists():
-                    self._git.run([f"--git-dir={making}", *_FETCH, *known], ended)
+                    self._git.run([f"--git-dir={making}", *_FETCH, *known], should_stop)
             except GitFailedError:
                 _log.debug("the last good commit could not be taken over")
             old = making.with_name(making.name.replace("new", "old"))
@@ -190,27 +190,27 @@ class Branch:
             remove(making)
         return commit
 
-    def _taken_or_anew(self, commit: str, ended: Callable[[], bool]) -> Tree:
+    def _taken_or_anew(self, commit: str, should_stop: Callable[[], bool]) -> Tree:
         """Where our repository lacks what the commit needs, it is fetched once more."""
         try:
-            return self._taken(commit, ended)
+            return self._taken(commit, should_stop)
         except GitFailedError as error:
             if error.cause is not None:
                 raise
         try:
-            return self._taken(self._renew(commit, ended), ended)
+            return self._taken(self._renew(commit, should_stop), should_stop)
         except GitFailedError as error:
             raise GitFailedError(error.cause or NO_CHECKOUT) from error
 
-    def _taken(self, commit: str, ended: Callable[[], bool]) -> Tree:
+    def _taken(self, commit: str, should_stop: Callable[[], bool]) -> Tree:
         options = self._options
         if options.verify_signatures:
             repository = str(self._state.repository)
-            demand_signature(self._git, repository, commit, options.allowed_signers, ended)
-        folder, path = checkout(self._state, self._git, commit, options.path, ended)
+            verify_signature(self._git, repository, commit, options.allowed_signers, should_stop)
+        folder, path = checkout(self._state, self._git, commit, options.path, should_stop)
         return Tree(str(path), commit, commit, str(folder))
 
-    def _tidy(self, ended: Callable[[], bool]) -> None:
+    def _tidy(self, should_stop: Callable[[], bool]) -> None:
         """Drops the checkouts that nobody may hold, and now and then what no ref needs."""
         current = {tree.commit for tree in (self._newest, self._kept) if tree is not None}
         for folder in self._state.trees.iterdir():
@@ -220,15 +220,15 @@ class Branch:
         often = ["-c", "gc.autoPackLimit=20", "-c", "gc.auto=1000", "-c", "gc.pruneExpire=now"]
         try:
             words = [repository, *often, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]
-            self._git.local(words, ended)
+            self._git.local(words, should_stop)
         except GitFailedError:
             _log.debug("git could not tidy the repository in the state folder")
 
-    def _commit(self, name: str, ended: Callable[[], bool]) -> str | None:
+    def _commit(self, name: str, should_stop: Callable[[], bool]) -> str | None:
         words = ["for-each-ref", "--format=%(objectname)", f"{self._refs}/{name}"]
         if not self._state.repository.exists():
             return None
-        return self._local(*words, ended=ended).decode().strip() or None
+        return self._local(*words, should_stop=should_stop).decode().strip() or None
 
     def _format(self) -> int:
         """The length of our repository's object names; 0 without one."""
@@ -237,8 +237,8 @@ class Branch:
             return 0
         return 64 if "sha256" in config.read_text(errors="replace") else 40
 
-    def _local(self, *words: str, ended: Callable[[], bool] = lambda: False) -> bytes:
-        return self._git.local([f"--git-dir={self._state.repository}", *words], ended)
+    def _local(self, *words: str, should_stop: Callable[[], bool] = lambda: False) -> bytes:
+        return self._git.local([f"--git-dir={self._state.repository}", *words], should_stop)
 
     def _unreachable(self, cause: Cause) -> ProblemError:
         branch = f"Branch {self._options.branch}" if self._options.branch else "The default branch"

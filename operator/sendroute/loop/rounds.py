@@ -1,7 +1,8 @@
 """One round: what is due is planned, proven, committed, and what is left of it written down."""
 
 import logging
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -145,15 +146,28 @@ class _Recording:
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> int:
+        with self._counting():
+            return self._store.commit(plans, platform, provenance, sealed)
+
+    def commit_groups(
+        self,
+        groups: Sequence[Sequence[AccountPlan]],
+        provenance: Provenance,
+        sealed: Sealed = MappingProxyType({}),
+    ) -> list[int]:
+        with self._counting():
+            return self._store.commit_groups(groups, provenance, sealed)
+
+    @contextmanager
+    def _counting(self) -> Iterator[None]:
         try:
-            revision = self._store.commit(plans, platform, provenance, sealed)
+            yield
         except StaleError:
             raise
         except ProblemError as problem:
             self._failed.append(problem)
             raise
         self._failed.clear()
-        return revision
 
 
 def _is_over(stop: Stop, record: _Recording) -> bool:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import Owner
+from sendroute.model.remedy import Remedy
 
 
 class StatusReason(StrEnum):
@@ -28,6 +29,7 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     message: str
     hint: str | None = None
     place: str | None = None
+    remedy: Remedy | None = None
 
 
 class Step(Struct, frozen=True, omit_defaults=True):
@@ -76,4 +78,6 @@ class AccountStatus(Struct, frozen=True):
 
 
 def told(found: Finding, place: str | None) -> ReportedFinding:
-    return ReportedFinding(found.code, found.severity, found.message, found.hint, place)
+    return ReportedFinding(
+        found.code, found.severity, found.message, found.hint, place, found.remedy
+    )

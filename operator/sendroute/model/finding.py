@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sendroute.model.remedy import Remedy
+
 
 class Severity(StrEnum):
     """``REFUSED`` is what a person must confirm or let through: exit status 3, not 1."""
@@ -45,7 +47,11 @@ class Position(Struct, frozen=True, gc=False, order=True):
 
 class Finding(Struct, frozen=True):
     """``where`` is turned into ``position`` by :mod:`sendroute.manifests.locate`; ``related`` are
-    the other places that a reader must see to understand it (the first of two definitions)."""
+    the other places that a reader must see to understand it (the first of two definitions).
+
+    ``hint`` is the next step as a sentence, without a front end's commands and options; ``remedy``
+    is the same step as data, which a front end words for its users.
+    """
 
     code: str
     severity: Severity
@@ -56,3 +62,4 @@ class Finding(Struct, frozen=True):
     related: tuple[Where | Position, ...] = ()
     namespace: str | None = None
     account: str | None = None
+    remedy: Remedy | None = None

@@ -8,6 +8,7 @@ from msgspec import Struct
 from sendroute.model.owner import PLATFORM, RELAY, Owner, owner_named, owner_names
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
+from sendroute.model.remedy import Remedy
 
 PLATFORM_NAMESPACE = "default"
 """Where the MailPlatform's own secrets are looked for, outside a cluster."""
@@ -30,6 +31,7 @@ class SecretProblem(Struct, frozen=True):
     code: str
     message: str
     hint: str
+    remedy: Remedy | None = None
 
 
 class SecretBinding(NamedTuple):

@@ -1,11 +1,16 @@
-"""A plan's commit: the platform first, then account by account, each whole or not at all.
+"""Commits a plan: the platform first, then its accounts, each whole or not at all.
 
-Accounts between which a domain moves are committed together. What another writer changed
-meanwhile is planned again once: the same decision is carried out, another one is refused.
+Accounts between which a domain moves are one group, committed together. Small groups share a
+transaction, because the transaction is most of what a small commit costs. If such a batch fails,
+for whatever reason, each of its groups is committed on its own, so that no account fails because of
+another.
+
+If another writer changed an account in the meantime, the plan is made again once: the same decision
+is committed, another one is refused.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,8 +36,14 @@ Group = tuple[AccountPlan, ...]
 _log = logging.getLogger(__name__)
 
 
+_BATCH_ACCOUNTS = 200
+_BATCH_CHANGES = 5_000
+"""What one transaction of small groups holds at most: half a second of work, after which a stop is
+heard and other writers of these accounts go on."""
+
+
 class Done(Struct, frozen=True):
-    """What became of one transaction's accounts, and the plans that were carried out."""
+    """The outcomes of one group's accounts, and the plans that were committed for them."""
 
     outcomes: tuple[AccountOutcome, ...]
     plans: tuple[AccountPlan, ...]
@@ -49,24 +60,23 @@ def apply_plan(
     ended: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda _accounts: None,
 ) -> Result:
-    """Commit what ``plan`` decides, and say what became of each of its accounts.
+    """Commit what ``plan`` decides.
 
-    ``ended`` is asked before each transaction and ends the run between two accounts; ``advance``
-    is told how many accounts each one was about. A failure of one account stops no other.
+    ``ended`` is asked before each transaction; once it is true, the remaining accounts are skipped.
+    ``advance`` is called with the number of accounts of each group that is done. Returns the
+    outcome of each account. A failure of one account stops no other.
     """
     run = _Run(record, provenance, replan, seal)
-    platform, found, revision = run.platform(plan)
+    platform, findings, revision = run.platform(plan)
     plans = {account.key: account for account in plan.accounts}
     outcomes: dict[AccountKey, AccountOutcome] = {}
-    for group in _transactions(plan):
-        if platform in (Outcome.FAILED, Outcome.REFUSED) or ended():
-            done = Done(_all(group, Outcome.SKIPPED), ())
-        else:
-            done = run.group(group)
-        outcomes |= {outcome.key: outcome for outcome in done.outcomes}
-        plans |= {account.key: account for account in done.plans}
-        revision = max(revision, done.revision)
-        advance(len(group))
+    stopped = platform in (Outcome.FAILED, Outcome.REFUSED)
+    for batch in _batches(_groups(plan)):
+        for done in run.batch(batch, lambda: stopped or ended()):
+            outcomes |= {outcome.key: outcome for outcome in done.outcomes}
+            plans |= {account.key: account for account in done.plans}
+            revision = max(revision, done.revision)
+            advance(len(done.outcomes))
     for account in plan.accounts:
         if account.key not in outcomes:
             outcomes[account.key] = left_alone(account)
@@ -75,7 +85,7 @@ def apply_plan(
         platform=platform,
         accounts=tuple(outcomes[account.key] for account in plan.accounts),
         revision=max(revision, plan.revision),
-        findings=found,
+        findings=findings,
     )
 
 
@@ -95,24 +105,41 @@ def _is_work(account: AccountPlan) -> bool:
     )
 
 
-def _transactions(plan: Plan) -> Iterator[Group]:
-    """Groups stand where their first account does; a group of which nothing is to be done, or
-    that holds a stopped account, has no transaction."""
+def _groups(plan: Plan) -> Iterator[Group]:
+    """The accounts that are committed together, in the order of each group's first account. A group
+    without changes, or with a stopped account, is left out."""
     by_key = {account.key: account for account in plan.accounts}
     group_of = {key: group for group in plan.groups for key in group}
-    begun: set[AccountKey] = set()
+    seen: set[AccountKey] = set()
     for account in plan.accounts:
-        if account.key in begun:
+        if account.key in seen:
             continue
         group = tuple(by_key[key] for key in group_of.get(account.key, (account.key,)))
-        begun.update(member.key for member in group)
+        seen.update(member.key for member in group)
         if any(map(_is_work, group)) and not any(member.stopped for member in group):
             yield group
 
 
+def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
+    """Groups that share a transaction, in their order. A large group has one of its own."""
+    batch: list[Group] = []
+    accounts = changes = 0
+    for group in groups:
+        accounts += len(group)
+        changes += (size := sum(len(account.changes) for account in group))
+        if batch and (accounts > _BATCH_ACCOUNTS or changes > _BATCH_CHANGES):
+            yield batch
+            batch, accounts, changes = [], len(group), size
+        batch.append(group)
+    if batch:
+        yield batch
+
+
 class _Run:
-    """One run over a plan's transactions. Once another writer was met, what is left goes by the
-    plan made anew then, so that the store is read again once a meeting and not once an account.
+    """One run over a plan's groups.
+
+    After a conflict with another writer the remaining groups follow the plan that was made again
+    then, so that the store is read again once per conflict and not once per account.
     """
 
     def __init__(self, record: Record, provenance: Provenance, replan: Replan, seal: Seal) -> None:
@@ -143,32 +170,59 @@ class _Run:
         )
         return Outcome.COMMITTED, (), revision
 
-    def group(self, group: Group) -> Done:
+    def batch(self, groups: Sequence[Group], ended: Callable[[], bool]) -> Iterator[Done]:
+        """Commit the groups in one transaction, or else each on its own."""
+        if len(groups) > 1 and not ended():
+            try:
+                yield from self._in_one_transaction(groups)
+                return
+            except ProblemError as problem:
+                if all(found.code == "store-locked" for found in problem.findings):
+                    # It was waited for already, on behalf of the first.
+                    yield self._failed(groups[0], problem)
+                    groups = groups[1:]
+        for group in groups:
+            yield _all(group, Outcome.SKIPPED) if ended() else self._group(group)
+
+    def _in_one_transaction(self, groups: Sequence[Group]) -> list[Done]:
+        """Raises :class:`ProblemError` if nothing was written, perhaps because of one group."""
+        planned = [self._fresh(group) for group in groups]
+        decided = [_decided(group, fresh) for group, fresh in zip(groups, planned, strict=True)]
+        written = [fresh for fresh, done in zip(planned, decided, strict=True) if done is None]
+        revisions: Iterator[int] = iter(())
+        if written:
+            sealed = self._seal([account for group in written for account in group], None)
+            revisions = iter(self._record.commit_groups(written, self._provenance, sealed))
+        return [
+            _committed(fresh, next(revisions), self._provenance) if done is None else done
+            for fresh, done in zip(planned, decided, strict=True)
+        ]
+
+    def _group(self, group: Group) -> Done:
         try:
-            return self._commit(group)
+            try:
+                return self._commit(group)
+            except StaleError:
+                self._plan_again()
+                return self._commit(group)
         except ProblemError as problem:
-            outcome = _outcome_of(problem.findings)
-            for account in group:
-                extra = _extra(account.key) | {"commit": self._provenance.source_commit}
-                _log.error("account %s: %s", account.key, problem, extra=extra)
-            return Done(_all(group, outcome, problem.findings), ())
+            return self._failed(group, problem)
+
+    def _failed(self, group: Group, problem: ProblemError) -> Done:
+        for account in group:
+            extra = _extra(account.key) | {"commit": self._provenance.source_commit}
+            _log.error("account %s: %s", account.key, problem, extra=extra)
+        return _all(group, _outcome_of(problem.findings), problem.findings)
 
     def _commit(self, group: Group) -> Done:
-        try:
-            return self._carry_out(group)
-        except StaleError:
-            self._plan_again()
-            return self._carry_out(group)
-
-    def _carry_out(self, group: Group) -> Done:
         fresh = self._fresh(group)
-        settled = _settled(group, fresh)
-        if settled is not None:
-            return settled
+        decided = _decided(group, fresh)
+        if decided is not None:
+            return decided
         return _committed(fresh, self._write(fresh, None), self._provenance)
 
     def _write(self, accounts: Group, platform: PlatformChange | None) -> int:
-        """Sealed just before: no credential waits for its turn in the plan or the run."""
+        """Credentials are sealed just before: none is kept in the plan or the run."""
         sealed = self._seal(accounts, platform)
         return self._record.commit(accounts, platform, self._provenance, sealed)
 
@@ -183,9 +237,9 @@ class _Run:
         return self._latest
 
 
-def _settled(group: Group, fresh: Group) -> Done | None:
-    """What is to be said without a commit: another writer has done it, or made it another
-    decision. Only the same decision goes through."""
+def _decided(group: Group, fresh: Group) -> Done | None:
+    """The outcome without a commit, if another writer has done the same or the plan is another one
+    by now. None if the decision is the same and is to be committed."""
     if not any(account.changes or account.stopped for account in fresh):
         return Done(
             tuple(AccountOutcome(a.key, Outcome.UNCHANGED, a.revision) for a in fresh), fresh
@@ -193,7 +247,7 @@ def _settled(group: Group, fresh: Group) -> Done | None:
     same = {a.key: digest(a) for a in fresh} == {a.key: digest(a) for a in group}
     if same and not any(account.stopped for account in fresh):
         return None
-    told = (
+    refused = (
         AccountOutcome(
             account.key,
             Outcome.REFUSED,
@@ -202,7 +256,7 @@ def _settled(group: Group, fresh: Group) -> Done | None:
         )
         for account in group
     )
-    return Done(tuple(told), ())
+    return Done(tuple(refused), ())
 
 
 def _committed(group: Group, revision: int, provenance: Provenance) -> Done:
@@ -218,18 +272,19 @@ def _committed(group: Group, revision: int, provenance: Provenance) -> Done:
     return Done(outcomes, tuple(group), revision)
 
 
-def _all(
-    group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()
-) -> tuple[AccountOutcome, ...]:
-    """One outcome for all; the findings are told once, with the first."""
-    return tuple(
-        AccountOutcome(account.key, outcome, account.revision, () if index else findings)
-        for index, account in enumerate(group)
+def _all(group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()) -> Done:
+    """One outcome for all accounts, without a commit. The first account reports the findings."""
+    return Done(
+        tuple(
+            AccountOutcome(account.key, outcome, account.revision, () if index else findings)
+            for index, account in enumerate(group)
+        ),
+        (),
     )
 
 
 def left_alone(account: AccountPlan) -> AccountOutcome:
-    """An account without a transaction: nothing to do, or stopped."""
+    """The outcome of an account without a commit: nothing to do, or stopped."""
     if not account.stopped:
         return AccountOutcome(account.key, Outcome.UNCHANGED, account.revision)
     return AccountOutcome(account.key, _outcome_of(account.findings), account.revision)
@@ -244,7 +299,7 @@ def _outcome_of(findings: Sequence[Finding]) -> Outcome:
 def _stale(what: str, key: AccountKey | None) -> Finding:
     return finding(
         "stale-plan",
-        f"{what} was changed by another writer meanwhile, and the plan would differ now.",
+        f"{what} was changed by another writer, and the plan would be another one now.",
         hint="Plan again, and look at what it would do now.",
         account=key,
     )

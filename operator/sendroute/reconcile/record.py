@@ -39,3 +39,13 @@ class Record(Protocol):
         not any more what it was planned on.
         """
         ...
+
+    def commit_groups(
+        self,
+        groups: Sequence[Sequence[AccountPlan]],
+        provenance: Provenance,
+        sealed: Sealed = ...,
+    ) -> list[int]:
+        """Several groups of accounts in one transaction, each as a revision of its own, which are
+        returned. Raises as :meth:`commit` does, and then no group is written."""
+        ...
