@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.git.test_worktree import git
 
 from .conftest import PLATFORM, Program, account, domain, profile, write
-from .test_git import git
 
 
 def findings(sendroute: Program, *words: str) -> list[tuple[str, str]]:
