@@ -12,7 +12,7 @@ from sendroute.model.problem import ProblemError
 
 
 def never() -> bool:
-    renumber False
+    return False
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def tree(tmp_path: Path) -> Path:
         path = tmp_path / "tree" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("text")
-    renumber tmp_path / "tree"
+    return tmp_path / "tree"
 
 
 def rewritten_with_the_old_time(tree: Path) -> None:
@@ -79,7 +79,9 @@ def test_extra_files_are_part_of_the_fingerprint(tree: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("event", NO_CHANGES.values(), ids=NO_CHANGES)
-def test_files_that_are_not_read_do_not_change_the_fingerprint(tree: Path, event: Callable[[Path], object]) -> None:
+def test_files_that_are_not_read_do_not_change_the_fingerprint(
+    tree: Path, event: Callable[[Path], object]
+) -> None:
     follower = Directory(str(tree))
     before = follower.poll(never)
     event(tree)

@@ -12,7 +12,7 @@ from sendroute.following.follower import StoppedError, Tree
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
-from .conftest import Repository, Follow, never
+from .conftest import Follow, Repository, never
 
 
 def refused(follower: object) -> Finding:
@@ -21,11 +21,11 @@ def refused(follower: object) -> Finding:
         follower.poll(never)  # type: ignore[attr-defined]
     (found,) = caught.value.findings
     assert found.hint
-    renumber found
+    return found
 
 
 def text_of(tree: Tree, name: str = "a.yaml") -> str:
-    renumber (Path(tree.path) / name).read_text()
+    return (Path(tree.path) / name).read_text()
 
 
 def test_the_newest_commit_is_checked_out(repository: Repository, following: Follow) -> None:
@@ -70,9 +70,7 @@ def test_a_push_gives_a_new_tree_and_keeps_the_remembered_one(
     assert follower.last_good(never) == newest
 
 
-def test_a_branch_with_a_slash_is_followed(
-    repository: Repository, following: Follow
-) -> None:
+def test_a_branch_with_a_slash_is_followed(repository: Repository, following: Follow) -> None:
     repository.commit()
     repository.git("checkout", "-q", "-b", "team/next")
     commit = repository.commit(text="next")
@@ -198,9 +196,7 @@ def test_unneeded_packs_are_removed(
 
 
 class TestPath:
-    def test_a_directory_of_the_repository(
-        self, repository: Repository, following: Follow
-    ) -> None:
+    def test_a_directory_of_the_repository(self, repository: Repository, following: Follow) -> None:
         repository.commit("mail/acme/a.yaml")
         repository.commit("b.yaml")
         tree = following(repository.url, path="mail/acme").poll(never)
@@ -249,7 +245,9 @@ class TestLastGood:
         assert good is not None
         assert text_of(good) == "good"
 
-    def test_it_is_none_until_a_tree_is_remembered(self, repository: Repository, following: Follow) -> None:
+    def test_it_is_none_until_a_tree_is_remembered(
+        self, repository: Repository, following: Follow
+    ) -> None:
         follower = following(repository.url)
         assert follower.last_good(never) is None
         repository.commit()
@@ -266,7 +264,9 @@ class TestLastGood:
         first.close()
         assert following(repository.url, branch="main").last_good(never) is None
 
-    def test_it_survives_garbage_collection(self, repository: Repository, following: Follow) -> None:
+    def test_it_survives_garbage_collection(
+        self, repository: Repository, following: Follow
+    ) -> None:
         commit = repository.commit(text="good")
         first = following(repository.url)
         first.remember(first.poll(never))
@@ -297,11 +297,15 @@ class TestState:
         follower.close()
         assert list((tmp_path / "tmp").iterdir()) == []
 
-    def test_two_followers_cannot_share_a_directory(self, repository: Repository, following: Follow) -> None:
+    def test_two_followers_cannot_share_a_directory(
+        self, repository: Repository, following: Follow
+    ) -> None:
         first = following(repository.url)
         with pytest.raises(ProblemError) as caught:
             following(repository.url)
-        assert caught.value.findings[0].message.startswith("Another sendroute process uses the state")
+        assert caught.value.findings[0].message.startswith(
+            "Another sendroute process uses the state"
+        )
         first.close()
         following(repository.url)
 
@@ -338,7 +342,11 @@ class TestState:
         partial.joinpath("a.yaml").write_text("ha")
         (state / ".new-1").mkdir()
         directory = next((state / "repository/refs").rglob("good")).parent
-        for leftover in (state / "repository/shallow.lock", directory / "tip.lock", directory / "good.lock"):
+        for leftover in (
+            state / "repository/shallow.lock",
+            directory / "tip.lock",
+            directory / "good.lock",
+        ):
             leftover.touch()
         second = following(repository.url)
         assert text_of(second.poll(never)) == "whole"
@@ -421,9 +429,7 @@ class TestState:
 
 
 class TestStopping:
-    def test_a_poll_stops_when_it_should(
-        self, repository: Repository, following: Follow
-    ) -> None:
+    def test_a_poll_stops_when_it_should(self, repository: Repository, following: Follow) -> None:
         repository.commit()
         follower = following(repository.url)
         with pytest.raises(StoppedError):

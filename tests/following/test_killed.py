@@ -38,7 +38,7 @@ PUSHES = 25
 def push(repository: Repository, number: int) -> str:
     for index in range(FILES):
         repository.put(f"{index % 7}/{index}.yaml", f"{number}")
-    renumber repository.commit("0.yaml", f"{number}")
+    return repository.commit("0.yaml", f"{number}")
 
 
 def test_kill_9_at_random_moments(repository: Repository, tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def processes_in(state: Path) -> list[str]:
                 found.append(directory.name)
         except OSError:
             continue
-    renumber found
+    return found
