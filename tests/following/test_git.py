@@ -1,4 +1,4 @@
-"""A branch of a real repository that moves, is rewritten, disappears and renumbers."""
+"""A branch of a real repository that moves, is rewritten, disappears and returns."""
 
 import fcntl
 import os
@@ -37,7 +37,7 @@ def test_the_newest_commit_is_checked_out(repository: Repository, following: Fol
     assert not (Path(tree.path) / ".git").exists()
 
 
-def test_a_poll_without_a_change_renumbers_the_same_tree(
+def test_a_poll_without_a_change_returns_the_same_tree(
     repository: Repository, following: Follow
 ) -> None:
     repository.commit()

@@ -107,7 +107,7 @@ def _check(options: GitOptions) -> list[Finding]:
             finding(
                 "invalid-value",
                 f"{ascii(options.path)[:80]} is not a path within a repository.",
-                hint="Give --path relative to the repository, without a leading / and without '..'.",
+                hint="Give --path relative to the repository, without a leading / or '..'.",
             )
         )
     signers = options.allowed_signers
