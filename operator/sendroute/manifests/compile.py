@@ -16,9 +16,8 @@ from sendroute.manifests.content import Row, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
-from sendroute.manifests.profiles import profile_of, route_of
+from sendroute.manifests.profiles import Reporter, profile_of, route_of
 from sendroute.manifests.read import Cache, Reading
-from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.desired import (
     AccountKey,
@@ -317,7 +316,7 @@ class Compilation:
         first = draft.places.setdefault(name, place)
         if first is not place:
             self.findings.append(_defined_twice(name, place, first, draft.key))
-        profile = profile_of(fields, Place(where.at(*path), draft.key, self.findings))
+        profile = profile_of(fields, Reporter(where.at(*path), draft.key, self.findings))
         if profile is None:
             return
         draft.route(profile.reassign_to)
