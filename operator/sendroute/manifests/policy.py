@@ -67,7 +67,8 @@ def check(
 def _load(file: str) -> Policy | Finding:
     try:
         with open(file, "rb") as stream:  # noqa: PTH123
-            schema = YAML(typ="safe").load(stream)
+            # Not in C, where that is installed: it overflows the stack of a deeply nested file.
+            schema = YAML(typ="safe", pure=True).load(stream)
     except OSError as error:
         reason = (error.strerror or "it is not a file").lower()
         return finding(
@@ -145,6 +146,13 @@ def _syntax(file: str, error: Exception) -> Finding:
             "yaml-unsupported",
             "This policy is nested deeper than a YAML parser can read.",
             hint="Split the rule with $defs and $ref.",
+            where=Where(file, 0),
+        )
+    if "integer string conversion" in str(error):  # Python's limit, sys.set_int_max_str_digits
+        return finding(
+            "too-large",
+            "This policy holds a number with too many digits.",
+            hint="Write a smaller number.",
             where=Where(file, 0),
         )
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
