@@ -230,7 +230,7 @@ class Branch:
         thresholds = ["-c", "gc.autoPackLimit=20", "-c", "gc.auto=1000", "-c", "gc.pruneExpire=now"]
         try:
             arguments = [
-                repository,
+                *repository,
                 *thresholds,
                 "-c",
                 "gc.autoDetach=false",
