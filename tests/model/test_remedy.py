@@ -1,4 +1,4 @@
-"""Only a front end names commands and options: what is below is shared by several of them.
+"""Remedies: only a front end names commands and options, for its own users.
 
 A finding carries its remedy as data (model/remedy.py); the terminal words it (cli/hints.py).
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "operator/sendroute"
+PACKAGE = Path(__file__).parents[2] / "operator/sendroute"
 COMMANDS = "|".join(
     sorted(path.stem for path in (PACKAGE / "cli/commands").iterdir() if path.stem[0] != "_")
 )
