@@ -28,6 +28,7 @@ _SETTINGS = {
     Setting.BRANCH: "--branch NAME",
     Setting.SOURCE_PATH: "--path PATH",
     Setting.VERIFY_SIGNATURES: "--verify-signatures",
+    Setting.ALLOWED_SIGNERS: "--allowed-signers FILE",
     Setting.STATE_DIRECTORY: "--state-dir DIR",
     Setting.GIT_TIMEOUT: "--git-timeout SECONDS",
 }

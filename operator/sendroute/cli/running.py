@@ -156,4 +156,4 @@ def _verifier_for(session: Session) -> VerifierFor:
 
 
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    return run_tests(requests_of(tries), policy=policy, patience=_PATIENCE)
+    return run_tests(requests_of(tries), policy=policy, start_within=_PATIENCE)

@@ -4,6 +4,8 @@ may contain a token of a URL, and anything that a server sends."""
 import re
 from typing import NamedTuple
 
+from sendroute.model.remedy import Configure, Remedy, Setting
+
 _QUOTED = re.compile(r"'[^']*'")
 
 
@@ -12,11 +14,13 @@ class Cause(NamedTuple):
 
     sentence: str
     hint: str
+    remedy: Remedy | None = None
 
 
 DISK_FULL = Cause(
     "the disk is full",
-    "Free space in the state directory, or set another one with --state-dir.",
+    "Free space in the state directory, or set another one.",
+    Configure(Setting.STATE_DIRECTORY),
 )
 NO_SHALLOW = Cause(
     "the server does not support shallow clones", "Use a newer version of git on the server."
@@ -181,7 +185,8 @@ def cause_of(messages: str) -> Cause | None:
 def timed_out(timeout: float) -> Cause:
     return Cause(
         f"git did not finish within {timeout:g} s",
-        "Check that the server answers, or raise --git-timeout.",
+        "Check that the server answers, or raise the time limit of git.",
+        Configure(Setting.GIT_TIMEOUT),
     )
 
 

@@ -30,6 +30,7 @@ from sendroute.model.desired import (
     Orphan,
 )
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, shared
 
 _INLINE = ("spec", "route", "newProfile")
@@ -376,8 +377,9 @@ def _unused(draft: _Draft) -> list[Finding]:
         finding(
             "profile-unused",
             f"Nothing in the manifests routes to profile {name} of account {draft.key.name}.",
-            hint="Domains may still have it by an earlier default or apply-all: see sendroute "
-            f"routes --profile {name} before you take it out.",
+            hint="Before you remove it, check that no domain uses it because of an earlier default"
+            " or apply-all.",
+            remedy=Perform(Task.SHOW_ROUTES, name),
             where=draft.places[name],
             account=draft.key,
         )

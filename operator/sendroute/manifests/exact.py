@@ -21,10 +21,10 @@ from yaml import (
     StreamStartEvent,
 )
 
-from sendroute.manifests.fast import MAX_DEPTH, MAX_STRING, MAX_VALUES
+from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
-from sendroute.manifests.syntax import MAX_FOREIGN_DEPTH, Fault, Text, syntax_fault, too_deep
+from sendroute.manifests.syntax import Fault, Text, syntax_fault, too_deep
 
 Path = tuple[str | int, ...]
 

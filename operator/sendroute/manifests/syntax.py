@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 from yaml.reader import ReaderError
 
-from sendroute.manifests.fast import MAX_DEPTH, is_json
+from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, is_json
 
 Place = tuple[int, int]
 
@@ -104,9 +104,6 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
         message += f", {context}"
     return Fault("yaml-syntax", (), place, f"{message}.", _hint(problem))
 
-
-MAX_FOREIGN_DEPTH = 1_000
-"""Levels of nesting that a document of any group may have, far more than a person writes."""
 
 # A newer libyaml stops at a nesting limit of its own, with an error like that of its grammar. It
 # scans ahead, so it may get there before our own limit does.

@@ -27,6 +27,7 @@ class Setting(StrEnum):
     BRANCH = "branch"
     SOURCE_PATH = "source-path"
     VERIFY_SIGNATURES = "verify-signatures"
+    ALLOWED_SIGNERS = "allowed-signers"
     STATE_DIRECTORY = "state-directory"
     GIT_TIMEOUT = "git-timeout"
 
