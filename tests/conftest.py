@@ -1,14 +1,11 @@
 """What every room's tests share."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.isolation import isolate
 from tests.postgres import Cluster
-
-# In the background of a shell Ctrl-C is ignored, by what it starts too: not by what is tested here.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,6 +14,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files anew; review every difference",
     )
+
+
+@pytest.hookimpl(tryfirst=True)  # before workers are started
+def pytest_sessionstart() -> None:
+    isolate()
 
 
 @pytest.fixture

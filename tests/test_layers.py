@@ -12,7 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "operator/sendroute"
 MAY_IMPORT = {
     "model": set(),
     "planner": {"model"},
-    "manifests": {"model"},
+    # Calls of git: the cache and the base revision of manifests need them, and so does following.
+    "git": {"model"},
+    "manifests": {"model", "git"},
     "edit": {"model", "manifests"},
     "store": {"model"},
     "reports": {"model"},
@@ -20,10 +22,11 @@ MAY_IMPORT = {
     "connection": {"model"},
     "reconcile": {"model", "planner"},
     "loop": {"model", "planner", "reconcile", "following"},
-    "following": {"model"},
+    "following": {"model", "git"},
     "telemetry": {"model"},
     "cli": {
         "model",
+        "git",
         "planner",
         "manifests",
         "edit",

@@ -169,7 +169,7 @@ def test_a_domain_moves_between_accounts_in_one_transaction(
 def test_history_says_who_and_which_commit(
     sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from .test_git import git
+    from tests.git.test_worktree import git
 
     git(manifests.parent, "init", "-q")
     git(manifests.parent, "add", "manifests")

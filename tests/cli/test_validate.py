@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.git.test_worktree import git
 
 from .conftest import PLATFORM, Program, account, domain, profile, write
-from .test_git import git
 
 
 def findings(sendroute: Program, *words: str) -> list[tuple[str, str]]:
@@ -169,6 +169,16 @@ def test_a_policy_nested_beyond_the_parsers_limit_is_a_finding(
     ran = sendroute("validate", "manifests", "--policy", name)
     assert ran.status == 1
     assert f"error yaml-unsupported  {name}" in ran.out
+
+
+@pytest.mark.parametrize("name", ["policy.json", "policy.yaml"])
+def test_a_policy_with_a_number_beyond_the_parsers_limit_is_a_finding(
+    name: str, sendroute: Program, manifests: Path
+) -> None:
+    (manifests.parent / name).write_text(f'{{"maximum": {"9" * 5_000}}}')
+    ran = sendroute("validate", "manifests", "--policy", name)
+    assert ran.status == 1
+    assert f"error too-large  {name}" in ran.out
 
 
 def test_a_lock_file_nested_beyond_the_parsers_limit_is_a_finding(

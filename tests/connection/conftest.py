@@ -1,4 +1,4 @@
-"""Fixtures over the peers: each test has its own servers, stopped when it ends."""
+"""Fixtures for the peers: each test has its own servers, which stop at its end."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from .peers import (
     Dns,
     Server,
     Zone,
-    assert_tells_no_secret,
+    assert_contains_no_secret,
 )
 
 
@@ -56,7 +56,7 @@ def name_server() -> Iterator[Callable[..., Dns]]:
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Callable[..., Resolver]:
-    """A resolver by a hosts file of the test's own."""
+    """A resolver with a hosts file of the test."""
 
     def write(*lines: str) -> Resolver:
         path = tmp_path / "hosts"
@@ -76,7 +76,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
-    """Tests one profile against a server here; no result is late or tells a secret."""
+    """Test one profile against a local server; no result is late or contains a secret."""
 
     def run(
         port: int,
@@ -104,7 +104,7 @@ def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
             deadline=deadline,
         )
         assert result.seconds < deadline + 2  # a busy machine is late
-        assert_tells_no_secret(result.detail)
+        assert_contains_no_secret(result.detail)
         return result
 
     return run

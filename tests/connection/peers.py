@@ -1,4 +1,4 @@
-"""Real peers on loopback: an SMTP server that does what it is told, a DNS server, an authority."""
+"""Real peers on loopback: a scripted SMTP server, a DNS server, a certificate authority."""
 
 import base64
 import socket
@@ -24,11 +24,11 @@ CANARY = Credential("canary-user-7f3", "canary-Pa55-word-91c")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 Answer = bytes | Callable[["Talk"], None]
-"""What a server does about a verb: sends bytes, or anything at all."""
+"""How a server answers a command: with bytes, or by a function."""
 
 
 class Talk:
-    """One connection, as the server has it."""
+    """One connection, on the server's side."""
 
     def __init__(self, connected: socket.socket, stopped: threading.Event) -> None:
         self.connected = connected
@@ -56,7 +56,7 @@ class Talk:
         self.in_tls = True
 
     def stall(self) -> None:
-        """Says nothing until the client goes or the server is stopped."""
+        """Send nothing until the client disconnects or the server stops."""
         self.connected.settimeout(0.05)
         while not self.stopped.is_set():
             try:
@@ -66,14 +66,14 @@ class Talk:
                 continue
 
     def until_gone(self, data: bytes, pause: float = 0.0) -> None:
-        """Sends the same again and again."""
+        """Send the same bytes repeatedly."""
         while not self.stopped.wait(pause):
             self.connected.sendall(data)
 
 
 @dataclass
 class Server:
-    """A scripted SMTP server. ``answers`` overrides its manners verb by verb; ``TLS`` is the
+    """A scripted SMTP server. ``answers`` overrides its answer to a command; ``TLS`` is the
     handshake, ``GREETING`` the first reply, ``TLS-EHLO`` an EHLO in TLS."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -168,7 +168,7 @@ class Server:
         return True
 
     def _do(self, talk: Talk, verb: str, usual: Answer) -> bool:
-        """Whether the conversation goes on: a function as an answer ends it where it returns."""
+        """Whether the session continues: it ends when a function that answers returns."""
         answer = self.answers.get(verb, usual)
         if isinstance(answer, bytes):
             talk.send(answer)
@@ -182,14 +182,14 @@ def stall(talk: Talk) -> None:
 
 
 def hang_up(talk: Talk) -> None:
-    """Closes without a word."""
+    """Close the connection without an answer."""
 
 
 Zone = Callable[[str, str, int], list[str] | str | None]
 
 
 def _one_port() -> tuple[socket.socket, socket.socket]:
-    """The same port twice, which somebody else may have half of."""
+    """The same port twice; another process may use one of the two."""
     for _ in range(50):
         tcp = socket.create_server(("127.0.0.1", 0))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -204,8 +204,8 @@ def _one_port() -> tuple[socket.socket, socket.socket]:
 
 
 class Dns:
-    """A name server: ``zone(name, type, asked)`` gives addresses, an rcode's name, or None for no
-    answer at all; ``asked`` counts how often this question came before."""
+    """A name server: ``zone(name, type, asked)`` returns addresses, the name of an rcode, or None
+    for no answer; ``asked`` is how often this query came before."""
 
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
@@ -287,7 +287,7 @@ class Authority:
     file: str
 
     def context(self, *names: str, **settings: object) -> ssl.SSLContext:
-        """A server's side with a certificate for these names."""
+        """The context of a server with a certificate for these names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate = self.ca.issue_cert(*(names or (HOST,)), **settings)  # type: ignore[arg-type]
         certificate.configure_cert(context)
@@ -311,6 +311,6 @@ def secret_forms() -> list[str]:
     return texts
 
 
-def assert_tells_no_secret(text: str) -> None:
+def assert_contains_no_secret(text: str) -> None:
     for secret in secret_forms():
         assert secret not in text

@@ -10,8 +10,8 @@ REFUSED = {
     "0.0.0.0": "unspecified",  # noqa: S104
     "0.1.2.3": "unspecified",
     "10.1.2.3": "private",
-    "100.64.0.1": "shared",
-    "100.127.255.255": "shared",
+    "100.64.0.1": "carrier-grade",
+    "100.127.255.255": "carrier-grade",
     "100.100.100.200": "metadata",
     "127.0.0.1": "loopback",
     "127.255.255.254": "loopback",
@@ -62,7 +62,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("address", "kind"), REFUSED.items(), ids=REFUSED)
-def test_refuses_what_is_not_public(address: str, kind: str) -> None:
+def test_an_address_that_is_not_public_is_refused(address: str, kind: str) -> None:
     why = why_refused(ip_address(address), ())
     assert why is not None
     assert kind in why
@@ -83,7 +83,7 @@ def test_refuses_what_is_not_public(address: str, kind: str) -> None:
         "64:ff9b::8.8.8.8",
     ],
 )
-def test_takes_what_is_public(address: str) -> None:
+def test_a_public_address_is_allowed(address: str) -> None:
     assert why_refused(ip_address(address), ()) is None
 
 
@@ -118,18 +118,18 @@ def test_takes_what_is_public(address: str) -> None:
         pytest.param("64:ff9b:1:0:a:0:100:0", ["64:ff9b:1::/48"], False, id="in a /64's layout"),
     ],
 )  # fmt: skip
-def test_the_platform_lists_networks(address: str, listed: list[str], taken: bool) -> None:
+def test_allowed_networks_of_the_platform(address: str, listed: list[str], taken: bool) -> None:
     why = why_refused(ip_address(address), networks(tuple(listed)))
     assert (why is None) is taken
 
 
-def test_layouts_of_a_local_nat64_prefix_are_those_of_rfc_6052() -> None:
-    """The examples of RFC 6052, 2.4 for 192.0.2.33, with the prefix exchanged."""
+def test_embedded_addresses_of_local_nat64_follow_rfc_6052() -> None:
+    """The examples of RFC 6052, section 2.4 for 192.0.2.33, with another prefix."""
     for layout in ("64:ff9b:1:c000:2:2100::", "64:ff9b:1:c0:0:221::", "64:ff9b:1:0:c0:2:2100::",
                    "64:ff9b:1::192.0.2.33"):  # fmt: skip
         assert ip_address("192.0.2.33") in list(embedded(ip_address(layout))), layout
 
 
-def test_a_listed_network_must_be_one() -> None:
+def test_an_invalid_network_is_rejected() -> None:
     with pytest.raises(ValueError, match="does not appear to be"):
         networks(("10.0.0.0/33",))

@@ -1,4 +1,4 @@
-"""What a test does and proves where the server behaves, and each way in which it may not."""
+"""The session with a server that behaves, and with servers that do not."""
 
 import socket
 from collections.abc import Iterator
@@ -15,17 +15,15 @@ def verbs(server: Server) -> list[str]:
     return [line.split()[0].decode() for line in server.lines if line]
 
 
-def test_signs_in_in_tls_from_the_first_byte(
-    check: Check, serve: Serve, authority: Authority
-) -> None:
+def test_signs_in_with_implicit_tls(check: Check, serve: Serve, authority: Authority) -> None:
     server = serve(context=authority.context(), implicit=True)
     result = check(server.port, "tls")
     assert result.outcome == "ok"
-    assert result.detail.startswith("Signed in by PLAIN over TLS 1.3")
+    assert result.detail.startswith("Signed in with PLAIN over TLS 1.3")
     assert verbs(server) == ["EHLO", "AUTH", "QUIT"]
 
 
-def test_signs_in_after_starttls_and_asks_again_what_is_offered(
+def test_signs_in_after_starttls_and_a_second_ehlo(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     server = serve(context=authority.context())
@@ -33,7 +31,7 @@ def test_signs_in_after_starttls_and_asks_again_what_is_offered(
     assert verbs(server) == ["EHLO", "STARTTLS", "EHLO", "AUTH", "QUIT"]
 
 
-def test_a_relay_without_credentials_is_only_greeted(check: Check, serve: Serve) -> None:
+def test_without_credentials_the_session_ends_after_ehlo(check: Check, serve: Serve) -> None:
     server = serve()
     result = check(server.port, credential=None)
     assert (result.outcome, result.namespace, result.profile) == ("ok", "acme", "ses")
@@ -41,7 +39,7 @@ def test_a_relay_without_credentials_is_only_greeted(check: Check, serve: Serve)
     assert "without encryption" in result.detail
 
 
-def test_the_client_names_itself_by_its_address(check: Check, serve: Serve) -> None:
+def test_ehlo_contains_the_clients_address(check: Check, serve: Serve) -> None:
     server = serve()
     check(server.port, credential=None)
     assert server.lines[0] == b"EHLO [127.0.0.1]"
@@ -59,7 +57,7 @@ class OnAnyPort(Controller):
 
 @pytest.fixture
 def aiosmtpd(authority: Authority) -> Iterator[Controller]:
-    """A server of another make, that takes one username and password."""
+    """Another server implementation, which accepts one username and password."""
 
     def authenticate(_server: SMTP, _session: object, _envelope: object, _how: str, data):
         assert isinstance(data, LoginPassword)
@@ -80,7 +78,7 @@ def aiosmtpd(authority: Authority) -> Iterator[Controller]:
     controller.stop()
 
 
-def test_agrees_with_another_server(check: Check, aiosmtpd: Controller) -> None:
+def test_another_server_implementation(check: Check, aiosmtpd: Controller) -> None:
     port = aiosmtpd.port
     assert check(port, "starttls").outcome == "ok"
     wrong = type(CANARY)(CANARY.username, "wrong")
@@ -89,12 +87,12 @@ def test_agrees_with_another_server(check: Check, aiosmtpd: Controller) -> None:
     assert "(535 5.7.8)" in result.detail
 
 
-def test_a_refused_connection(check: Check) -> None:
+def test_a_refused_connection_fails(check: Check) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     result = check(port)
     assert result.outcome == "connect-failed"
-    assert result.detail == f"The host refused the connection at port {port}."
+    assert result.detail == f"The host refused the connection on port {port}."
 
 
 def test_the_next_address_is_tried(check: Check, serve: Serve, hosts: Hosts) -> None:
@@ -103,7 +101,7 @@ def test_the_next_address_is_tried(check: Check, serve: Serve, hosts: Hosts) -> 
     assert check(server.port, resolver=resolver).outcome == "ok"
 
 
-def test_a_host_that_does_not_answer(check: Check, silent_port: int) -> None:
+def test_a_silent_host_fails(check: Check, silent_port: int) -> None:
     result = check(silent_port, deadline=0.6)
     assert result.outcome == "connect-failed"
     assert "did not answer" in result.detail
@@ -119,7 +117,7 @@ def test_a_silent_address_leaves_time_for_the_next(
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A port whose queue of connections is full: SYNs are left without an answer."""
+    """A port whose connection queue is full: SYN packets get no answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
         waiting = []
@@ -144,32 +142,42 @@ REFUSALS = [
     pytest.param({"EHLO": b"421 4.3.2 down\r\n"}, "EHLO (421 4.3.2)", id="421 to EHLO"),
     pytest.param({"EHLO": b"450 later\r\n"}, "EHLO (450)", id="EHLO refused for now"),
     pytest.param({"GREETING": hang_up}, "closed the connection", id="closed before the greeting"),
-    pytest.param({"EHLO": hang_up}, "closed the connection at EHLO", id="closed at EHLO"),
-    pytest.param({"AUTH": hang_up}, "closed the connection at AUTH", id="closed at AUTH"),
-    pytest.param({"GREETING": b"SSH-2.0-x\r\n"}, "no SMTP reply", id="another protocol"),
-    pytest.param({"GREETING": b"HTTP/1.1 400 Bad\r\n\r\n"}, "no SMTP reply", id="a web server"),
-    pytest.param({"GREETING": b"+OK pop3\r\n"}, "no SMTP reply", id="a POP server"),
-    pytest.param({"GREETING": b"+22 x\r\n"}, "no SMTP reply", id="a code with a sign"),
-    pytest.param({"GREETING": b"22\r\n"}, "no SMTP reply", id="a code of two digits"),
-    pytest.param({"GREETING": b"2200 x\r\n"}, "no SMTP reply", id="a code of four digits"),
-    pytest.param({"GREETING": b"120 x\r\n"}, "no SMTP reply", id="a code below 200"),
-    pytest.param({"GREETING": "٢٢٠ x\r\n".encode()}, "no SMTP reply", id="a code in other digits"),
-    pytest.param({"EHLO": b"250-a\r\n251 b\r\n"}, "two codes", id="a reply with two codes"),
-    pytest.param({"EHLO": b"250-a\r\nb\r\n"}, "no SMTP reply", id="a line without a code"),
-    pytest.param({"GREETING": b"220 x\r\n250 y\r\n"}, "before it was asked", id="talks ahead"),
+    pytest.param({"EHLO": hang_up}, "closed the connection during EHLO", id="closed at EHLO"),
+    pytest.param({"AUTH": hang_up}, "closed the connection during AUTH", id="closed at AUTH"),
+    pytest.param({"GREETING": b"SSH-2.0-x\r\n"}, "not an SMTP reply", id="another protocol"),
+    pytest.param({"GREETING": b"HTTP/1.1 400 Bad\r\n\r\n"}, "not an SMTP reply", id="a web server"),
+    pytest.param({"GREETING": b"+OK pop3\r\n"}, "not an SMTP reply", id="a POP server"),
+    pytest.param({"GREETING": b"+22 x\r\n"}, "not an SMTP reply", id="a code with a sign"),
+    pytest.param({"GREETING": b"22\r\n"}, "not an SMTP reply", id="a code of two digits"),
+    pytest.param({"GREETING": b"2200 x\r\n"}, "not an SMTP reply", id="a code of four digits"),
+    pytest.param({"GREETING": b"120 x\r\n"}, "not an SMTP reply", id="a code below 200"),
+    pytest.param(
+        {"GREETING": "٢٢٠ x\r\n".encode()}, "not an SMTP reply", id="a code in other digits"
+    ),
+    pytest.param(
+        {"EHLO": b"250-a\r\n251 b\r\n"},
+        "two different codes",
+        id="a reply with two different codes",
+    ),
+    pytest.param({"EHLO": b"250-a\r\nb\r\n"}, "not an SMTP reply", id="a line without a code"),
+    pytest.param({"GREETING": b"220 x\r\n250 y\r\n"}, "before a command", id="talks ahead"),
     pytest.param({"EHLO": b"250 x\r\n421 bye\r\n"}, "ended the session (421)", id="421 unasked"),
-    pytest.param({"AUTH": b"334 \r\n"}, "no answer to AUTH PLAIN (334)", id="asks on after PLAIN"),
-    pytest.param({"AUTH": b"220 x\r\n"}, "no answer to AUTH PLAIN (220)", id="a wrong success"),
-]  # fmt: skip
+    pytest.param(
+        {"AUTH": b"334 \r\n"}, "not a valid answer to AUTH PLAIN (334)", id="asks on after PLAIN"
+    ),
+    pytest.param(
+        {"AUTH": b"220 x\r\n"}, "not a valid answer to AUTH PLAIN (220)", id="a wrong success"
+    ),
+]
 
 
-@pytest.mark.parametrize(("answers", "told"), REFUSALS)
-def test_no_or_wrong_smtp_is_a_protocol_error(
-    check: Check, serve: Serve, answers: dict[str, bytes], told: str
+@pytest.mark.parametrize(("answers", "reason"), REFUSALS)
+def test_invalid_smtp_is_a_protocol_error(
+    check: Check, serve: Serve, answers: dict[str, bytes], reason: str
 ) -> None:
     result = check(serve(answers=answers).port)
     assert result.outcome == "protocol-error"
-    assert told in result.detail
+    assert reason in result.detail
 
 
 @pytest.mark.parametrize(
@@ -183,13 +191,13 @@ def test_no_or_wrong_smtp_is_a_protocol_error(
         pytest.param({"QUIT": b"500 what?\r\n"}, id="a server that does not know QUIT"),
     ],
 )  # fmt: skip
-def test_odd_but_sound_replies_are_taken(
+def test_unusual_but_valid_replies_are_accepted(
     check: Check, serve: Serve, answers: dict[str, bytes]
 ) -> None:
     assert check(serve(answers=answers).port).outcome == "ok"
 
 
-def test_a_reply_in_pieces_is_put_together(check: Check, serve: Serve) -> None:
+def test_a_reply_in_several_segments_is_read_whole(check: Check, serve: Serve) -> None:
     def in_pieces(talk: Talk) -> None:
         talk.connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"250-x\r\n250-AUTH PLAIN\r\n250 HELP\r\n":
@@ -229,7 +237,7 @@ def test_the_servers_text_is_never_shown(check: Check, serve: Serve) -> None:
         ("535 5.٧.8 no".encode(), "(535)"),
     ],
 )
-def test_an_enhanced_status_code_is_shown_where_it_is_one(
+def test_only_a_valid_enhanced_status_code_is_shown(
     check: Check, serve: Serve, text: bytes, shown: str
 ) -> None:
     result = check(serve(answers={"AUTH": text + b"\r\n"}).port)

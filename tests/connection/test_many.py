@@ -1,4 +1,4 @@
-"""Many tests in one run: how many at once, in which order, how they end, what is told of them."""
+"""Many tests in one run: concurrency, order, interruption and progress."""
 
 import os
 import signal
@@ -20,8 +20,8 @@ from .peers import CANARY, HOST, LOOPBACK, Hosts, Serve, Server, Talk, stall
 
 
 class Gate:
-    """Holds its clients until as many are in as are awaited, and counts those in at once. A client
-    is counted out before it hears so: the next cannot come earlier."""
+    """Holds its clients until as many are connected as expected, and counts the concurrent ones. A
+    client is uncounted before its reply is sent: the next cannot come earlier."""
 
     def __init__(self, awaited: int) -> None:
         self.awaited = awaited
@@ -45,7 +45,7 @@ def profile(server: Server, host: str = HOST) -> Profile:
     return Profile(host, server.port, Encryption.NONE, allow_insecure_auth=True)
 
 
-def test_eight_at_once_and_no_more(serve: Serve, hosts: Hosts) -> None:
+def test_at_most_eight_tests_run_concurrently(serve: Serve, hosts: Hosts) -> None:
     gate = Gate(8)
     server = serve(answers={"GREETING": gate})
     names = [f"h{n}.example.test" for n in range(20)]
@@ -59,7 +59,7 @@ def test_eight_at_once_and_no_more(serve: Serve, hosts: Hosts) -> None:
     assert gate.most == 8
 
 
-def test_two_at_once_to_one_host_however_it_is_spelt(serve: Serve, hosts: Hosts) -> None:
+def test_at_most_two_tests_of_a_host_run_concurrently(serve: Serve, hosts: Hosts) -> None:
     gate = Gate(2)
     server = serve(answers={"GREETING": gate})
     spellings = [HOST, HOST.upper(), HOST + "."] * 2
@@ -72,8 +72,8 @@ def test_two_at_once_to_one_host_however_it_is_spelt(serve: Serve, hosts: Hosts)
     assert gate.most == 2
 
 
-def test_a_slow_host_does_not_hold_up_the_others(serve: Serve, hosts: Hosts) -> None:
-    """Its tests that wait for one another take no slot of the run's."""
+def test_a_slow_host_does_not_delay_others(serve: Serve, hosts: Hosts) -> None:
+    """Tests that wait for their host take no slot of the run."""
     slow, quick = serve(answers={"GREETING": stall}), serve()
     requests = [Request("acme", f"slow{n}", profile(slow, "slow.test")) for n in range(4)]
     requests += [Request("acme", f"quick{n}", profile(quick, "quick.test")) for n in range(4)]
@@ -83,7 +83,7 @@ def test_a_slow_host_does_not_hold_up_the_others(serve: Serve, hosts: Hosts) -> 
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts("127.0.0.1 slow.test quick.test"),
         deadline=1.0,
-        at_once=4,
+        max_concurrent=4,
         progress=lambda result: done.append(result.profile),
     )
     assert [result.profile for result in results] == [request.name for request in requests]
@@ -91,8 +91,8 @@ def test_a_slow_host_does_not_hold_up_the_others(serve: Serve, hosts: Hosts) -> 
     assert [result.outcome for result in results] == ["protocol-error"] * 4 + ["ok"] * 4
 
 
-def test_who_has_not_begun_in_time_is_not_tried(serve: Serve, hosts: Hosts) -> None:
-    """A hundred tenants of one provider that hangs do not hold up a run for many minutes."""
+def test_a_test_that_has_not_started_in_time_is_not_tried(serve: Serve, hosts: Hosts) -> None:
+    """A hundred tenants of a provider that hangs do not delay a run for minutes."""
     server = serve(answers={"GREETING": stall})
     began = time.monotonic()
     results = run_tests(
@@ -100,38 +100,38 @@ def test_who_has_not_begun_in_time_is_not_tried(serve: Serve, hosts: Hosts) -> N
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {HOST}"),
         deadline=0.5,
-        patience=0.7,
+        start_within=0.7,
     )
     assert time.monotonic() - began < 5
-    assert len(server.talks) == 4, "those that had begun had their whole time"
+    assert len(server.talks) == 4, "tests that had started had their full deadline"
     assert {result.outcome for result in results[:4]} == {"protocol-error"}
     assert {result.outcome for result in results[4:]} == {"connect-failed"}
     assert "not tried" in results[-1].detail
 
 
-def test_the_deadline_is_each_tests_own(serve: Serve, hosts: Hosts) -> None:
-    """One that waited for its turn has its whole time."""
+def test_each_test_has_its_own_deadline(serve: Serve, hosts: Hosts) -> None:
+    """A test that waited for a slot has its full deadline."""
     server = serve(answers={"GREETING": stall})
     results = run_tests(
         [Request("acme", f"p{n}", profile(server)) for n in range(3)],
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {HOST}"),
         deadline=0.4,
-        at_once=1,
+        max_concurrent=1,
     )
     assert all(result.seconds >= 0.4 for result in results)
 
 
-def test_nothing_asked_is_nothing_done() -> None:
+def test_no_requests_give_no_results() -> None:
     assert run_tests([], policy=ConnectionPolicy()) == []
 
 
-def test_a_list_of_networks_that_is_none() -> None:
+def test_an_invalid_network_is_rejected() -> None:
     with pytest.raises(ValueError, match="not-a-network"):
         run_tests([], policy=ConnectionPolicy(("not-a-network",)))
 
 
-def test_loopback_is_refused_where_nothing_is_listed(serve: Serve, hosts: Hosts) -> None:
+def test_loopback_is_refused_by_default(serve: Serve, hosts: Hosts) -> None:
     server = serve()
     (result,) = run_tests(
         [Request("acme", "ses", profile(server))],
@@ -158,8 +158,8 @@ run_tests([Request("acme", "ses", profile, credential)] * 3,
 """
 
 
-def test_ctrl_c_ends_a_run_cleanly(serve: Serve, tmp_path) -> None:
-    """While a server is asked to take the password: nothing of it in what the interpreter says."""
+def test_ctrl_c_stops_a_run_cleanly(serve: Serve, tmp_path) -> None:
+    """During AUTH: the interpreter's output contains nothing of the password."""
     server = serve(answers={"AUTH": stall})
     (tmp_path / "hosts").write_text(f"127.0.0.1 {HOST}")
     arguments = [HOST, str(server.port), str(tmp_path / "hosts"), CANARY.username, CANARY.password]

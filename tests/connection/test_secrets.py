@@ -1,4 +1,4 @@
-"""No secret is in a result, a log, an exception, its context or a frame that outlives the run."""
+"""No result, log, exception, exception context or surviving frame contains a secret."""
 
 import base64
 import logging
@@ -19,14 +19,14 @@ from .peers import (
     Hosts,
     Serve,
     Talk,
-    assert_tells_no_secret,
+    assert_contains_no_secret,
     hang_up,
     stall,
 )
 
 
 def echo(talk: Talk) -> None:
-    """Refuses, and repeats all that it was told, decoded too."""
+    """Reject, and repeat everything received, also decoded."""
     while talk.lines[-1] in (b"AUTH LOGIN", b"AUTH CRAM-MD5"):
         talk.send(b"334 QUFB\r\n")
         talk.line()
@@ -65,7 +65,7 @@ def test_nothing_is_logged(
     ending: str,
     mechanism: str,
 ) -> None:
-    """At DEBUG of every logger, asyncio in its debug mode."""
+    """Every logger at DEBUG, asyncio in debug mode."""
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
     caplog.set_level(logging.DEBUG)
     ehlo = f"250-x\r\n250 AUTH {mechanism}\r\n".encode()
@@ -74,17 +74,17 @@ def test_nothing_is_logged(
     )
     check(server.port, "tls", deadline=1.0 if ending == "stalled" else 10.0)
     assert any(record.name == "asyncio" for record in caplog.records)  # the mode is on
-    assert_tells_no_secret(caplog.text)
-    assert_tells_no_secret("".join(capfd.readouterr()))
+    assert_contains_no_secret(caplog.text)
+    assert_contains_no_secret("".join(capfd.readouterr()))
 
 
-def test_a_request_shows_and_gives_away_no_credential() -> None:
+def test_a_request_hides_its_credential() -> None:
     request = Request("acme", "ses", Profile(HOST, 587, Encryption.TLS), CANARY)
-    assert_tells_no_secret(repr(request))
+    assert_contains_no_secret(repr(request))
 
 
-def test_an_error_of_the_callers_own_leads_to_no_secret(serve: Serve, hosts: Hosts) -> None:
-    """Raised by ``progress`` while other tests are in AUTH: all of its chain is looked through."""
+def test_an_error_of_the_caller_contains_no_secret(serve: Serve, hosts: Hosts) -> None:
+    """Raised by ``progress`` while other tests are in AUTH: its whole chain is searched."""
 
     def fail(_result: object) -> None:
         raise LookupError("the caller's")
@@ -102,11 +102,11 @@ def test_an_error_of_the_callers_own_leads_to_no_secret(serve: Serve, hosts: Hos
             resolver=hosts("127.0.0.1 slow.test quick.test"),
             progress=fail,
         )
-    assert_tells_no_secret("".join(traceback.format_exception(raised.value)))
+    assert_contains_no_secret("".join(traceback.format_exception(raised.value)))
 
 
-def test_an_interrupt_leads_to_no_frame_of_the_run(serve: Serve, hosts: Hosts) -> None:
-    """Reporters that show local variables show those of a chain's frames."""
+def test_an_interrupt_refers_to_no_frame_of_the_run(serve: Serve, hosts: Hosts) -> None:
+    """Error reporters show the local variables of all frames in a chain."""
     server = serve()
     profile = Profile(HOST, server.port, Encryption.NONE, allow_insecure_auth=True)
 
@@ -124,4 +124,4 @@ def test_an_interrupt_leads_to_no_frame_of_the_run(serve: Serve, hosts: Hosts) -
     assert error.__context__ is None
     assert error.__cause__ is None
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    assert_tells_no_secret("".join(shown.format()))
+    assert_contains_no_secret("".join(shown.format()))

@@ -20,7 +20,7 @@ def offering(*lines: bytes) -> bytes:
 
 
 def cram_md5(talk: Talk) -> None:
-    """Takes the one right answer (RFC 2195)."""
+    """Accept only the correct answer (RFC 2195)."""
     talk.send(b"334 " + base64.b64encode(CHALLENGE) + b"\r\n")
     answer = base64.b64decode(talk.line() or b"")
     digest = hmac.new(CANARY.password.encode(), CHALLENGE, "md5").hexdigest()
@@ -30,7 +30,7 @@ def cram_md5(talk: Talk) -> None:
 
 
 def login(talk: Talk) -> None:
-    """Asks for the username although one may have come with AUTH, as some servers do."""
+    """Ask for the username although it may have come with AUTH, as some servers do."""
     given = []
     for prompt in (b"Username:", b"Password:"):
         talk.send(b"334 " + base64.b64encode(prompt) + b"\r\n")
@@ -57,7 +57,7 @@ def login(talk: Talk) -> None:
         pytest.param([b"AUTH  GSSAPI   PLAIN "], True, b"PLAIN", id="more spaces than needed"),
     ],
 )
-def test_the_mechanism(
+def test_the_best_common_mechanism_is_used(
     check: Check,
     serve: Serve,
     authority: Authority,
@@ -85,28 +85,30 @@ def test_the_mechanism(
     result = check(server.port, "tls" if in_tls else "none")
     assert result.outcome == "ok"
     assert [line.split()[1] for line in server.lines if line.startswith(b"AUTH")] == [chosen]
-    assert f"Signed in by {chosen.decode()}" in result.detail
+    assert f"Signed in with {chosen.decode()}" in result.detail
 
 
 @pytest.mark.parametrize(
-    ("offered", "told"),
+    ("offered", "reason"),
     [
-        pytest.param([], "offers no sign-in (AUTH)", id="no AUTH at all"),
-        pytest.param([b"AUTH"], "offers no sign-in (AUTH)", id="an empty list"),
+        pytest.param([], "does not offer a sign-in (AUTH)", id="no AUTH at all"),
+        pytest.param([b"AUTH"], "does not offer a sign-in (AUTH)", id="an empty list"),
         pytest.param([b"AUTH XOAUTH2 NTLM"], "none of the mechanisms", id="no common mechanism"),
         pytest.param([b"AUTH PLAIN-CLIENTTOKEN"], "none of the mechanisms", id="a longer name"),
-        pytest.param([b"XAUTH PLAIN"], "offers no sign-in (AUTH)", id="another keyword"),
+        pytest.param([b"XAUTH PLAIN"], "does not offer a sign-in (AUTH)", id="another keyword"),
     ],
 )
-def test_nothing_in_common(check: Check, serve: Serve, offered: list[bytes], told: str) -> None:
+def test_no_common_mechanism_fails(
+    check: Check, serve: Serve, offered: list[bytes], reason: str
+) -> None:
     server = serve(answers={"EHLO": offering(*offered)})
     result = check(server.port)
     assert result.outcome == "auth-failed"
-    assert told in result.detail
+    assert reason in result.detail
     assert server.lines[-1] == b"QUIT"
 
 
-def test_what_is_offered_before_tls_does_not_count(
+def test_mechanisms_offered_before_tls_are_ignored(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     server = serve(
@@ -126,17 +128,15 @@ def test_what_is_offered_before_tls_does_not_count(
 
 
 @pytest.mark.parametrize("code", [421, 432, 454, 500, 503, 530, 534, 535, 538, 550])
-def test_a_refusal_is_final(check: Check, serve: Serve, code: int) -> None:
+def test_a_rejected_sign_in_is_not_repeated(check: Check, serve: Serve, code: int) -> None:
     server = serve(answers={"AUTH": f"{code} 5.7.8 no\r\n".encode()})
     result = check(server.port)
     assert result.outcome == "auth-failed"
-    assert f"by PLAIN ({code}" in result.detail
+    assert f"with PLAIN ({code}" in result.detail
     assert sum(line.startswith(b"AUTH") for line in server.lines) == 1
 
 
-def test_a_mechanism_that_is_not_known_after_all_is_not_the_last_word(
-    check: Check, serve: Serve
-) -> None:
+def test_the_next_mechanism_is_tried_after_504(check: Check, serve: Serve) -> None:
     def only_login(talk: Talk) -> None:
         talk.send(b"504 5.5.4 unknown\r\n")
         assert talk.line() == b"AUTH LOGIN"
@@ -145,20 +145,22 @@ def test_a_mechanism_that_is_not_known_after_all_is_not_the_last_word(
     server = serve(answers={"AUTH": only_login})
     result = check(server.port)
     assert result.outcome == "ok"
-    assert "by LOGIN" in result.detail
+    assert "with LOGIN" in result.detail
     assert check(serve(answers={"AUTH": b"504 no\r\n"}).port).outcome == "auth-failed"
 
 
 @pytest.mark.parametrize("challenge", ["334 ü\r\n".encode(), b"334 YQ\r\n", b"250 x\r\n"])
-def test_a_challenge_that_cannot_be_read(check: Check, serve: Serve, challenge: bytes) -> None:
+def test_an_invalid_challenge_is_a_protocol_error(
+    check: Check, serve: Serve, challenge: bytes
+) -> None:
     server = serve(answers={"EHLO": offering(b"AUTH CRAM-MD5"), "AUTH": challenge})
     result = check(server.port)
     assert result.outcome == "protocol-error"
-    assert "no answer to AUTH CRAM-MD5" in result.detail
+    assert "not a valid answer to AUTH CRAM-MD5" in result.detail
 
 
-def test_the_password_waits_for_its_own_question(check: Check, serve: Serve) -> None:
-    """A refused username ends LOGIN: the password is not sent."""
+def test_login_sends_the_password_only_when_asked(check: Check, serve: Serve) -> None:
+    """A rejected username ends LOGIN: the password is not sent."""
 
     def refuse_username(talk: Talk) -> None:
         talk.send(b"334 VXNlcm5hbWU6\r\n")
@@ -171,11 +173,11 @@ def test_the_password_waits_for_its_own_question(check: Check, serve: Serve) -> 
     assert base64.b64encode(CANARY.password.encode()) not in server.lines
 
 
-def test_nothing_is_sent_in_clear_where_that_is_not_allowed(check: Check, serve: Serve) -> None:
+def test_no_credential_is_sent_without_encryption_by_default(check: Check, serve: Serve) -> None:
     server = serve()
     result = check(server.port, "none", in_clear=False)
     assert result.outcome == "auth-failed"
-    assert "in clear" in result.detail
+    assert "without encryption" in result.detail
     assert not server.talks
 
 
@@ -187,7 +189,7 @@ def test_a_credential_is_not_sent_to_an_address(
     assert not server.talks
 
 
-def test_a_secret_that_is_not_there(serve: Serve, hosts: Hosts) -> None:
+def test_a_missing_secret_fails(serve: Serve, hosts: Hosts) -> None:
     server = serve()
     profile = Profile(HOST, server.port, Encryption.NONE, secret="ses", allow_insecure_auth=True)
     (result,) = run_tests(
@@ -214,7 +216,7 @@ def test_any_text_can_be_a_password(check: Check, serve: Serve, credential: Cred
     assert given == f"\0{credential.username}\0{credential.password}".encode()
 
 
-def test_a_password_that_is_no_text_is_not_shown(check: Check, serve: Serve) -> None:
+def test_a_password_that_is_not_unicode_is_not_shown(check: Check, serve: Serve) -> None:
     result = check(serve().port, credential=Credential("u", f"{CANARY.password}\udcff"))
     assert result.outcome == "auth-failed"
     assert "Unicode" in result.detail

@@ -1,4 +1,4 @@
-"""A server that is slow, silent or endless takes no more than the deadline, and no memory."""
+"""A server that is slow, silent or endless costs at most the deadline, and no memory."""
 
 import asyncio
 import socket
@@ -43,7 +43,7 @@ STEPS = {
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("slow", [stall, drip_lines], ids=["stalls", "drips"])
-def test_the_deadline_ends_a_slow_server(
+def test_a_slow_server_fails_at_the_deadline(
     check: Check, serve: Serve, authority: Authority, step: str, slow
 ) -> None:
     encryption = STEPS[step]
@@ -51,14 +51,14 @@ def test_the_deadline_ends_a_slow_server(
     server = serve(answers={step: slow}, context=context, implicit=encryption == "tls")
     result = check(server.port, encryption, deadline=0.8)
     if slow is drip_lines and step == "TLS":
-        assert result.outcome == "tls-failed"  # its first bytes are no TLS
+        assert result.outcome == "tls-failed"  # its first bytes are not TLS
         return
     assert result.outcome == "protocol-error"
     assert "within 0.8 seconds" in result.detail
     assert result.seconds >= 0.8
 
 
-def test_a_line_of_single_bytes(check: Check, serve: Serve) -> None:
+def test_a_line_in_single_bytes_fails_at_the_deadline(check: Check, serve: Serve) -> None:
     def drip(talk: Talk) -> None:
         talk.send(b"220-")
         talk.until_gone(b"x", pause=0.05)
@@ -68,7 +68,7 @@ def test_a_line_of_single_bytes(check: Check, serve: Serve) -> None:
     assert "within 0.5 seconds" in result.detail
 
 
-def test_a_server_that_takes_the_handshake_byte_by_byte(
+def test_a_slow_tls_handshake_fails_at_the_deadline(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     def one_record_begun(talk: Talk) -> None:
@@ -82,40 +82,40 @@ def test_a_server_that_takes_the_handshake_byte_by_byte(
 
 
 @pytest.mark.parametrize(
-    ("flood", "told"),
+    ("flood", "reasons"),
     [
         pytest.param(endless_line, ["a line of more than 2048"], id="a line without an end"),
         pytest.param(endless_reply, ["a reply of more than 128 lines"], id="lines without an end"),
         pytest.param(endless_long_lines, ["a reply of more than 16 KiB"], id="long lines"),
-        # Which bound is met first is the scheduler's choice: a reply too many, or bytes too many.
+        # Which limit is reached first depends on the scheduler: lines or bytes.
         pytest.param(
             endless_replies,
-            ["before it was asked", "more than 64 KiB"],
+            ["before a command", "more than 64 KiB"],
             id="replies without an end",
         ),
     ],
 )
 @pytest.mark.parametrize("step", ["EHLO", "AUTH", "TLS-EHLO"])
-def test_a_flood_is_cut_off_at_once(
-    check: Check, serve: Serve, authority: Authority, step: str, flood, told: list[str]
+def test_a_flood_is_aborted(
+    check: Check, serve: Serve, authority: Authority, step: str, flood, reasons: list[str]
 ) -> None:
     encryption = STEPS[step]
     context = authority.context() if encryption != "none" else None
     result = check(serve(answers={step: flood}, context=context).port, encryption)
     assert result.outcome == "protocol-error"
-    assert any(words in result.detail for words in told), result.detail
+    assert any(words in result.detail for words in reasons), result.detail
     assert result.seconds < 5
 
 
-def test_a_flood_where_starttls_is_answered_is_a_failure_of_tls(
+def test_a_flood_after_starttls_is_a_tls_failure(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     server = serve(answers={"STARTTLS": endless_reply}, context=authority.context())
     assert check(server.port, "starttls").outcome == "tls-failed"
 
 
-def test_all_replies_together_are_bounded(check: Check, serve: Serve) -> None:
-    """A greeting, an EHLO and a 504 for each mechanism, each within the bounds of one reply."""
+def test_all_replies_together_are_limited(check: Check, serve: Serve) -> None:
+    """A greeting, an EHLO and a 504 for each mechanism, each within the limits of one reply."""
     most = b"-" + b"x" * 1900 + b"\r\n"
 
     def long(code: bytes, text: bytes) -> bytes:
@@ -125,12 +125,12 @@ def test_all_replies_together_are_bounded(check: Check, serve: Serve) -> None:
     answers = {"GREETING": long(b"220", b"x"), "EHLO": ehlo, "AUTH": long(b"504", b"x")}
     result = check(serve(answers=answers).port)
     assert result.outcome == "protocol-error"
-    assert "more than 64 KiB, at AUTH" in result.detail
+    assert "more than 64 KiB, during AUTH" in result.detail
 
 
 async def after_the_greeting(unasked: bytes) -> str | None:
-    """What is wrong with bytes that come while no reply is due: no server can be made to meet
-    that instant, so they are handed over here."""
+    """Which violation bytes are that arrive while no reply is due. No server can hit that moment
+    reliably, so they are passed in directly."""
     listening = replies.Replies()
     server, client = socket.socketpair()
     loop = asyncio.get_running_loop()
@@ -141,22 +141,20 @@ async def after_the_greeting(unasked: bytes) -> str | None:
     assert transport.is_closing()
     await asyncio.sleep(0)
     server.close()
-    return listening.wrong
+    return listening.violation
 
 
 @pytest.mark.parametrize(
-    ("unasked", "told"),
-    [(b"250 x\r\n", "before it was asked"), (b"421 x\r\n", "421"), (b"2", "before it was asked")],
+    ("unasked", "reason"),
+    [(b"250 x\r\n", "before a command"), (b"421 x\r\n", "421"), (b"2", "before a command")],
 )
-def test_what_comes_between_two_commands_is_no_reply(unasked: bytes, told: str) -> None:
+def test_unrequested_data_between_commands_is_a_violation(unasked: bytes, reason: str) -> None:
     wrong = asyncio.run(after_the_greeting(unasked))
     assert wrong is not None
-    assert told in wrong
+    assert reason in wrong
 
 
-def test_a_server_that_does_not_answer_quit_costs_a_second_at_most(
-    check: Check, serve: Serve
-) -> None:
+def test_an_unanswered_quit_costs_at_most_a_second(check: Check, serve: Serve) -> None:
     result = check(serve(answers={"QUIT": stall}).port)
     assert result.outcome == "ok"
     assert result.seconds < 3
@@ -164,8 +162,8 @@ def test_a_server_that_does_not_answer_quit_costs_a_second_at_most(
     assert result.outcome == "ok"
 
 
-def test_a_server_that_reads_nothing(check: Check, serve: Serve) -> None:
-    """It greets and never takes what is sent."""
+def test_a_server_that_never_reads_fails(check: Check, serve: Serve) -> None:
+    """It greets and never reads."""
 
     def deaf(talk: Talk) -> None:
         talk.send(b"220 x\r\n")

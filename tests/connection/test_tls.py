@@ -1,4 +1,4 @@
-"""STARTTLS is required where it is said, TLS is TLS, and certificates are checked."""
+"""STARTTLS is mandatory if configured, and certificates are verified."""
 
 import base64
 import datetime
@@ -28,7 +28,7 @@ def assert_no_secret_came(server: Server) -> None:
 
 
 def inject_at_once(talk: Talk) -> None:
-    """In one segment with the reply that begins TLS: CVE-2011-0411, CVE-2021-38371 and others."""
+    """In one segment with the reply to STARTTLS: CVE-2011-0411, CVE-2021-38371 and others."""
     talk.send(b"220 go ahead\r\n250-x\r\n250 AUTH PLAIN\r\n")
     talk.line()
 
@@ -39,7 +39,7 @@ def inject_half_a_line(talk: Talk) -> None:
 
 
 def inject_after(authority: Authority) -> Callable[[Talk], None]:
-    """In a segment of its own, before the server's side of the handshake."""
+    """In a separate segment, before the server's handshake."""
 
     def inject(talk: Talk) -> None:
         talk.connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -53,7 +53,7 @@ def inject_after(authority: Authority) -> Callable[[Talk], None]:
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "reason"),
     [
         pytest.param({"EHLO": b"250-x\r\n250 AUTH PLAIN\r\n"}, "not offer", id="stripped"),
         pytest.param({"EHLO": b"250-x\r\n250 XSTARTTLS\r\n"}, "not offer", id="another keyword"),
@@ -62,22 +62,22 @@ def inject_after(authority: Authority) -> Callable[[Talk], None]:
         pytest.param({"STARTTLS": b"250 fine\r\n"}, "(250)", id="a wrong code"),
         pytest.param({"STARTTLS": b"421 4.3.2 down\r\n"}, "(421 4.3.2)", id="421"),
         pytest.param({"STARTTLS": hang_up}, "closed the connection", id="closed"),
-        pytest.param({"STARTTLS": b"hello\r\n"}, "no SMTP reply", id="no reply at all"),
-        pytest.param({"STARTTLS": inject_at_once}, "before it was asked", id="text injected"),
-        pytest.param({"STARTTLS": inject_half_a_line}, "before it was asked", id="half a line"),
+        pytest.param({"STARTTLS": b"hello\r\n"}, "not an SMTP reply", id="no reply at all"),
+        pytest.param({"STARTTLS": inject_at_once}, "before a command", id="text injected"),
+        pytest.param({"STARTTLS": inject_half_a_line}, "before a command", id="half a line"),
     ],
 )
-def test_without_tls_nothing_goes_on(
-    check: Check, serve: Serve, authority: Authority, answers: dict[str, bytes], told: str
+def test_without_tls_the_session_ends(
+    check: Check, serve: Serve, authority: Authority, answers: dict[str, bytes], reason: str
 ) -> None:
     server = serve(answers=answers, context=authority.context())
     result = check(server.port, "starttls")
     assert result.outcome == "tls-failed"
-    assert told in result.detail
+    assert reason in result.detail
     assert_no_secret_came(server)
 
 
-def test_text_injected_in_its_own_time_is_no_reply_either(
+def test_text_injected_in_a_separate_segment_is_rejected(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     for _ in range(5):  # it meets the client before, at or in the handshake
@@ -86,39 +86,41 @@ def test_text_injected_in_its_own_time_is_no_reply_either(
         assert_no_secret_came(server)
 
 
-def test_a_relay_without_credentials_needs_its_tls_too(check: Check, serve: Serve) -> None:
+def test_tls_is_mandatory_also_without_credentials(check: Check, serve: Serve) -> None:
     assert check(serve().port, "starttls", credential=None).outcome == "tls-failed"
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "reason"),
     [
-        pytest.param(b"220 mx.example.test ESMTP\r\n", "no TLS", id="a server of STARTTLS"),
-        pytest.param(hang_up, "closed the connection at the TLS", id="closed in the handshake"),
+        pytest.param(b"220 mx.example.test ESMTP\r\n", "is not TLS", id="a server of STARTTLS"),
+        pytest.param(hang_up, "closed the connection during the TLS", id="closed in the handshake"),
         pytest.param(b"\x15\x03\x03\x00\x02\x02\x28", "HANDSHAKE_FAILURE", id="an alert"),
     ],
 )
-def test_what_is_no_tls(check: Check, serve: Serve, answer: bytes, told: str) -> None:
+def test_an_answer_that_is_not_tls_fails(
+    check: Check, serve: Serve, answer: bytes, reason: str
+) -> None:
     server = serve(answers={"TLS": answer}, implicit=True)
     result = check(server.port, "tls")
     assert result.outcome == "tls-failed"
-    assert told in result.detail
+    assert reason in result.detail
     assert_no_secret_came(server)
 
 
-def test_a_connection_cut_off_in_tls_is_no_failure_of_tls(
+def test_a_connection_closed_within_tls_is_a_protocol_error(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
-    """No close_notify came, as from many servers."""
+    """Without close_notify, as from many servers."""
     server = serve(answers={"AUTH": hang_up}, context=authority.context(), implicit=True)
     result = check(server.port, "tls")
     assert result.outcome == "protocol-error"
-    assert "closed the connection at AUTH" in result.detail
+    assert "closed the connection during AUTH" in result.detail
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("encryption", ["tls", "starttls"])
-def test_a_server_of_old_tls_only(
+def test_a_server_with_only_old_tls_fails(
     check: Check, serve: Serve, authority: Authority, encryption: str
 ) -> None:
     context = authority.context()
@@ -140,10 +142,10 @@ def test_tls_1_2_is_enough(check: Check, serve: Serve, authority: Authority) -> 
     assert "TLS 1.2" in result.detail
 
 
-def test_a_server_that_asks_for_a_certificate_of_ours(
+def test_a_server_that_requires_a_client_certificate_fails(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
-    """In TLS 1.3 this fails after our side of the handshake is done."""
+    """With TLS 1.3 this fails after the client's handshake is complete."""
     context = authority.context()
     context.verify_mode = ssl.CERT_REQUIRED
     server = serve(context=context, implicit=True)
@@ -152,7 +154,7 @@ def test_a_server_that_asks_for_a_certificate_of_ours(
     assert_no_secret_came(server)
 
 
-def test_the_name_is_sent_in_the_handshake(
+def test_the_host_name_is_sent_in_the_handshake(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     names: list[str | None] = []
@@ -163,7 +165,7 @@ def test_the_name_is_sent_in_the_handshake(
     assert names == [HOST]
 
 
-def test_an_address_is_verified_and_not_sent(
+def test_an_address_is_verified_but_not_sent(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     names: list[str | None] = []
@@ -175,7 +177,7 @@ def test_an_address_is_verified_and_not_sent(
     other = serve(context=authority.context(HOST, "127.0.0.2"), implicit=True)
     result = check(other.port, "tls", host="127.0.0.1", credential=None)
     assert result.detail == (
-        f"The server's certificate is not for 127.0.0.1 but for {HOST}, 127.0.0.2."
+        f"The server's certificate is not valid for 127.0.0.1 but for {HOST}, 127.0.0.2."
     )
 
 
@@ -184,7 +186,7 @@ def server_side(
     issuer: trustme.CA | None = None,
     chain: bytes = b"",
 ) -> ssl.SSLContext:
-    """A certificate that trustme would not make: with any names; without an issuer by itself."""
+    """A certificate that trustme does not create: with any names; self-signed without an issuer."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "self")])
     certificate = (
@@ -211,7 +213,7 @@ def server_side(
 
 
 def expired_copy(ca: trustme.CA, issuer: trustme.CA) -> bytes:
-    """The same authority below another, out of date."""
+    """The same authority below another one that is expired."""
     copied = (
         x509.CertificateBuilder()
         .subject_name(ca._certificate.subject)
@@ -227,21 +229,21 @@ def expired_copy(ca: trustme.CA, issuer: trustme.CA) -> bytes:
 
 
 def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
-    """What is wrong → the server's side, and the sentence."""
+    """The problem → the server's context, and the expected sentence."""
     past, future = NOW - DAY, NOW + 30 * DAY
     many = [f"h{n}.example.test" for n in range(8)]
     return {
         "another name": (
             authority.context("a.example.test", "*.b.example.test"),
-            f"not for {HOST} but for a.example.test, *.b.example.test.",
+            f"not valid for {HOST} but for a.example.test, *.b.example.test.",
         ),
         "many other names": (
             authority.context(*many),
-            f"not for {HOST} but for {', '.join(many[:5])} and 3 more.",
+            f"not valid for {HOST} but for {', '.join(many[:5])} and 3 more.",
         ),
         "a wildcard of another level": (
             authority.context("*.test"),
-            f"not for {HOST} but for *.test.",
+            f"not valid for {HOST} but for *.test.",
         ),
         "expired": (
             authority.context(HOST, not_before=NOW - 9 * DAY, not_after=past),
@@ -254,7 +256,7 @@ def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
         "self-signed": (server_side([x509.DNSName(HOST)]), "is self-signed,"),
         "of an unknown authority": (
             Authority(trustme.CA(), "").context(HOST),
-            "is from an unknown authority.",
+            "is issued by an unknown authority.",
         ),
     }
 
@@ -272,37 +274,37 @@ def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
         "of an unknown authority",
     ],
 )
-def test_a_certificate_that_is_not_accepted(
+def test_a_rejected_certificate_is_explained(
     check: Check, serve: Serve, authority: Authority, encryption: str, wrong: str
 ) -> None:
-    context, told = certificates(authority)[wrong]
+    context, reason = certificates(authority)[wrong]
     server = serve(context=context, implicit=encryption == "tls")
     result = check(server.port, encryption)
     assert result.outcome == "tls-failed"
-    assert told in result.detail
+    assert reason in result.detail
     assert_no_secret_came(server)
 
 
-def test_a_wildcard_of_the_hosts_level_is_accepted(
+def test_a_wildcard_for_the_hosts_level_is_accepted(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     server = serve(context=authority.context("*.example.test"), implicit=True)
     assert check(server.port, "tls").outcome == "ok"
 
 
-def test_an_expired_certificate_above_the_servers_own(
+def test_an_expired_issuer_is_reported_without_a_date(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
-    """The date of the server's own certificate would mislead, so none is told."""
+    """The date of the server's own certificate would be misleading."""
     between = authority.ca.create_child_ca()
     chain = expired_copy(between, authority.ca)
     context = server_side([x509.DNSName(HOST)], between, chain)
     result = check(serve(context=context, implicit=True).port, "tls")
     assert result.outcome == "tls-failed"
-    assert result.detail == "A certificate that the server's own stands on is expired."
+    assert result.detail == "A certificate in the chain of the server's certificate is expired."
 
 
-def test_names_in_a_certificate_are_made_harmless(
+def test_special_characters_in_certificate_names_are_not_shown(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     names = [
@@ -317,7 +319,7 @@ def test_names_in_a_certificate_are_made_harmless(
     assert result.detail.endswith("but for fine.example.test, 192.0.2.1.")
 
 
-def test_the_second_look_goes_to_the_same_address_and_sends_nothing(
+def test_the_inspection_uses_the_same_address_and_sends_nothing(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     server = serve(context=authority.context("other.example.test"))
@@ -326,7 +328,7 @@ def test_the_second_look_goes_to_the_same_address_and_sends_nothing(
     assert [line.split()[0] for line in server.talks[1].lines] == [b"EHLO", b"STARTTLS"]
 
 
-def test_without_a_second_look_the_reason_is_told_all_the_same(
+def test_the_reason_is_reported_even_if_the_inspection_fails(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     server = serve(context=authority.context("other.example.test"), implicit=True)
@@ -341,19 +343,19 @@ def test_without_a_second_look_the_reason_is_told_all_the_same(
     server.answers["TLS"] = once
     result = check(server.port, "tls", deadline=1)
     assert result.outcome == "tls-failed"
-    assert result.detail == f"The server's certificate is not for {HOST}."
+    assert result.detail == f"The server's certificate is not valid for {HOST}."
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reason"),
     [
         pytest.param(None, "cannot be read (No such file or directory)", id="not there"),
         pytest.param("", "holds no certificate", id="empty"),
         pytest.param("-----BEGIN CERTIFICATE-----\nx\n", "holds no certificate", id="broken"),
     ],
 )
-def test_authorities_that_cannot_be_read(
-    check: Check, serve: Serve, tmp_path: Path, content: str | None, told: str
+def test_an_unreadable_ca_file_fails(
+    check: Check, serve: Serve, tmp_path: Path, content: str | None, reason: str
 ) -> None:
     path = tmp_path / "ca.pem"
     if content is not None:
@@ -362,19 +364,21 @@ def test_authorities_that_cannot_be_read(
     result = check(server.port, "tls", ca_file=str(path))
     assert result.outcome == "tls-failed"
     assert "caFile" in result.detail
-    assert told in result.detail
+    assert reason in result.detail
     assert not server.talks
     assert check(server.port, "none", ca_file=str(path)).outcome == "ok"
 
 
-def test_without_the_platforms_authorities_only_the_systems_count(
+def test_without_a_ca_file_only_the_systems_authorities_count(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
     server = serve(context=authority.context(), implicit=True)
     assert check(server.port, "tls", ca_file=None).outcome == "tls-failed"
 
 
-def test_the_password_came_only_in_tls(check: Check, serve: Serve, authority: Authority) -> None:
+def test_the_password_is_sent_only_within_tls(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
     server = serve(context=authority.context())
     assert check(server.port, "starttls").outcome == "ok"
     where = [line for line in server.talks[0].lines if line.startswith(b"AUTH")]

@@ -106,7 +106,7 @@ REFUSED = {
         "add-domain x.example.com --account acme --new-profile ses --provider ses",
         1,
         "duplicate-profile",
-        "--profile ses",
+        "through profile ses",
     ),
     "a new profile without a host": (
         "add-domain x.example.com --account acme --new-profile x --port 25 --encryption tls",

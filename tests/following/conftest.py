@@ -1,4 +1,4 @@
-"""Real repositories, and git as the tests use it: without anybody's configuration."""
+"""Real repositories, and git without the configuration of the user who runs the tests."""
 
 import os
 import subprocess
@@ -36,20 +36,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Repository:
-    """A work tree that is pushed to by committing in it; ``url`` is its file URL."""
+    """A repository with a working tree; a commit in it is a push. ``url`` is its file URL."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True)
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True)
         self.git("init", "-q", *options)
 
     @property
     def url(self) -> str:
-        return f"file://{self.folder}"
+        return f"file://{self.directory}"
 
-    def git(self, *words: str) -> str:
+    def git(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(self.folder), *words],
+            ["git", "-C", str(self.directory), *arguments],
             check=True,
             capture_output=True,
             text=True,
@@ -58,12 +58,12 @@ class Repository:
         return done.stdout.strip()
 
     def put(self, name: str, text: str = "x") -> None:
-        path = self.folder / name
+        path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
     def commit(self, name: str = "a.yaml", text: str = "x", *options: str) -> str:
-        """Its id."""
+        """Write, commit, and return the commit's object name."""
         self.put(name, text)
         self.git("add", "-A")
         self.git("commit", "-q", "-m", "x", "--allow-empty", *options)
@@ -75,21 +75,21 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "origin")
 
 
-RunOptions = Callable[..., Branch]
+Follow = Callable[..., Branch]
 
 
 @pytest.fixture
-def following(tmp_path: Path) -> Iterator[RunOptions]:
-    """Makes followers of a URL; all are closed."""
-    made: list[Branch] = []
+def following(tmp_path: Path) -> Iterator[Follow]:
+    """Create followers of a URL; all are closed at the end."""
+    followers: list[Branch] = []
 
-    def make(url: str, *, state: str | None = "state", **desired: object) -> Branch:
-        folder = None if state is None else str(tmp_path / state)
-        follower = follow(url, GitOptions(**desired), folder)  # type: ignore[arg-type]
+    def create(url: str, *, state: str | None = "state", **options: object) -> Branch:
+        directory = None if state is None else str(tmp_path / state)
+        follower = follow(url, GitOptions(**options), directory)  # type: ignore[arg-type]
         assert isinstance(follower, Branch)
-        made.append(follower)
+        followers.append(follower)
         return follower
 
-    yield make
-    for follower in made:
+    yield create
+    for follower in followers:
         follower.close()

@@ -1,4 +1,4 @@
-"""Git servers on loopback: git's own, one that never answers, and one that says what it is told."""
+"""Git servers on loopback: git's own, one that never answers, and one with a fixed answer."""
 
 import base64
 import os
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-LONG = 30.0
-"""Seconds that a test waits for what must happen; no test waits for it in vain."""
+TIMEOUT = 30.0
+"""Seconds that a test waits for an event that must happen."""
 
 
-def wait_until(said: Callable[[], bool], seconds: float = LONG) -> bool:
-    until = time.monotonic() + seconds
-    while not said():
-        if time.monotonic() > until:
+def wait_until(condition: Callable[[], bool], seconds: float = TIMEOUT) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
     return True
@@ -32,13 +32,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def git_daemon(folder: Path) -> Iterator[str]:
-    """Serves all repositories in a folder; its URL."""
+def git_daemon(directory: Path) -> Iterator[str]:
+    """Serve all repositories of a directory; yields its URL."""
     port = free_port()
     daemon = subprocess.Popen(
         [
             *("git", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1"),
-            *(f"--port={port}", f"--base-path={folder}", str(folder)),
+            *(f"--port={port}", f"--base-path={directory}", str(directory)),
         ],
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -48,7 +48,7 @@ def git_daemon(folder: Path) -> Iterator[str]:
         yield f"git://127.0.0.1:{port}"
     finally:
         daemon.terminate()
-        daemon.wait(LONG)
+        daemon.wait(TIMEOUT)
 
 
 def _answers(port: int) -> bool:
@@ -58,7 +58,7 @@ def _answers(port: int) -> bool:
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """Takes connections and never says a word; its port."""
+    """Accept connections and never answer; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         yield port
@@ -66,10 +66,10 @@ def silent() -> Iterator[int]:
 
 @contextmanager
 def http(
-    folder: Path, *, password: str | None = None, status: int = 200, said: bytes | None = None
+    directory: Path, *, password: str | None = None, status: int = 200, body: bytes | None = None
 ) -> Iterator[str]:
-    """git-http-backend(1) over all repositories in a folder, for one user with a password where
-    one is given; or one answer to everything, where ``status`` or ``said`` is given."""
+    """git-http-backend(1) over all repositories of a directory, for a user with ``password`` if it
+    is given; with ``status`` or ``body``, this answer to every request. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -79,16 +79,16 @@ def http(
             self.answer()
 
         def log_message(self, format: str, *_: object) -> None:  # noqa: A002
-            """Nothing."""
+            """Log nothing."""
 
         def answer(self) -> None:
-            if status != 200 or said is not None:
+            if status != 200 or body is not None:
                 self.send_response(status)
                 self.end_headers()
-                self.wfile.write(said or b"")
+                self.wfile.write(body or b"")
                 return
-            desired = base64.b64encode(f"user:{password}".encode()).decode()
-            if password and self.headers.get("Authorization") != f"Basic {desired}":
+            expected = base64.b64encode(f"user:{password}".encode()).decode()
+            if password and self.headers.get("Authorization") != f"Basic {expected}":
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", "Basic realm=git")
                 self.end_headers()
@@ -97,22 +97,22 @@ def http(
 
         def backend(self) -> None:
             path, _, query = self.path.partition("?")
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             done = subprocess.run(
                 ["git", "http-backend"],
-                input=body,
+                input=request,
                 capture_output=True,
                 check=False,
-                timeout=LONG,
+                timeout=TIMEOUT,
                 env={
                     **os.environ,
-                    "GIT_PROJECT_ROOT": str(folder),
+                    "GIT_PROJECT_ROOT": str(directory),
                     "GIT_HTTP_EXPORT_ALL": "1",
                     "REQUEST_METHOD": self.command,
                     "PATH_INFO": path,
                     "QUERY_STRING": query,
                     "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                    "CONTENT_LENGTH": str(len(body)),
+                    "CONTENT_LENGTH": str(len(request)),
                     "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                     "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
                 },

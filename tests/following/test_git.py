@@ -1,4 +1,4 @@
-"""A branch of a real repository: as it moves, is rewritten, goes and comes back."""
+"""A branch of a real repository that moves, is rewritten, disappears and returns."""
 
 import fcntl
 import os
@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.following.follower import EndedError, Tree
+from sendroute.following.follower import StoppedError, Tree
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 
-from .conftest import Repository, RunOptions, never
+from .conftest import Follow, Repository, never
 
 
-def refused(made: object) -> Finding:
-    """What a look says that fails."""
+def refused(follower: object) -> Finding:
+    """The finding of a poll that fails."""
     with pytest.raises(ProblemError) as caught:
-        made.look(never)  # type: ignore[attr-defined]
+        follower.poll(never)  # type: ignore[attr-defined]
     (found,) = caught.value.findings
     assert found.hint
     return found
@@ -28,192 +28,188 @@ def text_of(tree: Tree, name: str = "a.yaml") -> str:
     return (Path(tree.path) / name).read_text()
 
 
-def test_the_newest_commit_is_checked_out(repository: Repository, following: RunOptions) -> None:
+def test_the_newest_commit_is_checked_out(repository: Repository, following: Follow) -> None:
     commit = repository.commit("acme/a.yaml", "x: 1\n")
-    tree = following(repository.url).look(never)
-    assert tree.commit == tree.mark == commit
+    tree = following(repository.url).poll(never)
+    assert tree.commit == tree.fingerprint == commit
     assert tree.path == tree.root
     assert text_of(tree, "acme/a.yaml") == "x: 1\n"
     assert not (Path(tree.path) / ".git").exists()
 
 
-def test_a_look_without_a_change_is_the_same_tree(
-    repository: Repository, following: RunOptions
+def test_a_poll_without_a_change_returns_the_same_tree(
+    repository: Repository, following: Follow
 ) -> None:
     repository.commit()
     follower = following(repository.url)
-    tree = follower.look(never)
-    assert follower.look(never) == tree
+    tree = follower.poll(never)
+    assert follower.poll(never) == tree
     assert follower.unchanged(tree)
 
 
-def test_a_push_is_another_tree_and_the_good_one_stays(
-    repository: Repository, following: RunOptions, tmp_path: Path
+def test_a_push_gives_a_new_tree_and_keeps_the_remembered_one(
+    repository: Repository, following: Follow, tmp_path: Path
 ) -> None:
     repository.commit(text="good")
     follower = following(repository.url)
-    good = follower.look(never)
-    follower.keep(good)
-    for turn in range(3):
-        repository.commit(text=f"{turn}")
-        newest = follower.look(never)
-        assert text_of(newest) == f"{turn}"
+    good = follower.poll(never)
+    follower.remember(good)
+    for number in range(3):
+        repository.commit(text=f"{number}")
+        newest = follower.poll(never)
+        assert text_of(newest) == f"{number}"
         assert text_of(good) == "good"
         assert {path.name for path in (tmp_path / "state/sendroute-source/trees").iterdir()} == {
             good.commit,
             newest.commit,
         }
-    follower.keep(newest)
+    follower.remember(newest)
     last = repository.commit(text="last")
-    assert follower.look(never).commit == last
+    assert follower.poll(never).commit == last
     assert not Path(good.path).exists()
     assert follower.last_good(never) == newest
 
 
-def test_another_branch_and_a_branch_with_a_slash(
-    repository: Repository, following: RunOptions
-) -> None:
+def test_a_branch_with_a_slash_is_followed(repository: Repository, following: Follow) -> None:
     repository.commit()
     repository.git("checkout", "-q", "-b", "team/next")
     commit = repository.commit(text="next")
     repository.git("checkout", "-q", "main")
-    assert following(repository.url, branch="team/next").look(never).commit == commit
+    assert following(repository.url, branch="team/next").poll(never).commit == commit
 
 
-def test_a_branch_whose_name_ends_like_it_is_not_taken_for_it(
-    repository: Repository, following: RunOptions
+def test_a_branch_whose_name_ends_with_the_given_name_is_ignored(
+    repository: Repository, following: Follow
 ) -> None:
     """git-ls-remote(1) matches the end of a name."""
     commit = repository.commit()
     repository.commit(text="y")
     repository.git("branch", "aaa/refs/heads/main")
     repository.git("update-ref", "refs/heads/main", commit)
-    assert following(repository.url, branch="main").look(never).commit == commit
+    assert following(repository.url, branch="main").poll(never).commit == commit
 
 
-def test_a_rewritten_branch_is_followed(repository: Repository, following: RunOptions) -> None:
+def test_a_rewritten_branch_is_followed(repository: Repository, following: Follow) -> None:
     repository.commit(text="1")
     repository.commit(text="2")
     follower = following(repository.url)
-    follower.look(never)
+    follower.poll(never)
     repository.git("reset", "-q", "--hard", "HEAD~1")
-    assert text_of(follower.look(never)) == "1"
+    assert text_of(follower.poll(never)) == "1"
     repository.git("checkout", "-q", "--orphan", "anew")
     repository.commit(text="3")
     repository.git("branch", "-M", "anew", "main")
-    assert text_of(follower.look(never)) == "3"
+    assert text_of(follower.poll(never)) == "3"
 
 
-def test_a_branch_that_goes_is_told_and_found_again(
-    repository: Repository, following: RunOptions
+def test_a_missing_branch_is_reported_until_it_is_back(
+    repository: Repository, following: Follow
 ) -> None:
     commit = repository.commit()
     repository.git("checkout", "-q", "-b", "other")
     follower = following(repository.url, branch="main")
-    before = follower.look(never)
+    before = follower.poll(never)
     repository.git("branch", "-m", "main", "away")
     found = refused(follower)
     assert (found.code, found.message) == (
         "source-unreachable",
-        f"Branch main of {repository.url} cannot be had: the repository has no branch main.",
+        f"Cannot read branch main of {repository.url}: the repository has no branch main.",
     )
     assert text_of(before) == "x"
     repository.git("branch", "-m", "away", "main")
-    assert follower.look(never).commit == commit
+    assert follower.poll(never).commit == commit
 
 
-def test_a_repository_that_goes_is_told_and_found_again(
-    repository: Repository, following: RunOptions
+def test_a_missing_repository_is_reported_until_it_is_back(
+    repository: Repository, following: Follow
 ) -> None:
     repository.commit()
     follower = following(repository.url)
-    before = follower.look(never)
-    repository.folder.rename(repository.folder.with_name("away"))
-    assert "no such repository" in refused(follower).message
+    before = follower.poll(never)
+    repository.directory.rename(repository.directory.with_name("away"))
+    assert "the repository does not exist" in refused(follower).message
     assert text_of(before) == "x"
-    repository.folder.with_name("away").rename(repository.folder)
-    assert follower.look(never) == before
+    repository.directory.with_name("away").rename(repository.directory)
+    assert follower.poll(never) == before
 
 
-def test_an_empty_repository_is_told_until_something_is_pushed(
-    repository: Repository, following: RunOptions
+def test_an_empty_repository_is_reported_until_a_push(
+    repository: Repository, following: Follow
 ) -> None:
     follower = following(repository.url)
     assert "has no commit on its default branch" in refused(follower).message
     commit = repository.commit()
-    assert follower.look(never).commit == commit
+    assert follower.poll(never).commit == commit
 
 
-def test_a_repository_of_sha256(tmp_path: Path, following: RunOptions) -> None:
+def test_a_sha256_repository(tmp_path: Path, following: Follow) -> None:
     repository = Repository(tmp_path / "origin", "--object-format=sha256")
     commit = repository.commit()
     follower = following(repository.url)
     assert len(commit) == 64
-    assert follower.look(never).commit == commit
-    follower.keep(follower.look(never))
+    assert follower.poll(never).commit == commit
+    follower.remember(follower.poll(never))
     again = repository.commit(text="y")
-    assert follower.look(never).commit == again
+    assert follower.poll(never).commit == again
 
 
-def test_a_repository_that_changes_its_hash(tmp_path: Path, following: RunOptions) -> None:
+def test_a_repository_that_changes_its_object_format(tmp_path: Path, following: Follow) -> None:
     repository = Repository(tmp_path / "origin")
     repository.commit()
     follower = following(repository.url)
-    follower.look(never)
-    repository.folder.rename(tmp_path / "old")
+    follower.poll(never)
+    repository.directory.rename(tmp_path / "old")
     commit = Repository(tmp_path / "origin", "--object-format=sha256").commit()
-    assert follower.look(never).commit == commit
+    assert follower.poll(never).commit == commit
 
 
-def test_a_bare_repository_by_its_path(
-    repository: Repository, following: RunOptions, tmp_path: Path
+def test_a_bare_repository_is_followed_by_its_path(
+    repository: Repository, following: Follow, tmp_path: Path
 ) -> None:
     commit = repository.commit()
-    bare = tmp_path / "a bare one"
-    repository.git("clone", "-q", "--bare", str(repository.folder), str(bare))
-    assert following(str(bare)).look(never).commit == commit
+    bare = tmp_path / "bare repository"
+    repository.git("clone", "-q", "--bare", str(repository.directory), str(bare))
+    assert following(str(bare)).poll(never).commit == commit
 
 
 def test_only_one_commit_is_fetched(
-    repository: Repository, following: RunOptions, tmp_path: Path
+    repository: Repository, following: Follow, tmp_path: Path
 ) -> None:
-    for turn in range(5):
-        repository.commit(text=f"{turn}")
-    following(repository.url).look(never)
+    for number in range(5):
+        repository.commit(text=f"{number}")
+    following(repository.url).poll(never)
     counted = repository.git(
         f"--git-dir={tmp_path}/state/sendroute-source/repository", "rev-list", "--count", "--all"
     )
     assert counted == "1"
 
 
-def test_what_nobody_needs_any_more_is_given_up(
-    repository: Repository, following: RunOptions, tmp_path: Path
+def test_unneeded_packs_are_removed(
+    repository: Repository, following: Follow, tmp_path: Path
 ) -> None:
     follower = following(repository.url)
-    for turn in range(30):
-        repository.commit(text=f"{turn}")
-        follower.look(never)
+    for number in range(30):
+        repository.commit(text=f"{number}")
+        follower.poll(never)
     packs = list((tmp_path / "state/sendroute-source/repository/objects/pack").glob("*.pack"))
     assert len(packs) < 25
 
 
 class TestPath:
-    def test_a_folder_of_the_repository(
-        self, repository: Repository, following: RunOptions
-    ) -> None:
+    def test_a_directory_of_the_repository(self, repository: Repository, following: Follow) -> None:
         repository.commit("mail/acme/a.yaml")
         repository.commit("b.yaml")
-        tree = following(repository.url, path="mail/acme").look(never)
+        tree = following(repository.url, path="mail/acme").poll(never)
         assert Path(tree.path).name == "acme"
         assert Path(tree.path).is_relative_to(tree.root or "")
         assert text_of(tree) == "x"
 
-    def test_a_file_of_the_repository(self, repository: Repository, following: RunOptions) -> None:
+    def test_a_file_of_the_repository(self, repository: Repository, following: Follow) -> None:
         repository.commit("mail.yaml", "y")
-        assert Path(following(repository.url, path="mail.yaml").look(never).path).read_text() == "y"
+        assert Path(following(repository.url, path="mail.yaml").poll(never).path).read_text() == "y"
 
-    def test_one_that_the_commit_lacks_is_told(
-        self, repository: Repository, following: RunOptions
+    def test_a_path_that_the_commit_does_not_have_is_reported(
+        self, repository: Repository, following: Follow
     ) -> None:
         commit = repository.commit()
         found = refused(following(repository.url, path="mail"))
@@ -221,58 +217,62 @@ class TestPath:
 
 
 class TestLastGood:
-    def test_it_is_had_after_a_restart_with_a_bad_tip(
-        self, repository: Repository, following: RunOptions
+    def test_it_is_available_after_a_restart(
+        self, repository: Repository, following: Follow
     ) -> None:
         commit = repository.commit(text="good")
         first = following(repository.url)
-        first.keep(first.look(never))
+        first.remember(first.poll(never))
         repository.commit(text="bad")
-        first.look(never)
+        first.poll(never)
         first.close()
         second = following(repository.url)
-        assert text_of(second.look(never)) == "bad"
+        assert text_of(second.poll(never)) == "bad"
         good = second.last_good(never)
         assert good is not None
         assert good.commit == commit
         assert text_of(good) == "good"
 
-    def test_it_is_had_without_the_server(
-        self, repository: Repository, following: RunOptions
+    def test_it_is_available_without_the_server(
+        self, repository: Repository, following: Follow
     ) -> None:
         repository.commit(text="good")
         first = following(repository.url)
-        first.keep(first.look(never))
+        first.remember(first.poll(never))
         first.close()
-        repository.folder.rename(repository.folder.with_name("away"))
+        repository.directory.rename(repository.directory.with_name("away"))
         good = following(repository.url).last_good(never)
         assert good is not None
         assert text_of(good) == "good"
 
-    def test_without_one_there_is_none(self, repository: Repository, following: RunOptions) -> None:
+    def test_it_is_none_until_a_tree_is_remembered(
+        self, repository: Repository, following: Follow
+    ) -> None:
         follower = following(repository.url)
         assert follower.last_good(never) is None
         repository.commit()
-        follower.look(never)
+        follower.poll(never)
         assert follower.last_good(never) is None
 
-    def test_that_of_another_source_is_not_taken(
-        self, repository: Repository, following: RunOptions
+    def test_the_last_good_tree_of_another_branch_is_not_used(
+        self, repository: Repository, following: Follow
     ) -> None:
         repository.commit()
         repository.git("branch", "other")
         first = following(repository.url, branch="other")
-        first.keep(first.look(never))
+        first.remember(first.poll(never))
         first.close()
         assert following(repository.url, branch="main").last_good(never) is None
 
-    def test_it_outlasts_tidying(self, repository: Repository, following: RunOptions) -> None:
+    def test_it_survives_garbage_collection(
+        self, repository: Repository, following: Follow
+    ) -> None:
         commit = repository.commit(text="good")
         first = following(repository.url)
-        first.keep(first.look(never))
-        for turn in range(25):
-            repository.commit(text=f"{turn}")
-            first.look(never)
+        first.remember(first.poll(never))
+        for number in range(25):
+            repository.commit(text=f"{number}")
+            first.poll(never)
         first.close()
         good = following(repository.url).last_good(never)
         assert good is not None
@@ -280,10 +280,10 @@ class TestLastGood:
 
 
 class TestState:
-    def test_a_temporary_one_is_removed_at_the_end(
+    def test_a_temporary_directory_is_removed_on_close(
         self,
         repository: Repository,
-        following: RunOptions,
+        following: Follow,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -291,141 +291,147 @@ class TestState:
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
         repository.commit()
         follower = following(repository.url, state=None)
-        tree = follower.look(never)
+        tree = follower.poll(never)
         assert Path(tree.path).is_relative_to(tmp_path / "tmp")
         follower.close()
         follower.close()
         assert list((tmp_path / "tmp").iterdir()) == []
 
-    def test_two_do_not_share_one(self, repository: Repository, following: RunOptions) -> None:
+    def test_two_followers_cannot_share_a_directory(
+        self, repository: Repository, following: Follow
+    ) -> None:
         first = following(repository.url)
         with pytest.raises(ProblemError) as caught:
             following(repository.url)
-        assert caught.value.findings[0].message.startswith("Another sendroute uses the state")
+        assert caught.value.findings[0].message.startswith(
+            "Another sendroute process uses the state"
+        )
         first.close()
         following(repository.url)
 
-    def test_a_lock_that_outlives_the_killed_one_by_an_instant_is_waited_for(
-        self, repository: Repository, following: RunOptions, tmp_path: Path
+    def test_a_lock_that_a_killed_process_leaves_for_a_moment_is_waited_for(
+        self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
-        folder = tmp_path / "state/sendroute-source"
-        folder.mkdir(parents=True)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        directory = tmp_path / "state/sendroute-source"
+        directory.mkdir(parents=True)
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # As a child between its fork and its exec: it has the lock, and nobody else any more.
+        # Like a child between fork and exec: it is the only one that still holds the lock.
         with subprocess.Popen(["sleep", "0.5"], pass_fds=[lock]):
             os.close(lock)
             repository.commit()
-            assert following(repository.url).look(never)
+            assert following(repository.url).poll(never)
 
-    def test_one_that_is_no_folder_is_told(
-        self, repository: Repository, following: RunOptions, tmp_path: Path
+    def test_a_file_in_its_place_is_reported(
+        self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
         (tmp_path / "state").touch()
         with pytest.raises(ProblemError) as caught:
             following(repository.url)
         assert caught.value.findings[0].code == "unwritable"
 
-    def test_what_a_crash_left_is_in_nobodys_way(
-        self, repository: Repository, following: RunOptions, tmp_path: Path
+    def test_leftovers_of_a_crash_are_removed(
+        self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
         commit = repository.commit(text="whole")
         first = following(repository.url)
-        first.keep(first.look(never))
+        first.remember(first.poll(never))
         first.close()
         state = tmp_path / "state/sendroute-source"
-        half = state / "trees" / commit
-        half.joinpath("a.yaml").write_text("ha")
+        partial = state / "trees" / commit
+        partial.joinpath("a.yaml").write_text("ha")
         (state / ".new-1").mkdir()
-        own = next((state / "repository/refs").rglob("good")).parent
-        for left in (state / "repository/shallow.lock", own / "tip.lock", own / "good.lock"):
-            left.touch()
+        directory = next((state / "repository/refs").rglob("good")).parent
+        for leftover in (
+            state / "repository/shallow.lock",
+            directory / "tip.lock",
+            directory / "good.lock",
+        ):
+            leftover.touch()
         second = following(repository.url)
-        assert text_of(second.look(never)) == "whole"
+        assert text_of(second.poll(never)) == "whole"
         assert not (state / ".new-1").exists()
         newer = repository.commit(text="newer")
-        second.keep(second.look(never))
+        second.remember(second.poll(never))
         good = second.last_good(never)
         assert good is not None
         assert good.commit == newer
 
-    def test_what_else_lies_in_the_folder_is_left_alone(
-        self, repository: Repository, following: RunOptions, tmp_path: Path
+    def test_other_files_in_the_given_directory_are_kept(
+        self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
         repository.commit()
         others = [tmp_path / "state" / name for name in ("trees/x", "repository/x", ".old-1/x")]
         for other in others:
             other.parent.mkdir(parents=True)
             other.touch()
-        following(repository.url).look(never)
+        following(repository.url).poll(never)
         assert all(other.exists() for other in others)
 
-    def test_a_link_in_it_is_removed_and_not_what_it_leads_to(
-        self, repository: Repository, following: RunOptions, tmp_path: Path
+    def test_a_link_in_it_is_removed_but_not_its_target(
+        self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
         repository.commit()
         (tmp_path / "precious").mkdir()
         (tmp_path / "precious/file").touch()
-        own = tmp_path / "state/sendroute-source"
-        own.mkdir(parents=True)
-        (own / "trees").symlink_to(tmp_path / "precious")
-        following(repository.url).look(never)
+        directory = tmp_path / "state/sendroute-source"
+        directory.mkdir(parents=True)
+        (directory / "trees").symlink_to(tmp_path / "precious")
+        following(repository.url).poll(never)
         assert (tmp_path / "precious/file").exists()
 
-    def test_a_checkout_that_somebody_removed_is_made_again(
-        self, repository: Repository, following: RunOptions
+    def test_a_removed_checkout_is_created_again(
+        self, repository: Repository, following: Follow
     ) -> None:
         repository.commit()
         follower = following(repository.url)
-        tree = follower.look(never)
+        tree = follower.poll(never)
         Path(tree.path).rename(Path(tree.path).with_name("away"))
         assert not follower.unchanged(tree)
-        assert text_of(follower.look(never)) == "x"
+        assert text_of(follower.poll(never)) == "x"
         assert follower.unchanged(tree)
 
     @pytest.mark.parametrize("damage", ["objects", "HEAD", "config", "packs cut short"])
-    def test_a_damaged_repository_is_made_anew(
-        self, repository: Repository, following: RunOptions, tmp_path: Path, damage: str
+    def test_a_damaged_repository_is_replaced(
+        self, repository: Repository, following: Follow, tmp_path: Path, damage: str
     ) -> None:
         repository.commit()
         first = following(repository.url)
-        first.look(never)
+        first.poll(never)
         first.close()
-        own = tmp_path / "state/sendroute-source/repository"
+        directory = tmp_path / "state/sendroute-source/repository"
         if damage == "objects":
-            (own / "objects").rename(tmp_path / "objects")
+            (directory / "objects").rename(tmp_path / "objects")
         elif damage == "packs cut short":
-            for pack in (own / "objects/pack").iterdir():
+            for pack in (directory / "objects/pack").iterdir():
                 pack.chmod(0o600)
                 pack.write_bytes(pack.read_bytes()[:40])
         else:
-            (own / damage).write_bytes(b"\0\0\0")
-        assert text_of(following(repository.url).look(never)) == "x"
+            (directory / damage).write_bytes(b"\0\0\0")
+        assert text_of(following(repository.url).poll(never)) == "x"
 
-    def test_a_checkout_of_folders_in_folders_is_removed(
-        self, repository: Repository, following: RunOptions
+    def test_a_deeply_nested_checkout_is_removed(
+        self, repository: Repository, following: Follow
     ) -> None:
-        """Deeper than Python nests calls, and than it may hold files open."""
+        """Deeper than Python's recursion limit and the limit of open files."""
         repository.commit("x")
         blob = repository.git("rev-parse", "HEAD:x")
         deep = "d/" * 1500 + "a.yaml"
         repository.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{deep}")
         repository.git("commit", "-q", "-m", "deep")
         follower = following(repository.url)
-        tree = follower.look(never)
+        tree = follower.poll(never)
         assert text_of(tree, deep) == "x"
         repository.git("rm", "-q", "--cached", deep)
         repository.commit("y")
-        follower.look(never)
+        follower.poll(never)
         assert not Path(tree.path).exists()
 
 
-class TestEnding:
-    def test_it_gives_up_when_it_is_to_end(
-        self, repository: Repository, following: RunOptions
-    ) -> None:
+class TestStopping:
+    def test_a_poll_stops_when_it_should(self, repository: Repository, following: Follow) -> None:
         repository.commit()
         follower = following(repository.url)
-        with pytest.raises(EndedError):
-            follower.look(lambda: True)
-        assert text_of(follower.look(never)) == "x"
+        with pytest.raises(StoppedError):
+            follower.poll(lambda: True)
+        assert text_of(follower.poll(never)) == "x"

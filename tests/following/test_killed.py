@@ -1,5 +1,4 @@
-"""A follower that is killed at any moment: the next one goes on, and takes nothing for whole that
-is not."""
+"""A follower that is killed at any moment: the next one continues and uses nothing incomplete."""
 
 import os
 import random
@@ -11,35 +10,35 @@ from pathlib import Path
 
 from sendroute.following.git import GitOptions
 from sendroute.following.source import follow
-from sendroute.following.state import NAME
+from sendroute.following.state import SUBDIRECTORY
 
 from .conftest import Repository, never
 from .servers import wait_until
 
-# Follows, keeps, and tells each commit once it has read all of it.
-FOLLOWING = """\
+# Follows, remembers, and prints each commit after reading all of it.
+FOLLOWER = """\
 import sys
 from pathlib import Path
-from sendroute.following.git import Wanted
+from sendroute.following.git import GitOptions
 from sendroute.following.source import follow
 
-follower = follow(sys.argv[1], Wanted(timeout=30), sys.argv[2])
+follower = follow(sys.argv[1], GitOptions(timeout=30), sys.argv[2])
 print("ready", flush=True)
 while True:
-    tree = follower.look(lambda: False)
+    tree = follower.poll(lambda: False)
     texts = {path.read_text() for path in Path(tree.path).rglob("*.yaml")}
     assert len(texts) == 1, texts
-    follower.keep(tree)
+    follower.remember(tree)
     print(tree.commit, flush=True)
 """
 FILES = 200
-TURNS = 25
+PUSHES = 25
 
 
-def push(repository: Repository, turn: int) -> str:
-    for number in range(FILES):
-        repository.put(f"{number % 7}/{number}.yaml", f"{turn}")
-    return repository.commit("0.yaml", f"{turn}")
+def push(repository: Repository, number: int) -> str:
+    for index in range(FILES):
+        repository.put(f"{index % 7}/{index}.yaml", f"{number}")
+    return repository.commit("0.yaml", f"{number}")
 
 
 def test_kill_9_at_random_moments(repository: Repository, tmp_path: Path) -> None:
@@ -47,44 +46,44 @@ def test_kill_9_at_random_moments(repository: Repository, tmp_path: Path) -> Non
     chance = random.Random(seed)
     state = tmp_path / "state"
     source = str(Path(__file__).parents[2] / "operator")
-    for turn in range(TURNS):
-        commit = push(repository, turn)
+    for number in range(PUSHES):
+        commit = push(repository, number)
         process = subprocess.Popen(
-            [sys.executable, "-c", FOLLOWING, repository.url, str(state)],
+            [sys.executable, "-c", FOLLOWER, repository.url, str(state)],
             env={**os.environ, "PYTHONPATH": source},
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
         with process:
             assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n", f"seed {seed}, turn {turn}"
-            # A look that takes a commit is done in about 0.1 s here.
+            assert process.stdout.readline() == b"ready\n", f"seed {seed}, number {number}"
+            # A poll that fetches a commit takes about 0.1 s here.
             time.sleep(chance.random() * 0.15)
             process.send_signal(signal.SIGKILL)
-        assert wait_until(lambda: not working_in(state)), f"seed {seed}, turn {turn}"
+        assert wait_until(lambda: not processes_in(state)), f"seed {seed}, number {number}"
         follower = follow(repository.url, GitOptions(timeout=30), str(state))
         try:
-            tree = follower.look(never)
+            tree = follower.poll(never)
             assert tree.commit == commit
             texts = [path.read_text() for path in Path(tree.path).rglob("*.yaml")]
-            assert texts == [f"{turn}"] * (FILES + 1), f"seed {seed}, turn {turn}"
+            assert texts == [f"{number}"] * (FILES + 1), f"seed {seed}, number {number}"
             good = follower.last_good(never)
             if good is not None:
                 texts = [path.read_text() for path in Path(good.path).rglob("*.yaml")]
-                assert len(texts) == FILES + 1, f"seed {seed}, turn {turn}"
-                assert len(set(texts)) == 1, f"seed {seed}, turn {turn}"
+                assert len(texts) == FILES + 1, f"seed {seed}, number {number}"
+                assert len(set(texts)) == 1, f"seed {seed}, number {number}"
         finally:
             follower.close()
-    assert sorted(path.name for path in (state / NAME).iterdir()) == ["repository", "trees"]
+    assert sorted(path.name for path in (state / SUBDIRECTORY).iterdir()) == ["repository", "trees"]
 
 
-def working_in(state: Path) -> list[str]:
-    """Git that the killed one left to itself ends soon."""
+def processes_in(state: Path) -> list[str]:
+    """The processes that work in a directory; a git whose parent was killed ends soon."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for directory in Path("/proc").glob("[0-9]*"):
         try:
-            if (folder / "cwd").readlink().is_relative_to(state):
-                found.append(folder.name)
+            if (directory / "cwd").readlink().is_relative_to(state):
+                found.append(directory.name)
         except OSError:
             continue
     return found

@@ -21,7 +21,7 @@ def test_it_is_held_back_shown_approved_and_applied(place: Place) -> None:
     loop = _current(place, NAMES[0])
     line = loop.said("held back")[0]
     assert line["code"] == "too-many-removals"
-    assert "sendroute approve acme/acme" in line["message"]
+    assert "If the change is intended, approve it." in line["message"]
     assert "--max-remove-percent" not in line["message"], "there are no flags in a loop"
     assert len(place.domains()) == 12, "left as it is"
     standing = place.unsettled()["acme"]

@@ -122,7 +122,7 @@ def test_a_signal_while_it_waits_ends_it_at_once(place: Place, number: int) -> N
 def test_no_name_of_a_users_in_a_url_is_logged(place: Place) -> None:
     """It may be a token: not every forge's can be told from a name."""
     loop = place.start("https://s0me-t0ken@127.0.0.1:1/mail.git")
-    loop.says("https://127.0.0.1:1/mail.git", "cannot be had")
+    loop.says("https://127.0.0.1:1/mail.git", "Cannot read")
     assert loop.stop() == 0
     assert "s0me-t0ken" not in json.dumps(loop.lines)
 

@@ -258,7 +258,7 @@ def test_a_branch_is_followed_and_its_commit_recorded(place: Place, tmp_path: Pa
     assert found["place"] == "mail/acme.yaml:4:14", "from the repository's top"
     (tree / "mail/platform.yaml").write_text(PLATFORM + "more: [")
     git("commit", "-q", "-a", "-m", "three")
-    line = loop.says("This is not well-formed YAML")
+    line = loop.says("Invalid YAML")
     at = f"mail/platform.yaml:{PLATFORM.count(chr(10)) + 1}:"
     assert line["message"].startswith(at), "from there too, where it is wrong"
     loop.says("No MailPlatform could be read")
@@ -349,7 +349,7 @@ def test_an_account_with_a_document_that_cannot_be_read_says_why_it_failed(place
     place.lay("acme", account("acme", "a.example.com", "b\x1b[31m.example.com"))
     line = loop.says("Account acme/acme failed")
     assert line["code"] == "yaml-syntax"
-    assert "not well-formed" in line["message"]
+    assert "Invalid YAML" in line["message"]
     (found,) = place.unsettled()["acme"]["findings"]
     assert found["place"].startswith("manifests/acme.yaml:")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.manifests.fast import MAX_FOREIGN_DEPTH
 from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Files
 
@@ -91,6 +92,32 @@ def test_hostile_files_end_in_a_finding_soon_and_leave_their_neighbours(
     assert code in {found.code for found in reading.findings}
     assert all(found.message.isprintable() for found in reading.findings)
     assert all(len(found.message) < 300 for found in reading.findings)
+
+
+def nested(levels: int, form: str) -> str:
+    """A document of another group, nested so deep in all."""
+    if form == "block":
+        return "".join(f"{' ' * level}a:\n" for level in range(levels))
+    if form == "json":
+        return (
+            f'{{"kind": "Pod", "apiVersion": "v1", "a": {"[" * (levels - 1)}{"]" * (levels - 1)}}}'
+        )
+    return f"kind: Pod\na: {'[' * (levels - 1)}{']' * (levels - 1)}\n"
+
+
+@pytest.mark.parametrize("form", ["block", "flow", "json"])
+@pytest.mark.parametrize("levels", [MAX_FOREIGN_DEPTH, MAX_FOREIGN_DEPTH + 1, 3_000])
+def test_every_parser_has_the_same_limit_of_nesting(
+    levels: int, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the versions of Python, ryaml and libyaml, each with a limit of its own or none."""
+    monkeypatch.chdir(tmp_path)
+    Path("deep.yaml").write_text(nested(levels, form))
+    Path("neighbour.yaml").write_text(GOOD)
+    reading = Reading(Files(["."]))
+    assert len(list(reading.documents())) == 1
+    expected = set() if levels <= MAX_FOREIGN_DEPTH else {"yaml-unsupported"}
+    assert {found.code for found in reading.findings} == expected
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,14 @@ from msgspec import convert
 from sendroute.manifests.fields import ProfileFields, Provider
 from sendroute.manifests.names import Host, host
 from sendroute.manifests.presets import PRESETS
-from sendroute.manifests.profiles import profile_of
-from sendroute.manifests.smarthost import Place
+from sendroute.manifests.profiles import Reporter, profile_of
 from sendroute.model.finding import Finding, Where
 from sendroute.model.profile import Encryption, Profile
 
 
 def made(**fields: object) -> tuple[Profile | None, list[Finding]]:
     findings: list[Finding] = []
-    place = Place(Where("a.yaml", 0, ("spec",)), None, findings)
+    place = Reporter(Where("a.yaml", 0, ("spec",)), None, findings)
     return profile_of(convert(fields, ProfileFields), place), findings
 
 

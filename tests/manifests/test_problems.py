@@ -1,4 +1,4 @@
-"""Problems: all at once, in the author's words, and never a secret in them."""
+"""Problems of a document: all at once, in the author's terms, and without any secret."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def one(kind: str, spec: Any, **metadata: Any) -> Problem:
     return only
 
 
-def test_a_port_out_of_range_is_told_with_the_range_and_the_value() -> None:
+def test_a_port_out_of_range_is_reported_with_the_range_and_the_value() -> None:
     problem = one("SMTPProfile", ACCOUNT | {"port": 70000})
     assert (problem.code, problem.path, problem.of_key) == (
         "invalid-value",
@@ -36,7 +36,7 @@ def test_a_port_out_of_range_is_told_with_the_range_and_the_value() -> None:
     assert problem.message == "spec.port must be a whole number from 1 to 65535, not 70000."
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     codes = {
         (each.code, each.path)
         for each in found(
@@ -59,16 +59,16 @@ def test_all_problems_are_told_at_once() -> None:
     }
 
 
-def test_a_misspelt_field_is_told_at_its_key_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_field_is_reported_at_its_key_with_the_right_name() -> None:
     problem = one("SendingDomain", ACCOUNT | {"domain": "a.example", "rout": {}})
     assert (problem.code, problem.path, problem.of_key) == ("unknown-field", ("spec", "rout"), True)
     assert problem.hint == "Did you mean route?"
 
 
-def test_a_missing_field_is_told_at_the_mapping_that_lacks_it() -> None:
+def test_a_missing_field_is_reported_at_its_mapping() -> None:
     problem = one("SendingDomain", {"domain": "a.example"})
     assert (problem.code, problem.path, problem.of_key) == ("missing-field", ("spec",), False)
-    assert problem.message == "spec.account is missing: every SendingDomain needs it."
+    assert problem.message == "spec.account is missing. It is required in every SendingDomain."
     assert problem.hint is not None
     assert "account: acme" in problem.hint
 
@@ -80,7 +80,10 @@ def test_a_missing_field_is_told_at_the_mapping_that_lacks_it() -> None:
         ({"plan": "Pro"}, "spec.plan must be a name"),
         ({"plan": 7}, "spec.plan must be a name"),
         ({"plan": "pro", "defaultRoute": "managed"}, "spec.defaultRoute must be a mapping"),
-        ({"plan": "pro", "defaultRoute": {}}, "spec.defaultRoute is empty: it needs exactly one"),
+        (
+            {"plan": "pro", "defaultRoute": {}},
+            "spec.defaultRoute is empty. It must have exactly one",
+        ),
         ({"plan": "pro", "suspend": "yes"}, "spec.suspend must be true or false, not 'yes'."),
     ],
 )
@@ -94,10 +97,10 @@ def test_a_value_is_refused_by_one_plain_sentence(spec: dict[str, Any], message:
 def test_a_platform_has_no_namespace() -> None:
     problem = one("MailPlatform", {"plans": []}, namespace="acme")
     assert problem.code == "unknown-field"
-    assert problem.hint == "A MailPlatform belongs to no namespace: leave it out."
+    assert problem.hint == "A MailPlatform has no namespace. Remove this field."
 
 
-def test_a_misspelt_namespace_is_never_taken_for_another_tenant() -> None:
+def test_a_misspelt_namespace_never_means_another_tenant() -> None:
     problem = one("MailAccount", {"plan": "pro"}, namspace="acme")
     assert problem.hint == "Did you mean namespace?"
 
@@ -120,13 +123,13 @@ SECRET = "hunter2-Tr0ub4dor"
         {"limits": {"token": {"value": SECRET}}},
     ],
 )
-def test_a_secret_that_was_written_down_is_not_repeated(fields: dict[str, Any]) -> None:
-    told = found("SMTPProfile", ACCOUNT | fields)
-    assert told
-    for problem in told:
+def test_a_secret_in_a_manifest_is_not_repeated(fields: dict[str, Any]) -> None:
+    reported = found("SMTPProfile", ACCOUNT | fields)
+    assert reported
+    for problem in reported:
         assert SECRET not in problem.message + (problem.hint or "")
         assert "12345678901" not in problem.message + (problem.hint or "")
-    assert any("never written" in (problem.hint or "") for problem in told)
+    assert any("Never write a secret" in (problem.hint or "") for problem in reported)
 
 
 @pytest.mark.parametrize(
@@ -146,21 +149,21 @@ def test_an_unprintable_key_is_not_repeated() -> None:
     assert (problem.message + (problem.hint or "")).isprintable()
 
 
-def test_a_key_that_is_no_text_is_an_unknown_field() -> None:
+def test_a_key_that_is_not_text_is_an_unknown_field() -> None:
     problem = one("SMTPProfile", ACCOUNT | {5: 1})
     assert (problem.code, problem.of_key) == ("unknown-field", True)
 
 
-def test_a_number_in_quotes_gets_the_hint_to_take_them_off() -> None:
+def test_a_number_in_quotes_gets_the_hint_to_remove_them() -> None:
     assert one("SMTPProfile", ACCOUNT | {"port": "587"}).hint == "Write it without quotes: 587."
 
 
-def test_a_name_with_capitals_gets_the_nearest_name_that_would_do() -> None:
+def test_a_name_with_capitals_gets_a_valid_name_as_hint() -> None:
     assert one("SMTPProfile", {"account": "Acme_Corp"}).hint == "For example: acme-corp."
 
 
-def test_names_that_are_none_are_told_with_the_other_problems() -> None:
-    told = found(
+def test_invalid_names_are_reported_with_the_other_problems() -> None:
+    reported = found(
         "SendingDomain",
         {
             "acount": "acme",
@@ -168,10 +171,10 @@ def test_names_that_are_none_are_told_with_the_other_problems() -> None:
             "route": {"newProfile": {"name": "p", "host": "a_b"}},
         },
     )
-    assert [(each.path, each.message) for each in told[2:]] == [
+    assert [(each.path, each.message) for each in reported[2:]] == [
         (("spec", "domain"), "spec.domain must not end in a dot."),
         (
             ("spec", "route", "newProfile", "host"),
-            "spec.route.newProfile.host must not hold an underscore.",
+            "spec.route.newProfile.host must not contain an underscore.",
         ),
     ]

@@ -1,4 +1,4 @@
-"""A credential is shown and copied by nothing."""
+"""A credential is never shown, serialised or copied."""
 
 import copy
 import json
@@ -19,13 +19,13 @@ SECRET = Credential("canary-user", "canary-password")
     [repr, str, "{}".format, "{!r:>40}".format, pprint.pformat, lambda value: repr([value])],
     ids=["repr", "str", "format", "format with a width", "pprint", "inside a list"],
 )
-def test_is_shown_hidden(show) -> None:
+def test_no_text_form_shows_the_content(show) -> None:
     assert "canary" not in show(SECRET)
     assert "Credential" in show(SECRET)
 
 
 @pytest.mark.parametrize(
-    "take_away",
+    "copy_out",
     [
         pickle.dumps,
         copy.copy,
@@ -37,20 +37,20 @@ def test_is_shown_hidden(show) -> None:
         vars,
     ],
 )
-def test_is_serialised_by_nothing(take_away) -> None:
+def test_serialising_and_copying_are_refused(copy_out) -> None:
     with pytest.raises(TypeError) as refused:
-        take_away(SECRET)
+        copy_out(SECRET)
     assert "canary" not in "".join(traceback.format_exception(refused.value))
 
 
-def test_cannot_be_changed() -> None:
+def test_attributes_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         SECRET.password = "other"
     with pytest.raises(AttributeError):
         del SECRET.password
 
 
-def test_equal_values_are_equal() -> None:
+def test_credentials_compare_by_value() -> None:
     assert Credential("canary-user", "canary-password") == SECRET
     assert hash(Credential("canary-user", "canary-password")) == hash(SECRET)
     assert Credential("canary-user", "other") != SECRET

@@ -11,6 +11,7 @@ from sendroute.model.desired import (
 )
 from sendroute.model.finding import Where
 from sendroute.model.platform import Platform, ServicePlan
+from sendroute.model.remedy import Approve, Limit, RaiseLimit
 from sendroute.model.route import UNCONFIGURED, Origin
 from sendroute.planner.claims import linked_accounts
 from sendroute.planner.digest import digest
@@ -64,16 +65,16 @@ BEFORE = {A: names("a", 12)}
 AFTER = {A: names("a", 2)}
 
 
-def test_it_waits_and_its_hint_names_the_command() -> None:
+def test_a_held_back_change_waits_for_an_approval() -> None:
     plan = planned(AFTER, BEFORE, {})[A]
     assert plan.stopped
     (found,) = plan.findings
-    assert found.hint == "It waits. If it is meant, let it through: sendroute approve n/a"
+    assert found.remedy == Approve("n", "a")
 
 
-def test_where_flags_let_it_through_the_hint_names_the_flag() -> None:
+def test_without_approvals_a_higher_limit_lets_the_change_through() -> None:
     (plan,) = plan_tree(desired(AFTER), current(BEFORE)).accounts
-    assert plan.findings[0].hint == "If that is meant, apply with --max-remove-percent 84"
+    assert plan.findings[0].remedy == RaiseLimit(Limit.REMOVALS, 84)
 
 
 def test_the_plan_that_was_approved_goes_through() -> None:

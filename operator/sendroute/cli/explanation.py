@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, assert_never
 
 from sendroute.cli.moments import moment
 from sendroute.model.current import DomainState
+from sendroute.model.nexthop import RELAY_ID, Alias
 from sendroute.model.profile import Encryption
 from sendroute.model.route import Origin, RouteKind
 from sendroute.model.secret import PLATFORM_NAMESPACE
@@ -134,7 +135,7 @@ def _managed(facts: ExplainFacts) -> Nexthop | None:
     if facts.platform is None or facts.platform.managed is None:
         return None
     relay = facts.platform.managed.relay
-    alias = f"m0r{facts.platform_version}"
+    alias = str(Alias(RELAY_ID, facts.platform_version))
     return Nexthop(
         alias, relay.host, relay.port, relay.encryption, relay.secret, PLATFORM_NAMESPACE
     )
@@ -144,7 +145,7 @@ def _through_profile(facts: ExplainFacts) -> Nexthop | None:
     stored = facts.profile
     if stored is None:
         return None
-    profile, alias = stored.profile, f"p{stored.id}r{stored.version}"
+    profile, alias = stored.profile, str(Alias(stored.id, stored.version))
     namespace = stored.account.namespace
     return Nexthop(alias, profile.host, profile.port, profile.encryption, profile.secret, namespace)
 

@@ -90,10 +90,11 @@ def worst(*statuses: ExitStatus) -> ExitStatus:
 
 def tell(session: Session, findings: Iterable[Finding]) -> None:
     """Findings for people, on standard error."""
+    from sendroute.cli.hints import with_hint
     from sendroute.reports.as_text import finding_lines
 
     for found in findings:
-        for line in finding_lines(found, session.colours(sys.stderr)):
+        for line in finding_lines(with_hint(found), session.colours(sys.stderr)):
             stderr_line(line)
 
 
@@ -101,12 +102,13 @@ def present_problem(
     session: Session, arguments: argparse.Namespace, findings: Sequence[Finding]
 ) -> ExitStatus:
     """A command that could not go on: told on standard error, and in every format asked for."""
+    from sendroute.cli.hints import with_hint
     from sendroute.reports.render import Format, render
     from sendroute.reports.report import of_findings as report_of
 
     tell(session, findings)
     asked = [each for each in getattr(arguments, "output", None) or () if _is_report(each)]
-    report = report_of(findings)
+    report = report_of(findings).advised(with_hint)
     status = present(
         session, asked, lambda form, colour: render(report, Format(form), colour=colour)
     )

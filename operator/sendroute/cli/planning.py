@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from sendroute.cli.git import commit_of
 from sendroute.cli.only import accounts_named
 from sendroute.cli.proof import verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
 from sendroute.cli.tree import read_tree
+from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import places_of
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
+from sendroute.cli.hints import with_hint
 from sendroute.cli.output import outputs_of, present
 from sendroute.cli.session import Session
 from sendroute.model.exit_status import ExitStatus
@@ -14,6 +15,7 @@ from sendroute.reports.report import Report
 
 def present_report(session: Session, arguments: argparse.Namespace, report: Report) -> ExitStatus:
     """The status is that of writing alone: 1 where a file could not be written."""
+    report = report.advised(with_hint)
 
     def show(form: str, colour: bool) -> Iterable[str]:
         if form == "text" and session.quiet:
@@ -25,7 +27,7 @@ def present_report(session: Session, arguments: argparse.Namespace, report: Repo
 
 def show_on_stderr(session: Session, report: Report) -> None:
     """What is asked about, beside the question."""
-    for chunk in render(report, Format.TEXT, colour=session.colours(sys.stderr)):
+    for chunk in render(report.advised(with_hint), Format.TEXT, colour=session.colours(sys.stderr)):
         sys.stderr.write(chunk)
 
 

@@ -12,18 +12,18 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.actor import actor
-from sendroute.cli.git import commit_of
 from sendroute.cli.interrupt import asking
 from sendroute.cli.proof import requests_of, verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
 from sendroute.connection.run import run_tests
-from sendroute.following.calling import end_all
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Tree
 from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.source import follow
+from sendroute.git.process import end_all
+from sendroute.git.worktree import commit_of
 from sendroute.loop.loop import Loop, Times
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import Limits, Reconciler
@@ -156,4 +156,4 @@ def _prove(session: Session) -> Prove:
 
 
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    return run_tests(requests_of(tries), policy=policy, patience=_PATIENCE)
+    return run_tests(requests_of(tries), policy=policy, start_within=_PATIENCE)

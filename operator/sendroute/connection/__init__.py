@@ -1,1 +1,1 @@
-"""The connection test: DNS, address policy, TCP, TLS, EHLO, AUTH, and never a message."""
+"""The connection test: DNS, address policy, TCP, TLS, EHLO and AUTH. It never sends a message."""

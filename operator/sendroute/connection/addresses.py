@@ -1,9 +1,9 @@
-"""Which addresses a test may connect to: public ones, and what the platform lists.
+"""Which addresses a test may connect to: public ones, and those that the platform allows.
 
-A tenant names the host, the platform's machine connects: without this rule a profile would be a
-way to reach what only that machine can (RFC 1918 networks, the cloud's metadata service). Sources:
+A tenant chooses the host, and the platform's machine connects. Without this rule a profile could
+reach what only that machine can reach (RFC 1918 networks, the cloud's metadata service). Sources:
 the IANA special-purpose address registries for IPv4 and IPv6 (RFC 6890 and its updates) and IANA's
-IPv6 address space registry (unicast is given out of 2000::/3 alone).
+IPv6 address space registry (unicast addresses are allocated from 2000::/3 only).
 """
 
 from collections.abc import Iterator
@@ -21,27 +21,34 @@ Network = IPv4Network | IPv6Network
 
 
 def networks(listed: tuple[str, ...]) -> tuple[Network, ...]:
-    """The platform's list, read. Raises ValueError for what is no network or address."""
+    """Parse the platform's ``allowNetworks``.
+
+    Raises:
+        ValueError: An item is not a network or address.
+    """
     return tuple(ip_network(text, strict=False) for text in listed)
 
 
 def why_refused(address: Address, allowed: tuple[Network, ...]) -> str | None:
-    """What kind of address it is, where tests may not reach it; None where they may.
+    """Check whether tests may connect to an address.
 
-    An IPv6 address that carries an IPv4 one (mapped, NAT64, 6to4, ...) is judged by both: each
-    must be public or listed. A metadata service is reached only where it is listed by itself
-    (``169.254.169.254/32``): a wide network that happens to hold it is no leave for that.
+    An IPv6 address that embeds an IPv4 address (mapped, NAT64, 6to4, …) is checked for both: each
+    must be public or allowed. A metadata service is reached only if it is listed as a single
+    address (``169.254.169.254/32``): a wider network that contains it does not allow it.
+
+    Returns:
+        The kind of address if it is refused; None if it is allowed.
     """
-    for judged in (address, *embedded(address)):
-        kind = _kind(judged)
-        if kind is not None and not _listed(judged, allowed):
+    for checked in (address, *embedded(address)):
+        kind = _kind(checked)
+        if kind is not None and not _listed(checked, allowed):
             return kind
     return None
 
 
 def _listed(address: Address, allowed: tuple[Network, ...]) -> bool:
-    alone = address in METADATA
-    return any(address in net and (not alone or net.num_addresses == 1) for net in allowed)
+    is_metadata = address in METADATA
+    return any(address in net and (not is_metadata or net.num_addresses == 1) for net in allowed)
 
 
 def _kind(address: Address) -> str | None:
@@ -78,30 +85,30 @@ _SPECIAL: tuple[tuple[Network, str], ...] = tuple(
     for text, kind in (
         ("0.0.0.0/8", "unspecified (RFC 791)"),
         ("10.0.0.0/8", "private (RFC 1918)"),
-        ("100.64.0.0/10", "shared by carriers (RFC 6598)"),
+        ("100.64.0.0/10", "carrier-grade NAT (RFC 6598)"),
         ("127.0.0.0/8", "loopback (RFC 1122)"),
         ("169.254.0.0/16", "link-local (RFC 3927)"),
         ("172.16.0.0/12", "private (RFC 1918)"),
         ("192.0.0.0/24", "reserved for protocols (RFC 6890)"),
-        ("192.0.2.0/24", "for documentation (RFC 5737)"),
-        ("192.88.99.0/24", "the retired 6to4 relay (RFC 7526)"),
+        ("192.0.2.0/24", "reserved for documentation (RFC 5737)"),
+        ("192.88.99.0/24", "a retired 6to4 relay (RFC 7526)"),
         ("192.168.0.0/16", "private (RFC 1918)"),
-        ("198.18.0.0/15", "for benchmarks (RFC 2544)"),
-        ("198.51.100.0/24", "for documentation (RFC 5737)"),
-        ("203.0.113.0/24", "for documentation (RFC 5737)"),
+        ("198.18.0.0/15", "reserved for benchmarks (RFC 2544)"),
+        ("198.51.100.0/24", "reserved for documentation (RFC 5737)"),
+        ("203.0.113.0/24", "reserved for documentation (RFC 5737)"),
         ("224.0.0.0/4", "multicast (RFC 5771)"),
         ("240.0.0.0/4", "reserved (RFC 1112)"),
         ("::/128", "unspecified (RFC 4291)"),
         ("::1/128", "loopback (RFC 4291)"),
-        ("::ffff:0:0/96", "an IPv4-mapped one (RFC 4291)"),
-        ("::ffff:0:0:0/96", "an IPv4-translated one (RFC 2765)"),
-        ("::/96", "an IPv4-compatible one (RFC 4291)"),
-        ("64:ff9b:1::/48", "for local NAT64 (RFC 8215)"),
+        ("::ffff:0:0/96", "IPv4-mapped (RFC 4291)"),
+        ("::ffff:0:0:0/96", "IPv4-translated (RFC 2765)"),
+        ("::/96", "IPv4-compatible (RFC 4291)"),
+        ("64:ff9b:1::/48", "local NAT64 (RFC 8215)"),
         ("2001::/32", "Teredo (RFC 4380)"),
         ("2001::/23", "reserved for protocols (RFC 2928)"),
-        ("2001:db8::/32", "for documentation (RFC 3849)"),
+        ("2001:db8::/32", "reserved for documentation (RFC 3849)"),
         ("2002::/16", "6to4 (RFC 3056)"),
-        ("3fff::/20", "for documentation (RFC 9637)"),
+        ("3fff::/20", "reserved for documentation (RFC 9637)"),
         ("fc00::/7", "unique-local (RFC 4193)"),
         ("fe80::/10", "link-local (RFC 4291)"),
         ("fec0::/10", "site-local (RFC 3879)"),
@@ -110,9 +117,9 @@ _SPECIAL: tuple[tuple[Network, str], ...] = tuple(
 )
 
 _UNICAST = IPv6Network("2000::/3")
-_NAT64 = IPv6Network("64:ff9b::/96")  # globally reachable: what it carries decides
+_NAT64 = IPv6Network("64:ff9b::/96")  # globally reachable: the embedded address decides
 _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
-_UNSPECIFIED_AND_LOOPBACK = IPv6Network("::/127")  # in ::/96, but they carry nothing
+_UNSPECIFIED_AND_LOOPBACK = IPv6Network("::/127")  # in ::/96, but they embed no address
 _THIS_NETWORK = IPv4Network("0.0.0.0/8")
 
 _IN_LAST_32_BITS = tuple(
@@ -121,7 +128,7 @@ _IN_LAST_32_BITS = tuple(
 
 
 def embedded(address: Address) -> Iterator[IPv4Address]:
-    """The IPv4 addresses that an IPv6 one leads to."""
+    """Yield the IPv4 addresses that an IPv6 address embeds."""
     if isinstance(address, IPv4Address) or address in _UNSPECIFIED_AND_LOOPBACK:
         return
     octets = address.packed
@@ -136,9 +143,9 @@ def embedded(address: Address) -> Iterator[IPv4Address]:
 
 
 def _translated(octets: bytes) -> Iterator[IPv4Address]:
-    """Any layout of RFC 6052, 2.2 that fits below a /48, for which of them the site's translator
-    uses cannot be seen. Octet 8 is left out. 0.0.0.0/8 is what a wrong layout finds; no translator
-    forwards it."""
+    """Every layout of RFC 6052, section 2.2 that fits below a /48, because the one that the site's
+    translator uses is unknown. Octet 8 is skipped. A wrong layout yields 0.0.0.0/8, which no
+    translator forwards."""
     layouts = (
         octets[6:8] + octets[9:11],
         octets[7:8] + octets[9:12],

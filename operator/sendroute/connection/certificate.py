@@ -1,4 +1,4 @@
-"""The authorities that tests trust, and what is wrong with a certificate, in words."""
+"""The certificate authorities that tests trust, and why a certificate is rejected, in words."""
 
 import re
 import ssl
@@ -10,15 +10,20 @@ from cryptography import x509
 from sendroute.connection.failure import FailureError
 from sendroute.model.connection import ConnectionOutcome
 
-NAMES_AT_MOST = 5
+MAX_NAMES = 5
 
 
-def trusting(ca_file: str | None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, the certificate checked against the system's authorities and the
-    platform's. Raises FailureError (``tls-failed``) where the platform's cannot be read.
+def trusted_context(ca_file: str | None) -> ssl.SSLContext:
+    """Create a context for TLS 1.2 or newer that verifies certificates.
 
-    Not ssl.create_default_context: from Python 3.13 on it refuses certificates of private
-    authorities that Postfix takes (VERIFY_X509_STRICT), and both must judge alike.
+    Not ``ssl.create_default_context``: from Python 3.13 on it rejects certificates of private
+    authorities that Postfix accepts (VERIFY_X509_STRICT), and both must decide the same.
+
+    Args:
+        ca_file: The platform's authorities in PEM form, in addition to the system's.
+
+    Raises:
+        FailureError: ``ca_file`` cannot be read (``tls-failed``).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks chain and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -33,9 +38,9 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def looking() -> ssl.SSLContext:
-    """Takes any certificate, to say what is wrong with it. Nothing is ever sent through it but
-    the handshake."""
+def unverified_context() -> ssl.SSLContext:
+    """Create a context that accepts every certificate, to find out why one is rejected. Only the
+    handshake is sent through it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
@@ -52,41 +57,49 @@ _WEAK = (66, 67, 68)
 _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 
 
-def complaint(code: int, host: str, certificate: bytes | None) -> str:
-    """One sentence for OpenSSL's verification error ``code``. ``certificate`` is the server's own
-    in DER, None where it could not be had: then dates and names are left out."""
+def rejection(code: int, host: str, certificate: bytes | None) -> str:
+    """Describe why a certificate was rejected.
+
+    Args:
+        code: OpenSSL's verification error.
+        host: The name that the certificate was verified for.
+        certificate: The server's certificate in DER form; None if it is unavailable, and then dates
+            and names are omitted.
+
+    Returns:
+        One sentence.
+    """
     seen = _parsed(certificate)
     if code == _EXPIRED:
-        return _dated(seen, "expired")
+        return _wrong_date(seen, "expired")
     if code == _NOT_YET_VALID:
-        return _dated(seen, "not yet valid")
+        return _wrong_date(seen, "not yet valid")
     if code == _SELF_SIGNED:
-        return "The server's certificate is self-signed, and no authority of it is trusted here."
+        return "The server's certificate is self-signed, and it is not a trusted authority."
     if code == _SELF_SIGNED_IN_CHAIN or code in _NO_ISSUER:
-        return "The server's certificate is from an unknown authority."
+        return "The server's certificate is issued by an unknown authority."
     if code in (_WRONG_NAME, _WRONG_ADDRESS):
-        names = f" but for {_some(_names(seen))}" if seen else ""
-        return f"The server's certificate is not for {_plain(host)}{names}."
+        names = f" but for {_shorten(_names(seen))}" if seen else ""
+        return f"The server's certificate is not valid for {_harmless(host)}{names}."
     if code == _REVOKED:
         return "The server's certificate is revoked."
     if code == _WRONG_PURPOSE:
-        return "The server's certificate is not one for servers."
+        return "The server's certificate is not meant for servers (extended key usage)."
     if code in _WEAK:
-        return "The server's certificate has too weak a key or signature."
-    return f"The server's certificate was not accepted (OpenSSL verification error {code})."
+        return "The key or signature of the server's certificate is too weak."
+    return f"The server's certificate was rejected (OpenSSL verification error {code})."
 
 
-def _dated(seen: x509.Certificate | None, what: str) -> str:
-    """The date is told only where it is the server's own certificate that is out of date, and not
-    one above it."""
+def _wrong_date(seen: x509.Certificate | None, what: str) -> str:
+    """The date is given only if the server's own certificate is out of date, not its issuer's."""
     now = datetime.now(UTC)
     if seen is not None and what == "expired" and seen.not_valid_after_utc < now:
         return f"The server's certificate expired on {seen.not_valid_after_utc:%Y-%m-%d}."
     if seen is not None and what != "expired" and seen.not_valid_before_utc > now:
         return f"The server's certificate is valid only from {seen.not_valid_before_utc:%Y-%m-%d}."
     if seen is None:
-        return f"The server's certificate, or one it stands on, is {what}."
-    return f"A certificate that the server's own stands on is {what}."
+        return f"The server's certificate, or one in its chain, is {what}."
+    return f"A certificate in the chain of the server's certificate is {what}."
 
 
 def _parsed(certificate: bytes | None) -> x509.Certificate | None:
@@ -97,7 +110,7 @@ def _parsed(certificate: bytes | None) -> x509.Certificate | None:
 
 
 def _names(seen: x509.Certificate) -> list[str]:
-    """The names that count: the alternative ones, and the common name where there are none."""
+    """The names that are verified: the alternative names, or the common name if there are none."""
     try:
         extension = seen.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -109,21 +122,21 @@ def _names(seen: x509.Certificate) -> list[str]:
     return extension.value.get_values_for_type(x509.DNSName) + [str(a) for a in addresses]
 
 
-def _some(names: Iterable[str]) -> str:
-    """A few of them, made harmless: what is in a certificate is the server's text too."""
-    clean = list(dict.fromkeys(filter(None, map(_plain, names))))
+def _shorten(names: Iterable[str]) -> str:
+    """The first names, without special characters: a certificate is text of the server too."""
+    clean = list(dict.fromkeys(filter(None, map(_harmless, names))))
     if not clean:
-        return "no name at all"
-    more = len(clean) - NAMES_AT_MOST
-    return ", ".join(clean[:NAMES_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+        return "no name"
+    more = len(clean) - MAX_NAMES
+    return ", ".join(clean[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _plain(name: str) -> str:
+def _harmless(name: str) -> str:
     return name[:253] if re.fullmatch(r"[A-Za-z0-9_.:*-]+", name[:253]) else ""
 
 
 def _unusable(why: str) -> FailureError:
     return FailureError(
         ConnectionOutcome.TLS_FAILED,
-        f"The platform's caFile (spec.connectionTest) {why}, so no certificate can be checked.",
+        f"The platform's caFile (spec.connectionTest) {why}, so certificates cannot be verified.",
     )

@@ -1,4 +1,4 @@
-"""TCP to one of the addresses that were checked; no name is looked up here."""
+"""The TCP connection to one of the checked addresses; no name is resolved here."""
 
 import asyncio
 import errno
@@ -8,34 +8,44 @@ from sendroute.connection.addresses import Address
 from sendroute.connection.failure import FailureError
 from sendroute.model.connection import ConnectionOutcome
 
-TRIED_AT_MOST = 6
-"""Addresses tried one after the other; Postfix tries five (smtp_mx_address_limit)."""
+MAX_ADDRESSES = 6
+"""Addresses that are tried in turn; Postfix tries five (smtp_mx_address_limit)."""
 
 
 async def dial(
     addresses: tuple[Address, ...], port: int, until: float
 ) -> tuple[socket.socket, Address]:
-    """A connected, non-blocking socket and its peer.
+    """Connect to the first address that accepts.
 
-    ``until`` is the loop time of the test's deadline; each address gets its even share of what is
-    left, so that one that is silent leaves time for the next.
-    Raises FailureError (``connect-failed``).
+    Args:
+        addresses: In the order to try.
+        port: The TCP port.
+        until: The deadline as loop time. Each address gets an equal share of the remaining time, so
+            that a silent one leaves time for the next.
+
+    Returns:
+        A connected, non-blocking socket, and the address.
+
+    Raises:
+        FailureError: No address accepts (``connect-failed``).
     """
     loop = asyncio.get_running_loop()
-    tried = addresses[:TRIED_AT_MOST]
+    tried = addresses[:MAX_ADDRESSES]
     reasons: list[str] = []
-    for place, address in enumerate(tried):
-        share = (until - loop.time()) / (len(tried) - place)
+    for index, address in enumerate(tried):
+        share = (until - loop.time()) / (len(tried) - index)
         try:
             async with asyncio.timeout(share):
                 return await _connect(address, port), address
-        except TimeoutError:  # the share passed, or the system's own ETIMEDOUT
+        except TimeoutError:  # the share passed, or ETIMEDOUT of the system
             reasons.append("did not answer")
         except OSError as error:
             reasons.append(_reason(error))
-    what = " or ".join(dict.fromkeys(reasons))
-    each = f" ({len(tried)} addresses tried)" if len(tried) > 1 else ""
-    raise FailureError(ConnectionOutcome.CONNECT_FAILED, f"The host {what} at port {port}{each}.")
+    reason = " or ".join(dict.fromkeys(reasons))
+    count = f" ({len(tried)} addresses tried)" if len(tried) > 1 else ""
+    raise FailureError(
+        ConnectionOutcome.CONNECT_FAILED, f"The host {reason} on port {port}{count}."
+    )
 
 
 async def _connect(address: Address, port: int) -> socket.socket:
@@ -44,7 +54,7 @@ async def _connect(address: Address, port: int) -> socket.socket:
     try:
         connecting.setblocking(False)
         await asyncio.get_running_loop().sock_connect(connecting, (str(address), port))
-    except BaseException:  # cancelled too: the descriptor is nobody else's yet
+    except BaseException:  # also if cancelled: nothing else would close it
         connecting.close()
         raise
     return connecting
@@ -55,10 +65,10 @@ def _reason(error: OSError) -> str:
         case errno.ECONNREFUSED:
             return "refused the connection"
         case errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT:
-            return "could not be reached (no route)"
+            return "is unreachable (no route)"
         case errno.ECONNRESET | errno.ECONNABORTED:
-            return "broke the connection off"
+            return "closed the connection"
         case errno.EACCES | errno.EPERM:
-            return "may not be reached (this machine's firewall)"
+            return "is blocked by this machine's firewall"
         case _:
-            return f"could not be reached (system error {error.errno})"
+            return f"is unreachable (system error {error.errno})"

@@ -1,13 +1,13 @@
-"""The end of a test that did not succeed."""
+"""The failure of a test."""
 
 from sendroute.model.connection import ConnectionOutcome
 
 
 class FailureError(Exception):
-    """Raised anywhere in a test, caught where the test ends; it never leaves this package.
+    """Raised anywhere in a test and caught at its end; it never leaves this package.
 
-    ``detail`` is our own sentence. The errors that led here are not shown to anyone: they hold
-    the server's text.
+    ``detail`` is Sendroute's own sentence. The errors that led to it are never shown: they contain
+    text of the server.
     """
 
     def __init__(self, outcome: ConnectionOutcome, detail: str) -> None:

@@ -1,30 +1,32 @@
-"""The server's side of the conversation, bounded and strict.
+"""The server's replies, strictly parsed and limited in size.
 
-aiosmtplib's own protocol bounds a reply in bytes, but it takes odd codes (``int(b"+25")``), throws
-away what the server sends out of turn, text injected after STARTTLS included, and works through
-its buffer anew for every line of a drip. So every byte passes here first, and it is given whole
-replies only, each one due.
+aiosmtplib's protocol limits a reply in bytes, but it accepts invalid codes (``int(b"+25")``),
+drops what the server sends unasked, including text injected after STARTTLS, and scans its buffer
+again for every line that arrives. So every byte is checked here first, and aiosmtplib receives only
+complete replies that are due.
 """
 
 from aiosmtplib.protocol import SMTPProtocol
 
-LINE_AT_MOST = 2048
-"""Octets. RFC 5321, 4.5.3.1.5 allows 512; Postfix reads 2048 (line_length_limit)."""
-LINES_AT_MOST = 128
+MAX_LINE = 2048
+"""Octets. RFC 5321, section 4.5.3.1.5 allows 512; Postfix reads 2048 (line_length_limit)."""
+MAX_LINES = 128
 """Lines of one reply; the longest EHLO replies have about 20."""
-REPLY_AT_MOST = 16 << 10
-SESSION_AT_MOST = 64 << 10
+MAX_REPLY = 16 << 10
+MAX_SESSION = 64 << 10
 """Octets of all replies of one test."""
 
 
 class Replies(SMTPProtocol):
-    """An aiosmtplib protocol that ends the connection at the first thing wrong and keeps it in
-    ``wrong``, as the end of a sentence that begins with "The server"; ``lost`` is the error that
-    the connection was lost by. Each command that is written makes one reply due."""
+    """An aiosmtplib protocol that closes the connection at the first violation.
+
+    ``violation`` completes a sentence that begins with "The server"; ``lost`` is the error by which
+    the connection was lost. Each written command makes one reply due.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.wrong: str | None = None
+        self.violation: str | None = None
         self.lost: Exception | None = None
         self._due = 1  # the greeting
         self._unread = bytearray()
@@ -40,56 +42,56 @@ class Replies(SMTPProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.wrong is not None:
+        if self.violation is not None:
             return None
         self._received += len(data)
         self._unread += data
-        while self.wrong is None and self._unread:
+        while self.violation is None and self._unread:
             if not self._due:
-                return self._end(_out_of_turn(self._unread))
+                return self._abort(_unexpected(self._unread))
             line, newline, rest = self._unread.partition(b"\n")
-            if len(line) > LINE_AT_MOST:
-                return self._end(f"sent a line of more than {LINE_AT_MOST} characters")
+            if len(line) > MAX_LINE:
+                return self._abort(f"sent a line of more than {MAX_LINE} characters")
             if not newline:
                 break
             self._unread = rest
-            self._take(bytes(line).removesuffix(b"\r"))
+            self._accept(bytes(line).removesuffix(b"\r"))
         return None
 
-    def _take(self, line: bytes) -> None:
-        """One line. RFC 5321, 4.2: three digits, then a space and text, a hyphen where more lines
-        of the same code follow, or nothing."""
+    def _accept(self, line: bytes) -> None:
+        """Accept one line. RFC 5321, section 4.2: three digits, then a space and text, a hyphen
+        where more lines of the same code follow, or nothing."""
         code, more = line[:3], line[3:4]
         if len(code) < 3 or not code.isdigit() or code[0] not in b"2345" or more not in b"- ":
-            return self._end("sent something that is no SMTP reply")
+            return self._abort("sent something that is not an SMTP reply")
         if self._reply and code != self._reply[0][:3]:
-            return self._end("sent one reply with two codes")
+            return self._abort("sent a reply with two different codes")
         self._reply.append(line)
-        if len(self._reply) > LINES_AT_MOST:
-            return self._end(f"sent a reply of more than {LINES_AT_MOST} lines")
-        if sum(map(len, self._reply)) > REPLY_AT_MOST:
-            return self._end(f"sent a reply of more than {REPLY_AT_MOST >> 10} KiB")
+        if len(self._reply) > MAX_LINES:
+            return self._abort(f"sent a reply of more than {MAX_LINES} lines")
+        if sum(map(len, self._reply)) > MAX_REPLY:
+            return self._abort(f"sent a reply of more than {MAX_REPLY >> 10} KiB")
         if more == b"-":
             return None
         whole = b"".join(part + b"\r\n" for part in self._reply)
         self._reply = []
         self._due -= 1
         if self._unread and not self._due:
-            return self._end(_out_of_turn(self._unread))
-        if self._received > SESSION_AT_MOST:
-            return self._end(f"sent more than {SESSION_AT_MOST >> 10} KiB")
+            return self._abort(_unexpected(self._unread))
+        if self._received > MAX_SESSION:
+            return self._abort(f"sent more than {MAX_SESSION >> 10} KiB")
         return super().data_received(whole)
 
-    def _end(self, wrong: str) -> None:
-        self.wrong = wrong
+    def _abort(self, violation: str) -> None:
+        self.violation = violation
         self._unread.clear()
         self._reply.clear()
         if self.transport is not None:
             self.transport.abort()  # type: ignore[attr-defined]
 
 
-def _out_of_turn(unread: bytearray) -> str:
-    """RFC 5321, 3.8: a server that must shut down may say 421 at any time."""
+def _unexpected(unread: bytearray) -> str:
+    """RFC 5321, section 3.8: a server that must shut down may send 421 at any time."""
     if unread.startswith(b"421"):
         return "ended the session (421)"
-    return "sent something before it was asked"
+    return "sent data before a command"

@@ -1,4 +1,4 @@
-"""A host's addresses, looked up once: what is returned here is checked, then connected to."""
+"""The addresses of a host, resolved once: the same addresses are checked and then connected to."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ from sendroute.connection.failure import FailureError
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.tls import is_address
 
-PATIENCE = 5.0
-"""Seconds that one host's lookup may take, both families at once: a third of a test's time."""
+LOOKUP_TIMEOUT = 5.0
+"""Seconds for the lookup of a host, both address families at once: a third of a test's time."""
 
-_HOSTS_AT_MOST = 1 << 20
+_MAX_HOSTS_BYTES = 1 << 20
 
 
 class Nameserver(Struct, frozen=True):
@@ -28,20 +28,21 @@ class Nameserver(Struct, frozen=True):
 
 
 class Addresses(Struct, frozen=True):
-    """``from_hosts`` tells that they come from the hosts file, which Postfix does not read where
-    it looks hosts up by DNS alone (``smtp_host_lookup = dns``, as Sendroute sets it)."""
+    """``from_hosts`` is true if they come from the hosts file. Postfix does not read it if it
+    resolves hosts with DNS alone (``smtp_host_lookup = dns``, as Sendroute sets it)."""
 
     found: tuple[Address, ...]
     from_hosts: bool = False
 
 
 class Resolver:
-    """The system's view of names: its hosts file first, then its name servers (nsswitch.conf's
-    usual ``files dns``), for that is what a person who put a name there expects. Names are taken
-    as absolute, without the system's search list, as Postfix takes them.
+    """Resolves names as the system does: the hosts file first, then the name servers (``files dns``
+    in nsswitch.conf), as the user who edits the hosts file expects. Names are absolute, without the
+    system's search list, as for Postfix.
 
-    ``nameservers`` stand in for those of /etc/resolv.conf; ``hosts_file`` is None for no such
-    file. Both are read when the resolver is made.
+    Args:
+        nameservers: Used instead of those of /etc/resolv.conf.
+        hosts_file: None for no such file. It is read when the resolver is created.
     """
 
     def __init__(
@@ -53,55 +54,61 @@ class Resolver:
         self._dns = _configured(nameservers)
 
     async def addresses(self, host: str) -> Addresses:
-        """All addresses of a host, IPv6 and IPv4 by turns, at least one; a literal is its own.
+        """Resolve a host. The name server follows CNAMEs.
 
-        CNAMEs are followed by the name server. Raises FailureError (``dns-failed``).
+        Returns:
+            At least one address, IPv6 and IPv4 in turn; an address resolves to itself.
+
+        Raises:
+            FailureError: The host cannot be resolved (``dns-failed``).
         """
         if is_address(host):
             return Addresses((ip_address(host),))
         name = _absolute(host)
-        named = self._hosts.get(host.removesuffix(".").lower())
-        if named:
-            return Addresses(tuple(named), from_hosts=True)
+        listed = self._hosts.get(host.removesuffix(".").lower())
+        if listed:
+            return Addresses(tuple(listed), from_hosts=True)
         if self._dns is None:
-            raise _failed("This machine has no name server configured.")
-        return Addresses(await _ask(self._dns, name))
+            raise _failed("This machine has no DNS server configured.")
+        return Addresses(await _query(self._dns, name))
 
 
-async def _ask(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> tuple[Address, ...]:
+async def _query(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> tuple[Address, ...]:
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_ask_for(resolver, name, kind)) for kind in ("AAAA", "A")]
-    v6, v4 = (task.result() for task in asked)
-    if v6.found or v4.found:  # one family's failure does not take the other's answer away
-        return tuple(_by_turns(v6.found, v4.found))
-    raise _failed(v4.why or v6.why or "The host has neither an IPv4 nor an IPv6 address.")
+        queries = [group.create_task(_query_type(resolver, name, kind)) for kind in ("AAAA", "A")]
+    v6, v4 = (task.result() for task in queries)
+    if v6.found or v4.found:  # one address family is enough
+        return tuple(_interleave(v6.found, v4.found))
+    raise _failed(v4.failure or v6.failure or "The host has neither an IPv4 nor an IPv6 address.")
 
 
 class _Answer(Struct, frozen=True):
     found: tuple[Address, ...] = ()
-    why: str | None = None
+    failure: str | None = None
 
 
-async def _ask_for(resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: str) -> _Answer:
+async def _query_type(
+    resolver: dns.asyncresolver.Resolver, name: dns.name.Name, kind: str
+) -> _Answer:
     try:
-        answer = await resolver.resolve(name, kind, lifetime=PATIENCE, search=False)
+        answer = await resolver.resolve(name, kind, lifetime=LOOKUP_TIMEOUT, search=False)
     except dns.resolver.NXDOMAIN:
-        return _Answer(why="The host does not exist in DNS (NXDOMAIN).")
+        return _Answer(failure="The host does not exist in DNS (NXDOMAIN).")
     except dns.resolver.NoAnswer:
         return _Answer()
     except dns.exception.Timeout:
-        return _Answer(why=f"No name server answered within {PATIENCE:g} seconds.")
+        return _Answer(failure=f"No DNS server answered within {LOOKUP_TIMEOUT:g} seconds.")
     except dns.resolver.NoNameservers:
-        return _Answer(why="The name servers could not answer for the host (SERVFAIL or the like).")
+        return _Answer(failure="The DNS servers could not resolve the host (SERVFAIL or similar).")
     except (dns.exception.DNSException, OSError):
-        return _Answer(why="The name servers' answer could not be used.")
+        return _Answer(failure="The answer of the DNS servers is invalid.")
     return _Answer(tuple(ip_address(record.address) for record in answer))
 
 
-def _by_turns(first: Sequence[Address], second: Sequence[Address]) -> Iterable[Address]:
-    for place in range(max(len(first), len(second))):
-        yield from first[place : place + 1]
-        yield from second[place : place + 1]
+def _interleave(first: Sequence[Address], second: Sequence[Address]) -> Iterable[Address]:
+    for index in range(max(len(first), len(second))):
+        yield from first[index : index + 1]
+        yield from second[index : index + 1]
 
 
 def _configured(nameservers: Sequence[Nameserver] | None) -> dns.asyncresolver.Resolver | None:
@@ -116,24 +123,23 @@ def _configured(nameservers: Sequence[Nameserver] | None) -> dns.asyncresolver.R
 
 
 def _absolute(host: str) -> dns.name.Name:
-    """The name as DNS has it. Raises FailureError for what cannot be one (RFC 1035, 2.3.4)."""
+    """The name in DNS form. Raises FailureError if it is not valid (RFC 1035, section 2.3.4)."""
     try:
         host.encode("ascii")
         name = dns.name.from_text(host)
     except (UnicodeError, dns.exception.DNSException):
         name = dns.name.root
     if name == dns.name.root:
-        raise _failed("The host is not a name that DNS can hold.")
+        raise _failed("The host is not a valid DNS name.")
     return name
 
 
 def _read_hosts(path: str) -> dict[str, list[Address]]:
-    """hosts(5): an address, then its names. Lines that cannot be read so are passed over, and so
-    is a file that is not there."""
+    """hosts(5): an address, then its names. Other lines are skipped; a missing file is empty."""
     hosts: dict[str, list[Address]] = {}
     try:
         with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-            lines = file.read(_HOSTS_AT_MOST).splitlines()
+            lines = file.read(_MAX_HOSTS_BYTES).splitlines()
     except OSError:
         return hosts
     for line in lines:

@@ -1,4 +1,4 @@
-"""Tests many profiles at once, politely: a few at a time, fewer still to one host."""
+"""Many tests at once, with a limit in total and a lower one for each host."""
 
 import asyncio
 import math
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from sendroute.connection.addresses import networks
-from sendroute.connection.certificate import trusting
-from sendroute.connection.probe import Request, Surroundings, probe
+from sendroute.connection.certificate import trusted_context
+from sendroute.connection.probe import Environment, Request, probe
 from sendroute.connection.resolve import Resolver
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
 
@@ -24,60 +24,70 @@ def run_tests(
     policy: ConnectionPolicy,
     resolver: Resolver | None = None,
     deadline: float = 15.0,
-    at_once: int = 8,
+    max_concurrent: int = 8,
     per_host: int = 2,
-    patience: float = math.inf,
+    start_within: float = math.inf,
     progress: Progress | None = None,
 ) -> list[TestResult]:
-    """Tests every profile; the results stand in the order of the requests.
+    """Test every profile. It runs its own event loop, so it cannot be called from within another.
 
-    ``deadline`` is in seconds, for each test from its own start; one that has not begun after
-    ``patience`` seconds is not tried, which is its result (``connect-failed``). ``progress``
-    is called with each result as it comes, in the caller's thread. ``resolver`` is the system's
-    where it is None.
-    Raises ValueError for an ``allow_networks`` that holds no network, and KeyboardInterrupt, with
-    every connection closed, where a person ends it. It runs an event loop of its own, so
-    that it cannot be called from within another's.
+    Args:
+        requests: The profiles and their credentials.
+        policy: The platform's allowed networks and authorities.
+        resolver: None for the system's.
+        deadline: Seconds for each test, from its own start.
+        max_concurrent: Tests at one time.
+        per_host: Tests of one host at one time.
+        start_within: A test that has not started after so many seconds is not tried; its result is
+            ``connect-failed``.
+        progress: Called with each result when it is known, in the caller's thread.
+
+    Returns:
+        The results in the order of the requests.
+
+    Raises:
+        ValueError: ``policy.allow_networks`` holds an invalid network.
+        KeyboardInterrupt: The user stopped it; every connection is closed.
     """
-    slots = Semaphore(at_once)
+    slots = Semaphore(max_concurrent)
     hosts: dict[str, Semaphore] = defaultdict(lambda: Semaphore(per_host))
-    around = _surroundings(policy, resolver)
-    until = time.monotonic() + patience
+    environment = _environment(policy, resolver)
+    until = time.monotonic() + start_within
 
-    async def one(request: Request) -> TestResult:
+    async def test(request: Request) -> TestResult:
         host = request.profile.host.removesuffix(".").lower()
-        async with hosts[host], slots:  # the host first: who waits for it holds no slot
+        async with hosts[host], slots:  # the host first: waiting for it holds no slot
             if time.monotonic() < until:
-                result = await probe(request, around, deadline)
+                result = await probe(request, environment, deadline)
             else:
-                result = _not_tried(request, patience)
+                result = _not_tried(request, start_within)
         if progress is not None:
             progress(result)
         return result
 
-    async def all_of_them() -> list[TestResult]:
+    async def test_all() -> list[TestResult]:
         async with TaskGroup() as group:
-            tasks = [group.create_task(one(request)) for request in requests]
+            tasks = [group.create_task(test(request)) for request in requests]
         return [task.result() for task in tasks]
 
     try:
-        return asyncio.run(all_of_them())
+        return asyncio.run(test_all())
     except KeyboardInterrupt:
         pass
-    # Raised anew: the first one's context leads to frames that hold credentials.
+    # A new exception: the context of the first leads to frames that hold credentials.
     raise KeyboardInterrupt
 
 
-def _not_tried(request: Request, patience: float) -> TestResult:
-    detail = f"It was not tried: the tests before it took {patience:.0f} seconds."
+def _not_tried(request: Request, start_within: float) -> TestResult:
+    detail = f"The test was not tried: the earlier tests took {start_within:.0f} seconds."
     return TestResult(
         request.namespace, request.name, ConnectionOutcome.CONNECT_FAILED, detail, 0.0
     )
 
 
-def _surroundings(policy: ConnectionPolicy, resolver: Resolver | None) -> Surroundings:
+def _environment(policy: ConnectionPolicy, resolver: Resolver | None) -> Environment:
     @cache
     def trusted() -> ssl.SSLContext:  # read once, and only if some test has TLS
-        return trusting(policy.ca_file)
+        return trusted_context(policy.ca_file)
 
-    return Surroundings(resolver or Resolver(), networks(policy.allow_networks), trusted)
+    return Environment(resolver or Resolver(), networks(policy.allow_networks), trusted)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 VARIABLE = "SENDROUTE_KEY"
 _LARGEST = 64 * 1024
@@ -38,7 +39,8 @@ def keys_of_file(path: str) -> Keys:
             finding(
                 "unreadable",
                 f"The key file {path} cannot be read: {(error.strerror or 'it failed').lower()}.",
-                hint="Name a file that holds a key, which this user may read: --key-file FILE.",
+                hint="Give a file that holds a key and that this user may read.",
+                remedy=Configure(Setting.KEY),
             )
         ) from error
     # What is not ASCII is no key: replaced, it is found below, where no error would hold it.
@@ -60,7 +62,7 @@ def _invalid(message: str) -> ProblemError:
         finding(
             "invalid-value",
             f"{message}.",
-            hint="A key is the URL-safe base64 of 32 random bytes; leave it out, and "
-            "`sendroute init` makes one.",
+            hint="A key is the URL-safe base64 of 32 random bytes. If none is given, creating a "
+            "store creates one.",
         )
     )

@@ -22,6 +22,7 @@ from sendroute.credentials.content import (
 )
 from sendroute.credentials.variables import PREFIX, stem, variable
 from sendroute.model.credential import Credential
+from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, SecretRef
 
 USERNAME, PASSWORD, ALLOWED_HOSTS = "username", "password", "allowed-hosts"
@@ -96,7 +97,8 @@ class Secrets:
                 "secret-ambiguous",
                 f"The secret {ref} cannot be told from {', '.join(others)}: both are the variables"
                 f" {stem(ref)}_….",
-                "Rename one of them, or give them as files: --secrets DIR.",
+                "Rename one of them, or give the secrets as files.",
+                Configure(Setting.SECRETS),
             )
 
         def content(key: str) -> bytes:
@@ -105,14 +107,15 @@ class Secrets:
         return _credential(ref, keys, content, host, port, username)
 
     def _nowhere(self, ref: SecretRef) -> SecretProblem:
-        folder = self._directory or "DIR"
-        place = "was not given" if self._directory is None else f"is not in {self._directory}"
+        given = self._directory is not None
+        place = f"is not in {self._directory}" if given else "was not given"
         return SecretProblem(
             "secret-missing",
             f"The secret {ref} {place}.",
-            f"Put it into {folder}/{ref.namespace}/{ref.name}/ as files username and password"
-            f"{' and name the folder by --secrets DIR' if self._directory is None else ''}, or"
-            f" into {variable(ref, USERNAME)} and …_PASSWORD.",
+            f"Set {variable(ref, USERNAME)} and …_PASSWORD, or write the files username and"
+            f" password into {ref.namespace}/{ref.name}/ in"
+            f" {self._directory or 'the directory of secrets'}.",
+            None if given else Configure(Setting.SECRETS),
         )
 
 

@@ -18,6 +18,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route
 
 _LABEL = 63
@@ -81,7 +82,8 @@ def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
                 finding(
                     "domain-conflict",
                     f"{label} is declared already, in account {domain.key.name}.",
-                    hint="`sendroute edit set-route` changes its route.",
+                    hint="To change its route, edit the route.",
+                    remedy=Perform(Task.SET_ROUTE, label),
                     where=domain.where.at("spec", "domain"),
                     account=key,
                 )
@@ -148,7 +150,7 @@ def _check_new(tree: Tree, key: AccountKey, name: str) -> None:
             finding(
                 "duplicate-profile",
                 f"Account {key.name} has a profile {name} already.",
-                hint=f"Route through it with --profile {name}, or choose another name.",
+                hint=f"Route through profile {name}, or choose another name.",
                 where=profile.where,
                 account=key,
             )

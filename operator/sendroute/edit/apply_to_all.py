@@ -72,7 +72,7 @@ def _ran_before(name: str, account: Account) -> Finding:
     return finding(
         "apply-all-id-reused",
         f"The apply-all {name} ran in account {account.key.name} before, and an id runs only once.",
-        hint="Choose another id, or leave --id out.",
+        hint="Choose another id, or leave it out to get a new one.",
         where=account.where.at("spec"),
         account=account.key,
     )
@@ -83,7 +83,7 @@ def _too_few(confirm: int, count: int, account: Account) -> Finding:
         "confirmation-exceeded",
         f"The account has {count} domains, more than the {confirm} that are confirmed, so apply "
         "would refuse.",
-        hint="Leave --confirm out to confirm them all.",
+        hint="Leave the confirmed number out to confirm them all.",
         where=account.where.at("spec"),
         account=account.key,
         severity=Severity.WARNING,

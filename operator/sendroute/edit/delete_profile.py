@@ -14,6 +14,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, via
 
 
@@ -96,8 +97,8 @@ def _stays(what: str, where: Where, key: AccountKey) -> Finding:
     return finding(
         "unknown-profile",
         f"{what} through the profile that is to be deleted.",
-        hint="Say what takes its place: --managed, --profile OTHER or --unconfigured; or "
-        "--undeclare, to declare nothing there.",
+        hint="Choose what replaces it: managed, another profile, unconfigured, or no declared"
+        " route.",
         where=where,
         account=key,
     )
@@ -167,7 +168,8 @@ def _note(profile: Profile) -> Finding:
     return finding(
         "profile-deleted",
         "Domains that have this profile without declaring it are reassigned when this is applied.",
-        hint="`sendroute plan` shows them.",
+        hint="A plan shows them.",
+        remedy=Perform(Task.PLAN),
         account=profile.key,
         severity=Severity.INFO,
     )

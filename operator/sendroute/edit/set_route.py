@@ -10,6 +10,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route
 
 
@@ -44,7 +45,8 @@ def _unknown(tree: Tree, name: str) -> Finding:
     return finding(
         "unknown-domain",
         f"No SendingDomain of {to_unicode(name)} is among these manifests.",
-        hint=f"Did you mean {near[0]}?" if near else "`sendroute edit add-domain` declares it.",
+        hint=f"Did you mean {near[0]}?" if near else "Add the domain first.",
+        remedy=None if near else Perform(Task.ADD_DOMAIN, name),
     )
 
 
@@ -54,7 +56,9 @@ def _twice(found: list[Domain]) -> Finding:
     return finding(
         "domain-conflict",
         f"{to_unicode(first.name)} is declared twice, so which one to edit cannot be told.",
-        hint="Take one of the two out first." if same else f"Choose: --account {first.key}.",
+        hint="Take one of the two out first."
+        if same
+        else f"Choose one of the accounts, such as {first.key}.",
         where=second.where.at("spec", "domain"),
         related=(first.where.at("spec", "domain"),),
     )

@@ -11,6 +11,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
+from sendroute.model.remedy import Perform, Task
 
 
 def sync(tree: Tree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
@@ -37,8 +38,8 @@ def _kept(tree: Tree, domain: Domain, state: DomainState) -> Finding | None:
         return finding(
             "out-of-sync",
             f"The declared route of {domain.name} was changed since the last apply, so it stays.",
-            hint="Apply the change; or declare what is assigned: "
-            f"sendroute edit set-route {domain.name}.",
+            hint="Apply the change, or declare the assigned route.",
+            remedy=Perform(Task.SET_ROUTE, domain.name),
             where=where,
             account=domain.key,
             severity=Severity.INFO,

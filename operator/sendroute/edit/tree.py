@@ -15,6 +15,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route
 
 
@@ -228,7 +229,8 @@ def _broken(file: str) -> Finding:
     return finding(
         "unwritable",
         "This file has errors, so it is left untouched.",
-        hint=f"`sendroute validate {file}` tells them; mend them first.",
+        hint="Fix the errors first. Validate the file to see them.",
+        remedy=Perform(Task.VALIDATE, file),
         where=Where(file, 0),
     )
 

@@ -1,1 +1,1 @@
-"""A source of manifests that changes while one looks: a directory, or a branch of git."""
+"""A source of manifests that changes over time: a directory, or a git branch."""

@@ -1,4 +1,4 @@
-"""A git URL as it was typed: which are taken, and what git may speak for them."""
+"""Git URLs: which ones are supported, and which protocols git may use for them."""
 
 import os
 import re
@@ -11,29 +11,29 @@ from sendroute.model.problem import ProblemError
 _SCHEMES = frozenset({"https", "ssh", "git+ssh", "ssh+git", "file", "http", "git"})
 _SCP_LIKE = re.compile(r"(?:[A-Za-z0-9_.~+-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!//)[^\s:].*")
 _SCP_PASSWORD = re.compile(r"[^/@]*:[^/@]*@")
-# How the tokens of GitHub (authentication tokens, "token formats") and GitLab ("token prefixes")
-# begin; a name of theirs has at most 39 characters at the one.
+# The prefixes of tokens at GitHub ("token formats") and GitLab ("token prefixes"); a user name at
+# GitHub has at most 39 characters.
 _TOKEN = re.compile(r"gh[a-z]_|github_pat_|gl[a-z]+-|.{40}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Address(NamedTuple):
-    """``url`` is what git is given; ``shown`` what people see, without a user's name."""
+    """``url`` is passed to git; ``shown`` is what is logged, without a user name."""
 
     url: str
     shown: str
     protocols: tuple[str, ...]
     trusted: bool
-    """Whether what comes over it is what the server sent: the way is protected, or is no way."""
+    """Whether nobody on the network can alter what is fetched."""
 
 
-def is_url(typed: str) -> bool:
-    """Whether it is meant as a URL, be it one that is taken or not."""
-    return "://" in typed or "::" in typed or bool(_SCP_LIKE.fullmatch(typed))
+def is_url(source: str) -> bool:
+    """Whether a source is meant as a URL, supported or not."""
+    return "://" in source or "::" in source or bool(_SCP_LIKE.fullmatch(source))
 
 
 def is_bare_repository(path: str) -> bool:
-    """As git tells one (gitrepository-layout(5))."""
+    """Whether a directory is a bare repository (gitrepository-layout(5))."""
     return (
         os.path.isfile(os.path.join(path, "HEAD"))
         and os.path.isdir(os.path.join(path, "objects"))
@@ -41,64 +41,69 @@ def is_bare_repository(path: str) -> bool:
     )
 
 
-def address_of(typed: str) -> Address:
-    """Raises ``ProblemError`` for what is not taken; a password in it is never repeated."""
-    if is_bare_repository(typed):
-        path = os.path.realpath(typed)
-        return Address(path, ascii(typed)[1:-1], ("file",), trusted=True)
-    if not typed.isprintable() or typed.startswith("-"):
-        raise _refused("That is no git URL.", "Name a URL as git clone would take it.")
-    if "://" not in typed:
-        if "::" in typed:
-            raise _not_taken()
-        if _SCP_PASSWORD.match(typed):
+def parse_address(source: str) -> Address:
+    """Parse a git URL (git-clone(1), GIT URLS) or the path of a bare repository.
+
+    Raises:
+        ProblemError: The URL is not supported, or holds a password or token (``invalid-value``).
+            The message never repeats a secret.
+    """
+    if is_bare_repository(source):
+        path = os.path.realpath(source)
+        return Address(path, ascii(source)[1:-1], ("file",), trusted=True)
+    if not source.isprintable() or source.startswith("-"):
+        raise _invalid("The source is not a git URL.", "Give a URL as for git clone.")
+    if "://" not in source:
+        if "::" in source:
+            raise _unsupported()
+        if _SCP_PASSWORD.match(source):
             raise _secret()
-        return Address(typed, typed.rpartition("@")[2], ("ssh",), trusted=True)
-    scheme, _, rest = typed.partition("://")
+        return Address(source, source.rpartition("@")[2], ("ssh",), trusted=True)
+    scheme, _, rest = source.partition("://")
     if scheme.lower() not in _SCHEMES or "::" in scheme:
-        raise _not_taken()
-    return _of_parts(typed, scheme.lower(), rest)
+        raise _unsupported()
+    return _parse_parts(source, scheme.lower(), rest)
 
 
-def _of_parts(typed: str, scheme: str, rest: str) -> Address:
+def _parse_parts(source: str, scheme: str, rest: str) -> Address:
     if scheme == "file":
-        return Address(typed, typed, ("file",), trusted=True)
+        return Address(source, source, ("file",), trusted=True)
     try:
-        parts = urlsplit(typed)
+        parts = urlsplit(source)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise _refused("That is no git URL.", "Check its host and port.") from error
+        raise _invalid("The source is not a git URL.", "Check its host and port.") from error
     user = rest.partition("/")[0].rpartition("@")[0]
-    web = scheme in ("http", "https")
-    if ":" in user or (web and ("?" in rest or "#" in rest or _TOKEN.match(user))):
+    is_http = scheme in ("http", "https")
+    if ":" in user or (is_http and ("?" in rest or "#" in rest or _TOKEN.match(user))):
         raise _secret()
     if not host or host.startswith("-") or user.startswith("-"):
-        raise _refused("The git URL names no host.", "Name a URL as git clone would take it.")
-    named = f"[{host}]" if ":" in host else host
-    shown = f"{scheme}://{named}{f':{port}' if port else ''}{parts.path}"
-    own = scheme if scheme in ("http", "git") else None
+        raise _invalid("The git URL has no host name.", "Give a URL as for git clone.")
+    shown_host = f"[{host}]" if ":" in host else host
+    shown = f"{scheme}://{shown_host}{f':{port}' if port else ''}{parts.path}"
+    unprotected = (scheme,) if scheme in ("http", "git") else ()
     return Address(
-        typed,
+        source,
         shown,
-        ("https", "ssh", "file", *((own,) if own else ())),
-        trusted=own is None or host in _LOOPBACK,
+        ("https", "ssh", "file", *unprotected),
+        trusted=not unprotected or host in _LOOPBACK,
     )
 
 
 def _secret() -> ProblemError:
-    return _refused(
+    return _invalid(
         "The git URL holds a password or token.",
-        "Command lines are seen by everybody: leave it out, and use git's credential helper, "
-        "an ssh key or GIT_ASKPASS.",
+        "Every user of the machine can read command lines. Remove it from the URL and use git's "
+        "credential helper, an ssh key or GIT_ASKPASS.",
     )
 
 
-def _not_taken() -> ProblemError:
-    return _refused(
-        "Git URLs of that kind are not taken.",
+def _unsupported() -> ProblemError:
+    return _invalid(
+        "Git URLs of this kind are not supported.",
         "Use https://, ssh://, user@host:path or file://.",
     )
 
 
-def _refused(message: str, hint: str) -> ProblemError:
+def _invalid(message: str, hint: str) -> ProblemError:
     return ProblemError(finding("invalid-value", message, hint=hint))

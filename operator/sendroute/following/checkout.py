@@ -1,71 +1,92 @@
-"""One commit → a folder of its own, byte for byte, that leads nowhere else."""
+"""A commit as a directory of files: byte for byte, and without links that leave the repository."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sendroute.following.calling import Git
-from sendroute.following.follower import EndedError
+from sendroute.following.follower import StoppedError
 from sendroute.following.state import State, remove
 from sendroute.following.walk import walk
+from sendroute.git.process import Git
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
-# Over whatever a repository's own .gitattributes say (gitattributes(5)): what is read is what was
-# committed.
+# Overrides the repository's own .gitattributes (gitattributes(5)): files are read as committed.
 _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
 
 
 def checkout(
-    state: State, git: Git, commit: str, desired: str, ended: Callable[[], bool]
+    state: State, git: Git, commit: str, path: str, should_stop: Callable[[], bool]
 ) -> tuple[Path, Path]:
-    """The commit's folder, and the path wanted in it. A folder that is there by its name is whole:
-    it was made under another, and what a crash left was cleared."""
-    folder = state.trees / commit
-    if not folder.exists():
-        _make(state, git, commit, folder, ended)
-    path = folder / desired
-    _check(folder, path, desired, commit, ended)
-    return folder, path
+    """Check out a commit, unless its directory exists. One that exists is complete: it is written
+    under another name, and what a crash leaves is removed at the start.
+
+    Args:
+        state: The state directory, which holds the repository.
+        git: Runs git.
+        commit: The commit's object name.
+        path: A path from the repository's top; empty for the whole.
+        should_stop: Checked while the call works.
+
+    Returns:
+        The directory of the commit, and ``path`` in it.
+
+    Raises:
+        ProblemError: The commit has no such path, or a link in it leads out of the repository
+            (``source-unreachable``).
+        GitFailedError, StoppedError: As for :meth:`Git.run`.
+    """
+    directory = state.trees / commit
+    if not directory.exists():
+        _create(state, git, commit, directory, should_stop)
+    full_path = directory / path
+    _check_links(directory, full_path, path, commit, should_stop)
+    return directory, full_path
 
 
-def _make(state: State, git: Git, commit: str, folder: Path, ended: Callable[[], bool]) -> None:
+def _create(
+    state: State, git: Git, commit: str, directory: Path, should_stop: Callable[[], bool]
+) -> None:
     attributes = state.repository / "info" / "attributes"
     attributes.parent.mkdir(exist_ok=True)
     attributes.write_text(_AS_COMMITTED)
-    making = state.trees / f".new-{os.urandom(6).hex()}"
-    making.mkdir(mode=0o700)
-    index = {"GIT_INDEX_FILE": str(making.with_suffix(".index"))}
-    repository = f"--git-dir={state.repository}"
+    new = state.trees / f".new-{os.urandom(6).hex()}"
+    new.mkdir(mode=0o700)
+    index = {"GIT_INDEX_FILE": str(new.with_suffix(".index"))}
+    repository = [f"--git-dir={state.repository}"]
     try:
-        git.local([repository, "read-tree", commit], ended, index)
-        words = [repository, f"--work-tree={making}", "checkout-index", "--all", "--quiet"]
-        git.local(words, ended, index)
-        making.rename(folder)
+        git.local([*repository, "read-tree", commit], should_stop, index)
+        arguments = [*repository, f"--work-tree={new}", "checkout-index", "--all", "--quiet"]
+        git.local(arguments, should_stop, index)
+        new.rename(directory)
     finally:
-        remove(making)
-        for left in state.trees.glob(".new-*.index*"):
-            left.unlink(missing_ok=True)
+        remove(new)
+        for leftover in state.trees.glob(".new-*.index*"):
+            leftover.unlink(missing_ok=True)
 
 
-def _check(folder: Path, path: Path, desired: str, commit: str, ended: Callable[[], bool]) -> None:
-    """Walks as the reader will: all links that it would come by stay in the checkout."""
-    top = os.path.realpath(folder)
-    if not path.exists() and not path.is_symlink():
+def _check_links(
+    directory: Path, full_path: Path, path: str, commit: str, should_stop: Callable[[], bool]
+) -> None:
+    """Walk as the reader does: no link that it follows may leave the checkout."""
+    top = os.path.realpath(directory)
+    if not full_path.exists() and not full_path.is_symlink():
         raise ProblemError(
             finding(
                 "source-unreachable",
-                f"Commit {commit[:12]} has no {ascii(desired)[1:-1]}.",
-                hint="Check --path: it is taken from the top of the repository.",
+                f"Commit {commit[:12]} has no {ascii(path)[1:-1]}.",
+                hint="Set the path relative to the top of the repository.",
+                remedy=Configure(Setting.SOURCE_PATH),
             )
         )
-    if not _is_within(top, str(path)):
-        raise _leads_out(desired, commit)
-    for count, met in enumerate(walk(str(path))):
-        if count % 256 == 0 and ended():
-            raise EndedError
-        if met.link and not _is_within(top, met.path):
-            raise _leads_out(os.path.relpath(met.path, folder), commit)
+    if not _is_within(top, str(full_path)):
+        raise _leaves_repository(path, commit)
+    for count, visited in enumerate(walk(str(full_path))):
+        if count % 256 == 0 and should_stop():
+            raise StoppedError
+        if visited.link and not _is_within(top, visited.path):
+            raise _leaves_repository(os.path.relpath(visited.path, directory), commit)
 
 
 def _is_within(top: str, path: str) -> bool:
@@ -73,11 +94,11 @@ def _is_within(top: str, path: str) -> bool:
     return real == top or real.startswith(f"{top}/")
 
 
-def _leads_out(name: str, commit: str) -> ProblemError:
+def _leaves_repository(name: str, commit: str) -> ProblemError:
     return ProblemError(
         finding(
             "source-unreachable",
             f"In commit {commit[:12]} the link {ascii(name)[1:-1]} leads out of the repository.",
-            hint="Commit the files that it leads to, or let it lead to some in the repository.",
+            hint="Commit the files that it points to, or point it to files in the repository.",
         )
     )

@@ -1,4 +1,4 @@
-"""A directory, or one file, as it lies there."""
+"""A directory, or one file, in its current state."""
 
 import hashlib
 import os
@@ -7,87 +7,93 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOENT, ENOTDIR
 
-from sendroute.following.follower import EndedError, Tree
-from sendroute.following.walk import Met, meet, walk
+from sendroute.following.follower import StoppedError, Tree
+from sendroute.following.walk import PathStatus, status_of, walk
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
-# The kernel stamps files by a clock that ticks every 1 to 10 ms (CONFIG_HZ): of two writes within
-# one tick, the second cannot be told from the first.
+# The kernel sets the times of files from a clock that ticks every 1 to 10 ms (CONFIG_HZ): two
+# writes within one tick leave the same times.
 _TICK_NS = 20_000_000
 _REASONS = {
-    ENOENT: "there is no such file or folder",
-    ENOTDIR: "a part of its path is no folder",
+    ENOENT: "there is no such file or directory",
+    ENOTDIR: "a part of its path is not a directory",
     EACCES: "permission denied",
 }
 
 
 class Directory:
-    """A :class:`~sendroute.following.follower.Follower` of a path; a link to switch (as git-sync
-    leaves, or a mounted ConfigMap) is followed anew at every look. ``beside`` names the files that
-    are read with it although they are no manifests, be they there or not."""
+    """A :class:`~sendroute.following.follower.Follower` of a path.
+
+    A link is followed again with every poll: git-sync and mounted ConfigMaps switch one.
+
+    Args:
+        path: The directory or file.
+        extra_files: The other files that are read with a tree (lock files), whether they exist or
+            not.
+    """
 
     def __init__(
-        self, path: str, beside: Callable[[str], Iterable[str]] = lambda _path: ()
+        self, path: str, extra_files: Callable[[str], Iterable[str]] = lambda _path: ()
     ) -> None:
         self._path = path
-        self._beside = beside
+        self._extra_files = extra_files
 
     @property
     def shown(self) -> str:
         return self._path
 
-    def look(self, ended: Callable[[], bool]) -> Tree:
-        mark, newest = self._mark(ended)
-        fresh = newest + _TICK_NS - time.time_ns()
-        if 0 < fresh <= _TICK_NS:
-            # Once: a file that is always being written is not waited for.
-            time.sleep(fresh / 1e9)
-            mark, _ = self._mark(ended)
-        return Tree(self._path, None, mark)
+    def poll(self, should_stop: Callable[[], bool]) -> Tree:
+        fingerprint, newest = self._fingerprint(should_stop)
+        remaining = newest + _TICK_NS - time.time_ns()
+        if 0 < remaining <= _TICK_NS:
+            # Only once: a file may be written all the time.
+            time.sleep(remaining / 1e9)
+            fingerprint, _ = self._fingerprint(should_stop)
+        return Tree(self._path, None, fingerprint)
 
     def unchanged(self, tree: Tree) -> bool:
         try:
-            mark, _ = self._mark(lambda: False)
+            fingerprint, _ = self._fingerprint(lambda: False)
         except ProblemError:
             return False
-        return mark == tree.mark
+        return fingerprint == tree.fingerprint
 
-    def keep(self, tree: Tree) -> None:
-        """A directory remembers nothing."""
+    def remember(self, tree: Tree) -> None:
+        """A directory has only its current state."""
 
-    def last_good(self, ended: Callable[[], bool]) -> Tree | None:  # noqa: ARG002
+    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:  # noqa: ARG002
         return None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
-    def _mark(self, ended: Callable[[], bool]) -> tuple[str, int]:
-        """The signature of all that would be read, and when the newest of it changed, in ns."""
-        signature = hashlib.blake2b(digest_size=16)
+    def _fingerprint(self, should_stop: Callable[[], bool]) -> tuple[str, int]:
+        """A digest of all that would be read, and the time of its latest change in ns."""
+        digest = hashlib.blake2b(digest_size=16)
         newest = 0
-        for count, met in enumerate(self._read()):
-            if count == 0 and met.status is None:
-                raise _gone(met)
-            if count % 256 == 0 and ended():
-                raise EndedError
-            signature.update(os.fsencode(met.path) + b"\0" + _facts(met).encode() + b"\0")
-            if met.status is not None:
-                newest = max(newest, met.status.st_mtime_ns, met.status.st_ctime_ns)
-        return signature.hexdigest(), newest
+        for count, path in enumerate(self._paths()):
+            if count == 0 and path.status is None:
+                raise _unreadable(path)
+            if count % 256 == 0 and should_stop():
+                raise StoppedError
+            digest.update(os.fsencode(path.path) + b"\0" + _identity(path).encode() + b"\0")
+            if path.status is not None:
+                newest = max(newest, path.status.st_mtime_ns, path.status.st_ctime_ns)
+        return digest.hexdigest(), newest
 
-    def _read(self) -> Iterator[Met]:
+    def _paths(self) -> Iterator[PathStatus]:
         yield from walk(self._path)
-        yield from map(meet, self._beside(self._path))
+        yield from map(status_of, self._extra_files(self._path))
 
 
-def _facts(met: Met) -> str:
-    """What tells a changed file from an unchanged one. The time of the inode's change is among it,
-    for a copy may keep size and time of the content. Of a folder only which one it is: its times
-    change with files that are not read."""
-    status = met.status
+def _identity(path: PathStatus) -> str:
+    """What distinguishes a changed file from an unchanged one. The inode's change time is part of
+    it because a copy may preserve the size and the modification time. Of a directory only its
+    inode: its times change with files that are not read."""
+    status = path.status
     if status is None:
-        return f"- {met.errno}"
+        return f"- {path.errno}"
     if stat.S_ISDIR(status.st_mode):
         return f"/ {status.st_dev} {status.st_ino}"
     return (
@@ -96,12 +102,13 @@ def _facts(met: Met) -> str:
     )
 
 
-def _gone(met: Met) -> ProblemError:
-    reason = _REASONS.get(met.errno, "the system does not let it be read")
+def _unreadable(path: PathStatus) -> ProblemError:
+    reason = _REASONS.get(path.errno, "the operating system reports an error")
     return ProblemError(
         finding(
             "source-unreachable",
-            f"The source {ascii(met.path)[1:-1]} cannot be read: {reason}.",
-            hint="What was applied before stands; give the user that runs sendroute the folder.",
+            f"The source {ascii(path.path)[1:-1]} cannot be read: {reason}.",
+            hint="The previous version stays in effect. Check that the path exists and that the "
+            "user that runs sendroute may read it.",
         )
     )

@@ -1,65 +1,79 @@
-"""What a loop may rely on, whatever it follows."""
+"""What a loop may rely on, whatever kind of source it follows."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 from msgspec import Struct
 
+from sendroute.git.process import StoppedError as StoppedError
+
 
 class Tree(Struct, frozen=True):
-    """One state of the source. ``path`` is the folder or file of manifests to read, ``commit`` the
-    one it was checked out at (None for a directory), and ``mark`` is the same for two trees of one
-    follower exactly when nothing changed between them. File names are best shown from ``root``:
-    the top of a checkout; None for a directory, whose names are shown as they are."""
+    """One state of the source.
+
+    ``path`` is the directory or file of manifests to read. ``commit`` is the commit that it was
+    checked out from; None for a directory. Two trees of one follower have the same ``fingerprint``
+    exactly if nothing changed between them. File names are shown relative to ``root``, the top of a
+    checkout; None for a directory, whose names are shown as they are.
+    """
 
     path: str
     commit: str | None
-    mark: str
+    fingerprint: str
     root: str | None = None
 
 
-class EndedError(Exception):
-    """``ended()`` became true: what was under way was given up, and there is nothing to tell."""
-
-
 class Follower(Protocol):
-    """Used by one thread. Every method that can fail raises
-    :class:`~sendroute.model.problem.ProblemError`; it may be called again at any time, and then
-    says what is so by then. None leaves a process behind."""
+    """Used by one thread. A method that raised
+    :class:`~sendroute.model.problem.ProblemError` may be called again at any time. No method leaves
+    a process running."""
 
     @property
     def shown(self) -> str:
-        """The source as people may see it: without the user of a URL, who may be a token."""
+        """The source as it is logged: without the user of a URL, which may be a token."""
         ...
 
-    def look(self, ended: Callable[[], bool]) -> Tree:
-        """The newest state.
+    def poll(self, should_stop: Callable[[], bool]) -> Tree:
+        """Get the newest state of the source.
 
-        Raises ``ProblemError`` where it cannot be had (``source-unreachable``, ``unsigned-commit``;
-        trees got before stay as they are), and ``EndedError`` promptly once ``ended()`` is true.
+        Args:
+            should_stop: Checked while the call waits.
+
+        Raises:
+            ProblemError: The source is unavailable (``source-unreachable``) or the commit is not
+                signed as required (``unsigned-commit``). Earlier trees stay as they are.
+            StoppedError: ``should_stop()`` became true; raised promptly.
         """
         ...
 
     def unchanged(self, tree: Tree) -> bool:
-        """Whether what was read of a tree since ``look`` is one state of the source: ask when the
-        reading is done, and where it says no, look and read anew."""
+        """Check, after reading a tree, that all of it was one state of the source. If not, poll and
+        read again."""
         ...
 
-    def keep(self, tree: Tree) -> None:
+    def remember(self, tree: Tree) -> None:
         """Remember a tree as the last good one.
 
-        Of all trees, the newest and the one kept last can be read; any other may be gone once a
-        method of the follower is called again. A directory cannot remember: it has only what lies
-        there.
+        The newest tree and the one remembered last stay readable; any other may be removed by the
+        next call of the follower. A directory cannot remember: it has only its current state.
+
+        Raises:
+            ProblemError: The state directory cannot be written (``unwritable``).
         """
         ...
 
-    def last_good(self, ended: Callable[[], bool]) -> Tree | None:
-        """The tree that was kept last, by this follower or, where the state folder is a lasting
-        one, by one before; None where there is none. Raises as ``look`` does."""
+    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:
+        """Get the tree that was remembered last, by this follower or, with a permanent state
+        directory, by an earlier process.
+
+        Returns:
+            The tree; None if there is none.
+
+        Raises:
+            ProblemError, StoppedError: As for :meth:`poll`.
+        """
         ...
 
     def close(self) -> None:
-        """Give up the state folder, and remove it where it was a temporary one. May be called
-        twice."""
+        """Release the state directory; remove it if it is temporary. May be called twice."""
         ...

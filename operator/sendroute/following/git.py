@@ -1,4 +1,4 @@
-"""A branch of a git repository: the newest commit of it, as a folder of its own."""
+"""A branch of a git repository: its newest commit, checked out as a directory."""
 
 import hashlib
 import logging
@@ -11,16 +11,17 @@ from pathlib import Path
 from msgspec import Struct
 
 from sendroute.following.address import Address
-from sendroute.following.calling import Git, GitFailedError
-from sendroute.following.causes import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
 from sendroute.following.checkout import checkout
 from sendroute.following.follower import Tree
-from sendroute.following.signatures import demand_signature
-from sendroute.following.state import State, remove, unusable
+from sendroute.following.state import State, cannot_use, remove
+from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
+from sendroute.git.process import Git, GitFailedError
+from sendroute.git.signatures import verify_signature
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
-_OLDEST = (2, 34)  # the first that verifies signatures by ssh keys
+_MIN_VERSION = (2, 34)  # the first that verifies ssh signatures
 _FETCH = (
     "fetch",
     "--quiet",
@@ -35,8 +36,9 @@ _log = logging.getLogger(__name__)
 
 
 class GitOptions(Struct, frozen=True):
-    """What of a repository: ``branch`` None is the one that its HEAD names; ``path`` a folder or
-    file from its top. ``timeout`` is in seconds, of each call of git."""
+    """What to read of a repository. ``branch`` None is the default branch (the repository's HEAD);
+    ``path`` is a directory or file relative to its top. ``timeout`` is in seconds, for each call of
+    git."""
 
     branch: str | None = None
     path: str = ""
@@ -46,81 +48,86 @@ class GitOptions(Struct, frozen=True):
 
 
 class Branch:
-    """A :class:`~sendroute.following.follower.Follower` of a branch. Takes the state folder when
-    it is made (``ProblemError`` where another has it), and the network only at a look."""
+    """A :class:`~sendroute.following.follower.Follower` of a branch.
 
-    def __init__(
-        self, address: Address, options: GitOptions, state_folder: str | None = None
-    ) -> None:
+    It locks the state directory when it is created and uses the network only in :meth:`poll`.
+
+    Raises:
+        ProblemError: The state directory is unavailable (``unwritable``).
+    """
+
+    def __init__(self, address: Address, options: GitOptions, state_dir: str | None = None) -> None:
         self._address = address
         self._options = options
         self._remote = f"refs/heads/{options.branch}" if options.branch else "HEAD"
-        self._state = State(state_folder)
-        self._git = Git(str(self._state.folder), options.timeout, address.protocols)
-        # A state folder may have served another source before.
+        self._state = State(state_dir)
+        self._git = Git(str(self._state.directory), options.timeout, address.protocols)
+        # The state directory may have been used for another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
         self._newest: Tree | None = None
-        self._kept: Tree | None = None
+        self._remembered: Tree | None = None
         self._new_enough = False
 
     @property
     def shown(self) -> str:
         return self._address.shown
 
-    def look(self, ended: Callable[[], bool]) -> Tree:
-        with self._translated():
-            self._demand_git(ended)
-            listed = self._listed(ended)
-            if self._newest is None or self._newest.commit != listed or not _lies(self._newest):
-                self._newest = self._taken_or_anew(self._fetched(listed, ended), ended)
-                self._tidy(ended)
+    def poll(self, should_stop: Callable[[], bool]) -> Tree:
+        with self._reported_errors():
+            self._require_git(should_stop)
+            listed = self._remote_commit(should_stop)
+            if self._newest is None or self._newest.commit != listed or not _exists(self._newest):
+                self._newest = self._tree_or_refetch(
+                    self._fetched_commit(listed, should_stop), should_stop
+                )
+                self._tidy(should_stop)
             return self._newest
 
     def unchanged(self, tree: Tree) -> bool:
-        """A checkout does not change, but somebody may clear the state folder."""
-        return _lies(tree)
+        """A checkout does not change, but another process may remove it."""
+        return _exists(tree)
 
-    def keep(self, tree: Tree) -> None:
-        if tree.commit is not None and tree != self._kept:
-            with self._translated():
+    def remember(self, tree: Tree) -> None:
+        if tree.commit is not None and tree != self._remembered:
+            with self._reported_errors():
                 self._state.unlock()
                 self._local("update-ref", f"{self._refs}/good", tree.commit)
-            self._kept = tree
+            self._remembered = tree
 
-    def last_good(self, ended: Callable[[], bool]) -> Tree | None:
-        if self._kept is None or not _lies(self._kept):
-            with self._translated():
-                self._demand_git(ended)
-                commit = self._commit("good", ended)
-                self._kept = None if commit is None else self._taken(commit, ended)
-        return self._kept
+    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:
+        if self._remembered is None or not _exists(self._remembered):
+            with self._reported_errors():
+                self._require_git(should_stop)
+                commit = self._commit("good", should_stop)
+                self._remembered = None if commit is None else self._tree(commit, should_stop)
+        return self._remembered
 
     def close(self) -> None:
         self._state.close()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _reported_errors(self) -> Iterator[None]:
         try:
             yield
         except GitFailedError as error:
             raise self._unreachable(error.cause or UNKNOWN) from error
         except OSError as error:
-            raise unusable(str(self._state.folder), error) from error
+            raise cannot_use(str(self._state.directory), error) from error
 
-    def _demand_git(self, ended: Callable[[], bool]) -> None:
+    def _require_git(self, should_stop: Callable[[], bool]) -> None:
         if not self._new_enough:
-            version = self._git.run(["version"], ended).decode(errors="replace")
+            version = self._git.run(["version"], should_stop).decode(errors="replace")
             found = re.match(r"git version (\d+)\.(\d+)", version)
-            if found is None or (int(found[1]), int(found[2])) < _OLDEST:
-                shown = f"{found[1]}.{found[2]}" if found else "of that kind"
+            if found is None or (int(found[1]), int(found[2])) < _MIN_VERSION:
+                shown = f"{found[1]}.{found[2]}" if found else "of this version"
                 raise GitFailedError(too_old(shown))
             self._new_enough = True
 
-    def _listed(self, ended: Callable[[], bool]) -> str:
-        """The commit that the server has the branch at."""
-        words = ["ls-remote", "--quiet", "--", self._address.url, self._remote]
-        for line in self._git.run(words, ended).decode(errors="replace").splitlines():
+    def _remote_commit(self, should_stop: Callable[[], bool]) -> str:
+        """The commit of the branch on the server."""
+        arguments = ["ls-remote", "--quiet", "--", self._address.url, self._remote]
+        for line in self._git.run(arguments, should_stop).decode(errors="replace").splitlines():
             commit, _, name = line.partition("\t")
             if name == self._remote and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
                 return commit
@@ -128,128 +135,140 @@ class Branch:
             raise self._unreachable(
                 Cause(
                     "the repository has no commit on its default branch",
-                    "Check the URL, push a commit, or name a branch by --branch.",
+                    "Check the URL, push a commit, or set a branch.",
+                    Configure(Setting.BRANCH),
                 )
             )
         raise self._unreachable(
             Cause(
                 f"the repository has no branch {self._options.branch}",
-                "Check --branch, or push it; what was applied before stands.",
+                "The previous version stays in effect. Push the branch, or set another one.",
+                Configure(Setting.BRANCH),
             )
         )
 
-    def _fetched(self, listed: str, ended: Callable[[], bool]) -> str:
-        """The commit as we have it now: the one listed, or one pushed since. Where our repository
-        does not do, be it damaged or of another hash, a new one takes its place."""
+    def _fetched_commit(self, listed: str, should_stop: Callable[[], bool]) -> str:
+        """Fetch the listed commit, or one that was pushed since. A local repository that is damaged
+        or has another object format is replaced."""
         try:
-            if self._commit("tip", ended) == listed:
+            if self._commit("tip", should_stop) == listed:
                 return listed
             if self._format() == len(listed):
                 self._state.unlock()
-                return self._fetch(self._state.repository, ended)
+                return self._fetch(self._state.repository, should_stop)
         except GitFailedError as error:
             if error.cause is not None:
                 raise
-            _log.debug("the repository in the state folder is made anew")
-        return self._renew(listed, ended)
+            _log.debug("The repository in the state directory is replaced.")
+        return self._renew(listed, should_stop)
 
-    def _fetch(self, repository: Path, ended: Callable[[], bool]) -> str:
+    def _fetch(self, repository: Path, should_stop: Callable[[], bool]) -> str:
         tip = f"{self._refs}/tip"
         url = ["--", self._address.url, f"+{self._remote}:{tip}"]
-        words = [f"--git-dir={repository}", *_FETCH]
+        arguments = [f"--git-dir={repository}", *_FETCH]
         try:
-            self._git.run([*words, "--depth=1", *url], ended)
+            self._git.run([*arguments, "--depth=1", *url], should_stop)
         except GitFailedError as error:
             if error.cause is not NO_SHALLOW:
                 raise
-            self._git.run([*words, *url], ended)
-        asked = [f"--git-dir={repository}", "rev-parse", "--verify", f"{tip}^{{commit}}"]
-        return self._git.local(asked, ended).decode().strip()
+            self._git.run([*arguments, *url], should_stop)
+        arguments = [f"--git-dir={repository}", "rev-parse", "--verify", f"{tip}^{{commit}}"]
+        return self._git.local(arguments, should_stop).decode().strip()
 
-    def _renew(self, listed: str, ended: Callable[[], bool]) -> str:
-        """Under another name until it holds what is wanted; the last good commit comes with it."""
-        making = self._state.folder / f".new-{os.urandom(6).hex()}"
+    def _renew(self, listed: str, should_stop: Callable[[], bool]) -> str:
+        """Replace the local repository; the new one takes over the last good commit. It has another
+        name until it is complete."""
+        new = self._state.directory / f".new-{os.urandom(6).hex()}"
         kind = "sha256" if len(listed) == 64 else "sha1"
-        words = ["init", "--quiet", "--bare", "--template=", f"--object-format={kind}"]
+        arguments = ["init", "--quiet", "--bare", "--template=", f"--object-format={kind}"]
         try:
-            self._git.local([*words, str(making)], ended)
-            commit = self._fetch(making, ended)
+            self._git.local([*arguments, str(new)], should_stop)
+            commit = self._fetch(new, should_stop)
             good = f"{self._refs}/good"
             known = ["--depth=1", "--", f"file://{self._state.repository}", f"+{good}:{good}"]
             try:
                 if self._state.repository.exists():
-                    self._git.run([f"--git-dir={making}", *_FETCH, *known], ended)
+                    self._git.run([f"--git-dir={new}", *_FETCH, *known], should_stop)
             except GitFailedError:
-                _log.debug("the last good commit could not be taken over")
-            old = making.with_name(making.name.replace("new", "old"))
+                _log.debug("The last good commit could not be taken over.")
+            old = new.with_name(new.name.replace("new", "old"))
             if self._state.repository.exists():
                 self._state.repository.rename(old)
-            making.rename(self._state.repository)
+            new.rename(self._state.repository)
             remove(old)
         finally:
-            remove(making)
+            remove(new)
         return commit
 
-    def _taken_or_anew(self, commit: str, ended: Callable[[], bool]) -> Tree:
-        """Where our repository lacks what the commit needs, it is fetched once more."""
+    def _tree_or_refetch(self, commit: str, should_stop: Callable[[], bool]) -> Tree:
+        """If the local repository lacks objects of the commit, fetch it again."""
         try:
-            return self._taken(commit, ended)
+            return self._tree(commit, should_stop)
         except GitFailedError as error:
             if error.cause is not None:
                 raise
         try:
-            return self._taken(self._renew(commit, ended), ended)
+            return self._tree(self._renew(commit, should_stop), should_stop)
         except GitFailedError as error:
             raise GitFailedError(error.cause or NO_CHECKOUT) from error
 
-    def _taken(self, commit: str, ended: Callable[[], bool]) -> Tree:
+    def _tree(self, commit: str, should_stop: Callable[[], bool]) -> Tree:
         options = self._options
         if options.verify_signatures:
             repository = str(self._state.repository)
-            demand_signature(self._git, repository, commit, options.allowed_signers, ended)
-        folder, path = checkout(self._state, self._git, commit, options.path, ended)
-        return Tree(str(path), commit, commit, str(folder))
+            verify_signature(self._git, repository, commit, options.allowed_signers, should_stop)
+        directory, path = checkout(self._state, self._git, commit, options.path, should_stop)
+        return Tree(str(path), commit, commit, str(directory))
 
-    def _tidy(self, ended: Callable[[], bool]) -> None:
-        """Drops the checkouts that nobody may hold, and now and then what no ref needs."""
-        current = {tree.commit for tree in (self._newest, self._kept) if tree is not None}
-        for folder in self._state.trees.iterdir():
-            if folder.name not in current:
-                remove(folder)
-        repository = f"--git-dir={self._state.repository}"
-        often = ["-c", "gc.autoPackLimit=20", "-c", "gc.auto=1000", "-c", "gc.pruneExpire=now"]
+    def _tidy(self, should_stop: Callable[[], bool]) -> None:
+        """Remove unused checkouts and, from time to time, unreachable objects."""
+        current = {tree.commit for tree in (self._newest, self._remembered) if tree is not None}
+        for directory in self._state.trees.iterdir():
+            if directory.name not in current:
+                remove(directory)
+        repository = [f"--git-dir={self._state.repository}"]
+        thresholds = ["-c", "gc.autoPackLimit=20", "-c", "gc.auto=1000", "-c", "gc.pruneExpire=now"]
         try:
-            words = [repository, *often, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"]
-            self._git.local(words, ended)
+            arguments = [
+                *repository,
+                *thresholds,
+                "-c",
+                "gc.autoDetach=false",
+                "gc",
+                "--auto",
+                "--quiet",
+            ]
+            self._git.local(arguments, should_stop)
         except GitFailedError:
-            _log.debug("git could not tidy the repository in the state folder")
+            _log.debug("git gc failed in the state directory.")
 
-    def _commit(self, name: str, ended: Callable[[], bool]) -> str | None:
-        words = ["for-each-ref", "--format=%(objectname)", f"{self._refs}/{name}"]
+    def _commit(self, name: str, should_stop: Callable[[], bool]) -> str | None:
+        arguments = ["for-each-ref", "--format=%(objectname)", f"{self._refs}/{name}"]
         if not self._state.repository.exists():
             return None
-        return self._local(*words, ended=ended).decode().strip() or None
+        return self._local(*arguments, should_stop=should_stop).decode().strip() or None
 
     def _format(self) -> int:
-        """The length of our repository's object names; 0 without one."""
+        """The length of the local repository's object names; 0 without a repository."""
         config = self._state.repository / "config"
         if not config.exists():
             return 0
         return 64 if "sha256" in config.read_text(errors="replace") else 40
 
-    def _local(self, *words: str, ended: Callable[[], bool] = lambda: False) -> bytes:
-        return self._git.local([f"--git-dir={self._state.repository}", *words], ended)
+    def _local(self, *arguments: str, should_stop: Callable[[], bool] = lambda: False) -> bytes:
+        return self._git.local([f"--git-dir={self._state.repository}", *arguments], should_stop)
 
     def _unreachable(self, cause: Cause) -> ProblemError:
-        branch = f"Branch {self._options.branch}" if self._options.branch else "The default branch"
+        branch = f"branch {self._options.branch}" if self._options.branch else "the default branch"
         return ProblemError(
             finding(
                 "source-unreachable",
-                f"{branch} of {self._address.shown} cannot be had: {cause.sentence}.",
+                f"Cannot read {branch} of {self._address.shown}: {cause.sentence}.",
                 hint=cause.hint,
+                remedy=cause.remedy,
             )
         )
 
 
-def _lies(tree: Tree) -> bool:
+def _exists(tree: Tree) -> bool:
     return Path(tree.path).exists()

@@ -1,93 +1,107 @@
-"""What was typed → what follows it."""
+"""A source as the user gives it → its follower."""
 
 import os
 import re
 from collections.abc import Callable, Iterable
 
-from sendroute.following.address import address_of, is_bare_repository, is_url
+from sendroute.following.address import is_bare_repository, is_url, parse_address
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Follower
 from sendroute.following.git import Branch, GitOptions
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
-# git-check-ref-format(1), and nothing that reads as an option.
-_NO_BRANCH = re.compile(r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^@?$")
+# git-check-ref-format(1); also names that look like an option.
+_INVALID_BRANCH = re.compile(
+    r"^[-/.]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|[/.]$|^@?$"
+)
 
 
 def follow(
     source: str,
     options: GitOptions,
-    state_folder: str | None = None,
-    beside: Callable[[str], Iterable[str]] = lambda _path: (),
+    state_dir: str | None = None,
+    extra_files: Callable[[str], Iterable[str]] = lambda _path: (),
 ) -> Follower:
-    """Follows a directory, a file, or a branch of a git URL or of a bare repository. ``beside``
-    names what is read with a directory's manifests, wherever it lies.
+    """Follow a directory, a file, or a branch of a git URL or bare repository.
 
-    Raises ``ProblemError`` with all that is wrong with what was typed, or where the state folder
-    cannot be had. Close what it returns.
+    Args:
+        source: A path or a git URL.
+        options: Which branch and path, and whether commits must be signed.
+        state_dir: Where the repository is kept; None for a temporary directory.
+        extra_files: As for :class:`~sendroute.following.directory.Directory`.
+
+    Returns:
+        The follower; the caller closes it.
+
+    Raises:
+        ProblemError: Everything that is wrong with the arguments, or the state directory is
+            unavailable.
     """
     bare = is_bare_repository(source)
     if os.path.exists(source) and not bare:
-        _demand(_only_for_git(options, state_folder))
-        return Directory(source, beside)
+        _raise_if_any(_git_options_given(options, state_dir))
+        return Directory(source, extra_files)
     if not bare and not is_url(source):
         raise ProblemError(
             finding(
                 "source-unreachable",
-                f"There is no file or folder {ascii(source)[1:-1]}, and it is no git URL.",
-                hint="Name a folder that is there, or a URL as git clone would take it.",
+                f"{ascii(source)[1:-1]} is neither a file or directory nor a git URL.",
+                hint="Give an existing path, or a URL as for git clone.",
             )
         )
-    address = address_of(source)
-    findings = _wrong(options)
+    address = parse_address(source)
+    findings = _check(options)
     if not address.trusted and not options.verify_signatures:
         findings.append(
             finding(
                 "invalid-value",
-                f"What comes over {address.url.partition(':')[0]} may be anybody's.",
-                hint="Use https or ssh, or demand signed commits by --verify-signatures.",
+                f"Over {address.url.partition(':')[0]}, manifests can be altered on the network.",
+                hint="Use https or ssh, or require signed commits.",
+                remedy=Configure(Setting.VERIFY_SIGNATURES),
             )
         )
-    _demand(findings)
-    return Branch(address, _absolute(options), state_folder)
+    _raise_if_any(findings)
+    return Branch(address, _absolute(options), state_dir)
 
 
-def _demand(findings: list[Finding]) -> None:
+def _raise_if_any(findings: list[Finding]) -> None:
     if findings:
         raise ProblemError(*findings)
 
 
-def _only_for_git(options: GitOptions, state_folder: str | None) -> list[Finding]:
+def _git_options_given(options: GitOptions, state_dir: str | None) -> list[Finding]:
     given = {
-        "--branch": options.branch is not None,
-        "--path": options.path != "",
-        "--verify-signatures": options.verify_signatures,
-        "--allowed-signers": options.allowed_signers is not None,
-        "--state-dir": state_folder is not None,
+        Setting.BRANCH: options.branch is not None,
+        Setting.SOURCE_PATH: options.path != "",
+        Setting.VERIFY_SIGNATURES: options.verify_signatures,
+        Setting.ALLOWED_SIGNERS: options.allowed_signers is not None,
+        Setting.STATE_DIRECTORY: state_dir is not None,
     }
     return [
         finding(
             "invalid-value",
-            f"{option} is for a branch of git, and the source is a file or folder.",
-            hint="Leave it out, or name the repository by its URL (file:///… for one here).",
+            f"The setting {setting} needs a git source, but the source is a file or directory.",
+            hint="Give the repository's URL (file:///… for a local one), or remove the setting.",
+            remedy=Configure(setting),
         )
-        for option, is_given in given.items()
+        for setting, is_given in given.items()
         if is_given
     ]
 
 
-def _wrong(options: GitOptions) -> list[Finding]:
+def _check(options: GitOptions) -> list[Finding]:
     findings = []
     if options.branch is not None and (
-        _NO_BRANCH.search(options.branch) or not options.branch.isprintable()
+        _INVALID_BRANCH.search(options.branch) or not options.branch.isprintable()
     ):
         findings.append(
             finding(
                 "invalid-value",
-                f"{ascii(options.branch)[:80]} cannot be a branch's name.",
-                hint="Name a branch as `git branch` lists it.",
+                f"{ascii(options.branch)[:80]} is not a valid branch name.",
+                hint="Give a branch as 'git branch' lists it.",
             )
         )
     steps = options.path.split("/")
@@ -95,8 +109,9 @@ def _wrong(options: GitOptions) -> list[Finding]:
         findings.append(
             finding(
                 "invalid-value",
-                f"{ascii(options.path)[:80]} is no path within a repository.",
-                hint="Give --path from the repository's top, without a leading / and without ...",
+                f"{ascii(options.path)[:80]} is not a path within a repository.",
+                hint="Set the path relative to the repository, without a leading / or '..'.",
+                remedy=Configure(Setting.SOURCE_PATH),
             )
         )
     signers = options.allowed_signers
@@ -104,23 +119,24 @@ def _wrong(options: GitOptions) -> list[Finding]:
         findings.append(
             finding(
                 "unreadable",
-                f"The allowed signers {ascii(signers)[1:-1]} cannot be read.",
-                hint="Name a file as in ssh-keygen(1), ALLOWED SIGNERS.",
+                f"The allowed signers file {ascii(signers)[1:-1]} cannot be read.",
+                hint="Give a file as in ssh-keygen(1), ALLOWED SIGNERS.",
             )
         )
     if signers is not None and not options.verify_signatures:
         findings.append(
             finding(
                 "invalid-value",
-                "--allowed-signers says who may sign, but no signature is demanded.",
-                hint="Add --verify-signatures.",
+                "A file of allowed signers is given, but signatures are not required.",
+                hint="Require signed commits.",
+                remedy=Configure(Setting.VERIFY_SIGNATURES),
             )
         )
     return findings
 
 
 def _absolute(options: GitOptions) -> GitOptions:
-    """Git is started elsewhere."""
+    """git runs in another directory."""
     if options.allowed_signers is None:
         return options
     signers = os.path.abspath(options.allowed_signers)

@@ -1,4 +1,5 @@
-"""The folder that a git follower works in: one at a time, and nothing half-made is trusted."""
+"""The state directory of a git follower: for one process at a time; what is incomplete is
+removed."""
 
 import fcntl
 import os
@@ -8,85 +9,96 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
-NAME = "sendroute-source"
-# Seconds that the folder may still be another's. One that was killed as it started a git leaves
-# a child that holds the lock until it has become that git: an instant, or longer on a busy machine.
-PATIENCE = 5.0
+SUBDIRECTORY = "sendroute-source"
+# Seconds to wait for the lock. A process that is killed while it starts git leaves a child that
+# holds the lock until it has become git: an instant, or longer on a busy machine.
+LOCK_TIMEOUT = 5.0
 
 
 class State:
-    """``repository`` holds what was fetched, ``trees`` a folder for each checkout.
+    """``repository`` holds what was fetched, ``trees`` a directory for each checkout.
 
-    The folder itself is locked: for as long as that is, systemd-tmpfiles ages nothing in it
-    (tmpfiles.d(5)), or checkouts in /tmp would lose their files one day.
+    The directory itself is locked: systemd-tmpfiles removes nothing in a locked directory
+    (tmpfiles.d(5)), so checkouts in /tmp keep their files.
+
+    Args:
+        parent: Where the state directory is created; None for a temporary one.
+
+    Raises:
+        ProblemError: It cannot be used, or another process uses it (``unwritable``).
     """
 
-    def __init__(self, given: str | None) -> None:
-        self._temporary = given is None
+    def __init__(self, parent: str | None) -> None:
+        self._temporary = parent is None
         try:
-            if given is None:
-                self.folder = Path(tempfile.mkdtemp(prefix="sendroute-")).resolve()
+            if parent is None:
+                self.directory = Path(tempfile.mkdtemp(prefix="sendroute-")).resolve()
             else:
-                # One of its own within: what else lies in the folder given is not ours to clear.
-                self.folder = Path(given).resolve() / NAME
-                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                # A subdirectory: other files of the given directory are never removed.
+                self.directory = Path(parent).resolve() / SUBDIRECTORY
+                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise unusable(given or tempfile.gettempdir(), error) from error
+            raise cannot_use(parent or tempfile.gettempdir(), error) from error
         try:
             _lock(self._lock)
             self._clear()
         except OSError as error:
             os.close(self._lock)
             raise (
-                _taken(self.folder)
+                _in_use(self.directory)
                 if isinstance(error, BlockingIOError)
-                else unusable(str(self.folder), error)
+                else cannot_use(str(self.directory), error)
             ) from error
         self._open = True
 
     @property
     def repository(self) -> Path:
-        return self.folder / "repository"
+        return self.directory / "repository"
 
     @property
     def trees(self) -> Path:
-        return self.folder / "trees"
+        return self.directory / "trees"
 
     def close(self) -> None:
         if self._open:
             self._open = False
             if self._temporary:
-                remove(self.folder)
+                remove(self.directory)
             os.close(self._lock)
 
     def _clear(self) -> None:
-        """What a crash left. Checkouts are cheap to make, and after a loss of power a file of one
-        may be empty."""
-        for left in (self.trees, *self.folder.glob(".new-*"), *self.folder.glob(".old-*")):
-            remove(left)
+        """Remove what an earlier process left. Checkouts too: after a loss of power their files may
+        be empty."""
+        for leftover in (
+            self.trees,
+            *self.directory.glob(".new-*"),
+            *self.directory.glob(".old-*"),
+        ):
+            remove(leftover)
         if self.repository.exists() and self.repository.lstat().st_uid != os.geteuid():
-            remove(self.repository)  # a configuration of another's could name programs to run
+            remove(self.repository)  # another user's configuration could run programs
         self.trees.mkdir(mode=0o700)
 
     def unlock(self) -> None:
-        """Takes away what a git left that was killed: lock files, which would be in the way for
-        ever, and packs half received. Only one works here."""
+        """Remove the lock files and incomplete packs of a killed git. No other process works in the
+        directory."""
         for pattern in ("*.lock", "refs/**/*.lock", "objects/**/*.lock"):
-            for left in self.repository.glob(pattern):
-                left.unlink(missing_ok=True)
+            for leftover in self.repository.glob(pattern):
+                leftover.unlink(missing_ok=True)
         (self.repository / "gc.pid").unlink(missing_ok=True)
-        for left in self.repository.glob("objects/**/tmp_*"):
-            left.unlink(missing_ok=True)
+        for leftover in self.repository.glob("objects/**/tmp_*"):
+            leftover.unlink(missing_ok=True)
 
 
-def _lock(folder: int) -> None:
-    """Raises BlockingIOError where another still holds it after ``PATIENCE``."""
-    deadline = time.monotonic() + PATIENCE
+def _lock(directory: int) -> None:
+    """Raise BlockingIOError if another process holds the lock longer than ``LOCK_TIMEOUT``."""
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
-            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise
@@ -94,9 +106,15 @@ def _lock(folder: int) -> None:
 
 
 def remove(path: Path) -> None:
-    """A folder that may be there; under another name first, so that what is half removed is never
-    taken for whole. Folders within come up to the top before they are emptied: they may nest
-    deeper than a path may be long, or files be open."""
+    """Remove a directory, if it exists.
+
+    It is renamed first, so that a partly removed one is never used. Inner directories are moved to
+    the top before they are emptied: they may nest deeper than the length of a path allows, or than
+    files may be open.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
     if path.is_symlink():
         path.unlink()
     if not path.is_dir():
@@ -105,36 +123,37 @@ def remove(path: Path) -> None:
     path.rename(old)
     pending = [old]
     while pending:
-        folder = pending.pop()
-        for child in list(folder.iterdir()):
+        directory = pending.pop()
+        for child in list(directory.iterdir()):
             if child.is_dir() and not child.is_symlink():
                 pending.append(child.rename(old / f".{os.urandom(8).hex()}"))
             else:
                 child.unlink()
-        if folder != old:
-            folder.rmdir()
-    for left in old.iterdir():
-        left.rmdir()
+        if directory != old:
+            directory.rmdir()
+    for leftover in old.iterdir():
+        leftover.rmdir()
     old.rmdir()
 
 
-def unusable(folder: str, error: OSError) -> ProblemError:
+def cannot_use(directory: str, error: OSError) -> ProblemError:
     reason = (error.strerror or "unknown").lower()
     return ProblemError(
         finding(
             "unwritable",
-            f"The state folder {ascii(folder)[1:-1]} cannot be used: {reason}.",
-            hint="Name a folder on this machine by --state-dir that the user that runs sendroute "
-            "may write to.",
+            f"The state directory {ascii(directory)[1:-1]} cannot be used: {reason}.",
+            hint="Set a local directory that is writable for the user that runs sendroute.",
+            remedy=Configure(Setting.STATE_DIRECTORY),
         )
     )
 
 
-def _taken(folder: Path) -> ProblemError:
+def _in_use(directory: Path) -> ProblemError:
     return ProblemError(
         finding(
             "unwritable",
-            f"Another sendroute uses the state folder {ascii(str(folder))[1:-1]}.",
-            hint="Stop it, or name another folder by --state-dir.",
+            f"Another sendroute process uses the state directory {ascii(str(directory))[1:-1]}.",
+            hint="Stop that process, or set another directory.",
+            remedy=Configure(Setting.STATE_DIRECTORY),
         )
     )

@@ -1,18 +1,18 @@
-"""The files and folders that reading a path of manifests comes by: all but names with a dot
-before them, links followed, each folder once."""
+"""The files and directories that reading a path of manifests visits: every name that does not begin
+with a dot; links are followed, and each directory is visited once."""
 
 import os
 import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# As the reader has it: of other files in a folder nothing is read.
+# As for the reader: other files of a directory are not read.
 ENDINGS = (".yaml", ".yml", ".json")
 
 
-class Met(NamedTuple):
-    """``status`` is of what the path leads to; None where that cannot be had, ``errno`` says why.
-    ``link`` says that the path itself is a link."""
+class PathStatus(NamedTuple):
+    """A path and the status of what it leads to; ``status`` is None if that is unavailable, and
+    ``errno`` says why. ``link`` is true if the path itself is a link."""
 
     path: str
     status: os.stat_result | None
@@ -20,43 +20,50 @@ class Met(NamedTuple):
     errno: int = 0
 
 
-def walk(given: str) -> Iterator[Met]:
-    """In the order of names. A folder that cannot be listed comes twice: as itself, and without
-    status."""
-    top = meet(given)
-    yield top
-    if top.status is None or not stat.S_ISDIR(top.status.st_mode):
+def walk(top: str) -> Iterator[PathStatus]:
+    """Visit a file, or a directory and all below it, by name.
+
+    Args:
+        top: The path to begin with; it comes first.
+
+    Yields:
+        The status of every path. A directory that cannot be listed comes twice: with its status,
+        and without.
+    """
+    first = status_of(top)
+    yield first
+    if first.status is None or not stat.S_ISDIR(first.status.st_mode):
         return
-    seen = {(top.status.st_dev, top.status.st_ino)}
-    pending = [given]
+    seen = {(first.status.st_dev, first.status.st_ino)}
+    pending = [top]
     while pending:
-        folder = pending.pop()
+        directory = pending.pop()
         try:
-            with os.scandir(folder) as listing:
+            with os.scandir(directory) as listing:
                 children = sorted(listing, key=lambda child: child.name)
         except OSError as error:
-            yield Met(folder, None, errno=error.errno or 0)
+            yield PathStatus(directory, None, errno=error.errno or 0)
             continue
         inner = []
         for child in children:
-            if not _is_of_interest(child):
+            if not _is_relevant(child):
                 continue
-            met = _met(child.path, child.is_symlink())
-            yield met
-            if met.status is not None and stat.S_ISDIR(met.status.st_mode):
-                identity = (met.status.st_dev, met.status.st_ino)
+            path = _status(child.path, child.is_symlink())
+            yield path
+            if path.status is not None and stat.S_ISDIR(path.status.st_mode):
+                identity = (path.status.st_dev, path.status.st_ino)
                 if identity not in seen:
                     seen.add(identity)
                     inner.append(child.path)
         pending += reversed(inner)
 
 
-def meet(path: str) -> Met:
-    """One path, wherever it leads."""
-    return _met(path, os.path.islink(path))
+def status_of(path: str) -> PathStatus:
+    """Get the status of one path; links are followed."""
+    return _status(path, os.path.islink(path))
 
 
-def _is_of_interest(child: os.DirEntry[str]) -> bool:
+def _is_relevant(child: os.DirEntry[str]) -> bool:
     if child.name.startswith("."):
         return False
     if child.name.endswith(ENDINGS) or child.is_symlink():
@@ -64,10 +71,10 @@ def _is_of_interest(child: os.DirEntry[str]) -> bool:
     return child.is_dir(follow_symlinks=False)
 
 
-def _met(path: str, link: bool) -> Met:
+def _status(path: str, link: bool) -> PathStatus:
     try:
-        return Met(path, os.stat(path), link)
+        return PathStatus(path, os.stat(path), link)
     except OSError as error:
-        return Met(path, None, link, error.errno or 0)
-    except ValueError:  # a NUL in it
-        return Met(path, None, link)
+        return PathStatus(path, None, link, error.errno or 0)
+    except ValueError:  # the path contains a NUL
+        return PathStatus(path, None, link)

@@ -116,7 +116,7 @@ class EventLog:
             extra["digest"] = standing.digest
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
         more = len(reasons) + standing.report.more - 1
-        others = f" And {more} more: sendroute status" if more > 0 else ""
+        others = f" And {more} more." if more > 0 else ""
         _log.log(
             logging.DEBUG if same else logging.WARNING,
             "%s %s: %s%s",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple, assert_never
 
-from sendroute.following.follower import EndedError
+from sendroute.following.follower import StoppedError
 from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.protocols import Head, Health, Open, Store
@@ -84,7 +84,7 @@ class Loop:
             with self._store_handle:
                 while not self._needs.stop.asked():
                     self._turn()
-        except (KeyboardInterrupt, EndedError):
+        except (KeyboardInterrupt, StoppedError):
             if not self._needs.stop.asked():
                 raise
 

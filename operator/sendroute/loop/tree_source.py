@@ -32,7 +32,7 @@ class TreeSource:
         self._follower = follower
         self._read = read
         self._stop = stop
-        self._mark: str | None = None
+        self._fingerprint: str | None = None
         self._newest: LoadedTree | None = None
         self._unreachable: tuple[Finding, ...] = ()
         self._unfit: tuple[Finding, ...] = ()
@@ -94,7 +94,7 @@ class TreeSource:
         """The tree that serves is the one to begin with after a restart. Raises
         :class:`ProblemError`."""
         if self.good is not None:
-            self._follower.keep(self.good.tree)
+            self._follower.remember(self.good.tree)
 
     def refuse(self, taken: LoadedTree, why: tuple[Finding, ...]) -> None:
         """It contradicts the store. It is asked again, for the store may be put right."""
@@ -102,15 +102,15 @@ class TreeSource:
             self._mismatch = why
 
     def _look(self, anew: bool) -> bool:
-        tree = self._follower.look(self._stop.asked)
-        same = tree.mark == self._mark
+        tree = self._follower.poll(self._stop.asked)
+        same = tree.fingerprint == self._fingerprint
         if same and not anew:
             return False
         tree, source = self._reading(tree)
         before, self._unread = self._unread, _unread(source)
-        if same and tree.mark == self._mark and before == self._unread:
+        if same and tree.fingerprint == self._fingerprint and before == self._unread:
             return False
-        self._mark = tree.mark
+        self._fingerprint = tree.fingerprint
         self._unfit = faults(source)
         self._newest = None if self._unfit else LoadedTree(tree, source)
         return not self._unfit
@@ -121,7 +121,7 @@ class TreeSource:
                 source = self._read(tree)
             if self._follower.unchanged(tree):
                 return tree, source
-            tree = self._follower.look(self._stop.asked)
+            tree = self._follower.poll(self._stop.asked)
         raise ProblemError(
             finding(
                 "source-unreachable",

@@ -9,7 +9,6 @@ secret is in it, for manifests hold none; it is the user's alone all the same.
 
 # Not pathlib: its import alone costs what reading hundreds of files does.
 import os
-import re
 import stat
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from tempfile import mkstemp
 import msgspec
 
 from sendroute import __version__
-from sendroute.manifests import git
+from sendroute.git.worktree import UnchangedFiles, toplevel
 from sendroute.manifests.content import Content
 from sendroute.manifests.sources import Entry
 
@@ -31,20 +30,6 @@ WORTHWHILE = 500  # files, below which asking git costs more than reading
 STALE = 20
 LARGEST = 256 * 1024 * 1024  # bytes of one repository's cache: of some two million domains
 REPOSITORIES = 20  # the caches that were written last are kept, for a repository may be gone
-# Files that git changes on their way out of the repository are not in it as they are on the disk
-# (gitattributes(5)); line endings alone make no difference to YAML.
-_AS_IT_IS = ":(top,attr:!filter !ident !working-tree-encoding)"
-# An entry of `git ls-files -s -v -z`, whole: with the blob and the path of a plain file (of mode
-# 100644 or 100755: no link, no submodule) that is not in conflict (stage 0) and that git looks at
-# (tag H), without them for any other.
-_LISTED = re.compile(r"(?:H 100[0-9]{3} ([0-9a-f]+) 0\t([^\0]+)|[^\0]*)\0")
-
-# A repository may be set to look less closely, for speed or for odd file systems (git-config(1)).
-_LOOKING_CLOSELY = (
-    *("-c", "core.checkStat=default"),
-    *("-c", "core.trustctime=true"),
-    *("-c", "core.fsmonitor=false"),
-)
 
 _SEAL = 32  # bytes
 _PREFIX = "manifests-"  # what is called otherwise is not ours to forget
@@ -68,16 +53,16 @@ class GitCache:
         self._old: _Contents = {}
         self._learned: _Contents = {}
         self._file: str | None = None
-        self._asked: _Asked | None = None
+        self._asked: UnchangedFiles | None = None
         folders = all(os.path.isdir(path) for path in self._paths)
-        tops = {git.toplevel(path) for path in self._paths} if folders else set()
+        tops = {toplevel(path) for path in self._paths} if folders else set()
         top = tops.pop() if len(tops) == 1 else None
         if top is not None:
-            self._asked = _Asked(top)
+            self._asked = UnchangedFiles(top)
 
     def known(self, entries: list[Entry]) -> list[Content | None]:
         asked, self._asked = self._asked, None
-        clean = asked.clean() if asked is not None else {}
+        clean = asked.blobs() if asked is not None else {}
         if asked is None or len(entries) < WORTHWHILE or not clean:
             return [None] * len(entries)
         self._file = _place(asked.top)
@@ -122,28 +107,6 @@ def _mapped(path: str, top: str) -> tuple[str, str]:
         "" if given == "." else f"{given.rstrip('/')}/",
         "" if within == "." else f"{within}/",
     )
-
-
-class _Asked:
-    """Git's answers about a working tree, under way."""
-
-    def __init__(self, top: str) -> None:
-        self.top = top
-        self._listing = git.start(["ls-files", "-s", "-v", "-z", "--", _AS_IT_IS], top)
-        differing = ["diff-files", "--name-only", "--ignore-submodules", "-z"]
-        self._changed = git.start([*_LOOKING_CLOSELY, *differing], top)
-
-    def clean(self) -> dict[str, str]:
-        """The blobs of plain files that are as in the index, byte for byte, by path."""
-        with self._changed as changed, self._listing as listing:
-            listed, _ = listing.communicate()
-            dirty, _ = changed.communicate()
-        if listing.returncode or changed.returncode:
-            return {}
-        blobs = {path: blob for blob, path in _LISTED.findall(os.fsdecode(listed))}
-        for path in os.fsdecode(dirty).split("\0"):
-            blobs.pop(path, None)
-        return blobs
 
 
 @cache  # asked where the old is read and where the new is written

@@ -16,9 +16,8 @@ from sendroute.manifests.content import Row, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import BadNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
-from sendroute.manifests.profiles import profile_of, route_of
+from sendroute.manifests.profiles import Reporter, profile_of, route_of
 from sendroute.manifests.read import Cache, Reading
-from sendroute.manifests.smarthost import Place
 from sendroute.model.codes import finding
 from sendroute.model.desired import (
     AccountKey,
@@ -31,6 +30,7 @@ from sendroute.model.desired import (
     Orphan,
 )
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, shared
 
 _INLINE = ("spec", "route", "newProfile")
@@ -317,7 +317,7 @@ class Compilation:
         first = draft.places.setdefault(name, place)
         if first is not place:
             self.findings.append(_defined_twice(name, place, first, draft.key))
-        profile = profile_of(fields, Place(where.at(*path), draft.key, self.findings))
+        profile = profile_of(fields, Reporter(where.at(*path), draft.key, self.findings))
         if profile is None:
             return
         draft.route(profile.reassign_to)
@@ -377,8 +377,9 @@ def _unused(draft: _Draft) -> list[Finding]:
         finding(
             "profile-unused",
             f"Nothing in the manifests routes to profile {name} of account {draft.key.name}.",
-            hint="Domains may still have it by an earlier default or apply-all: see sendroute "
-            f"routes --profile {name} before you take it out.",
+            hint="Before you remove it, check that no domain uses it because of an earlier default"
+            " or apply-all.",
+            remedy=Perform(Task.SHOW_ROUTES, name),
             where=draft.places[name],
             account=draft.key,
         )

@@ -1,4 +1,4 @@
-"""What is wrong with one document that was read exactly: all of it, as findings with lines."""
+"""Every problem of one document that was read exactly, as findings with lines."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,18 +12,22 @@ from sendroute.manifests.syntax import Fault
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.spelling import did_you_mean
 
 Path = tuple[str | int, ...]
 
 
 class Diagnosis(NamedTuple):
-    """No findings: the document is in good order. ``told`` is false where an account must be
-    named and none can be read, so that nobody knows whose document this is. ``profiles`` are the
-    names of those that it would define, None for one whose name cannot be read."""
+    """The findings of a document; a valid one has none.
+
+    ``account_known`` is False if the document must belong to an account, but its account cannot be
+    read. ``profiles`` are the names of the profiles that it would define; None stands for a name
+    that cannot be read.
+    """
 
     findings: list[Finding]
     account: AccountKey | None
-    told: bool
+    account_known: bool
     profiles: set[str | None]
 
 
@@ -36,7 +40,12 @@ class _Problem(NamedTuple):
 
 
 def diagnose(draft: Draft, where: Where) -> Diagnosis:
-    """``where`` is the document, which must be one of ours."""
+    """Find every problem of a document.
+
+    Args:
+        draft: the document as read; it must be one of ours.
+        where: its place.
+    """
     value = draft.node.value
     faults = [
         fault
@@ -58,18 +67,19 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
         or any(path in doubtful or is_blind(draft, path) for path in paths)
     ):
         account = None
-    told = account is not None or (paths == () and not wrong_header)
+    account_known = account is not None or (paths == () and not wrong_header)
     findings = [_from_fault(fault, where, account) for fault in faults]
     for each in problems:
         place = draft.place(each.path, each.of_key)
         at = Where(where.file, where.document, each.path, each.of_key)
         found = finding(each.code, each.message, hint=each.hint, where=at, account=account)
         findings.append(replace(found, position=Position(where.file, *place)))
-    return Diagnosis(findings, account, told, {None} if draft.blind else profiles_of(value))
+    profiles: set[str | None] = {None} if draft.blind else profiles_of(value)
+    return Diagnosis(findings, account, account_known, profiles)
 
 
 def from_fault(fault: Fault, file: str) -> Finding:
-    """A fault of the text itself, of no document."""
+    """Return the finding for a fault of the text itself, outside any document."""
     return _from_fault(fault, Where(file, 0), None)
 
 
@@ -86,12 +96,13 @@ def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Findi
 
 
 def is_blind(draft: Draft, path: Path) -> bool:
-    """Whether something on the way to ``path`` was not read."""
+    """Whether a part of the document that contains ``path`` was not read."""
     return any(path[:length] in draft.blind for length in range(len(path) + 1))
 
 
 def _is_ours_to_read(path: Path) -> bool:
-    """All but what kubectl and the server add: labels, annotations, status and the like."""
+    """Whether we read this field: not labels, annotations, status and others that kubectl and the
+    API server add."""
     match path:
         case ("spec" | "apiVersion" | "kind", *_) | ("metadata", "name" | "namespace", *_):
             return True
@@ -109,7 +120,7 @@ def _of_shape(value: dict[str, Any]) -> list[_Problem]:
 
 
 def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
-    """What keeps a document from being read as one of our kinds at all."""
+    """Errors in the header, with which a document cannot be read as one of our kinds at all."""
     version, kind = value.get("apiVersion"), value.get("kind")
     if isinstance(version, str) and version and version != API_VERSION:
         return [
@@ -117,14 +128,22 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
                 "unknown-version",
                 ("apiVersion",),
                 False,
-                f"There is no version {shown(version)} of {API_GROUP}.",
+                f"{API_GROUP} has no version {shown(version)}.",
                 f"Write apiVersion: {API_VERSION}.",
             )
         ]
     if kind is None and not is_blind(draft, ("kind",)):
-        return [_Problem("missing-field", (), False, "kind is missing.", f"{_kinds()}.")]
+        return [
+            _Problem(
+                "missing-field",
+                (),
+                False,
+                "kind is missing. Every document needs it.",
+                f"{_kinds()}.",
+            )
+        ]
     if not isinstance(kind, str):
-        message = "kind must be the name of a kind."
+        message = "kind must be one of Sendroute's kinds."
         return [_Problem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
     if kind not in KINDS:
         message = f"{API_GROUP} has no kind {shown(kind)}."
@@ -137,16 +156,15 @@ def _kinds() -> str:
 
 
 def _nearest(kind: str) -> str:
-    from difflib import get_close_matches
-
-    by_lower = {name.lower(): name for name in KINDS}
-    close = get_close_matches(kind[:80].lower(), list(by_lower), n=1, cutoff=0.6)
-    return f"Did you mean {by_lower[close[0]]}?" if close else f"{_kinds()}."
+    near = did_you_mean(kind, KINDS)
+    return f"Did you mean {near}?" if near else f"{_kinds()}."
 
 
 def list_in_list(draft: Draft, where: Where) -> Iterator[Finding]:
-    """A List among the items of a List, which nobody writes and nobody should have to follow."""
+    """Refuse a List among the items of a List: kubectl writes none, and they are hard to review."""
     if is_list_of(draft.node.value):
-        message = "A List must not hold another List."
-        found = finding("invalid-value", message, hint="Put its items beside it.", where=where)
+        message = "A List must not contain another List."
+        found = finding(
+            "invalid-value", message, hint="Move its items into the outer List.", where=where
+        )
         yield replace(found, position=Position(where.file, *draft.node.place))

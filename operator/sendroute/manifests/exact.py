@@ -1,7 +1,7 @@
-"""Text → documents whose every key and value knows its line, and all that is wrong with the text.
+"""Read text exactly: documents with the line of every key and value, and every fault of the text.
 
-Built from libyaml's events without recursion and without resolving anything, and stopped as soon
-as more would prove nothing: an alias bomb or a million brackets cost next to nothing.
+Built from libyaml's events without recursion and without resolving anything. Reading stops as soon
+as more events could change nothing, so an alias bomb or a million brackets cost next to nothing.
 """
 
 from collections.abc import Iterator
@@ -21,20 +21,20 @@ from yaml import (
     StreamStartEvent,
 )
 
-from sendroute.manifests.fast import MAX_DEPTH, MAX_STRING, MAX_VALUES
+from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
-from sendroute.manifests.syntax import MAX_FOREIGN_DEPTH, Fault, Text, syntax_fault, too_deep
+from sendroute.manifests.syntax import Fault, Text, syntax_fault, too_deep
 
 Path = tuple[str | int, ...]
 
 _MAX_EVENTS = 4_000_000  # of one file: some seconds
-_QUOTE_IT = "Put it into quotes if it is text, or write it as YAML 1.2 does (true, false, 465)."
+_QUOTE_IT = "Quote it if it is text; otherwise write it as in YAML 1.2: true, false, 465."
 
 
 class Node:
     """A value with its place. ``items`` are the nodes of a mapping or a sequence, ``keys`` the
-    places of a mapping's keys; ``value`` is the same as plain Python data."""
+    places of a mapping's keys, and ``value`` is the value as plain Python data."""
 
     __slots__ = ("items", "keys", "place", "value")
 
@@ -46,15 +46,18 @@ class Node:
 
 
 class Draft(NamedTuple):
-    """One document. Where ``blind`` leads, something is written that was not read: nothing can
-    be said of what stands there."""
+    """One document. ``blind`` are the paths of values that are written but were not read, so that
+    nothing is known about them."""
 
     node: Node
     faults: list[Fault]
     blind: set[Path]
 
     def place(self, path: Path, of_key: bool) -> tuple[int, int]:
-        """Line and column of the value, or of the key; of what is nearest where it is not there."""
+        """Return line and column of the value, or of its key if ``of_key`` is true.
+
+        If there is no such value, the nearest mapping or list around it counts.
+        """
         node = self.node
         place = node.place
         for step in path:
@@ -72,8 +75,13 @@ class Draft(NamedTuple):
 
 
 def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
-    """Every document that says something, the items of a ``List`` one by one; last of all a
-    fault, where reading ended early. ``first_line`` is the line that ``text`` begins on."""
+    """Yield every document that is not empty, the items of a ``List`` one by one. If reading ends
+    early, a fault is the last.
+
+    Args:
+        text: one or more documents.
+        first_line: the line of the file that ``text`` begins on.
+    """
     source = Text(text, first_line)
     builder = _Builder(source)
     try:
@@ -94,7 +102,7 @@ class _StopReading(Exception):  # noqa: N818  (not an error: the way out of the 
 
 
 class _Frame:
-    """A mapping or sequence that is being read; ``key`` is None where a key comes next."""
+    """A mapping or sequence that is being read. ``key`` is None if a key comes next."""
 
     __slots__ = ("dropped", "is_mapping", "key", "node")
 
@@ -119,12 +127,12 @@ class _Builder:
         self._blind: set[Path] = set()
         self._values = 0
         self._depth = 0
-        self._aside = 0  # levels within something that is skipped
+        self._aside = 0  # nesting levels inside a value that is skipped
         self._aside_is_key = False
         self._foreign = False
 
     def take(self, event: Any) -> bool:
-        """One event; true when it ended a document."""
+        """Take one event; True if it ended a document."""
         match event:
             case ScalarEvent():
                 if not self._aside and not self._foreign:
@@ -145,7 +153,7 @@ class _Builder:
         return False
 
     def finished(self) -> Iterator[Draft | Fault]:
-        """The documents of the document that ended."""
+        """Yield the document that ended, or the items of its ``List``."""
         root = self._root
         if self._foreign:
             root = Node({"apiVersion": "foreign"}, (1, 1))
@@ -162,7 +170,7 @@ class _Builder:
                 case ("items", int(index), *rest) if index < len(items):
                     within[index].append(fault._replace(path=tuple(rest)))
                 case ("items",) if fault.code == "duplicate-key":
-                    yield fault  # other items may have been ours
+                    yield fault  # the dropped items may have been ours
                 case _ if any(is_ours(each) for each in root.value["items"]):
                     yield fault
         for path in self._blind:
@@ -185,8 +193,8 @@ class _Builder:
         if plain and AMBIGUOUS.fullmatch(event.value):
             self._fault(
                 "ambiguous-scalar",
-                f"Unquoted {event.value} means one thing to YAML 1.2 and another to YAML 1.1, "
-                "which kubectl reads.",
+                f"Unquoted {event.value} is ambiguous: YAML 1.2 and YAML 1.1, which kubectl uses, "
+                "read it differently.",
                 _QUOTE_IT,
                 place,
             )
@@ -203,7 +211,7 @@ class _Builder:
         if not isinstance(value, str):
             self._fault(
                 "invalid-value",
-                f"A key must be text, and unquoted {key[:40] or 'nothing'} is not.",
+                f"A key must be text, and {key[:40] or 'an empty key'} without quotes is not.",
                 "Put the key into quotes.",
                 place,
             )
@@ -216,9 +224,8 @@ class _Builder:
             self._blind.add((*path, key))
             self._fault(
                 "duplicate-key",
-                f"The key {shown(key)} stands here twice; the first is on line "
-                f"{frame.node.keys[key][0]}.",
-                "Keep the one that is meant.",
+                f"Duplicate key {shown(key)}; the first one is on line {frame.node.keys[key][0]}.",
+                "Remove one of them.",
                 place,
                 related=frame.node.keys[key],
             )
@@ -262,7 +269,7 @@ class _Builder:
             self._fault(
                 "yaml-unsupported",
                 f"Nesting deeper than {MAX_DEPTH} levels is refused.",
-                "No field of ours lies so deep.",
+                "No field of a manifest is nested so deeply.",
                 place,
             )
             self._blind.add(self._path())
@@ -310,19 +317,19 @@ class _Builder:
             raise _StopReading(_too_many(self._source, event))
 
     def _refuse_marks(self, event: Any) -> None:
-        """Anchors and tags change what a reader of the plain text sees."""
+        """Refuse anchors and tags: with them, the plain text no longer shows the value."""
         if event.anchor is not None:
             place = self._source.place(event.start_mark)
             self._fault("yaml-unsupported", "Anchors (&) are refused.", _WRITE_OUT, place)
         if event.tag is not None:
             place = self._source.place(event.start_mark)
-            hint = "Take the tag away; text that looks like a number goes into quotes."
+            hint = "Remove the tag. To write a number as text, quote it."
             self._fault("yaml-unsupported", "Tags (!) are refused.", hint, place)
 
     def _check_size(self, text: str, place: tuple[int, int]) -> None:
         if len(text) > MAX_STRING // 4 and len(text.encode()) > MAX_STRING:
             self._fault(
-                "too-large", "This text is longer than 64 KiB.", "No field takes so much.", place
+                "too-large", "This text is longer than 64 KiB.", "No field accepts so much.", place
             )
             self._blind.add(self._path())
 
@@ -338,7 +345,7 @@ class _Builder:
             self._faults.append(Fault(code, self._path(), place, message, hint, related))
 
     def _path(self) -> Path:
-        """Where the node that is being read stands, or the mapping whose key comes next."""
+        """The path of the node that is being read, or of the mapping whose key comes next."""
         steps: list[str | int] = []
         for frame in self._stack:
             if not frame.is_mapping:
@@ -348,12 +355,12 @@ class _Builder:
         return tuple(steps)
 
 
-_MAX_FAULTS = 1_000  # of one document; a person mends the first ones first
-_WRITE_OUT = "Write the value out where it is used."
+_MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first
+_WRITE_OUT = "Write the value in full wherever it is used."
 
 
 def shown(key: str) -> str:
-    """A key as a message may repeat it."""
+    """Return a key as a message may repeat it."""
     return key if key.isprintable() and 0 < len(key) <= 40 else "(not shown)"
 
 
@@ -362,6 +369,6 @@ def _too_many(source: Text, event: Any) -> Fault:
         "too-large",
         (),
         source.place(event.start_mark),
-        f"This document holds more than {MAX_VALUES} keys and values.",
-        "No document of ours needs so many; what follows in this file was not read.",
+        f"This document has more than {MAX_VALUES} keys and values.",
+        "No manifest needs so many. The rest of this file was not read.",
     )

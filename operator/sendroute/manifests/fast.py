@@ -16,6 +16,9 @@ from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
 
 MAX_DEPTH = 32
+MAX_FOREIGN_DEPTH = 999
+"""Levels of nesting that a document of any group may have: far more than a person writes, and one
+less than libyaml takes since it has a limit, so that every version gives the same finding."""
 MAX_STRING = 64 * 1024  # bytes
 MAX_VALUES = 50_000  # keys and values in one document
 
@@ -138,12 +141,28 @@ def _parse_json(text: str) -> Any:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
+    brackets = text.count("[") + text.count("{")
+    if brackets > MAX_FOREIGN_DEPTH and _is_deeper(value, MAX_FOREIGN_DEPTH):
+        return None  # how deep Python itself goes differs from version to version
     if _ESCAPED_SURROGATE.search(text):
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:  # half of a surrogate pair
             return None
     return value
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        inner: list[Any] = []
+        for container in level:
+            values = container.values() if type(container) is dict else container
+            inner += [each for each in values if type(each) is dict or type(each) is list]
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

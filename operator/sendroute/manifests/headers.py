@@ -1,4 +1,4 @@
-"""Whose a document is: ours, somebody else's, or a list of both, by apiVersion and kind."""
+"""Tell our documents from foreign ones and from lists, by apiVersion and kind."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -23,21 +23,21 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
 
 
 def is_ours(value: Any) -> bool:
-    """Of our group, or of one of our kinds without a readable ``apiVersion``."""
+    """Whether it is of our group, or of one of our kinds without a readable ``apiVersion``."""
     if not isinstance(value, dict):
         return False
     group = value.get("apiVersion")
     if group == API_VERSION:
         return True
     if isinstance(group, str) and group:
-        # Kubernetes takes the capitals of a group seriously; here they are told as a mistake.
+        # To Kubernetes, a group in capitals is another group; here it is reported as a mistake.
         return group.lower().partition("/")[0] == API_GROUP
     kind = value.get("kind")
     return isinstance(kind, str) and kind in KINDS
 
 
 def is_list_of(value: Any) -> bool:
-    """``kind: List``, as ``kubectl get -o yaml`` writes several objects."""
+    """Whether it is a ``kind: List``, as ``kubectl get -o yaml`` writes several objects."""
     return (
         isinstance(value, dict)
         and value.get("kind") == "List"
@@ -47,7 +47,7 @@ def is_list_of(value: Any) -> bool:
 
 
 def is_foreign_already(value: dict[str, Any]) -> bool:
-    """Whether what was read so far of a mapping shows that none of it can be ours."""
+    """Whether the part of a mapping that was read so far shows that it is foreign."""
     group = value.get("apiVersion")
     if not isinstance(group, str) or not group or is_ours(value):
         return False
@@ -55,7 +55,7 @@ def is_foreign_already(value: dict[str, Any]) -> bool:
 
 
 def expand(values: list[Any]) -> Iterator[Any]:
-    """Documents with those of a ``List`` in its place; empty ones, which say nothing, left out."""
+    """Yield the documents, a ``List`` replaced by its items, without empty ones."""
     for value in values:
         if is_list_of(value):
             yield from (item for item in value["items"] if item is not None)
@@ -63,7 +63,7 @@ def expand(values: list[Any]) -> Iterator[Any]:
             yield value
 
 
-# Where a document of each kind names its account.
+# The paths of the account's namespace and name in a document of each kind.
 ACCOUNT_PATHS: dict[str, tuple[tuple[str, ...], ...]] = {
     "MailPlatform": (),
     "MailAccount": (("metadata", "namespace"), ("metadata", "name")),
@@ -73,8 +73,8 @@ ACCOUNT_PATHS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 
 def account_of(value: dict[str, Any]) -> AccountKey | None:
-    """The account that a document names, however wrong it is elsewhere; None where it does not
-    tell. Of a MailPlatform there is none either."""
+    """Return the account that a document belongs to, whatever else is wrong with it. None if it
+    cannot be read; a MailPlatform has none."""
     metadata, spec = value.get("metadata"), value.get("spec")
     if not isinstance(metadata, dict):
         return None
@@ -90,9 +90,11 @@ def account_of(value: dict[str, Any]) -> AccountKey | None:
 
 
 def profiles_of(value: dict[str, Any]) -> set[str | None]:
-    """The profiles that a document defines, however wrong it is elsewhere: None among them is one
-    whose name it does not tell. In a domain, any mapping where ``newProfile`` belongs may be one
-    under a misspelt key."""
+    """Return the names of the profiles that a document defines, whatever else is wrong with it.
+
+    None stands for a name that cannot be read. In a domain, any mapping in the place of
+    ``newProfile`` may be one under a misspelt key.
+    """
     metadata, spec = value.get("metadata"), value.get("spec")
     match value.get("kind"):
         case "SMTPProfile":
@@ -115,7 +117,7 @@ def _name_of(value: Any) -> str | None:
 
 
 def account_of_document(document: Document) -> AccountKey | None:
-    """The same of a document in good order."""
+    """Return the account that a valid document belongs to."""
     match document:
         case MailPlatform():
             return None

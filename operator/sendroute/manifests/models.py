@@ -1,8 +1,8 @@
 """Pydantic models derived from the shapes: they find every problem of a document, not the first.
 
-Nothing is described here a second time: each constraint is taken from the structs' own type
-information. Importing pydantic and building models is dear, so only a document that
-:func:`~sendroute.manifests.shapes.decode` refused is given to them.
+Each constraint comes from the type information of the structs, so nothing is described twice.
+Importing pydantic and building models is slow, so only documents that
+:func:`~sendroute.manifests.shapes.decode` refused are validated with them.
 """
 
 from functools import cache
@@ -16,23 +16,23 @@ from sendroute.manifests.fields import OneOf
 from sendroute.manifests.shapes import KINDS
 
 NOT_ONE = "not_exactly_one"
-"""The error type of a mapping of which exactly one field must be set."""
+"""The error type of a mapping that must have exactly one field, and has not."""
 
 
 @cache
 def type_of(kind: str) -> inspect.StructType:
-    """The type information of a kind's struct."""
+    """Return the type information of a kind's struct."""
     return cast(inspect.StructType, inspect.type_info(KINDS[kind]))
 
 
 @cache
 def model_of(kind: str) -> type[BaseModel]:
-    """The model that accepts exactly what the kind's struct accepts."""
+    """Return the model that accepts exactly what the kind's struct accepts."""
     return _model(type_of(kind))
 
 
 def bare(node: inspect.Type) -> inspect.Type:
-    """The type itself, without its description."""
+    """Return the type itself, without its description."""
     return bare(node.type) if isinstance(node, inspect.Metadata) else node
 
 
@@ -49,7 +49,7 @@ def _model(node: inspect.StructType) -> type[BaseModel]:
         validators["exactly_one"] = _exactly_one(names)
     model: type[BaseModel] = create_model(
         node.cls.__name__,
-        # Python's own engine, for the shapes' patterns are Python's.
+        # Python's engine, because the patterns of the shapes are Python's.
         __config__=ConfigDict(extra="forbid", strict=True, regex_engine="python-re"),
         __validators__=validators,
         **fields,
@@ -80,7 +80,7 @@ def _type(node: inspect.Type) -> Any:
 
 
 def _exactly_one(names: frozenset[str]) -> Any:
-    """A validator that counts the fields set and still tells what is wrong inside them."""
+    """A validator that counts the fields, and still reports the problems inside them."""
 
     def check(cls: type[BaseModel], value: Any, handler: Any) -> Any:
         errors: list[InitErrorDetails] = []
@@ -89,7 +89,7 @@ def _exactly_one(names: frozenset[str]) -> Any:
         except ValidationError as error:
             errors = [_again(each) for each in error.errors(include_url=False)]
         given = len(names & value.keys()) if isinstance(value, dict) else 1
-        # A field with a misspelt name is the one that was meant: it has its own problem.
+        # A field with a misspelt name counts as set: it has a problem of its own.
         if given > 1 or (given == 0 and len(value) == 0):
             wrong = PydanticCustomError(NOT_ONE, "exactly one field must be set")
             errors.append(InitErrorDetails(type=wrong, loc=(), input=value))

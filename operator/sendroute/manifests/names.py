@@ -1,7 +1,7 @@
-"""Names of domains and hosts, in the one form in which they are compared.
+"""Names of domains and hosts, in the form in which they are compared.
 
-That form is the lower-case A-label (RFC 5890), got by IDNA 2008 with the non-transitional mapping
-of UTS #46. Names that are plain ASCII, nearly all, pass by one regular expression.
+That form is the lower-case A-label (RFC 5890), from IDNA 2008 with the non-transitional mapping of
+UTS #46. One regular expression accepts plain ASCII names, which are nearly all.
 """
 
 import re
@@ -10,18 +10,18 @@ from typing import NoReturn
 from msgspec import Struct
 
 # RFC 1035, 2.3.4 and RFC 1123, 2.1: labels of 1-63 letters, digits and inner hyphens. The last one
-# is not a number, decimal or hexadecimal, or resolvers take the name for an IPv4 address.
+# is not a number, decimal or hexadecimal, because resolvers read such a name as an IPv4 address.
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _LAST = rf"(?!(?:[0-9]+|0x[0-9a-f]*)\Z){_LABEL}"
 _is_domain = re.compile(rf"(?:{_LABEL}\.)+{_LAST}\Z").match
 _is_host = re.compile(rf"(?:{_LABEL}\.)*{_LAST}\Z").match
 _LONGEST = 253  # in text: 255 octets on the wire less the first length and the root (RFC 1035)
 
-_DOTS = (".", "\u3002", "\uff0e", "\uff61")  # what UTS #46 takes for a dot
+_DOTS = (".", "\u3002", "\uff0e", "\uff61")  # the characters that UTS #46 maps to a dot
 
 
 class BadNameError(ValueError):
-    """A name that cannot be one. ``message`` goes on after the field's own name: "must …"."""
+    """An invalid name. ``message`` follows the name of the field: "must …"."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class Host(Struct, frozen=True, gc=False):
 
 
 def plain_domain_name(text: str) -> str | None:
-    """The same where no table of Unicode is asked: of a sound name in ASCII; None for any other."""
+    """Return a valid ASCII name in lower case, without any table of Unicode; None for any other."""
     if text.isascii():
         name = text.lower()
         if _is_domain(name) and len(name) <= _LONGEST and "xn--" not in name:
@@ -46,24 +46,33 @@ def plain_domain_name(text: str) -> str | None:
 
 
 def domain_name(text: str) -> str:
-    """A sending domain as its lower-case A-label. Raises :class:`BadNameError`."""
+    """Return a sending domain as its lower-case A-label.
+
+    Raises:
+        BadNameError: the name is not a domain name.
+    """
     plain = plain_domain_name(text)
     if plain is not None:
         return plain
     if _address(text) is not None:
-        raise BadNameError("must be a domain name, not an address", "Write a name: example.com.")
+        raise BadNameError("must be a domain name, not an IP address", "For example: example.com.")
     name = _a_label(text)
     if "." not in name:
         raise BadNameError(
-            "must be a whole domain name; a single label is none",
-            "Write it with its parent: shop.example.com.",
+            "must be a full domain name, not a single label",
+            "For example: shop.example.com.",
         )
     return name
 
 
 def host(text: str) -> Host:
-    """A host's name as its lower-case A-label, one label allowed, or an address literal, IPv6 bare
-    or in brackets. Raises :class:`BadNameError`."""
+    """Return a host: a name as its lower-case A-label, or an IP address.
+
+    A single label is accepted, and an IPv6 address with or without brackets.
+
+    Raises:
+        BadNameError: the text is neither a host name nor an address.
+    """
     if text.isascii():
         name = text.lower()
         if _is_host(name) and len(name) <= _LONGEST and "xn--" not in name:
@@ -73,7 +82,7 @@ def host(text: str) -> Host:
 
 
 def to_unicode(name: str) -> str:
-    """A name for people: its U-labels where there are any, else as it is."""
+    """Return a name for people to read: with U-labels if it has any."""
     if "xn--" not in name:
         return name
     import idna
@@ -94,56 +103,58 @@ def _a_label(text: str) -> str:
     if len(name) > _LONGEST:
         raise BadNameError(
             f"must be at most {_LONGEST} characters, not {len(name)}",
-            "No DNS server can serve a longer name (RFC 1035).",
+            "DNS has no longer names (RFC 1035).",
         )
     if not _is_host(name):
         raise BadNameError(
             "must not end in a number",
-            "A name that does is taken for an IPv4 address.",
+            "Resolvers read such a name as an IPv4 address.",
         )
     return name
 
 
 def _refuse_what_is_no_name(text: str) -> None:
-    """What is something else than a name, by the sentence that says what. Nothing is echoed: a
-    URL or an address may hold a password or a person's name."""
+    """Refuse other things than names, and say what they seem to be. The message does not repeat
+    them: a URL or an address may contain a password or a person's name."""
     if any(ord(char) < 0x21 or 0x7F <= ord(char) <= 0x9F for char in text) or text.isspace():
-        raise BadNameError("must not hold spaces or control characters", "Take them out.")
+        raise BadNameError("must not contain spaces or control characters", "Remove them.")
     if text.endswith(_DOTS):
-        raise BadNameError("must not end in a dot", "Leave the dot at the end out.")
+        raise BadNameError("must not end in a dot", "Remove the dot at the end.")
     if "@" in text:
-        raise BadNameError("must be a name, not a mail address", "Write what follows the @.")
+        raise BadNameError("must be a name, not a mail address", "Write only the part after the @.")
     if "/" in text:
         raise BadNameError(
             "must be a name, not a URL or a path", "Write only the host: example.com."
         )
     if ":" in text:
-        raise BadNameError("must be a name without a port", "The port is a field of its own.")
+        raise BadNameError("must be a name without a port", "Write the port in the field port.")
     if "*" in text:
-        raise BadNameError("must be one name, not a pattern", "Declare each domain by itself.")
+        raise BadNameError(
+            "must be a single name, not a pattern", "Declare each domain separately."
+        )
     if "_" in text:
         raise BadNameError(
-            "must not hold an underscore",
-            "Hosts' and mail domains' names have letters, digits and hyphens (RFC 1123).",
+            "must not contain an underscore",
+            "Host names and mail domains have only letters, digits and hyphens (RFC 1123).",
         )
 
 
 def _refuse_bad_label(label: str) -> None:
     if not label:
-        raise BadNameError("must not hold an empty label", "Take out the dot too many.")
+        raise BadNameError("must not contain an empty label", "Remove the extra dot.")
     if len(label) > 63:
         raise BadNameError(
             f"must have labels of at most 63 characters, not {len(label)}",
-            "The parts between dots cannot be longer (RFC 1035).",
+            "Each part between dots has at most 63 characters (RFC 1035).",
         )
     if label.startswith("-") or label.endswith("-"):
         raise BadNameError(
             "must not have a label that begins or ends with a hyphen",
-            "Take the hyphen beside the dot out.",
+            "Remove the hyphen next to the dot.",
         )
     if not re.fullmatch(r"[a-z0-9-]+", label):
         raise BadNameError(
-            "must hold only letters, digits, hyphens and dots", "Take the other characters out."
+            "must contain only letters, digits, hyphens and dots", "Remove other characters."
         )
 
 
@@ -160,21 +171,21 @@ def _refuse_encoded(text: str, error: UnicodeError) -> NoReturn:
     if "too long" in str(error):
         raise BadNameError(
             "must have labels of at most 63 characters in their xn-- form",
-            "The parts between dots cannot be longer (RFC 1035).",
+            "Each part between dots has at most 63 characters (RFC 1035).",
         ) from error
     if "xn--" in text.lower():
         raise BadNameError(
-            "must be a valid internationalised name, and an xn-- label in it is none",
-            "Write the name in its own script: bücher.example.",
+            "must be a valid internationalised name, and one of its xn-- labels is not",
+            "Write the name in its own script, for example bücher.example.",
         ) from error
     raise BadNameError(
         "must be a valid internationalised name",
-        "IDNA 2008 (RFC 5892) does not allow one of its characters there.",
+        "IDNA 2008 (RFC 5892) does not allow one of its characters.",
     ) from error
 
 
 def _address(text: str) -> str | None:
-    """An address literal in its shortest form, None for what is none."""
+    """Return an address literal in its shortest form, None if the text is none."""
     bracketed = text.startswith("[") and text.endswith("]")
     if not bracketed and ":" not in text and not re.fullmatch(r"[0-9.]+", text):
         return None
@@ -186,6 +197,6 @@ def _address(text: str) -> str | None:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
         raise BadNameError(
-            "must be an address without a zone", "Leave the % and what follows it out."
+            "must be an address without a zone", "Remove the % and the part after it."
         )
     return str(address)

@@ -1,9 +1,9 @@
-"""The platform as its author wrote it → the platform as it is used."""
+"""Turn the declared platform into the model's platform."""
 
 from msgspec import UNSET
 
 from sendroute.manifests import shapes
-from sendroute.manifests.smarthost import Place, check_auth, host_name, secret_of
+from sendroute.manifests.profiles import Reporter, check_auth, host_name, secret_of
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
@@ -13,7 +13,7 @@ from sendroute.model.platform import Managed, PlanLimits, Platform, PublicPort, 
 def platform_of(
     document: shapes.MailPlatform, where: Where, findings: list[Finding]
 ) -> Platform | None:
-    """The platform, its plans sorted by name; None, with findings, where it cannot be one."""
+    """Return the platform, its plans sorted by name; None, with findings, if it has errors."""
     before = len(findings)
     spec = document.spec
     if document.metadata.name != "default":
@@ -21,7 +21,7 @@ def platform_of(
             finding(
                 "invalid-value",
                 f"metadata.name must be default, not {shown(document.metadata.name)}.",
-                hint="There is exactly one MailPlatform, and it is named default.",
+                hint="There is exactly one MailPlatform. Its name is default.",
                 where=where.at("metadata", "name"),
             )
         )
@@ -34,13 +34,13 @@ def platform_of(
 
 
 def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) -> Managed | None:
-    place = Place(where.at("spec", "managed"), None, findings)
-    relay_place = Place(where.at("spec", "managed", "relay"), None, findings)
+    reporter = Reporter(where.at("spec", "managed"), None, findings)
+    relay_reporter = Reporter(where.at("spec", "managed", "relay"), None, findings)
     relay = shape.relay
-    shown_host = host_name(shape.host, place, credentials=False)
-    relay_host = host_name(relay.host, relay_place, credentials=relay.credentials is not UNSET)
+    shown_host = host_name(shape.host, reporter, credentials=False)
+    relay_host = host_name(relay.host, relay_reporter, credentials=relay.credentials is not UNSET)
     allowed = relay.allow_insecure_auth is True
-    check_auth(relay.credentials, relay.encryption, allowed, relay_place)
+    check_auth(relay.credentials, relay.encryption, allowed, relay_reporter)
     if shown_host is None or relay_host is None:
         return None
     return Managed(
@@ -66,9 +66,8 @@ def _plans(
             findings.append(
                 finding(
                     "invalid-value",
-                    f"{dotted(here.path)} must be a name of its own: plan {shape.name} is "
-                    "defined twice.",
-                    hint="Give it another name, or leave one of the two out.",
+                    f"{dotted(here.path)} must be unique, but plan {shape.name} is defined twice.",
+                    hint="Rename one of the two plans, or remove it.",
                     where=here,
                     related=(first,),
                 )
@@ -84,8 +83,8 @@ def _plans(
 def _without_managed(name: str, where: Where) -> Finding:
     return finding(
         "invalid-value",
-        f"{dotted(where.path)} must be false: plan {name} cannot offer managed sending where the "
-        "platform has no spec.managed.",
+        f"{dotted(where.path)} must be false: plan {name} cannot include managed sending, because "
+        "the platform has no spec.managed.",
         hint="Describe the managed relay in spec.managed, or set managed: false.",
         where=where,
     )
@@ -127,7 +126,7 @@ def _network(text: str, where: Where, findings: list[Finding]) -> str | None:
             return str(network)
         hint = f"Write {network}."
     except ValueError:
-        pass  # no network at all: the example is the hint
+        pass  # not a network at all: the example is the hint
     findings.append(
         finding(
             "invalid-value",

@@ -19,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.remedy import Configure, Setting
 
 Document = dict[str, Any]
 _OF_ONE_DOCUMENT = 100
@@ -66,13 +67,15 @@ def check(
 def _load(file: str) -> Policy | Finding:
     try:
         with open(file, "rb") as stream:  # noqa: PTH123
-            schema = YAML(typ="safe").load(stream)
+            # Not in C, where that is installed: it overflows the stack of a deeply nested file.
+            schema = YAML(typ="safe", pure=True).load(stream)
     except OSError as error:
         reason = (error.strerror or "it is not a file").lower()
         return finding(
             "unreadable",
             f"This policy cannot be read: {reason}.",
-            hint="Give --policy the path of a JSON Schema, as YAML or JSON.",
+            hint="Give the path of a JSON Schema in YAML or JSON.",
+            remedy=Configure(Setting.POLICY),
             where=Where(file, 0),
         )
     except (YAMLError, ValueError, RecursionError) as error:
@@ -145,11 +148,18 @@ def _syntax(file: str, error: Exception) -> Finding:
             hint="Split the rule with $defs and $ref.",
             where=Where(file, 0),
         )
+    if "integer string conversion" in str(error):  # Python's limit, sys.set_int_max_str_digits
+        return finding(
+            "too-large",
+            "This policy holds a number with too many digits.",
+            hint="Write a smaller number.",
+            where=Where(file, 0),
+        )
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     told = finding(
         "yaml-syntax",
         "This policy is not well-formed YAML or JSON.",
-        hint="Give --policy a JSON Schema, as YAML or JSON.",
+        hint="A policy is a JSON Schema in YAML or JSON.",
         where=Where(file, 0),
     )
     if mark is None:

@@ -1,8 +1,7 @@
-"""All that is wrong with a document's shape, at once, in the words of its author."""
+"""Every problem of a document's shape at once, in terms that its author knows."""
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from msgspec import Struct, inspect
@@ -13,6 +12,7 @@ from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import BadNameError, domain_name, host
 from sendroute.manifests.shapes import whole
 from sendroute.manifests.wording import dotted, shown
+from sendroute.model.spelling import did_you_mean
 
 Path = tuple[str | int, ...]
 
@@ -21,8 +21,8 @@ _SECRET_LIKE = re.compile(
 )
 _FIELD_LIKE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 _NEVER_WRITTEN = (
-    "Secrets are named, never written: put the value into a secret (keys username and password) "
-    "and name it by credentials.secretRef.name."
+    "Never write a secret in a manifest. Put the value into a secret with the keys username and "
+    "password, and refer to it by credentials.secretRef.name."
 )
 
 
@@ -40,7 +40,7 @@ _NAMES: dict[str, tuple[tuple[Path, Callable[[str], object]], ...]] = {
 
 
 class Problem(Struct, frozen=True):
-    """``path`` leads to the value, or to the key itself where ``of_key`` is true."""
+    """``path`` leads to the value, or to the key itself if ``of_key`` is true."""
 
     code: str
     path: Path
@@ -50,27 +50,30 @@ class Problem(Struct, frozen=True):
 
 
 def problems(kind: str, value: Any) -> list[Problem]:
-    """Every problem of a document of one of our kinds; none exactly when it can be decoded.
+    """Return every problem of a document; there is none exactly if it can be decoded.
 
-    ``kind`` is one of :data:`~sendroute.manifests.shapes.KINDS`, ``value`` the document as read.
-    No secret-like, long or unprintable input is repeated in a message.
+    No message repeats input that is long, unprintable or may be a secret.
+
+    Args:
+        kind: one of :data:`~sendroute.manifests.shapes.KINDS`.
+        value: the document as read.
     """
     try:
         model_of(kind).model_validate(whole(value))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        told = [_problem(kind, each["type"], each["loc"], each["input"]) for each in found]
-        return told + _bad_names(kind, value, {each.path for each in told})
+        errors = error.errors(include_url=False, include_context=False)
+        of_shape = [_problem(kind, each["type"], each["loc"], each["input"]) for each in errors]
+        return of_shape + _bad_names(kind, value, {problem.path for problem in of_shape})
     return []
 
 
-def _bad_names(kind: str, value: Any, told: set[Path]) -> list[Problem]:
-    """Names that are none, in a document that has other problems already: it never comes to be
-    compiled, where they are told else, and its author wants all of them at once."""
+def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[Problem]:
+    """Invalid names of hosts and domains. Compiling reports them too, but a document that has other
+    problems is never compiled, and its author wants to see all of them at once."""
     problems = []
     for path, check in _NAMES.get(kind, ()):
         name = _value_at(value, path)
-        if not isinstance(name, str) or path in told:
+        if not isinstance(name, str) or path in reported:
             continue
         try:
             check(name)
@@ -96,8 +99,8 @@ def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
             return _not_one(kind, path, value)
         case "string_unicode":
             where = dotted(path) if path else "the document"
-            message = f"{where} holds text that is no Unicode: half of a surrogate pair."
-            hint = "Write the character itself in place of its escape."
+            message = f"{where} contains half of a surrogate pair, which is not valid Unicode."
+            hint = "Write the character itself instead of its escape."
             return Problem("invalid-value", path, False, message, hint)
         case _:
             return _invalid(kind, path, value)
@@ -106,32 +109,31 @@ def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
 def _unknown(kind: str, path: Path) -> Problem:
     node = _at(kind, path[:-1])
     key = path[-1]
-    named = f"field {key}" if _is_field_like(key) else "such field (its name is not shown)"
+    field = f"field {key}" if _is_field_like(key) else "such field (its name is not shown)"
     parent = "the document" if len(path) == 1 else dotted(path[:-1])
-    message = f"{kind}: {parent} has no {named}."
+    message = f"{kind}: {parent} has no {field}."
     return Problem("unknown-field", path, True, message, _unknown_hint(path, node))
 
 
 def _unknown_hint(path: Path, node: inspect.Type) -> str:
     key = str(path[-1])
     fields = _names(node)
-    close = get_close_matches(key.lower(), [name.lower() for name in fields], n=1, cutoff=0.7)
-    if close:
-        (name,) = [name for name in fields if name.lower() == close[0]]
-        return f"Did you mean {name}?"
-    if "credentials" in path or _SECRET_LIKE.search(key):
-        return _NEVER_WRITTEN
+    near = did_you_mean(key, fields)
     if path == ("metadata", "namespace"):
-        return "A MailPlatform belongs to no namespace: leave it out."
-    return f"Its fields are {', '.join(fields)}." if fields else "It is empty: {}."
+        return "A MailPlatform has no namespace. Remove this field."
+    secret_like = _SECRET_LIKE.search(key)
+    if near is not None and (not secret_like or _SECRET_LIKE.search(near)):
+        return f"Did you mean {near}?"
+    if secret_like or "credentials" in path:
+        return _NEVER_WRITTEN
+    return f"Its fields are {', '.join(fields)}." if fields else "Write an empty mapping: {}."
 
 
 def _missing(kind: str, path: Path) -> Problem:
     node = _at(kind, path)
     where = dotted(path[:-1]) if path[:-1] else "the document"
-    message = f"{dotted(path)} is missing: every {kind} needs it."
-    if len(path) > 2:
-        message = f"{dotted(path)} is missing: {where} needs it."
+    owner = f"every {kind}" if len(path) <= 2 else where
+    message = f"{dotted(path)} is missing. It is required in {owner}."
     return Problem("missing-field", path[:-1], False, message, _help(str(path[-1]), node))
 
 
@@ -139,18 +141,18 @@ def _not_one(kind: str, path: Path, value: Any) -> Problem:
     fields = _names(_at(kind, path))
     choice = ", ".join(fields)
     if not value:
-        message = f"{dotted(path)} is empty: it needs exactly one of {choice}."
+        message = f"{dotted(path)} is empty. It must have exactly one of {choice}."
         return Problem("missing-field", path, False, message, "For example: {profile: ses}.")
     given = " and ".join(name for name in fields if name in value)
     message = f"{dotted(path)} must have exactly one of {choice}, not {given}."
-    return Problem("invalid-value", path, False, message, "Keep the one that is meant.")
+    return Problem("invalid-value", path, False, message, "Keep one of them.")
 
 
 def _invalid(kind: str, path: Path, value: Any) -> Problem:
     node = _at(kind, path)
-    # What stands where credentials are named may be the secret itself: it is never repeated.
+    # A value in place of a reference to credentials may be the secret itself: never repeat it.
     secret = "credentials" in path and value is not None and not isinstance(value, dict)
-    given = "what is written there" if secret else shown(value)
+    given = "the value written there" if secret else shown(value)
     subject = dotted(path) if path else "the document"
     message = f"{subject} must be {expected(node)}, not {given}."
     return Problem("invalid-value", path, False, message, _invalid_hint(path, node, value, secret))
@@ -163,17 +165,17 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> s
         return None
     match value:
         case None:
-            return "Give it a value, or leave the field out."
+            return "Set a value, or remove the field."
         case _ if secret:
             return _NEVER_WRITTEN
         case str() if isinstance(desired, inspect.IntType) and re.fullmatch(r"[0-9]{1,19}", value):
             return f"Write it without quotes: {value}."
         case str() if isinstance(desired, inspect.BoolType):
             return "Write true or false, without quotes."
-        case str() if choices and (close := get_close_matches(value.lower(), choices, n=1)):
-            return f"Did you mean {close[0]}?"
+        case str() if choices and (near := did_you_mean(value, choices)):
+            return f"Did you mean {near}?"
         case bool() | int() | float() if isinstance(desired, inspect.StrType):
-            return f'If it is meant, put it into quotes: "{shown(value)}".'
+            return "Put it into quotes to use it as text."
         case str() if isinstance(desired, inspect.StrType):
             return _slug_hint(desired, value) or _help(str(path[-1]), node)
         case _:
@@ -181,7 +183,7 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> s
 
 
 def _slug_hint(desired: inspect.StrType, value: str) -> str | None:
-    """The nearest name that would do, for names written with capitals, spaces or underscores."""
+    """Suggest a valid name for one with capital letters, spaces or underscores."""
     if len(value) > 63 or desired.pattern is None or "a-z0-9" not in desired.pattern:
         return None
     slug = re.sub(r"[^a-z0-9.]+", "-", value.lower()).strip("-.")
@@ -189,7 +191,7 @@ def _slug_hint(desired: inspect.StrType, value: str) -> str | None:
 
 
 def _help(name: str, node: inspect.Type) -> str | None:
-    """What the shapes say of a field, with an example."""
+    """The description of a field in its shape, with an example."""
     extra = _schema_words(node)
     description = str(extra.get("description", "")) or None
     for example in extra.get("examples") or ():
@@ -198,7 +200,7 @@ def _help(name: str, node: inspect.Type) -> str | None:
 
 
 def _flow(value: Any) -> str:
-    """An example in YAML's flow style."""
+    """Return an example in YAML's flow style."""
     match value:
         case dict():
             inner = ", ".join(f"{key}: {_flow(item)}" for key, item in value.items())
@@ -216,7 +218,7 @@ def _schema_words(node: inspect.Type) -> dict[str, Any]:
 
 
 def expected(node: inspect.Type) -> str:
-    """What a field accepts, as a sentence goes on after "must be"."""
+    """Return what a field accepts, as the end of a sentence that begins with "must be"."""
     words = _own_words(node)
     if words:
         return words
@@ -228,7 +230,7 @@ def expected(node: inspect.Type) -> str:
         case inspect.IntType(ge=least, le=most) if most is not None and most < 2**31:
             return f"a whole number from {least} to {most}"
         case inspect.IntType(ge=least):
-            return f"a whole number, {least} or more"
+            return f"a whole number of at least {least}"
         case inspect.BoolType():
             return "true or false"
         case inspect.ListType(min_length=least):
@@ -260,7 +262,7 @@ def _choices(node: inspect.Type) -> list[str]:
 
 
 def _names(node: inspect.Type) -> list[str]:
-    """The fields of a mapping as authors write them."""
+    """The names of a mapping's fields as authors write them."""
     match bare(node):
         case inspect.StructType(fields=fields, tag_field=tag):
             return [*([tag] if tag else []), *(each.encode_name for each in fields)]
@@ -269,7 +271,7 @@ def _names(node: inspect.Type) -> list[str]:
 
 
 def _at(kind: str, path: Path) -> inspect.Type:
-    """The type of the value at a path; of anything for what no shape describes."""
+    """The type of the value at a path, ``AnyType`` if no shape describes it."""
     node: inspect.Type = type_of(kind)
     for step in path:
         match bare(node):

@@ -1,19 +1,51 @@
-"""A profile as its author wrote it → a profile as it is used: presets filled in, names compared."""
+"""Turn a declared profile into the model's profile: presets filled in, names normalised."""
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
-from sendroute.manifests.fields import DomainRoute, ProfileFields, RouteShape
+from sendroute.manifests.fields import Credentials, DomainRoute, ProfileFields, RouteShape
+from sendroute.manifests.names import BadNameError, host
 from sendroute.manifests.presets import PRESETS, Preset
-from sendroute.manifests.smarthost import Place, check_auth, host_name, secret_of
+from sendroute.manifests.wording import dotted
 from sendroute.model import profile as model
+from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.profile import ConnectionTest, Encryption, SenderAuthorization
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 USUAL_PORTS = (25, 465, 587, 2525, 2587)
 
 
+class Reporter(Struct, frozen=True):
+    """A mapping in a document, the account that its findings are about, and their list."""
+
+    where: Where
+    account: AccountKey | None
+    findings: list[Finding]
+
+    def report(
+        self,
+        code: str,
+        field: str,
+        message: str,
+        hint: str,
+        *,
+        severity: Severity | None = None,
+    ) -> None:
+        """Add a finding at a field of the mapping, at the mapping itself if ``field`` is empty."""
+        path = (*self.where.path, field) if field else self.where.path
+        where = self.where.at(*path)
+        self.findings.append(
+            finding(code, message, hint=hint, where=where, account=self.account, severity=severity)
+        )
+
+    def name(self, field: str) -> str:
+        """Return the path of a field as authors write it: ``spec.route.newProfile.host``."""
+        return dotted((*self.where.path, field))
+
+
 def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
-    """The route that is meant; None where none is declared. Equal routes are one value."""
+    """Return the declared route, None if there is none. Equal routes are one object."""
     if route is UNSET:
         return None
     if route.profile is not UNSET:
@@ -25,19 +57,19 @@ def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
     return UNCONFIGURED
 
 
-def profile_of(fields: ProfileFields, place: Place) -> model.Profile | None:
-    """The profile with its preset filled in; None, with findings, where it cannot be one."""
+def profile_of(fields: ProfileFields, reporter: Reporter) -> model.Profile | None:
+    """Return the profile with its preset filled in; None, with findings, if it has errors."""
     preset = None if fields.provider is UNSET else PRESETS[fields.provider]
-    before = len(place.findings)
-    encryption = _encryption(fields, preset, place)
-    port = _port(fields, preset, place)
-    host = _host(fields, preset, place)
+    before = len(reporter.findings)
+    encryption = _encryption(fields, preset, reporter)
+    port = _port(fields, preset, reporter)
+    host = _host(fields, preset, reporter)
     if encryption is not None:
         allowed = fields.allow_insecure_auth is True
-        check_auth(fields.credentials, encryption, allowed, place)
+        check_auth(fields.credentials, encryption, allowed, reporter)
     if host is None or port is None or encryption is None:
         return None
-    if any(found.severity == "error" for found in place.findings[before:]):
+    if any(found.severity == "error" for found in reporter.findings[before:]):
         return None
     limits = fields.limits
     return model.Profile(
@@ -66,47 +98,49 @@ def profile_of(fields: ProfileFields, place: Place) -> model.Profile | None:
     )
 
 
-def _host(fields: ProfileFields, preset: Preset | None, place: Place) -> str | None:
+def _host(fields: ProfileFields, preset: Preset | None, reporter: Reporter) -> str | None:
     if fields.host is not UNSET:
-        return host_name(fields.host, place, credentials=fields.credentials is not UNSET)
+        return host_name(fields.host, reporter, credentials=fields.credentials is not UNSET)
     if preset is not None and preset.host is not None:
         return preset.host
-    hint = preset.hint if preset else "Write the provider's SMTP host, or name a provider."
-    _missing("host", hint, place)
+    hint = preset.hint if preset else "Set host to the provider's SMTP host, or set provider."
+    _missing("host", hint, reporter)
     return None
 
 
-def _port(fields: ProfileFields, preset: Preset | None, place: Place) -> int | None:
+def _port(fields: ProfileFields, preset: Preset | None, reporter: Reporter) -> int | None:
     port = fields.port
     if port is UNSET:
         desired = None if fields.encryption is UNSET else fields.encryption
         filled = preset.fill_port(desired) if preset else None
         if filled is None:
             hint = preset.hint if preset else "Usually 587 with starttls, 465 with tls."
-            _missing("port", hint, place)
+            _missing("port", hint, reporter)
         return filled
     if port not in USUAL_PORTS:
-        place.tell(
+        reporter.report(
             "unusual-port",
             "port",
-            f"{place.name('port')} is {port}, which SMTP providers do not use.",
-            f"Usual are {', '.join(map(str, USUAL_PORTS))}; if {port} is meant, all is well.",
+            f"{reporter.name('port')} is {port}, which is not a usual SMTP submission port.",
+            f"Usual ports are {', '.join(map(str, USUAL_PORTS))}. Ignore this if {port} is right.",
         )
     return port
 
 
-def _encryption(fields: ProfileFields, preset: Preset | None, place: Place) -> Encryption | None:
+def _encryption(
+    fields: ProfileFields, preset: Preset | None, reporter: Reporter
+) -> Encryption | None:
     if fields.encryption is not UNSET:
         return fields.encryption
     if preset is not None:
         return preset.fill_encryption(None if fields.port is UNSET else fields.port)
-    _missing("encryption", "Usually starttls on port 587, tls on port 465.", place)
+    _missing("encryption", "Usually starttls on port 587, tls on port 465.", reporter)
     return None
 
 
-def _missing(field: str, hint: str, place: Place) -> None:
-    message = f"{place.name(field)} is missing, and no provider's preset fills it."
-    place.tell("missing-field", "", message, hint)
+def _missing(field: str, hint: str, reporter: Reporter) -> None:
+    message = f"{reporter.name(field)} is missing, and no preset supplies it."
+    reporter.report("missing-field", "", message, hint)
 
 
 def _or_none(value: str | UnsetType) -> str | None:
@@ -115,3 +149,55 @@ def _or_none(value: str | UnsetType) -> str | None:
 
 def _number(value: int | UnsetType) -> int | None:
     return None if value is UNSET else value
+
+
+# --- the rules for every host that receives our mail, a profile's or the managed relay ---------
+
+
+def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None:
+    """Return the host as it is compared; None, with a finding, if it is invalid."""
+    try:
+        found = host(text)
+    except BadNameError as error:
+        message = f"{reporter.name('host')} {error.message}."
+        reporter.report("invalid-value", "host", message, error.hint)
+        return None
+    if found.is_address and credentials:
+        reporter.report(
+            "credentials-need-hostname",
+            "host",
+            f"{reporter.name('host')} is an IP address, but credentials are sent only to a host "
+            "that can prove its name.",
+            "Write the host's DNS name, or remove the credentials if the host recognises its "
+            "clients by their address.",
+        )
+        return None
+    return found.name
+
+
+def check_auth(
+    credentials: Credentials | UnsetType, encryption: Encryption, allowed: bool, reporter: Reporter
+) -> None:
+    """Report credentials without encryption: an error, or a warning if they are allowed."""
+    if credentials is UNSET or encryption is not Encryption.NONE:
+        return
+    if allowed:
+        reporter.report(
+            "insecure-auth",
+            "allowInsecureAuth",
+            "The credentials are sent without encryption, readable on the network path.",
+            "Use encryption starttls or tls if the host supports it.",
+            severity=Severity.WARNING,
+        )
+        return
+    reporter.report(
+        "insecure-auth",
+        "encryption",
+        f"{reporter.name('encryption')} is none, so the credentials would be sent without "
+        "encryption.",
+        "Use starttls or tls, or accept the risk with allowInsecureAuth: true.",
+    )
+
+
+def secret_of(credentials: Credentials | UnsetType) -> str | None:
+    return None if credentials is UNSET else credentials.secret_ref.name

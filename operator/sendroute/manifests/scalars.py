@@ -1,4 +1,4 @@
-"""What a plain scalar means: in YAML 1.2 as the fast reader has it, and where YAML 1.1 differs."""
+"""The meaning of plain scalars: as the fast reader reads YAML 1.2, and where YAML 1.1 differs."""
 
 import re
 from math import isinf
@@ -17,18 +17,18 @@ _WORDS: dict[str, Scalar] = {
     **dict.fromkeys((f"-.{inf}" for inf in ("inf", "Inf", "INF")), float("-inf")),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
-# YAML 1.2.2, 10.3.2, but for numbers with a leading zero, which the fast reader leaves as strings
-# (and which are ambiguous in any field of ours).
+# YAML 1.2.2, 10.3.2, except numbers with a leading zero, which the fast reader leaves as strings
+# (and which are ambiguous in every field of a manifest).
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _BASED = re.compile(r"([-+]?)(0x[0-9a-fA-F]+|0o[0-7]+|0b[01]+)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
-# Python refuses to convert thousands of digits (sys.set_int_max_str_digits). No field takes nearly
-# as many as these; what is cut is as much too large as the whole.
+# Python refuses to convert thousands of digits (sys.set_int_max_str_digits). No field
+# accepts nearly as many digits as these; the shortened number is too large as well.
 _MAX_DIGITS = 100
 _STARTS = frozenset("+-.0123456789")
 
 # YAML 1.1: https://yaml.org/type/bool.html, int.html, float.html. Words, octal and binary numbers,
-# underscores in numbers, numbers to base 60. Dates are left out: kubectl keeps them as strings.
+# underscores in numbers, base 60 numbers. Dates are left out: kubectl reads them as strings.
 _WORD = r"y|Y|yes|Yes|YES|n|N|no|No|NO|on|On|ON|off|Off|OFF"
 AMBIGUOUS_WORDS = frozenset(_WORD.split("|"))
 AMBIGUOUS = re.compile(
@@ -43,7 +43,7 @@ AMBIGUOUS = re.compile(
 
 
 def resolve(text: str) -> Scalar:
-    """The value of a plain scalar without a tag, the same that the fast reader gives."""
+    """Return the value of a plain scalar without a tag, the same as the fast reader's."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _STARTS:

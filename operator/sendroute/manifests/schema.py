@@ -1,8 +1,8 @@
 """JSON Schemas of the manifests, generated from the shapes.
 
 They accept exactly the documents that :func:`~sendroute.manifests.shapes.decode` accepts. The
-patterns keep to what Python's, ECMAScript's, Go's and Rust's regular expressions have in common, so
-that every validator reads them alike.
+patterns use only what the regular expressions of Python, ECMAScript, Go and Rust have in common, so
+that every validator reads them in the same way.
 """
 
 import re
@@ -25,10 +25,15 @@ _SUFFIX = "Shape"
 
 
 def schema_for(kind: str | None, draft: Draft = "2020-12") -> dict[str, Any]:
-    """The schema of one kind, or of any document of a tree where ``kind`` is None: one of ours, a
-    ``List`` of documents, or a foreign document, which is passed over whatever it holds.
+    """Return the JSON Schema of a kind.
 
-    ``draft-07`` is the one that most editors read. Raises ``KeyError`` for an unknown kind.
+    Args:
+        kind: the kind, or None for any document of a tree: one of ours, a ``List`` of documents, or
+            a foreign document, which may have any content.
+        draft: most editors support ``draft-07``.
+
+    Raises:
+        KeyError: the kind is unknown.
     """
     kinds = list(KINDS) if kind is None else [kind]
     definitions = _definitions(kinds)
@@ -43,7 +48,7 @@ def schema_for(kind: str | None, draft: Draft = "2020-12") -> dict[str, Any]:
 
 
 def file_name(kind: str | None, draft: Draft) -> str:
-    """Where a schema stands below the folder ``schemas``, and its ``$id`` below the site's."""
+    """Return the path of a schema in the directory ``schemas``, which also ends its ``$id``."""
     return ("" if draft == "2020-12" else f"{draft}/") + f"{kind or 'any'}.json"
 
 
@@ -64,15 +69,15 @@ def _any_document() -> dict[str, Any]:
     items = {"items": {"items": {"$ref": "#/$defs/Document"}}}
     return {
         "title": "Sendroute manifest",
-        "description": "Any document of a tree: one of Sendroute's kinds, a List, or a foreign "
-        "document, which is passed over.",
+        "description": "Any document of a tree: one of Sendroute's kinds, a List, or a document of "
+        "another API group, which is skipped.",
         "allOf": [{"$ref": "#/$defs/Document"}, {"if": a_list, "then": {"properties": items}}],
     }
 
 
 def _document() -> dict[str, Any]:
-    """One of ours, or a foreign document. Ours is what is of our group, however its letters are
-    written, and what is of our kinds and names no group at all."""
+    """One of ours, or a foreign document. A document is ours if it is of our group, in upper or
+    lower case, or if it is of one of our kinds and has no group at all."""
     letters = (f"[{char}{char.upper()}]" if char.isalpha() else r"\." for char in API_GROUP)
     of_our_group = {
         "type": "object",
@@ -101,7 +106,7 @@ def _document() -> dict[str, Any]:
 
 
 def _portable(value: Any) -> Any:
-    """The same schema with patterns that every dialect reads alike."""
+    """Return the schema with plain names, and with patterns that every dialect reads alike."""
     match value:
         case {"$ref": str(ref), **rest}:
             return {**_portable(rest), "$ref": ref.removesuffix(_SUFFIX)}
@@ -127,7 +132,8 @@ def _common(pattern: str) -> str:
 
 
 def _as_draft_07(value: Any) -> Any:
-    """The same in draft-07: ``definitions``, and nothing beside a ``$ref``, where it is ignored."""
+    """Return the schema in draft-07: ``definitions``, and no other key beside a ``$ref``, which
+    would hide it."""
     match value:
         case {"$ref": str(ref), **rest}:
             pointer = {"$ref": ref.replace("#/$defs/", "#/definitions/")}

@@ -1,4 +1,4 @@
-"""Texts as libyaml takes them, the places in them, and its errors as sentences."""
+"""Text in the form that libyaml accepts, places in it, and libyaml's errors as sentences."""
 
 import re
 from bisect import bisect_left
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import yaml
 from yaml.reader import ReaderError
 
-from sendroute.manifests.fast import MAX_DEPTH, is_json
+from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, is_json
 
 Place = tuple[int, int]
 
 
 class Fault(NamedTuple):
-    """Something wrong with the text itself. ``path`` leads to it, ``place`` is line and column."""
+    """An error of the text itself. ``path`` leads to it; ``place`` is its line and column."""
 
     code: str
     path: tuple[str | int, ...]
@@ -27,12 +27,12 @@ class Fault(NamedTuple):
 # Two \u escapes that are one character beyond U+FFFF (RFC 8259, section 7), which libyaml refuses.
 _SURROGATES = re.compile(r"(\\\\)|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _SHORTER_BY = len(r"\ud83d\ude00") - len(r"\U0001f600")
-# What YAML 1.2.2, 5.1 does not call printable.
+# Characters outside the printable set of YAML 1.2.2, 5.1.
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Text:
-    """A text, or a piece of one that begins on ``first_line``, and the places of its marks."""
+    """A text, or a piece of a file that begins on ``first_line``, and the places of its marks."""
 
     def __init__(self, text: str, first_line: int = 1) -> None:
         self.written = text
@@ -41,7 +41,7 @@ class Text:
         self.parsed = self._joined(text) if is_json(text) and "\\u" in text else text
 
     def _joined(self, text: str) -> str:
-        """JSON's surrogate pairs as the one escape that YAML has for them."""
+        """Replace JSON's surrogate pairs by the single escape that YAML has for the character."""
 
         def join(match: re.Match[str]) -> str:
             if match[1]:  # an escaped backslash: what follows is no escape
@@ -53,7 +53,7 @@ class Text:
         return _SURROGATES.sub(join, text)
 
     def place(self, mark: Any) -> Place:
-        """Line and column of one of libyaml's marks, counted from 1, in characters."""
+        """Return line and column of one of libyaml's marks, counted from 1, in characters."""
         column = mark.column + 1
         if self._shortened:
             first = bisect_left(self._shortened, mark.index - mark.column)
@@ -61,12 +61,12 @@ class Text:
         return mark.line + self.first_line, column
 
     def offset(self, mark: Any) -> int:
-        """Where one of libyaml's marks is in the text as it is written, in characters from 0."""
+        """Return the offset of one of libyaml's marks in the text as written, in characters."""
         index: int = mark.index
         return index + _SHORTER_BY * bisect_left(self._shortened, index)
 
     def place_of_mark(self, mark: Any) -> Place:
-        """The same, but never beyond the last line that holds anything."""
+        """Like :meth:`place`, but never after the last line that is not empty."""
         end = len(self.parsed.rstrip())
         if mark.index < end or not end:
             return self.place(mark)
@@ -82,10 +82,10 @@ class Text:
 
 
 def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
-    """libyaml's error as a sentence, at its place."""
+    """Return libyaml's error as a sentence, with its place."""
     if isinstance(error, ReaderError):
         return _unprintable(source)
-    problem = getattr(error, "problem", None) or "it cannot be read"
+    problem = getattr(error, "problem", None) or "it cannot be parsed"
     mark = getattr(error, "problem_mark", None)
     if _OWN_LIMIT.search(problem):
         return too_deep(source.place_of_mark(mark) if mark is not None else (source.first_line, 1))
@@ -94,18 +94,16 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
         mark = began
     place = source.place_of_mark(mark) if mark is not None else (source.first_line, 1)
     if _CONFLICT.search(source.line(place)):
-        message, hint = "A merge conflict is not resolved here.", "Resolve it and remove its marks."
+        message = "There is an unresolved merge conflict here."
+        hint = "Resolve it, and remove its markers."
         return Fault("yaml-syntax", (), place, message, hint)
-    message = f"This is not well-formed YAML: {problem}"
+    message = f"Invalid YAML: {problem}"
     if context and began is not None and source.place(began)[0] < place[0]:
-        message += f", {context} that begins on line {source.place(began)[0]}"
+        message += f", {context} (from line {source.place(began)[0]})"
     elif context:
         message += f", {context}"
     return Fault("yaml-syntax", (), place, f"{message}.", _hint(problem))
 
-
-MAX_FOREIGN_DEPTH = 1_000
-"""Levels of nesting that a document of any group may have: far more than a person writes."""
 
 # A newer libyaml stops at a nesting limit of its own, with an error like that of its grammar. It
 # scans ahead, so it may get there before our own limit does.
@@ -123,7 +121,7 @@ def too_deep(place: Place) -> Fault:
     )
 
 
-# Where libyaml noticed is the end of the file, or a line further than what an author must mend.
+# libyaml reports these at the end of the file, or on the line after the one to fix.
 _BEGAN_BEFORE = re.compile(r"could not find expected ':'|unexpected (?:end of|document)")
 _CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |$)")
 
@@ -136,18 +134,18 @@ def _unprintable(source: Text) -> Fault:
         "yaml-syntax",
         (),
         source.place_of(offset),
-        f"This is not well-formed YAML: {code} is a control character.",
-        "Remove it; a compressed or binary file cannot be read.",
+        f"Invalid YAML: {code} is a control character.",
+        "Remove the character. Compressed and binary files are not accepted.",
     )
 
 
 _HINTS = (
-    ("mapping values are not allowed", "Put a value that holds a colon and a space into quotes."),
+    ("mapping values are not allowed", "Quote a value that contains a colon and a space."),
     (
         "cannot start any token",
-        "Indent with spaces, not tabs; quote a value that begins with @, ` or %.",
+        "Indent with spaces, not tabs. Quote a value that begins with @, ` or %.",
     ),
-    ("did not find expected key", "Check the indentation of this line against the one above."),
+    ("did not find expected key", "Compare the indentation of this line with the line above."),
     ("could not find expected ':'", "A key needs a colon and a space after it."),
     ("',' or", "A bracket or brace is not closed, or a comma is missing."),
     ("expected node content", "A bracket or brace is not closed, or a value is missing."),
@@ -155,11 +153,11 @@ _HINTS = (
     ("unexpected document indicator", "A quote, bracket or brace is not closed before ---."),
     (
         "invalid Unicode character escape",
-        "Write both halves of a surrogate pair, or the character itself.",
+        "Write both halves of the surrogate pair, or the character itself.",
     ),
     (
         "unknown escape",
-        "In double quotes a backslash begins an escape: write \\\\ or use single quotes.",
+        "In double quotes, a backslash begins an escape. Write \\\\, or use single quotes.",
     ),
 )
 
@@ -172,20 +170,20 @@ def _hint(problem: str) -> str:
 
 
 # At the start of a line, --- always begins a document, even within quotes and brackets, where it
-# is an error (YAML 1.2.2, 9.1.2). Directives and ... make what lies between more than documents.
+# is an error (YAML 1.2.2, 9.1.2). With directives or "...", a text cannot be cut there.
 _BOUNDARY = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _UNSPLITTABLE = re.compile(r"^(?:%|\.\.\.)", re.MULTILINE)
 
 
 class Piece(NamedTuple):
-    """A part of a text that can be read by itself, and the line it begins on."""
+    """A part of a text that can be read separately, and the line it begins on."""
 
     text: str
     first_line: int
 
 
 def pieces(text: str) -> Iterator[Piece]:
-    """A text cut at its document markers, or whole where it cannot be."""
+    """Yield a text cut at its document markers, or whole if it cannot be cut."""
     if _UNSPLITTABLE.search(text):
         yield Piece(text, 1)
         return
@@ -200,7 +198,7 @@ def pieces(text: str) -> Iterator[Piece]:
 
 
 def _lines(text: str) -> int:
-    """Line breaks as libyaml counts them."""
+    """Count line breaks as libyaml does."""
     if "\r" not in text and text.isascii():
         return text.count("\n")
     return len(re.findall(r"\r\n|[\r\n\x85\u2028\u2029]", text))

@@ -1,4 +1,4 @@
-"""One file, piece by piece: what is sound stays fast, and only the rest is read exactly."""
+"""One file, piece by piece: valid pieces are read fast, and only the others exactly."""
 
 from msgspec.structs import replace
 
@@ -41,7 +41,7 @@ class _Reader:
         self._findings: list[Finding] = []
         self._stopped: dict[AccountKey, set[str | None]] = {}
         self._well_formed = True
-        self._all_told = True
+        self._accounts_known = True
         self._platform_seen = False
 
     def piece(self, piece: Piece) -> None:
@@ -64,14 +64,14 @@ class _Reader:
         where = Where(self._name, self._count)
         if is_list_of(draft.node.value):
             self._findings += list_in_list(draft, where)
-            self._all_told = False
+            self._accounts_known = False
         elif is_ours(draft.node.value):
             diagnosis = diagnose(draft, where)
             if not diagnosis.findings:
                 self._documents.append((self._count, decode(draft.node.value)))
                 return
             self._findings += diagnosis.findings
-            self._all_told &= diagnosis.told
+            self._accounts_known &= diagnosis.account_known
             self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
             if diagnosis.account:
                 self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
@@ -79,9 +79,9 @@ class _Reader:
             self._foreign += 1
 
     def result(self) -> tuple[Parsed, Problems]:
-        """Of a file that is not well-formed (half written, or with a conflict's markers), even
-        what can be read may not be what is meant: it takes part in checking references, but its
-        accounts stop, and a platform is not taken from it."""
+        """Even the readable part of a file that is not well-formed (half written, or with the
+        markers of a merge conflict) may not be what its author wants. It takes part in checking
+        references, but its accounts are stopped, and a MailPlatform in it is left out."""
         documents = self._documents
         if not self._well_formed:
             documents = [each for each in documents if not isinstance(each[1], MailPlatform)]
@@ -90,7 +90,7 @@ class _Reader:
                 account = account_of_document(document)
                 if account is not None:
                     self._stopped.setdefault(account, set())
-        complete = self._well_formed and self._all_told
+        complete = self._well_formed and self._accounts_known
         problems = Problems(self._findings, complete, self._stopped, self._platform_seen)
         return Parsed(documents, self._foreign), problems
 
@@ -100,11 +100,11 @@ def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
     line_start = before.rfind(b"\n") + 1
     place = before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1
     if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
-        hint = "It begins as UTF-16 or UTF-32 does: save it as UTF-8."
+        hint = "It is UTF-16 or UTF-32. Save it as UTF-8."
     elif data.startswith(b"\x1f\x8b"):
-        hint = "It is compressed with gzip: unpack it."
+        hint = "It is compressed with gzip. Unpack it."
     else:
         hint = "Save it as UTF-8."
-    message = f"This file is not UTF-8 text: byte 0x{data[offset]:02x} cannot stand here."
+    message = f"This file is not UTF-8 text: byte 0x{data[offset]:02x} is invalid here."
     found = finding("not-utf8", message, hint=hint, where=Where(name, 0))
     return replace(found, position=Position(name, *place))

@@ -71,9 +71,9 @@ def read_tree(paths: Sequence[str], *, cached: bool = False, parallel: bool = Fa
 def read_base(revision: str, paths: Sequence[str]) -> Desired:
     """Read the same paths at a git revision, without touching the working tree. The findings of
     that revision are of no interest: they were reported when it was written."""
-    from sendroute.manifests.git import git_tree
+    from sendroute.manifests.revision import Revision
 
-    return compile_reading(Reading(git_tree(revision, paths)))
+    return compile_reading(Reading(Revision(revision, paths)))
 
 
 def places_of(plan: Plan) -> Iterator[Where | None]:

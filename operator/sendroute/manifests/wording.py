@@ -1,10 +1,10 @@
-"""How places and values are put into sentences: short, printable, never a secret."""
+"""Paths and values in messages: short, printable, never a secret."""
 
 from typing import Any
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
-    """A path as people write it: ``spec.plans[0].name``."""
+    """Return a path as people write it: ``spec.plans[0].name``."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"
@@ -12,7 +12,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a message may repeat it: short and printable, or only what sort it is."""
+    """Return a value as a message may repeat it, or only its type if it is long or unprintable."""
     match value:
         case None:
             return "null"

@@ -1,1 +1,1 @@
-"""The nouns: frozen values, no input or output, nothing of the other packages."""
+"""The nouns: frozen values without input or output. It imports no other package of Sendroute."""

@@ -1,4 +1,4 @@
-"""What the last reconcile left unsettled of an account, and why: kept until it is settled."""
+"""What the last reconcile could not settle of an account, and why. It is kept until settled."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,12 +7,16 @@ from msgspec import Struct
 
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import Owner
+from sendroute.model.remedy import Remedy
 
 
 class StatusReason(StrEnum):
-    """``HELD_BACK``: a guard stopped it, and it waits to be approved; ``FAILED``: an error left
-    it as it was; ``REFUSED``: something asks for an edit or a confirmation first, the rest went
-    on; ``SKIPPED``: a part was left as it is, the rest went on."""
+    """Why an account is not settled.
+
+    ``HELD_BACK``: a guard stopped the change, and it waits for an approval. ``FAILED``: because of
+    an error the account stays as it was. ``REFUSED``: a part needs an edit or a confirmation first;
+    the rest was applied. ``SKIPPED``: a part stays as it is; the rest was applied.
+    """
 
     HELD_BACK = "held-back"
     FAILED = "failed"
@@ -21,17 +25,18 @@ class StatusReason(StrEnum):
 
 
 class ReportedFinding(Struct, frozen=True, omit_defaults=True):
-    """A finding as it was told, at a place that a person can open (``FILE:LINE:COLUMN``)."""
+    """A finding as it was reported. ``place`` is ``FILE:LINE:COLUMN``, or None without one."""
 
     code: str
     severity: Severity
     message: str
     hint: str | None = None
     place: str | None = None
+    remedy: Remedy | None = None
 
 
 class Step(Struct, frozen=True, omit_defaults=True):
-    """One change of a plan that is held back, in words."""
+    """One change of a plan that is held back, as it is shown before an approval."""
 
     kind: str
     name: str
@@ -40,9 +45,12 @@ class Step(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, omit_defaults=True):
-    """What is kept to be read again: the first findings, and how many more there are; and of a
-    plan that is held back its number of changes by action, and the first of them, for a plan may
-    have a million."""
+    """What is kept of a reconcile to show it later.
+
+    ``findings`` are the first findings and ``more`` how many followed. For a plan that is held
+    back, ``summary`` counts its changes by action and ``steps`` are the first of them: a plan may
+    have a million.
+    """
 
     findings: tuple[ReportedFinding, ...] = ()
     more: int = 0
@@ -51,7 +59,7 @@ class Report(Struct, frozen=True, omit_defaults=True):
 
 
 class Approval(Struct, frozen=True):
-    """``digest`` names the plan that may go through: that one, and no other."""
+    """``digest`` is the digest of the one plan that may be applied. ``at`` is aware, in UTC."""
 
     digest: str
     by: str
@@ -59,8 +67,11 @@ class Approval(Struct, frozen=True):
 
 
 class AccountStatus(Struct, frozen=True):
-    """``digest`` is that of the plan that is held back, None where nothing is. ``since`` is when
-    it became so: aware, in UTC."""
+    """An account, or the platform, that is not settled.
+
+    ``digest`` is the digest of the plan that is held back, None if none is. ``since`` is the time
+    since when it is so, aware, in UTC. ``commit`` is the commit of the manifests.
+    """
 
     key: Owner
     outcome: StatusReason
@@ -72,8 +83,12 @@ class AccountStatus(Struct, frozen=True):
 
     @property
     def approved(self) -> bool:
+        """Whether the plan that is held back is the one that was approved."""
         return self.approval is not None and self.approval.digest == self.digest
 
 
-def told(found: Finding, place: str | None) -> ReportedFinding:
-    return ReportedFinding(found.code, found.severity, found.message, found.hint, place)
+def reported(found: Finding, place: str | None) -> ReportedFinding:
+    """The finding as it is kept. ``place`` is ``FILE:LINE:COLUMN``, None without a position."""
+    return ReportedFinding(
+        found.code, found.severity, found.message, found.hint, place, found.remedy
+    )

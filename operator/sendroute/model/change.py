@@ -1,4 +1,4 @@
-"""Changes are data: what is decided, shown, digested and committed is one and the same value."""
+"""Changes are data: the same value is decided, shown, digested and committed."""
 
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
@@ -21,8 +21,9 @@ class Kind(StrEnum):
 
 
 class Action(StrEnum):
-    """``REROUTE``: the assigned route changes; ``REASSIGN``: it changes because the old one cannot
-    be had any more; ``UPDATE``: something else of the object does; ``SKIP``: left as it is."""
+    """``REROUTE``: the assigned route changes. ``REASSIGN``: it changes because the old one is no
+    longer available. ``UPDATE``: something else of the object changes. ``SKIP``: the object stays
+    as it is, because something that it depends on was not saved."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -96,7 +97,7 @@ Change = PlatformChange | ObjectChange
 
 
 class Shadowed(Struct, frozen=True):
-    """A declared route that an apply-all shadows until the manifest is edited."""
+    """A declared route that the apply-all with this id shadows until the manifest is edited."""
 
     account: AccountKey
     domain: str
@@ -106,9 +107,12 @@ class Shadowed(Struct, frozen=True):
 
 
 class AccountPlan(Struct, frozen=True):
-    """What one account's change is. ``revision`` is the fence: the account's revision it was
-    planned on, 0 for an account that is not there. An account that is ``stopped`` (an error, a
-    hold, a guard) is left as it is when applied; the findings say why."""
+    """The change of one account.
+
+    ``revision`` is the fence: the account's revision that it was planned on, 0 for an account that
+    does not exist. A ``stopped`` account (an error, a guard) stays as it is when the plan is
+    applied; the findings say why.
+    """
 
     key: AccountKey
     revision: int
@@ -121,9 +125,9 @@ class AccountPlan(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """A whole plan, fenced on the store's lineage and each account's revision.
 
-    ``groups`` are the accounts that must be committed in one transaction, for a domain moves
-    between them; an account that no group names stands alone. ``findings`` are those of no
-    account, ``platform`` the platform's own change.
+    ``groups`` are the accounts that must be committed in one transaction, because a domain moves
+    between them; an account in no group is committed alone. ``findings`` are those of no account,
+    ``platform`` is the platform's own change.
     """
 
     lineage: str

@@ -7,6 +7,7 @@ are derived from the properties here; no other module holds a list of codes.
 from enum import Enum, Flag, StrEnum, auto
 
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.remedy import Remedy
 
 
 class Actor(Enum):
@@ -706,6 +707,7 @@ def finding(
     related: tuple[Where, ...] = (),
     account: tuple[str, str] | None = None,
     severity: Severity | None = None,
+    remedy: Remedy | None = None,
 ) -> Finding:
     """A finding with its code's own severity, unless the rule gives another.
 
@@ -721,4 +723,5 @@ def finding(
         related=related,
         namespace=namespace,
         account=name,
+        remedy=remedy,
     )

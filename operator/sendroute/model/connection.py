@@ -1,4 +1,4 @@
-"""What a connection test found, and what it may reach."""
+"""The result of a connection test, and the networks that tests may reach."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -9,12 +9,13 @@ from sendroute.model.platform import Platform
 
 
 class ConnectionOutcome(StrEnum):
-    """A test's end, one word. Only ``OK`` proves a profile.
+    """How a test ended. Only ``OK`` verifies a profile.
 
-    ``CONNECT_FAILED``: refused, unreachable, no answer. ``TLS_FAILED``: STARTTLS not offered or
-    refused included. ``AUTH_FAILED``: the sign-in was refused, or no mechanism is common.
-    ``PROTOCOL_ERROR``: no or wrong SMTP, a 4xx or 5xx reply before the sign-in, or the deadline
-    passed once connected. ``ADDRESS_REFUSED``: one of the host's addresses may not be reached.
+    ``CONNECT_FAILED``: refused, unreachable or no answer. ``TLS_FAILED``: also if STARTTLS is not
+    offered or is refused. ``AUTH_FAILED``: the sign-in was refused, or client and server share no
+    mechanism. ``PROTOCOL_ERROR``: no SMTP or invalid SMTP, a 4xx or 5xx reply before the sign-in,
+    or a deadline that passed after connecting. ``ADDRESS_REFUSED``: tests may not reach one of the
+    host's addresses.
     """
 
     OK = "ok"
@@ -29,10 +30,10 @@ class ConnectionOutcome(StrEnum):
 
 
 class TestResult(Struct, frozen=True):
-    """``detail`` is one sentence in our own words with numbers (reply codes, dates, counts) and,
-    of a certificate, its names: never a server's text. ``seconds`` is how long the test took."""
+    """``detail`` is one sentence of ours with numbers (reply codes, dates, counts) and the names
+    of a certificate: never a server's text. ``seconds`` is the duration of the test."""
 
-    __test__: ClassVar[bool] = False  # pytest: its name begins with Test, but it is none
+    __test__: ClassVar[bool] = False  # for pytest: the name begins with Test, but it is no test
 
     namespace: str
     profile: str
@@ -42,12 +43,13 @@ class TestResult(Struct, frozen=True):
 
 
 class ConnectionPolicy(Struct, frozen=True):
-    """What tests may reach besides public addresses, and the authorities they trust besides the
-    system's: MailPlatform ``spec.connectionTest``."""
+    """MailPlatform ``spec.connectionTest``: the networks that tests may reach besides public
+    addresses, and the file of certificate authorities that they trust besides the system's."""
 
     allow_networks: tuple[str, ...] = ()
     ca_file: str | None = None
 
     @classmethod
     def of(cls, platform: Platform) -> "ConnectionPolicy":
+        """The policy of a platform."""
         return cls(platform.allow_networks, platform.ca_file)

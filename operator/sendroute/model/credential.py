@@ -1,15 +1,15 @@
-"""A username and password: the one value that is never shown, stored or sent but to its server."""
+"""A username and password: never shown, stored in clear, or sent to any server but its own."""
 
 from typing import Any, NoReturn, final
 
 
 @final
 class Credential:
-    """What a secret holds. Both halves are secret: with many providers the username is a key too.
+    """The content of a secret. The username is secret too: with many providers it is a key.
 
-    Neither ``repr`` nor ``str`` shows them, and what would copy them elsewhere (pickle, copy,
-    msgspec, json) refuses. Equal values are equal, so that a changed secret can be seen. It is no
-    Struct and no dataclass on purpose: those can be turned into text field by field.
+    Neither ``repr`` nor ``str`` shows the two, and pickle, copy, msgspec and json refuse to copy
+    them. Credentials compare by value, so that a rotated secret is noticed. This is no Struct and
+    no dataclass on purpose: those can be turned into text field by field.
     """
 
     __slots__ = ("password", "username")

@@ -1,4 +1,4 @@
-"""What the store holds: the record that the next plan starts from."""
+"""The current state: the record in the store that the next plan starts from."""
 
 from msgspec import Struct, field
 
@@ -9,8 +9,11 @@ from sendroute.model.route import Origin, Route
 
 
 class DomainState(Struct, frozen=True, gc=False):
-    """``declared`` is the declared route last seen; ``shadow`` the id of the apply-all that
-    shadows it."""
+    """What the store holds of one domain.
+
+    ``route`` is the assigned route. ``declared`` is the declared route last seen, None without
+    one. ``shadow`` is the id of the apply-all that shadows it, None without one.
+    """
 
     route: Route
     origin: Origin
@@ -19,21 +22,24 @@ class DomainState(Struct, frozen=True, gc=False):
 
 
 class RanApplyAll(Struct, frozen=True, gc=False):
-    """An apply-all that ran: ids are kept for ever, also after the account is gone."""
+    """An apply-all that ran, and how many domains it switched. Its id is kept forever, also after
+    the account was removed."""
 
     route: Route
     domains: int
 
 
 class AccountState(Struct, frozen=True, gc=False):
-    """``default`` is the declared default last seen."""
+    """``plan`` is the name of the account's plan, ``default`` the declared default last seen."""
 
     plan: str
     default: Route | None = None
 
 
 class CurrentAccount(Struct, frozen=True):
-    """``state`` is None, and the revision 0, for an account that is gone but whose ids remain."""
+    """What the store holds of one account; ``profiles`` and ``domains`` by name, ``ran`` the
+    apply-alls that ran, by id. For an account that was removed ``state`` is None and ``revision``
+    0, and only ``ran`` remains."""
 
     key: AccountKey
     revision: int

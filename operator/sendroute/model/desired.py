@@ -1,4 +1,4 @@
-"""What the manifests want, compiled from files or objects into one value an account."""
+"""The desired state: the manifests, compiled from files or objects into one value per account."""
 
 from typing import NamedTuple
 
@@ -21,9 +21,10 @@ class AccountKey(NamedTuple):
 
 
 class DesiredDomain(Struct, frozen=True, gc=False):
-    """``domain`` is the lower-case A-label; ``route`` is the declared route, None where absent.
+    """``domain`` is the lower-case A-label; ``route`` is the declared route, None if absent.
 
-    A route declared in line is here ``profile: NAME``, its profile among the account's profiles.
+    For an inline profile, ``route`` is the route through it, and the profile is among the
+    account's profiles.
     """
 
     domain: str
@@ -33,7 +34,8 @@ class DesiredDomain(Struct, frozen=True, gc=False):
 
 
 class DesiredProfile(Struct, frozen=True):
-    """``inline_in`` is the domain whose manifest defines it in line, None for its own document."""
+    """``inline_in`` is the domain whose manifest defines the profile inline, None for a profile
+    with its own document."""
 
     profile: Profile
     where: Where
@@ -50,11 +52,11 @@ class ApplyAll(Struct, frozen=True):
 
 
 class DesiredAccount(Struct, frozen=True):
-    """All that the manifests say of one account; ``domains`` in the order they were read.
+    """Everything that the manifests declare of one account; ``domains`` in the order of reading.
 
     ``contested`` are domains that two objects of this account declare: neither wins, and they are
-    not among ``domains``. ``unsound`` are profiles whose definition has errors, so that they are
-    not among ``profiles``; None among them is one whose name cannot be told.
+    not among ``domains``. ``unsound`` are the names of profiles whose definition has errors, so
+    that they are not among ``profiles``; None stands for one whose name cannot be read.
     """
 
     key: AccountKey
@@ -76,7 +78,7 @@ class DesiredPlatform(Struct, frozen=True):
 
 
 class Orphan(Struct, frozen=True):
-    """An object whose account has no MailAccount document: its place, and what it is."""
+    """An object whose account has no MailAccount document."""
 
     kind: str
     name: str
@@ -86,9 +88,9 @@ class Orphan(Struct, frozen=True):
 class Desired(Struct, frozen=True):
     """A whole tree.
 
-    ``complete`` is false when something could not be read, so that absence proves nothing.
-    ``stopped`` are the accounts with an error in one of their documents, ``orphans`` the objects of
-    accounts that no MailAccount document defines, ``findings`` what reading found.
+    ``complete`` is false if something could not be read: then absence proves nothing. ``stopped``
+    are the accounts with an error in one of their documents, ``orphans`` the objects of accounts
+    that no MailAccount document defines, ``findings`` the problems found while reading.
     """
 
     platform: DesiredPlatform | None

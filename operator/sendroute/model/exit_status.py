@@ -1,4 +1,4 @@
-"""The exit status, decided in one place from what was found and done (design: command line)."""
+"""The exit status, derived in one place from findings, plans and results (docs/commands.md)."""
 
 from collections.abc import Iterable
 from enum import IntEnum
@@ -36,7 +36,7 @@ def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitSta
 
 
 def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
-    """``detailed`` is ``--detailed-exitcode``: a change list that is not empty is told by 2."""
+    """For ``plan``. With ``detailed``, a plan with changes is PENDING instead of FINE."""
     shown = (found for found in findings_of(plan) if not has_trait(found.code, Trait.GUARD))
     reasons = {_of_finding(found) for found in shown} | {_of_skips(plan)}
     if detailed and (plan.platform or any(account.changes for account in plan.accounts)):
@@ -45,6 +45,7 @@ def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
 
 
 def of_result(result: Result) -> ExitStatus:
+    """For ``apply`` and ``restore``."""
     reasons = {_of_finding(found) for found in findings_of(result.plan)}
     reasons.update(_of_finding(found) for found in result.findings)
     for account in result.accounts:
@@ -58,6 +59,7 @@ def of_result(result: Result) -> ExitStatus:
 
 
 def findings_of(plan: Plan) -> Iterable[Finding]:
+    """All findings of a plan: those of no account first."""
     yield from plan.findings
     for account in plan.accounts:
         yield from account.findings

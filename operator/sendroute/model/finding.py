@@ -1,12 +1,14 @@
-"""A problem, a piece of advice or a refusal, told to a person: code, place, sentence, hint."""
+"""Findings: errors, refusals, warnings and information, each with code, position and hint."""
 
 from enum import StrEnum
 
 from msgspec import Struct
 
+from sendroute.model.remedy import Remedy
+
 
 class Severity(StrEnum):
-    """``REFUSED`` is what a person must confirm or let through: exit status 3, not 1."""
+    """``REFUSED``: a person must confirm or approve it (exit status 3, not 1)."""
 
     ERROR = "error"
     REFUSED = "refused"
@@ -15,11 +17,11 @@ class Severity(StrEnum):
 
 
 class Where(Struct, frozen=True, gc=False):
-    """A place in the manifests before its line is known: lines are found late, for what is shown.
+    """A value in the manifests, before its line is known: lines are looked up only for what is
+    shown.
 
-    ``document`` counts the documents of the file from 0 as they are read, those of a ``List``'s
-    ``items`` one by one after the other. ``path`` leads to a value in that document; where
-    ``of_key`` is true the place meant is the key itself.
+    ``document`` counts the documents of the file from 0 as they are read; each item of a ``List``
+    counts as one. ``path`` leads to a value in that document, or with ``of_key`` to its key.
     """
 
     file: str
@@ -33,7 +35,7 @@ class Where(Struct, frozen=True, gc=False):
 
 
 class Position(Struct, frozen=True, gc=False, order=True):
-    """A place that a person can open: line and column count from 1, column in characters."""
+    """A position in a file. Line and column count from 1, the column in characters."""
 
     file: str
     line: int = 1
@@ -44,8 +46,15 @@ class Position(Struct, frozen=True, gc=False, order=True):
 
 
 class Finding(Struct, frozen=True):
-    """``where`` is turned into ``position`` by :mod:`sendroute.manifests.locate`; ``related`` are
-    the other places that a reader must see to understand it (the first of two definitions)."""
+    """One problem, refusal, warning or information.
+
+    ``code`` is one of :class:`~sendroute.model.codes.Code`. :mod:`sendroute.manifests.locate` turns
+    ``where`` into ``position``. ``related`` are other positions that explain it, such as the first
+    of two definitions.
+
+    ``hint`` is the next step as a sentence, without a front end's commands and options; ``remedy``
+    is the same step as data, which a front end words for its users.
+    """
 
     code: str
     severity: Severity
@@ -56,3 +65,4 @@ class Finding(Struct, frozen=True):
     related: tuple[Where | Position, ...] = ()
     namespace: str | None = None
     account: str | None = None
+    remedy: Remedy | None = None

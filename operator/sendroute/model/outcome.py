@@ -1,4 +1,4 @@
-"""What became of a plan when it was applied, account by account."""
+"""The result of applying a plan, account by account."""
 
 from enum import StrEnum
 
@@ -10,10 +10,10 @@ from sendroute.model.finding import Finding
 
 
 class Outcome(StrEnum):
-    """``COMMITTED``: its changes are in the store, all but those of action skip; ``UNCHANGED``:
-    there was nothing to do; ``REFUSED``: a guard, a missing confirmation or a stale plan left it
-    as it was; ``FAILED``: an error did; ``SKIPPED``: it was not tried, because what it depends on
-    did not go through or the run was ended before its turn."""
+    """``COMMITTED``: the changes are in the store, except skips. ``UNCHANGED``: there was nothing
+    to do. ``REFUSED``: nothing was written because of a guard, a missing confirmation or a stale
+    plan. ``FAILED``: nothing was written because of an error. ``SKIPPED``: it was not tried,
+    because something that it depends on failed, or because the run was stopped before."""
 
     COMMITTED = "committed"
     UNCHANGED = "unchanged"
@@ -23,8 +23,8 @@ class Outcome(StrEnum):
 
 
 class AccountOutcome(Struct, frozen=True):
-    """``revision`` is the account's revision afterwards, the one it had where nothing was
-    committed. ``findings`` are those that applying added; the plan's own are not repeated."""
+    """``revision`` is the account's revision afterwards, which stays the same if nothing was
+    committed. ``findings`` are those that applying added; the plan's are not repeated."""
 
     key: AccountKey
     outcome: Outcome
@@ -35,10 +35,10 @@ class AccountOutcome(Struct, frozen=True):
 class Result(Struct, frozen=True):
     """What applying ``plan`` did.
 
-    ``plan`` is the plan as it was carried out, so with the skips that failed connection tests
-    made. ``accounts`` holds one outcome for each of its accounts; ``platform`` is None where the
-    plan did not change the platform. ``revision`` is the store's afterwards, ``findings`` are those
-    of no account, ``relays_behind`` the relays that were waited for, or not seen, in vain.
+    ``plan`` is the plan as it was applied, with the skips that failed connection tests caused.
+    ``accounts`` holds one outcome for each of its accounts; ``platform`` is None if the plan did
+    not change the platform. ``revision`` is the store's revision afterwards, ``findings`` are those
+    of no account, ``relays_behind`` are the relays that do not serve that revision yet.
     """
 
     plan: Plan

@@ -7,14 +7,14 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, Route
 
 
 class PublicPort(Struct, frozen=True, gc=False):
-    """A port of the managed service that users are shown."""
+    """A port of the managed service that is shown to users."""
 
     port: int
     encryption: Encryption
 
 
 class Relay(Struct, frozen=True):
-    """The host that managed mail is handed to. ``secret`` is a name in the platform's namespace."""
+    """The host that relays managed mail. ``secret`` is a name in the platform's namespace."""
 
     host: str
     port: int
@@ -24,6 +24,9 @@ class Relay(Struct, frozen=True):
 
 
 class Managed(Struct, frozen=True):
+    """Managed sending: what users are shown (``display_name``, ``host``, ``ports``, ``spf``) and
+    the relay behind it."""
+
     display_name: str | None
     host: str
     ports: tuple[PublicPort, ...]
@@ -32,7 +35,7 @@ class Managed(Struct, frozen=True):
 
 
 class PlanLimits(Struct, frozen=True, gc=False):
-    """Messages a day: of the whole account, of one mailbox."""
+    """Messages per day, of the whole account and of one mailbox; None for no limit."""
 
     account_per_day: int | None = None
     mailbox_per_day: int | None = None
@@ -47,12 +50,12 @@ class ServicePlan(Struct, frozen=True):
 
     @property
     def plan_default(self) -> Route:
-        """The plan's own default: managed where the plan offers it, else unconfigured."""
+        """The default of a new domain: managed if the plan offers it, else unconfigured."""
         return MANAGED if self.managed else UNCONFIGURED
 
 
 class Platform(Struct, frozen=True):
-    """``plans`` is sorted by name, so that the order of a manifest never makes a change."""
+    """``plans`` is sorted by name, so that the order in a manifest never causes a change."""
 
     managed: Managed | None
     plans: tuple[ServicePlan, ...]
@@ -60,4 +63,5 @@ class Platform(Struct, frozen=True):
     ca_file: str | None = None
 
     def plan(self, name: str) -> ServicePlan | None:
+        """The plan of that name, None if the platform does not define it."""
         return next((plan for plan in self.plans if plan.name == name), None)

@@ -1,12 +1,13 @@
-"""A finding that ends the work at hand: raised at an edge, shown by the front end."""
+"""Findings that end what is being done: adapters raise them, front ends show them."""
 
 from sendroute.model.finding import Finding
 
 
 class ProblemError(Exception):
-    """Raised by adapters in place of a library's own error (``raise ... from error``).
+    """Raised by adapters instead of a library's error (``raise ... from error``).
 
-    The message holds only what the findings hold: no secret and no server's raw text.
+    ``findings`` has at least one finding. The message joins theirs: it holds no secret and no
+    text of a server.
     """
 
     def __init__(self, *findings: Finding) -> None:
@@ -15,4 +16,4 @@ class ProblemError(Exception):
 
 
 class StaleError(ProblemError):
-    """What a plan was made from has changed since: nothing was written; plan again."""
+    """The store changed after the plan was made. Nothing was written; plan again."""

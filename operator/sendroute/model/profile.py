@@ -1,4 +1,4 @@
-"""A saved SMTP provider of one account, as it is after its preset has filled what was absent."""
+"""A saved SMTP provider of one account, after its preset has set the fields left out."""
 
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ class Encryption(StrEnum):
 
 
 class ConnectionTest(StrEnum):
-    """What a profile's connection test decides (semantics: order of one change, 1)."""
+    """Whether a profile must pass a connection test before it is saved (docs/rules.md, step 1)."""
 
     REQUIRED = "required"
     WARN = "warn"
@@ -28,15 +28,16 @@ class SenderAuthorization(StrEnum):
 
 
 class ProviderLimits(Struct, frozen=True, gc=False):
-    """What the provider grants: messages a second, messages a day."""
+    """The provider's limits in messages per second and per day; None for no limit."""
 
     per_second: int | None = None
     per_day: int | None = None
 
 
 class Profile(Struct, frozen=True):
-    """``secret`` names a secret of the account's namespace with keys username and password; a
-    value is never held here. ``username`` comes from a preset whose provider fixes it."""
+    """``secret`` is the name of a secret in the account's namespace with the keys username and
+    password; no value of it is held here. ``username`` is set by a preset whose provider has one
+    username for everybody. ``reassign_to`` is where its domains go if the profile is deleted."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""Who changes the store, and when: what the append-only record says beside each change."""
+"""Who changed the store, when, and from which commit: kept with each revision."""
 
 from datetime import datetime
 
@@ -6,8 +6,8 @@ from msgspec import Struct
 
 
 class Provenance(Struct, frozen=True):
-    """``at`` is aware (UTC); ``source_commit`` is the commit of the manifests, where they have
-    one."""
+    """``at`` is aware, in UTC. ``source_commit`` is the commit of the manifests, None for
+    manifests outside git."""
 
     at: datetime
     actor: str

@@ -1,4 +1,4 @@
-"""Where a domain's mail goes: managed, through a saved profile, or nowhere."""
+"""Routes: what a domain sends through, which is managed, a profile, or nothing."""
 
 from enum import StrEnum
 from typing import Any
@@ -22,10 +22,10 @@ class Origin(StrEnum):
 
 
 class Route(Struct, frozen=True, gc=False, order=True):
-    """One route. ``profile`` is set exactly when ``kind`` is ``PROFILE``.
+    """One route. ``profile`` is set exactly if ``kind`` is ``PROFILE``.
 
-    Make one with :data:`MANAGED`, :data:`UNCONFIGURED`, :func:`via` or :func:`shared`: equal ones
-    are then one value.
+    Use :data:`MANAGED`, :data:`UNCONFIGURED`, :func:`via` or :func:`shared` instead of the
+    constructor: equal routes are then one object.
     """
 
     kind: RouteKind
@@ -35,7 +35,7 @@ class Route(Struct, frozen=True, gc=False, order=True):
         return str(self.kind) if self.profile is None else f"profile {self.profile}"
 
     def as_manifest(self) -> dict[str, Any]:
-        """The form a manifest gives it: ``{"managed": {}}``, ``{"profile": "ses"}``."""
+        """As a manifest declares it: ``{"managed": {}}``, ``{"profile": "ses"}``."""
         return {self.kind.value: self.profile if self.kind is RouteKind.PROFILE else {}}
 
 
@@ -46,7 +46,7 @@ _via: dict[str, Route] = {}
 
 
 def via(profile: str) -> Route:
-    """The route through a profile; one shared value a name, for a million domains share few."""
+    """The route through a profile: one object per name, because a million domains share few."""
     route = _via.get(profile)
     if route is None:
         route = _via[profile] = Route(RouteKind.PROFILE, profile)
@@ -57,5 +57,5 @@ _SHARED = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURED: UNCONFIGURED}
 
 
 def shared(kind: RouteKind, profile: str | None) -> Route:
-    """The route of these fields."""
+    """The route with these fields, as one object for equal routes."""
     return _SHARED[kind] if profile is None else via(profile)

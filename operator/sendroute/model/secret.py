@@ -1,5 +1,4 @@
-"""Secrets as everybody but their own room sees them: a name, what is wrong with one, and what a
-sealed credential belongs to. No value is held here."""
+"""Secrets without their values: references, problems, and what a sealed credential is bound to."""
 
 from typing import NamedTuple
 
@@ -8,9 +7,10 @@ from msgspec import Struct
 from sendroute.model.owner import PLATFORM, RELAY, Owner, owner_named, owner_names
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
+from sendroute.model.remedy import Remedy
 
 PLATFORM_NAMESPACE = "default"
-"""Where the MailPlatform's own secrets are looked for, outside a cluster."""
+"""The namespace of the MailPlatform's secrets outside a cluster."""
 
 
 class SecretRef(NamedTuple):
@@ -24,17 +24,19 @@ class SecretRef(NamedTuple):
 
 
 class SecretProblem(Struct, frozen=True):
-    """Why a secret cannot be used: a code, a sentence that begins with the secret's name, and
-    what to do. Never any part of a value."""
+    """Why a secret cannot be used, without any part of its value. The fields are those of a
+    :class:`~sendroute.model.finding.Finding`; ``message`` begins with the secret's name."""
 
     code: str
     message: str
     hint: str
+    remedy: Remedy | None = None
 
 
 class SecretBinding(NamedTuple):
-    """What a sealed credential belongs to: it opens for this and nothing else, so that whoever can
-    write to the store, but has no key, can neither swap credentials nor lead one to another host.
+    """What a sealed credential is bound to: it opens only for this owner and destination. Someone
+    who can write to the store, but has no key, can neither swap credentials nor send one to
+    another host.
     """
 
     namespace: str
@@ -46,6 +48,7 @@ class SecretBinding(NamedTuple):
 
     @property
     def owner(self) -> Owner:
+        """The account, or the platform for its managed relay."""
         return owner_named(self.namespace, self.account)
 
 
@@ -61,4 +64,5 @@ def binding_of(owner: Owner, name: str, endpoint: Profile | Relay) -> SecretBind
 
 
 def relay_binding(relay: Relay) -> SecretBinding:
+    """The binding of the platform's managed relay."""
     return binding_of(PLATFORM, RELAY, relay)

@@ -1,4 +1,4 @@
-"""What TLS a profile's connection has: the one description for the connection test and Postfix."""
+"""The TLS policy of a destination, shared by the connection test and Postfix."""
 
 from ipaddress import ip_address
 
@@ -9,12 +9,12 @@ from sendroute.model.profile import Encryption, Profile
 
 
 class TlsPolicy(Struct, frozen=True):
-    """How a server is spoken to, never "if offered": encryption that fails ends the attempt.
+    """Encryption is never opportunistic: if it fails, the attempt ends.
 
-    ``mode``: ``NONE`` no TLS; ``STARTTLS`` explicit (RFC 3207), required; ``TLS`` from the first
-    byte (RFC 8314, 3.3). ``verify`` is the name or address that the certificate must be for, None
-    exactly where there is no TLS. ``sni`` is the name sent in the handshake, None for an address
-    too: RFC 6066, 3 allows only names there.
+    ``mode``: ``NONE`` is no TLS, ``STARTTLS`` explicit TLS (RFC 3207), required, and ``TLS``
+    implicit TLS (RFC 8314, section 3.3). ``verify`` is the name or address that the certificate
+    must be valid for, None exactly without TLS. ``sni`` is the name sent in the handshake; it is
+    None for an address too, because RFC 6066, section 3 allows only names.
     """
 
     mode: Encryption

@@ -6,6 +6,7 @@ from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Origin, Route
 from sendroute.planner.inputs import AccountInput, RouteContext
 
@@ -109,8 +110,9 @@ def edited_too(
             "apply-all-wins",
             f"{desired.domain} declares {desired.route}, but the apply-all {asked.id} of the same"
             f" change switches it to {asked.route}.",
-            hint="A later edit of this manifest wins; or run `sendroute sync` to write down what"
-            " is assigned.",
+            hint="A later edit of this manifest wins. Or write the assigned routes into the"
+            " manifests.",
+            remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
             account=case.key,
         ),

@@ -8,6 +8,7 @@ from sendroute.model.change import Action, DomainChange, ObjectChange
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
+from sendroute.model.remedy import Approve, Limit, RaiseLimit, Remedy
 from sendroute.model.route import Origin
 
 FROM_DOMAINS = 10
@@ -66,21 +67,21 @@ def _refused(
     where: Where | None,
 ) -> Finding:
     removing = code == "too-many-removals"
+    hint: str
+    remedy: Remedy
     if guards.approved is not None:
-        hint = f"It waits. If it is meant, let it through: sendroute approve {key}"
+        hint, remedy = "If the change is intended, approve it.", Approve(*key)
     else:
-        hint = f"If that is meant, apply with {_flag(count, domains, removing=removing)}"
+        hint = "If the change is intended, apply with a higher limit."
+        percent = -(-count * 100 // domains)
+        remedy = RaiseLimit(Limit.REMOVALS if removing else Limit.CHANGES, percent)
     limit = guards.remove_percent if removing else guards.change_percent
     return finding(
         code,
         f"This change would {verb} {count} of the {domains} domains of account {key.name};"
-        f" more than {limit} % are not taken without being asked.",
+        f" more than {limit} % need a confirmation.",
         hint=hint,
+        remedy=remedy,
         where=where,
         account=key,
     )
-
-
-def _flag(count: int, domains: int, *, removing: bool) -> str:
-    flag = "--max-remove-percent" if removing else "--max-change-percent"
-    return f"{flag} {-(-count * 100 // domains)}"

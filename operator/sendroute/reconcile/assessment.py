@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.model.account_status import AccountStatus, Report, StatusReason, Step, told
+from sendroute.model.account_status import AccountStatus, Report, StatusReason, Step, reported
 from sendroute.model.change import AccountPlan, Action, Change
 from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
@@ -154,7 +154,7 @@ def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate)
     done = [change for change in changes if change.action is not Action.SKIP]
     return Report(
         tuple(
-            told(each, str(place) if place is not None else None)
+            reported(each, str(place) if place is not None else None)
             for each, place in zip(first, places, strict=True)
         ),
         len(reasons) - len(first),

@@ -13,6 +13,7 @@ from sendroute.model.owner import PLATFORM, RELAY, Owner
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
+from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef, binding_of
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
@@ -190,7 +191,14 @@ class SecretChecker:
         account = endpoint.key if endpoint.key is not PLATFORM else None
         if tried:
             compared.failed.setdefault(endpoint.key, {})[endpoint.name] = answer.code
-            compared.tell(endpoint, answer.code, answer.message, hint=answer.hint, account=account)
+            compared.tell(
+                endpoint,
+                answer.code,
+                answer.message,
+                hint=answer.hint,
+                remedy=answer.remedy,
+                account=account,
+            )
         elif token is None:
             message = f"{answer.message} The store has none for {endpoint.called} either."
             compared.tell(
@@ -198,6 +206,7 @@ class SecretChecker:
                 answer.code,
                 message,
                 hint=answer.hint,
+                remedy=answer.remedy,
                 account=account,
                 severity=Severity.WARNING,
             )
@@ -210,6 +219,7 @@ class SecretChecker:
                 "secret-not-compared",
                 message,
                 hint=answer.hint,
+                remedy=answer.remedy,
                 account=account,
                 severity=Severity.WARNING if spoilt else None,
             )
@@ -223,12 +233,12 @@ def tell_unknown(count: int, secrets: Secrets) -> tuple[Finding, ...]:
         return ()
     many = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
     why = "no key was" if secrets.given else "no secrets were"
-    hint = "--key-file FILE" if secrets.given else "--secrets DIR"
     return (
         finding(
             "secret-not-compared",
-            f"{many} not compared with what is saved, for {why} given.",
-            hint=f"To see whether one was changed: {hint}",
+            f"{many} not compared with the saved credentials, because {why} given.",
+            hint=f"To see rotated secrets, give the {'key' if secrets.given else 'secrets'}.",
+            remedy=Configure(Setting.KEY if secrets.given else Setting.SECRETS),
         ),
     )
 
@@ -236,8 +246,9 @@ def tell_unknown(count: int, secrets: Secrets) -> tuple[Finding, ...]:
 def no_key() -> Finding:
     return finding(
         "key-missing",
-        "The key of the credentials in the store is not at hand; nothing was done.",
-        hint="Name the key that `sendroute init` made: --key-file FILE, or SENDROUTE_KEY.",
+        "The key of the credentials in the store was not given; nothing was done.",
+        hint="Give the key that was created with the store.",
+        remedy=Configure(Setting.KEY),
     )
 
 
@@ -246,8 +257,9 @@ def _wrong_key(count: int) -> Finding:
     return finding(
         "credential-unreadable",
         f"{many} {'not open' if count == 1 else 'opens'} with the key given.",
-        hint="Name the right one: --key-file FILE, or SENDROUTE_KEY. Where it is lost, make the"
-        " store anew from its lock file; credentials are then saved again from their secrets.",
+        hint="If the key is lost, create the store again from its lock file: credentials are then"
+        " saved again from their secrets. Otherwise give the right key.",
+        remedy=Configure(Setting.KEY),
     )
 
 

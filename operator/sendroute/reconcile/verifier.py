@@ -29,6 +29,7 @@ from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import PLATFORM, RELAY, Owner
 from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
@@ -279,7 +280,8 @@ def _untested(one: Try, desired: Desired) -> Finding:
     return finding(
         "connection-not-tested",
         f"The connection of profile {one.name} was not tested.",
-        hint="Apply tests it before it is saved; `plan --test-connections` tests it now.",
+        hint="Applying tests it before it is saved. To test it now, plan with connection tests.",
+        remedy=Perform(Task.TEST_CONNECTIONS),
         where=desired.accounts[one.key].profiles[one.name].where,
         account=one.key,
     )

@@ -23,6 +23,10 @@ Locate = Callable[[Where], Position | None]
 """Finds the line and column of a place; called only for what is shown."""
 
 
+Advise = Callable[[Finding], Finding]
+"""Words a finding's remedy for the users of a front end, as the end of its hint."""
+
+
 def nowhere(_where: Where) -> None:
     """For places whose manifests are not at hand: reports then name the file alone."""
 
@@ -67,6 +71,10 @@ class Report(Struct, frozen=True):
             committed = part.outcome is Outcome.COMMITTED
             for change in part.changes:
                 yield change, committed and change.action is not Action.SKIP
+
+    def advised(self, advise: Advise) -> "Report":
+        """The same report with the hints as a front end words them."""
+        return replace(self, findings=tuple(map(advise, self.findings)))
 
     def severities(self) -> Counter[Severity]:
         return Counter(found.severity for found in self.findings)

@@ -10,21 +10,21 @@ from sendroute.store.errors import problem
 from sendroute.store.url import unusable
 
 
-def require_absent(path: Path, who: str) -> None:
-    """``who`` would make it. A log without its database counts: SQLite would play it into the new
-    one."""
+def require_absent(path: Path) -> None:
+    """Raises ``store-exists`` if the file, or a log of SQLite beside it, exists: SQLite would play
+    a log without its database into the new one."""
     for name in (path.name, f"{path.name}-wal", f"{path.name}-journal"):
         there = path.with_name(name)
         if os.path.lexists(there):
             raise problem(
                 "store-exists",
-                f"{there} exists, and {who} never writes over anything.",
-                "Name another file, or move this one (and what lies beside it) away first.",
+                f"{there} exists already and is never overwritten.",
+                "Give another path, or first move this file and those beside it away.",
             )
 
 
 @contextmanager
-def created_atomically(path: Path, who: str) -> Iterator[Path]:
+def created_atomically(path: Path) -> Iterator[Path]:
     """A file under a temporary name, which takes ``path`` when the block ends well. Readable by
     its owner alone."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -35,7 +35,7 @@ def created_atomically(path: Path, who: str) -> Iterator[Path]:
     try:
         yield temporary
         try:
-            _publish(temporary, path, who)
+            _publish(temporary, path)
         except OSError as error:
             raise unusable(path, error) from error
     finally:
@@ -43,15 +43,15 @@ def created_atomically(path: Path, who: str) -> Iterator[Path]:
             temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
 
 
-def _publish(temporary: Path, path: Path, who: str) -> None:
+def _publish(temporary: Path, path: Path) -> None:
     """A link, unlike a rename, never takes the place of what another process made meanwhile."""
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
-        require_absent(path, who)
+        require_absent(path)
         raise
     except OSError:  # some network and desktop file systems have no links
-        require_absent(path, who)
+        require_absent(path)
         temporary.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Perform, Task
 from sendroute.store import queries
 from sendroute.store.atomic_create import created_atomically, require_absent
 from sendroute.store.backend import open_database
@@ -31,7 +32,6 @@ from sendroute.store.tables import HEAD
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
 
-_MAKER = "`backup`"
 # Pages between two calls of `advance`: 16 MiB of them.
 _PAGES = 4096
 
@@ -46,8 +46,8 @@ def backup_store(
     """
     target = target.absolute()
     with _making(url, busy_timeout, advance) as make:
-        require_absent(target, _MAKER)
-        with created_atomically(target, _MAKER) as temporary:
+        require_absent(target)
+        with created_atomically(target) as temporary:
             make(temporary)
             with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
                 return queries.status(connection)
@@ -161,7 +161,7 @@ def check_backup(path: Path) -> None:
             finding(
                 "unreadable",
                 f"There is no backup at {path}.",
-                hint="Name a file that `sendroute backup` wrote.",
+                hint="Give a file that was written as a backup.",
             )
         )
     try:
@@ -173,15 +173,17 @@ def check_backup(path: Path) -> None:
 
 
 def _no_backup(path: Path) -> ProblemError:
-    hint = "Name a file that `sendroute backup` wrote."
+    hint = "Give a file that was written as a backup."
+    remedy = None
     if path.is_dir():
         return problem("wrong-store", f"{path} is a folder, not a backup.", hint)
     if path.is_file():
         with path.open("rb") as file:
             is_json = file.read(1) == b"{"
         if is_json:
-            hint = f"Where it is a lock file: sendroute init --from-lock {path}"
-    return problem("wrong-store", f"{path} is not a backup of a Sendroute store.", hint)
+            hint = "If it is a lock file, create the store from it."
+            remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))
+    return problem("wrong-store", f"{path} is not a backup of a Sendroute store.", hint, remedy)
 
 
 def check_sound(connection: sqlite3.Connection, source: Path) -> None:
@@ -197,7 +199,8 @@ def damaged(source: Path) -> ProblemError:
     return problem(
         "store-failed",
         f"{source} is damaged, so nothing was made from it.",
-        "Take an older backup, or a lock file (`sendroute init --from-lock`).",
+        "Take an older backup, or create the store from its lock file.",
+        Perform(Task.RESTORE_FROM_LOCK_FILE),
     )
 
 

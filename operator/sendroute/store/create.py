@@ -24,8 +24,6 @@ from sendroute.store.tables import store
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import is_postgres, sqlite_path
 
-INIT = "`init`"
-
 
 def init_store(
     url: str,
@@ -69,8 +67,8 @@ def init_store(
 
 def _create_file(url: str, filled: Callable[[Connection], None], busy: float) -> None:
     path = sqlite_path(url)
-    require_absent(path, INIT)
-    with translated_errors(str(path)), created_atomically(path, INIT) as temporary:
+    require_absent(path)
+    with translated_errors(str(path)), created_atomically(path) as temporary:
         mark(temporary, journal="WAL")
         with closing(Sqlite(temporary, busy, location=str(path))) as database:
             database.write(filled)
@@ -80,8 +78,8 @@ def _file_from_backup(
     url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
 ) -> None:
     path = sqlite_path(url)
-    require_absent(path, INIT)
-    with translated_errors(str(path)), created_atomically(path, INIT) as temporary:
+    require_absent(path)
+    with translated_errors(str(path)), created_atomically(path) as temporary:
         copy_file(backup, temporary, busy, advance, journal="WAL")
         with closing(Sqlite(temporary, busy, location=str(backup))) as database:
             upgrade_schema(database)

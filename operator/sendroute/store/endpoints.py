@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, and_, insert, select, update
 
+from sendroute.model.nexthop import RELAY_ID
 from sendroute.model.owner import Owner, owner_named
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
@@ -21,9 +22,6 @@ from sendroute.store.tables import endpoint, platform, revision
 
 Sealed = Mapping[Owner, Mapping[str, str]]
 """Sealed credentials by account and profile; the managed relay's under the platform's key."""
-
-RELAY_ID = 0
-"""The managed relay in place of a profile's id; these begin with 1."""
 
 _BINDING = ("namespace", "account", "name", "host", "port", "encryption")
 _COLUMNS = ("profile", "version", *_BINDING, "credential", "made")

@@ -2,10 +2,12 @@
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError, StaleError
+from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 
 
-def problem(code: str, message: str, hint: str) -> ProblemError:
-    return ProblemError(finding(code, message, hint=hint))
+def problem(code: str, message: str, hint: str, remedy: Remedy | None = None) -> ProblemError:
+    """A problem of one finding; see :class:`~sendroute.model.finding.Finding`."""
+    return ProblemError(finding(code, message, hint=hint, remedy=remedy))
 
 
 def stale(*accounts: object) -> StaleError:
@@ -23,7 +25,8 @@ def not_ours(location: str) -> ProblemError:
     return problem(
         "wrong-store",
         f"{location} is not a Sendroute store.",
-        "It was left untouched. Name the right store with --store, or another place for a new one.",
+        "It was not changed. Give the URL of the store, or another location for a new one.",
+        Configure(Setting.STORE),
     )
 
 
@@ -31,15 +34,17 @@ def missing(location: str) -> ProblemError:
     return problem(
         "not-initialised",
         f"There is no store at {location}.",
-        "Make one with `sendroute init`, once; or name the right one with --store.",
+        "Correct the store's URL, or create the store once.",
+        Perform(Task.CREATE_STORE),
     )
 
 
 def exists(location: str) -> ProblemError:
     return problem(
         "store-exists",
-        f"There is something at {location} already, and `init` never writes over anything.",
-        "Use the store that is there, or name another place.",
+        f"Something exists at {location} already, and creating a store never overwrites anything.",
+        "Use that store, or give another location for the new one.",
+        Configure(Setting.STORE),
     )
 
 
@@ -55,5 +60,6 @@ def damaged(location: str) -> ProblemError:
     return problem(
         "store-failed",
         f"The store {location} is damaged.",
-        "Restore it: `sendroute init --from-backup FILE` or `--from-lock FILE`, in a new place.",
+        "Create it again at another location, from its lock file or from a backup.",
+        Perform(Task.RESTORE_FROM_BACKUP),
     )

@@ -21,6 +21,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
+from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Origin, Route
 from sendroute.store import queries, reading
 from sendroute.store.errors import problem
@@ -218,7 +219,8 @@ def read(path: Path) -> Lock:
             finding(
                 "unreadable",
                 f"The lock file {path} cannot be read: {error.strerror}.",
-                hint="Name the lock file that `sendroute apply --write-lock` wrote.",
+                hint="Give the lock file that applying wrote.",
+                remedy=Perform(Task.WRITE_LOCK_FILE),
             )
         ) from error
     try:
@@ -266,6 +268,6 @@ def contradictory(path: Path) -> ProblemError:
         finding(
             "invalid-value",
             f"{path} is not a lock file that a store can be made from.",
-            hint="Take the version of it that `sendroute apply --write-lock` wrote, from git.",
+            hint="Take from git the version of it that applying wrote.",
         )
     )

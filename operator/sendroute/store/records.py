@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
+from sendroute.model.nexthop import Alias
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
@@ -84,7 +85,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def alias(self) -> str:
-        return f"p{self.profile}r{self.version}" if self.profile else f"m0r{self.version}"
+        return str(Alias(self.profile, self.version))
 
 
 class RelayRow(Struct, frozen=True, gc=False):

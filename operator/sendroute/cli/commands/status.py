@@ -82,6 +82,7 @@ def _document(
 def _unsettled(standing: "AccountStatus") -> dict[str, Any]:
     from msgspec import to_builtins
 
+    from sendroute.cli.hints import with_hint
     from sendroute.cli.moments import moment
     from sendroute.model.owner import owner_names
 
@@ -98,7 +99,7 @@ def _unsettled(standing: "AccountStatus") -> dict[str, Any]:
         "approved": {"by": approval.by, "time": moment(approval.at)}
         if approval is not None and standing.approved
         else None,
-        "findings": to_builtins(standing.report.findings),
+        "findings": to_builtins([with_hint(found) for found in standing.report.findings]),
         "more_findings": standing.report.more,
     }
 

@@ -95,12 +95,12 @@ def why_refused(error: psycopg.Error) -> Refusal:
 _REFUSED = {
     Refusal.AWAY: (
         "The server of {} cannot be reached.",
-        "Start it, or mend the host and port in --store, the network or the firewall.",
+        "Start it, or correct the host and port in the store's URL, the network or the firewall.",
     ),
     Refusal.SILENT: (
         "The server of {} does not answer.",
-        "It hangs, its host is down, or a firewall is in the way: look at it and at its disk, or"
-        " mend the host and port in --store.",
+        "It hangs, its host is down, or a firewall blocks it: check the server and its disk, or"
+        " correct the host and port in the store's URL.",
     ),
     Refusal.STARTING: (
         "The server of {} is starting or stopping, and takes nobody now.",
@@ -112,40 +112,41 @@ _REFUSED = {
     ),
     Refusal.NOT_PRIMARY: (
         "No server of {} has the role that target_session_attrs asks for.",
-        "Try again when one has taken over; or name it, or another role, in --store.",
+        "Try again after the failover, or correct the hosts or the role in the store's URL.",
     ),
     Refusal.NO_NAME: (
         "The host of {} has no address.",
-        "Mend the host's name in --store, or the name server.",
+        "Correct the host name in the store's URL, or the name server.",
     ),
     Refusal.PASSWORD: (
         "The server of {} does not accept this user with this password.",
-        "Give the right ones: the user in --store, the password by PGPASSWORD or PGPASSFILE.",
+        "Give the right ones: the user in the store's URL, the password in PGPASSWORD or"
+        " PGPASSFILE.",
     ),
     Refusal.NO_PASSWORD: (
         "The server of {} wants a password, and none was given.",
-        "Give it by PGPASSWORD or PGPASSFILE, or in --store.",
+        "Give it in PGPASSWORD, in PGPASSFILE or in the store's URL.",
     ),
     Refusal.NO_DATABASE: (
         "The database of {} does not exist.",
-        "Make it (CREATE DATABASE … ENCODING 'UTF8'), or name the right one with --store.",
+        "Create it (CREATE DATABASE … ENCODING 'UTF8'), or correct its name in the store's URL.",
     ),
     Refusal.NO_ROLE: (
         "The server of {} has no such user.",
-        "Make it (CREATE ROLE … LOGIN), or name the right one with --store.",
+        "Create it (CREATE ROLE … LOGIN), or correct its name in the store's URL.",
     ),
     Refusal.NOT_ALLOWED: (
         "The server of {} does not let this user in from here.",
-        "Let it: pg_hba.conf on the server, which may demand encryption (sslmode in --store), and"
-        " the right to CONNECT to the database.",
+        "Allow it: pg_hba.conf on the server, which may require encryption (sslmode in the store's"
+        " URL), and the right to CONNECT to the database.",
     ),
     Refusal.TLS: (
         "No encrypted connection to {} could be made.",
-        "Look at sslmode and sslrootcert in --store, and at the server's certificate.",
+        "Check sslmode and sslrootcert in the store's URL, and the server's certificate.",
     ),
     Refusal.PARAMETER: (
         "The URL of {} asks for what there is not.",
-        "Mend its port (1 to 65535), its service or a parameter's value in --store.",
+        "Correct its port (1 to 65535), its service or the parameter's value.",
     ),
     Refusal.OTHER: (
         "The server of {} refused the connection.",
@@ -162,7 +163,7 @@ _LOST = (
 _ADVICE = {
     "25006": (
         "The store {} can only be read here: a standby, or a database set read-only.",
-        "Nothing was written. Name the primary server with --store.",
+        "Nothing was written. Give the primary server in the store's URL.",
     ),
     "42501": (
         "This user has not the right to do this in the store {}.",

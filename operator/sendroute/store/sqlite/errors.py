@@ -12,7 +12,7 @@ _ADVICE = {
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "The store {} or a file that belongs beside it cannot be opened.",
-        "Give this user the right to the file and its folder; copy it by `sendroute backup`.",
+        "Let this user read and write the file and its directory. Copy a store only as a backup.",
     ),
     sqlite3.SQLITE_FULL: (
         "The disk of the store {} is full.",

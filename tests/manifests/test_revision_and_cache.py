@@ -9,8 +9,8 @@ import pytest
 from sendroute.manifests import cache as caches
 from sendroute.manifests.cache import GitCache
 from sendroute.manifests.compile import compile_reading
-from sendroute.manifests.git import git_tree
 from sendroute.manifests.read import Reading
+from sendroute.manifests.revision import Revision
 from sendroute.manifests.sources import Files, Tree
 from sendroute.model.problem import ProblemError
 
@@ -81,12 +81,12 @@ def test_a_revision_is_read_as_it_was(repository: Path) -> None:
     commit()
     put("t/a.yaml", text="broken: [")
     put("t/new.yaml")
-    assert names(git_tree("HEAD", ["t"])) == ["HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
-    assert names(git_tree("main", ["t/d.txt", "e.yaml", "nope", "-"])) == [
+    assert names(Revision("HEAD", ["t"])) == ["HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
+    assert names(Revision("main", ["t/d.txt", "e.yaml", "nope", "-"])) == [
         "main:e.yaml",
         "main:t/d.txt",
     ]
-    tree = git_tree("HEAD", [str(repository)])
+    tree = Revision("HEAD", [str(repository)])
     entries, _ = tree.entries()
     assert [entry.name for entry in entries] == ["HEAD:e.yaml", "HEAD:t/a.yaml", "HEAD:t/s/b.yml"]
     assert list(tree.load(entries)) == [domain(name).encode() for name in "eab"]
@@ -100,15 +100,15 @@ def test_a_revision_is_read_from_a_folder_within(
     put("t/b.yaml")
     commit()
     monkeypatch.chdir(repository / "t" / "s")
-    assert names(git_tree("HEAD", ["."])) == ["HEAD:t/s/a.yaml"]
-    assert names(git_tree("HEAD", [".."])) == ["HEAD:t/b.yaml", "HEAD:t/s/a.yaml"]
+    assert names(Revision("HEAD", ["."])) == ["HEAD:t/s/a.yaml"]
+    assert names(Revision("HEAD", [".."])) == ["HEAD:t/b.yaml", "HEAD:t/s/a.yaml"]
 
 
 def test_a_link_that_leads_into_the_repository_means_what_it_leads_to(tmp_path: Path) -> None:
     put("tenants/acme/a.yaml")
     commit()
     (tmp_path / "link").symlink_to("repository/tenants")
-    assert names(git_tree("HEAD", ["../link"])) == ["HEAD:tenants/acme/a.yaml"]
+    assert names(Revision("HEAD", ["../link"])) == ["HEAD:tenants/acme/a.yaml"]
 
 
 def test_what_git_tells_its_hooks_is_of_another_repository(
@@ -118,7 +118,7 @@ def test_what_git_tells_its_hooks_is_of_another_repository(
     commit()
     monkeypatch.setenv("GIT_DIR", ".git")
     monkeypatch.setenv("GIT_INDEX_FILE", ".git/next-index-1.lock")
-    assert names(git_tree("HEAD", ["tenants"])) == ["HEAD:tenants/acme/a.yaml"]
+    assert names(Revision("HEAD", ["tenants"])) == ["HEAD:tenants/acme/a.yaml"]
 
 
 def test_links_within_a_revision_are_followed_and_others_told() -> None:
@@ -130,7 +130,7 @@ def test_links_within_a_revision_are_followed_and_others_told() -> None:
     Path("t/self.yaml").symlink_to("self.yaml")
     Path("t/out.yaml").symlink_to("/etc/passwd")
     commit()
-    tree = git_tree("HEAD", ["t"])
+    tree = Revision("HEAD", ["t"])
     entries, findings = tree.entries()
     assert [entry.name for entry in entries] == ["HEAD:other/inner.yaml", "HEAD:t/real.yaml"]
     assert [each.where.file for each in findings if each.where] == [
@@ -145,7 +145,7 @@ def test_a_submodule_is_passed_over() -> None:
     head = git("rev-parse", "HEAD").strip()
     git("update-index", "--add", "--cacheinfo", f"160000,{head},t/sub.yaml")
     git("commit", "-q", "-m", "x")
-    assert names(git_tree("HEAD", ["t"])) == ["HEAD:t/a.yaml"]
+    assert names(Revision("HEAD", ["t"])) == ["HEAD:t/a.yaml"]
 
 
 @pytest.mark.parametrize("revision", ["nope", "--all", "", "HEAD:t", "\x1b[31m"])
@@ -153,7 +153,7 @@ def test_a_revision_that_is_none_is_refused(revision: str) -> None:
     put("t/a.yaml")
     commit()
     with pytest.raises(ProblemError) as refused:
-        git_tree(revision, ["t"])
+        Revision(revision, ["t"])
     (found,) = refused.value.findings
     assert found.code == "invalid-value"
     assert found.hint
@@ -166,14 +166,14 @@ def test_a_folder_without_a_repository_is_refused(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ProblemError, match="no git repository"):
-        git_tree("HEAD", ["."])
+        Revision("HEAD", ["."])
 
 
 def test_a_large_revision_never_blocks() -> None:
     for number in range(300):
         put(f"t/d{number}.yaml", text=domain(f"d{number}") + "# filling\n" * 2_000)
     commit()
-    assert len(domains(git_tree("HEAD", ["t"]))) == 301
+    assert len(domains(Revision("HEAD", ["t"]))) == 301
 
 
 # --- the cache ----------------------------------------------------------------------------------

@@ -1,50 +1,64 @@
-"""Why git failed, from its English words: what it says is never shown, for it may hold a token
-of a URL, and whatever a server sends."""
+"""Why git failed, derived from its English messages. The messages themselves are never shown: they
+may contain a token of a URL, and anything that a server sends."""
 
 import re
 from typing import NamedTuple
+
+from sendroute.model.remedy import Configure, Remedy, Setting
 
 _QUOTED = re.compile(r"'[^']*'")
 
 
 class Cause(NamedTuple):
-    """``sentence`` goes on after "The branch cannot be had: "."""
+    """``sentence`` is a clause without a full stop, to follow "Cannot read … : "."""
 
     sentence: str
     hint: str
+    remedy: Remedy | None = None
 
-
-_BY_HAND = "Run git ls-remote with the same URL, as the user that runs sendroute, to see why."
 
 DISK_FULL = Cause(
     "the disk is full",
-    "Make room where the state folder is, or name another place by --state-dir.",
+    "Free space in the state directory, or set another one.",
+    Configure(Setting.STATE_DIRECTORY),
 )
-NO_SHALLOW = Cause("the server cannot give a single commit", "Use a newer git on the server.")
+NO_SHALLOW = Cause(
+    "the server does not support shallow clones", "Use a newer version of git on the server."
+)
 NO_CHECKOUT = Cause(
-    "its commit cannot be written as files",
-    "Look for names in it that this file system does not take, then push without them.",
+    "its commit cannot be checked out",
+    "Look for file names that this file system does not allow, and push a commit without them.",
 )
 NO_REPOSITORY = Cause(
-    "the server has no such repository, or does not show it to this user",
-    "Check the URL, and what the user that runs sendroute may read there.",
+    "the repository does not exist, or this user may not read it",
+    "Check the URL and the permissions of the user that runs sendroute.",
+)
+NOT_INSTALLED = Cause("git is not installed", "Install git, version 2.34 or newer.")
+UNKNOWN = Cause(
+    "git failed for an unknown reason",
+    "Run git ls-remote with the same URL, as the user that runs sendroute, to see the reason.",
 )
 _AUTHENTICATION = Cause(
-    "the server asks for credentials, or refuses those it got",
-    "Give the user that runs sendroute a credential helper, an ssh key or GIT_ASKPASS.",
+    "the server requires credentials, or rejects the ones it received",
+    "Set up a credential helper, an ssh key or GIT_ASKPASS for the user that runs sendroute.",
 )
-_NOT_FOUND = Cause("its host is not found", "Check the URL's host name and the name servers.")
+_NOT_FOUND = Cause(
+    "the host name cannot be resolved", "Check the host name of the URL and the DNS servers."
+)
 _REFUSED = Cause(
-    "the host does not take the connection", "Check the URL's host and port, and what is between."
+    "the connection to the host failed",
+    "Check the host and port of the URL, and the firewalls on the way.",
 )
 _TIMED_OUT = Cause(
-    "the host does not answer", "Check that it is up, and what is between; it is asked again."
+    "the host does not answer",
+    "Check that the host is up and reachable; Sendroute retries.",
 )
-_BROKEN_OFF = Cause(
-    "the server broke off in the middle", "It is asked again; see the server's own logs."
+_DISCONNECTED = Cause(
+    "the server closed the connection during the transfer",
+    "Check the server's logs; Sendroute retries.",
 )
 
-# The first that fits: what is told apart by more words stands before what is told by fewer.
+# The first match counts, so the more specific messages come first.
 _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
     (("no space left on device", "disk quota exceeded"), DISK_FULL),
     (
@@ -55,14 +69,14 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
         ("host key verification failed", "no matching host key", "host key is known"),
         Cause(
             "ssh does not know the server's host key",
-            "Put the server's key into the known_hosts of the user that runs sendroute.",
+            "Add the server's key to the known_hosts file of the user that runs sendroute.",
         ),
     ),
     (
         ("certificate", "ssl_connect", "gnutls_handshake", "ssl routines"),
         Cause(
             "the server's TLS certificate is not trusted",
-            "Name its authority by git's http.sslCAInfo or GIT_SSL_CAINFO.",
+            "Set the certificate authority with git's http.sslCAInfo or GIT_SSL_CAINFO.",
         ),
     ),
     (
@@ -91,8 +105,7 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
         ("dubious ownership",),
         Cause(
             "the repository belongs to another user",
-            "Name it in git's safe.directory, in the configuration of the user that runs "
-            "sendroute.",
+            "Add it to git's safe.directory, in the configuration of the user that runs sendroute.",
         ),
     ),
     (
@@ -129,8 +142,8 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
     (
         ("cannot run ssh", "unable to fork", "unable to find remote helper"),
         Cause(
-            "git lacks the program for that protocol",
-            "Install ssh, or git's own part for https, beside git.",
+            "the program that git needs for this protocol is missing",
+            "Install ssh, or git's package for https, next to git.",
         ),
     ),
     (
@@ -144,32 +157,37 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
             "connection closed",
             "error: 5",
         ),
-        _BROKEN_OFF,
+        _DISCONNECTED,
     ),
 )
-UNKNOWN = Cause("git does not say why in words that are known", _BY_HAND)
 
 
-def cause_of(said: str) -> Cause | None:
-    """None where the words are not known. Lines that a server had git print are not looked at, nor
-    what is quoted: a repository may be called certificates."""
-    lines = said.lower().splitlines()
-    own = "\n".join(_QUOTED.sub("", line) for line in lines if not line.startswith("remote:"))
+def cause_of(messages: str) -> Cause | None:
+    """Find the cause in git's messages.
+
+    Lines that a server had git print are ignored, and so is quoted text: a repository may be called
+    "certificates".
+
+    Args:
+        messages: git's standard error, in English (``LC_ALL=C``).
+
+    Returns:
+        The cause; None if the messages match none of the known ones.
+    """
+    lines = messages.lower().splitlines()
+    local = "\n".join(_QUOTED.sub("", line) for line in lines if not line.startswith("remote:"))
     for words, cause in _KNOWN:
-        if any(word in own for word in words):
+        if any(word in local for word in words):
             return cause
     return None
 
 
-def too_late(timeout: float) -> Cause:
+def timed_out(timeout: float) -> Cause:
     return Cause(
-        f"git was not done after {timeout:g} s",
-        "Check that the server answers, or give it longer by --git-timeout.",
+        f"git did not finish within {timeout:g} s",
+        "Check that the server answers, or raise the time limit of git.",
+        Configure(Setting.GIT_TIMEOUT),
     )
-
-
-def without_git() -> Cause:
-    return Cause("git is not installed", "Install git, version 2.34 or newer.")
 
 
 def too_old(version: str) -> Cause:

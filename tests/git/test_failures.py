@@ -1,10 +1,10 @@
-"""What git and ssh say, and what people are told: words of theirs that no test here can provoke."""
+"""The causes of git's and ssh's messages, for messages that no test can provoke."""
 
 import pytest
 
-from sendroute.following.causes import cause_of
+from sendroute.git.failures import cause_of
 
-SAID = {
+CAUSE_BY_MESSAGES = {
     "fatal: write error: No space left on device": "the disk is full",
     "error: file write error: Disk quota exceeded": "the disk is full",
     "No ED25519 host key is known for h and you have requested strict checking.\n"
@@ -12,39 +12,41 @@ SAID = {
         "ssh does not know the server's host key"
     ),
     "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.": (
-        "the server asks for credentials, or refuses those it got"
+        "the server requires credentials, or rejects the ones it received"
     ),
     "fatal: unable to access 'https://h/x/': SSL certificate problem: self-signed certificate": (
         "the server's TLS certificate is not trusted"
     ),
     "fatal: unable to access 'https://h/certificates/': Could not resolve host: h": (
-        "its host is not found"
+        "the host name cannot be resolved"
     ),
     "ERROR: Repository not found.\nfatal: Could not read from remote repository.": (
-        "the server has no such repository, or does not show it to this user"
+        "the repository does not exist, or this user may not read it"
     ),
     "fatal: detected dubious ownership in repository at '/srv/x'": (
         "the repository belongs to another user"
     ),
     "ssh: connect to host h port 22: Connection timed out": "the host does not answer",
-    "ssh: connect to host h port 22: No route to host": "the host does not take the connection",
+    "ssh: connect to host h port 22: No route to host": "the connection to the host failed",
     "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF": (
-        "the server broke off in the middle"
+        "the server closed the connection during the transfer"
     ),
     "git: 'remote-https' is not a git command.\nfatal: unable to find remote helper for 'https'": (
-        "git lacks the program for that protocol"
+        "the program that git needs for this protocol is missing"
     ),
 }
 
 
-@pytest.mark.parametrize(("said", "told"), SAID.items())
-def test_a_cause_is_told_by_its_words(said: str, told: str) -> None:
-    cause = cause_of(said)
+@pytest.mark.parametrize(("messages", "sentence"), CAUSE_BY_MESSAGES.items())
+def test_known_messages_have_a_cause(messages: str, sentence: str) -> None:
+    cause = cause_of(messages)
     assert cause is not None
-    assert cause.sentence == told
+    assert cause.sentence == sentence
     assert cause.hint
 
 
-@pytest.mark.parametrize("said", ["", "fatal: something new", "remote: No space left on device"])
-def test_what_is_not_known_and_what_a_server_says_is_no_cause(said: str) -> None:
-    assert cause_of(said) is None
+@pytest.mark.parametrize(
+    "messages", ["", "fatal: something new", "remote: No space left on device"]
+)
+def test_unknown_messages_and_those_of_a_server_have_no_cause(messages: str) -> None:
+    assert cause_of(messages) is None

@@ -1,0 +1,189 @@
+"""The manifests of a git revision, as a tree to read."""
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NoReturn
+
+from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
+from sendroute.git.worktree import toplevel
+from sendroute.manifests.sources import (
+    ENDINGS,
+    MAX_BYTES,
+    STDIN,
+    Entry,
+    display,
+    too_large,
+    unreadable,
+)
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+
+_LINK = "120000"  # the mode of a link (git-fast-import(1))
+_MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
+
+
+class Revision:
+    """The manifests under ``paths`` at a git revision; no working tree is touched.
+
+    Args:
+        revision: A commit, branch or tag (gitrevisions(7)).
+        paths: As for :class:`~sendroute.manifests.sources.Files`. Paths that the revision does not
+            have are skipped: a new file is in no older revision.
+
+    Raises:
+        ProblemError: There is no repository, or it has no such revision (``invalid-value``).
+    """
+
+    def __init__(self, revision: str, paths: Sequence[str]) -> None:
+        self._revision = revision
+        self._paths = sorted(set(paths) - {STDIN})
+        directory = _existing_parent(self._paths[0]) if self._paths else "."
+        self._top = toplevel(directory) or _fail(
+            f"There is no git repository at {display(directory)}.",
+            "Run the command in the repository that holds the manifests.",
+        )
+        self._commit = find_commit(revision, self._top) or _fail(
+            f"The repository has no revision {display(revision)[:80]}.",
+            "Give a commit, branch or tag that exists; a shallow clone may need git fetch first.",
+        )
+        self._shown: dict[str, Entry] = {}
+
+    def entries(self) -> tuple[list[Entry], list[Finding]]:
+        listed = list_tree(self._commit, self._top)
+        if listed is None:
+            _fail("git cannot list the revision's files.", "Check the repository with git fsck.")
+        listing = _Listing(listed, self._blob)
+        for given in self._paths:
+            inside = self._inside(given)
+            if inside is not None:
+                listing.find(inside)
+        entries: list[Entry] = []
+        findings = [
+            unreadable(self._name(path), "its link has no target in the tree")
+            for path in sorted(listing.lost)
+        ]
+        for path, (blob, size) in sorted(listing.found.items()):
+            if size > MAX_BYTES:
+                findings.append(too_large(self._name(path)))
+            else:
+                entries.append(Entry(self._name(path), path, blob=blob))
+        self._shown = {entry.name: entry for entry in entries}
+        return entries, findings
+
+    def _name(self, path: str) -> str:
+        return display(f"{self._revision}:{path}")
+
+    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+        entries = list(entries)
+        blobs = read_blobs([entry.blob or "" for entry in entries], self._top)
+        for entry, data in zip(entries, blobs, strict=True):
+            yield data if data is not None else _missing(entry)
+
+    def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        entries = [self._shown[name] for name in names if name in self._shown]
+        for entry, data in zip(entries, self.load(entries), strict=True):
+            if isinstance(data, bytes):
+                yield entry.name, data
+
+    def _inside(self, given: str) -> str | None:
+        """A given path relative to the top of the tree: empty for the top, None if it is outside. A
+        link that is in the tree is followed later; one that leads into the tree is followed
+        here."""
+        directory, name = os.path.split(os.path.abspath(given))
+        for real in (os.path.join(os.path.realpath(directory), name), os.path.realpath(given)):
+            path = os.path.relpath(real, self._top)
+            if path != ".." and not path.startswith("../"):
+                return "" if path == "." else path
+        return None
+
+    def _blob(self, blob: str) -> bytes:
+        return read_blob(blob, self._top) or b""
+
+
+class _Listing:
+    """The files of a tree by path, without submodules: those are other repositories."""
+
+    def __init__(self, listed: list[TreeEntry], read: Callable[[str], bytes]) -> None:
+        self._read = read
+        self._files: dict[str, tuple[str, int]] = {}
+        self._links: dict[str, str] = {}
+        for entry in listed:
+            if entry.mode == _LINK:
+                self._links[entry.path] = entry.blob
+            elif entry.size is not None:
+                self._files[entry.path] = (entry.blob, entry.size)
+        self._directories: set[str] = set()
+        self.found: dict[str, tuple[str, int]] = {}
+        self.lost: set[str] = set()
+
+    def find(self, given: str) -> None:
+        """Find the manifests of a directory, or a file with any suffix."""
+        pending = [given]
+        while pending:
+            path = self._resolve(pending.pop())
+            if path is None:
+                self.lost.add(given)
+            elif path in self._files:
+                self.found[path] = self._files[path]
+            elif path not in self._directories:
+                self._directories.add(path)
+                pending += self._within(path)
+
+    def _within(self, directory: str) -> Iterator[str]:
+        """The manifests of a directory, and the targets of its links that are in the tree."""
+        prefix = f"{directory}/" if directory else ""
+        for path in self._files:
+            if path.endswith(ENDINGS) and _is_seen(path, prefix):
+                yield path
+        for link in self._links:
+            if not _is_seen(link, prefix):
+                continue
+            target = self._resolve(link)
+            is_manifest = link.endswith(ENDINGS)
+            if target is None or not (target in self._files or self._is_directory(target)):
+                self.lost |= {link} if is_manifest else set()
+            elif is_manifest or target not in self._files:
+                yield target
+
+    def _is_directory(self, path: str) -> bool:
+        return any(file.startswith(f"{path}/") for file in self._files) or path == ""
+
+    def _resolve(self, path: str) -> str | None:
+        """Follow the links of a path; None if they lead out of the tree."""
+        for _ in range(_MAX_LINKS):
+            steps = path.split("/")
+            heads = ("/".join(steps[:count]) for count in range(1, len(steps) + 1))
+            link = next((head for head in heads if head in self._links), None)
+            if link is None:
+                return path
+            target = os.fsdecode(self._read(self._links[link]))
+            path = posixpath.normpath(
+                posixpath.join(posixpath.dirname(link), target) + path[len(link) :]
+            )
+            if path.startswith(("/", "../")) or path == "..":
+                return None
+            path = "" if path == "." else path
+        return None
+
+
+def _is_seen(path: str, prefix: str) -> bool:
+    """Whether a file is in the directory, and no name on the way to it begins with a dot."""
+    inner = path[len(prefix) :]
+    return path.startswith(prefix) and not inner.startswith(".") and "/." not in inner
+
+
+def _missing(entry: Entry) -> Finding:
+    return unreadable(entry.name, "the git repository does not have its content")
+
+
+def _existing_parent(path: str) -> str:
+    """The nearest directory that exists: the path may exist in the revision only."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path) or "."
+    return path
+
+
+def _fail(message: str, hint: str) -> NoReturn:
+    raise ProblemError(finding("invalid-value", message, hint=hint))

@@ -1,0 +1,36 @@
+"""The alias by which a mail server knows one revision of a destination."""
+
+import re
+from typing import NamedTuple
+
+RELAY_ID = 0
+"""The managed relay in place of a profile's id; the ids of profiles begin with 1."""
+
+# No leading zeros: an alias has one spelling, or two would name one destination.
+_PROFILE = re.compile(r"p([1-9][0-9]*)r([1-9][0-9]*)", re.ASCII)
+_RELAY = re.compile(r"m0r([1-9][0-9]*)", re.ASCII)
+
+
+class Alias(NamedTuple):
+    """One revision of one profile, ``p42r7``, or of the managed relay, ``m0r3``.
+
+    ``profile`` is the store's id of the profile, :data:`RELAY_ID` for the managed relay;
+    ``version`` counts the revisions of it from 1. A queued mail keeps the alias that it was given,
+    so an alias never leads to another destination.
+    """
+
+    profile: int
+    version: int
+
+    def __str__(self) -> str:
+        kind = "m" if self.profile == RELAY_ID else "p"
+        return f"{kind}{self.profile}r{self.version}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Alias":
+        """The alias of this text. Raises ValueError for a text that no alias is written as."""
+        if match := _PROFILE.fullmatch(text):
+            return cls(int(match[1]), int(match[2]))
+        if match := _RELAY.fullmatch(text):
+            return cls(RELAY_ID, int(match[1]))
+        raise ValueError(f"{ascii(text)[:80]} is not an alias of a nexthop")

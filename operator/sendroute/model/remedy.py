@@ -1,0 +1,80 @@
+"""What a user can do about a finding, as data: each front end words it for its own users.
+
+A finding's hint is a sentence without commands and options; its remedy, if it has one, is what
+that sentence ends in. The terminal shows a command or an option to copy; another front end shows
+its own way, or the sentence alone.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Limit(StrEnum):
+    """A share of an account's domains that one change may touch without being confirmed."""
+
+    CHANGES = "changes"
+    REMOVALS = "removals"
+
+
+class Setting(StrEnum):
+    """What Sendroute is run with."""
+
+    STORE = "store"
+    KEY = "key"
+    SECRETS = "secrets"
+    POLICY = "policy"
+    BRANCH = "branch"
+    SOURCE_PATH = "source-path"
+    VERIFY_SIGNATURES = "verify-signatures"
+    ALLOWED_SIGNERS = "allowed-signers"
+    STATE_DIRECTORY = "state-directory"
+    GIT_TIMEOUT = "git-timeout"
+
+
+class Task(StrEnum):
+    """What Sendroute can be asked to do."""
+
+    CREATE_STORE = "create-store"
+    RESTORE_FROM_BACKUP = "restore-from-backup"
+    RESTORE_FROM_LOCK_FILE = "restore-from-lock-file"
+    BACK_UP = "back-up"
+    WRITE_LOCK_FILE = "write-lock-file"
+    VALIDATE = "validate"
+    PLAN = "plan"
+    TEST_CONNECTIONS = "test-connections"
+    SYNC = "sync"
+    SHOW_ROUTES = "show-routes"
+    ADD_DOMAIN = "add-domain"
+    SET_ROUTE = "set-route"
+
+
+class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
+    """Apply with this share, in whole percent, as the limit."""
+
+    limit: Limit
+    percent: int
+
+
+class Approve(Struct, frozen=True, tag="approve"):
+    """Approve the change of an account that is held back."""
+
+    namespace: str
+    account: str
+
+
+class Configure(Struct, frozen=True, tag="configure"):
+    """Set, or change, what Sendroute is run with."""
+
+    setting: Setting
+
+
+class Perform(Struct, frozen=True, tag="perform"):
+    """Do a task. ``subject`` is what it is about, None if anything is: a path for a restore and a
+    validation, a profile's name for the routes, a domain for an edit."""
+
+    task: Task
+    subject: str | None = None
+
+
+Remedy = RaiseLimit | Approve | Configure | Perform

@@ -1,0 +1,56 @@
+"""Remedies as the terminal shows them: something to copy for each."""
+
+import pytest
+from tests.cli.conftest import Program
+
+from sendroute.cli.hints import with_hint, words
+from sendroute.model.codes import finding
+from sendroute.model.remedy import (
+    Approve,
+    Configure,
+    Limit,
+    Perform,
+    RaiseLimit,
+    Remedy,
+    Setting,
+    Task,
+)
+
+REMEDIES = [
+    *(RaiseLimit(limit, 42) for limit in Limit),
+    Approve("acme", "main"),
+    *map(Configure, Setting),
+    *map(Perform, Task),
+]
+
+
+@pytest.mark.parametrize("remedy", REMEDIES, ids=str)
+def test_every_remedy_has_an_option_or_a_command(remedy: Remedy) -> None:
+    assert words(remedy).startswith(("--", "sendroute "))
+
+
+def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None:
+    for task in Task:
+        command, *rest = words(Perform(task, "x")).removeprefix("sendroute ").split()
+        name = [command, rest[0]] if command == "edit" else [command]
+        shown = sendroute(*name, "--help").out
+        assert f"sendroute {' '.join(name)}" in shown
+        for option in (word for word in rest if word.startswith("--")):
+            assert option in shown, task
+
+
+def test_the_hint_ends_in_what_to_type() -> None:
+    found = finding(
+        "too-many-changes",
+        "m",
+        hint="If the change is intended, approve it.",
+        remedy=Approve("acme", "main"),
+    )
+    assert with_hint(found).hint == (
+        "If the change is intended, approve it: sendroute approve acme/main"
+    )
+
+
+def test_a_subject_is_quoted_for_the_shell() -> None:
+    told = words(Perform(Task.RESTORE_FROM_LOCK_FILE, "my files/sendroute.lock"))
+    assert told == "sendroute init --from-lock 'my files/sendroute.lock'"

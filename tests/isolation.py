@@ -1,0 +1,55 @@
+"""Makes the tests, and every process that they start, independent of the shell that started them.
+
+A shell hands down ignored and blocked signals (nohup ignores SIGHUP, a script ignores SIGINT for
+its background jobs), an umask, perhaps a closed standard input, and all its variables.
+"""
+
+import os
+import signal
+from types import FrameType
+
+_VARIABLES = frozenset({"HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "SHELL", "TMPDIR", "USER"})
+_PREFIXES = ("HYPOTHESIS_", "PYTEST_", "SENDROUTE_TEST_")
+# Not in os.environ, but children inherit it: readline, which pytest imports, exports the size of
+# the terminal (readline(3), rl_change_environment).
+_SET_BY_READLINE = ("COLUMNS", "LINES")
+_LOCALE = {"LC_ALL": "C.UTF-8"}
+# Python itself ignores these, and resets them in the processes that subprocess starts.
+_IGNORED_BY_PYTHON = frozenset({signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)})
+
+
+def isolate() -> None:
+    """Replace what this process inherited with what a login shell would give it. Call it in the
+    main thread, before the first test is collected."""
+    _reset_signals()
+    os.umask(0o022)
+    _open_standard_input()
+    for name in list(os.environ):
+        if name not in _VARIABLES and not name.startswith(_PREFIXES):
+            del os.environ[name]
+    for name in _SET_BY_READLINE:
+        os.unsetenv(name)
+    os.environ |= _LOCALE
+
+
+def _reset_signals() -> None:
+    """A signal that was ignored still does nothing to this process, so `nohup make test` outlasts
+    its terminal; but a process that it starts gets the default action, because execve(2) resets
+    what has a handler and keeps what is ignored. Ctrl-C is the exception: tests interrupt
+    themselves."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in signal.valid_signals() - _IGNORED_BY_PYTHON:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, _do_nothing)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    pass
+
+
+def _open_standard_input() -> None:
+    try:
+        os.fstat(0)
+    except OSError:  # closed: the first file that a test opens would become it
+        os.open(os.devnull, os.O_RDONLY)
