@@ -16,8 +16,15 @@ from sendroute.cli.command_line import (
     stderr_line,
     suggestion,
 )
-from sendroute.cli.session import Session, Verbosity, global_options, prepare_streams
+from sendroute.cli.session import (
+    Session,
+    Terminal,
+    Verbosity,
+    global_options,
+    prepare_streams,
+)
 from sendroute.cli.table import COMMANDS
+from sendroute.runtime.settings import Settings
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 
@@ -172,14 +179,8 @@ def _session(said: dict[str, Any]) -> Session:
         verbosity = Verbosity.QUIET
     elif said["verbose"]:
         verbosity = Verbosity.VERBOSE
-    return Session(
-        said["store"],
-        said["secrets"],
-        said["key_file"],
-        verbosity,
-        said["log_format"],
-        said["no_color"],
-    )
+    settings = Settings(said["store"], said["secrets"], said["key_file"], said["log_format"])
+    return Session(settings, Terminal(verbosity, said["no_color"]))
 
 
 def _where_to_look(words: list[str]) -> str:

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sendroute.cli.actor import actor
 from sendroute.cli.confirm import agreed, can_ask, declined
 from sendroute.cli.reporting import show_on_stderr
 from sendroute.cli.session import Session
@@ -18,6 +17,7 @@ from sendroute.planner.restore import RestorePlan, plan_restore
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.restore import credentials_to_restore
 from sendroute.reports.report import of_plan
+from sendroute.runtime.actor import actor
 from sendroute.store import lockfile
 from sendroute.store.backups import open_backup
 from sendroute.store.record import Store, open_store

@@ -11,12 +11,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.cli.actor import actor
-from sendroute.cli.proof import requests_of, verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
-from sendroute.connection.run import run_tests
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Tree
 from sendroute.following.git import GitOptions as GitOptions
@@ -28,15 +25,14 @@ from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import Limits, RoundOptions
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestResult
-from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Position, Where
 from sendroute.reconcile.assessment import Locate
 from sendroute.reconcile.protocols import Try
-from sendroute.reconcile.reconciler import Source, VerifierFor
-from sendroute.reconcile.verifier import Verifier
+from sendroute.reconcile.reconciler import Source
+from sendroute.runtime.actor import actor
+from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.stop import Stop, stop_on_signals
-from sendroute.store.record import Store, open_store
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.metrics import registry
 from sendroute.telemetry.server import serving
@@ -79,14 +75,16 @@ def run_loop(session: Session, told: RunOptions) -> None:
         closing(follow(told.source, told.branch, told.state_folder, _locks)) as follower,
     ):
         trees = TreeSource(follower, lambda tree: _read(session, tree), stop)
-        needs = RoundOptions(_verifier_for(session), _test, told.limits, actor(), stop)
+        factory = Factory(session.settings)
+        verifier_for = partial(factory.verifier, saves=True)
+        needs = RoundOptions(verifier_for, _test, told.limits, actor(), stop)
         is_path = isinstance(follower, Directory)
         poll = told.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
         counts, health = registry(), Health(told.interval + _LONGEST_ROUND)
         times = Times(told.interval, poll)
         loop = Loop(
             trees,
-            lambda: _opened(session),
+            partial(factory.open_store, _BUSY),
             needs,
             times,
             Metrics(counts),
@@ -100,10 +98,6 @@ def run_loop(session: Session, told: RunOptions) -> None:
                 _log.info("Answering at %s/metrics, /healthz and /readyz.", at, extra={"url": at})
             loop.run()
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
-
-
-def _opened(session: Session) -> Store:
-    return open_store(session.store, busy_timeout=_BUSY)
 
 
 def _read(session: Session, tree: Tree) -> Source:
@@ -148,12 +142,5 @@ def _placed(root: str, position: Position) -> Position:
     return replace(position, file=os.path.relpath(position.file, root))
 
 
-def _verifier_for(session: Session) -> VerifierFor:
-    def verifier_for(desired: Desired, current: Current) -> Verifier:
-        return verifier_of(session, desired, current, saves=True)
-
-    return verifier_for
-
-
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    return run_tests(requests_of(tries), policy=policy, start_within=_PATIENCE)
+    return run_tests(tries, policy, start_within=_PATIENCE)

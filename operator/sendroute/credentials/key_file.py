@@ -10,14 +10,15 @@ from sendroute.model.problem import ProblemError
 NAME = "sendroute.key"
 
 
-def place_of_key(url: str) -> Path:
-    """Beside a SQLite store, else in the working directory."""
+def key_path(url: str) -> Path:
+    """Where a store's key is by default: beside a SQLite store, otherwise in the working directory.
+    ``url`` is the store's."""
     scheme, _, path = url.partition(":///")
     return (Path(path).parent if scheme == "sqlite" and path else Path()) / NAME
 
 
-def make_key(path: Path) -> None:
-    """A new key, readable by its owner alone; what is there is never written over.
+def create_key(path: Path) -> None:
+    """Create a key that only its owner can read; an existing file is never overwritten.
 
     A key is the URL-safe base64 of 32 random bytes
     (https://github.com/fernet/spec/blob/master/Spec.md). Raises :class:`ProblemError`.
