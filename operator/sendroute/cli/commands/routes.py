@@ -29,7 +29,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.only import accounts_named
+    from sendroute.cli.account_names import accounts_named
     from sendroute.model.exit_status import of_findings
     from sendroute.store.record import open_store
 
