@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "credentials": {"model"},
     "connection": {"model"},
     "reconcile": {"model", "planner"},
-    "loop": {"model", "planner", "reconcile", "following"},
+    "runtime": {"model"},
+    "loop": {"model", "planner", "reconcile", "runtime", "following"},
     "following": {"model", "git"},
     "telemetry": {"model"},
     "cli": {
@@ -33,6 +34,7 @@ MAY_IMPORT = {
         "store",
         "reports",
         "reconcile",
+        "runtime",
         "credentials",
         "connection",
         "following",

@@ -32,6 +32,15 @@ spec:
 """
 
 
+def git(directory: Path, *arguments: str) -> str:
+    """Run git with an identity, and return what it prints."""
+    identity = ["-c", "user.name=T", "-c", "user.email=t@t.example", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=directory, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
 def account(name: str, *, plan: str = "pro", more: str = "") -> str:
     return f"""\
 apiVersion: sendroute.dev/v1alpha1

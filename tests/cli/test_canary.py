@@ -17,12 +17,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 
-from sendroute.cli import planning, proof
+from sendroute.cli import planning
 from sendroute.cli.applying import ApplyOptions, apply_planned
 from sendroute.cli.session import Session, Verbosity
 from sendroute.model.connection import ConnectionPolicy, TestResult
-from sendroute.planner.guards import Guards
 from sendroute.reconcile.protocols import Try
 from sendroute.store.backups import backup_store
 from sendroute.store.record import open_store
@@ -205,13 +205,14 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
         raise BrokenError(f"{tries} {policy}")
 
     with open_store(session.store) as store:
-        planned = planning.plan_paths(store, session, ["manifests"], None, Guards(), saves=True)
+        options = planning.PlanOptions(saves=True)
+        planned = planning.plan_paths(store, session, ["manifests"], options)
+        reconciler = planning.reconciler_of(store, session, saves=True)
         with pytest.raises(BrokenError) as caught:
-            planned.tested_by(broken)
+            replace(reconciler, tester=broken).confirmed(planned)
         assert_silent(told_of(caught.value), "a test that broke")
-        planned = planning.plan_paths(store, session, ["manifests"], None, Guards(), saves=True)
-        planned = planned.tested_by(proof.tester_of(session))
-        sealed = planned.verifier.seal(planned.plan.accounts, planned.plan.platform)
+        planned, _ = reconciler.confirmed(planned)
+        sealed = planned.seal(planned.plan.accounts, planned.plan.platform)
         assert_silent(repr((planned, sealed)).encode(), "a plan in full")
 
         def refuse(*_: Any) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 
-from sendroute.model.change import AccountPlan, PlatformChange
+from sendroute.model.change import AccountPlan, Plan, PlatformChange
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import (
@@ -22,7 +23,7 @@ from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.plan import plan_tree
-from sendroute.reconcile.commit import apply_plan
+from sendroute.reconcile.commit import commit_plan
 from sendroute.reconcile.record import Sealed
 from sendroute.store.create import init_store
 from sendroute.store.record import Store
@@ -93,15 +94,19 @@ class Meeting:
 
 
 def run(record: Store | Meeting, desired: Desired) -> Result:
-    plan = plan_tree(desired, record.read())
-    return apply_plan(
-        record, plan, STAMP, replan=lambda: plan_tree(desired, record.read()), seal=no_secrets
-    )
+    def decide() -> Unsealed:
+        return Unsealed(plan_tree(desired, record.read()))
+
+    return commit_plan(record, decide(), STAMP, replan=decide)
 
 
-def no_secrets(*_: object) -> Sealed:
-    """No profile here names one."""
-    return {}
+class Unsealed(NamedTuple):
+    """A decision without credentials: no profile here refers to a secret."""
+
+    plan: Plan
+
+    def seal(self, *_: object) -> Sealed:
+        return {}
 
 
 def outcomes(result: Result) -> dict[str, Outcome]:
@@ -230,15 +235,13 @@ def test_a_conflict_in_one_account_of_a_transaction_concerns_that_account_alone(
 def test_a_stop_between_transactions_leaves_whole_accounts(store: Store) -> None:
     names = [f"n{number:03}" for number in range(250)]
     desired = tree(**{name: f"{name}.example" for name in names})
-    plan = plan_tree(desired, store.read())
     done: list[int] = []
-    result = apply_plan(
+    result = commit_plan(
         store,
-        plan,
+        Unsealed(plan_tree(desired, store.read())),
         STAMP,
-        replan=lambda: plan_tree(desired, store.read()),
-        seal=no_secrets,
-        ended=lambda: bool(done),
+        replan=lambda: Unsealed(plan_tree(desired, store.read())),
+        should_stop=lambda: bool(done),
         advance=done.append,
     )
     got = list(outcomes(result).values())

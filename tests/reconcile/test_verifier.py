@@ -6,6 +6,7 @@ import pytest
 
 from sendroute.model.change import AccountPlan, Action, Plan, ProfileChange
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.credential import Credential
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
 from sendroute.model.desired import (
     AccountKey,
@@ -19,6 +20,7 @@ from sendroute.model.finding import Where
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
+from sendroute.model.secret import SecretBinding
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.protocols import Try
 from sendroute.reconcile.verifier import Scope, Verifier
@@ -73,8 +75,8 @@ def tree(*accounts: DesiredAccount) -> Desired:
 
 
 def decide(tester: Answering, desired: Desired, current: Current) -> Plan:
-    verifier = Verifier(NoSecrets(), None, tester, saves=True)  # type: ignore[arg-type]
-    return verifier.decide(desired, current, {}, Scope(Guards())).plan
+    verifier = Verifier(NoSecrets(), None, saves=True)  # type: ignore[arg-type]
+    return verifier.verify(desired, current, {}, Scope(Guards()), tester=tester).plan
 
 
 def saved(plan: Plan) -> set[str]:
@@ -145,3 +147,72 @@ def test_what_is_stopped_is_not_tested() -> None:
     tester = Answering()
     decide(tester, tree(broken), EMPTY)
     assert tester.rounds == []
+
+
+class OneSecret:
+    """One secret for every profile; a rotation replaces the whole value."""
+
+    given = True
+
+    def __init__(self, password: str) -> None:
+        self._password = password
+
+    def credential(self, *_: object) -> Credential:
+        return Credential("user", self._password)
+
+
+class PlainSealer:
+    """A token that shows what it holds, for this test only."""
+
+    def seal(self, credential: Credential, binding: SecretBinding) -> str:
+        return f"{binding.profile}:{credential.password}"
+
+    def holds(self, token: str, binding: SecretBinding, credential: Credential) -> bool:
+        return token == self.seal(credential, binding)
+
+
+def signed_in(name: str) -> DesiredProfile:
+    profile = Profile(f"{name}.example", 587, Encryption.STARTTLS, secret="s")
+    return DesiredProfile(profile, HERE)
+
+
+def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
+    """One verifier, two plans: the sealed credentials and the tests of each stay its own,
+    in whatever order they are used."""
+    verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
+    first = tree(DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")}))
+    current = Current(
+        "line",
+        1,
+        PLATFORM,
+        {ACME: CurrentAccount(ACME, 1, AccountState("basic"), {"a": signed_in("a").profile}, {})},
+    )
+    scope = Scope(Guards())
+    rotated = verifier.verify(first, current, {ACME: {"a": "a:old"}}, scope)
+    settled = verifier.verify(first, current, {ACME: {"a": "a:new"}}, scope)
+    assert rotated.plan.accounts[0].changes
+    assert not settled.plan.accounts[0].changes
+    changes = rotated.plan.accounts
+    assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
+    assert verifier.seal(settled.secrets, changes, None) == {}, "its own check found no rotation"
+    assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
+
+    tester = Answering(a=ConnectionOutcome.AUTH_FAILED)
+    tested = verifier.verify(
+        first, current, {ACME: {"a": "a:old"}}, scope, tester=tester, tests=rotated.tests
+    )
+    assert len(tested.tests) == 1
+    assert not rotated.tests, "the earlier plan is what it was"
+    assert rotated.untested == 1
+
+
+def test_plans_and_checks_cannot_be_changed() -> None:
+    verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
+    account = DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")})
+    verified = verifier.verify(tree(account), EMPTY, {}, Scope(Guards()))
+    for value in (verifier, verified, verified.secrets):
+        with pytest.raises(AttributeError, match="immutable"):
+            value.plan = None  # type: ignore[union-attr, misc, assignment]
+    for mapping in (verified.tests, verified.secrets.failed, verified.secrets.rotated):
+        with pytest.raises(TypeError):
+            mapping[ACME] = None  # type: ignore[index]

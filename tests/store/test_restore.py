@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.model.route import MANAGED, Origin, via
 from sendroute.planner.plan import plan_tree
 from sendroute.planner.restore import plan_restore
-from sendroute.reconcile.commit import apply_plan
+from sendroute.reconcile.commit import commit_plan
 from sendroute.reconcile.restore import credentials_to_restore
 from sendroute.store import lockfile
 from sendroute.store.backups import backup_store, open_backup
@@ -284,10 +285,11 @@ def opened_backup(opened: ExitStack, path: Path) -> Any:
 
 
 def carry_out(store: Store, now: Any) -> None:
-    def plan() -> Any:
-        return plan_tree(now.desired, store.read(), failed=now.failed)
+    def decide() -> Any:
+        plan = plan_tree(now.desired, store.read(), failed=now.failed)
+        return SimpleNamespace(plan=plan, seal=lambda *_: {})
 
-    result = apply_plan(store, plan(), STAMP, replan=plan, seal=lambda *_: {})
+    result = commit_plan(store, decide(), STAMP, replan=decide)
     assert all(done.outcome is not Outcome.SKIPPED for done in result.accounts)
 
 

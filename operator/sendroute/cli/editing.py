@@ -84,7 +84,7 @@ class EditSession:
             raise ProblemError(*self._reading.findings)
 
     def account(self, name: str) -> AccountKey:
-        from sendroute.cli.only import accounts_named
+        from sendroute.cli.account_names import accounts_named
 
         known = {*self.tree.accounts, *(domain.key for domain in self.tree.domains)}
         (key,) = accounts_named([name], known)

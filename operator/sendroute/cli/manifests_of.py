@@ -1,18 +1,18 @@
-"""A store's content as manifests: what, planned against that store, changes nothing."""
+"""A store's content as manifests: planned against that store, they change nothing."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from sendroute.model.codes import finding
-from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route, RouteKind
 from sendroute.reports.states import as_manifest
+from sendroute.store.export import AccountExport, object_name
+from sendroute.store.record import StoreExport
 
 API_VERSION = "sendroute.dev/v1alpha1"
 _LABEL = 63
@@ -20,50 +20,54 @@ Document = dict[str, Any]
 
 
 class Batch(NamedTuple):
-    """Documents that belong into one file: ``path`` is relative, without an extension."""
+    """Documents of one file: ``path`` is relative, without an extension. The documents are read
+    from the store while they are iterated, before the next batch."""
 
     path: str
-    documents: list[Document]
-    findings: tuple[Finding, ...] = ()
+    documents: Iterator[Document]
 
 
-def manifests_of(current: Current) -> Iterator[Batch]:
-    """The platform, then each account with its profiles and domains, in order of their names.
+def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Iterator[Batch]:
+    """The platform, then each account with its profiles and domains, in the order of their names.
 
-    A declaration that cannot be had any more (its profile is gone, or the plan lost managed) is
-    left out and told: a manifest that holds it would be refused.
+    A declaration that is unavailable by now (its profile is gone, or the plan no longer offers
+    managed) is left out, because a manifest with it would be refused. ``report`` is called with a
+    finding for each.
     """
-    if current.platform is not None:
-        yield Batch("platform", [_platform(current.platform)])
-    names = _object_names(current)
-    for key in sorted(current.accounts):
-        account = current.accounts[key]
-        if account.state is not None:
-            plan = current.platform.plan(account.state.plan) if current.platform else None
-            yield _Export(account, plan, names[key.namespace]).batch()
+    if store.platform is not None:
+        yield Batch("platform", iter([_platform(store.platform)]))
+    for account in store.accounts:
+        plan = store.platform.plan(account.state.plan) if store.platform else None
+        exporter = _Exporter(account, plan, store.ambiguous, report)
+        yield Batch(f"{account.key.namespace}/{account.key.name}", exporter.documents())
 
 
-class _Export:
-    """One account's documents."""
+class _Exporter:
+    """Writes one account's documents."""
 
     def __init__(
-        self, account: CurrentAccount, plan: ServicePlan | None, names: dict[str, str]
+        self,
+        account: AccountExport,
+        plan: ServicePlan | None,
+        ambiguous: frozenset[tuple[str, str]],
+        report: Callable[[Finding], None],
     ) -> None:
         self.account = account
         self.plan = plan
-        self.names = names
-        self.left_out: list[Finding] = []
+        self.ambiguous = ambiguous
+        self.report = report
+        # A million domains declare few routes; each is one and the same value.
+        self.forms: dict[Route, Document] = {}
 
-    def batch(self) -> Batch:
-        key = self.account.key
-        documents = [self._account()]
-        documents += [self._profile(*item) for item in sorted(self.account.profiles.items())]
-        documents += [self._domain(name) for name in sorted(self.account.domains)]
-        return Batch(f"{key.namespace}/{key.name}", documents, tuple(self.left_out))
+    def documents(self) -> Iterator[Document]:
+        yield self._account()
+        for name, profile in self.account.profiles.items():
+            yield self._profile(name, profile)
+        for name, declared in self.account.domains:
+            yield self._domain(name, declared)
 
     def _account(self) -> Document:
         state = self.account.state
-        assert state is not None  # noqa: S101
         spec: Document = {"plan": state.plan}
         if self._can_declare(state.default, "The default of the account"):
             spec["defaultRoute"] = state.default.as_manifest()  # type: ignore[union-attr]
@@ -83,12 +87,21 @@ class _Export:
             spec.pop("onDelete")
         return self._document("SMTPProfile", name, spec)
 
-    def _domain(self, name: str) -> Document:
-        declared = self.account.domains[name].declared
+    def _domain(self, name: str, declared: Route | None) -> Document:
         spec: Document = {"account": self.account.key.name, "domain": name}
         if self._can_declare(declared, f"The declared route of {name}"):
-            spec["route"] = declared.as_manifest()  # type: ignore[union-attr]
-        return self._document("SendingDomain", self.names[name], spec)
+            assert declared is not None  # noqa: S101 - one that can be declared is there
+            form = self.forms.get(declared)
+            if form is None:
+                form = self.forms[declared] = declared.as_manifest()
+            spec["route"] = form
+        return self._document("SendingDomain", self._object_name(name), spec)
+
+    def _object_name(self, domain: str) -> str:
+        """Unique in the namespace, and the same in every export."""
+        name = object_name(domain)
+        ambiguous = (self.account.key.namespace, name) in self.ambiguous
+        return _distinct(domain, name) if ambiguous or len(name) > _LABEL else name
 
     def _document(self, kind: str, name: str, spec: Document) -> Document:
         metadata = {"name": name, "namespace": self.account.key.namespace}
@@ -103,7 +116,7 @@ class _Export:
             RouteKind.PROFILE: route.profile not in self.account.profiles,
         }[route.kind]
         if gone:
-            self.left_out.append(_left_out(self.account.key, what, route))
+            self.report(_left_out(self.account.key, what, route))
         return not gone
 
 
@@ -128,22 +141,6 @@ def _platform(platform: Platform) -> Document:
     }
 
 
-def _object_names(current: Current) -> dict[str, dict[str, str]]:
-    """For each namespace, each domain's object name: unique there, and the same on every run."""
-    of_namespace: dict[str, list[str]] = {}
-    for key, account in current.accounts.items():
-        of_namespace.setdefault(key.namespace, []).extend(account.domains)
-    named = {}
-    for namespace, domains in of_namespace.items():
-        plain = {domain: domain.replace(".", "-").replace("_", "-") for domain in domains}
-        often = Counter(plain.values())
-        named[namespace] = {
-            domain: name if often[name] == 1 and len(name) <= _LABEL else _distinct(domain, name)
-            for domain, name in plain.items()
-        }
-    return named
-
-
 def _distinct(domain: str, name: str) -> str:
-    mark = hashlib.sha256(domain.encode()).hexdigest()[:10]
-    return f"{name[: _LABEL - len(mark) - 1].rstrip('-')}-{mark}"
+    digest = hashlib.sha256(domain.encode()).hexdigest()[:10]
+    return f"{name[: _LABEL - len(digest) - 1].rstrip('-')}-{digest}"

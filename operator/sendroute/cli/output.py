@@ -132,11 +132,11 @@ def _into_file(path: str, chunks: Iterable[str]) -> Iterator[Finding]:
 
 def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
     try:
+        sys.stdout.flush()
         for chunk in chunks:
             if form == "text":
                 sys.stdout.write(chunk)
             else:  # whatever the terminal's encoding: these formats are UTF-8
-                sys.stdout.flush()
                 sys.stdout.buffer.write(chunk.encode("utf-8", "backslashreplace"))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -1,55 +1,117 @@
-"""From paths and a store to a plan: what ``plan`` shows and ``apply`` carries out."""
+"""From paths, or a saved plan, to a plan: what ``plan`` shows and ``apply`` commits."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
-from sendroute.cli.only import accounts_named
-from sendroute.cli.proof import verifier_of
+from sendroute.cli.account_names import accounts_named
+from sendroute.cli.proof import tester_of, verifier_of
+from sendroute.cli.saved_plan import decided_by, differing, load
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
 from sendroute.cli.tree import read_tree
 from sendroute.git.worktree import commit_of
-from sendroute.manifests.tree import places_of
+from sendroute.manifests.tree import LoadedTree, places_of
+from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
+from sendroute.model.finding import Finding, Where
+from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.planned import Planned, Source, plan_source
-from sendroute.reconcile.protocols import Tester
+from sendroute.planner.plan import plan_tree
+from sendroute.reconcile.reconciler import Planned, Reconciler, Source
 from sendroute.reconcile.verifier import Scope, Verifier
+from sendroute.reports.report import nowhere
 from sendroute.store.record import Store
+
+_LISTED = 5
+
+
+class PlanOptions(NamedTuple):
+    """What to plan, and for what.
+
+    ``only`` are names of accounts as typed; ``lock`` is the lock file that apply will write.
+    ``saves``: it is planned in order to be applied. ``test``: test connections now. ``recorded``:
+    the commit of the manifests is needed, for which git walks over the tree.
+    """
+
+    only: Sequence[str] | None = None
+    guards: Guards = Guards()
+    lock: str | None = None
+    saves: bool = False
+    test: bool = False
+    recorded: bool = True
+
+
+def reconciler_of(store: Store, session: Session, *, saves: bool) -> Reconciler:
+    """The reconciler of one command."""
+
+    def verifier_for(desired: Desired, current: Current) -> Verifier:
+        return verifier_of(session, desired, current, saves=saves)
+
+    return Reconciler(store, verifier_for, tester_of(session))
 
 
 def plan_paths(
-    store: Store,
-    session: Session,
-    paths: Sequence[str],
-    only: Sequence[str] | None,
-    guards: Guards | None = None,
-    lock: str | None = None,
-    *,
-    tester: Tester | None = None,
-    saves: bool = False,
-    recorded: bool = True,
+    store: Store, session: Session, paths: Sequence[str], options: PlanOptions
 ) -> Planned:
-    """``only`` are names as typed; ``lock`` is the lock file that apply is to write. ``saves``:
-    it is planned in order to be applied; ``tester``: what it would save is tested now. Git is
-    asked for the commit, which takes it a walk over the tree, only for a plan that is
-    ``recorded``."""
+    """Read the manifests and plan them.
+
+    Raises:
+        ProblemError: an account is unknown, or the store, the secrets or a key is unusable.
+    """
     tree = read_tree(paths, session, cached=True)
 
     def scope(current: Current) -> Scope:
-        chosen = accounts_named(only, _known(tree.desired, current)) if only else None
-        return Scope(guards or Guards(), chosen)
+        known = _known(tree.desired, current)
+        chosen = accounts_named(options.only, known) if options.only else None
+        return Scope(options.guards, chosen)
 
-    def prove(desired: Desired, current: Current) -> Verifier:
-        return verifier_of(session, desired, current, tester=tester, saves=saves)
-
-    commit = commit_of(paths) if recorded else None
-    locks = locks_of(paths, lock)
-    source = Source(tree.desired, commit, tree.places, partial(mismatches, locks))
-    planned = plan_source(store, source, prove, scope)
+    source = _source(tree, paths, options)
+    reconciler = reconciler_of(store, session, saves=options.saves)
+    planned = reconciler.plan(source, scope, test=options.test)
     tree.places.expect(places_of(planned.plan))
     return planned
+
+
+def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
+    commit = commit_of(paths) if options.recorded else None
+    locks = locks_of(paths, options.lock)
+    return Source(tree.desired, commit, tree.places, partial(mismatches, locks))
+
+
+def plan_saved(
+    store: Store, session: Session, path: str, guards: Guards, lock: str | None
+) -> Planned:
+    """Plan a saved plan again, with what it was made with: the secrets that were rotated then, the
+    profiles that had failed then.
+
+    That decision must be identical. What is committed differs from it only by what cannot be saved
+    now: a secret that no longer exists, a test that fails. A secret that was rotated since is left
+    to the next plan.
+
+    Raises:
+        ProblemError: ``stale-plan`` if the decision for any account would differ, or if the plan
+            was made for another store; otherwise what is wrong with the file.
+    """
+    saved = load(path)
+    current, sealed = store.read_sealed()
+    if saved.lineage != current.lineage:
+        raise ProblemError(_other_store(path))
+    scope = Scope(guards, frozenset(saved.only))
+    desired, shown = saved.desired(), saved.shown()
+    verifier = verifier_of(session, desired, current, saves=True, shown=shown)
+    rotated = verifier.check(desired, current, sealed, scope).rotated
+    plan = plan_tree(
+        desired, current, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only
+    )
+    changed = differing(saved.decided, decided_by(plan))
+    if changed:
+        raise ProblemError(_stale(path, changed))
+    mismatch = tuple(mismatches(locks_of((), lock), current, store.contains))
+    verified = verifier.verify(desired, current, sealed, scope)
+    source = Source(desired, saved.commit, nowhere)
+    return Planned(source, scope, verifier, current, sealed, verified, mismatch)
 
 
 def _known(desired: Desired, current: Current) -> Iterator[AccountKey]:
@@ -57,3 +119,23 @@ def _known(desired: Desired, current: Current) -> Iterator[AccountKey]:
     yield from desired.orphans
     yield from desired.stopped
     yield from (key for key, account in current.accounts.items() if account.state is not None)
+
+
+def _stale(path: str, changed: list[str]) -> Finding:
+    listed = ", ".join(changed[:_LISTED])
+    more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+    return finding(
+        "stale-plan",
+        f"The saved plan no longer fits the store: the decision would differ for {listed}{more}.",
+        hint=f"Make the plan again, and review it: sendroute plan PATH --out {path}",
+        where=Where(path, 0),
+    )
+
+
+def _other_store(path: str) -> Finding:
+    return finding(
+        "stale-plan",
+        "The saved plan was made for another store.",
+        hint="Specify the store that it was made for with --store, or make the plan again.",
+        where=Where(path, 0),
+    )

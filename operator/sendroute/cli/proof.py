@@ -31,15 +31,15 @@ def verifier_of(
     desired: Desired,
     current: Current,
     *,
-    tester: Tester | None = None,
     saves: bool = False,
     shown: Shown | None = None,
 ) -> Verifier:
-    """Raises :class:`ProblemError` where the folder of secrets or a key given cannot be used."""
+    """The verifier of one run. Raises :class:`ProblemError` if the directory of secrets or a given
+    key is unusable."""
     secrets = secrets_of(session, chain(references(desired), _current_references(current)))
     # The library behind a sealer is slow to import, and without secrets nothing is compared.
     sealer = sealer_of(session) if secrets.given or saves else None
-    return Verifier(secrets, sealer, tester, saves=saves, shown=shown)
+    return Verifier(secrets, sealer, saves, shown)
 
 
 def secrets_of(session: Session, among: Iterable[SecretRef]) -> Secrets:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.actor import actor
-from sendroute.cli.interrupt import asking
 from sendroute.cli.proof import requests_of, verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import beside, locks_of, mismatches
@@ -26,16 +25,17 @@ from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
 from sendroute.loop.loop import Loop, Times
 from sendroute.loop.metrics import Metrics
-from sendroute.loop.rounds import Limits, Reconciler
-from sendroute.loop.stop import Stop
+from sendroute.loop.rounds import Limits, RoundOptions
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Position, Where
-from sendroute.reconcile.planned import Locate, Prove, Source
+from sendroute.reconcile.assessment import Locate
 from sendroute.reconcile.protocols import Try
+from sendroute.reconcile.reconciler import Source, VerifierFor
 from sendroute.reconcile.verifier import Verifier
+from sendroute.runtime.stop import Stop, stop_on_signals
 from sendroute.store.record import Store, open_store
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.metrics import registry
@@ -75,11 +75,11 @@ def run_loop(session: Session, told: RunOptions) -> None:
     typed wrong, a state folder or an address that cannot be had."""
     stop = Stop()
     with (
-        asking(stop.ask, end_all),
+        stop_on_signals(stop, end_all),
         closing(follow(told.source, told.branch, told.state_folder, _locks)) as follower,
     ):
         trees = TreeSource(follower, lambda tree: _read(session, tree), stop)
-        needs = Reconciler(_prove(session), _test, told.limits, actor(), stop)
+        needs = RoundOptions(_verifier_for(session), _test, told.limits, actor(), stop)
         is_path = isinstance(follower, Directory)
         poll = told.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
         counts, health = registry(), Health(told.interval + _LONGEST_ROUND)
@@ -148,11 +148,11 @@ def _placed(root: str, position: Position) -> Position:
     return replace(position, file=os.path.relpath(position.file, root))
 
 
-def _prove(session: Session) -> Prove:
-    def prove(desired: Desired, current: Current) -> Verifier:
+def _verifier_for(session: Session) -> VerifierFor:
+    def verifier_for(desired: Desired, current: Current) -> Verifier:
         return verifier_of(session, desired, current, saves=True)
 
-    return prove
+    return verifier_for
 
 
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:

@@ -24,7 +24,7 @@ from sendroute.reconcile.verifier import Shown
 from sendroute.reports.write import write
 
 if TYPE_CHECKING:
-    from sendroute.reconcile.planned import Planned
+    from sendroute.reconcile.reconciler import Planned
     from sendroute.reports.report import Locate
 
 MARKER = "sendroute-saved-plan"
@@ -183,7 +183,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         rotated=tuple(
             sorted(
                 (owner_names(owner), tuple(sorted(names)))
-                for owner, names in verified.rotated.items()
+                for owner, names in verified.secrets.rotated.items()
             )
         ),
     )

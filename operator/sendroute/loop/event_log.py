@@ -10,7 +10,7 @@ from sendroute.loop.tree_source import LoadedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.reconcile.planned import Locate
+from sendroute.reconcile.assessment import Locate
 
 _log = logging.getLogger(__name__)
 _HELD = {
@@ -67,7 +67,7 @@ class EventLog:
 
     def made(self, done: Reconciled, account_statuses: Mapping[Owner, AccountStatus]) -> None:
         """``account_statuses`` are all that there are by now."""
-        commit = done.taken.source.commit
+        commit = done.loaded.source.commit
         for key, count in done.drifted.items():
             _log.warning(
                 "Account %s had drifted: it took %s to put it back.",
@@ -75,7 +75,7 @@ class EventLog:
                 _counted(count, "change"),
                 extra=_of(key) | {"commit": commit, "changes": count},
             )
-        for old in done.settled.voided:
+        for old in done.assessment.voided:
             _log.warning(
                 "The approval of account %s by %s is void: it was for another plan.",
                 old.key,
@@ -91,7 +91,7 @@ class EventLog:
 
     def _tell_general(self, done: Reconciled, commit: str | None) -> None:
         """What is wrong with the tree and is no account's: of a file that cannot be read."""
-        locate = done.taken.source.locate
+        locate = done.loaded.source.locate
         told = {}
         for found in done.result.plan.findings:
             if found.account is None and found.severity in (Severity.ERROR, Severity.REFUSED):

@@ -13,7 +13,7 @@ from sendroute.following.follower import StoppedError
 from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.protocols import Head, Health, Open, Store
-from sendroute.loop.rounds import Contradiction, Reconciled, Reconciler, reconcile
+from sendroute.loop.rounds import Contradiction, Reconciled, RoundOptions, reconcile
 from sendroute.loop.schedule import FIRST, Due, Random, Schedule, backoff
 from sendroute.loop.tree_source import LoadedTree, TreeSource
 from sendroute.loop.wakeup import StoreHandle, WakeupQueue
@@ -45,7 +45,7 @@ class Loop:
         self,
         trees: TreeSource,
         opens: Open,
-        needs: Reconciler,
+        needs: RoundOptions,
         times: Times,
         metrics: Metrics,
         health: Health,
@@ -79,13 +79,13 @@ class Loop:
 
     def run(self) -> None:
         """Until it is asked to stop. What is being written then is finished."""
-        self._needs.stop.wakes(self._wakeups.put)
+        self._needs.stop.on_set(self._wakeups.put)
         try:
             with self._store_handle:
-                while not self._needs.stop.asked():
+                while not self._needs.stop.is_set():
                     self._turn()
         except (KeyboardInterrupt, StoppedError):
-            if not self._needs.stop.asked():
+            if not self._needs.stop.is_set():
                 raise
 
     def _turn(self) -> None:
@@ -157,7 +157,7 @@ class Loop:
     def _round(self, due: Due) -> None:
         began = time.monotonic()
         try:
-            with self._needs.stop.breaking_off():
+            with self._needs.stop.interruptible():
                 store = self._store_handle.store()
                 head = store.head()
             done = reconcile(store, self._trees, due, self._needs)
@@ -183,8 +183,8 @@ class Loop:
         now = time.monotonic()
         self._rounds_failed = 0
         self._event_log.round.now(())
-        if done.taken is not self._served:
-            self._serve(done.taken, remember=done.adopted)
+        if done.loaded is not self._served:
+            self._serve(done.loaded, remember=done.adopted)
         self._schedule.done(done.due, done.ends, now, took=took)
         self._approvals = _approvals(done.before)
         self._own = {
@@ -232,7 +232,7 @@ class Loop:
         if not self._store_up and time.monotonic() < self._store_at:
             return
         try:
-            with self._needs.stop.breaking_off():
+            with self._needs.stop.interruptible():
                 store = self._store_handle.store()
                 head = store.head()
                 others = self._by_others(store) if self._seen not in (None, head) else frozenset()

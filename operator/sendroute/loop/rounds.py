@@ -1,4 +1,4 @@
-"""One round: what is due is planned, proven, committed, and what is left of it written down."""
+"""One round of the loop: choose the tree and the accounts, and reconcile them."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from sendroute.loop.protocols import Store
 from sendroute.loop.schedule import Due, End
-from sendroute.loop.stop import Stop
 from sendroute.loop.tree_source import LoadedTree, TreeSource, changed
 from sendroute.model.change import AccountPlan, Action, PlatformChange
 from sendroute.model.connection import ConnectionPolicy, TestResult
@@ -25,27 +24,28 @@ from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.claims import linked_accounts
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
-from sendroute.reconcile.planned import Planned, Prove, plan_source
+from sendroute.reconcile.assessment import AccountStatuses, Assessment
 from sendroute.reconcile.protocols import Tester, Try
+from sendroute.reconcile.reconciler import Reconciler, VerifierFor
 from sendroute.reconcile.record import Record, Sealed
 from sendroute.reconcile.verifier import Scope
+from sendroute.runtime.stop import Stop
 
 _log = logging.getLogger(__name__)
 
 
 class Limits(NamedTuple):
-    """Shares of an account's domains that a round may change unasked, in percent."""
+    """Shares of an account's domains that a round may change without an approval, in percent."""
 
     change_percent: int
     remove_percent: int
 
 
-class Reconciler(NamedTuple):
-    """All that a round needs besides the trees and the store. ``tester`` is broken off by a stop;
-    ``ended`` ends the commits between two accounts."""
+class RoundOptions(NamedTuple):
+    """What a round needs besides the trees and the store. ``stop`` interrupts ``tester``, and ends
+    the commits between two accounts."""
 
-    prove: Prove
+    verifier_for: VerifierFor
     tester: Tester
     limits: Limits
     actor: str
@@ -53,78 +53,91 @@ class Reconciler(NamedTuple):
 
 
 class Reconciled(Struct, frozen=True):
-    """``due`` is what was reconciled, ``result`` what became of it; ``before`` is what was
-    unsettled when it began. ``adopted``: the tree is another than before. ``drifted`` says
-    how many changes were made to each account though neither its manifests nor the platform had
-    changed."""
+    """``due`` is what was reconciled, ``result`` the outcome of each account; ``before`` is what
+    was left open before. ``adopted``: the tree is another one than before. ``drifted``: how many
+    changes each account got although neither its manifests nor the platform had changed."""
 
-    taken: LoadedTree
+    loaded: LoadedTree
     adopted: bool
     due: Due
     before: AccountStatuses
     result: Result
-    settled: Assessment
+    assessment: Assessment
     drifted: Mapping[AccountKey, int]
 
     @property
     def ends(self) -> dict[Owner, End]:
-        ends: dict[Owner, End] = {one.key: End.SETTLED for one in self.result.accounts}
-        ends |= dict.fromkeys(self.settled.now, End.WAITS)
-        return ends | dict.fromkeys(self.settled.again, End.RETRY)
+        ends: dict[Owner, End] = {account.key: End.SETTLED for account in self.result.accounts}
+        ends |= dict.fromkeys(self.assessment.now, End.WAITS)
+        return ends | dict.fromkeys(self.assessment.again, End.RETRY)
 
 
 class Contradiction(Struct, frozen=True):
-    """No tree fits the store: nothing was done."""
+    """No tree belongs to the store: nothing was done."""
 
     findings: tuple[Finding, ...]
 
 
 def reconcile(
-    store: Store, trees: TreeSource, due: Due, needs: Reconciler
+    store: Store, trees: TreeSource, due: Due, options: RoundOptions
 ) -> Reconciled | Contradiction:
-    """Of trees there has to be one. Raises :class:`~sendroute.model.problem.ProblemError` where it
-    cannot be made: the store, a key or the folder of secrets is away."""
+    """Reconcile what is due with the newest tree that belongs to the store.
+
+    ``trees`` must have at least one. Raises :class:`~sendroute.model.problem.ProblemError` if the
+    round is impossible: the store, a key or the directory of secrets is unavailable.
+    """
     findings: tuple[Finding, ...] = ()
     if due.accounts is not None and PLATFORM in due.accounts:
-        due = Due(None)  # what the platform says concerns everyone
-    with needs.stop.breaking_off():
-        account_statuses = store.account_statuses()
-    for taken in trees.candidates():
+        due = Due(None)  # a change of the platform concerns every account
+    with options.stop.interruptible():
+        statuses = store.account_statuses()
+    for loaded in trees.candidates():
         before = trees.good.source.desired if trees.good is not None else None
-        turned = changed(before, taken.source.desired) if taken is not trees.good else frozenset()
+        edited = changed(before, loaded.source.desired) if loaded is not trees.good else frozenset()
         due_now = Due(None)
-        if turned is not None and due.accounts is not None:
-            due_now = Due(due.accounts | turned)
-        record = _Recording(store)
-        planned = _planned(record, taken, due_now, account_statuses, needs)
-        if planned.mismatch:
+        if edited is not None and due.accounts is not None:
+            due_now = Due(due.accounts | edited)
+        record = _CountingRecord(store)
+        reconciler = _reconciler(record, options)
+        planned = reconciler.plan(
+            loaded.source, partial(_scope, loaded.source.desired, due_now, statuses, options.limits)
+        )
+        planned, refused = reconciler.confirmed(planned)
+        if refused is not None:
             findings = planned.mismatch
-            trees.refuse(taken, findings)
+            trees.refuse(loaded, findings)
             continue
-        _log.debug("Committing what is planned of %d accounts.", len(planned.plan.accounts))
-        ended = partial(_is_over, needs.stop, record)
-        result = planned.carry_out(_provenance(needs, taken), ended=ended)
+        _log.debug("Committing the plan of %d accounts.", len(planned.plan.accounts))
+        provenance = Provenance(datetime.now(UTC), options.actor, loaded.source.commit)
+        applied = reconciler.commit(
+            planned,
+            provenance,
+            statuses=statuses,
+            should_stop=partial(_should_stop, options.stop, record),
+        )
         if record.away is not None:
             raise record.away
-        settled = assess(
-            result,
-            account_statuses,
-            planned.scope.only,
-            datetime.now(UTC),
-            taken.source.commit,
-            taken.source.locate,
-        )
-        store.write_account_statuses(settled.written, settled.cleared)
-        # Not before: a round that could not be made is made again, with all that has changed.
-        adopted = trees.adopt(taken)
-        drifted = {} if turned is None else _drifted(result, turned | account_statuses.keys())
-        return Reconciled(taken, adopted, due_now, account_statuses, result, settled, drifted)
+        if applied.assessment is None:
+            raise ProblemError(*applied.unrecorded)
+        # Not earlier: a round that failed is repeated, with everything that has changed.
+        adopted = trees.adopt(loaded)
+        result = applied.result
+        drifted = {} if edited is None else _drifted(result, edited | statuses.keys())
+        return Reconciled(loaded, adopted, due_now, statuses, result, applied.assessment, drifted)
     return Contradiction(findings)
 
 
-class _Recording:
-    """The store in one round. Where several commits in a row fail, it is the store that is away
-    and not an account that is bad: the others would fail as well, each after a wait of its own."""
+def _reconciler(record: Record, options: RoundOptions) -> Reconciler:
+    def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
+        with options.stop.interruptible():  # also if a commit has to plan again
+            return options.tester(tries, policy)
+
+    return Reconciler(record, options.verifier_for, test, options.stop.interruptible)
+
+
+class _CountingRecord:
+    """The store in one round. If several commits in a row fail, the store is away rather than an
+    account invalid: the others would fail as well, each after a wait of its own."""
 
     _IN_A_ROW = 3
 
@@ -133,10 +146,12 @@ class _Recording:
         self._failed: list[ProblemError] = []
         self.read_sealed = store.read_sealed
         self.contains = store.contains
+        self.account_statuses = store.account_statuses
+        self.write_account_statuses = store.write_account_statuses
 
     @property
     def away(self) -> ProblemError | None:
-        """Why it is, None where it is not."""
+        """Why the store is away; None if it is not."""
         return self._failed[-1] if len(self._failed) >= self._IN_A_ROW else None
 
     def commit(
@@ -170,47 +185,30 @@ class _Recording:
         self._failed.clear()
 
 
-def _is_over(stop: Stop, record: _Recording) -> bool:
-    return stop.asked() or record.away is not None
+def _should_stop(stop: Stop, record: _CountingRecord) -> bool:
+    return stop.is_set() or record.away is not None
 
 
-def _planned(
-    store: Record, taken: LoadedTree, due: Due, account_statuses: AccountStatuses, needs: Reconciler
-) -> Planned:
+def _scope(
+    desired: Desired, due: Due, statuses: AccountStatuses, limits: Limits, current: Current
+) -> Scope:
+    """The limits and approvals, and the accounts: what is due, and all accounts that it exchanges
+    domains with, which would have to wait otherwise."""
     approved = {
-        key: one.approval.digest
-        for key, one in account_statuses.items()
-        if isinstance(key, AccountKey) and one.approval is not None and one.approved
+        key: status.approval.digest
+        for key, status in statuses.items()
+        if isinstance(key, AccountKey) and status.approval is not None and status.approved
     }
-    guards = Guards(needs.limits.change_percent, needs.limits.remove_percent, approved)
-
-    def scope(current: Current) -> Scope:
-        return Scope(guards, _together(taken.source.desired, current, due))
-
-    def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-        with needs.stop.breaking_off():  # also where a commit has to plan again
-            return needs.tester(tries, policy)
-
-    with needs.stop.breaking_off():
-        planned = plan_source(store, taken.source, needs.prove, scope)
-        return planned if planned.mismatch else planned.tested_by(test)
-
-
-def _together(desired: Desired, current: Current, due: Due) -> frozenset[AccountKey] | None:
-    """With what is due all that it exchanges domains with, or these would wait."""
+    guards = Guards(limits.change_percent, limits.remove_percent, approved)
     if due.accounts is None:
-        return None
+        return Scope(guards)
     keys = frozenset(key for key in due.accounts if isinstance(key, AccountKey))
-    return linked_accounts(desired.accounts, current.accounts, keys)
-
-
-def _provenance(needs: Reconciler, taken: LoadedTree) -> Provenance:
-    return Provenance(datetime.now(UTC), needs.actor, taken.source.commit)
+    return Scope(guards, linked_accounts(desired.accounts, current.accounts, keys))
 
 
 def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
-    """What was put back. An account whose manifests changed, or of which something was unsettled,
-    has another reason; so has a secret with another content."""
+    """How many changes repaired drift. An account whose manifests changed, or that was left open,
+    has another reason; so has a rotated secret."""
     if result.platform is Outcome.COMMITTED:
         explained = explained | {outcome.key for outcome in result.accounts}
     committed = {outcome.key for outcome in result.accounts if outcome.outcome is Outcome.COMMITTED}

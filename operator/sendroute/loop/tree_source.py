@@ -6,12 +6,12 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sendroute.following.follower import Follower, Tree
-from sendroute.loop.stop import Stop
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
-from sendroute.reconcile.planned import Source
+from sendroute.reconcile.reconciler import Source
+from sendroute.runtime.stop import Stop
 
 Read = Callable[[Tree], Source]
 
@@ -102,7 +102,7 @@ class TreeSource:
             self._mismatch = why
 
     def _look(self, anew: bool) -> bool:
-        tree = self._follower.poll(self._stop.asked)
+        tree = self._follower.poll(self._stop.is_set)
         same = tree.fingerprint == self._fingerprint
         if same and not anew:
             return False
@@ -117,11 +117,11 @@ class TreeSource:
 
     def _reading(self, tree: Tree) -> tuple[Tree, Source]:
         for _ in range(_READINGS):
-            with self._stop.breaking_off():
+            with self._stop.interruptible():
                 source = self._read(tree)
             if self._follower.unchanged(tree):
                 return tree, source
-            tree = self._follower.poll(self._stop.asked)
+            tree = self._follower.poll(self._stop.is_set)
         raise ProblemError(
             finding(
                 "source-unreachable",
@@ -134,10 +134,10 @@ class TreeSource:
     def _recall(self) -> bool:
         """After a start: the tree that served before, where the follower keeps one."""
         try:
-            tree = self._follower.last_good(self._stop.asked)
+            tree = self._follower.last_good(self._stop.is_set)
             if tree is None:
                 return False
-            with self._stop.breaking_off():
+            with self._stop.interruptible():
                 source = self._read(tree)
         except ProblemError:
             return False  # why the newest does not serve is told; that there is no other follows

@@ -2,7 +2,7 @@
 it and let through what a guard has stopped."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
@@ -13,11 +13,13 @@ from sendroute.model.account_status import AccountStatus, Report, StatusReason, 
 from sendroute.model.change import AccountPlan, Action, Change
 from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Severity
+from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.planner.digest import digest
-from sendroute.reconcile.planned import Locate
+
+Locate = Callable[[Where], Position | None]
+"""Finds the line and column of a place in the manifests."""
 
 _FINDINGS = 20
 _STEPS = 50

@@ -11,6 +11,7 @@ is committed, another one is refused.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,11 +26,14 @@ from sendroute.model.provenance import Provenance
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.reconcile.record import Record, Sealed
 
-Replan = Callable[[], Plan]
-"""The same manifests planned on the store as it is by now."""
 
-Seal = Callable[[Sequence[AccountPlan], PlatformChange | None], Sealed]
-"""The sealed credentials that belong to these accounts' and the platform's changes."""
+class Decision(Protocol):
+    """A plan, and the encrypted credentials that belong to its changes."""
+
+    @property
+    def plan(self) -> Plan: ...
+    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed: ...
+
 
 Group = tuple[AccountPlan, ...]
 
@@ -50,29 +54,30 @@ class Done(Struct, frozen=True):
     revision: int = 0
 
 
-def apply_plan(
+def commit_plan(
     record: Record,
-    plan: Plan,
+    decision: Decision,
     provenance: Provenance,
     *,
-    replan: Replan,
-    seal: Seal,
-    ended: Callable[[], bool] = lambda: False,
+    replan: Callable[[], Decision],
+    should_stop: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda _accounts: None,
 ) -> Result:
-    """Commit what ``plan`` decides.
+    """Commit what a plan decides.
 
-    ``ended`` is asked before each transaction; once it is true, the remaining accounts are skipped.
-    ``advance`` is called with the number of accounts of each group that is done. Returns the
-    outcome of each account. A failure of one account stops no other.
+    ``replan`` makes the same decision on the store as it is by then. ``should_stop`` is asked
+    before each transaction; once it is true, the remaining accounts are skipped. ``advance`` is
+    called with the number of accounts of each group that is done. Returns the outcome of each
+    account. A failure of one account stops no other.
     """
-    run = _Run(record, provenance, replan, seal)
+    plan = decision.plan
+    run = _Run(record, provenance, decision, replan)
     platform, findings, revision = run.platform(plan)
     plans = {account.key: account for account in plan.accounts}
     outcomes: dict[AccountKey, AccountOutcome] = {}
     stopped = platform in (Outcome.FAILED, Outcome.REFUSED)
     for batch in _batches(_groups(plan)):
-        for done in run.batch(batch, lambda: stopped or ended()):
+        for done in run.batch(batch, lambda: stopped or should_stop()):
             outcomes |= {outcome.key: outcome for outcome in done.outcomes}
             plans |= {account.key: account for account in done.plans}
             revision = max(revision, done.revision)
@@ -142,12 +147,18 @@ class _Run:
     then, so that the store is read again once per conflict and not once per account.
     """
 
-    def __init__(self, record: Record, provenance: Provenance, replan: Replan, seal: Seal) -> None:
+    def __init__(
+        self,
+        record: Record,
+        provenance: Provenance,
+        decision: Decision,
+        replan: Callable[[], Decision],
+    ) -> None:
         self._record = record
         self._provenance = provenance
+        self._decision = decision
         self._replan = replan
-        self._seal = seal
-        self._latest: Plan | None = None
+        self._replanned = False
 
     def platform(self, plan: Plan) -> tuple[Outcome | None, tuple[Finding, ...], int]:
         change = _platform_change(plan)
@@ -170,9 +181,9 @@ class _Run:
         )
         return Outcome.COMMITTED, (), revision
 
-    def batch(self, groups: Sequence[Group], ended: Callable[[], bool]) -> Iterator[Done]:
+    def batch(self, groups: Sequence[Group], should_stop: Callable[[], bool]) -> Iterator[Done]:
         """Commit the groups in one transaction, or else each on its own."""
-        if len(groups) > 1 and not ended():
+        if len(groups) > 1 and not should_stop():
             try:
                 yield from self._in_one_transaction(groups)
                 return
@@ -182,7 +193,7 @@ class _Run:
                     yield self._failed(groups[0], problem)
                     groups = groups[1:]
         for group in groups:
-            yield _all(group, Outcome.SKIPPED) if ended() else self._group(group)
+            yield _all(group, Outcome.SKIPPED) if should_stop() else self._group(group)
 
     def _in_one_transaction(self, groups: Sequence[Group]) -> list[Done]:
         """Raises :class:`ProblemError` if nothing was written, perhaps because of one group."""
@@ -191,7 +202,7 @@ class _Run:
         written = [fresh for fresh, done in zip(planned, decided, strict=True) if done is None]
         revisions: Iterator[int] = iter(())
         if written:
-            sealed = self._seal([account for group in written for account in group], None)
+            sealed = self._decision.seal([account for group in written for account in group], None)
             revisions = iter(self._record.commit_groups(written, self._provenance, sealed))
         return [
             _committed(fresh, next(revisions), self._provenance) if done is None else done
@@ -223,18 +234,18 @@ class _Run:
 
     def _write(self, accounts: Group, platform: PlatformChange | None) -> int:
         """Credentials are sealed just before: none is kept in the plan or the run."""
-        sealed = self._seal(accounts, platform)
+        sealed = self._decision.seal(accounts, platform)
         return self._record.commit(accounts, platform, self._provenance, sealed)
 
     def _fresh(self, group: Group) -> Group:
-        if self._latest is None:
+        if not self._replanned:
             return group
         keys = {account.key for account in group}
-        return tuple(account for account in self._latest.accounts if account.key in keys)
+        return tuple(account for account in self._decision.plan.accounts if account.key in keys)
 
     def _plan_again(self) -> Plan:
-        self._latest = self._replan()
-        return self._latest
+        self._decision, self._replanned = self._replan(), True
+        return self._decision.plan
 
 
 def _decided(group: Group, fresh: Group) -> Done | None:

@@ -1,8 +1,9 @@
 """The store as reconciling sees it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.owner import Owner
@@ -48,4 +49,14 @@ class Record(Protocol):
     ) -> list[int]:
         """Several groups of accounts in one transaction, each as a revision of its own, which are
         returned. Raises as :meth:`commit` does, and then no group is written."""
+        ...
+
+    def account_statuses(self) -> dict[Owner, AccountStatus]:
+        """What the last reconcile left open, by account."""
+        ...
+
+    def write_account_statuses(
+        self, written: Sequence[AccountStatus], cleared: Collection[Owner]
+    ) -> None:
+        """Replace the statuses of some accounts, and remove those of others."""
         ...

@@ -1,8 +1,9 @@
-"""Which secrets are there, and which of them have another content than when they were saved."""
+"""Which secrets exist, and which of them have other content than when they were saved."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from sendroute.model.codes import finding
 from sendroute.model.credential import Credential
@@ -21,12 +22,14 @@ from sendroute.reconcile.protocols import Sealer, Secrets
 from sendroute.reconcile.record import Sealed
 
 Failed = Mapping[Owner, Mapping[str, str]]
+"""Profiles that may not be saved, by account, each with the code of the reason."""
 Rotated = Mapping[Owner, frozenset[str]]
+"""Profiles whose secret has other content than when they were saved, by account."""
 
 
 class Endpoint(Struct, frozen=True):
-    """A profile, or the managed relay under the platform's key, as it is wanted and as it is
-    held (None: it is new)."""
+    """A profile, or the platform's managed relay: as it is desired, and as the store holds it
+    (None: it is new)."""
 
     key: Owner
     name: str
@@ -35,42 +38,42 @@ class Endpoint(Struct, frozen=True):
     where: Where
 
     @property
-    def called(self) -> str:
+    def title(self) -> str:
         return "the managed relay" if self.key is PLATFORM else f"profile {self.name}"
 
     @property
-    def tried(self) -> bool:
+    def account(self) -> AccountKey | None:
+        return None if self.key is PLATFORM else self.key
+
+    @property
+    def needs_test(self) -> bool:
         """Whether it is new, or changed in what a connection test proves."""
         return needs_test(self.current, self.desired)
 
 
-class SecretCheck(Struct):
-    """``failed`` and ``rotated`` as the planner takes them; ``findings`` by account, those of the
-    platform's key are no account's; ``unknown`` counts what was not compared."""
+class SecretCheck(Struct, frozen=True):
+    """What was found of the secrets of one plan.
 
-    failed: dict[Owner, dict[str, str]] = field(default_factory=dict)
-    rotated: dict[Owner, frozenset[str]] = field(default_factory=dict)
-    findings: dict[Owner, list[Finding]] = field(default_factory=dict)
-    unknown: int = 0
+    ``failed`` and ``rotated`` are inputs of the planner. ``findings`` are by account; those of the
+    platform belong to no account. ``uncompared`` counts the secrets that were not compared with
+    the saved credentials.
+    """
 
-    def tell(self, endpoint: Endpoint, code: str, message: str, **more: object) -> None:
-        told = finding(code, message, where=endpoint.where, **more)  # type: ignore[arg-type]
-        self.findings.setdefault(endpoint.key, []).append(told)
+    failed: Failed = MappingProxyType({})
+    rotated: Rotated = MappingProxyType({})
+    findings: Mapping[Owner, tuple[Finding, ...]] = MappingProxyType({})
+    uncompared: int = 0
 
     def is_rotated(self, endpoint: Endpoint) -> bool:
         """Whether its secret has other content than when it was saved."""
         return endpoint.name in self.rotated.get(endpoint.key, frozenset())
 
-    def turn(self, endpoint: Endpoint) -> None:
-        known = self.rotated.get(endpoint.key, frozenset())
-        self.rotated[endpoint.key] = known | {endpoint.name}
-
 
 def endpoints(
     desired: Desired, current: Current, only: frozenset[AccountKey] | None = None
 ) -> Iterator[Endpoint]:
-    """Everything that may be written, in order: nothing suspended, nothing of an account that is
-    stopped by its documents or that ``only`` leaves out."""
+    """Every endpoint that may be written, in order: nothing suspended, nothing of an account that
+    is stopped by its documents or that ``only`` leaves out."""
     platform = desired.platform
     if platform is not None and not platform.suspended:
         relay = relay_of(platform.platform)
@@ -89,7 +92,8 @@ def endpoints(
 
 
 def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | SecretProblem | None:
-    """None where it names no secret."""
+    """The credential of an endpoint, or why it is unavailable; None if the endpoint names no
+    secret."""
     desired = endpoint.desired
     if desired.secret is None:
         return None
@@ -99,34 +103,60 @@ def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | SecretProblem 
     return secrets.credential(ref, desired.host, desired.port, username)
 
 
-class SecretChecker:
-    """``looks``: whether a secret that is not there counts as missing; ``shown`` are the changes
-    of secrets that a saved plan has shown: then no other one is looked for."""
+def check_secrets(
+    secrets: Secrets,
+    sealer: Sealer | None,
+    endpoints: Iterator[Endpoint],
+    sealed: Sealed,
+    *,
+    required: bool,
+    saves: bool,
+    shown: Rotated | None = None,
+) -> SecretCheck:
+    """Check the secrets of the endpoints against the stored credentials.
+
+    Args:
+        secrets: where secrets come from.
+        sealer: encrypts and compares; None without a key.
+        endpoints: what may be written.
+        sealed: the stored credentials.
+        required: whether a secret that does not exist counts as missing.
+        saves: whether the plan is to be applied; then a key is needed.
+        shown: the rotated secrets that a saved plan has shown; then no other one is looked for.
+
+    Raises:
+        ProblemError: there is no key to encrypt with (``key-missing``), or none of the stored
+            credentials opens with the given keys (``credential-unreadable``).
+    """
+    return _Check(secrets, sealer, required or secrets.given, saves, shown).run(endpoints, sealed)
+
+
+class _Check:
+    """One run of :func:`check_secrets`: what it has found so far."""
 
     def __init__(
         self,
         secrets: Secrets,
         sealer: Sealer | None,
-        *,
-        looks: bool,
+        required: bool,
         saves: bool,
-        shown: Rotated | None = None,
+        shown: Rotated | None,
     ) -> None:
         self._secrets = secrets
         self._sealer = sealer
-        self._looks = looks or secrets.given
+        self._required = required
         self._saves = saves
         self._shown = shown
+        self._failed: dict[Owner, dict[str, str]] = {}
+        self._rotated: dict[Owner, frozenset[str]] = {}
+        self._findings: dict[Owner, list[Finding]] = {}
+        self._uncompared = 0
 
-    def of(
-        self, desired: Desired, current: Current, sealed: Sealed, only: frozenset[AccountKey] | None
-    ) -> SecretCheck:
-        """Raises :class:`ProblemError` where there is no key to seal with, or only wrong ones."""
-        compared = SecretCheck()
+    def run(self, endpoints: Iterator[Endpoint], sealed: Sealed) -> SecretCheck:
         opened, closed = 0, list[Endpoint]()
-        for endpoint in endpoints(desired, current, only):
+        for endpoint in endpoints:
             token = sealed.get(endpoint.key, {}).get(endpoint.name)
-            match self._one(endpoint, token, compared):
+            match self._opens(endpoint, token):
                 case True:
                     opened += 1
                 case False:
@@ -134,101 +164,113 @@ class SecretChecker:
         if closed and not opened:
             raise ProblemError(_wrong_key(len(closed)))
         for endpoint in closed:
-            compared.turn(endpoint)
-            _tell_closed(endpoint, compared)
-        return compared
+            self._rotate(endpoint)
+            self._report_closed(endpoint)
+        return SecretCheck(
+            MappingProxyType({k: MappingProxyType(names) for k, names in self._failed.items()}),
+            MappingProxyType(self._rotated),
+            MappingProxyType({key: tuple(found) for key, found in self._findings.items()}),
+            self._uncompared,
+        )
 
-    def _one(self, endpoint: Endpoint, token: str | None, compared: SecretCheck) -> bool | None:
-        """Whether the token opened; None where that was not tried."""
+    def _opens(self, endpoint: Endpoint, token: str | None) -> bool | None:
+        """Whether the stored credential opened; None if that was not tried."""
         shown = self._shown is not None
-        turned = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
-        if turned and not self._is_saved(endpoint, token):
-            compared.turn(endpoint)
-        tried = endpoint.tried or turned
-        if endpoint.desired.secret is None or (shown and not tried):
+        rotated = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
+        if rotated and not self._is_saved(endpoint, token):
+            self._rotate(endpoint)
+        needs_test = endpoint.needs_test or rotated
+        if endpoint.desired.secret is None or (shown and not needs_test):
             return None
-        if not self._looks:
-            compared.unknown += not tried
+        if not self._required:
+            self._uncompared += not needs_test
             return None
         answer = look_up(self._secrets, endpoint)
         if not isinstance(answer, Credential):
             if answer is not None:
-                self._lacking(endpoint, answer, token, compared, tried=tried)
+                self._report_unavailable(endpoint, answer, token, needs_test)
             return None
-        if self._saves and self._sealer is None and (tried or token is None):
+        if self._saves and self._sealer is None and (needs_test or token is None):
             raise ProblemError(no_key())
-        if tried:
+        if needs_test:
             return None
         if token is None:
-            compared.turn(endpoint)
+            self._rotate(endpoint)
             return None
         if self._sealer is None:
-            compared.unknown += 1
+            self._uncompared += 1
             return None
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
         holds = self._sealer.holds(token, binding, answer)
         if holds is False:
-            compared.turn(endpoint)
+            self._rotate(endpoint)
         return holds is not None
 
     def _is_saved(self, endpoint: Endpoint, token: str | None) -> bool:
-        """Whether the content that was shown to change has been saved since."""
+        """Whether the content that the saved plan has shown as rotated was saved since."""
         answer = look_up(self._secrets, endpoint)
         if token is None or self._sealer is None or not isinstance(answer, Credential):
             return False
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
         return self._sealer.holds(token, binding, answer) is True
 
-    def _lacking(
+    def _rotate(self, endpoint: Endpoint) -> None:
+        known = self._rotated.get(endpoint.key, frozenset())
+        self._rotated[endpoint.key] = known | {endpoint.name}
+
+    def _report_unavailable(
+        self, endpoint: Endpoint, answer: SecretProblem, token: str | None, needs_test: bool
+    ) -> None:
+        code, message, severity = answer.code, answer.message, None
+        if needs_test:
+            self._failed.setdefault(endpoint.key, {})[endpoint.name] = answer.code
+        elif token is None:
+            message = f"{answer.message} The store has none for {endpoint.title} either."
+            severity = Severity.WARNING
+        elif self._secrets.given:
+            code = "secret-not-compared"
+            message = f"{answer.message} {endpoint.title.capitalize()} keeps the saved credential."
+            # A secret that exists but is unusable is most likely a rotation that went wrong.
+            severity = Severity.WARNING if answer.code != "secret-missing" else None
+        else:
+            self._uncompared += 1
+            return
+        self._report(endpoint, code, message, answer, severity)
+
+    def _report_closed(self, endpoint: Endpoint) -> None:
+        hint = "Check which other process writes to the store, and which key is missing here."
+        self._report(
+            endpoint,
+            "credential-unreadable",
+            f"The stored credential of {endpoint.title} does not open with the given keys, or was"
+            " encrypted for another destination; it is saved again.",
+            SecretProblem("credential-unreadable", "", hint),
+            Severity.WARNING,
+        )
+
+    def _report(
         self,
         endpoint: Endpoint,
-        answer: SecretProblem,
-        token: str | None,
-        compared: SecretCheck,
-        *,
-        tried: bool,
+        code: str,
+        message: str,
+        problem: SecretProblem,
+        severity: Severity | None,
     ) -> None:
-        account = endpoint.key if endpoint.key is not PLATFORM else None
-        if tried:
-            compared.failed.setdefault(endpoint.key, {})[endpoint.name] = answer.code
-            compared.tell(
-                endpoint,
-                answer.code,
-                answer.message,
-                hint=answer.hint,
-                remedy=answer.remedy,
-                account=account,
-            )
-        elif token is None:
-            message = f"{answer.message} The store has none for {endpoint.called} either."
-            compared.tell(
-                endpoint,
-                answer.code,
+        self._findings.setdefault(endpoint.key, []).append(
+            finding(
+                code,
                 message,
-                hint=answer.hint,
-                remedy=answer.remedy,
-                account=account,
-                severity=Severity.WARNING,
+                hint=problem.hint,
+                remedy=problem.remedy,
+                where=endpoint.where,
+                account=endpoint.account,
+                severity=severity,
             )
-        elif self._secrets.given:
-            message = f"{answer.message} {endpoint.called.capitalize()} stays as it was saved."
-            # One that is there but cannot be used is most likely a rotation that went wrong.
-            spoilt = answer.code != "secret-missing"
-            compared.tell(
-                endpoint,
-                "secret-not-compared",
-                message,
-                hint=answer.hint,
-                remedy=answer.remedy,
-                account=account,
-                severity=Severity.WARNING if spoilt else None,
-            )
-        else:
-            compared.unknown += 1
+        )
 
 
-def tell_unknown(count: int, secrets: Secrets) -> tuple[Finding, ...]:
-    """One line for all of them: a store may hold thousands."""
+def report_uncompared(count: int, secrets: Secrets) -> tuple[Finding, ...]:
+    """One finding for all secrets that were not compared: a store may hold thousands."""
     if not count:
         return ()
     many = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
@@ -256,20 +298,8 @@ def _wrong_key(count: int) -> Finding:
     many = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
     return finding(
         "credential-unreadable",
-        f"{many} {'not open' if count == 1 else 'opens'} with the key given.",
+        f"{many} {'not open' if count == 1 else 'opens'} with the given key.",
         hint="If the key is lost, create the store again from its lock file: credentials are then"
         " saved again from their secrets. Otherwise give the right key.",
         remedy=Configure(Setting.KEY),
-    )
-
-
-def _tell_closed(endpoint: Endpoint, compared: SecretCheck) -> None:
-    compared.tell(
-        endpoint,
-        "credential-unreadable",
-        f"The stored credential of {endpoint.called} does not open with the keys given, or was"
-        " not sealed for it; it is saved anew.",
-        hint="Look for who else writes to the store, or for a key that is not given here.",
-        account=endpoint.key if endpoint.key is not PLATFORM else None,
-        severity=Severity.WARNING,
     )

@@ -1,10 +1,14 @@
-"""Plans with proof: a new or changed profile is saved only once its connection test passed.
+"""Verified plans: a new or changed profile is saved only after its connection test passed.
 
 A plan is made, what it would save is tested, and it is made again without what failed; until
 nothing is left to test. Each profile is tested once in a run with the same credential.
+
+Everything here is immutable. What one verification found is a value that the next one starts from,
+so nothing depends on which call came last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import assert_never
 
 from msgspec import Struct
@@ -41,21 +45,25 @@ from sendroute.reconcile.secret_check import (
     Failed,
     Rotated,
     SecretCheck,
-    SecretChecker,
+    check_secrets,
+    endpoints,
     look_up,
-    tell_unknown,
+    report_uncompared,
 )
+
+Tests = Mapping[Try, TestResult]
+"""The connection tests of one run so far."""
 
 
 class Scope(Struct, frozen=True):
-    """What a plan is asked for: ``only`` is None for every account."""
+    """What to plan: ``only`` is None for every account."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
 
 
 class Shown(Struct, frozen=True):
-    """What a saved plan was made with: it is carried out with nothing else, but for what fails
+    """What a saved plan was made with. It is applied with nothing else, except for what fails
     now."""
 
     failed: Failed
@@ -63,172 +71,180 @@ class Shown(Struct, frozen=True):
 
 
 class VerifiedPlan(Struct, frozen=True):
-    """``failed`` and ``rotated`` are what the plan was made with: with them it is made again.
-    ``untested`` is how many profiles it would save whose manifest asks for a test."""
+    """A plan and what it was made with: ``failed`` profiles, the check of the ``secrets`` and the
+    connection ``tests``. ``untested`` is how many profiles it would save that still need a test."""
 
     plan: Plan
     failed: Failed
-    rotated: Rotated
-    untested: int
+    secrets: SecretCheck
+    tests: Tests = MappingProxyType({})
+    untested: int = 0
 
 
-class Verifier:
-    """One run's secrets and tests.
+class Verifier(Struct, frozen=True):
+    """The secrets of one run, and the rules for what may be saved.
 
-    ``tester`` is None where nothing is tested; ``saves`` where the plan is to be applied: then
-    what has no secret fails, and there has to be a key.
+    ``saves``: the plan is to be applied, so a profile without its secret fails, and a key is
+    needed. ``shown``: what a saved plan was made with.
     """
 
-    def __init__(
+    secrets: Secrets
+    sealer: Sealer | None
+    saves: bool = False
+    shown: Shown | None = None
+
+    def check(
         self,
-        secrets: Secrets,
-        sealer: Sealer | None,
-        tester: Tester | None = None,
+        desired: Desired,
+        current: Current,
+        sealed: Sealed,
+        scope: Scope,
         *,
-        saves: bool = False,
-        shown: Shown | None = None,
-    ) -> None:
-        self._secrets = secrets
-        self._sealer = sealer
-        self._tester = tester
-        self._shown = shown
-        self._comparison = SecretChecker(
-            secrets,
-            sealer,
-            looks=saves or tester is not None,
-            saves=saves,
-            shown=shown.rotated if shown is not None else None,
+        required: bool = False,
+    ) -> SecretCheck:
+        """Check the secrets in scope. ``required``: one that does not exist counts as missing, also
+        if nothing is to be saved. Raises as
+        :func:`~sendroute.reconcile.secret_check.check_secrets` does."""
+        return check_secrets(
+            self.secrets,
+            self.sealer,
+            endpoints(desired, current, scope.only),
+            sealed,
+            required=required or self.saves,
+            saves=self.saves,
+            shown=self.shown.rotated if self.shown is not None else None,
         )
-        self._results: dict[Try, TestResult] = {}
-        self._compared = SecretCheck()
 
-    def tested_by(self, tester: Tester) -> None:
-        """From now on what would be saved is tested first."""
-        self._tester = tester
-
-    def still_rotated(
-        self, desired: Desired, current: Current, sealed: Sealed, scope: Scope
-    ) -> Rotated:
-        """Of the changed secrets that a saved plan has shown, those that are not saved yet."""
-        return self._comparison.of(desired, current, sealed, scope.only).rotated
-
-    def decide(
-        self, desired: Desired, current: Current, sealed: Sealed, scope: Scope
+    def verify(
+        self,
+        desired: Desired,
+        current: Current,
+        sealed: Sealed,
+        scope: Scope,
+        *,
+        tester: Tester | None = None,
+        tests: Tests = MappingProxyType({}),
     ) -> VerifiedPlan:
-        """The plan as it can be carried out, with what is to be said of secrets and tests."""
-        compared = self._compared = self._comparison.of(desired, current, sealed, scope.only)
+        """Plan what can be applied, with the findings about secrets and connection tests.
+
+        Args:
+            desired: the manifests.
+            current: the store.
+            sealed: the stored credentials.
+            scope: the guards and the accounts.
+            tester: tests what would be saved; None: nothing is tested.
+            tests: the tests of this run so far.
+        """
+        secrets = self.check(desired, current, sealed, scope, required=tester is not None)
         while True:
-            failed = self._failed(compared, desired)
+            failed = self._failed(secrets, desired, tests)
             plan = plan_tree(
                 desired,
                 current,
                 failed=failed,
-                rotated=compared.rotated,
+                rotated=secrets.rotated,
                 guards=scope.guards,
                 only=scope.only,
             )
-            due = [one for one in self._tries(plan, compared) if one not in self._results]
-            if self._tester is None or not due:
-                told = self._told(plan, desired, compared)
-                return VerifiedPlan(told, failed, dict(compared.rotated), len(due))
-            platform = _platform_of(plan, current)
+            tries = list(self._tries(plan, secrets))
+            due = [request for request in tries if request not in tests]
+            if tester is None or not due:
+                reported = self._with_findings(plan, desired, secrets, tests, due)
+                return VerifiedPlan(reported, failed, secrets, tests, len(due))
+            platform = _platform_after(plan, current)
             policy = ConnectionPolicy.of(platform) if platform else ConnectionPolicy()
-            self._results |= zip(due, self._tester(due, policy), strict=True)
+            results = zip(due, tester(due, policy), strict=True)
+            tests = MappingProxyType({**tests, **dict(results)})
 
-    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
-        """The sealed credentials that belong to these changes. The others keep theirs."""
+    def seal(
+        self,
+        secrets: SecretCheck,
+        accounts: Sequence[AccountPlan],
+        platform: PlatformChange | None,
+    ) -> Sealed:
+        """Encrypt the credentials that belong to these changes; the others keep theirs.
+        ``secrets`` is the check that the changes were planned with."""
         sealed: dict[Owner, dict[str, str]] = {}
         for change in (*(c for account in accounts for c in account.changes), platform):
-            endpoint = _written(change) if change is not None else None
+            endpoint = _endpoint(change) if change is not None else None
             if endpoint is None:
                 continue
-            if not (endpoint.tried or self._compared.is_rotated(endpoint)):
-                continue  # it was not tested: what changes is something else
-            answer = look_up(self._secrets, endpoint)
-            if isinstance(answer, Credential) and self._sealer is not None:
+            if not (endpoint.needs_test or secrets.is_rotated(endpoint)):
+                continue  # something else changes, so the credential was not tested
+            answer = look_up(self.secrets, endpoint)
+            if isinstance(answer, Credential) and self.sealer is not None:
                 binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
-                token = self._sealer.seal(answer, binding)
+                token = self.sealer.seal(answer, binding)
                 sealed.setdefault(endpoint.key, {})[endpoint.name] = token
             elif endpoint.desired.secret is not None:
-                raise LookupError(f"{endpoint.called} was planned without its credential")
+                raise LookupError(f"{endpoint.title} was planned without its credential")
         return sealed
 
-    def _failed(self, compared: SecretCheck, desired: Desired) -> Failed:
-        failed = {key: dict(names) for key, names in compared.failed.items()}
-        if self._shown is not None:
-            for key, names in self._shown.failed.items():
+    def _failed(self, secrets: SecretCheck, desired: Desired, tests: Tests) -> Failed:
+        failed = {key: dict(names) for key, names in secrets.failed.items()}
+        if self.shown is not None:
+            for key, names in self.shown.failed.items():
                 failed.setdefault(key, {}).update(names)
-        for tried, result in self._results.items():
+        for request, result in tests.items():
             code = failure_code(result)
-            if code is not None and tried.profile.connection_test is ConnectionTest.REQUIRED:
-                account = desired.accounts.get(tried.key)
-                profile = account.profiles.get(tried.name) if account is not None else None
-                if profile is not None and profile.profile == tried.profile:
-                    failed.setdefault(tried.key, {})[tried.name] = code
+            if code is not None and request.profile.connection_test is ConnectionTest.REQUIRED:
+                account = desired.accounts.get(request.key)
+                profile = account.profiles.get(request.name) if account is not None else None
+                if profile is not None and profile.profile == request.profile:
+                    failed.setdefault(request.key, {})[request.name] = code
         return failed
 
-    def _tries(self, plan: Plan, compared: SecretCheck) -> Iterator[Try]:
-        """What the plan would save and its manifest asks to be tested."""
+    def _tries(self, plan: Plan, secrets: SecretCheck) -> Iterator[Try]:
+        """What the plan would save and its manifest wants to be tested."""
         for account in plan.accounts:
             if account.stopped:
                 continue
             for change in account.changes:
                 if not isinstance(change, ProfileChange):
                     continue
-                endpoint = _written(change)
+                endpoint = _endpoint(change)
                 if endpoint is None or change.written.connection_test is ConnectionTest.SKIP:
                     continue
-                if endpoint.tried or compared.is_rotated(endpoint):
-                    answer = look_up(self._secrets, endpoint)
+                if endpoint.needs_test or secrets.is_rotated(endpoint):
+                    answer = look_up(self.secrets, endpoint)
                     credential = answer if isinstance(answer, Credential) else None
                     yield Try(change.account, change.name, change.written, credential)
 
-    def _told(self, plan: Plan, desired: Desired, compared: SecretCheck) -> Plan:
-        """The same plan, with the findings of its secrets and tests."""
-        untested = {
-            (one.key, one.name): _untested(one, desired)
-            for one in self._tries(plan, compared)
-            if one not in self._results
-        }
+    def _with_findings(
+        self,
+        plan: Plan,
+        desired: Desired,
+        secrets: SecretCheck,
+        tests: Tests,
+        due: Sequence[Try],
+    ) -> Plan:
+        """The same plan, with the findings about its secrets and tests."""
+        untested: dict[AccountKey, dict[str, Finding]] = {}
+        for request in due:
+            untested.setdefault(request.key, {})[request.name] = _untested(request, desired)
         accounts = []
         for account in plan.accounts:
             found = [
-                *compared.findings.get(account.key, ()),
-                *(f for (key, _), f in untested.items() if key == account.key),
-                *self._results_of(account, desired),
-                *self._shown_failures(account, desired, compared),
+                *secrets.findings.get(account.key, ()),
+                *untested.get(account.key, {}).values(),
+                *_failures(account, desired, tests),
+                *self._left_out(account, desired, secrets),
             ]
             if found:
                 account = replace(account, findings=(*account.findings, *found))
             accounts.append(account)
-        general = compared.findings.get(PLATFORM, ())
-        unknown = tell_unknown(compared.unknown, self._secrets)
+        general = secrets.findings.get(PLATFORM, ())
+        uncompared = report_uncompared(secrets.uncompared, self.secrets)
         return replace(
-            plan, accounts=tuple(accounts), findings=(*plan.findings, *general, *unknown)
+            plan, accounts=tuple(accounts), findings=(*plan.findings, *general, *uncompared)
         )
 
-    def _results_of(self, account: AccountPlan, desired: Desired) -> Iterator[Finding]:
-        for tried, result in self._results.items():
-            if tried.key == account.key and (code := failure_code(result)) is not None:
-                warns = tried.profile.connection_test is ConnectionTest.WARN
-                outcome = "" if code == result.outcome else f" ({result.outcome})"
-                yield finding(
-                    code,
-                    f"The connection test of profile {tried.name} failed{outcome}: {result.detail}",
-                    hint="It is saved all the same, as its connectionTest says."
-                    if warns
-                    else "Mend the profile or its secret; the next apply tries again.",
-                    where=desired.accounts[tried.key].profiles[tried.name].where,
-                    account=account.key,
-                    severity=Severity.WARNING if warns else None,
-                )
-
-    def _shown_failures(
-        self, account: AccountPlan, desired: Desired, compared: SecretCheck
+    def _left_out(
+        self, account: AccountPlan, desired: Desired, secrets: SecretCheck
     ) -> Iterator[Finding]:
-        failed = self._shown.failed.get(account.key, {}) if self._shown is not None else {}
+        failed = self.shown.failed.get(account.key, {}) if self.shown is not None else {}
         for name, code in sorted(failed.items()):
-            if name not in compared.failed.get(account.key, {}):
+            if name not in secrets.failed.get(account.key, {}):
                 yield finding(
                     code,
                     f"Profile {name} is left out, as the saved plan has shown.",
@@ -239,7 +255,7 @@ class Verifier:
 
 
 def failure_code(result: TestResult) -> str | None:
-    """What a test's end is told as; None where it passed."""
+    """The finding's code for a test's outcome; None if the test passed."""
     match result.outcome:
         case ConnectionOutcome.OK:
             return None
@@ -249,8 +265,26 @@ def failure_code(result: TestResult) -> str | None:
             return "connection-test-failed"
 
 
-def _written(change: Change) -> Endpoint | None:
-    """The destination that a change writes, None where it writes none that signs in."""
+def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
+    for request, result in tests.items():
+        if request.key != account.key or (code := failure_code(result)) is None:
+            continue
+        warns = request.profile.connection_test is ConnectionTest.WARN
+        outcome = "" if code == result.outcome else f" ({result.outcome})"
+        yield finding(
+            code,
+            f"The connection test of profile {request.name} failed{outcome}: {result.detail}",
+            hint="The profile is saved anyway, as its connectionTest says."
+            if warns
+            else "Fix the profile or its secret; the next apply tries again.",
+            where=desired.accounts[request.key].profiles[request.name].where,
+            account=account.key,
+            severity=Severity.WARNING if warns else None,
+        )
+
+
+def _endpoint(change: Change) -> Endpoint | None:
+    """The endpoint that a change writes; None if it writes none that signs in."""
     if change.action not in (Action.CREATE, Action.UPDATE) or change.where is None:
         return None
     match change:
@@ -269,19 +303,19 @@ def _written(change: Change) -> Endpoint | None:
             assert_never(change)
 
 
-def _platform_of(plan: Plan, current: Current) -> Platform | None:
+def _platform_after(plan: Plan, current: Current) -> Platform | None:
     change = plan.platform
     if change is not None and change.after is not None:
         return change.after
     return current.platform
 
 
-def _untested(one: Try, desired: Desired) -> Finding:
+def _untested(request: Try, desired: Desired) -> Finding:
     return finding(
         "connection-not-tested",
-        f"The connection of profile {one.name} was not tested.",
+        f"The connection of profile {request.name} was not tested.",
         hint="Applying tests it before it is saved. To test it now, plan with connection tests.",
         remedy=Perform(Task.TEST_CONNECTIONS),
-        where=desired.accounts[one.key].profiles[one.name].where,
-        account=one.key,
+        where=desired.accounts[request.key].profiles[request.name].where,
+        account=request.key,
     )

@@ -1,6 +1,7 @@
 """Tables of text: columns aligned, 100 wide at most, every cell cleaned. Lines end in newlines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, width, wrap
 
@@ -12,26 +13,61 @@ looked for."""
 
 
 def table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool = False
+    heads: Sequence[str], rows: Collection[Sequence[str]], *, colour: bool = False
 ) -> Iterator[str]:
-    """The head and a line for each row. Where all does not fit, the widest columns give way and
-    their cells are cut in the middle; -o json has them whole."""
-    cleaned = [[clean(cell) for cell in row] for row in rows]
-    widths = [
-        max(width(head), *(width(row[index]) for row in cleaned)) if cleaned else width(head)
-        for index, head in enumerate(heads)
-    ]
-    yielding = [index for index, head in enumerate(heads) if head not in _RIGID]
-    room = WIDTH - _GAP * (len(heads) - 1)
-    _narrow(widths, yielding, room)
-    _narrow(widths, range(len(heads)), room)
-    yield paint(_line(heads, widths).rstrip(), Style.BOLD, colour) + "\n"
-    for row in cleaned:
-        yield _line(row, widths)
+    """The head and a line for each row. If they do not fit, the widest columns give way and their
+    cells are cut in the middle; -o json has them whole."""
+    columns = Columns(heads)
+    for row in rows:
+        columns.fit(row)
+    yield from columns.lines(rows, colour=colour)
+
+
+class Columns:
+    """The columns of a table of any length: :meth:`fit` each row, then write the :meth:`lines` of
+    the same rows. An ``optional`` column is left out if all its cells are empty."""
+
+    def __init__(self, heads: Sequence[str], optional: Collection[str] = ()) -> None:
+        self.is_empty = True
+        self._heads = heads
+        self._optional = optional
+        self._widths = [0] * len(heads)
+
+    def fit(self, row: Sequence[str]) -> None:
+        """Make the columns wide enough for a row."""
+        self.is_empty = False
+        widths = self._widths
+        for index, cell in enumerate(row):
+            columns = _measured(cell)[1]
+            if columns > widths[index]:
+                widths[index] = columns
+
+    def lines(self, rows: Iterable[Sequence[str]], *, colour: bool = False) -> Iterator[str]:
+        """The head and a line for each row."""
+        shown = [
+            index
+            for index, head in enumerate(self._heads)
+            if head not in self._optional or self._widths[index]
+        ]
+        heads = [self._heads[index] for index in shown]
+        widths = [max(width(self._heads[index]), self._widths[index]) for index in shown]
+        room = WIDTH - _GAP * (len(heads) - 1)
+        _narrow(widths, [index for index, head in enumerate(heads) if head not in _RIGID], room)
+        _narrow(widths, range(len(heads)), room)
+        yield paint(_line(heads, widths).rstrip(), Style.BOLD, colour) + "\n"
+        for row in rows:
+            yield _line([row[index] for index in shown], widths)
+
+
+@lru_cache(4096)
+def _measured(cell: str) -> tuple[str, int]:
+    """The cell cleaned, and the columns that it takes. Most cells of a long table are repeated."""
+    cleaned = clean(cell)
+    return cleaned, width(cleaned)
 
 
 def _narrow(widths: list[int], yielding: Sequence[int], room: int) -> None:
-    """Takes from the widest of the columns that may yield until all fit."""
+    """Take from the widest of the columns that may yield until all fit."""
     while yielding and sum(widths) > room:
         widest = max(yielding, key=widths.__getitem__)
         if widths[widest] <= _NARROWEST:
@@ -40,7 +76,14 @@ def _narrow(widths: list[int], yielding: Sequence[int], room: int) -> None:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    fitted = (pad(middle(cell, w), w) for cell, w in zip(cells, widths, strict=True))
+    fitted = []
+    for cell, columns in zip(cells, widths, strict=True):
+        cleaned, taken = _measured(cell)
+        fitted.append(
+            cleaned + " " * (columns - taken)
+            if taken <= columns
+            else pad(middle(cleaned, columns), columns)
+        )
     return (" " * _GAP).join(fitted).rstrip() + "\n"
 
 

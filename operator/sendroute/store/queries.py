@@ -1,12 +1,14 @@
-"""What commands ask the record, each in one consistent read."""
+"""What commands read of the store, each within one transaction."""
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, and_, func, not_, select
+from sqlalchemy import Connection, Select, and_, func, not_, select
 
+from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
-from sendroute.store.bulk import chunks
+from sendroute.store.bulk import chunks, plain_rows
 from sendroute.store.history import given_by
 from sendroute.store.records import (
     ExplainFacts,
@@ -30,57 +32,102 @@ from sendroute.store.tables import (
     relay,
     revision,
     store,
+    utc,
 )
 
 _ROUTES = (
     select(
         *(domain.c[name] for name in DOMAIN_COLUMNS),
         domain.c.name,
-        revision.c.number.label("since"),
-        revision.c.at,
         account.c.namespace,
         account.c.name.label("owner"),
+        revision.c.number,
+        revision.c.at,
     )
     .join_from(domain, account, domain.c.account_id == account.c.id)
     .join(revision, domain.c.since == revision.c.id)
-    .order_by(domain.c.name)
 )
 
 
 def accounts(connection: Connection) -> list[AccountKey]:
-    found = select(account.c.namespace, account.c.name).order_by(
-        account.c.namespace, account.c.name
+    """The accounts, in order."""
+    rows = connection.execute(
+        select(account.c.namespace, account.c.name).order_by(account.c.namespace, account.c.name)
     )
-    return [AccountKey(*row) for row in connection.execute(found)]
+    return [AccountKey(*row) for row in rows]
+
+
+def all_routes(
+    connection: Connection, only: AccountKey | None = None, through: str | None = None
+) -> Iterator[RouteRow]:
+    """The domains of an account, or through a profile, or all, in the order of accounts and names.
+    They are read some thousands at a time, so a million needs no memory."""
+    make = _RowMaker()
+    ordered = _filtered(only, through).order_by(account.c.namespace, account.c.name, domain.c.name)
+    for rows in plain_rows(connection, ordered):
+        yield from map(make.row, rows)
 
 
 def routes(
     connection: Connection,
     domains: Collection[str],
-    only: AccountKey | None,
-    through: str | None,
+    only: AccountKey | None = None,
+    through: str | None = None,
 ) -> Iterator[RouteRow]:
-    desired = _ROUTES
+    """These domains, by name. A domain that is not in the store, or does not match, is left out."""
+    make = _RowMaker()
+    # Sorted, so that the chunks follow each other as one answer would.
+    for names in chunks(sorted(set(domains))):
+        named = _filtered(only, through).where(domain.c.name.in_(names)).order_by(domain.c.name)
+        for rows in plain_rows(connection, named):
+            yield from map(make.row, rows)
+
+
+def _filtered(only: AccountKey | None, through: str | None) -> Select[Any]:
+    statement = _ROUTES
     if only is not None:
-        desired = desired.where(account.c.namespace == only.namespace, account.c.name == only.name)
+        statement = statement.where(
+            account.c.namespace == only.namespace, account.c.name == only.name
+        )
     if through is not None:
-        desired = desired.where(domain.c.profile == through)
-    if not domains:
-        yield from (_route_row(row) for row in connection.execute(desired))
-    # Sorted, so that the parts follow each other as one answer would.
-    for some in chunks(sorted(set(domains))):
-        named = connection.execute(desired.where(domain.c.name.in_(some)))
-        yield from (_route_row(row) for row in named)
+        statement = statement.where(domain.c.profile == through)
+    return statement
 
 
-def _route_row(row: Any) -> RouteRow:
-    return RouteRow(
-        AccountKey(row.namespace, row.owner),
-        row.name,
-        domain_state(tuple(row)[: len(DOMAIN_COLUMNS)]),
-        row.at,
-        row.since,
-    )
+class _RowMaker:
+    """Makes rows of a driver's tuples. A million domains share few states, accounts and times."""
+
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._states: dict[Any, DomainState] = {}
+        self._accounts: dict[tuple[str, str], AccountKey] = {}
+        self._times: dict[Any, datetime] = {}
+
+    def row(self, columns: Any) -> RouteRow:
+        of_state, (name, namespace, owner, number, at) = columns[:_STATE], columns[_STATE:]
+        state = self._states.get(of_state)
+        if state is None:
+            state = _kept(self._states, of_state, domain_state(of_state))
+        key = self._accounts.get((namespace, owner))
+        if key is None:
+            key = _kept(self._accounts, (namespace, owner), AccountKey(namespace, owner))
+        since = self._times.get(at)
+        if since is None:
+            since = _kept(self._times, at, utc(at))
+        return RouteRow(key, name, state, since, number)
+
+
+_STATE = len(DOMAIN_COLUMNS)
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _kept(values: dict[_K, _V], key: _K, value: _V) -> _V:
+    if len(values) > _RowMaker._MOST:
+        values.clear()
+    values[key] = value
+    return value
 
 
 def explain_facts(connection: Connection, name: str) -> ExplainFacts:
@@ -88,7 +135,7 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
     shown = connection.execute(select(platform)).one_or_none()
     current = platform_of(shown.spec) if shown else None
     version = shown.version if shown else 0
-    row = next(routes(connection, (name,), None, None), None)
+    row = next(routes(connection, (name,)), None)
     if row is None:
         return ExplainFacts(now, current, version)
     key = row.account

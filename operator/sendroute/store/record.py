@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Generic, NamedTuple, Self, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
@@ -16,12 +16,14 @@ from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.platform import Platform
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
     account_status,
     commit,
     endpoints,
+    export,
     history,
     lockfile,
     queries,
@@ -33,6 +35,7 @@ from sendroute.store.backend import open_database
 from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import damaged
+from sendroute.store.export import AccountExport
 from sendroute.store.records import (
     Endpoint,
     ExplainFacts,
@@ -64,6 +67,32 @@ def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
     return Store(database)
 
 
+_T = TypeVar("_T")
+
+
+class _Rereadable(Generic[_T]):
+    """Each iteration reads the rows again."""
+
+    def __init__(self, read: Callable[[], Iterator[_T]], location: str) -> None:
+        self._read = read
+        self._location = location
+
+    def __iter__(self) -> Iterator[_T]:
+        try:
+            yield from self._read()
+        except (ValueError, KeyError) as error:
+            raise damaged(self._location) from error
+
+
+class StoreExport(NamedTuple):
+    """``ambiguous`` are the object names that several domains of a namespace would share;
+    ``accounts`` are read from the store in each iteration."""
+
+    platform: Platform | None
+    ambiguous: frozenset[tuple[str, str]]
+    accounts: Iterable[AccountExport]
+
+
 class Store:
     """An open store. Close it, or use it as a context manager."""
 
@@ -93,6 +122,12 @@ class Store:
             # A stored time, route or origin that is none; a revision without its row.
             except (ValueError, KeyError, NoResultFound) as error:
                 raise damaged(self.location) from error
+
+    @contextmanager
+    def _streaming(self) -> Iterator[Connection]:
+        """As :meth:`_reading`, but an error of the caller's own block is left alone."""
+        with translated_errors(self.location), self._database.reading() as connection:
+            yield connection
 
     def read(self, only: Collection[AccountKey] | None = None) -> Current:
         """The current state, which a plan starts from; ``only`` restricts it to some accounts."""
@@ -261,10 +296,35 @@ class Store:
         account: AccountKey | None = None,
         profile: str | None = None,
     ) -> list[RouteRow]:
-        """The domains that match all arguments, by name. A domain that is not in the store is left
-        out."""
+        """The domains that match all arguments, in the order of accounts and names. A domain that
+        is not in the store is left out."""
         with self._reading() as connection:
-            return list(queries.routes(connection, domains, account, profile))
+            if not domains:
+                return list(queries.all_routes(connection, account, profile))
+            rows = list(queries.routes(connection, domains, account, profile))
+        return sorted(rows, key=lambda row: (row.account, row.domain))
+
+    @contextmanager
+    def route_stream(
+        self, account: AccountKey | None = None, profile: str | None = None
+    ) -> Iterator[Iterable[RouteRow]]:
+        """As :meth:`routes`, for a store of any size: each iteration reads the same rows again, and
+        holds some thousands of them at a time. The read transaction lasts as long as the block."""
+        with self._streaming() as connection:
+            yield _Rereadable(
+                lambda: queries.all_routes(connection, account, profile), self.location
+            )
+
+    @contextmanager
+    def export_stream(self) -> Iterator[StoreExport]:
+        """What the manifests of the store declare, of one revision and for a store of any size. The
+        read transaction lasts as long as the block."""
+        with self._streaming() as connection:
+            yield StoreExport(
+                export.exported_platform(connection),
+                export.ambiguous_names(connection),
+                _Rereadable(lambda: export.exported_accounts(connection), self.location),
+            )
 
     def explain_facts(self, domain: str) -> ExplainFacts:
         """What ``explain`` needs of one domain, of one revision."""

@@ -63,6 +63,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
+def utc(raw: datetime | str) -> datetime:
+    """A time as a driver returns it: SQLite's is text without a zone."""
+    if isinstance(raw, str):
+        return datetime.fromisoformat(raw).replace(tzinfo=UTC)
+    return raw.astimezone(UTC)
+
+
 def _route_checks(prefix: str = "") -> tuple[CheckConstraint, CheckConstraint]:
     """A kind that is known, and a profile exactly where the kind is one (a NULL kind passes the
     first, for a check refuses only what is false; hence the coalesce in the second)."""

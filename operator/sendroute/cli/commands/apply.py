@@ -62,10 +62,9 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.applying import ApplyOptions, apply_planned
     from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
-    from sendroute.cli.planning import plan_paths
+    from sendroute.cli.planning import PlanOptions, plan_paths, plan_saved
     from sendroute.cli.reporting import present_report
     from sendroute.cli.saved_plan import is_saved_plan
-    from sendroute.cli.stale import plan_saved
     from sendroute.model.exit_status import of_result
     from sendroute.planner.guards import Guards
     from sendroute.reports.report import of_result as report_of
@@ -76,19 +75,18 @@ def run(arguments: Namespace, session: Session) -> int:
     saved = any(is_saved_plan(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
-    wishes = ApplyOptions(
+    apply_options = ApplyOptions(
         approved=saved or arguments.auto_approve,
         wait=arguments.wait_timeout if arguments.wait else None,
         lock=arguments.write_lock,
     )
     with open_store(session.store) as store:
         if saved:
-            planned = plan_saved(store, session, arguments.paths[0], guards, wishes.lock)
+            planned = plan_saved(store, session, arguments.paths[0], guards, apply_options.lock)
         else:
-            planned = plan_paths(
-                store, session, arguments.paths, arguments.only, guards, wishes.lock, saves=True
-            )
-        result, ended = apply_planned(session, store, planned, wishes)
+            options = PlanOptions(arguments.only, guards, apply_options.lock, saves=True)
+            planned = plan_paths(store, session, arguments.paths, options)
+        result, ended = apply_planned(session, store, planned, apply_options)
     written = present_report(session, arguments, report_of(result, locate=planned.source.locate))
     keep(planned, result)
     return ended or worst(of_result(result), written)

@@ -1,13 +1,13 @@
-"""Write the store's content as manifests, which planned against it change nothing.
+"""Write the store's content as manifests. Planned against the store, they change nothing.
 
 examples:
   sendroute export > manifests.yaml
-  sendroute export --dir manifests/         a file for each account; the folder must be empty
+  sendroute export --dir manifests/         a file for each account; the directory must be empty
   sendroute export -o json                  as a kind: List
 """
 
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
@@ -16,74 +16,80 @@ from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
     from sendroute.cli.manifests_of import Batch
+    from sendroute.model.finding import Finding
 
 _FORMS = ("yaml", "json")
 
 
 def options(parser: Parser) -> None:
-    parser.value("--dir", metavar="DIR", help="into this folder, a file for each account")
+    parser.value("--dir", metavar="DIR", help="write a file for each account into this directory")
     output_option(parser, _FORMS)
 
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.manifests_of import manifests_of
-    from sendroute.model.exit_status import of_findings
+    from sendroute.model.exit_status import ExitStatus, of_findings
     from sendroute.store.record import open_store
 
     if arguments.dir and arguments.output:
         raise WrongUsageError("--dir writes YAML files: leave -o out.")
     outputs = outputs_asked_for(arguments) or [Output("yaml", None)]
-    with open_store(session.store) as store:
-        batches = list(manifests_of(store.read()))
-    findings = [found for batch in batches for found in batch.findings]
+    findings: list[Finding] = []
+
+    with open_store(session.store) as store, store.export_stream() as content:
+
+        def batches() -> "Iterator[Batch]":
+            findings.clear()  # every output finds the same
+            return manifests_of(content, findings.append)
+
+        if arguments.dir:
+            _into_directory(arguments.dir, batches())
+            written = ExitStatus.FINE
+        else:
+            written = present(session, outputs, lambda form, _colour: _stream(form, batches()))
     tell(session, findings)
-    if arguments.dir:
-        _into_folder(arguments.dir, batches)
-        return of_findings(findings)
-    written = present(session, outputs, lambda form, _colour: _stream(form, batches))
     return worst(of_findings(findings), written)
 
 
-def _stream(form: str, batches: Sequence["Batch"]) -> Iterable[str]:
+def _stream(form: str, batches: "Iterator[Batch]") -> Iterable[str]:
     from sendroute.cli.yaml_out import dump
     from sendroute.reports.as_json import document
 
+    items = (document for batch in batches for document in batch.documents)
     if form == "json":
-        items = (one for batch in batches for one in batch.documents)
         return document([("apiVersion", "v1"), ("kind", "List"), ("items", items)])
-    return (dump(batch.documents) for batch in batches)
+    return dump(items)
 
 
-def _into_folder(folder: str, batches: Sequence["Batch"]) -> None:
-    """A folder that holds something else is left alone: what it holds would be read as manifests
-    beside these."""
+def _into_directory(name: str, batches: "Iterator[Batch]") -> None:
+    """Refuses a directory that is not empty: its files would be read as manifests beside these."""
     from pathlib import Path
 
     from sendroute.cli.yaml_out import dump
     from sendroute.reports.write import write
 
-    root = Path(folder)
+    root = Path(name)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        taken = any(root.iterdir())
+        is_empty = not any(root.iterdir())
     except OSError as error:
-        raise _unwritable(folder, error.strerror or "input/output error") from error
-    if taken:
-        raise _unwritable(folder, "it is not empty")
+        raise _unwritable(name, error.strerror or "input/output error") from error
+    if not is_empty:
+        raise _unwritable(name, "it is not empty")
     for batch in batches:
         path = root / f"{batch.path}.yaml"
         path.parent.mkdir(exist_ok=True)
-        write(str(path), [dump(batch.documents)])
+        write(str(path), dump(batch.documents))
 
 
-def _unwritable(folder: str, why: str) -> Exception:
+def _unwritable(directory: str, why: str) -> Exception:
     from sendroute.model.codes import finding
     from sendroute.model.problem import ProblemError
 
     return ProblemError(
         finding(
             "unwritable",
-            f"Manifests cannot be written to {folder}: {why[:1].lower()}{why[1:]}.",
-            hint="Name a folder that is empty, or is not there yet.",
+            f"Manifests cannot be written to {directory}: {why[:1].lower()}{why[1:]}.",
+            hint="Specify a directory that is empty, or does not exist yet.",
         )
     )

@@ -47,7 +47,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence["HistoryEntry"]:
     """An account's name is a label, so that a name with a dot can only be a domain's."""
-    from sendroute.cli.only import accounts_named
+    from sendroute.cli.account_names import accounts_named
     from sendroute.manifests.names import BadNameError, domain_name
     from sendroute.model.desired import AccountKey
 

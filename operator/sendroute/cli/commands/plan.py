@@ -19,7 +19,7 @@ from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
     from sendroute.model.finding import Finding
-    from sendroute.reconcile.planned import Planned
+    from sendroute.reconcile.reconciler import Planned
 
 
 def options(parser: Parser) -> None:
@@ -47,11 +47,12 @@ def only_option(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    from msgspec.structs import replace
+
     from sendroute.cli import logs
     from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
-    from sendroute.cli.planning import plan_paths
-    from sendroute.cli.proof import tester_of
+    from sendroute.cli.planning import PlanOptions, plan_paths
     from sendroute.cli.reporting import present_report
     from sendroute.model.exit_status import of_findings, of_plan
     from sendroute.reports.report import of_plan as report_of
@@ -59,17 +60,13 @@ def run(arguments: Namespace, session: Session) -> int:
 
     logs.start(session)
     with open_store(session.store) as store:
-        tester = tester_of(session) if arguments.test_connections else None
-        planned = plan_paths(
-            store,
-            session,
-            arguments.paths,
-            arguments.only,
-            tester=tester,
-            recorded=bool(arguments.out),
+        options = PlanOptions(
+            only=arguments.only, test=arguments.test_connections, recorded=bool(arguments.out)
         )
+        planned = plan_paths(store, session, arguments.paths, options)
     lost = _save(arguments.out, planned) if arguments.out else ()
-    plan = planned.with_findings(lost).plan
+    plan = planned.plan
+    plan = replace(plan, findings=(*plan.findings, *lost)) if lost else plan
     report = report_of(plan, locate=planned.source.locate)
     written = present_report(session, arguments, report)
     keep(planned, report)

@@ -8,6 +8,7 @@ examples:
 
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser
@@ -15,6 +16,7 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present, tel
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
+    from sendroute.model.current import DomainState
     from sendroute.model.finding import Finding
     from sendroute.store.records import RouteRow
 
@@ -27,9 +29,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.only import accounts_named
+    from sendroute.cli.account_names import accounts_named
     from sendroute.model.exit_status import of_findings
-    from sendroute.reports.as_json import document
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
@@ -38,18 +39,23 @@ def run(arguments: Namespace, session: Session) -> int:
         account = None
         if arguments.account:
             (account,) = accounts_named([arguments.account], store.accounts())
+        if not names:
+            with store.route_stream(account, arguments.profile) as every:
+                return present(session, outputs, partial(_show, every))
         rows = store.routes(names, account, arguments.profile)
-    rows.sort(key=lambda row: (row.account, row.domain))
+    written = present(session, outputs, partial(_show, rows))
     unknown = _unknown(names, rows)
-
-    def show(form: str, colour: bool) -> Iterable[str]:
-        if form == "json":
-            return document([("format_version", "1.0"), ("domains", map(_entry, rows))])
-        return _text(rows, colour)
-
-    written = present(session, outputs, show)
     tell(session, unknown)
     return worst(of_findings(unknown), written)
+
+
+def _show(rows: Iterable["RouteRow"], form: str, colour: bool) -> Iterable[str]:
+    from sendroute.reports.as_json import document
+
+    if form == "json":
+        entries = map(_Entries().entry, rows)
+        return document([("format_version", "1.0"), ("domains", entries)])
+    return _text(rows, colour)
 
 
 def _as_held(name: str) -> str:
@@ -77,49 +83,66 @@ def _unknown(names: Sequence[str], rows: Sequence["RouteRow"]) -> list["Finding"
     ]
 
 
-def _entry(row: "RouteRow") -> dict[str, Any]:
-    from sendroute.cli.moments import moment
+class _Entries:
+    """JSON of rows. A million domains are in few states: each is made into JSON once."""
 
-    state = row.state
-    return {
-        "namespace": row.account.namespace,
-        "account": row.account.name,
-        "domain": row.domain,
-        "route": state.route.as_manifest(),
-        "origin": state.origin.value,
-        "shadowed_by": state.shadow,
-        "declared": state.declared.as_manifest() if state.declared else None,
-        "since": moment(row.since),
-    }
+    def __init__(self) -> None:
+        self._states: dict[DomainState, dict[str, Any]] = {}
+
+    def entry(self, row: "RouteRow") -> dict[str, Any]:
+        from sendroute.cli.moments import moment
+
+        state = row.state
+        form = self._states.get(state)
+        if form is None:
+            form = self._states[state] = {
+                "route": state.route.as_manifest(),
+                "origin": state.origin.value,
+                "shadowed_by": state.shadow,
+                "declared": state.declared.as_manifest() if state.declared else None,
+            }
+        return {
+            "namespace": row.account.namespace,
+            "account": row.account.name,
+            "domain": row.domain,
+            **form,
+            "since": moment(row.since),
+        }
 
 
-def _text(rows: Sequence["RouteRow"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import minute
-    from sendroute.reports.table import table
+_HEADS = ("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE")
 
-    if not rows:
+
+def _text(rows: Iterable["RouteRow"], colour: bool) -> Iterable[str]:
+    """Reads the rows twice: what a column is wide must be known before its first line."""
+    from sendroute.reports.table import Columns
+
+    # What is declared is only shown if an apply-all shadows it somewhere.
+    columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
+    cells = _Cells().of
+    for row in rows:
+        columns.fit(cells(row))
+    if columns.is_empty:
         return ["No domains.\n"]
-    heads = ["ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE"]
-    cells = [
-        [
-            str(row.account),
-            row.domain,
-            str(row.state.route),
-            row.state.origin.value,
-            minute(row.since),
-        ]
-        for row in rows
-    ]
-    shadowed = [_shadowed(row) for row in rows]
-    if any(shadowed):  # what is declared, where an apply-all is what counts
-        heads.append("DECLARES")
-        for cell, declared in zip(cells, shadowed, strict=True):
-            cell.append(declared)
-    return table(heads, cells, colour=colour)
+    return columns.lines(map(cells, rows), colour=colour)
 
 
-def _shadowed(row: "RouteRow") -> str:
-    state = row.state
-    if state.shadow is None or state.declared in (None, state.route):
-        return ""
-    return str(state.declared)
+class _Cells:
+    """Cells of rows. A million domains share few accounts, states and times."""
+
+    def __init__(self) -> None:
+        from sendroute.cli.moments import minute
+
+        self._account = lru_cache(1024)(str)
+        self._state = lru_cache(1024)(_state_cells)
+        self._minute = lru_cache(1024)(minute)
+
+    def of(self, row: "RouteRow") -> tuple[str, ...]:
+        route, origin, declared = self._state(row.state)
+        account, since = self._account(row.account), self._minute(row.since)
+        return account, row.domain, route, origin, since, declared
+
+
+def _state_cells(state: "DomainState") -> tuple[str, str, str]:
+    is_shadowed = state.shadow is not None and state.declared not in (None, state.route)
+    return str(state.route), state.origin.value, str(state.declared) if is_shadowed else ""

@@ -32,8 +32,8 @@ _PRAGMAS = (
     "PRAGMA recursive_triggers = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA synchronous = FULL",
-    # KiB: pages of a large change stay in memory until they are written once, to the log.
-    "PRAGMA cache_size = -65536",
+    # KiB: a scan of the whole store gains nothing from more.
+    "PRAGMA cache_size = -8192",
     # After a large change the log is cut down to this again.
     "PRAGMA journal_size_limit = 16777216",
 )
@@ -121,10 +121,16 @@ def _mode(path: Path) -> str:
     return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
 
 
+# KiB: the pages of a large change stay in memory until they are written once, to the log.
+_WRITING_CACHE = "PRAGMA cache_size = -65536"
+
+
 def _begin(connection: Connection) -> None:
     # A writer takes its lock at once: one that reads first and writes later could not wait for
     # another (https://www.sqlite.org/isolation.html).
     writes = connection.get_execution_options().get(_WRITES)
+    if writes:
+        connection.exec_driver_sql(_WRITING_CACHE)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

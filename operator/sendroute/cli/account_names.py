@@ -1,4 +1,4 @@
-"""``--only ACCOUNT``: names of accounts, as people write them, to the accounts they mean."""
+"""Names of accounts as people type them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +10,7 @@ from sendroute.model.problem import ProblemError
 
 
 def accounts_named(names: Sequence[str], known: Iterable[AccountKey]) -> frozenset[AccountKey]:
-    """``NAMESPACE/NAME``, or ``NAME`` where only one namespace has it.
+    """The accounts that ``NAMESPACE/NAME``, or ``NAME`` if it is unambiguous, refer to.
 
     Raises :class:`ProblemError` with an ``unknown-account`` for each name that is unknown or
     ambiguous.
@@ -19,26 +19,26 @@ def accounts_named(names: Sequence[str], known: Iterable[AccountKey]) -> frozens
     chosen: set[AccountKey] = set()
     findings: list[Finding] = []
     for name in names:
-        meant = [key for key in keys if name in (key.name, str(key))]
-        if len(meant) == 1:
-            chosen.update(meant)
+        matching = [key for key in keys if name in (key.name, str(key))]
+        if len(matching) == 1:
+            chosen.update(matching)
         else:
-            findings.append(_unclear(name, meant, keys))
+            findings.append(_unclear(name, matching, keys))
     if findings:
         raise ProblemError(*findings)
     return frozenset(chosen)
 
 
-def _unclear(name: str, meant: list[AccountKey], keys: list[AccountKey]) -> Finding:
-    if meant:
+def _unclear(name: str, matching: list[AccountKey], keys: list[AccountKey]) -> Finding:
+    if matching:
         return finding(
             "unknown-account",
             f"More than one account is named `{name}`.",
-            hint=f"Say which one: {', '.join(map(str, meant))}.",
+            hint=f"Specify one of {', '.join(map(str, matching))}.",
         )
     near = suggestion(name, [*map(str, keys), *(key.name for key in keys)]).strip()
     return finding(
         "unknown-account",
         f"Neither the manifests nor the store have an account `{name}`.",
-        hint=near or "Name it as NAME or NAMESPACE/NAME.",
+        hint=near or "Specify NAME or NAMESPACE/NAME.",
     )

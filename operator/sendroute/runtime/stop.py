@@ -1,0 +1,142 @@
+"""A clean stop at any moment: work that may be interrupted is interrupted, and a transaction that
+is being written is finished.
+
+The first signal sets a :class:`Stop`; a second one ends the process at once.
+"""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Thread
+from types import FrameType
+
+_REPEAT = 1.0
+"""Seconds after which the stop is set again, because a library may swallow the first interrupt."""
+
+
+class Stop:
+    """An event that a signal's handler sets, in the thread that does the work.
+
+    ``signal`` is the number of the signal that set it, 0 while it is not set.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._interruptible = False
+        self._wake: Callable[[], None] = lambda: None
+
+    @property
+    def status(self) -> int:
+        """The exit status that a shell expects: 130 for Ctrl-C, 0 while it is not set."""
+        return 128 + self.signal if self.signal else 0
+
+    def on_set(self, wake: Callable[[], None]) -> None:
+        """``wake`` is called from the signal's handler, wherever the thread is: it must take no
+        lock."""
+        self._wake = wake
+
+    def set(self, number: int) -> None:
+        """Set it to a signal's number. Raises KeyboardInterrupt, the one exception that every
+        library passes on, if the current work may be interrupted."""
+        self.signal = number
+        self._wake()
+        if self._interruptible:
+            raise KeyboardInterrupt
+
+    def is_set(self) -> bool:
+        return bool(self.signal)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Within, nothing is written that would remain half done: reading, deciding, connection
+        tests. Raises KeyboardInterrupt as soon as it is set."""
+        before = self._interruptible
+        self._interruptible = True
+        try:
+            if self.signal:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interruptible = before
+        if self.signal:  # a callback that no exception leaves had swallowed it
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_on_signals(stop: Stop, at_once: Callable[[], None]) -> Iterator[None]:
+    """Within, the first SIGINT or SIGTERM sets ``stop`` in the main thread, and sets it again every
+    second: psycopg takes the first interrupt as a reason to ask the server to cancel, and waits for
+    a server that hangs.
+
+    A second signal ends the process at once, also while a library keeps the main thread: the
+    database rolls back what was not committed, and ``at_once``, called from another thread, ends
+    what the system would let continue. SIGHUP, of a terminal that was closed, does the same, unless
+    it is ignored (nohup(1)).
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    first = 0
+
+    def once(number: int, _frame: FrameType | None) -> None:
+        nonlocal first
+        if not first:
+            first = number
+            signal.setitimer(signal.ITIMER_REAL, _REPEAT, _REPEAT)
+            stop.set(first)
+
+    def repeat(_number: int, _frame: FrameType | None) -> None:
+        stop.set(first)
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        watcher = Thread(target=_end_at_the_second, args=(ours, numbers, at_once), daemon=True)
+        watcher.start()
+        before = {number: signal.signal(number, once) for number in numbers}
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, repeat)
+        # Signals arrive there even while Python's own handlers have to wait for a library.
+        woken = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.set_wakeup_fd(woken)
+            theirs.close()
+            watcher.join()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _end_at_the_second(
+    signals: socket.socket, numbers: Sequence[int], at_once: Callable[[], None]
+) -> None:
+    received = 0
+    while number := signals.recv(1):
+        received += number[0] in numbers
+        if received > 1:
+            at_once()
+            os._exit(128 + number[0])
+
+
+@contextmanager
+def stop_between_accounts(announce: Callable[[], None]) -> Iterator[Stop]:
+    """For a command that a person runs. Within, the first SIGINT or SIGTERM sets the stop and calls
+    ``announce``, so that the command ends after the account that is being written. A second one
+    raises KeyboardInterrupt, and the running transaction is rolled back."""
+    stop = Stop()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set(number)
+        announce()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,112 @@
+"""What the manifests of a store's accounts declare, read account by account for an export."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby, pairwise
+from operator import itemgetter
+
+from msgspec import Struct
+from sqlalchemy import Connection, select
+
+from sendroute.model.current import AccountState
+from sendroute.model.desired import AccountKey
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Profile
+from sendroute.model.route import Route
+from sendroute.store.bulk import chunks, plain_rows
+from sendroute.store.states import maybe_route_of, platform_of, profile_of
+from sendroute.store.tables import account, domain, platform, profile
+
+
+class AccountExport(Struct, frozen=True):
+    """An account, its profiles in the order of names, and its domains with their declared routes.
+    ``domains`` is read from the database while it is iterated, before the next account."""
+
+    key: AccountKey
+    state: AccountState
+    profiles: dict[str, Profile]
+    domains: Iterator[tuple[str, Route | None]]
+
+
+def exported_platform(connection: Connection) -> Platform | None:
+    """The platform; None if none was applied yet."""
+    spec = connection.execute(select(platform.c.spec)).scalar()
+    return platform_of(spec) if spec else None
+
+
+def object_name(domain_name: str) -> str:
+    """A domain's name as that of a Kubernetes object; several domains may share it."""
+    return domain_name.replace(".", "-").replace("_", "-")
+
+
+def ambiguous_names(connection: Connection) -> frozenset[tuple[str, str]]:
+    """The namespaces and object names that several domains share."""
+    ambiguous: set[tuple[str, str]] = set()
+    names = (
+        select(account.c.namespace, domain.c.name)
+        .join_from(account, domain, domain.c.account_id == account.c.id)
+        .order_by(account.c.namespace)
+    )
+    rows = (row for some in plain_rows(connection, names) for row in some)
+    for namespace, of_namespace in groupby(rows, key=itemgetter(0)):
+        # A sorted list of hashes: a set of a million names would take five times the memory.
+        hashes = sorted(hash(object_name(name)) for _, name in of_namespace)
+        shared = {first for first, second in pairwise(hashes) if first == second}
+        if shared:
+            ambiguous.update(_with_hashes(connection, namespace, shared))
+    return frozenset(ambiguous)
+
+
+def _with_hashes(
+    connection: Connection, namespace: str, hashes: set[int]
+) -> Iterator[tuple[str, str]]:
+    names = select(domain.c.name).join_from(account, domain, domain.c.account_id == account.c.id)
+    counts: Counter[str] = Counter()
+    for rows in plain_rows(connection, names.where(account.c.namespace == namespace)):
+        counts.update(name for (full,) in rows if hash(name := object_name(full)) in hashes)
+    return ((namespace, name) for name, count in counts.items() if count > 1)
+
+
+def exported_accounts(connection: Connection) -> Iterator[AccountExport]:
+    """The accounts, in order."""
+    domains = _domains_by_account(connection)
+    following = next(domains, None)
+    every = select(account).order_by(account.c.namespace, account.c.name)
+    for rows in chunks(connection.execute(every).all()):
+        profiles = _profiles(connection, [row.id for row in rows])
+        for row in rows:
+            own: Iterator[tuple[str, Route | None]] = iter(())
+            if following is not None and following[0] == row.id:
+                own = following[1]
+            yield AccountExport(
+                AccountKey(row.namespace, row.name),
+                AccountState(row.plan, maybe_route_of(row.default_kind, row.default_profile)),
+                profiles.get(row.id, {}),
+                own,
+            )
+            if following is not None and following[0] == row.id:
+                following = next(domains, None)
+
+
+def _profiles(connection: Connection, ids: list[int]) -> dict[int, dict[str, Profile]]:
+    found: dict[int, dict[str, Profile]] = {}
+    rows = select(profile).where(profile.c.account_id.in_(ids)).order_by(profile.c.name)
+    for row in connection.execute(rows):
+        found.setdefault(row.account_id, {})[row.name] = profile_of(row.spec)
+    return found
+
+
+def _domains_by_account(
+    connection: Connection,
+) -> Iterator[tuple[int, Iterator[tuple[str, Route | None]]]]:
+    ordered = (
+        select(account.c.id, domain.c.name, domain.c.declared_kind, domain.c.declared_profile)
+        .join_from(account, domain, domain.c.account_id == account.c.id)
+        .order_by(account.c.namespace, account.c.name, domain.c.name)
+    )
+    rows = (row for some in plain_rows(connection, ordered) for row in some)
+    for account_id, of_account in groupby(rows, key=itemgetter(0)):
+        yield (
+            account_id,
+            ((name, maybe_route_of(kind, through)) for _, name, kind, through in of_account),
+        )
