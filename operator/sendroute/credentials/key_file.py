@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 NAME = "sendroute.key"
 
@@ -30,8 +31,9 @@ def create_key(path: Path) -> None:
         raise ProblemError(
             finding(
                 "key-exists",
-                f"There is a key at {path} already, and a key is never written over.",
-                hint=f"Use it with --key-file {path}, or move it away.",
+                f"The key file {path} exists, and a key is never overwritten.",
+                hint="Use that key, or move the file away.",
+                remedy=Configure(Setting.KEY),
             )
         ) from error
     except OSError as error:
@@ -52,6 +54,7 @@ def _unwritable(path: Path, error: OSError) -> ProblemError:
         finding(
             "unwritable",
             f"The key could not be written to {path}: {(error.strerror or 'it failed').lower()}.",
-            hint="Name a file in a folder that exists and that you may write to: --key-file FILE.",
+            hint="Specify a file in a directory that exists and is writable.",
+            remedy=Configure(Setting.KEY),
         )
     )
