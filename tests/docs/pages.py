@@ -120,7 +120,56 @@ def _cell(text: str) -> str:
     return re.sub(r"([|<>])", r"\\\1", text)
 
 
-PAGES: dict[str, Callable[[], str]] = {"commands.md": commands_page}
+_FINDINGS_HEAD = """\
+# Findings
+
+Every problem and every remark is a finding: a stable code, a severity, a position
+(`file:line:column`), one sentence and often a hint. A code never gets another meaning. This page
+is generated from the program.
+
+| severity | meaning | exit status |
+|---|---|---|
+| `error` | what it names is not applied, or left out | 1, or 4 if the rest was applied |
+| `refused` | a guard or a missing confirmation stops it | 3 |
+| `warning` | it is applied; look at it | 0, with `--strict` 1 |
+| `info` | a remark | 0 |
+
+*Who acts*: the `author` of the manifests, the `operator` of Sendroute (store, keys, options,
+approvals), or the `environment` (a provider, a database, a git server). A *retried* code may go
+away without an edit; `sendroute run` retries it with exponential backoff.
+"""
+
+
+def findings_page() -> str:
+    """Every code with its severity, cause and fix."""
+    from sendroute.model.codes import Code, Trait
+
+    lines = [_FINDINGS_HEAD]
+    for code in sorted(Code):
+        traits = [
+            name
+            for trait, name in (
+                (Trait.GUARD, "a guard"),
+                (Trait.APPROVABLE, "can be approved"),
+                (Trait.TRANSIENT, "retried"),
+            )
+            if trait in code.traits
+        ]
+        facts = [f"`{code.severity.value}`", f"who acts: {code.actor.value}", *traits]
+        lines += [
+            f"## {code.value}\n",
+            f"{code.meaning}\n",
+            f"{'; '.join(facts)}\n",
+            f"- **Cause:** {code.cause}",
+            f"- **Fix:** {code.fix}\n",
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
+    "findings.md": findings_page,
+}
 
 
 def write() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -25,6 +26,8 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from sendroute.store.postgres.database import driver
 
 Row = tuple[Any, ...]
+
+_numbers = count()
 
 
 def insert_rows(
@@ -85,7 +88,7 @@ def server_cursor(
     compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
     own = driver(connection)
     with _told():
-        cursor = own.cursor(name="sendroute")
+        cursor = own.cursor(name=f"sendroute_{next(_numbers)}")  # several may be open
         try:
             cursor.execute(str(compiled), compiled.params)
             yield cursor

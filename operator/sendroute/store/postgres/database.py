@@ -115,6 +115,7 @@ class Postgres:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._connection(writes=False) as connection:
+            connection.begin()  # a server cursor may be the first to use it
             yield connection
 
     def write(
