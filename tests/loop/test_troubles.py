@@ -31,7 +31,7 @@ def test_a_broken_platform_keeps_the_last_good_tree(place: Place) -> None:
     loop.says("Account acme/acme had drifted")
     assert place.domains() == {"a.example.com": "managed"}
     place.lay("platform", PLATFORM)
-    loop.says("The newest tree serves again.")
+    loop.says("The newest tree is served again.")
     until(lambda: not place.domains(), "the removal")
     assert len(loop.said("No MailPlatform could be read")) == 1
 
@@ -83,7 +83,7 @@ def test_an_empty_folder_takes_nothing(place: Place) -> None:
     place.manifests.rmdir()
     loop.says("cannot be read")
     (place.folder / "elsewhere").rename(place.manifests)
-    loop.says("The newest tree serves again.")
+    loop.says("The newest tree is served again.")
     assert place.domains() == {"a.example.com": "managed"}
 
 
@@ -100,7 +100,7 @@ def test_one_broken_file_holds_back_only_what_would_take(place: Place) -> None:
     until(lambda: "d.example.com" in place.domains(), "the other's new domain")
     assert "b.example.com" in place.domains()
     (place.manifests / "broken.yaml").unlink()
-    loop.says("Mended:", "broken.yaml")
+    loop.says("Fixed:", "broken.yaml")
     until(lambda: "b.example.com" not in place.domains(), "the removal")
 
 
@@ -297,7 +297,7 @@ def test_without_its_key_it_says_so_and_goes_on_when_it_is_there(place: Place) -
     assert loop.says("The key of the credentials")["code"] == "key-missing"
     key.write_text(kept)
     key.chmod(0o600)
-    loop.says("Rounds are made again.")
+    loop.says("Rounds succeed again.")
     until(place.domains, "the domain")
     assert "canary" not in loop.all()
     assert len(loop.said("The key of the credentials")) == 1

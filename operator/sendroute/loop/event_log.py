@@ -64,9 +64,7 @@ class EventLog:
             extra={"commit": loaded.source.commit},
         )
 
-    def round_completed(
-        self, done: Reconciled, account_statuses: Mapping[Owner, AccountStatus]
-    ) -> None:
+    def round_completed(self, done: Reconciled, statuses: Mapping[Owner, AccountStatus]) -> None:
         """Log what a round changed. ``statuses`` are those of all accounts after the round."""
         commit = done.loaded.source.commit
         for key, count in done.drifted.items():
