@@ -66,7 +66,7 @@ def test_a_file_that_can_never_be_read_is_told_once_and_hides_no_change(place: P
     loop.says("acme/acme", "committed")
     place.lay("acme", account("acme", "a.example.com", "b.example.com"))
     until(lambda: len(place.domains()) == 2, "the second domain")
-    loop.says("Committing what is planned", times=8)
+    loop.says("Committing the plan of", times=8)
     assert len(loop.said("Serving")) == 2, "reading it again brings no other tree"
     assert [line["level"] for line in loop.said("gone.yaml")] == ["warning"]
 
@@ -329,9 +329,9 @@ def test_a_store_that_can_be_read_but_not_written_is_told_once_and_asked_less_an
     for table in ("revision", "account_status"):
         place.sql(f"create trigger no_{table} before insert on {table} {refusal}")
     place.lay("acme", account("acme", "a.example.com", "b.example.com"))
-    loop.says("Committing what is planned of 1 accounts", times=4)
+    loop.says("Committing the plan of of 1 accounts", times=4)
     assert _asked(f"{url}/readyz")[0] == 503
-    loop.says("Committing what is planned of 1 accounts", times=6)
+    loop.says("Committing the plan of of 1 accounts", times=6)
     assert not loop.said("The store answers again.")
     told = [line for line in loop.lines if line.get("code") == "store-failed"]
     assert [line["level"] for line in told if line["level"] != "debug"] == ["error"]
