@@ -47,7 +47,7 @@ def test_files_are_a_credential(lay: Lay, username: bytes, password: bytes) -> N
 
 def test_a_second_trailing_newline_is_a_control_character(lay: Lay) -> None:
     told = refused(look_up(lay(username=NAME, password=WORD + b"\n\n")), "secret-invalid")
-    assert "password holds a control character" in told
+    assert "password contains a control character" in told
 
 
 def test_spaces_and_other_scripts_belong_to_a_password(lay: Lay) -> None:
@@ -178,7 +178,7 @@ def test_a_folder_in_the_place_of_a_key_and_a_file_in_the_place_of_a_secret(lay:
     (folder / "acme" / "file").write_bytes(WORD)
     answer = Secrets(str(folder), {}).credential(SecretRef("acme", "file"), HOST, PORT)
     assert isinstance(answer, SecretProblem)
-    assert "is not a folder" in answer.message
+    assert "is not a directory" in answer.message
 
 
 def test_links_in_a_circle_and_links_to_nothing(lay: Lay) -> None:

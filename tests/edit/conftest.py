@@ -1,4 +1,4 @@
-"""The program as its users run it, in a folder of its own."""
+"""The program as users run it, in a separate directory."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Program = Callable[..., Ran]
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, and no variable that would say anything to the program."""
+    """An empty working directory, and no variable that configures the program."""
     for name in list(os.environ):
         if name.startswith("SENDROUTE_") or name == "NO_COLOR":
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""The commands as they are typed: what they print, what they refuse, how they end."""
+"""The commands: their output, what they refuse, their exit status."""
 
 import json
 import subprocess
@@ -64,7 +64,7 @@ def words(command: str) -> list[str]:
     return ["edit", *command.split(), "m"]
 
 
-def test_what_is_done_is_told_with_its_line(sendroute: Program, tree: Path) -> None:
+def test_each_change_is_printed_with_its_line(sendroute: Program, tree: Path) -> None:
     ran = sendroute(*words("set-route shop.example.com --unconfigured"))
     assert ran.status == 0
     assert ran.out.splitlines() == [
@@ -75,7 +75,7 @@ def test_what_is_done_is_told_with_its_line(sendroute: Program, tree: Path) -> N
     again = sendroute(*words("set-route shop.example.com --unconfigured"))
     assert (again.status, again.out) == (
         0,
-        "Nothing to do: the manifests say so already.\n",
+        "No changes: the manifests already declare this.\n",
     )
 
 
@@ -136,13 +136,13 @@ REFUSED = {
         "delete-profile ses --account acme --profile ses",
         1,
         "invalid-value",
-        "own place",
+        "cannot replace itself",
     ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_nothing_is_written_where_it_is_refused(case: str, sendroute: Program, tree: Path) -> None:
+def test_a_refused_edit_writes_nothing(case: str, sendroute: Program, tree: Path) -> None:
     command, status, code, part = REFUSED[case]
     before = files_of(tree)
     ran = sendroute(*words(command))
@@ -189,7 +189,7 @@ def test_help_of_each_edit_fits_100_columns_and_has_examples(name: str, sendrout
     assert max(map(len, ran.out.splitlines())) <= 100
 
 
-def test_global_options_stand_anywhere(sendroute: Program, tree: Path) -> None:
+def test_global_options_are_accepted_anywhere(sendroute: Program, tree: Path) -> None:
     assert tree.is_dir()
     given = ("set-default", "acme", "--profile", "ses", "m", "--dry-run")
     for command in (("-q", "edit", *given), ("edit", "-q", *given), ("edit", *given, "-q")):
@@ -197,7 +197,7 @@ def test_global_options_stand_anywhere(sendroute: Program, tree: Path) -> None:
     assert sendroute("-q", "edit", "-v", *given).status == 64
 
 
-def test_no_variable_names_an_object(
+def test_no_variable_sets_an_option_about_an_object(
     sendroute: Program, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kubernetes sets SENDROUTE_PORT in every pod beside a Service named sendroute."""
@@ -207,7 +207,7 @@ def test_no_variable_names_an_object(
     assert ran.status == 0, ran
 
 
-def test_a_file_with_errors_is_never_touched(sendroute: Program, tree: Path) -> None:
+def test_a_file_with_errors_is_never_edited(sendroute: Program, tree: Path) -> None:
     text = ACME + "---\nkind: SendingDomain\nmetadata: {name: x\n"
     (tree / "acme.yaml").write_text(text)
     ran = sendroute(*words("set-route shop.example.com --unconfigured"))
@@ -216,7 +216,7 @@ def test_a_file_with_errors_is_never_touched(sendroute: Program, tree: Path) -> 
     assert (tree / "acme.yaml").read_text() == text
 
 
-def test_a_broken_file_elsewhere_stops_only_what_must_see_all(
+def test_a_broken_file_stops_only_edits_that_need_the_whole_tree(
     sendroute: Program, tree: Path
 ) -> None:
     (tree / "broken.yaml").write_text("kind: SendingDomain\nmetadata: {")
@@ -226,7 +226,7 @@ def test_a_broken_file_elsewhere_stops_only_what_must_see_all(
     assert sendroute(*words("set-route shop.example.com --unconfigured")).status == 0
 
 
-def test_part_of_a_tree_will_do(sendroute: Program, tree: Path) -> None:
+def test_a_part_of_a_tree_can_be_edited(sendroute: Program, tree: Path) -> None:
     (tree / "x.yaml").write_text(
         ACME.rpartition("---\n")[2].replace("news", "x").replace("acme", "other")
     )
@@ -235,9 +235,7 @@ def test_part_of_a_tree_will_do(sendroute: Program, tree: Path) -> None:
     assert "profile: any" in (tree / "x.yaml").read_text()
 
 
-def test_the_difference_of_a_dry_run_is_one_that_git_applies(
-    sendroute: Program, tree: Path
-) -> None:
+def test_git_applies_the_diff_of_a_dry_run(sendroute: Program, tree: Path) -> None:
     (tree / "acme.yaml").write_bytes(ACME.replace("\n", "\r\n").rstrip().encode())
     before = files_of(tree)
     command = words("add-domain new.example.com --account acme --profile ses")
@@ -257,7 +255,7 @@ def test_the_difference_of_a_dry_run_is_one_that_git_applies(
     assert files_of(tree) == patched
 
 
-def test_json_tells_changes_files_and_the_difference(sendroute: Program, tree: Path) -> None:
+def test_json_has_changes_files_and_the_diff(sendroute: Program, tree: Path) -> None:
     assert tree.is_dir()
     ran = sendroute(*words("set-default acme --profile ses"), "-o", "json")
     told = json.loads(ran.out)
@@ -268,7 +266,7 @@ def test_json_tells_changes_files_and_the_difference(sendroute: Program, tree: P
     assert "+  defaultRoute: {profile: ses}" in told["diff"]
 
 
-def test_the_id_of_an_apply_all_is_fresh(sendroute: Program, tree: Path) -> None:
+def test_the_id_of_an_apply_all_is_new(sendroute: Program, tree: Path) -> None:
     ids = []
     for _ in range(2):
         assert sendroute(*words("apply-to-all acme --profile ses")).status == 0
@@ -279,7 +277,7 @@ def test_the_id_of_an_apply_all_is_fresh(sendroute: Program, tree: Path) -> None
     assert "confirm: {domains: 2}" in text
 
 
-def test_a_provider_that_cannot_be_tested_is_not_written(sendroute: Program, tree: Path) -> None:
+def test_a_profile_that_fails_its_test_is_not_written(sendroute: Program, tree: Path) -> None:
     before = files_of(tree)
     command = "add-domain x.example.com --account acme --new-profile pm --provider postmark --test"
     ran = sendroute(*words(f"{command} --secret pm"))
@@ -288,7 +286,7 @@ def test_a_provider_that_cannot_be_tested_is_not_written(sendroute: Program, tre
     assert files_of(tree) == before
 
 
-def test_a_provider_of_an_account_with_errors_elsewhere_is_not_tested(
+def test_a_profile_of_an_account_with_other_errors_is_not_tested(
     sendroute: Program, tree: Path
 ) -> None:
     (tree / "wrong.yaml").write_text(

@@ -1,5 +1,5 @@
-"""Each folder of tests/cases/edit holds a tree before and after a command. Any line that differs
-between the two was meant to."""
+"""Each directory of tests/cases/edit has a tree before and after a command. Every difference is
+intended."""
 
 import json
 import shlex

@@ -1,5 +1,5 @@
-"""Documents in every layout that a person or a program gives them: an edit and its reverse give
-the same tree back, keep every comment, and change no line but the one they are about."""
+"""Documents in every layout: an edit and its reverse restore the tree, keep every comment, and
+change only the intended line."""
 
 import re
 from collections import Counter
@@ -32,8 +32,7 @@ API = "sendroute.dev/v1alpha1"
 
 
 class Writer:
-    """Writes a value as its whims, drawn by hypothesis, have it. Every comment is unlike all
-    others."""
+    """Write a value in a layout chosen by hypothesis. Every comment is unique."""
 
     def __init__(self, draw: Callable[..., Any]) -> None:
         self.draw = draw
@@ -210,7 +209,7 @@ def changed(one: str, other: str) -> list[str]:
 
 @settings(deadline=None, max_examples=150)
 @given(texts())
-def test_a_route_set_and_set_back(text: str) -> None:
+def test_a_route_is_changed_and_restored(text: str) -> None:
     before = meaning(text)
     old: Route = before[2]["shop.example.com"]
     new = UNCONFIGURED if old == MANAGED else MANAGED
@@ -226,7 +225,7 @@ def test_a_route_set_and_set_back(text: str) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
-def test_a_default_declared_and_removed(text: str) -> None:
+def test_a_default_is_declared_and_removed(text: str) -> None:
     there = after(set_default(read(text), ACME, via("ses")))
     assert meaning(there)[0] == via("ses")
     back = after(set_default(read(there), ACME, None))
@@ -236,7 +235,7 @@ def test_a_default_declared_and_removed(text: str) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(texts())
-def test_an_extracted_profile_changes_nothing_that_is_meant(text: str) -> None:
+def test_extracting_a_profile_changes_no_desired_state(text: str) -> None:
     there = after(extract_profile(read(text), ACME, "mailgun"))
     assert meaning(there) == meaning(text)
     assert comments(there) == comments(text)
@@ -245,7 +244,7 @@ def test_an_extracted_profile_changes_nothing_that_is_meant(text: str) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
-def test_another_route_than_the_new_profile_keeps_the_profile(text: str) -> None:
+def test_another_route_keeps_the_inline_profile(text: str) -> None:
     before = meaning(text)
     there = after(set_route(read(text), "news.example.com", via("ses")))
     assert meaning(there)[1] == before[1]
@@ -255,7 +254,7 @@ def test_another_route_than_the_new_profile_keeps_the_profile(text: str) -> None
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
-def test_an_added_domain_is_all_that_comes(text: str) -> None:
+def test_adding_a_domain_adds_nothing_else(text: str) -> None:
     before = meaning(text)
     new = NewProfile("pm", {"provider": "postmark", "host": "smtp.pm.example"})
     there = after(add_domain(read(text), ACME, "new.example.com", new))
@@ -268,7 +267,7 @@ def test_an_added_domain_is_all_that_comes(text: str) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
-def test_an_apply_all_written_and_replaced(text: str) -> None:
+def test_an_apply_all_is_written_and_replaced(text: str) -> None:
     day = date(2026, 11, 23)
     there = after(apply_to_all(read(text), ACME, via("ses"), today=day))
     asked = desired(there).accounts[ACME].apply_all
@@ -281,7 +280,7 @@ def test_an_apply_all_written_and_replaced(text: str) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
-def test_a_deleted_profile_takes_nothing_else_along(text: str) -> None:
+def test_deleting_a_profile_removes_nothing_else(text: str) -> None:
     before = meaning(text)
     there = after(delete_profile(read(text), ACME, "ses", MANAGED))
     assert meaning(there)[1] == {"mailgun": before[1]["mailgun"]}

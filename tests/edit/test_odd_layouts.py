@@ -1,4 +1,4 @@
-"""Layouts that only a hand writes: what changes is exactly these lines, or the person is told."""
+"""Unusual layouts: exactly these lines change, or the edit is refused."""
 
 import pytest
 
@@ -96,7 +96,7 @@ def tree_of(text: str) -> Tree:
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_only_the_lines_meant_change(case: str) -> None:
+def test_only_the_intended_lines_change(case: str) -> None:
     text, gone, come = ODD[case]
     proposal = set_route(tree_of(text), "shop.example.com", UNCONFIGURED)
     after = proposal.texts()["f.yaml"].after
@@ -117,7 +117,7 @@ def test_only_the_lines_meant_change(case: str) -> None:
     ],
     ids=["keys after question marks", "carriage returns alone"],
 )
-def test_what_cannot_be_spliced_is_told_and_not_written(text: str) -> None:
+def test_an_impossible_edit_is_reported_and_not_written(text: str) -> None:
     proposal = set_route(tree_of(text), "shop.example.com", UNCONFIGURED)
     with pytest.raises(ProblemError) as raised:
         proposal.texts()
@@ -132,7 +132,7 @@ def test_what_cannot_be_spliced_is_told_and_not_written(text: str) -> None:
     [f"{HEAD.replace('shop', 'other')}{SPEC}", "", "kind: [", f"--- {{}}\n{'[' * 600}{']' * 600}"],
     ids=["another document", "nothing", "half a document", "something very deep"],
 )
-def test_a_file_that_was_changed_after_it_was_read_is_refused(now: str) -> None:
+def test_a_file_that_changed_after_reading_is_not_edited(now: str) -> None:
     parsed = read_thoroughly("f.yaml", (HEAD + SPEC).encode())[0]
     tree = Tree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
     with pytest.raises(ProblemError) as raised:

@@ -1,4 +1,4 @@
-"""sync, over a store in which an apply-all or a reassignment made manifests and routes differ."""
+"""sync, with a store in which an apply-all or a reassignment made routes differ from manifests."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def routes(sendroute: Program) -> dict[str, object]:
     return {each["domain"]: each["route"] for each in told["domains"]}
 
 
-def test_shadowed_domains_declare_what_is_assigned(sendroute: Program, tree: Path) -> None:
+def test_shadowed_domains_get_the_assigned_route(sendroute: Program, tree: Path) -> None:
     assert sendroute("edit", "apply-to-all", "acme", "--unconfigured", "m").status == 0
     apply(sendroute)
     before, assigned = files_of(tree), routes(sendroute)
@@ -64,23 +64,19 @@ def test_shadowed_domains_declare_what_is_assigned(sendroute: Program, tree: Pat
     apply(sendroute)
     assert routes(sendroute) == assigned
     assert sendroute("sync", "m", "--check").status == 0
-    assert sendroute("sync", "m").out.startswith("Nothing to do")
+    assert sendroute("sync", "m").out.startswith("No changes")
 
 
-def test_an_edit_that_was_not_applied_yet_is_never_overwritten(
-    sendroute: Program, tree: Path
-) -> None:
+def test_a_change_that_is_not_applied_is_never_overwritten(sendroute: Program, tree: Path) -> None:
     changed = (tree / "acme.yaml").read_text().replace("{profile: ses}", "{unconfigured: {}}")
     (tree / "acme.yaml").write_text(changed)
     ran = sendroute("sync", "m")
     assert ran.status == 0
-    assert "since the last apply" in ran.err
+    assert "after the last apply" in ran.err
     assert (tree / "acme.yaml").read_text() == changed
 
 
-def test_a_route_to_a_profile_that_is_not_there_is_not_written(
-    sendroute: Program, tree: Path
-) -> None:
+def test_a_route_through_a_missing_profile_is_not_written(sendroute: Program, tree: Path) -> None:
     assert sendroute("edit", "apply-to-all", "acme", "--profile", "relay", "m").status == 0
     apply(sendroute)
     text = (tree / "acme.yaml").read_text().replace(INLINE, "")
@@ -92,14 +88,14 @@ def test_a_route_to_a_profile_that_is_not_there_is_not_written(
     assert (tree / "acme.yaml").read_text() == text
 
 
-def test_what_the_store_does_not_know_is_left_alone(sendroute: Program, tree: Path) -> None:
+def test_domains_unknown_to_the_store_are_unchanged(sendroute: Program, tree: Path) -> None:
     (tree / "new.yaml").write_text(
         ACME.rpartition("---\n")[2].replace("news", "new") + "  route: {profile: ses}\n"
     )
     assert sendroute("sync", "m", "--check").status == 0
 
 
-def test_ids_and_numbers_come_from_the_store_too(sendroute: Program, tree: Path) -> None:
+def test_apply_all_uses_ids_and_counts_of_the_store(sendroute: Program, tree: Path) -> None:
     edit = ("edit", "apply-to-all", "acme", "--profile", "ses")
     assert sendroute(*edit, "--id", "once", "m").status == 0
     apply(sendroute)
@@ -111,7 +107,7 @@ def test_ids_and_numbers_come_from_the_store_too(sendroute: Program, tree: Path)
     assert "confirm: {domains: 3}" in (tree / "acme.yaml").read_text(), "the store has more"
 
 
-def test_without_a_store_there_is_nothing_to_compare_with(sendroute: Program, place: Path) -> None:
+def test_without_a_store_sync_fails(sendroute: Program, place: Path) -> None:
     (place / "a.yaml").write_text(ACME)
     ran = sendroute("sync", "a.yaml", "--check")
     assert (ran.status, "not-initialised" in ran.err) == (3, True)

@@ -1,4 +1,4 @@
-"""Files are replaced whole, all or none, and stay what they are."""
+"""Files are replaced atomically, all or none, with their mode, owner and links."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ def codes(raised: "pytest.ExceptionInfo[ProblemError]") -> list[str]:
     return [found.code for found in raised.value.findings]
 
 
-def test_a_link_stays_and_what_it_leads_to_is_replaced_with_its_mode(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:
     real = tmp_path / "elsewhere.yaml"
     real.write_text("old")
     real.chmod(0o640)
@@ -28,7 +28,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced_with_its_mode(tmp_path: P
     assert sorted(each.name for each in tmp_path.iterdir()) == ["elsewhere.yaml", "link.yaml"]
 
 
-def test_the_owner_stays(tmp_path: Path) -> None:
+def test_the_owner_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("old")
     if os.geteuid() == 0:  # only root can give a file away
@@ -38,7 +38,7 @@ def test_the_owner_stays(tmp_path: Path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid) == (before.st_uid, before.st_gid)
 
 
-def test_extended_attributes_stay_and_the_time_is_new(tmp_path: Path) -> None:
+def test_extended_attributes_are_kept_and_the_time_is_new(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("old")
     os.utime(path, (1, 1))
@@ -53,7 +53,7 @@ def test_extended_attributes_stay_and_the_time_is_new(tmp_path: Path) -> None:
     assert path.stat().st_mtime > 1
 
 
-def test_a_new_file_is_made_as_the_umask_says(tmp_path: Path) -> None:
+def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
         write({str(tmp_path / "a.yaml"): Text(None, "new")}, {})
@@ -67,7 +67,7 @@ def test_a_new_file_is_made_as_the_umask_says(tmp_path: Path) -> None:
     [Text(None, "new"), Text("other than it is", "new"), Text("gone", "new")],
     ids=["a file that is there already", "a file that was changed", "a file that went away"],
 )
-def test_one_that_cannot_be_written_leaves_all_as_they_were(tmp_path: Path, last: Text) -> None:
+def test_a_file_that_cannot_be_written_leaves_all_unchanged(tmp_path: Path, last: Text) -> None:
     names = [str(tmp_path / name) for name in ("a.yaml", "b.yaml", "c.yaml")]
     for name in names[:2]:
         Path(name).write_text(f"old {name}")
@@ -81,14 +81,14 @@ def test_one_that_cannot_be_written_leaves_all_as_they_were(tmp_path: Path, last
     assert {path: path.read_text() for path in tmp_path.iterdir()} == before
 
 
-def test_what_was_replaced_is_put_back_where_a_later_one_fails(tmp_path: Path) -> None:
-    """The second cannot be renamed over: a folder took its place after it was read."""
+def test_replaced_files_are_restored_if_a_later_one_fails(tmp_path: Path) -> None:
+    """The second cannot be replaced: a directory took its place after it was read."""
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("old")
     first.chmod(0o600)
 
     class Racing(dict[str, Text]):
-        """Makes the new file's name taken after everything was prepared."""
+        """Create the new file after everything was prepared."""
 
         def items(self):  # type: ignore[no-untyped-def]
             yield from super().items()
@@ -102,7 +102,7 @@ def test_what_was_replaced_is_put_back_where_a_later_one_fails(tmp_path: Path) -
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
 
 
-def test_a_deleted_file_is_gone(tmp_path: Path) -> None:
+def test_a_deleted_file_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("old")
     write({str(path): Text("old", None)}, {})

@@ -14,6 +14,7 @@ from sendroute.model.account_status import (
 )
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Severity
+from sendroute.model.remedy import Approve, Configure, Setting
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.record import Store
 
@@ -23,7 +24,19 @@ SINCE = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 REPORT = Report(
     (
         ReportedFinding(
-            "too-many-removals", Severity.REFUSED, "Too many.", "Approve it.", "a.yaml:1:1"
+            "too-many-removals",
+            Severity.REFUSED,
+            "Too many.",
+            "Approve it.",
+            "a.yaml:1:1",
+            Approve("acme", "acme"),
+        ),
+        ReportedFinding(
+            "secret-not-compared",
+            Severity.INFO,
+            "Not compared.",
+            "Give the key.",
+            remedy=Configure(Setting.KEY),
         ),
     ),
     3,

@@ -82,15 +82,15 @@ def wait_until(said: Callable[[], bool]) -> bool:
 
 def test_alive_while_it_beats(url: str, health: Health, clock: Clock) -> None:
     clock.now += 59
-    assert ask(f"{url}/healthz") == (200, "It went on 59 s ago.\n")
+    assert ask(f"{url}/healthz") == (200, "Last heartbeat 59 s ago.\n")
     clock.now += 2
-    assert ask(f"{url}/healthz") == (503, "Nothing has gone on for 61 s, and 60 s is the limit.\n")
+    assert ask(f"{url}/healthz") == (503, "Last heartbeat 61 s ago; the limit is 60 s.\n")
     health.beat()
-    assert ask(f"{url}/healthz") == (200, "It went on 0 s ago.\n")
+    assert ask(f"{url}/healthz") == (200, "Last heartbeat 0 s ago.\n")
 
 
 def test_ready_once_it_says_so(url: str, health: Health) -> None:
-    assert ask(f"{url}/readyz") == (503, "It is starting.\n")
+    assert ask(f"{url}/readyz") == (503, "The process is starting.\n")
     health.ready("Commit abc is applied.")
     assert ask(f"{url}/readyz") == (200, "Commit abc is applied.\n")
     health.not_ready("The store\r\ncannot be reached.")
@@ -125,7 +125,7 @@ def test_two_registries_share_nothing() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/healthz/x", "/favicon.ico", "/%2e%2e/etc"])
 def test_what_is_not_there_is_404(url: str, path: str) -> None:
-    assert ask(url + path) == (404, "Ask for /metrics, /healthz, /readyz.\n")
+    assert ask(url + path) == (404, "Not found. The pages are /metrics, /healthz, /readyz.\n")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "NONSENSE"])
@@ -166,7 +166,7 @@ def test_what_is_no_http_hurts_nobody(
 def test_a_slow_client_is_hung_up_on_and_nobody_waits_for_it(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving_module, "_PATIENCE", 0.5)
+    monkeypatch.setattr(serving_module, "_CONNECTION_TIMEOUT", 0.5)
     with socket.create_connection(place(url), LONG) as slow:
         assert ask(f"{url}/healthz")[0] == 200
 
@@ -183,7 +183,7 @@ def test_a_slow_client_is_hung_up_on_and_nobody_waits_for_it(
 def test_more_clients_than_are_heard_are_hung_up_on(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving_module, "_MOST", 3)
+    monkeypatch.setattr(serving_module, "_MAX_CONNECTIONS", 3)
     clients = [socket.create_connection(place(url), LONG) for _ in range(4)]
     try:
         clients[3].settimeout(2)  # the others are heard for longer
@@ -262,9 +262,7 @@ def test_an_address_in_use_is_told(url: str, health: Health, counts: CollectorRe
         pass
     (found,) = caught.value.findings
     assert found.code == "address-in-use"
-    assert found.message == (
-        f"The address {host}:{port} cannot be listened on: another process listens there."
-    )
+    assert found.message == (f"Cannot listen on {host}:{port}: another process uses it.")
     assert found.hint
 
 
@@ -272,7 +270,7 @@ def test_an_address_of_another_machine_is_told(health: Health, counts: Collector
     """RFC 5737: documentation."""
     with pytest.raises(ProblemError) as caught, serving("192.0.2.1:0", health, counts):
         pass
-    assert "no interface" in caught.value.findings[0].message
+    assert "no network interface" in caught.value.findings[0].message
 
 
 def test_many_at_once(url: str) -> None:

@@ -1,7 +1,7 @@
-"""What the edits take alike: a route, an account, the tree, --dry-run.
+"""The options that the edits share: a route, an account, the tree, --dry-run.
 
-What is said of one object is no setting, so no variable stands for it. (Kubernetes sets variables
-such as SENDROUTE_PORT, too, in every pod beside a Service named sendroute.)
+No environment variable sets an option about one object. (Kubernetes also sets variables such as
+SENDROUTE_PORT in every pod next to a Service named sendroute.)
 """
 
 import argparse
@@ -18,11 +18,13 @@ def route_options(parser: Parser, *, required: bool) -> "argparse._MutuallyExclu
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument("--profile", metavar="NAME", help="through this profile of the account")
     group.add_argument("--managed", action="store_true", help="through the managed relay")
-    group.add_argument("--unconfigured", action="store_true", help="nowhere: it must not send")
+    group.add_argument(
+        "--unconfigured", action="store_true", help="no route: the domain must not send"
+    )
     return group
 
 
-def route_told(arguments: argparse.Namespace) -> "Route | None":
+def route_of_options(arguments: argparse.Namespace) -> "Route | None":
     from sendroute.model.route import MANAGED, UNCONFIGURED, via
 
     if arguments.profile is not None:
@@ -44,11 +46,11 @@ def profile_of_account(parser: Parser) -> None:
 
 
 def edit_options(parser: Parser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="folder or file of manifests")
-    parser.switch("--dry-run", help="print the difference, write nothing")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="directory or file of manifests")
+    parser.switch("--dry-run", help="print the changes as a diff, write nothing")
     output_option(parser, TABLES)
 
 
 def refuse_stdin(paths: list[str]) -> None:
     if "-" in paths:
-        raise WrongUsageError("Standard input cannot be changed in place: name files.")
+        raise WrongUsageError("Standard input cannot be edited in place: give files.")

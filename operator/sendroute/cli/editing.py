@@ -1,6 +1,6 @@
-"""From a tree to files written: what every edit does before it decides and after it decided.
+"""The steps that all edits share: read the tree, check the result, write the files, present it.
 
-Nothing is written that `validate` would call an error it did not find before.
+An edit that would add an error of `validate` is not written.
 """
 
 from argparse import Namespace
@@ -14,7 +14,7 @@ from sendroute.cli.edit_options import refuse_stdin
 from sendroute.cli.output import outputs_of, present, tell, worst
 from sendroute.cli.session import DEFAULT_STORE, Session
 from sendroute.edit.diff import unified
-from sendroute.edit.proposal import Done, Proposal, Text
+from sendroute.edit.proposal import Change, Proposal, Text
 from sendroute.edit.tree import Tree, changed_meanwhile
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import read_file
@@ -35,13 +35,12 @@ Line = tuple[Position | None, str]
 Documents = Sequence[tuple[Document, Where]]
 
 
-# Without a store every domain counts as just declared, so an apply-all wins over each of them: that
-# is what the person orders.
+# Without a store every domain counts as new, so an apply-all overrides each of them, as intended.
 _ORDERED = "apply-all-wins"
 
 
 class EditSession:
-    """The tree that ``PATH…`` name, read once."""
+    """The tree of an edit, read once."""
 
     def __init__(self, arguments: Namespace, session: Session) -> None:
         refuse_stdin(arguments.paths)
@@ -64,8 +63,8 @@ class EditSession:
 
     @contextmanager
     def located(self) -> Iterator[None]:
-        """Problems leave with their lines; a search that came to nothing, with what could not be
-        read."""
+        """Add positions to the problems; to those of an unsuccessful search, also what is
+        unreadable."""
         try:
             with without_gc():
                 yield
@@ -76,8 +75,11 @@ class EditSession:
             raise ProblemError(*locate(self._files, [*problem.findings, *more])) from problem
 
     def need_all(self) -> None:
-        """For an edit that must see every reference: raises ProblemError where some file could
-        not be read."""
+        """Require the whole tree, because the edit must see every reference.
+
+        Raises:
+            ProblemError: A file cannot be read.
+        """
         if self._reading.findings:
             raise ProblemError(*self._reading.findings)
 
@@ -89,8 +91,18 @@ class EditSession:
         return key
 
     def finish(self, proposal: Proposal, *, test: tuple[AccountKey, str] | None = None) -> int:
-        """Checks, writes (but for a dry run) and tells what was done; ``test`` is a new profile
-        whose connection must be proven first."""
+        """Check, write (unless it is a dry run) and present the changes.
+
+        Args:
+            proposal: The changes.
+            test: A new profile whose connection must be tested first.
+
+        Returns:
+            The exit status.
+
+        Raises:
+            ProblemError: The result is invalid, or cannot be written.
+        """
         from sendroute.edit.write import write
 
         texts = proposal.texts()
@@ -99,12 +111,12 @@ class EditSession:
             after = self._after(texts)
             notes += self._new_findings(after)
             if test is not None and (wrong := self._tested(after, *test)):
-                # Elsewhere a failed test leaves a part undone (4); of an edit nothing is done.
+                # Elsewhere a failed test skips a part (exit status 4); an edit does nothing.
                 tell(self._session, wrong)
                 return ExitStatus.FAILED
-        # Before anything is written: these are the lines as they were read.
+        # Before anything is written: the lines are those of the files as read.
         notes = self.placed(notes)
-        lines = self._lines(proposal.done)
+        lines = self._lines(proposal.changes)
         if not self._arguments.dry_run:
             write(texts, self._paths)
         if self._session.quiet:
@@ -115,12 +127,12 @@ class EditSession:
     def placed(self, findings: Iterable[Finding]) -> list[Finding]:
         return locate(self._files, findings)
 
-    def _lines(self, done: Sequence[Done]) -> list[Line]:
+    def _lines(self, done: Sequence[Change]) -> list[Line]:
         places = positions(self._files, [each.where for each in done if each.where])
         return [(places[each.where] if each.where else None, each.message) for each in done]
 
     def _after(self, texts: Mapping[str, Text]) -> Desired:
-        """The whole tree as it would be."""
+        """The whole tree after the edit."""
         documents = [each for each in self._documents if each[1].file not in texts]
         for file, text in texts.items():
             if text.after is not None:
@@ -131,9 +143,9 @@ class EditSession:
         return compile_reading(self._reading, documents)
 
     def _new_findings(self, after: Desired) -> list[Finding]:
-        """What `validate` would find that it did not find before; raises where it is an error.
+        """The findings of `validate` that are new; raises ProblemError if one is an error.
 
-        The places are in texts that are not written yet, so they are left out."""
+        They have no position, because the new texts are not written yet."""
         before = {
             _identity(each) for each in check_tree(compile_reading(self._reading, self._documents))
         }
@@ -169,8 +181,7 @@ class EditSession:
 
 
 def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
-    """What the store holds of an account; None where no store was named and there is none in the
-    usual place."""
+    """An account in the store; None if no store is given and the default store does not exist."""
     from sendroute.store.record import open_store
     from sendroute.store.url import sqlite_path
 
@@ -181,14 +192,14 @@ def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
 
 
 def _identity(found: Finding) -> tuple[str, str, str | None, str | None]:
-    # An account defined in files that were not named is no new problem for one object more of it.
+    # An account that is defined in other files is not a new problem for each new object.
     message = "" if found.code == "unknown-account" else found.message
     return found.code, message, found.namespace, found.account
 
 
 def _text(texts: Mapping[str, Text], lines: Sequence[Line]) -> Iterator[str]:
     if not texts:
-        yield "Nothing to do: the manifests say so already.\n"
+        yield "No changes: the manifests already declare this.\n"
         return
     for place, message in lines:
         at = f"{place.file}:{place.line}: " if place else ""

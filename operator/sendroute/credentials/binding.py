@@ -1,7 +1,7 @@
-"""A secret's own list of the destinations it may be sent to: its key ``allowed-hosts``.
+"""The destinations that a secret may be sent to: its key ``allowed-hosts``.
 
-The secret's owner writes it, who may be another person than the author of a profile: without it,
-whoever may write a manifest could have the password sent to a host of theirs.
+The owner of the secret writes it, who may not be the author of a profile. Without it, every author
+of a manifest could have the password sent to any host.
 """
 
 import re
@@ -15,25 +15,30 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
 class Allowed(NamedTuple):
-    """``port`` is None where any port will do."""
+    """``port`` is None if every port is allowed."""
 
     host: str
     port: int | None
 
 
 def allows(text: str, host: str, port: int) -> bool:
-    """Whether the list holds this destination; a list without a line holds none.
+    """Check whether a list allows a destination. An empty list allows none.
 
-    Raises :class:`UnfitError` where a line is no destination: a list that is half understood
-    protects nobody.
+    Args:
+        text: The content of ``allowed-hosts``.
+        host: The host of the profile.
+        port: Its port.
+
+    Raises:
+        UnfitError: An entry is not a destination. A partly understood list would protect nobody.
     """
-    desired = normalised(host)
+    normalised_host = normalised(host)
     listed = list(_entries(text))
-    return any(entry.host == desired and entry.port in (None, port) for entry in listed)
+    return any(entry.host == normalised_host and entry.port in (None, port) for entry in listed)
 
 
 def _entries(text: str) -> Iterator[Allowed]:
-    """A comment goes to the end of its line, commas in it included."""
+    """Entries are separated by commas and line breaks; a comment extends to the end of its line."""
     for number, line in enumerate(text.split("\n"), start=1):
         for part in _COMMENT.sub("", line).split(","):
             if entry := part.strip():
@@ -51,7 +56,8 @@ def _entry(text: str, number: int) -> Allowed:
 
 
 def normalised(host: str) -> str:
-    """The lower-case A-label, without the root's dot. Raises ValueError for what is no name."""
+    """The lower-case A-label without a final dot (RFC 5890). Raises ValueError for an invalid
+    name."""
     host = host.strip().removesuffix(".")
     if not host.isascii():
         import idna

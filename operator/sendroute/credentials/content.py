@@ -1,31 +1,35 @@
-"""From bytes to text that can be a username or a password, or a sentence on why not.
+"""From bytes to a valid username or password, or the reason why they are invalid.
 
-What is wrong is said of the whole value alone: not even its length or a place in it is told.
+A reason concerns the whole value: it reveals neither its length nor a position in it.
 """
 
 import unicodedata
 
 from sendroute.model.credential import Credential
 
-LARGEST_FILE = 64 * 1024
-"""Bytes of a key's file, or of a variable."""
+MAX_BYTES = 64 * 1024
+"""The size of a key's file or of a variable."""
 
-# What AUTH PLAIN sends is one line of at most so many octets (RFC 4954, section 4), in base64.
-_LONGEST_LINE = 12_288
+# AUTH PLAIN sends one line of at most so many octets, in base64 (RFC 4954, section 4).
+_MAX_LINE = 12_288
 
 
 class UnfitError(Exception):
-    """What is wrong, as the end of a sentence that begins with the key's name: ``is empty``."""
+    """Completes a sentence that begins with the name of the key: ``is empty``."""
 
 
 class MissingError(UnfitError):
-    """The key is not there."""
+    """The key does not exist."""
 
 
 def text_of(content: bytes) -> str:
-    """One trailing newline, which editors and ``echo`` add, is not part of a value."""
-    if len(content) > LARGEST_FILE:
-        raise UnfitError(f"is larger than {LARGEST_FILE // 1024} KiB")
+    """Decode a value. One trailing newline, which editors and ``echo`` add, is not part of it.
+
+    Raises:
+        UnfitError: It is empty, too large or not UTF-8.
+    """
+    if len(content) > MAX_BYTES:
+        raise UnfitError(f"is larger than {MAX_BYTES // 1024} KiB")
     content = content.removesuffix(b"\n").removesuffix(b"\r")
     text = _decoded(content)
     if text is None:
@@ -36,7 +40,7 @@ def text_of(content: bytes) -> str:
 
 
 def _decoded(content: bytes) -> str | None:
-    """None and no error: that of a codec holds the value, even as another one's context."""
+    """None instead of an exception: a codec's exception contains the value, even as a context."""
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -48,7 +52,7 @@ def username_of(content: bytes) -> str:
     if ":" in text:
         # Postfix's password table holds USER:PASSWORD and splits at the first one
         # (http://www.postfix.org/SASL_README.html#client_sasl_enable).
-        raise UnfitError("holds a colon, at which mail servers end a username")
+        raise UnfitError("contains a colon, which ends the username in Postfix's password table")
     return text
 
 
@@ -58,13 +62,17 @@ def password_of(content: bytes) -> str:
 
 def _without_controls(text: str) -> str:
     if any(unicodedata.category(letter) == "Cc" for letter in text):
-        raise UnfitError("holds a control character, such as a line break, a tab or a NUL")
+        raise UnfitError("contains a control character, such as a line break, a tab or a NUL")
     return text
 
 
 def together(username: str, password: str) -> Credential:
-    """Raises :class:`UnfitError`, whose sentence then begins with both keys."""
+    """Combine both values.
+
+    Raises:
+        UnfitError: They are too long together; the sentence begins with both keys.
+    """
     plain = len(username.encode()) + len(password.encode()) + 2
-    if -(-plain // 3) * 4 > _LONGEST_LINE:
+    if -(-plain // 3) * 4 > _MAX_LINE:
         raise UnfitError("are longer than a mail server accepts (RFC 4954, section 4)")
     return Credential(username, password)

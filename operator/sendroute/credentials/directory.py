@@ -1,8 +1,8 @@
-"""Secrets as files: ``DIR/NAMESPACE/NAME/KEY``, as mounted Secrets, agents and sops leave them.
+"""Secrets as files: ``DIR/NAMESPACE/NAME/KEY``, as mounted Secrets, agents and sops write them.
 
-A mounted Secret is replaced by turning one link, ``..data``, so all keys of one secret are read
-on one side of that turn. Links are followed as long as they stay in the namespace's folder: no
-tenant's secret leads to another's, nor to a file of the system.
+Kubernetes replaces a mounted Secret by switching one link, ``..data``, so all keys of a secret are
+read before or after the switch. Links are followed only within the namespace's directory: no
+tenant's secret leads to another tenant's, or to a file of the system.
 """
 
 import errno
@@ -12,27 +12,31 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
-from sendroute.credentials.content import LARGEST_FILE, MissingError, UnfitError
+from sendroute.credentials.content import MAX_BYTES, MissingError, UnfitError
 from sendroute.model.secret import SecretRef
 
 T = TypeVar("T")
-_TURNS = 5
+_ATTEMPTS = 5
 
 
 def has(directory: str, ref: SecretRef) -> bool:
-    """Whether there is anything under the secret's name."""
+    """Whether the secret exists."""
     return os.path.lexists(Path(directory, ref.namespace, ref.name))
 
 
 def in_one_piece(directory: str, ref: SecretRef, read: Callable[[], T]) -> T:
-    """What ``read`` returns, read again where the secret was replaced meanwhile."""
+    """Call ``read``, again if the secret is replaced during the call.
+
+    Raises:
+        UnfitError: It is replaced every time.
+    """
     link = Path(directory, ref.namespace, ref.name, "..data")
-    for _ in range(_TURNS):
+    for _ in range(_ATTEMPTS):
         before = _target(link)
         value = read()
         if _target(link) == before:
             return value
-    raise UnfitError("is being replaced all the time")
+    raise UnfitError("is replaced continuously")
 
 
 def _target(link: Path) -> Path | None:
@@ -43,26 +47,34 @@ def _target(link: Path) -> Path | None:
 
 
 def keys_of(directory: str, ref: SecretRef) -> Collection[str]:
-    """The names of its keys; raises :class:`UnfitError` where it is no folder that can be read."""
+    """The names of a secret's keys.
+
+    Raises:
+        UnfitError: The secret is not a readable directory.
+    """
     try:
         return frozenset(entry.name for entry in Path(directory, ref.namespace, ref.name).iterdir())
     except OSError as error:
-        raise _unfit(error, "folder") from error
+        raise _unfit(error, "directory") from error
 
 
 def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
-    """One key's bytes, one more than is accepted at most; raises :class:`UnfitError`."""
+    """Read a key, up to one byte more than the limit.
+
+    Raises:
+        UnfitError: It is missing, unreadable, not a regular file, or outside its namespace.
+    """
     home = os.path.realpath(Path(directory, ref.namespace))
     try:
         path = os.path.realpath(Path(home, ref.name, key), strict=True)
         if os.path.commonpath([home, path]) != home:
-            raise UnfitError("is a link that leads out of its namespace's folder")
-        # Not blocking: a FIFO would otherwise wait for a writer for ever.
+            raise UnfitError("is a link that leads out of its namespace's directory")
+        # Non-blocking: opening a FIFO would wait for a writer forever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(handle, "rb") as file:  # noqa: PTH123  a descriptor
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise UnfitError("is not a regular file")
-            return file.read(LARGEST_FILE + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _unfit(error, "file") from error
 
@@ -72,11 +84,11 @@ def _unfit(error: OSError, what: str) -> UnfitError:
         case errno.ENOENT | errno.ENOTDIR if what == "file":
             return MissingError("is missing")
         case errno.ENOENT | errno.ENOTDIR:
-            return UnfitError("is not a folder")
+            return UnfitError("is not a directory")
         case errno.EACCES | errno.EPERM:
-            return UnfitError("may not be read by this user")
+            return UnfitError("is not readable for this user")
         case errno.ELOOP:
-            return UnfitError("is a link that leads in a circle")
+            return UnfitError("is a circular link")
         case _:
-            told = (error.strerror or "input/output error").lower()
-            return UnfitError(f"cannot be read ({told})")
+            reason = (error.strerror or "input/output error").lower()
+            return UnfitError(f"cannot be read ({reason})")

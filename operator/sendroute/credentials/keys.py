@@ -1,4 +1,4 @@
-"""The keys that credentials in the store are sealed with: the first one seals, all of them open."""
+"""The keys that encrypt credentials in the store: the first encrypts, all of them decrypt."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
 
 VARIABLE = "SENDROUTE_KEY"
-_LARGEST = 64 * 1024
+_MAX_BYTES = 64 * 1024
 # URL-safe base64 of 32 bytes, https://github.com/fernet/spec/blob/master/Spec.md
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
@@ -17,23 +17,29 @@ Keys = tuple[str, ...]
 
 
 def keys_in(text: str, what: str) -> Keys:
-    """The keys of a text, with line ends or commas between them; ``what`` names where it stands.
+    """The keys of a text, separated by white space or commas.
 
-    Raises :class:`ProblemError`, which shows no part of it.
+    Args:
+        text: The text.
+        what: The name of its source, for messages.
+
+    Raises:
+        ProblemError: It has no key or an invalid one (``invalid-value``); the message shows no part
+            of it.
     """
     keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
     if not keys:
-        raise _invalid(f"{what} holds no key")
+        raise _invalid(f"{what} contains no key")
     for number, key in enumerate(keys, start=1):
         if not _KEY.fullmatch(key):
-            raise _invalid(f"Key {number} of {what} is none")
+            raise _invalid(f"Key {number} of {what} is invalid")
     return keys
 
 
 def keys_of_file(path: str) -> Keys:
     try:
         with Path(path).open("rb") as file:
-            content = file.read(_LARGEST)
+            content = file.read(_MAX_BYTES)
     except OSError as error:
         raise ProblemError(
             finding(
@@ -43,18 +49,25 @@ def keys_of_file(path: str) -> Keys:
                 remedy=Configure(Setting.KEY),
             )
         ) from error
-    # What is not ASCII is no key: replaced, it is found below, where no error would hold it.
+    # Non-ASCII bytes are replaced, so that the check below rejects them and no exception holds
+    # them.
     return keys_in(content.decode("ascii", "replace"), path)
 
 
-def keys_at_hand(file: str | None, usual: str, environment: dict[str, str]) -> Keys | None:
-    """The keys of the file given, else of the variable, else of the usual file where it is there;
-    None where there are none."""
+def keys_at_hand(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:
+    """The keys of the given file, else of the variable, else of the default file.
+
+    Returns:
+        None if there are none.
+
+    Raises:
+        ProblemError: The keys cannot be read, or are invalid.
+    """
     if file is not None:
         return keys_of_file(file)
     if environment.get(VARIABLE, "").strip():
         return keys_in(environment[VARIABLE], VARIABLE)
-    return keys_of_file(usual) if os.path.lexists(usual) else None
+    return keys_of_file(default_file) if os.path.lexists(default_file) else None
 
 
 def _invalid(message: str) -> ProblemError:

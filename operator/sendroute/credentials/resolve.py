@@ -1,8 +1,7 @@
-"""From a reference to its credential, or to why there is none.
+"""From a reference to its credential, or to the reason why there is none.
 
-The directory decides for a secret that it has a folder for; only where it has none are variables
-looked at. The two are never mixed in one secret. The binding is looked at before the credential
-is read.
+A secret that exists in the directory is read from there; otherwise variables are used. The two are
+never mixed in one secret. The binding is checked before the credential is read.
 """
 
 import os
@@ -34,9 +33,15 @@ Answer = Credential | SecretProblem
 
 
 class Secrets:
-    """All secrets of one run. ``among`` are the references of the whole tree and of the store, by
-    which variables that two of them mean are found. Each secret is read once for each destination,
-    so that what was tested is what is saved."""
+    """All secrets of one run. Each secret is read once for each destination, so that the tested
+    credential is the saved one.
+
+    Args:
+        directory: The directory of secrets.
+        environment: The environment variables.
+        among: The references of the whole tree and of the store, to find variables that two of
+            them share.
+    """
 
     def __init__(
         self,
@@ -53,21 +58,31 @@ class Secrets:
 
     @property
     def given(self) -> bool:
-        """Whether there are any secrets to look at."""
+        """Whether a directory or variables are given."""
         return self._directory is not None or bool(self._environment)
 
     def credential(
         self, ref: SecretRef, host: str, port: int, username: str | None = None
     ) -> Answer:
-        """``username`` is what the profile's preset fills in where the secret has none."""
-        asked = (ref, host, port, username)
-        if asked not in self._known:
-            self._known[asked] = self._read(ref, host, port, username)
-        return self._known[asked]
+        """Resolve a secret for a destination.
+
+        Args:
+            ref: The secret.
+            host: The host that the credential is for.
+            port: Its port.
+            username: The username of the profile's preset, if the secret has none.
+
+        Returns:
+            The credential, or the problem.
+        """
+        request = (ref, host, port, username)
+        if request not in self._known:
+            self._known[request] = self._read(ref, host, port, username)
+        return self._known[request]
 
     def _read(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         if not (_NAME.fullmatch(ref.namespace) and _NAME.fullmatch(ref.name)):
-            return _lacking("secret-missing", ref, "has a name that no secret can have")
+            return _problem("secret-missing", ref, "has an invalid name")
         if self._directory is not None and files.has(self._directory, ref):
             return self._from_directory(self._directory, ref, host, port, username)
         return self._from_variables(ref, host, port, username)
@@ -85,17 +100,17 @@ class Secrets:
         try:
             return files.in_one_piece(directory, ref, read)
         except UnfitError as unfit:
-            return _lacking("secret-invalid", ref, str(unfit))
+            return _problem("secret-invalid", ref, str(unfit))
 
     def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         keys = [key for key in _KEYS if variable(ref, key) in self._environment]
         if not keys:
-            return self._nowhere(ref)
+            return self._missing(ref)
         others = sorted(map(str, self._sharing[stem(ref)] - {ref}))
         if others:
             return SecretProblem(
                 "secret-ambiguous",
-                f"The secret {ref} cannot be told from {', '.join(others)}: both are the variables"
+                f"The secret {ref} is ambiguous: {', '.join(others)} uses the same variables"
                 f" {stem(ref)}_….",
                 "Rename one of them, or give the secrets as files.",
                 Configure(Setting.SECRETS),
@@ -106,7 +121,7 @@ class Secrets:
 
         return _credential(ref, keys, content, host, port, username)
 
-    def _nowhere(self, ref: SecretRef) -> SecretProblem:
+    def _missing(self, ref: SecretRef) -> SecretProblem:
         given = self._directory is not None
         place = f"is not in {self._directory}" if given else "was not given"
         return SecretProblem(
@@ -127,20 +142,20 @@ def _credential(
     port: int,
     username: str | None,
 ) -> Answer:
-    """The one way from a secret's keys to a credential, wherever they are kept."""
-    if ALLOWED_HOSTS in keys and (refused := _refused(ref, content, host, port)) is not None:
-        return refused
-    at = USERNAME
+    """From a secret's keys to a credential, for directories and variables."""
+    if ALLOWED_HOSTS in keys and (refusal := _not_allowed(ref, content, host, port)) is not None:
+        return refusal
+    key_name = USERNAME
     try:
         if USERNAME in keys or username is None:
             username = username_of(_present(USERNAME, keys, content))
-        at = PASSWORD
+        key_name = PASSWORD
         password = password_of(_present(PASSWORD, keys, content))
-        at = "username and password together"
+        key_name = "username and password together"
         return together(username, password)
     except UnfitError as unfit:
         code = "secret-missing" if isinstance(unfit, MissingError) else "secret-invalid"
-        return _lacking(code, ref, f"cannot be used: its {at} {unfit}")
+        return _problem(code, ref, f"cannot be used: its {key_name} {unfit}")
 
 
 def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:
@@ -149,10 +164,10 @@ def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -
     return content(key)
 
 
-def _refused(
+def _not_allowed(
     ref: SecretRef, content: Callable[[str], bytes], host: str, port: int
 ) -> SecretProblem | None:
-    hint = f"If that is meant, its owner adds a line `{host}:{port}` to its {ALLOWED_HOSTS}."
+    hint = f"If this is intended, its owner adds a line `{host}:{port}` to its {ALLOWED_HOSTS}."
     try:
         raw = content(ALLOWED_HOSTS)
         if allows(text_of(raw) if raw.strip() else "", host, port):
@@ -170,7 +185,7 @@ def _refused(
     )
 
 
-def _lacking(code: str, ref: SecretRef, what: str) -> SecretProblem:
+def _problem(code: str, ref: SecretRef, what: str) -> SecretProblem:
     return SecretProblem(
         code,
         f"The secret {ref} {what}.",

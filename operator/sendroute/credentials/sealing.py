@@ -1,4 +1,5 @@
-"""Credentials sealed for the store: Fernet, in a token that opens for one profile alone."""
+"""Credentials encrypted for the store: a Fernet token that decrypts only for one profile
+(https://github.com/fernet/spec/blob/master/Spec.md)."""
 
 import hmac
 
@@ -9,13 +10,13 @@ from sendroute.credentials.keys import Keys
 from sendroute.model.credential import Credential
 from sendroute.model.secret import SecretBinding
 
-# Fernet shows the length of what it holds, to 16 bytes: filled up, all but a very long credential
-# look alike.
+# A Fernet token reveals the length of its content, to 16 bytes: with padding, all but very long
+# credentials look alike.
 _BLOCK = 512
 
 
 class _Plain(msgspec.Struct):
-    """What is sealed. Lives in this module's functions only."""
+    """The plain text. It exists only within the functions of this module."""
 
     version: int
     binding: SecretBinding
@@ -24,7 +25,7 @@ class _Plain(msgspec.Struct):
 
 
 class Sealer:
-    """Seals and opens with the keys given; the first seals, all open."""
+    """Encrypts with the first key and decrypts with every key."""
 
     def __init__(self, keys: Keys) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
@@ -33,13 +34,14 @@ class Sealer:
         return "Sealer(<hidden>)"
 
     def seal(self, credential: Credential, binding: SecretBinding) -> str:
+        """Encrypt a credential, bound to the profile that it is for."""
         plain = _Plain(1, binding, credential.username, credential.password)
         text = msgspec.json.encode(plain)
         filled = text.ljust(-(-len(text) // _BLOCK) * _BLOCK)
         return self._fernet.encrypt(filled).decode("ascii")
 
     def open(self, token: str, binding: SecretBinding) -> Credential | None:
-        """None where no key fits, it was changed, or it belongs to something else."""
+        """Decrypt a token; None if no key fits, it was altered, or its binding differs."""
         try:
             plain = msgspec.json.decode(self._fernet.decrypt(token.encode()), type=_Plain)
         except (InvalidToken, msgspec.MsgspecError, UnicodeError):
@@ -49,11 +51,11 @@ class Sealer:
         return Credential(plain.username, plain.password)
 
     def holds(self, token: str, binding: SecretBinding, credential: Credential) -> bool | None:
-        """Whether a token holds this credential; None where it does not open."""
+        """Whether a token contains this credential; None if it cannot be decrypted."""
         current = self.open(token, binding)
         if current is None:
             return None
-        # In constant time, and both halves always.
+        # In constant time, and always both values.
         names = hmac.compare_digest(current.username.encode(), credential.username.encode())
         passwords = hmac.compare_digest(current.password.encode(), credential.password.encode())
         return names and passwords

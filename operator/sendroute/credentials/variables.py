@@ -1,7 +1,7 @@
 """Secrets as variables: ``SENDROUTE_SECRET_<NAMESPACE>_<NAME>_<KEY>``.
 
-Names are put in upper case, with ``_`` for ``-`` and ``.``; so two references can mean one
-variable (``a-b/c`` and ``a/b-c``), and then neither gets it: it cannot be told whose it is.
+Names are in upper case, with ``_`` for ``-`` and ``.``. Two references can have the same variables
+(``a-b/c`` and ``a/b-c``); then neither is resolved, because the variables are ambiguous.
 """
 
 from sendroute.model.secret import SecretRef
@@ -11,7 +11,7 @@ _MANGLED = str.maketrans("-.", "__")
 
 
 def stem(ref: SecretRef) -> str:
-    """All of a secret's variables begin with this and ``_``."""
+    """The prefix of a secret's variables, followed by ``_``."""
     return PREFIX + f"{ref.namespace}_{ref.name}".translate(_MANGLED).upper()
 
 

@@ -1,1 +1,1 @@
-"""Manifests changed in place: only the lines meant to change do, and the result is read again."""
+"""Editing manifests in place: only the intended lines change, and the result is read again."""

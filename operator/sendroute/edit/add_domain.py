@@ -1,4 +1,4 @@
-"""``edit add-domain``: a new SendingDomain where the account's others are, written as they are."""
+"""``edit add-domain``: a new SendingDomain next to the account's others, in their style."""
 
 import posixpath
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from sendroute.edit.declare import check_profile
-from sendroute.edit.documents import Fresh, can_follow
+from sendroute.edit.documents import NewDocument, can_follow
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.set_route import checked_name
 from sendroute.edit.style import Style, style_of
@@ -25,15 +25,15 @@ _LABEL = 63
 
 
 class NewProfile(Struct, frozen=True):
-    """A profile to be defined in line; ``fields`` as a manifest has them."""
+    """A profile to define inline; ``fields`` are those of the manifest."""
 
     name: str
     fields: dict[str, Any]
 
 
-class _Place(NamedTuple):
+class _Target(NamedTuple):
     """Where the new document goes: behind ``after`` or at the end of ``file``, or into a new file
-    of that name. ``model`` is the document whose style it takes."""
+    of that name. It is written in the style of the document ``model``."""
 
     file: str
     after: Where | None
@@ -48,30 +48,43 @@ def add_domain(
     route: Route | NewProfile | None = None,
     file: str | None = None,
 ) -> Proposal:
-    """``name`` is written as it is given. ``file`` is the file it goes to, a new one where the
-    tree has none of that name."""
+    """Add a SendingDomain to an account.
+
+    Args:
+        tree: The manifests.
+        key: The account.
+        name: The domain, written as it is given.
+        route: The declared route, or a new profile to define inline.
+        file: The file to add it to; a new one if the tree has none of that name.
+
+    Returns:
+        The changes.
+
+    Raises:
+        ProblemError: The domain or the profile exists, or a value is invalid.
+    """
     label = checked_name(name)
     tree.account(key)
     _check_free(tree, label, key)
-    place = _place(tree, key, label, file)
-    value = _document(tree, key, name, label, route, place.model)
-    found = problems("SendingDomain", value)
-    if found:
-        raise ProblemError(*(finding(p.code, p.message, hint=p.hint, account=key) for p in found))
+    target = _target(tree, key, label, file)
+    value = _document(tree, key, name, label, route, target.model)
+    wrong = problems("SendingDomain", value)
+    if wrong:
+        raise ProblemError(*(finding(p.code, p.message, hint=p.hint, account=key) for p in wrong))
     proposal = Proposal(tree)
-    fresh = Fresh(value)
-    if not place.is_new:
-        proposal.add(place.after, place.file, fresh)
+    fresh = NewDocument(value)
+    if not target.is_new:
+        proposal.add(target.after, target.file, fresh)
     else:
-        style = style_of(tree.layout(place.model.file), tree.document(place.model))
-        is_json = place.file.endswith(".json")
+        style = style_of(tree.layout(target.model.file), tree.document(target.model))
+        is_json = target.file.endswith(".json")
         if not is_json and style.quote:
             style = Style(newline=style.newline)
-        proposal.add_file(place.file, fresh, style, json=is_json)
-    told = route.name if isinstance(route, NewProfile) else route
+        proposal.add_file(target.file, fresh, style, json=is_json)
+    shown = route.name if isinstance(route, NewProfile) else route
     kind = "new profile " if isinstance(route, NewProfile) else ""
-    message = f"new domain {name} of account {key.name}, in {place.file}"
-    proposal.tell(None, f"{message}: {kind}{told}" if told else message)
+    message = f"new domain {name} of account {key.name}, in {target.file}"
+    proposal.describe(None, f"{message}: {kind}{shown}" if shown else message)
     return proposal
 
 
@@ -81,7 +94,7 @@ def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
             raise ProblemError(
                 finding(
                     "domain-conflict",
-                    f"{label} is declared already, in account {domain.key.name}.",
+                    f"{label} is already declared, in account {domain.key.name}.",
                     hint="To change its route, edit the route.",
                     remedy=Perform(Task.SET_ROUTE, label),
                     where=domain.where.at("spec", "domain"),
@@ -90,9 +103,9 @@ def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
             )
 
 
-def _place(tree: Tree, key: AccountKey, label: str, file: str | None) -> _Place:
-    """Behind the last of the account's domains in the file that has most of them; where each has
-    a file named after it, in such a file; without any, behind the account's own document."""
+def _target(tree: Tree, key: AccountKey, label: str, file: str | None) -> _Target:
+    """Behind the last of the account's domains in the file that has most of them. If each domain
+    has a file named after it, in such a file. Without any domain, behind the MailAccount."""
     domains = [each for each in tree.domains_of(key) if each.where.file not in tree.broken]
     if domains:
         counts = Counter(each.where.file for each in domains)
@@ -102,18 +115,18 @@ def _place(tree: Tree, key: AccountKey, label: str, file: str | None) -> _Place:
     else:
         where, known = tree.account(key).where, ""
     if file is not None:
-        return _Place(file, None, file not in tree.files, where)
+        return _Target(file, None, file not in tree.files, where)
     layout = tree.layout(where.file)
     stem, dot, ending = posixpath.basename(where.file).rpartition(".")
     named_alike = {known: label, known.replace(".", "-"): label.replace(".", "-")}
     alone = len(layout.documents) == 1
     if known and alone and stem in named_alike:
         beside = posixpath.join(posixpath.dirname(where.file), named_alike[stem] + dot + ending)
-        return _Place(beside, None, True, where)
+        return _Target(beside, None, True, where)
     if not can_follow(layout, tree.document(where)):
         name = f"{label.replace('.', '-')}.json"
-        return _Place(posixpath.join(posixpath.dirname(where.file), name), None, True, where)
-    return _Place(where.file, where, False, where)
+        return _Target(posixpath.join(posixpath.dirname(where.file), name), None, True, where)
+    return _Target(where.file, where, False, where)
 
 
 def _document(
@@ -149,7 +162,7 @@ def _check_new(tree: Tree, key: AccountKey, name: str) -> None:
         raise ProblemError(
             finding(
                 "duplicate-profile",
-                f"Account {key.name} has a profile {name} already.",
+                f"Account {key.name} already has a profile {name}.",
                 hint=f"Route through profile {name}, or choose another name.",
                 where=profile.where,
                 account=key,
@@ -158,7 +171,7 @@ def _check_new(tree: Tree, key: AccountKey, name: str) -> None:
 
 
 def _object_name(tree: Tree, key: AccountKey, label: str) -> str:
-    """The domain with hyphens for dots, made another where the namespace has it or it is long."""
+    """The domain with hyphens for dots, shortened or numbered if it is too long or exists."""
     stem = label.replace(".", "-")
     number = 1
     while True:

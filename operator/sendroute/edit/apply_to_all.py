@@ -1,5 +1,5 @@
-"""``edit apply-to-all``: a one-time switch of all of an account's domains, with its fresh id and
-its confirming number."""
+"""``edit apply-to-all``: a one-time switch of all domains of an account, with a new id and the
+confirmed number of domains."""
 
 from collections.abc import Container
 from datetime import date
@@ -13,7 +13,7 @@ from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
 
-_LONGEST_ID = 63
+_MAX_ID = 63
 
 
 def apply_to_all(
@@ -27,8 +27,24 @@ def apply_to_all(
     current: int = 0,
     ran: Container[str] = (),
 ) -> Proposal:
-    """``current`` is how many domains the store has of the account, ``ran`` the ids that ran there;
-    both are empty without a store."""
+    """Write an account's ``applyToAll``.
+
+    Args:
+        tree: The manifests.
+        key: The account.
+        route: The route to switch to.
+        today: The date in a new id.
+        id: The id; None for a new one.
+        confirm: The confirmed number of domains; None for all.
+        current: The number of the account's domains in the store.
+        ran: The ids that ran in the store.
+
+    Returns:
+        The changes.
+
+    Raises:
+        ProblemError: The account or profile is unknown, or the id ran before.
+    """
     account = tree.account(key)
     check_profile(tree, key, route)
     proposal = Proposal(tree)
@@ -42,10 +58,10 @@ def apply_to_all(
     spec = proposal.spec(account.where)
     number = confirm or count
     asked = {"id": id, "route": route.as_manifest(), "confirm": {"domains": number}}
-    # What was there before is rewritten key by key, in its own order and with its comments.
+    # An existing applyToAll is rewritten key by key, in its order and with its comments.
     desired = spec.get("applyToAll", {}) | asked
     put_after(spec, "defaultRoute" if "defaultRoute" in spec else "plan", "applyToAll", desired)
-    proposal.tell(
+    proposal.describe(
         account.where.at("spec"),
         f"apply-all {id} of account {key.name}: every domain → {route}, confirmed for "
         f"{number} {'domain' if number == 1 else 'domains'}",
@@ -62,7 +78,7 @@ def _fresh_id(today: date, route: Route, account: Account, ran: Container[str]) 
     number = 1
     while True:
         suffix = f"-{number}" if number > 1 else ""
-        fresh = stem[: _LONGEST_ID - len(suffix)] + suffix
+        fresh = stem[: _MAX_ID - len(suffix)] + suffix
         if fresh != taken and fresh not in ran:
             return fresh
         number += 1
@@ -71,8 +87,8 @@ def _fresh_id(today: date, route: Route, account: Account, ran: Container[str]) 
 def _ran_before(name: str, account: Account) -> Finding:
     return finding(
         "apply-all-id-reused",
-        f"The apply-all {name} ran in account {account.key.name} before, and an id runs only once.",
-        hint="Choose another id, or leave it out to get a new one.",
+        f"Apply-all {name} already ran in account {account.key.name}, and an id runs only once.",
+        hint="Choose another id, or omit it to get a new one.",
         where=account.where.at("spec"),
         account=account.key,
     )
@@ -81,9 +97,8 @@ def _ran_before(name: str, account: Account) -> Finding:
 def _too_few(confirm: int, count: int, account: Account) -> Finding:
     return finding(
         "confirmation-exceeded",
-        f"The account has {count} domains, more than the {confirm} that are confirmed, so apply "
-        "would refuse.",
-        hint="Leave the confirmed number out to confirm them all.",
+        f"The account has {count} domains but only {confirm} are confirmed, so apply would refuse.",
+        hint="Omit the confirmed number to confirm them all.",
         where=account.where.at("spec"),
         account=account.key,
         severity=Severity.WARNING,

@@ -1,4 +1,4 @@
-"""What the edits share: a route written into a domain's document, keys put where they belong."""
+"""What the edits share: declaring a domain's route, and inserting keys in their order."""
 
 from typing import Any
 
@@ -11,8 +11,12 @@ from sendroute.model.route import Route
 
 
 def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
-    """The domain's document declares ``route``. A profile that it defines in line is kept, in a
-    document of its own: to declare another route is not to delete a profile."""
+    """Declare a domain's route. A profile that its document defines inline is kept, in a separate
+    document: another route does not delete a profile.
+
+    Raises:
+        ProblemError: The profile cannot get a separate document.
+    """
     if domain.route == route:
         return
     before = str(domain.route) if domain.route else "none"
@@ -22,14 +26,14 @@ def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
         for profile in proposal.tree.profiles_of(domain.key, domain.inline):
             if profile.domain is domain:
                 extract(proposal, profile)
-        message += f"; profile {domain.inline} gets a document of its own"
+        message += f"; profile {domain.inline} moves to a separate document"
     put_after(spec, "domain", "route", route.as_manifest())
     path = ("spec", "route") if domain.route else ("spec",)
-    proposal.tell(domain.where.at(*path), message)
+    proposal.describe(domain.where.at(*path), message)
 
 
 def put_after(mapping: dict[str, Any], anchor: str, key: str, value: Any) -> None:
-    """A key's value where the key is there; else the key right behind ``anchor``."""
+    """Set a key; a new one is inserted behind ``anchor``."""
     if key in mapping or anchor not in mapping:
         mapping[key] = value
         return
@@ -42,8 +46,13 @@ def put_after(mapping: dict[str, Any], anchor: str, key: str, value: Any) -> Non
 
 
 def check_profile(tree: Tree, key: AccountKey, route: Route | None) -> None:
-    """Raises ProblemError for a profile that the account has not, as far as the tree tells: part
-    of one, without the account's own document, may lack the profile's too."""
+    """Check that an account has the profile of a route.
+
+    A tree without the account's MailAccount is only a part: it may lack the profile too.
+
+    Raises:
+        ProblemError: The account has no such profile (``unknown-profile``).
+    """
     if route is None or route.profile is None or key not in tree.accounts:
         return
     if not tree.profiles_of(key, route.profile):

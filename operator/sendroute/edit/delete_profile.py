@@ -1,5 +1,5 @@
-"""``edit delete-profile``: a definition goes, and with it every reference that would be left
-pointing at nothing. Which route takes their place is said by the person, never guessed."""
+"""``edit delete-profile``: remove a definition and every reference to it. The user chooses the
+route that replaces them; it is never guessed."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -18,44 +18,56 @@ from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, via
 
 
-class Undeclared(Enum):
-    """References are taken away, and no route is put in their place."""
+class NoRoute(Enum):
+    """References are removed, and no route replaces them."""
 
-    UNDECLARED = "undeclared"
+    NO_ROUTE = "no-route"
 
 
-UNDECLARED = Undeclared.UNDECLARED
+NO_ROUTE = NoRoute.NO_ROUTE
 
 
 def delete_profile(
-    tree: Tree, key: AccountKey, name: str, instead: Route | Undeclared | None = None
+    tree: Tree, key: AccountKey, name: str, replacement: Route | NoRoute | None = None
 ) -> Proposal:
-    """``instead`` is what domains, the default and other profiles' ``reassignTo`` get that name
-    the profile. With None they stand in the way: raises ProblemError with each of them.
+    """Delete a profile.
 
-    An ``applyToAll`` that names it is always taken out: its confirmation was for that route.
+    Args:
+        tree: The manifests.
+        key: The account.
+        name: The profile.
+        replacement: What replaces the profile in the routes of domains, in the account's default
+            and in other profiles' ``reassignTo``. An ``applyToAll`` with the profile is always
+            removed, because it was confirmed for that route.
+
+    Returns:
+        The changes.
+
+    Raises:
+        ProblemError: The profile is unknown; or ``replacement`` is None and it is still referenced,
+            with one finding for each reference.
     """
     profile = tree.profile(key, name)
-    if instead == via(name):
+    if replacement == via(name):
         raise ProblemError(
-            finding("invalid-value", "A deleted profile cannot take its own place.", account=key)
+            finding("invalid-value", "A deleted profile cannot replace itself.", account=key)
         )
-    if isinstance(instead, Route):
-        check_profile(tree, key, instead)
+    if isinstance(replacement, Route):
+        check_profile(tree, key, replacement)
     references = _References(tree, profile)
-    if instead is None and (found := list(references.told())):
+    if replacement is None and (found := list(references.findings())):
         raise ProblemError(*found)
     proposal = Proposal(tree)
-    new = instead if isinstance(instead, Route) else None
+    new = replacement if isinstance(replacement, Route) else None
     for domain in references.domains:
-        _reroute(proposal, domain, new)
+        _replace_in_domain(proposal, domain, new)
     for account in references.accounts:
-        _take_from_account(proposal, account, via(name), new)
+        _replace_in_account(proposal, account, via(name), new)
     for other in references.profiles:
-        _take_from_profile(proposal, other, new)
+        _replace_in_profile(proposal, other, new)
     if profile.domain is None:
         proposal.remove(profile.where)
-        proposal.tell(
+        proposal.describe(
             profile.where.at("metadata", "name"), f"profile {name} of account {key.name}: deleted"
         )
     proposal.notes.append(_note(profile))
@@ -63,8 +75,8 @@ def delete_profile(
 
 
 class _References:
-    """What names a profile: domains (the one that defines it in line, too), the account's default
-    and apply-all, other profiles' ``reassignTo``."""
+    """The references to a profile: domains (also the one that defines it inline), the account's
+    default and apply-all, other profiles' ``reassignTo``."""
 
     def __init__(self, tree: Tree, profile: Profile) -> None:
         self._route = route = via(profile.name)
@@ -81,22 +93,22 @@ class _References:
             if each.key == key and each.name != profile.name and _reassign_to(each) == route
         ]
 
-    def told(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Finding]:
         for domain in self.domains:
-            yield _stays(f"{domain.name} routes", domain.where.at("spec", "route"), domain.key)
+            yield _blocked(f"{domain.name} routes", domain.where.at("spec", "route"), domain.key)
         for account in self.accounts:
             if route_of(account.spec.default_route) == self._route:
                 where = account.where.at("spec", "defaultRoute")
-                yield _stays(f"The default of account {account.key.name} is", where, account.key)
+                yield _blocked(f"The default of account {account.key.name} is", where, account.key)
         for profile in self.profiles:
             where = profile.where.at(*_fields_path(profile), "onDelete", "reassignTo")
-            yield _stays(f"The domains of profile {profile.name} fall back", where, profile.key)
+            yield _blocked(f"The domains of profile {profile.name} fall back", where, profile.key)
 
 
-def _stays(what: str, where: Where, key: AccountKey) -> Finding:
+def _blocked(what: str, where: Where, key: AccountKey) -> Finding:
     return finding(
         "unknown-profile",
-        f"{what} through the profile that is to be deleted.",
+        f"{what} through the profile to be deleted.",
         hint="Choose what replaces it: managed, another profile, unconfigured, or no declared"
         " route.",
         where=where,
@@ -104,7 +116,7 @@ def _stays(what: str, where: Where, key: AccountKey) -> Finding:
     )
 
 
-def _reroute(proposal: Proposal, domain: Domain, new: Route | None) -> None:
+def _replace_in_domain(proposal: Proposal, domain: Domain, new: Route | None) -> None:
     spec = proposal.spec(domain.where)
     if new is None:
         del spec["route"]
@@ -113,41 +125,41 @@ def _reroute(proposal: Proposal, domain: Domain, new: Route | None) -> None:
     where = domain.where.at("spec", "route")
     message = f"route of {domain.name}: {domain.route} → {new or 'none declared'}"
     if domain.inline is not None:
-        message += f"; profile {domain.inline}, defined here, is deleted"
-    proposal.tell(where, message)
+        message += f"; profile {domain.inline}, defined here, is removed"
+    proposal.describe(where, message)
 
 
-def _take_from_account(
-    proposal: Proposal, account: Account, gone: Route, new: Route | None
+def _replace_in_account(
+    proposal: Proposal, account: Account, old: Route, new: Route | None
 ) -> None:
     spec = proposal.spec(account.where)
-    if route_of(account.spec.default_route) == gone:
+    if route_of(account.spec.default_route) == old:
         if new is None:
             del spec["defaultRoute"]
         else:
             spec["defaultRoute"] = new.as_manifest()
-        told = str(new) if new else "none (the plan's own)"
+        shown = str(new) if new else "none (the plan default)"
         where = account.where.at("spec", "defaultRoute")
-        proposal.tell(where, f"default of account {account.key.name}: {gone} → {told}")
-    if _apply_all_route(account) == gone:
+        proposal.describe(where, f"default of account {account.key.name}: {old} → {shown}")
+    if _apply_all_route(account) == old:
         del spec["applyToAll"]
         where = account.where.at("spec", "applyToAll")
-        proposal.tell(where, f"apply-all of account {account.key.name} to {gone}: taken out")
+        proposal.describe(where, f"apply-all of account {account.key.name} to {old}: removed")
 
 
-def _take_from_profile(proposal: Proposal, profile: Profile, new: Route | None) -> None:
+def _replace_in_profile(proposal: Proposal, profile: Profile, new: Route | None) -> None:
     path = _fields_path(profile)
     fields = proposal.value(profile.where)
     for step in path:
         fields = fields[step]
     if new is None or new == via(profile.name):
         del fields["onDelete"]
-        told = "none declared"
+        shown = "none declared"
     else:
         fields["onDelete"]["reassignTo"] = new.as_manifest()
-        told = str(new)
+        shown = str(new)
     where = profile.where.at(*path, "onDelete", "reassignTo")
-    proposal.tell(where, f"reassignTo of profile {profile.name}: → {told}")
+    proposal.describe(where, f"reassignTo of profile {profile.name}: → {shown}")
 
 
 def _fields_path(profile: Profile) -> tuple[str, ...]:
@@ -167,8 +179,8 @@ def _reassign_to(profile: Profile) -> Route | None:
 def _note(profile: Profile) -> Finding:
     return finding(
         "profile-deleted",
-        "Domains that have this profile without declaring it are reassigned when this is applied.",
-        hint="A plan shows them.",
+        "Apply will reassign the domains that use this profile without declaring it.",
+        hint="The plan lists them.",
         remedy=Perform(Task.PLAN),
         account=profile.key,
         severity=Severity.INFO,

@@ -1,4 +1,4 @@
-"""What an edit would change as a unified diff, which ``git apply`` and ``patch`` take."""
+"""The changes of an edit as a unified diff for ``git apply`` and ``patch``."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
 def unified(texts: Mapping[str, Text]) -> Iterator[str]:
-    """Lines with their breaks, file by file."""
+    """Yield the lines of the diff with their line breaks, file by file."""
     for file, text in texts.items():
         relative = file.lstrip("/")
         before = "/dev/null" if text.before is None else f"a/{relative}"
@@ -20,7 +20,7 @@ def unified(texts: Mapping[str, Text]) -> Iterator[str]:
 
 
 def _lines(text: str | None) -> list[str]:
-    """Cut at line feeds alone, as git does: other breaks are a line's own characters."""
+    """Split only at line feeds, as git does."""
     if not text:
         return []
     lines = [line + "\n" for line in text.split("\n")]

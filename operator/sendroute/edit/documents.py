@@ -1,4 +1,4 @@
-"""Whole documents that come and go, in a stream of several, in a ``List``, in a file of JSON."""
+"""Adding and removing whole documents: in a YAML stream, in a ``List``, in a JSON file."""
 
 import re
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from sendroute.edit.lines import (
     next_line,
     with_lines,
 )
-from sendroute.edit.rewrite import CannotSpliceError, placed_in_flow, removed_item
+from sendroute.edit.rewrite import CannotSpliceError, insert_in_flow, removed_item
 from sendroute.edit.style import Style, block, block_lines, flow, style_of
 
 _BARE_MARKER = re.compile(r"---[ \t]*\r?\n")
 
 
-class Fresh(NamedTuple):
-    """A document that is new to a file. ``body``, where given, are the lines of its spec after
-    ``account``, as they stood elsewhere, at column 0; ``remark`` is a comment for its name."""
+class NewDocument(NamedTuple):
+    """A document to add. ``body``, if given, holds the lines of its spec after ``account``, moved
+    from elsewhere and not indented; ``remark`` is a comment for its name."""
 
     value: dict[str, Any]
     body: tuple[str, ...] = ()
@@ -31,15 +31,18 @@ class Fresh(NamedTuple):
 
 
 def can_follow(layout: Layout, document: Document) -> bool:
-    """Whether a file has room for another document after this one: a file of JSON has none but in
-    a ``List``."""
+    """Whether another document can follow this one: in JSON only within a ``List``."""
     if document.item is not None:
         return True
     return not (document.root.flow and style_of(layout, document).quote)
 
 
-def placed_after(layout: Layout, document: Document, fresh: list[Fresh]) -> Iterator[Splice]:
-    """New documents behind another one, in its style."""
+def insert_after(layout: Layout, document: Document, fresh: list[NewDocument]) -> Iterator[Splice]:
+    """Yield the splices that insert documents behind another one, in its style.
+
+    Raises:
+        CannotSpliceError: The layout does not allow it.
+    """
     style = style_of(layout, document)
     if document.item is not None:
         yield from _into_list(layout, document, fresh, style)
@@ -49,28 +52,28 @@ def placed_after(layout: Layout, document: Document, fresh: list[Fresh]) -> Iter
     yield _into_stream(layout, document.stream, fresh, style)
 
 
-def placed_last(layout: Layout, fresh: list[Fresh]) -> Iterator[Splice]:
-    """New documents at the end of a file, which may be empty."""
+def append(layout: Layout, fresh: list[NewDocument]) -> Iterator[Splice]:
+    """Yield the splices that append documents to a file, which may be empty."""
     if layout.documents:
-        yield from placed_after(layout, layout.documents[-1], fresh)
+        yield from insert_after(layout, layout.documents[-1], fresh)
         return
     style = style_of(layout, None)
     lines = [line for each in fresh for line in ("---", *written(each, style))]
     yield with_lines(layout.text, len(layout.text), lines)
 
 
-def new_file(fresh: list[Fresh], style: Style, *, json: bool) -> str:
-    """The text of a file of its own; ``json`` for one object within braces."""
+def new_file(fresh: list[NewDocument], style: Style, *, json: bool) -> str:
+    """The text of a new file; with ``json``, one JSON object."""
     if json:
         (each,) = fresh
-        told = flow(each.value, style._replace(quote='"', spread=True, tight=False))
-        return told + style.newline
+        content = flow(each.value, style._replace(quote='"', spread=True, tight=False))
+        return content + style.newline
     parts = [style.newline.join(written(each, style)) + style.newline for each in fresh]
     return f"---{style.newline}".join(parts)
 
 
-def taken_out(layout: Layout, document: Document) -> list[Splice] | None:
-    """What takes a document out; None where nothing would be left, and the file can go."""
+def remove_document(layout: Layout, document: Document) -> list[Splice] | None:
+    """The splices that remove a document; None if the file would be empty and can be deleted."""
     if document.item is not None:
         root = layout.streams[document.stream].root
         entry = root.get("items")
@@ -83,7 +86,7 @@ def taken_out(layout: Layout, document: Document) -> list[Splice] | None:
     return list(_without_stream(layout, document.stream))
 
 
-def written(fresh: Fresh, style: Style, indent: int = 0) -> list[str]:
+def written(fresh: NewDocument, style: Style, indent: int = 0) -> list[str]:
     """The lines of a document in the block style."""
     lines = []
     for key, value in fresh.value.items():
@@ -115,18 +118,18 @@ def _with_remark(lines: list[str], remark: str) -> list[str]:
 
 
 def _into_list(
-    layout: Layout, document: Document, fresh: list[Fresh], style: Style
+    layout: Layout, document: Document, fresh: list[NewDocument], style: Style
 ) -> Iterator[Splice]:
     text, root = layout.text, document.root
     if layout.list_of(document.stream).flow:
         indent = column(text, root.start)
-        told = [flow(each.value, style, indent) for each in fresh]
+        items = [flow(each.value, style, indent) for each in fresh]
         if not style.quote:
-            told = [flow(each.value, style) for each in fresh]
+            items = [flow(each.value, style) for each in fresh]
         if style.spread:
-            yield from placed_in_flow(text, root.start, root.end, told, style)
+            yield from insert_in_flow(text, root.start, root.end, items, style)
         else:
-            yield Splice(root.end, root.end, "".join(style.comma() + each for each in told))
+            yield Splice(root.end, root.end, "".join(style.comma() + each for each in items))
         return
     dash = text.rindex("-", 0, root.start + 1)
     if text[dash + 1 : root.start].strip():
@@ -142,9 +145,9 @@ def _into_list(
 # --- a stream of documents ----------------------------------------------------------------------
 
 
-def _into_stream(layout: Layout, number: int, fresh: list[Fresh], style: Style) -> Splice:
+def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: Style) -> Splice:
     text = layout.text
-    before, after = _blank_habit(layout)
+    before, after = _blank_lines(layout)
     lines: list[str] = []
     for each in fresh:
         lines += [*[""] * before, "---", *[""] * after, *written(each, style)]
@@ -152,7 +155,7 @@ def _into_stream(layout: Layout, number: int, fresh: list[Fresh], style: Style) 
 
 
 def _end_of(text: str, stream: Stream) -> int:
-    """Behind what a document says and the comments that go with it without a gap."""
+    """The end of a document with the comments directly below it."""
     place = next_line(text, stream.end)
     if text[line_start(text, stream.end) : stream.end] == "...":
         return place
@@ -161,8 +164,8 @@ def _end_of(text: str, stream: Stream) -> int:
     return place
 
 
-def _blank_habit(layout: Layout) -> tuple[int, int]:
-    """How many empty lines the file has before and after its ``---``."""
+def _blank_lines(layout: Layout) -> tuple[int, int]:
+    """The number of empty lines before and after the file's ``---``."""
     text = layout.text
     for stream in layout.streams[1:]:
         if not stream.explicit:
@@ -185,9 +188,9 @@ def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
     text = layout.text
     stream = layout.streams[number]
     follows = layout.streams[number + 1] if number + 1 < len(layout.streams) else None
-    start = line_start(text, stream.start) if stream.explicit else _own_start(text, stream.root)
+    start = line_start(text, stream.start) if stream.explicit else _first_start(text, stream.root)
     until = line_start(text, follows.start) if follows else len(text)
-    end = _kept_tail(text, _end_of(text, stream), until)
+    end = _tail_to_keep(text, _end_of(text, stream), until)
     if follows is None and end == until:
         while start and not text[line_start(text, start - 1) : start].strip():
             start = line_start(text, start - 1)
@@ -197,17 +200,18 @@ def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
         yield Splice(until, next_line(text, until), "")
 
 
-def _own_start(text: str, root: Node) -> int:
-    """Where a first document without ``---`` begins, the comments that stand right above it
-    taken along; those above a gap speak of the file."""
+def _first_start(text: str, root: Node) -> int:
+    """Where a first document without ``---`` begins, including the comments directly above it;
+    comments above an empty line belong to the file."""
     place = line_start(text, root.start)
     while place and is_comment(text[line_start(text, place - 1) : place]):
         place = line_start(text, place - 1)
     return place
 
 
-def _kept_tail(text: str, place: int, until: int) -> int:
-    """Where a gap begins that comments at the margin follow: they speak of what comes then."""
+def _tail_to_keep(text: str, place: int, until: int) -> int:
+    """Where an empty line begins that unindented comments follow: they belong to the next
+    document."""
     gap: int | None = None
     while place < until:
         if not text[place : line_end(text, place)].strip():

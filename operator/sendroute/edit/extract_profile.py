@@ -1,10 +1,10 @@
-"""``edit extract-profile``: a profile defined in line gets a document of its own, which the
-domain's route then names. Its lines move as they are, with the comments in them."""
+"""``edit extract-profile``: move a profile that is defined inline into a separate document. Its
+lines move unchanged, with their comments."""
 
 import posixpath
 from typing import Any
 
-from sendroute.edit.documents import Fresh, can_follow
+from sendroute.edit.documents import NewDocument, can_follow
 from sendroute.edit.layout import Entry, Layout, Node
 from sendroute.edit.lines import column, comment_after, is_comment
 from sendroute.edit.proposal import Proposal
@@ -17,6 +17,11 @@ from sendroute.model.problem import ProblemError
 
 
 def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
+    """Move an inline profile into a separate document.
+
+    Raises:
+        ProblemError: The profile is unknown or already has a separate document.
+    """
     proposal = Proposal(tree)
     profile = tree.profile(key, name)
     domain = profile.domain
@@ -24,21 +29,21 @@ def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
         raise ProblemError(
             finding(
                 "invalid-value",
-                f"Profile {name} of account {key.name} has a document of its own already.",
-                hint="There is nothing to do.",
+                f"Profile {name} of account {key.name} already has a separate document.",
+                hint="No change is needed.",
                 where=profile.where.at("metadata", "name"),
                 account=key,
             )
         )
     extract(proposal, profile)
     proposal.spec(domain.where)["route"] = {"profile": name}
-    message = f"profile {name} of {domain.name} gets a document of its own"
-    proposal.tell(domain.where.at("spec", "route", "newProfile"), message)
+    message = f"profile {name} of {domain.name} moves to a separate document"
+    proposal.describe(domain.where.at("spec", "route", "newProfile"), message)
     return proposal
 
 
 def extract(proposal: Proposal, profile: Profile) -> None:
-    """Adds the profile's own document; the domain's route is the caller's."""
+    """Add the separate document; the caller changes the domain's route."""
     tree, where, domain = proposal.tree, profile.where, profile.domain
     assert domain is not None  # noqa: S101
     if (profile.key.namespace, profile.name) in tree.profile_names:
@@ -51,13 +56,13 @@ def extract(proposal: Proposal, profile: Profile) -> None:
     value: dict[str, Any] = document.root.value()
     fields = {k: v for k, v in entry.value.value().items() if k != "name"}
     body, remark = _body(layout, entry)
-    if domain.suspended and not fields.get("suspend"):  # as suspended as its domain was
+    if domain.suspended and not fields.get("suspend"):  # as its domain is
         fields["suspend"] = True
         body = [*body, "suspend: true"]
     metadata = {"name": profile.name}
     if "namespace" in value["metadata"]:
         metadata["namespace"] = value["metadata"]["namespace"]
-    fresh = Fresh(
+    fresh = NewDocument(
         {
             "apiVersion": value["apiVersion"],
             "kind": "SMTPProfile",
@@ -86,15 +91,15 @@ def _name_taken(profile: Profile) -> Any:
     namespace = profile.key.namespace
     return finding(
         "duplicate-object",
-        f"Namespace {namespace} has an SMTPProfile {profile.name} of another account already.",
-        hint="Objects of a namespace need different names: rename the profile first.",
+        f"Namespace {namespace} already has an SMTPProfile {profile.name}, of another account.",
+        hint="Names are unique in a namespace. Rename the profile first.",
         where=profile.where.at("spec", "route", "newProfile", "name"),
         account=profile.key,
     )
 
 
 def _body(layout: Layout, entry: Entry) -> tuple[list[str], str]:
-    """The lines of a profile in line but for its name, from column 0, and the comment beside the
+    """The lines of an inline profile without its name, not indented, and the comment of the
     name."""
     if entry.value.flow:
         return _from_flow(layout.text, entry.value)
@@ -135,12 +140,12 @@ def _from_flow(text: str, node: Node) -> tuple[list[str], str]:
             remark = beside
             continue
         first, *rest = text[value.start : value.end].splitlines()
-        told = [f"{scalar(key.scalar)}: {first}", *("  " + line.strip() for line in rest)]
-        told[-1] += f"  {beside}" if beside else ""
-        lines += told
+        written = [f"{scalar(key.scalar)}: {first}", *("  " + line.strip() for line in rest)]
+        written[-1] += f"  {beside}" if beside else ""
+        lines += written
     return [*lines, *_comments(text[reached : node.end - 1])], remark
 
 
 def _comments(gap: str) -> list[str]:
-    """The comments that have a line of their own."""
+    """The comments on separate lines."""
     return [line.strip() for line in gap.splitlines()[1:] if is_comment(line)]

@@ -1,28 +1,28 @@
-"""One file's edit: the values its documents are to have, those that come, those that go; carried
-out on the text, and believed only when the result, read again both ways, says exactly that."""
+"""The edit of one file: changed, added and removed documents. It is applied to the text and
+accepted only if both readers read exactly the intended values from the result."""
 
 from typing import Any
 
 from msgspec import Struct, ValidationError, field
 
-from sendroute.edit.documents import Fresh, placed_after, placed_last, taken_out
+from sendroute.edit.documents import NewDocument, append, insert_after, remove_document
 from sendroute.edit.layout import BOM, Layout
-from sendroute.edit.lines import Splice, spliced
+from sendroute.edit.lines import Splice, apply_splices
 from sendroute.edit.rewrite import CannotSpliceError, rewrite, same
 from sendroute.edit.style import style_of
 
 
 class FileEdit(Struct):
-    """Documents by their ordinals: ``values`` they are to have, ``added`` behind each (behind
-    the last of the file: None), and ``removed``."""
+    """Documents by their position in the file: new ``values``, documents ``added`` behind each
+    (None: at the end of the file), and those ``removed``."""
 
     values: dict[int, dict[str, Any]] = field(default_factory=dict)
-    added: dict[int | None, list[Fresh]] = field(default_factory=dict)
+    added: dict[int | None, list[NewDocument]] = field(default_factory=dict)
     removed: set[int] = field(default_factory=set)
 
 
 class NotEditableError(Exception):
-    """``ordinal`` is the document, ``path`` what in it cannot be changed in place."""
+    """``ordinal`` is the document, ``path`` the part of it that cannot be changed in place."""
 
     def __init__(self, ordinal: int, path: tuple[str, ...] = ()) -> None:
         super().__init__(ordinal, path)
@@ -30,19 +30,27 @@ class NotEditableError(Exception):
         self.path = path
 
 
-def carry_out(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | None:
-    """The text after the edit; None for a file in which no document is left. ``bom``: the file
-    begins with a byte-order mark, which ``before`` does not hold, and which stays.
+def apply(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | None:
+    """Apply an edit to a file's text.
 
-    Raises :class:`NotEditableError` where it cannot be done by changing only what must change.
+    Args:
+        before: The text, without a byte-order mark.
+        edit: The changes.
+        bom: Whether the file begins with a byte-order mark, which is kept.
+
+    Returns:
+        The new text; None if no document is left.
+
+    Raises:
+        NotEditableError: The layout does not allow the edit without changing other lines.
     """
     values = [
         edit.values.get(number, document.root.value())
         for number, document in enumerate(before.documents)
     ]
-    after = _verified(_revalued(before, edit), values, edit)
+    after = _verified(_with_new_values(before, edit), values, edit)
     if edit.added or edit.removed:
-        text = _rearranged(after, edit)
+        text = _with_documents(after, edit)
         if text is None:
             return None
         values = _desired(values, edit)
@@ -53,7 +61,7 @@ def carry_out(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | Non
     return text
 
 
-def _revalued(layout: Layout, edit: FileEdit) -> str:
+def _with_new_values(layout: Layout, edit: FileEdit) -> str:
     splices: list[Splice] = []
     for ordinal, value in edit.values.items():
         document = layout.documents[ordinal]
@@ -64,26 +72,26 @@ def _revalued(layout: Layout, edit: FileEdit) -> str:
     return _spliced(layout.text, splices, edit)
 
 
-def _rearranged(layout: Layout, edit: FileEdit) -> str | None:
+def _with_documents(layout: Layout, edit: FileEdit) -> str | None:
     splices: list[Splice] = []
     for ordinal in sorted(edit.removed):
-        told = taken_out(layout, layout.documents[ordinal])
-        if told is None:
+        removal = remove_document(layout, layout.documents[ordinal])
+        if removal is None:
             return None
-        splices += told
+        splices += removal
     for after, fresh in edit.added.items():
         try:
             if after is None:
-                splices += placed_last(layout, fresh)
+                splices += append(layout, fresh)
             else:
-                splices += placed_after(layout, layout.documents[after], fresh)
+                splices += insert_after(layout, layout.documents[after], fresh)
         except CannotSpliceError as error:
             raise NotEditableError(after or 0, error.path) from error
     return _spliced(layout.text, splices, edit)
 
 
 def _spliced(text: str, splices: list[Splice], edit: FileEdit) -> str:
-    changed = spliced(text, splices)
+    changed = apply_splices(text, splices)
     if changed is None:
         raise NotEditableError(_first(edit))
     return changed
@@ -105,7 +113,7 @@ def _desired(values: list[Any], edit: FileEdit) -> list[Any]:
 
 
 def _verified(text: str, desired: list[Any], edit: FileEdit) -> Layout:
-    """The text by its parts; raises where it does not say exactly what is wanted."""
+    """Parse the text; raise NotEditableError if its values are not exactly the desired ones."""
     from yaml import YAMLError
 
     try:
@@ -115,14 +123,14 @@ def _verified(text: str, desired: list[Any], edit: FileEdit) -> Layout:
     found = layout.values()
     if len(found) != len(desired):
         raise NotEditableError(_first(edit))
-    for number, (one, other) in enumerate(zip(found, desired, strict=True)):
-        if not same(one, other):
+    for number, (actual, expected) in enumerate(zip(found, desired, strict=True)):
+        if not same(actual, expected):
             raise NotEditableError(number if number in edit.values else _first(edit))
     return layout
 
 
 def _reads_as(text: str, desired: list[Any]) -> bool:
-    """Whether the program's own readers, the exact one and the fast one, find this in a text."""
+    """Whether Sendroute's readers, the exact and the fast one, read these values from the text."""
     from sendroute.manifests import exact
     from sendroute.manifests.headers import is_ours
     from sendroute.manifests.shapes import decode
@@ -135,7 +143,7 @@ def _reads_as(text: str, desired: list[Any]) -> bool:
             return False
         if number in ours and not same(draft.node.value, ours[number]):
             return False
-    # Reads with the fast reader wherever that is enough.
+    # Uses the fast reader wherever possible.
     parsed, problems = read_thoroughly("", text.encode())
     try:
         typed = [(number, decode(value)) for number, value in ours.items()]

@@ -1,7 +1,7 @@
-"""Text → documents whose every key and value knows the characters that it is written with.
+"""Text → documents in which every key and value has its position in the text.
 
-From libyaml's events, as :mod:`sendroute.manifests.exact` reads, but for texts in good order and
-with the ends of things too. Documents are counted as :class:`~sendroute.model.finding.Where` does.
+Built from libyaml's events like :mod:`sendroute.manifests.exact`, but only for valid texts, and
+with end positions. Documents are numbered as in :class:`~sendroute.model.finding.Where`.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from sendroute.manifests.headers import is_list_of
 from sendroute.manifests.scalars import resolve
 from sendroute.manifests.syntax import Text
 
-BOM = "\ufeff"  # a file may begin with it; a layout's text does not hold it
+BOM = "\ufeff"  # a file may begin with it; a layout's text does not contain it
 
 
 class Node:
@@ -46,7 +46,7 @@ class Node:
 
     @property
     def is_block(self) -> bool:
-        """A collection in the block style: it ends where its last item does."""
+        """A collection in block style: it ends where its last item does."""
         return not self.flow and (self.entries is not None or self.items is not None)
 
     def get(self, key: str) -> "Entry | None":
@@ -62,7 +62,7 @@ class Node:
         return node
 
     def value(self) -> Any:
-        """The same as plain data."""
+        """The value as plain data."""
         if self.entries is not None:
             return {_hashable(each.key): each.value.value() for each in self.entries}
         if self.items is not None:
@@ -76,8 +76,8 @@ class Entry(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """One YAML document of a file: from its ``---`` (or its first token, where it has none) to
-    the end of what it says. ``explicit``: it has a ``---``."""
+    """One YAML document of a file: from its ``---`` (or its first token, if it has none) to
+    the end of its content. ``explicit``: it has a ``---``."""
 
     start: int
     explicit: bool
@@ -94,8 +94,8 @@ class Document(NamedTuple):
 
 
 class Layout:
-    """A text without byte-order mark, and everything in it. The text must be in good order: a
-    ``yaml.YAMLError`` is raised otherwise."""
+    """A text without byte-order mark, and everything in it. Raises
+    ``yaml.YAMLError`` if the text is not valid YAML."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -126,8 +126,8 @@ class Layout:
 def _streams(text: str) -> Iterator[Stream]:
     source = Text(text)
     stack: list[Node] = []
-    done: Node | None = None  # what was read last, a whole document in the end
-    keys: list[Node | None] = []  # of each collection in the stack, the key whose value comes
+    done: Node | None = None  # the node read last; at the end, the document
+    keys: list[Node | None] = []  # for each collection in the stack, the key whose value follows
     start, explicit = 0, False
     for event in yaml.parse(source.parsed, Loader=yaml.CSafeLoader):
         begin, end = source.offset(event.start_mark), source.offset(event.end_mark)
@@ -159,12 +159,12 @@ def _streams(text: str) -> Iterator[Stream]:
 
 def _leaf(event: Any, text: str, begin: int, end: int) -> Node:
     node = Node(begin, end)
-    if isinstance(event, AliasEvent):  # in somebody else's document
+    if isinstance(event, AliasEvent):  # in a document that is not ours
         return node
     node.quote = event.style or ""
     plain = not node.quote and event.tag is None
     node.scalar = resolve(event.value) if plain else event.value
-    if node.quote in ("|", ">"):  # its mark is behind the breaks that follow it
+    if node.quote in ("|", ">"):  # its end mark is behind the following line breaks
         node.end = begin + len(text[begin:end].rstrip())
     return node
 
@@ -190,5 +190,6 @@ def _end_of_block(node: Node) -> int:
 
 
 def _hashable(key: Node) -> Any:
-    """A key as plain data; one that is a collection, in somebody else's document, by its place."""
+    """A key as plain data; one that is a collection, in a document that is not ours, by its
+    position."""
     return key.scalar if key.entries is None and key.items is None else (key.start, key.end)

@@ -1,10 +1,10 @@
-"""What an edit proposes: the documents' new values, what it says of them, and the texts of it."""
+"""The proposed changes of an edit: new values of documents, descriptions, and the new texts."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sendroute.edit.documents import Fresh, new_file
-from sendroute.edit.file_edit import FileEdit, NotEditableError, carry_out
+from sendroute.edit.documents import NewDocument, new_file
+from sendroute.edit.file_edit import FileEdit, NotEditableError, apply
 from sendroute.edit.layout import BOM
 from sendroute.edit.rewrite import same
 from sendroute.edit.style import Style
@@ -14,38 +14,38 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 
 
-class Done(NamedTuple):
-    """One thing that the edit does: ``where`` it was before, None for what is new, and what."""
+class Change(NamedTuple):
+    """The description of one change: ``where`` is its position before, None for what is new."""
 
     where: Where | None
     message: str
 
 
 class NewFile(NamedTuple):
-    fresh: list[Fresh]
+    fresh: list[NewDocument]
     style: Style
     json: bool
 
 
 class Text(NamedTuple):
-    """A file before and after, None where it is not there."""
+    """A file's text before and after; None if the file does not exist."""
 
     before: str | None
     after: str | None
 
 
 class Proposal:
-    """Filled by one edit; nothing is written. ``notes`` are findings that stop nothing."""
+    """Filled by one edit; nothing is written. ``notes`` are findings that do not stop the edit."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.done: list[Done] = []
+        self.changes: list[Change] = []
         self.notes: list[Finding] = []
         self._files: dict[str, FileEdit] = {}
         self._new: dict[str, NewFile] = {}
 
     def value(self, where: Where) -> dict[str, Any]:
-        """A document's value, to be changed in place."""
+        """A document's value; the caller changes it in place."""
         values = self._file(where.file).values
         if where.document not in values:
             values[where.document] = self.tree.document(where).root.value()
@@ -55,24 +55,30 @@ class Proposal:
         spec: dict[str, Any] = self.value(where)["spec"]
         return spec
 
-    def add(self, after: Where | None, file: str, fresh: Fresh) -> None:
-        """A new document behind another, or at the end of a file."""
+    def add(self, after: Where | None, file: str, fresh: NewDocument) -> None:
+        """Add a document behind another one, or at the end of a file."""
         ordinal = None if after is None else after.document
         self._file(file).added.setdefault(ordinal, []).append(fresh)
 
-    def add_file(self, file: str, fresh: Fresh, style: Style, *, json: bool) -> None:
+    def add_file(self, file: str, fresh: NewDocument, style: Style, *, json: bool) -> None:
         self._new[file] = NewFile([fresh], style, json)
 
     def remove(self, where: Where) -> None:
         self.tree.document(where)
         self._file(where.file).removed.add(where.document)
 
-    def tell(self, where: Where | None, message: str) -> None:
-        self.done.append(Done(where, message))
+    def describe(self, where: Where | None, message: str) -> None:
+        self.changes.append(Change(where, message))
 
     def texts(self) -> dict[str, Text]:
-        """Every file that changes. Raises ProblemError where it cannot be done in place, with
-        what to edit by hand."""
+        """Apply the edit to the texts.
+
+        Returns:
+            Every file that changes.
+
+        Raises:
+            ProblemError: A change is impossible in place (``edit-by-hand``), with its position.
+        """
         texts: dict[str, Text] = {}
         findings: list[Finding] = []
         for file, edit in self._files.items():
@@ -81,7 +87,7 @@ class Proposal:
                 continue
             before = self.tree.text(file)
             try:
-                after = carry_out(self.tree.layout(file), edit, bom=before.startswith(BOM))
+                after = apply(self.tree.layout(file), edit, bom=before.startswith(BOM))
                 texts[file] = Text(before, after)
             except NotEditableError as error:
                 findings += self._by_hand(file, error)
@@ -92,7 +98,7 @@ class Proposal:
         return texts
 
     def _file(self, file: str) -> FileEdit:
-        self.tree.layout(file)  # refuses a file that is never touched
+        self.tree.layout(file)  # raises for a file with errors
         return self._files.setdefault(file, FileEdit())
 
     def _drop_unchanged(self, file: str, edit: FileEdit) -> None:
@@ -102,16 +108,15 @@ class Proposal:
                 del edit.values[ordinal]
 
     def _by_hand(self, file: str, error: NotEditableError) -> Iterator[Finding]:
-        """What a person is to do where the layout does not let it be done here."""
+        """What the user must change by hand."""
         here = Where(file, error.ordinal, error.path)
-        told = [(each.where or here, each.message) for each in self.done]
-        of_file = [each for each in told if each[0].file == file]
+        described = [(each.where or here, each.message) for each in self.changes]
+        of_file = [each for each in described if each[0].file == file]
         of_document = [each for each in of_file if each[0].document == error.ordinal]
         for where, message in of_document or of_file:
             yield finding(
                 "edit-by-hand",
-                "The layout here does not let this be changed without changing other lines too: "
-                f"{message}.",
-                hint="Nothing was written. Edit it by hand, here.",
+                f"This layout cannot be edited without changing other lines: {message}.",
+                hint="Nothing was written. Make this change by hand.",
                 where=here if error.path else where,
             )

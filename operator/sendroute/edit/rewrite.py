@@ -1,5 +1,5 @@
-"""The heart of it: a value as it is written, and the value it is to be → the few characters that
-must change. What a splice cannot do is told by :class:`CannotSpliceError`, and never guessed."""
+"""The written value and the desired value → the few characters that must change. Where no splice is
+possible, :class:`CannotSpliceError` is raised; nothing is guessed."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -23,7 +23,7 @@ Pairs = list[tuple[str, Any]]
 
 
 class CannotSpliceError(Exception):
-    """The layout does not let this change be made in place. ``path`` leads to it."""
+    """The layout does not allow this change in place. ``path`` is its path in the document."""
 
     def __init__(self, *path: str) -> None:
         super().__init__(".".join(path))
@@ -31,7 +31,11 @@ class CannotSpliceError(Exception):
 
 
 def rewrite(text: str, node: Node, new: Any, style: Style) -> Iterator[Splice]:
-    """The splices that make ``node`` read as ``new``."""
+    """Yield the splices after which ``node`` has the value ``new``.
+
+    Raises:
+        CannotSpliceError: The layout does not allow it.
+    """
     old = node.value()
     if same(old, new):
         return
@@ -49,19 +53,19 @@ def rewrite(text: str, node: Node, new: Any, style: Style) -> Iterator[Splice]:
     yield from _inserted(text, node, new, style)
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal, and of one type: true is not 1, and 587.0 is not 587."""
-    if type(one) is not type(other):
+def same(left: Any, right: Any) -> bool:
+    """Whether two values are equal and of the same type: true is not 1, and 587.0 is not 587."""
+    if type(left) is not type(right):
         return False
-    match one:
+    match left:
         case dict():
-            return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+            return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
         case list():
-            return len(one) == len(other) and all(map(same, one, other))
+            return len(left) == len(right) and all(map(same, left, right))
         case float():
-            return one == other or (one != one and other != other)  # both not a number
+            return left == right or (left != left and right != right)  # both NaN
         case _:
-            return bool(one == other)
+            return bool(left == right)
 
 
 def _within(text: str, entry: Entry, new: Any, style: Style) -> Iterator[Splice]:
@@ -75,41 +79,41 @@ def _whole(text: str, node: Node, new: Any, style: Style) -> Splice:
     if node.is_block or node.quote in ("|", ">") or isinstance(new, list):
         raise CannotSpliceError
     if isinstance(new, dict) or node.entries is not None:
-        told = flow(new, style._replace(spread=False))
+        written = flow(new, style._replace(spread=False))
     else:
-        told = scalar(new, node.quote or style.quote)
-    return _at(text, node, told)
+        written = scalar(new, node.quote or style.quote)
+    return _at(text, node, written)
 
 
-def _at(text: str, node: Node, told: str) -> Splice:
-    """``told`` in the place of a value; where nothing was written a space goes before it."""
+def _at(text: str, node: Node, written: str) -> Splice:
+    """Replace a value; an empty value gets a space first."""
     if node.start == node.end and text[node.start - 1 : node.start] in (":", "-"):
-        told = " " + told
-    return Splice(node.start, node.end, told)
+        written = " " + written
+    return Splice(node.start, node.end, written)
 
 
 def _swap(text: str, entry: Entry, key: str, value: Any, style: Style) -> Iterator[Splice]:
-    """One entry for another, as ``profile: ses`` for ``managed: {}``, and the comment beside it
-    stays. The lines of a block that goes, go with the comments in it."""
+    """Replace an entry by another one, such as ``managed: {}`` by ``profile: ses``; the comment
+    next to it stays. A removed block's comments are removed with it."""
     if isinstance(value, dict) and value:
         raise CannotSpliceError(str(entry.key.scalar))
     yield Splice(entry.key.start, entry.key.end, style.key(key, entry.key.quote))
-    told = flow(value, style)
+    written = flow(value, style)
     if not entry.value.is_block:
-        yield _at(text, entry.value, told)
+        yield _at(text, entry.value, written)
         return
     colon = text.index(":", entry.key.end) + 1
-    yield Splice(colon, colon, " " + told)
+    yield Splice(colon, colon, " " + written)
     yield Splice(*block_of(text, entry), "")
 
 
 def block_of(text: str, entry: Entry) -> tuple[int, int]:
-    """The whole lines below a key that its block value takes, comments in it and at its end too."""
+    """The whole lines of a key's block value, including its comments."""
     start = next_line(text, entry.key.end)
     return start, max(start, block_end(text, entry.value.end, column(text, entry.key.start)))
 
 
-# --- entries that go ----------------------------------------------------------------------------
+# --- removed entries ----------------------------------------------------------------------------
 
 
 def _removed(text: str, node: Node, new: dict[str, Any]) -> Iterator[Splice]:
@@ -126,7 +130,7 @@ def _removed(text: str, node: Node, new: dict[str, Any]) -> Iterator[Splice]:
 
 
 def removed_item(text: str, entry: Entry, number: int) -> list[Splice]:
-    """An item of a sequence goes; an empty one stays a sequence."""
+    """Remove an item of a sequence; an empty sequence becomes ``[]``."""
     node = entry.value
     items = node.items or []
     if len(items) == 1:
@@ -159,7 +163,7 @@ def _removed_from_block(
     if is_first_on_line(text, start):
         end = block_end(text, ends[last], column(text, start))
         return Splice(line_start(text, start), end, "")
-    if last + 1 == len(starts):  # behind a dash, and nothing comes after
+    if last + 1 == len(starts):  # behind a dash, and nothing follows
         raise CannotSpliceError
     return Splice(start, starts[last + 1], "")
 
@@ -180,14 +184,14 @@ def _removed_from_flow(
     before = ends[first - 1]
     if not alone:
         yield Splice(before, end, "")
-    elif comma is None:  # the comma before would be the last thing in the braces
+    elif comma is None:  # the comma before would be the last character in the braces
         found = _comma(text, before)
         assert found is not None  # noqa: S101
         yield Splice(found, found + 1, "")
 
 
 def _comma(text: str, place: int) -> int | None:
-    """The comma after a value within braces; None where its brace closes first."""
+    """The comma after a value within braces; None if the brace closes first."""
     while place < len(text):
         if text[place] == "#":
             place = line_end(text, place)
@@ -200,11 +204,11 @@ def _comma(text: str, place: int) -> int | None:
 
 
 def _rest(text: str, place: int) -> str:
-    """What else but a comment is on the line."""
+    """The rest of the line without its comment."""
     return text[place : line_end(text, place)].partition("#")[0].strip()
 
 
-# --- entries that come --------------------------------------------------------------------------
+# --- added entries --------------------------------------------------------------------------
 
 
 def _inserted(text: str, node: Node, new: dict[str, Any], style: Style) -> Iterator[Splice]:
@@ -239,27 +243,27 @@ def _into_flow(text: str, node: Node, number: int, pairs: Pairs, style: Style) -
     entry = node.entries[number]
     quote = entry.key.quote
     indent = column(text, entry.key.start)
-    told = [
+    written = [
         style.key(key, quote) + style.colon() + flow(value, style, indent) for key, value in pairs
     ]
-    yield from placed_in_flow(text, entry.key.start, entry.value.end, told, style)
+    yield from insert_in_flow(text, entry.key.start, entry.value.end, written, style)
 
 
-def placed_in_flow(
-    text: str, start: int, end: int, told: list[str], style: Style
+def insert_in_flow(
+    text: str, start: int, end: int, written: list[str], style: Style
 ) -> Iterator[Splice]:
-    """More after an entry or item ``text[start:end]``: on lines of their own if that is on one."""
+    """Insert after the entry or item ``text[start:end]``: on separate lines if that is on one."""
     if not is_first_on_line(text, start):
-        yield Splice(end, end, "".join(style.comma() + each for each in told))
+        yield Splice(end, end, "".join(style.comma() + each for each in written))
         return
     inner = newline(text, end) + " " * column(text, start)
     comma = _comma(text, end)
     if comma is not None and not _rest(text, comma + 1):
         place = line_end(text, comma)
-        yield Splice(place, place, "".join(inner + each + "," for each in told))
+        yield Splice(place, place, "".join(inner + each + "," for each in written))
     elif comma is None and not _rest(text, end):
         yield Splice(end, end, ",")
         place = line_end(text, end)
-        yield Splice(place, place, inner + ("," + inner).join(told))
-    else:  # the line goes on with the next entry, or with the closing brace
-        yield Splice(end, end, "".join("," + inner + each for each in told))
+        yield Splice(place, place, inner + ("," + inner).join(written))
+    else:  # the line continues with the next entry or the closing brace
+        yield Splice(end, end, "".join("," + inner + each for each in written))

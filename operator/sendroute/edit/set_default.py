@@ -1,4 +1,4 @@
-"""``edit set-default``: what new domains of an account start with."""
+"""``edit set-default``: the default route of an account, for new domains."""
 
 from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal
@@ -9,7 +9,11 @@ from sendroute.model.route import Route
 
 
 def set_default(tree: Tree, key: AccountKey, route: Route | None) -> Proposal:
-    """None takes the default away: the plan's own serves."""
+    """Declare an account's default route; None removes it, so that the plan default applies.
+
+    Raises:
+        ProblemError: The account or profile is unknown.
+    """
     account = tree.account(key)
     check_profile(tree, key, route)
     proposal = Proposal(tree)
@@ -22,8 +26,8 @@ def set_default(tree: Tree, key: AccountKey, route: Route | None) -> Proposal:
     else:
         put_after(spec, "plan", "defaultRoute", route.as_manifest())
     path = ("spec", "defaultRoute") if before else ("spec",)
-    none = "none (the plan's own)"
-    proposal.tell(
+    none = "none (the plan default)"
+    proposal.describe(
         account.where.at(*path),
         f"default of account {key.name}: {before or none} → {route or none}",
     )

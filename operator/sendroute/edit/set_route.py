@@ -1,7 +1,5 @@
 """``edit set-route``: a domain's declared route."""
 
-from difflib import get_close_matches
-
 from sendroute.edit.declare import check_profile, declare
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Domain, Tree
@@ -12,11 +10,25 @@ from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route
+from sendroute.model.spelling import did_you_mean
 
 
 def set_route(tree: Tree, name: str, route: Route, key: AccountKey | None = None) -> Proposal:
-    """``key`` chooses where two accounts declare the domain."""
-    domain = _one(tree, checked_name(name), key)
+    """Declare a domain's route.
+
+    Args:
+        tree: The manifests.
+        name: The domain.
+        route: The route to declare.
+        key: The account, if two accounts declare the domain.
+
+    Returns:
+        The changes.
+
+    Raises:
+        ProblemError: The domain or profile is unknown, or the domain is declared twice.
+    """
+    domain = _find(tree, checked_name(name), key)
     check_profile(tree, domain.key, route)
     proposal = Proposal(tree)
     declare(proposal, domain, route)
@@ -24,7 +36,11 @@ def set_route(tree: Tree, name: str, route: Route, key: AccountKey | None = None
 
 
 def checked_name(name: str) -> str:
-    """A domain's name as a person typed it, as an A-label. Raises ProblemError."""
+    """Convert a domain name given by the user to its A-label (RFC 5890).
+
+    Raises:
+        ProblemError: It is not a valid name (``invalid-value``).
+    """
     try:
         return domain_name(name)
     except BadNameError as error:
@@ -33,7 +49,7 @@ def checked_name(name: str) -> str:
         ) from error
 
 
-def _one(tree: Tree, name: str, key: AccountKey | None) -> Domain:
+def _find(tree: Tree, name: str, key: AccountKey | None) -> Domain:
     found = [each for each in tree.domains if each.name == name and key in (None, each.key)]
     if len(found) == 1:
         return found[0]
@@ -41,11 +57,11 @@ def _one(tree: Tree, name: str, key: AccountKey | None) -> Domain:
 
 
 def _unknown(tree: Tree, name: str) -> Finding:
-    near = get_close_matches(name, {each.name for each in tree.domains}, n=1)
+    near = did_you_mean(name, {each.name for each in tree.domains})
     return finding(
         "unknown-domain",
-        f"No SendingDomain of {to_unicode(name)} is among these manifests.",
-        hint=f"Did you mean {near[0]}?" if near else "Add the domain first.",
+        f"These manifests have no SendingDomain for {to_unicode(name)}.",
+        hint=f"Did you mean {near}?" if near else "Add the domain first.",
         remedy=None if near else Perform(Task.ADD_DOMAIN, name),
     )
 
@@ -55,8 +71,8 @@ def _twice(found: list[Domain]) -> Finding:
     same = first.key == second.key
     return finding(
         "domain-conflict",
-        f"{to_unicode(first.name)} is declared twice, so which one to edit cannot be told.",
-        hint="Take one of the two out first."
+        f"{to_unicode(first.name)} is declared twice, so it is unclear which one to edit.",
+        hint="Remove one of the two first."
         if same
         else f"Choose one of the accounts, such as {first.key}.",
         where=second.where.at("spec", "domain"),

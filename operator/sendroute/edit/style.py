@@ -1,4 +1,4 @@
-"""How an author writes, seen from what is there, and new values written the same way."""
+"""The author's style, derived from the existing text, and new values in that style."""
 
 import json
 import re
@@ -11,16 +11,16 @@ from sendroute.manifests.scalars import AMBIGUOUS, resolve
 
 _WIDTH = 100
 
-# What no version of YAML takes for anything but text, if it has a letter in it and is no number
-# and none of the words that YAML 1.1 calls a truth (https://yaml.org/type/bool.html) or a null.
+# Text in every version of YAML, provided that it contains a letter, is not a number, and is none of
+# the words for booleans (https://yaml.org/type/bool.html) and null in YAML 1.1.
 _PLAIN = re.compile(r"[^\W_](?:[\w./-]*[^\W_])?")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 class Style(NamedTuple):
     """``inline``: small mappings are written ``{a: b}``, with ``pad`` inside the braces; ``unit``:
-    columns a level; ``quote`` is that of keys, ``"`` in JSON; ``spread``: within braces, one
-    entry a line (JSON that is not on one line); ``tight``: no space after colons and commas."""
+    columns per level; ``quote`` is that of keys, ``"`` in JSON; ``spread``: within braces, one
+    entry per line (JSON over several lines); ``tight``: no space after colons and commas."""
 
     inline: bool = True
     unit: int = 2
@@ -41,7 +41,7 @@ class Style(NamedTuple):
 
 
 def style_of(layout: Layout, document: Document | None) -> Style:
-    """The style of one document, filled up with that of its file where the document is silent."""
+    """The style of a document, completed from its file where the document shows none."""
     text = layout.text
     if document is None:
         return Style(newline=newline(text, 0))
@@ -70,7 +70,7 @@ def style_of(layout: Layout, document: Document | None) -> Style:
 
 
 def scalar(value: Any, quote: str = "") -> str:
-    """A scalar as text, in the quotes given if it is text, or with those it needs."""
+    """A scalar as text: a string in the given quotes, or in those that it needs."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -87,7 +87,7 @@ def scalar(value: Any, quote: str = "") -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Whether text needs no quotes in any place, for any reader."""
+    """Whether a string never needs quotes, for any reader."""
     return (
         _PLAIN.fullmatch(text) is not None
         and _LETTER.search(text) is not None
@@ -98,7 +98,7 @@ def is_plain(text: str) -> bool:
 
 
 def flow(value: Any, style: Style, indent: int = 0) -> str:
-    """A value within braces; spread over lines, its closing brace stands at ``indent``."""
+    """A value in flow style; over several lines, its closing brace is at column ``indent``."""
     match value:
         case dict():
             pairs = [
@@ -143,7 +143,7 @@ def _enclosed(left: str, parts: list[str], right: str, style: Style, indent: int
 
 
 def _small_mappings(root: Node) -> Iterator[Node]:
-    """The mappings that an author could as well have written the other way."""
+    """The mappings that could have been written in either style."""
     pending = [entry.value for entry in root.entries or ()]
     while pending:
         node = pending.pop()

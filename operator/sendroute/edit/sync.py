@@ -1,5 +1,5 @@
-"""``sync``: declared routes become what is assigned, where an apply-all or a reassignment made the
-two differ. What an author changed since the last apply is never overwritten."""
+"""``sync``: declare the assigned routes where an apply-all or a reassignment made the two differ.
+Changes made since the last apply are never overwritten."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +15,16 @@ from sendroute.model.remedy import Perform, Task
 
 
 def sync(tree: Tree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
-    """Domains without a declared route stay so; so do those that the store does not know."""
+    """Declare the assigned routes. Domains without a declared route, or unknown to the store, are
+    left unchanged.
+
+    Args:
+        tree: The manifests.
+        current: The accounts in the store.
+
+    Returns:
+        The changes, with a note for each domain that differs and is left unchanged.
+    """
     proposal = Proposal(tree)
     claims = Counter(domain.name for domain in tree.domains)
     for domain in tree.domains:
@@ -23,7 +32,7 @@ def sync(tree: Tree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
         state = account.domains.get(domain.name) if account else None
         if state is None or domain.route in (None, state.route) or claims[domain.name] > 1:
             continue
-        note = _kept(tree, domain, state)
+        note = _reason_to_keep(tree, domain, state)
         if note is not None:
             proposal.notes.append(note)
         else:
@@ -31,13 +40,13 @@ def sync(tree: Tree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
     return proposal
 
 
-def _kept(tree: Tree, domain: Domain, state: DomainState) -> Finding | None:
-    """Why a declared route is left as it is, where it is."""
+def _reason_to_keep(tree: Tree, domain: Domain, state: DomainState) -> Finding | None:
+    """Why a differing declared route is left unchanged; None if it is rewritten."""
     where = domain.where.at("spec", "route")
     if state.declared != domain.route:
         return finding(
             "out-of-sync",
-            f"The declared route of {domain.name} was changed since the last apply, so it stays.",
+            f"The declared route of {domain.name} changed after the last apply, so sync keeps it.",
             hint="Apply the change, or declare the assigned route.",
             remedy=Perform(Task.SET_ROUTE, domain.name),
             where=where,
@@ -49,8 +58,8 @@ def _kept(tree: Tree, domain: Domain, state: DomainState) -> Finding | None:
         return finding(
             "unknown-profile",
             f"{domain.name} is assigned to profile {profile}, which these manifests do not "
-            "define, so its declared route stays.",
-            hint="Name the folder that holds the profile too, or apply its deletion first.",
+            "define, so sync keeps its declared route.",
+            hint="Add the file with the profile to the arguments, or apply its deletion first.",
             where=where,
             account=domain.key,
             severity=Severity.WARNING,

@@ -1,4 +1,4 @@
-"""What is where in a tree of manifests, as an edit looks it up, and the texts of its files."""
+"""The objects of a tree of manifests with their positions, and the texts of its files."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, assert_never
@@ -17,11 +17,12 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route
+from sendroute.model.spelling import did_you_mean
 
 
 class Domain(NamedTuple):
-    """A SendingDomain's document. ``name`` is the A-label; ``inline`` the profile that it defines
-    in line, if any; ``suspended`` the document's own."""
+    """A SendingDomain's document. ``name`` is the A-label; ``inline`` is the profile that it
+    defines inline, if any; ``suspended`` is the document's own field."""
 
     key: AccountKey
     name: str
@@ -32,7 +33,7 @@ class Domain(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """A profile's definition: in a document of its own, or in line in that of ``domain``."""
+    """A profile's definition: a separate document, or inline in the document of ``domain``."""
 
     key: AccountKey
     name: str
@@ -48,8 +49,14 @@ class Account(NamedTuple):
 
 
 class Tree:
-    """``files`` are the names of all there are, as they are shown; ``load`` gives the text of one.
-    ``broken`` are those with a problem in them, which are never touched."""
+    """The manifests of an edit.
+
+    Args:
+        documents: All documents with their positions.
+        load: Reads a file's text.
+        files: The names of all files, as they are shown.
+        broken: The files with errors; they are never edited.
+    """
 
     def __init__(
         self,
@@ -67,7 +74,7 @@ class Tree:
         self.domains: list[Domain] = []
         self.profiles: list[Profile] = []
         self._by_name: dict[tuple[AccountKey, str], list[Profile]] = {}
-        self._read: dict[str, dict[int, str]] = {}  # the names of what was read, by file
+        self._read: dict[str, dict[int, str]] = {}  # the names of the documents, by file
         self.names: set[tuple[str, str]] = set()  # namespace and name of every SendingDomain
         self.profile_names: set[tuple[str, str]] = set()
         for document, where in documents:
@@ -97,7 +104,7 @@ class Tree:
     def _add_domain(self, key: AccountKey, spec: shapes.DomainSpec, where: Where) -> None:
         try:
             name = domain_name(spec.domain)
-        except BadNameError:  # validation tells it
+        except BadNameError:  # validation reports it
             name = spec.domain
         new = UNSET if spec.route is UNSET else spec.route.new_profile
         inline = None if new is UNSET else new.name
@@ -117,8 +124,11 @@ class Tree:
         return self._texts[file]
 
     def layout(self, file: str) -> Layout:
-        """A file's text by its parts, without a byte-order mark. Raises ProblemError for one that
-        is never touched, or that no longer holds what was read."""
+        """Get the layout of a file's text, without a byte-order mark.
+
+        Raises:
+            ProblemError: The file has errors, or it changed after it was read.
+        """
         if file in self.broken:
             raise ProblemError(_broken(file))
         if file not in self._layouts:
@@ -132,7 +142,7 @@ class Tree:
             layout = Layout(self.text(file).removeprefix(BOM))
         except YAMLError as error:
             raise ProblemError(changed_meanwhile(file)) from error
-        except RecursionError as error:  # somebody else's document: ours nest 32 levels at most
+        except RecursionError as error:  # not one of our documents: those nest 32 levels at most
             raise ProblemError(_too_deep(file)) from error
         for number, name in self._read.get(file, {}).items():
             if number >= len(layout.documents) or _name(layout.documents[number]) != name:
@@ -143,7 +153,11 @@ class Tree:
         return self.layout(where.file).documents[where.document]
 
     def account(self, key: AccountKey) -> Account:
-        """The one document of an account. Raises ProblemError for two, or none."""
+        """Get the MailAccount of an account.
+
+        Raises:
+            ProblemError: There is none, or more than one.
+        """
         found = self.accounts.get(key, [])
         if len(found) == 1:
             return found[0]
@@ -151,8 +165,8 @@ class Tree:
             raise ProblemError(
                 finding(
                     "duplicate-object",
-                    f"Account {key.name} is defined twice, so which one to edit cannot be told.",
-                    hint="Take one of the two out first.",
+                    f"Account {key.name} is defined twice, so it is unclear which one to edit.",
+                    hint="Remove one of the two first.",
                     where=found[1].where,
                     related=(found[0].where,),
                     account=key,
@@ -161,8 +175,8 @@ class Tree:
         raise ProblemError(
             finding(
                 "unknown-account",
-                f"No MailAccount {key.name} is among these manifests.",
-                hint="Name the folder or file that holds it too.",
+                f"These manifests have no MailAccount {key.name}.",
+                hint="Add its directory or file to the arguments.",
                 account=key,
             )
         )
@@ -171,7 +185,11 @@ class Tree:
         return self._by_name.get((key, name), [])
 
     def profile(self, key: AccountKey, name: str) -> Profile:
-        """The one definition of a profile. Raises ProblemError for two, or none."""
+        """Get the definition of a profile.
+
+        Raises:
+            ProblemError: There is none, or more than one.
+        """
         found = self.profiles_of(key, name)
         if len(found) == 1:
             return found[0]
@@ -179,9 +197,9 @@ class Tree:
             raise ProblemError(
                 finding(
                     "duplicate-profile",
-                    f"Profile {name} of account {key.name} is defined twice, so which one is "
-                    "meant cannot be told.",
-                    hint="Take one of the two out first.",
+                    f"Profile {name} of account {key.name} is defined twice, so it is unclear "
+                    "which one to edit.",
+                    hint="Remove one of the two first.",
                     where=found[1].where,
                     related=(found[0].where,),
                     account=key,
@@ -199,15 +217,13 @@ def _name(document: Document) -> object:
 
 
 def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
-    from difflib import get_close_matches
-
     known = sorted({each.name for each in tree.profiles if each.key == key})
-    near = get_close_matches(name, known, n=1)
-    hint = "Name the folder or file that defines it too, or define it first."
+    near = did_you_mean(name, known)
+    hint = "Add the file that defines it to the arguments, or define it first."
     if near:
-        hint = f"Did you mean {near[0]}?"
+        hint = f"Did you mean {near}?"
     elif known:
-        hint = f"It has {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
+        hint = f"Its profiles are {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
     return finding(
         "unknown-profile",
         f"Account {key.name} has no profile {name} in these manifests.",
@@ -219,7 +235,7 @@ def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
 def changed_meanwhile(file: str) -> Finding:
     return finding(
         "unwritable",
-        "This file was changed by somebody else meanwhile, so nothing was written.",
+        "Another process changed this file, so nothing was written.",
         hint="Run the command again.",
         where=Where(file, 0),
     )
@@ -228,7 +244,7 @@ def changed_meanwhile(file: str) -> Finding:
 def _broken(file: str) -> Finding:
     return finding(
         "unwritable",
-        "This file has errors, so it is left untouched.",
+        "This file has errors, so it is not edited.",
         hint="Fix the errors first. Validate the file to see them.",
         remedy=Perform(Task.VALIDATE, file),
         where=Where(file, 0),
@@ -238,7 +254,7 @@ def _broken(file: str) -> Finding:
 def _too_deep(file: str) -> Finding:
     return finding(
         "edit-by-hand",
-        "This file holds a document of another API group that is nested too deep to be read again.",
+        "This file contains a document of another API group that is nested too deeply.",
         hint="Edit it by hand, or move that document to another file.",
         where=Where(file, 0),
     )

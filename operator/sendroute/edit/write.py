@@ -1,5 +1,5 @@
-"""Several files changed together: every new content is safely on the disk before the first file is
-replaced, and what was replaced is put back where a later one fails."""
+"""Writing several files together: all new content is on disk before the first file is replaced, and
+replaced files are restored if a later one fails."""
 
 import errno
 import os
@@ -19,8 +19,8 @@ from sendroute.model.problem import ProblemError
 
 
 class _Step(NamedTuple):
-    """``path`` is the real file, no link; ``temporary`` holds what it becomes, None for a file
-    that goes; ``before`` what it held, None for a new one."""
+    """``path`` is the real file, no link; ``temporary`` holds the new content, None for a
+    deleted file; ``before`` is the old content, None for a new file."""
 
     name: str
     path: Path
@@ -29,11 +29,15 @@ class _Step(NamedTuple):
 
 
 def write(texts: Mapping[str, Text], paths: Mapping[str, str]) -> None:
-    """``paths`` leads from the names that files are shown under to what opens them.
+    """Write all files or none. A link is kept and its target replaced; mode and owner are kept.
 
-    A link stays a link, what it leads to is replaced; mode and owner are kept. Raises ProblemError
-    and leaves everything as it was where any file cannot be written, or holds something else than
-    what was read.
+    Args:
+        texts: The files by the names under which they are shown.
+        paths: The path of each name.
+
+    Raises:
+        ProblemError: A file cannot be written, or it changed after it was read. All files are as
+            before.
     """
     steps: list[_Step] = []
     done: list[_Step] = []
@@ -44,14 +48,14 @@ def write(texts: Mapping[str, Text], paths: Mapping[str, str]) -> None:
         for step in sorted(steps, key=lambda each: each.temporary is None):  # removals last
             name = step.name
             done.append(step)
-            _carry_out(step)
+            _apply(step)
         done.clear()
     except OSError as error:
         raise ProblemError(_unwritable(name, error)) from error
     finally:
         for step in reversed(done):
-            with suppress(OSError):  # the disk that refused one file may refuse this too
-                _put_back(step)
+            with suppress(OSError):  # a full disk may fail here too
+                _restore(step)
         for step in steps:
             if step.temporary is not None:
                 step.temporary.unlink(missing_ok=True)
@@ -61,7 +65,7 @@ def _prepare(path: Path, name: str, text: Text) -> _Step:
     real = path.resolve()
     if text.before is None:
         if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, "a file of that name is there already")
+            raise FileExistsError(errno.EEXIST, "the file already exists")
         before = None
     else:
         before = text.before.encode()
@@ -75,16 +79,16 @@ def _prepare(path: Path, name: str, text: Text) -> _Step:
 
 
 def _temporary(path: Path, data: bytes) -> Path:
-    """The data in a file beside ``path``, with the owner and mode that ``path`` has or would."""
-    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-    temporary = Path(made)
+    """Write the data to a file next to ``path``, with the owner and mode of ``path``."""
+    descriptor, temporary_path = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    temporary = Path(temporary_path)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
-            _make_like(temporary, path)
+            _copy_status(temporary, path)
         else:
             umask = os.umask(0o077)
             os.umask(umask)
@@ -95,8 +99,8 @@ def _temporary(path: Path, data: bytes) -> Path:
     return temporary
 
 
-def _make_like(temporary: Path, path: Path) -> None:
-    """Owner, mode and extended attributes; its times are its own, for other programs go by them."""
+def _copy_status(temporary: Path, path: Path) -> None:
+    """Copy owner, mode and extended attributes. The times are new: other programs rely on them."""
     old, new = path.stat(), temporary.stat()
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.chown(temporary, old.st_uid, old.st_gid)
@@ -105,16 +109,16 @@ def _make_like(temporary: Path, path: Path) -> None:
     os.utime(temporary)
 
 
-def _carry_out(step: _Step) -> None:
+def _apply(step: _Step) -> None:
     if step.temporary is None:
         step.path.unlink()
     elif step.before is None:
-        os.link(step.temporary, step.path)  # fails where somebody made the file meanwhile
+        os.link(step.temporary, step.path)  # fails if another process created the file
     else:
         step.temporary.replace(step.path)
 
 
-def _put_back(step: _Step) -> None:
+def _restore(step: _Step) -> None:
     if step.before is None:
         if step.temporary and step.path.exists() and step.temporary.samefile(step.path):
             step.path.unlink()
@@ -123,9 +127,9 @@ def _put_back(step: _Step) -> None:
 
 
 def _unwritable(name: str, error: OSError) -> Finding:
-    hint = "Nothing was written. Give the user that runs sendroute the right to, and room on disk."
+    hint = "Nothing was written. Check the file's permissions and the free disk space."
     if isinstance(error, FileExistsError):
-        hint = "Nothing was written. Name another file, or name this one among the manifests."
+        hint = "Nothing was written. Choose another file, or add this one to the arguments."
     return finding(
         "unwritable",
         f"This file could not be written: {error.strerror or 'input/output error'}.",

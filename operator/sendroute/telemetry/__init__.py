@@ -1,1 +1,1 @@
-"""What a long-running process tells over HTTP: its metrics, that it is alive, that it is ready."""
+"""What a long-running process reports over HTTP: metrics, liveness and readiness."""

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def application(health: Health, registry: "CollectorRegistry") -> WSGIApplication:
-    """200 and 503 as the process is; 404 and 405 for all else. Plain text, one line, but for the
-    metrics, which are in the format that the client asks for."""
+    """Create the WSGI application. Health pages answer 200 or 503 with one line of plain text;
+    metrics have the format that the client requests; everything else is 404 or 405."""
     from prometheus_client import make_wsgi_app
 
     pages: dict[str, WSGIApplication] = {
         "/metrics": make_wsgi_app(registry),
-        "/healthz": _told(health.alive),
-        "/readyz": _told(health.readiness),
+        "/healthz": _health_page(health.alive),
+        "/readyz": _health_page(health.readiness),
     }
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -31,12 +31,12 @@ def application(health: Health, registry: "CollectorRegistry") -> WSGIApplicatio
         return body if method == "GET" else []
 
     def missing(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        return _text(start, "404 Not Found", f"Ask for {', '.join(pages)}.")
+        return _text(start, "404 Not Found", f"Not found. The pages are {', '.join(pages)}.")
 
     return answer
 
 
-def _told(ask: Callable[[], Answer]) -> WSGIApplication:
+def _health_page(ask: Callable[[], Answer]) -> WSGIApplication:
     def page(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         answer = ask()
         return _text(start, "200 OK" if answer.good else "503 Service Unavailable", answer.text)

@@ -1,4 +1,4 @@
-"""Whether a process makes progress, and whether it is ready: said by it, asked over HTTP."""
+"""Whether a process makes progress and is ready: set by the process, read over HTTP."""
 
 import time
 from collections.abc import Callable
@@ -13,23 +13,24 @@ class Answer(NamedTuple):
 
 
 class Health:
-    """Written by the thread that works, read by those that answer.
+    """Written by the working thread, read by the HTTP threads.
 
-    It is alive while the last ``beat`` is no older than ``limit`` seconds: beat wherever the work
-    goes on, waiting for the next turn included. It is not ready until it says so.
+    The process is alive while its last :meth:`beat` is at most ``limit`` seconds old; it beats also
+    while it waits for the next round. It is not ready until :meth:`ready` is called.
     """
 
     def __init__(self, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
         self._beat = clock()
-        self._readiness = Answer(False, "It is starting.")
+        self._readiness = Answer(False, "The process is starting.")
 
     def beat(self) -> None:
         self._beat = self._clock()
 
     def ready(self, reason: str) -> None:
-        """``reason`` is a sentence that anybody may see who can reach the address."""
+        """Report readiness. ``reason`` is a sentence that is visible to everyone who can
+        connect."""
         self._readiness = Answer(True, reason)
 
     def not_ready(self, reason: str) -> None:
@@ -39,9 +40,9 @@ class Health:
         age = self._clock() - self._beat
         if age > self._limit:
             return Answer(
-                False, f"Nothing has gone on for {age:.0f} s, and {self._limit:.0f} s is the limit."
+                False, f"Last heartbeat {age:.0f} s ago; the limit is {self._limit:.0f} s."
             )
-        return Answer(True, f"It went on {max(age, 0):.0f} s ago.")
+        return Answer(True, f"Last heartbeat {max(age, 0):.0f} s ago.")
 
     def readiness(self) -> Answer:
         return self._readiness

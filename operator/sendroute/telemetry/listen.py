@@ -1,4 +1,4 @@
-"""``HOST:PORT`` → a socket that listens."""
+"""``HOST:PORT`` → a listening socket."""
 
 import errno
 import re
@@ -11,22 +11,22 @@ _FORM = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9
 FORMS = "127.0.0.1:9464, [::1]:9464 or :9464"
 _REASONS = {
     errno.EADDRINUSE: (
-        "another process listens there",
-        "Stop it, or name another address; port 0 takes any that is free.",
+        "another process uses it",
+        "Stop that process or choose another address; port 0 selects a free port.",
     ),
     errno.EADDRNOTAVAIL: (
-        "no interface of this machine has that address",
-        "Name 127.0.0.1, [::1], an address of this machine, or none for all of them.",
+        "no network interface has this address",
+        "Use 127.0.0.1, [::1], an address of this machine, or no host for all interfaces.",
     ),
     errno.EACCES: (
-        "that port is not for this user",
-        "Name a port from 1024 on.",
+        "this user may not use the port",
+        "Use port 1024 or higher.",
     ),
 }
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """None where it is not written as an address at all."""
+    """Split an address; None if it is not in the form HOST:PORT."""
     found = _FORM.fullmatch(address)
     if found is None or int(found["port"]) > 65535:
         return None
@@ -34,8 +34,15 @@ def host_and_port(address: str) -> tuple[str, int] | None:
 
 
 def listening(address: str) -> socket.socket:
-    """``127.0.0.1:9464``, ``[::1]:9464``, a host name of this machine; ``:9464`` is all of its
-    interfaces, and port 0 any that is free. Raises ``ProblemError``."""
+    """Listen on an address.
+
+    Args:
+        address: ``127.0.0.1:9464``, ``[::1]:9464`` or a host name of this machine; ``:9464`` is all
+            interfaces, and port 0 a free port.
+
+    Raises:
+        ProblemError: The address is invalid (``invalid-value``) or in use (``address-in-use``).
+    """
     found = host_and_port(address)
     if found is None:
         raise _bad(address, "is not HOST:PORT", f"Write it as {FORMS}.")
@@ -48,29 +55,27 @@ def listening(address: str) -> socket.socket:
         )[0]
         return socket.create_server(place, family=family)
     except (socket.gaierror, UnicodeError) as error:
-        raise _bad(
-            address, "names no host that is found", "Name an address of this machine."
-        ) from error
+        raise _bad(address, "has an unknown host", "Use an address of this machine.") from error
     except OSError as error:
         reason, hint = _REASONS.get(
-            error.errno or 0, ("the system does not let it", "Name another address.")
+            error.errno or 0, ("the operating system refuses it", "Use another address.")
         )
-        message = f"The address {ascii(address)[1:-1]} cannot be listened on: {reason}."
+        message = f"Cannot listen on {ascii(address)[1:-1]}: {reason}."
         raise ProblemError(finding("address-in-use", message, hint=hint)) from error
 
 
-def told(listener: socket.socket) -> str:
-    """The address as one connects to it from this machine."""
+def local_address(listener: socket.socket) -> str:
+    """The address for connections from this machine."""
     host, port = listener.getsockname()[:2]
     if host == "::" and listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
         host = "::1"
-    elif host in ("0.0.0.0", "::"):  # noqa: S104  (what was asked for: all interfaces)
+    elif host in ("0.0.0.0", "::"):  # noqa: S104  (all interfaces, as requested)
         host = "127.0.0.1"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _everywhere(port: int) -> socket.socket:
-    """IPv6 and IPv4; only that where the system has IPv6 switched off."""
+    """IPv6 and IPv4, or only IPv4 if the system has no IPv6."""
     if socket.has_dualstack_ipv6():
         try:
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)

@@ -1,4 +1,4 @@
-"""The registry that counts are kept in; prometheus-client is imported when there is one."""
+"""The metrics registry; prometheus-client is imported when it is created."""
 
 from typing import TYPE_CHECKING
 
@@ -7,11 +7,11 @@ if TYPE_CHECKING:
 
 
 def registry() -> "CollectorRegistry":
-    """One of our own, not the library's global one: with the process's memory, processor time and
-    open files in it, and the version of Python."""
+    """Create a registry, instead of the library's global one, with the process's memory, processor
+    time, open files and Python version."""
     from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-    made = CollectorRegistry(auto_describe=True)
-    ProcessCollector(registry=made)
-    PlatformCollector(registry=made)
-    return made
+    created = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=created)
+    PlatformCollector(registry=created)
+    return created

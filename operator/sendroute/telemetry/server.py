@@ -1,4 +1,4 @@
-"""The HTTP server beside a loop: small, for few clients, and never in the loop's way."""
+"""The HTTP server next to a loop: small, for few clients; it never blocks the loop."""
 
 import io
 import logging
@@ -13,15 +13,15 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from sendroute.telemetry.app import application
 from sendroute.telemetry.health import Health
-from sendroute.telemetry.listen import listening, told
+from sendroute.telemetry.listen import listening, local_address
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-_PATIENCE = 5.0
-"""Seconds that a connection may take from its first byte to its last."""
-_MOST = 64
-"""Connections at once; more are closed unheard."""
+_CONNECTION_TIMEOUT = 5.0
+"""Seconds for a connection from its first byte to its last."""
+_MAX_CONNECTIONS = 64
+"""Concurrent connections; further ones are closed."""
 _POLL = 0.1
 
 _log = logging.getLogger(__name__)
@@ -29,15 +29,21 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def serving(address: str, health: Health, registry: "CollectorRegistry") -> Iterator[str]:
-    """Answers at ``HOST:PORT`` while the block runs; gives ``http://HOST:PORT``, with the port
-    that was got. Raises ``ProblemError`` where the address cannot be listened on."""
+    """Serve at ``HOST:PORT`` while the block runs.
+
+    Yields:
+        ``http://HOST:PORT``, with the actual port.
+
+    Raises:
+        ProblemError: The address is invalid or in use.
+    """
     with listening(address) as listener:
         server = _Server(listener)
         server.set_app(application(health, registry))
         thread = Thread(target=server.serve_forever, args=(_POLL,), name="telemetry", daemon=True)
         thread.start()
         try:
-            yield f"http://{told(listener)}"
+            yield f"http://{local_address(listener)}"
         finally:
             server.shutdown()
             thread.join()
@@ -48,7 +54,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def __init__(self, listener: socket.socket) -> None:
-        # Not HTTPServer's own way to bind: it asks the name servers for this machine's name.
+        # Not HTTPServer's bind: it resolves this machine's name with DNS.
         TCPServer.__init__(self, ("", 0), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
@@ -59,23 +65,23 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
         with self._guard:
-            if len(self._since) >= _MOST:
+            if len(self._since) >= _MAX_CONNECTIONS:
                 return False
             self._since[request] = time.monotonic()
         return True
 
     def service_actions(self) -> None:
         """Called between requests, at least every tenth of a second."""
-        self.hang_up(_PATIENCE)
+        self.hang_up(_CONNECTION_TIMEOUT)
 
     def hang_up(self, age: float) -> None:
-        """On all connections that are so old: a client that sends a byte now and then would
-        otherwise keep one for ever."""
+        """Close the connections that are this old: a client that sends a byte now and then would
+        otherwise keep one forever."""
         with self._guard:
             before = time.monotonic() - age
             old = [request for request, since in self._since.items() if since <= before]
         for request in old:
-            with suppress(OSError):  # it ended by itself
+            with suppress(OSError):  # it is closed already
                 request.shutdown(socket.SHUT_RDWR)
 
     def shutdown_request(self, request: Any) -> None:
@@ -84,12 +90,12 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        """A client that went away, or spoke no HTTP."""
-        _log.debug("a connection to the telemetry ended early", exc_info=True)
+        """A client disconnected or did not send HTTP."""
+        _log.debug("A telemetry connection ended early.", exc_info=True)
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _PATIENCE
+    timeout = _CONNECTION_TIMEOUT
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         _log.debug(format, *args)
@@ -102,8 +108,8 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Errors(io.TextIOBase):
-    """Where a page writes why it failed, which is answered by 500."""
+    """Receives the error of a page that is answered with 500."""
 
     def write(self, text: str, /) -> int:
-        _log.error("the telemetry failed: %s", text.rstrip())
+        _log.error("A telemetry page failed: %s", text.rstrip())
         return len(text)

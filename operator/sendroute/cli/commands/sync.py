@@ -39,18 +39,18 @@ def run(arguments: Namespace, session: Session) -> int:
     forms = {each.form for each in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise WrongUsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
-    ground = EditSession(arguments, session)
+    edit = EditSession(arguments, session)
     with open_store(session.store) as store:
         current = store.read()
-    with ground.located():
-        proposal = sync(ground.tree, current.accounts)
+    with edit.located():
+        proposal = sync(edit.tree, current.accounts)
         if arguments.check:
-            return _check(arguments, session, ground, proposal)
-        return ground.finish(proposal)
+            return _check(arguments, session, edit, proposal)
+        return edit.finish(proposal)
 
 
 def _check(
-    arguments: Namespace, session: Session, ground: "EditSession", proposal: "Proposal"
+    arguments: Namespace, session: Session, edit: "EditSession", proposal: "Proposal"
 ) -> int:
     """Exit status 1, as of every program that checks what it could rewrite; 2 is for pending
     changes of a store, and only with --detailed-exitcode."""
@@ -63,12 +63,12 @@ def _check(
     findings = [
         finding(
             "out-of-sync",
-            f"The manifest and the store differ; {done.message}.",
+            f"The manifest and the store differ; {change.message}.",
             hint="`sendroute sync` rewrites it.",
-            where=done.where,
+            where=change.where,
         )
-        for done in proposal.done
+        for change in proposal.changes
     ]
-    findings = ground.placed([*findings, *proposal.notes])
+    findings = edit.placed([*findings, *proposal.notes])
     written = present_report(session, arguments, report_of(findings))
     return worst(of_findings(findings), written)

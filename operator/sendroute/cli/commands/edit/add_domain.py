@@ -16,7 +16,7 @@ from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError, one_of
-from sendroute.cli.edit_options import edit_options, route_options, route_told
+from sendroute.cli.edit_options import edit_options, route_of_options, route_options
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.edit.add_domain import add_domain
 
     new = _new_profile(arguments)
-    ground = EditSession(arguments, session)
-    with ground.located():
-        key = ground.account(arguments.account)
+    edit = EditSession(arguments, session)
+    with edit.located():
+        key = edit.account(arguments.account)
         file = os.path.normpath(arguments.file) if arguments.file else None
-        route = new or route_told(arguments)
-        proposal = add_domain(ground.tree, key, arguments.domain, route, file)
+        route = new or route_of_options(arguments)
+        proposal = add_domain(edit.tree, key, arguments.domain, route, file)
         tested = (key, new.name) if new and arguments.test else None
-        return ground.finish(proposal, test=tested)
+        return edit.finish(proposal, test=tested)
 
 
 def _new_profile(arguments: Namespace) -> "NewProfile | None":

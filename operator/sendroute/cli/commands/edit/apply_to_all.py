@@ -12,7 +12,12 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, count
-from sendroute.cli.edit_options import account_argument, edit_options, route_options, route_told
+from sendroute.cli.edit_options import (
+    account_argument,
+    edit_options,
+    route_of_options,
+    route_options,
+)
 from sendroute.cli.session import Session
 
 
@@ -37,15 +42,15 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.editing import EditSession, current_of
     from sendroute.edit.apply_to_all import apply_to_all
 
-    ground = EditSession(arguments, session)
-    with ground.located():
-        key = ground.account(arguments.account)
+    edit = EditSession(arguments, session)
+    with edit.located():
+        key = edit.account(arguments.account)
         current = current_of(session, key)
-        route = route_told(arguments)
+        route = route_of_options(arguments)
         assert route is not None  # noqa: S101
-        return ground.finish(
+        return edit.finish(
             apply_to_all(
-                ground.tree,
+                edit.tree,
                 key,
                 route,
                 today=datetime.now(UTC).date(),

@@ -13,7 +13,12 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.edit_options import edit_options, profile_of_account, route_options, route_told
+from sendroute.cli.edit_options import (
+    edit_options,
+    profile_of_account,
+    route_of_options,
+    route_options,
+)
 from sendroute.cli.session import Session
 
 
@@ -30,11 +35,11 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.editing import EditSession
-    from sendroute.edit.delete_profile import UNDECLARED, delete_profile
+    from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
-    ground = EditSession(arguments, session)
-    with ground.located():
-        ground.need_all()
-        key = ground.account(arguments.account)
-        instead = UNDECLARED if arguments.undeclare else route_told(arguments)
-        return ground.finish(delete_profile(ground.tree, key, arguments.name, instead))
+    edit = EditSession(arguments, session)
+    with edit.located():
+        edit.need_all()
+        key = edit.account(arguments.account)
+        replacement = NO_ROUTE if arguments.undeclare else route_of_options(arguments)
+        return edit.finish(delete_profile(edit.tree, key, arguments.name, replacement))

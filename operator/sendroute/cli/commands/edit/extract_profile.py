@@ -22,7 +22,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.editing import EditSession
     from sendroute.edit.extract_profile import extract_profile
 
-    ground = EditSession(arguments, session)
-    with ground.located():
-        key = ground.account(arguments.account)
-        return ground.finish(extract_profile(ground.tree, key, arguments.name))
+    edit = EditSession(arguments, session)
+    with edit.located():
+        key = edit.account(arguments.account)
+        return edit.finish(extract_profile(edit.tree, key, arguments.name))

@@ -8,7 +8,12 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.edit_options import account_argument, edit_options, route_options, route_told
+from sendroute.cli.edit_options import (
+    account_argument,
+    edit_options,
+    route_of_options,
+    route_options,
+)
 from sendroute.cli.session import Session
 
 
@@ -23,7 +28,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.editing import EditSession
     from sendroute.edit.set_default import set_default
 
-    ground = EditSession(arguments, session)
-    with ground.located():
-        key = ground.account(arguments.account)
-        return ground.finish(set_default(ground.tree, key, route_told(arguments)))
+    edit = EditSession(arguments, session)
+    with edit.located():
+        key = edit.account(arguments.account)
+        return edit.finish(set_default(edit.tree, key, route_of_options(arguments)))

@@ -11,7 +11,7 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.edit_options import edit_options, route_options, route_told
+from sendroute.cli.edit_options import edit_options, route_of_options, route_options
 from sendroute.cli.session import Session
 
 
@@ -30,9 +30,9 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.editing import EditSession
     from sendroute.edit.set_route import set_route
 
-    ground = EditSession(arguments, session)
-    with ground.located():
-        key = ground.account(arguments.account) if arguments.account else None
-        route = route_told(arguments)
+    edit = EditSession(arguments, session)
+    with edit.located():
+        key = edit.account(arguments.account) if arguments.account else None
+        route = route_of_options(arguments)
         assert route is not None  # noqa: S101
-        return ground.finish(set_route(ground.tree, arguments.domain, route, key))
+        return edit.finish(set_route(edit.tree, arguments.domain, route, key))
