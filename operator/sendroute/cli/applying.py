@@ -85,7 +85,9 @@ def _write_lock(store: Store, path: str | None) -> tuple[Finding, ...]:
 
 def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
     try:
-        waited = wait_for_relays(store.relays, result.revision, timeout=timeout, ended=stop.is_set)
+        waited = wait_for_relays(
+            store.relays, result.revision, timeout=timeout, should_stop=stop.is_set
+        )
     except ProblemError as problem:
         return _with_findings(result, problem.findings)
     if not waited.relays:

@@ -12,7 +12,7 @@ from sendroute.model.current import Current
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import Head, Provenance
 from sendroute.planner.restore import RestorePlan, plan_restore
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.restore import credentials_to_restore
@@ -22,7 +22,6 @@ from sendroute.store import lockfile
 from sendroute.store.backups import open_backup
 from sendroute.store.record import Store, open_store
 from sendroute.store.restore import RestorePoint
-from sendroute.store.revisions import Head
 
 
 class SavedState(NamedTuple):

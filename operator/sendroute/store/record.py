@@ -17,7 +17,7 @@ from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.platform import Platform
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import (
     Endpoint,
     ExplainFacts,
@@ -46,7 +46,6 @@ from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import damaged
 from sendroute.store.export import AccountExport
 from sendroute.store.restore import RestorePoint
-from sendroute.store.revisions import Head
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
 

@@ -22,6 +22,9 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser, percent, seconds
 from sendroute.cli.session import Session, start_logs
 
+COLLECTS_GARBAGE = True
+"""A process that runs for months keeps Python's collector, as it is."""
+
 
 def options(parser: Parser) -> None:
     parser.add_argument(
@@ -124,8 +127,8 @@ def run(arguments: Namespace, session: Session) -> int:
     except ProblemError as problem:
         if session.settings.log_format != "json":
             raise
-        # Who reads the log by machine learns there too why it did not start.
-        TransitionLog("", logging.ERROR).now(problem.findings)
+        # A program that reads the log also finds there why the loop did not start.
+        TransitionLog("", logging.ERROR).update(problem.findings)
         return of_findings(problem.findings)
     return 0
 
