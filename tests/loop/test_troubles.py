@@ -329,9 +329,9 @@ def test_a_store_that_can_be_read_but_not_written_is_told_once_and_asked_less_an
     for table in ("revision", "account_status"):
         place.sql(f"create trigger no_{table} before insert on {table} {refusal}")
     place.lay("acme", account("acme", "a.example.com", "b.example.com"))
-    loop.says("Committing the plan of of 1 accounts", times=4)
+    loop.says("Committing the plan of 1 accounts", times=4)
     assert _asked(f"{url}/readyz")[0] == 503
-    loop.says("Committing the plan of of 1 accounts", times=6)
+    loop.says("Committing the plan of 1 accounts", times=6)
     assert not loop.said("The store answers again.")
     told = [line for line in loop.lines if line.get("code") == "store-failed"]
     assert [line["level"] for line in told if line["level"] != "debug"] == ["error"]
