@@ -73,7 +73,7 @@ schemas: $(VENV)/ready  ## write schemas/ from the shapes that the reader accept
 	$(BIN)/python -m pytest -q tests/manifests/test_schema.py --rewrite-cases
 
 docs: $(VENV)/ready  ## write the generated pages of docs/
-	$(BIN)/python tests/docs/pages.py
+	$(BIN)/python -m tests.docs.pages
 
 clean:  ## remove the virtual environments and caches
 	rm -rf $(VENV) .venv-newest .venv-oldest .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis

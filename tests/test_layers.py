@@ -21,7 +21,16 @@ MAY_IMPORT = {
     "credentials": {"model"},
     "connection": {"model"},
     "reconcile": {"model", "planner"},
-    "runtime": {"model"},
+    "delivery": {"model"},
+    "runtime": {
+        "model",
+        "planner",
+        "store",
+        "credentials",
+        "connection",
+        "reports",
+        "reconcile",
+    },
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
     "following": {"model", "git"},
     "telemetry": {"model"},
@@ -35,6 +44,7 @@ MAY_IMPORT = {
         "reports",
         "reconcile",
         "runtime",
+        "delivery",
         "credentials",
         "connection",
         "following",
@@ -62,7 +72,12 @@ FOR_PURE = {
     "datetime",
 }
 # Costly to import, so only inside functions, or in modules that only functions import.
-TOP_LEVEL_OF_MAIN = {"sendroute.cli.command_line", "sendroute.cli.session", "sendroute.cli.table"}
+TOP_LEVEL_OF_MAIN = {
+    "sendroute.cli.command_line",
+    "sendroute.cli.session",
+    "sendroute.cli.table",
+    "sendroute.runtime.settings",
+}
 
 
 def modules() -> list[Path]:

@@ -21,9 +21,10 @@ from msgspec.structs import replace
 
 from sendroute.cli import planning
 from sendroute.cli.applying import ApplyOptions, apply_planned
-from sendroute.cli.session import Session, Verbosity
+from sendroute.cli.session import Session, Terminal, Verbosity
 from sendroute.model.connection import ConnectionPolicy, TestResult
 from sendroute.reconcile.protocols import Try
+from sendroute.runtime.settings import Settings
 from sendroute.store.backups import backup_store
 from sendroute.store.record import open_store
 
@@ -175,14 +176,8 @@ def test_a_process_that_is_killed_while_it_signs_in_leaves_nothing(
 
 
 def session_of(shop: Shop) -> Session:
-    return Session(
-        store="sqlite:///./sendroute.db",
-        secrets=str(shop.secret.parents[1]),
-        key_file=None,
-        verbosity=Verbosity.VERBOSE,
-        log_format="text",
-        no_color=True,
-    )
+    settings = Settings(secrets=str(shop.secret.parents[1]))
+    return Session(settings, Terminal(Verbosity.VERBOSE, no_color=True))
 
 
 def told_of(error: BaseException) -> bytes:
@@ -204,7 +199,7 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
         assert tries[0].credential is not None
         raise BrokenError(f"{tries} {policy}")
 
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         options = planning.PlanOptions(saves=True)
         planned = planning.plan_paths(store, session, ["manifests"], options)
         reconciler = planning.reconciler_of(store, session, saves=True)

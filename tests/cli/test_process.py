@@ -20,8 +20,8 @@ Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def many(manifests: Path, process: Process) -> Path:
-    """A store just made, and manifests of accounts enough to be interrupted between them."""
-    for number in range(100):
+    """A new store, and manifests of more accounts than one transaction holds."""
+    for number in range(400):
         name = f"a{number:03}"
         write(manifests / f"{name}.yaml", account(name), domain(name, f"{name}.example.com"))
     assert process("init").returncode == 0
@@ -135,7 +135,7 @@ def test_a_signal_between_accounts_leaves_whole_accounts(many: Path, number: int
     routes = subprocess.run(
         command("routes"), env=environment(), cwd=many.parent, capture_output=True, check=True
     )
-    assert 0 < routes.stdout.count(b".example.com") < 102
+    assert 0 < routes.stdout.count(b".example.com") < 402
 
 
 def test_ctrl_c_while_it_waits_is_quiet(place: Path) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
+from .manifest_fields import manifests_page
+
 ROOT = Path(__file__).parents[2]
 
 _COMMANDS_HEAD = """\
@@ -169,6 +171,7 @@ def findings_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "findings.md": findings_page,
+    "manifests.md": manifests_page,
 }
 
 

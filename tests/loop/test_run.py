@@ -37,7 +37,7 @@ def test_drift_is_repaired_within_the_interval_and_told(place: Place) -> None:
     loop = place.start("--interval", "1s")
     loop.says("acme/acme", "committed")
     place.sql("update domain set kind = 'unconfigured' where name = 'a.example.com'")
-    line = loop.says("Account acme/acme had drifted: it took 1 change to")
+    line = loop.says("Account acme/acme had drifted: repaired with 1 change")
     assert (line["namespace"], line["account"], line["changes"]) == ("acme", "acme", 1)
     assert place.domains()["a.example.com"] == "managed"
     assert len(loop.said("drifted")) == 1

@@ -134,5 +134,5 @@ def test_a_round_that_could_not_be_made_loses_nothing() -> None:
 
 def test_retries_of_a_costly_round_leave_time_for_others() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(Due(None), {KEYS[0]: End.RETRY}, 0.0, took=10.0)
+    schedule.done(Due(None), {KEYS[0]: End.RETRY}, 0.0, duration=10.0)
     assert schedule.next() == 40.0

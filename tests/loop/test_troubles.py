@@ -31,7 +31,7 @@ def test_a_broken_platform_keeps_the_last_good_tree(place: Place) -> None:
     loop.says("Account acme/acme had drifted")
     assert place.domains() == {"a.example.com": "managed"}
     place.lay("platform", PLATFORM)
-    loop.says("The newest tree serves again.")
+    loop.says("The newest tree is served again.")
     until(lambda: not place.domains(), "the removal")
     assert len(loop.said("No MailPlatform could be read")) == 1
 
@@ -66,7 +66,7 @@ def test_a_file_that_can_never_be_read_is_told_once_and_hides_no_change(place: P
     loop.says("acme/acme", "committed")
     place.lay("acme", account("acme", "a.example.com", "b.example.com"))
     until(lambda: len(place.domains()) == 2, "the second domain")
-    loop.says("Committing what is planned", times=8)
+    loop.says("Committing the plan of", times=8)
     assert len(loop.said("Serving")) == 2, "reading it again brings no other tree"
     assert [line["level"] for line in loop.said("gone.yaml")] == ["warning"]
 
@@ -83,7 +83,7 @@ def test_an_empty_folder_takes_nothing(place: Place) -> None:
     place.manifests.rmdir()
     loop.says("cannot be read")
     (place.folder / "elsewhere").rename(place.manifests)
-    loop.says("The newest tree serves again.")
+    loop.says("The newest tree is served again.")
     assert place.domains() == {"a.example.com": "managed"}
 
 
@@ -100,7 +100,7 @@ def test_one_broken_file_holds_back_only_what_would_take(place: Place) -> None:
     until(lambda: "d.example.com" in place.domains(), "the other's new domain")
     assert "b.example.com" in place.domains()
     (place.manifests / "broken.yaml").unlink()
-    loop.says("Mended:", "broken.yaml")
+    loop.says("Fixed:", "broken.yaml")
     until(lambda: "b.example.com" not in place.domains(), "the removal")
 
 
@@ -297,7 +297,7 @@ def test_without_its_key_it_says_so_and_goes_on_when_it_is_there(place: Place) -
     assert loop.says("The key of the credentials")["code"] == "key-missing"
     key.write_text(kept)
     key.chmod(0o600)
-    loop.says("Rounds are made again.")
+    loop.says("Rounds succeed again.")
     until(place.domains, "the domain")
     assert "canary" not in loop.all()
     assert len(loop.said("The key of the credentials")) == 1
@@ -329,9 +329,9 @@ def test_a_store_that_can_be_read_but_not_written_is_told_once_and_asked_less_an
     for table in ("revision", "account_status"):
         place.sql(f"create trigger no_{table} before insert on {table} {refusal}")
     place.lay("acme", account("acme", "a.example.com", "b.example.com"))
-    loop.says("Committing what is planned of 1 accounts", times=4)
+    loop.says("Committing the plan of 1 accounts", times=4)
     assert _asked(f"{url}/readyz")[0] == 503
-    loop.says("Committing what is planned of 1 accounts", times=6)
+    loop.says("Committing the plan of 1 accounts", times=6)
     assert not loop.said("The store answers again.")
     told = [line for line in loop.lines if line.get("code") == "store-failed"]
     assert [line["level"] for line in told if line["level"] != "debug"] == ["error"]

@@ -1,5 +1,6 @@
-"""The thread that waits for the store, ended at a moment that a signal chose."""
+"""A signal interrupts the start of the thread that waits for commits to the store."""
 
+import random
 from contextlib import suppress
 from threading import Thread
 
@@ -11,19 +12,20 @@ from sendroute.store.record import open_store
 from .conftest import Place
 
 
-@pytest.mark.parametrize("began", [False, True], ids=["before its start", "amid its start"])
-def test_a_stop_as_the_thread_begins(
-    place: Place, monkeypatch: pytest.MonkeyPatch, *, began: bool
+@pytest.mark.parametrize("started", [False, True], ids=["before the start", "after the start"])
+def test_close_after_an_interrupted_start_of_the_watcher(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, started: bool
 ) -> None:
-    access = StoreHandle(lambda: open_store(f"sqlite:///{place.folder}/sendroute.db"), lambda: None)
+    url = f"sqlite:///{place.folder}/sendroute.db"
+    handle = StoreHandle(lambda: open_store(url), lambda: None, random.random)
     start = Thread.start
 
     def interrupted(thread: Thread) -> None:
-        if began:
+        if started:
             start(thread)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Thread, "start", interrupted)
     with suppress(KeyboardInterrupt):
-        access.store()
-    access.close()
+        handle.get()
+    handle.close()

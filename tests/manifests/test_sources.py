@@ -160,7 +160,7 @@ def test_what_may_not_be_read_is_told() -> None:
     run = [sys.executable, "-c", script, *sys.path]
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "This folder cannot be read: permission denied.",
+        "This directory cannot be read: permission denied.",
         "This file cannot be read: permission denied.",
     ]
     Path("t/s").chmod(0o700)

@@ -14,11 +14,11 @@ from sendroute.model.owner import PLATFORM, RELAY
 from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import StaleError
 from sendroute.model.profile import Encryption
+from sendroute.model.records import Endpoint
 from sendroute.model.secret import SecretBinding, binding_of, relay_binding
 from sendroute.store.backups import backup_store
 from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
-from sendroute.store.records import Endpoint
 from sendroute.store.states import spec
 
 from .raw import make_old

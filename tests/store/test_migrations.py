@@ -24,11 +24,11 @@ from tests.postgres import Cluster
 from sendroute.model.account_status import Approval, StatusReason
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
+from sendroute.model.provenance import Head
 from sendroute.store import migrate
 from sendroute.store.backend import open_database
 from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
-from sendroute.store.revisions import Head
 from sendroute.store.tables import HEAD, metadata, profile_id, revision_id
 
 from .raw import Raw, make_old, opened

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.cli.actor import actor
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.confirm import agreed, can_ask, declined, not_approved
 from sendroute.cli.planning import reconciler_of
@@ -22,6 +21,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.reconcile.reconciler import Planned
 from sendroute.reports.progress import progress
 from sendroute.reports.report import of_plan
+from sendroute.runtime.actor import actor
 from sendroute.runtime.stop import Stop, stop_between_accounts
 from sendroute.store.record import Store
 
@@ -58,7 +58,7 @@ def apply_planned(
         return refused, 0
     accounts = sum(bool(account.changes) for account in planned.plan.accounts)
     with stop_between_accounts(_announce_stop) as stop:
-        with progress("Applying", accounts, sys.stderr, quiet=session.quiet) as advance:
+        with progress("Applying", accounts, sys.stderr, quiet=session.terminal.quiet) as advance:
             applied = reconciler.commit(
                 planned, provenance, should_stop=stop.is_set, advance=advance
             )
@@ -85,7 +85,9 @@ def _write_lock(store: Store, path: str | None) -> tuple[Finding, ...]:
 
 def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
     try:
-        waited = wait_for_relays(store.relays, result.revision, timeout=timeout, ended=stop.is_set)
+        waited = wait_for_relays(
+            store.relays, result.revision, timeout=timeout, should_stop=stop.is_set
+        )
     except ProblemError as problem:
         return _with_findings(result, problem.findings)
     if not waited.relays:

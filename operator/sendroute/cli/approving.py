@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sendroute.cli.actor import actor
 from sendroute.cli.command_line import suggestion
 from sendroute.cli.confirm import agreed, can_ask
 from sendroute.cli.session import Session
@@ -15,6 +14,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
+from sendroute.runtime.actor import actor
 from sendroute.store.record import Store
 
 
@@ -33,7 +33,7 @@ def approve(
     if not sure:
         if not can_ask():
             raise ProblemError(_nobody(shown))
-        for line in lines(shown, session.colours(sys.stderr)):
+        for line in lines(shown, session.terminal.colours(sys.stderr)):
             sys.stderr.write(line)
         if not agreed("approve"):
             raise ProblemError(_declined())
@@ -44,7 +44,7 @@ def approve(
 
 def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     """What is held back, for people."""
-    from sendroute.cli.moments import minute
+    from sendroute.model.times import minute
     from sendroute.reports.as_text import finding_lines
     from sendroute.reports.table import pairs
     from sendroute.reports.text import clean

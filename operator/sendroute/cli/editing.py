@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sendroute.cli.edit_options import refuse_stdin
 from sendroute.cli.output import outputs_of, present, tell, worst
-from sendroute.cli.session import DEFAULT_STORE, Session
+from sendroute.cli.session import Session
 from sendroute.edit.diff import unified
 from sendroute.edit.proposal import Change, Proposal, Text
 from sendroute.edit.tree import Tree, changed_meanwhile
@@ -30,6 +30,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document
 from sendroute.reports.text import clean
+from sendroute.runtime.settings import DEFAULT_STORE
 
 Line = tuple[Position | None, str]
 Documents = Sequence[tuple[Document, Where]]
@@ -119,7 +120,7 @@ class EditSession:
         lines = self._lines(proposal.changes)
         if not self._arguments.dry_run:
             write(texts, self._paths)
-        if self._session.quiet:
+        if self._session.terminal.quiet:
             notes = [each for each in notes if each.severity is not Severity.INFO]
         tell(self._session, notes)
         return self._present(texts, lines, notes)
@@ -160,9 +161,9 @@ class EditSession:
         return new
 
     def _tested(self, after: Desired, key: AccountKey, name: str) -> list[Finding]:
-        from sendroute.cli.provider_check import test_provider
+        from sendroute.cli.connection_tests import test_new_profile
 
-        return test_provider(self._session, after, key, name)
+        return test_new_profile(self._session, after, key, name)
 
     def _present(
         self,
@@ -175,7 +176,7 @@ class EditSession:
                 return _json(texts, lines, notes, written=not self._arguments.dry_run)
             if self._arguments.dry_run:
                 return unified(texts)
-            return [] if self._session.quiet else _text(texts, lines)
+            return [] if self._session.terminal.quiet else _text(texts, lines)
 
         return worst(present(self._session, self._outputs, show), ExitStatus.FINE)
 
@@ -185,9 +186,9 @@ def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
     from sendroute.store.record import open_store
     from sendroute.store.url import sqlite_path
 
-    if session.store == DEFAULT_STORE and not sqlite_path(session.store).exists():
+    if session.settings.store == DEFAULT_STORE and not sqlite_path(session.settings.store).exists():
         return None
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         return store.read([key]).accounts.get(key)
 
 

@@ -16,8 +16,15 @@ from sendroute.cli.command_line import (
     stderr_line,
     suggestion,
 )
-from sendroute.cli.session import Session, Verbosity, global_options, prepare_streams
+from sendroute.cli.session import (
+    Session,
+    Terminal,
+    Verbosity,
+    global_options,
+    prepare_streams,
+)
 from sendroute.cli.table import COMMANDS
+from sendroute.runtime.settings import Settings
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 
@@ -56,9 +63,6 @@ def main(words: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
     prepare_streams()
     words = sys.argv[1:] if words is None else words
-    # A command makes up to millions of values, none of them in a cycle, and ends: the collector
-    # would look through them again and again, which is a fifth of a large plan.
-    gc.disable()
     try:
         return _run(words)
     except WrongUsageError as error:
@@ -91,6 +95,10 @@ def _run(words: list[str]) -> int:
                 return USAGE_STATUS
             one, *rest = chosen.command
             name, module = f"{name} {one}", _module(one, module.COMMANDS, name)
+        # A command that ends creates up to millions of values, and no cycles: the collector would
+        # take a fifth of the time of a large plan. A loop keeps it.
+        if not getattr(module, "COLLECTS_GARBAGE", False):
+            gc.disable()
         arguments = _command(name, module.__doc__ or "", module.options).read(rest)
     except SystemExit as leave:  # --help and --version have printed what was asked for
         return int(leave.code or 0)
@@ -172,14 +180,8 @@ def _session(said: dict[str, Any]) -> Session:
         verbosity = Verbosity.QUIET
     elif said["verbose"]:
         verbosity = Verbosity.VERBOSE
-    return Session(
-        said["store"],
-        said["secrets"],
-        said["key_file"],
-        verbosity,
-        said["log_format"],
-        said["no_color"],
-    )
+    settings = Settings(said["store"], said["secrets"], said["key_file"], said["log_format"])
+    return Session(settings, Terminal(verbosity, said["no_color"]))
 
 
 def _where_to_look(words: list[str]) -> str:

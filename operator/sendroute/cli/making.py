@@ -6,32 +6,36 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sendroute.cli.actor import actor
-from sendroute.cli.key_file import make_key, place_of_key
 from sendroute.cli.output import Output, present
 from sendroute.cli.session import Session
+from sendroute.credentials.key_file import create_key, key_path
 from sendroute.model.provenance import Provenance
+from sendroute.model.records import Status
 from sendroute.reports.progress import progress
 from sendroute.reports.text import clean, counted
+from sendroute.runtime.actor import actor
 from sendroute.store.create import init_store
-from sendroute.store.records import Status
 
 
 def make_store(session: Session, *, lock: Path | None = None, backup: Path | None = None) -> int:
     """Makes it and says so. At most one of the two is given."""
-    given = _given_key(session.key_file)
+    given = _given_key(session.settings.key_file)
     # A restored store's credentials can be read with the old key alone; it has to be there.
-    key = place_of_key(session.store)
+    key = key_path(session.settings.store)
     old = lock is not None or backup is not None
     makes_key = given is None and not (old and key.exists())
     if makes_key:
-        make_key(key)
+        create_key(key)
     provenance = Provenance(datetime.now(UTC), actor())
     try:
         with (
-            progress("Restoring", None, sys.stderr, quiet=session.quiet) as advance,
+            progress("Restoring", None, sys.stderr, quiet=session.terminal.quiet) as advance,
             init_store(
-                session.store, provenance, from_lock=lock, from_backup=backup, advance=advance
+                session.settings.store,
+                provenance,
+                from_lock=lock,
+                from_backup=backup,
+                advance=advance,
             ) as store,
         ):
             status, location = store.status(), store.location
@@ -39,7 +43,7 @@ def make_store(session: Session, *, lock: Path | None = None, backup: Path | Non
         if makes_key:
             key.unlink(missing_ok=True)
         raise
-    if session.quiet:
+    if session.terminal.quiet:
         return 0
     lines = [f"Made the store {location}, lineage {status.lineage}."]
     if old:

@@ -78,7 +78,7 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
             lost += _into_file(path, render(form, False))
     for form, path in outputs:
         if path is None:
-            lost += _onto_stdout(form, render(form, session.colours(sys.stdout)))
+            lost += _onto_stdout(form, render(form, session.terminal.colours(sys.stdout)))
     tell(session, lost)
     return of_findings(lost)
 
@@ -94,7 +94,7 @@ def tell(session: Session, findings: Iterable[Finding]) -> None:
     from sendroute.reports.as_text import finding_lines
 
     for found in findings:
-        for line in finding_lines(with_hint(found), session.colours(sys.stderr)):
+        for line in finding_lines(with_hint(found), session.terminal.colours(sys.stderr)):
             stderr_line(line)
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from sendroute.cli.account_names import accounts_named
-from sendroute.cli.proof import tester_of, verifier_of
+from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.saved_plan import decided_by, differing, load
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import locks_of, mismatches
@@ -20,8 +20,9 @@ from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.reconciler import Planned, Reconciler, Source
-from sendroute.reconcile.verifier import Scope, Verifier
+from sendroute.reconcile.verifier import Scope
 from sendroute.reports.report import nowhere
+from sendroute.runtime.factory import Factory
 from sendroute.store.record import Store
 
 _LISTED = 5
@@ -46,10 +47,8 @@ class PlanOptions(NamedTuple):
 def reconciler_of(store: Store, session: Session, *, saves: bool) -> Reconciler:
     """The reconciler of one command."""
 
-    def verifier_for(desired: Desired, current: Current) -> Verifier:
-        return verifier_of(session, desired, current, saves=saves)
-
-    return Reconciler(store, verifier_for, tester_of(session))
+    verifier_for = partial(Factory(session.settings).verifier, saves=saves)
+    return Reconciler(store, verifier_for, tester_of(session.terminal))
 
 
 def plan_paths(
@@ -100,7 +99,7 @@ def plan_saved(
         raise ProblemError(_other_store(path))
     scope = Scope(guards, frozenset(saved.only))
     desired, shown = saved.desired(), saved.shown()
-    verifier = verifier_of(session, desired, current, saves=True, shown=shown)
+    verifier = Factory(session.settings).verifier(desired, current, saves=True, shown=shown)
     rotated = verifier.check(desired, current, sealed, scope).rotated
     plan = plan_tree(
         desired, current, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only

@@ -18,7 +18,7 @@ def present_report(session: Session, arguments: argparse.Namespace, report: Repo
     report = report.advised(with_hint)
 
     def show(form: str, colour: bool) -> Iterable[str]:
-        if form == "text" and session.quiet:
+        if form == "text" and session.terminal.quiet:
             return _only_what_is_wrong(report, colour)
         return render(report, Format(form), colour=colour)
 
@@ -27,7 +27,9 @@ def present_report(session: Session, arguments: argparse.Namespace, report: Repo
 
 def show_on_stderr(session: Session, report: Report) -> None:
     """What is asked about, beside the question."""
-    for chunk in render(report.advised(with_hint), Format.TEXT, colour=session.colours(sys.stderr)):
+    for chunk in render(
+        report.advised(with_hint), Format.TEXT, colour=session.terminal.colours(sys.stderr)
+    ):
         sys.stderr.write(chunk)
 
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sendroute.cli.actor import actor
 from sendroute.cli.confirm import agreed, can_ask, declined
 from sendroute.cli.reporting import show_on_stderr
 from sendroute.cli.session import Session
@@ -13,16 +12,16 @@ from sendroute.model.current import Current
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import Head, Provenance
 from sendroute.planner.restore import RestorePlan, plan_restore
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.restore import credentials_to_restore
 from sendroute.reports.report import of_plan
+from sendroute.runtime.actor import actor
 from sendroute.store import lockfile
 from sendroute.store.backups import open_backup
 from sendroute.store.record import Store, open_store
 from sendroute.store.restore import RestorePoint
-from sendroute.store.revisions import Head
 
 
 class SavedState(NamedTuple):

@@ -1,4 +1,4 @@
-"""The loop wired to what it follows, reads, asks and writes."""
+"""Wires the loop to its source, store, secrets, connection tests and HTTP server."""
 
 import logging
 import os
@@ -11,12 +11,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.cli.actor import actor
-from sendroute.cli.proof import requests_of, verifier_of
 from sendroute.cli.session import Session
 from sendroute.cli.store_lock import beside, locks_of, mismatches
 from sendroute.cli.tree import read_tree
-from sendroute.connection.run import run_tests
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Tree
 from sendroute.following.git import GitOptions as GitOptions
@@ -28,66 +25,71 @@ from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import Limits, RoundOptions
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestResult
-from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Position, Where
 from sendroute.reconcile.assessment import Locate
 from sendroute.reconcile.protocols import Try
-from sendroute.reconcile.reconciler import Source, VerifierFor
-from sendroute.reconcile.verifier import Verifier
+from sendroute.reconcile.reconciler import Source
+from sendroute.runtime.actor import actor
+from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.stop import Stop, stop_on_signals
-from sendroute.store.record import Store, open_store
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.metrics import registry
 from sendroute.telemetry.server import serving
 
 _log = logging.getLogger(__name__)
 
-# A store that another writer has is asked again with the next round: a stop must not wait for it.
+# Seconds to wait for a store that another process writes. The next round tries again, and a stop
+# must not wait for it.
 _BUSY = 5.0
 
-# Seconds in which a round begins connection tests. The others wait meanwhile: where a provider
-# hangs that a thousand use, those that are left over are tried again, each at a time of its own.
+# Seconds in which a round starts connection tests, because other accounts wait for them. If a
+# provider of a thousand profiles hangs, the remaining tests are retried later, each after its wait.
 _PATIENCE = 30.0
 
 
 class RunOptions(NamedTuple):
-    """What ``run`` was told. ``poll`` is None for the source's own usual pace; ``listen`` is
+    """The options of ``run``. ``poll`` is None for the default of the kind of source; ``listen`` is
     ``HOST:PORT``, empty for no server."""
 
     source: str
     branch: GitOptions
-    state_folder: str | None
+    state_dir: str | None
     interval: float
     poll: float | None
     listen: str
     limits: Limits
 
 
-# Seconds, beside the interval, after which nobody believes any more that it is a long round.
+# Seconds, in addition to the interval, after which a round without a heartbeat is not alive.
 _LONGEST_ROUND = 900.0
 _POLL_GIT = 30.0
 _POLL_DIRECTORY = 2.0
 
 
-def run_loop(session: Session, told: RunOptions) -> None:
-    """Until SIGTERM or SIGINT. Raises :class:`~sendroute.model.problem.ProblemError` for what was
-    typed wrong, a state folder or an address that cannot be had."""
+def run_loop(session: Session, options: RunOptions) -> None:
+    """Run the loop until SIGTERM or SIGINT.
+
+    Raises:
+        ProblemError: the source is invalid, or the state directory or the address is unavailable.
+    """
     stop = Stop()
     with (
         stop_on_signals(stop, end_all),
-        closing(follow(told.source, told.branch, told.state_folder, _locks)) as follower,
+        closing(follow(options.source, options.branch, options.state_dir, _locks)) as follower,
     ):
         trees = TreeSource(follower, lambda tree: _read(session, tree), stop)
-        needs = RoundOptions(_verifier_for(session), _test, told.limits, actor(), stop)
+        factory = Factory(session.settings)
+        verifier_for = partial(factory.verifier, saves=True)
+        round_options = RoundOptions(verifier_for, _test, options.limits, actor(), stop)
         is_path = isinstance(follower, Directory)
-        poll = told.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
-        counts, health = registry(), Health(told.interval + _LONGEST_ROUND)
-        times = Times(told.interval, poll)
+        poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
+        counts, health = registry(), Health(options.interval + _LONGEST_ROUND)
+        times = Times(options.interval, poll)
         loop = Loop(
             trees,
-            lambda: _opened(session),
-            needs,
+            partial(factory.open_store, _BUSY),
+            round_options,
             times,
             Metrics(counts),
             health,
@@ -95,15 +97,11 @@ def run_loop(session: Session, told: RunOptions) -> None:
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with ExitStack() as around:
-            if told.listen:
-                at = around.enter_context(serving(told.listen, health, counts))
+            if options.listen:
+                at = around.enter_context(serving(options.listen, health, counts))
                 _log.info("Answering at %s/metrics, /healthz and /readyz.", at, extra={"url": at})
             loop.run()
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
-
-
-def _opened(session: Session) -> Store:
-    return open_store(session.store, busy_timeout=_BUSY)
 
 
 def _read(session: Session, tree: Tree) -> Source:
@@ -122,7 +120,7 @@ def _locks(path: str) -> list[str]:
 
 
 def _from(root: str | None, locate: Locate) -> Locate:
-    """Names from the top of a checkout: where that lies concerns nobody."""
+    """Positions relative to the root of a checkout, whose own path is an internal one."""
     if root is None:
         return locate
 
@@ -134,12 +132,12 @@ def _from(root: str | None, locate: Locate) -> Locate:
 
 
 def _desired_from(root: str | None, desired: Desired) -> Desired:
-    """The same of findings that have their place already, as those of a file's syntax."""
+    """The same for findings that carry a position already, for example of a syntax error."""
     if root is None:
         return desired
     findings = tuple(
-        found if found.position is None else replace(found, position=_placed(root, found.position))
-        for found in desired.findings
+        error if error.position is None else replace(error, position=_placed(root, error.position))
+        for error in desired.findings
     )
     return replace(desired, findings=findings)
 
@@ -148,12 +146,5 @@ def _placed(root: str, position: Position) -> Position:
     return replace(position, file=os.path.relpath(position.file, root))
 
 
-def _verifier_for(session: Session) -> VerifierFor:
-    def verifier_for(desired: Desired, current: Current) -> Verifier:
-        return verifier_of(session, desired, current, saves=True)
-
-    return verifier_for
-
-
 def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    return run_tests(requests_of(tries), policy=policy, start_within=_PATIENCE)
+    return run_tests(tries, policy, start_within=_PATIENCE)

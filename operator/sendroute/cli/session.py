@@ -1,13 +1,12 @@
-"""What one invocation was told for all commands alike, and the streams it may write to."""
+"""The options of every command, and the streams that it writes to."""
 
 import os
 import sys
 from enum import IntEnum
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, TextIO, assert_never
 
 from sendroute.cli.command_line import Parser, one_of
-
-DEFAULT_STORE = "sqlite:///./sendroute.db"
+from sendroute.runtime.settings import DEFAULT_STORE, Settings
 
 
 class Verbosity(IntEnum):
@@ -16,16 +15,11 @@ class Verbosity(IntEnum):
     VERBOSE = 2
 
 
-class Session(NamedTuple):
-    """``secrets`` is the folder of secret files, ``key_file`` the file of encryption keys; each is
-    None where none was given."""
+class Terminal(NamedTuple):
+    """How much a command says, and whether it may use colour."""
 
-    store: str
-    secrets: str | None
-    key_file: str | None
-    verbosity: Verbosity
-    log_format: str
-    no_color: bool
+    verbosity: Verbosity = Verbosity.NORMAL
+    no_color: bool = False
 
     @property
     def quiet(self) -> bool:
@@ -36,10 +30,18 @@ class Session(NamedTuple):
         return self.verbosity is Verbosity.VERBOSE
 
     def colours(self, stream: TextIO | None) -> bool:
-        """Colour only on a terminal that can, and only where nobody said no (no-color.org)."""
+        """Whether to use colour on a stream: only on a terminal that supports it, and only if
+        nobody turned it off (no-color.org)."""
         if self.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
         return is_terminal(stream)
+
+
+class Session(NamedTuple):
+    """One invocation: its settings, and its terminal."""
+
+    settings: Settings
+    terminal: Terminal
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -88,3 +90,25 @@ def prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def start_logs(session: Session, *, lasting: bool = False) -> None:
+    """Start logging as the user chose; ``lasting`` as in :func:`sendroute.runtime.logs.start`."""
+    from sendroute.runtime import logs
+
+    logs.start(session.settings.log_format, _level(session, lasting), lasting=lasting)
+
+
+def _level(session: Session, lasting: bool) -> int:
+    from logging import DEBUG, ERROR, INFO, WARNING
+
+    match session.terminal.verbosity:
+        case Verbosity.QUIET:
+            return ERROR
+        case Verbosity.VERBOSE:
+            return DEBUG
+        case Verbosity.NORMAL:
+            # A person reads the report, which says what was committed; a program reads the log.
+            return INFO if lasting or session.settings.log_format == "json" else WARNING
+        case _:
+            assert_never(session.terminal.verbosity)

@@ -14,15 +14,15 @@ import msgspec
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding, Where
+from sendroute.model.provenance import Head
 from sendroute.store.lockfile import contradictory
-from sendroute.store.revisions import Head as Point
 
 NAME = "sendroute.lock"
 
-Contains = Callable[[Point], bool]
+Contains = Callable[[Head], bool]
 
 
-class Head(msgspec.Struct, frozen=True):
+class LockHeader(msgspec.Struct, frozen=True):
     """The part of a lock file that identifies its store. The commit id is None in format 1.0, and
     was called ``attempt`` in 1.1."""
 
@@ -36,7 +36,7 @@ class Read(NamedTuple):
     """A lock file as it was read; ``head`` is None where it names no store, as ``findings`` say."""
 
     path: Path
-    head: Head | None
+    head: LockHeader | None
     findings: tuple[Finding, ...] = ()
 
 
@@ -70,7 +70,7 @@ def beside(path: str, top: str | None = None) -> Iterator[Path]:
 
 def _read(path: Path) -> Read:
     try:
-        return Read(path, msgspec.json.decode(path.read_bytes(), type=Head))
+        return Read(path, msgspec.json.decode(path.read_bytes(), type=LockHeader))
     except OSError as error:
         told = finding(
             "unreadable",
@@ -95,11 +95,11 @@ def mismatches(locks: Sequence[Read], current: Current, contains: Contains) -> I
             yield _another(current, head, path)
         elif current.revision < head.revision:
             yield _older(current, head, path)
-        elif (name := head.commit_id or head.attempt) and not contains(Point(head.revision, name)):
+        elif (name := head.commit_id or head.attempt) and not contains(Head(head.revision, name)):
             yield _elsewhere(head, path)
 
 
-def _another(current: Current, head: Head, path: Path) -> Finding:
+def _another(current: Current, head: LockHeader, path: Path) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
@@ -116,7 +116,7 @@ def _another(current: Current, head: Head, path: Path) -> Finding:
     )
 
 
-def _older(current: Current, head: Head, path: Path) -> Finding:
+def _older(current: Current, head: LockHeader, path: Path) -> Finding:
     """The right store's past, a backup or a copy: what happened since would be decided anew."""
     return finding(
         "wrong-store",
@@ -127,7 +127,7 @@ def _older(current: Current, head: Head, path: Path) -> Finding:
     )
 
 
-def _elsewhere(head: Head, path: Path) -> Finding:
+def _elsewhere(head: LockHeader, path: Path) -> Finding:
     """A backup that went on without what the lost store had done since."""
     return finding(
         "wrong-store",

@@ -17,13 +17,13 @@ def read_tree(
             own.
     """
     loaded = tree.read_tree(paths, cached=cached, parallel=parallel)
-    if session.verbose and loaded.foreign:
+    if session.terminal.verbose and loaded.foreign:
         _report(f"Skipped {loaded.foreign} documents of other API groups.", session)
     return loaded
 
 
 def _report(line: str, session: Session) -> None:
-    if session.log_format == "json":
+    if session.settings.log_format == "json":
         import logging
 
         logging.getLogger(__name__).debug(line)

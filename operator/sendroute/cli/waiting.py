@@ -1,31 +1,21 @@
-"""``apply --wait``: until every relay that lives serves a revision."""
+"""``apply --wait``: wait until every live relay serves a revision."""
 
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from sendroute.model.problem import ProblemError
+from sendroute.model.records import RelayRow
 
 UNSEEN = timedelta(seconds=60)
-"""A relay that was not seen for so long is named, and not waited for."""
+"""A relay that was not seen for this long is reported, and not waited for."""
 _PAUSE = 0.2
 
 
-class Relay(Protocol):
-    """One agent as the store knows it; ``seen_at`` is aware."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def revision(self) -> int: ...
-    @property
-    def seen_at(self) -> datetime: ...
-
-
 class Waited(NamedTuple):
-    """``behind`` did not come in time, ``unseen`` were not waited for; ``relays`` is how many
-    there are."""
+    """``behind`` did not serve the revision in time, ``unseen`` were not waited for. ``relays`` is
+    the number of registered relays."""
 
     relays: int
     behind: tuple[str, ...]
@@ -33,20 +23,29 @@ class Waited(NamedTuple):
 
 
 def wait_for_relays(
-    relays: Callable[[], Sequence[Relay]],
+    relays: Callable[[], Sequence[RelayRow]],
     revision: int,
     *,
     timeout: float,
-    ended: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> Waited:
-    """Ask until every live relay serves at least ``revision``, at most ``timeout`` seconds. A store
-    that is away meanwhile may come back: :class:`ProblemError` is raised where it did not."""
+    """Wait until every live relay serves at least ``revision``.
+
+    Args:
+        relays: reads the registered relays from the store.
+        revision: the revision to wait for.
+        timeout: seconds to wait at most.
+        should_stop: ends the wait early if it returns True.
+
+    Raises:
+        ProblemError: the store was unavailable, and still is at the end of the timeout.
+    """
     until = time.monotonic() + timeout
     while True:
         try:
             known = relays()
         except ProblemError:
-            if ended() or time.monotonic() >= until:
+            if should_stop() or time.monotonic() >= until:
                 raise
             time.sleep(_PAUSE)
             continue
@@ -55,6 +54,6 @@ def wait_for_relays(
         unseen = tuple(sorted(r.name for r in behind if now - r.seen_at >= UNSEEN))
         late = tuple(sorted(r.name for r in behind if r.name not in unseen))
         left = until - time.monotonic()
-        if not late or left <= 0 or ended():
+        if not late or left <= 0 or should_stop():
             return Waited(len(known), late, unseen)
         time.sleep(min(_PAUSE, left))

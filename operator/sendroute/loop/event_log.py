@@ -1,5 +1,5 @@
-"""What the log says: each thing when it comes, when it changes and when it ends, and not again
-with every round."""
+"""The log of the loop: a problem is logged when it begins, when it changes and when it ends, and
+not again in every round."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.reconcile.assessment import Locate
 
 _log = logging.getLogger(__name__)
-_HELD = {
+_VERBS = {
     StatusReason.HELD_BACK: "is held back",
     StatusReason.FAILED: "failed",
     StatusReason.REFUSED: "waits",
@@ -22,121 +22,121 @@ _HELD = {
 
 
 class TransitionLog:
-    """One kind of problem of the loop itself, such as the store's: told when it comes, when it
-    changes and when it ends."""
+    """Logs one kind of problem of the loop itself, for example of the store, when it begins,
+    changes and ends."""
 
-    def __init__(self, over: str, level: int) -> None:
-        self._over = over
+    def __init__(self, resolved: str, level: int) -> None:
+        self._resolved = resolved
         self._level = level
-        self._told: tuple[str, ...] = ()
+        self._messages: tuple[str, ...] = ()
 
-    def now(self, findings: Iterable[Finding], **extra: Any) -> None:
-        """All that is wrong by now; nothing, where it is over."""
-        known = list(findings)
-        told = tuple(_sentence(found) for found in known)
-        if not told and self._told:
-            _log.info(self._over, extra=extra)
-        for found, sentence in zip(known, told, strict=True):
-            level = logging.DEBUG if sentence in self._told else self._level
-            _log.log(level, "%s", sentence, extra=extra | {"code": found.code})
-        self._told = told
+    def update(self, findings: Iterable[Finding]) -> None:
+        """Log what is new among ``findings``, which are all problems now: none if it ended."""
+        current = [(_message(finding), finding.code) for finding in findings]
+        if not current and self._messages:
+            _log.info(self._resolved)
+        for message, code in current:
+            level = logging.DEBUG if message in self._messages else self._level
+            _log.log(level, "%s", message, extra={"code": code})
+        self._messages = tuple(message for message, _ in current)
 
 
 class EventLog:
     """The log of one loop."""
 
     def __init__(self) -> None:
-        self.tree = TransitionLog("The newest tree serves again.", logging.WARNING)
+        self.tree = TransitionLog("The newest tree is served again.", logging.WARNING)
         self.store = TransitionLog("The store answers again.", logging.ERROR)
-        self.round = TransitionLog("Rounds are made again.", logging.ERROR)
-        self.kept = TransitionLog("The tree that serves is remembered again.", logging.WARNING)
-        self._general: frozenset[str] = frozenset()
-        self._account_statuses: dict[Owner, AccountStatus] = {}
+        self.round = TransitionLog("Rounds succeed again.", logging.ERROR)
+        self.last_good = TransitionLog("The last good tree is remembered again.", logging.WARNING)
+        self._tree_errors: frozenset[str] = frozenset()
+        self._statuses: dict[Owner, AccountStatus] = {}
 
-    def serving(self, taken: LoadedTree) -> None:
-        desired = taken.source.desired
+    def serving(self, loaded: LoadedTree) -> None:
+        desired = loaded.source.desired
         domains = sum(len(account.domains) for account in desired.accounts.values())
-        at = f"commit {taken.source.commit}" if taken.source.commit else "the tree as it is now"
+        at = f"commit {loaded.source.commit}" if loaded.source.commit else "the directory"
         _log.info(
             "Serving %s: %s, %s.",
             at,
             _counted(len(desired.accounts), "account"),
             _counted(domains, "domain"),
-            extra={"commit": taken.source.commit},
+            extra={"commit": loaded.source.commit},
         )
 
-    def made(self, done: Reconciled, account_statuses: Mapping[Owner, AccountStatus]) -> None:
-        """``account_statuses`` are all that there are by now."""
+    def round_completed(self, done: Reconciled, statuses: Mapping[Owner, AccountStatus]) -> None:
+        """Log what a round changed. ``statuses`` are those of all accounts after the round."""
         commit = done.loaded.source.commit
         for key, count in done.drifted.items():
             _log.warning(
-                "Account %s had drifted: it took %s to put it back.",
+                "Account %s had drifted: repaired with %s.",
                 key,
                 _counted(count, "change"),
-                extra=_of(key) | {"commit": commit, "changes": count},
+                extra=_fields(key) | {"commit": commit, "changes": count},
             )
         for old in done.assessment.voided:
             _log.warning(
-                "The approval of account %s by %s is void: it was for another plan.",
+                "The approval of account %s by %s is void: it is for another plan.",
                 old.key,
                 old.approval.by if old.approval is not None else "",
-                extra=_of(old.key) | {"commit": commit, "digest": old.digest},
+                extra=_fields(old.key) | {"commit": commit, "digest": old.digest},
             )
-        self._tell_general(done, commit)
-        for owner, standing in account_statuses.items():
-            self._tell_standing(owner, standing)
-        for gone in self._account_statuses.keys() - account_statuses.keys():
-            _log.info("%s is settled.", _named(gone), extra=_of(gone) | {"commit": commit})
-        self._account_statuses = dict(account_statuses)
+        self._log_tree_errors(done, commit)
+        for owner, status in statuses.items():
+            self._log_status(owner, status)
+        for gone in self._statuses.keys() - statuses.keys():
+            _log.info("%s is settled.", _name(gone), extra=_fields(gone) | {"commit": commit})
+        self._statuses = dict(statuses)
 
-    def _tell_general(self, done: Reconciled, commit: str | None) -> None:
-        """What is wrong with the tree and is no account's: of a file that cannot be read."""
+    def _log_tree_errors(self, done: Reconciled, commit: str | None) -> None:
+        """Errors that belong to no account, for example of a file that cannot be read."""
         locate = done.loaded.source.locate
-        told = {}
-        for found in done.result.plan.findings:
-            if found.account is None and found.severity in (Severity.ERROR, Severity.REFUSED):
-                told[_sentence(found, locate)] = found.code
-        for sentence in sorted(told.keys() - self._general):
-            _log.warning("%s", sentence, extra={"code": told[sentence], "commit": commit})
-        for sentence in sorted(self._general - told.keys()):
-            _log.info("Mended: %s", sentence, extra={"commit": commit})
-        self._general = frozenset(told)
+        codes = {
+            _message(finding, locate): finding.code
+            for finding in done.result.plan.findings
+            if finding.account is None and finding.severity in (Severity.ERROR, Severity.REFUSED)
+        }
+        for message in sorted(codes.keys() - self._tree_errors):
+            _log.warning("%s", message, extra={"code": codes[message], "commit": commit})
+        for message in sorted(self._tree_errors - codes.keys()):
+            _log.info("Fixed: %s", message, extra={"commit": commit})
+        self._tree_errors = frozenset(codes)
 
-    def _tell_standing(self, key: Owner, standing: AccountStatus) -> None:
-        before = self._account_statuses.get(key)
+    def _log_status(self, key: Owner, status: AccountStatus) -> None:
+        before = self._statuses.get(key)
         same = before is not None and (before.outcome, before.digest, before.report.findings) == (
-            standing.outcome,
-            standing.digest,
-            standing.report.findings,
+            status.outcome,
+            status.digest,
+            status.report.findings,
         )
-        reasons = standing.report.findings
+        reasons = status.report.findings
         code = reasons[0].code if reasons else None
-        extra = _of(key) | {"commit": standing.commit, "code": code, "outcome": standing.outcome}
-        if standing.digest is not None:
-            extra["digest"] = standing.digest
+        extra = _fields(key) | {"commit": status.commit, "code": code, "outcome": status.outcome}
+        if status.digest is not None:
+            extra["digest"] = status.digest
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
-        more = len(reasons) + standing.report.more - 1
+        more = len(reasons) + status.report.more - 1
         others = f" And {more} more." if more > 0 else ""
         _log.log(
             logging.DEBUG if same else logging.WARNING,
             "%s %s: %s%s",
-            _named(key),
-            _HELD[standing.outcome],
+            _name(key),
+            _VERBS[status.outcome],
             first,
             others,
             extra=extra,
         )
 
 
-def _sentence(found: Finding, locate: Locate | None = None) -> str:
-    place = found.position
-    if place is None and found.where is not None and locate is not None:
-        place = locate(found.where)
-    at = f"{place}: " if place is not None else ""
-    return f"{at}{found.message} {found.hint or ''}".strip()
+def _message(finding: Finding, locate: Locate | None = None) -> str:
+    position = finding.position
+    if position is None and finding.where is not None and locate is not None:
+        position = locate(finding.where)
+    prefix = f"{position}: " if position is not None else ""
+    return f"{prefix}{finding.message} {finding.hint or ''}".strip()
 
 
-def _named(key: Owner) -> str:
+def _name(key: Owner) -> str:
     return "The platform" if key is PLATFORM else f"Account {key}"
 
 
@@ -144,5 +144,5 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _of(key: Owner) -> dict[str, Any]:
+def _fields(key: Owner) -> dict[str, Any]:
     return {} if key is PLATFORM else {"namespace": key.namespace, "account": key.name}

@@ -1,7 +1,6 @@
-"""What is counted, under the names that dashboards and alerts know.
+"""The metrics of the loop, under names that dashboards and alerts rely on.
 
-No label grows with the number of domains or accounts: which account it is, the logs and
-``sendroute status`` say.
+No label grows with the number of domains or accounts: the log and ``sendroute status`` name them.
 """
 
 from collections import Counter
@@ -22,7 +21,7 @@ _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
 
 class Metrics:
-    """Written by the loop, read by whoever asks the registry."""
+    """The loop writes them; the HTTP server reads the registry."""
 
     def __init__(self, at: CollectorRegistry) -> None:
         Gauge("sendroute_build_info", "Which version runs.", ["version"], registry=at).labels(
@@ -30,15 +29,13 @@ class Metrics:
         ).set(1)
         self._reconciles = Count(
             "sendroute_account_reconciles",
-            "Accounts that were reconciled, by what became of them.",
+            "Reconciled accounts, by outcome.",
             ["outcome"],
             registry=at,
         )
         for outcome in Outcome:
             self._reconciles.labels(outcome.value)
-        self._rounds = Count(
-            "sendroute_rounds", "Rounds, by whether they could be made.", ["outcome"], registry=at
-        )
+        self._rounds = Count("sendroute_rounds", "Rounds, by outcome.", ["outcome"], registry=at)
         for outcome_of_round in ("made", "failed"):
             self._rounds.labels(outcome_of_round)
         self._seconds = Histogram(
@@ -49,38 +46,40 @@ class Metrics:
         )
         self._findings = Gauge(
             "sendroute_findings",
-            "Findings that stand, by code.",
+            "Open findings, by code.",
             ["code"],
             registry=at,
         )
         self._codes: dict[Owner, Counter[str]] = {}
         self._unsettled = Gauge(
             "sendroute_unsettled_accounts",
-            "Accounts that the last reconcile did not settle.",
+            "Accounts that the last round left open, by reason.",
             ["outcome"],
             registry=at,
         )
         self._approved = Gauge(
-            "sendroute_approved_accounts", "Approved, and not applied yet.", registry=at
+            "sendroute_approved_accounts",
+            "Accounts whose approved change is not applied yet.",
+            registry=at,
         )
         self._drift = Count(
             "sendroute_drift_repaired_changes",
-            "Changes made to the store although no manifest had changed.",
+            "Changes of the store that repaired drift.",
             registry=at,
         )
         self._drifted = Count(
             "sendroute_drifted_accounts",
-            "Accounts that were found to have drifted.",
+            "Accounts that had drifted, counted at each repair.",
             registry=at,
         )
         self._success = Gauge(
             "sendroute_last_success_timestamp_seconds",
-            "When a round over the newest tree last ended with every account settled.",
+            "When the newest tree was last reconciled with no account left open.",
             registry=at,
         )
         self._reconciled = Gauge(
             "sendroute_last_reconcile_timestamp_seconds",
-            "When a round was last made.",
+            "When a round was last completed.",
             registry=at,
         )
         self._failures = Gauge(
@@ -88,7 +87,7 @@ class Metrics:
         )
         self._tree = Gauge(
             "sendroute_tree_good",
-            "1 while the newest tree serves; 0 while it cannot be had or used.",
+            "1 while the newest tree is served; 0 while it is unavailable or cannot be used.",
             registry=at,
         )
         self._store = Gauge("sendroute_store_up", "1 while the store answers.", registry=at)
@@ -97,7 +96,7 @@ class Metrics:
         self._domains = Gauge("sendroute_domains", "Domains in the tree.", registry=at)
         self._commit = Gauge(
             "sendroute_commit_info",
-            "Which commit is served.",
+            "The commit that is served.",
             ["commit"],
             registry=at,
         )
@@ -105,12 +104,12 @@ class Metrics:
     def tree(self, *, good: bool) -> None:
         self._tree.set(good)
 
-    def serving(self, taken: LoadedTree) -> None:
-        desired = taken.source.desired
+    def serving(self, loaded: LoadedTree) -> None:
+        desired = loaded.source.desired
         self._accounts.set(len(desired.accounts))
         self._domains.set(sum(len(account.domains) for account in desired.accounts.values()))
         self._commit.clear()
-        self._commit.labels(taken.source.commit or "").set(1)
+        self._commit.labels(loaded.source.commit or "").set(1)
 
     def store(self, *, up: bool) -> None:
         self._store.set(up)
@@ -118,47 +117,47 @@ class Metrics:
     def revision(self, revision: int) -> None:
         self._revision.set(revision)
 
-    def made(self, done: Reconciled, seconds: float, now: float) -> None:
+    def round_completed(self, done: Reconciled, seconds: float, now: float) -> None:
         """``now`` is a Unix time."""
         self._rounds.labels("made").inc()
         self._seconds.observe(seconds)
         self._failures.set(0)
         self._reconciled.set(now)
-        for outcome, count in Counter(one.outcome for one in done.result.accounts).items():
+        for outcome, count in Counter(account.outcome for account in done.result.accounts).items():
             self._reconciles.labels(outcome.value).inc(count)
         self._drift.inc(sum(done.drifted.values()))
         self._drifted.inc(len(done.drifted))
         self._count_findings(done)
 
     def _count_findings(self, done: Reconciled) -> None:
-        """Of what was not reconciled in this round, those of an earlier one still stand."""
+        """Accounts that were not in this round keep the findings of an earlier round."""
         codes: dict[Owner, Counter[str]] = {}
-        for found in findings_of(done.result.plan):
-            key = owner_named(found.namespace or "", found.account or "")
-            codes.setdefault(key, Counter())[found.code] += 1
+        for finding in findings_of(done.result.plan):
+            key = owner_named(finding.namespace or "", finding.account or "")
+            codes.setdefault(key, Counter())[finding.code] += 1
         if done.due.accounts is None:
             self._codes = {}
         else:
-            asked = done.due.accounts | {one.key for one in done.result.accounts}
-            for key in asked | {PLATFORM}:
+            reconciled = done.due.accounts | {account.key for account in done.result.accounts}
+            for key in reconciled | {PLATFORM}:
                 self._codes.pop(key, None)
         self._codes |= codes
         self._findings.clear()
         for code, count in sum(self._codes.values(), Counter[str]()).items():
             self._findings.labels(code).set(count)
 
-    def failed(self, failures: int) -> None:
+    def round_failed(self) -> None:
         self._rounds.labels("failed").inc()
-        self._failures.set(failures)
+        self._failures.inc()
 
-    def standing(
-        self, account_statuses: Iterable[AccountStatus], *, newest: bool, now: float
+    def statuses(
+        self, account_statuses: Iterable[AccountStatus], *, is_newest: bool, now: float
     ) -> None:
-        """All that is unsettled; ``newest``: the newest tree serves."""
-        known = list(account_statuses)
-        by_outcome = Counter(one.outcome for one in known)
+        """Report all accounts with a status. ``is_newest``: the newest tree is served."""
+        statuses = list(account_statuses)
+        by_outcome = Counter(status.outcome for status in statuses)
         for outcome in StatusReason:
             self._unsettled.labels(outcome.value).set(by_outcome[outcome])
-        self._approved.set(sum(one.approved for one in known))
-        if newest and not known:
+        self._approved.set(sum(status.approved for status in statuses))
+        if is_newest and not statuses:
             self._success.set(now)

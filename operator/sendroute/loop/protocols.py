@@ -1,4 +1,4 @@
-"""The outside as the loop sees it."""
+"""What the loop needs from its adapters."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, Self
@@ -6,20 +6,12 @@ from typing import Protocol, Self
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner
+from sendroute.model.provenance import Head
 from sendroute.reconcile.record import Record
 
 
-class Head(Protocol):
-    """The latest revision: its number, and the name that no other has, in whatever store."""
-
-    @property
-    def revision(self) -> int: ...
-    @property
-    def commit_id(self) -> str | None: ...
-
-
 class Health(Protocol):
-    """What is told to those who ask over HTTP whether it goes on, and whether it is ready."""
+    """What the HTTP server answers at ``/healthz`` and ``/readyz``."""
 
     def beat(self) -> None: ...
     def ready(self, reason: str) -> None: ...
@@ -27,14 +19,20 @@ class Health(Protocol):
 
 
 class Watch(Protocol):
-    """A context manager, for one thread; closed from another, it ends a wait at once."""
+    """A context manager for one thread. ``close`` may be called by another thread, and ends a wait
+    at once."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
     def wait(self, timeout: float) -> bool:
-        """Whether anybody, ourselves included, may have committed; False after so many seconds
-        without, or once closed. Raises :class:`~sendroute.model.problem.ProblemError` where the
-        store is away."""
+        """Wait until a process, this one included, may have committed.
+
+        Returns:
+            False if there was no commit within ``timeout`` seconds, or the watch was closed.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
         ...
 
     def close(self) -> None: ...
@@ -50,7 +48,7 @@ class Store(Record, Protocol):
     ) -> None: ...
     def watch(self) -> Watch: ...
     def is_current(self) -> bool:
-        """Whether it is still the one at its place; asked without opening anything."""
+        """Whether the file at the store's path is still this store. Opens nothing."""
         ...
 
     def close(self) -> None: ...

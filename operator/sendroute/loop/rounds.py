@@ -92,8 +92,10 @@ def reconcile(
     with options.stop.interruptible():
         statuses = store.account_statuses()
     for loaded in trees.candidates():
-        before = trees.good.source.desired if trees.good is not None else None
-        edited = changed(before, loaded.source.desired) if loaded is not trees.good else frozenset()
+        before = trees.last_good.source.desired if trees.last_good is not None else None
+        edited = (
+            changed(before, loaded.source.desired) if loaded is not trees.last_good else frozenset()
+        )
         due_now = Due(None)
         if edited is not None and due.accounts is not None:
             due_now = Due(due.accounts | edited)
@@ -105,7 +107,7 @@ def reconcile(
         planned, refused = reconciler.confirmed(planned)
         if refused is not None:
             findings = planned.mismatch
-            trees.refuse(loaded, findings)
+            trees.reject(loaded, findings)
             continue
         _log.debug("Committing the plan of %d accounts.", len(planned.plan.accounts))
         provenance = Provenance(datetime.now(UTC), options.actor, loaded.source.commit)

@@ -1,8 +1,8 @@
-"""Which accounts are due when. Pure: the time and the chance are passed in.
+"""Which accounts are due when. Pure: the time and the random numbers are passed in.
 
-All of them are due every interval, at once: what a plan costs is reading the store and finding
-who claims what of all accounts, which is the same for one account as for all. What is spread is
-what goes out to others: a connection test that failed is tried again at a time of its own.
+All accounts are due together every interval, because most of a plan's cost is reading the store and
+finding the claims of all accounts, which is the same for one account as for all. Requests to other
+servers are spread: a connection test that failed is retried after a random wait.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,9 +14,9 @@ from sendroute.model.owner import Owner
 
 
 class End(Enum):
-    """How a round left an account. ``RETRY``: it may go better without an edit (a provider that
-    did not answer, a secret that was not there yet). ``WAITS``: only once the manifests, another
-    account or an approval change."""
+    """The state of an account after a round. ``RETRY``: a retry may succeed without an edit (a
+    provider did not answer, a secret did not exist yet). ``WAITS``: only a change of the manifests,
+    of another account or of an approval helps."""
 
     SETTLED = auto()
     RETRY = auto()
@@ -24,119 +24,143 @@ class End(Enum):
 
 
 class Due(Struct, frozen=True):
-    """``accounts`` is None for all of them. None at all is no less a round: another tree may have
-    come, whose changes the round finds."""
+    """The accounts of one round; None for all accounts. An empty set is a round too: it finds the
+    changes of a new tree."""
 
     accounts: frozenset[Owner] | None
 
 
 class RetryState(Struct, frozen=True):
-    """``attempts`` failed in a row; ``at`` is when the next is due, None for no time of its own."""
+    """``attempts`` failed in a row. ``retry_at`` is None for an account that waits for a change."""
 
     attempts: int
-    at: float | None
+    retry_at: float | None
 
 
 Random = Callable[[], float]
-"""From 0 to 1."""
+"""A random number from 0 to 1."""
 
 FIRST = 1.0
-"""Seconds that the first retry waits at most."""
+"""Seconds before the first retry, at most."""
 
 
-def backoff(attempts: int, cap: float, chance: float, first: float = FIRST) -> float:
-    """Seconds to wait after so many failures in a row: exponential, with full jitter, so that
-    what failed together is not tried again together."""
-    return chance * min(cap, first * 2.0 ** min(attempts - 1, 60))
+def backoff(attempts: int, cap: float, random: float, first: float = FIRST) -> float:
+    """Exponential backoff with full jitter, so that accounts that failed together are not retried
+    together (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+
+    Args:
+        attempts: failures in a row, at least 1.
+        cap: seconds to wait at most.
+        random: a random number from 0 to 1.
+        first: seconds before the first retry, at most.
+
+    Returns:
+        Seconds to wait.
+    """
+    return random * min(cap, first * 2.0 ** min(attempts - 1, 60))
 
 
 class Schedule:
-    """Times are those of one clock that only goes forward, in seconds."""
+    """Times are in seconds, of one monotonic clock."""
 
     def __init__(self, interval: float, random: Random, now: float) -> None:
         self._interval = interval
         self._random = random
         self._all_at = now
         self._changed: frozenset[Owner] | None = None
-        self._trouble: dict[Owner, RetryState] = {}
+        self._retries: dict[Owner, RetryState] = {}
         self._not_before = now
         self._failures = 0
 
     def changed(self, accounts: frozenset[Owner], now: float) -> None:
-        """The manifests of these, or what the store says of them, changed: they are due now,
-        whatever they waited for."""
+        """The manifests of these accounts, or their state in the store, changed: they are due
+        now."""
         self._changed = (self._changed or frozenset()) | accounts
-        for key in accounts & self._trouble.keys():
-            self._trouble[key] = RetryState(0, self._trouble[key].at)
+        for key in accounts & self._retries.keys():
+            self._retries[key] = RetryState(0, self._retries[key].retry_at)
         self._not_before = min(self._not_before, now)
 
     def tree_changed(self, now: float) -> None:
-        """Another tree has come: whoever waits for another account may have it now."""
-        waiting = (key for key, trouble in self._trouble.items() if trouble.at is None)
+        """There is a new tree: accounts that wait for a change are due now."""
+        waiting = (key for key, retry in self._retries.items() if retry.retry_at is None)
         self.changed(frozenset(waiting), now)
 
     def everything(self, now: float) -> None:
+        """All accounts are due now."""
         self._all_at = min(self._all_at, now)
         self._not_before = min(self._not_before, now)
 
     def again(self, now: float) -> None:
-        """What made the last round fail may be over."""
+        """The reason why the last round failed may be gone: do not wait for the backoff."""
         self._not_before = min(self._not_before, now)
 
     def due(self, now: float) -> Due | None:
-        """None where there is nothing to be done yet."""
+        """The accounts that are due; None if there is no work yet."""
         if now < self._not_before:
             return None
         if now >= self._all_at:
             return Due(None)
         again = {
             key
-            for key, trouble in self._trouble.items()
-            if trouble.at is not None and trouble.at <= now
+            for key, retry in self._retries.items()
+            if retry.retry_at is not None and retry.retry_at <= now
         }
         if self._changed is None and not again:
             return None
         return Due((self._changed or frozenset()) | again)
 
     def next(self) -> float:
-        """When something is due without anything happening before."""
+        """When an account is due next, if nothing changes before."""
         if self._changed is not None:
             return self._not_before
-        times = [trouble.at for trouble in self._trouble.values() if trouble.at is not None]
+        times = [r.retry_at for r in self._retries.values() if r.retry_at is not None]
         return max(self._not_before, min([self._all_at, *times]))
 
-    def done(self, due: Due, ends: Mapping[Owner, End], now: float, *, took: float = 0.0) -> None:
-        """What became of what was due, in a round that took so many seconds. An account that is
-        not among ``ends`` is gone."""
+    def done(
+        self, due: Due, ends: Mapping[Owner, End], now: float, *, duration: float = 0.0
+    ) -> None:
+        """A round is complete.
+
+        Args:
+            due: the accounts of the round.
+            ends: the state of each of them after the round; an account that is missing is gone.
+            now: the time.
+            duration: seconds that the round took.
+        """
         self._failures = 0
         self._changed = None
         if due.accounts is None:
             self._all_at = now + self._interval
-        about = set(self._trouble) if due.accounts is None else due.accounts & self._trouble.keys()
-        for key in about - ends.keys():
-            del self._trouble[key]
-        # A round over a large store costs: retries take at most about a fifth of the time.
-        first = max(FIRST, 4 * took)
+        concerned = (
+            set(self._retries) if due.accounts is None else due.accounts & self._retries.keys()
+        )
+        for key in concerned - ends.keys():
+            del self._retries[key]
+        # A round over a large store is slow: retries take at most a fifth of the time.
+        first = max(FIRST, 4 * duration)
         for key, end in ends.items():
             match end:
                 case End.SETTLED:
-                    self._trouble.pop(key, None)
+                    self._retries.pop(key, None)
                 case End.WAITS:
-                    self._trouble[key] = RetryState(0, None)
+                    self._retries[key] = RetryState(0, None)
                 case End.RETRY:
-                    before = self._trouble.get(key)
+                    before = self._retries.get(key)
                     attempts = (before.attempts if before is not None else 0) + 1
                     wait = backoff(attempts, self._interval, self._random(), first)
-                    self._trouble[key] = RetryState(attempts, now + wait)
+                    self._retries[key] = RetryState(attempts, now + wait)
 
     def failed(self, now: float) -> float:
-        """The round could not be made at all: what was due stays due, after the wait that is
-        returned."""
+        """The round failed: its accounts stay due.
+
+        Returns:
+            Seconds until the next round.
+        """
         self._failures += 1
         wait = backoff(self._failures, self._interval, self._random())
         self._not_before = now + wait
         return wait
 
     @property
-    def troubled(self) -> int:
-        return len(self._trouble)
+    def retrying(self) -> int:
+        return len(self._retries)

@@ -1,4 +1,4 @@
-"""The newest tree, and the last good one, which serves until the newest is good."""
+"""The newest tree, and the last good one, which is served until the newest can be used."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,18 +15,18 @@ from sendroute.runtime.stop import Stop
 
 Read = Callable[[Tree], Source]
 
-_READINGS = 5
+_READ_ATTEMPTS = 5
 
 
 class LoadedTree(NamedTuple):
-    """A tree, and what was read of it."""
+    """A tree, and what was read from it."""
 
     tree: Tree
     source: Source
 
 
 class TreeSource:
-    """``good`` is the tree that serves, None while none does."""
+    """``last_good`` is the tree that is served, None while there is none."""
 
     def __init__(self, follower: Follower, read: Read, stop: Stop) -> None:
         self._follower = follower
@@ -38,75 +38,88 @@ class TreeSource:
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
         self._unread: frozenset[Finding] = frozenset()
-        self.good: LoadedTree | None = None
+        self.last_good: LoadedTree | None = None
 
     @property
     def fault(self) -> tuple[Finding, ...]:
-        """Why the newest tree cannot be had or does not serve; empty where it does."""
+        """Why the newest tree is unavailable or cannot be used; empty if it is served."""
         return self._unreachable + (self._unfit or self._mismatch)
 
     @property
-    def unreachable(self) -> bool:
-        """Whether the source could not be had at the last look."""
+    def is_unreachable(self) -> bool:
+        """Whether the last poll could not reach the source."""
         return bool(self._unreachable)
 
     @property
-    def in_part(self) -> bool:
-        """Whether some of the newest tree could not be read. It may be at another time, although
-        nothing is seen to change: a disk or a server of files failed for a moment."""
+    def is_partial(self) -> bool:
+        """Whether a part of the newest tree could not be read. Reading it again may succeed
+        although nothing changed: a disk or a file server failed for a moment."""
         return bool(self._unread)
 
     @property
-    def any(self) -> bool:
-        """Whether there is a tree to reconcile at all."""
-        return self.good is not None or self._newest is not None
+    def has_tree(self) -> bool:
+        """Whether there is a tree to reconcile."""
+        return self.last_good is not None or self._newest is not None
 
-    def look(self, *, anew: bool = False) -> bool:
-        """Whether there is a tree that was not reconciled yet. ``anew``: one that was read in part
-        is read again, though nothing changed."""
+    def poll(self, *, reread: bool = False) -> bool:
+        """Poll the source, and read its tree if it changed.
+
+        Args:
+            reread: read a tree again that was read in part, although it did not change.
+
+        Returns:
+            Whether there is a tree that was not reconciled yet. A source that is unreachable raises
+            nothing: see :attr:`fault`.
+
+        Raises:
+            KeyboardInterrupt, StoppedError: a signal stopped the loop.
+        """
         try:
-            found = self._look(anew and self.in_part)
+            is_new = self._poll(reread and self.is_partial)
             self._unreachable = ()
         except ProblemError as problem:
             self._unreachable = problem.findings
-            found = False
-        if self.good is None and self._newest is None and self.fault:
-            found = self._recall()
-        return found
+            is_new = False
+        if self.last_good is None and self._newest is None and self.fault:
+            is_new = self._load_last_good()
+        return is_new
 
     def candidates(self) -> Iterator[LoadedTree]:
-        """What may be reconciled, the newest first."""
+        """The trees that may be reconciled, the newest first."""
         if self._newest is not None:
             yield self._newest
-        if self.good is not None:
-            yield self.good
+        if self.last_good is not None:
+            yield self.last_good
 
-    def adopt(self, taken: LoadedTree) -> bool:
-        """This one serves from now on; whether it is another than before."""
-        if self._newest is None or self._newest is taken:
+    def adopt(self, loaded: LoadedTree) -> bool:
+        """Serve this tree from now on. Returns whether it is another tree than before."""
+        if self._newest is None or self._newest is loaded:
             self._mismatch = ()
-        if taken is not self._newest:
+        if loaded is not self._newest:
             return False
-        self._newest, self.good = None, taken
+        self._newest, self.last_good = None, loaded
         return True
 
     def remember(self) -> None:
-        """The tree that serves is the one to begin with after a restart. Raises
-        :class:`ProblemError`."""
-        if self.good is not None:
-            self._follower.remember(self.good.tree)
+        """Start with the served tree after a restart.
 
-    def refuse(self, taken: LoadedTree, why: tuple[Finding, ...]) -> None:
-        """It contradicts the store. It is asked again, for the store may be put right."""
-        if self._newest is None or self._newest is taken:
-            self._mismatch = why
+        Raises:
+            ProblemError: the state directory cannot be written.
+        """
+        if self.last_good is not None:
+            self._follower.remember(self.last_good.tree)
 
-    def _look(self, anew: bool) -> bool:
+    def reject(self, loaded: LoadedTree, mismatch: tuple[Finding, ...]) -> None:
+        """This tree contradicts the store. It stays a candidate, because the store may be fixed."""
+        if self._newest is None or self._newest is loaded:
+            self._mismatch = mismatch
+
+    def _poll(self, reread: bool) -> bool:
         tree = self._follower.poll(self._stop.is_set)
         same = tree.fingerprint == self._fingerprint
-        if same and not anew:
+        if same and not reread:
             return False
-        tree, source = self._reading(tree)
+        tree, source = self._read_whole(tree)
         before, self._unread = self._unread, _unread(source)
         if same and tree.fingerprint == self._fingerprint and before == self._unread:
             return False
@@ -115,8 +128,8 @@ class TreeSource:
         self._newest = None if self._unfit else LoadedTree(tree, source)
         return not self._unfit
 
-    def _reading(self, tree: Tree) -> tuple[Tree, Source]:
-        for _ in range(_READINGS):
+    def _read_whole(self, tree: Tree) -> tuple[Tree, Source]:
+        for _ in range(_READ_ATTEMPTS):
             with self._stop.interruptible():
                 source = self._read(tree)
             if self._follower.unchanged(tree):
@@ -125,14 +138,14 @@ class TreeSource:
         raise ProblemError(
             finding(
                 "source-unreachable",
-                "The manifests changed again and again while they were read.",
-                hint="They are read again with the next look; switch a link to a folder that is"
-                " whole where they change all the time.",
+                "The manifests changed every time while they were read.",
+                hint="The loop reads them again at the next poll. If they always change, write"
+                " each version to a directory of its own and switch a symbolic link to it.",
             )
         )
 
-    def _recall(self) -> bool:
-        """After a start: the tree that served before, where the follower keeps one."""
+    def _load_last_good(self) -> bool:
+        """After a start: the tree that was served before, if the follower remembers one."""
         try:
             tree = self._follower.last_good(self._stop.is_set)
             if tree is None:
@@ -140,38 +153,38 @@ class TreeSource:
             with self._stop.interruptible():
                 source = self._read(tree)
         except ProblemError:
-            return False  # why the newest does not serve is told; that there is no other follows
+            return False  # the fault of the newest tree is reported
         if faults(source):
             return False
-        self.good = LoadedTree(tree, source)
+        self.last_good = LoadedTree(tree, source)
         return True
 
 
 def _unread(source: Source) -> frozenset[Finding]:
-    return frozenset(found for found in source.desired.findings if found.code == "unreadable")
+    return frozenset(error for error in source.desired.findings if error.code == "unreadable")
 
 
 def faults(source: Source) -> tuple[Finding, ...]:
-    """Why nothing of a tree may be applied: without a platform that can be read nothing is. With
-    their places, for what they are in may be gone soon."""
+    """Why nothing of a tree may be applied: it has no readable platform. The findings carry their
+    positions, because the files may be gone soon."""
     if source.desired.platform is not None:
         return ()
     return tuple(
-        replace(found, position=source.locate(found.where))
-        if found.position is None and found.where is not None
-        else found
-        for found in source.desired.findings
-        if found.account is None and found.severity is Severity.ERROR
+        replace(error, position=source.locate(error.where))
+        if error.position is None and error.where is not None
+        else error
+        for error in source.desired.findings
+        if error.account is None and error.severity is Severity.ERROR
     )
 
 
 def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | None:
-    """The accounts whose manifests differ; None for all of them, for the platform does. A document
-    that stands elsewhere now counts too: its findings have another place."""
+    """The accounts whose manifests differ; None for all of them, if the platform differs. A
+    document that moved counts too, because its findings have another position."""
     if before is None or before.platform is None or after.platform is None:
         return None
     platforms = (before.platform, after.platform)
-    old, new = ((each.platform, each.suspended) for each in platforms)
+    old, new = ((p.platform, p.suspended) for p in platforms)
     if old != new:
         return None
     keys = before.accounts.keys() | after.accounts.keys()

@@ -1,19 +1,23 @@
-"""What ends the wait between two rounds, and the thread that waits for the store."""
+"""Ends the wait between two rounds, and the thread that waits for commits to the store."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from sendroute.loop.protocols import Open, Store
+from sendroute.loop.schedule import Random, backoff
 from sendroute.model.problem import ProblemError
 
-_LONG = 60.0
-_GRACE = 1.0  # a server that hangs is not waited for; its answer ends the thread
+_WATCH_TIMEOUT = 60.0
+_JOIN_TIMEOUT = 1.0  # a server that hangs ends the thread with its answer
+_LONGEST_RETRY = 15.0
+"""Seconds between two attempts to open a store that is unavailable, at most."""
 
 
 class WakeupQueue:
-    """A queue whose ``put`` takes no lock that a signal's handler could find taken
+    """A queue whose ``put`` a signal's handler may call: it is reentrant
     (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put)."""
 
     def __init__(self) -> None:
@@ -23,8 +27,8 @@ class WakeupQueue:
         self._queue.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Until the first came, at the latest for so many seconds; of all that came nothing is
-        left, for who wakes looks at everything."""
+        """Wait for a wakeup, at most ``seconds``. Removes all of them, because a loop that wakes
+        up checks everything."""
         with suppress(Empty):
             self._queue.get(timeout=max(0.0, seconds))
             while True:
@@ -32,16 +36,22 @@ class WakeupQueue:
 
 
 class StoreHandle:
-    """The store, open for as long as it is the one at its place, and a thread that tells of
-    commits to it. To be used by one thread.
+    """The open store, whether it is available, and a thread that reports commits to it. For one
+    thread.
 
-    It is never opened twice at once: to look at a SQLite file by other means than its connections
-    gives up their locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    ``retry_at`` is when to open a store again that is not up, on the clock of ``time.monotonic``.
+
+    The store is never opened twice at once: closing a second descriptor of a SQLite file drops the
+    locks of its connections (https://www.sqlite.org/howtocorrupt.html, 2.2).
     """
 
-    def __init__(self, opens: Open, woken: Callable[[], None]) -> None:
-        self._opens = opens
-        self._woken = woken
+    def __init__(self, open_store: Open, wake: Callable[[], None], random: Random) -> None:
+        self._open_store = open_store
+        self._wake = wake
+        self._random = random
+        self._failures = 0
+        self.is_up = False
+        self.retry_at = time.monotonic()
         self._store: Store | None = None
         self._watcher: Watcher | None = None
 
@@ -51,21 +61,38 @@ class StoreHandle:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def store(self) -> Store:
-        """Raises :class:`~sendroute.model.problem.ProblemError` where it cannot be opened. A file
-        that was moved away or replaced is left: nobody would read what is written there."""
+    def get(self) -> Store:
+        """Get the store, and open it if it is not open. A file that was moved or replaced is
+        closed, because nobody reads what is written there.
+
+        Raises:
+            ProblemError: the store cannot be opened.
+        """
         if self._store is not None and not self._store.is_current():
             self.close()
         if self._store is None:
-            self._store = self._opens()
+            self._store = self._open_store()
         if self._watcher is None or not self._watcher.is_alive():
-            self._watcher = Watcher(self._store, self._woken)
+            self._watcher = Watcher(self._store, self._wake)
             self._watcher.start()
         return self._store
 
+    def mark_up(self) -> None:
+        """The store answered."""
+        self.is_up = True
+        self._failures = 0
+
+    def mark_down(self) -> None:
+        """The store is unavailable: close it, and open it again with exponential backoff."""
+        self.is_up = False
+        self._failures += 1
+        wait = backoff(self._failures, _LONGEST_RETRY, self._random())
+        self.retry_at = time.monotonic() + wait
+        self.close()
+
     def close(self) -> None:
         if self._watcher is not None:
-            self._watcher.end()
+            self._watcher.stop()
             self._watcher = None
         if self._store is not None:
             self._store.close()
@@ -73,25 +100,26 @@ class StoreHandle:
 
 
 class Watcher(Thread):
-    """Tells that anybody may have committed, until the store does not answer or it is ended."""
+    """Calls ``wake`` after each commit, until the store does not answer or the watcher is
+    stopped."""
 
-    def __init__(self, store: Store, woken: Callable[[], None]) -> None:
+    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
         super().__init__(name="store watcher", daemon=True)
-        self._woken = woken
-        self._ended = Event()
+        self._wake = wake
+        self._stopped = Event()
         self._watch = store.watch()
 
     def run(self) -> None:
         try:
             with self._watch as watch:
-                while not self._ended.is_set():
-                    if watch.wait(_LONG):
-                        self._woken()
+                while not self._stopped.is_set():
+                    if watch.wait(_WATCH_TIMEOUT):
+                        self._wake()
         except ProblemError:
-            self._woken()  # the loop finds out what it is
+            self._wake()  # the loop finds out why
 
-    def end(self) -> None:
-        self._ended.set()
+    def stop(self) -> None:
+        self._stopped.set()
         self._watch.close()
-        with suppress(RuntimeError):  # a signal broke off its start: there is nobody to wait for
-            self.join(_GRACE)
+        with suppress(RuntimeError):  # a signal interrupted its start
+            self.join(_JOIN_TIMEOUT)

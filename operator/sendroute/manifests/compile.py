@@ -154,7 +154,7 @@ class Compilation:
             self.stopped.add(key)
             self._draft(*key).unsound.update(profiles)
         if self.platform_where is None and not platform_seen:
-            self._tell_no_platform(complete)
+            self._report_no_platform(complete)
         self.stopped |= {
             AccountKey(found.namespace, found.account)
             for found in self.findings
@@ -189,14 +189,14 @@ class Compilation:
                     orphans.setdefault(draft.key, []).append(Orphan(kind.__name__, name, where))
         return orphans
 
-    def _tell_no_platform(self, complete: bool) -> None:
+    def _report_no_platform(self, complete: bool) -> None:
         if any(found.code == "no-manifests" for found in self.findings):
             return
         message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default: it says which plans there are."
         if not complete:
             message = "No MailPlatform could be read."
-            hint = "Mend what could not be read: it may be in there. Else add one, named default."
+            hint = "Fix the files that could not be read. If none has it, add one named default."
         self.findings.append(finding("no-platform", message, hint=hint))
 
     def _draft(self, namespace: str, name: str) -> _Draft:
@@ -219,7 +219,7 @@ class Compilation:
         here = where.at("metadata", "name")
         there = first.at("metadata", "name")
         message = f"{kind.__name__} {name} of namespace {namespace} is defined twice."
-        hint = "Take one of the two out, or give it another name."
+        hint = "Remove one of the two, or rename it."
         code = "duplicate-object"
         if kind is shapes.SMTPProfile and other is draft:
             code = "duplicate-profile"
@@ -230,12 +230,12 @@ class Compilation:
 
     def _add_platform(self, document: shapes.MailPlatform, where: Where) -> None:
         if self.platform_where is not None:
-            self.platform = None  # neither is taken: which one is meant cannot be told
+            self.platform = None  # use neither: it is unknown which one is right
             self.findings.append(
                 finding(
                     "duplicate-object",
-                    "There are two MailPlatforms, and a tree has exactly one.",
-                    hint="Take one of the two out.",
+                    "There are two MailPlatforms, but a tree must have exactly one.",
+                    hint="Remove one of the two.",
                     where=where.at("metadata", "name"),
                     related=(self.platform_where.at("metadata", "name"),),
                 )
@@ -294,8 +294,8 @@ class Compilation:
             finding(
                 "domain-conflict",
                 f"{name} is declared twice in account {draft.key.name}, so neither declaration "
-                "is followed.",
-                hint="Take one of the two out.",
+                "is used.",
+                hint="Remove one of the two.",
                 where=desired.where.at("spec", "domain"),
                 related=(first.at("spec", "domain"),),
                 account=draft.key,

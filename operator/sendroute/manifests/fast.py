@@ -1,4 +1,4 @@
-"""Bytes → plain documents at full speed, or None where only the exact way tells for sure.
+"""Read bytes fast as plain documents, or return None if only the exact reader can be sure.
 
 None is always allowed: :mod:`sendroute.manifests.exact` reads everything. What must never happen
 is a value here that the exact way would not give, or a fault that it would have told.
@@ -22,7 +22,7 @@ less than libyaml takes since it has a limit, so that every version gives the sa
 MAX_STRING = 64 * 1024  # bytes
 MAX_VALUES = 50_000  # keys and values in one document
 
-# The fast parser resolves anchors and drops tags without a word. One can only begin where a token
+# The fast parser resolves anchors and drops tags silently. One can only begin where a token
 # can: after white space, an indicator, a line break beyond ASCII, or at the start.
 _ANCHOR_OR_TAG = re.compile(rb"(?:\A|[\s\[\]{},:?\x80-\xff-])[&*!]")
 # It also takes 0b11 for 3 and -0x1f for -31, and an integer does not show how it was written.
@@ -44,7 +44,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Parsed(NamedTuple):
-    """What a file holds: our documents in good order with their ordinals, and how many documents
+    """What a file holds: our valid documents with their ordinals, and how many documents
     of others."""
 
     documents: list[tuple[int, Document]]

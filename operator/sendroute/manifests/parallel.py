@@ -71,8 +71,8 @@ def read_in_parallel(tree: Tree, entries: list[Entry], workers: int) -> Iterator
 
 
 class _Worker:
-    """A forked process: its id, the pipe of its results, and what was received but is no whole
-    frame yet."""
+    """A forked process: its id, the pipe of its results, and the received bytes that are
+    not a whole frame yet."""
 
     def __init__(self, pid: int, pipe: int) -> None:
         self.pid = pid
@@ -80,7 +80,7 @@ class _Worker:
         self.received = bytearray()
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
-        """Take the whole frames out of what was received."""
+        """Remove and yield the whole frames that were received."""
         start = 0
         while len(self.received) >= start + _FRAME.size:
             number, length = _FRAME.unpack_from(self.received, start)

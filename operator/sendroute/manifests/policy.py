@@ -156,17 +156,17 @@ def _syntax(file: str, error: Exception) -> Finding:
             where=Where(file, 0),
         )
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    told = finding(
+    problem = finding(
         "yaml-syntax",
         "This policy is not well-formed YAML or JSON.",
         hint="A policy is a JSON Schema in YAML or JSON.",
         where=Where(file, 0),
     )
     if mark is None:
-        return told
+        return problem
     from msgspec.structs import replace
 
-    return replace(told, position=Position(file, mark.line + 1, mark.column + 1))
+    return replace(problem, position=Position(file, mark.line + 1, mark.column + 1))
 
 
 def _broken(file: str, why: str) -> Finding:

@@ -1,4 +1,5 @@
-"""PATH… → files in one order, whatever they are; what cannot be read is told, never waited for."""
+"""Find and load the files of the given paths, in one order. A file that cannot be read is reported,
+and never waited for."""
 
 import os
 import stat
@@ -20,7 +21,7 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 class Entry(NamedTuple):
     """A file to be read: its name as it is shown, the path that opens it, and, where it came
-    straight from a folder (by no link), what names it within its device: ``(device, inode)``."""
+    straight from a directory (by no link), what names it within its device: ``(device, inode)``."""
 
     name: str
     path: str
@@ -36,18 +37,18 @@ class Tree(Protocol):
         ...
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
-        """Each entry's bytes, or why they cannot be had."""
+        """Each entry's bytes, or why they is unavailable."""
         ...
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The bytes of files by the names they were shown under, where they still can be had."""
+        """The bytes of files by the names they were shown under, where they still available."""
         ...
 
 
 class Files:
-    """Files and folders of the file system, and standard input.
+    """Files and directories of the file system, and standard input.
 
-    ``paths`` are taken as a set: folders whole and recursively, ``-`` as ``stdin``. A file is read
+    ``paths`` are a set: directories are read recursively, ``-`` is ``stdin``. A file is read
     once, however many of the paths and links lead to it.
     """
 
@@ -93,7 +94,7 @@ class _Walk:
         self.entries: list[Entry] = []
         self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
-        self._folders: set[tuple[int, int]] = set()
+        self._directories: set[tuple[int, int]] = set()
 
     def given(self, path: str) -> None:
         """A path as the user gave it: of a file, any ending is read."""
@@ -106,23 +107,23 @@ class _Walk:
             self.findings.append(unreadable(display(path), _reason(error)))
             return
         if stat.S_ISDIR(status.st_mode):
-            self._folder(os.path.normpath(path), status)
+            self._directory(os.path.normpath(path), status)
         else:
             self._file(os.path.normpath(path), status)
 
-    def _folder(self, path: str, status: os.stat_result) -> None:
-        """All of a folder, depth first and by name; a stack, for folders nest without limit."""
+    def _directory(self, path: str, status: os.stat_result) -> None:
+        """Walk a directory, depth first and by name; with a stack, because nesting has no limit."""
         pending = [(path, (status.st_dev, status.st_ino))]
         while pending:
             path, identity = pending.pop()
-            if identity in self._folders:
+            if identity in self._directories:
                 continue
-            self._folders.add(identity)
+            self._directories.add(identity)
             try:
                 with os.scandir(path) as listing:
                     children = sorted(listing, key=attrgetter("name"))
             except OSError as error:
-                self.findings.append(unreadable(display(path), _reason(error), folder=True))
+                self.findings.append(unreadable(display(path), _reason(error), directory=True))
                 continue
             prefix = "" if path == "." else path if path.endswith("/") else path + "/"
             device, add = identity[0], self.entries.append  # looked up once for all its files
@@ -141,8 +142,8 @@ class _Walk:
             pending += reversed(inner)
 
     def _beyond(self, path: str, named_so: bool) -> list[tuple[str, tuple[int, int]]]:
-        """A folder, or what a link leads to: one that leads nowhere matters only where its name is
-        a manifest's. Anything else with such a name is told."""
+        """A directory, or the target of a link. A broken link is reported only if it is named like
+        a manifest, and so is anything else that is not a file."""
         try:
             status = os.stat(path)  # as fast as can be
         except OSError as error:
@@ -252,19 +253,21 @@ def _escape(char: str) -> str:
     )
 
 
-def unreadable(name: str, reason: str, *, folder: bool = False) -> Finding:
+def unreadable(name: str, reason: str, *, directory: bool = False) -> Finding:
     hints = {
         "there is no such file": "Check the path; a link may lead nowhere.",
-        "permission denied": "Give the user that runs sendroute the right to read it.",
+        "permission denied": "Give the user that runs sendroute permission to read it.",
         "it is not a regular file": "Devices, sockets and named pipes are not read; "
-        "pipe manifests into standard input and name it -.",
+        "to pipe manifests into standard input, use the path -.",
         "it is only a Git LFS pointer": "Keep manifests out of Git LFS, or have it fetched: "
         "git lfs pull.",
     }
     return finding(
         "unreadable",
-        f"This {'folder' if folder else 'file'} cannot be read: {reason}.",
-        hint=hints.get(reason, "What it holds is unknown, so nothing is removed meanwhile."),
+        f"This {'directory' if directory else 'file'} cannot be read: {reason}.",
+        hint=hints.get(
+            reason, "Its content is unknown, so nothing is removed until it can be read."
+        ),
         where=Where(name, 0),
     )
 

@@ -12,8 +12,8 @@ import msgspec
 
 from sendroute.model.change import AccountChange, Action, Change, PlatformChange, Shadowed
 from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.manifest_form import as_manifest
 from sendroute.reports.report import Part, Report
-from sendroute.reports.states import as_manifest
 
 FORMAT_VERSION = "1.0"
 

@@ -1,113 +1,15 @@
-"""States of objects as the manifests write them, and the step from one to the next in words."""
+"""A state, and the step from one state to the next, in a few words."""
 
 from collections.abc import Iterator
 from typing import Any, assert_never
 
 from sendroute.model.change import AccountChange, Action, Change, DomainChange, State
 from sendroute.model.current import AccountState, DomainState
-from sendroute.model.platform import Managed, PlanLimits, Platform, Relay, ServicePlan
-from sendroute.model.profile import Profile, ProviderLimits
+from sendroute.model.manifest_form import as_manifest
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Profile
 
 Document = dict[str, Any]
-
-
-def as_manifest(state: State) -> Document:
-    """The state in the manifests' form; what is absent has no key. A secret is named, never
-    shown."""
-    match state:
-        case DomainState():
-            return _domain(state)
-        case AccountState():
-            return _present(
-                plan=state.plan, defaultRoute=state.default and state.default.as_manifest()
-            )
-        case Profile():
-            return _profile(state)
-        case Platform():
-            return _platform(state)
-        case _:
-            assert_never(state)
-
-
-def _domain(state: DomainState) -> Document:
-    document: Document = {"route": state.route.as_manifest(), "origin": state.origin.value}
-    if state.declared is not None:
-        document["declared"] = state.declared.as_manifest()
-    if state.shadow is not None:
-        document["shadowed_by"] = state.shadow
-    return document
-
-
-def _profile(profile: Profile) -> Document:
-    reassign_to = profile.reassign_to
-    return _present(
-        displayName=profile.display_name,
-        provider=profile.provider,
-        host=profile.host,
-        port=profile.port,
-        encryption=profile.encryption.value,
-        username=profile.username,
-        credentials=_credentials(profile.secret),
-        allowInsecureAuth=profile.allow_insecure_auth or None,
-        connectionTest=profile.connection_test.value,
-        limits=_limits(profile.limits),
-        senderAuthorization=profile.sender_authorization.value,
-        onDelete={"reassignTo": reassign_to.as_manifest()} if reassign_to else None,
-    )
-
-
-def _platform(platform: Platform) -> Document:
-    test = _present(allowNetworks=list(platform.allow_networks) or None, caFile=platform.ca_file)
-    return _present(
-        managed=_managed(platform.managed) if platform.managed else None,
-        connectionTest=test or None,
-        plans=[_plan(plan) for plan in platform.plans],
-    )
-
-
-def _managed(managed: Managed) -> Document:
-    return _present(
-        displayName=managed.display_name,
-        host=managed.host,
-        ports=[{"port": p.port, "encryption": p.encryption.value} for p in managed.ports],
-        relay=_relay(managed.relay),
-        spf=managed.spf,
-    )
-
-
-def _relay(relay: Relay) -> Document:
-    return _present(
-        host=relay.host,
-        port=relay.port,
-        encryption=relay.encryption.value,
-        credentials=_credentials(relay.secret),
-        allowInsecureAuth=relay.allow_insecure_auth or None,
-    )
-
-
-def _plan(plan: ServicePlan) -> Document:
-    return _present(name=plan.name, managed=plan.managed, limits=_limits(plan.limits))
-
-
-def _limits(limits: ProviderLimits | PlanLimits) -> Document | None:
-    match limits:
-        case ProviderLimits():
-            document = _present(perSecond=limits.per_second, perDay=limits.per_day)
-        case PlanLimits():
-            document = _present(
-                accountPerDay=limits.account_per_day, mailboxPerDay=limits.mailbox_per_day
-            )
-        case _:
-            assert_never(limits)
-    return document or None
-
-
-def _credentials(secret: str | None) -> Document | None:
-    return {"secretRef": {"name": secret}} if secret is not None else None
-
-
-def _present(**fields: Any) -> Document:
-    return {key: value for key, value in fields.items() if value is not None}
 
 
 def step(change: Change) -> str:

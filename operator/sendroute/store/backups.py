@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.records import Status
 from sendroute.model.remedy import Perform, Task
 from sendroute.store import queries
 from sendroute.store.atomic_create import created_atomically, require_absent
@@ -25,7 +26,6 @@ from sendroute.store.backend import open_database
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.database import Database
 from sendroute.store.errors import problem
-from sendroute.store.records import Status
 from sendroute.store.schema import schema_version, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite, connect
 from sendroute.store.tables import HEAD

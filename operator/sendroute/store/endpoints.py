@@ -13,11 +13,11 @@ from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
+from sendroute.model.records import Endpoint
 from sendroute.model.secret import SecretBinding, binding_of, relay_binding
 from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
 from sendroute.store.queries import profiles
-from sendroute.store.records import Endpoint
 from sendroute.store.states import platform_of
 from sendroute.store.tables import endpoint, platform, revision
 

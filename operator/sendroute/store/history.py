@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, sel
 
 from sendroute.model.change import Change, Kind, PlatformChange, State
 from sendroute.model.desired import AccountKey
+from sendroute.model.records import HistoryEntry, RouteRow
 from sendroute.store.bulk import execute_many
-from sendroute.store.records import HistoryEntry, RouteRow
 from sendroute.store.states import as_text
 from sendroute.store.tables import history, revision, switch, switched
 

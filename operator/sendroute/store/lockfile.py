@@ -21,11 +21,12 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
+from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Origin, Route
 from sendroute.store import queries, reading
 from sendroute.store.errors import problem
-from sendroute.store.revisions import Head, head_of
+from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, route_from_manifest, spec
 from sendroute.store.tables import platform, store
 from sendroute.store.url import unusable

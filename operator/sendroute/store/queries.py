@@ -8,15 +8,15 @@ from sqlalchemy import Connection, Select, and_, func, not_, select
 
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
-from sendroute.store.bulk import chunks, plain_rows
-from sendroute.store.history import given_by
-from sendroute.store.records import (
+from sendroute.model.records import (
     ExplainFacts,
     RelayRow,
     RouteRow,
     Status,
     StoredProfile,
 )
+from sendroute.store.bulk import chunks, plain_rows
+from sendroute.store.history import given_by
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,

@@ -17,7 +17,16 @@ from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.platform import Platform
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import Head, Provenance
+from sendroute.model.records import (
+    Endpoint,
+    ExplainFacts,
+    HistoryEntry,
+    RelayRow,
+    RouteRow,
+    Status,
+    StoredProfile,
+)
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
     account_status,
@@ -36,17 +45,7 @@ from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import damaged
 from sendroute.store.export import AccountExport
-from sendroute.store.records import (
-    Endpoint,
-    ExplainFacts,
-    HistoryEntry,
-    RelayRow,
-    RouteRow,
-    Status,
-    StoredProfile,
-)
 from sendroute.store.restore import RestorePoint
-from sendroute.store.revisions import Head
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
 

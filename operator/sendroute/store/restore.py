@@ -21,14 +21,13 @@ from sqlalchemy import Connection, Table, delete, insert, literal, select, updat
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import RanApplyAll
 from sendroute.model.desired import AccountKey
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import Head, Provenance
 from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import stale
 from sendroute.store.history import add_store_entry
 from sendroute.store.lockfile import Lock, LockAccount
-from sendroute.store.revisions import Head
 from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, endpoint, platform, profile, relay
 from sendroute.store.tables import store as store_table

@@ -7,20 +7,11 @@ domains keeps no other account waiting.
 from collections.abc import Sequence
 from uuid import uuid4
 
-from msgspec import Struct
 from sqlalchemy import Connection, cast, func, insert, select, update
 from sqlalchemy.dialects.postgresql import REGCLASS
 
-from sendroute.model.provenance import Provenance
+from sendroute.model.provenance import Head, Provenance
 from sendroute.store.tables import profile, profile_id, revision, revision_id, store
-
-
-class Head(Struct, frozen=True):
-    """A revision as a follower of the store remembers it. ``commit_id`` names the commit in every
-    copy of the store, whatever its number there; None for one that an older version made."""
-
-    revision: int
-    commit_id: str | None
 
 
 def head_of(connection: Connection) -> Head:

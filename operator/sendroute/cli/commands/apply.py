@@ -15,7 +15,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser, WrongUsageError, percent, seconds
 from sendroute.cli.commands.plan import only_option
 from sendroute.cli.output import REPORTS, output_option
-from sendroute.cli.session import Session
+from sendroute.cli.session import Session, start_logs
 
 
 def options(parser: Parser) -> None:
@@ -58,7 +58,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli import logs
     from sendroute.cli.applying import ApplyOptions, apply_planned
     from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
@@ -70,7 +69,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.reports.report import of_result as report_of
     from sendroute.store.record import open_store
 
-    logs.start(session)
+    start_logs(session)
     guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
     saved = any(is_saved_plan(path) for path in arguments.paths)
     if saved:
@@ -80,7 +79,7 @@ def run(arguments: Namespace, session: Session) -> int:
         wait=arguments.wait_timeout if arguments.wait else None,
         lock=arguments.write_lock,
     )
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         if saved:
             planned = plan_saved(store, session, arguments.paths[0], guards, apply_options.lock)
         else:

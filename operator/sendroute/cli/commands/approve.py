@@ -36,7 +36,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         approved = approve(
             session, store, arguments.account, arguments.digest, sure=arguments.auto_approve
         )

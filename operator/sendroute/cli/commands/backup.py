@@ -20,7 +20,7 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
-    from sendroute.store.records import Status
+    from sendroute.model.records import Status
 
 
 def options(parser: Parser) -> None:
@@ -39,13 +39,13 @@ def run(arguments: Namespace, session: Session) -> int:
     if arguments.file == "-":
         raise WrongUsageError("A backup is a file of its own: name one instead of -.")
     outputs = outputs_of(arguments)
-    with progress("Backing up", None, sys.stderr, quiet=session.quiet) as advance:
-        status = backup_store(session.store, Path(arguments.file), advance=advance)
+    with progress("Backing up", None, sys.stderr, quiet=session.terminal.quiet) as advance:
+        status = backup_store(session.settings.store, Path(arguments.file), advance=advance)
 
     def show(form: str, _colour: bool) -> Iterable[str]:
         if form == "json":
             return document(_document(arguments.file, status))
-        return [] if session.quiet else _text(arguments.file, status, session)
+        return [] if session.terminal.quiet else _text(arguments.file, status, session)
 
     return present(session, outputs, show)
 
@@ -60,11 +60,11 @@ def _document(file: str, status: "Status") -> Iterable[tuple[str, Any]]:
 
 
 def _text(file: str, status: "Status", session: Session) -> Iterable[str]:
-    from sendroute.cli.key_file import place_of_key
     from sendroute.cli.making import holdings
+    from sendroute.credentials.key_file import key_path
     from sendroute.reports.text import clean
 
-    key = session.key_file or place_of_key(session.store)
+    key = session.settings.key_file or key_path(session.settings.store)
     yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"
     yield f"{holdings(status)}, with their history.\n"
     yield clean(f"The key is not in it: keep a copy of {key}, apart from it.") + "\n"

@@ -18,7 +18,7 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
-    from sendroute.cli.explanation import Explanation
+    from sendroute.delivery.explain import Explanation
     from sendroute.store.record import Store
 
 
@@ -32,7 +32,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         answer = _explain(arguments.sender, store)
 
     def show(form: str, _colour: bool) -> Iterable[str]:
@@ -42,8 +42,8 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _explain(text: str, store: "Store") -> "Explanation":
-    from sendroute.cli.explanation import explain_domain, explain_null_sender
-    from sendroute.cli.reverse_path import read_sender
+    from sendroute.delivery.explain import explain_domain, explain_null_sender
+    from sendroute.delivery.sender import read_sender
     from sendroute.manifests.names import BadNameError, domain_name
 
     sender = read_sender(text)
@@ -57,7 +57,7 @@ def _explain(text: str, store: "Store") -> "Explanation":
 
 
 def _text(answer: "Explanation") -> Iterable[str]:
-    from sendroute.cli.moments import minute
+    from sendroute.model.times import minute
     from sendroute.reports.table import pairs
     from sendroute.reports.text import clean, wrap
 

@@ -36,7 +36,7 @@ def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_asked_for(arguments) or [Output("yaml", None)]
     findings: list[Finding] = []
 
-    with open_store(session.store) as store, store.export_stream() as content:
+    with open_store(session.settings.store) as store, store.export_stream() as content:
 
         def batches() -> "Iterator[Batch]":
             findings.clear()  # every output finds the same

@@ -15,8 +15,8 @@ from sendroute.cli.output import TABLES, output_option, outputs_of, present
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
+    from sendroute.model.records import HistoryEntry
     from sendroute.store.record import Store
-    from sendroute.store.records import HistoryEntry
 
 
 def options(parser: Parser) -> None:
@@ -34,7 +34,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         entries = _asked_for(store, arguments.of, arguments.limit)
 
     def show(form: str, colour: bool) -> Iterable[str]:
@@ -65,7 +65,7 @@ def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence["HistoryE
 
 
 def _entry(entry: "HistoryEntry") -> dict[str, Any]:
-    from sendroute.cli.moments import moment
+    from sendroute.model.times import moment
 
     return {
         "revision": entry.revision,
@@ -85,7 +85,7 @@ def _entry(entry: "HistoryEntry") -> dict[str, Any]:
 
 
 def _text(entries: Sequence["HistoryEntry"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import minute
+    from sendroute.model.times import minute
     from sendroute.reports.table import table
     from sendroute.reports.text import clean, wrap
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.output import REPORTS, output_option
-from sendroute.cli.session import Session
+from sendroute.cli.session import Session, start_logs
 
 if TYPE_CHECKING:
     from sendroute.model.finding import Finding
@@ -49,7 +49,6 @@ def only_option(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from msgspec.structs import replace
 
-    from sendroute.cli import logs
     from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import PlanOptions, plan_paths
@@ -58,8 +57,8 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.reports.report import of_plan as report_of
     from sendroute.store.record import open_store
 
-    logs.start(session)
-    with open_store(session.store) as store:
+    start_logs(session)
+    with open_store(session.settings.store) as store:
         options = PlanOptions(
             only=arguments.only, test=arguments.test_connections, recorded=bool(arguments.out)
         )

@@ -25,13 +25,13 @@ def options(_parser: Parser) -> None:
 def run(_arguments: Namespace, session: Session) -> int:
     from datetime import UTC, datetime
 
-    from sendroute.cli.actor import actor
-    from sendroute.cli.proof import keys_of, no_key
     from sendroute.credentials.sealing import Sealer
     from sendroute.model.provenance import Provenance
+    from sendroute.runtime.actor import actor
+    from sendroute.runtime.factory import Factory, no_key
     from sendroute.store.record import open_store
 
-    keys = keys_of(session)
+    keys = Factory(session.settings).keys()
     if keys is None:
         raise no_key()
     sealer = Sealer(keys)
@@ -42,9 +42,9 @@ def run(_arguments: Namespace, session: Session) -> int:
             raise _unreadable(binding)
         return sealer.seal(credential, binding)
 
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         count = store.rekey(anew, Provenance(datetime.now(UTC), actor()))
-    if not session.quiet:
+    if not session.terminal.quiet:
         credentials = "1 credential" if count == 1 else f"{count} credentials"
         print(f"Encrypted {credentials} anew, under the first of {len(keys)} keys given.")
     return 0

@@ -15,7 +15,7 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, WrongUsageError
 from sendroute.cli.output import REPORTS, output_option
-from sendroute.cli.session import Session
+from sendroute.cli.session import Session, start_logs
 
 
 def options(parser: Parser) -> None:
@@ -27,7 +27,6 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from pathlib import Path
 
-    from sendroute.cli import logs
     from sendroute.cli.making import make_store
     from sendroute.cli.output import worst
     from sendroute.cli.reporting import present_report
@@ -37,9 +36,9 @@ def run(arguments: Namespace, session: Session) -> int:
 
     if arguments.file == "-":
         raise WrongUsageError("A store is restored from a file: specify a file instead of -.")
-    logs.start(session)
+    start_logs(session)
     path = Path(arguments.file)
-    store = store_if_exists(session.store)
+    store = store_if_exists(session.settings.store)
     if store is None:
         return make_store(session, **{"lock" if is_lock_file(path) else "backup": path})
     with store:

@@ -18,7 +18,7 @@ from sendroute.cli.session import Session
 if TYPE_CHECKING:
     from sendroute.model.current import DomainState
     from sendroute.model.finding import Finding
-    from sendroute.store.records import RouteRow
+    from sendroute.model.records import RouteRow
 
 
 def options(parser: Parser) -> None:
@@ -35,7 +35,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     outputs = outputs_of(arguments)
     names = [_as_held(name) for name in arguments.domains]
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         account = None
         if arguments.account:
             (account,) = accounts_named([arguments.account], store.accounts())
@@ -90,7 +90,7 @@ class _Entries:
         self._states: dict[DomainState, dict[str, Any]] = {}
 
     def entry(self, row: "RouteRow") -> dict[str, Any]:
-        from sendroute.cli.moments import moment
+        from sendroute.model.times import moment
 
         state = row.state
         form = self._states.get(state)
@@ -131,7 +131,7 @@ class _Cells:
     """Cells of rows. A million domains share few accounts, states and times."""
 
     def __init__(self) -> None:
-        from sendroute.cli.moments import minute
+        from sendroute.model.times import minute
 
         self._account = lru_cache(1024)(str)
         self._state = lru_cache(1024)(_state_cells)

@@ -20,7 +20,10 @@ import argparse
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, percent, seconds
-from sendroute.cli.session import Session
+from sendroute.cli.session import Session, start_logs
+
+COLLECTS_GARBAGE = True
+"""A process that runs for months keeps Python's collector, as it is."""
 
 
 def options(parser: Parser) -> None:
@@ -94,7 +97,6 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     import logging
 
-    from sendroute.cli import logs
     from sendroute.cli.running import RunOptions, run_loop
     from sendroute.following.git import GitOptions
     from sendroute.loop.event_log import TransitionLog
@@ -102,7 +104,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.model.exit_status import of_findings
     from sendroute.model.problem import ProblemError
 
-    logs.start(session, lasting=True)
+    start_logs(session, lasting=True)
     branch = GitOptions(
         arguments.branch,
         arguments.path,
@@ -123,10 +125,10 @@ def run(arguments: Namespace, session: Session) -> int:
     try:
         run_loop(session, told)
     except ProblemError as problem:
-        if session.log_format != "json":
+        if session.settings.log_format != "json":
             raise
-        # Who reads the log by machine learns there too why it did not start.
-        TransitionLog("", logging.ERROR).now(problem.findings)
+        # A program that reads the log also finds there why the loop did not start.
+        TransitionLog("", logging.ERROR).update(problem.findings)
         return of_findings(problem.findings)
     return 0
 

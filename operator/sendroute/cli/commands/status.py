@@ -18,7 +18,7 @@ from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
     from sendroute.model.account_status import AccountStatus
-    from sendroute.store.records import RouteRow, Status
+    from sendroute.model.records import RouteRow, Status
 
 
 def options(parser: Parser) -> None:
@@ -30,7 +30,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         status = store.status()
         account_statuses = list(store.account_statuses().values())
         rows = store.routes() if status.shadowed else []
@@ -54,7 +54,7 @@ def _is_shadowed(row: "RouteRow") -> bool:
 def _document(
     status: "Status", account_statuses: list["AccountStatus"], shadowed: list["RouteRow"]
 ) -> Iterable[tuple[str, Any]]:
-    from sendroute.cli.moments import moment
+    from sendroute.model.times import moment
 
     yield "format_version", "1.0"
     yield "store", {"lineage": status.lineage, "revision": status.revision}
@@ -83,8 +83,8 @@ def _unsettled(standing: "AccountStatus") -> dict[str, Any]:
     from msgspec import to_builtins
 
     from sendroute.cli.hints import with_hint
-    from sendroute.cli.moments import moment
     from sendroute.model.owner import owner_names
+    from sendroute.model.times import moment
 
     namespace, account = owner_names(standing.key)
     approval = standing.approval
@@ -123,7 +123,7 @@ def _text(
     colour: bool,
 ) -> Iterable[str]:
     from sendroute.cli.making import holdings
-    from sendroute.cli.moments import minute
+    from sendroute.model.times import minute
     from sendroute.reports.table import pairs, table
 
     yield from pairs(
@@ -167,7 +167,7 @@ def _text(
 
 
 def _told(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str]:
-    from sendroute.cli.moments import minute
+    from sendroute.model.times import minute
     from sendroute.reports.table import table
     from sendroute.reports.text import clean, wrap
 
@@ -188,7 +188,7 @@ def _named(standing: "AccountStatus") -> str:
 
 
 def _why(standing: "AccountStatus") -> Iterable[str]:
-    from sendroute.cli.moments import minute
+    from sendroute.model.times import minute
 
     report, approval = standing.report, standing.approval
     if approval is not None and standing.approved:

@@ -40,7 +40,7 @@ def run(arguments: Namespace, session: Session) -> int:
     if not arguments.check and not forms <= set(TABLES):
         raise WrongUsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
     edit = EditSession(arguments, session)
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         current = store.read()
     with edit.located():
         proposal = sync(edit.tree, current.accounts)

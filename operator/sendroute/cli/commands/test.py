@@ -31,7 +31,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.testing import test_profiles
+    from sendroute.cli.connection_tests import test_profiles
     from sendroute.model.connection import ConnectionOutcome
     from sendroute.model.exit_status import ExitStatus
     from sendroute.reports.as_json import document
@@ -40,7 +40,7 @@ def run(arguments: Namespace, session: Session) -> int:
     if bool(arguments.profiles) == arguments.all:
         raise WrongUsageError("Name the profiles to test, or --all.")
     outputs = outputs_of(arguments)
-    with open_store(session.store) as store:
+    with open_store(session.settings.store) as store:
         results = test_profiles(store, session, arguments.profiles)
 
     def show(form: str, colour: bool) -> Iterable[str]:

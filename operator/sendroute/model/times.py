@@ -1,4 +1,4 @@
-"""Times as they are shown, in UTC: RFC 3339 for programs, to the minute for people."""
+"""Times as text, in UTC: RFC 3339 for programs, to the minute for tables."""
 
 from datetime import UTC, datetime
 
@@ -9,5 +9,5 @@ def moment(at: datetime) -> str:
 
 
 def minute(at: datetime) -> str:
-    """``2026-11-23 04:10Z``: a table has little room."""
+    """``2026-11-23 04:10Z``."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

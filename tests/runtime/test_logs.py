@@ -9,10 +9,10 @@ from pathlib import Path
 _CRASHES = """
 import warnings
 from threading import Thread
-from sendroute.cli import logs
-from sendroute.cli.session import Session, Verbosity
+import logging
+from sendroute.runtime import logs
 
-logs.start(Session("", None, None, Verbosity.NORMAL, "json", no_color=True), lasting=True)
+logs.start("json", logging.INFO, lasting=True)
 
 
 def fail():

@@ -1,4 +1,4 @@
-"""A sender as mail names it: RFC 5321 section 4.1.2, ``Reverse-path``, or a bare domain."""
+"""Envelope senders: a ``Reverse-path`` (RFC 5321, 4.1.2), or a bare domain."""
 
 import re
 from typing import NamedTuple
@@ -17,17 +17,15 @@ NULL_SENDER = "<>"
 
 
 class Sender(NamedTuple):
-    """``domain`` is None for the null sender; as it was typed, neither lowered nor encoded."""
+    """``domain`` is as it was typed, neither lower-cased nor encoded; None for the null sender."""
 
     address: str
     domain: str | None
 
 
 def read_sender(text: str) -> Sender:
-    """``user@domain``, ``<user@domain>``, ``domain``, ``<>`` or the empty string.
-
-    Raises :class:`ProblemError` with an ``invalid-value`` for what is none of these.
-    """
+    """Read ``user@domain``, ``<user@domain>``, ``domain``, ``<>`` or the empty string (RFC 5321,
+    4.1.2 and 4.5.5). Raises :class:`ProblemError` with ``invalid-value`` for any other text."""
     inner = text.strip()
     if inner.startswith("<") and inner.endswith(">"):
         inner = inner[1:-1].strip()

@@ -6,18 +6,20 @@ from pathlib import Path
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 NAME = "sendroute.key"
 
 
-def place_of_key(url: str) -> Path:
-    """Beside a SQLite store, else in the working directory."""
+def key_path(url: str) -> Path:
+    """Where a store's key is by default: beside a SQLite store, otherwise in the working directory.
+    ``url`` is the store's."""
     scheme, _, path = url.partition(":///")
     return (Path(path).parent if scheme == "sqlite" and path else Path()) / NAME
 
 
-def make_key(path: Path) -> None:
-    """A new key, readable by its owner alone; what is there is never written over.
+def create_key(path: Path) -> None:
+    """Create a key that only its owner can read; an existing file is never overwritten.
 
     A key is the URL-safe base64 of 32 random bytes
     (https://github.com/fernet/spec/blob/master/Spec.md). Raises :class:`ProblemError`.
@@ -29,8 +31,9 @@ def make_key(path: Path) -> None:
         raise ProblemError(
             finding(
                 "key-exists",
-                f"There is a key at {path} already, and a key is never written over.",
-                hint=f"Use it with --key-file {path}, or move it away.",
+                f"The key file {path} exists, and a key is never overwritten.",
+                hint="Use that key, or move the file away.",
+                remedy=Configure(Setting.KEY),
             )
         ) from error
     except OSError as error:
@@ -51,6 +54,7 @@ def _unwritable(path: Path, error: OSError) -> ProblemError:
         finding(
             "unwritable",
             f"The key could not be written to {path}: {(error.strerror or 'it failed').lower()}.",
-            hint="Name a file in a folder that exists and that you may write to: --key-file FILE.",
+            hint="Specify a file in a directory that exists and is writable.",
+            remedy=Configure(Setting.KEY),
         )
     )

@@ -1,25 +1,25 @@
-"""What mail from one sender takes, and why: decided from the store's record alone.
+"""What mail from one sender takes, and why: decided from the record alone.
 
-A nexthop is an alias that names one revision of one profile, ``p42r7``, or of the managed relay,
-``m0r3``: the very names that Postfix is given.
+The alias of a nexthop names one version of one profile, ``p42r7``, or of the managed relay,
+``m0r3``. Postfix gets the same names.
 """
 
 from typing import Any, NamedTuple, assert_never
 
-from sendroute.cli.moments import moment
 from sendroute.model.current import DomainState
+from sendroute.model.manifest_form import limits_form
 from sendroute.model.nexthop import RELAY_ID, Alias
 from sendroute.model.profile import Encryption
+from sendroute.model.records import ExplainFacts, HistoryEntry, RouteRow
 from sendroute.model.route import Origin, RouteKind
 from sendroute.model.secret import PLATFORM_NAMESPACE
-from sendroute.reports.states import as_manifest
-from sendroute.store.records import ExplainFacts, HistoryEntry, RouteRow
+from sendroute.model.times import moment
 
 _REFUSED = "mail from it is refused with 5.7.1"
 
 
 class Nexthop(NamedTuple):
-    """Where mail goes; ``namespace`` is that of the secret."""
+    """The host that mail is handed to; ``namespace`` is that of the secret."""
 
     alias: str
     host: str
@@ -30,14 +30,13 @@ class Nexthop(NamedTuple):
 
     @property
     def transport(self) -> str:
-        """As the transport table names it, ``transport:[alias]:port`` (Postfix, transport(5))."""
+        """The entry of the transport table, ``transport:[alias]:port`` (Postfix, transport(5))."""
         return f"sendroute-{self.encryption}:[{self.alias}]:{self.port}"
 
 
 class Explanation(NamedTuple):
-    """``domain`` is the A-label, None for the null sender; ``row`` None where the store knows no
-    such domain; ``nexthop`` None where mail is refused; ``given`` the change that gave the
-    route."""
+    """``domain`` is the A-label, None for the null sender. ``row`` is None if the store does not
+    have the domain, ``nexthop`` if mail is refused. ``given`` is the change that gave the route."""
 
     address: str
     domain: str | None
@@ -49,7 +48,7 @@ class Explanation(NamedTuple):
     given: HistoryEntry | None = None
 
     def as_document(self) -> dict[str, Any]:
-        """The keys of the design's ``explain -o json``."""
+        """The document of ``explain -o json``."""
         row, to, given = self.row, self.nexthop, self.given
         return {
             "format_version": "1.0",
@@ -82,53 +81,60 @@ def _change(given: HistoryEntry) -> dict[str, Any]:
 
 
 def explain_null_sender(facts: ExplainFacts) -> Explanation:
-    """The null sender takes the managed relay where the platform has one, else it is refused."""
+    """Explain the null sender of bounces (RFC 5321, 4.5.5): it takes the managed relay if the
+    platform has one, otherwise it is refused."""
     nexthop = _managed(facts)
     if nexthop is None:
         reason = "The null sender is refused with 5.7.1: the platform has no managed relay."
         return Explanation("<>", None, None, None, None, None, reason)
-    reason = "The null sender, that of bounces, takes the platform's managed relay."
+    reason = "The null sender of bounces takes the platform's managed relay."
     return Explanation("<>", None, {"managed": {}}, None, nexthop, None, reason)
 
 
 def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanation:
-    """``domain`` as its A-label, or whatever was typed where it can be none."""
+    """Explain what mail from an address takes.
+
+    Args:
+        address: the envelope sender, as typed.
+        domain: its domain as an A-label, or as typed if it cannot be one.
+        facts: what the store has of that domain.
+    """
     row = facts.row
     if row is None:
         reason = f"No account has the domain {domain}: {_REFUSED}."
         return Explanation(address, domain, None, None, None, None, reason)
     nexthop, limits = None, None
-    why = _because(row.state)
+    why = _why(row.state)
     match row.state.route.kind:
         case RouteKind.UNCONFIGURED:
-            reason = f"{domain} is unconfigured, {why}: {_REFUSED}."
+            reason = f"{domain} is unconfigured {why}: {_REFUSED}."
         case RouteKind.MANAGED:
             nexthop, limits = _managed(facts), _plan_limits(facts)
-            reason = f"{domain} is sent by the managed relay, {why}."
+            reason = f"{domain} is sent through the managed relay {why}."
         case RouteKind.PROFILE:
             nexthop, limits = _through_profile(facts), _profile_limits(facts)
-            reason = f"{domain} is sent through profile {row.state.route.profile}, {why}."
+            reason = f"{domain} is sent through profile {row.state.route.profile} {why}."
         case _:
             assert_never(row.state.route.kind)
     route = row.state.route.as_manifest()
     return Explanation(address, domain, route, row, nexthop, limits, reason, facts.given)
 
 
-def _because(state: DomainState) -> str:
+def _why(state: DomainState) -> str:
     match state.origin:
         case Origin.DECLARED:
-            because = "for its manifest declares it"
+            why = "because its manifest declares it"
         case Origin.DEFAULT:
-            because = "for that was the account's default when it was created"
+            why = "because it was the account's default when the domain was created"
         case Origin.APPLY_ALL:
-            because = f"for the apply-all {state.shadow} gave it to every domain of the account"
+            why = f"because the apply-all {state.shadow} switched every domain of the account"
         case Origin.REASSIGNED:
-            because = "for the route it had before cannot be had any more"
+            why = "because its previous route is no longer satisfiable"
         case _:
             assert_never(state.origin)
     if state.shadow is not None and state.declared not in (None, state.route):
-        because += f", which shadows its declared route, {state.declared}"
-    return because
+        why += f"; it shadows the declared route, {state.declared}"
+    return why
 
 
 def _managed(facts: ExplainFacts) -> Nexthop | None:
@@ -151,12 +157,10 @@ def _through_profile(facts: ExplainFacts) -> Nexthop | None:
 
 
 def _profile_limits(facts: ExplainFacts) -> dict[str, Any] | None:
-    return as_manifest(facts.profile.profile).get("limits") if facts.profile else None
+    return limits_form(facts.profile.profile.limits) if facts.profile else None
 
 
 def _plan_limits(facts: ExplainFacts) -> dict[str, Any] | None:
-    """What the account's plan allows on the managed relay."""
-    if facts.platform is None:
-        return None
-    plans = as_manifest(facts.platform)["plans"]
-    return next((plan.get("limits") for plan in plans if plan["name"] == facts.plan), None)
+    """The limits of the account's service plan, which apply on the managed relay."""
+    plan = facts.platform.plan(facts.plan) if facts.platform and facts.plan else None
+    return limits_form(plan.limits) if plan is not None else None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sendroute.cli.reverse_path import read_sender
+from sendroute.delivery.sender import read_sender
 from sendroute.model.problem import ProblemError
 
 SENDERS = {

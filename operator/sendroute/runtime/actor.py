@@ -1,15 +1,15 @@
-"""Who does it: the name that history keeps beside each change."""
+"""The name of the actor that history records for each change."""
 
 import os
 
-# The first that is set decides. The variables of GitHub Actions and GitLab CI name the person who
-# started the pipeline, where the OS user is only the runner's.
+# The first one that is set decides. GitHub Actions and GitLab CI set the person who started the
+# pipeline; the OS user would only be the runner's.
 _VARIABLES = ("SENDROUTE_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 _LONGEST = 255
 
 
 def actor() -> str:
-    """A printable name of at most 255 characters."""
+    """The person or process that makes a change: a printable name of at most 255 characters."""
     named = (_printable(os.environ.get(name, "")) for name in _VARIABLES)
     return next(filter(None, named), None) or _printable(_os_user())
 

@@ -1,0 +1,204 @@
+"""Connection tests that a person asks for: of saved profiles (``test``), and of a new one before
+its manifest is written (``edit add-domain --test``)."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from sendroute.cli.command_line import suggestion
+from sendroute.cli.session import Session, Terminal
+from sendroute.model.codes import finding
+from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.credential import Credential
+from sendroute.model.desired import AccountKey, Desired
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.model.records import StoredProfile
+from sendroute.model.secret import SecretProblem, SecretRef, binding_of
+from sendroute.reconcile.protocols import Tester, Try
+from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.secret_check import Endpoint, look_up
+from sendroute.reconcile.verifier import failure_code
+from sendroute.reports.progress import progress
+from sendroute.runtime.factory import Factory, no_key, references, run_tests
+from sendroute.store.record import Store
+
+Credentials = Callable[[StoredProfile], Credential | SecretProblem | None]
+"""The credential of a saved profile, or why it is unavailable; None if it has none."""
+
+
+def tester_of(terminal: Terminal) -> Tester:
+    """Connection tests with a progress bar."""
+
+    def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
+        with progress(
+            "Testing connections", len(tries), sys.stderr, quiet=terminal.quiet
+        ) as advance:
+            return run_tests(tries, policy, progress=lambda _result: advance(1))
+
+    return test
+
+
+def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[TestResult]:
+    """Test saved profiles.
+
+    Args:
+        store: the store that holds them.
+        session: settings and terminal.
+        names: ``NAME`` or ``NAMESPACE/NAME``; all profiles if empty.
+
+    Returns:
+        The results in the order of namespaces and names.
+
+    Raises:
+        ProblemError: a name is unknown or ambiguous.
+    """
+    current, sealed = store.read_sealed()
+    profiles = store.profiles()
+    chosen = _profiles_named(names, profiles) if names else profiles
+    credentials = _credentials(session, profiles, sealed)
+    tries: dict[int, Try] = {}
+    results: dict[int, TestResult] = {}
+    for profile in chosen:
+        answer = credentials(profile)
+        if isinstance(answer, SecretProblem):
+            results[profile.id] = _without_credential(profile, answer)
+        else:
+            tries[profile.id] = Try(profile.account, profile.name, profile.profile, answer)
+    policy = ConnectionPolicy.of(current.platform) if current.platform else ConnectionPolicy()
+    tested = tester_of(session.terminal)(list(tries.values()), policy)
+    results |= zip(tries, tested, strict=True)
+    return [results[profile.id] for profile in chosen]
+
+
+def test_new_profile(
+    session: Session, desired: Desired, key: AccountKey, name: str
+) -> list[Finding]:
+    """Test a profile of manifests that are not written yet, whatever its connectionTest says.
+
+    Returns what is wrong; nothing if the test passed. If the manifests have no MailPlatform, only
+    public addresses may be reached.
+    """
+    account = desired.accounts.get(key)
+    declared = account.profiles.get(name) if account is not None else None
+    if declared is None:
+        return [
+            finding(
+                "connection-test-failed",
+                f"Profile {name} cannot be tested: the given paths do not define all of {key}.",
+                hint="Add the files of the account and of the platform, or omit --test.",
+                account=key,
+            )
+        ]
+    profile = declared.profile
+    secrets = Factory(session.settings).secrets(references(desired))
+    answer = look_up(secrets, Endpoint(key, name, profile, None, declared.where))
+    if isinstance(answer, SecretProblem):
+        return [
+            finding(
+                answer.code, answer.message, hint=answer.hint, remedy=answer.remedy, account=key
+            )
+        ]
+    platform = desired.platform.platform if desired.platform is not None else None
+    policy = ConnectionPolicy.of(platform) if platform is not None else ConnectionPolicy()
+    (result,) = tester_of(session.terminal)([Try(key, name, profile, answer)], policy)
+    code = failure_code(result)
+    if code is None:
+        return []
+    outcome = "" if code == result.outcome else f" ({result.outcome})"
+    return [
+        finding(
+            code,
+            f"The connection test of profile {name} failed{outcome}: {result.detail}",
+            hint="Nothing was written. Fix the profile or its secret.",
+            account=key,
+        )
+    ]
+
+
+def _credentials(
+    session: Session, profiles: Sequence[StoredProfile], sealed: Sealed
+) -> Credentials:
+    """From the secrets if any are given, otherwise from the store."""
+    factory = Factory(session.settings)
+    secrets = factory.secrets(
+        SecretRef(profile.account.namespace, profile.profile.secret)
+        for profile in profiles
+        if profile.profile.secret is not None
+    )
+    if not secrets.given:
+        return _stored_credentials(factory, sealed)
+
+    def given(stored: StoredProfile) -> Credential | SecretProblem | None:
+        profile = stored.profile
+        if profile.secret is None:
+            return None
+        ref = SecretRef(stored.account.namespace, profile.secret)
+        return secrets.credential(ref, profile.host, profile.port, profile.username)
+
+    return given
+
+
+def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
+    sealer = factory.sealer()
+
+    def stored(profile: StoredProfile) -> Credential | SecretProblem | None:
+        if profile.profile.secret is None:
+            return None
+        if sealer is None:
+            raise no_key()
+        token = sealed.get(profile.account, {}).get(profile.name)
+        if token is None:
+            return SecretProblem("secret-missing", "The store has no credential for it.", "")
+        binding = binding_of(profile.account, profile.name, profile.profile)
+        credential = sealer.open(token, binding)
+        if credential is None:
+            message = "Its stored credential does not open with the given keys."
+            return SecretProblem("credential-unreadable", message, "")
+        return credential
+
+    return stored
+
+
+def _without_credential(profile: StoredProfile, problem: SecretProblem) -> TestResult:
+    """There are few outcomes; the sentence says what exactly is wrong with the secret."""
+    outcome = ConnectionOutcome.SECRET_MISSING
+    if problem.code == "secret-not-bound":
+        outcome = ConnectionOutcome.SECRET_NOT_BOUND
+    return TestResult(profile.account.namespace, profile.name, outcome, problem.message, 0.0)
+
+
+def _profiles_named(names: Sequence[str], profiles: Sequence[StoredProfile]) -> list[StoredProfile]:
+    """Two accounts of one namespace may each have a profile of that name: both are tested."""
+    findings: list[Finding] = []
+    chosen: set[int] = set()
+    for name in names:
+        matching = [profile for profile in profiles if name in (profile.name, _full_name(profile))]
+        if len({profile.account.namespace for profile in matching}) == 1:
+            chosen.update(profile.id for profile in matching)
+        else:
+            findings.append(_unclear(name, matching, profiles))
+    if findings:
+        raise ProblemError(*findings)
+    return [profile for profile in profiles if profile.id in chosen]
+
+
+def _full_name(profile: StoredProfile) -> str:
+    return f"{profile.account.namespace}/{profile.name}"
+
+
+def _unclear(
+    name: str, matching: Sequence[StoredProfile], profiles: Sequence[StoredProfile]
+) -> Finding:
+    if matching:
+        return finding(
+            "unknown-profile",
+            f"Profiles of several namespaces are named `{name}`.",
+            hint=f"Specify one of {', '.join(map(_full_name, matching))}.",
+        )
+    known = [*map(_full_name, profiles), *(profile.name for profile in profiles)]
+    return finding(
+        "unknown-profile",
+        f"The store has no profile `{name}`.",
+        hint=suggestion(name, known).strip()
+        or "Specify NAME or NAMESPACE/NAME; only applied profiles can be tested.",
+    )

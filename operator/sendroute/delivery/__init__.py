@@ -1,0 +1,1 @@
+"""What mail takes, decided from the record alone."""

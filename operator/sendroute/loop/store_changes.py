@@ -1,0 +1,80 @@
+"""What other processes committed or approved since the last round."""
+
+from collections.abc import Collection, Mapping
+
+from sendroute.loop.protocols import Store
+from sendroute.loop.rounds import Reconciled
+from sendroute.model.account_status import AccountStatus, Approval
+from sendroute.model.desired import AccountKey
+from sendroute.model.outcome import Outcome
+from sendroute.model.owner import Owner
+from sendroute.model.provenance import Head
+
+
+class StoreChanges:
+    """``seen`` is the revision up to which all commits are known, None before the first round.
+    ``statuses`` are the account statuses as they were read last."""
+
+    def __init__(self) -> None:
+        self.seen: Head | None = None
+        self.statuses: dict[Owner, AccountStatus] = {}
+        self._approvals: frozenset[tuple[Owner, Approval]] = frozenset()
+        self._own_revisions: dict[AccountKey, int] = {}
+
+    def by_others(
+        self, store: Store, head: Head, served: Collection[AccountKey]
+    ) -> frozenset[Owner] | None:
+        """Find the accounts that another process committed or approved, or that the store lost.
+
+        Args:
+            store: read only if its head is not the one that was seen.
+            head: the store's head now.
+            served: the accounts of the tree that was reconciled last.
+
+        Returns:
+            The accounts; None for all of them, if the store is another one or was restored to an
+            earlier revision.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        if self.seen is None or self.seen == head:
+            return frozenset()
+        if not store.contains(self.seen):
+            return None
+        changed = store.changed_since(self.seen.revision)
+        accounts: set[Owner] = {
+            key for key, revision in changed.items() if self._own_revisions.get(key) != revision
+        }
+        self.statuses = store.account_statuses()
+        approvals = _approvals(self.statuses)
+        accounts |= {owner for owner, _ in approvals - self._approvals}
+        self._approvals |= approvals
+        accounts |= set(served) - set(store.accounts()) - self.statuses.keys()
+        return frozenset(accounts)
+
+    def advance(self, head: Head) -> None:
+        """Everything up to ``head`` is known. Does nothing before the first round."""
+        if self.seen is not None:
+            self.seen = head
+
+    def record_round(
+        self, head: Head, done: Reconciled, statuses: Mapping[Owner, AccountStatus]
+    ) -> None:
+        """A round is complete: ``head`` is the store's before it, ``statuses`` those after it."""
+        self.seen = head
+        self.statuses = dict(statuses)
+        self._approvals = _approvals(done.before)
+        self._own_revisions = {
+            outcome.key: outcome.revision
+            for outcome in done.result.accounts
+            if outcome.outcome is Outcome.COMMITTED
+        }
+
+
+def _approvals(statuses: Mapping[Owner, AccountStatus]) -> frozenset[tuple[Owner, Approval]]:
+    return frozenset(
+        (owner, status.approval)
+        for owner, status in statuses.items()
+        if status.approval is not None
+    )

@@ -1,0 +1,151 @@
+"""The one place that builds the real adapters: the store, secrets, keys, connection tests.
+
+Every front end gets its adapters here. Slow libraries (SQL drivers, cryptography, DNS) are imported
+by the function that needs them.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sendroute.credentials.key_file import key_path
+from sendroute.credentials.keys import Keys, keys_at_hand
+from sendroute.credentials.resolve import Secrets
+from sendroute.model.codes import finding
+from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.current import Current
+from sendroute.model.desired import Desired
+from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
+from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
+from sendroute.planner.platform import relay_of
+from sendroute.reconcile import secret_check
+from sendroute.reconcile.protocols import Try
+from sendroute.reconcile.verifier import Shown, Verifier
+from sendroute.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from sendroute.credentials.sealing import Sealer
+    from sendroute.store.record import Store
+
+BUSY_TIMEOUT = 30.0
+"""Seconds that a command waits for another writer of the store."""
+
+
+class Factory:
+    """Builds adapters from settings. It holds no state: each call builds anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def open_store(self, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
+        """Open the store. Raises as :func:`sendroute.store.record.open_store` does."""
+        from sendroute.store.record import open_store
+
+        return open_store(self.settings.store, busy_timeout=busy_timeout)
+
+    def verifier(
+        self,
+        desired: Desired,
+        current: Current,
+        *,
+        saves: bool = False,
+        shown: Shown | None = None,
+    ) -> Verifier:
+        """The verifier of one run over these manifests and this store.
+
+        Args:
+            desired: the manifests.
+            current: the store.
+            saves: the plan is to be applied.
+            shown: what a saved plan was made with.
+
+        Raises:
+            ProblemError: the directory of secrets or a given key is unusable.
+        """
+        secrets = self.secrets(chain(references(desired), _stored_references(current)))
+        # The library behind a sealer is slow to import, and without secrets nothing is compared.
+        sealer = self.sealer() if secrets.given or saves else None
+        return Verifier(secrets, sealer, saves, shown)
+
+    def secrets(self, among: Iterable[SecretRef]) -> Secrets:
+        """The secrets, from a directory or from variables. ``among`` are all references that may be
+        asked for: two that would mean the same variables are refused. Raises
+        :class:`ProblemError` if the directory is unreadable."""
+        directory = self.settings.secrets or None  # an empty value is none
+        if directory is not None and not os.access(directory, os.R_OK | os.X_OK):
+            why = "is not readable by this user" if Path(directory).exists() else "does not exist"
+            raise ProblemError(
+                finding(
+                    "unreadable",
+                    f"The directory of secrets {directory} {why}.",
+                    hint="Specify the directory that holds NAMESPACE/NAME/username and password.",
+                    remedy=Configure(Setting.SECRETS),
+                )
+            )
+        return Secrets(directory, dict(os.environ), among)
+
+    def keys(self) -> Keys | None:
+        """The encryption keys; None if there are none. Raises :class:`ProblemError` if a given key
+        is invalid."""
+        default = str(key_path(self.settings.store))
+        return keys_at_hand(self.settings.key_file, default, dict(os.environ))
+
+    def sealer(self) -> "Sealer | None":
+        """Encrypts and decrypts credentials; None without a key."""
+        keys = self.keys()
+        if keys is None:
+            return None
+        from sendroute.credentials.sealing import Sealer
+
+        return Sealer(keys)
+
+
+def run_tests(
+    tries: Sequence[Try],
+    policy: ConnectionPolicy,
+    *,
+    start_within: float = math.inf,
+    progress: Callable[[TestResult], None] = lambda _result: None,
+) -> Sequence[TestResult]:
+    """Test connections, a few at a time.
+
+    Args:
+        tries: the profiles, with their credentials.
+        policy: which addresses may be reached, and which authorities are trusted.
+        start_within: seconds after which no further test is started.
+        progress: called with each result.
+    """
+    from sendroute.connection.probe import Request
+    from sendroute.connection.run import run_tests as run
+
+    requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
+    return run(requests, policy=policy, start_within=start_within, progress=progress)
+
+
+def no_key() -> ProblemError:
+    """There is no key to encrypt or decrypt with."""
+    return ProblemError(secret_check.no_key())
+
+
+def references(desired: Desired) -> Iterator[SecretRef]:
+    """Every secret that the manifests refer to."""
+    relay = relay_of(desired.platform.platform) if desired.platform is not None else None
+    if relay is not None and relay.secret is not None:
+        yield SecretRef(PLATFORM_NAMESPACE, relay.secret)
+    for key, account in desired.accounts.items():
+        for profile in account.profiles.values():
+            if profile.profile.secret is not None:
+                yield SecretRef(key.namespace, profile.profile.secret)
+
+
+def _stored_references(current: Current) -> Iterator[SecretRef]:
+    """Every secret that the store refers to. While a file is broken its references are unknown, and
+    the secret of another tenant may mean the same variables."""
+    for key, account in current.accounts.items():
+        for profile in account.profiles.values():
+            if profile.secret is not None:
+                yield SecretRef(key.namespace, profile.secret)

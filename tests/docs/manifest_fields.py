@@ -1,0 +1,137 @@
+"""The reference of the manifests: every field of every kind, from its JSON Schema."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+HEAD = """\
+# Manifests
+
+The same documents work with `sendroute apply DIR` and with `kubectl apply -f DIR`. An unknown field
+is an error. Every object has `metadata.name`, and every object except MailPlatform is in a
+namespace, which is the tenant boundary. This page is generated from the program;
+`sendroute schema` prints the same as JSON Schema for editors.
+
+## Files and YAML
+
+- Manifests are `.yaml`, `.yml` and `.json` files with one or more documents. A `kind: List` is
+  accepted, and `-` is standard input. Directories are read with all their subdirectories. Names
+  that begin with a dot are skipped; links are followed.
+- YAML is version 1.2. kubectl reads YAML 1.1, so an unquoted value that the two read differently
+  (`no`, `on`, `y`, `1:30`, `0465`) is an error: `ambiguous-scalar`. Quote it.
+- Anchors, aliases, merge keys, tags, duplicate keys and nesting deeper than 32 levels are refused.
+- A file has at most 32 MiB, a text at most 64 KiB.
+- `null` is refused: set a value, or remove the field.
+- Documents of other API groups are skipped. `status`, labels, annotations and the API server's own
+  metadata are accepted and ignored.
+
+## Secrets
+
+Never write a secret in a manifest. `credentials.secretRef.name` refers to a secret with the keys
+`username` and `password` in the namespace of the object. Outside a cluster, a secret is
+
+- a directory `SECRETS_DIR/NAMESPACE/NAME/` with the files `username` and `password`, or
+- the variables `SENDROUTE_SECRET_<NAMESPACE>__<NAME>__USERNAME` and `…__PASSWORD`: upper case, `-`
+  as `_`. A name with `--` or a dot needs a directory.
+
+The owner of a secret can bind it to destinations with the file `allowed-hosts`, one `host` or
+`host:port` per line, or the variable `…__ALLOWED_HOSTS`. A profile with another destination gets
+`secret-not-bound`, and the credential is not sent.
+"""
+
+
+def manifests_page() -> str:
+    """Every field of every kind, and the presets."""
+    from sendroute.manifests.schema import schema_for
+    from sendroute.manifests.shapes import KINDS
+
+    lines = [HEAD]
+    for kind in KINDS:
+        schema = schema_for(kind)
+        lines.append(f"## {kind}\n\n{schema['description']}\n")
+        lines.append("| field | type | meaning | example |\n|---|---|---|---|")
+        lines.append("\n".join(_rows(schema, schema["$defs"])) + "\n")
+    lines.append(_presets())
+    return "\n".join(lines)
+
+
+def _rows(schema: dict[str, Any], definitions: dict[str, Any], path: str = "") -> Iterator[str]:
+    required = schema.get("required", ())
+    for name, field in schema["properties"].items():
+        if field.get("description") == "Accepted and ignored.":
+            continue
+        at = f"{path}.{name}".lstrip(".")
+        target = _resolved(field, definitions)
+        needed = ", required" if name in required else ""
+        example = _example(field)
+        meaning = _cell(field.get("description", "The kind of the document."))
+        yield f"| `{at}` | {_cell(_type(target))}{needed} | {meaning} | {example} |"
+        item = _resolved(target.get("items", {}), definitions)
+        if target.get("properties"):
+            yield from _rows(target, definitions, at)
+        elif item.get("properties"):
+            yield from _rows(item, definitions, f"{at}[]")
+
+
+def _resolved(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    reference = field.get("$ref")
+    return definitions[reference.rpartition("/")[2]] if reference else field
+
+
+def _type(target: dict[str, Any]) -> str:
+    if "enum" in target:
+        if len(target["enum"]) == 1:
+            return f"`{target['enum'][0]}`"
+        return "one of " + ", ".join(f"`{value}`" for value in target["enum"])
+    match target.get("type"):
+        case "object":
+            return "mapping" if target.get("properties") else "empty mapping"
+        case "array":
+            return "list"
+        case "integer":
+            most = target.get("maximum", 2**63 - 1)
+            least = target["minimum"]
+            return f"integer, {least}-{most}" if most < 2**31 else f"integer, at least {least}"
+        case "string" if "maxLength" in target:
+            return f"text, at most {target['maxLength']} characters"
+        case "string" | "boolean" as name:
+            return {"string": "text", "boolean": "boolean"}[name]
+        case _:
+            return "any"
+
+
+def _example(field: dict[str, Any]) -> str:
+    examples = field.get("examples") or ()
+    return f"`{_flow(examples[0])}`" if examples else ""
+
+
+def _flow(value: Any) -> str:
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+        case list():
+            return f"[{', '.join(map(_flow, value))}]"
+        case str():
+            return value
+        case _:
+            return json.dumps(value)
+
+
+def _presets() -> str:
+    from sendroute.manifests.presets import PRESETS
+
+    rows = [
+        f"| `{name}` | {f'`{preset.host}`' if preset.host else 'differs by region'} "
+        f"| {preset.port} | {preset.tls_port or 'none'} "
+        f"| {f'`{preset.username}`' if preset.username else ''} | `{preset.spf}` | {preset.hint} |"
+        for name, preset in PRESETS.items()
+    ]
+    return (
+        "## Presets\n\n`provider` selects a preset, which fills in absent fields of a profile.\n\n"
+        "| provider | host | STARTTLS port | TLS port | user name | SPF term | note |\n"
+        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "\\<").replace(">", "\\>")
