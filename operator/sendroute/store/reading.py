@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Select, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
+from sendroute.model.route import shared
 from sendroute.store.bulk import chunks, plain_rows
 from sendroute.store.states import (
     domain_state,
     maybe_route_of,
     platform_of,
     profile_of,
-    route_of,
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
@@ -68,7 +68,7 @@ def _ran(
     for row in connection.execute(select(apply_all)):
         key = AccountKey(row.namespace, row.account)
         if only is None or key in only:
-            record = RanApplyAll(route_of(row.kind, row.profile), row.domains)
+            record = RanApplyAll(shared(row.kind, row.profile), row.domains)
             ran.setdefault(key, {})[row.id] = record
     return ran
 
