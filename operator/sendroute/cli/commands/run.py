@@ -1,8 +1,9 @@
 """Follow a directory or a git branch, and apply each change.
 
 Each account is reconciled when its manifests change, and all accounts every --interval, so that
-drift is repaired. Failures are retried with exponential backoff; they stop no other account. If a tree is unavailable or unreadable, the last good one stays in effect. A change
-that a guard stops is shown by `sendroute status`, and waits for `sendroute approve ACCOUNT`.
+drift is repaired. Failures are retried with exponential backoff; they stop no other account. If a
+tree is unavailable or unreadable, the last good one stays in effect. A change that a guard stops
+is shown by `sendroute status`, and waits for `sendroute approve ACCOUNT`.
 
 SIGTERM stops it cleanly, with exit status 0: the running transaction is finished. A second signal
 stops it at once.
@@ -77,21 +78,21 @@ def options(parser: Parser) -> None:
         metavar="HOST:PORT",
         type=_address,
         default="127.0.0.1:9464",
-        help="where to serve /metrics, /healthz and /readyz; empty: nowhere (default 127.0.0.1:9464)",
+        help="address of /metrics, /healthz and /readyz; empty: none (default 127.0.0.1:9464)",
     )
     parser.value(
         "--max-change-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="hold back a change that re-routes more than N %% of an account's domains (default 30)",
+        help="hold back changes that re-route more than N %% of an account (default 30)",
     )
     parser.value(
         "--max-remove-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="hold back a change that removes more than N %% of an account's domains (default 30)",
+        help="hold back changes that remove more than N %% of an account (default 30)",
     )
 
 
