@@ -23,7 +23,7 @@ def options(parser: Parser) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="folder or file of manifests, or one saved plan; - is standard input",
+        help="directory or file of manifests, or one saved plan; - is standard input",
     )
     parser.switch("--auto-approve", help="do not ask")
     only_option(parser)

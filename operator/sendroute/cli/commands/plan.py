@@ -33,7 +33,10 @@ def options(parser: Parser) -> None:
 
 def paths_argument(parser: Parser) -> None:
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help="folder or file of manifests; - is standard input"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="directory or file of manifests; - is standard input",
     )
 
 

@@ -2,7 +2,7 @@
 
 Each account is reconciled when its manifests change, and all of them every --interval, so that
 what drifted is put back. What fails is tried again, less and less often; it stops no other
-account. A tree that cannot be had or read leaves the last good one in place. A change that a
+account. If a tree is unavailable or unreadable, the last good one stays in effect. A change that a
 guard stops is in `sendroute status`, and waits for `sendroute approve ACCOUNT`.
 
 SIGTERM ends it cleanly, with exit status 0: what is being written is finished. A second one ends
@@ -30,7 +30,7 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "source",
         metavar="PATH-or-GIT-URL",
-        help="folder or file of manifests, or a repository as git clone takes it",
+        help="directory or file of manifests, or a repository as git clone takes it",
     )
     parser.value(
         "--interval",
@@ -62,7 +62,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--state-dir",
         metavar="DIR",
-        help="where checkouts are kept over a restart (default a temporary folder)",
+        help="where checkouts are kept over a restart (default: a temporary directory)",
     )
     parser.value(
         "--git-timeout",
@@ -136,7 +136,7 @@ def run(arguments: Namespace, session: Session) -> int:
 def _positive(text: str) -> float:
     number = seconds(text)
     if number <= 0:
-        raise argparse.ArgumentTypeError(f"`{text}` is not longer than no time")
+        raise argparse.ArgumentTypeError(f"`{text}` must be greater than 0")
     return number
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="folder or file of manifests")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="directory or file of manifests")
     parser.switch("--check", help="write nothing; exit status 1 where something differs")
     parser.switch("--dry-run", help="print the difference, write nothing")
     output_option(parser, REPORTS)
