@@ -1,4 +1,4 @@
-"""What every format renders: findings, a plan or a result, in one order and with places found."""
+"""What every format renders: findings, a plan or a result, in one order, with positions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -41,9 +41,8 @@ class Store(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """``command`` is validate, plan, apply or restore; ``parts`` are sorted by account,
-    ``findings`` (all there are, of accounts too) by place. ``strict``: warnings fail, as the
-    command was told."""
+    """``command`` is validate, plan, apply or restore. ``parts`` are sorted by account,
+    ``findings`` (those of accounts too) by position. ``strict``: warnings fail the command."""
 
     command: str
     findings: tuple[Finding, ...]
