@@ -69,6 +69,48 @@ def test_reading_some_accounts_leaves_the_others_out_but_knows_all_holders(
     assert store.accounts() == [say.key, other.key]
 
 
+def test_a_snapshot_reads_some_accounts_as_the_whole_read_has_them(
+    store: Store, say: Any, other: Any
+) -> None:
+    ran = ("once", RanApplyAll(MANAGED, 1))
+    store.commit(
+        [say.plan(0, say.account(ran=ran), say.profile("ses"))],
+        None,
+        say.provenance,
+        {say.key: {"ses": "sealed"}},
+    )
+    store.commit([other.start("b.example")], None, say.provenance, {other.key: {"ses": "others"}})
+    whole, sealed = store.read_sealed()
+    nobody = AccountKey("nobody", "nobody")
+    with store.snapshot() as snapshot:
+        current = snapshot.read_accounts({say.key, nobody})
+        assert current.accounts == {say.key: whole.accounts[say.key]}
+        assert (current.lineage, current.revision) == (whole.lineage, whole.revision)
+        assert current.platform == whole.platform
+        assert snapshot.sealed({say.key}) == {say.key: sealed[say.key]}
+        assert snapshot.read_accounts(set()).accounts == {}
+
+
+def test_a_snapshot_stays_as_it_is_whatever_is_committed_meanwhile(
+    store: Store, say: Any, other: Any
+) -> None:
+    store.commit([say.start("a.example")], None, say.provenance)
+    with store.snapshot() as snapshot:
+        before = snapshot.read_accounts({say.key})
+        store.commit([other.start("b.example")], None, say.provenance)
+        assert snapshot.holders(["a.example", "b.example"]) == {"a.example": say.key}
+        assert snapshot.read_accounts({say.key, other.key}) == before
+
+
+def test_holders_are_found_among_more_names_than_one_statement_asks_for(
+    store: Store, say: Any
+) -> None:
+    names = [f"d{number:05d}.example" for number in range(0, 50_000, 7)]
+    store.commit([say.start(*names)], None, say.provenance)
+    asked = [f"d{number:05d}.example" for number in range(50_000)]
+    assert store.holders(asked) == dict.fromkeys(names, say.key)
+
+
 def test_equal_states_are_one_value(store: Store, say: Any) -> None:
     store.commit([say.start("a.example", "b.example")], None, say.provenance)
     domains = store.read().accounts[say.key].domains

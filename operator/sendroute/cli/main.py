@@ -29,25 +29,25 @@ from sendroute.runtime.settings import Settings
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 
 _DESCRIPTION = """\
-Every sending domain's outbound mail route, declared in git, proven before it is applied.
+A GitOps reconciler for outbound email: declares in git how each sending domain sends.
 
 commands:
 {commands}
 
 examples:
-  sendroute init                              make a store, once
-  sendroute validate manifests/               every problem, in one run
+  sendroute init                              create a store, once
+  sendroute validate manifests/               every problem in one run
   sendroute plan manifests/                   what would change, and why
-  sendroute apply manifests/                  change it
-  sendroute explain jane@shop.example.com     what her mail takes
+  sendroute apply manifests/                  apply it
+  sendroute explain jane@shop.example.com     the route of her mail
 """
 
 _EPILOG = """\
-Every option may be set as a variable: --store as SENDROUTE_STORE, and so on.
-Exit status: 0 fine, 1 invalid or failed, 2 changes pending (plan --detailed-exitcode),
+Every option has a variable: SENDROUTE_STORE for --store, and so on.
+Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-exitcode),
 3 refused, 4 applied in part, 64 wrong usage.
 
-`sendroute COMMAND --help` says all of one command.
+`sendroute COMMAND --help` shows the options of a command.
 """
 
 
@@ -150,7 +150,7 @@ def _group(name: str, module: ModuleType) -> Parser:
         f"sendroute {name}",
         usage=f"sendroute {name} COMMAND [ARGUMENT…]",
         description=f"{summary}\n\ncommands:\n{lines}\n{rest.rstrip()}",
-        epilog=f"`sendroute {name} COMMAND --help` says all of one command.",
+        epilog=f"`sendroute {name} COMMAND --help` shows the options of a command.",
     )
     global_options(parser, again=True)
     parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)

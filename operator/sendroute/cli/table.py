@@ -1,25 +1,25 @@
-"""The commands: name, and the one line that the program's help says of each.
+"""The commands: the name of each, and its line in the program's help.
 
-The module is ``sendroute.cli.commands.NAME``; it is not imported to print the help.
+The module is ``sendroute.cli.commands.NAME``; printing the help does not import it.
 """
 
 COMMANDS: dict[str, str] = {
-    "init": "make the store and its encryption key",
-    "validate": "find every problem of a tree of manifests",
+    "init": "create the store and its encryption key",
+    "validate": "report every problem in a tree of manifests",
     "plan": "show what apply would do, and why",
-    "apply": "do it: a tree of manifests, or a saved plan",
-    "run": "follow a folder or a branch, and keep the store so",
-    "approve": "let through a change that run has held back",
+    "apply": "apply a tree of manifests, or a saved plan",
+    "run": "follow a directory or a git branch, and apply each change",
+    "approve": "approve a change that run has held back",
     "routes": "list the assigned routes of domains",
-    "explain": "say what mail from an address takes, and why",
+    "explain": "show the route that mail from an address takes, and why",
     "test": "test the connection of saved profiles; no mail is sent",
     "history": "list who changed which route, when, by which commit",
-    "status": "show the store's revision, what is not settled or shadowed",
-    "edit": "change manifests in place, comments and layout kept",
+    "status": "show the store's revision, and what is skipped or shadowed",
+    "edit": "change manifests in place; comments and layout are kept",
     "sync": "rewrite declared routes to what is assigned",
     "export": "write the store's content as manifests",
-    "backup": "copy the store into one file, while others use it",
-    "restore": "bring the store back to a backup or a lock file",
-    "rekey": "encrypt the credentials in the store anew",
+    "backup": "copy the store into one file, while it is in use",
+    "restore": "restore the store from a backup or a lock file",
+    "rekey": "re-encrypt the credentials in the store",
     "schema": "print the JSON Schema of a kind",
 }

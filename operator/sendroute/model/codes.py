@@ -14,11 +14,11 @@ class Actor(Enum):
     """Who must act so that a finding goes away."""
 
     AUTHOR = "author"
-    """Whoever edits the manifests."""
+    """The person who edits the manifests."""
     OPERATOR = "operator"
-    """Whoever runs Sendroute: its store, keys, options, confirmations and approvals."""
+    """The person who runs Sendroute: its store, keys, options, confirmations and approvals."""
     ENVIRONMENT = "environment"
-    """Whoever runs what Sendroute connects to: a provider, a database, a git server, a disk."""
+    """Whatever Sendroute connects to: a provider, a database, a git server, a disk."""
 
 
 class Trait(Flag):
@@ -477,7 +477,7 @@ class Code(StrEnum):
         "Two names differ only in characters that a variable's name cannot have.",
         "Rename one of the two secrets.",
         Trait.TRANSIENT,
-        "its secret cannot be told from another's",
+        "its secret is ambiguous",
     )
     SECRET_NOT_BOUND = (
         "secret-not-bound",

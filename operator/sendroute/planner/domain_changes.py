@@ -139,7 +139,7 @@ def _absent(
 
 
 def _stays(case: AccountInput, name: str) -> bool:
-    return name in case.claims.kept or name in case.desired.contested
+    return name in case.claims.retained or name in case.desired.contested
 
 
 def _land(

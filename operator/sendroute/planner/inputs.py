@@ -14,14 +14,14 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 class Claims(Struct, frozen=True):
     """What the other accounts mean for one account's domains.
 
-    ``denied``: domains it declares but does not get in this change; ``waiting`` are those of
-    them that another account holds and would give up, by that account's key. ``kept``: domains it
-    holds and no longer declares, but keeps. ``outgoing`` and ``incoming``: moves, by the other
-    account's key.
+    ``denied``: domains it declares but does not get in this change; ``waiting``: those of them
+    that another account holds and would give up, with that account's key. ``retained``: domains it
+    holds and keeps although it no longer declares them. ``outgoing`` and ``incoming``: moves, with
+    the other account's key.
     """
 
     denied: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
+    retained: frozenset[str] = frozenset()
     waiting: dict[str, AccountKey] = field(default_factory=dict)
     outgoing: dict[str, AccountKey] = field(default_factory=dict)
     incoming: dict[str, AccountKey] = field(default_factory=dict)

@@ -1,5 +1,5 @@
-"""The plan of a whole tree: which accounts are planned at all, each one's plan, what moves between
-them, and what holds an account back."""
+"""The plan of some accounts, or of a whole tree: the plan of each account, what moves between them,
+and what holds an account back."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,7 +13,14 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.platform import Platform
 from sendroute.planner.account import plan_account, suspended_object
-from sendroute.planner.claims import DomainConflicts, Move, find_conflicts
+from sendroute.planner.claims import (
+    NO_OTHERS,
+    DomainConflicts,
+    Move,
+    OtherClaims,
+    find_conflicts,
+    others_at_hand,
+)
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards, check_guards
 from sendroute.planner.inputs import AccountInput
@@ -43,6 +50,71 @@ class Blocked(Struct, frozen=True):
         return move in self.blocked or move.source in self.idle or move.target in self.idle
 
 
+def plan_accounts(
+    desired: Desired,
+    current: Current,
+    keys: frozenset[AccountKey] | None = None,
+    others: OtherClaims = NO_OTHERS,
+    *,
+    failed: Mapping[Owner, Mapping[str, str]] | None = None,
+    rotated: Mapping[Owner, frozenset[str]] | None = None,
+    guards: Guards | None = None,
+) -> Plan:
+    """What applying the manifests of some accounts changes, at the cost of these accounts alone.
+
+    A move is planned only if both its ends are among the accounts: see
+    :func:`sendroute.planner.selection.select`, which adds those at the other end. Without a
+    platform nothing is planned.
+
+    Args:
+        desired: the manifests; of an account outside ``keys`` only the name is looked at, for
+            the hint "Did you mean …?".
+        current: what the store holds of these accounts; others in it are passed over.
+        keys: the accounts to plan; None for all, of which then nothing may be missing.
+        others: what the accounts outside say of the domains of these.
+        failed: by account, the profiles that may not be saved (a required connection test failed,
+            a secret is missing), each with the code that says why; of the platform, the managed
+            relay in the same way (:mod:`sendroute.model.owner`).
+        rotated: by account, the profiles whose secret's content has changed since they were saved.
+        guards: the limits of one change.
+
+    Returns:
+        The plan of these accounts, and the platform's own change.
+    """
+    failed, rotated = failed or {}, rotated or {}
+    platform, change, reported = decide_platform(
+        desired, current, failed.get(PLATFORM, {}), rotated.get(PLATFORM, frozenset())
+    )
+    accounts, held = desired.accounts, current.accounts
+    if keys is not None:
+        accounts = {key: accounts[key] for key in keys if key in accounts}
+        held = {key: held[key] for key in keys if key in held}
+    conflicts = find_conflicts(accounts, held, others)
+    chosen = accounts.keys() | {key for key, account in held.items() if account.state is not None}
+    unsound = desired.orphans.keys() | desired.stopped
+    chosen |= unsound if keys is None else keys & unsound
+    groups: tuple[tuple[AccountKey, ...], ...] = ()
+    if platform is None:
+        plans = _references_only(desired, current, sorted(chosen), conflicts)
+    else:
+        context = PlanContext(desired, current, platform, conflicts, failed, rotated)
+        plans, still = _settle(context, sorted(chosen), guards or Guards())
+        groups = _groups(conflicts, still)
+    findings = [
+        each
+        for each in (*desired.findings, *reported)
+        if keys is None or each.account is None or _key(each) in keys
+    ]
+    return Plan(
+        current.lineage,
+        current.revision,
+        change,
+        tuple(_with_conflicts(plan, desired, conflicts) for _, plan in sorted(plans.items())),
+        groups,
+        tuple(findings),
+    )
+
+
 def plan_tree(
     desired: Desired,
     current: Current,
@@ -52,48 +124,20 @@ def plan_tree(
     guards: Guards | None = None,
     only: frozenset[AccountKey] | None = None,
 ) -> Plan:
-    """What applying ``desired`` to ``current`` changes, and what is to be said about it.
-
-    ``failed`` names, for each account, the profiles that may not be saved (a required connection
-    test failed, a secret is not there), each with the code that says why, and ``rotated`` those
-    whose secret has another content than when they were saved; of the platform they name the
-    managed relay in the same way (:mod:`sendroute.model.owner`). ``only`` leaves every other
-    account as it is. Without a platform nothing is planned.
-    """
-    failed, rotated = failed or {}, rotated or {}
-    platform, change, told = decide_platform(
-        desired, current, failed.get(PLATFORM, {}), rotated.get(PLATFORM, frozenset())
-    )
-    conflicts = find_conflicts(desired.accounts, current.accounts)
-    keys = desired.accounts.keys() | desired.orphans.keys() | desired.stopped
-    keys |= {key for key, account in current.accounts.items() if account.state is not None}
-    chosen = sorted(keys if only is None else keys & only)
-    groups: tuple[tuple[AccountKey, ...], ...] = ()
-    if platform is None:
-        plans = _only_told(desired, current, chosen, conflicts)
-    else:
-        context = PlanContext(desired, current, platform, conflicts, failed, rotated)
-        plans, still = _settle(context, chosen, guards or Guards())
-        groups = _groups(conflicts, still)
-    findings = [
-        found
-        for found in (*desired.findings, *told)
-        if only is None or found.account is None or _key(found) in only
-    ]
-    return Plan(
-        current.lineage,
-        current.revision,
-        change,
-        tuple(_told(plan, desired, conflicts) for _, plan in sorted(plans.items())),
-        groups,
-        tuple(findings),
+    """:func:`plan_accounts` where the whole tree and the whole store are at hand. ``only`` leaves
+    every other account as it is."""
+    others = NO_OTHERS
+    if only is not None:
+        others = others_at_hand(desired.accounts, current.accounts, only)
+    return plan_accounts(
+        desired, current, only, others, failed=failed, rotated=rotated, guards=guards
     )
 
 
-def _only_told(
+def _references_only(
     desired: Desired, current: Current, chosen: Iterable[AccountKey], conflicts: DomainConflicts
 ) -> dict[AccountKey, AccountPlan]:
-    """Without a platform nothing is planned; what is wrong with references is told all the same."""
+    """Without a platform nothing is planned, but unknown references are reported."""
     plans = {}
     for key in chosen:
         before, account = _current(current, key), desired.accounts.get(key)
@@ -102,35 +146,35 @@ def _only_told(
             plans[key] = AccountPlan(key, before.revision, (), found, stopped=True)
         elif key in desired.orphans and key not in desired.stopped and before.state is None:
             orphans = desired.orphans[key]
-            plans[key] = unknown_account(key, orphans, frozenset(desired.accounts))
+            plans[key] = unknown_account(key, orphans, desired.accounts.keys())
     return {key: plan for key, plan in plans.items() if plan.findings or key in conflicts.findings}
 
 
-def _told(plan: AccountPlan, desired: Desired, conflicts: DomainConflicts) -> AccountPlan:
-    """A stopped claim is told whatever else becomes of its account; and that what is unknown may
-    be in what could not be read."""
+def _with_conflicts(plan: AccountPlan, desired: Desired, conflicts: DomainConflicts) -> AccountPlan:
+    """A denied claim is reported whatever else happens to its account. If something could not be
+    read, the hint of an unknown reference says that it may be defined there."""
     findings = (*plan.findings, *conflicts.findings.get(plan.key, ()))
     if not desired.complete:
-        findings = tuple(map(_in_doubt, findings))
+        findings = tuple(map(_maybe_unread, findings))
     return structs.replace(plan, findings=findings) if findings != plan.findings else plan
 
 
-def _in_doubt(found: Finding) -> Finding:
+def _maybe_unread(found: Finding) -> Finding:
     if not has_trait(found.code, Trait.ABSENCE):
         return found
     return structs.replace(
-        found, hint=f"{found.hint} Or mend what could not be read: it may be in there."
+        found, hint=f"{found.hint} Or fix what could not be read: it may be in there."
     )
 
 
 def _settle(
     context: PlanContext, chosen: list[AccountKey], guards: Guards
 ) -> tuple[dict[AccountKey, AccountPlan], Blocked]:
-    """Every account's plan, and what stands still.
+    """Every account's plan, and what does not change.
 
-    Where an account is stopped, or does not take a domain, what would move stays, so the accounts
-    at the other end are planned again. Errors first, then guards: the order of accounts never
-    matters, and each round only adds to what stands still, so it ends.
+    If an account is stopped, or does not take a domain, what would move stays, so the accounts at
+    the other end are planned again. Errors come first, then guards: the order of accounts never
+    matters, and each round only adds to what does not change, so it ends.
     """
     still = Blocked(_idle(context, chosen))
     plans = {key: _plan_one(context, key, still) for key in chosen}
@@ -179,7 +223,7 @@ def _not_taken(
 ) -> frozenset[Move]:
     """Moves to an account that is changed, but does not create the domain: it waits there for a
     profile that was not saved."""
-    moves = [move for move in context.conflicts.moves if not still.stops(move)]
+    moves = [move for move in context.conflicts.all_moves() if not still.stops(move)]
     created = {
         key: {change.name for change in plans[key].changes if change.action is Action.CREATE}
         for key in {move.target for move in moves}
@@ -188,11 +232,13 @@ def _not_taken(
 
 
 def _idle(context: PlanContext, chosen: Iterable[AccountKey]) -> frozenset[AccountKey]:
-    """Accounts that are not changed whatever their plan would be."""
-    desired = context.desired
-    everyone = desired.accounts.keys() | context.current.accounts.keys()
-    suspended = {key for key, account in desired.accounts.items() if account.suspended}
-    return frozenset((everyone - set(chosen)) | suspended | desired.stopped)
+    """Accounts that do not change whatever their plan would be: suspended or stopped ones, and
+    those outside the plan that a move comes from or leads to."""
+    desired, planned = context.desired, frozenset(chosen)
+    accounts = ((key, desired.accounts.get(key)) for key in planned)
+    suspended = {key for key, account in accounts if account is not None and account.suspended}
+    outside = context.conflicts.moves.keys() - planned
+    return frozenset(outside | suspended | (desired.stopped & planned))
 
 
 def _plan_one(context: PlanContext, key: AccountKey, still: Blocked) -> AccountPlan:
@@ -226,11 +272,11 @@ def _stopped(
 def _undefined(context: PlanContext, current: CurrentAccount, still: Blocked) -> AccountPlan:
     orphans = context.desired.orphans.get(current.key)
     if orphans and current.state is None:
-        return unknown_account(current.key, orphans, frozenset(context.desired.accounts))
+        return unknown_account(current.key, orphans, context.desired.accounts.keys())
     if orphans:
         return not_empty(current, orphans)
     claims = context.conflicts.claims_of(current.key, still.idle, still.blocked)
-    return keep_account(current, claims) if claims.kept else remove_account(current, claims)
+    return keep_account(current, claims) if claims.retained else remove_account(current, claims)
 
 
 def _defined(
@@ -277,7 +323,7 @@ def _guard(context: PlanContext, plan: AccountPlan, guards: Guards) -> AccountPl
 def _groups(conflicts: DomainConflicts, still: Blocked) -> tuple[tuple[AccountKey, ...], ...]:
     """Accounts between which a domain moves are committed in one transaction."""
     group_of: dict[AccountKey, set[AccountKey]] = {}
-    for move in conflicts.moves:
+    for move in conflicts.all_moves():
         if still.stops(move):
             continue
         merged = {

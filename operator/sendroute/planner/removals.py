@@ -1,4 +1,6 @@
-"""Step 6: what is no longer in the manifests goes; an account only with all that it owns."""
+"""Step 6: what is no longer in the manifests is removed; an account only with all that it owns."""
+
+from collections.abc import Collection
 
 from sendroute.model.change import (
     AccountChange,
@@ -56,7 +58,7 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
     changes += [
         remove_domain(key, name, current.domains[name], claims, None)
         for name in sorted(current.domains)
-        if name not in claims.kept
+        if name not in claims.retained
     ]
     return AccountPlan(key, current.revision, tuple(changes))
 
@@ -65,8 +67,9 @@ def keep_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
     """An account goes only with all that it owns, and something of it has to stay for now."""
     found = finding(
         "dependency-skipped",
-        f"Account {current.key.name} is not removed yet: {min(claims.kept)} cannot leave it now.",
-        hint="Settle who gets that domain; the next apply tries again.",
+        f"Account {current.key.name} is not removed yet: {min(claims.retained)} cannot leave it"
+        " now.",
+        hint="Decide which account gets that domain; the next apply tries again.",
         account=current.key,
     )
     return AccountPlan(current.key, current.revision, (), (found,), stopped=True)
@@ -87,7 +90,7 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
 
 
 def unknown_account(
-    key: AccountKey, orphans: list[Orphan], known: frozenset[AccountKey]
+    key: AccountKey, orphans: list[Orphan], known: Collection[AccountKey]
 ) -> AccountPlan:
     """Nothing, neither manifest nor store, defines the account these objects name."""
     return AccountPlan(
@@ -95,7 +98,7 @@ def unknown_account(
     )
 
 
-def _unknown(key: AccountKey, orphan: Orphan, known: frozenset[AccountKey]) -> Finding:
+def _unknown(key: AccountKey, orphan: Orphan, known: Collection[AccountKey]) -> Finding:
     elsewhere = sorted(other.namespace for other in known if other.name == key.name)
     siblings = [other.name for other in known if other.namespace == key.namespace]
     near = did_you_mean(key.name, siblings)

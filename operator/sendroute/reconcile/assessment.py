@@ -59,7 +59,7 @@ def assess(
         old = before.get(key)
         found = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
         if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, found)):
-            found = unread  # of a file that tells the account, and cannot be read whole
+            found = unread  # of an unreadable file that may belong to the account
         standing = _unsettled(plan, outcome, found, Telling(at, commit, locate))
         tried = outcome.outcome is not Outcome.SKIPPED
         if old is not None and (not tried or _waits_on(old, plan, outcome)):
@@ -91,7 +91,7 @@ def assess(
 
 
 class Telling(NamedTuple):
-    """When it is told, and what its places are in."""
+    """When the status is recorded, from which commit, and how to find its positions."""
 
     at: datetime
     commit: str | None

@@ -1,4 +1,4 @@
-"""Like changes stand together, so that a long list of them can be folded without hiding another."""
+"""Group similar changes, so that folding a long list of them hides no other change."""
 
 from collections.abc import Iterable
 
@@ -6,16 +6,16 @@ from sendroute.model.change import Change, DomainChange
 from sendroute.model.route import Route
 
 FOLD = 20
-"""Like changes of one account that are listed before the rest is only counted."""
+"""Similar changes of one account that are listed; the rest is counted."""
 
 ACCOUNTS = 1000
-"""Accounts that a text or a page lists before the rest is only counted."""
+"""Accounts that a text or a page lists; the rest is counted."""
 
 Likeness = tuple[str, str, str, Route | None, Route | None]
 
 
 def _likeness(change: Change) -> Likeness:
-    """Like changes do the same for the same reason: for domains, from and to the same route."""
+    """Similar changes do the same for the same reason: for domains, between the same routes."""
     before = after = None
     if isinstance(change, DomainChange):
         before = change.before.route if change.before is not None else None
@@ -24,7 +24,7 @@ def _likeness(change: Change) -> Likeness:
 
 
 def alike(changes: Iterable[Change]) -> list[list[Change]]:
-    """The changes in groups of like ones, in the order of each group's first."""
+    """The changes in groups of similar ones, in the order of each group's first change."""
     groups: dict[Likeness, list[Change]] = {}
     for change in changes:
         groups.setdefault(_likeness(change), []).append(change)

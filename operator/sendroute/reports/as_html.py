@@ -1,4 +1,5 @@
-"""A report as one HTML page: nothing loaded, no scripts, readable in the dark and by ear."""
+"""A report as one HTML page without scripts or external resources, for light, dark and screen
+readers."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

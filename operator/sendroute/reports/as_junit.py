@@ -1,8 +1,8 @@
 """Findings as JUnit XML, the form that CI servers read (the Apache Ant and Jenkins schema).
 
-A test case a finding, one that passes where there is none. Errors and refusals are failures,
-warnings too where they fail the command (``--strict``). What XML 1.0 does not allow (its section
-2.2: control characters, surrogates, noncharacters) cleaning has made visible.
+One test case per finding, or one that passes if there are none. Errors and refusals are failures,
+and so are warnings if they fail the command (``strict``). Characters that XML 1.0 does not allow
+(section 2.2: control characters, surrogates, noncharacters) are replaced by visible escapes.
 """
 
 from collections.abc import Iterator

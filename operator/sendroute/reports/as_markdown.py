@@ -1,6 +1,6 @@
 """A report as a comment on a pull or merge request (GitHub's and GitLab's Markdown).
 
-Names and sentences come from whoever wrote the manifests, so nothing in them may become markup, a
+Names and sentences come from the authors of manifests, so nothing in them may become markup, a
 mention, a reference or a link. A comment holds 65,536 characters; what does not fit is left out
 from the end, and a sentence says how much.
 """

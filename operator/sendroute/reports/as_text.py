@@ -1,6 +1,6 @@
-"""A report as text for a person at a terminal: 100 columns, every name cleaned, long lists folded.
+"""A report as text for a terminal: 100 columns, every name cleaned, long lists folded.
 
-Yields lines without their newlines. What is folded is still counted.
+Yields lines without their newlines. Folded items are still counted.
 """
 
 from collections import Counter
@@ -56,14 +56,14 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
         yield paint("platform", Style.BOLD, colour)
         yield from _changes([report.platform], colour)
         yield ""
-    told = [part for part in report.parts if _worth_telling(part)]
-    for part in told[:ACCOUNTS]:
+    shown = [part for part in report.parts if _is_shown(part)]
+    for part in shown[:ACCOUNTS]:
         yield from _part(part, colour)
         yield ""
-    if len(told) > ACCOUNTS:
-        yield from wrap(more_accounts(told[ACCOUNTS:]), 0)
+    if len(shown) > ACCOUNTS:
+        yield from wrap(more_accounts(shown[ACCOUNTS:]), 0)
         yield ""
-    for found in _told(report):
+    for found in _listed(report):
         yield from finding_lines(found, colour)
     if report.findings:
         yield ""
@@ -74,22 +74,22 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
         yield paint(line, Style.BOLD, colour)
 
 
-def _worth_telling(part: Part) -> bool:
+def _is_shown(part: Part) -> bool:
     done = part.outcome not in (None, Outcome.UNCHANGED)
     return bool(part.changes or part.shadowed or part.stopped or done)
 
 
-def _told(report: Report) -> Iterator[Finding]:
-    """Every finding, but of like information only as many as a person reads."""
-    told: Counter[str] = Counter()
+def _listed(report: Report) -> Iterator[Finding]:
+    """Every finding, but only the first notes of each code: nobody reads a thousand."""
+    counts: Counter[str] = Counter()
     for found in report.findings:
         if found.severity is not Severity.INFO:
             yield found
             continue
-        told[found.code] += 1
-        if told[found.code] <= FOLD:
+        counts[found.code] += 1
+        if counts[found.code] <= FOLD:
             yield found
-    for code, count in told.items():
+    for code, count in counts.items():
         if count > FOLD:
             more = f"{number(count - FOLD)} more notes like this; -o json lists all"
             yield Finding(code, Severity.INFO, f"… and {more}.")
@@ -159,7 +159,7 @@ def _columns(shown: Sequence[_Cells]) -> tuple[int, int]:
 def _row(
     change: Change, cells: _Cells, names: int, steps: int, colour: bool, why: str
 ) -> Iterator[str]:
-    """One line a change; why goes beneath where it does not fit beside."""
+    """One line per change; the reason is on the next line if it does not fit."""
     verb = paint(f"{VERBS[change.action]:<{_VERB}}", _ACTION_STYLES[change.action], colour)
     if cells.wide <= names:
         name = cells.name + " " * (names - cells.wide)
@@ -178,7 +178,7 @@ def _row(
 
 
 def _shared_why(group: Sequence[Change]) -> str:
-    """The sentence of all, told once with "each" for the domain's name; empty where they differ."""
+    """The sentence of a whole group, with "each" for the domain's name; empty if they differ."""
     first = group[0]
     if len(group) == 1 or not isinstance(first, DomainChange):
         return ""
@@ -194,7 +194,7 @@ def _why(change: Change) -> str:
 
 
 def finding_lines(found: Finding, colour: bool = False) -> Iterator[str]:
-    """Severity, code and place; beneath them the sentence, the hint and the other places."""
+    """Severity, code and position; then the sentence, the hint and related positions."""
     place = found.position or found.where
     head = f"{found.severity} {clean(found.code)}"
     said = paint(head, _SEVERITY_STYLES[found.severity], colour)

@@ -1,6 +1,6 @@
-"""A progress bar on standard error, for what takes longer than two seconds.
+"""A progress bar on standard error, shown if a step takes longer than two seconds.
 
-rich draws it, and is imported only once those seconds have passed: most commands are done by then.
+rich draws it, and is imported only after these seconds: most commands are done by then.
 """
 
 import time
@@ -18,7 +18,7 @@ PATIENCE = 2.0
 
 
 class Progress:
-    """Counts steps that are done; draws once PATIENCE has passed. Not for several threads."""
+    """Counts finished steps, and draws after PATIENCE. For one thread only."""
 
     def __init__(
         self, label: str, total: int | None, stream: TextIO, clock: Callable[[], float]
@@ -40,7 +40,7 @@ class Progress:
         self._bar.update(self._bar.task_ids[0], completed=self._done)
 
     def close(self) -> None:
-        """Takes the bar away again: what a command has to say stands in its report."""
+        """Remove the bar: the result is in the report."""
         if self._bar is not None:
             self._bar.stop()
 

@@ -1,4 +1,4 @@
-"""One report in the format that was asked for; only that format's module is imported."""
+"""One report in one format; only the module of that format is imported."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Format(StrEnum):
 
 
 def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[str]:
-    """The report in chunks that end in a newline where the text does; ``colour`` is for text."""
+    """Render a report in chunks. ``colour`` applies to text only."""
     match form:
         case Format.TEXT:
             from sendroute.reports import as_text
@@ -56,7 +56,7 @@ def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[st
 
 
 def _ended(lines: Iterable[str]) -> Iterator[str]:
-    """Many at once: to write each by itself takes as long as to make it."""
+    """Many lines per chunk: writing each line takes as long as making it."""
     rest = iter(lines)
     while some := list(islice(rest, _AT_ONCE)):
         yield "\n".join(some) + "\n"

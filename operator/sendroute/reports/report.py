@@ -1,4 +1,4 @@
-"""What every format renders: findings, a plan or a result, in one order and with places found."""
+"""What every format renders: findings, a plan or a result, in one order, with positions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ Advise = Callable[[Finding], Finding]
 
 
 def nowhere(_where: Where) -> None:
-    """For places whose manifests are not at hand: reports then name the file alone."""
+    """For manifests that are not available: reports then show the file without a line."""
 
 
 class Part(Struct, frozen=True):
@@ -49,9 +49,8 @@ class Store(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """``command`` is validate, plan, apply or restore; ``parts`` are sorted by account,
-    ``findings`` (all there are, of accounts too) by place. ``strict``: warnings fail, as the
-    command was told."""
+    """``command`` is validate, plan, apply or restore. ``parts`` are sorted by account,
+    ``findings`` (those of accounts too) by position. ``strict``: warnings fail the command."""
 
     command: str
     findings: tuple[Finding, ...]

@@ -1,4 +1,4 @@
-"""The words for what a report counts: one choice of them for every format."""
+"""The words of a report, the same in every format."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -44,12 +44,12 @@ _OUTCOMES = {
 
 
 def object_name(kind: Kind, name: str) -> str:
-    """``profile ses``; a domain goes by its own name."""
+    """``profile ses``; for a domain its name only."""
     return _KIND_WORDS[kind] + name
 
 
 def part_status(part: Part) -> str:
-    """``committed, revision 8``; empty for an account of a plan that goes on."""
+    """``committed, revision 8``; empty for an account that a plan does not stop."""
     if part.outcome is Outcome.COMMITTED:
         return f"committed, revision {number(part.revision)}"
     if part.outcome is not None:
@@ -69,7 +69,7 @@ def actions(counts: Counter[Action], *, done: bool = False) -> str:
 
 
 def more_accounts(parts: Sequence[Part]) -> str:
-    """What stands for the accounts that are not listed; their changes are counted."""
+    """One line for the accounts that are not listed; their changes are counted."""
     counts = actions(Counter(change.action for part in parts for change in part.changes))
     return (
         f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'}; -o json lists all"
@@ -77,7 +77,7 @@ def more_accounts(parts: Sequence[Part]) -> str:
 
 
 def severities(counts: Counter[Severity]) -> str:
-    """``1 error, 2 refused, 3 warnings``; information is told last."""
+    """``1 error, 2 refused, 3 warnings, 4 notes``."""
     words = {
         Severity.ERROR: counted(counts[Severity.ERROR], "error"),
         Severity.REFUSED: f"{number(counts[Severity.REFUSED])} refused",
@@ -88,7 +88,7 @@ def severities(counts: Counter[Severity]) -> str:
 
 
 def totals(report: Report) -> str:
-    """The one line that a report ends with, and that stands first where it is a comment."""
+    """The last line of a report; the first one of a comment on a pull request."""
     found = severities(report.severities())
     if report.command == "validate":
         return f"Validation: {found or 'no problems found'}."

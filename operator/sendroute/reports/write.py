@@ -1,4 +1,4 @@
-"""Puts a report at a file's place: whole or not at all."""
+"""Write a report to a file: completely or not at all."""
 
 import os
 import stat
@@ -30,7 +30,7 @@ def write(path: str, chunks: Iterable[str], *, mode: int | None = None) -> None:
             finding(
                 "unwritable",
                 f"The report could not be written to {path}: {error.strerror or 'input/output'}.",
-                hint="Name a file in a folder that exists and may be written to.",
+                hint="Specify a file in a directory that exists and is writable.",
                 where=Where(path, 0),
             )
         ) from error
@@ -44,8 +44,8 @@ def _is_special(path: str) -> bool:
 
 
 def _replace(path: str, chunks: Iterable[str], mode: int | None) -> None:
-    folder, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name[:100]}.")
+    directory, name = os.path.split(path)
+    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{name[:100]}.")
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
             file.writelines(chunks)

@@ -36,7 +36,7 @@ BUSY_TIMEOUT = 30.0
 
 
 class Factory:
-    """Builds adapters from settings. It holds no state: each call builds anew."""
+    """Builds adapters from settings. It holds no state: each call builds a new adapter."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -4,12 +4,26 @@ SQLAlchemy compiles the statement once, for whichever database; the rows then go
 come from it, as they are. To have it bind each row by name would double the time of a million.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Insert, Select, Update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    Text,
+    Update,
+    any_,
+    bindparam,
+    func,
+    select,
+    tuple_,
+)
 
 # Names in one statement: below every limit on parameters.
 CHUNK = 500
@@ -27,6 +41,30 @@ def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     rest = iter(values)
     while chunk := list(islice(rest, size)):
         yield chunk
+
+
+def restricted(
+    statement: Select[Any],
+    namespace: ColumnElement[str],
+    name: ColumnElement[str],
+    only: Collection[tuple[str, str]] | None,
+) -> Iterator[Select[Any]]:
+    """The statement for all accounts, or for some hundreds of these at a time."""
+    if only is None:
+        yield statement
+        return
+    for some in chunks(sorted(only)):
+        yield statement.where(tuple_(namespace, name).in_([tuple(key) for key in some]))
+
+
+def among(
+    connection: Connection, text: ColumnElement[str], values: Sequence[str]
+) -> ColumnElement[bool]:
+    """Whether a column is one of many values, which are one parameter of the statement."""
+    if connection.dialect.name == "postgresql":
+        return text == any_(bindparam(None, list(values), type_=ARRAY(Text())))
+    packed = bindparam(None, json.dumps(list(values)), type_=Text())
+    return text.in_(select(func.json_each(packed).table_valued("value").c.value))
 
 
 def execute_many(

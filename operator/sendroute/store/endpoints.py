@@ -1,21 +1,22 @@
 """Endpoints: a row for each revision of a destination, with its sealed credential."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, and_, insert, select, update
 
+from sendroute.model.desired import AccountKey
 from sendroute.model.nexthop import RELAY_ID
-from sendroute.model.owner import Owner, owner_named
+from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Endpoint
 from sendroute.model.secret import SecretBinding, binding_of, relay_binding
 from sendroute.store import history, revisions
-from sendroute.store.bulk import execute_many
+from sendroute.store.bulk import execute_many, restricted
 from sendroute.store.queries import profiles
 from sendroute.store.states import platform_of
 from sendroute.store.tables import endpoint, platform, revision
@@ -96,14 +97,20 @@ def write_relay(
     replace(connection, new, same_identity=same_identity(before, relay))
 
 
-def sealed(connection: Connection) -> dict[Owner, dict[str, str]]:
-    """The sealed credentials of the endpoints in use."""
+def sealed(
+    connection: Connection, only: Collection[AccountKey] | None = None
+) -> dict[Owner, dict[str, str]]:
+    """The sealed credentials of the endpoints in use: of every account, or of some; the managed
+    relay's in either case."""
     tokens: dict[Owner, dict[str, str]] = {}
     in_use = select(endpoint).where(
         endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
     )
-    for row in connection.execute(in_use):
-        tokens.setdefault(owner_named(row.namespace, row.account), {})[row.name] = row.credential
+    keys = None if only is None else [*only, owner_names(PLATFORM)]
+    for statement in restricted(in_use, endpoint.c.namespace, endpoint.c.account, keys):
+        for row in connection.execute(statement):
+            owner = owner_named(row.namespace, row.account)
+            tokens.setdefault(owner, {})[row.name] = row.credential
     return tokens
 
 

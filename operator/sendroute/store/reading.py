@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
-from sendroute.store.bulk import chunks, plain_rows
+from sendroute.store.bulk import among, chunks, plain_rows, restricted
 from sendroute.store.states import (
     domain_state,
     maybe_route_of,
@@ -20,9 +20,13 @@ from sendroute.store.states import (
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
+# Domains that one statement asks for.
+_ASKED = 20_000
+
 
 def read(connection: Connection, only: Collection[AccountKey] | None) -> Current:
-    """Everything, or what ``only`` names; ids that ran are kept for accounts that are gone."""
+    """Every account, or only some of them at the cost of these alone. An account that is deleted
+    is among them if an apply-all ever ran in it: ids are kept forever."""
     head = connection.execute(select(store.c.lineage, store.c.revision)).one()
     spec = connection.execute(select(platform.c.spec)).scalar()
     keys: dict[int, AccountKey] = {}
@@ -30,13 +34,13 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
     fenced = select(account, revision.c.number).join_from(
         account, revision, account.c.revision == revision.c.id
     )
-    for row in connection.execute(fenced):
-        key = AccountKey(row.namespace, row.name)
-        if only is None or key in only:
+    for statement in restricted(fenced, account.c.namespace, account.c.name, only):
+        for row in connection.execute(statement):
+            key = AccountKey(row.namespace, row.name)
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
             found[key] = row.number, AccountState(row.plan, default)
-    profiles = _profiles(connection, keys)
+    profiles = _profiles(connection, keys, whole=only is None)
     domains = _domains(connection, keys, whole=only is None)
     ran = _ran(connection, only)
     accounts = {
@@ -51,13 +55,14 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
 
 
 def _profiles(
-    connection: Connection, keys: dict[int, AccountKey]
+    connection: Connection, keys: dict[int, AccountKey], *, whole: bool
 ) -> dict[AccountKey, dict[str, Profile]]:
     profiles: dict[AccountKey, dict[str, Profile]] = {}
-    for row in connection.execute(select(profile)):
-        key = keys.get(row.account_id)
-        if key is not None:
-            profiles.setdefault(key, {})[row.name] = profile_of(row.spec)
+    every = select(profile.c.account_id, profile.c.name, profile.c.spec)
+    some = (every.where(profile.c.account_id.in_(ids)) for ids in chunks(keys))
+    for statement in [every] if whole else some:
+        for row in connection.execute(statement):
+            profiles.setdefault(keys[row.account_id], {})[row.name] = profile_of(row.spec)
     return profiles
 
 
@@ -65,9 +70,10 @@ def _ran(
     connection: Connection, only: Collection[AccountKey] | None
 ) -> dict[AccountKey, dict[str, RanApplyAll]]:
     ran: dict[AccountKey, dict[str, RanApplyAll]] = {}
-    for row in connection.execute(select(apply_all)):
-        key = AccountKey(row.namespace, row.account)
-        if only is None or key in only:
+    every = select(apply_all)
+    for statement in restricted(every, apply_all.c.namespace, apply_all.c.account, only):
+        for row in connection.execute(statement):
+            key = AccountKey(row.namespace, row.account)
             record = RanApplyAll(route_of(row.kind, row.profile), row.domains)
             ran.setdefault(key, {})[row.id] = record
     return ran
@@ -124,12 +130,12 @@ def _no_collection() -> Iterator[None]:
 
 
 def holders(connection: Connection, domains: Iterable[str]) -> dict[str, AccountKey]:
-    """Which account holds each of these domains; a domain that none holds is left out."""
+    """Which account holds each of these domains; a domain without one is left out."""
     found: dict[str, AccountKey] = {}
     owned = select(domain.c.name, account.c.namespace, account.c.name.label("owner")).join_from(
         domain, account, domain.c.account_id == account.c.id
     )
-    for some in chunks(domains):
-        for row in connection.execute(owned.where(domain.c.name.in_(some))):
+    for some in chunks(domains, _ASKED):
+        for row in connection.execute(owned.where(among(connection, domain.c.name, some))):
             found[row.name] = AccountKey(row.namespace, row.owner)
     return found

@@ -13,7 +13,7 @@ from sqlalchemy.exc import NoResultFound
 
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import AccountPlan, PlatformChange
-from sendroute.model.current import Current
+from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.platform import Platform
@@ -138,6 +138,12 @@ class Store:
         profile; the managed relay's under the platform's key. Both of one revision."""
         with self._reading() as connection:
             return reading.read(connection, None), endpoints.sealed(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator["Snapshot"]:
+        """One revision of the store, to read some accounts and ask for holders of domains."""
+        with self._reading() as connection:
+            yield Snapshot(connection)
 
     def head(self) -> Head:
         """The revision that the store is at."""
@@ -361,6 +367,30 @@ class Store:
         with self._reading() as connection:
             lock = lockfile.take(connection)
         lockfile.write(lock, path)
+
+
+class Snapshot:
+    """One revision of a store, which stays the same whatever is committed meanwhile. Every read
+    costs what the accounts or domains asked for cost, whatever else the store holds."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def read_accounts(self, keys: Collection[AccountKey]) -> Current:
+        """The current state of some accounts, with the lineage, the revision and the platform."""
+        return reading.read(self._connection, keys)
+
+    def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
+        """These accounts; one that the store does not know is left out."""
+        return self.read_accounts(keys).accounts
+
+    def sealed(self, keys: Collection[AccountKey]) -> Sealed:
+        """The sealed credentials of these accounts' endpoints in use, and the managed relay's."""
+        return endpoints.sealed(self._connection, keys)
+
+    def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
+        """The account that holds each of these domains; a domain without one is left out."""
+        return reading.holders(self._connection, domains)
 
 
 def _identity(location: str) -> tuple[int, int] | None:

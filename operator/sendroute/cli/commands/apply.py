@@ -1,7 +1,7 @@
-"""Apply a tree of manifests, or a plan that was saved.
+"""Apply a tree of manifests, or a saved plan.
 
-On a terminal the plan is shown and asked about; elsewhere --auto-approve is needed. A saved
-plan was reviewed: it is not asked about, and refused where it would decide otherwise now.
+On a terminal, the plan is shown and must be confirmed; elsewhere, --auto-approve is required. A
+saved plan needs no confirmation, and is refused if the decision would differ now.
 
 examples:
   sendroute apply manifests/
@@ -23,23 +23,23 @@ def options(parser: Parser) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="folder or file of manifests, or one saved plan; - is standard input",
+        help="directory or file of manifests, or one saved plan; - is standard input",
     )
-    parser.switch("--auto-approve", help="do not ask")
+    parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
     parser.value(
         "--max-change-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="re-route at most N %% of an account's domains (default 30)",
+        help="refuse to re-route more than N %% of an account's domains (default 30)",
     )
     parser.value(
         "--max-remove-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="remove at most N %% of an account's domains (default 30)",
+        help="refuse to remove more than N %% of an account's domains (default 30)",
     )
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(
@@ -47,12 +47,12 @@ def options(parser: Parser) -> None:
         metavar="TIME",
         type=seconds,
         default=60.0,
-        help="wait at most so long (default 60s)",
+        help="how long to wait at most (default 60s)",
     )
     parser.value(
         "--write-lock",
         metavar="FILE",
-        help="keep what is assigned in a lock file, to lie beside the manifests",
+        help="write the assigned routes to a lock file, to keep beside the manifests",
     )
     output_option(parser, REPORTS)
 

@@ -1,4 +1,4 @@
-"""Find every problem of a tree of manifests in one run. Reads files only.
+"""Report every problem in a tree of manifests in one run. Reads files only.
 
 examples:
   sendroute validate manifests/
@@ -26,14 +26,14 @@ def options(parser: Parser) -> None:
     parser.value(
         "--base",
         metavar="REV",
-        help="what this git revision declares counts as known: its deletions are warnings",
+        help="compare with this git revision: deletions are warnings instead of errors",
     )
-    parser.switch("--strict", help="warnings fail")
+    parser.switch("--strict", help="exit with status 1 on warnings")
     parser.value(
         "--policy",
         metavar="FILE",
         action="append",
-        help="a JSON Schema that every document must meet; may be repeated",
+        help="a JSON Schema that every document must satisfy; may be repeated",
     )
     output_option(parser, REPORTS)
 
