@@ -1,6 +1,6 @@
 """Frozen values to columns and JSON, and back.
 
-JSON that people read (history, lock files) gives a route the manifests' form, ``{"managed": {}}``.
+JSON that people read (history, lock files) has the form of the manifests: ``{"managed": {}}``.
 """
 
 from functools import cache
@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from sendroute.model.change import State
-from sendroute.model.current import AccountState, DomainState
+from sendroute.model.change import Kind, State
+from sendroute.model.current import DomainState
+from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, shared
@@ -72,29 +73,33 @@ def profile_of(text: str) -> Profile:
     return value
 
 
-def _manifest(route: Route | None) -> dict[str, Any] | None:
-    return None if route is None else route.as_manifest()
+def history_text(state: State) -> str:
+    """A state as the history stores it: JSON in the form of its manifest."""
+    return msgspec.json.encode(as_manifest(state)).decode()
 
 
-def as_document(state: State) -> dict[str, Any]:
-    """A state as JSON for people: routes in the manifests' form, what is not set left out."""
-    document: dict[str, Any]
-    match state:
-        case DomainState():
-            document = {
-                "route": state.route.as_manifest(),
-                "origin": state.origin.value,
-                "declared": _manifest(state.declared),
-                "shadow": state.shadow,
-            }
-        case AccountState():
-            document = {"plan": state.plan, "default": _manifest(state.default)}
-        case Profile():
-            document = msgspec.to_builtins(state) | {"reassign_to": _manifest(state.reassign_to)}
-        case Platform():
-            document = msgspec.to_builtins(state)
-    return {key: value for key, value in document.items() if value is not None}
+def history_document(kind: str, text: str) -> dict[str, Any]:
+    """A state of the history in the form of its manifest.
+
+    ``kind`` is the object's kind, ``text`` what the history stores. Rows that were written before
+    the history used the form of the manifests have other keys, which are converted: rows are
+    never rewritten. Raises ``msgspec.ValidationError`` if such a row is no state of that kind.
+    """
+    document: dict[str, Any] = msgspec.json.decode(text)
+    match kind:
+        case Kind.DOMAIN:
+            return _renamed(document, "shadow", "shadowed_by")
+        case Kind.ACCOUNT:
+            return _renamed(document, "default", "defaultRoute")
+        case Kind.PROFILE if "connection_test" in document:
+            reassign_to = document.pop("reassign_to", None)
+            profile = msgspec.convert(document, Profile)
+            route = None if reassign_to is None else Route.from_manifest(reassign_to)
+            return as_manifest(msgspec.structs.replace(profile, reassign_to=route))
+        case Kind.PLATFORM if "allow_networks" in document:
+            return as_manifest(msgspec.convert(document, Platform))
+    return document
 
 
-def as_text(state: State) -> str:
-    return msgspec.json.encode(as_document(state)).decode()
+def _renamed(document: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old else key: value for key, value in document.items()}
