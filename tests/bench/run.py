@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))  # the tests' server is the benchmarks' too
 
-from goals import applying, cold, million, settled, startup, streaming, switching, warm
+from goals import applying, cold, million, one_account, settled, startup, streaming, switching, warm
 from lab import Lab
 from measuring import FailedRunError
 from table import Row, as_json, render
@@ -31,6 +31,7 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
     "4": switching.measure,  # and 5
     "7": million.measure,
     "8": startup.measure,
+    "12": one_account.measure,
     "13": streaming.measure,
     "15": applying.measure,
 }

@@ -4,9 +4,8 @@ An applier reads its tree first and the store later: it may overwrite the result
 with an older one, until another applier applies the newer tree again. *Declared* state is restored
 by that. State that depends on when a domain was first seen (a default, an apply-all, a
 reassignment) may not be: a domain that an older tree removed is created again as a new domain.
-Therefore each
-round has three phases. Before the second and the third phase no process remains that has read a
-tree older than the previous one (a barrier):
+Therefore each round has three phases. Before the second and the third phase no process remains that
+has read a tree older than the previous one (a barrier):
 
 1. *Wandering*: any edits, one pair of accounts at a time; the next edit of a pair follows after the
    previous one was committed. Every apply-all id has run at the end. The routes of the domains are

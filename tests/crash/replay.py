@@ -24,8 +24,8 @@ from typing import Any
 from tests.store.raw import Raw, opened
 
 from sendroute.model.current import AccountState
+from sendroute.model.manifest_form import as_manifest
 from sendroute.store.states import (
-    as_document,
     domain_state,
     maybe_route_of,
     platform_of,
@@ -130,8 +130,8 @@ class Replay:
         )
 
     def _count_shadow(self, change: RecordedChange) -> None:
-        shadow = (change.after or {}).get("shadow")
-        if shadow is not None and shadow != (change.before or {}).get("shadow"):
+        shadow = (change.after or {}).get("shadowed_by")
+        if shadow is not None and shadow != (change.before or {}).get("shadowed_by"):
             self.shadowed[change.owner, shadow, change.number] += 1
 
     def _apply_profile(self, change: RecordedChange, previous: ReplayedObject | None) -> None:
@@ -250,7 +250,7 @@ def _replay(changes: Iterable[RecordedChange]) -> Replay:
 def _check_domains(raw: Raw, replay: Replay) -> None:
     actual = {
         (name,): ReplayedObject(
-            as_document(domain_state(tuple(state))), (namespace, account), since, changed
+            as_manifest(domain_state(tuple(state))), (namespace, account), since, changed
         )
         for name, namespace, account, since, changed, *state in _rows(raw, _DOMAINS)
     }
@@ -262,7 +262,7 @@ def _check_accounts(raw: Raw, replay: Replay) -> None:
     actual = {}
     for namespace, name, plan, kind, profile, fence in _rows(raw, _ACCOUNTS):
         owner = (namespace, name)
-        state = as_document(AccountState(plan, maybe_route_of(kind, profile)))
+        state = as_manifest(AccountState(plan, maybe_route_of(kind, profile)))
         assert fence == replay.fences[owner], f"{owner} was last changed by {replay.fences[owner]}"
         actual[*owner, name] = state
     assert actual == {key: kept.document for key, kept in expected.items()}
@@ -273,7 +273,7 @@ def _check_profiles(raw: Raw, replay: Replay) -> None:
         key: (kept.version, kept.document) for key, kept in replay.of("SMTPProfile").items()
     }
     actual = {
-        (namespace, account, name): (version, _json(as_document(profile_of(spec))))
+        (namespace, account, name): (version, _json(as_manifest(profile_of(spec))))
         for namespace, account, name, version, spec in _rows(raw, _PROFILES)
     }
     assert actual == expected
@@ -281,7 +281,7 @@ def _check_profiles(raw: Raw, replay: Replay) -> None:
 
 def _check_platform(raw: Raw, replay: Replay) -> None:
     rows = _rows(raw, "SELECT spec, version FROM platform")
-    actual = [(_json(as_document(platform_of(spec))), version) for spec, version in rows]
+    actual = [(_json(as_manifest(platform_of(spec))), version) for spec, version in rows]
     platforms = replay.of("MailPlatform").values()
     assert actual == [(platform.document, platform.version) for platform in platforms]
 

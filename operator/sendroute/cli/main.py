@@ -1,6 +1,5 @@
 """The program: global options, then one command, whose module is imported when it is chosen."""
 
-import gc
 import sys
 from argparse import REMAINDER, SUPPRESS, Namespace
 from collections.abc import Callable
@@ -29,25 +28,25 @@ from sendroute.runtime.settings import Settings
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
 
 _DESCRIPTION = """\
-Every sending domain's outbound mail route, declared in git, proven before it is applied.
+A GitOps reconciler for outbound email: declares in git how each sending domain sends.
 
 commands:
 {commands}
 
 examples:
-  sendroute init                              make a store, once
-  sendroute validate manifests/               every problem, in one run
+  sendroute init                              create a store, once
+  sendroute validate manifests/               every problem in one run
   sendroute plan manifests/                   what would change, and why
-  sendroute apply manifests/                  change it
-  sendroute explain jane@shop.example.com     what her mail takes
+  sendroute apply manifests/                  apply it
+  sendroute explain jane@shop.example.com     the route of her mail
 """
 
 _EPILOG = """\
-Every option may be set as a variable: --store as SENDROUTE_STORE, and so on.
-Exit status: 0 fine, 1 invalid or failed, 2 changes pending (plan --detailed-exitcode),
+Every option has a variable: SENDROUTE_STORE for --store, and so on.
+Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-exitcode),
 3 refused, 4 applied in part, 64 wrong usage.
 
-`sendroute COMMAND --help` says all of one command.
+`sendroute COMMAND --help` shows the options of a command.
 """
 
 
@@ -72,7 +71,6 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
-        gc.enable()
         _flush()
 
 
@@ -95,10 +93,6 @@ def _run(words: list[str]) -> int:
                 return USAGE_STATUS
             one, *rest = chosen.command
             name, module = f"{name} {one}", _module(one, module.COMMANDS, name)
-        # A command that ends creates up to millions of values, and no cycles: the collector would
-        # take a fifth of the time of a large plan. A loop keeps it.
-        if not getattr(module, "COLLECTS_GARBAGE", False):
-            gc.disable()
         arguments = _command(name, module.__doc__ or "", module.options).read(rest)
     except SystemExit as leave:  # --help and --version have printed what was asked for
         return int(leave.code or 0)
@@ -150,7 +144,7 @@ def _group(name: str, module: ModuleType) -> Parser:
         f"sendroute {name}",
         usage=f"sendroute {name} COMMAND [ARGUMENT…]",
         description=f"{summary}\n\ncommands:\n{lines}\n{rest.rstrip()}",
-        epilog=f"`sendroute {name} COMMAND --help` says all of one command.",
+        epilog=f"`sendroute {name} COMMAND --help` shows the options of a command.",
     )
     global_options(parser, again=True)
     parser.add_argument("command", nargs=REMAINDER, help=SUPPRESS)

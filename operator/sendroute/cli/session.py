@@ -56,29 +56,29 @@ def global_options(parser: Parser, *, again: bool = False) -> None:
         again=again,
         metavar="URL",
         default=DEFAULT_STORE,
-        help="the record of what is assigned, sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+        help="URL of the store, sqlite:///FILE or postgresql://USER@HOST/DATABASE"
         f" (default {DEFAULT_STORE})",
     )
     parser.value(
-        "--secrets", again=again, metavar="DIR", help="secret files: DIR/NAMESPACE/NAME/KEY"
+        "--secrets", again=again, metavar="DIR", help="directory of secrets: DIR/NAMESPACE/NAME/KEY"
     )
     parser.value(
         "--key-file",
         again=again,
         metavar="FILE",
-        help="keys of the credentials in the store: the first encrypts, all decrypt",
+        help="encryption keys of the store's credentials: the first encrypts, all decrypt",
     )
-    parser.switch("-q", "--quiet", again=again, help="say only what is wrong")
-    parser.switch("-v", "--verbose", again=again, help="say more of what is done")
+    parser.switch("-q", "--quiet", again=again, help="report problems only")
+    parser.switch("-v", "--verbose", again=again, help="report more details")
     parser.value(
         "--log-format",
         again=again,
         metavar="FORMAT",
         type=one_of("text", "json"),
         default="text",
-        help="text or json (default text)",
+        help="format of log lines, text or json (default text)",
     )
-    parser.switch("--no-color", again=again, help="no colours, as NO_COLOR says too")
+    parser.switch("--no-color", again=again, help="no colours; NO_COLOR has the same effect")
 
 
 def prepare_streams() -> None:

@@ -12,7 +12,7 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 
 
 class Decision(Struct, frozen=True):
-    """``runs`` is the apply-all that this change runs, None where there is none to run."""
+    """``runs`` is the apply-all that this change runs, None if none runs."""
 
     runs: ApplyAll | None = None
     findings: tuple[Finding, ...] = ()

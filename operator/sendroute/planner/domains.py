@@ -1,4 +1,4 @@
-"""Step 3: every domain's route, by the first line that fits."""
+"""Step 3: every domain's route, by the first rule that matches."""
 
 from sendroute.model.current import DomainState
 from sendroute.model.desired import DesiredDomain
@@ -9,7 +9,7 @@ from sendroute.planner.inputs import RouteContext
 def decide_domain(
     desired: DesiredDomain, current: DomainState | None, context: RouteContext
 ) -> DomainState | None:
-    """The domain's state after step 3; None where it waits for a profile that was not saved."""
+    """The domain's state after step 3; None if it waits for a profile that was not saved."""
     declared = desired.route
     if current is None:
         return _new(declared, context)

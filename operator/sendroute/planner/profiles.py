@@ -1,4 +1,4 @@
-"""Step 1: which profiles are new, changed or gone, and which exist after the change."""
+"""Step 1: which profiles are new, changed or removed, and which exist after the change."""
 
 from collections.abc import Mapping
 

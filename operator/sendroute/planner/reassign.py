@@ -1,4 +1,4 @@
-"""Step 5: no domain stays on a route that cannot be had."""
+"""Step 5: no domain stays on a route that is not satisfiable."""
 
 from collections.abc import Mapping
 
@@ -10,8 +10,8 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 
 
 def reassigned(state: DomainState, context: RouteContext) -> DomainState:
-    """The state itself where its route is satisfiable; else the first that is of: the declared
-    route, the removed profile's ``onDelete.reassignTo``, the plan's baseline. A shadow ends."""
+    """Step 5 for one domain: the same state if its route is satisfiable, else the first of these
+    that is: the declared route, the removed profile's ``onDelete.reassignTo``, the plan default."""
     if state.route in context.satisfiable:
         return state
     if state.declared is not None and state.declared in context.satisfiable:

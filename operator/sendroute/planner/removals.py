@@ -1,4 +1,4 @@
-"""Step 6: what is no longer in the manifests goes; an account only with all that it owns."""
+"""Step 6: what is no longer in the manifests is removed; an account only with all that it owns."""
 
 from collections.abc import Collection
 

@@ -1,7 +1,7 @@
-"""Apply a tree of manifests, or a plan that was saved.
+"""Apply a tree of manifests, or a saved plan.
 
-On a terminal the plan is shown and asked about; elsewhere --auto-approve is needed. A saved
-plan was reviewed: it is not asked about, and refused where it would decide otherwise now.
+On a terminal, the plan is shown and must be confirmed; elsewhere, --auto-approve is required. A
+saved plan needs no confirmation, and is refused if the decision would differ now.
 
 examples:
   sendroute apply manifests/
@@ -14,6 +14,7 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, WrongUsageError, percent, seconds
 from sendroute.cli.commands.plan import only_option
+from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session, start_logs
 
@@ -25,21 +26,21 @@ def options(parser: Parser) -> None:
         metavar="PATH",
         help="directory or file of manifests, or one saved plan; - is standard input",
     )
-    parser.switch("--auto-approve", help="do not ask")
+    parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
     parser.value(
         "--max-change-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="re-route at most N %% of an account's domains (default 30)",
+        help="refuse to re-route more than N %% of an account's domains (default 30)",
     )
     parser.value(
         "--max-remove-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="remove at most N %% of an account's domains (default 30)",
+        help="refuse to remove more than N %% of an account's domains (default 30)",
     )
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(
@@ -47,19 +48,19 @@ def options(parser: Parser) -> None:
         metavar="TIME",
         type=seconds,
         default=60.0,
-        help="wait at most so long (default 60s)",
+        help="how long to wait at most (default 60s)",
     )
     parser.value(
         "--write-lock",
         metavar="FILE",
-        help="keep what is assigned in a lock file, to lie beside the manifests",
+        help="write the assigned routes to a lock file, to keep beside the manifests",
     )
     output_option(parser, REPORTS)
 
 
+@collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.applying import ApplyOptions, apply_planned
-    from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import PlanOptions, plan_paths, plan_saved
     from sendroute.cli.reporting import present_report

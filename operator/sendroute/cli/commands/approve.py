@@ -1,11 +1,11 @@
-"""Let through one change that a loop has held back.
+"""Approve one change that `run` has held back.
 
-A loop leaves an account as it is where a change would remove or re-route too much of it. What is
-let through is the plan that is shown, and no other: where the manifests or the store change
-before it is applied, it is held back again.
+`run` leaves an account as it is if a change would remove or re-route too many of its domains. An
+approval is for the plan that is shown and no other: if the manifests or the store change before
+it is applied, the change is held back again.
 
 examples:
-  sendroute approve acme                     shows it, and asks
+  sendroute approve acme                     show the plan, and confirm
   sendroute approve acme/acme --auto-approve --digest 4f1a22b09c
 """
 
@@ -18,13 +18,13 @@ from sendroute.cli.session import Session
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("account", metavar="ACCOUNT", help="NAME, or NAMESPACE/NAME where unclear")
-    parser.switch("--auto-approve", help="do not ask")
+    parser.add_argument("account", metavar="ACCOUNT", help="NAME, or NAMESPACE/NAME if ambiguous")
+    parser.switch("--auto-approve", help="approve without confirmation")
     parser.value(
         "--digest",
         metavar="DIGEST",
         type=str.lower,
-        help="approve only the plan of this digest, or of one that begins so",
+        help="approve only the plan with this digest, or with this beginning of one",
     )
     output_option(parser, TABLES)
 

@@ -1,14 +1,14 @@
-"""Copy the store into one file, while others use it.
+"""Copy the store into one file, while it is in use.
 
-The file is one consistent state, checked, and readable by you alone. It holds the history and
-the credentials as they are stored, encrypted. The key that opens them is not in it: keep a copy
-of that apart. A SQLite file whatever the store is, so it can move a store to another database.
+The file holds one consistent state, checked, with the history and the encrypted credentials. Only
+you can read it. The key is not in it: keep a copy of the key separately. The file is a SQLite
+file for every kind of store, so it can move a store to another database.
 
 examples:
   sendroute backup sendroute-2026-11-23.db
   sendroute --store postgresql://db.example/sendroute backup /srv/backups/monday.db
-  sendroute init --from-backup monday.db        after a store was lost
-  sendroute restore monday.db                   bring the store back to that state
+  sendroute init --from-backup monday.db        if the store is lost
+  sendroute restore monday.db                   restore that state
 """
 
 from argparse import Namespace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the file to write; there must be none yet")
+    parser.add_argument("file", metavar="FILE", help="the file to write; it must not exist")
     output_option(parser, TABLES)
 
 

@@ -1,7 +1,7 @@
-"""Say what mail from an address or a domain takes, and why.
+"""Show the route that mail from an address or a domain takes, and why.
 
-The sender is written as in mail: user@domain, <user@domain>, a bare domain, or <> (or an empty
-word) for the null sender of bounces. Internationalised domains may be written in both forms.
+The sender is an envelope sender: user@domain, <user@domain>, a domain, or <> (or an empty string)
+for the null sender of bounces. Internationalised domains may be written in both forms.
 
 examples:
   sendroute explain jane@shop.example.com
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("sender", metavar="ADDRESS-or-DOMAIN", help="whose mail it is")
+    parser.add_argument("sender", metavar="ADDRESS-or-DOMAIN", help="the envelope sender")
     output_option(parser, TABLES)
 
 

@@ -1,8 +1,8 @@
-"""Write the store's content as manifests. Planned against the store, they change nothing.
+"""Write the store's content as manifests. A plan of them against the store is empty.
 
 examples:
   sendroute export > manifests.yaml
-  sendroute export --dir manifests/         a file for each account; the directory must be empty
+  sendroute export --dir manifests/         one file per account; the directory must be empty
   sendroute export -o json                  as a kind: List
 """
 
@@ -22,7 +22,7 @@ _FORMS = ("yaml", "json")
 
 
 def options(parser: Parser) -> None:
-    parser.value("--dir", metavar="DIR", help="write a file for each account into this directory")
+    parser.value("--dir", metavar="DIR", help="write one file per account into this directory")
     output_option(parser, _FORMS)
 
 

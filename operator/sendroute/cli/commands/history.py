@@ -1,4 +1,4 @@
-"""List who changed what, when and by which commit; the newest change comes first.
+"""List who changed what, when and by which commit, the newest change first.
 
 examples:
   sendroute history
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 def options(parser: Parser) -> None:
     parser.add_argument(
-        "of", nargs="?", metavar="DOMAIN-or-ACCOUNT", help="of this one alone; of all where absent"
+        "of", nargs="?", metavar="DOMAIN-or-ACCOUNT", help="only its changes; all changes if absent"
     )
     parser.value(
-        "--limit", metavar="N", type=count, default=100, help="the newest N changes (default 100)"
+        "--limit",
+        metavar="N",
+        type=count,
+        default=100,
+        help="show the newest N changes (default 100)",
     )
     output_option(parser, TABLES)
 

@@ -1,14 +1,14 @@
-"""Make the store, and its encryption key unless one is given.
+"""Create the store, and its encryption key unless one is given.
 
-A store is made once and never over another one. The key encrypts the credentials in the store:
-keep a copy of it, apart from the store and from its backups.
+An existing store is never overwritten. The key encrypts the credentials in the store: keep a copy
+of it, separately from the store and its backups.
 
 examples:
   sendroute init
   sendroute --store sqlite:////var/lib/sendroute/sendroute.db init
   sendroute --store postgresql://sendroute@db.example/sendroute init
   sendroute init --key-file /run/secrets/sendroute.key
-  sendroute init --from-backup backup.db                    after a store was lost
+  sendroute init --from-backup backup.db                    if the store is lost
   sendroute init --from-lock manifests/sendroute.lock       the same, without a backup
 """
 
@@ -20,9 +20,11 @@ from sendroute.cli.session import Session
 
 def options(parser: Parser) -> None:
     parser.value(
-        "--from-lock", metavar="FILE", help="as it was when `apply --write-lock` wrote this file"
+        "--from-lock",
+        metavar="FILE",
+        help="restore the state of a lock file of `apply --write-lock`",
     )
-    parser.value("--from-backup", metavar="FILE", help="as it was when `backup` wrote this file")
+    parser.value("--from-backup", metavar="FILE", help="restore a file of `backup`")
 
 
 def run(arguments: Namespace, session: Session) -> int:

@@ -1,12 +1,12 @@
 """Show what applying a tree of manifests would do, and why.
 
-Nothing is changed. With --out the plan is saved: `sendroute apply FILE` then does exactly
-what was shown, or refuses where that would not be the same any more.
+Nothing is changed. With --out the plan is saved: `sendroute apply FILE` then does exactly what was
+shown, or refuses if the decision would differ.
 
 examples:
   sendroute plan manifests/
   sendroute plan manifests/ --out change.plan && sendroute apply change.plan
-  sendroute plan manifests/ --detailed-exitcode         2 where there is something to do
+  sendroute plan manifests/ --detailed-exitcode         status 2 if there are changes
   sendroute plan manifests/ --only acme -o markdown=plan.md
 """
 
@@ -14,6 +14,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser
+from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session, start_logs
 
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 def options(parser: Parser) -> None:
     paths_argument(parser)
-    parser.value("--out", metavar="FILE", help="save the plan, for apply")
-    parser.switch("--detailed-exitcode", help="exit status 2 where changes are pending")
+    parser.value("--out", metavar="FILE", help="save the plan for apply")
+    parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
-    parser.switch("--test-connections", help="test new and changed profiles too")
+    parser.switch(
+        "--test-connections", help="also test the connections of new and changed profiles"
+    )
     output_option(parser, REPORTS)
 
 
@@ -45,14 +48,14 @@ def only_option(parser: Parser) -> None:
         "--only",
         metavar="ACCOUNT",
         action="append",
-        help="this account alone, NAME or NAMESPACE/NAME; may be repeated",
+        help="plan only this account, NAME or NAMESPACE/NAME; may be repeated",
     )
 
 
+@collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from msgspec.structs import replace
 
-    from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import PlanOptions, plan_paths
     from sendroute.cli.reporting import present_report

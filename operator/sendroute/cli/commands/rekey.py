@@ -1,7 +1,7 @@
-"""Encrypt the credentials in the store anew, under the first of the keys given.
+"""Re-encrypt the credentials in the store with the first of the given keys.
 
-The key file holds one key a line: put the new one first and leave the old one below it. When
-this is done, the old one is needed for older backups alone.
+The key file holds one key per line: put the new key first, and keep the old one below it.
+Afterwards the old key is needed for older backups only.
 
 examples:
   sendroute rekey --key-file sendroute.key
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def options(_parser: Parser) -> None:
-    """Only those that all commands have."""
+    """None of its own."""
 
 
 def run(_arguments: Namespace, session: Session) -> int:

@@ -1,4 +1,4 @@
-"""Bring the store back to the state of a backup or a lock file.
+"""Restore the store from a backup or a lock file.
 
 If there is no store, it is created, as by `init --from-backup` or `--from-lock`. If there is one
 of the same lineage, its accounts, profiles, domains and their routes become what they were then:

@@ -1,4 +1,4 @@
-"""List the assigned routes of domains, with their origin and since when.
+"""List the assigned routes of domains, with origin and time.
 
 examples:
   sendroute routes
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="these alone")
-    parser.value("--account", metavar="ACCOUNT", help="of this account, NAME or NAMESPACE/NAME")
-    parser.value("--profile", metavar="PROFILE", help="through this profile")
+    parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="only these domains")
+    parser.value(
+        "--account", metavar="ACCOUNT", help="only of this account, NAME or NAMESPACE/NAME"
+    )
+    parser.value("--profile", metavar="PROFILE", help="only through this profile")
     output_option(parser, TABLES)
 
 

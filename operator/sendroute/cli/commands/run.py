@@ -1,12 +1,12 @@
-"""Follow a directory or a branch of git, and keep the store as it says.
+"""Follow a directory or a git branch, and apply each change.
 
-Each account is reconciled when its manifests change, and all of them every --interval, so that
-what drifted is put back. What fails is tried again, less and less often; it stops no other
-account. If a tree is unavailable or unreadable, the last good one stays in effect. A change that a
-guard stops is in `sendroute status`, and waits for `sendroute approve ACCOUNT`.
+Each account is reconciled when its manifests change, and all accounts every --interval, so that
+drift is repaired. Failures are retried with exponential backoff; they stop no other account. If a
+tree is unavailable or unreadable, the last good one stays in effect. A change that a guard stops
+is shown by `sendroute status`, and waits for `sendroute approve ACCOUNT`.
 
-SIGTERM ends it cleanly, with exit status 0: what is being written is finished. A second one ends
-it at once.
+SIGTERM stops it cleanly, with exit status 0: the running transaction is finished. A second signal
+stops it at once.
 
 examples:
   sendroute run manifests/
@@ -22,75 +22,74 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser, percent, seconds
 from sendroute.cli.session import Session, start_logs
 
-COLLECTS_GARBAGE = True
-"""A process that runs for months keeps Python's collector, as it is."""
-
 
 def options(parser: Parser) -> None:
     parser.add_argument(
         "source",
         metavar="PATH-or-GIT-URL",
-        help="directory or file of manifests, or a repository as git clone takes it",
+        help="directory or file of manifests, or a URL as for git clone",
     )
     parser.value(
         "--interval",
         metavar="TIME",
         type=_positive,
         default=300.0,
-        help="reconcile every account so often, changed or not (default 5m)",
+        help="how often to reconcile every account, changed or not (default 5m)",
     )
     parser.value(
         "--poll",
         metavar="TIME",
         type=_positive,
         default=None,
-        help="look for changes so often (default 2s for a path, 30s for git)",
+        help="how often to look for changes (default 2s for a path, 30s for git)",
     )
-    parser.value("--branch", metavar="NAME", help="the branch (default the repository's own)")
+    parser.value(
+        "--branch", metavar="NAME", help="the branch (default: the repository's default branch)"
+    )
     parser.value(
         "--path",
         metavar="SUBDIR",
         default="",
-        help="where in the repository the manifests are (default its top)",
+        help="directory of the manifests in the repository (default: its top)",
     )
-    parser.switch("--verify-signatures", help="take only commits that are signed")
+    parser.switch("--verify-signatures", help="accept signed commits only")
     parser.value(
         "--allowed-signers",
         metavar="FILE",
-        help="who may sign, a file as in ssh-keygen(1) (default git's own settings)",
+        help="who may sign, as in ssh-keygen(1) (default: git's settings)",
     )
     parser.value(
         "--state-dir",
         metavar="DIR",
-        help="where checkouts are kept over a restart (default: a temporary directory)",
+        help="keeps checkouts across restarts (default: a temporary directory)",
     )
     parser.value(
         "--git-timeout",
         metavar="TIME",
         type=_positive,
         default=60.0,
-        help="wait for git at most so long (default 60s)",
+        help="how long to wait for git at most (default 60s)",
     )
     parser.value(
         "--listen",
         metavar="HOST:PORT",
         type=_address,
         default="127.0.0.1:9464",
-        help="serve /metrics, /healthz and /readyz there; empty: nowhere (default 127.0.0.1:9464)",
+        help="address of /metrics, /healthz and /readyz; empty: none (default 127.0.0.1:9464)",
     )
     parser.value(
         "--max-change-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="re-route at most N %% of an account's domains unasked (default 30)",
+        help="hold back changes that re-route more than N %% of an account (default 30)",
     )
     parser.value(
         "--max-remove-percent",
         metavar="N",
         type=percent,
         default=30,
-        help="remove at most N %% of an account's domains unasked (default 30)",
+        help="hold back changes that remove more than N %% of an account (default 30)",
     )
 
 

@@ -1,9 +1,9 @@
-"""Print the JSON Schema of a kind, or one for any document of a tree.
+"""Print the JSON Schema of a kind, or one for every kind.
 
 examples:
   sendroute schema SendingDomain
   sendroute schema > sendroute.schema.json        for an editor
-  sendroute schema MailAccount --draft draft-07   the draft that most editors read
+  sendroute schema MailAccount --draft draft-07   the draft that most editors support
 """
 
 from argparse import Namespace
@@ -16,7 +16,7 @@ _DRAFTS = ("2020-12", "draft-07")
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("kind", nargs="?", metavar="KIND", help="any document where absent")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="every kind if absent")
     parser.value(
         "--draft",
         metavar="DRAFT",

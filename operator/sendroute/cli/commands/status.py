@@ -1,7 +1,7 @@
-"""Show the store's revision and lineage, its relays, what is not settled, and what is shadowed.
+"""Show the store's revision and lineage, its relays, and what is left open or shadowed.
 
-Not settled is what the last apply, or the last round of a loop, left as it was: with why, since
-when, and what is held back until it is approved.
+Left open is what the last apply or reconcile did not change: with the reason, since when, and
+what waits for an approval.
 
 examples:
   sendroute status

@@ -1,10 +1,10 @@
-"""Rewrite declared routes to what is assigned in the store, comments and layout kept.
+"""Rewrite declared routes to the routes assigned in the store; comments and layout are kept.
 
-An apply-all, a reassignment or a lost plan can leave a domain with another route than its manifest
-declares. Domains without a declared route stay so, and what you changed since the last apply is
-never overwritten. A profile defined in line is kept, in a document of its own.
+After an apply-all or a reassignment, a domain may have another route than its manifest declares.
+Domains without a declared route stay so, and changes since the last apply are never overwritten.
+An inline profile moves to its own document.
 
---check writes nothing and lists what would be rewritten: exit status 1 where there is something.
+--check writes nothing and lists what would be rewritten: exit status 1 if there is anything.
 
 examples:
   sendroute sync manifests/
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 def options(parser: Parser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="directory or file of manifests")
-    parser.switch("--check", help="write nothing; exit status 1 where something differs")
-    parser.switch("--dry-run", help="print the difference, write nothing")
+    parser.switch("--check", help="write nothing; exit with status 1 if something differs")
+    parser.switch("--dry-run", help="print the difference and write nothing")
     output_option(parser, REPORTS)
 
 

@@ -1,8 +1,7 @@
-"""Test the connection of saved profiles: DNS, TLS with certificate check, sign-in; no mail is sent.
+"""Test the connection of saved profiles: DNS, TLS with certificate check, sign-in. Sends no mail.
 
-With secrets given (--secrets, or variables) these are tried, as apply would; without, the
-credentials in the store, which are what mail goes out with. The exit status is 1 where a profile
-does not pass.
+If secrets are given (--secrets, or variables), they are used, as by apply; otherwise the
+credentials in the store. The exit status is 1 if a profile does not pass.
 
 examples:
   sendroute test ses
@@ -26,7 +25,7 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "profiles", nargs="*", metavar="PROFILE", help="NAME or NAMESPACE/NAME of a saved profile"
     )
-    parser.switch("--all", help="every saved profile")
+    parser.switch("--all", help="test every saved profile")
     output_option(parser, TABLES)
 
 

@@ -1,4 +1,4 @@
-"""Find every problem of a tree of manifests in one run. Reads files only.
+"""Report every problem in a tree of manifests in one run. Reads files only.
 
 examples:
   sendroute validate manifests/
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
 from sendroute.cli.commands.plan import paths_argument
+from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option, worst
 from sendroute.cli.session import Session
 
@@ -26,20 +27,20 @@ def options(parser: Parser) -> None:
     parser.value(
         "--base",
         metavar="REV",
-        help="what this git revision declares counts as known: its deletions are warnings",
+        help="compare with this git revision: deletions are warnings instead of errors",
     )
-    parser.switch("--strict", help="warnings fail")
+    parser.switch("--strict", help="exit with status 1 on warnings")
     parser.value(
         "--policy",
         metavar="FILE",
         action="append",
-        help="a JSON Schema that every document must meet; may be repeated",
+        help="a JSON Schema that every document must satisfy; may be repeated",
     )
     output_option(parser, REPORTS)
 
 
+@collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.fast_exit import keep
     from sendroute.cli.reporting import present_report
     from sendroute.cli.tree import read_tree
     from sendroute.manifests.tree import read_base

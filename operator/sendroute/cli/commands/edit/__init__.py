@@ -1,7 +1,7 @@
-"""Change manifests in place: only the lines meant to change do.
+"""Change manifests in place, and only the lines that must change.
 
-Comments, order, quotes, indentation and line endings stay. What is written is read again first:
-an edit that `sendroute validate` would refuse is not written at all, nor is half of one.
+Comments, order, quotes, indentation and line endings are kept. The result is validated first: an
+edit with errors is not written, and no edit is written in part.
 
 examples:
   sendroute edit set-route shop.example.com --profile ses manifests/
@@ -11,9 +11,9 @@ examples:
 
 COMMANDS: dict[str, str] = {
     "set-route": "declare a domain's route",
-    "set-default": "declare what new domains of an account start with",
-    "apply-to-all": "switch all domains of an account, once",
-    "add-domain": "declare a new domain, with a new profile too",
-    "delete-profile": "delete a profile, and what refers to it",
-    "extract-profile": "give a profile defined in line its own document",
+    "set-default": "declare the default route of new domains",
+    "apply-to-all": "switch every domain of an account, once",
+    "add-domain": "declare a new domain, and a new profile if needed",
+    "delete-profile": "delete a profile, and the references to it",
+    "extract-profile": "move an inline profile to its own document",
 }

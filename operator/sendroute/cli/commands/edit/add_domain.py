@@ -1,7 +1,7 @@
-"""Declare a new domain, where the account's other domains are and in their style.
+"""Declare a new domain, beside the account's other domains and in their style.
 
-Without a route it starts with the account's default. With --new-profile its document defines a
-profile in line, which serves the whole account.
+Without a route it starts on the account's default. With --new-profile, its document defines an
+inline profile, which the whole account can use.
 
 examples:
   sendroute edit add-domain shop.example.com --account acme manifests/
@@ -32,7 +32,7 @@ def options(parser: Parser) -> None:
         "--account", metavar="ACCOUNT", required=True, help="its account, NAME or NAMESPACE/NAME"
     )
     group = route_options(parser, required=False)
-    group.add_argument("--new-profile", metavar="NAME", help="a new profile of this name")
+    group.add_argument("--new-profile", metavar="NAME", help="define a new profile with this name")
     parser.add_argument(
         "--provider",
         metavar="PROVIDER",
@@ -53,9 +53,9 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--test",
         action="store_true",
-        help="test the new profile's connection first; failing, write nothing",
+        help="test the new profile's connection first; write nothing if it fails",
     )
-    parser.add_argument("--file", metavar="FILE", help="put it into this file, new or among PATH")
+    parser.add_argument("--file", metavar="FILE", help="write it to this file, new or among PATH")
     edit_options(parser)
 
 

@@ -1,8 +1,8 @@
-"""Switch all domains of an account to one route, once.
+"""Switch every domain of an account to one route, once.
 
-Writes applyToAll with a fresh id and the number of domains that confirms it: those of the
-manifests, or of the store where that has more. One that is there is replaced. Nothing happens
-before `sendroute apply`.
+Writes applyToAll with a new id and the number of domains that confirms it: those of the manifests,
+or those of the store if it has more. An existing applyToAll is replaced. Nothing happens before
+`sendroute apply`.
 
 examples:
   sendroute edit apply-to-all acme --profile ses manifests/
@@ -25,13 +25,13 @@ def options(parser: Parser) -> None:
     account_argument(parser)
     route_options(parser, required=True)
     parser.add_argument(
-        "--id", metavar="ID", help="its id, which runs once for ever (default: a fresh one)"
+        "--id", metavar="ID", help="its id; an id runs at most once (default: a new one)"
     )
     parser.add_argument(
         "--confirm",
         metavar="N",
         type=count,
-        help="the number of domains expected to switch (default: all there are)",
+        help="the number of domains that you expect to switch (default: all)",
     )
     edit_options(parser)
 

@@ -1,8 +1,8 @@
-"""Delete a profile: its document, or its definition in line.
+"""Delete a profile: its document, or its inline definition.
 
-Domains, the default and other profiles' reassignTo that name it stand in the way, and are listed,
-until you say what takes its place. An applyToAll that names it is taken out: its confirmation was
-for that route.
+If domains, the default or the reassignTo of other profiles refer to it, the edit is refused and
+lists them, until you specify a replacement. An applyToAll that refers to it is removed, because
+its confirmation was for that route.
 
 examples:
   sendroute edit delete-profile mailgun --account acme manifests/
@@ -28,7 +28,7 @@ def options(parser: Parser) -> None:
     group.add_argument(
         "--undeclare",
         action="store_true",
-        help="declare nothing there: by its onDelete, else the plan, domains are reassigned",
+        help="declare no route instead: onDelete or the plan default applies",
     )
     edit_options(parser)
 

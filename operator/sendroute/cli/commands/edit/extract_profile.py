@@ -1,6 +1,6 @@
-"""Give a profile that a domain's document defines in line a document of its own.
+"""Move an inline profile from a domain's document to its own document.
 
-The domain's route then names it. Nothing routes differently: `sendroute plan` stays empty.
+The domain's route then refers to it. No route changes: `sendroute plan` stays empty.
 
 examples:
   sendroute edit extract-profile mailgun --account acme manifests/

@@ -1,8 +1,8 @@
-"""Declare what new domains of an account start with. It re-routes no domain that is there.
+"""Declare the default route of new domains of an account. It re-routes no existing domain.
 
 examples:
   sendroute edit set-default acme --profile ses manifests/
-  sendroute edit set-default acme --remove manifests/         the plan's own default again
+  sendroute edit set-default acme --remove manifests/         back to the plan default
 """
 
 from argparse import Namespace
@@ -20,7 +20,9 @@ from sendroute.cli.session import Session
 def options(parser: Parser) -> None:
     account_argument(parser)
     group = route_options(parser, required=True)
-    group.add_argument("--remove", action="store_true", help="declare none: the plan's own serves")
+    group.add_argument(
+        "--remove", action="store_true", help="declare none: the plan default applies"
+    )
     edit_options(parser)
 
 

@@ -1,6 +1,6 @@
-"""Declare what a domain's mail is sent through.
+"""Declare the route of a domain.
 
-A profile that the domain's document defines in line is kept: it gets a document of its own.
+An inline profile of the domain is kept: it moves to its own document.
 
 examples:
   sendroute edit set-route shop.example.com --profile ses manifests/
@@ -21,7 +21,7 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--account",
         metavar="ACCOUNT",
-        help="where two accounts declare the domain: of this one, NAME or NAMESPACE/NAME",
+        help="its account, if two accounts declare it: NAME or NAMESPACE/NAME",
     )
     edit_options(parser)
 
