@@ -49,7 +49,7 @@ def held_back(say: Say, digest: str = "d1") -> AccountStatus:
     return AccountStatus(say.key, StatusReason.HELD_BACK, REPORT, SINCE, digest, "c0ffee")
 
 
-def test_it_is_read_as_it_was_written(store: Store, say: Say, other: Say) -> None:
+def test_account_statuses_are_read_as_written(store: Store, say: Say, other: Say) -> None:
     failed = AccountStatus(other.key, StatusReason.FAILED, Report(), SINCE)
     store.write_account_statuses([held_back(say), failed], ())
     assert store.account_statuses() == {say.key: held_back(say), other.key: failed}
@@ -57,13 +57,13 @@ def test_it_is_read_as_it_was_written(store: Store, say: Say, other: Say) -> Non
     assert store.account_statuses() == {say.key: held_back(say)}
 
 
-def test_it_is_no_revision(store: Store, say: Say) -> None:
+def test_account_status_creates_no_revision(store: Store, say: Say) -> None:
     before = store.head()
     store.write_account_statuses([held_back(say)], ())
     assert store.head() == before
 
 
-def test_an_approval_is_a_revision_that_says_who(store: Store, say: Say) -> None:
+def test_approval_is_a_revision_with_its_actor(store: Store, say: Say) -> None:
     store.write_account_statuses([held_back(say)], ())
     before = store.head()
     assert store.approve(held_back(say), say.provenance)
@@ -77,7 +77,7 @@ def test_an_approval_is_a_revision_that_says_who(store: Store, say: Say) -> None
     assert "11 to delete" in entry.message
 
 
-def test_another_plan_than_was_shown_is_not_approved(store: Store, say: Say) -> None:
+def test_changed_plan_is_not_approved(store: Store, say: Say) -> None:
     store.write_account_statuses([held_back(say, "d2")], ())
     before = store.head()
     assert not store.approve(held_back(say, "d1"), say.provenance)
@@ -85,7 +85,7 @@ def test_another_plan_than_was_shown_is_not_approved(store: Store, say: Say) -> 
     assert store.account_statuses()[say.key].approval is None
 
 
-def test_an_approval_stays_with_its_plan_whoever_writes_meanwhile(store: Store, say: Say) -> None:
+def test_concurrent_write_keeps_the_approval_of_the_same_plan(store: Store, say: Say) -> None:
     store.write_account_statuses([held_back(say)], ())
     store.approve(held_back(say), say.provenance)
     again = replace(held_back(say), commit="another")
@@ -95,22 +95,20 @@ def test_an_approval_stays_with_its_plan_whoever_writes_meanwhile(store: Store, 
     assert store.account_statuses()[say.key].approval is None, "another plan"
 
 
-def test_what_is_no_plan_any_more_keeps_no_approval(store: Store, say: Say) -> None:
+def test_failed_account_loses_its_approval(store: Store, say: Say) -> None:
     store.write_account_statuses([held_back(say)], ())
     store.approve(held_back(say), say.provenance)
     store.write_account_statuses([AccountStatus(say.key, StatusReason.FAILED, Report(), SINCE)], ())
     assert store.account_statuses()[say.key].approval is None
 
 
-def test_the_commit_that_settles_an_account_takes_its_standing(
-    store: Store, say: Say, other: Say
-) -> None:
+def test_commit_of_an_account_removes_its_status(store: Store, say: Say, other: Say) -> None:
     store.write_account_statuses([held_back(say), held_back(other)], ())
     store.commit([say.start("a.example.com")], None, say.provenance)
     assert list(store.account_statuses()) == [other.key]
 
 
-def test_who_was_changed_since_a_revision(store: Store, say: Say, other: Say) -> None:
+def test_changed_since_lists_the_changed_accounts(store: Store, say: Say, other: Say) -> None:
     first = store.commit([say.start("a.example.com")], None, say.provenance)
     second = store.commit([other.start("b.example.com")], None, say.provenance)
     assert store.changed_since(0) == {say.key: first, other.key: second}

@@ -1,4 +1,4 @@
-"""URLs, files, folders and disks that are not what they should be: told plainly, never touched."""
+"""Invalid URLs, files, directories and disks are reported clearly and never modified."""
 
 import os
 import resource
@@ -48,7 +48,7 @@ def refusal(url: str) -> tuple[str, str]:
         "\x1b[31m://hunter2",
     ],
 )
-def test_a_url_that_names_no_store_is_an_invalid_value(url: str) -> None:
+def test_invalid_store_url_is_an_invalid_value(url: str) -> None:
     code, message = refusal(url)
     assert code == "invalid-value"
     assert "hunter2" not in message
@@ -92,12 +92,12 @@ STRANGERS: dict[str, Callable[[Path], object]] = {
     "a database with our mark and none of our tables": ours_but_empty,
     "a database with our mark and no version of ours": of_no_version,
     "the first bytes of a store": lambda path: path.write_bytes(b"SQLite format 3\0"),
-    "a folder": Path.mkdir,
+    "a directory": Path.mkdir,
 }
 
 
 @pytest.mark.parametrize("make", STRANGERS.values(), ids=STRANGERS.keys())
-def test_what_is_not_ours_is_refused_and_left_alone(
+def test_foreign_database_is_refused_and_not_modified(
     tmp_path: Path, make: Callable[[Path], object]
 ) -> None:
     make(tmp_path / "x.db")
@@ -106,7 +106,7 @@ def test_what_is_not_ours_is_refused_and_left_alone(
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_no_file_means_no_store_yet(tmp_path: Path) -> None:
+def test_missing_file_is_not_initialised(tmp_path: Path) -> None:
     assert refusal(f"sqlite:///{tmp_path}/x.db")[0] == "not-initialised"
     assert refusal(f"sqlite:///{tmp_path}/no/x.db")[0] == "not-initialised"
     (tmp_path / "file").touch()
@@ -117,14 +117,14 @@ def test_no_file_means_no_store_yet(tmp_path: Path) -> None:
 @pytest.fixture
 def path(tmp_path: Path, say: Any) -> Path:
     """A store with a few pages in it, closed."""
-    path = tmp_path / "folder" / "x.db"
+    path = tmp_path / "directory" / "x.db"
     path.parent.mkdir()
     with init_store(f"sqlite:///{path}", say.provenance) as store:
         store.commit([say.start(*(f"d{n}.example" for n in range(2000)))], None, say.provenance)
     return path
 
 
-def test_damaged_pages_are_told_as_damage(path: Path) -> None:
+def test_damaged_pages_are_reported_as_damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     for start in range(4096, len(content), 4096):
         content[start : start + 64] = b"\xff" * 64
@@ -133,7 +133,7 @@ def test_damaged_pages_are_told_as_damage(path: Path) -> None:
     assert refusal(url) == ("store-failed", f"The store {path} is damaged.")
 
 
-def test_a_spec_that_nobody_of_us_wrote_is_damage_too(path: Path) -> None:
+def test_invalid_spec_is_reported_as_damage(path: Path) -> None:
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("UPDATE profile SET spec = '{', version = 2")
         raw.commit()
@@ -171,7 +171,7 @@ def read_all(url: str) -> None:
 
 
 @pytest.mark.parametrize("harm", [broken_time, broken_text, broken_route, broken_schema])
-def test_values_that_a_failing_disk_made_are_damage_too(
+def test_corrupted_values_are_reported_as_damage(
     path: Path, harm: Callable[[sqlite3.Connection], None]
 ) -> None:
     with closing(sqlite3.connect(path)) as raw:
@@ -193,16 +193,16 @@ def use_as_nobody(url: str, say: Any, mouth: Connection) -> None:
         mouth.send(error.findings[0])
 
 
-@pytest.mark.parametrize(("folder", "file"), [(0o555, 0o444), (0o777, 0o444), (0o555, 0o666)])
-def test_a_store_that_may_only_be_read_is_read(
-    path: Path, other: Any, child: Any, folder: int, file: int
+@pytest.mark.parametrize(("directory", "file"), [(0o555, 0o444), (0o777, 0o444), (0o555, 0o666)])
+def test_read_only_store_can_be_read(
+    path: Path, other: Any, child: Any, directory: int, file: int
 ) -> None:
-    # pytest's own folders are closed to other users.
+    # pytest's own directories are closed to other users.
     copy = Path(mkdtemp(prefix="sendroute-test-"))
     try:
         (copy / "x.db").write_bytes(path.read_bytes())
         (copy / "x.db").chmod(file)
-        copy.chmod(folder)
+        copy.chmod(directory)
         rows, refused = child(partial(use_as_nobody, f"sqlite:///{copy}/x.db", other)).rest()
         assert rows == 2000
         assert refused.code == "store-failed"
@@ -224,14 +224,14 @@ def fill_a_small_disk(url: str, say: Any, mouth: Connection) -> None:
         mouth.send(error.findings[0].code)
 
 
-def test_a_disk_that_takes_no_more_leaves_the_old_state(path: Path, say: Any, child: Any) -> None:
+def test_full_disk_keeps_the_previous_state(path: Path, say: Any, child: Any) -> None:
     assert child(partial(fill_a_small_disk, f"sqlite:///{path}", say)).rest() == ["store-failed"]
     with open_store(f"sqlite:///{path}") as store:
         assert store.read().revision == 1
         assert len(store.routes()) == 2000
 
 
-def test_a_full_disk_is_told_as_one() -> None:
+def test_full_disk_is_reported() -> None:
     with closing(sqlite3.connect(":memory:")) as raw:
         raw.execute("PRAGMA max_page_count = 2")
         raw.execute("CREATE TABLE t (x)")
@@ -239,7 +239,7 @@ def test_a_full_disk_is_told_as_one() -> None:
             raw.execute("INSERT INTO t VALUES (zeroblob(100000))")
 
 
-def test_a_file_whose_name_is_no_text_is_a_file(tmp_path: Path, say: Any) -> None:
+def test_file_name_that_is_not_utf_8_is_accepted(tmp_path: Path, say: Any) -> None:
     """Bytes, as the system has them (pathname(7)); Python keeps them as lone surrogates."""
     url = f"sqlite:///{tmp_path}/store\udcff.db"
     init_store(url, say.provenance).close()

@@ -26,7 +26,7 @@ def turned(state: DomainState) -> DomainState:
 
 
 def write(url: str, say: Any, turns: int, mouth: Connection) -> None:
-    """Turns every domain round, again and again, and says each revision that it committed."""
+    """Re-route every domain repeatedly and send each committed revision."""
     store = open_store(url)
     while turns:
         [one] = store.read().accounts.values()
@@ -47,7 +47,7 @@ def filled(store_url: str, say: Any) -> Iterator[Store]:
         yield store
 
 
-def test_two_writers_at_once_take_turns_and_lose_nothing(
+def test_concurrent_writers_lose_no_change(
     filled: Store, store_url: str, say: Any, child: Any
 ) -> None:
     filled.close()  # no connection of SQLite's may cross a fork
@@ -62,7 +62,7 @@ def test_two_writers_at_once_take_turns_and_lose_nothing(
     assert len(filled.history(domain=NAMES[0])) == 31
 
 
-def test_a_writer_killed_at_any_moment_leaves_the_old_state_or_the_new(
+def test_killed_writer_leaves_the_old_or_the_new_state(
     filled: Store, store_url: str, say: Any, child: Any
 ) -> None:
     chance = random.Random(20261103)
@@ -89,9 +89,7 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_state_or_the_new(
             assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_a_reader_is_not_held_up_by_a_writer_and_sees_the_old_state(
-    filled: Store, store_url: str
-) -> None:
+def test_reader_does_not_wait_for_a_writer(filled: Store, store_url: str) -> None:
     with opened(store_url) as raw:
         raw.execute("BEGIN")
         raw.execute("UPDATE domain SET kind = 'unconfigured'")
@@ -100,7 +98,7 @@ def test_a_reader_is_not_held_up_by_a_writer_and_sees_the_old_state(
         raw.execute("ROLLBACK")
 
 
-def test_a_writer_that_never_ends_is_told_as_locked(store_url: str, say: Any) -> None:
+def test_blocked_store_is_reported_as_locked(store_url: str, say: Any) -> None:
     init_store(store_url, say.provenance).close()
     with opened(store_url) as raw, open_store(store_url, busy_timeout=0.05) as store:
         raw.execute("BEGIN")
@@ -120,7 +118,7 @@ def make(url: str, say: Any, mouth: Connection) -> None:
         mouth.send(error.findings[0].code)
 
 
-def test_several_that_make_a_store_at_once_make_one(
+def test_concurrent_inits_create_one_store(
     store_url: str, tmp_path: Path, say: Any, child: Any
 ) -> None:
     children = [child(partial(make, store_url, say)) for _ in range(3)]

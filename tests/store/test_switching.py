@@ -52,7 +52,7 @@ def statements(store: Store) -> list[str]:
     return seen
 
 
-def test_a_switched_account_is_as_if_each_domain_were_written(tmp_path: Path, say: Any) -> None:
+def test_bulk_switch_equals_single_domain_writes(tmp_path: Path, say: Any) -> None:
     with (
         init_store(f"sqlite:///{tmp_path}/set.db", say.provenance) as as_set,
         init_store(f"sqlite:///{tmp_path}/each.db", say.provenance) as one_by_one,
@@ -74,7 +74,7 @@ def test_a_switched_account_is_as_if_each_domain_were_written(tmp_path: Path, sa
         assert as_set.read().accounts[say.key].ran == one_by_one.read().accounts[say.key].ran
 
 
-def test_the_moment_stays_where_the_route_was_the_same(store: Store, say: Any) -> None:
+def test_unchanged_route_keeps_its_revision(store: Store, say: Any) -> None:
     store.commit([say.plan(1, *filled(store, say))], None, say.provenance)
     since = {row.domain: row.revision for row in store.routes()}
     assert [since[name] for name in NAMES[:4]] == [2, 2, 1, 1]
