@@ -1,4 +1,4 @@
-"""Frozen values to columns and JSON, and back.
+"""Converts values of the model to columns and JSON, and back.
 
 JSON that people read (history, lock files) has the form of the manifests: ``{"managed": {}}``.
 """
@@ -36,7 +36,8 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
 
 
 def route_from_manifest(form: object) -> Route:
-    """The route of ``{"managed": {}}`` and the like. Raises ValueError on anything else."""
+    """The route of a manifest, such as ``{"managed": {}}``. Raises ValueError if it is not a
+    route."""
     match form:
         case {"managed": {}, **rest} if not rest:
             return MANAGED
@@ -70,6 +71,7 @@ def domain_columns(state: DomainState) -> DomainColumns:
 
 
 def spec(value: Platform | Profile) -> str:
+    """A platform or profile as the text of its column; see :func:`platform_of`."""
     return msgspec.json.encode(value).decode()
 
 
