@@ -200,7 +200,7 @@ def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
     raw.execute("BEGIN")
     raw.execute("SELECT * FROM endpoint")
     assert store.rekey(lambda token, _: token.upper(), say.provenance) == 1
-    assert "old rows are left" in caplog.text
+    assert "old rows remain" in caplog.text
     caplog.clear()
     raw.execute("ROLLBACK")
     files = "SELECT pg_relation_filenode('endpoint')"
