@@ -15,13 +15,12 @@ from sendroute.manifests.tree import LoadedTree, places_of
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, Where, nowhere
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.reconciler import Planned, Reconciler, Source
 from sendroute.reconcile.verifier import Scope
-from sendroute.reports.report import nowhere
 from sendroute.runtime.factory import Factory
 from sendroute.store.record import Store
 

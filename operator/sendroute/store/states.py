@@ -13,45 +13,26 @@ from sendroute.model.current import DomainState
 from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
-from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, Route, RouteKind, via
+from sendroute.model.route import Origin, Route, shared
 
 # kind, profile, origin, declared kind, declared profile, shadow: in the order of the table
 DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None]
 
 DOMAIN_COLUMNS = ("kind", "profile", "origin", "declared_kind", "declared_profile", "shadow")
 
-_SHARED = {RouteKind.MANAGED.value: MANAGED, RouteKind.UNCONFIGURED.value: UNCONFIGURED}
-
-
-def route_of(kind: str, profile: str | None) -> Route:
-    return _SHARED[kind] if profile is None else via(profile)
-
 
 def maybe_route_of(kind: str | None, profile: str | None) -> Route | None:
-    return None if kind is None else route_of(kind, profile)
+    return None if kind is None else shared(kind, profile)
 
 
 def route_columns(route: Route | None) -> tuple[str | None, str | None]:
     return (None, None) if route is None else (route.kind.value, route.profile)
 
 
-def route_from_manifest(form: object) -> Route:
-    """The route of a manifest, such as ``{"managed": {}}``. Raises ValueError if it is not a
-    route."""
-    match form:
-        case {"managed": {}, **rest} if not rest:
-            return MANAGED
-        case {"unconfigured": {}, **rest} if not rest:
-            return UNCONFIGURED
-        case {"profile": str(name), **rest} if name and not rest:
-            return via(name)
-    raise ValueError("not a route")
-
-
 def domain_state(columns: DomainColumns) -> DomainState:
     kind, profile, origin, declared_kind, declared_profile, shadow = columns
     return DomainState(
-        route_of(kind, profile),
+        shared(kind, profile),
         Origin(origin),
         maybe_route_of(declared_kind, declared_profile),
         shadow,
@@ -88,13 +69,9 @@ def platform_of(text: str) -> Platform:
 def profile_of(text: str) -> Profile:
     value: Profile = _decoder(Profile).decode(text)
     if value.reassign_to is not None:
-        shared = route_of(*_as_columns(value.reassign_to))
-        return msgspec.structs.replace(value, reassign_to=shared)
+        route = shared(value.reassign_to.kind, value.reassign_to.profile)
+        return msgspec.structs.replace(value, reassign_to=route)
     return value
-
-
-def _as_columns(route: Route) -> tuple[str, str | None]:
-    return route.kind.value, route.profile
 
 
 def history_text(state: State) -> str:
@@ -118,7 +95,7 @@ def history_document(kind: str, text: str) -> dict[str, Any]:
         case Kind.PROFILE if "connection_test" in document:
             reassign_to = document.pop("reassign_to", None)
             profile = msgspec.convert(document, Profile)
-            route = None if reassign_to is None else route_from_manifest(reassign_to)
+            route = None if reassign_to is None else Route.from_manifest(reassign_to)
             return as_manifest(msgspec.structs.replace(profile, reassign_to=route))
         case Kind.PLATFORM if "allow_networks" in document:
             return as_manifest(msgspec.convert(document, Platform))
