@@ -181,7 +181,7 @@ def check_backup(path: Path) -> None:
             finding(
                 "unreadable",
                 f"There is no backup at {path}.",
-                hint="Specify a file that `sendroute backup` wrote.",
+                hint="Specify a backup that Sendroute wrote.",
             )
         )
     try:
@@ -193,7 +193,7 @@ def check_backup(path: Path) -> None:
 
 
 def _not_a_backup(path: Path) -> ProblemError:
-    hint = "Specify a file that `sendroute backup` wrote."
+    hint = "Specify a backup that Sendroute wrote."
     remedy = None
     if path.is_dir():
         return problem("wrong-store", f"{path} is a directory, not a backup.", hint)

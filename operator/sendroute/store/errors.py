@@ -35,7 +35,7 @@ def missing(location: str) -> ProblemError:
     return problem(
         "not-initialised",
         f"There is no store at {location}.",
-        "Correct the store's URL, or create the store with `sendroute init`.",
+        "Correct the store's URL, or create the store once.",
         Perform(Task.CREATE_STORE),
     )
 

@@ -229,7 +229,7 @@ def read(path: Path) -> Lock:
             finding(
                 "unreadable",
                 f"The lock file {path} cannot be read: {error.strerror}.",
-                hint="Specify the lock file that `sendroute apply` wrote.",
+                hint="Specify a lock file that Sendroute wrote.",
                 remedy=Perform(Task.WRITE_LOCK_FILE),
             )
         ) from error
@@ -278,6 +278,6 @@ def contradictory(path: Path) -> ProblemError:
         finding(
             "invalid-value",
             f"{path} is not a valid lock file.",
-            hint="Restore from git the version that `sendroute apply` wrote.",
+            hint="Restore from git the version that Sendroute wrote.",
         )
     )

@@ -12,8 +12,8 @@ _ADVICE = {
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "The store {}, or its -wal or -shm file, cannot be opened.",
-        "Allow this user to read and write the file and its directory. Copy a store only with"
-        " `sendroute backup`.",
+        "Allow this user to read and write the file and its directory. Copy a store only"
+        " as a backup.",
     ),
     sqlite3.SQLITE_FULL: (
         "The disk of the store {} is full.",
