@@ -147,3 +147,86 @@ def test_the_program_imports_only_what_the_help_needs() -> None:
     top = ast.Module([node for node in tree.body if not isinstance(node, ast.FunctionDef)], [])
     ours = {name for name in imports(top) if name.startswith("sendroute.")}
     assert ours == TOP_LEVEL_OF_MAIN
+
+
+# The modules of the store from the bottom up: each may import modules of lines above its own.
+STORE = (
+    {"errors", "tables", "states", "database", "migrate"},
+    {"url", "revisions", "migrations.env", "sqlite.errors", "postgres.errors", "postgres.server"},
+    {"translation", "postgres.connect"},
+    {"schema", "atomic_create", "sqlite.watch", "postgres.watch"},
+    {"sqlite.database", "postgres.database"},
+    # Statements are written once; these two choose the database.
+    {"backend", "postgres.bulk"},
+    {"bulk"},
+    {"history", "account_status", "bulk_switch", "copy", "export", "reading"},
+    {"queries"},
+    {"endpoints", "lockfile", "backups"},
+    {"commit"},
+    {"restore"},
+    {"record"},
+    {"create"},
+)
+LEVEL = {module: level for level, modules in enumerate(STORE) for module in modules}
+# What the two databases have in common. Neither imports the other.
+DATABASE_SIDE = {"errors", "tables", "database", "translation", "url"}
+
+
+def store_modules() -> Iterator[tuple[str, Path]]:
+    root = PACKAGE / "store"
+    for path in sorted(root.rglob("*.py")):
+        if path.name != "__init__.py":
+            yield ".".join(path.relative_to(root).with_suffix("").parts), path
+
+
+def store_imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "sendroute.store":
+            yield from (alias.name for alias in node.names)
+    prefix = "sendroute.store."
+    yield from (name.removeprefix(prefix) for name in imports(tree) if name.startswith(prefix))
+
+
+def upward(module: str, tree: ast.AST) -> list[str]:
+    names = store_imports(tree)
+    if module.startswith("migrations.versions."):
+        return [*names]  # a migration never changes, the schema of today does
+    found = [name for name in names if LEVEL[name] >= LEVEL[module]]
+    package, dot, _ = module.partition(".")
+    if dot and package in ("sqlite", "postgres"):
+        common = (name for name in store_imports(tree) if not name.startswith(f"{package}."))
+        found += [name for name in common if name not in DATABASE_SIDE]
+    return found
+
+
+@pytest.mark.parametrize("module", dict(store_modules()))
+def test_a_module_of_the_store_imports_only_lower_modules(module: str) -> None:
+    assert upward(module, ast.parse(dict(store_modules())[module].read_text())) == []
+
+
+def test_every_module_of_the_store_has_a_level() -> None:
+    modules = {name for name, _ in store_modules() if not name.startswith("migrations.versions.")}
+    assert modules == LEVEL.keys()
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("commit", "from sendroute.store.record import Store"),
+        ("tables", "from sendroute.store import states"),
+        ("history", "def late():\n    from sendroute.store.commit import commit"),
+        ("postgres.database", "from sendroute.store.sqlite.errors import translate"),
+        ("sqlite.database", "from sendroute.store.revisions import begin"),
+        ("migrations.versions.v0001_record", "from sendroute.store.tables import store"),
+    ],
+    ids=[
+        "writing and the store",
+        "two modules of one level",
+        "reading and writing, even late",
+        "one database and the other",
+        "a database and the rows",
+        "a migration and the schema of today",
+    ],
+)
+def test_an_upward_import_in_the_store_is_found(module: str, line: str) -> None:
+    assert upward(module, ast.parse(line))

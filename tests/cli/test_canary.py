@@ -22,8 +22,7 @@ from msgspec.structs import replace
 from sendroute.cli import planning
 from sendroute.cli.applying import ApplyOptions, apply_planned
 from sendroute.cli.session import Session, Terminal, Verbosity
-from sendroute.model.connection import ConnectionPolicy, TestResult
-from sendroute.reconcile.protocols import Try
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.runtime.settings import Settings
 from sendroute.store.backups import backup_store
 from sendroute.store.record import open_store
@@ -195,9 +194,9 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
 ) -> None:
     session = session_of(canary)
 
-    def broken(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-        assert tries[0].credential is not None
-        raise BrokenError(f"{tries} {policy}")
+    def broken(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
+        assert requests[0].credential is not None
+        raise BrokenError(f"{requests} {policy}")
 
     with open_store(session.settings.store) as store:
         options = planning.PlanOptions(saves=True)

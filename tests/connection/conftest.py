@@ -7,8 +7,9 @@ import pytest
 import trustme
 
 from sendroute.connection.resolve import Resolver
-from sendroute.connection.run import Request, run_tests
+from sendroute.connection.run import run_tests
 from sendroute.model import connection as outcomes
+from sendroute.model.connection import TestRequest
 from sendroute.model.credential import Credential
 from sendroute.model.profile import Encryption, Profile
 
@@ -16,6 +17,7 @@ from .peers import (
     CANARY,
     HOST,
     LOOPBACK,
+    SHOP,
     Authority,
     Check,
     Dns,
@@ -98,7 +100,7 @@ def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
             allow_insecure_auth=in_clear,
         )
         (result,) = run_tests(
-            [Request("acme", "ses", profile, credential)],
+            [TestRequest(SHOP, "ses", profile, credential)],
             policy=outcomes.ConnectionPolicy(allow, ca_file),
             resolver=resolver or hosts(f"127.0.0.1 {HOST}"),
             deadline=deadline,

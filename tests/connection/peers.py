@@ -18,8 +18,10 @@ import trustme
 from sendroute.connection.resolve import Nameserver, Resolver
 from sendroute.model import connection as outcomes
 from sendroute.model.credential import Credential
+from sendroute.model.desired import AccountKey
 
 HOST = "smtp.example.test"
+SHOP = AccountKey("acme", "shop")
 CANARY = Credential("canary-user-7f3", "canary-Pa55-word-91c")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 

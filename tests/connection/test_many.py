@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from sendroute.connection.run import Request, run_tests
+from sendroute.connection.run import run_tests
 from sendroute.model import connection as outcomes
-from sendroute.model.connection import ConnectionPolicy
+from sendroute.model.connection import ConnectionPolicy, TestRequest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Encryption, Profile
 
-from .peers import CANARY, HOST, LOOPBACK, Hosts, Serve, Server, Talk, stall
+from .peers import CANARY, HOST, LOOPBACK, SHOP, Hosts, Serve, Server, Talk, stall
 
 
 class Gate:
@@ -50,7 +50,7 @@ def test_at_most_eight_tests_run_concurrently(serve: Serve, hosts: Hosts) -> Non
     server = serve(answers={"GREETING": gate})
     names = [f"h{n}.example.test" for n in range(20)]
     results = run_tests(
-        [Request("acme", name, profile(server, name)) for name in names],
+        [TestRequest(SHOP, name, profile(server, name)) for name in names],
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {' '.join(names)}"),
     )
@@ -64,7 +64,7 @@ def test_at_most_two_tests_of_a_host_run_concurrently(serve: Serve, hosts: Hosts
     server = serve(answers={"GREETING": gate})
     spellings = [HOST, HOST.upper(), HOST + "."] * 2
     results = run_tests(
-        [Request("acme", "p", profile(server, host)) for host in spellings],
+        [TestRequest(SHOP, "p", profile(server, host)) for host in spellings],
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {HOST}"),
     )
@@ -75,8 +75,8 @@ def test_at_most_two_tests_of_a_host_run_concurrently(serve: Serve, hosts: Hosts
 def test_a_slow_host_does_not_delay_others(serve: Serve, hosts: Hosts) -> None:
     """Tests that wait for their host take no slot of the run."""
     slow, quick = serve(answers={"GREETING": stall}), serve()
-    requests = [Request("acme", f"slow{n}", profile(slow, "slow.test")) for n in range(4)]
-    requests += [Request("acme", f"quick{n}", profile(quick, "quick.test")) for n in range(4)]
+    requests = [TestRequest(SHOP, f"slow{n}", profile(slow, "slow.test")) for n in range(4)]
+    requests += [TestRequest(SHOP, f"quick{n}", profile(quick, "quick.test")) for n in range(4)]
     done: list[str] = []
     results = run_tests(
         requests,
@@ -96,7 +96,7 @@ def test_a_test_that_has_not_started_in_time_is_not_tried(serve: Serve, hosts: H
     server = serve(answers={"GREETING": stall})
     began = time.monotonic()
     results = run_tests(
-        [Request("acme", f"p{n}", profile(server)) for n in range(100)],
+        [TestRequest(SHOP, f"p{n}", profile(server)) for n in range(100)],
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {HOST}"),
         deadline=0.5,
@@ -113,7 +113,7 @@ def test_each_test_has_its_own_deadline(serve: Serve, hosts: Hosts) -> None:
     """A test that waited for a slot has its full deadline."""
     server = serve(answers={"GREETING": stall})
     results = run_tests(
-        [Request("acme", f"p{n}", profile(server)) for n in range(3)],
+        [TestRequest(SHOP, f"p{n}", profile(server)) for n in range(3)],
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {HOST}"),
         deadline=0.4,
@@ -134,7 +134,7 @@ def test_an_invalid_network_is_rejected() -> None:
 def test_loopback_is_refused_by_default(serve: Serve, hosts: Hosts) -> None:
     server = serve()
     (result,) = run_tests(
-        [Request("acme", "ses", profile(server))],
+        [TestRequest(SHOP, "ses", profile(server))],
         policy=ConnectionPolicy.of(Platform(None, ())),
         resolver=hosts(f"127.0.0.1 {HOST}"),
     )
@@ -146,14 +146,15 @@ def test_loopback_is_refused_by_default(serve: Serve, hosts: Hosts) -> None:
 PROGRAM = """
 import sys
 from sendroute.connection.resolve import Resolver
-from sendroute.connection.run import Request, run_tests
-from sendroute.model.connection import ConnectionPolicy
+from sendroute.connection.run import run_tests
+from sendroute.model.connection import ConnectionPolicy, TestRequest
 from sendroute.model.credential import Credential
+from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Encryption, Profile
 
 profile = Profile(sys.argv[1], int(sys.argv[2]), Encryption.NONE, allow_insecure_auth=True)
 credential = Credential(sys.argv[4], sys.argv[5])
-run_tests([Request("acme", "ses", profile, credential)] * 3,
+run_tests([TestRequest(AccountKey("acme", "shop"), "ses", profile, credential)] * 3,
           policy=ConnectionPolicy(("127.0.0.0/8",)), resolver=Resolver((), sys.argv[3]))
 """
 
@@ -193,7 +194,7 @@ def test_no_descriptor_is_left_open(serve: Serve, hosts: Hosts) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         closed = taken.getsockname()[1]
     run_tests(
-        [Request("acme", "p", Profile(HOST, closed, Encryption.NONE))] * 3,
+        [TestRequest(SHOP, "p", Profile(HOST, closed, Encryption.NONE))] * 3,
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {HOST}"),
     )

@@ -6,14 +6,15 @@ import traceback
 
 import pytest
 
-from sendroute.connection.run import Request, run_tests
-from sendroute.model.connection import ConnectionPolicy
+from sendroute.connection.run import run_tests
+from sendroute.model.connection import ConnectionPolicy, TestRequest
 from sendroute.model.profile import Encryption, Profile
 
 from .peers import (
     CANARY,
     HOST,
     LOOPBACK,
+    SHOP,
     Authority,
     Check,
     Hosts,
@@ -79,7 +80,7 @@ def test_nothing_is_logged(
 
 
 def test_a_request_hides_its_credential() -> None:
-    request = Request("acme", "ses", Profile(HOST, 587, Encryption.TLS), CANARY)
+    request = TestRequest(SHOP, "ses", Profile(HOST, 587, Encryption.TLS), CANARY)
     assert_contains_no_secret(repr(request))
 
 
@@ -91,9 +92,9 @@ def test_an_error_of_the_caller_contains_no_secret(serve: Serve, hosts: Hosts) -
 
     slow, quick = serve(answers={"AUTH": stall}), serve()
 
-    def request(port: int, host: str) -> Request:
+    def request(port: int, host: str) -> TestRequest:
         profile = Profile(host, port, Encryption.NONE, allow_insecure_auth=True)
-        return Request("acme", "p", profile, CANARY)
+        return TestRequest(SHOP, "p", profile, CANARY)
 
     with pytest.raises(ExceptionGroup) as raised:
         run_tests(
@@ -115,7 +116,7 @@ def test_an_interrupt_refers_to_no_frame_of_the_run(serve: Serve, hosts: Hosts) 
 
     with pytest.raises(KeyboardInterrupt) as raised:
         run_tests(
-            [Request("acme", "p", profile, CANARY)],
+            [TestRequest(SHOP, "p", profile, CANARY)],
             policy=ConnectionPolicy(LOOPBACK),
             resolver=hosts(f"127.0.0.1 {HOST}"),
             progress=interrupt,

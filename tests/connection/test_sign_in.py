@@ -5,12 +5,12 @@ import hmac
 
 import pytest
 
-from sendroute.connection.run import Request, run_tests
-from sendroute.model.connection import ConnectionPolicy
+from sendroute.connection.run import run_tests
+from sendroute.model.connection import ConnectionPolicy, TestRequest
 from sendroute.model.credential import Credential
 from sendroute.model.profile import Encryption, Profile
 
-from .peers import CANARY, HOST, LOOPBACK, Authority, Check, Hosts, Serve, Talk
+from .peers import CANARY, HOST, LOOPBACK, SHOP, Authority, Check, Hosts, Serve, Talk
 
 CHALLENGE = b"<1896.697170952@postoffice.example>"
 
@@ -193,7 +193,7 @@ def test_a_missing_secret_fails(serve: Serve, hosts: Hosts) -> None:
     server = serve()
     profile = Profile(HOST, server.port, Encryption.NONE, secret="ses", allow_insecure_auth=True)
     (result,) = run_tests(
-        [Request("acme", "ses", profile)],
+        [TestRequest(SHOP, "ses", profile)],
         policy=ConnectionPolicy(LOOPBACK),
         resolver=hosts(f"127.0.0.1 {HOST}"),
     )

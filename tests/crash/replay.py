@@ -23,8 +23,8 @@ from typing import Any
 from tests.store.raw import Raw, opened
 
 from sendroute.model.current import AccountState
+from sendroute.model.manifest_form import as_manifest
 from sendroute.store.states import (
-    as_document,
     domain_state,
     maybe_route_of,
     platform_of,
@@ -125,8 +125,8 @@ class Replay:
         self.objects[key] = Kept(told.after, told.owner, since, told.number, version)
 
     def _shadow(self, told: Told) -> None:
-        shadow = (told.after or {}).get("shadow")
-        if shadow is not None and shadow != (told.before or {}).get("shadow"):
+        shadow = (told.after or {}).get("shadowed_by")
+        if shadow is not None and shadow != (told.before or {}).get("shadowed_by"):
             self.shadowed[told.owner, shadow, told.number] += 1
 
     def _destination(self, told: Told, was: Kept | None) -> None:
@@ -231,7 +231,7 @@ def _replayed(told: Iterable[Told]) -> Replay:
 
 def _check_domains(raw: Raw, replay: Replay) -> None:
     found = {
-        (name,): Kept(as_document(domain_state(tuple(state))), (namespace, account), since, changed)
+        (name,): Kept(as_manifest(domain_state(tuple(state))), (namespace, account), since, changed)
         for name, namespace, account, since, changed, *state in _rows(raw, _DOMAINS)
     }
     _equal(found, replay.of("SendingDomain"), but="version")
@@ -242,7 +242,7 @@ def _check_accounts(raw: Raw, replay: Replay) -> None:
     found = {}
     for namespace, name, plan, kind, profile, fence in _rows(raw, _ACCOUNTS):
         owner = (namespace, name)
-        state = as_document(AccountState(plan, maybe_route_of(kind, profile)))
+        state = as_manifest(AccountState(plan, maybe_route_of(kind, profile)))
         assert fence == replay.fences[owner], f"{owner} was last changed by {replay.fences[owner]}"
         found[*owner, name] = state
     assert found == {key: kept.document for key, kept in expected.items()}
@@ -253,7 +253,7 @@ def _check_profiles(raw: Raw, replay: Replay) -> None:
         key: (kept.version, kept.document) for key, kept in replay.of("SMTPProfile").items()
     }
     found = {
-        (namespace, account, name): (version, _json(as_document(profile_of(spec))))
+        (namespace, account, name): (version, _json(as_manifest(profile_of(spec))))
         for namespace, account, name, version, spec in _rows(raw, _PROFILES)
     }
     assert found == expected
@@ -261,7 +261,7 @@ def _check_profiles(raw: Raw, replay: Replay) -> None:
 
 def _check_platform(raw: Raw, replay: Replay) -> None:
     rows = _rows(raw, "SELECT spec, version FROM platform")
-    found = [(_json(as_document(platform_of(spec))), version) for spec, version in rows]
+    found = [(_json(as_manifest(platform_of(spec))), version) for spec, version in rows]
     kept = replay.of("MailPlatform").values()
     assert found == [(one.document, one.version) for one in kept]
 

@@ -1,6 +1,5 @@
 """Whatever is written to hurt ends in a finding, soon, and hurts nobody else."""
 
-import gc
 import gzip
 import time
 from collections.abc import Callable
@@ -145,15 +144,3 @@ def test_one_bad_document_at_the_end_of_a_long_file_is_told_exactly(
         ("a.yaml:140005:3", "missing-field"),
         ("a.yaml:140006:3", "unknown-field"),
     }
-
-
-def test_garbage_collection_is_as_before_even_when_reading_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("a.yaml").write_text(f"{GOOD}---\n{GOOD}")
-    documents = Reading(Files(["."])).documents()
-    next(documents)
-    assert not gc.isenabled()
-    documents.close()
-    assert gc.isenabled()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from sendroute.model.change import AccountPlan, Action, Plan, ProfileChange
-from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
 from sendroute.model.desired import (
@@ -22,7 +22,6 @@ from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
 from sendroute.model.secret import SecretBinding
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.protocols import Try
 from sendroute.reconcile.verifier import Scope, Verifier
 
 PLATFORM = Platform(
@@ -47,18 +46,20 @@ class Answering:
         self.rounds: list[list[str]] = []
         self.policies: list[ConnectionPolicy] = []
 
-    def __call__(self, tries: Sequence[Try], policy: ConnectionPolicy) -> list[TestResult]:
-        self.rounds.append([one.name for one in tries])
+    def __call__(
+        self, requests: Sequence[TestRequest], policy: ConnectionPolicy
+    ) -> list[TestResult]:
+        self.rounds.append([one.name for one in requests])
         self.policies.append(policy)
         return [
             TestResult(
-                one.key.namespace,
+                one.account.namespace,
                 one.name,
                 self._outcomes.get(one.name, ConnectionOutcome.OK),
                 "So it is.",
                 0.1,
             )
-            for one in tries
+            for one in requests
         ]
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from sendroute.cli.command_line import suggestion
 from sendroute.cli.session import Session, Terminal
 from sendroute.model.codes import finding
-from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, SecretRef, binding_of
-from sendroute.reconcile.protocols import Tester, Try
+from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.secret_check import Endpoint, look_up
 from sendroute.reconcile.verifier import failure_code
@@ -29,11 +29,11 @@ Credentials = Callable[[StoredProfile], Credential | SecretProblem | None]
 def tester_of(terminal: Terminal) -> Tester:
     """Connection tests with a progress bar."""
 
-    def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
+    def test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
         with progress(
-            "Testing connections", len(tries), sys.stderr, quiet=terminal.quiet
+            "Testing connections", len(requests), sys.stderr, quiet=terminal.quiet
         ) as advance:
-            return run_tests(tries, policy, progress=lambda _result: advance(1))
+            return run_tests(requests, policy, progress=lambda _result: advance(1))
 
     return test
 
@@ -56,17 +56,19 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     profiles = store.profiles()
     chosen = _profiles_named(names, profiles) if names else profiles
     credentials = _credentials(session, profiles, sealed)
-    tries: dict[int, Try] = {}
+    requests: dict[int, TestRequest] = {}
     results: dict[int, TestResult] = {}
     for profile in chosen:
         answer = credentials(profile)
         if isinstance(answer, SecretProblem):
             results[profile.id] = _without_credential(profile, answer)
         else:
-            tries[profile.id] = Try(profile.account, profile.name, profile.profile, answer)
+            requests[profile.id] = TestRequest(
+                profile.account, profile.name, profile.profile, answer
+            )
     policy = ConnectionPolicy.of(current.platform) if current.platform else ConnectionPolicy()
-    tested = tester_of(session.terminal)(list(tries.values()), policy)
-    results |= zip(tries, tested, strict=True)
+    tested = tester_of(session.terminal)(list(requests.values()), policy)
+    results |= zip(requests, tested, strict=True)
     return [results[profile.id] for profile in chosen]
 
 
@@ -100,7 +102,7 @@ def test_new_profile(
         ]
     platform = desired.platform.platform if desired.platform is not None else None
     policy = ConnectionPolicy.of(platform) if platform is not None else ConnectionPolicy()
-    (result,) = tester_of(session.terminal)([Try(key, name, profile, answer)], policy)
+    (result,) = tester_of(session.terminal)([TestRequest(key, name, profile, answer)], policy)
     code = failure_code(result)
     if code is None:
         return []

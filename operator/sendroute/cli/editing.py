@@ -19,7 +19,7 @@ from sendroute.edit.tree import Tree, changed_meanwhile
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import read_file
 from sendroute.manifests.locate import locate, positions
-from sendroute.manifests.read import Reading, without_gc
+from sendroute.manifests.read import Reading
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
 from sendroute.model.current import CurrentAccount
@@ -67,8 +67,7 @@ class EditSession:
         """Add positions to the problems; to those of an unsuccessful search, also what is
         unreadable."""
         try:
-            with without_gc():
-                yield
+            yield
         except ProblemError as problem:
             more: Iterable[Finding] = ()
             if any(found.code.startswith("unknown-") for found in problem.findings):

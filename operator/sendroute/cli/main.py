@@ -1,6 +1,5 @@
 """The program: global options, then one command, whose module is imported when it is chosen."""
 
-import gc
 import sys
 from argparse import REMAINDER, SUPPRESS, Namespace
 from collections.abc import Callable
@@ -72,7 +71,6 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
-        gc.enable()
         _flush()
 
 
@@ -95,10 +93,6 @@ def _run(words: list[str]) -> int:
                 return USAGE_STATUS
             one, *rest = chosen.command
             name, module = f"{name} {one}", _module(one, module.COMMANDS, name)
-        # A command that ends creates up to millions of values, and no cycles: the collector would
-        # take a fifth of the time of a large plan. A loop keeps it.
-        if not getattr(module, "COLLECTS_GARBAGE", False):
-            gc.disable()
         arguments = _command(name, module.__doc__ or "", module.options).read(rest)
     except SystemExit as leave:  # --help and --version have printed what was asked for
         return int(leave.code or 0)

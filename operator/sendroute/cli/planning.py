@@ -14,7 +14,7 @@ from sendroute.cli.tree import read_tree
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, places_of
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, Where, nowhere
 from sendroute.model.problem import ProblemError
 from sendroute.planner.claims import others_at_hand
 from sendroute.planner.guards import Guards
@@ -22,7 +22,6 @@ from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.secret_check import references_in
 from sendroute.reconcile.verifier import Scope
-from sendroute.reports.report import nowhere
 from sendroute.runtime.factory import Factory
 from sendroute.store.record import Store
 

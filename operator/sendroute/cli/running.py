@@ -24,11 +24,9 @@ from sendroute.loop.loop import Loop, Times
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import Limits, RoundOptions
 from sendroute.loop.tree_source import TreeSource
-from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import Desired
-from sendroute.model.finding import Position, Where
-from sendroute.reconcile.assessment import Locate
-from sendroute.reconcile.protocols import Try
+from sendroute.model.finding import Locate, Position, Where
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import Factory, run_tests
@@ -146,5 +144,5 @@ def _placed(root: str, position: Position) -> Position:
     return replace(position, file=os.path.relpath(position.file, root))
 
 
-def _test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
-    return run_tests(tries, policy, start_within=_PATIENCE)
+def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
+    return run_tests(requests, policy, start_within=_PATIENCE)

@@ -16,7 +16,7 @@ from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
-from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.finding import Finding, Position, Severity, Where, located
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.planner.digest import digest, digest_changes
@@ -25,7 +25,6 @@ from sendroute.reports.write import write
 
 if TYPE_CHECKING:
     from sendroute.reconcile.reconciler import Planned
-    from sendroute.reports.report import Locate
 
 MARKER = "sendroute-saved-plan"
 FORMAT_VERSION = "1.0"
@@ -176,7 +175,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         ),
         stopped=tuple(sorted(desired.stopped & kept)),
         complete=desired.complete,
-        findings=tuple(_kept(found, planned.source.locate) for found in desired.findings),
+        findings=tuple(_saved(located(found, planned.source.locate)) for found in desired.findings),
         failed=tuple(
             sorted((owner_names(owner), dict(names)) for owner, names in verified.failed.items())
         ),
@@ -189,14 +188,13 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
     )
 
 
-def _kept(found: Finding, locate: "Locate") -> SavedFinding:
-    position = found.position or (locate(found.where) if found.where else None)
+def _saved(found: Finding) -> SavedFinding:
     return SavedFinding(
         found.code,
         found.severity,
         found.message,
         found.hint,
-        position,
+        found.position,
         found.namespace,
         found.account,
     )

@@ -12,23 +12,12 @@ from sendroute.connection.dial import dial
 from sendroute.connection.failure import FailureError
 from sendroute.connection.resolve import Addresses, Resolver
 from sendroute.connection.smtp import CertificateError, Session, Step
-from sendroute.model.connection import ConnectionOutcome, TestResult
-from sendroute.model.credential import Credential
-from sendroute.model.profile import Encryption, Profile
+from sendroute.model.connection import ConnectionOutcome, TestRequest, TestResult
+from sendroute.model.profile import Encryption
 from sendroute.model.tls import is_address, tls_policy
 
 INSPECTION_TIMEOUT = 3.0
 """Seconds for the second handshake that inspects a rejected certificate."""
-
-
-class Request(Struct, frozen=True):
-    """A profile to test. ``credential`` is None if the profile has no secret, or the secret does
-    not exist."""
-
-    namespace: str
-    name: str
-    profile: Profile
-    credential: Credential | None = None
 
 
 class Environment(Struct, frozen=True):
@@ -40,7 +29,7 @@ class Environment(Struct, frozen=True):
     trusted: Callable[[], ssl.SSLContext]
 
 
-async def probe(request: Request, environment: Environment, deadline: float) -> TestResult:
+async def probe(request: TestRequest, environment: Environment, deadline: float) -> TestResult:
     """Test one profile.
 
     Args:
@@ -55,11 +44,11 @@ async def probe(request: Request, environment: Environment, deadline: float) -> 
     started = loop.time()
     outcome, detail = await _Probe(request, environment, deadline).run()
     seconds = round(loop.time() - started, 3)
-    return TestResult(request.namespace, request.name, outcome, detail, seconds)
+    return TestResult(request.account.namespace, request.name, outcome, detail, seconds)
 
 
 class _Probe:
-    def __init__(self, request: Request, environment: Environment, deadline: float) -> None:
+    def __init__(self, request: TestRequest, environment: Environment, deadline: float) -> None:
         self._profile = request.profile
         self._credential = request.credential
         self._tls = tls_policy(request.profile)

@@ -11,15 +11,15 @@ from functools import cache
 
 from sendroute.connection.addresses import networks
 from sendroute.connection.certificate import trusted_context
-from sendroute.connection.probe import Environment, Request, probe
+from sendroute.connection.probe import Environment, probe
 from sendroute.connection.resolve import Resolver
-from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 
 Progress = Callable[[TestResult], None]
 
 
 def run_tests(
-    requests: Iterable[Request],
+    requests: Iterable[TestRequest],
     *,
     policy: ConnectionPolicy,
     resolver: Resolver | None = None,
@@ -54,7 +54,7 @@ def run_tests(
     environment = _environment(policy, resolver)
     until = time.monotonic() + start_within
 
-    async def test(request: Request) -> TestResult:
+    async def test(request: TestRequest) -> TestResult:
         host = request.profile.host.removesuffix(".").lower()
         async with hosts[host], slots:  # the host first: waiting for it holds no slot
             if time.monotonic() < until:
@@ -78,10 +78,10 @@ def run_tests(
     raise KeyboardInterrupt
 
 
-def _not_tried(request: Request, start_within: float) -> TestResult:
+def _not_tried(request: TestRequest, start_within: float) -> TestResult:
     detail = f"The test was not tried: the earlier tests took {start_within:.0f} seconds."
     return TestResult(
-        request.namespace, request.name, ConnectionOutcome.CONNECT_FAILED, detail, 0.0
+        request.account.namespace, request.name, ConnectionOutcome.CONNECT_FAILED, detail, 0.0
     )
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from sendroute.loop.rounds import Reconciled
 from sendroute.loop.tree_source import LoadedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.finding import Finding, Severity
+from sendroute.model.finding import Finding, Locate, Severity, located, nowhere
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.reconcile.assessment import Locate
 
 _log = logging.getLogger(__name__)
 _VERBS = {
@@ -128,10 +127,8 @@ class EventLog:
         )
 
 
-def _message(finding: Finding, locate: Locate | None = None) -> str:
-    position = finding.position
-    if position is None and finding.where is not None and locate is not None:
-        position = locate(finding.where)
+def _message(finding: Finding, locate: Locate = nowhere) -> str:
+    position = located(finding, locate).position
     prefix = f"{position}: " if position is not None else ""
     return f"{prefix}{finding.message} {finding.hint or ''}".strip()
 

@@ -14,7 +14,7 @@ from sendroute.loop.protocols import Store
 from sendroute.loop.schedule import Due, End
 from sendroute.loop.tree_source import LoadedTree, TreeSource, changed
 from sendroute.model.change import AccountPlan, Action, PlatformChange
-from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome, Result
@@ -23,7 +23,7 @@ from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
-from sendroute.reconcile.protocols import Tester, Try
+from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import PlanRequest, Reconciler, VerifierFor
 from sendroute.reconcile.record import Record, Sealed
 from sendroute.runtime.stop import Stop
@@ -125,9 +125,9 @@ def reconcile(
 
 
 def _reconciler(record: Record, options: RoundOptions) -> Reconciler:
-    def test(tries: Sequence[Try], policy: ConnectionPolicy) -> Sequence[TestResult]:
+    def test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
         with options.stop.interruptible():  # also if a commit has to plan again
-            return options.tester(tries, policy)
+            return options.tester(requests, policy)
 
     return Reconciler(record, options.verifier_for, test, options.stop.interruptible)
 

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from sendroute.following.follower import Follower, Tree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.finding import Finding, Severity
+from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.problem import ProblemError
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.stop import Stop
@@ -170,9 +168,7 @@ def faults(source: Source) -> tuple[Finding, ...]:
     if source.desired.platform is not None:
         return ()
     return tuple(
-        replace(error, position=source.locate(error.where))
-        if error.position is None and error.where is not None
-        else error
+        located(error, source.locate)
         for error in source.desired.findings
         if error.account is None and error.severity is Severity.ERROR
     )

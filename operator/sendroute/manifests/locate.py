@@ -7,12 +7,10 @@ holds is then looked for as well as can be, and told as line 1 where it is not f
 import re
 from collections.abc import Iterable, Iterator
 
-from msgspec.structs import replace
-
 from sendroute.manifests.exact import Draft, drafts
 from sendroute.manifests.sources import Tree
 from sendroute.manifests.syntax import Piece, pieces
-from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.finding import Finding, Position, Where, located
 
 # A mapping in block style with its kind, and no List: one document that says something.
 _KIND = re.compile(r"^kind:[ \t]", re.MULTILINE)
@@ -36,8 +34,7 @@ def locate(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
     place first."""
     findings = list(findings)
     found = positions(tree, _unknown(findings))
-    placed = {_placed(each, found): None for each in findings}
-    return sorted(placed, key=_order)
+    return sorted(dict.fromkeys(located(each, found.get) for each in findings), key=_order)
 
 
 def _unknown(findings: list[Finding]) -> Iterator[Where]:
@@ -45,16 +42,6 @@ def _unknown(findings: list[Finding]) -> Iterator[Where]:
         if found.where is not None and found.position is None:
             yield found.where
         yield from (each for each in found.related if isinstance(each, Where))
-
-
-def _placed(finding: Finding, found: dict[Where, Position]) -> Finding:
-    position = finding.position
-    if position is None and finding.where is not None:
-        position = found[finding.where]
-    related = tuple(found[each] if isinstance(each, Where) else each for each in finding.related)
-    if position is finding.position and related == finding.related:
-        return finding
-    return replace(finding, position=position, related=related)
 
 
 def _order(finding: Finding) -> tuple[bool, Position, str, str]:

@@ -4,9 +4,7 @@ The order of the work: list the files; take from the cache what earlier runs rea
 file fast; and only where that is not enough, thoroughly.
 """
 
-import gc
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from sendroute.manifests.content import Content, FileResult, read_file
@@ -85,30 +83,27 @@ class Reading:
     def _contents(
         self, cache: Cache | None, *, whole: bool
     ) -> Generator[tuple[str, Content], None, None]:
-        with without_gc():
-            entries, findings = self._tree.entries()
-            self._add_unreadable(findings)
-            self.files = len(entries)
-            known = cache.known(entries) if cache else [None] * len(entries)
-            unknown = [
-                entry for entry, content in zip(entries, known, strict=True) if content is None
-            ]
-            results = self._read(unknown, whole=whole)
-            ours = 0
-            for number, content in enumerate(known):
-                if content is None:
-                    result = next(results)
-                    content = result.content
-                    self._add_problems(result)
-                    if cache and result.is_sound:
-                        cache.learn(number, content)
-                self.foreign += content.foreign
-                ours += len(content.rows) + len(content.documents)
-                yield entries[number].name, content
-            if not ours and not self.findings:
-                self._add_unreadable([_no_manifests(self.foreign)])
-            if cache:
-                cache.save()
+        entries, findings = self._tree.entries()
+        self._add_unreadable(findings)
+        self.files = len(entries)
+        known = cache.known(entries) if cache else [None] * len(entries)
+        unknown = [entry for entry, content in zip(entries, known, strict=True) if content is None]
+        results = self._read(unknown, whole=whole)
+        ours = 0
+        for number, content in enumerate(known):
+            if content is None:
+                result = next(results)
+                content = result.content
+                self._add_problems(result)
+                if cache and result.is_sound:
+                    cache.learn(number, content)
+            self.foreign += content.foreign
+            ours += len(content.rows) + len(content.documents)
+            yield entries[number].name, content
+        if not ours and not self.findings:
+            self._add_unreadable([_no_manifests(self.foreign)])
+        if cache:
+            cache.save()
 
     def _read(self, entries: list[Entry], *, whole: bool) -> Iterator[FileResult]:
         """Read the entries in order; by several processes once that is worth starting them."""
@@ -148,16 +143,3 @@ def _no_manifests(foreign: int) -> Finding:
     found = f"only documents of other API groups ({foreign})" if foreign else "no document"
     hint = "Check the path. Sendroute never takes an empty tree as a request to delete everything."
     return finding("no-manifests", f"There are no manifests here: {found}.", hint=hint)
-
-
-@contextmanager
-def without_gc() -> Iterator[None]:
-    """Suspend garbage collection: loading creates millions of objects and no cycles, and a third of
-    its time would go into looking for some."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

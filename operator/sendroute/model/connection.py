@@ -5,7 +5,10 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from sendroute.model.credential import Credential
+from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
+from sendroute.model.profile import Profile
 
 
 class ConnectionOutcome(StrEnum):
@@ -27,6 +30,18 @@ class ConnectionOutcome(StrEnum):
     ADDRESS_REFUSED = "address-refused"
     SECRET_MISSING = "secret-missing"  # noqa: S105 (a word of the outcome, no secret)
     SECRET_NOT_BOUND = "secret-not-bound"  # noqa: S105
+
+
+class TestRequest(Struct, frozen=True):
+    """A profile to test. ``credential`` is None if the profile has no secret, or the secret does
+    not exist."""
+
+    __test__: ClassVar[bool] = False  # for pytest: the name begins with Test, but it is no test
+
+    account: AccountKey
+    name: str
+    profile: Profile
+    credential: Credential | None = None
 
 
 class TestResult(Struct, frozen=True):

@@ -1,8 +1,10 @@
 """Findings: errors, refusals, warnings and information, each with code, position and hint."""
 
+from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sendroute.model.remedy import Remedy
 
@@ -48,8 +50,8 @@ class Position(Struct, frozen=True, gc=False, order=True):
 class Finding(Struct, frozen=True):
     """One problem, refusal, warning or information.
 
-    ``code`` is one of :class:`~sendroute.model.codes.Code`. :mod:`sendroute.manifests.locate` turns
-    ``where`` into ``position``. ``related`` are other positions that explain it, such as the first
+    ``code`` is one of :class:`~sendroute.model.codes.Code`. :func:`located` turns ``where`` into
+    ``position``. ``related`` are other positions that explain it, such as the first
     of two definitions.
 
     ``hint`` is the next step as a sentence, without a front end's commands and options; ``remedy``
@@ -66,3 +68,32 @@ class Finding(Struct, frozen=True):
     namespace: str | None = None
     account: str | None = None
     remedy: Remedy | None = None
+
+
+Locate = Callable[[Where], Position | None]
+"""Finds the line and column of a value; None if the value is in none of the files that it reads."""
+
+
+def nowhere(_where: Where) -> None:
+    """Locate nothing, if the manifests are not at hand: reports then show the file alone."""
+
+
+def located(finding: Finding, locate: Locate) -> Finding:
+    """Add positions to a finding and to what is related to it.
+
+    Args:
+        finding: the finding. A position that it has already is kept.
+        locate: finds positions; called only if one is missing.
+
+    Returns:
+        The finding with its positions; the same object if nothing changed.
+    """
+    position = finding.position
+    if position is None and finding.where is not None:
+        position = locate(finding.where)
+    if position is finding.position and not finding.related:
+        return finding
+    related = tuple(
+        (locate(place) or place) if isinstance(place, Where) else place for place in finding.related
+    )
+    return replace(finding, position=position, related=related)

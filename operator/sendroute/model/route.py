@@ -38,6 +38,18 @@ class Route(Struct, frozen=True, gc=False, order=True):
         """As a manifest declares it: ``{"managed": {}}``, ``{"profile": "ses"}``."""
         return {self.kind.value: self.profile if self.kind is RouteKind.PROFILE else {}}
 
+    @staticmethod
+    def from_manifest(form: object) -> "Route":
+        """The opposite of :meth:`as_manifest`. Raises ValueError if it is not a route."""
+        match form:
+            case {"managed": {}, **rest} if not rest:
+                return MANAGED
+            case {"unconfigured": {}, **rest} if not rest:
+                return UNCONFIGURED
+            case {"profile": str(name), **rest} if name and not rest:
+                return via(name)
+        raise ValueError("not a route")
+
 
 MANAGED = Route(RouteKind.MANAGED)
 UNCONFIGURED = Route(RouteKind.UNCONFIGURED)
@@ -53,9 +65,9 @@ def via(profile: str) -> Route:
     return route
 
 
-_SHARED = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURED: UNCONFIGURED}
+_SHARED: dict[str, Route] = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURED: UNCONFIGURED}
 
 
-def shared(kind: RouteKind, profile: str | None) -> Route:
+def shared(kind: RouteKind | str, profile: str | None) -> Route:
     """The route with these fields, as one object for equal routes."""
     return _SHARED[kind] if profile is None else via(profile)

@@ -2,7 +2,7 @@
 it and let through what a guard has stopped."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
@@ -13,13 +13,10 @@ from sendroute.model.account_status import AccountStatus, Report, StatusReason, 
 from sendroute.model.change import AccountPlan, Action, Change
 from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.planner.digest import digest
-
-Locate = Callable[[Where], Position | None]
-"""Finds the line and column of a place in the manifests."""
 
 _FINDINGS = 20
 _STEPS = 50
@@ -149,15 +146,12 @@ def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate)
     """Errors first, and each once: a million domains may wait for one profile."""
     reasons = [each for each in found if _is_reason(each)]
     reasons.sort(key=lambda each: each.code == Code.DEPENDENCY_SKIPPED)
-    first = reasons[:_FINDINGS]
-    places = [
-        each.position or (locate(each.where) if each.where is not None else None) for each in first
-    ]
+    first = [located(each, locate) for each in reasons[:_FINDINGS]]
     done = [change for change in changes if change.action is not Action.SKIP]
     return Report(
         tuple(
-            reported(each, str(place) if place is not None else None)
-            for each, place in zip(first, places, strict=True)
+            reported(each, str(each.position) if each.position is not None else None)
+            for each in first
         ),
         len(reasons) - len(first),
         dict(sorted(Counter(change.action.value for change in done).items())),

@@ -3,12 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from msgspec import Struct
-
-from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
-from sendroute.model.desired import AccountKey
-from sendroute.model.profile import Profile
 from sendroute.model.secret import SecretBinding, SecretProblem, SecretRef
 
 
@@ -33,14 +29,5 @@ class Sealer(Protocol):
         ...
 
 
-class Try(Struct, frozen=True):
-    """A profile to test; ``credential`` is None where it names no secret."""
-
-    key: AccountKey
-    name: str
-    profile: Profile
-    credential: Credential | None
-
-
-Tester = Callable[[Sequence[Try], ConnectionPolicy], Sequence[TestResult]]
-"""The results stand in the order of what was asked."""
+Tester = Callable[[Sequence[TestRequest], ConnectionPolicy], Sequence[TestResult]]
+"""Tests connections. The results are in the order of the requests."""

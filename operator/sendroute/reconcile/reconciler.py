@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from sendroute.model.change import AccountPlan, Plan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Locate
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
@@ -26,7 +26,7 @@ from sendroute.model.secret import SecretRef
 from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
 from sendroute.planner.selection import select
-from sendroute.reconcile.assessment import AccountStatuses, Assessment, Locate, assess
+from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Record, Sealed

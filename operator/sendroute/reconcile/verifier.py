@@ -25,7 +25,7 @@ from sendroute.model.change import (
     ProfileChange,
 )
 from sendroute.model.codes import finding
-from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
@@ -39,7 +39,7 @@ from sendroute.planner.claims import NO_OTHERS, OtherClaims
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
 from sendroute.planner.platform import relay_of
-from sendroute.reconcile.protocols import Sealer, Secrets, Tester, Try
+from sendroute.reconcile.protocols import Sealer, Secrets, Tester
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.secret_check import (
     Endpoint,
@@ -52,7 +52,7 @@ from sendroute.reconcile.secret_check import (
     report_uncompared,
 )
 
-Tests = Mapping[Try, TestResult]
+Tests = Mapping[TestRequest, TestResult]
 """The connection tests of one run so far."""
 
 
@@ -150,8 +150,8 @@ class Verifier(Struct, frozen=True):
                 rotated=secrets.rotated,
                 guards=scope.guards,
             )
-            tries = list(self._tries(plan, secrets))
-            due = [request for request in tries if request not in tests]
+            requests = list(self._tries(plan, secrets))
+            due = [request for request in requests if request not in tests]
             if tester is None or not due:
                 reported = self._with_findings(plan, desired, secrets, tests, due)
                 return VerifiedPlan(reported, failed, secrets, tests, len(due))
@@ -192,13 +192,13 @@ class Verifier(Struct, frozen=True):
         for request, result in tests.items():
             code = failure_code(result)
             if code is not None and request.profile.connection_test is ConnectionTest.REQUIRED:
-                account = desired.accounts.get(request.key)
+                account = desired.accounts.get(request.account)
                 profile = account.profiles.get(request.name) if account is not None else None
                 if profile is not None and profile.profile == request.profile:
-                    failed.setdefault(request.key, {})[request.name] = code
+                    failed.setdefault(request.account, {})[request.name] = code
         return failed
 
-    def _tries(self, plan: Plan, secrets: SecretCheck) -> Iterator[Try]:
+    def _tries(self, plan: Plan, secrets: SecretCheck) -> Iterator[TestRequest]:
         """What the plan would save and its manifest wants to be tested."""
         for account in plan.accounts:
             if account.stopped:
@@ -212,7 +212,7 @@ class Verifier(Struct, frozen=True):
                 if endpoint.needs_test or secrets.is_rotated(endpoint):
                     answer = look_up(self.secrets, endpoint)
                     credential = answer if isinstance(answer, Credential) else None
-                    yield Try(change.account, change.name, change.written, credential)
+                    yield TestRequest(change.account, change.name, change.written, credential)
 
     def _with_findings(
         self,
@@ -220,12 +220,12 @@ class Verifier(Struct, frozen=True):
         desired: Desired,
         secrets: SecretCheck,
         tests: Tests,
-        due: Sequence[Try],
+        due: Sequence[TestRequest],
     ) -> Plan:
         """The same plan, with the findings about its secrets and tests."""
         untested: dict[AccountKey, dict[str, Finding]] = {}
         for request in due:
-            untested.setdefault(request.key, {})[request.name] = _untested(request, desired)
+            untested.setdefault(request.account, {})[request.name] = _untested(request, desired)
         accounts = []
         for account in plan.accounts:
             found = [
@@ -271,7 +271,7 @@ def failure_code(result: TestResult) -> str | None:
 
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
     for request, result in tests.items():
-        if request.key != account.key or (code := failure_code(result)) is None:
+        if request.account != account.key or (code := failure_code(result)) is None:
             continue
         warns = request.profile.connection_test is ConnectionTest.WARN
         outcome = "" if code == result.outcome else f" ({result.outcome})"
@@ -281,7 +281,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
             hint="The profile is saved anyway, as its connectionTest says."
             if warns
             else "Fix the profile or its secret; the next apply tries again.",
-            where=desired.accounts[request.key].profiles[request.name].where,
+            where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,
         )
@@ -314,12 +314,12 @@ def _platform_after(plan: Plan, current: Current) -> Platform | None:
     return current.platform
 
 
-def _untested(request: Try, desired: Desired) -> Finding:
+def _untested(request: TestRequest, desired: Desired) -> Finding:
     return finding(
         "connection-not-tested",
         f"The connection of profile {request.name} was not tested.",
         hint="Applying tests it before it is saved. To test it now, plan with connection tests.",
         remedy=Perform(Task.TEST_CONNECTIONS),
-        where=desired.accounts[request.key].profiles[request.name].where,
-        account=request.key,
+        where=desired.accounts[request.account].profiles[request.name].where,
+        account=request.account,
     )

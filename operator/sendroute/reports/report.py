@@ -16,19 +16,11 @@ from sendroute.model.change import (
     Shadowed,
 )
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.finding import Finding, Locate, Position, Severity, Where, located, nowhere
 from sendroute.model.outcome import Outcome, Result
-
-Locate = Callable[[Where], Position | None]
-"""Finds the line and column of a place; called only for what is shown."""
-
 
 Advise = Callable[[Finding], Finding]
 """Words a finding's remedy for the users of a front end, as the end of its hint."""
-
-
-def nowhere(_where: Where) -> None:
-    """For manifests that are not available: reports then show the file without a line."""
 
 
 class Part(Struct, frozen=True):
@@ -140,19 +132,7 @@ def _place_among_changes(change: ObjectChange) -> tuple[int, str, str]:
 
 
 def _placed(findings: Iterable[Finding], locate: Locate) -> tuple[Finding, ...]:
-    return tuple(sorted((_located(found, locate) for found in findings), key=_order))
-
-
-def _located(found: Finding, locate: Locate) -> Finding:
-    position = found.position
-    if position is None and found.where is not None:
-        position = locate(found.where)
-    if position is found.position and not found.related:
-        return found
-    related = tuple(
-        (locate(place) or place) if isinstance(place, Where) else place for place in found.related
-    )
-    return replace(found, position=position, related=related)
+    return tuple(sorted((located(found, locate) for found in findings), key=_order))
 
 
 def _order(found: Finding) -> tuple[str, int, int, str, str]:

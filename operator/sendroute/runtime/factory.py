@@ -15,14 +15,13 @@ from sendroute.credentials.key_file import key_path
 from sendroute.credentials.keys import Keys, keys_at_hand
 from sendroute.credentials.resolve import Secrets
 from sendroute.model.codes import finding
-from sendroute.model.connection import ConnectionPolicy, TestResult
+from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import Desired
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile import secret_check
-from sendroute.reconcile.protocols import Try
 from sendroute.reconcile.verifier import Shown, Verifier
 from sendroute.runtime.settings import Settings
 
@@ -105,7 +104,7 @@ class Factory:
 
 
 def run_tests(
-    tries: Sequence[Try],
+    requests: Sequence[TestRequest],
     policy: ConnectionPolicy,
     *,
     start_within: float = math.inf,
@@ -114,15 +113,13 @@ def run_tests(
     """Test connections, a few at a time.
 
     Args:
-        tries: the profiles, with their credentials.
+        requests: the profiles, with their credentials.
         policy: which addresses may be reached, and which authorities are trusted.
         start_within: seconds after which no further test is started.
         progress: called with each result.
     """
-    from sendroute.connection.probe import Request
     from sendroute.connection.run import run_tests as run
 
-    requests = [Request(t.key.namespace, t.name, t.profile, t.credential) for t in tries]
     return run(requests, policy=policy, start_within=start_within, progress=progress)
 
 

@@ -25,7 +25,7 @@ from sendroute.model.current import DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.route import Origin, Route
 from sendroute.store.errors import stale
-from sendroute.store.states import DOMAIN_COLUMNS, as_text, domain_columns
+from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, history_text
 from sendroute.store.tables import domain, switched
 from sendroute.store.tables import switch as table
 
@@ -126,8 +126,8 @@ def _tell(
                 namespace=key.namespace,
                 account=key.name,
                 action=told.action.value,
-                before=as_text(before),
-                after=as_text(told.after),
+                before=history_text(before),
+                after=history_text(told.after),
                 reason=told.reason,
                 message=told.message,
             )

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select
 
 from sendroute.model.change import Change, Kind, PlatformChange, State
 from sendroute.model.desired import AccountKey
 from sendroute.model.records import HistoryEntry, RouteRow
 from sendroute.store.bulk import execute_many
-from sendroute.store.states import as_text
+from sendroute.store.states import history_document, history_text
 from sendroute.store.tables import history, revision, switch, switched
 
 STORE_KIND = "Store"
@@ -54,7 +53,7 @@ def _row(
     for state in (change.before, change.after):
         if state not in texts:
             assert state is not None  # noqa: S101 - None is there from the beginning
-            texts[state] = as_text(state)
+            texts[state] = history_text(state)
     return (
         now,
         namespace,
@@ -137,8 +136,8 @@ def _entry(row: Any, kind: str, name: str) -> HistoryEntry:
         kind,
         name,
         row.action,
-        msgspec.json.decode(row.before) if row.before else None,
-        msgspec.json.decode(row.after) if row.after else None,
+        history_document(kind, row.before) if row.before else None,
+        history_document(kind, row.after) if row.after else None,
         row.reason,
         row.message,
     )

@@ -27,7 +27,7 @@ from sendroute.model.route import Origin, Route
 from sendroute.store import queries, reading
 from sendroute.store.errors import problem
 from sendroute.store.revisions import head_of
-from sendroute.store.states import profile_of, route_from_manifest, spec
+from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
 from sendroute.store.url import unusable
 
@@ -59,7 +59,7 @@ class LockDomain(Struct, frozen=True, omit_defaults=True):
 
     def state(self) -> DomainState:
         return DomainState(
-            route_from_manifest(self.route), self.origin, _route(self.declared), self.shadow
+            Route.from_manifest(self.route), self.origin, _route(self.declared), self.shadow
         )
 
 
@@ -68,7 +68,7 @@ class LockApplyAll(Struct, frozen=True):
     domains: Count
 
     def record(self) -> RanApplyAll:
-        return RanApplyAll(route_from_manifest(self.route), self.domains)
+        return RanApplyAll(Route.from_manifest(self.route), self.domains)
 
 
 class LockAccount(Struct, frozen=True, omit_defaults=True):
@@ -128,7 +128,7 @@ class Lock(Struct, frozen=True):
 
 
 def _route(form: dict[str, Any] | None) -> Route | None:
-    return None if form is None else route_from_manifest(form)
+    return None if form is None else Route.from_manifest(form)
 
 
 def _form(route: Route | None) -> dict[str, Any] | None:

@@ -1,8 +1,6 @@
 """Reads the whole record, or some accounts of it, into the values that a plan starts from."""
 
-import gc
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
@@ -10,13 +8,13 @@ from sqlalchemy import Connection, Select, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
+from sendroute.model.route import shared
 from sendroute.store.bulk import among, chunks, plain_rows, restricted
 from sendroute.store.states import (
     domain_state,
     maybe_route_of,
     platform_of,
     profile_of,
-    route_of,
 )
 from sendroute.store.tables import account, apply_all, domain, platform, profile, revision, store
 
@@ -74,7 +72,7 @@ def _ran(
     for statement in restricted(every, apply_all.c.namespace, apply_all.c.account, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.account)
-            record = RanApplyAll(route_of(row.kind, row.profile), row.domains)
+            record = RanApplyAll(shared(row.kind, row.profile), row.domains)
             ran.setdefault(key, {})[row.id] = record
     return ran
 
@@ -107,26 +105,13 @@ def _fill(
     """A million domains share a few states: equal columns give one and the same value. The rows
     are taken from the driver's own cursor, as plain tuples: a third of the time."""
     states: dict[Any, DomainState] = {}
-    with _no_collection():
-        for rows in plain_rows(connection, statement):
-            for row in rows:
-                columns = row[2:]
-                state = states.get(columns)
-                if state is None:
-                    state = states[columns] = domain_state(columns)
-                domains[row[0]][row[1]] = state
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Millions of new tuples and no garbage among them: the collector would only look for it."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    for rows in plain_rows(connection, statement):
+        for row in rows:
+            columns = row[2:]
+            state = states.get(columns)
+            if state is None:
+                state = states[columns] = domain_state(columns)
+            domains[row[0]][row[1]] = state
 
 
 def holders(connection: Connection, domains: Iterable[str]) -> dict[str, AccountKey]:

@@ -1,6 +1,6 @@
 """Frozen values to columns and JSON, and back.
 
-JSON that people read (history, lock files) gives a route the manifests' form, ``{"managed": {}}``.
+JSON that people read (history, lock files) has the form of the manifests: ``{"managed": {}}``.
 """
 
 from functools import cache
@@ -8,48 +8,31 @@ from typing import Any
 
 import msgspec
 
-from sendroute.model.change import State
-from sendroute.model.current import AccountState, DomainState
+from sendroute.model.change import Kind, State
+from sendroute.model.current import DomainState
+from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
-from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, Route, RouteKind, via
+from sendroute.model.route import Origin, Route, shared
 
 # kind, profile, origin, declared kind, declared profile, shadow: in the order of the table
 DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None]
 
 DOMAIN_COLUMNS = ("kind", "profile", "origin", "declared_kind", "declared_profile", "shadow")
 
-_SHARED = {RouteKind.MANAGED.value: MANAGED, RouteKind.UNCONFIGURED.value: UNCONFIGURED}
-
-
-def route_of(kind: str, profile: str | None) -> Route:
-    return _SHARED[kind] if profile is None else via(profile)
-
 
 def maybe_route_of(kind: str | None, profile: str | None) -> Route | None:
-    return None if kind is None else route_of(kind, profile)
+    return None if kind is None else shared(kind, profile)
 
 
 def route_columns(route: Route | None) -> tuple[str | None, str | None]:
     return (None, None) if route is None else (route.kind.value, route.profile)
 
 
-def route_from_manifest(form: object) -> Route:
-    """The route of ``{"managed": {}}`` and the like. Raises ValueError on anything else."""
-    match form:
-        case {"managed": {}, **rest} if not rest:
-            return MANAGED
-        case {"unconfigured": {}, **rest} if not rest:
-            return UNCONFIGURED
-        case {"profile": str(name), **rest} if name and not rest:
-            return via(name)
-    raise ValueError("not a route")
-
-
 def domain_state(columns: DomainColumns) -> DomainState:
     kind, profile, origin, declared_kind, declared_profile, shadow = columns
     return DomainState(
-        route_of(kind, profile),
+        shared(kind, profile),
         Origin(origin),
         maybe_route_of(declared_kind, declared_profile),
         shadow,
@@ -85,38 +68,38 @@ def platform_of(text: str) -> Platform:
 def profile_of(text: str) -> Profile:
     value: Profile = _decoder(Profile).decode(text)
     if value.reassign_to is not None:
-        shared = route_of(*_as_columns(value.reassign_to))
-        return msgspec.structs.replace(value, reassign_to=shared)
+        route = shared(value.reassign_to.kind, value.reassign_to.profile)
+        return msgspec.structs.replace(value, reassign_to=route)
     return value
 
 
-def _as_columns(route: Route) -> tuple[str, str | None]:
-    return route.kind.value, route.profile
+def history_text(state: State) -> str:
+    """A state as the history stores it: JSON in the form of its manifest."""
+    return msgspec.json.encode(as_manifest(state)).decode()
 
 
-def _manifest(route: Route | None) -> dict[str, Any] | None:
-    return None if route is None else route.as_manifest()
+def history_document(kind: str, text: str) -> dict[str, Any]:
+    """A state of the history in the form of its manifest.
+
+    ``kind`` is the object's kind, ``text`` what the history stores. Rows that were written before
+    the history used the form of the manifests have other keys, which are converted: rows are
+    never rewritten. Raises ``msgspec.ValidationError`` if such a row is no state of that kind.
+    """
+    document: dict[str, Any] = msgspec.json.decode(text)
+    match kind:
+        case Kind.DOMAIN:
+            return _renamed(document, "shadow", "shadowed_by")
+        case Kind.ACCOUNT:
+            return _renamed(document, "default", "defaultRoute")
+        case Kind.PROFILE if "connection_test" in document:
+            reassign_to = document.pop("reassign_to", None)
+            profile = msgspec.convert(document, Profile)
+            route = None if reassign_to is None else Route.from_manifest(reassign_to)
+            return as_manifest(msgspec.structs.replace(profile, reassign_to=route))
+        case Kind.PLATFORM if "allow_networks" in document:
+            return as_manifest(msgspec.convert(document, Platform))
+    return document
 
 
-def as_document(state: State) -> dict[str, Any]:
-    """A state as JSON for people: routes in the manifests' form, what is not set left out."""
-    document: dict[str, Any]
-    match state:
-        case DomainState():
-            document = {
-                "route": state.route.as_manifest(),
-                "origin": state.origin.value,
-                "declared": _manifest(state.declared),
-                "shadow": state.shadow,
-            }
-        case AccountState():
-            document = {"plan": state.plan, "default": _manifest(state.default)}
-        case Profile():
-            document = msgspec.to_builtins(state) | {"reassign_to": _manifest(state.reassign_to)}
-        case Platform():
-            document = msgspec.to_builtins(state)
-    return {key: value for key, value in document.items() if value is not None}
-
-
-def as_text(state: State) -> str:
-    return msgspec.json.encode(as_document(state)).decode()
+def _renamed(document: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old else key: value for key, value in document.items()}

@@ -14,6 +14,7 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, WrongUsageError, percent, seconds
 from sendroute.cli.commands.plan import only_option
+from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session, start_logs
 
@@ -57,9 +58,9 @@ def options(parser: Parser) -> None:
     output_option(parser, REPORTS)
 
 
+@collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.applying import ApplyOptions, apply_planned
-    from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import PlanOptions, plan_paths, plan_saved
     from sendroute.cli.reporting import present_report

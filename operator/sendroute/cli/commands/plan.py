@@ -14,6 +14,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser
+from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session, start_logs
 
@@ -51,10 +52,10 @@ def only_option(parser: Parser) -> None:
     )
 
 
+@collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from msgspec.structs import replace
 
-    from sendroute.cli.fast_exit import keep
     from sendroute.cli.output import worst
     from sendroute.cli.planning import PlanOptions, plan_paths
     from sendroute.cli.reporting import present_report

@@ -22,9 +22,6 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser, percent, seconds
 from sendroute.cli.session import Session, start_logs
 
-COLLECTS_GARBAGE = True
-"""A process that runs for months keeps Python's collector, as it is."""
-
 
 def options(parser: Parser) -> None:
     parser.add_argument(

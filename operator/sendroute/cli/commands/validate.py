@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
 from sendroute.cli.commands.plan import paths_argument
+from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option, worst
 from sendroute.cli.session import Session
 
@@ -38,8 +39,8 @@ def options(parser: Parser) -> None:
     output_option(parser, REPORTS)
 
 
+@collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.fast_exit import keep
     from sendroute.cli.reporting import present_report
     from sendroute.cli.tree import read_tree
     from sendroute.manifests.tree import read_base
