@@ -1,5 +1,5 @@
-"""A store, its secrets and its manifests; programs on them that are killed; and what must hold of
-the store at any time."""
+"""A workspace with a store, secrets and manifests; processes that tests kill in it; and the
+conditions that the store must fulfil at any time."""
 
 import os
 import random
@@ -19,66 +19,67 @@ from sendroute.credentials.sealing import Sealer
 from sendroute.store.record import open_store
 from sendroute.store.url import is_postgres
 
-from .estates import Estate, holdings
-from .forks import DEADLINE, Forked, Forks
-from .replay import Told, check
+from .fork_server import DEADLINE, ForkedProcess, ForkServer
+from .manifest_trees import TreeSequence, holdings
+from .replay import RecordedChange, check
 
 SEED = "SENDROUTE_TEST_SEED"
 KILLS = int(os.environ.get("SENDROUTE_TEST_KILLS", "100"))
-"""Of one program, on each database; in so many parts, for several processes to do at once."""
+"""Kills of one command on each database."""
 PARTS = 4
+"""The kills are split into this many tests, so that pytest-xdist can run them in parallel."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The two minutes begin at once, on two of pytest-xdist's workers: each is the first of the
-    tests in a row that a worker is given to begin with (xdist.scheduler.load.LoadScheduling)."""
+    """Start the two long tests first, on two workers of pytest-xdist: each is the first test of a
+    worker's initial batch (xdist.scheduler.load.LoadScheduling)."""
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    in_a_row = max(len(items) // workers // 4, 2)
+    batch = max(len(items) // workers // 4, 2)
     minutes = [item for item in items if "test_minute" in item.nodeid]
     if workers > 1:
         for turn, item in enumerate(minutes):
             items.remove(item)
-            items.insert(turn * in_a_row, item)
+            items.insert(turn * batch, item)
 
 
 @pytest.fixture
 def seed() -> str:
-    """Another one each time, unless the variable gives one: pytest shows it of a failing test."""
-    chosen = os.environ.get(SEED) or secrets.token_hex(4)
-    print(f"{SEED}={chosen}")
-    return chosen
+    """A new seed for each run, unless the variable sets one; pytest prints it if a test fails."""
+    value = os.environ.get(SEED) or secrets.token_hex(4)
+    print(f"{SEED}={value}")
+    return value
 
 
 @pytest.fixture
-def chance(seed: str, request: pytest.FixtureRequest) -> random.Random:
-    """The test's own, whichever others run."""
+def rng(seed: str, request: pytest.FixtureRequest) -> random.Random:
+    """A generator of this test only: it does not depend on which other tests run."""
     return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    with Forks() as forking:
-        yield forking
+def fork_server() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], expected: str) -> None:
     deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} did not come"
+    while not condition():
+        assert time.monotonic() < deadline, f"timed out waiting for {expected}"
         time.sleep(0.01)
 
 
-class Place:
-    """``folder`` is where the program works; all that it may leave anywhere is below ``home``."""
+class Workspace:
+    """Commands run in ``directory``; every file that they may leave is below ``home``."""
 
-    def __init__(self, forks: Forks, url: str, home: Path) -> None:
+    def __init__(self, fork_server: ForkServer, url: str, home: Path) -> None:
         self.url = url
-        self.folder = home / "work"
+        self.directory = home / "work"
         self.home = home
-        self._forks = forks
-        self._children: list[Forked] = []
-        for name in ("work", "tmp", "said", "trees", "secrets"):
+        self._fork_server = fork_server
+        self._children: list[ForkedProcess] = []
+        for name in ("work", "tmp", "output", "trees", "secrets"):
             (home / name).mkdir()
         self._env = {
             name: value
@@ -92,101 +93,116 @@ class Place:
             "SENDROUTE_ACTOR": "tests",
         }
 
-    def start(self, *words: str) -> Forked:
-        said = self.home / "said" / str(len(self._children))
-        self._children.append(self._forks.start(list(words), self.folder, self._env, said))
+    def start(self, *arguments: str) -> ForkedProcess:
+        output_path = self.home / "output" / str(len(self._children))
+        self._children.append(
+            self._fork_server.start(list(arguments), self.directory, self._env, output_path)
+        )
         return self._children[-1]
 
-    def run(self, *words: str, may_end: tuple[int, ...] = (0,)) -> Forked:
-        """To its end."""
-        child = self.start(*words)
-        assert child.wait() in may_end, child.text()
+    def run(self, *arguments: str, allowed_statuses: tuple[int, ...] = (0,)) -> ForkedProcess:
+        """Run a command and wait for it to end."""
+        child = self.start(*arguments)
+        assert child.wait() in allowed_statuses, child.text()
         return child
 
-    def lay_secret(self, namespace: str, name: str, password: str) -> None:
-        folder = self.home / "secrets" / namespace / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "username").write_text("somebody\n")
-        beside = folder / ".password"
-        beside.write_text(f"{password}\n")
-        beside.rename(folder / "password")
+    def write_secret(self, namespace: str, name: str, password: str) -> None:
+        directory = self.home / "secrets" / namespace / name
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "username").write_text("user\n")
+        temporary = directory / ".password"
+        temporary.write_text(f"{password}\n")
+        temporary.rename(directory / "password")
 
-    def lay_secrets(self, accounts: list[Key], word: str) -> None:
-        self.lay_secret("default", "managed-relay", word)
+    def write_secrets(self, accounts: list[Key], password: str) -> None:
+        self.write_secret("default", "managed-relay", password)
         for key in accounts:
-            self.lay_secret(*key, f"{word} of {key[1]}")
+            self.write_secret(*key, f"{password} of {key[1]}")
 
     def current(self) -> Store:
         with open_store(self.url) as store:
             return as_store(store.read())
 
-    def until_held(self, expected: Store, by: Forked) -> None:
-        """Until the store holds that, which is somebody's work who must not end over it."""
-        seen = None
+    def wait_until_applied(self, expected: Store, by: ForkedProcess) -> None:
+        """Wait until the process ``by`` has applied ``expected``; it must not end."""
+        last_head = None
 
-        def holds() -> bool:
-            nonlocal seen
-            assert not by.ended(), by.text()
+        def is_applied() -> bool:
+            nonlocal last_head
+            assert not by.has_ended(), by.text()
             head = store.head()
-            if head == seen:
+            if head == last_head:
                 return False
-            seen = head
+            last_head = head
             return as_store(store.read()) == expected
 
         with open_store(self.url) as store:
-            until(holds, "what the manifests say")
+            wait_until(is_applied, "the state that the manifests declare")
 
     def commits(self) -> dict[int, str | None]:
-        """The manifests' commit of each revision."""
+        """The source commit of each revision."""
         with opened(self.url) as raw:
             return dict(raw.execute("SELECT number, source_commit FROM revision").fetchall())
 
-    def settled(self) -> bool:
-        """Whether nothing is noted as unsettled."""
+    def has_no_account_status(self) -> bool:
+        """Whether the store records no account status."""
         with open_store(self.url) as store:
             return not store.account_statuses()
 
-    def rest(self) -> None:
-        """Until nothing of those that were killed is at work: neither a process of their sessions
-        nor, at the server, a session that holds a lock."""
-        until(lambda: not self.processes(), "the end of all processes")
+    def wait_until_idle(self) -> None:
+        """Wait until nothing of the killed processes still runs: no process of their sessions, and
+        no database session of theirs on the server."""
+        wait_until(lambda: not self.processes(), "the end of all processes")
         if is_postgres(self.url):
-            with psycopg.connect(self.url, autocommit=True) as own:
-                until(lambda: not _others(own), "the end of the dead one's session")
-                assert own.execute("SELECT count(*) FROM pg_prepared_xacts").fetchone() == (0,)
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                wait_until(
+                    lambda: not _has_other_sessions(connection),
+                    "the end of the killed process's database session",
+                )
+                assert connection.execute("SELECT count(*) FROM pg_prepared_xacts").fetchone() == (
+                    0,
+                )
 
     def processes(self) -> list[int]:
-        """That are alive, and of the session of a child that has ended."""
-        ended = {child.pid for child in self._children if child.status is not None}
-        return [pid for pid, session in _sessions() if session in ended]
+        """The living processes in the sessions of children that have ended."""
+        has_ended = {child.pid for child in self._children if child.status is not None}
+        return [pid for pid, session in _sessions() if session in has_ended]
 
-    def check(self, *, opens: bool = True) -> list[Told]:
-        """What holds at any time. ``opens``: and each credential in use is the one at hand."""
+    def check(self, *, opens: bool = True) -> list[RecordedChange]:
+        """Check the conditions that hold at any time. With ``opens``, each credential in use must
+        also equal the current secret."""
         if not is_postgres(self.url):
             self._check_file()
-        told = check(self.url)
-        sealer = Sealer(keys_of_file(str(self.folder / "sendroute.key")))
+        changes = check(self.url)
+        sealer = Sealer(keys_of_file(str(self.directory / "sendroute.key")))
         with open_store(self.url) as store:
-            for one in store.endpoints():
-                assert one.credential is not None, f"{one.alias} has none"
-                opened = sealer.open(one.credential, one.binding)
-                assert opened is not None, f"the credential of {one.alias} does not open"
-                if opens and one.retired is None and one.profile:
-                    path = self.home / "secrets" / one.binding.namespace / one.binding.account
-                    assert opened.password == (path / "password").read_text().strip(), one.alias
-        return told
+            for endpoint in store.endpoints():
+                assert endpoint.credential is not None, f"{endpoint.alias} has no credential"
+                credential = sealer.open(endpoint.credential, endpoint.binding)
+                assert credential is not None, f"the credential of {endpoint.alias} does not open"
+                if opens and endpoint.retired is None and endpoint.profile:
+                    path = (
+                        self.home
+                        / "secrets"
+                        / endpoint.binding.namespace
+                        / endpoint.binding.account
+                    )
+                    assert credential.password == (path / "password").read_text().strip(), (
+                        endpoint.alias
+                    )
+        return changes
 
     def _check_file(self) -> None:
         import sqlite3
         from contextlib import closing
 
-        with closing(sqlite3.connect(self.folder / "sendroute.db")) as raw:
+        with closing(sqlite3.connect(self.directory / "sendroute.db")) as raw:
             assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
 
-    def check_nothing_is_left(self) -> None:
+    def check_no_leftover_files(self) -> None:
         expected = {"sendroute.key"} if is_postgres(self.url) else {"sendroute.key", "sendroute.db"}
-        assert {path.name for path in self.folder.iterdir()} == expected
+        assert {path.name for path in self.directory.iterdir()} == expected
         assert list((self.home / "tmp").iterdir()) == []
 
     def close(self) -> None:
@@ -196,37 +212,37 @@ class Place:
 
 
 def _sessions() -> Iterator[tuple[int, int]]:
-    for folder in Path("/proc").glob("[0-9]*"):
+    for directory in Path("/proc").glob("[0-9]*"):
         try:
-            # The name may hold anything, also brackets (proc_pid_stat(5)).
-            facts = (folder / "stat").read_text().rpartition(")")[2].split()
+            # The process name may contain anything, also parentheses (proc_pid_stat(5)).
+            fields = (directory / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if facts[0] != "Z":
-            yield int(folder.name), int(facts[3])
+        if fields[0] != "Z":
+            yield int(directory.name), int(fields[3])
 
 
-def _others(own: psycopg.Connection) -> bool:
-    found = own.execute(
+def _has_other_sessions(connection: psycopg.Connection) -> bool:
+    row = connection.execute(
         "SELECT FROM pg_stat_activity WHERE datname = current_database()"
         " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
-    return found.fetchone() is not None
+    return row.fetchone() is not None
 
 
 @pytest.fixture
-def place(forks: Forks, store_url: str, tmp_path: Path) -> Iterator[Place]:
+def workspace(fork_server: ForkServer, store_url: str, tmp_path: Path) -> Iterator[Workspace]:
     url = store_url if is_postgres(store_url) else f"sqlite:///{tmp_path}/work/sendroute.db"
-    one = Place(forks, url, tmp_path)
-    one.run("init")
-    yield one
-    one.close()
+    created = Workspace(fork_server, url, tmp_path)
+    created.run("init")
+    yield created
+    created.close()
 
 
-def check_whole(current: Store, estate: Estate) -> int:
-    """Every account is as it was or as it shall be, those between which a domain moves together;
-    of how many that change the latter is so."""
-    before, after = estate.before, estate.after
+def check_no_partial_account(current: Store, sequence: TreeSequence) -> int:
+    """Assert that every account has its complete old or its complete new state, and that accounts
+    that exchange a domain change together. Return how many accounts have a changed, new state."""
+    before, after = sequence.before, sequence.after
     assert current.plans in (before.plans, after.plans)
     done = 0
     for group in _groups(before, after):
@@ -236,10 +252,10 @@ def check_whole(current: Store, estate: Estate) -> int:
             continue
         is_new = [holdings(current, key) == holdings(after, key) for key in changes]
         is_old = [holdings(current, key) == holdings(before, key) for key in changes]
-        assert all(is_new) or all(is_old), f"{group} is half done: {is_new}, {is_old}"
+        assert all(is_new) or all(is_old), f"{group} is partly applied: {is_new}, {is_old}"
         done += all(is_new) * len(changes)
     if done and before.plans != after.plans:
-        assert current.plans == after.plans, "the platform comes before the accounts"
+        assert current.plans == after.plans, "the platform is committed before the accounts"
     return done
 
 

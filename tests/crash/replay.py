@@ -1,15 +1,16 @@
-"""The history told again from the beginning must lead to what the store holds, row by row.
+"""Replays the recorded history from its first row and compares the result with the store's tables.
 
-Read by the driver alone, in one snapshot. What is checked:
+The database is read with the driver only, in one snapshot. The checks are:
 
-* revisions are numbered 0, 1, … to the store's own, without a gap or a double, each with a commit
-  id of its own; within an account ids rise as numbers do; each did something;
-* each history row belongs to a revision, and its ``before`` is what the rows ahead of it left: so
-  each change is told once, whole, and nothing was changed that is not told;
-* what is left at the end are the tables: every domain with its owner, route, origin, declared route
-  and shadow and since when; every account with its fence; every profile with its version; every
-  destination that mail ever went to, with its making and its end;
-* an apply-all took effect in the one revision in which its id was kept.
+* revisions are numbered 0, 1, … up to the store's revision, without gaps or duplicates; each has
+  its own commit id; within an account, ids rise with the numbers; each revision changed something;
+* each history row belongs to a revision, and its ``before`` is the result of the rows before it: so
+  each change is recorded once and completely, and every change is recorded;
+* the result of the replay equals the tables: every domain with its owner, route, origin, declared
+  route, shadow and the revision of its route; every account with its fence; every profile with its
+  version; every endpoint that mail was ever sent to, with the revisions that
+  created and retired it;
+* an apply-all took effect in the same revision that recorded its id.
 """
 
 import json
@@ -35,10 +36,10 @@ from sendroute.store.url import is_postgres
 Owner = tuple[str, str]
 Document = dict[str, Any]
 
-_EACH = """\
+_HISTORY_ROWS = """\
 SELECT r.number, h.namespace, h.account, h.kind, h.name, h.action, h."before", h."after", h.reason
 FROM history h LEFT JOIN revision r ON r.id = h.revision ORDER BY r.number, h.seq"""
-_WHOLE = """\
+_SWITCHED_ROWS = """\
 SELECT r.number, s.namespace, s.account, 'SendingDomain', d.name, s.action, s."before", s."after",
   s.reason
 FROM switch s JOIN switched d ON d.switch = s.id LEFT JOIN revision r ON r.id = s.revision
@@ -65,8 +66,8 @@ FROM apply_all p LEFT JOIN revision r ON r.id = p.revision"""
 
 
 @dataclass(frozen=True)
-class Told:
-    """One change, by whichever table tells it. ``number`` is the revision's."""
+class RecordedChange:
+    """One recorded change of either table. ``number`` is the number of its revision."""
 
     number: int
     owner: Owner
@@ -79,9 +80,9 @@ class Told:
 
 
 @dataclass
-class Kept:
-    """What is left of one object: ``since`` is when its route came, ``changed`` the last change;
-    ``version`` counts a profile's."""
+class ReplayedObject:
+    """The last state of one object: ``since`` is the revision of its route, ``changed`` the
+    revision of its last change; ``version`` counts the versions of a profile."""
 
     document: Document
     owner: Owner
@@ -92,88 +93,105 @@ class Kept:
 
 @dataclass
 class Replay:
-    """The state that the changes told so far lead to."""
+    """The state after the changes applied so far."""
 
-    objects: dict[tuple[str, ...], Kept] = field(default_factory=dict)
+    objects: dict[tuple[str, ...], ReplayedObject] = field(default_factory=dict)
     fences: dict[Owner, int] = field(default_factory=dict)
     endpoints: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     shadowed: Counter[tuple[Owner, str, int]] = field(default_factory=Counter)
 
-    def tell(self, told: Told) -> None:
-        key = _key(told)
-        was = self.objects.pop(key, None)
-        assert told.before == (was.document if was is not None else None), f"{told} after {was}"
-        if was is not None:
-            assert was.owner == told.owner, f"{told} is of {was.owner}"
-        expected = {(False, True): "create", (True, False): "delete"}.get(
-            (told.before is not None, told.after is not None)
+    def apply(self, change: RecordedChange) -> None:
+        key = _key(change)
+        previous = self.objects.pop(key, None)
+        assert change.before == (previous.document if previous is not None else None), (
+            f"{change} does not follow {previous}"
         )
-        assert expected in (None, told.action), told
-        self.fences[told.owner] = told.number
-        if told.kind == "SMTPProfile":
-            self._destination(told, was)
-        if told.kind == "MailPlatform":
-            self._relay(told, was)
-        if told.kind == "SendingDomain":
-            assert told.before != told.after, f"{told} is none"
-            self._shadow(told)
-        if told.after is None:
+        if previous is not None:
+            assert previous.owner == change.owner, f"{change} changes the owner {previous.owner}"
+        expected = {(False, True): "create", (True, False): "delete"}.get(
+            (change.before is not None, change.after is not None)
+        )
+        assert expected in (None, change.action), change
+        self.fences[change.owner] = change.number
+        if change.kind == "SMTPProfile":
+            self._apply_profile(change, previous)
+        if change.kind == "MailPlatform":
+            self._apply_platform(change, previous)
+        if change.kind == "SendingDomain":
+            assert change.before != change.after, f"{change} changes nothing"
+            self._count_shadow(change)
+        if change.after is None:
             return
-        version = was.version + 1 if was is not None else 1
-        stays = was is not None and was.document.get("route") == told.after.get("route")
-        since = was.since if was is not None and stays else told.number
-        self.objects[key] = Kept(told.after, told.owner, since, told.number, version)
+        version = previous.version + 1 if previous is not None else 1
+        stays = previous is not None and previous.document.get("route") == change.after.get("route")
+        since = previous.since if previous is not None and stays else change.number
+        self.objects[key] = ReplayedObject(
+            change.after, change.owner, since, change.number, version
+        )
 
-    def _shadow(self, told: Told) -> None:
-        shadow = (told.after or {}).get("shadowed_by")
-        if shadow is not None and shadow != (told.before or {}).get("shadowed_by"):
-            self.shadowed[told.owner, shadow, told.number] += 1
+    def _count_shadow(self, change: RecordedChange) -> None:
+        shadow = (change.after or {}).get("shadowed_by")
+        if shadow is not None and shadow != (change.before or {}).get("shadowed_by"):
+            self.shadowed[change.owner, shadow, change.number] += 1
 
-    def _destination(self, told: Told, was: Kept | None) -> None:
-        version = was.version if was is not None else 0
-        self._replace((*told.owner, told.name), version, was, told)
+    def _apply_profile(self, change: RecordedChange, previous: ReplayedObject | None) -> None:
+        version = previous.version if previous is not None else 0
+        self._replace((*change.owner, change.name), version, previous, change)
 
-    def _relay(self, told: Told, was: Kept | None) -> None:
-        version = was.version if was is not None else 0
-        self._replace(("", "", "relay"), version, was, told)
+    def _apply_platform(self, change: RecordedChange, previous: ReplayedObject | None) -> None:
+        version = previous.version if previous is not None else 0
+        self._replace(("", "", "relay"), version, previous, change)
 
-    def _replace(self, name: tuple[str, ...], version: int, was: Kept | None, told: Told) -> None:
-        if was is not None:
-            self.endpoints -= Counter([(*name, version, was.changed, None)])
-            self.endpoints[*name, version, was.changed, told.number] += 1
-        if told.after is not None:
-            self.endpoints[*name, version + 1, told.number, None] += 1
+    def _replace(
+        self,
+        name: tuple[str, ...],
+        version: int,
+        previous: ReplayedObject | None,
+        change: RecordedChange,
+    ) -> None:
+        if previous is not None:
+            self.endpoints -= Counter([(*name, version, previous.changed, None)])
+            self.endpoints[*name, version, previous.changed, change.number] += 1
+        if change.after is not None:
+            self.endpoints[*name, version + 1, change.number, None] += 1
 
-    def of(self, kind: str) -> dict[tuple[str, ...], Kept]:
-        return {key[1:]: kept for key, kept in self.objects.items() if key[0] == kind}
+    def of(self, kind: str) -> dict[tuple[str, ...], ReplayedObject]:
+        return {key[1:]: state for key, state in self.objects.items() if key[0] == kind}
 
 
-def _key(told: Told) -> tuple[str, ...]:
-    """Of all that there is, a domain's name alone says which one it is."""
-    if told.kind == "SendingDomain":
-        return told.kind, told.name
-    return told.kind, *told.owner, told.name
+def _key(change: RecordedChange) -> tuple[str, ...]:
+    """A domain is identified by its name alone, every other object by owner and name."""
+    if change.kind == "SendingDomain":
+        return change.kind, change.name
+    return change.kind, *change.owner, change.name
 
 
-def check(url: str) -> list[Told]:
-    """Raises AssertionError; gives all that is told, in its order."""
+def check(url: str) -> list[RecordedChange]:
+    """Return all recorded changes in order of their revisions; raise AssertionError if any check
+    of the module fails."""
     with opened(url) as raw, _snapshot(raw, url):
         numbers = _check_revisions(raw)
-        told = sorted(
-            [_told(row) for each in (_EACH, _WHOLE) for row in _rows(raw, each)],
-            key=lambda one: one.number,
+        changes = sorted(
+            [
+                _recorded_change(row)
+                for statement in (_HISTORY_ROWS, _SWITCHED_ROWS)
+                for row in _rows(raw, statement)
+            ],
+            key=lambda change: change.number,
         )
-        replay = _replayed(told)
-        did = {one.number for one in told}
-        assert did | {0} == set(numbers), f"revisions that did nothing: {set(numbers) - did}"
+        replay = _replay(changes)
+        changed_revisions = {change.number for change in changes}
+        assert changed_revisions | {0} == set(numbers), (
+            f"revisions without changes: {set(numbers) - changed_revisions}"
+        )
         _check_domains(raw, replay)
         _check_accounts(raw, replay)
         _check_profiles(raw, replay)
         _check_platform(raw, replay)
-        found = Counter(tuple(row) for row in _rows(raw, _ENDPOINTS))
-        assert found == replay.endpoints, _difference(found, replay.endpoints)
-        _check_apply_alls(raw, replay, told)
-    return told
+        actual = Counter(tuple(row) for row in _rows(raw, _ENDPOINTS))
+        assert actual == replay.endpoints, _difference(actual, replay.endpoints)
+        _check_apply_alls(raw, replay, changes)
+    return changes
 
 
 @contextmanager
@@ -190,10 +208,10 @@ def _rows(raw: Raw, statement: str) -> list[Any]:
 
 def _check_revisions(raw: Raw) -> list[int]:
     [(head,)] = _rows(raw, "SELECT revision FROM store")
-    found = _rows(raw, "SELECT number, id, commit_id FROM revision ORDER BY number")
-    numbers = [row[0] for row in found]
+    actual = _rows(raw, "SELECT number, id, commit_id FROM revision ORDER BY number")
+    numbers = [row[0] for row in actual]
     assert numbers == list(range(head + 1)), f"the store is at {head}, its revisions are {numbers}"
-    commit_ids = [row[2] for row in found if row[0]]
+    commit_ids = [row[2] for row in actual if row[0]]
     assert None not in commit_ids
     assert len(set(commit_ids)) == len(commit_ids)
     ids: dict[Any, int] = {}
@@ -202,97 +220,107 @@ SELECT DISTINCT r.number, r.id, c.namespace, c.account FROM revision r
 JOIN (SELECT revision, namespace, account FROM history
   UNION ALL SELECT revision, namespace, account FROM switch) c ON c.revision = r.id
 ORDER BY r.number"""
-    for number, own, *owner in _rows(raw, of_accounts):
-        assert ids.get(tuple(owner), -1) < own, f"revision {number} of {owner} has an older id"
-        ids[tuple(owner)] = own
+    for number, id_, *owner in _rows(raw, of_accounts):
+        assert ids.get(tuple(owner), -1) < id_, f"revision {number} of {owner} has an older id"
+        ids[tuple(owner)] = id_
     return numbers
 
 
-def _told(row: Any) -> Told:
+def _recorded_change(row: Any) -> RecordedChange:
     number, namespace, account, kind, name, action, before, after, reason = row
-    assert number is not None, f"{row} is of no revision"
+    assert number is not None, f"{row} belongs to no revision"
     documents = (_document(before), _document(after))
-    return Told(number, (namespace, account), kind, name, action, *documents, reason)
+    return RecordedChange(number, (namespace, account), kind, name, action, *documents, reason)
 
 
 @cache
 def _document(text: str | None) -> Document | None:
-    """Thousands of domains share few states."""
+    """Cached, because thousands of domains share few states."""
     return json.loads(text) if text else None
 
 
-def _replayed(told: Iterable[Told]) -> Replay:
+def _replay(changes: Iterable[RecordedChange]) -> Replay:
     replay = Replay()
-    for one in told:
-        if one.kind != "Store" and one.action != "approve":
-            replay.tell(one)
+    for change in changes:
+        if change.kind != "Store" and change.action != "approve":
+            replay.apply(change)
     return replay
 
 
 def _check_domains(raw: Raw, replay: Replay) -> None:
-    found = {
-        (name,): Kept(as_manifest(domain_state(tuple(state))), (namespace, account), since, changed)
+    actual = {
+        (name,): ReplayedObject(
+            as_manifest(domain_state(tuple(state))), (namespace, account), since, changed
+        )
         for name, namespace, account, since, changed, *state in _rows(raw, _DOMAINS)
     }
-    _equal(found, replay.of("SendingDomain"), but="version")
+    _equal(actual, replay.of("SendingDomain"), but="version")
 
 
 def _check_accounts(raw: Raw, replay: Replay) -> None:
     expected = replay.of("MailAccount")
-    found = {}
+    actual = {}
     for namespace, name, plan, kind, profile, fence in _rows(raw, _ACCOUNTS):
         owner = (namespace, name)
         state = as_manifest(AccountState(plan, maybe_route_of(kind, profile)))
         assert fence == replay.fences[owner], f"{owner} was last changed by {replay.fences[owner]}"
-        found[*owner, name] = state
-    assert found == {key: kept.document for key, kept in expected.items()}
+        actual[*owner, name] = state
+    assert actual == {key: kept.document for key, kept in expected.items()}
 
 
 def _check_profiles(raw: Raw, replay: Replay) -> None:
     expected = {
         key: (kept.version, kept.document) for key, kept in replay.of("SMTPProfile").items()
     }
-    found = {
+    actual = {
         (namespace, account, name): (version, _json(as_manifest(profile_of(spec))))
         for namespace, account, name, version, spec in _rows(raw, _PROFILES)
     }
-    assert found == expected
+    assert actual == expected
 
 
 def _check_platform(raw: Raw, replay: Replay) -> None:
     rows = _rows(raw, "SELECT spec, version FROM platform")
-    found = [(_json(as_manifest(platform_of(spec))), version) for spec, version in rows]
-    kept = replay.of("MailPlatform").values()
-    assert found == [(one.document, one.version) for one in kept]
+    actual = [(_json(as_manifest(platform_of(spec))), version) for spec, version in rows]
+    platforms = replay.of("MailPlatform").values()
+    assert actual == [(platform.document, platform.version) for platform in platforms]
 
 
-def _check_apply_alls(raw: Raw, replay: Replay, told: list[Told]) -> None:
-    """The domains that it shadows came to be so with it, and with nothing else."""
+def _check_apply_alls(raw: Raw, replay: Replay, changes: list[RecordedChange]) -> None:
+    """The domains that an apply-all shadows were shadowed in its revision and in no other."""
     kept = {
-        ((namespace, account), own): (number, domains)
-        for namespace, account, own, number, domains in _rows(raw, _APPLY_ALLS)
+        ((namespace, account), id_): (number, domains)
+        for namespace, account, id_, number, domains in _rows(raw, _APPLY_ALLS)
     }
-    accounts = {(one.owner, one.number) for one in told if one.kind == "MailAccount"}
-    for (owner, own), (number, domains) in kept.items():
-        assert (owner, number) in accounts, f"{own} of {owner} is not told at {number}"
-        assert replay.shadowed[owner, own, number] in (0, domains), f"{own} of {owner} is half"
-    for owner, own, number in replay.shadowed:
-        assert kept.get((owner, own), (None, 0))[0] == number, f"{own} of {owner} at {number} too"
+    accounts = {(change.owner, change.number) for change in changes if change.kind == "MailAccount"}
+    for (owner, id_), (number, domains) in kept.items():
+        assert (owner, number) in accounts, f"{id_} of {owner} is not recorded in revision {number}"
+        assert replay.shadowed[owner, id_, number] in (0, domains), (
+            f"{id_} of {owner} is partly applied"
+        )
+    for owner, id_, number in replay.shadowed:
+        assert kept.get((owner, id_), (None, 0))[0] == number, (
+            f"{id_} of {owner} is in revision {number} too"
+        )
 
 
 def _json(document: Document) -> Document:
-    """As it is when it was text."""
+    """The document after a round trip through JSON."""
     return json.loads(json.dumps(document))  # type: ignore[no-any-return]
 
 
-def _equal(found: dict[Any, Kept], expected: dict[Any, Kept], *, but: str) -> None:
-    for one in (*found.values(), *expected.values()):
-        setattr(one, but, 0)
-    assert found == expected, _difference(found, expected)
+def _equal(
+    actual: dict[Any, ReplayedObject], expected: dict[Any, ReplayedObject], *, but: str
+) -> None:
+    for state in (*actual.values(), *expected.values()):
+        setattr(state, but, 0)
+    assert actual == expected, _difference(actual, expected)
 
 
-def _difference(found: dict[Any, Any], expected: dict[Any, Any]) -> str:
-    keys = found.keys() | expected.keys()
-    differ = sorted((key for key in keys if found.get(key) != expected.get(key)), key=repr)
-    shown = "\n".join(f"{key}: {found.get(key)} for {expected.get(key)}" for key in differ[:10])
-    return f"{len(differ)} are not as the history tells:\n{shown}"
+def _difference(actual: dict[Any, Any], expected: dict[Any, Any]) -> str:
+    keys = actual.keys() | expected.keys()
+    differ = sorted((key for key in keys if actual.get(key) != expected.get(key)), key=repr)
+    shown = "\n".join(
+        f"{key}: {actual.get(key)}, expected: {expected.get(key)}" for key in differ[:10]
+    )
+    return f"{len(differ)} objects differ from the history:\n{shown}"

@@ -1,5 +1,5 @@
-"""``kill -9`` at any moment of the loop: nothing lost, doubled or half done, and the next one goes
-on from there, from a folder and from a branch of git."""
+"""``kill -9`` at any moment of the loop: no change is lost, repeated or partly applied, and the
+next loop completes the work, from a directory and from a git branch."""
 
 import random
 import signal
@@ -9,117 +9,121 @@ import time
 import pytest
 from tests.planner.naive import Tree
 
-from .conftest import KILLS, PARTS, Place, check_whole, until
-from .estates import ACCOUNTS, Estate, lay
-from .forks import Forked
+from .conftest import KILLS, PARTS, Workspace, check_no_partial_account, wait_until
+from .fork_server import ForkedProcess
+from .manifest_trees import ACCOUNTS, TreeSequence, write_tree
 
 RUN = ("--max-change-percent", "100", "--max-remove-percent", "100", "--listen", "", "-q")
-# Of the time from a new tree, or a start, to what the tree says.
+# Fractions of the time from a new tree, or a start, to the applied tree.
 MOMENTS = [(-0.05, 1.2), (0.4, 1.0)]
 
 
-class Folder:
-    """A link to a folder that is whole, as git-sync leaves it."""
+class DirectorySource:
+    """A symbolic link to a complete directory, as git-sync creates it."""
 
     poll = "30ms"
 
-    def __init__(self, place: Place) -> None:
-        self._trees = place.home / "trees"
+    def __init__(self, workspace: Workspace) -> None:
+        self._trees = workspace.home / "trees"
         self._count = 0
-        self.words = (str(self._trees / "current"),)
+        self.arguments = (str(self._trees / "current"),)
 
     def publish(self, tree: Tree) -> str | None:
-        """Gives the commit, where there is one."""
+        """Publish a tree; return its commit id, if the source has commits."""
         self._count += 1
-        folder = lay(tree, self._trees / str(self._count))
+        directory = write_tree(tree, self._trees / str(self._count))
         link = self._trees / "next"
-        link.symlink_to(folder)
+        link.symlink_to(directory)
         link.rename(self._trees / "current")
         return None
 
-    def check_nothing_is_left(self) -> None:
-        """Nothing is kept."""
+    def check_no_leftover_files(self) -> None:
+        """A directory source creates no files."""
 
 
-class Branch:
-    """A repository."""
+class GitSource:
+    """A git repository."""
 
     poll = "200ms"
 
-    def __init__(self, place: Place) -> None:
-        self._folder = place.home / "trees" / "origin"
-        self._state = place.home / "state"
-        self._folder.mkdir()
+    def __init__(self, workspace: Workspace) -> None:
+        self._directory = workspace.home / "trees" / "origin"
+        self._state = workspace.home / "state"
+        self._directory.mkdir()
         self._git("init", "-q")
-        self.words = (f"file://{self._folder}", "--state-dir", str(self._state))
+        self.arguments = (f"file://{self._directory}", "--state-dir", str(self._state))
 
     def publish(self, tree: Tree) -> str | None:
-        lay(tree, self._folder)
+        write_tree(tree, self._directory)
         self._git("add", "-A")
         self._git("-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "-q", "-m", "x")
         return self._git("rev-parse", "HEAD")
 
-    def _git(self, *words: str) -> str:
-        told = ["git", "-C", str(self._folder), *words]
-        return subprocess.run(told, check=True, capture_output=True, text=True).stdout.strip()
+    def _git(self, *arguments: str) -> str:
+        command = ["git", "-C", str(self._directory), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    def check_nothing_is_left(self) -> None:
-        [within] = self._state.iterdir()
-        assert {path.name for path in within.iterdir()} == {"repository", "trees"}
-        assert len(list((within / "trees").iterdir())) == 1
-        assert not list((within / "repository").rglob("*.lock"))
+    def check_no_leftover_files(self) -> None:
+        [cache] = self._state.iterdir()
+        assert {path.name for path in cache.iterdir()} == {"repository", "trees"}
+        assert len(list((cache / "trees").iterdir())) == 1
+        assert not list((cache / "repository").rglob("*.lock"))
 
 
-@pytest.mark.parametrize("kind", [Folder] * (PARTS - 1) + [Branch])
-def test_nothing_is_lost_doubled_or_half_done(
-    kind: type[Folder] | type[Branch], place: Place, chance: random.Random
+@pytest.mark.parametrize("kind", [DirectorySource] * (PARTS - 1) + [GitSource])
+def test_killed_loop_loses_and_repeats_no_change(
+    kind: type[DirectorySource] | type[GitSource], workspace: Workspace, rng: random.Random
 ) -> None:
-    source, estate = kind(place), Estate(chance)
-    place.lay_secrets(ACCOUNTS, "first")
-    source.publish(estate.tree)
-    loop, whole = arrived(place, source, estate)
-    amid = 0
+    source, sequence = kind(workspace), TreeSequence(rng)
+    workspace.write_secrets(ACCOUNTS, "first")
+    source.publish(sequence.tree)
+    loop, duration = start_and_converge(workspace, source, sequence)
+    interrupted = 0
     for _ in range(KILLS // PARTS):
-        estate.go_on()
-        if is_start := chance.random() < 0.5:
-            loop.kill()  # while there is nothing to do
-        commit = source.publish(estate.tree)
-        began = time.monotonic()
+        sequence.next_tree()
+        if is_start := rng.random() < 0.5:
+            loop.kill()  # while the loop is idle
+        commit = source.publish(sequence.tree)
+        started_at = time.monotonic()
         if is_start:
-            loop = start(place, source)
-        moment = began + chance.uniform(*chance.choice(MOMENTS)) * whole
+            loop = start(workspace, source)
+        moment = started_at + rng.uniform(*rng.choice(MOMENTS)) * duration
         time.sleep(max(0.0, moment - time.monotonic()))
-        assert not loop.ended(), loop.text()
+        assert not loop.has_ended(), loop.text()
         loop.kill()
-        place.rest()
-        amid += 0 < check_whole(place.current(), estate) < len(ACCOUNTS)
-        revision = place.check()[-1].number
-        loop, took = arrived(place, source, estate)
-        whole = max(took, 0.8 * whole)
-        told = place.check()
+        workspace.wait_until_idle()
+        interrupted += 0 < check_no_partial_account(workspace.current(), sequence) < len(ACCOUNTS)
+        revision = workspace.check()[-1].number
+        loop, elapsed = start_and_converge(workspace, source, sequence)
+        duration = max(elapsed, 0.8 * duration)
+        changes = workspace.check()
         if commit is not None:
-            commits = place.commits()
-            assert {commits[one.number] for one in told if one.number > revision} <= {commit}
+            commits = workspace.commits()
+            assert {commits[change.number] for change in changes if change.number > revision} <= {
+                commit
+            }
     loop.signal(signal.SIGTERM)
     assert loop.wait() == 0, loop.text()
     assert "Traceback" not in loop.text()
-    assert place.current() == estate.after
-    place.rest()
-    place.check()
-    place.check_nothing_is_left()
-    source.check_nothing_is_left()
-    print(f"{amid} of {KILLS // PARTS} were amid the commits, of {whole:.2f} s")
+    assert workspace.current() == sequence.after
+    workspace.wait_until_idle()
+    workspace.check()
+    workspace.check_no_leftover_files()
+    source.check_no_leftover_files()
+    print(f"{interrupted} of {KILLS // PARTS} kills hit the commits; a tree takes {duration:.2f} s")
 
 
-def start(place: Place, source: Folder | Branch) -> Forked:
-    return place.start("run", *source.words, "--poll", source.poll, *RUN)
+def start(workspace: Workspace, source: DirectorySource | GitSource) -> ForkedProcess:
+    return workspace.start("run", *source.arguments, "--poll", source.poll, *RUN)
 
 
-def arrived(place: Place, source: Folder | Branch, estate: Estate) -> tuple[Forked, float]:
-    """A loop that was started and has done what its tree says, and how long that took."""
-    began = time.monotonic()
-    loop = start(place, source)
-    place.until_held(estate.after, loop)
-    took = time.monotonic() - began
-    until(place.settled, "a store in which nothing is unsettled")
-    return loop, took
+def start_and_converge(
+    workspace: Workspace, source: DirectorySource | GitSource, sequence: TreeSequence
+) -> tuple[ForkedProcess, float]:
+    """Start a loop and wait until it has applied the tree; return the loop and the duration."""
+    started_at = time.monotonic()
+    loop = start(workspace, source)
+    workspace.wait_until_applied(sequence.after, loop)
+    elapsed = time.monotonic() - started_at
+    wait_until(workspace.has_no_account_status, "a store without account statuses")
+    return loop, elapsed

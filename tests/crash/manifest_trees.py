@@ -1,7 +1,7 @@
-"""Trees of manifests that go on and on: in each, every account has something to be done, so that a
-program that is killed at any moment is killed in the middle of work.
+"""Endless sequences of manifest trees: each tree changes nearly every account, so that a command
+that is killed at any moment is killed while it works.
 
-What a tree comes to is said by the naive model of the rules, which knows nothing of a store.
+The naive model of the rules, which uses no store, computes the expected result of a tree.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.planner import naive
 from tests.planner.histories import tidy
 from tests.planner.naive import AccountDoc, ApplyAllField, DomainDoc, Key, ProfileDoc, Store, Tree
 
-# Those of one pair exchange domains, and are in one file.
+# The accounts of a pair exchange domains and share one file.
 PAIRS: list[tuple[Key, Key]] = [
     (("acme", "acme"), ("acme", "beta")),
     (("zeta", "acme"), ("zeta", "delta")),
@@ -23,21 +23,21 @@ PAIRS: list[tuple[Key, Key]] = [
 ]
 ACCOUNTS = [key for pair in PAIRS for key in pair]
 PROFILES = ["mailgun", "postmark", "ses"]
-ANYTHING = 100
-"""Per cent: no guard is in the way."""
+NO_LIMIT = 100
+"""Percent: no guard refuses a plan."""
 
 _API = "sendroute.dev/v1alpha1"
 MANY = 1_000_000
 
 
-class Estate:
-    """``trees`` are all that were made, ``stores`` what one applier that walks over them leaves."""
+class TreeSequence:
+    """``trees`` are all trees so far, ``stores`` the stores after each of them was applied."""
 
-    def __init__(self, chance: random.Random, accounts: list[Key] = ACCOUNTS, size: int = 80):
-        self._chance = chance
+    def __init__(self, rng: random.Random, accounts: list[Key] = ACCOUNTS, size: int = 80):
+        self._rng = rng
         self._keys = accounts
         self._size = size
-        self._made = 0
+        self._counter = 0
         tree = Tree(plans={"nano": False, "pro": True, "trial": True})
         self.trees: list[Tree] = []
         self.stores = [Store()]
@@ -59,33 +59,33 @@ class Estate:
     def after(self) -> Store:
         return self.stores[-1]
 
-    def go_on(self) -> None:
-        """The next tree, which asks for something of nearly every account."""
+    def next_tree(self) -> None:
+        """Add the next tree, which changes nearly every account."""
         tree = deepcopy(self.tree)
         for key in self._keys:
             self.edit(tree, key)
-        if self._chance.random() < 0.1:
+        if self._rng.random() < 0.1:
             assert tree.plans is not None
             tree.plans["trial"] = not tree.plans["trial"]
         self._add(tree)
 
     def edit(self, tree: Tree, key: Key) -> None:
         if key not in tree.accounts:
-            self._bring_back(tree, key)
-        for edit in self._chance.choices([*self.edits(), self._drop_account], k=2):
+            self._restore_account(tree, key)
+        for edit in self._rng.choices([*self.edits(), self._drop_account], k=2):
             if key in tree.accounts:
                 edit(tree, key)
 
     def _add(self, tree: Tree) -> None:
         tidy(tree, self.after)
         self.trees.append(tree)
-        self.stores.append(then(tree, self.after))
+        self.stores.append(apply_tree(tree, self.after))
 
     def edits(self) -> list[Callable[[Tree, Key], None]]:
-        """Of an account that is there, and stays."""
-        often = [self._put_domains, self._put_profile, self._declare, self._apply_to_all]
+        """The edits of an account that exists and is not deleted."""
+        frequent = [self._put_domains, self._put_profile, self._declare, self._apply_to_all]
         return [
-            *often * 3,
+            *frequent * 3,
             *[self._move, self._drop_profile, self._drop_domains] * 2,
             self._change_plan,
             self._set_default,
@@ -93,54 +93,54 @@ class Estate:
 
     def _put_domains(self, tree: Tree, key: Key) -> None:
         doc = tree.accounts[key]
-        room = max(0, 3 * self._size - len(doc.domains))
-        for _ in range(min(room, self._chance.randint(self._size // 2, self._size))):
-            self._made += 1
-            doc.domains[f"d{self._made:06}.{key[1]}.{key[0]}.example"] = DomainDoc(
+        free = max(0, 3 * self._size - len(doc.domains))
+        for _ in range(min(free, self._rng.randint(self._size // 2, self._size))):
+            self._counter += 1
+            doc.domains[f"d{self._counter:06}.{key[1]}.{key[0]}.example"] = DomainDoc(
                 self._route(doc, may_be_none=True)
             )
 
     def _drop_domains(self, tree: Tree, key: Key) -> None:
         doc = tree.accounts[key]
-        for name in self._some(doc, 3):
+        for name in self._sample(doc, 3):
             del doc.domains[name]
 
     def _declare(self, tree: Tree, key: Key) -> None:
         doc = tree.accounts[key]
-        for name in self._some(doc, 2):
+        for name in self._sample(doc, 2):
             doc.domains[name].route = self._route(doc, may_be_none=True)
 
     def _put_profile(self, tree: Tree, key: Key) -> None:
-        doc, name = tree.accounts[key], self._chance.choice(profiles_of(key))
+        doc, name = tree.accounts[key], self._rng.choice(profiles_of(key))
         reassign = self._route(doc, may_be_none=True)
         if reassign == naive.via(name):
             reassign = None
-        self._made += 1
-        host = f"smtp{self._chance.randrange(3)}.example"
-        doc.profiles[name] = ProfileDoc(host, f"the {self._made}th", reassign)
+        self._counter += 1
+        host = f"smtp{self._rng.randrange(3)}.example"
+        doc.profiles[name] = ProfileDoc(host, f"the {self._counter}th", reassign)
 
     def _drop_profile(self, tree: Tree, key: Key) -> None:
-        """It may be what domains go through, declare and are to be reassigned to."""
+        """Delete a profile that domains may use, declare or be reassigned to."""
         doc = tree.accounts[key]
         if doc.profiles:
-            del doc.profiles[self._chance.choice(sorted(doc.profiles))]
+            del doc.profiles[self._rng.choice(sorted(doc.profiles))]
 
     def _apply_to_all(self, tree: Tree, key: Key) -> None:
         doc = tree.accounts[key]
-        self._made += 1
+        self._counter += 1
         route = self._route(doc)
         assert route is not None
-        doc.apply_all = ApplyAllField(f"switch-{self._made}", route, MANY)
+        doc.apply_all = ApplyAllField(f"switch-{self._counter}", route, MANY)
 
     def _move(self, tree: Tree, key: Key) -> None:
         other = partner(key)
         if other not in tree.accounts:
             return
-        for name in self._some(tree.accounts[key], 5):
+        for name in self._sample(tree.accounts[key], 5):
             tree.accounts[other].domains[name] = tree.accounts[key].domains.pop(name)
 
     def _change_plan(self, tree: Tree, key: Key) -> None:
-        tree.accounts[key].plan = self._chance.choice(["nano", "pro", "trial"])
+        tree.accounts[key].plan = self._rng.choice(["nano", "pro", "trial"])
 
     def _set_default(self, tree: Tree, key: Key) -> None:
         tree.accounts[key].default = self._route(tree.accounts[key], may_be_none=True)
@@ -148,63 +148,63 @@ class Estate:
     def _drop_account(self, tree: Tree, key: Key) -> None:
         del tree.accounts[key]
 
-    def _bring_back(self, tree: Tree, key: Key) -> None:
-        """As it was once: names, and ids of apply-alls that ran."""
-        past = [old.accounts[key] for old in self.trees if key in old.accounts]
-        tree.accounts[key] = deepcopy(self._chance.choice(past))
+    def _restore_account(self, tree: Tree, key: Key) -> None:
+        """Restore an earlier version of the account, with its names and apply-all ids that ran."""
+        versions = [old.accounts[key] for old in self.trees if key in old.accounts]
+        tree.accounts[key] = deepcopy(self._rng.choice(versions))
 
-    def _some(self, doc: AccountDoc, part: int) -> list[str]:
-        """A part of its domains."""
+    def _sample(self, doc: AccountDoc, part: int) -> list[str]:
+        """A random sample of the domains: one in ``part``."""
         names = sorted(doc.domains)
-        return self._chance.sample(names, len(names) // part)
+        return self._rng.sample(names, len(names) // part)
 
     def _route(self, doc: AccountDoc, *, may_be_none: bool = False) -> str | None:
         routes: list[str | None] = [naive.MANAGED, naive.UNCONFIGURED]
         routes += map(naive.via, sorted(doc.profiles))
-        return self._chance.choice(routes + [None] * may_be_none)
+        return self._rng.choice(routes + [None] * may_be_none)
 
 
 def profiles_of(key: Key) -> list[str]:
-    """A name is of one profile in a namespace."""
+    """Profile names are unique in a namespace."""
     return [f"{key[1]}-{name}" for name in PROFILES]
 
 
 def partner(key: Key) -> Key:
-    one, other = next(pair for pair in PAIRS if key in pair)
-    return other if key == one else one
+    first, second = next(pair for pair in PAIRS if key in pair)
+    return second if key == first else first
 
 
-def then(tree: Tree, store: Store) -> Store:
-    after, _ = naive.step(tree, store, change_percent=ANYTHING, remove_percent=ANYTHING)
+def apply_tree(tree: Tree, store: Store) -> Store:
+    after, _ = naive.step(tree, store, change_percent=NO_LIMIT, remove_percent=NO_LIMIT)
     return after
 
 
 def holdings(store: Store, key: Key) -> tuple[object, object]:
-    """All of an account: what it holds, and the ids that ran."""
+    """The complete state of an account: its objects and the apply-all ids that ran."""
     return store.accounts.get(key), store.ran.get(key, {})
 
 
-# As files
+# Manifest files
 
 
-def lay(tree: Tree, folder: Path) -> Path:
-    """A file for each pair, each there whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    put(folder / "platform.yaml", [platform(tree)])
+def write_tree(tree: Tree, directory: Path) -> Path:
+    """Write one file for each pair, each atomically."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_documents(directory / "platform.yaml", [platform(tree)])
     for pair in PAIRS:
-        lay_pair(tree, pair, folder)
-    return folder
+        write_pair(tree, pair, directory)
+    return directory
 
 
-def lay_pair(tree: Tree, pair: tuple[Key, Key], folder: Path) -> None:
-    documents = [one for key in pair for one in documents_of(tree, key)]
-    put(folder / f"{pair[0][0]}.yaml", documents)
+def write_pair(tree: Tree, pair: tuple[Key, Key], directory: Path) -> None:
+    documents = [document for key in pair for document in documents_of(tree, key)]
+    write_documents(directory / f"{pair[0][0]}.yaml", documents)
 
 
-def put(path: Path, documents: list[dict[str, Any]]) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text("\n---\n".join(json.dumps(one) for one in documents))
-    beside.rename(path)
+def write_documents(path: Path, documents: list[dict[str, Any]]) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text("\n---\n".join(json.dumps(document) for document in documents))
+    temporary.rename(path)
 
 
 def platform(tree: Tree) -> dict[str, Any]:
@@ -231,9 +231,9 @@ def documents_of(tree: Tree, key: Key) -> Iterator[dict[str, Any]]:
     spec: dict[str, Any] = {"plan": doc.plan}
     if doc.default is not None:
         spec["defaultRoute"] = route(doc.default)
-    if (asked := doc.apply_all) is not None:
-        spec["applyToAll"] = {"id": asked.id, "route": route(asked.route)}
-        spec["applyToAll"]["confirm"] = {"domains": asked.confirm}
+    if (apply_all := doc.apply_all) is not None:
+        spec["applyToAll"] = {"id": apply_all.id, "route": route(apply_all.route)}
+        spec["applyToAll"]["confirm"] = {"domains": apply_all.confirm}
     yield _object("MailAccount", key, key[1], spec)
     for name, profile in doc.profiles.items():
         spec = {
@@ -243,7 +243,7 @@ def documents_of(tree: Tree, key: Key) -> Iterator[dict[str, Any]]:
             "encryption": "starttls",
             "displayName": profile.note,
             "credentials": {"secretRef": {"name": key[1]}},
-            "connectionTest": "skip",  # there are no such hosts
+            "connectionTest": "skip",  # these hosts do not exist
         }
         if profile.reassign_to is not None:
             spec["onDelete"] = {"reassignTo": route(profile.reassign_to)}
@@ -255,9 +255,9 @@ def documents_of(tree: Tree, key: Key) -> Iterator[dict[str, Any]]:
         yield _object("SendingDomain", key, name.replace(".", "-"), spec)
 
 
-def route(words: str) -> dict[str, Any]:
-    name = naive.profile_of(words)
-    return {words: {}} if name is None else {"profile": name}
+def route(text: str) -> dict[str, Any]:
+    name = naive.profile_of(text)
+    return {text: {}} if name is None else {"profile": name}
 
 
 def _object(kind: str, key: Key, name: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Programs started by the hundred: a process that has imported everything forks a child for each,
-so that a start costs milliseconds and its time is spent on what is to be killed.
+"""Starts hundreds of commands quickly: a server process that has imported every module forks a
+child for each command, so that a start takes milliseconds.
 
-It is a process of its own, for one that has threads (a test's) may not fork. Run as a program it
-takes an order a line, as JSON, and answers with a number a line.
+The server is a separate process, because a process with threads (like pytest) must not fork. Run as
+a program, it reads one JSON request per line and answers with one number per line.
 """
 
 import json
@@ -20,51 +20,51 @@ from typing import Any, Self
 SOURCE = str(Path(__file__).parents[2] / "operator")
 DEADLINE = 60.0
 
-# What the program imports by names that are made up while it runs.
-_FURTHER = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg")
+# Modules that SQLAlchemy imports by computed names.
+_DYNAMIC_IMPORTS = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql.psycopg")
 
 
-class Forked:
-    """A child: the leader of a session of its own. ``said`` is the file of all that it writes."""
+class ForkedProcess:
+    """A child, which leads its own session and writes all output to ``output_path``."""
 
-    def __init__(self, forks: "Forks", pid: int, said: Path) -> None:
-        self._forks = forks
+    def __init__(self, fork_server: "ForkServer", pid: int, output_path: Path) -> None:
+        self._fork_server = fork_server
         self.pid = pid
-        self.said = said
+        self.output_path = output_path
         self.status: int | None = None
-        self.began = time.monotonic()
+        self.started_at = time.monotonic()
 
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         if self.status is None:
-            self.status = self._forks.reap(self.pid, wait=False)
+            self.status = self._fork_server.reap(self.pid, wait=False)
         return self.status is not None
 
     def wait(self) -> int:
-        """The exit status; below 0 the signal that ended it."""
+        """Wait for the end; return the exit status, or the negated number of the signal."""
         deadline = time.monotonic() + DEADLINE
-        while not self.ended():
-            assert time.monotonic() < deadline, f"it does not end: {self.text()}"
+        while not self.has_ended():
+            assert time.monotonic() < deadline, f"the process did not end: {self.text()}"
             time.sleep(0.005)
         assert self.status is not None
         return self.status
 
     def signal(self, number: signal.Signals) -> None:
-        """A child that was not reaped keeps its number, so it is never another's."""
+        """Send a signal. The pid of a child is not reused before the child is reaped."""
         if self.status is None:
             os.kill(self.pid, number)
 
     def kill(self) -> int:
         self.signal(signal.SIGKILL)
         if self.status is None:
-            self.status = self._forks.reap(self.pid, wait=True)
+            self.status = self._fork_server.reap(self.pid, wait=True)
         return self.wait()
 
     def text(self) -> str:
-        return self.said.read_text(errors="replace")
+        return self.output_path.read_text(errors="replace")
 
 
-class Forks:
-    """The forking process, seen from the test."""
+class ForkServer:
+    """The client of the forking process."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -84,41 +84,43 @@ class Forks:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def start(self, words: list[str], cwd: Path, env: dict[str, str], said: Path) -> Forked:
-        """``sendroute WORDS``, with nothing but ``env``."""
-        order = {"words": words, "cwd": str(cwd), "env": env, "said": str(said)}
-        pid = self._ask(order)
+    def start(
+        self, arguments: list[str], cwd: Path, env: dict[str, str], output_path: Path
+    ) -> ForkedProcess:
+        """Start ``sendroute ARGUMENTS`` with ``env`` as its whole environment."""
+        request = {"arguments": arguments, "cwd": str(cwd), "env": env, "output": str(output_path)}
+        pid = self._ask(request)
         assert pid is not None
-        return Forked(self, pid, said)
+        return ForkedProcess(self, pid, output_path)
 
     def reap(self, pid: int, *, wait: bool) -> int | None:
         return self._ask({"reap": pid, "wait": wait})
 
-    def _ask(self, order: dict[str, Any]) -> int | None:
+    def _ask(self, request: dict[str, Any]) -> int | None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
         answer: int | None = json.loads(self._process.stdout.readline())
         return answer
 
 
 def serve() -> None:
-    """Until nobody is at the other end; then no child is left."""
+    """Serve requests until the client closes the pipe, then kill all children."""
     _import_all()
     children: set[int] = set()
     for line in sys.stdin.buffer:
         answer: int | None = 0
         match json.loads(line):
-            case {"words": words, "cwd": cwd, "env": env, "said": said}:
+            case {"arguments": arguments, "cwd": cwd, "env": env, "output": output_path}:
                 answer = os.fork()
                 if not answer:
-                    _become(words, cwd, env, said)
+                    _run_command(arguments, cwd, env, output_path)
                 children.add(answer)
             case {"reap": pid, "wait": wait}:
-                found, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
-                answer = os.waitstatus_to_exitcode(status) if found else None
-                if found:
+                reaped, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
+                answer = os.waitstatus_to_exitcode(status) if reaped else None
+                if reaped:
                     children.discard(pid)
         print(json.dumps(answer), flush=True)
     for child in children:
@@ -132,26 +134,26 @@ def _import_all() -> None:
     for module in pkgutil.walk_packages(sendroute.__path__, "sendroute."):
         if "__main__" not in module.name and "migrations" not in module.name:
             import_module(module.name)
-    for name in _FURTHER:
+    for name in _DYNAMIC_IMPORTS:
         import_module(name)
 
 
-def _become(words: list[str], cwd: str, env: dict[str, str], said: str) -> None:
-    """In the child; never returns."""
+def _run_command(arguments: list[str], cwd: str, env: dict[str, str], output_path: str) -> None:
+    """Run the command in the child; never returns."""
     status = 70
     try:
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        heard = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(heard, 1)
-        os.dup2(heard, 2)
+        output = os.open(output_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         os.closerange(3, 100)
         os.chdir(cwd)
         os.environ.clear()
         os.environ.update(env)
         from sendroute.cli.main import main
 
-        status = main(words)
+        status = main(arguments)
     except BaseException:
         import traceback
 
