@@ -4,6 +4,7 @@ import os
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from time import monotonic
 from typing import Self
 
@@ -27,6 +28,7 @@ class ServerWatch:
         self._location = location
         self._ears, self._mouth = os.pipe()
         self._closed = False
+        self._closing = Lock()
         self._seen = -1
         self._poll = _POLL
         self._own: psycopg.Connection | None = None
@@ -38,13 +40,16 @@ class ServerWatch:
     def __exit__(self, *_: object) -> None:
         self.close()
         self._drop()
-        os.close(self._ears)
-        os.close(self._mouth)
+        with self._closing:
+            os.close(self._ears)
+            os.close(self._mouth)
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            os.write(self._mouth, b"x")
+        """End a wait. Another thread may close it at the same time, and then close the pipe."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                os.write(self._mouth, b"x")
 
     def wait(self, timeout: float) -> bool:
         with translated_errors(self._location):
