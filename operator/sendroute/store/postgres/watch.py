@@ -4,6 +4,7 @@ import os
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from time import monotonic
 from typing import Self
 
@@ -27,6 +28,7 @@ class ServerWatch:
         self._location = location
         self._wakeup_read, self._wakeup_write = os.pipe()
         self._closed = False
+        self._closing = Lock()
         self._seen = -1
         self._poll = _POLL
         self._connection: psycopg.Connection | None = None
@@ -38,13 +40,16 @@ class ServerWatch:
     def __exit__(self, *_: object) -> None:
         self.close()
         self._drop()
-        os.close(self._wakeup_read)
-        os.close(self._wakeup_write)
+        with self._closing:
+            os.close(self._wakeup_read)
+            os.close(self._wakeup_write)
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            os.write(self._wakeup_write, b"x")
+        """End a wait. Another thread may close the watch at the same time, and then the pipe."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                os.write(self._wakeup_write, b"x")
 
     def wait(self, timeout: float) -> bool:
         with translated_errors(self._location):
