@@ -138,7 +138,7 @@ def test_a_secret_that_is_turned_while_it_is_read_is_never_half_old(lay: Lay) ->
             if isinstance(answer, Credential):
                 assert answer.username == answer.password
             else:
-                assert "being replaced" in answer.message
+                assert "replaced" in answer.message
     finally:
         over = True
         turning.join()

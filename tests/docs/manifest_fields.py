@@ -1,6 +1,7 @@
 """The reference of the manifests: every field of every kind, from its JSON Schema."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,61 @@ The owner of a secret can bind it to destinations with the file `allowed-hosts`,
 `secret-not-bound`, and the credential is not sent.
 """
 
+EXAMPLES = {
+    "MailPlatform": """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailPlatform
+metadata: {name: default}
+spec:
+  managed:
+    displayName: TrekMail SMTP
+    host: smtp.trekmail.example
+    ports: [{port: 587, encryption: starttls}]
+    relay:
+      host: relay.internal.example
+      port: 587
+      encryption: starttls
+      credentials: {secretRef: {name: managed-relay}}
+    spf: include:spf.trekmail.example
+  plans:
+  - {name: nano, managed: false}
+  - {name: pro, managed: true, limits: {accountPerDay: 20000, mailboxPerDay: 1000}}
+""",
+    "MailAccount": """\
+apiVersion: sendroute.dev/v1alpha1
+kind: MailAccount
+metadata: {name: acme, namespace: acme}
+spec:
+  plan: pro
+  defaultRoute: {profile: ses}
+""",
+    "SMTPProfile": """\
+apiVersion: sendroute.dev/v1alpha1
+kind: SMTPProfile
+metadata: {name: ses, namespace: acme}
+spec:
+  account: acme
+  displayName: Amazon SES, Ireland
+  provider: ses
+  host: email-smtp.eu-west-1.amazonaws.com
+  credentials: {secretRef: {name: ses-smtp}}
+  onDelete: {reassignTo: {managed: {}}}
+""",
+    "SendingDomain": """\
+apiVersion: sendroute.dev/v1alpha1
+kind: SendingDomain
+metadata: {name: shop-example-com, namespace: acme}
+spec:
+  account: acme
+  domain: shop.example.com
+  route: {profile: ses}
+""",
+}
+"""One document of each kind; together they are a valid tree."""
+
+# The last sentence of a description, if it is the default.
+_DEFAULT = re.compile(r" ?Default: (?P<value>[^.]*)\.")
+
 
 def manifests_page() -> str:
     """Every field of every kind, and the presets."""
@@ -49,7 +105,8 @@ def manifests_page() -> str:
     for kind in KINDS:
         schema = schema_for(kind)
         lines.append(f"## {kind}\n\n{schema['description']}\n")
-        lines.append("| field | type | meaning | example |\n|---|---|---|---|")
+        lines.append(f"```yaml\n{EXAMPLES[kind]}```\n")
+        lines.append("| field | type | default | meaning | example |\n|---|---|---|---|---|")
         lines.append("\n".join(_rows(schema, schema["$defs"])) + "\n")
     lines.append(_presets())
     return "\n".join(lines)
@@ -64,8 +121,11 @@ def _rows(schema: dict[str, Any], definitions: dict[str, Any], path: str = "") -
         target = _resolved(field, definitions)
         needed = ", required" if name in required else ""
         example = _example(field)
-        meaning = _cell(field.get("description", "The kind of the document."))
-        yield f"| `{at}` | {_cell(_type(target))}{needed} | {meaning} | {example} |"
+        default, meaning = _default(field.get("description", "The kind of the document."))
+        yield (
+            f"| `{at}` | {_cell(_type(target))}{needed} | {_cell(default)} | {_cell(meaning)} "
+            f"| {example} |"
+        )
         item = _resolved(target.get("items", {}), definitions)
         if target.get("properties"):
             yield from _rows(target, definitions, at)
@@ -98,6 +158,15 @@ def _type(target: dict[str, Any]) -> str:
             return {"string": "text", "boolean": "boolean"}[name]
         case _:
             return "any"
+
+
+def _default(description: str) -> tuple[str, str]:
+    """The default that a description ends with, and the description without it."""
+    match = _DEFAULT.search(description)
+    if match is None:
+        return "", description
+    value = match["value"]
+    return value if " " in value else f"`{value}`", _DEFAULT.sub("", description)
 
 
 def _example(field: dict[str, Any]) -> str:

@@ -1,9 +1,15 @@
 """The generated pages of ``docs/`` are what ``make docs`` would write now."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from sendroute.manifests.shapes import KINDS
+from sendroute.manifests.tree import read_tree
+from sendroute.planner.offline import check_tree
+
+from .manifest_fields import EXAMPLES
 from .pages import PAGES, ROOT
 
 
@@ -11,3 +17,11 @@ from .pages import PAGES, ROOT
 def test_a_generated_page_is_up_to_date(name: str) -> None:
     page: Callable[[], str] = PAGES[name]
     assert (ROOT / "docs" / name).read_text("utf-8") == page(), "run `make docs`"
+
+
+def test_the_examples_of_the_kinds_are_a_valid_tree(tmp_path: Path) -> None:
+    for kind, text in EXAMPLES.items():
+        (tmp_path / f"{kind}.yaml").write_text(text)
+    tree = read_tree([str(tmp_path)])
+    assert set(EXAMPLES) == set(KINDS)
+    assert check_tree(tree.desired) == ()

@@ -1,4 +1,4 @@
-"""Every folder of tests/cases/manifests: manifests beside the findings that they must give."""
+"""Each directory of tests/cases/manifests has manifests and the findings that they must give."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def outcome() -> str:
 
 
 @pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
-def test_a_tree_gives_exactly_the_findings_beside_it(
+def test_a_tree_gives_exactly_the_expected_findings(
     case: str, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
     monkeypatch.chdir(CASES / case)

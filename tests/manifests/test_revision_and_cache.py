@@ -1,4 +1,4 @@
-"""Trees of a revision, and the cache of what git says is as committed."""
+"""Trees of a git revision, and the cache of files that git reports as unmodified."""
 
 import os
 import subprocess
@@ -93,7 +93,7 @@ def test_a_revision_is_read_as_it_was(repository: Path) -> None:
     assert list(tree.again(["HEAD:t/a.yaml"])) == [("HEAD:t/a.yaml", domain("a").encode())]
 
 
-def test_a_revision_is_read_from_a_folder_within(
+def test_a_revision_is_read_from_a_subdirectory(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put("t/s/a.yaml")
@@ -104,14 +104,14 @@ def test_a_revision_is_read_from_a_folder_within(
     assert names(Revision("HEAD", [".."])) == ["HEAD:t/b.yaml", "HEAD:t/s/a.yaml"]
 
 
-def test_a_link_that_leads_into_the_repository_means_what_it_leads_to(tmp_path: Path) -> None:
+def test_a_link_into_the_repository_is_resolved(tmp_path: Path) -> None:
     put("tenants/acme/a.yaml")
     commit()
     (tmp_path / "link").symlink_to("repository/tenants")
     assert names(Revision("HEAD", ["../link"])) == ["HEAD:tenants/acme/a.yaml"]
 
 
-def test_what_git_tells_its_hooks_is_of_another_repository(
+def test_variables_of_a_git_hook_do_not_change_the_repository(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put("tenants/acme/a.yaml")
@@ -121,7 +121,7 @@ def test_what_git_tells_its_hooks_is_of_another_repository(
     assert names(Revision("HEAD", ["tenants"])) == ["HEAD:tenants/acme/a.yaml"]
 
 
-def test_links_within_a_revision_are_followed_and_others_told() -> None:
+def test_links_within_a_revision_are_followed_and_others_reported() -> None:
     put("t/real.yaml")
     put("other/inner.yaml")
     Path("t/link.yaml").symlink_to("real.yaml")
@@ -139,7 +139,7 @@ def test_links_within_a_revision_are_followed_and_others_told() -> None:
     ]
 
 
-def test_a_submodule_is_passed_over() -> None:
+def test_a_submodule_is_skipped() -> None:
     put("t/a.yaml")
     commit()
     head = git("rev-parse", "HEAD").strip()
@@ -149,7 +149,7 @@ def test_a_submodule_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("revision", ["nope", "--all", "", "HEAD:t", "\x1b[31m"])
-def test_a_revision_that_is_none_is_refused(revision: str) -> None:
+def test_an_unknown_revision_is_refused(revision: str) -> None:
     put("t/a.yaml")
     commit()
     with pytest.raises(ProblemError) as refused:
@@ -160,7 +160,7 @@ def test_a_revision_that_is_none_is_refused(revision: str) -> None:
     assert found.message.isprintable()
 
 
-def test_a_folder_without_a_repository_is_refused(
+def test_a_directory_without_a_repository_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -179,7 +179,7 @@ def test_a_large_revision_never_blocks() -> None:
 # --- the cache ----------------------------------------------------------------------------------
 
 
-def test_a_second_run_takes_from_the_cache_what_git_calls_unchanged() -> None:
+def test_a_second_run_reads_unmodified_files_from_the_cache() -> None:
     put("t/a.yaml")
     put("t/b.yaml")
     put("t/c.yaml", text="kind: ConfigMap\n")
@@ -195,7 +195,7 @@ def test_a_second_run_takes_from_the_cache_what_git_calls_unchanged() -> None:
 
 
 class _Counting(Files):
-    """Files that remember which were read."""
+    """Files that record which of them were read."""
 
     def __init__(self, paths: list[str]) -> None:
         super().__init__(paths)
@@ -206,7 +206,7 @@ class _Counting(Files):
         return super().load(entries)
 
 
-def test_every_file_that_is_not_as_committed_is_read_anew() -> None:
+def test_modified_files_are_read_again() -> None:
     fresh = ["assumed", "dirty", "filtered", "skipped", "staged"]
     for name in ["clean", "gone", "linked", *fresh]:
         put(f"t/{name}.yaml")
@@ -232,7 +232,7 @@ def test_every_file_that_is_not_as_committed_is_read_anew() -> None:
     ]
 
 
-def test_a_repository_that_looks_less_closely_hides_no_edit() -> None:
+def test_a_git_setting_that_skips_checks_hides_no_edit() -> None:
     put("t/a.yaml")
     commit()
     os.utime("t/a.yaml", (1_700_000_000, 1_700_000_000))
@@ -247,7 +247,7 @@ def test_a_repository_that_looks_less_closely_hides_no_edit() -> None:
     assert domains(Files(["t"]), GitCache(["t"])) == domains(Files(["t"]))
 
 
-def test_files_with_problems_are_told_anew_every_time() -> None:
+def test_problems_of_a_file_are_reported_in_every_run() -> None:
     put("t/a.yaml")
     put("t/bad.yaml", text=domain("x").replace("domain:", "domian:"))
     put("t/broken.yaml", text="a: [")
@@ -262,7 +262,7 @@ def cached(repository: Path) -> Path:
     return file
 
 
-def test_the_cache_is_the_users_alone_and_holds_only_what_the_last_run_used(
+def test_the_cache_is_private_and_holds_only_files_of_the_last_run(
     repository: Path,
 ) -> None:
     put("t/a.yaml")
@@ -276,7 +276,7 @@ def test_the_cache_is_the_users_alone_and_holds_only_what_the_last_run_used(
     assert cached(repository).stat().st_size < size
 
 
-def test_a_few_edits_are_not_worth_writing_the_cache_anew(repository: Path) -> None:
+def test_the_cache_is_not_rewritten_after_a_few_edits(repository: Path) -> None:
     for number in range(2 * caches.STALE):
         put(f"t/d{number}.yaml")
     commit()
@@ -292,7 +292,7 @@ def test_a_few_edits_are_not_worth_writing_the_cache_anew(repository: Path) -> N
 
 
 @pytest.mark.parametrize("content", [b"", b"\xc1", b"\x82\xa6reader\xa1x\xa6parsed\x80", b"\x90"])
-def test_a_broken_cache_is_only_slower(repository: Path, content: bytes) -> None:
+def test_a_damaged_cache_is_ignored(repository: Path, content: bytes) -> None:
     put("t/a.yaml")
     commit()
     cold = domains(Files(["t"]), GitCache(["t"]))
@@ -360,7 +360,7 @@ spec: {account: acme, domain: 192.0.2.1}
 """
 
 
-def test_what_is_wanted_and_found_is_the_same_from_the_cache() -> None:
+def test_the_cache_gives_the_same_desired_state_and_findings() -> None:
     put("t/everything.yaml", text=EVERYTHING)
     put("t/a.yaml")
     put("t/b.yaml", "t/c.yaml", text=domain("same"))
@@ -375,7 +375,7 @@ def test_what_is_wanted_and_found_is_the_same_from_the_cache() -> None:
 
 
 @pytest.mark.parametrize("change", ["cut off", "bit", "longer"])
-def test_damage_that_could_still_be_read_is_seen(repository: Path, change: str) -> None:
+def test_damage_that_still_decodes_is_detected(repository: Path, change: str) -> None:
     put("t/a.yaml")
     commit()
     cold = domains(Files(["t"]), GitCache(["t"]))
@@ -394,7 +394,7 @@ def test_damage_that_could_still_be_read_is_seen(repository: Path, change: str) 
 
 
 @pytest.mark.parametrize("how", ["another's", "writable", "link", "pipe", "large"])
-def test_a_cache_that_may_be_anothers_is_not_read(
+def test_a_cache_that_another_user_may_have_written_is_not_read(
     repository: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     put("t/a.yaml")
@@ -419,14 +419,14 @@ def test_a_cache_that_may_be_anothers_is_not_read(
     assert tree.read == ["t/a.yaml"]
 
 
-def test_a_cache_that_cannot_be_written_is_only_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     put("t/a.yaml")
     commit()
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     assert domains(Files(["t"]), GitCache(["t"])) == domains(Files(["t"]))
 
 
-def test_a_change_of_the_reader_makes_the_cache_worthless(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_the_reader_invalidates_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     put("t/a.yaml")
     commit()
     domains(Files(["t"]), GitCache(["t"]))
@@ -436,7 +436,7 @@ def test_a_change_of_the_reader_makes_the_cache_worthless(monkeypatch: pytest.Mo
     assert tree.read == ["t/a.yaml"]
 
 
-def test_caches_are_kept_of_the_latest_repositories_alone(
+def test_only_the_caches_of_the_latest_repositories_are_kept(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(caches, "REPOSITORIES", 2)

@@ -1,4 +1,4 @@
-"""Shapes: what is accepted, and that everything that judges a document judges alike."""
+"""Shapes: which documents are accepted, and that all validators agree."""
 
 import copy
 from typing import Any
@@ -140,7 +140,7 @@ def paths_of(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> dict[str, Any]:
-    """A good document after one to three changes: a value replaced, a key taken or added."""
+    """A good document after one to three changes: a value replaced, a key removed or added."""
     document = copy.deepcopy(draw(st.sampled_from(ACCEPTED)))
     for _ in range(draw(st.integers(1, 3))):
         paths = [path for path in paths_of(document) if path not in {("kind",), ("apiVersion",)}]
@@ -184,7 +184,7 @@ SCHEMAS = {
 
 
 def assert_all_judge_alike(document: dict[str, Any]) -> None:
-    """Decoding, the telling of problems, and the schemas of both drafts, own and any."""
+    """The verdicts of decoding, of the problem report, and of the schemas in both drafts."""
     accepted = decodes(document)
     assert (problems(document["kind"], document) == []) == accepted
     for kind in (document["kind"], None):
@@ -194,12 +194,12 @@ def assert_all_judge_alike(document: dict[str, Any]) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(mutated())
-def test_a_changed_document_is_judged_alike_by_all(document: dict[str, Any]) -> None:
+def test_all_validators_agree_on_a_changed_document(document: dict[str, Any]) -> None:
     assert_all_judge_alike(document)
 
 
 @pytest.mark.parametrize("document", ACCEPTED, ids=lambda each: str(each["kind"]))
-def test_each_single_change_is_judged_alike_by_all(document: dict[str, Any]) -> None:
+def test_all_validators_agree_on_each_single_change(document: dict[str, Any]) -> None:
     wrong: list[Any] = [None, "", "x\n", 587.0, 587.5, True, [], {}, {"bogus": 1}]
     for path in paths_of(document):
         if path in {("kind",), ("apiVersion",)}:
@@ -227,7 +227,7 @@ def test_half_of_a_surrogate_pair_is_refused_like_any_other_value(spec: dict[str
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 10**40, -(10**30), b"x"], ids=repr)
-def test_what_no_json_could_hold_is_refused_without_a_traceback(wrong: Any) -> None:
+def test_values_beyond_json_are_refused_without_a_traceback(wrong: Any) -> None:
     document = copy.deepcopy(ACCEPTED[3])
     document["spec"] = {"account": "acme", "port": wrong}
     assert not decodes(document)
@@ -235,5 +235,5 @@ def test_what_no_json_could_hold_is_refused_without_a_traceback(wrong: Any) -> N
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"kind": "MailBox"}, {"kind": []}], ids=repr)
-def test_what_is_of_no_kind_of_ours_is_refused(value: Any) -> None:
+def test_an_unknown_kind_is_refused(value: Any) -> None:
     assert not decodes(value)

@@ -1,4 +1,4 @@
-"""Files are found whatever they are, each once, in one order, and nothing is waited for."""
+"""Every file is found once, in a fixed order, and nothing blocks."""
 
 import io
 import os
@@ -29,7 +29,7 @@ def put(*names: str) -> None:
 def read(
     paths: Sequence[str], stdin: io.BytesIO | None = None
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """The names of what was read, and the codes of what was not."""
+    """The names of the files that were read, and the codes of the others."""
     files = Files(paths, stdin)
     entries, findings = files.entries()
     loaded = list(zip(entries, files.load(entries), strict=True))
@@ -38,7 +38,7 @@ def read(
     return names, [(each.where.file, each.code) for each in findings if each.where]
 
 
-def test_a_folder_is_read_whole_in_the_order_of_names() -> None:
+def test_a_directory_is_read_in_the_order_of_names() -> None:
     put("t/b.yaml", "t/a/z.yml", "t/a/y.json", "t/c.txt", "t/.h.yaml", "t/.d/x.yaml", "t/yaml")
     assert read(["t"]) == (["t/a/y.json", "t/a/z.yml", "t/b.yaml"], [])
 
@@ -50,7 +50,7 @@ def test_the_order_of_paths_never_matters_and_overlaps_are_read_once() -> None:
     assert read(["t/a.yaml", "t", "t/s/b.yaml"]) == expected
 
 
-def test_a_named_file_of_any_ending_is_read() -> None:
+def test_a_given_file_with_any_suffix_is_read() -> None:
     put("notes.txt", ".hidden")
     assert read(["notes.txt", ".hidden"]) == ([".hidden", "notes.txt"], [])
 
@@ -69,7 +69,7 @@ def test_loops_of_links_are_walked_once() -> None:
     assert read(["t"]) == (["t/a.yaml", "t/s/b.yaml"], [])
 
 
-def test_links_that_lead_nowhere_are_told() -> None:
+def test_broken_links_are_reported() -> None:
     Path("t").mkdir()
     Path("t/a.yaml").symlink_to("nowhere")
     Path("t/self.yaml").symlink_to("self.yaml")
@@ -77,7 +77,7 @@ def test_links_that_lead_nowhere_are_told() -> None:
     assert read(["t"]) == ([], [("t/a.yaml", "unreadable"), ("t/self.yaml", "unreadable")])
 
 
-def test_what_is_no_regular_file_is_told_and_never_waited_for() -> None:
+def test_special_files_are_reported_and_never_block() -> None:
     Path("t").mkdir()
     os.mkfifo("t/fifo.yaml")
     os.mkfifo("t/other")
@@ -92,7 +92,7 @@ def test_what_is_no_regular_file_is_told_and_never_waited_for() -> None:
     ]
 
 
-def test_a_file_that_became_a_fifo_meanwhile_is_not_waited_for() -> None:
+def test_a_file_that_became_a_fifo_meanwhile_does_not_block() -> None:
     put("a.yaml")
     files = Files(["a.yaml"])
     entries, _ = files.entries()
@@ -103,7 +103,7 @@ def test_a_file_that_became_a_fifo_meanwhile_is_not_waited_for() -> None:
     assert found.code == "unreadable"
 
 
-def test_a_file_that_vanished_meanwhile_is_told() -> None:
+def test_a_file_that_was_deleted_meanwhile_is_reported() -> None:
     put("a.yaml")
     files = Files(["a.yaml"])
     entries, _ = files.entries()
@@ -113,7 +113,7 @@ def test_a_file_that_vanished_meanwhile_is_told() -> None:
     assert found.message == "This file cannot be read: there is no such file."
 
 
-def test_paths_that_do_not_exist_are_told() -> None:
+def test_missing_paths_are_reported() -> None:
     assert read(["nope", "a\0b"]) == ([], [("a\\x00b", "unreadable"), ("nope", "unreadable")])
 
 
@@ -125,7 +125,7 @@ def test_a_file_beyond_the_limit_is_not_read() -> None:
     assert read(["."]) == (["fits.yaml"], [("big.yaml", "too-large")])
 
 
-def test_standard_input_is_read_once_and_can_be_had_again() -> None:
+def test_standard_input_is_read_once_and_stays_available() -> None:
     files = Files(["-", "-"], io.BytesIO(b"a: 1"))
     entries, _ = files.entries()
     assert list(files.load(entries)) == [b"a: 1"]
@@ -133,7 +133,7 @@ def test_standard_input_is_read_once_and_can_be_had_again() -> None:
     assert read(["-"], io.BytesIO(b"#" * (MAX_BYTES + 1))) == ([], [("-", "too-large")])
 
 
-def test_names_that_would_steer_a_terminal_are_escaped_and_still_opened() -> None:
+def test_names_with_control_characters_are_escaped_and_still_opened() -> None:
     put("t/\x1b[31m\n.yaml")
     Path(os.fsdecode(b"t/caf\xe9.yaml")).write_text("a: 1")
     files = Files(["t"])
@@ -143,7 +143,7 @@ def test_names_that_would_steer_a_terminal_are_escaped_and_still_opened() -> Non
     assert display("t/\u202eevil") == "t/\\u202eevil"
 
 
-def test_what_may_not_be_read_is_told() -> None:
+def test_missing_permissions_are_reported() -> None:
     put("t/a.yaml", "t/s/b.yaml")
     Path("t/a.yaml").chmod(0)
     Path("t/s").chmod(0)

@@ -1,4 +1,4 @@
-"""The fast and the exact reader hold the same values, and differ in no verdict."""
+"""The fast and the exact reader give the same values and the same verdicts."""
 
 import json
 import math
@@ -133,7 +133,7 @@ def test_both_readers_resolve_any_number_alike(text: str) -> None:
         "1__0",
     ],
 )
-def test_what_yaml_1_1_reads_differently_is_ambiguous(text: str) -> None:
+def test_scalars_that_yaml_1_1_reads_differently_are_ambiguous(text: str) -> None:
     assert AMBIGUOUS.fullmatch(text)
     assert fast.parse(f"a: {text}".encode()) is None or not fast.is_plain({"a": resolve(text)})
 
@@ -173,7 +173,7 @@ def test_what_yaml_1_1_reads_differently_is_ambiguous(text: str) -> None:
         ".",
     ],
 )
-def test_what_both_versions_read_alike_is_not_ambiguous(text: str) -> None:
+def test_scalars_that_both_versions_read_alike_are_not_ambiguous(text: str) -> None:
     assert not AMBIGUOUS.fullmatch(text)
 
 
@@ -185,7 +185,7 @@ def test_what_both_versions_read_alike_is_not_ambiguous(text: str) -> None:
         "a: 1\na: 2", "a: " + "9" * 30, "\xff", '{"a": 1, "a": 2}', '{"a": "\\ud800"}',
     ],
 )  # fmt: skip
-def test_what_the_fast_reader_cannot_judge_goes_the_exact_way(text: str) -> None:
+def test_the_exact_reader_takes_over_if_the_fast_one_is_not_sure(text: str) -> None:
     assert fast.parse(text.encode("latin-1" if text == "\xff" else "utf-8")) is None
 
 
@@ -196,7 +196,7 @@ def test_what_the_fast_reader_cannot_judge_goes_the_exact_way(text: str) -> None
         {"a": "x" * 70_000}, {"a": [0] * 60_000},
     ],
 )  # fmt: skip
-def test_what_only_the_text_can_tell_is_not_plain(document: dict[Any, Any]) -> None:
+def test_values_that_depend_on_their_text_are_not_plain(document: dict[Any, Any]) -> None:
     assert not fast.is_plain(document)
 
 
@@ -219,9 +219,7 @@ spec:
 
 @pytest.mark.parametrize("separator", [" ", "  ", "\t", "\n    ", " # whose\n    ", "\n\n    "])
 @pytest.mark.parametrize("text", ["no", "Y", "on", "0465", "1_000", "1_0", "00"])
-def test_an_ambiguous_value_is_seen_wherever_it_stands_after_its_colon(
-    text: str, separator: str
-) -> None:
+def test_an_ambiguous_value_is_found_anywhere_after_its_colon(text: str, separator: str) -> None:
     assert fast.read(f"{DOMAIN}  account: acme\n".encode()) is not None
     assert fast.read(f"{DOMAIN}  account:{separator}{text}\n".encode()) is None
     assert fast.read(f"{DOMAIN}  account:{separator}{text}".encode()) is None
@@ -230,6 +228,6 @@ def test_an_ambiguous_value_is_seen_wherever_it_stands_after_its_colon(
 
 
 @given(st.from_regex(AMBIGUOUS, fullmatch=True), st.sampled_from(["", "\n", "}", ",", ":", " #"]))
-def test_no_ambiguous_scalar_passes_unseen_in_the_bytes(text: str, after: str) -> None:
+def test_every_ambiguous_scalar_is_found_in_the_bytes(text: str, after: str) -> None:
     data = f"a: {text}{after}".encode()
     assert fast.parse(data) is None or fast.is_perhaps_ambiguous(data)

@@ -117,7 +117,7 @@ def test_whichever_message_is_lost_the_change_is_made_once(
     assert {entry.revision for entry in history} == set(range(revision + 1))
 
 
-TLS, BARRED, WORD = "No encrypted connection", "does not let this user in", "with this password"
+TLS, BARRED, WORD = "encrypted connection", "does not allow this user", "this user and password"
 WRONG = {
     "an authority that is another": ("sslmode=verify-full&sslrootcert=other.crt", TLS),
     "an authority's certificate that is none": ("sslmode=verify-full&sslrootcert=none.crt", TLS),

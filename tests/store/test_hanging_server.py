@@ -29,7 +29,7 @@ def url(server: Cluster, say: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     name = server.create_database()
     init_store(server.url(name), say.provenance).close()
     monkeypatch.setattr(connect, "_SILENCE", 0.5)
-    monkeypatch.setattr(database, "_PATIENCE", 0.5)
+    monkeypatch.setattr(database, "_RECONNECT_TIMEOUT", 0.5)
     yield f"{server.url(name)}?connect_timeout=2"
     server.drop_database(name)
 

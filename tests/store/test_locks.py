@@ -196,11 +196,11 @@ def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(database, "_VACUUM_PATIENCE", 0.0)
+    monkeypatch.setattr(database, "_VACUUM_TIMEOUT", 0.0)
     raw.execute("BEGIN")
     raw.execute("SELECT * FROM endpoint")
     assert store.rekey(lambda token, _: token.upper(), say.provenance) == 1
-    assert "old rows are left" in caplog.text
+    assert "old rows remain" in caplog.text
     caplog.clear()
     raw.execute("ROLLBACK")
     files = "SELECT pg_relation_filenode('endpoint')"

@@ -226,7 +226,7 @@ def test_a_server_that_restarts_is_waited_for(
 def test_a_server_that_stays_away_is_told_after_a_while(
     server: Cluster, url: str, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "_PATIENCE", 0.5)
+    monkeypatch.setattr(database, "_RECONNECT_TIMEOUT", 0.5)
     with open_store(url) as store:
         server.stop()
         with pytest.raises(ProblemError, match="cannot be reached"):

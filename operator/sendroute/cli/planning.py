@@ -1,7 +1,8 @@
 """From paths, or a saved plan, to a plan: what ``plan`` shows and ``apply`` commits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from sendroute.cli.account_names import accounts_named
@@ -13,13 +14,13 @@ from sendroute.cli.tree import read_tree
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, places_of
 from sendroute.model.codes import finding
-from sendroute.model.current import Current
-from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Where, nowhere
 from sendroute.model.problem import ProblemError
+from sendroute.planner.claims import others_at_hand
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
-from sendroute.reconcile.reconciler import Planned, Reconciler, Source
+from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
+from sendroute.reconcile.secret_check import references_in
 from sendroute.reconcile.verifier import Scope
 from sendroute.runtime.factory import Factory
 from sendroute.store.record import Store
@@ -59,15 +60,12 @@ def plan_paths(
         ProblemError: an account is unknown, or the store, the secrets or a key is unusable.
     """
     tree = read_tree(paths, session, cached=True)
-
-    def scope(current: Current) -> Scope:
-        known = _known(tree.desired, current)
-        chosen = accounts_named(options.only, known) if options.only else None
-        return Scope(options.guards, chosen)
-
+    known = chain(tree.desired.accounts, tree.desired.orphans, tree.desired.stopped)
+    only = accounts_named(options.only, chain(known, store.accounts())) if options.only else None
+    request = PlanRequest(options.guards, only)
     source = _source(tree, paths, options)
     reconciler = reconciler_of(store, session, saves=options.saves)
-    planned = reconciler.plan(source, scope, test=options.test)
+    planned = reconciler.plan(source, request, test=options.test)
     tree.places.expect(places_of(planned.plan))
     return planned
 
@@ -96,9 +94,11 @@ def plan_saved(
     current, sealed = store.read_sealed()
     if saved.lineage != current.lineage:
         raise ProblemError(_other_store(path))
-    scope = Scope(guards, frozenset(saved.only))
-    desired, shown = saved.desired(), saved.shown()
-    verifier = Factory(session.settings).verifier(desired, current, saves=True, shown=shown)
+    desired, shown, only = saved.desired(), saved.shown(), frozenset(saved.only)
+    scope = Scope(guards, only, others_at_hand(desired.accounts, current.accounts, only))
+    verifier = Factory(session.settings).verifier(
+        desired, references_in(current), saves=True, shown=shown
+    )
     rotated = verifier.check(desired, current, sealed, scope).rotated
     plan = plan_tree(
         desired, current, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only
@@ -110,13 +110,6 @@ def plan_saved(
     verified = verifier.verify(desired, current, sealed, scope)
     source = Source(desired, saved.commit, nowhere)
     return Planned(source, scope, verifier, current, sealed, verified, mismatch)
-
-
-def _known(desired: Desired, current: Current) -> Iterator[AccountKey]:
-    yield from desired.accounts
-    yield from desired.orphans
-    yield from desired.stopped
-    yield from (key for key, account in current.accounts.items() if account.state is not None)
 
 
 def _stale(path: str, changed: list[str]) -> Finding:

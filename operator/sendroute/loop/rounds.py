@@ -15,20 +15,17 @@ from sendroute.loop.schedule import Due, End
 from sendroute.loop.tree_source import LoadedTree, TreeSource, changed
 from sendroute.model.change import AccountPlan, Action, PlatformChange
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.current import Current
-from sendroute.model.desired import AccountKey, Desired
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
-from sendroute.planner.claims import linked_accounts
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.assessment import AccountStatuses, Assessment
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.reconciler import Reconciler, VerifierFor
+from sendroute.reconcile.reconciler import PlanRequest, Reconciler, VerifierFor
 from sendroute.reconcile.record import Record, Sealed
-from sendroute.reconcile.verifier import Scope
 from sendroute.runtime.stop import Stop
 
 _log = logging.getLogger(__name__)
@@ -101,9 +98,7 @@ def reconcile(
             due_now = Due(due.accounts | edited)
         record = _CountingRecord(store)
         reconciler = _reconciler(record, options)
-        planned = reconciler.plan(
-            loaded.source, partial(_scope, loaded.source.desired, due_now, statuses, options.limits)
-        )
+        planned = reconciler.plan(loaded.source, _request(due_now, statuses, options.limits))
         planned, refused = reconciler.confirmed(planned)
         if refused is not None:
             findings = planned.mismatch
@@ -148,6 +143,8 @@ class _CountingRecord:
         self._failed: list[ProblemError] = []
         self.read_sealed = store.read_sealed
         self.contains = store.contains
+        self.snapshot = store.snapshot
+        self.profiles = store.profiles
         self.account_statuses = store.account_statuses
         self.write_account_statuses = store.write_account_statuses
 
@@ -191,11 +188,8 @@ def _should_stop(stop: Stop, record: _CountingRecord) -> bool:
     return stop.is_set() or record.away is not None
 
 
-def _scope(
-    desired: Desired, due: Due, statuses: AccountStatuses, limits: Limits, current: Current
-) -> Scope:
-    """The limits and approvals, and the accounts: what is due, and all accounts that it exchanges
-    domains with, which would have to wait otherwise."""
+def _request(due: Due, statuses: AccountStatuses, limits: Limits) -> PlanRequest:
+    """What is due, with the limits and the approvals."""
     approved = {
         key: status.approval.digest
         for key, status in statuses.items()
@@ -203,9 +197,9 @@ def _scope(
     }
     guards = Guards(limits.change_percent, limits.remove_percent, approved)
     if due.accounts is None:
-        return Scope(guards)
+        return PlanRequest(guards)
     keys = frozenset(key for key in due.accounts if isinstance(key, AccountKey))
-    return Scope(guards, linked_accounts(desired.accounts, current.accounts, keys))
+    return PlanRequest(guards, keys, linked=True)
 
 
 def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:

@@ -1,8 +1,8 @@
 """Which accounts are due when. Pure: the time and the random numbers are passed in.
 
-All accounts are due together every interval, because most of a plan's cost is reading the store and
-finding the claims of all accounts, which is the same for one account as for all. Requests to other
-servers are spread: a connection test that failed is retried after a random wait.
+All accounts are due together every interval: one plan of everything costs less than many plans of
+one account each. In between, an account is due when its manifests or its part of the store change.
+Requests to other servers are spread: a failed connection test is retried after a random wait.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,10 +1,10 @@
-"""What earlier runs made of a repository's files, by git's own names of contents, so as not to read
-and compile them again.
+"""The cache of compiled files of a git repository, by git's object ids, so that unchanged files are
+not read again.
 
-Only for files of which git says that they are as committed. What is kept of one follows from its
-bytes and from this program with its libraries, and so from nothing that is not in the key. Never
-an error: a cache that is not there, not ours, broken, or cannot be written is a slower run. Nothing
-secret is in it, for manifests hold none; it is the user's alone all the same.
+It serves only files that git reports as unmodified. An entry depends on the bytes of its file, on
+this program and on its libraries, and all of these are in the key. A cache that is missing, belongs
+to another user, is damaged or cannot be written is no error, but makes the run slower. It holds no
+secrets, because manifests hold none; only its user can read it all the same.
 """
 
 # Not pathlib: its import alone costs what reading hundreds of files does.
@@ -25,16 +25,16 @@ from sendroute.manifests.content import Content
 from sendroute.manifests.sources import Entry
 
 WORTHWHILE = 500  # files, below which asking git costs more than reading
-# Written anew where more than one in so many files is not in it as it should be: to read a few
-# files again costs less than to write down a hundred thousand.
+# The cache is rewritten if more than one in so many files is missing or outdated: reading a few
+# files again costs less than writing a hundred thousand.
 STALE = 20
-LARGEST = 256 * 1024 * 1024  # bytes of one repository's cache: of some two million domains
-REPOSITORIES = 20  # the caches that were written last are kept, for a repository may be gone
+LARGEST = 256 * 1024 * 1024  # bytes of one repository's cache: for about two million domains
+REPOSITORIES = 20  # only the latest caches are kept, because repositories get deleted
 
 _SEAL = 32  # bytes
-_PREFIX = "manifests-"  # what is called otherwise is not ours to forget
-# No such file, or not for us; and this program's code or a library's version cannot be told, as
-# in an archive.
+_PREFIX = "manifests-"  # files with other names are not ours to delete
+# The file is missing or not readable; or the code of this program, or the version of a library, is
+# unavailable, as in an archive.
 _NONE = (OSError, ImportError)
 
 _Contents = dict[str, Content]  # by blob
@@ -42,9 +42,9 @@ _decoder = msgspec.msgpack.Decoder(_Contents)
 
 
 class GitCache:
-    """The cache of the one repository that all of ``paths`` are folders of.
+    """The cache of one repository; unused unless all of ``paths`` are directories in it.
 
-    Git is asked at once, and answers while the tree is listed.
+    git is started at once, and runs while the tree is listed.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -65,7 +65,7 @@ class GitCache:
         clean = asked.blobs() if asked is not None else {}
         if asked is None or len(entries) < WORTHWHILE or not clean:
             return [None] * len(entries)
-        self._file = _place(asked.top)
+        self._file = _cache_file(asked.top)
         self._old = old = _load(self._file)
         self._blobs = self._blobs_of(entries, asked.top, clean)
         return [None if blob is None else old.get(blob) for blob in self._blobs]
@@ -79,15 +79,15 @@ class GitCache:
         if self._file is None:
             return
         learned, old = self._learned, self._old
-        forgotten = len(old) - len(old.keys() & set(self._blobs))
-        if (len(learned) + forgotten) * STALE > len(learned) + len(old) - forgotten:
-            # In the files' order, for so they are read again; a file may stand there repeatedly.
+        removed = len(old) - len(old.keys() & set(self._blobs))
+        if (len(learned) + removed) * STALE > len(learned) + len(old) - removed:
+            # In the order of the files, as they are read; two files may have the same content.
             current = old | learned
             _save(self._file, {blob: current[blob] for blob in self._blobs if blob in current})
 
     def _blobs_of(self, entries: list[Entry], top: str, clean: dict[str, str]) -> list[str | None]:
-        """The blob of each entry that is a plain file of the repository. What a link led to is
-        not found here, or found as the file that it is."""
+        """The blob of each entry that is a regular file of the repository. The target of a link
+        counts only under its own path."""
         blobs: list[str | None] = [None] * len(entries)
         for given, within in [_mapped(path, top) for path in self._paths]:
             skip = len(given)
@@ -95,12 +95,12 @@ class GitCache:
                 clean.get(within + path[skip:]) if path.startswith(given) else None
                 for _, path, _, _ in entries
             ]
-            blobs = [one or other for one, other in zip(blobs, found, strict=True)]
+            blobs = [known or new for known, new in zip(blobs, found, strict=True)]
         return blobs
 
 
 def _mapped(path: str, top: str) -> tuple[str, str]:
-    """How the names of a given folder's files begin, and how git's names for them do."""
+    """The prefix of the paths in a given directory, and the prefix of git's paths for them."""
     given = os.path.normpath(path)
     within = os.path.relpath(os.path.realpath(path), top)
     return (
@@ -109,30 +109,30 @@ def _mapped(path: str, top: str) -> tuple[str, str]:
     )
 
 
-@cache  # asked where the old is read and where the new is written
+@cache  # needed to read the old cache and to write the new one
 def _reader() -> str:
-    """A digest of all that decides what a file's bytes become: this code and its libraries."""
+    """A digest of what determines how bytes are compiled: this code and its libraries."""
     from importlib.metadata import version
 
-    told = f"{__version__} {msgspec.__version__} {version('ryaml')} {sys.version}"
-    digest = blake2b(told.encode(), digest_size=16)
+    versions = f"{__version__} {msgspec.__version__} {version('ryaml')} {sys.version}"
+    digest = blake2b(versions.encode(), digest_size=16)
     here = os.path.dirname(__file__)
-    for folder in (here, os.path.join(here, "..", "model")):
-        for name in sorted(os.listdir(folder)):
+    for directory in (here, os.path.join(here, "..", "model")):
+        for name in sorted(os.listdir(directory)):
             if name.endswith(".py"):
-                with open(os.path.join(folder, name), "rb") as file:
+                with open(os.path.join(directory, name), "rb") as file:
                     digest.update(file.read())
     return digest.hexdigest()
 
 
 def _seal(payload: bytes) -> bytes:
-    """A digest that only the same program makes: by it is told what was damaged, cut off or
-    written by another."""
+    """A digest that only the same program computes. It detects a file that is damaged, truncated
+    or written by another version."""
     return blake2b(payload, key=_reader().encode(), digest_size=_SEAL).digest()
 
 
-def _place(top: str) -> str:
-    """One file a repository, in the user's cache folder (XDG Base Directory Specification)."""
+def _cache_file(top: str) -> str:
+    """One file per repository, in the user's cache directory (XDG Base Directory Specification)."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
         base = os.path.expanduser("~/.cache")
@@ -150,8 +150,8 @@ def _load(path: str) -> _Contents:
 
 
 def _own_bytes(path: str) -> bytes:
-    """Those of a file that nobody else can have written; none of any other. The cache's folder is
-    where a variable says, which may be anywhere."""
+    """The bytes of a file that only this user can have written; empty for any other file. A
+    variable sets the cache directory, which may be anywhere."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
@@ -162,29 +162,29 @@ def _own_bytes(path: str) -> bytes:
 
 
 def _save(path: str, contents: _Contents) -> None:
-    """Whole or not at all: another run reads the old file or the new one."""
+    """Write atomically: another run reads the old file or the new one."""
     payload = msgspec.msgpack.encode(contents)
     if _SEAL + len(payload) > LARGEST:
         return
-    folder = os.path.dirname(path)
+    directory = os.path.dirname(path)
     written = None
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        descriptor, written = mkstemp(prefix=_PREFIX, dir=folder)  # mode 0600
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        descriptor, written = mkstemp(prefix=_PREFIX, dir=directory)  # mode 0600
         with open(descriptor, "wb") as file:
             file.write(_seal(payload))
             file.write(payload)
         os.replace(written, path)
-        _forget_all_but_the_latest(folder)
+        _delete_all_but_the_latest(directory)
     except _NONE:
         if written is not None:
             with suppress(OSError):
                 os.unlink(written)
 
 
-def _forget_all_but_the_latest(folder: str) -> None:
-    """What a killed run left half written goes the same way."""
-    with os.scandir(folder) as listing:
+def _delete_all_but_the_latest(directory: str) -> None:
+    """This also deletes what a killed run left half written."""
+    with os.scandir(directory) as listing:
         files = [
             (each.stat(follow_symlinks=False).st_mtime, each.path)
             for each in listing

@@ -1,7 +1,7 @@
-"""Typed documents → one wanted value an account, with what is wrong between documents.
+"""Compile typed documents to one desired value per account, and report conflicts between documents.
 
-Nothing is asked of a store here: references, plans and moves are the planner's. The order of the
-documents never matters, but for which of two duplicates is called the first.
+No store is needed: the planner checks references, plans and moves. The order of the documents
+matters only for which of two duplicates is called the first.
 """
 
 from collections import defaultdict
@@ -42,9 +42,16 @@ def compile_reading(
     *,
     cache: Cache | None = None,
 ) -> Desired:
-    """A whole tree as one value. What its files hold streams: only what is wanted of it stays.
+    """Compile a whole tree. Files are streamed: only the desired state stays in memory.
 
-    ``documents`` are those of a reading that is at its end, as an edit would leave them.
+    Args:
+        reading: the reading of the tree.
+        documents: the documents to compile instead, as an edit would leave them; the reading must
+            be at its end.
+        cache: what earlier runs read.
+
+    Returns:
+        The desired state, with the findings of the reading and of the documents.
     """
     compilation = Compilation()
     if documents is not None:
@@ -66,7 +73,7 @@ def compile_reading(
 
 
 class _Draft:
-    """One account while its documents are still coming in."""
+    """One account while its documents are being added."""
 
     __slots__ = (
         "account",
@@ -83,10 +90,10 @@ class _Draft:
         self.key = key
         self.account: tuple[shapes.MailAccount, Where] | None = None
         self.profiles: dict[str, DesiredProfile] = {}
-        self.places: dict[str, Where] = {}  # of each profile's name, good or not
+        self.places: dict[str, Where] = {}  # of the name of each profile, valid or not
         self.domains: dict[str, DesiredDomain] = {}
         self.contested: dict[str, Where] = {}
-        self.named: set[str] = set()  # the profiles that something names
+        self.named: set[str] = set()  # the profiles that a route refers to
         self.unsound: set[str | None] = set()  # those that documents with errors would define
 
     def route(self, route: Route | None) -> Route | None:
@@ -96,7 +103,7 @@ class _Draft:
 
 
 class Compilation:
-    """A tree whose documents are still coming in: :meth:`add` each, then :meth:`finish` once."""
+    """A tree that is being compiled: :meth:`add` each document, then :meth:`finish` once."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -109,7 +116,7 @@ class Compilation:
         ] = defaultdict(dict)
 
     def add(self, document: shapes.Document, where: Where) -> None:
-        """One document and its place, a value of its own whose path is empty."""
+        """Add a document. ``where`` is the document itself, with an empty path."""
         match document:
             case shapes.SendingDomain():
                 row = row_of(document, where.document)
@@ -127,7 +134,7 @@ class Compilation:
                 assert_never(document)
 
     def add_row(self, row: Row, where: Where) -> None:
-        """The same for a sending domain that is a row."""
+        """Add a sending domain that is a row."""
         _, namespace, account, name, domain, kind, profile, suspended = row
         draft = self.drafts.get((namespace, account)) or self._draft(namespace, account)
         if not self._is_first(shapes.SendingDomain, name, where, draft):
@@ -145,10 +152,15 @@ class Compilation:
         complete: bool = True,
         platform_seen: bool = False,
     ) -> Desired:
-        """The whole tree, with what reading knows of it: its ``findings``, the accounts
-        ``stopped`` by problems of shape, each with the profiles that are unsound for them, whether
-        the tree is ``complete``, and whether a MailPlatform was seen that was not added because it
-        has problems of its own."""
+        """Return the desired state of the whole tree.
+
+        Args:
+            findings: the findings of the reading.
+            stopped: the accounts with an invalid document, each with the names of the profiles
+                that such documents would define.
+            complete: whether everything could be read.
+            platform_seen: whether a MailPlatform was left out because it is invalid.
+        """
         self.findings[:0] = findings
         for key, profiles in (stopped or {}).items():
             self.stopped.add(key)
@@ -173,13 +185,13 @@ class Compilation:
         return Desired(
             platform=self.platform,
             accounts=accounts,
-            orphans=self._strays(),
+            orphans=self._orphans(),
             stopped=frozenset(self.stopped),
             complete=complete,
             findings=tuple(self.findings),
         )
 
-    def _strays(self) -> dict[AccountKey, list[Orphan]]:
+    def _orphans(self) -> dict[AccountKey, list[Orphan]]:
         orphans: dict[AccountKey, list[Orphan]] = {}
         if all(draft.account is not None for draft in self.drafts.values()):
             return orphans
@@ -193,7 +205,7 @@ class Compilation:
         if any(found.code == "no-manifests" for found in self.findings):
             return
         message = "There is no MailPlatform."
-        hint = "Add the MailPlatform named default: it says which plans there are."
+        hint = "Add the MailPlatform named default: it defines the plans."
         if not complete:
             message = "No MailPlatform could be read."
             hint = "Fix the files that could not be read. If none has it, add one named default."
@@ -209,7 +221,7 @@ class Compilation:
     def _is_first(
         self, kind: type[shapes.Document], name: str, where: Where, draft: _Draft
     ) -> bool:
-        """Whether no document before defined this object; if one did, both accounts stop."""
+        """Whether this is the first definition of the object; if not, both accounts stop."""
         namespace = draft.key.namespace
         first, other = self.objects[kind, namespace].setdefault(name, (where, draft))
         if first is where:
@@ -311,7 +323,7 @@ class Compilation:
         suspended: bool,
         inline_in: str | None,
     ) -> None:
-        """One definition of a profile, in its own document or in line in that of a domain."""
+        """Add a definition of a profile: a document, or inline in a domain."""
         path = ("spec",) if inline_in is None else _INLINE
         place = where.at("metadata", "name") if inline_in is None else where.at(*_INLINE, "name")
         first = draft.places.setdefault(name, place)
@@ -339,7 +351,7 @@ def _defined_twice(name: str, place: Where, first: Where, key: AccountKey) -> Fi
     return finding(
         "duplicate-profile",
         f"Profile {name} of account {key.name} is defined twice.",
-        hint=f"Keep one definition; others name it: route: {{profile: {name}}}.",
+        hint=f"Keep one definition, and refer to it elsewhere: route: {{profile: {name}}}.",
         where=place,
         related=(first,),
         account=key,
@@ -350,11 +362,11 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Desir
     spec = document.spec
     apply_all = None
     if spec.apply_to_all is not UNSET:
-        asked = spec.apply_to_all
-        route = route_of(asked.route)
-        confirm = None if asked.confirm is UNSET else asked.confirm.domains
+        apply_to_all = spec.apply_to_all
+        route = route_of(apply_to_all.route)
+        confirm = None if apply_to_all.confirm is UNSET else apply_to_all.confirm.domains
         if route is not None:
-            apply_all = ApplyAll(asked.id, route, confirm)
+            apply_all = ApplyAll(apply_to_all.id, route, confirm)
             draft.route(route)
     for domain in draft.contested:
         del draft.domains[domain]

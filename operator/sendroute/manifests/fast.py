@@ -1,7 +1,7 @@
 """Read bytes fast as plain documents, or return None if only the exact reader can be sure.
 
 None is always allowed: :mod:`sendroute.manifests.exact` reads everything. What must never happen
-is a value here that the exact way would not give, or a fault that it would have told.
+is a value here that the exact reader would not give, or a fault that it would have reported.
 """
 
 import json
@@ -25,17 +25,17 @@ MAX_VALUES = 50_000  # keys and values in one document
 # The fast parser resolves anchors and drops tags silently. One can only begin where a token
 # can: after white space, an indicator, a line break beyond ASCII, or at the start.
 _ANCHOR_OR_TAG = re.compile(rb"(?:\A|[\s\[\]{},:?\x80-\xff-])[&*!]")
-# It also takes 0b11 for 3 and -0x1f for -31, and an integer does not show how it was written.
+# It also reads 0b11 as 3 and -0x1f as -31, and an integer does not show how it was written.
 _BASED = re.compile(rb"0[bBoOxX]")
-# A mapping's value that YAML 1.1 reads otherwise stands in the bytes as it is, after a colon and
-# white space (line breaks beyond ASCII too). Where there is none, no string needs to be looked at.
+# A value of a mapping that YAML 1.1 reads differently is in the bytes as it is, after a colon and
+# white space (also line breaks beyond ASCII). Without a match, no string needs to be examined.
 _PERHAPS_AMBIGUOUS = re.compile(
-    # With one of these begins all that follows: to look ahead for them halves the time.
+    # All that follows begins with one of these: looking ahead for them halves the time.
     rb":[\s\x80-\xff]*(?=[yYnNoO0-9.+-])"
     rb"(?:(?:%b)(?:[\s\]},:\x80-\xff]|\Z)|[-+]?(?:0[0-9_]|[0-9.]+[_:]))"
     % "|".join(AMBIGUOUS_WORDS).encode()
 )
-# What a document may hold that decoding ignores, and so does not limit.
+# All other metadata is ignored by decoding, and so has no limits.
 _READ_METADATA = frozenset({"name", "namespace"})
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BIG = 1 << 20
@@ -44,15 +44,15 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Parsed(NamedTuple):
-    """What a file holds: our valid documents with their ordinals, and how many documents
-    of others."""
+    """The content of a file: our documents with their ordinals, and the number of foreign
+    documents."""
 
     documents: list[tuple[int, Document]]
     foreign: int
 
 
 def read(data: bytes) -> Parsed | None:
-    """A file all of whose documents of ours are in good order, or None."""
+    """Read a file whose documents of ours are all valid; None for any other file."""
     values = parse(data)
     if values is None:
         return None
@@ -129,7 +129,7 @@ def _may_hide_brackets(part: bytes) -> bool:
 
 
 def _depth(part: bytes) -> int:
-    """At most so deep are the brackets of a part that hides none."""
+    """The nesting depth of the brackets of a part that hides none, at most."""
     brackets = part.translate(None, delete=_NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
@@ -177,14 +177,14 @@ def _no_constant(name: str) -> None:
 
 
 def is_perhaps_ambiguous(data: bytes) -> bool:
-    """Whether some value of a mapping may be a scalar that YAML 1.1 reads otherwise."""
+    """Whether some value of a mapping may be a scalar that YAML 1.1 reads differently."""
     # A comment may stand between the colon and the value.
     return b"#" in data or _PERHAPS_AMBIGUOUS.search(data) is not None
 
 
 def _is_bare(document: dict[Any, Any]) -> bool:
-    """Whether it is a sending domain, as nearly all are, of which decoding passes over nothing:
-    what the shape takes is then within all limits, and holds no list."""
+    """Whether it is a sending domain, as nearly all documents are, in which decoding ignores
+    nothing: a valid one is then within all limits, and holds no list."""
     metadata = document.get("metadata")
     return (
         document.get("kind") == "SendingDomain"
@@ -195,8 +195,8 @@ def _is_bare(document: dict[Any, Any]) -> bool:
 
 
 def is_plain(document: dict[Any, Any]) -> bool:
-    """Whether a document can be taken as it is: within the limits, all keys strings, and no
-    string that might have been an ambiguous scalar (quoted or not, only the exact way knows)."""
+    """Whether a document can be accepted as it is: within the limits, all keys strings, and no
+    string that might have been an ambiguous scalar (only the exact reader knows its quotes)."""
     level: list[Any] = [document]
     values = 0
     for _ in range(MAX_DEPTH):

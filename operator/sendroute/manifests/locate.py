@@ -1,7 +1,7 @@
-"""Places in the manifests → lines and columns, late, and only for what is shown.
+"""Find the lines and columns of values in the manifests, late, and only for what is shown.
 
-Each file is read at most once. A file that changed or went away meanwhile is no error: what it
-holds is then looked for as well as can be, and told as line 1 where it is not found.
+Each file is read at most once. A file that was changed or deleted meanwhile is no error: a value
+that is not found any more gets line 1.
 """
 
 import re
@@ -12,26 +12,26 @@ from sendroute.manifests.sources import Tree
 from sendroute.manifests.syntax import Piece, pieces
 from sendroute.model.finding import Finding, Position, Where, located
 
-# A mapping in block style with its kind, and no List: one document that says something.
+# A mapping in block style with a kind, and not a List: exactly one document.
 _KIND = re.compile(r"^kind:[ \t]", re.MULTILINE)
-# Its marker alone on the line, then empty lines and comments, then its first key.
+# A marker alone on its line, then empty lines and comments, then the first key.
 _FIRST_KEY = re.compile(r"(?:---[ \t]*\n)?((?:[ \t]*(?:#[^\n]*)?\n)*)[A-Za-z]+:[ \t\n]")
 
 
 def positions(tree: Tree, places: Iterable[Where]) -> dict[Where, Position]:
-    """The position of each place."""
+    """Return the position of each value; line 1 for one that is not found."""
     by_file: dict[str, set[Where]] = {}
     for where in places:
         by_file.setdefault(where.file, set()).add(where)
-    found = {where: Position(where.file) for desired in by_file.values() for where in desired}
+    found = {where: Position(where.file) for requested in by_file.values() for where in requested}
     for name, data in tree.again(sorted(by_file)):
         found.update(_in_file(data, by_file[name]))
     return found
 
 
 def locate(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
-    """The findings with their positions, each once, sorted by file, line and column; those of no
-    place first."""
+    """Return the findings with their positions, without repetitions, sorted by file, line and
+    column; those without a position first."""
     findings = list(findings)
     found = positions(tree, _unknown(findings))
     return sorted(dict.fromkeys(located(each, found.get) for each in findings), key=_order)
@@ -49,10 +49,10 @@ def _order(finding: Finding) -> tuple[bool, Position, str, str]:
     return position is not None, position or Position(""), finding.code, finding.message
 
 
-def _in_file(data: bytes, desired: set[Where]) -> Iterator[tuple[Where, Position]]:
-    """What is found of the wanted places of one file."""
+def _in_file(data: bytes, requested: set[Where]) -> Iterator[tuple[Where, Position]]:
+    """Yield the positions that are found in one file."""
     by_document: dict[int, list[Where]] = {}
-    for where in desired:
+    for where in requested:
         by_document.setdefault(where.document, []).append(where)
     text = data.decode(errors="replace").removeprefix("\ufeff")
     ordinal = 0
@@ -72,7 +72,8 @@ def _in_file(data: bytes, desired: set[Where]) -> Iterator[tuple[Where, Position
             return
 
 
-# More than one document, in a text that could not be cut, or line breaks that cutting passes over.
+# Perhaps more than one document, in a text that could not be split, or line breaks that the split
+# ignores.
 _MAYBE_MORE = re.compile(r"List|^(?:%|\.\.\.)|\n---|[\r\x85\u2028\u2029]", re.MULTILINE)
 
 
@@ -80,16 +81,16 @@ def _is_one_document(piece: Piece) -> bool:
     return not _MAYBE_MORE.search(piece.text) and _KIND.search(piece.text) is not None
 
 
-def _in_piece(piece: Piece, desired: list[Where]) -> Iterator[tuple[Where, Position]]:
+def _in_piece(piece: Piece, requested: list[Where]) -> Iterator[tuple[Where, Position]]:
     first_key = _FIRST_KEY.match(piece.text)
-    if first_key and not any(where.path for where in desired):
+    if first_key and not any(where.path for where in requested):
         line = piece.first_line + piece.text.count("\n", 0, first_key.end(1))
-        for where in desired:
+        for where in requested:
             yield where, Position(where.file, line, 1)
         return
     for draft in drafts(piece.text, piece.first_line):
         if isinstance(draft, Draft):
-            for where in desired:
+            for where in requested:
                 yield where, _position(draft, where)
             return
 

@@ -1,8 +1,8 @@
-"""An organisation's own rules: a JSON Schema over each document, in any draft.
+"""Rules of an organisation: a JSON Schema for each document, in any draft.
 
-A policy says ``if``/``then`` on ``kind`` to be about one kind. What it refers to must be in the
-policy itself: nothing is ever fetched. The ``message`` (a keyword of no draft, so every draft
-ignores it), ``description`` or ``title`` beside the rule that is broken is the hint.
+A policy for one kind uses ``if``/``then`` on ``kind``. Its references must lead to the policy
+itself: nothing is ever fetched. The hint is the ``message`` (no draft has this keyword, so all
+drafts ignore it), ``description`` or ``title`` beside the rule that is violated.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +22,9 @@ from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.remedy import Configure, Setting
 
 Document = dict[str, Any]
-_OF_ONE_DOCUMENT = 100
-_LONGEST = 200
-_MEANT = ("message", "description", "title")
+_MAX_PER_DOCUMENT = 100
+_MAX_LENGTH = 200
+_HINT_KEYWORDS = ("message", "description", "title")
 
 
 class Policy(NamedTuple):
@@ -33,7 +33,7 @@ class Policy(NamedTuple):
 
 
 def load_policies(files: Sequence[str]) -> tuple[list[Policy], list[Finding]]:
-    """The policies that can be used, and what is wrong with the others."""
+    """Load policies. Returns the valid ones, and a finding for each of the others."""
     policies, findings = [], []
     for file in files:
         read = _load(file)
@@ -47,27 +47,28 @@ def load_policies(files: Sequence[str]) -> tuple[list[Policy], list[Finding]]:
 def check(
     policies: Sequence[Policy], documents: Iterable[tuple[Where, Document]]
 ) -> Iterator[Finding]:
-    """A ``policy-violation`` at each place where a document breaks a rule, at most 100 a document.
+    """Yield a ``policy-violation`` for each rule that a document violates, at most 100 per
+    document and policy.
 
-    A policy whose reference leads nowhere is told once, at the policy's file.
+    A policy with a reference that cannot be resolved is reported once, at the policy's file.
     """
     usable = list(policies)
     for where, document in documents:
         for policy in list(usable):
             try:
                 errors = sorted(policy.validator.iter_errors(document), key=_place)
-            except (Unresolvable, RecursionError) as error:
+            except (Unresolvable, RecursionError) as unusable:
                 usable.remove(policy)
-                yield _broken(policy.file, _why_unusable(error))
+                yield _broken(policy.file, _why_unusable(unusable))
                 continue
-            for broken in islice(errors, _OF_ONE_DOCUMENT):
-                yield _violation(policy, broken, where, document)
+            for error in islice(errors, _MAX_PER_DOCUMENT):
+                yield _violation(policy, error, where, document)
 
 
 def _load(file: str) -> Policy | Finding:
     try:
         with open(file, "rb") as stream:  # noqa: PTH123
-            # Not in C, where that is installed: it overflows the stack of a deeply nested file.
+            # Not the C parser: a deeply nested file overflows its stack.
             schema = YAML(typ="safe", pure=True).load(stream)
     except OSError as error:
         reason = (error.strerror or "it is not a file").lower()
@@ -116,10 +117,10 @@ def _violation(policy: Policy, error: ValidationError, where: Where, document: D
 
 
 def _hint(error: ValidationError, policy: Policy) -> str | None:
-    """The policy author's own words, the nearest to the rule that is broken."""
+    """The text of the policy's author that is nearest to the violated rule."""
     for schema in (error.schema, policy.validator.schema):
         if isinstance(schema, dict):
-            for key in _MEANT:
+            for key in _HINT_KEYWORDS:
                 if isinstance(schema.get(key), str):
                     return str(schema[key])
     return None
@@ -137,7 +138,7 @@ def _why_unusable(error: Unresolvable | RecursionError) -> str:
 
 def _clipped(message: str) -> str:
     line = " ".join(message.split()).rstrip(".")
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= _MAX_LENGTH else line[: _MAX_LENGTH - 1] + "…"
 
 
 def _syntax(file: str, error: Exception) -> Finding:

@@ -20,8 +20,8 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Entry(NamedTuple):
-    """A file to be read: its name as it is shown, the path that opens it, and, where it came
-    straight from a directory (by no link), what names it within its device: ``(device, inode)``."""
+    """A file to read: the name that is shown, and the path that opens it. ``identity`` is
+    ``(device, inode)`` if it is known, ``blob`` the object id in git."""
 
     name: str
     path: str
@@ -30,18 +30,18 @@ class Entry(NamedTuple):
 
 
 class Tree(Protocol):
-    """Where manifests come from: listed once, loaded in the order listed, and again for lines."""
+    """A source of manifests: listed once, loaded in that order, and loaded again to find lines."""
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
-        """All files in order, and what could not even be listed."""
+        """All files in order, and what could not be listed."""
         ...
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
-        """Each entry's bytes, or why they is unavailable."""
+        """Each entry's bytes, or why they are unavailable."""
         ...
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The bytes of files by the names they were shown under, where they still available."""
+        """The bytes of files by the names that are shown, if they are still available."""
         ...
 
 
@@ -97,7 +97,7 @@ class _Walk:
         self._directories: set[tuple[int, int]] = set()
 
     def given(self, path: str) -> None:
-        """A path as the user gave it: of a file, any ending is read."""
+        """Add a path of the user: a file may have any suffix."""
         if path == STDIN:
             self.entries.append(Entry(STDIN, STDIN))
             return
@@ -133,26 +133,26 @@ class _Walk:
                 if name[0] == ".":
                     continue
                 found = prefix + name
-                named_so = name.endswith(ENDINGS)
-                if named_so and child.is_file(follow_symlinks=False):
+                has_suffix = name.endswith(ENDINGS)
+                if has_suffix and child.is_file(follow_symlinks=False):
                     shown = found if found.isprintable() else self._shown(found)
                     add(Entry(shown, found, (device, child.inode())))
-                elif named_so or child.is_dir(follow_symlinks=False) or child.is_symlink():
-                    inner += self._beyond(found, named_so)
+                elif has_suffix or child.is_dir(follow_symlinks=False) or child.is_symlink():
+                    inner += self._follow(found, has_suffix)
             pending += reversed(inner)
 
-    def _beyond(self, path: str, named_so: bool) -> list[tuple[str, tuple[int, int]]]:
+    def _follow(self, path: str, has_suffix: bool) -> list[tuple[str, tuple[int, int]]]:
         """A directory, or the target of a link. A broken link is reported only if it is named like
         a manifest, and so is anything else that is not a file."""
         try:
             status = os.stat(path)  # as fast as can be
         except OSError as error:
-            if named_so:
+            if has_suffix:
                 self.findings.append(unreadable(display(path), _reason(error)))
             return []
         if stat.S_ISDIR(status.st_mode):
             return [(path, (status.st_dev, status.st_ino))]
-        if named_so:
+        if has_suffix:
             self._file(path, status)
         return []
 
@@ -174,7 +174,7 @@ class _Walk:
 
 
 def _without_repeats(entries: list[Entry]) -> list[Entry]:
-    """In the order of the names shown; of several names of one file, the first."""
+    """Sort by the shown names, and keep the first of several names of one file."""
     entries = sorted(entries, key=itemgetter(0))
     if len({entry.identity for entry in entries}) == len(entries):
         return entries  # nearly always
@@ -208,8 +208,8 @@ def _load(entry: Entry) -> bytes | Finding:
 
 
 def _read(opened: int, name: str, size: int) -> bytes | Finding:
-    """To the end, which is not always where fstat says it is: a file may grow meanwhile, and
-    those of /proc and /sys have size 0."""
+    """Read to the end, which may be after the size that fstat gave: a file may grow meanwhile, and
+    files of /proc and /sys have size 0."""
     data = os.read(opened, size + 1)
     if len(data) == size:
         return data
@@ -234,7 +234,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 def display(path: str) -> str:
-    """A name that a terminal may be shown: what does not print is escaped."""
+    """Return a name that is safe to print: characters that are not printable are escaped."""
     if path.isprintable():
         return path
     return "".join(char if char.isprintable() else _escape(char) for char in path)

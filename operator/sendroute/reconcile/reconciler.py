@@ -6,9 +6,10 @@ Preview and execution are one decision: what is committed is what was planned, l
 connection test in between.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -16,20 +17,25 @@ from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Plan, PlatformChange
 from sendroute.model.current import Current
-from sendroute.model.desired import Desired
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Locate
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
+from sendroute.model.secret import SecretRef
+from sendroute.planner.claims import ClaimIndex
+from sendroute.planner.guards import Guards
+from sendroute.planner.selection import select
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Record, Sealed
+from sendroute.reconcile.secret_check import references_in
 from sendroute.reconcile.verifier import Scope, VerifiedPlan, Verifier
 
 Contains = Callable[[Any], bool]
-VerifierFor = Callable[[Desired, Current], Verifier]
-"""Builds the verifier of one run, whose secrets are those that manifests and store refer to."""
+VerifierFor = Callable[[Desired, Iterable[SecretRef]], Verifier]
+"""Builds the verifier of one run from the manifests and every secret that the store refers to."""
 Confirm = Callable[["Planned"], Finding | None]
 """Asks whether a plan may be applied: None if it may, else the finding that says why not."""
 
@@ -39,14 +45,38 @@ def no_mismatches(_current: Current, _contains: Contains) -> Iterable[Finding]:
     return ()
 
 
-class Source(Struct, frozen=True):
-    """What is desired, at which commit, and where its lines are. ``mismatches`` compares its lock
-    files with a store: what the store holds, and whether a commit is in its history."""
+class Source:
+    """What is desired, at which commit, and where its lines are.
 
-    desired: Desired
-    commit: str | None
-    locate: Locate
-    mismatches: Callable[[Current, Contains], Iterable[Finding]] = no_mismatches
+    ``mismatches`` compares its lock files with a store: what the store holds, and whether a commit
+    is in its history. Of the store only the lineage, the revision and the platform are complete.
+    """
+
+    def __init__(
+        self,
+        desired: Desired,
+        commit: str | None,
+        locate: Locate,
+        mismatches: Callable[[Current, Contains], Iterable[Finding]] = no_mismatches,
+    ) -> None:
+        self.desired = desired
+        self.commit = commit
+        self.locate = locate
+        self.mismatches = mismatches
+
+    @cached_property
+    def claims(self) -> ClaimIndex:
+        """Which account declares a domain: built once, when some accounts are planned."""
+        return ClaimIndex(self.desired.accounts.values())
+
+
+class PlanRequest(Struct, frozen=True):
+    """What to plan. ``keys`` is None for every account; ``linked`` adds the accounts that exchange
+    domains with these, which would have to wait otherwise."""
+
+    guards: Guards = Guards()
+    keys: frozenset[AccountKey] | None = None
+    linked: bool = False
 
 
 class Planned(Struct, frozen=True):
@@ -96,27 +126,54 @@ class Reconciler(Struct, frozen=True):
     tester: Tester | None = None
     interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
 
-    def plan(
-        self, source: Source, scope: Callable[[Current], Scope], *, test: bool = False
-    ) -> Planned:
+    def plan(self, source: Source, request: PlanRequest, *, test: bool = False) -> Planned:
         """Read the store and decide what applying the source would change.
+
+        Planning some accounts costs what these accounts cost, whatever else the store holds.
 
         Args:
             source: the manifests.
-            scope: chooses guards and accounts once the store is read.
+            request: the guards and the accounts.
             test: also test the connections of what would be saved.
 
         Raises:
             ProblemError: the store, the secrets or a key cannot be used.
         """
         with self.interruptible():
-            current, sealed = self.store.read_sealed()
-            chosen = scope(current)
-            verifier = self.verifier_for(source.desired, current)
+            scope, current, sealed = self._read(source, request)
+            stored = self._stored_secrets(current, request)
+            verifier = self.verifier_for(source.desired, stored)
             tester = self.tester if test else None
-            verified = verifier.verify(source.desired, current, sealed, chosen, tester=tester)
+            verified = verifier.verify(source.desired, current, sealed, scope, tester=tester)
             mismatch = tuple(source.mismatches(current, self.store.contains))
-        return Planned(source, chosen, verifier, current, sealed, verified, mismatch)
+        return Planned(source, scope, verifier, current, sealed, verified, mismatch)
+
+    def _read(self, source: Source, request: PlanRequest) -> tuple[Scope, Current, Sealed]:
+        """What the request concerns, at one revision."""
+        if request.keys is None:
+            return Scope(request.guards), *self.store.read_sealed()
+        with self.store.snapshot() as snapshot:
+            selection = select(
+                request.keys,
+                source.desired.accounts,
+                source.claims,
+                snapshot,
+                linked=request.linked,
+            )
+            store = snapshot.read_accounts(())
+            sealed = snapshot.sealed(selection.keys)
+        scope = Scope(request.guards, selection.keys, selection.others)
+        return scope, replace(store, accounts=dict(selection.current)), sealed
+
+    def _stored_secrets(self, current: Current, request: PlanRequest) -> Iterator[SecretRef]:
+        """Every secret that the store refers to. The secrets of all accounts matter, because two
+        references may mean the same variables; they are read only if variables are given."""
+        if request.keys is None:
+            yield from references_in(current)
+            return
+        for stored in self.store.profiles():
+            if stored.profile.secret is not None:
+                yield SecretRef(stored.account.namespace, stored.profile.secret)
 
     def confirmed(
         self, planned: Planned, confirm: Confirm = lambda _planned: None
@@ -188,16 +245,17 @@ class Reconciler(Struct, frozen=True):
 
     def _again(self, planned: Planned) -> Planned:
         """The same manifests on a store that has changed. Tests that ran are not repeated."""
-        current, sealed = self.store.read_sealed()
+        request = PlanRequest(planned.scope.guards, planned.scope.only)
+        scope, current, sealed = self._read(planned.source, request)
         verified = planned.verifier.verify(
             planned.source.desired,
             current,
             sealed,
-            planned.scope,
+            scope,
             tester=self.tester,
             tests=planned.verified.tests,
         )
-        return replace(planned, current=current, sealed=sealed, verified=verified)
+        return replace(planned, scope=scope, current=current, sealed=sealed, verified=verified)
 
     def _recorded(
         self, planned: Planned, result: Result, statuses: AccountStatuses | None

@@ -1,16 +1,33 @@
 """The store as reconciling sees it."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner
 from sendroute.model.provenance import Provenance
+from sendroute.model.records import StoredProfile
+from sendroute.planner.selection import Holdings
 
 Sealed = Mapping[Owner, Mapping[str, str]]
 """Sealed credentials by account and profile; the managed relay's under the platform's key."""
+
+
+class Snapshot(Holdings, Protocol):
+    """The store at one revision, whatever is committed in the meantime. Each read costs what the
+    requested accounts or domains cost."""
+
+    def read_accounts(self, keys: Collection[AccountKey]) -> Current:
+        """Some accounts, with the lineage, the revision and the platform."""
+        ...
+
+    def sealed(self, keys: Collection[AccountKey]) -> Sealed:
+        """The sealed credentials of these accounts, and of the managed relay."""
+        ...
 
 
 class Record(Protocol):
@@ -19,6 +36,14 @@ class Record(Protocol):
 
     def read_sealed(self) -> tuple[Current, Sealed]:
         """All of it at one revision, and the sealed credentials of what is in use."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """One revision, to read some accounts of."""
+        ...
+
+    def profiles(self) -> list[StoredProfile]:
+        """Every profile that is in use."""
         ...
 
     def contains(self, head: Any) -> bool:

@@ -91,6 +91,14 @@ def endpoints(
                 yield Endpoint(key, name, profile.profile, before.get(name), where)
 
 
+def references_in(current: Current) -> Iterator[SecretRef]:
+    """Every secret that these accounts refer to in the store."""
+    for key, account in current.accounts.items():
+        for profile in account.profiles.values():
+            if profile.secret is not None:
+                yield SecretRef(key.namespace, profile.secret)
+
+
 def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | SecretProblem | None:
     """The credential of an endpoint, or why it is unavailable; None if the endpoint names no
     secret."""

@@ -35,8 +35,9 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
+from sendroute.planner.claims import NO_OTHERS, OtherClaims
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_tree
+from sendroute.planner.plan import plan_accounts
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile.protocols import Sealer, Secrets, Tester
 from sendroute.reconcile.record import Sealed
@@ -56,10 +57,12 @@ Tests = Mapping[TestRequest, TestResult]
 
 
 class Scope(Struct, frozen=True):
-    """What to plan: ``only`` is None for every account."""
+    """What to plan: ``only`` is None for every account; otherwise ``others`` is what the remaining
+    accounts say of the domains of these."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
+    others: OtherClaims = NO_OTHERS
 
 
 class Shown(Struct, frozen=True):
@@ -138,13 +141,14 @@ class Verifier(Struct, frozen=True):
         secrets = self.check(desired, current, sealed, scope, required=tester is not None)
         while True:
             failed = self._failed(secrets, desired, tests)
-            plan = plan_tree(
+            plan = plan_accounts(
                 desired,
                 current,
+                scope.only,
+                scope.others,
                 failed=failed,
                 rotated=secrets.rotated,
                 guards=scope.guards,
-                only=scope.only,
             )
             requests = list(self._tries(plan, secrets))
             due = [request for request in requests if request not in tests]

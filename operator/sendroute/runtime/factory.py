@@ -16,7 +16,6 @@ from sendroute.credentials.keys import Keys, keys_at_hand
 from sendroute.credentials.resolve import Secrets
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
@@ -49,7 +48,7 @@ class Factory:
     def verifier(
         self,
         desired: Desired,
-        current: Current,
+        stored: Iterable[SecretRef],
         *,
         saves: bool = False,
         shown: Shown | None = None,
@@ -58,14 +57,15 @@ class Factory:
 
         Args:
             desired: the manifests.
-            current: the store.
+            stored: every secret that the store refers to. While a file is broken its references are
+                unknown, and the secret of another tenant may mean the same variables.
             saves: the plan is to be applied.
             shown: what a saved plan was made with.
 
         Raises:
             ProblemError: the directory of secrets or a given key is unusable.
         """
-        secrets = self.secrets(chain(references(desired), _stored_references(current)))
+        secrets = self.secrets(chain(references(desired), stored))
         # The library behind a sealer is slow to import, and without secrets nothing is compared.
         sealer = self.sealer() if secrets.given or saves else None
         return Verifier(secrets, sealer, saves, shown)
@@ -137,12 +137,3 @@ def references(desired: Desired) -> Iterator[SecretRef]:
         for profile in account.profiles.values():
             if profile.profile.secret is not None:
                 yield SecretRef(key.namespace, profile.profile.secret)
-
-
-def _stored_references(current: Current) -> Iterator[SecretRef]:
-    """Every secret that the store refers to. While a file is broken its references are unknown, and
-    the secret of another tenant may mean the same variables."""
-    for key, account in current.accounts.items():
-        for profile in account.profiles.values():
-            if profile.secret is not None:
-                yield SecretRef(key.namespace, profile.secret)

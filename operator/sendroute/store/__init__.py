@@ -1,8 +1,8 @@
-"""The record: which route every domain has, and how it came to it.
+"""The store: the assigned route of every domain, and the history of changes.
 
-The rules that must never break (one owner a domain, no domain at a profile that is not there, a
-history that nobody rewrites) are the schema's own keys, checks and triggers.
+The rules that must never break (one account per domain, no route to a profile that does not exist,
+an append-only history) are keys, checks and triggers of the schema.
 :mod:`sendroute.store.tables` is the schema, :mod:`sendroute.store.record` the store that callers
-hold, :mod:`sendroute.store.create` makes one. Nothing is imported here: SQLAlchemy costs a
-quarter of a second, and a command that needs no store must not pay it.
+use, and :mod:`sendroute.store.create` creates one. Nothing is imported here, because SQLAlchemy
+takes a quarter of a second to import, and commands without a store must not wait for it.
 """

@@ -1,7 +1,7 @@
-"""Why accounts were not applied completely, and the approvals of what is held back.
+"""Why accounts were not applied completely, and the approvals of plans that are held back.
 
-A status is no history: it says what is so now, and is deleted by the commit that settles it. An
-approval is also history: a revision of its own says who gave it.
+A status is not history: it describes the present, and the commit that applies the account deletes
+it. An approval is also recorded in the history, as a separate revision that says who approved.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -25,8 +25,8 @@ _KEY = (table.c.namespace, table.c.account)
 
 
 def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
-    """The accounts that a later revision changed, and the last one that did. A deleted account is
-    not among them."""
+    """The accounts that were changed after revision ``number``, with the last revision that changed
+    each. Deleted accounts are left out."""
     later = select(account.c.namespace, account.c.name, revision.c.number).join(
         revision, account.c.revision == revision.c.id
     )
@@ -35,7 +35,7 @@ def changed_since(connection: Connection, number: int) -> dict[AccountKey, int]:
 
 
 def read(connection: Connection) -> Iterator[AccountStatus]:
-    """All of them, in the order of accounts."""
+    """All statuses, in the order of accounts."""
     for row in connection.execute(select(table).order_by(*_KEY)):
         yield _status_of(row)
 
@@ -58,10 +58,10 @@ def _status_of(row: Any) -> AccountStatus:
 def write(
     connection: Connection, written: Iterable[AccountStatus], cleared: Collection[Owner]
 ) -> None:
-    """Insert or replace the ``written`` ones and delete the ``cleared`` ones.
+    """Insert or replace the ``written`` statuses, and delete those of the ``cleared`` owners.
 
-    An approval is kept if the plan has the same digest, also one that was given a moment ago; with
-    another plan it is deleted.
+    An approval is kept if the plan has the same digest, even if it was given after ``written`` was
+    read; if the digest differs, it is deleted.
     """
     clear(connection, cleared)
     is_sqlite = connection.dialect.name == "sqlite"
@@ -76,7 +76,7 @@ def write(
             "source_commit": status.commit,
             "since": status.since,
         }
-        # The same statement on both, but SQLAlchemy has a construct for each.
+        # Both databases use the same statement, but SQLAlchemy has a construct for each.
         new: sqlite.Insert | postgresql.Insert
         new = (sqlite if is_sqlite else postgresql).insert(table).values(values)
         same = table.c.digest == new.excluded.digest
@@ -88,7 +88,7 @@ def write(
 
 
 def clear(connection: Connection, keys: Collection[Owner]) -> None:
-    """Delete the statuses of these owners, in one order for all writers."""
+    """Delete the statuses of these owners, in sorted order, so that writers do not deadlock."""
     for batch in chunks(sorted(map(owner_names, keys))):
         connection.execute(delete(table).where(tuple_(*_KEY).in_(batch)))
 
@@ -96,9 +96,10 @@ def clear(connection: Connection, keys: Collection[Owner]) -> None:
 def approve(
     connection: Connection, shown: AccountStatus, provenance: Provenance, commit_id: str
 ) -> bool:
-    """Approve the plan that is held back, and record in the history who did.
+    """Approve the plan that is held back, and record the approval in the history.
 
-    Returns False, and writes nothing, if that plan is no longer held back.
+    ``shown`` is the status that the user approves; its digest identifies the plan. Returns False,
+    and writes nothing, if that plan is no longer held back.
     """
     approved = (
         update(table)

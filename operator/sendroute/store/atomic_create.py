@@ -1,4 +1,4 @@
-"""A file that appears under its name whole or not at all, and never in the place of another."""
+"""Creates a file completely or not at all, and never overwrites another file."""
 
 import os
 import secrets
@@ -11,22 +11,29 @@ from sendroute.store.url import unusable
 
 
 def require_absent(path: Path) -> None:
-    """Raises ``store-exists`` if the file, or a log of SQLite beside it, exists: SQLite would play
-    a log without its database into the new one."""
+    """Check that no file exists at this path.
+
+    Raises :class:`~sendroute.model.problem.ProblemError` (``store-exists``) if the file, or a
+    SQLite log beside it, exists. SQLite would replay such a log into the new database.
+    """
     for name in (path.name, f"{path.name}-wal", f"{path.name}-journal"):
-        there = path.with_name(name)
-        if os.path.lexists(there):
+        existing = path.with_name(name)
+        if os.path.lexists(existing):
             raise problem(
                 "store-exists",
-                f"{there} exists already and is never overwritten.",
-                "Give another path, or first move this file and those beside it away.",
+                f"{existing} already exists. Sendroute never overwrites it.",
+                "Specify another path, or move this file and its -wal and -journal files first.",
             )
 
 
 @contextmanager
 def created_atomically(path: Path) -> Iterator[Path]:
-    """A file under a temporary name, which takes ``path`` when the block ends well. Readable by
-    its owner alone."""
+    """A context with an empty file under a temporary name, readable only by its owner.
+
+    The file gets the name ``path`` when the block succeeds, and is deleted when it fails. Raises
+    :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if another process created
+    ``path`` in the meantime, ``store-failed`` if the directory cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -44,17 +51,17 @@ def created_atomically(path: Path) -> Iterator[Path]:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    """A link, unlike a rename, never takes the place of what another process made meanwhile."""
+    """A link, unlike a rename, never overwrites a file that another process has just created."""
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
         require_absent(path)
         raise
-    except OSError:  # some network and desktop file systems have no links
+    except OSError:  # some network and desktop file systems do not support hard links
         require_absent(path)
         temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    directory = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(directory)
     finally:
-        os.close(folder)
+        os.close(directory)

@@ -1,17 +1,18 @@
-"""Which of the two databases a store's URL names. Its driver is only imported if it is needed."""
+"""Opens the database that a store's URL specifies. Only its driver is imported."""
 
 from sendroute.store.database import Database
 from sendroute.store.url import is_postgres
 
 
 def open_database(url: str, busy_timeout: float) -> Database:
-    """The database at a URL, which exists and has a store's mark.
+    """Open the database of an existing store.
 
-    ``busy_timeout``: seconds to wait for another writer. Raises
-    :class:`~sendroute.model.problem.ProblemError` if it cannot be opened or is not a store.
+    ``busy_timeout`` is the number of seconds to wait for another writer. Raises
+    :class:`~sendroute.model.problem.ProblemError` if the database cannot be opened or is not a
+    store.
     """
     if is_postgres(url):
-        from sendroute.store.postgres.database import open_postgres  # its driver costs 0.1 s
+        from sendroute.store.postgres.database import open_postgres  # takes 0.1 s
 
         return open_postgres(url, busy_timeout)
     from sendroute.store.sqlite.database import open_sqlite

@@ -1,9 +1,9 @@
-"""Backups: a store as one SQLite file, whichever database it was taken from.
+"""Backups: a copy of a store in one SQLite file, whichever database the store uses.
 
-A backup holds the record at one revision: history, relays' rows and sealed credentials included,
-the key not. It is taken while others write, appears whole or not at all, is readable by its owner
-alone and was checked. It is a store itself, so an older one is brought forward like a store; but
-on a copy, for a backup is never changed.
+A backup holds the store at one revision, with history, relays and sealed credentials, but without
+the key. It can be taken while other processes write. It is created completely or not at all, is
+readable only by its owner, and is checked. Because a backup is itself a store, its schema can be
+upgraded; this is done on a copy, so that the backup never changes.
 """
 
 import os
@@ -39,23 +39,27 @@ _PAGES = 4096
 def backup_store(
     url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = no_progress
 ) -> Status:
-    """Writes a new file, and says what is in it. ``advance`` is told of each number of pages or
-    rows that were copied.
+    """Write a backup of the store at ``url`` to the new file ``target``.
 
-    Raises ``store-exists`` where something is at ``target``: nothing is ever written over.
+    ``busy_timeout`` is the number of seconds to wait for another writer. ``advance`` is called with
+    each number of pages or rows that were copied. Returns the status of the copy. Raises
+    :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if ``target`` exists, because
+    files are never overwritten, or as :func:`~sendroute.store.record.open_store` does.
     """
     target = target.absolute()
-    with _making(url, busy_timeout, advance) as make:
+    with _opened_source(url, busy_timeout, advance) as copy_to:
         require_absent(target)
         with created_atomically(target) as temporary:
-            make(temporary)
+            copy_to(temporary)
             with closing(Sqlite(temporary, 0)) as copy, copy.reading() as connection:
                 return queries.status(connection)
 
 
 @contextmanager
-def _making(url: str, busy_timeout: float, advance: Advance) -> Iterator[Callable[[Path], None]]:
-    """The store is opened before anything is made."""
+def _opened_source(
+    url: str, busy_timeout: float, advance: Advance
+) -> Iterator[Callable[[Path], None]]:
+    """Opens the store, before any file is created; yields the function that copies it to a path."""
     if not is_postgres(url):
         path = sqlite_path(url)
         check_file(path)
@@ -67,25 +71,25 @@ def _making(url: str, busy_timeout: float, advance: Advance) -> Iterator[Callabl
 
 
 def _copy_rows(database: Database, target: Path, advance: Advance) -> None:
-    """One snapshot, table by table, into a store of the same schema."""
+    """Copy one snapshot, table by table, into a new store with the same schema."""
     from sendroute.store.migrate import migrate
 
-    with _room_for(target):
+    with _target_errors(target):
         mark(target)
         with closing(Sqlite(target, 0)) as copy:
 
-            def filled(connection: Connection) -> None:
+            def fill(connection: Connection) -> None:
                 migrate(connection)
                 with translated_errors(database.location), database.reading() as rows:
                     copy_all(rows, connection, advance)
 
-            copy.write(filled)
-    with closing(sqlite3.connect(target)) as made:
-        check_sound(made, target)
+            copy.write(fill)
+    with closing(sqlite3.connect(target)) as written:
+        check_integrity(written, target)
 
 
 def mark(path: Path, *, journal: str = "DELETE") -> None:
-    """A new file becomes one of ours. ``journal`` is kept in it."""
+    """Mark a new SQLite file as a Sendroute store, with the journal mode ``journal``."""
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         raw.execute(f"PRAGMA journal_mode = {journal}")
@@ -99,9 +103,13 @@ def copy_file(
     *,
     journal: str = "DELETE",
 ) -> None:
-    """SQLite's own online backup (https://www.sqlite.org/backup.html) of a store or a backup, then
-    every check it has. ``journal`` is how changes are made to it: a backup has no log, so that it
-    can be read in a place that cannot be written."""
+    """Copy a store or a backup with SQLite's online backup API, and check the copy
+    (https://www.sqlite.org/backup.html).
+
+    ``journal`` is the journal mode of the copy. A backup has no write-ahead log, so that it can be
+    read from a read-only directory. Raises :class:`~sendroute.model.problem.ProblemError` if
+    ``source`` is not a store or is damaged, or if ``target`` cannot be written.
+    """
     source = source.absolute()
     check_backup(source)
     done = 0
@@ -113,15 +121,19 @@ def copy_file(
 
     engine = connect(source, busy_timeout)
     try:
-        with _told_of(source), closing(engine.raw_connection()) as lent:
-            original = lent.driver_connection
-            assert isinstance(original, sqlite3.Connection)  # noqa: S101 - what connect() makes
-            # One state: within a transaction of its own no writer makes the copy begin anew.
+        with _source_errors(source), closing(engine.raw_connection()) as pooled:
+            original = pooled.driver_connection
+            assert isinstance(original, sqlite3.Connection)  # noqa: S101 - connect() returns one
+            # Copy one state: without a read transaction, each commit by another process would
+            # restart the copy.
             original.execute("BEGIN")
             original.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            with _room_for(target), closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            with (
+                _target_errors(target),
+                closing(sqlite3.connect(target, isolation_level=None)) as copy,
+            ):
                 original.backup(copy, pages=_PAGES, progress=copied)
-                check_sound(copy, source)
+                check_integrity(copy, source)
                 copy.execute(f"PRAGMA journal_mode = {journal}")
             original.execute("ROLLBACK")
     finally:
@@ -130,23 +142,27 @@ def copy_file(
 
 @contextmanager
 def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]:
-    """A backup to read from, checked. One of an older version is brought forward on a copy, in the
-    folder for temporary files (``TMPDIR``)."""
+    """A context with a backup to read from, after it was checked.
+
+    The schema of an older backup is upgraded on a copy in the directory for temporary files
+    (``TMPDIR``). Raises :class:`~sendroute.model.problem.ProblemError`: ``unreadable`` if there is
+    no file, ``wrong-store`` if it is not a backup, ``store-failed`` if it is damaged.
+    """
     path = path.absolute()
     check_backup(path)
     with closing(Sqlite(path, busy_timeout)) as database:
-        with _told_of(path):
-            with closing(database.engine.raw_connection()) as lent:
-                original = lent.driver_connection
-                assert isinstance(original, sqlite3.Connection)  # noqa: S101 - what connect() makes
-                check_sound(original, path)
+        with _source_errors(path):
+            with closing(database.engine.raw_connection()) as pooled:
+                original = pooled.driver_connection
+                assert isinstance(original, sqlite3.Connection)  # noqa: S101 - connect() returns one
+                check_integrity(original, path)
             with database.reading() as connection:
                 older = schema_version(connection, str(path)) != HEAD
         if not older:
             yield database
             return
-    with TemporaryDirectory(prefix="sendroute-") as folder:
-        copy = Path(folder) / "backup.db"
+    with TemporaryDirectory(prefix="sendroute-") as directory:
+        copy = Path(directory) / "backup.db"
         copy.touch(0o600)
         copy_file(path, copy, busy_timeout)
         with closing(Sqlite(copy, busy_timeout, location=str(path))) as database:
@@ -155,28 +171,32 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]
 
 
 def check_backup(path: Path) -> None:
-    """Refuses what is no backup by its first bytes, and says what it looks like instead."""
+    """Check the first bytes of a backup.
+
+    Raises :class:`~sendroute.model.problem.ProblemError`: ``unreadable`` if there is no file,
+    ``wrong-store`` if it is another kind of file.
+    """
     if not os.path.lexists(path):
         raise ProblemError(
             finding(
                 "unreadable",
                 f"There is no backup at {path}.",
-                hint="Give a file that was written as a backup.",
+                hint="Specify a backup that Sendroute wrote.",
             )
         )
     try:
         check_file(path)
-    except ProblemError as problem_:
-        if any(found.code == "wrong-store" for found in problem_.findings):
-            raise _no_backup(path) from problem_
+    except ProblemError as error:
+        if any(each.code == "wrong-store" for each in error.findings):
+            raise _not_a_backup(path) from error
         raise
 
 
-def _no_backup(path: Path) -> ProblemError:
-    hint = "Give a file that was written as a backup."
+def _not_a_backup(path: Path) -> ProblemError:
+    hint = "Specify a backup that Sendroute wrote."
     remedy = None
     if path.is_dir():
-        return problem("wrong-store", f"{path} is a folder, not a backup.", hint)
+        return problem("wrong-store", f"{path} is a directory, not a backup.", hint)
     if path.is_file():
         with path.open("rb") as file:
             is_json = file.read(1) == b"{"
@@ -186,10 +206,13 @@ def _no_backup(path: Path) -> ProblemError:
     return problem("wrong-store", f"{path} is not a backup of a Sendroute store.", hint, remedy)
 
 
-def check_sound(connection: sqlite3.Connection, source: Path) -> None:
-    """Every page and every key, and that it says whose it is."""
-    sound = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    if not sound or connection.execute("PRAGMA foreign_key_check").fetchone():
+def check_integrity(connection: sqlite3.Connection, source: Path) -> None:
+    """Check every page and foreign key, and that there is exactly one store row.
+
+    Raises :class:`~sendroute.model.problem.ProblemError` (``store-failed``) if the file is damaged.
+    """
+    is_intact = connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    if not is_intact or connection.execute("PRAGMA foreign_key_check").fetchone():
         raise damaged(source)
     if connection.execute("SELECT count(*) FROM store").fetchone() != (1,):
         raise damaged(source)
@@ -198,15 +221,15 @@ def check_sound(connection: sqlite3.Connection, source: Path) -> None:
 def damaged(source: Path) -> ProblemError:
     return problem(
         "store-failed",
-        f"{source} is damaged, so nothing was made from it.",
-        "Take an older backup, or create the store from its lock file.",
+        f"{source} is damaged. Nothing was created from it.",
+        "Use an older backup, or create the store from its lock file.",
         Perform(Task.RESTORE_FROM_LOCK_FILE),
     )
 
 
 @contextmanager
-def _told_of(source: Path) -> Iterator[None]:
-    """As of a store, but what is to be done about a damaged one is something else."""
+def _source_errors(source: Path) -> Iterator[None]:
+    """Translates errors as for a store, but with the hint for a damaged backup."""
     try:
         with translated_errors(str(source)):
             yield
@@ -219,8 +242,8 @@ def _told_of(source: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _room_for(target: Path) -> Iterator[None]:
-    """A full disk is the target's, whatever else may be wrong is the source's."""
+def _target_errors(target: Path) -> Iterator[None]:
+    """Reports a full or failing disk as a problem of the target; other errors pass through."""
     try:
         yield
     except (sqlite3.OperationalError, DBAPIError) as error:
@@ -230,6 +253,6 @@ def _room_for(target: Path) -> Iterator[None]:
             raise
         raise problem(
             "store-failed",
-            f"There is no room in {target.parent}, or its disk failed.",
-            "Nothing was written. Make room and try again, or name a file on another disk.",
+            f"The disk of {target.parent} is full or failed.",
+            "Nothing was written. Free some space and try again, or use another disk.",
         ) from error

@@ -1,7 +1,7 @@
-"""Many rows by one statement, in the driver's own form.
+"""Executes one statement for many rows, in the form of the driver.
 
-SQLAlchemy compiles the statement once, for whichever database; the rows then go to the driver, or
-come from it, as they are. To have it bind each row by name would double the time of a million.
+SQLAlchemy compiles the statement once for the database. The rows are passed to the driver, or read
+from it, without conversion: binding each row by name would double the time of a million rows.
 """
 
 import json
@@ -25,19 +25,18 @@ from sqlalchemy import (
     tuple_,
 )
 
-# Names in one statement: below every limit on parameters.
+# Names in one statement: below the limits of both databases on parameters.
 CHUNK = 500
 _FETCH = 5_000
-# Rows handed to the driver at once: enough that the call costs nothing, few enough for memory.
+# Rows passed to the driver at once: enough to make the call cheap, few enough for memory.
 _BATCH = 10_000
-# Rows joined to a table at once: each time all of it may be read.
-_JOINED = 100_000
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """The values in lists of at most ``size``, in order."""
     rest = iter(values)
     while chunk := list(islice(rest, size)):
         yield chunk
@@ -73,43 +72,46 @@ def execute_many(
     names: Sequence[str],
     rows: Iterable[Row],
 ) -> int:
-    """Executes it for each row, whose values are those of ``names``: an INSERT's columns, an
-    UPDATE's bound parameters. Returns the number of rows that the database says it touched.
+    """Execute a statement for each row.
 
-    Values reach the driver as they are: text and numbers only, no column type converts them.
+    ``names`` are the columns of an INSERT or the bound parameters of an UPDATE, in the order of
+    the values in each row. Values are passed to the driver without conversion, so they must be text
+    or numbers. Returns the number of rows that the database reports as affected.
     """
     if connection.dialect.name == "postgresql":
-        # For its driver a million statements are a million statements, however they are sent.
+        # Its executemany sends a statement for each row, however it is called.
         from sendroute.store.postgres.bulk import insert_rows, update_rows
 
         if isinstance(statement, Insert):
             return insert_rows(connection, statement, names, rows)
-        return sum(update_rows(connection, statement, names, some) for some in chunks(rows, _BATCH))
+        return sum(
+            update_rows(connection, statement, names, batch) for batch in chunks(rows, _BATCH)
+        )
     inserted = list(names) if isinstance(statement, Insert) else None
     compiled = statement.compile(connection, column_keys=inserted)
     text = str(compiled)
     fixed = compiled.params
     order = getattr(compiled, "positiontup", None)
-    touched = 0
-    for some in chunks(rows, _BATCH):
+    affected = 0
+    for batch in chunks(rows, _BATCH):
         parameters: list[Any]
         if order is None:
-            parameters = [fixed | dict(zip(names, row, strict=True)) for row in some]
+            parameters = [fixed | dict(zip(names, row, strict=True)) for row in batch]
         elif list(order) == list(names):
-            parameters = some
+            parameters = batch
         else:
-            places = {name: place for place, name in enumerate(names)}
-            rest = [name for name in order if name not in places]
+            positions = {name: position for position, name in enumerate(names)}
+            rest = [name for name in order if name not in positions]
             tail = tuple(fixed[name] for name in rest)
-            places |= {name: len(names) + place for place, name in enumerate(rest)}
-            pick = itemgetter(*(places[name] for name in order))
-            parameters = [pick(row + tail) for row in some]
-        touched += connection.exec_driver_sql(text, parameters).rowcount
-    return touched
+            positions |= {name: len(names) + position for position, name in enumerate(rest)}
+            pick = itemgetter(*(positions[name] for name in order))
+            parameters = [pick(row + tail) for row in batch]
+        affected += connection.exec_driver_sql(text, parameters).rowcount
+    return affected
 
 
 def plain_rows(connection: Connection, statement: Select[Any]) -> Iterator[Sequence[Row]]:
-    """What it selects, some thousands of plain tuples at a time, never all at once."""
+    """The selected rows as plain tuples, some thousands at a time."""
     if connection.dialect.name == "postgresql":
         from sendroute.store.postgres.bulk import server_cursor
 
@@ -119,6 +121,6 @@ def plain_rows(connection: Connection, statement: Select[Any]) -> Iterator[Seque
         return
     result = connection.execute(statement)
     assert result.cursor is not None  # noqa: S101 - a SELECT has one
-    while some := result.cursor.fetchmany(_FETCH):
-        yield some
+    while batch := result.cursor.fetchmany(_FETCH):
+        yield batch
     result.close()

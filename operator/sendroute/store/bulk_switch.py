@@ -1,8 +1,8 @@
-"""An apply-all over a whole account as a few statements, however many domains it has.
+"""Writes an apply-all over a whole account in a few statements, however many domains it has.
 
-What the history says of a domain depends only on the state the domain was in, and a million
-domains are in few states: so each state is written once, and one INSERT … SELECT a state says
-which domains were in it. One guarded UPDATE then switches the routes.
+The history entry of a domain depends only on the state that the domain was in, and a million
+domains share a few states. So each state is written once, and one INSERT … SELECT for each state
+records the names of its domains. One UPDATE then switches the routes.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, history_text
 from sendroute.store.tables import domain, switched
 from sendroute.store.tables import switch as table
 
-# More states than this in one account is unheard of; each is a scan of it.
-_MOST_STATES = 20
-# Below this many domains two scans of the account gain nothing.
-_FEWEST_DOMAINS = 100
+# Each state costs a scan of the account; with more states the domains are written one by one.
+_MAX_STATES = 20
+# With fewer domains, scanning the account is not faster than writing them one by one.
+_MIN_DOMAINS = 100
 
 
-class Told(Struct, frozen=True):
-    """What the history says of each domain that was in one state."""
+class StateSwitch(Struct, frozen=True):
+    """The history entry of the domains that were in one state."""
 
     after: DomainState
     action: Action
@@ -45,97 +45,105 @@ class Told(Struct, frozen=True):
 
 
 class Switch(Struct, frozen=True):
-    """``told`` covers every state that the ``domains`` switched domains are in."""
+    """An apply-all that switches a number of ``domains``. ``entries`` has an entry for each state
+    that these domains are in."""
 
     id: str
     route: Route
     domains: int
-    told: dict[DomainState, Told]
+    entries: dict[DomainState, StateSwitch]
 
 
 def whole_switch(ran: tuple[str, RanApplyAll], changes: Sequence[DomainChange]) -> Switch | None:
-    """The changes as one switch, or None where they are more than that: a declared route that
-    is edited too, a message for one domain alone, a reassignment."""
+    """The changes of an apply-all as one switch.
+
+    ``ran`` is the id and the record of the apply-all. Returns None if the changes are few, or do
+    more than switch the routes: an edited declared route, a message for one domain, a reassignment.
+    """
     ran_id, record = ran
-    if len(changes) < _FEWEST_DOMAINS:
+    if len(changes) < _MIN_DOMAINS:
         return None
-    told: dict[DomainState, Told] = {}
+    entries: dict[DomainState, StateSwitch] = {}
     for change in changes:
         before, after = change.before, change.after
         if before is None or after is None:
             return None
-        known = told.get(before)
-        if known is None:
+        entry = entries.get(before)
+        if entry is None:
             desired = DomainState(record.route, Origin.APPLY_ALL, before.declared, ran_id)
-            if after != desired or len(told) == _MOST_STATES:
+            if after != desired or len(entries) == _MAX_STATES:
                 return None
-            told[before] = Told(after, change.action, change.reason, change.message)
+            entries[before] = StateSwitch(after, change.action, change.reason, change.message)
         elif (
-            change.action is not known.action
-            or (after is not known.after and after != known.after)
-            or change.reason != known.reason
-            or change.message != known.message
+            change.action is not entry.action
+            or (after is not entry.after and after != entry.after)
+            or change.reason != entry.reason
+            or change.message != entry.message
         ):
             return None
-    return Switch(ran_id, record.route, len(changes), told)
+    return Switch(ran_id, record.route, len(changes), entries)
 
 
 def switch(
-    connection: Connection, key: AccountKey, number: int, this: Switch, revision: int
+    connection: Connection, key: AccountKey, number: int, planned: Switch, revision: int
 ) -> bool:
-    """Does it, unless the account has other domains than those (suspended ones, say): then False,
-    and nothing is done. The fence on the account is what makes the planned states the stored
-    ones; the number of rows is counted all the same."""
+    """Switch the routes of an account's domains, and write the history.
+
+    ``number`` is the id of the account's row, ``revision`` that of the revision's row. Returns
+    False, and writes nothing, if the account has domains that are not switched, such as suspended
+    ones. Raises :class:`~sendroute.model.problem.StaleError` if the number of rows differs from the
+    plan, although the account is fenced.
+    """
     mine = domain.c.account_id == number
-    if connection.execute(select(func.count()).where(mine)).scalar_one() != this.domains:
+    if connection.execute(select(func.count()).where(mine)).scalar_one() != planned.domains:
         return False
-    if _tell(connection, key, mine, this, revision) != this.domains:
+    if _write_history(connection, key, mine, planned, revision) != planned.domains:
         raise stale(key)
-    kind, profile = this.route.kind.value, this.route.profile
-    stays = and_(domain.c.kind == kind, domain.c.profile.is_not_distinct_from(profile))
-    turned = (
+    kind, profile = planned.route.kind.value, planned.route.profile
+    is_same_route = and_(domain.c.kind == kind, domain.c.profile.is_not_distinct_from(profile))
+    switched_routes = (
         update(domain)
         .where(mine)
         .values(
             kind=kind,
             profile=profile,
             origin=Origin.APPLY_ALL.value,
-            shadow=this.id,
-            since=case((stays, domain.c.since), else_=revision),
+            shadow=planned.id,
+            since=case((is_same_route, domain.c.since), else_=revision),
             changed=revision,
         )
     )
-    if connection.execute(turned).rowcount != this.domains:
+    if connection.execute(switched_routes).rowcount != planned.domains:
         raise stale(key)
     return True
 
 
-def _tell(
+def _write_history(
     connection: Connection,
     key: AccountKey,
     mine: ColumnElement[bool],
-    this: Switch,
+    planned: Switch,
     revision: int,
 ) -> int:
-    """Writes the history of it; of how many domains."""
+    """Write the history of the switch. Returns the number of domains."""
     total = 0
-    for before, told in this.told.items():
-        made = connection.execute(
+    for before, entry in planned.entries.items():
+        inserted = connection.execute(
             insert(table).values(
                 revision=revision,
                 namespace=key.namespace,
                 account=key.name,
-                action=told.action.value,
+                action=entry.action.value,
                 before=history_text(before),
-                after=history_text(told.after),
-                reason=told.reason,
-                message=told.message,
+                after=history_text(entry.after),
+                reason=entry.reason,
+                message=entry.message,
             )
         )
-        assert made.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row has one
-        own = literal(made.inserted_primary_key[0])
-        names = select(own, domain.c.name).where(mine, _in_state(before))
-        # An INSERT's count is kept only where it is asked for.
+        assert inserted.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row has one
+        switch_id = literal(inserted.inserted_primary_key[0])
+        names = select(switch_id, domain.c.name).where(mine, _in_state(before))
+        # Without this option SQLAlchemy drops the row count of an INSERT.
         written = insert(switched).from_select(("switch", "name"), names)
         total += connection.execute(written.execution_options(preserve_rowcount=True)).rowcount
     return total

@@ -1,7 +1,7 @@
 """Writes planned changes and their history in one transaction.
 
-The order follows the schema's keys: domains are deleted before they are created in another account,
-a profile is created before the domains that use it and deleted after them, the account goes last.
+The order follows the schema's keys: a domain is deleted before it is created in another account; a
+profile is created before the domains that use it and deleted after them; accounts are deleted last.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,8 +54,8 @@ from sendroute.store.translation import is_duplicate
 
 
 class AccountWrite(Struct):
-    """What one account's plan writes, sorted by kind and action. ``revision`` is the id of its
-    revision's row, ``account_id`` that of the account's row once it is fenced."""
+    """The writes of an account's plan, sorted by kind and action. ``revision`` is the id of the
+    revision's row, ``account_id`` that of the account's row after it is fenced."""
 
     key: AccountKey
     planned_on: int
@@ -96,10 +96,10 @@ def commit(
 ) -> int:
     """Write the changes of these accounts, and the platform's, as one revision.
 
-    ``sealed`` are the credentials of what is new or changed; an unchanged destination keeps its
-    credential. ``commit_id`` is recorded with the revision.
+    ``sealed`` has the credentials of new or changed destinations; an unchanged destination keeps
+    its credential. ``commit_id`` is recorded with the revision.
 
-    Returns the new revision, or the present one if there was nothing to write. Raises
+    Returns the new revision, or the current one if there was nothing to write. Raises
     :class:`~sendroute.model.problem.StaleError` if an account, or the platform, changed after the
     plan was made, or if another account took a domain.
     """
@@ -122,8 +122,8 @@ def commit_groups(
     sealed: Sealed,
     commit_ids: Sequence[str],
 ) -> list[int]:
-    """Write several groups of accounts, each as a revision of its own, in one transaction. Every
-    group has something to write.
+    """Write several groups of accounts, each as a separate revision, in one transaction. Every
+    group must have something to write.
 
     Returns the revision of each group, in order. Raises what :func:`commit` raises: then no group
     is written.
@@ -141,7 +141,7 @@ def commit_groups(
 
 @contextmanager
 def conflicts_are_stale(plans: Sequence[AccountPlan]) -> Iterator[None]:
-    """Inside, a row that another writer inserted first makes the plans stale."""
+    """A context in which the plans become stale if another writer inserted the same row first."""
     try:
         yield
     except IntegrityError as error:
@@ -176,8 +176,8 @@ def _write_of(plan: AccountPlan, now: int) -> AccountWrite:
 def write_platform(
     connection: Connection, change: PlatformChange, now: int, sealed: Sealed
 ) -> None:
-    """Write the platform and its history. It is fenced on its content, because a plan holds the
-    platform that it was made from, and no version of it.
+    """Write the platform and its history. The fence compares its content, because a plan has the
+    platform that it was made from, but not its version.
 
     Raises :class:`~sendroute.model.problem.StaleError` if the store has another platform.
     """
@@ -241,7 +241,7 @@ def _account_columns(write: AccountWrite) -> dict[str, str | int | None]:
 
 
 def write_accounts(connection: Connection, writes: Sequence[AccountWrite], sealed: Sealed) -> None:
-    """Write what fenced accounts hold, and the history of it."""
+    """Write the objects of fenced accounts, and their history."""
     for write in writes:
         _record_apply_all(connection, write)
         _delete_domains(connection, write)
@@ -370,7 +370,8 @@ def _delete_domains(connection: Connection, write: AccountWrite) -> None:
 
 
 def _update_domains(connection: Connection, write: AccountWrite) -> None:
-    """An apply-all that switches the whole account is a few statements; else one a domain."""
+    """An apply-all over the whole account takes a few statements, other updates one for each
+    domain."""
     if write.account is not None and write.account.ran is not None:
         switch = bulk_switch.whole_switch(write.account.ran, write.domains_updated)
         if switch is not None:

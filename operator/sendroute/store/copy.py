@@ -1,7 +1,7 @@
-"""All rows of one store into another that is empty, whichever databases the two are.
+"""Copies all rows of one store into another, empty store, whichever databases the two use.
 
-So a backup is the same file whatever it was taken from, and a store can move. Keys, checks and
-triggers are on: what contradicts itself does not arrive.
+So a backup has the same form for both databases, and a store can move between them. Keys, checks
+and triggers stay active, so inconsistent rows are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -54,7 +54,8 @@ ORDER: tuple[Table, ...] = (
     account_status,
     relay,
 )
-"""What a row refers to, by a key or a trigger, comes before it. A test holds it complete."""
+"""A table comes after the tables that its keys and triggers refer to. A test checks that none is
+missing."""
 
 Advance = Callable[[int], None]
 
@@ -67,36 +68,43 @@ _FETCH = 10_000
 
 
 def copy_all(source: Connection, target: Connection, advance: Advance) -> None:
-    """``source`` is one transaction that sees one state; ``target`` has the schema and no row.
-    ``advance`` is told of each number of rows that were copied."""
+    """Copy the rows of every table.
+
+    ``source`` is a transaction that sees one state, ``target`` an empty store with the same schema.
+    ``advance`` is called with each number of copied rows. Raises ``IntegrityError`` or
+    ``DataError`` of SQLAlchemy if the target refuses a row.
+    """
     for table in ORDER:
         for rows in _rows(source, table):
             if table is store:
-                # The trigger that refuses an id given before takes profiles only above it.
+                # A trigger refuses profile ids that are not above the last one.
                 rows = [dict(row) | {"last_profile": 0} for row in rows]
             _insert(target, table, rows)
             advance(len(rows))
-    _count_on(source, target)
+    _continue_ids(source, target)
 
 
 def _rows(source: Connection, table: Table) -> Iterator[list[Any]]:
-    """In the order of their key, for profile ids only rise: tuples as the driver has them, or
-    mappings where a column's type has to convert what the two databases keep differently."""
+    """The rows in the order of their key, because profile ids must rise. They are tuples of the
+    driver, or mappings if a column type must convert values that the databases store
+    differently."""
     desired = select(*_columns(table)).order_by(*table.primary_key)
     if _is_plain(table):
         yield from map(list, plain_rows(source, desired))
     else:
-        # Options of the statement: those of a connection would stay for the next.
+        # Options of the statement, because those of the connection would apply to later statements.
         streamed = desired.execution_options(stream_results=True, max_row_buffer=_FETCH)
         yield from map(list, source.execute(streamed).mappings().partitions(_FETCH))
 
 
 def _columns(table: Table) -> Iterator[ColumnElement[Any]]:
-    """As they are; but an account that is gone is none that an apply-all may name (it stays known
-    by its names), and another store may give that account's id to another."""
-    there = select(account.c.id).where(account.c.id == apply_all.c.account_id).scalar_subquery()
+    """All columns. The account id of an apply-all is NULL if the account was deleted, because the
+    other store may assign that id to another account."""
+    account_id = (
+        select(account.c.id).where(account.c.id == apply_all.c.account_id).scalar_subquery()
+    )
     for column in table.c:
-        yield there.label("account_id") if column is apply_all.c.account_id else column
+        yield account_id.label("account_id") if column is apply_all.c.account_id else column
 
 
 def _insert(target: Connection, table: Table, rows: list[Any]) -> None:
@@ -107,19 +115,20 @@ def _insert(target: Connection, table: Table, rows: list[Any]) -> None:
 
 
 def _is_plain(table: Table) -> bool:
-    """Text and numbers only, which both drivers have alike."""
+    """Whether the table has only text and numbers, which both drivers return alike."""
     return table is not store and all(
         isinstance(column.type, String | Integer) for column in table.c
     )
 
 
-def _count_on(source: Connection, target: Connection) -> None:
-    """What counts goes on where it stood: no id of a profile is given again."""
+def _continue_ids(source: Connection, target: Connection) -> None:
+    """Continue sequences after the highest id of the source, so that no profile id is used
+    twice."""
     last = source.execute(select(store.c.last_profile)).scalar_one()
     target.execute(update(store).values(last_profile=last))
     revisions.continue_profiles(target)
     if target.dialect.name == "sqlite":
-        return  # which goes on from the highest by itself
+        return  # it always continues from the highest
     for sequence, last in (
         (func.pg_get_serial_sequence("account", "id"), _highest(source, account.c.id)),
         (func.pg_get_serial_sequence("history", "seq"), _highest(source, history.c.seq)),

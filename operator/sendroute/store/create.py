@@ -1,4 +1,5 @@
-"""Creates a store: empty, from a lock file or from a backup. It appears whole or not at all."""
+"""Creates a store: empty, from a lock file or from a backup. It is created completely or not at
+all."""
 
 import uuid
 from collections.abc import Callable
@@ -34,19 +35,20 @@ def init_store(
     busy_timeout: float = 30.0,
     advance: Advance = no_progress,
 ) -> Store:
-    """Create a store and open it; at most one of the two sources is given.
+    """Create a store and open it, optionally from one of two sources.
 
-    From a lock file it gets that store's lineage and state and the next revision; from a backup the
-    history too. An entry of the history says how it was created. Profile ids and versions that the
-    lost store may have given are skipped (:mod:`sendroute.store.restore`). ``busy_timeout``:
-    seconds to wait for another writer. ``advance`` is called with each number of copied rows.
+    From a lock file the store gets lineage and state, and the next revision number; from a backup
+    also the history. A history entry says how it was created. Profile ids and versions that the
+    lost store may have assigned are skipped (:mod:`sendroute.store.restore`). ``busy_timeout`` is
+    the number of seconds to wait for another writer. ``advance`` is called with each number of
+    copied rows.
 
     Raises :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if something is at
     ``url``, ``unreadable``, ``wrong-store`` or ``store-failed`` for a source that cannot be used.
     """
     lock = lockfile.read(from_lock) if from_lock is not None else None
 
-    def filled(connection: Connection, commit_id: str | None = None) -> None:
+    def fill(connection: Connection, commit_id: str | None = None) -> None:
         migrate(connection)
         if lock is not None and from_lock is not None:
             _from_lock(connection, lock, provenance, from_lock, commit_id)
@@ -55,23 +57,23 @@ def init_store(
 
     if is_postgres(url):
         if from_backup is None:
-            _create_database(url, filled, busy_timeout)
+            _create_database(url, fill, busy_timeout)
         else:
             _database_from_backup(url, provenance, from_backup, busy_timeout, advance)
     elif from_backup is None:
-        _create_file(url, filled, busy_timeout)
+        _create_file(url, fill, busy_timeout)
     else:
         _file_from_backup(url, provenance, from_backup, busy_timeout, advance)
     return open_store(url, busy_timeout=busy_timeout)
 
 
-def _create_file(url: str, filled: Callable[[Connection], None], busy: float) -> None:
+def _create_file(url: str, fill: Callable[[Connection], None], busy: float) -> None:
     path = sqlite_path(url)
     require_absent(path)
     with translated_errors(str(path)), created_atomically(path) as temporary:
         mark(temporary, journal="WAL")
         with closing(Sqlite(temporary, busy, location=str(path))) as database:
-            database.write(filled)
+            database.write(fill)
 
 
 def _file_from_backup(
@@ -89,10 +91,10 @@ def _file_from_backup(
 def _database_from_backup(
     url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
 ) -> None:
-    """Row by row. The backup is opened first, because its errors have nothing to do with the
-    database."""
+    """Copy the backup row by row. The backup is opened first, so that its errors are not reported
+    as errors of the database."""
 
-    def filled(connection: Connection, commit_id: str) -> None:
+    def fill(connection: Connection, commit_id: str) -> None:
         migrate(connection)
         with source.reading() as rows:
             try:
@@ -102,26 +104,26 @@ def _database_from_backup(
         _record_restored(connection, provenance, backup, commit_id)
 
     with open_backup(backup, busy_timeout=busy) as source:
-        _create_database(url, filled, busy)
+        _create_database(url, fill, busy)
 
 
-def _create_database(url: str, filled: Callable[[Connection, str], None], busy: float) -> None:
-    """The schema and its content in one transaction without other writers, so that of two
-    processes that create it at once one wins."""
+def _create_database(url: str, fill: Callable[[Connection, str], None], busy: float) -> None:
+    """Create the schema and its content in one transaction that excludes other writers: if two
+    processes create the store at once, one of them fails."""
     from sendroute.store.postgres.database import Postgres
     from sendroute.store.postgres.server import server_of
 
     commit_id = str(uuid.uuid4())
     with closing(Postgres(server_of(url), busy)) as database:
 
-        def made(connection: Connection) -> None:
+        def create(connection: Connection) -> None:
             if database.has_anything(connection):
                 raise exists(database.location)
             database.prepare(connection)
-            filled(connection, commit_id)
+            fill(connection, commit_id)
 
         with translated_errors(database.location):
-            database.write(made, alone=True, commit_id=commit_id)
+            database.write(create, alone=True, commit_id=commit_id)
 
 
 def _new(connection: Connection, provenance: Provenance, commit_id: str | None) -> None:

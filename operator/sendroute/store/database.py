@@ -1,4 +1,4 @@
-"""What the two databases have in common: one statement serves both, and what differs is here."""
+"""The interface that the two databases implement. Statements are the same for both."""
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
@@ -13,32 +13,35 @@ Work = Callable[[Connection], T]
 
 
 class Watch(Protocol):
-    """A context manager, for one thread. Closed from another thread, or by a signal's handler, it
-    ends a wait at once."""
+    """Waits for commits. A context manager for one thread; ``close`` may be called from another
+    thread or from a signal handler, and ends a wait at once."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def wait(self, timeout: float) -> bool:
-        """True as soon as anything may have been committed by anybody since the last wait
-        returned, or since the watch began; False after ``timeout`` seconds, or once closed."""
+        """Wait for a commit by any process.
+
+        Returns True as soon as there may be a commit since the last wait returned, or since the
+        watch began; False after ``timeout`` seconds, or when closed.
+        """
         ...
 
     def close(self) -> None: ...
 
 
 class Database(Protocol):
-    """An open one. Every method may raise its driver's errors, which
-    :func:`~sendroute.store.translation.translated_errors` turns into a finding."""
+    """An open database. Every method may raise errors of the driver;
+    :func:`~sendroute.store.translation.translated_errors` turns them into findings."""
 
     @property
     def location(self) -> str:
-        """Names the store to people, free of any password."""
+        """The store's location for messages, without any password."""
         ...
 
     def reading(self) -> AbstractContextManager[Connection]:
-        """One transaction that sees one state."""
+        """A read transaction that sees one state."""
         ...
 
     def write(
@@ -49,17 +52,18 @@ class Database(Protocol):
         alone: bool = False,
         commit_id: str | None = None,
     ) -> T:
-        """One transaction: all of ``work``, or on any error none.
+        """Run ``work`` in one transaction: all of it is committed, or nothing.
 
-        ``accounts`` are those that it changes; ``alone`` keeps every other writer out. It may run
-        more than once, where a server had to be asked again. By ``commit_id``, which ``work``
-        records with its revision, a commit whose answer was lost is found and not done twice;
-        without one the work must be such that twice is as good as once.
+        ``accounts`` are the accounts that it changes; ``alone`` excludes every other writer.
+        ``work`` may run again after a conflict or a lost connection. It records ``commit_id`` with
+        its revision, so that a commit whose confirmation was lost is found and not repeated;
+        without a ``commit_id`` it must be idempotent. Returns what ``work`` returns.
         """
         ...
 
     def write_over(self, work: Work[T], commit_id: str) -> T:
-        """Alone, and what it replaces cannot be read in the store's files afterwards."""
+        """Run ``work`` without other writers, and remove the replaced values from the store's
+        files. Returns what ``work`` returns."""
         ...
 
     def watch(self) -> Watch: ...

@@ -1,4 +1,4 @@
-"""Endpoints: a row for each revision of a destination, with its sealed credential."""
+"""Endpoints: one row for each revision of a destination, with its sealed credential."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from sendroute.store.states import platform_of
 from sendroute.store.tables import endpoint, platform, revision
 
 Sealed = Mapping[Owner, Mapping[str, str]]
-"""Sealed credentials by account and profile; the managed relay's under the platform's key."""
+"""Sealed credentials by account and profile; that of the managed relay under the platform's key."""
 
 _BINDING = ("namespace", "account", "name", "host", "port", "encryption")
 _COLUMNS = ("profile", "version", *_BINDING, "credential", "made")
@@ -30,7 +30,7 @@ _COLUMNS = ("profile", "version", *_BINDING, "credential", "made")
 
 class NewEndpoint(Struct, frozen=True):
     """A new revision of a destination. ``number`` is the profile's id and version, ``made`` the id
-    of the store's revision, ``token`` the sealed credential."""
+    of the revision that creates it, ``token`` the sealed credential."""
 
     number: tuple[int, int]
     binding: SecretBinding
@@ -38,9 +38,19 @@ class NewEndpoint(Struct, frozen=True):
     token: str | None
 
     def row(self) -> tuple[str | int | None, ...]:
-        to = self.binding
-        binding = (to.namespace, to.account, to.profile, to.host, to.port, to.encryption.value)
-        return (*self.number, *binding, self.token, self.made)
+        """The values of the table's columns, in order."""
+        bound = self.binding
+        return (
+            *self.number,
+            bound.namespace,
+            bound.account,
+            bound.profile,
+            bound.host,
+            bound.port,
+            bound.encryption.value,
+            self.token,
+            self.made,
+        )
 
 
 def write_all(connection: Connection, new: Iterable[NewEndpoint]) -> None:
@@ -49,33 +59,34 @@ def write_all(connection: Connection, new: Iterable[NewEndpoint]) -> None:
 
 
 def replace(connection: Connection, new: NewEndpoint, *, same_identity: bool) -> None:
-    """Insert an endpoint and retire the one before it.
+    """Insert an endpoint and retire the previous one of its profile.
 
-    A new endpoint without a credential of its own keeps the one before, but only with the
-    ``same_identity`` and for the same destination.
+    A new endpoint without a credential takes that of the previous endpoint, but only if
+    ``same_identity`` is true and the destination is the same.
     """
     in_use = and_(endpoint.c.profile == new.number[0], endpoint.c.retired.is_(None))
     before = connection.execute(select(endpoint).where(in_use)).one_or_none()
     connection.execute(update(endpoint).where(in_use).values(retired=new.made))
-    keeps = same_identity and before is not None and _binding(before) == new.binding
-    if new.token is None and before is not None and keeps:
+    keeps_credential = same_identity and before is not None and _binding(before) == new.binding
+    if new.token is None and before is not None and keeps_credential:
         new = msgspec.structs.replace(new, token=before.credential)
     write_all(connection, [new])
 
 
 def same_identity(before: Profile | Relay | None, after: Profile | Relay) -> bool:
-    """Whether the two sign in with the same secret, and as the same user if it names none."""
+    """Whether both sign in with the same secret and the same explicit username."""
     if before is None:
         return False
-    names = [
+    identities = [
         (each.secret, each.username if isinstance(each, Profile) else None)
         for each in (before, after)
     ]
-    return names[0] == names[1] and after.secret is not None
+    return identities[0] == identities[1] and after.secret is not None
 
 
 def retire(connection: Connection, ids: Iterable[int], now: int) -> None:
-    """Mark the endpoints of these profiles as replaced. They stay: mail may wait in a queue."""
+    """Mark the endpoints in use of these profiles as replaced. Their rows stay, because mail in a
+    queue may still use them."""
     in_use = and_(endpoint.c.profile.in_(list(ids)), endpoint.c.retired.is_(None))
     connection.execute(update(endpoint).where(in_use).values(retired=now))
 
@@ -88,7 +99,7 @@ def write_relay(
     now: int,
     token: str | None,
 ) -> None:
-    """The managed relay of a platform's new version; retired if the platform has none."""
+    """Write the managed relay of a new version of the platform, or retire it if there is none."""
     if after.managed is None:
         retire(connection, [RELAY_ID], now)
         return
@@ -115,7 +126,7 @@ def sealed(
 
 
 def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
-    """In the order of their creation, retired ones included."""
+    """All endpoints, retired ones included, in the order of profile ids and versions."""
     made, retired = revision.alias(), revision.alias()
     rows = connection.execute(
         select(endpoint, made.c.number.label("since"), retired.c.number.label("until"))
@@ -135,8 +146,10 @@ def rekey(
     provenance: Provenance,
     commit_id: str,
 ) -> int:
-    """Replace every credential, those of retired endpoints included, by what ``seal`` returns for
-    it, as a revision of its own. Returns how many there are."""
+    """Replace every credential by what ``seal`` returns for it, as a separate revision.
+
+    Credentials of retired endpoints are replaced too. Returns the number of credentials.
+    """
     current = [each for each in all_endpoints(connection) if each.credential is not None]
     for each in current:
         assert each.credential is not None  # noqa: S101
@@ -146,14 +159,15 @@ def rekey(
             .values(credential=seal(each.credential, each.binding))
         )
     now = revisions.begin(connection, provenance, commit_id)
-    message = f"{len(current)} credentials were encrypted again."
+    message = f"{len(current)} credentials were re-encrypted."
     history.add_store_entry(connection, now, "update", "rekeyed", message)
     revisions.end(connection, now)
     return len(current)
 
 
 def fill(connection: Connection, now: int) -> None:
-    """Endpoints for a store that was filled from a lock file, which holds no credential."""
+    """Insert the endpoints of a store that was created from a lock file, which has no
+    credentials."""
     write_all(
         connection,
         [

@@ -1,4 +1,4 @@
-"""What a store tells a person, in words that both databases share."""
+"""The findings that both databases report."""
 
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError, StaleError
@@ -11,12 +11,13 @@ def problem(code: str, message: str, hint: str, remedy: Remedy | None = None) ->
 
 
 def stale(*accounts: object) -> StaleError:
+    """The error for a plan that no longer fits the store; ``accounts`` are those that changed."""
     named = ", ".join(str(key) for key in accounts)
     return StaleError(
         finding(
             "stale-plan",
-            f"The store has changed since this was planned{f' ({named})' if named else ''}.",
-            hint="Nothing of it was written. Plan again.",
+            f"The store changed after this plan was made{f' ({named})' if named else ''}.",
+            hint="Nothing was written. Plan again.",
         )
     )
 
@@ -25,7 +26,7 @@ def not_ours(location: str) -> ProblemError:
     return problem(
         "wrong-store",
         f"{location} is not a Sendroute store.",
-        "It was not changed. Give the URL of the store, or another location for a new one.",
+        "It was not changed. Specify the URL of the store, or another location for a new store.",
         Configure(Setting.STORE),
     )
 
@@ -42,8 +43,8 @@ def missing(location: str) -> ProblemError:
 def exists(location: str) -> ProblemError:
     return problem(
         "store-exists",
-        f"Something exists at {location} already, and creating a store never overwrites anything.",
-        "Use that store, or give another location for the new one.",
+        f"{location} already exists. Creating a store never overwrites anything.",
+        "Use that store, or specify another location for the new one.",
         Configure(Setting.STORE),
     )
 
@@ -52,7 +53,7 @@ def locked(location: str) -> ProblemError:
     return problem(
         "store-locked",
         f"The store {location} is in use by another writer.",
-        "Nothing was written. Try again when the other one has ended.",
+        "Nothing was written. Try again when the other process has finished.",
     )
 
 
@@ -60,6 +61,6 @@ def damaged(location: str) -> ProblemError:
     return problem(
         "store-failed",
         f"The store {location} is damaged.",
-        "Create it again at another location, from its lock file or from a backup.",
+        "Create it again at another location, from a backup or its lock file.",
         Perform(Task.RESTORE_FROM_BACKUP),
     )

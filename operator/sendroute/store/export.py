@@ -1,4 +1,4 @@
-"""What the manifests of a store's accounts declare, read account by account for an export."""
+"""Reads what the manifests of a store's accounts declare, account by account, for an export."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from sendroute.store.tables import account, domain, platform, profile
 
 class AccountExport(Struct, frozen=True):
     """An account, its profiles in the order of names, and its domains with their declared routes.
-    ``domains`` is read from the database while it is iterated, before the next account."""
+    ``domains`` reads from the database, so iterate it before the next account."""
 
     key: AccountKey
     state: AccountState
@@ -29,13 +29,13 @@ class AccountExport(Struct, frozen=True):
 
 
 def exported_platform(connection: Connection) -> Platform | None:
-    """The platform; None if none was applied yet."""
+    """The platform, or None if none has been applied yet."""
     spec = connection.execute(select(platform.c.spec)).scalar()
     return platform_of(spec) if spec else None
 
 
 def object_name(domain_name: str) -> str:
-    """A domain's name as that of a Kubernetes object; several domains may share it."""
+    """The name of a domain's Kubernetes object; several domains may have the same."""
     return domain_name.replace(".", "-").replace("_", "-")
 
 
@@ -47,7 +47,7 @@ def ambiguous_names(connection: Connection) -> frozenset[tuple[str, str]]:
         .join_from(account, domain, domain.c.account_id == account.c.id)
         .order_by(account.c.namespace)
     )
-    rows = (row for some in plain_rows(connection, names) for row in some)
+    rows = (row for batch in plain_rows(connection, names) for row in batch)
     for namespace, of_namespace in groupby(rows, key=itemgetter(0)):
         # A sorted list of hashes: a set of a million names would take five times the memory.
         hashes = sorted(hash(object_name(name)) for _, name in of_namespace)
@@ -68,32 +68,32 @@ def _with_hashes(
 
 
 def exported_accounts(connection: Connection) -> Iterator[AccountExport]:
-    """The accounts, in order."""
+    """The accounts, in the order of their names."""
     domains = _domains_by_account(connection)
     following = next(domains, None)
     every = select(account).order_by(account.c.namespace, account.c.name)
     for rows in chunks(connection.execute(every).all()):
         profiles = _profiles(connection, [row.id for row in rows])
         for row in rows:
-            own: Iterator[tuple[str, Route | None]] = iter(())
+            account_domains: Iterator[tuple[str, Route | None]] = iter(())
             if following is not None and following[0] == row.id:
-                own = following[1]
+                account_domains = following[1]
             yield AccountExport(
                 AccountKey(row.namespace, row.name),
                 AccountState(row.plan, maybe_route_of(row.default_kind, row.default_profile)),
                 profiles.get(row.id, {}),
-                own,
+                account_domains,
             )
             if following is not None and following[0] == row.id:
                 following = next(domains, None)
 
 
 def _profiles(connection: Connection, ids: list[int]) -> dict[int, dict[str, Profile]]:
-    found: dict[int, dict[str, Profile]] = {}
+    profiles: dict[int, dict[str, Profile]] = {}
     rows = select(profile).where(profile.c.account_id.in_(ids)).order_by(profile.c.name)
     for row in connection.execute(rows):
-        found.setdefault(row.account_id, {})[row.name] = profile_of(row.spec)
-    return found
+        profiles.setdefault(row.account_id, {})[row.name] = profile_of(row.spec)
+    return profiles
 
 
 def _domains_by_account(
@@ -104,7 +104,7 @@ def _domains_by_account(
         .join_from(account, domain, domain.c.account_id == account.c.id)
         .order_by(account.c.namespace, account.c.name, domain.c.name)
     )
-    rows = (row for some in plain_rows(connection, ordered) for row in some)
+    rows = (row for batch in plain_rows(connection, ordered) for row in batch)
     for account_id, of_account in groupby(rows, key=itemgetter(0)):
         yield (
             account_id,

@@ -1,4 +1,4 @@
-"""The append-only history: written change by change or as a whole switch, read as one list."""
+"""The append-only history. Its entries are changes and bulk switches, read as one list."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -22,7 +22,7 @@ _COLUMNS = tuple(column for column in history.c.keys() if column != "seq")  # no
 def add_store_entry(
     connection: Connection, now: int, action: str, reason: str, message: str
 ) -> None:
-    """An entry about the store as a whole, of no account. ``now`` is the id of its revision."""
+    """Add an entry about the store as a whole. ``now`` is the id of its revision's row."""
     connection.execute(
         insert(history).values(
             revision=now,
@@ -38,8 +38,8 @@ def add_store_entry(
 
 
 def add_changes(connection: Connection, changes: Iterable[tuple[int, Change]]) -> None:
-    """An entry for each change, with the id of the revision that made it."""
-    # A million domains are in few states: each is encoded once.
+    """Add an entry for each change, given with the id of its revision's row."""
+    # A million domains share a few states, so each state is encoded once.
     texts: dict[State | None, str | None] = {None: None}
     rows = (_row(now, change, texts) for now, change in changes)
     execute_many(connection, insert(history), _COLUMNS, rows)
@@ -52,7 +52,7 @@ def _row(
     namespace, account = ("", "") if isinstance(change, PlatformChange) else change.account
     for state in (change.before, change.after):
         if state not in texts:
-            assert state is not None  # noqa: S101 - None is there from the beginning
+            assert state is not None  # noqa: S101 - None is a key from the start
             texts[state] = history_text(state)
     return (
         now,
@@ -69,13 +69,13 @@ def _row(
 
 
 _WHEN = (revision.c.number, revision.c.at, revision.c.actor, revision.c.source_commit)
-_EACH = (
+_CHANGES = (
     select(history, *_WHEN)
     .join_from(history, revision, history.c.revision == revision.c.id)
-    .order_by(history.c.seq.desc())  # by its key: the latest few are found without reading all
+    .order_by(history.c.seq.desc())  # the primary key, so a limit reads only the latest rows
 )
-# By the account first: it has few switches, each of which finds a name by its key.
-_WHOLE = (
+# An account has few switches, and each finds a domain by the primary key.
+_SWITCHES = (
     select(switch, *_WHEN)
     .join_from(switch, revision, switch.c.revision == revision.c.id)
     .order_by(revision.c.number.desc(), switch.c.id.desc())
@@ -85,45 +85,51 @@ _WHOLE = (
 def history_of(
     connection: Connection, name: str | None, only: AccountKey | None, limit: int | None
 ) -> list[HistoryEntry]:
-    """The latest first. Of one revision, what was switched as a whole comes last. Which rows are
-    the latest is told by when they were written; in which order, by their revisions."""
-    each = _EACH.limit(limit)
-    whole = _WHOLE
+    """The entries of a domain (``name``), of an account (``only``), or all; at most ``limit``.
+
+    The latest revision comes first; within a revision, bulk switches come last.
+    """
+    changes = _CHANGES.limit(limit)
+    switches = _SWITCHES
     if name is not None:
-        each = each.where(history.c.name == name, history.c.kind == Kind.DOMAIN.value)
+        changes = changes.where(history.c.name == name, history.c.kind == Kind.DOMAIN.value)
     if only is not None:
-        each = each.where(history.c.namespace == only.namespace, history.c.account == only.name)
-        whole = whole.where(switch.c.namespace == only.namespace, switch.c.account == only.name)
-    told = [_entry(row, row.kind, row.name) for row in connection.execute(each)]
-    told += islice(_switched(connection, whole, name, limit), limit)
-    told.sort(key=lambda entry: entry.revision, reverse=True)
-    return told[:limit]
+        changes = changes.where(
+            history.c.namespace == only.namespace, history.c.account == only.name
+        )
+        switches = switches.where(
+            switch.c.namespace == only.namespace, switch.c.account == only.name
+        )
+    entries = [_entry(row, row.kind, row.name) for row in connection.execute(changes)]
+    entries += islice(_switched(connection, switches, name, limit), limit)
+    entries.sort(key=lambda entry: entry.revision, reverse=True)
+    return entries[:limit]
 
 
 def given_by(connection: Connection, row: RouteRow) -> HistoryEntry | None:
-    """The change that gave a domain its route: its own at that revision, else that of the store's
-    making."""
-    own = and_(history.c.name == row.domain, history.c.kind == Kind.DOMAIN.value)
-    made = and_(history.c.name == "", history.c.kind == STORE_KIND)
+    """The entry of the change that gave a domain its route, or of the creation of the store if the
+    route came with it. None if the history has no such entry."""
+    changed = and_(history.c.name == row.domain, history.c.kind == Kind.DOMAIN.value)
+    created = and_(history.c.name == "", history.c.kind == STORE_KIND)
     at: ColumnElement[bool] = revision.c.number == row.revision
-    found = connection.execute(_EACH.where(at, or_(own, made)).limit(1)).one_or_none()
-    if found is not None:
-        return _entry(found, found.kind, found.name)
-    return next(_switched(connection, _WHOLE.where(at), row.domain, 1), None)
+    entry = connection.execute(_CHANGES.where(at, or_(changed, created)).limit(1)).one_or_none()
+    if entry is not None:
+        return _entry(entry, entry.kind, entry.name)
+    return next(_switched(connection, _SWITCHES.where(at), row.domain, 1), None)
 
 
 def _switched(
-    connection: Connection, whole: Select[Any], name: str | None, limit: int | None
+    connection: Connection, switches: Select[Any], name: str | None, limit: int | None
 ) -> Iterator[HistoryEntry]:
     if name is not None:
-        current = and_(switched.c.switch == switch.c.id, switched.c.name == name)
-        for row in connection.execute(whole.join(switched, current).limit(limit)):
+        of_domain = and_(switched.c.switch == switch.c.id, switched.c.name == name)
+        for row in connection.execute(switches.join(switched, of_domain).limit(limit)):
             yield _entry(row, Kind.DOMAIN.value, name)
         return
-    for row in connection.execute(whole).all():
+    for row in connection.execute(switches).all():
         names = select(switched.c.name).where(switched.c.switch == row.id)
-        for found in connection.execute(names.order_by(switched.c.name).limit(limit)).scalars():
-            yield _entry(row, Kind.DOMAIN.value, found)
+        for domain in connection.execute(names.order_by(switched.c.name).limit(limit)).scalars():
+            yield _entry(row, Kind.DOMAIN.value, domain)
 
 
 def _entry(row: Any, kind: str, name: str) -> HistoryEntry:

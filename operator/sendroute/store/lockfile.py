@@ -1,8 +1,8 @@
-"""The lock file: a store's state as JSON, to be kept in git beside the manifests.
+"""The lock file: a store's state as JSON, kept in git beside the manifests.
 
-It holds no history and no credential, but all that the next plan depends on: routes, origins,
-declared routes last seen, the ids of apply-alls. A store made from it goes on where the lost one
-stood. Profile ids go with it, for mail that waits in a queue knows a profile by its id.
+It has no history and no credentials, but everything that the next plan depends on: routes, origins,
+the last declared routes and the ids of apply-alls. A store that is created from it continues from
+that state. It also has profile ids, because mail in a queue refers to a profile by its id.
 """
 
 import os
@@ -33,7 +33,7 @@ from sendroute.store.url import unusable
 
 FORMAT_VERSION = "1.2"
 
-# Counted by us and kept in 64 bits, with room to count on.
+# Stored in 64 bits, with room for later increments.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
 Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -46,6 +46,7 @@ class LockProfile(Struct, frozen=True):
     spec: Profile
 
     def shared(self) -> Profile:
+        """The profile; equal routes are one object."""
         return profile_of(spec(self.spec))
 
 
@@ -72,7 +73,7 @@ class LockApplyAll(Struct, frozen=True):
 
 
 class LockAccount(Struct, frozen=True, omit_defaults=True):
-    """``plan`` is None for an account that is gone but whose apply-alls' ids remain."""
+    """``plan`` is None for a deleted account, of which only the ids of apply-alls remain."""
 
     namespace: str
     name: str
@@ -101,8 +102,8 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
 
 
 class Lock(Struct, frozen=True):
-    """``last_profile`` is the highest profile id ever given. ``commit_id`` distinguishes the
-    revision from another of the same number; None in a lock file of format 1.0."""
+    """``last_profile`` is the highest profile id ever assigned. ``commit_id`` distinguishes the
+    revision from another one with the same number; None in a lock file of format 1.0."""
 
     format_version: str
     lineage: Lineage
@@ -118,12 +119,12 @@ class Lock(Struct, frozen=True):
         return Head(self.revision, self.commit_id)
 
     def current(self) -> Current:
-        """The state that it holds; no account has a revision."""
+        """The state in the lock file; accounts have no revision."""
         return Current(
             self.lineage,
             self.revision,
             self.platform,
-            {key: one.current(key) for one in self.accounts for key in [one.key]},
+            {account.key: account.current(account.key) for account in self.accounts},
         )
 
 
@@ -136,7 +137,7 @@ def _form(route: Route | None) -> dict[str, Any] | None:
 
 
 def take(connection: Connection) -> Lock:
-    """A store's state, everything in the order of its names."""
+    """The state of a store as a lock file, with everything in the order of names."""
     current = reading.read(connection, None)
     last_profile = connection.execute(select(store.c.last_profile)).scalar_one()
     version = connection.execute(select(platform.c.version)).scalar()
@@ -146,23 +147,23 @@ def take(connection: Connection) -> Lock:
             row.id, row.version, row.profile
         )
     accounts = []
-    # A million domains are in few states.
+    # A million domains share a few states.
     forms: dict[DomainState, LockDomain] = {}
-    for key, one in sorted(current.accounts.items()):
+    for key, account in sorted(current.accounts.items()):
         accounts.append(
             LockAccount(
                 key.namespace,
                 key.name,
-                one.state.plan if one.state else None,
-                _form(one.state.default) if one.state else None,
+                account.state.plan if account.state else None,
+                _form(account.state.default) if account.state else None,
                 profiles.get(key, {}),
                 {
                     name: forms.get(state) or forms.setdefault(state, _domain(state))
-                    for name, state in sorted(one.domains.items())
+                    for name, state in sorted(account.domains.items())
                 },
                 {
                     ran_id: LockApplyAll(ran.route.as_manifest(), ran.domains)
-                    for ran_id, ran in sorted(one.ran.items())
+                    for ran_id, ran in sorted(account.ran.items())
                 },
             )
         )
@@ -183,14 +184,18 @@ def _domain(state: DomainState) -> LockDomain:
 
 
 def write(lock: Lock, path: Path) -> None:
-    """Under a temporary name beside it, then renamed: a reader sees the old one or the new."""
+    """Write a lock file atomically: a reader sees either the old or the new file.
+
+    Raises :class:`~sendroute.model.problem.ProblemError`: ``unwritable`` if ``path`` is not a
+    regular file, ``store-failed`` if it cannot be written.
+    """
     text = msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n"
     try:
         if path.exists() and not path.is_file():  # root would replace /dev/null
             raise problem(
                 "unwritable",
-                f"The lock file cannot take the place of {path}, which is no plain file.",
-                "Name a file, best beside the manifests.",
+                f"The lock file cannot replace {path}, which is not a regular file.",
+                "Specify a file, preferably beside the manifests.",
             )
         _replace(path, text)
     except OSError as error:
@@ -211,8 +216,12 @@ def _replace(path: Path, text: bytes) -> None:
 
 
 def read(path: Path) -> Lock:
-    """A lock file, checked: what it says of itself is in order. Whether it fits together (a route
-    to a profile that it does not hold) the schema decides when it is made into a store."""
+    """Read and check a lock file.
+
+    References inside it, such as a route to a missing profile, are checked by the schema when a
+    store is created from it. Raises :class:`~sendroute.model.problem.ProblemError`: ``unreadable``,
+    ``store-version`` for an unknown format, or ``invalid-value``.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -220,7 +229,7 @@ def read(path: Path) -> Lock:
             finding(
                 "unreadable",
                 f"The lock file {path} cannot be read: {error.strerror}.",
-                hint="Give the lock file that applying wrote.",
+                hint="Specify a lock file that Sendroute wrote.",
                 remedy=Perform(Task.WRITE_LOCK_FILE),
             )
         ) from error
@@ -243,24 +252,24 @@ def read(path: Path) -> Lock:
 
 
 class _Header(Struct):
-    """``attempt`` was the name of ``commit_id`` up to format 1.1."""
+    """Up to format 1.1 ``commit_id`` was called ``attempt``."""
 
     format_version: str
     commit_id: CommitId | None = msgspec.field(default=None, name="attempt")
 
 
 def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
-    """Raises ValueError where a route is none, an account that is gone still holds some, or a
-    profile has an id that was not given yet."""
-    for one in accounts:
-        if any(current.id > last_profile for current in one.profiles.values()):
+    """Raises ValueError if a route is invalid, a deleted account still has objects, or a profile id
+    is above the last assigned one."""
+    for account in accounts:
+        if any(current.id > last_profile for current in account.profiles.values()):
             raise ValueError("a profile's id is above the last")
-        if one.plan is None and (one.domains or one.profiles or one.default):
-            raise ValueError("an account that is gone owns nothing")
-        one.default_route()
-        for current in one.domains.values():
+        if account.plan is None and (account.domains or account.profiles or account.default):
+            raise ValueError("a deleted account has objects")
+        account.default_route()
+        for current in account.domains.values():
             current.state()
-        for ran in one.apply_all.values():
+        for ran in account.apply_all.values():
             ran.record()
 
 
@@ -268,7 +277,7 @@ def contradictory(path: Path) -> ProblemError:
     return ProblemError(
         finding(
             "invalid-value",
-            f"{path} is not a lock file that a store can be made from.",
-            hint="Take from git the version of it that applying wrote.",
+            f"{path} is not a valid lock file.",
+            hint="Restore from git the version that Sendroute wrote.",
         )
     )

@@ -1,4 +1,4 @@
-"""Brings a store's schema forward. The only module that imports Alembic."""
+"""Runs schema migrations. Apart from the migrations, the only module that imports Alembic."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 
 def migrate(connection: Connection, to: str = "head") -> None:
-    """Runs the migrations that are missing, within the caller's transaction."""
+    """Run the missing migrations up to version ``to`` in the caller's transaction."""
     config = Config()
-    folder = Path(__file__).parent / "migrations"
-    # Alembic reads its options through ConfigParser, to which % is special.
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    directory = Path(__file__).parent / "migrations"
+    # Alembic reads its options with ConfigParser, which interprets %.
+    config.set_main_option("script_location", str(directory).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     config.attributes["connection"] = connection
     command.upgrade(config, to)

@@ -1,4 +1,4 @@
-"""What commands read of the store, each within one transaction."""
+"""What commands read from the store, each in one transaction."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
@@ -60,8 +60,10 @@ def accounts(connection: Connection) -> list[AccountKey]:
 def all_routes(
     connection: Connection, only: AccountKey | None = None, through: str | None = None
 ) -> Iterator[RouteRow]:
-    """The domains of an account, or through a profile, or all, in the order of accounts and names.
-    They are read some thousands at a time, so a million needs no memory."""
+    """The domains of the account ``only`` and with the profile ``through``; None for all.
+
+    They come in the order of accounts and names, and are read some thousands at a time.
+    """
     make = _RowMaker()
     ordered = _filtered(only, through).order_by(account.c.namespace, account.c.name, domain.c.name)
     for rows in plain_rows(connection, ordered):
@@ -74,9 +76,10 @@ def routes(
     only: AccountKey | None = None,
     through: str | None = None,
 ) -> Iterator[RouteRow]:
-    """These domains, by name. A domain that is not in the store, or does not match, is left out."""
+    """As :func:`all_routes`, for some domains in the order of names. A domain that is not in the
+    store, or does not match, is left out."""
     make = _RowMaker()
-    # Sorted, so that the chunks follow each other as one answer would.
+    # Sorted, so that the chunks together are in the order of names.
     for names in chunks(sorted(set(domains))):
         named = _filtered(only, through).where(domain.c.name.in_(names)).order_by(domain.c.name)
         for rows in plain_rows(connection, named):
@@ -95,9 +98,10 @@ def _filtered(only: AccountKey | None, through: str | None) -> Select[Any]:
 
 
 class _RowMaker:
-    """Makes rows of a driver's tuples. A million domains share few states, accounts and times."""
+    """Converts tuples of the driver to rows. A million domains share a few states, accounts and
+    times, so equal values are one object."""
 
-    _MOST = 10_000
+    _MAX = 10_000
 
     def __init__(self) -> None:
         self._states: dict[Any, DomainState] = {}
@@ -108,13 +112,13 @@ class _RowMaker:
         of_state, (name, namespace, owner, number, at) = columns[:_STATE], columns[_STATE:]
         state = self._states.get(of_state)
         if state is None:
-            state = _kept(self._states, of_state, domain_state(of_state))
+            state = _cached(self._states, of_state, domain_state(of_state))
         key = self._accounts.get((namespace, owner))
         if key is None:
-            key = _kept(self._accounts, (namespace, owner), AccountKey(namespace, owner))
+            key = _cached(self._accounts, (namespace, owner), AccountKey(namespace, owner))
         since = self._times.get(at)
         if since is None:
-            since = _kept(self._times, at, utc(at))
+            since = _cached(self._times, at, utc(at))
         return RouteRow(key, name, state, since, number)
 
 
@@ -123,18 +127,19 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
-def _kept(values: dict[_K, _V], key: _K, value: _V) -> _V:
-    if len(values) > _RowMaker._MOST:
+def _cached(values: dict[_K, _V], key: _K, value: _V) -> _V:
+    if len(values) > _RowMaker._MAX:
         values.clear()
     values[key] = value
     return value
 
 
 def explain_facts(connection: Connection, name: str) -> ExplainFacts:
+    """What ``explain`` needs to know about a domain; only the platform if the domain is unknown."""
     now = connection.execute(select(store.c.revision)).scalar_one()
-    shown = connection.execute(select(platform)).one_or_none()
-    current = platform_of(shown.spec) if shown else None
-    version = shown.version if shown else 0
+    row_of_platform = connection.execute(select(platform)).one_or_none()
+    current = platform_of(row_of_platform.spec) if row_of_platform else None
+    version = row_of_platform.version if row_of_platform else 0
     row = next(routes(connection, (name,)), None)
     if row is None:
         return ExplainFacts(now, current, version)
@@ -158,32 +163,37 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
 def profiles(
     connection: Connection, only: AccountKey | None = None, name: str | None = None
 ) -> Iterator[StoredProfile]:
-    desired = (
+    """The profiles of an account, or with a name, or all, in the order of accounts and names."""
+    statement = (
         select(profile, account.c.namespace, account.c.name.label("owner"))
         .join_from(profile, account, profile.c.account_id == account.c.id)
         .order_by(account.c.namespace, account.c.name, profile.c.name)
     )
     if only is not None:
-        desired = desired.where(account.c.namespace == only.namespace, account.c.name == only.name)
+        statement = statement.where(
+            account.c.namespace == only.namespace, account.c.name == only.name
+        )
     if name is not None:
-        desired = desired.where(profile.c.name == name)
-    for row in connection.execute(desired):
+        statement = statement.where(profile.c.name == name)
+    for row in connection.execute(statement):
         key = AccountKey(row.namespace, row.owner)
         yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
 
 
 def relays(connection: Connection) -> tuple[RelayRow, ...]:
+    """The relays, in the order of their names."""
     rows = connection.execute(select(relay).order_by(relay.c.name))
     return tuple(RelayRow(row.name, row.revision, row.seen_at) for row in rows)
 
 
 def status(connection: Connection) -> Status:
+    """The store's revision, its counts and its relays."""
     head = connection.execute(
         select(store, revision.c.at).join_from(
             store, revision, store.c.revision == revision.c.number
         )
     ).one()
-    accounts, current, domains = (
+    accounts, profiles, domains = (
         connection.execute(select(func.count()).select_from(table)).scalar_one()
         for table in (account, profile, domain)
     )
@@ -200,7 +210,7 @@ def status(connection: Connection) -> Status:
         head.created_at,
         head.at,
         accounts=accounts,
-        profiles=current,
+        profiles=profiles,
         domains=domains,
         shadowed=connection.execute(shadowed).scalar_one(),
         relays=relays(connection),

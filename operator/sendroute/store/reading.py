@@ -1,4 +1,4 @@
-"""Reads the whole record, or some accounts of it, into the values that a plan starts from."""
+"""Reads the current state, of all or some accounts, from which a plan is made."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -28,7 +28,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
     head = connection.execute(select(store.c.lineage, store.c.revision)).one()
     spec = connection.execute(select(platform.c.spec)).scalar()
     keys: dict[int, AccountKey] = {}
-    found: dict[AccountKey, tuple[int, AccountState]] = {}
+    states: dict[AccountKey, tuple[int, AccountState]] = {}
     fenced = select(account, revision.c.number).join_from(
         account, revision, account.c.revision == revision.c.id
     )
@@ -37,7 +37,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
             key = AccountKey(row.namespace, row.name)
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
-            found[key] = row.number, AccountState(row.plan, default)
+            states[key] = row.number, AccountState(row.plan, default)
     profiles = _profiles(connection, keys, whole=only is None)
     domains = _domains(connection, keys, whole=only is None)
     ran = _ran(connection, only)
@@ -45,7 +45,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
         key: CurrentAccount(
             key, revision, state, profiles.get(key, {}), domains[key], ran.pop(key, {})
         )
-        for key, (revision, state) in found.items()
+        for key, (revision, state) in states.items()
     }
     for key, ids in ran.items():
         accounts[key] = CurrentAccount(key, 0, None, ran=ids)
@@ -94,16 +94,16 @@ def _domains(
     if whole:
         _fill(connection, columns, domains)
     else:
-        for some in chunks(keys):
-            _fill(connection, columns.where(domain.c.account_id.in_(some)), domains)
+        for ids in chunks(keys):
+            _fill(connection, columns.where(domain.c.account_id.in_(ids)), domains)
     return {key: domains[number] for number, key in keys.items()}
 
 
 def _fill(
     connection: Connection, statement: Select[Any], domains: dict[int, dict[str, DomainState]]
 ) -> None:
-    """A million domains share a few states: equal columns give one and the same value. The rows
-    are taken from the driver's own cursor, as plain tuples: a third of the time."""
+    """A million domains share a few states, so equal columns give the same object. Reading plain
+    tuples from the driver's cursor takes a third of the time."""
     states: dict[Any, DomainState] = {}
     for rows in plain_rows(connection, statement):
         for row in rows:
@@ -116,11 +116,11 @@ def _fill(
 
 def holders(connection: Connection, domains: Iterable[str]) -> dict[str, AccountKey]:
     """Which account holds each of these domains; a domain without one is left out."""
-    found: dict[str, AccountKey] = {}
+    accounts: dict[str, AccountKey] = {}
     owned = select(domain.c.name, account.c.namespace, account.c.name.label("owner")).join_from(
         domain, account, domain.c.account_id == account.c.id
     )
     for some in chunks(domains, _ASKED):
         for row in connection.execute(owned.where(among(connection, domain.c.name, some))):
-            found[row.name] = AccountKey(row.namespace, row.owner)
-    return found
+            accounts[row.name] = AccountKey(row.namespace, row.owner)
+    return accounts

@@ -1,5 +1,5 @@
-"""The store that callers hold. Each method is one transaction, and raises
-:class:`~sendroute.model.problem.ProblemError` in place of a database's own error."""
+"""The store that callers use. Each method is one transaction, and raises
+:class:`~sendroute.model.problem.ProblemError` instead of a database error."""
 
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -51,9 +51,9 @@ from sendroute.store.translation import translated_errors
 
 
 def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
-    """The store at a URL; its schema is upgraded if it is older than this program.
+    """Open the store at a URL, and upgrade its schema if it is older than this program.
 
-    ``busy_timeout``: seconds to wait for another writer. Raises
+    ``busy_timeout`` is the number of seconds to wait for another writer. Raises
     :class:`~sendroute.model.problem.ProblemError`: ``not-initialised``, ``wrong-store``,
     ``store-version``, ``store-failed`` or ``store-locked``.
     """
@@ -101,7 +101,7 @@ class Store:
 
     @property
     def location(self) -> str:
-        """The path of a SQLite file, or a server's URL without any password: for messages."""
+        """The path of a SQLite file, or the server's URL without any password, for messages."""
         return self._database.location
 
     def __enter__(self) -> Self:
@@ -118,24 +118,24 @@ class Store:
         with translated_errors(self.location), self._database.reading() as connection:
             try:
                 yield connection
-            # A stored time, route or origin that is none; a revision without its row.
+            # An invalid time, route or origin; a revision without its row.
             except (ValueError, KeyError, NoResultFound) as error:
                 raise damaged(self.location) from error
 
     @contextmanager
     def _streaming(self) -> Iterator[Connection]:
-        """As :meth:`_reading`, but an error of the caller's own block is left alone."""
+        """As :meth:`_reading`, but leaves errors of the caller's block unchanged."""
         with translated_errors(self.location), self._database.reading() as connection:
             yield connection
 
     def read(self, only: Collection[AccountKey] | None = None) -> Current:
-        """The current state, which a plan starts from; ``only`` restricts it to some accounts."""
+        """The current state, from which a plan is made; ``only`` restricts it to some accounts."""
         with self._reading() as connection:
             return reading.read(connection, only)
 
     def read_sealed(self) -> tuple[Current, Sealed]:
-        """The current state, and the sealed credentials of the endpoints in use, by account and
-        profile; the managed relay's under the platform's key. Both of one revision."""
+        """The current state, and the sealed credentials of the endpoints in use by account and
+        profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
             return reading.read(connection, None), endpoints.sealed(connection)
 
@@ -156,7 +156,7 @@ class Store:
             return revisions.contains(connection, head)
 
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
-        """The account that holds each of these domains; a domain without one is left out."""
+        """The account that has each of these domains; unknown domains are left out."""
         with self._reading() as connection:
             return reading.holders(connection, domains)
 
@@ -167,15 +167,15 @@ class Store:
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> int:
-        """Write the changes of a group of accounts, and the platform's: all or none, as one
-        revision.
+        """Write the changes of a group of accounts, and of the platform, as one revision: all or
+        nothing.
 
-        ``sealed`` are the credentials of what is new or changed. Returns the store's revision.
-        Raises :class:`~sendroute.model.problem.StaleError` if an account or the platform changed
-        after the plan was made.
+        ``sealed`` has the credentials of new or changed profiles and relays. Returns the store's
+        revision. Raises :class:`~sendroute.model.problem.StaleError` if an account or the platform
+        changed after the plan was made.
         """
         commit_id = str(uuid.uuid4())
-        # Two commits that change the platform also wait for each other, so that its ids rise too.
+        # Commits that change the platform wait for each other, so that its ids rise too.
         locked: set[Owner] = {PLATFORM} if platform is not None else set()
         with translated_errors(self.location):
             return self._database.write(
@@ -192,11 +192,11 @@ class Store:
         provenance: Provenance,
         sealed: Sealed = MappingProxyType({}),
     ) -> list[int]:
-        """Write several groups of accounts in one transaction, each as a revision of its own:
-        cheaper than a :meth:`commit` each. Every group has something to write.
+        """Write several groups of accounts in one transaction, each as a separate revision. This is
+        cheaper than calling :meth:`commit` for each. Every group must have something to write.
 
-        Returns the revision of each group. Raises as :meth:`commit` does, and then no group is
-        written.
+        Returns the revision of each group. Raises as :meth:`commit` does; then no group
+        is written.
         """
         commit_ids = [str(uuid.uuid4()) for _ in groups]
         with translated_errors(self.location):
@@ -232,25 +232,26 @@ class Store:
             )
 
     def is_current(self) -> bool:
-        """Whether a SQLite store is still the file at its path, neither moved nor replaced."""
+        """Whether the file at a SQLite store's path is still this store; False if it was moved or
+        replaced. Always true for PostgreSQL."""
         return self._identity == _identity(self.location)
 
     def changed_since(self, revision: int) -> dict[AccountKey, int]:
-        """The accounts that a later revision changed, and the last one that did. A deleted account
-        is not among them."""
+        """The accounts that were changed after ``revision``, with the last revision that changed
+        each. Deleted accounts are left out."""
         with self._reading() as connection:
             return account_status.changed_since(connection, revision)
 
     def account_statuses(self) -> dict[Owner, AccountStatus]:
-        """The accounts that were not applied completely, in order, and why."""
+        """Why accounts were not applied completely, in the order of accounts."""
         with self._reading() as connection:
             return {each.key: each for each in account_status.read(connection)}
 
     def write_account_statuses(
         self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
-        """Insert, replace and delete statuses. It makes no revision, because it changes no
-        assignment. An approval is kept as long as the plan that it approves is the same."""
+        """Insert, replace and delete statuses, without a new revision, because no route changes.
+        An approval is kept as long as the digest of its plan is the same."""
         if written or cleared:
             with translated_errors(self.location):
                 self._database.write(
@@ -268,15 +269,16 @@ class Store:
             )
 
     def endpoints(self) -> list[Endpoint]:
-        """Every revision of a destination, retired ones included."""
+        """Every revision of every destination, retired ones included."""
         with self._reading() as connection:
             return list(endpoints.all_endpoints(connection))
 
     def rekey(self, seal: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
         """Replace every sealed credential by what ``seal`` returns for it, in one transaction.
 
-        Nothing of the old ones stays in the store's files, because a key is given up when another
-        party may know it. Returns how many there are. If ``seal`` raises, nothing is changed.
+        The old credentials are removed from the store's files, because a key is replaced when
+        another party may know it. Returns the number of credentials. If ``seal`` raises, nothing is
+        changed.
         """
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
@@ -313,8 +315,8 @@ class Store:
     def route_stream(
         self, account: AccountKey | None = None, profile: str | None = None
     ) -> Iterator[Iterable[RouteRow]]:
-        """As :meth:`routes`, for a store of any size: each iteration reads the same rows again, and
-        holds some thousands of them at a time. The read transaction lasts as long as the block."""
+        """As :meth:`routes`, for a store of any size: each iteration reads the same rows again,
+        some thousands at a time. The read transaction lasts as long as the block."""
         with self._streaming() as connection:
             yield _Rereadable(
                 lambda: queries.all_routes(connection, account, profile), self.location
@@ -322,7 +324,7 @@ class Store:
 
     @contextmanager
     def export_stream(self) -> Iterator[StoreExport]:
-        """What the manifests of the store declare, of one revision and for a store of any size. The
+        """What the manifests of the store declare, at one revision, for a store of any size. The
         read transaction lasts as long as the block."""
         with self._streaming() as connection:
             yield StoreExport(
@@ -332,7 +334,7 @@ class Store:
             )
 
     def explain_facts(self, domain: str) -> ExplainFacts:
-        """What ``explain`` needs of one domain, of one revision."""
+        """What ``explain`` needs to know about a domain, at one revision."""
         with self._reading() as connection:
             return queries.explain_facts(connection, domain)
 
@@ -343,7 +345,7 @@ class Store:
         account: AccountKey | None = None,
         limit: int | None = None,
     ) -> list[HistoryEntry]:
-        """The latest entries first."""
+        """The entries of a domain, of an account, or all, the latest first; at most ``limit``."""
         with self._reading() as connection:
             return history.history_of(connection, domain, account, limit)
 
@@ -353,17 +355,17 @@ class Store:
             return queries.status(connection)
 
     def relays(self) -> tuple[RelayRow, ...]:
-        """The relays' agents, by name."""
+        """The relays, in the order of their names."""
         with self._reading() as connection:
             return queries.relays(connection)
 
     def watch(self) -> Watch:
-        """Waits for commits of any process that are made after this call."""
+        """A context manager that waits for commits by any process after this call."""
         with translated_errors(self.location):
             return self._database.watch()
 
     def write_lock(self, path: Path) -> None:
-        """Write the current state as a lock file, whole or not at all."""
+        """Write the current state as a lock file, completely or not at all."""
         with self._reading() as connection:
             lock = lockfile.take(connection)
         lockfile.write(lock, path)
@@ -389,14 +391,16 @@ class Snapshot:
         return endpoints.sealed(self._connection, keys)
 
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
-        """The account that holds each of these domains; a domain without one is left out."""
+        """The account that has each of these domains; unknown domains are left out."""
         return reading.holders(self._connection, domains)
 
 
 def _identity(location: str) -> tuple[int, int] | None:
-    """None if it is no file: a server's URL, or a file that is gone."""
+    """Device and inode of a file; None for a server's URL or a missing file."""
     try:
-        status = Path(location).stat()  # never opened: closing it would release SQLite's locks
+        status = Path(
+            location
+        ).stat()  # not opened, because closing it would release SQLite's locks
     except OSError:
         return None
     return status.st_dev, status.st_ino

@@ -1,15 +1,15 @@
-"""Restore: a store returns to an earlier state, and never gives a number a second time.
+"""Restores an earlier state of a store, without assigning any id twice.
 
 A backup or a lock file may be older than the store that was lost. In between, the lost store may
-have given profile ids and versions, and mail that waits in a queue knows its provider by these
-alone (the alias ``p42r7``). Given a second time, they would send that mail, with another tenant's
-credential, elsewhere. So a store that *diverged* skips what may have been given: profile ids by a
-million, versions by a thousand (:func:`advance_ids`).
+have assigned profile ids and versions, and mail in a queue identifies its provider only by these
+(the alias ``p42r7``). Assigned again, they would send that mail elsewhere, with the credential of
+another tenant. So a store that *diverged* skips the ids that may have been used: a million profile
+ids and a thousand versions (:func:`advance_ids`).
 
-Revision numbers are not skipped, because a lock file recognises an older copy by them. Whoever
-follows a store (a relay's agent) remembers the *commit id* of its revision beside the number. A
-store that does not contain that commit has diverged, and the follower reads everything again. Known
-aliases stay. The rows of relays are deleted: each agent reports again which revision it serves.
+Revision numbers are not skipped, because they show whether a lock file is an older copy. A relay's
+agent, which follows a store, remembers the *commit id* of its revision beside the number. A store
+that does not contain that commit has diverged, and the agent reads everything again. Known aliases
+remain. The rows of relays are deleted, and each agent reports again which revision it serves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,8 +58,8 @@ def restore(
     sealed: Sealed,
     commit_id: str,
 ) -> int:
-    """Commit the changes that lead back to ``point``, all or none. The caller keeps every other
-    writer out.
+    """Commit the changes that return the store to ``point``, all or nothing. The caller excludes
+    every other writer.
 
     Returns the new revision: above the restored one, if the store had diverged from it. Raises
     :class:`~sendroute.model.problem.StaleError` if the store changed after the plan was made.
@@ -87,15 +87,15 @@ def restore(
 
 
 def _require_revision(connection: Connection, planned_on: int) -> None:
-    """Also what is not changed must be as it was planned on."""
+    """Objects without a change must also be as they were when the plan was made."""
     current = select(store_table.c.revision).with_for_update()
     if connection.execute(current).scalar_one() != planned_on:
         raise stale()
 
 
 def _mark_contained(connection: Connection, head: Head, provenance: Provenance) -> None:
-    """From now on this store contains that commit. It gets no number: here that may be the number
-    of another commit."""
+    """Record that this store contains that commit. It gets no number, because another commit of
+    this store may have the same number."""
     if head.commit_id is not None:
         revisions.begin(connection, provenance, head.commit_id)
 
@@ -103,7 +103,7 @@ def _mark_contained(connection: Connection, head: Head, provenance: Provenance) 
 def _insert_apply_alls(
     connection: Connection, apply_alls: Mapping[AccountKey, Mapping[str, RanApplyAll]], now: int
 ) -> None:
-    """Their ids stay used forever. They belong to no account's row until they are relinked."""
+    """Their ids are never used again. They refer to no account's row until they are relinked."""
     rows = [
         _apply_all_row(key, ran_id, ran, None, now)
         for key, ran_in_account in apply_alls.items()
@@ -115,7 +115,8 @@ def _insert_apply_alls(
 def _relink_apply_alls(
     connection: Connection, key: AccountKey, account_id: int, shadows: Iterable[str]
 ) -> None:
-    """An account that was deleted and created again has another row than when they ran."""
+    """An account that was deleted and created again has a new row, to which its apply-alls must
+    refer."""
     of_account = (apply_all.c.namespace == key.namespace, apply_all.c.account == key.name)
     of_other_row = apply_all.c.account_id.is_distinct_from(account_id)
     for ids in chunks(shadows):
@@ -124,8 +125,8 @@ def _relink_apply_alls(
 
 
 def advance_ids(connection: Connection, now: int) -> None:
-    """Skip every profile id and version that the lost store may have given, and forget which
-    revision each relay serves."""
+    """Skip every profile id and version that the lost store may have assigned, and delete the rows
+    of relays. ``now`` is the id of the present revision's row."""
     connection.execute(delete(relay))
     connection.execute(
         update(store_table).values(last_profile=store_table.c.last_profile + PROFILE_ID_GAP)
@@ -137,7 +138,7 @@ def advance_ids(connection: Connection, now: int) -> None:
 
 
 def _copy_endpoints(connection: Connection, now: int) -> None:
-    """Every endpoint in use gets a row of its new version; the old row is retired."""
+    """Insert a row with the new version of every endpoint in use, and retire the old row."""
     changed = {"version": endpoint.c.version + VERSION_GAP, "made": literal(now)}
     columns = [name for name in endpoint.c.keys() if name != "retired"]  # noqa: SIM118
     in_use = endpoint.c.retired.is_(None)
@@ -149,7 +150,7 @@ def _copy_endpoints(connection: Connection, now: int) -> None:
 def fill_from_lock(
     connection: Connection, lock: Lock, provenance: Provenance, commit_id: str | None
 ) -> int:
-    """Fill an empty store with what a lock file holds.
+    """Fill an empty store with the state of a lock file.
 
     Returns the id of the transaction, which the caller ends. Raises the database's
     ``IntegrityError`` if the lock file contradicts itself, because the schema refuses it.
@@ -163,7 +164,7 @@ def fill_from_lock(
         _insert(connection, platform, [row])
     accounts = [(_insert_account(connection, each, now), each) for each in lock.accounts]
     rows = [row for account_id, each in accounts for row in _profile_rows(account_id, each)]
-    # In the order of their ids, because the schema only accepts rising ones.
+    # In the order of their ids, because the schema accepts only rising ids.
     _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
     connection.execute(update(store_table).values(last_profile=lock.last_profile + PROFILE_ID_GAP))
     revisions.continue_profiles(connection)

@@ -1,7 +1,7 @@
-"""The beginning and the end of a writing transaction: its id, and the revision that it makes.
+"""Begins and ends a write transaction: its id, and the number of its revision.
 
-Between the two a transaction holds only the accounts that it writes, so that a change of a million
-domains keeps no other account waiting.
+In between, the transaction locks only the accounts that it writes, so a change of a million domains
+does not block other accounts.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,8 @@ def begin_all(
 
 
 def _next_ids(connection: Connection, count: int) -> list[int]:
-    """From a sequence if several may write at once. SQLite has none, and only one writer."""
+    """The ids come from a sequence if several processes may write at once. SQLite has one writer
+    and no sequences."""
     if connection.dialect.supports_sequences:
         return _from_sequence(connection, revision_id.name, count)
     last = select(func.coalesce(func.max(revision.c.id), -1))
@@ -78,10 +79,10 @@ def _from_sequence(connection: Connection, name: str, count: int) -> list[int]:
 
 
 def end(connection: Connection, now: int) -> int:
-    """The transaction's last act: it becomes the store's next revision.
+    """Make the transaction the store's next revision. This must be its last statement.
 
-    The store's row stays locked until the commit. So revisions become visible in order, and who
-    sees one has seen all before it. Returns the revision's number.
+    The store's row stays locked until the commit. So revisions become visible in order: a reader
+    that sees one also sees all earlier ones. Returns the revision's number.
     """
     return end_all(connection, [now])[0]
 
@@ -90,19 +91,20 @@ def end_all(connection: Connection, ids: Sequence[int]) -> list[int]:
     """As :func:`end`, for several revisions of one transaction, in order."""
     values = {"revision": store.c.revision + len(ids)}
     if connection.dialect.supports_sequences:
-        # Once, because the trigger would raise it profile by profile.
+        # Set once here; the trigger would update it for every profile.
         highest = select(func.max(profile.c.id)).scalar_subquery()
         values["last_profile"] = func.greatest(store.c.last_profile, highest)
     connection.execute(update(store).values(values))
     last = _present(connection)
     numbers = list(range(last - len(ids) + 1, last + 1))
-    for own, number in zip(ids, numbers, strict=True):
-        _number(connection, own, number)
+    for revision_row, number in zip(ids, numbers, strict=True):
+        _number(connection, revision_row, number)
     return numbers
 
 
 def number_first(connection: Connection, now: int) -> int:
-    """The store's present revision, which a store begins with, becomes the transaction's number."""
+    """Give the transaction that creates a store the store's initial revision number, and return
+    it."""
     number = _present(connection)
     _number(connection, now, number)
     return number
@@ -113,13 +115,13 @@ def _present(connection: Connection) -> int:
     return number
 
 
-def _number(connection: Connection, own: int, number: int) -> None:
-    connection.execute(update(revision).where(revision.c.id == own).values(number=number))
+def _number(connection: Connection, now: int, number: int) -> None:
+    connection.execute(update(revision).where(revision.c.id == now).values(number=number))
 
 
 def next_profiles(connection: Connection, count: int) -> list[int]:
-    """The ids of new profiles, rising and above every id ever given. Use them at once, because
-    other transactions take ids in the meantime."""
+    """Rising ids for new profiles, above every id ever assigned. Use them at once, because other
+    transactions take ids in the meantime."""
     if count == 0:
         return []
     if connection.dialect.supports_sequences:
@@ -129,8 +131,9 @@ def next_profiles(connection: Connection, count: int) -> list[int]:
 
 
 def continue_profiles(connection: Connection) -> None:
-    """After ``last_profile`` was written: new ids come after it. Call it without other writers."""
+    """Continue the sequence of profile ids after ``last_profile``. Call it without other
+    writers."""
     if connection.dialect.supports_sequences:
         last = select(store.c.last_profile).scalar_subquery()
-        never_back = func.greatest(last, profile_id.next_value())
-        connection.execute(select(func.setval(cast(profile_id.name, REGCLASS), never_back)))
+        highest = func.greatest(last, profile_id.next_value())
+        connection.execute(select(func.setval(cast(profile_id.name, REGCLASS), highest)))

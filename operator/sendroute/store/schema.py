@@ -1,4 +1,4 @@
-"""The schema's version: read from a store, and upgraded if it is older than this program."""
+"""Reads the version of a store's schema, and upgrades a schema that is older than this program."""
 
 from sqlalchemy import Connection, String, column, select, table
 
@@ -11,29 +11,30 @@ _VERSION = select(column("version_num", String)).select_from(table("alembic_vers
 
 
 def upgrade_schema(database: Database) -> None:
-    """Run the migrations that a store lacks, without other writers.
+    """Run the migrations that are missing, without other writers.
 
-    Raises :class:`~sendroute.model.problem.ProblemError`: ``wrong-store`` if it is no store,
+    Raises :class:`~sendroute.model.problem.ProblemError`: ``wrong-store`` if it is not a store,
     ``store-version`` if a newer Sendroute wrote it.
     """
     location = database.location
 
     def upgrade(connection: Connection) -> None:
-        if schema_version(connection, location) != HEAD:  # no other process did meanwhile
+        if schema_version(connection, location) != HEAD:  # another process may have upgraded it
             migrate(connection)
 
     with translated_errors(location):
         with database.reading() as connection:
             if schema_version(connection, location) == HEAD:
                 return
-        # Imported here: it takes half of the start, and no daily command needs it.
+        # Imported here, because Alembic takes half of the start time and is rarely needed.
         from sendroute.store.migrate import migrate
 
         database.write(upgrade, alone=True)
 
 
 def schema_version(connection: Connection, location: str) -> str:
-    """The version of a store's schema. Raises as :func:`upgrade_schema` does."""
+    """The version of a store's schema. ``location`` is used in messages. Raises as
+    :func:`upgrade_schema` does."""
     version = connection.execute(_VERSION).scalar()
     if not isinstance(version, str) or not version.isdecimal():
         raise not_ours(location)
@@ -41,6 +42,6 @@ def schema_version(connection: Connection, location: str) -> str:
         raise problem(
             "store-version",
             f"The store {location} was written by a newer Sendroute.",
-            "It was left untouched. Use the newer Sendroute here too.",
+            "It was not changed. Use the newer Sendroute here too.",
         )
     return version

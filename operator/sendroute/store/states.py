@@ -1,4 +1,4 @@
-"""Frozen values to columns and JSON, and back.
+"""Converts values of the model to columns and JSON, and back.
 
 JSON that people read (history, lock files) has the form of the manifests: ``{"managed": {}}``.
 """
@@ -52,6 +52,7 @@ def domain_columns(state: DomainState) -> DomainColumns:
 
 
 def spec(value: Platform | Profile) -> str:
+    """A platform or profile as the text of its column; see :func:`platform_of`."""
     return msgspec.json.encode(value).decode()
 
 

@@ -1,7 +1,7 @@
-"""The schema. The migrations make it, and a test holds the two equal.
+"""The schema. The migrations create it; a test checks that both are equal.
 
-Names are natural keys, so that reading a domain needs no join. What a route may be is said once,
-by :func:`_route_checks`, for every table that holds one.
+Names are natural keys, so reading a domain needs no join. :func:`_route_checks` defines the valid
+routes for every table with a route.
 """
 
 from datetime import UTC, datetime
@@ -27,8 +27,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-# The newest migration's id: read beside the store's own, so that Alembic is imported only by a
-# store that is older. Ids are numbers in order, which tells older from newer.
+# The id of the newest migration. It is compared with that of a store, so that Alembic is imported
+# only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
 HEAD = "0007"
 
 metadata = MetaData(
@@ -41,12 +41,12 @@ metadata = MetaData(
     }
 )
 
-# Ordered as Python orders text, by code points, whatever the database's own language is.
+# Ordered by code points, as in Python, whatever the collation of the database.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware in, aware out, in UTC: SQLite itself keeps no zone."""
+    """Times with a time zone, in UTC. SQLite stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -64,15 +64,16 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def utc(raw: datetime | str) -> datetime:
-    """A time as a driver returns it: SQLite's is text without a zone."""
+    """A time of a driver as UTC; that of SQLite is text without a time zone."""
     if isinstance(raw, str):
         return datetime.fromisoformat(raw).replace(tzinfo=UTC)
     return raw.astimezone(UTC)
 
 
 def _route_checks(prefix: str = "") -> tuple[CheckConstraint, CheckConstraint]:
-    """A kind that is known, and a profile exactly where the kind is one (a NULL kind passes the
-    first, for a check refuses only what is false; hence the coalesce in the second)."""
+    """The kind is valid, and a profile is set exactly if the kind is ``profile``. A NULL kind
+    passes the first check, because a check refuses only what is false; hence the coalesce in the
+    second."""
     kind, profile = f"{prefix}kind", f"{prefix}profile"
     return (
         CheckConstraint(f"{kind} IN ('managed', 'profile', 'unconfigured')", name=kind),
@@ -92,9 +93,9 @@ def _one_row(table: str, *columns: Column[Any]) -> Table:
     )
 
 
-# `revision` is raised by each writing transaction, last. `last_profile` is the highest profile id
-# ever given: a trigger raises it and refuses an id that is not above it. Where several may write at
-# once the ids come from the sequence, and the row is raised at the end: nobody waits for it.
+# Each write transaction increments `revision` as its last statement. `last_profile` is the highest
+# profile id ever assigned: a trigger updates it and refuses an id that is not above it. PostgreSQL
+# takes ids from the sequence and updates the row at the end, so that writers do not wait for it.
 profile_id = Sequence("profile_id")
 store = _one_row(
     "store",
@@ -110,12 +111,12 @@ platform = _one_row(
     Column("version", Integer, nullable=False),
 )
 
-# One row a writing transaction: when, who, from which commit. Append-only. `id` is taken when it
-# begins, and is what other rows carry; `number` is the store's revision, given as its last act, so
-# that whoever sees a revision has seen all before it and nobody waits for a long transaction.
-# Within an account ids rise as numbers do, for they are taken under the account's lock. `commit_id`
-# is by which a program finds out whether a commit was done whose answer was lost.
-# Where several may write at once the ids come from the sequence, whose gaps mean nothing.
+# One row for each write transaction: when, who, from which commit. Append-only. `id` is taken at
+# the beginning, and other rows refer to it. `number` is the store's revision; it is assigned as the
+# last statement, so that a reader that sees a revision also sees all earlier ones, and no writer
+# waits for a long transaction. Within an account ids rise with numbers, because they are taken
+# under the account's lock. `commit_id` shows whether a commit succeeded whose confirmation was
+# lost. In PostgreSQL ids come from the sequence; its gaps have no meaning.
 revision_id = Sequence("revision_id", start=0, minvalue=0)
 revision = Table(
     "revision",
@@ -128,8 +129,8 @@ revision = Table(
     Column("commit_id", String(36), index=True, unique=True),
 )
 
-# `revision` is the fence: the transaction that last changed anything of the account. As it is the
-# store's and not a count of its own, an account deleted and made again never has an old one.
+# `revision` is the fence: the transaction that last changed anything in the account. Because it is
+# a revision of the store, an account that was deleted and created again never gets an earlier one.
 account = Table(
     "account",
     metadata,
@@ -157,11 +158,11 @@ profile = Table(
     CheckConstraint("version > 0", name="version"),
 )
 
-# Where mail goes under one alias: a row for each revision of a profile, `p{profile}r{version}`, and
-# of the managed relay, `m0r{version}`, whose profile is 0. A mail in a queue knows its nexthop by
-# the alias alone, so a revision that was replaced stays, with its credential: no key leads to the
-# profile's row. `made` and `retired` are the transactions that made and replaced it. `credential`
-# is sealed; NULL where there is none, or none yet (a store made from a lock file).
+# The destination of one alias: a row for each revision of a profile, `p{profile}r{version}`, and of
+# the managed relay, `m0r{version}`, whose profile is 0. A message in a queue identifies its nexthop
+# by the alias alone, so a replaced revision stays, with its credential; therefore no foreign key
+# refers to the profile's row. `made` and `retired` are the transactions that created and replaced
+# it. `credential` is sealed; NULL if there is none, or none yet (a store created from a lock file).
 endpoint = Table(
     "endpoint",
     metadata,
@@ -180,9 +181,10 @@ endpoint = Table(
     CheckConstraint("retired IS NULL OR retired > made", name="retired"),
 )
 
-# For ever: no key leads to the account's row, which may go and come again under the same name.
-# `account_id` is the account that it ran in, for the domains it shadows; NULL where that is gone
-# and known only from a lock file.
+# Rows are never deleted. No foreign key refers to the account's row, because an account may be
+# deleted and created again under the same name. `account_id` is the account that it ran in, to
+# which the shadowed domains refer; NULL if that account was deleted and is known only from a lock
+# file.
 apply_all = Table(
     "apply_all",
     metadata,
@@ -198,9 +200,9 @@ apply_all = Table(
     *_route_checks(),
 )
 
-# No index on the route: an apply-all rewrites it for every domain (PostgreSQL then updates in
-# place). `since` is the transaction that gave the route, `changed` the one that last changed the
-# row.
+# No index on the route, because an apply-all rewrites it for every domain (without an index
+# PostgreSQL can update in place). `since` is the transaction that assigned the route, `changed` the
+# last one that changed the row.
 domain = Table(
     "domain",
     metadata,
@@ -220,11 +222,11 @@ domain = Table(
     *_route_checks("declared_"),
     CheckConstraint("origin IN ('declared', 'default', 'apply-all', 'reassigned')", name="origin"),
     CheckConstraint("shadow IS NULL OR origin = 'apply-all'", name="shadow"),
-    # PostgreSQL: room in each page for its rows' next version, which then needs no index entry.
+    # PostgreSQL: free space in each page for new versions of its rows, which need no index entry.
     postgresql_with={"fillfactor": 45},
 )
 
-# Append-only. `at`, `actor` and the commit are the revision's: one row each, not a million.
+# Append-only. Time, actor and commit are in the revision's row, once instead of a million times.
 history = Table(
     "history",
     metadata,
@@ -243,9 +245,9 @@ history = Table(
     Index(None, "namespace", "account"),
 )
 
-# An apply-all that switches a whole account: a row for each state its domains were in, with what
-# the history would say of each of them; and a narrow row a domain, a million of which are written
-# in the time that the routes themselves take. Append-only.
+# The history of an apply-all that switches a whole account. `switch` has a row for each state that
+# domains were in, with the fields of their history entries; `switched` has a narrow row for each
+# domain, so that a million rows take no longer than switching the routes. Append-only.
 switch = Table(
     "switch",
     metadata,
@@ -268,8 +270,8 @@ switched = Table(
     sqlite_with_rowid=False,
 )
 
-# Why an account was not applied (completely) by the last reconcile: held back, failed, skipped in
-# part. And the approval of what was held back, bound to the digest of its plan. The transaction
+# Why the last reconcile did not apply an account completely: held back, failed, or skipped in part;
+# and the approval of a plan that was held back, bound to the digest of that plan. The transaction
 # that commits the account deletes the row. No foreign key to the account, which may not exist yet.
 account_status = Table(
     "account_status",
@@ -290,7 +292,7 @@ account_status = Table(
     ),
 )
 
-# The agents beside the mail servers: which revision each serves.
+# The agents on the mail servers, and the revision that each serves.
 relay = Table(
     "relay",
     metadata,

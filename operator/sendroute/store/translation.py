@@ -1,7 +1,7 @@
-"""What a database can answer, told to a person: a code, one sentence and what to do.
+"""Translates database errors into findings: a code, a sentence and a hint.
 
-Only the kind of error is used, never a driver's text: that may hold a password or a value. What
-each kind means, the modules of the two databases know.
+Only the kind of error is used, never the driver's text, which may contain a password or a value.
+The modules ``errors`` of the two databases know what each kind means.
 """
 
 import sqlite3
@@ -18,41 +18,41 @@ from sendroute.store.errors import damaged, problem
 
 @contextmanager
 def translated_errors(location: str) -> Iterator[None]:
-    """Inside, a database's error becomes a :class:`ProblemError`. ``location`` names the store
-    without any password."""
+    """A context that turns database errors into :class:`ProblemError`. ``location`` is the store's
+    location without any password. Errors that it does not know pass through."""
     try:
         yield
-    except IntegrityError as error:  # nobody took it for what it may mean
-        raise _against_the_rules(error, location) from error
+    except IntegrityError as error:  # no caller expected it
+        raise _constraint_failed(error, location) from error
     except DBAPIError as error:
-        told = _translated(error.orig, location)
-        if told is None:
+        problem_error = _translated(error.orig, location)
+        if problem_error is None:
             raise
-        raise told from error
+        raise problem_error from error
     except _drivers() as error:
-        told = _translated(error, location)
-        if told is None:
+        problem_error = _translated(error, location)
+        if problem_error is None:
             raise
-        raise told from error
+        raise problem_error from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        # A spec that no version of ours wrote, a schema or a message of SQLite's own about it
-        # that is not UTF-8.
+        # A spec that no version of Sendroute wrote, or a schema or SQLite message that is not
+        # UTF-8.
         raise damaged(location) from error
 
 
-def _against_the_rules(error: IntegrityError, location: str) -> ProblemError:
-    """The schema's name of the rule may be told, the row that broke it not."""
+def _constraint_failed(error: IntegrityError, location: str) -> ProblemError:
+    """The message has the name of the constraint, but no value of the row."""
     rule = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     rule = rule or getattr(error.orig, "sqlite_errorname", "a trigger's")
     return problem(
         "store-failed",
         f"The store {location} refused a change that breaks its own rules ({rule}).",
-        "Nothing was written. Report it, for no plan may come so far.",
+        "Nothing was written. This is a bug in Sendroute: please report it.",
     )
 
 
 def _drivers() -> tuple[type[Exception], ...]:
-    """Errors of the drivers in use: none is imported to look for its own."""
+    """The error classes of the drivers in use; no driver is imported for this."""
     loaded = sys.modules.get("psycopg")
     return (sqlite3.Error,) if loaded is None else (sqlite3.Error, loaded.Error)
 
@@ -63,14 +63,14 @@ def _translated(error: BaseException | None, location: str) -> ProblemError | No
 
         return translate(error, location)
     if error is not None and hasattr(error, "sqlstate"):
-        from sendroute.store.postgres.errors import translate as told
+        from sendroute.store.postgres.errors import translate as translate_postgres
 
-        return told(error, location)
+        return translate_postgres(error, location)
     return None
 
 
 def is_duplicate(error: IntegrityError) -> bool:
-    """Whether a unique key refused it: somebody else was there first."""
-    taken = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505"}
-    named = (getattr(error.orig, name, None) for name in ("sqlite_errorname", "sqlstate"))
-    return not taken.isdisjoint(named)
+    """Whether a unique key refused the row, because another writer inserted it first."""
+    codes = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505"}
+    error_codes = (getattr(error.orig, name, None) for name in ("sqlite_errorname", "sqlstate"))
+    return not codes.isdisjoint(error_codes)

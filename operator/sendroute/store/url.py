@@ -1,4 +1,4 @@
-"""Where a store is: the URL, read, and the SQLite file behind it, looked at before it is opened."""
+"""Parses a store's URL, and checks a SQLite file before it is opened."""
 
 import errno
 from pathlib import Path
@@ -6,52 +6,52 @@ from pathlib import Path
 from sendroute.model.problem import ProblemError
 from sendroute.store.errors import missing, not_ours, problem
 
-# "SRte": SQLite keeps it at byte 68 of the file, https://www.sqlite.org/fileformat.html#the_database_header
+# "SRte": SQLite stores it at byte 68 of the file, https://www.sqlite.org/fileformat.html#the_database_header
 APPLICATION_ID = 0x53527465
 
 _SCHEME = "sqlite:///"
 _SERVERS = ("postgresql", "postgres")
-_HINT = (
-    "A store is named sqlite:///./FILE or sqlite:////ABSOLUTE/FILE,"
-    " or postgresql://USER@HOST:PORT/DATABASE."
-)
+_HINT = "Use sqlite:///./FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER@HOST:PORT/DATABASE."
 
 
 def is_postgres(url: str) -> bool:
+    """Whether the URL is one of PostgreSQL; if not, it should be one of SQLite."""
     scheme, colon, _ = url.partition("://")
     return bool(colon) and scheme in _SERVERS
 
 
 def sqlite_path(url: str) -> Path:
-    """The file that a store's URL names, as an absolute path.
+    """The absolute path of the SQLite file in a store's URL.
 
-    What follows ``sqlite:///`` is the path as it is, nothing in it is special: ``sqlite:///x.db``
-    and ``sqlite:///./x.db`` are relative, ``sqlite:////srv/x.db`` is absolute.
+    The path follows ``sqlite:///`` without any escapes: ``sqlite:///x.db`` and
+    ``sqlite:///./x.db`` are relative, ``sqlite:////srv/x.db`` is absolute. Raises
+    :class:`~sendroute.model.problem.ProblemError` (``invalid-value``) for another scheme or a URL
+    without a path.
     """
     scheme, colon, _ = url.partition(":")
     if not colon or scheme != "sqlite":
         # The rest of the URL is not shown: it may hold a password.
-        told = f"of the scheme {scheme[:32]!r}" if colon and scheme.isprintable() else "like this"
-        raise problem(
-            "invalid-value",
-            f"No store {told} is known.",
-            _HINT,
-        )
+        shown = f" {scheme[:32]!r}" if colon and scheme.isprintable() else ""
+        raise problem("invalid-value", f"The scheme{shown} of the store's URL is unknown.", _HINT)
     path = url.removeprefix(_SCHEME)
     if path == url or not path or path == ":memory:" or "\0" in path:
         raise problem(
             "invalid-value",
-            f"The store's URL {url!r} names no file.",
+            f"The store's URL {url!r} has no path.",
             _HINT,
         )
     return Path(path).absolute()
 
 
 def check_file(path: Path) -> None:
-    """Refuses what is not a store of ours by reading its first 100 bytes: to let SQLite open a
-    stranger's database might already change it (a left-over journal is rolled back)."""
+    """Check that a file is a Sendroute store by its first 100 bytes.
+
+    SQLite is not used, because opening a database may change it (a remaining journal is rolled
+    back). Raises :class:`~sendroute.model.problem.ProblemError`: ``not-initialised`` if there is no
+    file, ``wrong-store`` if it is another file, ``store-failed`` if it cannot be read.
+    """
     try:
-        if not path.is_file() and path.exists():  # a pipe would be waited for
+        if not path.is_file() and path.exists():  # reading a pipe would block
             raise not_ours(str(path))
         with path.open("rb") as file:
             header = file.read(100)
@@ -59,16 +59,16 @@ def check_file(path: Path) -> None:
         raise missing(str(path)) from error
     except OSError as error:
         raise unusable(path, error) from error
-    ours = header[68:72] == APPLICATION_ID.to_bytes(4, "big")
-    if not (header.startswith(b"SQLite format 3\0") and ours):
+    is_marked = header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    if not (header.startswith(b"SQLite format 3\0") and is_marked):
         raise not_ours(str(path))
 
 
 def unusable(path: Path, error: OSError) -> ProblemError:
-    """A file or folder that the system does not let us use, in the system's own short words."""
-    told = error.strerror or errno.errorcode.get(error.errno or 0, "failed")
+    """The error for a file or directory that cannot be used, with the system's reason."""
+    reason = error.strerror or errno.errorcode.get(error.errno or 0, "failed")
     return problem(
         "store-failed",
-        f"{path} cannot be used: {told}.",
-        "Give this user the right to the file and its folder, and room on its disk.",
+        f"{path} cannot be used: {reason}.",
+        "Check this user's permissions for the file and its directory, and the space on the disk.",
     )

@@ -36,7 +36,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    names = [_as_held(name) for name in arguments.domains]
+    names = [_normalised(name) for name in arguments.domains]
     with open_store(session.settings.store) as store:
         account = None
         if arguments.account:
@@ -60,7 +60,7 @@ def _show(rows: Iterable["RouteRow"], form: str, colour: bool) -> Iterable[str]:
     return _text(rows, colour)
 
 
-def _as_held(name: str) -> str:
+def _normalised(name: str) -> str:
     from sendroute.manifests.names import BadNameError, domain_name
 
     try:
@@ -70,23 +70,23 @@ def _as_held(name: str) -> str:
 
 
 def _unknown(names: Sequence[str], rows: Sequence["RouteRow"]) -> list["Finding"]:
-    """A domain that was asked for and that no account has, or none that was asked for."""
+    """A finding for each requested domain that is not among the rows."""
     from sendroute.model.codes import finding
 
-    found = {row.domain for row in rows}
+    known = {row.domain for row in rows}
     return [
         finding(
             "unknown-domain",
-            f"The store has no such domain here: {name}.",
-            hint="`sendroute routes` lists them all; mail from an unknown domain is refused.",
+            f"No account has the domain {name}, or it does not match the options.",
+            hint="`sendroute routes` lists all domains. Mail from an unknown domain is refused.",
         )
         for name in names
-        if name not in found
+        if name not in known
     ]
 
 
 class _Entries:
-    """JSON of rows. A million domains are in few states: each is made into JSON once."""
+    """JSON of rows. A million domains share a few states, so each is converted once."""
 
     def __init__(self) -> None:
         self._states: dict[DomainState, dict[str, Any]] = {}
@@ -116,10 +116,10 @@ _HEADS = ("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE")
 
 
 def _text(rows: Iterable["RouteRow"], colour: bool) -> Iterable[str]:
-    """Reads the rows twice: what a column is wide must be known before its first line."""
+    """Reads the rows twice, because the column widths must be known before the first line."""
     from sendroute.reports.table import Columns
 
-    # What is declared is only shown if an apply-all shadows it somewhere.
+    # The declared routes are only shown if an apply-all shadows one of them.
     columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
     cells = _Cells().of
     for row in rows:

@@ -1,4 +1,4 @@
-"""Run by Alembic itself, on the connection and in the transaction it is given."""
+"""Run by Alembic, on the connection and in the transaction of the caller."""
 
 from alembic import context
 

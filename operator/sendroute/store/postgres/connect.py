@@ -1,9 +1,9 @@
-"""A connection to the server, which does not wait for ever on one that hangs.
+"""A connection that does not wait forever for a server that hangs.
 
-No limit is set to a statement: a change of a million domains may take a minute. But a server whose
-processes stand still, and a proxy in front of a dead one, keep the connection open, and TCP takes
-it as alive. So when nothing has come for some seconds the server is asked for another connection:
-whoever answers that, in whatever words, is at work, and is waited for further.
+Statements have no time limit, because a change of a million domains may take a minute. But a server
+with stopped processes, or a proxy in front of a dead server, keeps the connection open, and TCP
+considers it alive. So after some seconds of silence a second connection is tried. If the server
+answers that in any way, it is alive, and the wait continues.
 """
 
 from collections.abc import Generator
@@ -17,52 +17,55 @@ from sendroute.store.postgres.errors import NotConnectedError, Refusal, why_refu
 
 RV = TypeVar("RV")
 
-# Seconds without a byte before the server is asked, and between two such questions. How long the
-# answer may take is connect_timeout's to say.
+# Seconds without a byte before a second connection is tried, and between two such attempts.
+# connect_timeout limits each attempt.
 _SILENCE = 15.0
 
 
 def connect(conninfo: str) -> psycopg.Connection:
-    """Raises :class:`NotConnectedError`; each statement on it too, where the server hangs."""
+    """Connect to a server. ``conninfo`` is libpq's connection string.
+
+    Raises :class:`NotConnectedError`; so does each later statement if the server hangs.
+    """
     try:
-        own = _Connection.connect(
+        connection = _Connection.connect(
             conninfo,
-            autocommit=True,  # transactions are begun by whoever uses it
-            prepare_threshold=None,  # a pooler may lead the next statement elsewhere
+            autocommit=True,  # callers begin transactions
+            prepare_threshold=None,  # a pooler may send the next statement to another server
         )
     except psycopg.Error as error:
         raise NotConnectedError(why_refused(error)) from None
     except UnicodeError:  # a host with an empty label, or one of more than 63 characters
         raise NotConnectedError(Refusal.NO_NAME) from None
-    own.conninfo = conninfo
-    return own
+    connection.conninfo = conninfo
+    return connection
 
 
 class _Connection(psycopg.Connection):
     conninfo = ""
 
     def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:
-        """What the driver does at each of its waits
+        """The driver calls this for each wait
         (https://www.psycopg.org/psycopg3/docs/api/connections.html#psycopg.Connection.wait)."""
-        return super().wait(cast("PQGen[RV]", self._asking(gen)), *args, **kwargs)
+        return super().wait(cast("PQGen[RV]", self._checked(gen)), *args, **kwargs)
 
-    def _asking(self, gen: PQGen[RV]) -> Generator[Any, Any, RV]:
-        """The driver tells now and then that nothing is ready."""
+    def _checked(self, gen: PQGen[RV]) -> Generator[Any, Any, RV]:
+        """While nothing is ready, the driver resumes this generator from time to time."""
         deadline = monotonic() + _SILENCE
         try:
-            desired = next(gen)
+            event = next(gen)
             while True:
-                ready = yield desired
+                ready = yield event
                 if ready:
                     deadline = monotonic() + _SILENCE
                 elif monotonic() > deadline:
-                    self._ask()
+                    self._check_server()
                     deadline = monotonic() + _SILENCE
-                desired = gen.send(ready)
+                event = gen.send(ready)
         except StopIteration as end:
             return cast("RV", end.value)
 
-    def _ask(self) -> None:
+    def _check_server(self) -> None:
         try:
             psycopg.connect(self.conninfo).close()
         except psycopg.OperationalError as error:

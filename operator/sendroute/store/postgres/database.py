@@ -1,12 +1,13 @@
 """A store in a PostgreSQL database, for several hosts at once.
 
-Its tables are in the schema ``sendroute``, so that the database may be shared. Nothing is set on a
-session: each transaction says what it needs when it begins, so a pooler in front does no harm.
+Its tables are in the schema ``sendroute``, so that the database can be shared. No settings are made
+on a session: each transaction sets what it needs when it begins, so a connection pooler can be
+used.
 
-A read is one snapshot. A write takes its locks first (advisory ones, which end with the
-transaction): each account that it changes, in one order for all, and its share in the store, which
-a rekeying or a migration wants for itself. So writers of different accounts do not wait for each
-other, and a plan's fence decides between those of one.
+A read sees one snapshot. A write first takes advisory locks, which end with the transaction: a
+shared lock on the store, which a rekey or a migration takes exclusively, and a lock on each account
+that it changes, always in the same order. So writers of different accounts do not wait for each
+other, and the fence of a plan decides between writers of the same account.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from sendroute.model.owner import Owner, owner_names
 from sendroute.store.database import Watch
 from sendroute.store.errors import missing, problem
 from sendroute.store.postgres.connect import connect
-from sendroute.store.postgres.errors import PASSES, NotConnectedError, no_right
+from sendroute.store.postgres.errors import MAY_PASS, NotConnectedError, no_privilege
 from sendroute.store.postgres.server import Server, server_of
 from sendroute.store.tables import revision
 from sendroute.store.translation import translated_errors
@@ -38,38 +39,44 @@ _log = logging.getLogger(__name__)
 SCHEMA = "sendroute"
 
 _WRITES = "sendroute_writes"
-# pg_temp last: else a temporary table would hide one of ours
+# pg_temp last, so that no temporary table hides a table of the store
 # (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SEARCH-PATH).
 _PATH = f"SET LOCAL search_path = {SCHEMA}, pg_temp"
-# The driver reads dates in no other form, and the database or the role may have one set.
-_FORM = f"{_PATH}; SET LOCAL datestyle = 'ISO'"
-_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_FORM}"
-# A writer whose host died or hangs is given up, or its accounts would stay locked for hours.
+# The driver reads dates only in this form, but the database or the role may set another.
+_SETTINGS = f"{_PATH}; SET LOCAL datestyle = 'ISO'"
+_READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_SETTINGS}"
+# Ends the transaction of a writer whose host died or hangs, which would lock its accounts for
+# hours.
 _WRITE = (
-    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_FORM};"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; {_SETTINGS};"
     " SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL lock_timeout = {}"
 )
 
-# More accounts than this in one transaction lock the store instead: the server's lock table is
-# shared by all (https://www.postgresql.org/docs/current/runtime-config-locks.html).
-_MOST_LOCKS = 500
-# How often a transaction is tried that met another, and for how many seconds a server is waited
-# for that went away in the middle.
-_MEETINGS = 8
-_PATIENCE = 30.0
-_VACUUM_PATIENCE = 10.0
+# With more accounts in one transaction the store is locked instead, because the server's lock table
+# is shared by all (https://www.postgresql.org/docs/current/runtime-config-locks.html).
+_MAX_LOCKS = 500
+# How often a transaction is tried after conflicts with others, and for how many seconds after the
+# connection was lost.
+_MAX_CONFLICTS = 8
+_RECONNECT_TIMEOUT = 30.0
+_VACUUM_TIMEOUT = 10.0
 
 
 def open_postgres(url: str, busy_timeout: float) -> "Postgres":
+    """Open the database of an existing store.
+
+    Raises :class:`~sendroute.model.problem.ProblemError` if there is none, or if this user may not
+    use it.
+    """
     database = Postgres(server_of(url), busy_timeout)
     try:
         with translated_errors(database.location), database.reading() as connection:
             if not database.has_anything(connection):
                 raise missing(database.location)
-            may = text("SELECT has_schema_privilege(:name, 'USAGE')")
-            if not connection.execute(may, {"name": SCHEMA}).scalar():
-                # Tables that one may not use are not found, as if there were none.
-                raise no_right(database.location)
+            allowed = text("SELECT has_schema_privilege(:name, 'USAGE')")
+            if not connection.execute(allowed, {"name": SCHEMA}).scalar():
+                # Without this right the tables are not found, as if they did not exist.
+                raise no_privilege(database.location)
     except BaseException:
         database.close()
         raise
@@ -77,16 +84,16 @@ def open_postgres(url: str, busy_timeout: float) -> "Postgres":
 
 
 class Postgres:
-    """A database, with a store in it or without."""
+    """A database, with or without a store in it."""
 
     def __init__(self, server: Server, busy_timeout: float) -> None:
         self.location = server.location
         self._server = server
-        self._begin_write = _WRITE.format(max(1, round(busy_timeout * 1000)))  # 0 is for ever
+        self._begin_write = _WRITE.format(max(1, round(busy_timeout * 1000)))  # 0 means no limit
         self.engine = create_engine(
             "postgresql+psycopg://",
             creator=self._connect,
-            # A connection that a restart of the server has ended is not the next call's problem.
+            # So that a restart of the server does not fail the next call.
             pool_pre_ping=True,
             hide_parameters=True,
             use_native_hstore=False,
@@ -102,20 +109,20 @@ class Postgres:
 
     @contextmanager
     def _connection(self, *, writes: bool) -> Iterator[Connection]:
-        """One transaction; who writes must commit it."""
+        """One transaction; a writer must commit it."""
         with self.engine.connect() as connection:
-            own = driver(connection)
+            raw = driver(connection)
             try:
                 yield connection.execution_options(**{_WRITES: writes})
             finally:
-                # Nobody can roll it back that is lost, or was broken off amid a statement.
-                if own.closed or own.info.transaction_status is TransactionStatus.ACTIVE:
+                # A lost connection, or one that was interrupted in a statement, cannot roll back.
+                if raw.closed or raw.info.transaction_status is TransactionStatus.ACTIVE:
                     connection.invalidate()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._connection(writes=False) as connection:
-            connection.begin()  # a server cursor may be the first to use it
+            connection.begin()  # because a server-side cursor does not begin it
             yield connection
 
     def write(
@@ -127,58 +134,61 @@ class Postgres:
         commit_id: str | None = None,
     ) -> T:
         tries = _Tries()
-        done: list[T] = []
+        results: list[T] = []
         while True:
             try:
                 with self._connection(writes=True) as connection:
                     _lock(connection, accounts, alone=alone)
-                    # Under its own locks a commit that was under way has ended, one way or other.
-                    if done and commit_id is not None and _is_recorded(connection, commit_id):
-                        return done[-1]
-                    done.append(work(connection))
+                    # With the locks held, an earlier commit has either succeeded or failed.
+                    if results and commit_id is not None and _is_recorded(connection, commit_id):
+                        return results[-1]
+                    results.append(work(connection))
                     connection.commit()
-                    return done[-1]
+                    return results[-1]
             except (DBAPIError, psycopg.Error) as error:
-                if not tries.another(error):
+                if not tries.should_retry(error):
                     raise
 
     def write_over(self, work: Callable[[Connection], T], commit_id: str) -> T:
-        """The server's own log of changes (WAL) and its backups keep the old rows as long as they
-        are set to; rows that a long reader may still see stay until the next time."""
-        done = self.write(work, alone=True, commit_id=commit_id)
+        """The server's write-ahead log and its backups keep the old rows as configured; rows that a
+        long read may still see remain until the next call."""
+        result = self.write(work, alone=True, commit_id=commit_id)
         try:
-            with self._connect() as own:
-                left = None if _vacuumed(own) else "others are reading them"
+            with self._connect() as raw:
+                reason = None if _vacuumed(raw) else "other transactions read them"
         except psycopg.Error as error:
-            left = error.sqlstate or "the connection was lost"
-        if left is not None:  # what was to be done is done
+            reason = error.sqlstate or "the connection was lost"
+        if reason is not None:  # only a warning, because the new values are committed
             _log.warning(
-                "old rows are left in the files of %s (%s); remove them by VACUUM FULL %s.endpoint",
+                "old rows remain in the files of %s (%s); remove them with VACUUM FULL %s.endpoint",
                 self.location,
-                left,
+                reason,
                 SCHEMA,
             )
-        return done
+        return result
 
     def has_anything(self, connection: Connection) -> bool:
-        """Whether anything is in the schema, a function say; an empty one may have been made for
-        us (https://www.postgresql.org/docs/current/catalog-pg-depend.html)."""
-        found = text(
+        """Whether the schema contains anything, even a function. An administrator may have created
+        an empty one (https://www.postgresql.org/docs/current/catalog-pg-depend.html)."""
+        query = text(
             "SELECT EXISTS (SELECT FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass"
             " AND refobjid = to_regnamespace(:name) AND deptype = 'n')"
         )
-        return bool(connection.execute(found, {"name": SCHEMA}).scalar())
+        return bool(connection.execute(query, {"name": SCHEMA}).scalar())
 
     def prepare(self, connection: Connection) -> None:
-        """The schema, where nobody has made it for us."""
+        """Create the schema, unless an administrator has created it.
+
+        Raises :class:`~sendroute.model.problem.ProblemError` if the database is not in UTF-8.
+        """
         if driver(connection).info.parameter_status("server_encoding") != "UTF8":
             raise problem(
                 "store-failed",
-                f"The database of {self.location} cannot hold every character.",
-                "Make another: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
+                f"The encoding of the database {self.location} is not UTF8.",
+                "Create another: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.",
             )
-        there = text("SELECT to_regnamespace(:name) IS NOT NULL")
-        if not connection.execute(there, {"name": SCHEMA}).scalar():
+        exists = text("SELECT to_regnamespace(:name) IS NOT NULL")
+        if not connection.execute(exists, {"name": SCHEMA}).scalar():
             connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
 
     def watch(self) -> Watch:
@@ -191,20 +201,21 @@ class Postgres:
 
 
 def driver(connection: Connection) -> psycopg.Connection:
-    own = connection.connection.driver_connection
-    assert isinstance(own, psycopg.Connection)  # noqa: S101 - what _connect() makes
-    return own
+    """The driver's connection."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)  # noqa: S101 - _connect() returns one
+    return raw
 
 
-def _vacuumed(own: psycopg.Connection) -> bool:
-    """Whether nobody kept it from being done for some seconds. It is outside of any transaction, so
-    that a limit to its waiting would be the session's, which a pooler gives to others next."""
+def _vacuumed(raw: psycopg.Connection) -> bool:
+    """Whether VACUUM could lock the table within some seconds. VACUUM runs outside a transaction,
+    so a lock timeout would be a setting of the session, which a pooler reuses for other clients."""
     skipped: list[str | None] = []
-    own.add_notice_handler(lambda told: skipped.append(told.sqlstate))
-    deadline = time.monotonic() + _VACUUM_PATIENCE
+    raw.add_notice_handler(lambda notice: skipped.append(notice.sqlstate))
+    deadline = time.monotonic() + _VACUUM_TIMEOUT
     while True:
         skipped.clear()
-        own.execute(f"VACUUM (FULL, SKIP_LOCKED) {SCHEMA}.endpoint")
+        raw.execute(f"VACUUM (FULL, SKIP_LOCKED) {SCHEMA}.endpoint")
         if "55P03" not in skipped:
             return True
         if time.monotonic() > deadline:
@@ -213,59 +224,61 @@ def _vacuumed(own: psycopg.Connection) -> bool:
 
 
 def _lock(connection: Connection, accounts: Collection[Owner], *, alone: bool) -> None:
-    """The store's share before the accounts, these in the order of their numbers: who takes locks
-    in one order never waits in a circle."""
-    store = _number("store")
-    if alone or len(accounts) > _MOST_LOCKS:
+    """Lock the store, then the accounts in the order of their lock numbers, so that writers do not
+    deadlock."""
+    store = _lock_number("store")
+    if alone or len(accounts) > _MAX_LOCKS:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": store})
         return
     connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": store})
-    keys = sorted({_number("account", *owner_names(key)) for key in accounts})
+    keys = sorted({_lock_number("account", *owner_names(key)) for key in accounts})
     if keys:
-        each = text("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key")
-        connection.execute(each, {"keys": keys})
+        lock_all = text(
+            "SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key"
+        )
+        connection.execute(lock_all, {"keys": keys})
 
 
-def _number(*names: str) -> int:
-    """Advisory locks have 64-bit numbers, which all users of the database share."""
+def _lock_number(*names: str) -> int:
+    """The 64-bit number of an advisory lock. All users of the database share these numbers."""
     digest = hashlib.blake2b("\0".join((SCHEMA, *names)).encode(), digest_size=8)
     return int.from_bytes(digest.digest(), signed=True)
 
 
 def _is_recorded(connection: Connection, commit_id: str) -> bool:
-    """Where even the table is not there, the making of the store was not done."""
-    there = connection.execute(text("SELECT to_regclass('revision') IS NOT NULL")).scalar()
-    found = select(revision.c.id).where(revision.c.commit_id == commit_id)
-    return bool(there) and connection.execute(found).first() is not None
+    """Whether a revision has this commit id. Without the table the store was not created."""
+    has_table = connection.execute(text("SELECT to_regclass('revision') IS NOT NULL")).scalar()
+    recorded = select(revision.c.id).where(revision.c.commit_id == commit_id)
+    return bool(has_table) and connection.execute(recorded).first() is not None
 
 
 class _Tries:
-    """Whether a transaction that failed is tried again, after a wait whose length is left to
-    chance, so that two that met do not meet again."""
+    """Decides whether a failed transaction is retried, and waits for a random time first, so that
+    two conflicting transactions do not conflict again."""
 
     def __init__(self) -> None:
-        self._meetings = 0
+        self._conflicts = 0
         self._losses = 0
         self._deadline: float | None = None
 
-    def another(self, error: DBAPIError | psycopg.Error) -> bool:
+    def should_retry(self, error: DBAPIError | psycopg.Error) -> bool:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        if _has_met(cause):
-            self._meetings += 1
-            _wait(0.01 * 2**self._meetings)
-            return self._meetings < _MEETINGS
+        if _is_conflict(cause):
+            self._conflicts += 1
+            _wait(0.01 * 2**self._conflicts)
+            return self._conflicts < _MAX_CONFLICTS
         if not _is_lost(cause):
             return False
         if self._deadline is None:
-            self._deadline = time.monotonic() + _PATIENCE
+            self._deadline = time.monotonic() + _RECONNECT_TIMEOUT
         self._losses += 1
         _wait(min(0.05 * 2**self._losses, 1.0))
         return time.monotonic() < self._deadline
 
 
-def _has_met(cause: BaseException | None) -> bool:
-    """Whether it was in another's way: the server says so, or the trigger to which a profile's id
-    is too low, for one that was taken later was committed before it was written."""
+def _is_conflict(cause: BaseException | None) -> bool:
+    """Whether it conflicted with another transaction: the server reports it, or a trigger refuses a
+    profile id, because a later id was committed first."""
     if not isinstance(cause, psycopg.Error):
         return False
     overtaken = cause.diag.constraint_name == "profile_id_is_new"
@@ -273,9 +286,9 @@ def _has_met(cause: BaseException | None) -> bool:
 
 
 def _is_lost(cause: BaseException | None) -> bool:
-    """Whether the server or the way to it went away, and may come back."""
+    """Whether the connection to the server was lost, and may come back."""
     if isinstance(cause, NotConnectedError):
-        return cause.why in PASSES
+        return cause.why in MAY_PASS
     if not isinstance(cause, psycopg.OperationalError):
         return False
     state = cause.sqlstate
@@ -283,4 +296,4 @@ def _is_lost(cause: BaseException | None) -> bool:
 
 
 def _wait(seconds: float) -> None:
-    time.sleep(random.uniform(seconds / 2, seconds))  # noqa: S311 - no secret
+    time.sleep(random.uniform(seconds / 2, seconds))  # noqa: S311 - not a secret

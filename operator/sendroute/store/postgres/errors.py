@@ -1,6 +1,6 @@
-"""PostgreSQL's errors, in our words: by SQLSTATE
-(https://www.postgresql.org/docs/current/errcodes-appendix.html), and, for a connection that was
-not made and has none, by what the driver knows of it."""
+"""Translates errors of PostgreSQL into findings: by SQLSTATE
+(https://www.postgresql.org/docs/current/errcodes-appendix.html), or, for a failed connection, which
+has none, by the text and state of libpq."""
 
 import re
 from enum import StrEnum
@@ -12,7 +12,7 @@ from sendroute.store.errors import damaged, locked, not_ours, problem
 
 
 class Refusal(StrEnum):
-    """Why there is no connection."""
+    """Why a connection failed."""
 
     AWAY = "away"
     SILENT = "silent"
@@ -30,23 +30,24 @@ class Refusal(StrEnum):
     OTHER = "other"
 
 
-PASSES = frozenset({Refusal.AWAY, Refusal.SILENT, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
-"""What may be gone in a moment; a server that speaks another language may mean that too."""
+MAY_PASS = frozenset({Refusal.AWAY, Refusal.SILENT, Refusal.STARTING, Refusal.FULL, Refusal.OTHER})
+"""Refusals after which a retry may succeed. OTHER is among them, because messages in other
+languages are not recognised."""
 
 
 class NotConnectedError(psycopg.OperationalError):
-    """A connection that was not made. It stands for the driver's own error, whose text and
-    fields may hold the password."""
+    """A failed connection. It replaces the error of the driver, whose text and fields may contain
+    the password."""
 
     def __init__(self, why: Refusal) -> None:
         super().__init__(f"no connection: {why}")
         self.why = why
 
 
-# In English, as libpq writes it and most servers do; the rest is told by what libpq knows besides.
-# The first that fits counts. Where encryption is only preferred, a user that is refused tries again
-# without, so that what is said of pg_hba.conf may be of that second try.
-_SAID = (
+# Messages of libpq and of most servers, in English; other cases are recognised by the state of
+# libpq. The first match counts. If encryption is only preferred, libpq tries again without it, so a
+# message about pg_hba.conf may be from that second attempt.
+_MESSAGES = (
     (r"could not translate host name|failed to resolve host", Refusal.NO_NAME),
     (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
     (
@@ -65,7 +66,7 @@ _SAID = (
         r"|definition of service",
         Refusal.PARAMETER,
     ),
-    # Also amid the words about encryption, which say SSL too.
+    # Before the messages about encryption, because these messages may also contain SSL.
     (
         r"closed the connection|closed unexpectedly|reset by peer|Broken pipe|EOF detected"
         r"|unexpected eof",
@@ -75,19 +76,20 @@ _SAID = (
     (r"timeout|timed out", Refusal.SILENT),
     (r"refused|No such file|unreachable|No route", Refusal.AWAY),
 )
-# A host, a file, a user or a database, which may be called anything.
+# The name of a host, file, user or database, which could match any pattern.
 _NAME = re.compile(r'"[^"]*"')
 
 
 def why_refused(error: psycopg.Error) -> Refusal:
+    """Why the connection failed that raised this error of the driver."""
     text = _NAME.sub('""', str(error))
-    for pattern, why in _SAID:
+    for pattern, why in _MESSAGES:
         if re.search(pattern, text, re.IGNORECASE):
             return why
-    made = error.pgconn
-    if made is not None and made.needs_password:
+    state = error.pgconn
+    if state is not None and state.needs_password:
         return Refusal.NO_PASSWORD
-    if made is not None and made.used_password:
+    if state is not None and state.used_password:
         return Refusal.PASSWORD
     return Refusal.OTHER
 
@@ -103,29 +105,28 @@ _REFUSED = {
         " correct the host and port in the store's URL.",
     ),
     Refusal.STARTING: (
-        "The server of {} is starting or stopping, and takes nobody now.",
+        "The server of {} is starting or stopping, and accepts no connections now.",
         "Try again in a moment.",
     ),
     Refusal.FULL: (
-        "The server of {} has as many connections as it takes.",
-        "Try again later, or let it take more: max_connections, or the role's own limit.",
+        "The server of {} has no free connections.",
+        "Try again later, or increase max_connections or the role's connection limit.",
     ),
     Refusal.NOT_PRIMARY: (
-        "No server of {} has the role that target_session_attrs asks for.",
+        "No server of {} has the role that target_session_attrs requires.",
         "Try again after the failover, or correct the hosts or the role in the store's URL.",
     ),
     Refusal.NO_NAME: (
         "The host of {} has no address.",
-        "Correct the host name in the store's URL, or the name server.",
+        "Correct the host name in the store's URL, or check DNS.",
     ),
     Refusal.PASSWORD: (
-        "The server of {} does not accept this user with this password.",
-        "Give the right ones: the user in the store's URL, the password in PGPASSWORD or"
-        " PGPASSFILE.",
+        "The server of {} refused this user and password.",
+        "Correct the user in the store's URL, or the password in PGPASSWORD or PGPASSFILE.",
     ),
     Refusal.NO_PASSWORD: (
-        "The server of {} wants a password, and none was given.",
-        "Give it in PGPASSWORD, in PGPASSFILE or in the store's URL.",
+        "The server of {} requires a password, but none is set.",
+        "Set it in PGPASSWORD, in PGPASSFILE or in the store's URL.",
     ),
     Refusal.NO_DATABASE: (
         "The database of {} does not exist.",
@@ -136,90 +137,91 @@ _REFUSED = {
         "Create it (CREATE ROLE … LOGIN), or correct its name in the store's URL.",
     ),
     Refusal.NOT_ALLOWED: (
-        "The server of {} does not let this user in from here.",
-        "Allow it: pg_hba.conf on the server, which may require encryption (sslmode in the store's"
-        " URL), and the right to CONNECT to the database.",
+        "The server of {} does not allow this user to connect from this host.",
+        "Check pg_hba.conf on the server, which may require encryption (sslmode in the store's"
+        " URL), and grant CONNECT on the database.",
     ),
     Refusal.TLS: (
-        "No encrypted connection to {} could be made.",
+        "The encrypted connection to {} failed.",
         "Check sslmode and sslrootcert in the store's URL, and the server's certificate.",
     ),
     Refusal.PARAMETER: (
-        "The URL of {} asks for what there is not.",
-        "Correct its port (1 to 65535), its service or the parameter's value.",
+        "The URL of {} has an invalid port, service or parameter.",
+        "Correct the port (1 to 65535), the service or the parameter's value.",
     ),
     Refusal.OTHER: (
         "The server of {} refused the connection.",
-        "Its own log says why.",
+        "The server's log says why.",
     ),
 }
 
 _LOST = (
     "The connection to {} was lost.",
-    "Try again when the server answers; its own log says what happened.",
+    "Try again when the server is available. The server's log says what happened.",
 )
 
 # By SQLSTATE, or its first two characters.
 _ADVICE = {
     "25006": (
-        "The store {} can only be read here: a standby, or a database set read-only.",
-        "Nothing was written. Give the primary server in the store's URL.",
+        "The store {} is read-only: the server is a standby, or the database is set read-only.",
+        "Nothing was written. Specify the primary server in the store's URL.",
     ),
     "42501": (
-        "This user has not the right to do this in the store {}.",
-        "Use the user that made the store. To make one it needs the right to CREATE in the"
-        " database, or an empty schema `sendroute` of its own.",
+        "This user does not have the required privileges in the store {}.",
+        "Use the user that created the store. Creating a store requires the CREATE privilege on"
+        " the database, or an empty schema `sendroute` that the user owns.",
     ),
     "53100": (
         "The disk of the store {} is full.",
-        "Nothing was written. Make room on the server and try again.",
+        "Nothing was written. Free some space on the server and try again.",
     ),
     "53200": (
         "The server of {} is out of memory.",
-        "Nothing was written. Give it more, or try again later.",
+        "Nothing was written. Give the server more memory, or try again later.",
     ),
     "53300": _REFUSED[Refusal.FULL],
     "53": (
-        "The server of {} has not the means to do this.",
-        "Nothing was written. Its own log says what it lacks.",
+        "The server of {} has insufficient resources.",
+        "Nothing was written. The server's log says which resource is missing.",
     ),
     "57014": (
-        "The server of {} gave up: it was told to, or its statement_timeout passed.",
-        "Nothing was written. Try again; for large stores let statement_timeout be longer.",
+        "The server of {} cancelled the statement: on request, or after its statement_timeout.",
+        "Nothing was written. Try again; increase statement_timeout for large stores.",
     ),
     "40": (
-        "Others kept changing the store {} meanwhile.",
+        "Other processes kept changing the store {} at the same time.",
         "Nothing was written. Try again.",
     ),
     "57": _LOST,
     "08": _LOST,
     "25P": (
-        "The server of {} ended a transaction that had been idle for too long.",
+        "The server of {} ended a transaction that was idle for too long.",
         "Nothing was written. Try again.",
     ),
     "58": (
         "The disk of the store {} failed to read or write.",
-        "Nothing was written. Look at the server's log, make room, and try again.",
+        "Nothing was written. Check the server's log and the disk, and try again.",
     ),
 }
 
 
-def no_right(location: str) -> ProblemError:
+def no_privilege(location: str) -> ProblemError:
     return _advice(_ADVICE["42501"], location)
 
 
 def translate(error: BaseException, location: str) -> ProblemError | None:
+    """The finding for an error of the driver; None if it is unknown. ``location`` is shown."""
     if not isinstance(error, psycopg.Error):
         return None
     if isinstance(error, NotConnectedError):
         return _advice(_REFUSED[error.why], location)
     state = error.sqlstate
     if state is None:
-        # The driver's own: of a connection that ended, or a use of it that no person causes.
+        # An error of the driver: a lost connection, or a wrong use of the driver, which is a bug.
         return _advice(_LOST, location) if isinstance(error, psycopg.OperationalError) else None
     if state == "55P03":
         return locked(location)
-    if state in ("42P01", "42703", "3F000"):  # no such table, column or schema: of ours
+    if state in ("42P01", "42703", "3F000"):  # no such table, column or schema
         return not_ours(location)
     if state.startswith("XX"):
         return damaged(location)

@@ -1,7 +1,7 @@
-"""Which PostgreSQL server and database a store's URL names.
+"""Parses the URL of a PostgreSQL store.
 
-libpq itself reads the URL, so that its parameters, its variables (PGPASSWORD, PGPASSFILE,
-PGSSLROOTCERT, …) and its service files mean what they mean elsewhere
+libpq parses the URL, so that its parameters, environment variables (PGPASSWORD, PGPASSFILE,
+PGSSLROOTCERT, …) and service files work as in other programs
 (https://www.postgresql.org/docs/current/libpq-connect.html).
 """
 
@@ -15,9 +15,9 @@ from psycopg.pq import Conninfo
 
 from sendroute.store.errors import problem
 
-# What is not said otherwise: nobody waits for a quarter of an hour to hear that a host is gone.
-# Seconds, but for tcp_user_timeout, which is in milliseconds.
-_PATIENCE = {
+# Defaults, so that no command waits a quarter of an hour for a host that is down. In seconds;
+# tcp_user_timeout is in milliseconds.
+_TIMEOUTS = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -27,7 +27,7 @@ _PATIENCE = {
 
 
 class Server(Struct, frozen=True):
-    """``conninfo`` may hold a password, and is shown to nobody; ``location`` holds none."""
+    """``conninfo`` may contain a password and is never shown; ``location`` contains none."""
 
     conninfo: str
     location: str
@@ -37,31 +37,35 @@ class Server(Struct, frozen=True):
 
 
 def server_of(url: str) -> Server:
+    """The server of a store's URL.
+
+    Raises :class:`~sendroute.model.problem.ProblemError` (``invalid-value``) if the URL is invalid.
+    """
     try:
-        said = {key: str(value) for key, value in conninfo_to_dict(url).items()}
+        parameters = {key: str(value) for key, value in conninfo_to_dict(url).items()}
     except (psycopg.ProgrammingError, UnicodeError):
-        # Neither the URL nor libpq's words about it are shown, nor kept as a cause: where it could
-        # not be read, any part of it may be the password.
+        # Neither the URL nor libpq's message is shown, nor kept as a cause, because any part of an
+        # invalid URL may be the password.
         raise _unreadable() from None
-    if not _is_plain(url, said):
+    if not _is_plain(url, parameters):
         raise _unreadable()
-    defaults = {key: value for key, value in _PATIENCE.items() if key not in said}
+    defaults = {key: value for key, value in _TIMEOUTS.items() if key not in parameters}
     if "PGCONNECT_TIMEOUT" in os.environ:
         defaults.pop("connect_timeout", None)
     if "PGAPPNAME" not in os.environ:
-        defaults.setdefault("application_name", said.get("application_name", "sendroute"))
+        defaults.setdefault("application_name", parameters.get("application_name", "sendroute"))
     conninfo = make_conninfo(url, **defaults, client_encoding="utf8")
-    return Server(conninfo, _location(said))
+    return Server(conninfo, _location(parameters))
 
 
-def _is_plain(url: str, said: dict[str, str]) -> bool:
-    """Whether no part of a password can have been taken for a host, a port or a database, as that
-    of ``u:a@b@host`` or ``u:1/2@host/db`` would be."""
+def _is_plain(url: str, parameters: dict[str, str]) -> bool:
+    """Whether no part of a password can be parsed as a host, port or database, as in
+    ``u:a@b@host`` or ``u:1/2@host/db``."""
     authority, _, path = url.partition("://")[2].partition("?")[0].partition("/")
-    ports = said.get("port", "").split(",")
+    ports = parameters.get("port", "").split(",")
     return (
         "\0" not in url
-        and not any("\0" in value for value in said.values())
+        and not any("\0" in value for value in parameters.values())
         and authority.count("@") <= 1
         and "@" not in path
         and all(port == "" or (port.isascii() and port.isdecimal()) for port in ports)
@@ -71,36 +75,36 @@ def _is_plain(url: str, said: dict[str, str]) -> bool:
 def _unreadable() -> Exception:
     return problem(
         "invalid-value",
-        "The store's URL cannot be read as one of PostgreSQL.",
+        "The store's URL is not a valid PostgreSQL URL.",
         "Write postgresql://USER@HOST:PORT/DATABASE, with %40 for an @ in a name or password,"
-        " %2F for a / and %25 for a %; or give the password by PGPASSWORD or a password file.",
+        " %2F for a / and %25 for a %; or set the password in PGPASSWORD or a password file.",
     )
 
 
-def _location(said: dict[str, str]) -> str:
-    """Host, port and database; the service's name where that says the rest."""
-    if "service" in said:
-        return _shown(f"postgresql:///?service={quote(said['service'])}")
+def _location(parameters: dict[str, str]) -> str:
+    """Host, port and database, or the name of the service."""
+    if "service" in parameters:
+        return _shown(f"postgresql:///?service={quote(parameters['service'])}")
     defaults = {
         option.keyword.decode(): option.val.decode(errors="replace")
         for option in Conninfo.get_defaults()
         if option.val is not None and option.keyword != b"password"
     }
-    told = defaults | said
-    user = told.get("user", "")
-    database = quote(told.get("dbname") or user)
-    hosts = (told.get("host") or told.get("hostaddr") or "").split(",")
-    ports = (told.get("port") or "5432").split(",")
+    options = defaults | parameters
+    user = options.get("user", "")
+    database = quote(options.get("dbname") or user)
+    hosts = (options.get("host") or options.get("hostaddr") or "").split(",")
+    ports = (options.get("port") or "5432").split(",")
     if hosts[0].startswith("/") or hosts == [""]:
-        folder = f"host={quote(hosts[0])}&" if hosts[0] else ""
-        return _shown(f"postgresql:///{database}?{folder}port={quote(ports[0])}")
+        socket = f"host={quote(hosts[0])}&" if hosts[0] else ""
+        return _shown(f"postgresql:///{database}?{socket}port={quote(ports[0])}")
     ports = ports * len(hosts) if len(ports) == 1 else ports
-    pairs = (f"{_told_host(host)}:{quote(port)}" for host, port in zip(hosts, ports, strict=False))
+    pairs = (f"{_shown_host(host)}:{quote(port)}" for host, port in zip(hosts, ports, strict=False))
     return _shown(f"postgresql://{','.join(pairs)}/{database}")
 
 
-def _told_host(host: str) -> str:
-    """In brackets where it is an address of IPv6 (RFC 3986, section 3.2.2)."""
+def _shown_host(host: str) -> str:
+    """The host, in brackets if it is an IPv6 address (RFC 3986, section 3.2.2)."""
     return f"[{quote(host, safe=':')}]" if ":" in host else quote(host)
 
 

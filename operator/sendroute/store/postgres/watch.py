@@ -1,9 +1,10 @@
-"""PostgreSQL tells each new revision to who listens; a question now and then is behind it."""
+"""Waits for commits with LISTEN, and polls the revision from time to time."""
 
 import os
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from time import monotonic
 from typing import Self
 
@@ -11,25 +12,26 @@ import psycopg
 
 from sendroute.store.translation import translated_errors
 
-# Seconds between two questions, for a word that was lost, or a server that cannot tell.
+# Seconds between two polls, in case a notification was lost, or on a standby, which sends none.
 _POLL = 5.0
 _POLL_STANDBY = 1.0
-# Seconds between two tries to reach a server that is away, at most.
+# Maximum seconds between two attempts to reconnect.
 _RETRY = 5.0
 
 
 class ServerWatch:
-    """A connection of its own. While the server is away it waits, and says True once when the
-    server is back."""
+    """Watches with a separate connection. While the server is unavailable it waits, and after a
+    reconnect returns True once."""
 
     def __init__(self, connect: Callable[[], psycopg.Connection], location: str) -> None:
         self._connect = connect
         self._location = location
-        self._ears, self._mouth = os.pipe()
+        self._wakeup_read, self._wakeup_write = os.pipe()
         self._closed = False
+        self._closing = Lock()
         self._seen = -1
         self._poll = _POLL
-        self._own: psycopg.Connection | None = None
+        self._connection: psycopg.Connection | None = None
         self._open()
 
     def __enter__(self) -> Self:
@@ -38,13 +40,16 @@ class ServerWatch:
     def __exit__(self, *_: object) -> None:
         self.close()
         self._drop()
-        os.close(self._ears)
-        os.close(self._mouth)
+        with self._closing:
+            os.close(self._wakeup_read)
+            os.close(self._wakeup_write)
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            os.write(self._mouth, b"x")
+        """End a wait. Another thread may close the watch at the same time, and then the pipe."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                os.write(self._wakeup_write, b"x")
 
     def wait(self, timeout: float) -> bool:
         with translated_errors(self._location):
@@ -55,7 +60,7 @@ class ServerWatch:
         retry = 0.1
         while not self._closed:
             left = deadline - monotonic()
-            if self._own is None:
+            if self._connection is None:
                 try:
                     self._open()
                 except psycopg.OperationalError:
@@ -76,44 +81,48 @@ class ServerWatch:
         return False
 
     def _open(self) -> None:
-        own = self._connect()
+        connection = self._connect()
         try:
             self._poll = _POLL
             try:
-                own.execute("LISTEN sendroute")
-            except psycopg.errors.ReadOnlySqlTransaction:  # a standby hears nothing
+                connection.execute("LISTEN sendroute")
+            except psycopg.errors.ReadOnlySqlTransaction:  # a standby sends no notifications
                 self._poll = _POLL_STANDBY
-            self._seen = _revision(own)
+            self._seen = _revision(connection)
         except BaseException:
-            own.close()
+            connection.close()
             raise
-        self._own = own
+        self._connection = connection
 
     def _drop(self) -> None:
-        if self._own is not None:
+        if self._connection is not None:
             with suppress(psycopg.Error):
-                self._own.close()
-            self._own = None
+                self._connection.close()
+            self._connection = None
 
     def _is_new(self) -> bool:
-        """What is told is only that it is worth asking; a word that came with the answer may be
-        of a later revision."""
-        assert self._own is not None  # noqa: S101
+        """A notification only means that the revision should be read; one that arrived with the
+        answer may be of a later revision."""
+        assert self._connection is not None  # noqa: S101
         while True:
-            now = _revision(self._own)
-            heard = [*self._own.notifies(timeout=0)]
+            now = _revision(self._connection)
+            notifications = [*self._connection.notifies(timeout=0)]
             if now != self._seen:
                 self._seen = now
                 return True
-            if not heard:
+            if not notifications:
                 return False
 
     def _sleep(self, seconds: float) -> None:
-        """Until somebody tells something, or we are closed."""
-        heard = [self._ears] if self._own is None else [self._ears, self._own.fileno()]
-        select.select(heard, (), (), seconds)
+        """Until a notification arrives, or the watch is closed."""
+        sources = (
+            [self._wakeup_read]
+            if self._connection is None
+            else [self._wakeup_read, self._connection.fileno()]
+        )
+        select.select(sources, (), (), seconds)
 
 
-def _revision(own: psycopg.Connection) -> int:
-    found = own.execute("SELECT revision FROM sendroute.store").fetchone()
-    return -1 if found is None else int(found[0])
+def _revision(connection: psycopg.Connection) -> int:
+    row = connection.execute("SELECT revision FROM sendroute.store").fetchone()
+    return -1 if row is None else int(row[0])

@@ -1,9 +1,10 @@
 """A store in one SQLite file.
 
-Write-ahead log: a plan that reads a million rows for two seconds and an agent that asks for the
-revision every moment never hold up a commit, nor a long commit them, and a kill leaves the state
-before or after. ``synchronous = FULL``, because what ``apply`` says is done must outlast a power
-cut, which in this mode NORMAL does not promise (https://www.sqlite.org/pragma.html#pragma_synchronous).
+With the write-ahead log, readers (a plan that reads a million rows, an agent that polls the
+revision) and a writer do not block each other, and a killed process leaves the state before or
+after its transaction. ``synchronous = FULL``, because what ``apply`` reports as applied must
+survive a power failure; with a write-ahead log NORMAL does not guarantee that
+(https://www.sqlite.org/pragma.html#pragma_synchronous).
 """
 
 import os
@@ -28,25 +29,27 @@ _WRITES = "sendroute_writes"
 
 _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
-    # REPLACE then fires the triggers that keep history append-only.
+    # So that REPLACE fires the triggers that keep the history append-only.
     "PRAGMA recursive_triggers = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA synchronous = FULL",
-    # KiB: a scan of the whole store gains nothing from more.
+    # In KiB. A larger cache does not make a scan of the whole store faster.
     "PRAGMA cache_size = -8192",
-    # After a large change the log is cut down to this again.
+    # The log is truncated to this size after a large change.
     "PRAGMA journal_size_limit = 16777216",
 )
 
 
 def open_sqlite(url: str, busy_timeout: float) -> "Sqlite":
+    """Open the store in an existing file. Raises as :func:`~sendroute.store.url.check_file`
+    does."""
     path = sqlite_path(url)
     check_file(path)
     return Sqlite(path, busy_timeout)
 
 
 class Sqlite:
-    """A file that exists. Its writer is alone, whatever it writes."""
+    """A database in an existing file. SQLite allows one writer at a time."""
 
     def __init__(self, path: Path, busy_timeout: float, *, location: str | None = None) -> None:
         self.location = str(path) if location is None else location
@@ -69,17 +72,17 @@ class Sqlite:
             return work(connection)
 
     def write_over(self, work: Callable[[Connection], T], commit_id: str) -> T:  # noqa: ARG002
-        """While another process reads the store, the log keeps old pages until the next one that
-        finds it at rest."""
+        """If another process reads the store meanwhile, the log keeps old pages until a later
+        checkpoint without readers."""
         with writing(self.engine) as connection:
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
             try:
-                done = work(connection)
+                result = work(connection)
             finally:
                 connection.exec_driver_sql("PRAGMA secure_delete = OFF")
-        with closing(self.engine.raw_connection()) as lent:
-            lent.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
-        return done
+        with closing(self.engine.raw_connection()) as pooled:
+            pooled.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        return result
 
     def watch(self) -> Watch:
         return FileWatch(_opened(self._path, self._busy_timeout), self.location)
@@ -89,8 +92,11 @@ class Sqlite:
 
 
 def connect(path: Path, busy_timeout: float) -> Engine:
-    """An engine on a file that exists. ``busy_timeout`` in seconds: how long another writer is
-    waited for. A file or folder that this process may not write is opened for reading."""
+    """An engine for an existing file.
+
+    ``busy_timeout`` is the number of seconds to wait for another writer. If this process may not
+    write the file or its directory, the file is opened read-only.
+    """
 
     engine = create_engine(
         "sqlite://", creator=lambda: _opened(path, busy_timeout), poolclass=QueuePool
@@ -104,7 +110,7 @@ def _opened(path: Path, busy_timeout: float) -> sqlite3.Connection:
         f"file:{quote(os.fsencode(path))}?{_mode(path)}",
         uri=True,
         timeout=busy_timeout,
-        isolation_level=None,  # transactions are begun by us, below
+        isolation_level=None,  # _begin() starts transactions
         check_same_thread=False,  # the pool lends a connection to one thread at a time
     )
     for pragma in _PRAGMAS:
@@ -116,18 +122,18 @@ def _mode(path: Path) -> str:
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return "mode=rw"
     log = path.with_name(path.name + "-wal")
-    # Without a log nobody writes it and it is whole; but to read it SQLite would make the log's
-    # shared memory beside it, which it cannot here (https://www.sqlite.org/wal.html#readonly).
+    # Without a log there is no writer and the file is complete. But SQLite would create the log's
+    # shared memory in the directory, which is read-only (https://www.sqlite.org/wal.html#readonly).
     return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
 
 
-# KiB: the pages of a large change stay in memory until they are written once, to the log.
+# In KiB. The pages of a large change stay in memory until they are written to the log, once.
 _WRITING_CACHE = "PRAGMA cache_size = -65536"
 
 
 def _begin(connection: Connection) -> None:
-    # A writer takes its lock at once: one that reads first and writes later could not wait for
-    # another (https://www.sqlite.org/isolation.html).
+    # A writer takes its lock at the beginning, because one that reads first and writes later cannot
+    # wait for another (https://www.sqlite.org/isolation.html).
     writes = connection.get_execution_options().get(_WRITES)
     if writes:
         connection.exec_driver_sql(_WRITING_CACHE)
@@ -136,14 +142,14 @@ def _begin(connection: Connection) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One transaction that sees one state."""
+    """A read transaction that sees one state."""
     with engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction: all of it, or on any error none."""
+    """A write transaction: commits everything, or nothing if the block raises."""
     with engine.connect() as connection:
         connection = connection.execution_options(**{_WRITES: True})
         with connection.begin():

@@ -7,16 +7,16 @@ from typing import Self
 
 from sendroute.store.translation import translated_errors
 
-# Seconds. The question costs a few microseconds: SQLite looks at one number in shared memory.
+# Seconds. A poll takes a few microseconds: SQLite reads one number in shared memory.
 _POLL = 0.2
 
 
 class FileWatch:
-    """SQLite's count of commits by other connections, this one being none that commits
-    (https://www.sqlite.org/pragma.html#pragma_data_version)."""
+    """Polls SQLite's counter of commits by other connections
+    (https://www.sqlite.org/pragma.html#pragma_data_version). Its connection never commits."""
 
-    def __init__(self, own: sqlite3.Connection, location: str) -> None:
-        self._own = own
+    def __init__(self, connection: sqlite3.Connection, location: str) -> None:
+        self._connection = connection
         self._location = location
         self._closed = Event()
         self._seen = self._version()
@@ -26,7 +26,7 @@ class FileWatch:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        self._own.close()
+        self._connection.close()
 
     def close(self) -> None:
         self._closed.set()
@@ -46,5 +46,5 @@ class FileWatch:
 
     def _version(self) -> int:
         with translated_errors(self._location):
-            version: int = self._own.execute("PRAGMA data_version").fetchone()[0]
+            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
             return version

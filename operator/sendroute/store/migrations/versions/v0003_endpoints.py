@@ -1,4 +1,4 @@
-"""Where mail goes under each alias, with its sealed credential: also what was replaced since.
+"""Create endpoints: the destination of each alias, with its sealed credential, also replaced ones.
 
 Revision ID: 0003
 """

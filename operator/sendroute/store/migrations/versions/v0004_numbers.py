@@ -1,8 +1,8 @@
-"""Transactions are told apart from the revisions they make; whole switches; what is not settled.
+"""Separate transactions from revision numbers; add bulk switches and account statuses.
 
-A transaction that takes long (a million domains) must not keep others from writing. So it has an
-``id`` from its beginning, which its rows carry, and gets its ``number``, the store's revision, as
-its last act. ``attempt`` is what a program finds its commit by when the answer to it was lost.
+A long transaction (a million domains) must not block other writers. So it has an ``id`` from its
+beginning, to which its rows refer, and gets its ``number``, the store's revision, as its last
+statement. By ``attempt`` a program finds a commit whose confirmation was lost.
 
 Revision ID: 0004
 """

@@ -1,8 +1,8 @@
-"""An account that was deleted and made again, and is then restored, takes its apply-alls over.
+"""Let an account that was deleted, created again and restored take over its apply-alls.
 
-A domain that an apply-all shadows refers to it by the account's row, and a row made again is
-another one. So that row of an apply-all may change, to the one account of its own names; nothing
-else of it ever does.
+A domain that an apply-all shadows refers to it by the account's row, and an account that was
+created again has a new row. So the reference of an apply-all to its account's row may change;
+nothing else of an apply-all ever does.
 
 Revision ID: 0005
 """

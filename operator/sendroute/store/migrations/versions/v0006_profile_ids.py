@@ -1,12 +1,11 @@
-"""A commit that makes a profile holds the store's row no longer than any other; an alias leads to
-one destination for ever.
+"""Take profile ids from a sequence, and fix the destination of an alias forever.
 
-In PostgreSQL a profile's id comes from a sequence, and `last_profile` is raised when the
-transaction ends: until now it was raised at once, and whoever else wrote waited for the whole of
-it. SQLite's writer is alone, and its trigger stays.
+In PostgreSQL a profile's id comes from a sequence, and ``last_profile`` is updated when the
+transaction ends. Before, it was updated at once, and other writers waited for the transaction.
+SQLite has one writer, and its trigger stays.
 
-What an endpoint says of a destination stays, for mail in a queue goes by it; it may be
-retired, once, and its credential sealed anew.
+The destination of an endpoint never changes, because mail in a queue depends on it. An endpoint may
+be retired, once, and its credential re-encrypted.
 
 Revision ID: 0006
 """

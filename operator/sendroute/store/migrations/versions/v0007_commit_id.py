@@ -1,7 +1,7 @@
-"""Names that a reader of the schema expects: ``revision.commit_id`` and ``account_status``.
+"""Rename ``attempt`` to ``commit_id`` and ``standing`` to ``account_status``.
 
-``attempt`` becomes ``commit_id``: the name of a commit, by which a program finds out whether it was
-done and a lock file recognises it. ``standing`` becomes ``account_status``. No value changes.
+By its ``commit_id`` a program finds out whether a commit succeeded, and a lock file recognises it.
+No value changes.
 
 Revision ID: 0007
 """
