@@ -258,12 +258,12 @@ def test_git_applies_the_diff_of_a_dry_run(sendroute: Program, tree: Path) -> No
 def test_json_has_changes_files_and_the_diff(sendroute: Program, tree: Path) -> None:
     assert tree.is_dir()
     ran = sendroute(*words("set-default acme --profile ses"), "-o", "json")
-    told = json.loads(ran.out)
-    assert told["format_version"] == "1.0"
-    assert told["written"] is True
-    assert told["files"] == [{"file": "m/acme.yaml", "action": "changed"}]
-    assert told["changes"][0]["position"] == {"file": "m/acme.yaml", "line": 5}
-    assert "+  defaultRoute: {profile: ses}" in told["diff"]
+    found = json.loads(ran.out)
+    assert found["format_version"] == "1.0"
+    assert found["written"] is True
+    assert found["files"] == [{"file": "m/acme.yaml", "action": "changed"}]
+    assert found["changes"][0]["position"] == {"file": "m/acme.yaml", "line": 5}
+    assert "+  defaultRoute: {profile: ses}" in found["diff"]
 
 
 def test_the_id_of_an_apply_all_is_new(sendroute: Program, tree: Path) -> None:

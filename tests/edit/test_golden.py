@@ -31,5 +31,5 @@ def test_case(case: Path, place: Path, sendroute: Program, pytestconfig: pytest.
 
 
 def errors(sendroute: Program) -> set[tuple[str, str]]:
-    told = json.loads(sendroute("validate", ".", "-o", "json").out)["findings"]
-    return {(each["code"], each["message"]) for each in told if each["severity"] == "error"}
+    found = json.loads(sendroute("validate", ".", "-o", "json").out)["findings"]
+    return {(each["code"], each["message"]) for each in found if each["severity"] == "error"}

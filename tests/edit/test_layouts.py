@@ -97,8 +97,8 @@ class Writer:
         """A text over several lines, each way that YAML has for it."""
         inner = "\n" + " " * (indent + self.unit)
         way = self.draw(st.sampled_from([">-{}", ">-{}", '"{}"', "'{}'", "{}"]))
-        told = value.replace(" ", inner)
-        return way.format(inner + told if ">" in way else told).split("\n")
+        reported = value.replace(" ", inner)
+        return way.format(inner + reported if ">" in way else reported).split("\n")
 
     def stream(self, values: list[dict[str, Any]]) -> list[str]:
         lines = [self.comment(), ""] if self.whim() else []

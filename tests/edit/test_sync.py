@@ -43,8 +43,8 @@ def apply(sendroute: Program) -> None:
 
 
 def routes(sendroute: Program) -> dict[str, object]:
-    told = json.loads(sendroute("routes", "-o", "json").out)
-    return {each["domain"]: each["route"] for each in told["domains"]}
+    found = json.loads(sendroute("routes", "-o", "json").out)
+    return {each["domain"]: each["route"] for each in found["domains"]}
 
 
 def test_shadowed_domains_get_the_assigned_route(sendroute: Program, tree: Path) -> None:

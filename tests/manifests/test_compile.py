@@ -68,7 +68,7 @@ def together(placed: Iterable[tuple[shapes.Document, Where]], **known: Any) -> D
     return compilation.finish(**known)
 
 
-def told(desired: Desired) -> list[tuple[str, str, tuple[str | int, ...]]]:
+def reported(desired: Desired) -> list[tuple[str, str, tuple[str | int, ...]]]:
     return [
         (found.code, found.where.file, found.where.path) if found.where else (found.code, "", ())
         for found in desired.findings
@@ -248,10 +248,10 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
 
 
 @pytest.mark.parametrize("sentence", ROWS)
-def test_an_error_between_documents_is_told_at_its_field(sentence: str) -> None:
+def test_an_error_between_documents_is_reported_at_its_field(sentence: str) -> None:
     documents, expected = ROWS[sentence]
     desired = compiled(*documents)
-    assert told(desired) == expected
+    assert reported(desired) == expected
     for found in desired.findings:
         assert found.severity is Severity.ERROR
         assert found.message.endswith(".")
@@ -344,7 +344,7 @@ def test_a_profile_that_nothing_names_is_advice() -> None:
 
 def test_an_unusual_port_is_advice() -> None:
     desired = compiled(platform(), account(defaultRoute={"profile": "p"}), profile("p", port=26))
-    assert told(desired) == [("unusual-port", "2", ("spec", "port"))]
+    assert reported(desired) == [("unusual-port", "2", ("spec", "port"))]
     assert one(desired).severity is Severity.WARNING
     assert "p" in desired.accounts[ACME].profiles
 
@@ -364,8 +364,8 @@ def test_what_reading_found_is_kept() -> None:
     assert (desired.findings, desired.stopped, desired.complete) == ((unreadable,), {ACME}, False)
 
 
-def test_an_empty_tree_is_told_once() -> None:
-    assert told(compiled(findings=[finding("no-manifests", "x")])) == [("no-manifests", "", ())]
+def test_an_empty_tree_is_reported_once() -> None:
+    assert reported(compiled(findings=[finding("no-manifests", "x")])) == [("no-manifests", "", ())]
 
 
 def test_a_platform_that_may_be_in_what_could_not_be_read_is_not_called_missing() -> None:

@@ -133,7 +133,7 @@ def test_files_that_say_nothing_are_fine_but_for_a_tree_of_nothing_else(
     assert (reading.complete, reading.foreign) == (False, 0)
 
 
-def test_one_bad_document_at_the_end_of_a_long_file_is_told_exactly(
+def test_one_bad_document_at_the_end_of_a_long_file_is_reported_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -20,7 +20,7 @@ spec:
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -60,7 +60,7 @@ def test_values_and_keys_are_found_by_their_path() -> None:
     assert at(text, 0, "metadata", "name") == (3, 18)
 
 
-def test_what_is_not_there_is_told_where_it_is_missing() -> None:
+def test_what_is_not_there_is_reported_where_it_is_missing() -> None:
     assert at(DOCUMENT, 0, "spec", "domain") == (5, 3)
     assert at(DOCUMENT, 0, "spec", "route", "profile", "x") == (6, 20)
 

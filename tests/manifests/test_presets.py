@@ -71,7 +71,7 @@ def test_port_and_encryption_fill_each_other_as_the_provider_serves_them(
     assert (profile.port, profile.encryption) == (port, encryption)
 
 
-def test_tls_from_the_first_byte_with_a_provider_that_has_no_port_for_it_is_told() -> None:
+def test_tls_from_the_first_byte_with_a_provider_that_has_no_port_for_it_is_reported() -> None:
     profile, (found,) = made(provider="postmark", encryption="tls")
     assert profile is None
     assert found.code == "missing-field"

@@ -12,7 +12,7 @@ from sendroute.model.finding import Finding
 CASES = Path(__file__).parent.parent / "cases" / "manifests"
 
 
-def told(found: Finding) -> str:
+def reported(found: Finding) -> str:
     lines = [f"{found.position}: {found.severity} {found.code}: {found.message}"]
     lines += [f"    hint: {found.hint}"] if found.hint else []
     lines += [f"    see: {place}" for place in found.related]
@@ -26,7 +26,7 @@ def outcome() -> str:
     documents = list(reading.documents())
     findings = locate(tree, reading.findings)
     kinds = [f"{where.file}[{where.document}] {type(each).__name__}" for each, where in documents]
-    lines = [told(found) for found in findings]
+    lines = [reported(found) for found in findings]
     lines += [f"read: {kind}" for kind in kinds]
     lines += [f"passed over: {reading.foreign}"] if reading.foreign else []
     lines += [f"stopped: {key}" for key in sorted(reading.stopped)]

@@ -442,13 +442,13 @@ def test_only_the_caches_of_the_latest_repositories_are_kept(
     monkeypatch.setattr(caches, "REPOSITORIES", 2)
     put("t/a.yaml")
     commit()
-    folder = repository.parent / "cache" / "sendroute"
-    folder.mkdir(parents=True)
+    directory = repository.parent / "cache" / "sendroute"
+    directory.mkdir(parents=True)
     for age, name in enumerate(["manifests-newer", "manifests-older", "no-cache-of-ours"]):
-        (folder / name).touch()
-        os.utime(folder / name, (1_700_000_000 - age, 1_700_000_000 - age))
+        (directory / name).touch()
+        os.utime(directory / name, (1_700_000_000 - age, 1_700_000_000 - age))
     domains(Files(["t"]), GitCache(["t"]))
-    names = {file.name for file in folder.iterdir()}
+    names = {file.name for file in directory.iterdir()}
     assert len(names) == 3
     assert {"manifests-newer", "no-cache-of-ours"} < names
     tree = _Counting(["t"])

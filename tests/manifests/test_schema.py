@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from sendroute.manifests.schema import DRAFTS, Draft, file_name, schema_for
 from sendroute.manifests.shapes import KINDS
 
-FOLDER = Path(__file__).parents[2] / "schemas"
+DIRECTORY = Path(__file__).parents[2] / "schemas"
 NAMES: list[str | None] = [*KINDS, None]
 
 
@@ -30,7 +30,7 @@ def validator(kind: str | None, draft: Draft) -> Validator:
 def test_the_committed_schema_is_the_generated_one(
     kind: str | None, draft: Draft, request: pytest.FixtureRequest
 ) -> None:
-    path = FOLDER / file_name(kind, draft)
+    path = DIRECTORY / file_name(kind, draft)
     text = json.dumps(schema_for(kind, draft), indent=2) + "\n"
     if request.config.getoption("--rewrite-cases", default=False):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def test_the_committed_schema_is_the_generated_one(
 
 
 def test_no_other_schema_is_committed() -> None:
-    files = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.json")}
+    files = {path.relative_to(DIRECTORY).as_posix() for path in DIRECTORY.rglob("*.json")}
     assert files == {file_name(kind, draft) for kind in NAMES for draft in DRAFTS}
 
 

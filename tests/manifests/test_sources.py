@@ -15,7 +15,7 @@ from sendroute.model.finding import Finding
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -154,9 +154,9 @@ def test_missing_permissions_are_reported() -> None:
         "files = s.Files(['t']); entries, findings = files.entries()\n"
         "print(*[each.message for each in [*findings, *files.load(entries)]], sep='\\n')\n"
     )
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        if folder.owner() == Path.cwd().owner() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
+    for directory in (Path.cwd(), *Path.cwd().parents):
+        if directory.owner() == Path.cwd().owner() and directory != Path("/"):
+            directory.chmod(directory.stat().st_mode | 0o055)
     run = [sys.executable, "-c", script, *sys.path]
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [

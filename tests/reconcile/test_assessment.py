@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 CHANGE = DomainChange(KEY, "a.example.com", Action.DELETE, None, None, "removed", "It goes.")
 
 
-def told(code: str) -> Finding:
+def found(code: str) -> Finding:
     return finding(code, f"It is {code}.", where=Where("a.yaml", 0), account=KEY)
 
 
@@ -30,8 +30,8 @@ def result(
     changes: tuple[ObjectChange, ...] = (CHANGE,),
     added: tuple[str, ...] = (),
 ) -> Result:
-    plan = AccountPlan(KEY, 3, changes, tuple(map(told, codes)), stopped=stopped)
-    done = AccountOutcome(KEY, outcome, 3, tuple(map(told, added)))
+    plan = AccountPlan(KEY, 3, changes, tuple(map(found, codes)), stopped=stopped)
+    done = AccountOutcome(KEY, outcome, 3, tuple(map(found, added)))
     return Result(Plan("lineage", 3, None, (plan,)), None, (done,), 3)
 
 
@@ -68,10 +68,10 @@ HELD_BACK = result(Outcome.REFUSED, "too-many-removals", stopped=True)
         ),
     ],
     ids=[
-        "committed without a word is settled",
+        "committed silently is settled",
         "advice leaves nothing unsettled",
         "a guard holds it back until it is approved",
-        "an error in the manifests fails until they are mended",
+        "an error in the manifests fails until they are fixed",
         "a store that cannot be written fails and is tried again",
         "a plan that went stale is tried again",
         "an apply-all waits for its confirmation",

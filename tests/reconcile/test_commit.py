@@ -215,8 +215,8 @@ def test_small_accounts_share_a_transaction_and_have_a_revision_each(store: Stor
     assert [done.revision for done in result.accounts] == [2, 3, 4]
     current = store.read()
     assert [current.accounts[AccountKey(n, n)].revision for n in "abc"] == [2, 3, 4]
-    told = {entry.revision: entry.account for entry in store.history()}
-    assert [told[number] for number in (2, 3, 4)] == [AccountKey(n, n) for n in "abc"]
+    reported = {entry.revision: entry.account for entry in store.history()}
+    assert [reported[number] for number in (2, 3, 4)] == [AccountKey(n, n) for n in "abc"]
     assert [entry.name for entry in store.history(limit=3)] == ["c.example", "c", "x.example"]
 
 

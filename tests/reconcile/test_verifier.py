@@ -112,7 +112,7 @@ def test_each_profile_is_tested_once_with_the_platforms_policy() -> None:
         (ConnectionOutcome.ADDRESS_REFUSED, "address-refused"),
     ],
 )
-def test_what_fails_is_left_out_and_told(outcome: ConnectionOutcome, code: str) -> None:
+def test_what_fails_is_left_out_and_reported(outcome: ConnectionOutcome, code: str) -> None:
     tester = Answering(a=outcome)
     account = DesiredAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
     plan = decide(tester, tree(account), EMPTY)
@@ -123,7 +123,7 @@ def test_what_fails_is_left_out_and_told(outcome: ConnectionOutcome, code: str) 
 
 def test_an_account_that_a_failure_lets_go_on_is_tested_too() -> None:
     """Twelve domains would move from beta, too many for its guard; so beta is stopped, and its new
-    profile not tested. But the profile that they move to fails: they stay, beta goes on, and now
+    profile not tested. But the profile that they move to fails: they stay, beta continues, and now
     its profile would be saved."""
     names = [f"d{number:02}.example" for number in range(12)]
     moving = DesiredAccount(
@@ -163,7 +163,7 @@ class OneSecret:
 
 
 class PlainSealer:
-    """A token that shows what it holds, for this test only."""
+    """A token that shows what it holds; used by this test only."""
 
     def seal(self, credential: Credential, binding: SecretBinding) -> str:
         return f"{binding.profile}:{credential.password}"

@@ -124,7 +124,7 @@ def acme_changes() -> list[ObjectChange]:
                "seen.example.com stays on managed, now because its manifest declares it."),
         domain("left.example.com", Action.REASSIGN, state(via("old"), yes, via("old")),
                state(MANAGED, Origin.REASSIGNED, via("old")), "reassigned",
-               "profile old cannot be had any more: left.example.com is reassigned to managed."),
+               "profile old is no longer available: left.example.com is reassigned to managed."),
         domain("gone.example.com", Action.DELETE, state(UNCONFIGURED, yes), None, "removed",
                "gone.example.com is no longer in the manifests; it may not send."),
         domain("waits.example.com", Action.SKIP, state(MANAGED, yes), state(MANAGED, yes),

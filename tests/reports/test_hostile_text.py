@@ -1,4 +1,4 @@
-"""Names and messages come from whoever writes manifests: none may act on what shows them."""
+"""Names and messages come from anyone who writes manifests: none may act on what shows them."""
 
 import json
 import re

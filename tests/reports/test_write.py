@@ -59,7 +59,7 @@ def test_a_pipe_is_written_to_and_stays_a_pipe():
         assert file.read() == "through"
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path):
+def test_a_directory_that_does_not_exist_is_reported(tmp_path):
     with pytest.raises(ProblemError) as raised:
         write(str(tmp_path / "none" / "report"), ["x"])
     (found,) = raised.value.findings
