@@ -566,7 +566,7 @@ def one_account(
             if name in profiles_before:
                 profiles[name] = profiles_before[name]
         elif name in skipped:
-            # "its old version stands, or it does not exist".
+            # "the previous version stays in effect, or it does not exist".
             if name in profiles_before:
                 profiles[name] = profiles_before[name]
         else:

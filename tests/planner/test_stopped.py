@@ -22,8 +22,8 @@ def test_only_a_profile_that_no_document_defines_is_called_unknown(tmp_path: Pat
     findings = check_tree(read_tree(staged(case / "after.yaml", tmp_path / "tree")))
     told = {found.message for found in findings if found.code == "unknown-profile"}
     assert told == {
-        "one.example.com names profile mailgum, which account acme does not have.",
-        "six.example.com names profile nowhere, which account other does not have.",
+        "one.example.com refers to profile mailgum, which account acme does not have.",
+        "six.example.com refers to profile nowhere, which account other does not have.",
     }
 
 
@@ -33,7 +33,7 @@ def test_what_is_unknown_while_a_file_cannot_be_read_may_be_in_there(tmp_path: P
     (tree / "profiles.yaml").write_bytes(b"\xff")
     hints = [each.hint or "" for each in check_tree(read_tree(tree)) if "unknown" in each.code]
     assert hints
-    assert all(hint.endswith("what could not be read: it may be in there.") for hint in hints)
+    assert all(hint.endswith("what could not be read: it may be there.") for hint in hints)
 
 
 def test_the_order_of_documents_never_shows_in_an_account_that_its_references_stop() -> None:

@@ -111,7 +111,7 @@ def acme_changes() -> list[ObjectChange]:
                        connection_test=ConnectionTest.WARN),
                "declared", "Profile relay changes: port, encryption, connection test."),
         change(ACME, ProfileChange, "bad", Action.SKIP, None, None, "connection-test-failed",
-               "Profile bad is not saved, for its connection test failed; it does not exist."),
+               "Profile bad is not saved, because its connection test failed; it does not exist."),
         domain("new.example.com", Action.CREATE, None, state(via("ses"), Origin.DEFAULT),
                "default",
                "new.example.com is new and declares no route: it starts on the default,"

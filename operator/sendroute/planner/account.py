@@ -68,7 +68,7 @@ def _waiting(case: AccountInput, profiles: Profiles) -> Iterator[Finding]:
             yield finding(
                 "dependency-skipped",
                 change.message,
-                hint="Mend the profile whose test failed; the next apply tries again.",
+                hint="Fix the profile whose test failed; the next apply tries again.",
                 where=change.where,
                 account=case.key,
             )
@@ -88,7 +88,7 @@ def _account(
         if before.plan != state.plan:
             told.append(f"The plan changes from {before.plan} to {state.plan}.")
         if before.default != state.default:
-            start = state.default or "the plan's baseline"
+            start = state.default or "the plan default"
             told.append(f"New domains start on {start}.")
     if runs is not None:
         told.append(f"The apply-all {runs.id} switches {domains} domains to {runs.route}.")
@@ -118,7 +118,7 @@ def _suspended(case: AccountInput) -> Iterator[Finding]:
 def suspended_object(what: str, where: Where, key: AccountKey | None) -> Finding:
     return finding(
         "suspended",
-        f"{what} is suspended: it stays as the store holds it.",
+        f"{what} is suspended: it stays as it is in the store.",
         where=where.at("spec", "suspend"),
         account=key,
     )

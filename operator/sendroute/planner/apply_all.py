@@ -33,7 +33,7 @@ def decide_apply_all(case: AccountInput, context: RouteContext, domains: int) ->
             "apply-all-id-reused",
             f"The apply-all id {asked.id} ran before, to {ran.route}; it cannot run again, to"
             f" {asked.route}.",
-            "Give the new switch an id of its own.",
+            "Give the apply-all a new id.",
             "id",
         )
     if asked.route.profile in context.waiting:
@@ -65,7 +65,7 @@ def _confirmed(case: AccountInput, asked: ApplyAll, domains: int) -> Decision:
             "confirmation-exceeded",
             f"The apply-all {asked.id} is confirmed for {asked.confirm} domains, but account"
             f" {case.key.name} has {domains}.",
-            f"If all {domains} are meant, set confirm: {{domains: {domains}}}",
+            f"To switch all {domains} domains, set confirm: {{domains: {domains}}}",
             "confirm",
             "domains",
         )
@@ -86,8 +86,8 @@ def _refused(case: AccountInput, code: str, message: str, hint: str, *path: str)
 def _waits(case: AccountInput, asked: ApplyAll) -> Decision:
     found = finding(
         "dependency-skipped",
-        f"The apply-all {asked.id} does not run, for {asked.route} was not saved.",
-        hint="Mend the profile; the next apply tries again.",
+        f"The apply-all {asked.id} does not run, because {asked.route} was not saved.",
+        hint="Fix the profile; the next apply tries again.",
         where=case.desired.where.at("spec", "applyToAll", "route"),
         account=case.key,
     )

@@ -31,8 +31,8 @@ def decide_default(
         return Default(state, declared)
     fell_back = finding(
         "default-fell-back",
-        f"The default of account {case.key.name}, {declared}, cannot be had; new domains start on"
-        f" the plan's baseline, {case.plan.plan_default}.",
+        f"The default of account {case.key.name}, {declared}, is not satisfiable; new domains start"
+        f" on the plan default, {case.plan.plan_default}.",
         hint="Declare the profile again, or another spec.defaultRoute."
         if declared.profile
         else f"Plan {case.plan.name} does not offer managed sending: choose another default.",
@@ -51,9 +51,9 @@ def _waits(case: AccountInput, declared: Route) -> Default:
         told = (
             finding(
                 "dependency-skipped",
-                f"The default of account {case.key.name} stays as it was, for {declared} was not"
-                " saved.",
-                hint="Mend the profile; the next apply tries again.",
+                f"The default of account {case.key.name} stays as it was, because {declared} was"
+                " not saved.",
+                hint="Fix the profile; the next apply tries again.",
                 where=case.desired.where.at("spec", "defaultRoute"),
                 account=case.key,
             ),

@@ -195,7 +195,7 @@ def _message(name: str, current: DomainState | None, state: DomainState, fell: b
     if current is not None and current.route == state.route:
         return _recorded(name, current, state)
     if fell:
-        gone = "" if current is None else f", for {current.route} cannot be had any more"
+        gone = "" if current is None else f", because {current.route} is no longer satisfiable"
         return f"{name} is reassigned to {state.route}{gone}."
     match state.origin:
         case Origin.DECLARED:
@@ -238,7 +238,7 @@ def _skip(
     now = "is not created" if state is None else f"does not get what it declares ({state.route})"
     if state is not None and state == current:
         now = f"stays on {current.route}"
-    message = f"{desired.domain} {now}, for {why}."
+    message = f"{desired.domain} {now}, because {why}."
     where = desired.where.at("spec", "route")
     if state == current:
         skip = (Action.SKIP, current, current, "dependency-skipped", message, where)

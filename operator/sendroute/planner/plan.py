@@ -163,7 +163,7 @@ def _maybe_unread(found: Finding) -> Finding:
     if not has_trait(found.code, Trait.ABSENCE):
         return found
     return structs.replace(
-        found, hint=f"{found.hint} Or fix what could not be read: it may be in there."
+        found, hint=f"{found.hint} Or fix what could not be read: it may be there."
     )
 
 
@@ -298,9 +298,9 @@ def _held_back(plan: AccountPlan) -> AccountPlan:
         return plan
     found = finding(
         "held-back",
-        f"Account {plan.key.name} is held back whole: something could not be read, and this"
-        f" change would take {len(taken)} object{'s' * (len(taken) > 1)} from it.",
-        hint="Mend what could not be read; what is missing there may only be unreadable.",
+        f"Account {plan.key.name} is held back: something could not be read, and this"
+        f" change would remove {len(taken)} object{'s' * (len(taken) > 1)} from it.",
+        hint="Fix what could not be read: it may declare what seems to be missing.",
         account=plan.key,
     )
     return structs.replace(

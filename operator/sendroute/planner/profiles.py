@@ -117,7 +117,7 @@ def _kept(change: ProfileChange, domain: str) -> ProfileChange:
         action=Action.SKIP,
         after=change.before,
         reason="dependency-skipped",
-        message=f"Profile {change.name} is not removed yet, for {domain} has to stay on it.",
+        message=f"Profile {change.name} is not removed yet, because {domain} still uses it.",
     )
 
 
@@ -155,8 +155,8 @@ def _skipped(
     reason = "dependency-skipped"
     if _is_tried(case, name, desired.profile):
         reason = case.failed.get(name, reason)
-    why = why_not_saved(reason) or "the profile it names was not saved"
-    stands = "its old version stands" if before is not None else "it does not exist"
+    why = why_not_saved(reason) or "the profile it refers to was not saved"
+    stands = "the previous version stays in effect" if before is not None else "it does not exist"
     return ProfileChange(
         case.key,
         name,
@@ -164,7 +164,7 @@ def _skipped(
         before,
         before,
         reason,
-        f"Profile {name} is not saved, for {why}; {stands}.",
+        f"Profile {name} is not saved, because {why}; {stands}.",
         desired.where,
     )
 

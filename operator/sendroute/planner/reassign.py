@@ -32,7 +32,8 @@ def tell_deletions(case: AccountInput, fallen: Mapping[str, list[str]]) -> tuple
     return tuple(
         finding(
             "profile-deleted",
-            f"Profile {name} is gone; {_count(domains)} another route: {_some(sorted(domains))}.",
+            f"Profile {name} is removed; {_count(domains)} another route:"
+            f" {_some(sorted(domains))}.",
             hint="To keep it, declare it again, in an SMTPProfile document of its own.",
             where=case.desired.where,
             account=case.key,

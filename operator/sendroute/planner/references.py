@@ -90,7 +90,7 @@ def _profile(
     if known:
         return finding(
             "profile-deleted",
-            f"{what} still names profile {name}, which is gone from account {case.key.name}.",
+            f"{what} still refers to profile {name}, which account {case.key.name} no longer has.",
             hint="Declare another route, or the profile again.",
             where=where,
             account=case.key,
@@ -103,7 +103,7 @@ def _profile(
         hint = f"Did you mean {near}?"
     return finding(
         "unknown-profile",
-        f"{what} names profile {name}, which account {case.key.name} does not have.",
+        f"{what} refers to profile {name}, which account {case.key.name} does not have.",
         hint=hint,
         where=where,
         account=case.key,

@@ -51,7 +51,7 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
             current.profiles[name],
             None,
             "removed",
-            f"Profile {name} goes with its account.",
+            f"Profile {name} is removed with its account.",
         )
         for name in sorted(current.profiles)
     ]
@@ -81,7 +81,7 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
         "account-not-empty",
         f"Account {current.key.name} is no longer defined, but {_count(orphans)} still belong"
         f"{'s' if len(orphans) == 1 else ''} to it.",
-        hint="Remove these too, or bring the MailAccount document back.",
+        hint="Remove these too, or restore the MailAccount document.",
         where=orphans[0].where.at("spec", "account"),
         related=tuple(orphan.where for orphan in orphans[1:10]),
         account=current.key,
@@ -109,7 +109,7 @@ def _unknown(key: AccountKey, orphan: Orphan, known: Collection[AccountKey]) -> 
     return finding(
         "unknown-account",
         f"{orphan.kind} {orphan.name} belongs to account {key.name} of namespace {key.namespace},"
-        " which nothing defines.",
+        " which no MailAccount defines.",
         hint=hint,
         where=orphan.where.at("spec", "account"),
         account=key,

@@ -310,8 +310,8 @@ def _outcome_of(findings: Sequence[Finding]) -> Outcome:
 def _stale(what: str, key: AccountKey | None) -> Finding:
     return finding(
         "stale-plan",
-        f"{what} was changed by another writer, and the plan would be another one now.",
-        hint="Plan again, and look at what it would do now.",
+        f"{what} was changed by another writer, and the plan would differ now.",
+        hint="Plan again, and review the new plan.",
         account=key,
     )
 
