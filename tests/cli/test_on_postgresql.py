@@ -49,7 +49,7 @@ def test_a_whole_history(run: Program, url: str, manifests: Path) -> None:
     assert run("plan", "manifests").status == 3, "there is no store yet"
     made = run("init")
     assert made.status == 0
-    assert f"Made the store postgresql://127.0.0.1:{url.rpartition(':')[2]}" in made.out
+    assert f"Created the store postgresql://127.0.0.1:{url.rpartition(':')[2]}" in made.out
     assert run("init", "--key-file", "sendroute.key").status == 3
     assert run("plan", "manifests", "--detailed-exitcode").status == 2
     assert run("plan", "manifests", "--out", "saved.plan").status == 0

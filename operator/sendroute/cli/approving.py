@@ -1,4 +1,4 @@
-"""``approve``: what is held back is shown, asked about, and let through."""
+"""``approve``: show a held-back plan, ask for a confirmation, and approve it."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,14 +21,24 @@ from sendroute.store.record import Store
 def approve(
     session: Session, store: Store, name: str, digest: str | None, *, sure: bool
 ) -> AccountStatus:
-    """The plan that may go through now, as it was shown. ``digest`` is the one that was reviewed,
-    None for whichever is held back; ``sure``: nobody is asked.
+    """Approve the plan that is held back of an account.
 
-    Raises :class:`ProblemError`: ``not-held-back`` where there is none, ``stale-plan`` where it is
-    another one than was reviewed, and ``not-approved`` where nobody said yes.
+    Args:
+        session: settings and terminal.
+        store: the store.
+        name: the account, NAME or NAMESPACE/NAME.
+        digest: the digest of the reviewed plan, or its beginning; None: the plan that is held back.
+        sure: approve without confirmation.
+
+    Returns:
+        The account's status, as it was shown.
+
+    Raises:
+        ProblemError: ``not-held-back`` if there is no such plan, ``stale-plan`` if another plan
+            was reviewed, ``not-approved`` if it was not confirmed.
     """
     shown = _named(name, store.account_statuses())
-    if digest is not None and not _is_meant(shown, digest):
+    if digest is not None and not _matches(shown, digest):
         raise ProblemError(_another(shown))
     if not sure:
         if not can_ask():
@@ -43,7 +53,7 @@ def approve(
 
 
 def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
-    """What is held back, for people."""
+    """The held-back plan as text."""
     from sendroute.model.times import minute
     from sendroute.reports.as_text import finding_lines
     from sendroute.reports.table import pairs
@@ -78,24 +88,24 @@ def _named(name: str, account_statuses: Mapping[Owner, AccountStatus]) -> Accoun
         for key, one in account_statuses.items()
         if isinstance(key, AccountKey) and one.outcome is StatusReason.HELD_BACK
     }
-    meant = [key for key in waiting if name in (key.name, str(key))]
-    if len(meant) == 1:
-        return waiting[meant[0]]
-    if meant:
-        raise ProblemError(_unclear(name, meant))
+    matching = [key for key in waiting if name in (key.name, str(key))]
+    if len(matching) == 1:
+        return waiting[matching[0]]
+    if matching:
+        raise ProblemError(_unclear(name, matching))
     raise ProblemError(_nothing(name, waiting))
 
 
-def _is_meant(shown: AccountStatus, digest: str) -> bool:
-    """As git has it: the beginning of a digest names it."""
+def _matches(shown: AccountStatus, digest: str) -> bool:
+    """Whether it is the plan's digest or, as in git, the beginning of it."""
     return shown.digest is not None and len(digest) >= 8 and shown.digest.startswith(digest)
 
 
-def _unclear(name: str, meant: Sequence[AccountKey]) -> Finding:
+def _unclear(name: str, matching: Sequence[AccountKey]) -> Finding:
     return finding(
         "unknown-account",
         f"More than one account named `{name}` is held back.",
-        hint=f"Say which one: {', '.join(map(str, meant))}.",
+        hint=f"Specify one of {', '.join(map(str, matching))}.",
     )
 
 
@@ -104,24 +114,23 @@ def _nothing(name: str, waiting: Iterable[AccountKey]) -> Finding:
     return finding(
         "not-held-back",
         f"Nothing of account {name} is held back.",
-        hint=suggestion(name, names).strip()
-        or "See what is: sendroute status. A change is approved once a loop has held it back.",
+        hint=suggestion(name, names).strip() or "`sendroute status` lists what is held back.",
     )
 
 
 def _another(shown: AccountStatus) -> Finding:
     return finding(
         "stale-plan",
-        f"What is held back of account {shown.key} is another plan than the one reviewed.",
-        hint=f"Look at it anew: sendroute status, then sendroute approve {shown.key}",
+        f"The plan that is held back of account {shown.key} is not the reviewed one.",
+        hint=f"Review it: sendroute status, then sendroute approve {shown.key}",
     )
 
 
 def _nobody(shown: AccountStatus) -> Finding:
     return finding(
         "not-approved",
-        "Nothing was approved: nobody is at a terminal to say yes.",
-        hint=f"Review it, then: sendroute approve {shown.key} --auto-approve"
+        "Nothing was approved: there is no terminal to confirm it on.",
+        hint=f"Review the plan, then: sendroute approve {shown.key} --auto-approve"
         f" --digest {shown.digest}",
     )
 
@@ -129,6 +138,6 @@ def _nobody(shown: AccountStatus) -> Finding:
 def _declined() -> Finding:
     return finding(
         "not-approved",
-        "Nothing was approved: the answer was not `yes`.",
-        hint="Approve it again, and answer yes where that is meant.",
+        "Nothing was approved: the answer was not 'yes'.",
+        hint="To confirm, run the command again and answer yes.",
     )

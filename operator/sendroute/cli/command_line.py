@@ -53,21 +53,21 @@ class Parser(argparse.ArgumentParser):
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"`{word}` is one word too many."
+            return f"Unexpected argument `{word}`."
         known = [option for option in self._option_string_actions if option.startswith("--")]
         return f"There is no option `{word}`.{suggestion(word, known)}"
 
     def switch(self, *names: str, help: str, again: bool = False) -> None:  # noqa: A002
         """An option without a value; its variable takes 1, true, yes, on and their opposites.
 
-        ``again``: the program has the option too, so here it stands without default and help.
+        ``again``: the program has the option too, so this parser takes it without default and help.
         """
         if again:
             self.add_argument(*names, action="store_true", default=SUPPRESS, help=SUPPRESS)
             return
         variable = _variable_of(names)
-        told = f"{help} [{variable}]"
-        self.add_argument(*names, action="store_true", default=_truth(variable), help=told)
+        text = f"{help} [{variable}]"
+        self.add_argument(*names, action="store_true", default=_truth(variable), help=text)
 
     def value(
         self,
@@ -155,7 +155,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def stderr_line(text: str) -> None:
-    """A line for people; standard error may be closed, and then nobody listens."""
+    """Write a line to standard error, which may be closed."""
     if sys.stderr is not None:
         try:
             print(text, file=sys.stderr, flush=True)
@@ -174,7 +174,7 @@ def _truth(variable: str) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise WrongUsageError(f"{variable} is `{text}`, where true or false is expected.")
+    raise WrongUsageError(f"{variable} is `{text}`, but must be true or false.")
 
 
 def _converted(variable: str, text: str, convert: Callable[[str], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The question before a store is changed."""
+"""The confirmation before a store is changed."""
 
 import sys
 
@@ -7,17 +7,23 @@ from sendroute.cli.session import is_terminal
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 
+_QUESTIONS = {
+    "apply": "Apply these changes?",
+    "restore": "Restore this state?",
+    "approve": "Approve this plan?",
+}
+
 
 def can_ask() -> bool:
-    """Whether a person is there: someone who can type, and see what was asked."""
+    """Whether a person is at the terminal, who can type and see the question."""
     return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def agreed(verb: str = "apply") -> bool:
-    """Whether the person at the terminal types ``yes``, and nothing else. ``verb`` is what is to
-    be done."""
+    """Ask for a confirmation. Returns whether the answer is ``yes``; ``verb`` says what is to be
+    confirmed: apply, restore or approve."""
     stderr_line("")
-    sys.stderr.write(f"{verb.capitalize()}? Only `yes` does it: ")
+    sys.stderr.write(f"{_QUESTIONS[verb]} Only 'yes' is accepted: ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
@@ -28,15 +34,15 @@ def agreed(verb: str = "apply") -> bool:
 def declined(done: str = "applied") -> Finding:
     return finding(
         "not-approved",
-        f"Nothing was {done}: the answer was not `yes`.",
-        hint="Do it again, and answer yes where that is meant.",
+        f"Nothing was {done}: the answer was not 'yes'.",
+        hint="To confirm, run the command again and answer yes.",
     )
 
 
 def not_approved() -> Finding:
     return finding(
         "not-approved",
-        "Nothing was applied: nobody is at a terminal to approve it.",
+        "Nothing was applied: there is no terminal to confirm it on.",
         hint="Review the plan, then apply with --auto-approve, or apply a saved plan: "
         "sendroute plan PATH --out FILE, then sendroute apply FILE.",
     )

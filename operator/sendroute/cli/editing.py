@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from sendroute.cli.edit_options import refuse_stdin
-from sendroute.cli.output import outputs_of, present, tell, worst
+from sendroute.cli.output import outputs_of, present, report_on_stderr, worst
 from sendroute.cli.session import Session
 from sendroute.edit.diff import unified
 from sendroute.edit.proposal import Change, Proposal, Text
@@ -112,7 +112,7 @@ class EditSession:
             notes += self._new_findings(after)
             if test is not None and (wrong := self._tested(after, *test)):
                 # Elsewhere a failed test skips a part (exit status 4); an edit does nothing.
-                tell(self._session, wrong)
+                report_on_stderr(self._session, wrong)
                 return ExitStatus.FAILED
         # Before anything is written: the lines are those of the files as read.
         notes = self.placed(notes)
@@ -121,7 +121,7 @@ class EditSession:
             write(texts, self._paths)
         if self._session.terminal.quiet:
             notes = [each for each in notes if each.severity is not Severity.INFO]
-        tell(self._session, notes)
+        report_on_stderr(self._session, notes)
         return self._present(texts, lines, notes)
 
     def placed(self, findings: Iterable[Finding]) -> list[Finding]:

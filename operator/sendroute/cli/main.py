@@ -77,13 +77,13 @@ def main(words: list[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     parser = _program()
     try:
-        told = parser.read(words)
-        if not told.command:
+        program = parser.read(words)
+        if not program.command:
             parser.print_help(sys.stderr)
             return USAGE_STATUS
-        name, *rest = told.command
+        name, *rest = program.command
         module = _module(name, COMMANDS)
-        said = vars(told)
+        said = vars(program)
         while hasattr(module, "COMMANDS"):  # a command of several: `sendroute edit set-route`
             group = _group(name, module)
             chosen = group.read(rest)
@@ -102,8 +102,8 @@ def _run(words: list[str]) -> int:
 def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
     """The module of a command, or of a command of the command ``within``."""
     if name not in known:
-        told = f"{within} {name}".strip()
-        raise WrongUsageError(f"There is no command `{told}`.{suggestion(name, known)}")
+        full = f"{within} {name}".strip()
+        raise WrongUsageError(f"There is no command `{full}`.{suggestion(name, known)}")
     place = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
     return import_module(f"sendroute.cli.commands.{place}")
 
@@ -139,7 +139,7 @@ def _group(name: str, module: ModuleType) -> Parser:
     """The parser of a command of several, up to the name of one."""
     summary, _, rest = (module.__doc__ or "").partition("\n")
     width = max(map(len, module.COMMANDS)) + 2
-    lines = "\n".join(f"  {one:<{width}}{told}" for one, told in module.COMMANDS.items())
+    lines = "\n".join(f"  {member:<{width}}{text}" for member, text in module.COMMANDS.items())
     parser = Parser(
         f"sendroute {name}",
         usage=f"sendroute {name} COMMAND [ARGUMENT…]",

@@ -1,4 +1,4 @@
-"""A store made with its key: new, or as it was when a backup or a lock file was written."""
+"""Create a store and its key: empty, or from a backup or a lock file."""
 
 import os
 import sys
@@ -18,13 +18,13 @@ from sendroute.store.create import init_store
 
 
 def make_store(session: Session, *, lock: Path | None = None, backup: Path | None = None) -> int:
-    """Makes it and says so. At most one of the two is given."""
+    """Create the store and report it. At most one of ``lock`` and ``backup`` is given."""
     given = _given_key(session.settings.key_file)
-    # A restored store's credentials can be read with the old key alone; it has to be there.
+    # Only the old key opens the credentials of a restored store, so it must exist.
     key = key_path(session.settings.store)
     old = lock is not None or backup is not None
-    makes_key = given is None and not (old and key.exists())
-    if makes_key:
+    creates_key = given is None and not (old and key.exists())
+    if creates_key:
         create_key(key)
     provenance = Provenance(datetime.now(UTC), actor())
     try:
@@ -40,15 +40,15 @@ def make_store(session: Session, *, lock: Path | None = None, backup: Path | Non
         ):
             status, location = store.status(), store.location
     except BaseException:
-        if makes_key:
+        if creates_key:
             key.unlink(missing_ok=True)
         raise
     if session.terminal.quiet:
         return 0
-    lines = [f"Made the store {location}, lineage {status.lineage}."]
+    lines = [f"Created the store {location}, lineage {status.lineage}."]
     if old:
         lines.append(f"It is at revision {status.revision}, with {holdings(status)}.")
-    lines.append(_told(given, key, makes_key, backup is not None))
+    lines.append(_key_line(given, key, creates_key, backup is not None))
     return present(session, [Output("text", None)], lambda *_: _text(lines))
 
 
@@ -63,8 +63,8 @@ def _text(lines: Iterable[str]) -> Iterable[str]:
 
 
 def _given_key(file: str | None) -> str | None:
-    """What the key was given by, None where none was; checked, so that a mistake shows now and
-    not when the first credential is stored."""
+    """The file or variable that the key comes from; None if no key was given. The key is checked,
+    so that a mistake shows now and not when the first credential is stored."""
     from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
 
     if file:
@@ -76,12 +76,14 @@ def _given_key(file: str | None) -> str | None:
     return None
 
 
-def _told(given: str | None, key: Path, made: bool, sealed: bool) -> str:
-    if made and sealed:
+def _key_line(given: str | None, key: Path, created: bool, sealed: bool) -> str:
+    if created and sealed:
         return (
-            f"Made the key {key}, which does not open the backup's credentials: put the old key"
-            " below it, or they are saved anew from their secrets."
+            f"Created the key {key}, which does not open the backup's credentials: add the old key"
+            " below it, or the next apply saves them again from their secrets."
         )
-    if made:
-        return f"Made the key {key}: keep a copy of it, apart from the store and its backups."
-    return f"It uses the key of {given or key}: keep that apart from the store and its backups."
+    if created:
+        return (
+            f"Created the key {key}: keep a copy of it, separately from the store and its backups."
+        )
+    return f"It uses the key in {given or key}: keep it separately from the store and its backups."

@@ -70,8 +70,8 @@ def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
-    """Write a result wherever it is to be. What could not be written is told on standard error,
-    and is the status returned."""
+    """Write a result to its outputs. Returns the exit status of writing alone; what could not be
+    written is reported on standard error."""
     lost: list[Finding] = []
     for form, path in outputs:
         if path is not None:
@@ -79,7 +79,7 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
     for form, path in outputs:
         if path is None:
             lost += _onto_stdout(form, render(form, session.terminal.colours(sys.stdout)))
-    tell(session, lost)
+    report_on_stderr(session, lost)
     return of_findings(lost)
 
 
@@ -88,8 +88,8 @@ def worst(*statuses: ExitStatus) -> ExitStatus:
     return next(status for status in MOST_SEVERE_FIRST if status in statuses)
 
 
-def tell(session: Session, findings: Iterable[Finding]) -> None:
-    """Findings for people, on standard error."""
+def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
+    """Report findings on standard error."""
     from sendroute.cli.hints import with_hint
     from sendroute.reports.as_text import finding_lines
 
@@ -101,22 +101,22 @@ def tell(session: Session, findings: Iterable[Finding]) -> None:
 def present_problem(
     session: Session, arguments: argparse.Namespace, findings: Sequence[Finding]
 ) -> ExitStatus:
-    """A command that could not go on: told on standard error, and in every format asked for."""
+    """Report why a command ended, on standard error and in every requested format."""
     from sendroute.cli.hints import with_hint
     from sendroute.reports.render import Format, render
     from sendroute.reports.report import of_findings as report_of
 
-    tell(session, findings)
-    asked = [each for each in getattr(arguments, "output", None) or () if _is_report(each)]
+    report_on_stderr(session, findings)
+    requested = [each for each in getattr(arguments, "output", None) or () if _is_report(each)]
     report = report_of(findings).advised(with_hint)
     status = present(
-        session, asked, lambda form, colour: render(report, Format(form), colour=colour)
+        session, requested, lambda form, colour: render(report, Format(form), colour=colour)
     )
     return worst(status, of_findings(findings))
 
 
 def _is_report(output: Output) -> bool:
-    """Text for a person is on standard error already."""
+    """Whether it is a report. Text on a terminal is on standard error already."""
     return output.form in REPORTS and (output.form != "text" or output.path is not None)
 
 
@@ -148,12 +148,12 @@ def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
         yield finding(
             "unwritable",
             f"Standard output could not be written: {error.strerror or 'input/output'}.",
-            hint="Make room where it leads, or write a file: -o FORMAT=FILE.",
+            hint="Free space there, or write to a file: -o FORMAT=FILE.",
         )
 
 
 def abandon_stdout() -> None:
-    """The reader went away (``| head``): what is still buffered goes nowhere, quietly.
+    """The reader is gone (``| head``): discard what is still buffered.
 
     As the Python documentation advises under "Note on SIGPIPE" of the signal module.
     """

@@ -1,4 +1,4 @@
-"""A report in every format asked for, and as text for the person at the terminal."""
+"""Present a report in every requested format, and as text on the terminal."""
 
 import argparse
 import sys
@@ -14,26 +14,27 @@ from sendroute.reports.report import Report
 
 
 def present_report(session: Session, arguments: argparse.Namespace, report: Report) -> ExitStatus:
-    """The status is that of writing alone: 1 where a file could not be written."""
+    """Present a report. Returns the exit status of writing alone: 1 if a file could not be
+    written."""
     report = report.advised(with_hint)
 
     def show(form: str, colour: bool) -> Iterable[str]:
         if form == "text" and session.terminal.quiet:
-            return _only_what_is_wrong(report, colour)
+            return _problems_only(report, colour)
         return render(report, Format(form), colour=colour)
 
     return present(session, outputs_of(arguments), show)
 
 
 def show_on_stderr(session: Session, report: Report) -> None:
-    """What is asked about, beside the question."""
+    """Show what is to be confirmed, on the terminal."""
     for chunk in render(
         report.advised(with_hint), Format.TEXT, colour=session.terminal.colours(sys.stderr)
     ):
         sys.stderr.write(chunk)
 
 
-def _only_what_is_wrong(report: Report, colour: bool) -> Iterable[str]:
+def _problems_only(report: Report, colour: bool) -> Iterable[str]:
     from sendroute.reports.as_text import finding_lines
 
     for found in report.findings:

@@ -1,8 +1,8 @@
 """A plan kept in a file, so that what was reviewed is what is applied.
 
 The file holds the manifests' content for the accounts concerned and a digest of the decision that
-was shown. Applying it plans again from that content, and goes on only where the decision is the
-same one. It holds no secret: secrets are names in every value here.
+was shown. Applying it plans again from that content, and continues only if the decision is the
+same. It holds no secret: secrets are names in every value here.
 """
 
 import hashlib

@@ -49,8 +49,8 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def global_options(parser: Parser, *, again: bool = False) -> None:
-    """The options before the command; ``again`` for a command's own parser, for people type them
-    last as well."""
+    """The options of every command; ``again`` for a command's own parser, because people also type
+    them last."""
     parser.value(
         "--store",
         again=again,

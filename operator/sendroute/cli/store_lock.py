@@ -32,8 +32,8 @@ class LockHeader(msgspec.Struct, frozen=True):
     attempt: str | None = None
 
 
-class Read(NamedTuple):
-    """A lock file as it was read; ``head`` is None where it names no store, as ``findings`` say."""
+class LockFile(NamedTuple):
+    """A lock file; ``head`` is None if it is unreadable, and ``findings`` say why."""
 
     path: Path
     head: LockHeader | None
@@ -42,51 +42,52 @@ class Read(NamedTuple):
 
 def locks_of(
     paths: Sequence[str], written: str | None = None, top: str | None = None
-) -> list[Read]:
-    """The lock files that concern these paths, and the one that is to be written, where it is
-    there already. ``top`` is that of a checkout, which has no repository in it."""
+) -> list[LockFile]:
+    """The lock files that belong to these paths, and the one to be written if it exists. ``top`` is
+    the top directory of a checkout, which has no repository in it."""
     candidates = [lock for path in paths if path != "-" for lock in beside(path, top)]
     candidates += [Path(written)] if written is not None else []
     found: dict[Path, Path] = {}
     for path in candidates:
-        if os.path.isfile(path):  # noqa: PTH113 - a name too long is not there, and no error
+        if os.path.isfile(path):  # noqa: PTH113 - a name that is too long does not exist, and is no error
             found.setdefault(path.resolve(), path)
     return [_read(path) for path in found.values()]
 
 
 def beside(path: str, top: str | None = None) -> Iterator[Path]:
-    """Where a lock file may stand: in a folder given or beside a file given (``apply
-    manifests/*.yaml``), and in every folder above it of the same repository, for a part of a tree
-    belongs to the store of the whole."""
+    """The possible paths of a lock file: in the given directory or beside the given file (``apply
+    manifests/*.yaml``), and in every directory above it in the same repository, because a part of a
+    tree belongs to the store of the whole."""
     given = Path(path)
-    folder = given if given.is_dir() else given.parent
-    yield folder / NAME
-    within = folder.resolve()
-    above = [within, *within.parents]
+    directory = given if given.is_dir() else given.parent
+    yield directory / NAME
+    resolved = directory.resolve()
+    above = [resolved, *resolved.parents]
     root = Path(top).resolve() if top is not None else None
-    ends = (i for i, place in enumerate(above) if (place / ".git").exists() or place == root)
-    yield from (place / NAME for place in above[1 : next(ends, 0) + 1])
+    tops = (i for i, parent in enumerate(above) if (parent / ".git").exists() or parent == root)
+    yield from (parent / NAME for parent in above[1 : next(tops, 0) + 1])
 
 
-def _read(path: Path) -> Read:
+def _read(path: Path) -> LockFile:
     try:
-        return Read(path, msgspec.json.decode(path.read_bytes(), type=LockHeader))
+        return LockFile(path, msgspec.json.decode(path.read_bytes(), type=LockHeader))
     except OSError as error:
-        told = finding(
+        unreadable = finding(
             "unreadable",
             f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
-            hint="Give the user that runs sendroute the right to read it.",
+            hint="Give the user that runs sendroute read permission.",
             where=Where(str(path), 0),
         )
-        return Read(path, None, (told,))
+        return LockFile(path, None, (unreadable,))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Read(path, None, contradictory(path).findings)
+        return LockFile(path, None, contradictory(path).findings)
 
 
-def mismatches(locks: Sequence[Read], current: Current, contains: Contains) -> Iterator[Finding]:
-    """``wrong-store`` or ``store-empty`` for each lock file that names another store, and what is
-    wrong with one that names none. ``contains``: whether a revision is in the store's
-    history."""
+def mismatches(
+    locks: Sequence[LockFile], current: Current, contains: Contains
+) -> Iterator[Finding]:
+    """Yield ``wrong-store`` or ``store-empty`` for each lock file of another store, and what is
+    wrong with unreadable ones. ``contains``: whether a commit is in the store's history."""
     for path, head, findings in locks:
         yield from findings
         if head is None:
@@ -103,43 +104,43 @@ def _another(current: Current, head: LockHeader, path: Path) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
-            f"The store is empty, and {path} names one with history.",
-            hint="Name that store with --store, or make this one from the lock file: "
+            f"The store is empty, and {path} belongs to one with history.",
+            hint="Specify that store with --store, or create this one from the lock file: "
             f"sendroute init --from-lock {path}",
             where=Where(str(path), 0),
         )
     return finding(
         "wrong-store",
-        f"{path} names the store {head.lineage}, and this one is {current.lineage}.",
-        hint="Name the right store with --store; where this one is right, remove the lock file.",
+        f"{path} belongs to the store {head.lineage}, and this one is {current.lineage}.",
+        hint="Specify the right store with --store. If this one is right, remove the lock file.",
         where=Where(str(path), 0),
     )
 
 
 def _older(current: Current, head: LockHeader, path: Path) -> Finding:
-    """The right store's past, a backup or a copy: what happened since would be decided anew."""
+    """An older copy of the right store: later changes would be decided again."""
     return finding(
         "wrong-store",
         f"{path} was written at revision {head.revision}, and this store is at {current.revision}:"
         " an older copy.",
-        hint=f"Name the right store with --store, or {_bring(path)}",
+        hint=f"Specify the right store with --store, or {_restore(path)}",
         where=Where(str(path), 0),
     )
 
 
 def _elsewhere(head: LockHeader, path: Path) -> Finding:
-    """A backup that went on without what the lost store had done since."""
+    """A backup that continued without the later changes of the lost store."""
     return finding(
         "wrong-store",
         f"{path} was written at revision {head.revision},"
         " which is not in this store's history: it continued from an older copy.",
-        hint=f"Name the right store with --store, or {_bring(path)}",
+        hint=f"Specify the right store with --store, or {_restore(path)}",
         where=Where(str(path), 0),
     )
 
 
-def _bring(path: Path) -> str:
+def _restore(path: Path) -> str:
     return (
-        f"bring this one to that state: sendroute restore {path}. Where what this one holds is"
-        " meant, remove the lock file; the next --write-lock writes it anew."
+        f"restore that state: sendroute restore {path}. If the state of this store is right,"
+        " remove the lock file; the next --write-lock creates it again."
     )

@@ -13,7 +13,7 @@ def read_tree(
     """Read everything in ``paths``; see :func:`sendroute.manifests.tree.read_tree`.
 
     Args:
-        parallel: False for a process that goes on for long, with threads and connections of its
+        parallel: False for a process that runs for long, with threads and connections of its
             own.
     """
     loaded = tree.read_tree(paths, cached=cached, parallel=parallel)

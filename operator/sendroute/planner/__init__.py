@@ -6,7 +6,7 @@ change is decided in this order; functions cite these numbers as "step 3".
 1. **Profiles** (:mod:`~sendroute.planner.profiles`). New, changed and removed profiles are found by
    comparing manifests with the store. A profile that may not be saved, because its connection test
    failed or its secret is missing, keeps its previous version or does not exist; whatever newly
-   depends on it is skipped. The rest goes on.
+   depends on it is skipped. The rest continues.
 2. **Default** (:mod:`~sendroute.planner.default`). A declared default that is satisfiable is used.
    Otherwise new domains start on the plan default, with a warning.
 3. **Domains** (:mod:`~sendroute.planner.domains`), each by the first rule that matches:

@@ -12,56 +12,58 @@ from sendroute.planner.default import Default, decide_default
 from sendroute.planner.domain_changes import count_after, plan_domains, still_used
 from sendroute.planner.inputs import AccountInput, RouteContext, satisfiable_routes
 from sendroute.planner.profiles import Profiles, decide_profiles, keep_in_use
-from sendroute.planner.reassign import tell_deletions
+from sendroute.planner.reassign import report_deletions
 from sendroute.planner.references import check_references
 
 
-def plan_account(case: AccountInput) -> AccountPlan:
+def plan_account(inputs: AccountInput) -> AccountPlan:
     """Steps 1 to 6 for one account that is neither suspended nor stopped by its documents."""
-    profiles = decide_profiles(case)
-    referred = check_references(case, frozenset(profiles.after) | profiles.waiting)
+    profiles = decide_profiles(inputs)
+    referred = check_references(inputs, frozenset(profiles.after) | profiles.waiting)
     if any(found.severity is Severity.ERROR for found in referred):
-        return AccountPlan(case.key, case.current.revision, (), referred, stopped=True)
+        return AccountPlan(inputs.key, inputs.current.revision, (), referred, stopped=True)
 
-    default, context = _context(case, profiles)
-    asked = case.desired.apply_all
+    default, context = _context(inputs, profiles)
+    requested = inputs.desired.apply_all
     count = (
-        count_after(case, context) if asked is not None and asked.id not in case.current.ran else 0
+        count_after(inputs, context)
+        if requested is not None and requested.id not in inputs.current.ran
+        else 0
     )
-    switch = decide_apply_all(case, context, count)
-    if switch.runs is None and (used := still_used(case, context)):
+    switch = decide_apply_all(inputs, context, count)
+    if switch.runs is None and (used := still_used(inputs, context)):
         profiles = keep_in_use(profiles, used)
-        default, context = _context(case, profiles)
-    domain_changes = plan_domains(case, context, switch.runs)
-    account = _account(case, default.state, switch.runs, count)
+        default, context = _context(inputs, profiles)
+    domain_changes = plan_domains(inputs, context, switch.runs)
+    account = _account(inputs, default.state, switch.runs, count)
     findings = (
-        *_suspended(case),
+        *_suspended(inputs),
         *referred,
-        *_waiting(case, profiles),
-        *tell_deletions(case, domain_changes.fallen),
+        *_waiting(inputs, profiles),
+        *report_deletions(inputs, domain_changes.reassigned_domains),
         *default.findings,
         *switch.findings,
         *domain_changes.findings,
     )
     return AccountPlan(
-        case.key,
-        case.current.revision,
+        inputs.key,
+        inputs.current.revision,
         (*account, *profiles.changes, *domain_changes.changes),
         findings,
         tuple(domain_changes.shadowed),
     )
 
 
-def _context(case: AccountInput, profiles: Profiles) -> tuple[Default, RouteContext]:
-    satisfiable = satisfiable_routes(case.plan, profiles.after)
-    default = decide_default(case, satisfiable, profiles.waiting)
+def _context(inputs: AccountInput, profiles: Profiles) -> tuple[Default, RouteContext]:
+    satisfiable = satisfiable_routes(inputs.plan, profiles.after)
+    default = decide_default(inputs, satisfiable, profiles.waiting)
     context = RouteContext(
-        case.plan.plan_default, satisfiable, profiles.removed, profiles.waiting, default.effective
+        inputs.plan.plan_default, satisfiable, profiles.removed, profiles.waiting, default.effective
     )
     return default, context
 
 
-def _waiting(case: AccountInput, profiles: Profiles) -> Iterator[Finding]:
+def _waiting(inputs: AccountInput, profiles: Profiles) -> Iterator[Finding]:
     """Profiles that are skipped for another's sake; a failed test has a finding of its own."""
     for change in profiles.changes:
         if change.reason == "dependency-skipped":
@@ -70,49 +72,49 @@ def _waiting(case: AccountInput, profiles: Profiles) -> Iterator[Finding]:
                 change.message,
                 hint="Fix the profile whose test failed; the next apply tries again.",
                 where=change.where,
-                account=case.key,
+                account=inputs.key,
             )
 
 
 def _account(
-    case: AccountInput, state: AccountState, runs: ApplyAll | None, domains: int
+    inputs: AccountInput, state: AccountState, runs: ApplyAll | None, domains: int
 ) -> Iterator[AccountChange]:
-    before = case.current.state
+    before = inputs.current.state
     ran = (runs.id, RanApplyAll(runs.route, domains)) if runs is not None else None
     if before == state and ran is None:
         return
-    told = []
+    sentences = []
     if before is None:
-        told.append(f"Account {case.key.name} is created on plan {state.plan}.")
+        sentences.append(f"Account {inputs.key.name} is created on plan {state.plan}.")
     else:
         if before.plan != state.plan:
-            told.append(f"The plan changes from {before.plan} to {state.plan}.")
+            sentences.append(f"The plan changes from {before.plan} to {state.plan}.")
         if before.default != state.default:
             start = state.default or "the plan default"
-            told.append(f"New domains start on {start}.")
+            sentences.append(f"New domains start on {start}.")
     if runs is not None:
-        told.append(f"The apply-all {runs.id} switches {domains} domains to {runs.route}.")
+        sentences.append(f"The apply-all {runs.id} switches {domains} domains to {runs.route}.")
     yield AccountChange(
-        case.key,
-        case.key.name,
+        inputs.key,
+        inputs.key.name,
         Action.CREATE if before is None else Action.UPDATE,
         before,
         state,
         "declared" if before != state else "apply-all",
-        " ".join(told),
-        case.desired.where,
+        " ".join(sentences),
+        inputs.desired.where,
         ran,
     )
 
 
-def _suspended(case: AccountInput) -> Iterator[Finding]:
-    """Every suspended object is told: it is left as the store holds it."""
-    for name, profile in sorted(case.desired.profiles.items()):
+def _suspended(inputs: AccountInput) -> Iterator[Finding]:
+    """Every suspended object is reported: it is left as the store holds it."""
+    for name, profile in sorted(inputs.desired.profiles.items()):
         if profile.suspended and profile.inline_in is None:
-            yield suspended_object(f"Profile {name}", profile.where, case.key)
-    for domain in case.desired.domains:
+            yield suspended_object(f"Profile {name}", profile.where, inputs.key)
+    for domain in inputs.desired.domains:
         if domain.suspended:
-            yield suspended_object(domain.domain, domain.where, case.key)
+            yield suspended_object(domain.domain, domain.where, inputs.key)
 
 
 def suspended_object(what: str, where: Where, key: AccountKey | None) -> Finding:

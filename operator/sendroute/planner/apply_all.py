@@ -19,101 +19,101 @@ class Decision(Struct, frozen=True):
     skipped: bool = False
 
 
-def decide_apply_all(case: AccountInput, context: RouteContext, domains: int) -> Decision:
+def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) -> Decision:
     """``domains`` is how many the account has after this change, new ones included."""
-    asked = case.desired.apply_all
-    if asked is None:
+    requested = inputs.desired.apply_all
+    if requested is None:
         return Decision()
-    ran = case.current.ran.get(asked.id)
+    ran = inputs.current.ran.get(requested.id)
     if ran is not None:
-        if ran.route == asked.route:
+        if ran.route == requested.route:
             return Decision()
         return _refused(
-            case,
+            inputs,
             "apply-all-id-reused",
-            f"The apply-all id {asked.id} ran before, to {ran.route}; it cannot run again, to"
-            f" {asked.route}.",
+            f"The apply-all id {requested.id} ran before, to {ran.route}; it cannot run again, to"
+            f" {requested.route}.",
             "Give the apply-all a new id.",
             "id",
         )
-    if asked.route.profile in context.waiting:
-        return _waits(case, asked)
-    if asked.route not in context.satisfiable:
+    if requested.route.profile in context.waiting:
+        return _waits(inputs, requested)
+    if requested.route not in context.satisfiable:
         return _refused(
-            case,
+            inputs,
             "apply-all-unsatisfiable",
-            f"The apply-all {asked.id} cannot run: plan {case.plan.name} does not offer"
-            f" {asked.route}.",
+            f"The apply-all {requested.id} cannot run: plan {inputs.plan.name} does not offer"
+            f" {requested.route}.",
             "Choose another route, or a plan that offers it.",
             "route",
         )
-    return _confirmed(case, asked, domains)
+    return _confirmed(inputs, requested, domains)
 
 
-def _confirmed(case: AccountInput, asked: ApplyAll, domains: int) -> Decision:
-    if asked.confirm is None:
+def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Decision:
+    if requested.confirm is None:
         return _refused(
-            case,
+            inputs,
             "awaiting-confirmation",
-            f"The apply-all {asked.id} would switch {domains} domains of account"
-            f" {case.key.name} to {asked.route}; it waits for its confirmation.",
+            f"The apply-all {requested.id} would switch {domains} domains of account"
+            f" {inputs.key.name} to {requested.route}; it waits for its confirmation.",
             f"To run it, add to spec.applyToAll: confirm: {{domains: {domains}}}",
         )
-    if domains > asked.confirm:
+    if domains > requested.confirm:
         return _refused(
-            case,
+            inputs,
             "confirmation-exceeded",
-            f"The apply-all {asked.id} is confirmed for {asked.confirm} domains, but account"
-            f" {case.key.name} has {domains}.",
+            f"The apply-all {requested.id} is confirmed for {requested.confirm} domains, but"
+            f" account {inputs.key.name} has {domains}.",
             f"To switch all {domains} domains, set confirm: {{domains: {domains}}}",
             "confirm",
             "domains",
         )
-    return Decision(runs=asked)
+    return Decision(runs=requested)
 
 
-def _refused(case: AccountInput, code: str, message: str, hint: str, *path: str) -> Decision:
+def _refused(inputs: AccountInput, code: str, message: str, hint: str, *path: str) -> Decision:
     found = finding(
         code,
         message,
         hint=hint,
-        where=case.desired.where.at("spec", "applyToAll", *path),
-        account=case.key,
+        where=inputs.desired.where.at("spec", "applyToAll", *path),
+        account=inputs.key,
     )
     return Decision(findings=(found,))
 
 
-def _waits(case: AccountInput, asked: ApplyAll) -> Decision:
+def _waits(inputs: AccountInput, requested: ApplyAll) -> Decision:
     found = finding(
         "dependency-skipped",
-        f"The apply-all {asked.id} does not run, because {asked.route} was not saved.",
+        f"The apply-all {requested.id} does not run, because {requested.route} was not saved.",
         hint="Fix the profile; the next apply tries again.",
-        where=case.desired.where.at("spec", "applyToAll", "route"),
-        account=case.key,
+        where=inputs.desired.where.at("spec", "applyToAll", "route"),
+        account=inputs.key,
     )
     return Decision(findings=(found,), skipped=True)
 
 
-def switched(declared: Route | None, asked: ApplyAll) -> DomainState:
-    return DomainState(asked.route, Origin.APPLY_ALL, declared, asked.id)
+def switched(declared: Route | None, requested: ApplyAll) -> DomainState:
+    return DomainState(requested.route, Origin.APPLY_ALL, declared, requested.id)
 
 
 def edited_too(
-    case: AccountInput, desired: DesiredDomain, current: DomainState | None, asked: ApplyAll
+    inputs: AccountInput, desired: DesiredDomain, current: DomainState | None, requested: ApplyAll
 ) -> tuple[Finding, ...]:
     """The warning where the same change edits a domain's declared route: the apply-all wins."""
     seen = current.declared if current is not None else None
-    if desired.route is None or desired.route == seen or desired.route == asked.route:
+    if desired.route is None or desired.route == seen or desired.route == requested.route:
         return ()
     return (
         finding(
             "apply-all-wins",
-            f"{desired.domain} declares {desired.route}, but the apply-all {asked.id} of the same"
-            f" change switches it to {asked.route}.",
+            f"{desired.domain} declares {desired.route}, but the apply-all {requested.id} of the"
+            f" same change switches it to {requested.route}.",
             hint="A later edit of this manifest wins. Or write the assigned routes into the"
             " manifests.",
             remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
-            account=case.key,
+            account=inputs.key,
         ),
     )

@@ -49,7 +49,7 @@ NO_OTHERS = OtherClaims()
 
 
 class ClaimIndex:
-    """Which accounts declare a domain. Whoever holds the desired state keeps it beside that state
+    """Which accounts declare a domain. The owner of the desired state keeps it beside that state
     and replaces an account when its documents change, at the cost of that account alone."""
 
     def __init__(self, accounts: Iterable[DesiredAccount] = ()) -> None:
@@ -101,14 +101,14 @@ class ClaimIndex:
             planned: the accounts of the plan.
             holders: who holds these domains in the store.
         """
-        asked: dict[AccountKey, set[str]] = {}
+        requested: dict[AccountKey, set[str]] = {}
         for domain in domains:
             for key in self.declaring(domain):
                 if key not in planned:
-                    asked.setdefault(key, set()).add(domain)
+                    requested.setdefault(key, set()).add(domain)
         declared: dict[str, dict[AccountKey, DesiredDomain]] = {}
         contested: set[str] = set()
-        for key, names in sorted(asked.items()):
+        for key, names in sorted(requested.items()):
             account = self._accounts[key]
             contested |= account.contested.keys() & names
             for desired in account.domains:

@@ -19,43 +19,43 @@ class Default(Struct, frozen=True):
 
 
 def decide_default(
-    case: AccountInput, satisfiable: frozenset[Route], waiting: frozenset[str]
+    inputs: AccountInput, satisfiable: frozenset[Route], waiting: frozenset[str]
 ) -> Default:
-    declared = case.desired.default
-    state = AccountState(case.desired.plan, declared)
+    declared = inputs.desired.default
+    state = AccountState(inputs.desired.plan, declared)
     if declared is None:
-        return Default(state, case.plan.plan_default)
+        return Default(state, inputs.plan.plan_default)
     if declared.profile in waiting:
-        return _waits(case, declared)
+        return _waits(inputs, declared)
     if declared in satisfiable:
         return Default(state, declared)
     fell_back = finding(
         "default-fell-back",
-        f"The default of account {case.key.name}, {declared}, is not satisfiable; new domains start"
-        f" on the plan default, {case.plan.plan_default}.",
+        f"The default of account {inputs.key.name}, {declared}, is not satisfiable; new domains"
+        f" start on the plan default, {inputs.plan.plan_default}.",
         hint="Declare the profile again, or another spec.defaultRoute."
         if declared.profile
-        else f"Plan {case.plan.name} does not offer managed sending: choose another default.",
-        where=case.desired.where.at("spec", "defaultRoute"),
-        account=case.key,
+        else f"Plan {inputs.plan.name} does not offer managed sending: choose another default.",
+        where=inputs.desired.where.at("spec", "defaultRoute"),
+        account=inputs.key,
     )
-    return Default(state, case.plan.plan_default, (fell_back,))
+    return Default(state, inputs.plan.plan_default, (fell_back,))
 
 
-def _waits(case: AccountInput, declared: Route) -> Default:
+def _waits(inputs: AccountInput, declared: Route) -> Default:
     """A default that depends on a profile which was not saved stays what it was; a new domain
     that would start on it is not stamped with yesterday's default instead, but waits too."""
-    before = case.current.state.default if case.current.state is not None else None
-    told: tuple[Finding, ...] = ()
+    before = inputs.current.state.default if inputs.current.state is not None else None
+    findings: tuple[Finding, ...] = ()
     if declared != before:
-        told = (
+        findings = (
             finding(
                 "dependency-skipped",
-                f"The default of account {case.key.name} stays as it was, because {declared} was"
+                f"The default of account {inputs.key.name} stays as it was, because {declared} was"
                 " not saved.",
                 hint="Fix the profile; the next apply tries again.",
-                where=case.desired.where.at("spec", "defaultRoute"),
-                account=case.key,
+                where=inputs.desired.where.at("spec", "defaultRoute"),
+                account=inputs.key,
             ),
         )
-    return Default(AccountState(case.desired.plan, before), None, told)
+    return Default(AccountState(inputs.desired.plan, before), None, findings)

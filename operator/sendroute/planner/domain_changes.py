@@ -18,38 +18,38 @@ from sendroute.planner.removals import remove_domain
 
 
 class DomainChanges(Struct):
-    """Gathered on the way. ``fallen``: the domains that lost each profile, by its name;
+    """Gathered on the way. ``reassigned_domains``: the domains that lost each profile, by its name;
     ``matched`` counts the held domains that a manifest declares."""
 
     changes: list[DomainChange] = []
     findings: list[Finding] = []
     shadowed: list[Shadowed] = []
-    fallen: dict[str, list[str]] = {}
+    reassigned_domains: dict[str, list[str]] = {}
     matched: int = 0
 
 
-def count_after(case: AccountInput, context: RouteContext) -> int:
+def count_after(inputs: AccountInput, context: RouteContext) -> int:
     """How many domains the account has after steps 3 and 6, which an apply-all would switch."""
-    current, claims = case.current.domains, case.claims
+    current, claims = inputs.current.domains, inputs.claims
     declared = set()
     count = 0
-    for desired in case.desired.domains:
+    for desired in inputs.desired.domains:
         declared.add(desired.domain)
         if desired.domain in current:
             count += 1
         elif desired.domain not in claims.denied and not desired.suspended:
             count += decide_domain(desired, None, context) is not None
-    return count + sum(_stays(case, name) for name in current if name not in declared)
+    return count + sum(_stays(inputs, name) for name in current if name not in declared)
 
 
-def still_used(case: AccountInput, context: RouteContext) -> dict[str, str]:
+def still_used(inputs: AccountInput, context: RouteContext) -> dict[str, str]:
     """The profiles that were to be removed, but that a domain stays on because its edit waits for
     a profile that was not saved: profile name → the first such domain."""
     used: dict[str, str] = {}
     if not context.removed or not context.waiting:
         return used
-    for desired in case.desired.domains:
-        current = case.current.domains.get(desired.domain)
+    for desired in inputs.desired.domains:
+        current = inputs.current.domains.get(desired.domain)
         if current is None or desired.suspended or current.route.profile not in context.removed:
             continue
         if decide_domain(desired, current, context) is None:
@@ -59,23 +59,23 @@ def still_used(case: AccountInput, context: RouteContext) -> dict[str, str]:
 
 
 def plan_domains(
-    case: AccountInput, context: RouteContext, asked: ApplyAll | None
+    inputs: AccountInput, context: RouteContext, requested: ApplyAll | None
 ) -> DomainChanges:
-    """``asked`` is the apply-all that runs in this change, None where there is none."""
+    """``requested`` is the apply-all that runs in this change, None where there is none."""
     domain_changes = DomainChanges()
-    current_domains = case.current.domains
-    for desired in case.desired.domains:
+    current_domains = inputs.current.domains
+    for desired in inputs.desired.domains:
         current = current_domains.get(desired.domain)
         if current is not None:
             domain_changes.matched += 1
-            if asked is None and current.shadow is None and settled(desired, current, context):
+            if requested is None and current.shadow is None and settled(desired, current, context):
                 continue
-        elif desired.domain in case.claims.denied:
-            _denied(case, desired, domain_changes)
+        elif desired.domain in inputs.claims.denied:
+            _denied(inputs, desired, domain_changes)
             continue
-        _declared(case, context, asked, desired, current, domain_changes)
+        _declared(inputs, context, requested, desired, current, domain_changes)
     if domain_changes.matched < len(current_domains):
-        _absent(case, context, asked, domain_changes)
+        _absent(inputs, context, requested, domain_changes)
     # The order of documents never shows.
     domain_changes.changes.sort(key=attrgetter("name"))
     domain_changes.findings.sort(key=lambda found: (found.code, found.message))
@@ -84,9 +84,9 @@ def plan_domains(
 
 
 def _declared(
-    case: AccountInput,
+    inputs: AccountInput,
     context: RouteContext,
-    asked: ApplyAll | None,
+    requested: ApplyAll | None,
     desired: DesiredDomain,
     current: DomainState | None,
     domain_changes: DomainChanges,
@@ -94,24 +94,28 @@ def _declared(
     """One domain that a manifest declares: steps 3, 4 and 5."""
     if desired.suspended:
         if current is not None:
-            _land(case, context, desired.domain, desired.where, current, current, domain_changes)
+            _record_domain(
+                inputs, context, desired.domain, desired.where, current, current, domain_changes
+            )
         return
     state = decide_domain(desired, current, context)
     waits = state is None
-    if asked is not None and (current is not None or not waits):
-        domain_changes.findings += edited_too(case, desired, current, asked)
-        state, waits = switched(desired.route, asked), False
+    if requested is not None and (current is not None or not waits):
+        domain_changes.findings += edited_too(inputs, desired, current, requested)
+        state, waits = switched(desired.route, requested), False
     state = state or current
     if state is not None:
-        state = _land(case, context, desired.domain, desired.where, current, state, domain_changes)
+        state = _record_domain(
+            inputs, context, desired.domain, desired.where, current, state, domain_changes
+        )
         if state.shadow is not None and desired.route not in (None, state.route):
             domain_changes.shadowed.append(
-                Shadowed(case.key, desired.domain, desired.route, state.route, state.shadow)
+                Shadowed(inputs.key, desired.domain, desired.route, state.route, state.shadow)
             )
     if waits:
-        route = desired.route or case.desired.default
+        route = desired.route or inputs.desired.default
         _skip(
-            case,
+            inputs,
             desired,
             current,
             state,
@@ -121,29 +125,32 @@ def _declared(
 
 
 def _absent(
-    case: AccountInput, context: RouteContext, asked: ApplyAll | None, domain_changes: DomainChanges
+    inputs: AccountInput,
+    context: RouteContext,
+    requested: ApplyAll | None,
+    domain_changes: DomainChanges,
 ) -> None:
     """Domains that are held but not declared: step 6, unless they stay for another's claim."""
-    declared = {desired.domain for desired in case.desired.domains}
-    where = case.desired.where
-    for name, current in case.current.domains.items():
+    declared = {desired.domain for desired in inputs.desired.domains}
+    where = inputs.desired.where
+    for name, current in inputs.current.domains.items():
         if name in declared:
             continue
-        if not _stays(case, name):
+        if not _stays(inputs, name):
             domain_changes.changes.append(
-                remove_domain(case.key, name, current, case.claims, where)
+                remove_domain(inputs.key, name, current, inputs.claims, where)
             )
             continue
-        state = current if asked is None else switched(current.declared, asked)
-        _land(case, context, name, where, current, state, domain_changes)
+        state = current if requested is None else switched(current.declared, requested)
+        _record_domain(inputs, context, name, where, current, state, domain_changes)
 
 
-def _stays(case: AccountInput, name: str) -> bool:
-    return name in case.claims.retained or name in case.desired.contested
+def _stays(inputs: AccountInput, name: str) -> bool:
+    return name in inputs.claims.retained or name in inputs.desired.contested
 
 
-def _land(
-    case: AccountInput,
+def _record_domain(
+    inputs: AccountInput,
     context: RouteContext,
     name: str,
     where: Where,
@@ -155,31 +162,33 @@ def _land(
     state = reassigned(decided, context)
     if state == current:
         return state
-    fell = state is not decided
-    if fell and decided.route.profile is not None:
-        domain_changes.fallen.setdefault(decided.route.profile, []).append(name)
-    source = case.claims.incoming.get(name) if current is None else None
+    is_reassigned = state is not decided
+    if is_reassigned and decided.route.profile is not None:
+        domain_changes.reassigned_domains.setdefault(decided.route.profile, []).append(name)
+    source = inputs.claims.incoming.get(name) if current is None else None
     domain_changes.changes.append(
         DomainChange(
-            case.key,
+            inputs.key,
             name,
-            _action(current, state, fell),
+            _action(current, state, is_reassigned),
             current,
             state,
             _reason(current, state),
-            f"{name} moves from {source}." if source else _message(name, current, state, fell),
+            f"{name} moves from {source}."
+            if source
+            else _message(name, current, state, is_reassigned),
             where.at("spec", "route"),
         )
     )
     return state
 
 
-def _action(current: DomainState | None, state: DomainState, fell: bool) -> Action:
+def _action(current: DomainState | None, state: DomainState, is_reassigned: bool) -> Action:
     if current is None:
         return Action.CREATE
     if current.route == state.route:
         return Action.UPDATE
-    return Action.REASSIGN if fell else Action.REROUTE
+    return Action.REASSIGN if is_reassigned else Action.REROUTE
 
 
 def _reason(current: DomainState | None, state: DomainState) -> str:
@@ -191,10 +200,12 @@ def _reason(current: DomainState | None, state: DomainState) -> str:
     return "declaration-removed" if state.declared is None else "declaration-changed"
 
 
-def _message(name: str, current: DomainState | None, state: DomainState, fell: bool) -> str:
+def _message(
+    name: str, current: DomainState | None, state: DomainState, is_reassigned: bool
+) -> str:
     if current is not None and current.route == state.route:
         return _recorded(name, current, state)
-    if fell:
+    if is_reassigned:
         gone = "" if current is None else f", because {current.route} is no longer satisfiable"
         return f"{name} is reassigned to {state.route}{gone}."
     match state.origin:
@@ -218,16 +229,16 @@ def _recorded(name: str, current: DomainState, state: DomainState) -> str:
     return f"The manifest of {name} declares {state.declared}; it stays on {state.route}."
 
 
-def _denied(case: AccountInput, desired: DesiredDomain, domain_changes: DomainChanges) -> None:
-    """A conflict has its own finding; a move that has to wait is told as a skip."""
-    source = case.claims.waiting.get(desired.domain)
+def _denied(inputs: AccountInput, desired: DesiredDomain, domain_changes: DomainChanges) -> None:
+    """A conflict has its own finding; a move that has to wait is reported as a skip."""
+    source = inputs.claims.waiting.get(desired.domain)
     if source is not None and not desired.suspended:
         why = f"account {source}, which holds it, is not changed now"
-        _skip(case, desired, None, None, why, domain_changes)
+        _skip(inputs, desired, None, None, why, domain_changes)
 
 
 def _skip(
-    case: AccountInput,
+    inputs: AccountInput,
     desired: DesiredDomain,
     current: DomainState | None,
     state: DomainState | None,
@@ -242,13 +253,13 @@ def _skip(
     where = desired.where.at("spec", "route")
     if state == current:
         skip = (Action.SKIP, current, current, "dependency-skipped", message, where)
-        domain_changes.changes.append(DomainChange(case.key, desired.domain, *skip))
+        domain_changes.changes.append(DomainChange(inputs.key, desired.domain, *skip))
     domain_changes.findings.append(
         finding(
             "dependency-skipped",
             message,
             hint="The next apply tries again.",
             where=where,
-            account=case.key,
+            account=inputs.key,
         )
     )

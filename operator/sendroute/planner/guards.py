@@ -41,16 +41,18 @@ def check_guards(
         return ()
     of_domains = [change for change in changes if isinstance(change, DomainChange)]
     removed = sum(change.action is Action.DELETE for change in of_domains)
-    turned = sum(_turns(change) for change in of_domains)
+    rerouted = sum(_reroutes(change) for change in of_domains)
     found = []
     if removed * 100 > guards.remove_percent * domains:
         found.append(_refused("too-many-removals", "remove", removed, domains, guards, key, where))
-    if turned * 100 > guards.change_percent * domains:
-        found.append(_refused("too-many-changes", "re-route", turned, domains, guards, key, where))
+    if rerouted * 100 > guards.change_percent * domains:
+        found.append(
+            _refused("too-many-changes", "re-route", rerouted, domains, guards, key, where)
+        )
     return tuple(found)
 
 
-def _turns(change: DomainChange) -> bool:
+def _reroutes(change: DomainChange) -> bool:
     if change.action is Action.REASSIGN:
         return True
     by_apply_all = change.after is not None and change.after.origin is Origin.APPLY_ALL

@@ -17,10 +17,10 @@ from sendroute.planner.plan import plan_tree
 def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, ...]:
     """Every finding about ``desired`` that needs no store."""
     plan = plan_tree(desired, _as_held(base))
-    told = chain(plan.findings, *(account.findings for account in plan.accounts))
+    findings = chain(plan.findings, *(account.findings for account in plan.accounts))
     return tuple(
         found
-        for found in told
+        for found in findings
         if not has_trait(found.code, Trait.NEEDS_STORE)
         and (base is not None or not has_trait(found.code, Trait.NEEDS_BASE))
     )

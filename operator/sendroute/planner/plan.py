@@ -249,8 +249,8 @@ def _plan_one(context: PlanContext, key: AccountKey, still: Blocked) -> AccountP
     if desired is None:
         plan = _undefined(context, current, still)
     elif desired.suspended:
-        told = suspended_object(f"Account {key.name}", desired.where, key)
-        return AccountPlan(key, current.revision, (), (told,))
+        reported = suspended_object(f"Account {key.name}", desired.where, key)
+        return AccountPlan(key, current.revision, (), (reported,))
     else:
         plan = _defined(context, desired, current, still)
     return plan if context.desired.complete else _held_back(plan)

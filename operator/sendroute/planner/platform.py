@@ -24,16 +24,16 @@ def decide_platform(
         return None, None, ()
     where = desired.platform.where
     if desired.platform.suspended:
-        told = suspended_object("The MailPlatform", where, None)
+        reported = suspended_object("The MailPlatform", where, None)
         if current.platform is not None:
-            return current.platform, None, (told,)
-        return None, None, (told, _never_recorded(where))
+            return current.platform, None, (reported,)
+        return None, None, (reported, _never_recorded(where))
     after = desired.platform.platform
     before, relay = relay_of(current.platform), relay_of(after)
-    turned = relay is not None and RELAY in rotated
-    if after == current.platform and not turned:
+    rerouted = relay is not None and RELAY in rotated
+    if after == current.platform and not rerouted:
         return after, None, ()
-    if relay is not None and RELAY in failed and (turned or needs_test(before, relay)):
+    if relay is not None and RELAY in failed and (rerouted or needs_test(before, relay)):
         return _not_saved(current.platform, failed[RELAY], where)
     create = current.platform is None
     if create:

@@ -38,46 +38,48 @@ def proved(endpoint: Profile | Relay) -> tuple[object, ...]:
     )
 
 
-def _is_settled(case: AccountInput, name: str, desired: Profile) -> bool:
+def _is_settled(inputs: AccountInput, name: str, desired: Profile) -> bool:
     """Neither its manifest nor its secret has changed."""
-    return desired == case.current.profiles.get(name) and name not in case.rotated
+    return desired == inputs.current.profiles.get(name) and name not in inputs.rotated
 
 
-def _is_tried(case: AccountInput, name: str, desired: Profile) -> bool:
-    return name in case.rotated or needs_test(case.current.profiles.get(name), desired)
+def _is_tried(inputs: AccountInput, name: str, desired: Profile) -> bool:
+    return name in inputs.rotated or needs_test(inputs.current.profiles.get(name), desired)
 
 
-def decide_profiles(case: AccountInput) -> Profiles:
-    current = case.current.profiles
-    waiting = _not_saved(case)
+def decide_profiles(inputs: AccountInput) -> Profiles:
+    current = inputs.current.profiles
+    waiting = _not_saved(inputs)
     after: dict[str, Profile] = {}
     changes = []
-    for name in sorted(case.desired.profiles):
-        desired, before = case.desired.profiles[name], current.get(name)
-        if desired.suspended or name in waiting or _is_settled(case, name, desired.profile):
+    for name in sorted(inputs.desired.profiles):
+        desired, before = inputs.desired.profiles[name], current.get(name)
+        if desired.suspended or name in waiting or _is_settled(inputs, name, desired.profile):
             if before is not None:
                 after[name] = before
             if name in waiting:
-                changes.append(_skipped(case, name, before, desired))
+                changes.append(_skipped(inputs, name, before, desired))
             continue
         after[name] = desired.profile
-        changes.append(_saved(case, name, before, desired))
-    removed = {name: current[name] for name in sorted(current) if name not in case.desired.profiles}
-    changes += [_removed(case, name, profile) for name, profile in removed.items()]
+        changes.append(_saved(inputs, name, before, desired))
+    removed = {
+        name: current[name] for name in sorted(current) if name not in inputs.desired.profiles
+    }
+    changes += [_removed(inputs, name, profile) for name, profile in removed.items()]
     return Profiles(tuple(changes), after, removed, waiting)
 
 
-def _not_saved(case: AccountInput) -> frozenset[str]:
+def _not_saved(inputs: AccountInput) -> frozenset[str]:
     """Those that failed, and those that newly name one of these in ``reassignTo``."""
     changed = {
         name: desired.profile
-        for name, desired in case.desired.profiles.items()
-        if not desired.suspended and not _is_settled(case, name, desired.profile)
+        for name, desired in inputs.desired.profiles.items()
+        if not desired.suspended and not _is_settled(inputs, name, desired.profile)
     }
     waiting = {
         name
         for name, profile in changed.items()
-        if name in case.failed and _is_tried(case, name, profile)
+        if name in inputs.failed and _is_tried(inputs, name, profile)
     }
     while more := {
         name
@@ -85,7 +87,7 @@ def _not_saved(case: AccountInput) -> frozenset[str]:
         if name not in waiting
         and profile.reassign_to is not None
         and profile.reassign_to.profile in waiting
-        and not _same_reassignment(case.current.profiles.get(name), profile)
+        and not _same_reassignment(inputs.current.profiles.get(name), profile)
     }:
         waiting |= more
     return frozenset(waiting)
@@ -122,7 +124,7 @@ def _kept(change: ProfileChange, domain: str) -> ProfileChange:
 
 
 def _saved(
-    case: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
+    inputs: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
 ) -> ProfileChange:
     reason = "declared" if desired.inline_in is None else "declared-in-line"
     if before is None:
@@ -133,12 +135,12 @@ def _saved(
             for field in Profile.__struct_fields__
             if getattr(before, field) != getattr(desired.profile, field)
         ]
-        if name in case.rotated:
+        if name in inputs.rotated:
             reason = reason if fields else "credentials-changed"
             fields.append("the content of its secret")
         action, message = Action.UPDATE, f"Profile {name} changes: {', '.join(fields)}."
     return ProfileChange(
-        case.key,
+        inputs.key,
         name,
         action,
         before,
@@ -150,15 +152,15 @@ def _saved(
 
 
 def _skipped(
-    case: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
+    inputs: AccountInput, name: str, before: Profile | None, desired: DesiredProfile
 ) -> ProfileChange:
     reason = "dependency-skipped"
-    if _is_tried(case, name, desired.profile):
-        reason = case.failed.get(name, reason)
+    if _is_tried(inputs, name, desired.profile):
+        reason = inputs.failed.get(name, reason)
     why = why_not_saved(reason) or "the profile it refers to was not saved"
     stands = "the previous version stays in effect" if before is not None else "it does not exist"
     return ProfileChange(
-        case.key,
+        inputs.key,
         name,
         Action.SKIP,
         before,
@@ -169,14 +171,14 @@ def _skipped(
     )
 
 
-def _removed(case: AccountInput, name: str, profile: Profile) -> ProfileChange:
+def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange:
     return ProfileChange(
-        case.key,
+        inputs.key,
         name,
         Action.DELETE,
         profile,
         None,
         "removed",
         f"Profile {name} is no longer in the manifests.",
-        case.desired.where,
+        inputs.desired.where,
     )

@@ -27,7 +27,9 @@ def _instead_of(route: Route, context: RouteContext) -> Route:
     return context.plan_default
 
 
-def tell_deletions(case: AccountInput, fallen: Mapping[str, list[str]]) -> tuple[Finding, ...]:
+def report_deletions(
+    inputs: AccountInput, reassigned_domains: Mapping[str, list[str]]
+) -> tuple[Finding, ...]:
     """One warning for each profile that domains lost in this change, naming some of them."""
     return tuple(
         finding(
@@ -35,10 +37,10 @@ def tell_deletions(case: AccountInput, fallen: Mapping[str, list[str]]) -> tuple
             f"Profile {name} is removed; {_count(domains)} another route:"
             f" {_some(sorted(domains))}.",
             hint="To keep it, declare it again, in an SMTPProfile document of its own.",
-            where=case.desired.where,
-            account=case.key,
+            where=inputs.desired.where,
+            account=inputs.key,
         )
-        for name, domains in sorted(fallen.items())
+        for name, domains in sorted(reassigned_domains.items())
     )
 
 

@@ -1,6 +1,6 @@
 """References: what an account declares must exist after the change, unless it is a deletion.
 
-A declaration that is new or changed and cannot be had is an error and stops its account. One that
+A declaration that is new or changed and not satisfiable is an error and stops its account. One that
 the store already knew is the consequence of a deletion or of a plan's change: a warning, and the
 domains are reassigned.
 """
@@ -14,36 +14,40 @@ from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import AccountInput
 
 
-def check_references(case: AccountInput, existing: frozenset[str]) -> tuple[Finding, ...]:
+def check_references(inputs: AccountInput, existing: frozenset[str]) -> tuple[Finding, ...]:
     """``existing``: the profiles that will exist if every connection test passes."""
     return (
-        *_default(case, existing),
-        *_apply_all(case, existing),
-        *_reassignments(case, existing),
+        *_default(inputs, existing),
+        *_apply_all(inputs, existing),
+        *_reassignments(inputs, existing),
         # The order of documents never shows.
-        *sorted(_domains(case, existing), key=lambda found: (found.code, found.message)),
+        *sorted(_domains(inputs, existing), key=lambda found: (found.code, found.message)),
     )
 
 
-def _default(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
-    route = case.desired.default
+def _default(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+    route = inputs.desired.default
     if route is not None and _missing(route, existing):
-        before = case.current.state.default if case.current.state is not None else None
-        where = case.desired.where.at("spec", "defaultRoute", "profile")
-        yield _profile(case, route, existing, where, known=route == before, what="The default")
+        before = inputs.current.state.default if inputs.current.state is not None else None
+        where = inputs.desired.where.at("spec", "defaultRoute", "profile")
+        yield _profile(inputs, route, existing, where, known=route == before, what="The default")
 
 
-def _apply_all(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
-    asked = case.desired.apply_all
-    if asked is not None and asked.id not in case.current.ran and _missing(asked.route, existing):
-        where = case.desired.where.at("spec", "applyToAll", "route", "profile")
-        what = f"The apply-all {asked.id}"
-        yield _profile(case, asked.route, existing, where, known=False, what=what)
+def _apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+    requested = inputs.desired.apply_all
+    if (
+        requested is not None
+        and requested.id not in inputs.current.ran
+        and _missing(requested.route, existing)
+    ):
+        where = inputs.desired.where.at("spec", "applyToAll", "route", "profile")
+        what = f"The apply-all {requested.id}"
+        yield _profile(inputs, requested.route, existing, where, known=False, what=what)
 
 
-def _reassignments(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
-    for name in sorted(case.desired.profiles):
-        desired, current = case.desired.profiles[name], case.current.profiles.get(name)
+def _reassignments(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+    for name in sorted(inputs.desired.profiles):
+        desired, current = inputs.desired.profiles[name], inputs.current.profiles.get(name)
         route = desired.profile.reassign_to
         if desired.suspended or route is None or not _missing(route, existing):
             continue
@@ -51,26 +55,26 @@ def _reassignments(case: AccountInput, existing: frozenset[str]) -> Iterator[Fin
         where = desired.where.at("spec", *inline, "onDelete", "reassignTo", "profile")
         known = current is not None and current.reassign_to == route
         what = f"The reassignTo of profile {name}"
-        yield _profile(case, route, existing, where, known=known, what=what)
+        yield _profile(inputs, route, existing, where, known=known, what=what)
 
 
-def _domains(case: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
-    offered = case.plan.managed
-    for desired in case.desired.domains:
+def _domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+    offered = inputs.plan.managed
+    for desired in inputs.desired.domains:
         route = desired.route
         # The common case first: a million domains are asked this.
         if route is None or route.profile in existing or desired.suspended:
             continue
         if route.profile is None and (offered or route != MANAGED):
             continue
-        current = case.current.domains.get(desired.domain)
+        current = inputs.current.domains.get(desired.domain)
         known = current is not None and current.declared == route
         if route.profile is not None:
             where = desired.where.at("spec", "route", "profile")
-            yield _profile(case, route, existing, where, known=known, what=desired.domain)
+            yield _profile(inputs, route, existing, where, known=known, what=desired.domain)
         else:
             where = desired.where.at("spec", "route")
-            yield _managed(case, desired.domain, where, known=known)
+            yield _managed(inputs, desired.domain, where, known=known)
 
 
 def _missing(route: Route, existing: frozenset[str]) -> bool:
@@ -78,7 +82,7 @@ def _missing(route: Route, existing: frozenset[str]) -> bool:
 
 
 def _profile(
-    case: AccountInput,
+    inputs: AccountInput,
     route: Route,
     existing: frozenset[str],
     where: Where,
@@ -90,33 +94,34 @@ def _profile(
     if known:
         return finding(
             "profile-deleted",
-            f"{what} still refers to profile {name}, which account {case.key.name} no longer has.",
+            f"{what} still refers to profile {name}, which account {inputs.key.name} no longer"
+            " has.",
             hint="Declare another route, or the profile again.",
             where=where,
-            account=case.key,
+            account=inputs.key,
         )
     near = did_you_mean(name, existing)
     hint = "Declare an SMTPProfile of that name in this account."
-    if name in case.desired.profiles:
+    if name in inputs.desired.profiles:
         hint = f"Profile {name} is suspended and was never saved; lift spec.suspend."
     elif near:
         hint = f"Did you mean {near}?"
     return finding(
         "unknown-profile",
-        f"{what} refers to profile {name}, which account {case.key.name} does not have.",
+        f"{what} refers to profile {name}, which account {inputs.key.name} does not have.",
         hint=hint,
         where=where,
-        account=case.key,
+        account=inputs.key,
     )
 
 
-def _managed(case: AccountInput, domain: str, where: Where, *, known: bool) -> Finding:
+def _managed(inputs: AccountInput, domain: str, where: Where, *, known: bool) -> Finding:
     return finding(
         "managed-not-in-plan",
-        f"{domain} declares managed, which plan {case.plan.name} of account {case.key.name}"
+        f"{domain} declares managed, which plan {inputs.plan.name} of account {inputs.key.name}"
         " does not offer.",
         hint="Declare a profile, or choose a plan that offers managed sending.",
         where=where,
-        account=case.key,
+        account=inputs.key,
         severity=Severity.WARNING if known else None,
     )

@@ -15,7 +15,7 @@ from sendroute.planner.references import check_references
 def check_stopped(
     desired: DesiredAccount, current: CurrentAccount, platform: Platform | None
 ) -> tuple[Finding, ...]:
-    """What stays wrong whatever the documents with errors say once they are mended. ``platform``
+    """The errors that remain after the documents with errors are fixed. ``platform``
     is None where none can be read."""
     if desired.suspended:
         return ()
@@ -28,13 +28,13 @@ def check_stopped(
     return *unknown, *_references(AccountInput(desired, current, plan))
 
 
-def _references(case: AccountInput) -> tuple[Finding, ...]:
+def _references(inputs: AccountInput) -> tuple[Finding, ...]:
     """A profile whose own definition has errors is not unknown; where one does not tell its name,
     it may be any."""
-    profiles = decide_profiles(case)
-    unsound = case.desired.unsound
+    profiles = decide_profiles(inputs)
+    unsound = inputs.desired.unsound
     defined = frozenset(name for name in unsound if name is not None)
-    found = check_references(case, frozenset(profiles.after) | profiles.waiting | defined)
+    found = check_references(inputs, frozenset(profiles.after) | profiles.waiting | defined)
     if None not in unsound:
         return found
     return tuple(each for each in found if not has_trait(each.code, Trait.PROFILE_REFERENCE))

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import Output, output_option, outputs_asked_for, present, tell, worst
+from sendroute.cli.output import (
+    Output,
+    output_option,
+    outputs_asked_for,
+    present,
+    report_on_stderr,
+    worst,
+)
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
@@ -47,7 +54,7 @@ def run(arguments: Namespace, session: Session) -> int:
             written = ExitStatus.FINE
         else:
             written = present(session, outputs, lambda form, _colour: _stream(form, batches()))
-    tell(session, findings)
+    report_on_stderr(session, findings)
     return worst(of_findings(findings), written)
 
 

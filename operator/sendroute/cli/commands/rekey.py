@@ -36,17 +36,17 @@ def run(_arguments: Namespace, session: Session) -> int:
         raise no_key()
     sealer = Sealer(keys)
 
-    def anew(token: str, binding: "SecretBinding") -> str:
+    def reseal(token: str, binding: "SecretBinding") -> str:
         credential = sealer.open(token, binding)
         if credential is None:
             raise _unreadable(binding)
         return sealer.seal(credential, binding)
 
     with open_store(session.settings.store) as store:
-        count = store.rekey(anew, Provenance(datetime.now(UTC), actor()))
+        count = store.rekey(reseal, Provenance(datetime.now(UTC), actor()))
     if not session.terminal.quiet:
         credentials = "1 credential" if count == 1 else f"{count} credentials"
-        print(f"Encrypted {credentials} anew, under the first of {len(keys)} keys given.")
+        print(f"Re-encrypted {credentials} with the first of {len(keys)} keys.")
     return 0
 
 
@@ -61,7 +61,7 @@ def _unreadable(binding: "SecretBinding") -> "ProblemError":
     return ProblemError(
         finding(
             "credential-unreadable",
-            f"Nothing was changed: a credential of {whose} does not open with the keys given.",
+            f"Nothing was changed: a credential of {whose} does not open with the given keys.",
             hint="Add the key that it was encrypted with below the new one.",
         )
     )

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.output import TABLES, output_option, outputs_of, present, tell, worst
+from sendroute.cli.output import TABLES, output_option, outputs_of, present, report_on_stderr, worst
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(arguments: Namespace, session: Session) -> int:
         rows = store.routes(names, account, arguments.profile)
     written = present(session, outputs, partial(_show, rows))
     unknown = _unknown(names, rows)
-    tell(session, unknown)
+    report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
 

@@ -112,7 +112,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.git_timeout,
     )
     limits = Limits(arguments.max_change_percent, arguments.max_remove_percent)
-    told = RunOptions(
+    options = RunOptions(
         arguments.source,
         branch,
         arguments.state_dir,
@@ -122,7 +122,7 @@ def run(arguments: Namespace, session: Session) -> int:
         limits,
     )
     try:
-        run_loop(session, told)
+        run_loop(session, options)
     except ProblemError as problem:
         if session.settings.log_format != "json":
             raise

@@ -79,28 +79,28 @@ def _document(
     yield "unsettled", map(_unsettled, account_statuses)
 
 
-def _unsettled(standing: "AccountStatus") -> dict[str, Any]:
+def _unsettled(left: "AccountStatus") -> dict[str, Any]:
     from msgspec import to_builtins
 
     from sendroute.cli.hints import with_hint
     from sendroute.model.owner import owner_names
     from sendroute.model.times import moment
 
-    namespace, account = owner_names(standing.key)
-    approval = standing.approval
+    namespace, account = owner_names(left.key)
+    approval = left.approval
     return {
         "namespace": namespace,
         "account": account,
-        "outcome": standing.outcome.value,
-        "since": moment(standing.since),
-        "commit": standing.commit,
-        "digest": standing.digest,
-        "changes": standing.report.summary,
+        "outcome": left.outcome.value,
+        "since": moment(left.since),
+        "commit": left.commit,
+        "digest": left.digest,
+        "changes": left.report.summary,
         "approved": {"by": approval.by, "time": moment(approval.at)}
-        if approval is not None and standing.approved
+        if approval is not None and left.approved
         else None,
-        "findings": to_builtins([with_hint(found) for found in standing.report.findings]),
-        "more_findings": standing.report.more,
+        "findings": to_builtins([with_hint(found) for found in left.report.findings]),
+        "more_findings": left.report.more,
     }
 
 
@@ -149,7 +149,7 @@ def _text(
         yield "No relay is registered.\n"
     if account_statuses:
         yield "\n"
-        yield from _told(account_statuses, colour)
+        yield from _open_accounts(account_statuses, colour)
     if shadowed:
         yield "\n"
         cells = [
@@ -166,7 +166,7 @@ def _text(
         yield from table(head, cells, colour=colour)
 
 
-def _told(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str]:
+def _open_accounts(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str]:
     from sendroute.model.times import minute
     from sendroute.reports.table import table
     from sendroute.reports.text import clean, wrap
@@ -175,7 +175,7 @@ def _told(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str
         (_named(one), one.outcome.value, minute(one.since), (one.digest or "-")[:12])
         for one in account_statuses
     ]
-    head, *lines = table(("ACCOUNT", "NOT SETTLED", "SINCE", "PLAN"), rows, colour=colour)
+    head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, colour=colour)
     yield head
     for line, one in zip(lines, account_statuses, strict=True):
         yield line
@@ -183,20 +183,20 @@ def _told(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str
             yield from (more + "\n" for more in wrap(clean(text), 10))
 
 
-def _named(standing: "AccountStatus") -> str:
-    return str(standing.key)
+def _named(left: "AccountStatus") -> str:
+    return str(left.key)
 
 
-def _why(standing: "AccountStatus") -> Iterable[str]:
+def _why(left: "AccountStatus") -> Iterable[str]:
     from sendroute.model.times import minute
 
-    report, approval = standing.report, standing.approval
-    if approval is not None and standing.approved:
+    report, approval = left.report, left.approval
+    if approval is not None and left.approved:
         at = minute(approval.at)
-        yield f"Approved by {approval.by}, {at}; it is applied with the loop's next round."
-    elif standing.digest is not None:
+        yield f"Approved by {approval.by}, {at}; the next round of the loop applies it."
+    elif left.digest is not None:
         counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
-        yield f"Its plan ({counts}) waits: sendroute approve {standing.key}"
+        yield f"Its plan ({counts}) waits for an approval: sendroute approve {left.key}"
     yield from (each.message for each in report.findings)
     if report.more:
         yield f"And {report.more} more."
