@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
+# What the checker of words reads.
+WORDS = $(shell git ls-files operator docs examples README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
 LOCKED := tests/requirements/locked.txt
 OLDEST := tests/requirements/oldest.txt
 PIP := -m pip --quiet --disable-pip-version-check install
@@ -37,6 +39,7 @@ test: lint types unit  ## all that CI runs
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/words/check.py $(WORDS)
 
 types: $(VENV)/ready
 	$(BIN)/mypy

@@ -219,7 +219,7 @@ def test_init_makes_a_store_and_a_key_once(
     sendroute: Program, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = sendroute("init")
-    assert (ran.status, "apart from the store" in ran.out) == (0, True)
+    assert (ran.status, "separately from the store" in ran.out) == (0, True)
     key = place / "sendroute.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert len(base64.urlsafe_b64decode(key.read_text().strip())) == 32
@@ -271,7 +271,7 @@ def test_a_store_made_from_its_lock_file_goes_on_where_the_lost_one_stood(
     for each in (*routes, *again):
         del each["since"]
     assert again == routes
-    # All but the credentials, which no lock file holds: they are saved anew from their secrets.
+    # All but the credentials, which no lock file holds: they are saved again from their secrets.
     plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
     assert {change["reason"] for change in plan["changes"]} == {"credentials-changed"}
     assert sendroute("apply", "manifests", "--auto-approve").status == 0

@@ -75,7 +75,7 @@ def test_keys_are_turned_and_a_copy_is_kept(run: Program, url: str, manifests: P
     old = Path("sendroute.key").read_text()
     new = base64.urlsafe_b64encode(os.urandom(32)).decode()
     Path("keys").write_text(f"{new}\n{old}")
-    assert run("rekey", "--key-file", "keys").out.startswith("Encrypted")
+    assert run("rekey", "--key-file", "keys").out.startswith("Re-encrypted")
     Path("new").write_text(new)
     assert run("plan", "manifests", "--key-file", "new", "--detailed-exitcode").status == 0
     assert run("backup", "copy.db").status == 0

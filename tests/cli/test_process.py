@@ -174,7 +174,7 @@ def test_a_person_at_a_terminal_is_asked(many: Path, answer: str, status: int) -
         text=True,
     ) as run:
         os.close(terminal)
-        shown = _read_until(controller, b"`yes`")
+        shown = _read_until(controller, b"'yes'")
         os.write(controller, answer.encode() + b"\n")
         out, _ = run.communicate(timeout=60)
     os.close(controller)

@@ -188,4 +188,4 @@ def test_a_lock_file_nested_beyond_the_parsers_limit_is_a_finding(
     assert sendroute("init").status == 0
     ran = sendroute("plan", "manifests")
     assert ran.status == 1
-    assert "sendroute.lock is not a lock file" in ran.out
+    assert "invalid-value" in ran.out

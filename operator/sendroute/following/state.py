@@ -1,4 +1,4 @@
-"""The state directory of a git follower: for one process at a time; what is incomplete is
+"""The state directory of a git follower: one process at a time; what is incomplete is
 removed."""
 
 import fcntl

@@ -1,1 +1,1 @@
-"""A store in a SQLite file, for one host."""
+"""A store in a SQLite file on one host."""
