@@ -331,7 +331,8 @@ def test_keys_are_turned(saved: Shop) -> None:
     Path("keys").write_text(f"{new}\n{old}")
     Path("new").write_text(new)
     assert saved.sendroute("rekey", "--key-file", "new").status == 1
-    assert saved.sendroute("rekey", "--key-file", "keys").out.startswith("Re-encrypted 1 credential")
+    rekeyed = saved.sendroute("rekey", "--key-file", "keys")
+    assert rekeyed.out.startswith("Re-encrypted 1 credential")
     assert codes(saved.plan("--key-file", "new", "--detailed-exitcode")) == {}
     assert saved.sendroute("plan", "manifests").status == 1, "the old one opens nothing any more"
     assert "rekeyed" in saved.sendroute("history", "-o", "json").out

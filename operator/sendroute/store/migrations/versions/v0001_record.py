@@ -196,7 +196,7 @@ def _postgresql_append_only(table: str) -> tuple[str, str]:
 
 
 def _postgresql_function(name: str, body: str, *, reads_tables: bool = False) -> str:
-    """Where it reads tables, it finds them for any session that fires it, whatever its search path."""
+    """If it reads tables, it finds them for every session, whatever its search path."""
     path = "SET search_path FROM CURRENT " if reads_tables else ""
     return (
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {path}AS $$ BEGIN {body} END $$"
