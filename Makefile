@@ -39,7 +39,7 @@ test: lint types unit  ## all that CI runs
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tests/words/check.py $(WORDS)
+	@$(BIN)/python tests/words/check.py $(WORDS)
 
 types: $(VENV)/ready
 	$(BIN)/mypy
