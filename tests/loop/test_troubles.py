@@ -95,7 +95,7 @@ def test_one_broken_file_holds_back_only_what_would_take(place: Place) -> None:
     place.lay("broken", "kind: [")
     loop.says("broken.yaml")
     place.lay("acme", account("acme", "a.example.com"))
-    loop.says("Account acme/acme failed", "held back whole")
+    loop.says("Account acme/acme failed", "held back: something")
     place.lay("bolt", account("bolt", "c.example.com", "d.example.com"))
     until(lambda: "d.example.com" in place.domains(), "the other's new domain")
     assert "b.example.com" in place.domains()
@@ -111,7 +111,7 @@ def test_a_lock_file_of_another_store_keeps_the_last_good_tree(place: Place) -> 
     lock = place.manifests / "sendroute.lock"
     replace(lock, '{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}')
     place.lay("acme", account("acme", "a.example.com", "b.example.com"))
-    assert loop.says("names the store 1111")["code"] == "wrong-store"
+    assert loop.says("belongs to the store 1111")["code"] == "wrong-store"
     place.sql("update domain set kind = 'unconfigured'")
     loop.says("Account acme/acme had drifted")
     assert place.domains() == {"a.example.com": "managed"}
@@ -127,12 +127,12 @@ def test_a_lock_file_of_another_store_from_the_start_is_no_store_that_is_away(pl
     replace(lock, '{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}')
     loop = place.start("--listen", "127.0.0.1:0", "-v")
     url = loop.says("Answering at")["url"]
-    loop.says("names the store 1111", times=6)
+    loop.says("belongs to the store 1111", times=6)
     status, text = _asked(f"{url}/readyz")
     assert status == 503
-    assert "names the store 1111" in text
+    assert "belongs to the store 1111" in text
     assert not loop.said("The store answers again.")
-    told = [line["level"] for line in loop.said("names the store 1111")]
+    told = [line["level"] for line in loop.said("belongs to the store 1111")]
     assert sorted(set(told[2:])) == ["debug"], "and not again with each round"
     lock.unlink()
     loop.says("Serving")
