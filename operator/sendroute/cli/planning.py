@@ -16,12 +16,10 @@ from sendroute.manifests.tree import LoadedTree, places_of
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where, nowhere
 from sendroute.model.problem import ProblemError
-from sendroute.planner.claims import others_at_hand
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_tree
+from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
-from sendroute.reconcile.secret_check import references_in
-from sendroute.reconcile.verifier import Scope
+from sendroute.reconcile.verifier import Shown
 from sendroute.runtime.factory import Factory
 from sendroute.store.record import Store
 
@@ -44,10 +42,11 @@ class PlanOptions(NamedTuple):
     recorded: bool = True
 
 
-def reconciler_of(store: Store, session: Session, *, saves: bool) -> Reconciler:
-    """The reconciler of one command."""
-
-    verifier_for = partial(Factory(session.settings).verifier, saves=saves)
+def reconciler_of(
+    store: Store, session: Session, *, saves: bool, shown: Shown | None = None
+) -> Reconciler:
+    """The reconciler of one command; ``shown`` is what a saved plan was made with."""
+    verifier_for = partial(Factory(session.settings).verifier, saves=saves, shown=shown)
     return Reconciler(store, verifier_for, tester_of(session.terminal))
 
 
@@ -91,25 +90,25 @@ def plan_saved(
             was made for another store; otherwise what is wrong with the file.
     """
     saved = load(path)
-    current, sealed = store.read_sealed()
-    if saved.lineage != current.lineage:
+    if saved.lineage != store.read(()).lineage:
         raise ProblemError(_other_store(path))
-    desired, shown, only = saved.desired(), saved.shown(), frozenset(saved.only)
-    scope = Scope(guards, only, others_at_hand(desired.accounts, current.accounts, only))
-    verifier = Factory(session.settings).verifier(
-        desired, references_in(current), saves=True, shown=shown
+    shown, locks = saved.shown(), locks_of((), lock)
+    source = Source(saved.desired(), saved.commit, nowhere, partial(mismatches, locks))
+    request = PlanRequest(guards, frozenset(saved.only))
+    planned = reconciler_of(store, session, saves=True, shown=shown).plan(source, request)
+    same = plan_accounts(
+        source.desired,
+        planned.current,
+        planned.scope.only,
+        planned.scope.others,
+        failed=shown.failed,
+        rotated=planned.verified.secrets.rotated,
+        guards=guards,
     )
-    rotated = verifier.check(desired, current, sealed, scope).rotated
-    plan = plan_tree(
-        desired, current, failed=shown.failed, rotated=rotated, guards=guards, only=scope.only
-    )
-    changed = differing(saved.decided, decided_by(plan))
+    changed = differing(saved.decided, decided_by(same))
     if changed:
         raise ProblemError(_stale(path, changed))
-    mismatch = tuple(mismatches(locks_of((), lock), current, store.contains))
-    verified = verifier.verify(desired, current, sealed, scope)
-    source = Source(desired, saved.commit, nowhere)
-    return Planned(source, scope, verifier, current, sealed, verified, mismatch)
+    return planned
 
 
 def _stale(path: str, changed: list[str]) -> Finding:
