@@ -132,7 +132,7 @@ def _why(state: DomainState) -> str:
             why = "because its previous route is no longer satisfiable"
         case _:
             assert_never(state.origin)
-    if state.shadow is not None and state.declared not in (None, state.route):
+    if state.is_shadowed:
         why += f"; it shadows the declared route, {state.declared}"
     return why
 

@@ -20,6 +20,11 @@ class DomainState(Struct, frozen=True, gc=False):
     declared: Route | None = None
     shadow: str | None = None
 
+    @property
+    def is_shadowed(self) -> bool:
+        """Whether an apply-all shadows the declared route with another one."""
+        return self.shadow is not None and self.declared not in (None, self.route)
+
 
 class RanApplyAll(Struct, frozen=True, gc=False):
     """An apply-all that ran, and how many domains it switched. Its id is kept forever, also after

@@ -146,5 +146,4 @@ class _Cells:
 
 
 def _state_cells(state: "DomainState") -> tuple[str, str, str]:
-    is_shadowed = state.shadow is not None and state.declared not in (None, state.route)
-    return str(state.route), state.origin.value, str(state.declared) if is_shadowed else ""
+    return str(state.route), state.origin.value, str(state.declared) if state.is_shadowed else ""

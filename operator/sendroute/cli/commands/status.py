@@ -34,7 +34,7 @@ def run(arguments: Namespace, session: Session) -> int:
         status = store.status()
         account_statuses = list(store.account_statuses().values())
         rows = store.routes() if status.shadowed else []
-    shadowed = [row for row in rows if _is_shadowed(row)]
+    shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, colour: bool) -> Iterable[str]:
         return (
@@ -44,11 +44,6 @@ def run(arguments: Namespace, session: Session) -> int:
         )
 
     return present(session, outputs, show)
-
-
-def _is_shadowed(row: "RouteRow") -> bool:
-    state = row.state
-    return state.shadow is not None and state.declared not in (None, state.route)
 
 
 def _document(
@@ -172,7 +167,7 @@ def _open_accounts(account_statuses: list["AccountStatus"], colour: bool) -> Ite
     from sendroute.reports.text import clean, wrap
 
     rows = [
-        (_named(one), one.outcome.value, minute(one.since), (one.digest or "-")[:12])
+        (str(one.key), one.outcome.value, minute(one.since), (one.digest or "-")[:12])
         for one in account_statuses
     ]
     head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, colour=colour)
@@ -181,10 +176,6 @@ def _open_accounts(account_statuses: list["AccountStatus"], colour: bool) -> Ite
         yield line
         for text in _why(one):
             yield from (more + "\n" for more in wrap(clean(text), 10))
-
-
-def _named(left: "AccountStatus") -> str:
-    return str(left.key)
 
 
 def _why(left: "AccountStatus") -> Iterable[str]:
