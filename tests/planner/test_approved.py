@@ -1,5 +1,7 @@
 """What a guard stops goes through where exactly that plan was approved."""
 
+from tests.planner.test_selection import Held
+
 from sendroute.model.change import AccountPlan
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
 from sendroute.model.desired import (
@@ -13,10 +15,11 @@ from sendroute.model.finding import Where
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.remedy import Approve, Limit, RaiseLimit
 from sendroute.model.route import UNCONFIGURED, Origin
-from sendroute.planner.claims import linked_accounts
+from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
+from sendroute.planner.selection import select
 
 HERE = Where("a.yaml", 0)
 PLATFORM = Platform(None, (ServicePlan("nano", managed=False),))
@@ -108,9 +111,15 @@ def test_accounts_that_exchange_domains_wait_for_each_other_with_the_plan_that_w
     assert sum(len(plan.changes) for plan in both.values()) == 22
 
 
+def planned_with(
+    key: AccountKey, after: dict[AccountKey, list[str]], before: dict[AccountKey, list[str]]
+) -> frozenset[AccountKey]:
+    accounts = desired(after).accounts
+    return select({key}, accounts, ClaimIndex(accounts.values()), Held(current(before))).keys
+
+
 def test_who_exchanges_domains_is_planned_together_over_any_number_of_accounts() -> None:
     before = {A: ["x.example.com"], B: ["y.example.com"], C: ["z.example.com"]}
     after = {A: list[str](), B: ["x.example.com"], C: ["y.example.com", "z.example.com"]}
-    now, then = desired(after).accounts, current(before).accounts
-    assert linked_accounts(now, then, frozenset({A})) == {A, B, C}
-    assert linked_accounts(desired(before).accounts, then, frozenset({A})) == {A}
+    assert planned_with(A, after, before) == {A, B, C}
+    assert planned_with(A, before, before) == {A}

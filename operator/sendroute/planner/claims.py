@@ -210,17 +210,6 @@ def others_at_hand(
     return ClaimIndex(accounts.values()).others(names, planned, holders)
 
 
-def linked_accounts(
-    accounts: DesiredAccounts, current: CurrentAccounts, chosen: frozenset[AccountKey]
-) -> frozenset[AccountKey]:
-    """``chosen`` and all accounts that exchange a domain with them, directly or over others, where
-    the whole tree and store are at hand: without them the domains would stay where they are."""
-    conflicts = find_conflicts(accounts, current)
-    while more := conflicts.involving(chosen):
-        chosen |= more
-    return chosen
-
-
 def find_conflicts(
     accounts: DesiredAccounts, current: CurrentAccounts, others: OtherClaims = NO_OTHERS
 ) -> DomainConflicts:
