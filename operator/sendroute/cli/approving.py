@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sendroute.cli.command_line import suggestion
-from sendroute.cli.confirm import agreed, can_ask
+from sendroute.cli.confirm import agreed, can_ask, declined
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.codes import finding
@@ -46,7 +46,7 @@ def approve(
         for line in lines(shown, session.terminal.colours(sys.stderr)):
             sys.stderr.write(line)
         if not agreed("approve"):
-            raise ProblemError(_declined())
+            raise ProblemError(declined("approved"))
     if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
         raise ProblemError(_another(shown))
     return shown
@@ -132,12 +132,4 @@ def _nobody(shown: AccountStatus) -> Finding:
         "Nothing was approved: there is no terminal to confirm it on.",
         hint=f"Review the plan, then: sendroute approve {shown.key} --auto-approve"
         f" --digest {shown.digest}",
-    )
-
-
-def _declined() -> Finding:
-    return finding(
-        "not-approved",
-        "Nothing was approved: the answer was not 'yes'.",
-        hint="To confirm, run the command again and answer yes.",
     )

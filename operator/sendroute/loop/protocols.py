@@ -1,11 +1,9 @@
 """What the loop needs from its adapters."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from typing import Protocol, Self
 
-from sendroute.model.account_status import AccountStatus
 from sendroute.model.desired import AccountKey
-from sendroute.model.owner import Owner
 from sendroute.model.provenance import Head
 from sendroute.reconcile.record import Record
 
@@ -42,10 +40,6 @@ class Store(Record, Protocol):
     def head(self) -> Head: ...
     def accounts(self) -> list[AccountKey]: ...
     def changed_since(self, revision: int) -> dict[AccountKey, int]: ...
-    def account_statuses(self) -> dict[Owner, AccountStatus]: ...
-    def write_account_statuses(
-        self, written: Sequence[AccountStatus], cleared: Collection[Owner]
-    ) -> None: ...
     def watch(self) -> Watch: ...
     def is_current(self) -> bool:
         """Whether the file at the store's path is still this store. Opens nothing."""

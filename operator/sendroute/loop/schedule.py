@@ -160,7 +160,3 @@ class Schedule:
         wait = backoff(self._failures, self._interval, self._random())
         self._not_before = now + wait
         return wait
-
-    @property
-    def retrying(self) -> int:
-        return len(self._retries)

@@ -78,7 +78,7 @@ class TreeSource:
         except ProblemError as problem:
             self._unreachable = problem.findings
             is_new = False
-        if self.last_good is None and self._newest is None and self.fault:
+        if not self.has_tree and self.fault:
             is_new = self._load_last_good()
         return is_new
 
