@@ -10,7 +10,7 @@ is committed, another one is refused.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -158,7 +158,7 @@ class _Run:
         self._provenance = provenance
         self._decision = decision
         self._replan = replan
-        self._replanned = False
+        self._fresh_plans: Mapping[AccountKey, AccountPlan] | None = None
 
     def platform(self, plan: Plan) -> tuple[Outcome | None, tuple[Finding, ...], int]:
         change = _platform_change(plan)
@@ -238,14 +238,16 @@ class _Run:
         return self._record.commit(accounts, platform, self._provenance, sealed)
 
     def _fresh(self, group: Group) -> Group:
-        if not self._replanned:
+        fresh = self._fresh_plans
+        if fresh is None:
             return group
-        keys = {account.key for account in group}
-        return tuple(account for account in self._decision.plan.accounts if account.key in keys)
+        return tuple(fresh[account.key] for account in group if account.key in fresh)
 
     def _plan_again(self) -> Plan:
-        self._decision, self._replanned = self._replan(), True
-        return self._decision.plan
+        self._decision = self._replan()
+        plan = self._decision.plan
+        self._fresh_plans = {account.key: account for account in plan.accounts}
+        return plan
 
 
 def _decided(group: Group, fresh: Group) -> Done | None:
