@@ -13,11 +13,11 @@ from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import StoredProfile
-from sendroute.model.secret import SecretProblem, SecretRef, binding_of
+from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.secret_check import Endpoint, look_up
-from sendroute.reconcile.verifier import failure_code
+from sendroute.reconcile.verifier import failure_code, failure_message
 from sendroute.reports.progress import progress
 from sendroute.runtime.factory import Factory, no_key, references, run_tests
 from sendroute.store.record import Store
@@ -66,7 +66,7 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
             requests[profile.id] = TestRequest(
                 profile.account, profile.name, profile.profile, answer
             )
-    policy = ConnectionPolicy.of(current.platform) if current.platform else ConnectionPolicy()
+    policy = ConnectionPolicy.of(current.platform)
     tested = tester_of(session.terminal)(list(requests.values()), policy)
     results |= zip(requests, tested, strict=True)
     return [results[profile.id] for profile in chosen]
@@ -101,16 +101,15 @@ def test_new_profile(
             )
         ]
     platform = desired.platform.platform if desired.platform is not None else None
-    policy = ConnectionPolicy.of(platform) if platform is not None else ConnectionPolicy()
-    (result,) = tester_of(session.terminal)([TestRequest(key, name, profile, answer)], policy)
+    request = TestRequest(key, name, profile, answer)
+    (result,) = tester_of(session.terminal)([request], ConnectionPolicy.of(platform))
     code = failure_code(result)
     if code is None:
         return []
-    outcome = "" if code == result.outcome else f" ({result.outcome})"
     return [
         finding(
             code,
-            f"The connection test of profile {name} failed{outcome}: {result.detail}",
+            failure_message(result),
             hint="Nothing was written. Fix the profile or its secret.",
             account=key,
         )
@@ -122,20 +121,15 @@ def _credentials(
 ) -> Credentials:
     """From the secrets if any are given, otherwise from the store."""
     factory = Factory(session.settings)
-    secrets = factory.secrets(
-        SecretRef(profile.account.namespace, profile.profile.secret)
-        for profile in profiles
-        if profile.profile.secret is not None
-    )
+    secrets = factory.secrets(p.secret for p in profiles if p.secret is not None)
     if not secrets.given:
         return _stored_credentials(factory, sealed)
 
     def given(stored: StoredProfile) -> Credential | SecretProblem | None:
         profile = stored.profile
-        if profile.secret is None:
+        if stored.secret is None:
             return None
-        ref = SecretRef(stored.account.namespace, profile.secret)
-        return secrets.credential(ref, profile.host, profile.port, profile.username)
+        return secrets.credential(stored.secret, profile.host, profile.port, profile.username)
 
     return given
 
@@ -144,7 +138,7 @@ def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
     sealer = factory.sealer()
 
     def stored(profile: StoredProfile) -> Credential | SecretProblem | None:
-        if profile.profile.secret is None:
+        if profile.secret is None:
             return None
         if sealer is None:
             raise no_key()

@@ -65,6 +65,6 @@ class ConnectionPolicy(Struct, frozen=True):
     ca_file: str | None = None
 
     @classmethod
-    def of(cls, platform: Platform) -> "ConnectionPolicy":
-        """The policy of a platform."""
-        return cls(platform.allow_networks, platform.ca_file)
+    def of(cls, platform: Platform | None) -> "ConnectionPolicy":
+        """The policy of a platform. Without one only public addresses may be reached."""
+        return cls() if platform is None else cls(platform.allow_networks, platform.ca_file)

@@ -11,7 +11,7 @@ from sendroute.model.nexthop import Alias
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
-from sendroute.model.secret import SecretBinding
+from sendroute.model.secret import SecretBinding, SecretRef
 
 
 class RouteRow(Struct, frozen=True, gc=False):
@@ -51,6 +51,12 @@ class StoredProfile(Struct, frozen=True):
     id: int
     version: int
     profile: Profile
+
+    @property
+    def secret(self) -> SecretRef | None:
+        """The secret of its credential; None if it does not sign in."""
+        name = self.profile.secret
+        return SecretRef(self.account.namespace, name) if name is not None else None
 
 
 class ExplainFacts(Struct, frozen=True):

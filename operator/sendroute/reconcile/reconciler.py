@@ -172,8 +172,8 @@ class Reconciler(Struct, frozen=True):
             yield from references_in(current)
             return
         for stored in self.store.profiles():
-            if stored.profile.secret is not None:
-                yield SecretRef(stored.account.namespace, stored.profile.secret)
+            if stored.secret is not None:
+                yield stored.secret
 
     def confirmed(
         self, planned: Planned, confirm: Confirm = lambda _planned: None

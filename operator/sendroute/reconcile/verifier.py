@@ -155,8 +155,7 @@ class Verifier(Struct, frozen=True):
             if tester is None or not due:
                 reported = self._with_findings(plan, desired, secrets, tests, due)
                 return VerifiedPlan(reported, failed, secrets, tests, len(due))
-            platform = _platform_after(plan, current)
-            policy = ConnectionPolicy.of(platform) if platform else ConnectionPolicy()
+            policy = ConnectionPolicy.of(_platform_after(plan, current))
             results = zip(due, tester(due, policy), strict=True)
             tests = MappingProxyType({**tests, **dict(results)})
 
@@ -269,15 +268,20 @@ def failure_code(result: TestResult) -> str | None:
             return "connection-test-failed"
 
 
+def failure_message(result: TestResult) -> str:
+    """The finding's sentence for a failed test. The outcome is in it unless the code says it."""
+    outcome = "" if failure_code(result) == result.outcome else f" ({result.outcome})"
+    return f"The connection test of profile {result.profile} failed{outcome}: {result.detail}"
+
+
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
     for request, result in tests.items():
         if request.account != account.key or (code := failure_code(result)) is None:
             continue
         warns = request.profile.connection_test is ConnectionTest.WARN
-        outcome = "" if code == result.outcome else f" ({result.outcome})"
         yield finding(
             code,
-            f"The connection test of profile {request.name} failed{outcome}: {result.detail}",
+            failure_message(result),
             hint="The profile is saved anyway, as its connectionTest says."
             if warns
             else "Fix the profile or its secret; the next apply tries again.",
