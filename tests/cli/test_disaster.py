@@ -141,7 +141,7 @@ def test_an_older_backup_is_brought_up_to_its_lock_file(
     refused = sendroute("apply", "manifests", "--auto-approve", "-o", "json")
     assert refused.status == 3
     hints = {one["code"]: one["hint"] for one in json.loads(refused.out)["findings"]}
-    assert "sendroute restore manifests/sendroute.lock." in hints["wrong-store"]
+    assert "sendroute restore manifests/sendroute.lock" in hints["wrong-store"]
     shown = sendroute("restore", lock)
     assert (shown.status, "not-approved" in shown.out) == (3, True)
     assert "tuesday.example" in shown.out

@@ -114,7 +114,7 @@ def test_reformatted_by_a_tool_it_is_refused_not_read_as_manifests(
 ) -> None:
     saved.write_text(json.dumps(json.loads(saved.read_text()), indent=2))
     ran = sendroute("apply", "change.plan")
-    assert (ran.status, "changed after it was made" in ran.err) == (1, True)
+    assert (ran.status, "changed after it was saved" in ran.err) == (1, True)
 
 
 @pytest.mark.parametrize("more", [("manifests",), ("--only", "acme")], ids=["a path", "only"])

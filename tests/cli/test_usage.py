@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.cli.table import COMMANDS
+from sendroute.cli.commands import COMMANDS
 
 from .conftest import Program, environment
 
@@ -110,7 +110,7 @@ def test_help_imports_no_command_and_nothing_heavy(place: Path) -> None:
     heavy = {"msgspec", "yaml", "ryaml", "pydantic", "sqlalchemy", "rich", "logging", "pathlib"}
     loaded = _modules(place, "--help")
     assert not heavy & loaded
-    assert not {name for name in loaded if name.startswith("sendroute.cli.commands")}
+    assert not {name for name in loaded if name.startswith("sendroute.cli.commands.")}
 
 
 def test_validating_a_good_file_imports_no_pydantic_and_no_database(manifests: Path) -> None:

@@ -42,8 +42,8 @@ If there are several reasons, the most severe one decides: 1, then 3, then 4.
 def commands_page() -> str:
     """Every command with its arguments, options, variables and defaults."""
     from sendroute.cli.command_line import Parser
+    from sendroute.cli.commands import COMMANDS
     from sendroute.cli.session import global_options
-    from sendroute.cli.table import COMMANDS
 
     with _no_settings():
         common = Parser("sendroute")

@@ -1,4 +1,4 @@
-"""argparse with our manners: one sentence for wrong usage, a suggestion for a mistyped word,
+"""argparse with one sentence for wrong usage, a suggestion for a mistyped word,
 exit status 64 (EX_USAGE of sysexits.h), and an environment variable behind every option."""
 
 import argparse
@@ -7,6 +7,8 @@ import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
+
+from sendroute.model.spelling import did_you_mean
 
 USAGE_STATUS = 64
 _WIDTH = 98
@@ -107,10 +109,8 @@ class Parser(argparse.ArgumentParser):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`` Did you mean `…`?`` where a known word is near, else nothing."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean `{near[0]}`?" if near else ""
+    near = did_you_mean(word, known)
+    return f" Did you mean `{near}`?" if near else ""
 
 
 def percent(text: str) -> int:

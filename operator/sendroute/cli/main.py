@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from sendroute import __version__
+from sendroute.cli import fast_exit
 from sendroute.cli.command_line import (
     USAGE_STATUS,
     Parser,
@@ -15,6 +16,7 @@ from sendroute.cli.command_line import (
     stderr_line,
     suggestion,
 )
+from sendroute.cli.commands import COMMANDS
 from sendroute.cli.session import (
     Session,
     Terminal,
@@ -22,7 +24,6 @@ from sendroute.cli.session import (
     global_options,
     prepare_streams,
 )
-from sendroute.cli.table import COMMANDS
 from sendroute.runtime.settings import Settings
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
@@ -52,8 +53,6 @@ Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-
 
 def program() -> NoReturn:
     """The process that a user starts, or a script."""
-    from sendroute.cli import fast_exit
-
     fast_exit.begin()
     fast_exit.leave(main())
 

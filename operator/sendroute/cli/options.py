@@ -1,20 +1,86 @@
-"""The options that the edits share: a route, an account, the tree, --dry-run.
+"""The options that several commands share: paths, accounts, output formats, edits.
 
 No environment variable sets an option about one object. (Kubernetes also sets variables such as
 SENDROUTE_PORT in every pod next to a Service named sendroute.)
 """
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import TABLES, output_option
+from sendroute.cli.command_line import Parser, WrongUsageError, suggestion
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
-if TYPE_CHECKING:
-    from sendroute.model.route import Route
+REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
+TABLES = ("text", "json")
 
 
-def route_options(parser: Parser, *, required: bool) -> "argparse._MutuallyExclusiveGroup":
+class Output(NamedTuple):
+    """``path`` is None for standard output."""
+
+    form: str
+    path: str | None
+
+
+def output_option(parser: Parser, forms: Sequence[str]) -> None:
+    def read(text: str) -> Output:
+        form, equals, path = text.partition("=")
+        if form not in forms:
+            raise argparse.ArgumentTypeError(
+                f"`{form}` is none of {', '.join(forms)}.{suggestion(form, forms)}".rstrip(".")
+            )
+        if equals and not path:
+            raise argparse.ArgumentTypeError(f"`{text}` names no file")
+        return Output(form, path or None)
+
+    parser.value(
+        "-o",
+        "--output",
+        metavar="FORMAT[=FILE]",
+        type=read,
+        action="append",
+        help=f"{', '.join(forms)}; may be repeated",
+    )
+
+
+def outputs_of(arguments: argparse.Namespace) -> list[Output]:
+    """What was asked for; text on standard output where nothing else is to be there.
+
+    Raises :class:`WrongUsageError` for two formats on standard output."""
+    chosen = outputs_asked_for(arguments)
+    if any(each.path is None for each in chosen):
+        return chosen
+    return [*chosen, Output("text", None)]
+
+
+def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
+    chosen: list[Output] = list(getattr(arguments, "output", None) or [])
+    if sum(each.path is None for each in chosen) > 1:
+        raise WrongUsageError(
+            "Only one -o can go to standard output: write the others -o FORMAT=FILE."
+        )
+    return chosen
+
+
+def paths_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="directory or file of manifests; - is standard input",
+    )
+
+
+def only_option(parser: Parser) -> None:
+    parser.value(
+        "--only",
+        metavar="ACCOUNT",
+        action="append",
+        help="plan only this account, NAME or NAMESPACE/NAME; may be repeated",
+    )
+
+
+def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclusiveGroup:
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument("--profile", metavar="NAME", help="through this profile of the account")
     group.add_argument("--managed", action="store_true", help="through the managed relay")
@@ -24,9 +90,7 @@ def route_options(parser: Parser, *, required: bool) -> "argparse._MutuallyExclu
     return group
 
 
-def route_of_options(arguments: argparse.Namespace) -> "Route | None":
-    from sendroute.model.route import MANAGED, UNCONFIGURED, via
-
+def route_of_options(arguments: argparse.Namespace) -> Route | None:
     if arguments.profile is not None:
         return via(arguments.profile)
     if arguments.managed:

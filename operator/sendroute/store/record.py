@@ -23,6 +23,7 @@ from sendroute.model.records import (
     ExplainFacts,
     HistoryEntry,
     RelayRow,
+    RestorePoint,
     RouteRow,
     Status,
     StoredProfile,
@@ -45,7 +46,6 @@ from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import damaged
 from sendroute.store.export import AccountExport
-from sendroute.store.restore import RestorePoint
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
 

@@ -13,10 +13,13 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, WrongUsageError, percent, seconds
-from sendroute.cli.commands.plan import only_option
 from sendroute.cli.fast_exit import collector_off, keep
-from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.options import REPORTS, only_option, output_option
+from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
+from sendroute.model.exit_status import of_result
+from sendroute.planner.guards import Guards
+from sendroute.reports.report import of_result as report_of
 
 
 def options(parser: Parser) -> None:
@@ -61,18 +64,12 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.applying import ApplyOptions, apply_planned
-    from sendroute.cli.output import worst
-    from sendroute.cli.planning import PlanOptions, plan_paths, plan_saved
-    from sendroute.cli.reporting import present_report
-    from sendroute.cli.saved_plan import is_saved_plan
-    from sendroute.model.exit_status import of_result
-    from sendroute.planner.guards import Guards
-    from sendroute.reports.report import of_result as report_of
+    from sendroute.cli.planning import PlanOptions, is_saved_plan_file, plan_paths, plan_saved
     from sendroute.store.record import open_store
 
     start_logs(session)
     guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
-    saved = any(is_saved_plan(path) for path in arguments.paths)
+    saved = any(is_saved_plan_file(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
     apply_options = ApplyOptions(

@@ -11,16 +11,19 @@ examples:
 """
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.fast_exit import collector_off, keep
-from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.options import REPORTS, only_option, output_option, paths_argument
+from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-
-if TYPE_CHECKING:
-    from sendroute.model.finding import Finding
-    from sendroute.reconcile.reconciler import Planned
+from sendroute.model.exit_status import of_findings, of_plan
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.reconcile.reconciler import Planned
+from sendroute.reports.report import of_plan as report_of
 
 
 def options(parser: Parser) -> None:
@@ -34,33 +37,9 @@ def options(parser: Parser) -> None:
     output_option(parser, REPORTS)
 
 
-def paths_argument(parser: Parser) -> None:
-    parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="directory or file of manifests; - is standard input",
-    )
-
-
-def only_option(parser: Parser) -> None:
-    parser.value(
-        "--only",
-        metavar="ACCOUNT",
-        action="append",
-        help="plan only this account, NAME or NAMESPACE/NAME; may be repeated",
-    )
-
-
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from msgspec.structs import replace
-
-    from sendroute.cli.output import worst
     from sendroute.cli.planning import PlanOptions, plan_paths
-    from sendroute.cli.reporting import present_report
-    from sendroute.model.exit_status import of_findings, of_plan
-    from sendroute.reports.report import of_plan as report_of
     from sendroute.store.record import open_store
 
     start_logs(session)
@@ -79,13 +58,12 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(status, of_findings(lost), written)
 
 
-def _save(path: str, planned: "Planned") -> tuple["Finding", ...]:
+def _save(path: str, planned: Planned) -> tuple["Finding", ...]:
     """Nothing, or why it could not be written: the plan is shown all the same."""
-    from sendroute.cli.saved_plan import save, saved_plan_of
-    from sendroute.model.problem import ProblemError
+    from sendroute.cli.planning import save_plan
 
     try:
-        save(path, saved_plan_of(planned))
+        save_plan(path, planned)
     except ProblemError as problem:
         return problem.findings
     return ()
