@@ -1,4 +1,4 @@
-"""Senders as RFC 5321 writes them."""
+"""Sender addresses in the syntax of RFC 5321."""
 
 import pytest
 
@@ -29,7 +29,7 @@ SENDERS = {
 
 
 @pytest.mark.parametrize("case", SENDERS, ids=str)
-def test_a_sender(case: str) -> None:
+def test_a_sender_is_split_into_address_and_domain(case: str) -> None:
     text, address, domain = SENDERS[case]
     assert read_sender(text) == (address, domain)
 
@@ -48,7 +48,7 @@ def test_a_sender(case: str) -> None:
         "a@b.example,c",
     ],
 )
-def test_what_is_no_sender_is_told(text: str) -> None:
-    with pytest.raises(ProblemError) as told:
+def test_an_invalid_sender_is_reported(text: str) -> None:
+    with pytest.raises(ProblemError) as caught:
         read_sender(text)
-    assert told.value.findings[0].code == "invalid-value"
+    assert caught.value.findings[0].code == "invalid-value"

@@ -1,4 +1,4 @@
-"""docs/library.md: its blocks run, one after the other, and print what the page shows."""
+"""docs/library.md: its blocks run in order and print what the page shows."""
 
 import contextlib
 import io
@@ -18,18 +18,18 @@ PAGE = ROOT / "docs" / "library.md"
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_blocks_of_the_page_print_what_it_shows(
+def test_the_blocks_of_the_page_print_the_output_that_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     shutil.copytree(ROOT / "examples" / "quickstart" / "manifests", tmp_path / "manifests")
     monkeypatch.chdir(tmp_path)
     page = PAGE.read_text("utf-8")
     names: dict[str, Any] = {}
-    printed, pieces, end = "", [], 0
+    printed, parts, end = "", [], 0
     for block in _BLOCK.finditer(page):
         body = block["body"]
         if block["language"] == "text":
-            pieces += [page[end : block.start("body")], printed]
+            parts += [page[end : block.start("body")], printed]
             end = block.end("body")
             if not request.config.getoption("--rewrite-cases"):
                 assert printed == body
@@ -39,15 +39,15 @@ def test_the_blocks_of_the_page_print_what_it_shows(
         printed = _run(body, block["language"], names)
     assert printed == ""
     if request.config.getoption("--rewrite-cases"):
-        PAGE.write_text("".join([*pieces, page[end:]]), "utf-8")
+        PAGE.write_text("".join([*parts, page[end:]]), "utf-8")
 
 
 def _run(body: str, language: str, names: dict[str, Any]) -> str:
     if language == "sh":
-        words = [sys.executable, "-m", *body.split()]
-        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        command = [sys.executable, "-m", *body.split()]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(body, str(PAGE), "exec"), names)  # noqa: S102 - the project's own page
+        exec(compile(body, str(PAGE), "exec"), names)  # noqa: S102 - a page of this project
     return printed.getvalue()
 
 
@@ -63,15 +63,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         sendroute.aply  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_the_import_alone_imports_nothing_else() -> None:
+def test_importing_sendroute_imports_no_other_module() -> None:
     script = (
         "import sys; before = set(sys.modules); import sendroute; print(*set(sys.modules) - before)"
     )
-    words = [
+    command = [
         sys.executable,
         "-I",
         "-c",
         f"import sys; sys.path.insert(0, {str(ROOT / 'operator')!r}); {script}",
     ]
-    ran = subprocess.run(words, check=True, capture_output=True, text=True)
-    assert ran.stdout.split() == ["sendroute"]
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert completed.stdout.split() == ["sendroute"]
