@@ -136,7 +136,7 @@ class EditSession:
         documents = [each for each in self._documents if each[1].file not in texts]
         for file, text in texts.items():
             if text.after is not None:
-                content = read_file(file, text.after.encode(), whole=True).content
+                content = read_file(file, text.after.encode(), as_documents=True).content
                 documents += [
                     (document, Where(file, number)) for number, document in content.documents
                 ]

@@ -152,6 +152,6 @@ def _translated(octets: bytes) -> Iterator[IPv4Address]:
         octets[9:13],
         octets[12:16],
     )
-    for found in map(IPv4Address, layouts):
-        if found not in _THIS_NETWORK:
-            yield found
+    for address in map(IPv4Address, layouts):
+        if address not in _THIS_NETWORK:
+            yield address

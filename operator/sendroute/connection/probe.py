@@ -86,10 +86,10 @@ class _Probe:
         """Run all steps; returns a sentence about the success."""
         self._check_credential()
         context = None if self._tls.mode is Encryption.NONE else self._environment.trusted()
-        found = await self._environment.resolver.addresses(self._profile.host)
-        self._check_addresses(found)
+        resolved = await self._environment.resolver.addresses(self._profile.host)
+        self._check_addresses(resolved)
         self._dialing = True
-        connected, self._address = await dial(found.found, self._profile.port, self._until)
+        connected, self._address = await dial(resolved.addresses, self._profile.port, self._until)
         session = self._session = Session(self._tls, context)
         await session.start(connected)
         await session.greet()
@@ -102,7 +102,7 @@ class _Probe:
             success = f"Signed in with {mechanism.value.upper()}"
         version = session.tls_version()
         over = f" over {version.replace('v', ' ')}" if version else " without encryption"
-        return f"{success}{over}{_FROM_HOSTS_FILE if found.from_hosts else ''}."
+        return f"{success}{over}{_FROM_HOSTS_FILE if resolved.from_hosts else ''}."
 
     def _check_credential(self) -> None:
         """Reading manifests rejects these too; a credential is protected twice."""
@@ -124,14 +124,14 @@ class _Probe:
                 "Credentials are sent only to a host name, and this host is an address.",
             )
 
-    def _check_addresses(self, found: Addresses) -> None:
+    def _check_addresses(self, resolved: Addresses) -> None:
         refused = [
             kind
-            for address in found.found
+            for address in resolved.addresses
             if (kind := why_refused(address, self._environment.allowed)) is not None
         ]
         if refused:
-            many = len(found.found)
+            many = len(resolved.addresses)
             subject = "The host's address" if many == 1 else f"One of the host's {many} addresses"
             raise FailureError(
                 ConnectionOutcome.ADDRESS_REFUSED,

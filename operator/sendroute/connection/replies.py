@@ -73,14 +73,14 @@ class Replies(SMTPProtocol):
             return self._abort(f"sent a reply of more than {MAX_REPLY >> 10} KiB")
         if more == b"-":
             return None
-        whole = b"".join(part + b"\r\n" for part in self._reply)
+        reply = b"".join(part + b"\r\n" for part in self._reply)
         self._reply = []
         self._due -= 1
         if self._unread and not self._due:
             return self._abort(_unexpected(self._unread))
         if self._received > MAX_SESSION:
             return self._abort(f"sent more than {MAX_SESSION >> 10} KiB")
-        return super().data_received(whole)
+        return super().data_received(reply)
 
     def _abort(self, violation: str) -> None:
         self.violation = violation

@@ -31,7 +31,7 @@ class Addresses(Struct, frozen=True):
     """``from_hosts`` is true if they come from the hosts file. Postfix does not read it if it
     resolves hosts with DNS alone (``smtp_host_lookup = dns``, as Sendroute sets it)."""
 
-    found: tuple[Address, ...]
+    addresses: tuple[Address, ...]
     from_hosts: bool = False
 
 
@@ -77,13 +77,13 @@ async def _query(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> t
     async with asyncio.TaskGroup() as group:
         queries = [group.create_task(_query_type(resolver, name, kind)) for kind in ("AAAA", "A")]
     v6, v4 = (task.result() for task in queries)
-    if v6.found or v4.found:  # one address family is enough
-        return tuple(_interleave(v6.found, v4.found))
+    if v6.addresses or v4.addresses:  # one address family is enough
+        return tuple(_interleave(v6.addresses, v4.addresses))
     raise _failed(v4.failure or v6.failure or "The host has neither an IPv4 nor an IPv6 address.")
 
 
 class _Answer(Struct, frozen=True):
-    found: tuple[Address, ...] = ()
+    addresses: tuple[Address, ...] = ()
     failure: str | None = None
 
 

@@ -71,7 +71,7 @@ class Session:
         """Take over the socket; with TLS from the first byte if the policy says so."""
         in_tls = self._tls.mode is Encryption.TLS
         with self._at(Step.HANDSHAKE if in_tls else Step.GREETING):
-            self._smtp.local_hostname = _own_literal(connected)
+            self._smtp.local_hostname = _address_literal(connected)
             transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: self._replies,
                 sock=connected,
@@ -141,17 +141,17 @@ class Session:
             self._replies.transport.abort()  # type: ignore[attr-defined]
 
     def seen_certificate(self) -> bytes | None:
-        found = self._ssl_object()
-        return found.getpeercert(binary_form=True) if found else None
+        tls = self._ssl_object()
+        return tls.getpeercert(binary_form=True) if tls else None
 
     def tls_version(self) -> str | None:
-        found = self._ssl_object()
-        return found.version() if found else None
+        tls = self._ssl_object()
+        return tls.version() if tls else None
 
     def _ssl_object(self) -> ssl.SSLObject | None:
         transport = self._replies.transport
-        found = transport.get_extra_info("ssl_object") if transport else None
-        return found if isinstance(found, ssl.SSLObject) else None
+        tls = transport.get_extra_info("ssl_object") if transport else None
+        return tls if isinstance(tls, ssl.SSLObject) else None
 
     def _common_mechanisms(self) -> list[Mechanism]:
         order = WITHOUT_TLS if self._tls.mode is Encryption.NONE else WITH_TLS
@@ -266,7 +266,7 @@ def _label(mechanism: Mechanism) -> str:
     return mechanism.value.upper()
 
 
-def _own_literal(connected: socket.socket) -> str:
+def _address_literal(connected: socket.socket) -> str:
     """The argument of EHLO: our address, as RFC 5321, section 4.1.4 says for a client without a
     host name. Looking up a name would be another, slow DNS query."""
     address = str(connected.getsockname()[0]).partition("%")[0]

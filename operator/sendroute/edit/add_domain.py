@@ -106,11 +106,11 @@ def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
 def _target(tree: Tree, key: AccountKey, label: str, file: str | None) -> _Target:
     """Behind the last of the account's domains in the file that has most of them. If each domain
     has a file named after it, in such a file. Without any domain, behind the MailAccount."""
-    domains = [each for each in tree.domains_of(key) if each.where.file not in tree.broken]
+    domains = [domain for domain in tree.domains_of(key) if domain.where.file not in tree.broken]
     if domains:
-        counts = Counter(each.where.file for each in domains)
+        counts = Counter(domain.where.file for domain in domains)
         most = max(counts.values())
-        model = [each for each in domains if counts[each.where.file] == most][-1]
+        model = [domain for domain in domains if counts[domain.where.file] == most][-1]
         where, known = model.where, model.name
     else:
         where, known = tree.account(key).where, ""

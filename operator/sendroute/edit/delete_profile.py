@@ -55,8 +55,8 @@ def delete_profile(
     if isinstance(replacement, Route):
         check_profile(tree, key, replacement)
     references = _References(tree, profile)
-    if replacement is None and (found := list(references.findings())):
-        raise ProblemError(*found)
+    if replacement is None and (blockers := list(references.findings())):
+        raise ProblemError(*blockers)
     proposal = Proposal(tree)
     new = replacement if isinstance(replacement, Route) else None
     for domain in references.domains:
@@ -81,16 +81,16 @@ class _References:
     def __init__(self, tree: Tree, profile: Profile) -> None:
         self._route = route = via(profile.name)
         key = profile.key
-        self.domains = [each for each in tree.domains_of(key) if each.route == route]
+        self.domains = [domain for domain in tree.domains_of(key) if domain.route == route]
         self.accounts = [
-            each
-            for each in tree.accounts.get(key, ())
-            if route in (route_of(each.spec.default_route), _apply_all_route(each))
+            account
+            for account in tree.accounts.get(key, ())
+            if route in (route_of(account.spec.default_route), _apply_all_route(account))
         ]
         self.profiles = [
-            each
-            for each in tree.profiles
-            if each.key == key and each.name != profile.name and _reassign_to(each) == route
+            other
+            for other in tree.profiles
+            if other.key == key and other.name != profile.name and _reassign_to(other) == route
         ]
 
     def findings(self) -> Iterator[Finding]:

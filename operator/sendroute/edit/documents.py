@@ -58,17 +58,17 @@ def append(layout: Layout, fresh: list[NewDocument]) -> Iterator[Splice]:
         yield from insert_after(layout, layout.documents[-1], fresh)
         return
     style = style_of(layout, None)
-    lines = [line for each in fresh for line in ("---", *written(each, style))]
+    lines = [line for document in fresh for line in ("---", *written(document, style))]
     yield with_lines(layout.text, len(layout.text), lines)
 
 
 def new_file(fresh: list[NewDocument], style: Style, *, json: bool) -> str:
     """The text of a new file; with ``json``, one JSON object."""
     if json:
-        (each,) = fresh
-        content = flow(each.value, style._replace(quote='"', spread=True, tight=False))
+        (document,) = fresh
+        content = flow(document.value, style._replace(quote='"', spread=True, tight=False))
         return content + style.newline
-    parts = [style.newline.join(written(each, style)) + style.newline for each in fresh]
+    parts = [style.newline.join(written(document, style)) + style.newline for document in fresh]
     return f"---{style.newline}".join(parts)
 
 
@@ -123,21 +123,21 @@ def _into_list(
     text, root = layout.text, document.root
     if layout.list_of(document.stream).flow:
         indent = column(text, root.start)
-        items = [flow(each.value, style, indent) for each in fresh]
+        items = [flow(added.value, style, indent) for added in fresh]
         if not style.quote:
-            items = [flow(each.value, style) for each in fresh]
+            items = [flow(added.value, style) for added in fresh]
         if style.spread:
             yield from insert_in_flow(text, root.start, root.end, items, style)
         else:
-            yield Splice(root.end, root.end, "".join(style.comma() + each for each in items))
+            yield Splice(root.end, root.end, "".join(style.comma() + item for item in items))
         return
     dash = text.rindex("-", 0, root.start + 1)
     if text[dash + 1 : root.start].strip():
         raise CannotSpliceError
     indent = column(text, root.start)
     lines = []
-    for each in fresh:
-        first, *rest = written(each, style, indent)
+    for added in fresh:
+        first, *rest = written(added, style, indent)
         lines += [" " * column(text, dash) + text[dash : root.start] + first.lstrip(" "), *rest]
     yield with_lines(text, block_end(text, root.end, column(text, dash)), lines)
 
@@ -149,8 +149,8 @@ def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: S
     text = layout.text
     before, after = _blank_lines(layout)
     lines: list[str] = []
-    for each in fresh:
-        lines += [*[""] * before, "---", *[""] * after, *written(each, style)]
+    for added in fresh:
+        lines += [*[""] * before, "---", *[""] * after, *written(added, style)]
     return with_lines(text, _end_of(text, layout.streams[number]), lines)
 
 

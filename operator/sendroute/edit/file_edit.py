@@ -98,7 +98,7 @@ def _spliced(text: str, splices: list[Splice], edit: FileEdit) -> str:
 
 
 def _first(edit: FileEdit) -> int:
-    after = (each or 0 for each in edit.added)
+    after = (ordinal or 0 for ordinal in edit.added)
     return min([*edit.values, *edit.removed, *after], default=0)
 
 
@@ -120,10 +120,10 @@ def _verified(text: str, desired: list[Any], edit: FileEdit) -> Layout:
         layout = Layout(text)
     except YAMLError as error:
         raise NotEditableError(_first(edit)) from error
-    found = layout.values()
-    if len(found) != len(desired):
+    values = layout.values()
+    if len(values) != len(desired):
         raise NotEditableError(_first(edit))
-    for number, (actual, expected) in enumerate(zip(found, desired, strict=True)):
+    for number, (actual, expected) in enumerate(zip(values, desired, strict=True)):
         if not same(actual, expected):
             raise NotEditableError(number if number in edit.values else _first(edit))
     return layout

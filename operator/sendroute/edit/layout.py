@@ -51,7 +51,7 @@ class Node:
 
     def get(self, key: str) -> "Entry | None":
         """A mapping's entry."""
-        return next((each for each in self.entries or () if each.key.scalar == key), None)
+        return next((entry for entry in self.entries or () if entry.key.scalar == key), None)
 
     def at(self, *path: str) -> "Node | None":
         """The value at a path of keys."""
@@ -64,7 +64,7 @@ class Node:
     def value(self) -> Any:
         """The value as plain data."""
         if self.entries is not None:
-            return {_hashable(each.key): each.value.value() for each in self.entries}
+            return {_hashable(entry.key): entry.value.value() for entry in self.entries}
         if self.items is not None:
             return [item.value() for item in self.items]
         return self.scalar

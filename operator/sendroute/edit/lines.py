@@ -16,7 +16,7 @@ def apply_splices(text: str, splices: Iterable[Splice]) -> str | None:
     """Apply all splices at once, those at one position in the given order; None if two overlap."""
     parts = []
     reached = 0
-    for splice in sorted(splices, key=lambda each: (each.start, each.end)):
+    for splice in sorted(splices, key=lambda splice: (splice.start, splice.end)):
         if splice.start < reached:
             return None
         parts += [text[reached : splice.start], splice.new]

@@ -110,9 +110,9 @@ class Proposal:
     def _by_hand(self, file: str, error: NotEditableError) -> Iterator[Finding]:
         """What the user must change by hand."""
         here = Where(file, error.ordinal, error.path)
-        described = [(each.where or here, each.message) for each in self.changes]
-        of_file = [each for each in described if each[0].file == file]
-        of_document = [each for each in of_file if each[0].document == error.ordinal]
+        described = [(change.where or here, change.message) for change in self.changes]
+        of_file = [item for item in described if item[0].file == file]
+        of_document = [item for item in of_file if item[0].document == error.ordinal]
         for where, message in of_document or of_file:
             yield finding(
                 "edit-by-hand",

@@ -40,7 +40,7 @@ def rewrite(text: str, node: Node, new: Any, style: Style) -> Iterator[Splice]:
     if same(old, new):
         return
     if not node.entries or not isinstance(new, dict) or not new:
-        yield _whole(text, node, new, style)
+        yield _replaced_value(text, node, new, style)
         return
     if len(old) == len(new) == 1 and old.keys() != new.keys():
         ((key, value),) = new.items()
@@ -75,7 +75,7 @@ def _within(text: str, entry: Entry, new: Any, style: Style) -> Iterator[Splice]
         raise CannotSpliceError(str(entry.key.scalar), *error.path) from error
 
 
-def _whole(text: str, node: Node, new: Any, style: Style) -> Splice:
+def _replaced_value(text: str, node: Node, new: Any, style: Style) -> Splice:
     if node.is_block or node.quote in ("|", ">") or isinstance(new, list):
         raise CannotSpliceError
     if isinstance(new, dict) or node.entries is not None:
@@ -254,16 +254,16 @@ def insert_in_flow(
 ) -> Iterator[Splice]:
     """Insert after the entry or item ``text[start:end]``: on separate lines if that is on one."""
     if not is_first_on_line(text, start):
-        yield Splice(end, end, "".join(style.comma() + each for each in written))
+        yield Splice(end, end, "".join(style.comma() + item for item in written))
         return
     inner = newline(text, end) + " " * column(text, start)
     comma = _comma(text, end)
     if comma is not None and not _rest(text, comma + 1):
         place = line_end(text, comma)
-        yield Splice(place, place, "".join(inner + each + "," for each in written))
+        yield Splice(place, place, "".join(inner + item + "," for item in written))
     elif comma is None and not _rest(text, end):
         yield Splice(end, end, ",")
         place = line_end(text, end)
         yield Splice(place, place, inner + ("," + inner).join(written))
     else:  # the line continues with the next entry or the closing brace
-        yield Splice(end, end, "".join("," + inner + each for each in written))
+        yield Splice(end, end, "".join("," + inner + item for item in written))

@@ -50,14 +50,16 @@ def checked_name(name: str) -> str:
 
 
 def _find(tree: Tree, name: str, key: AccountKey | None) -> Domain:
-    found = [each for each in tree.domains if each.name == name and key in (None, each.key)]
-    if len(found) == 1:
-        return found[0]
-    raise ProblemError(_twice(found) if found else _unknown(tree, name))
+    domains = [
+        domain for domain in tree.domains if domain.name == name and key in (None, domain.key)
+    ]
+    if len(domains) == 1:
+        return domains[0]
+    raise ProblemError(_declared_twice(domains) if domains else _unknown(tree, name))
 
 
 def _unknown(tree: Tree, name: str) -> Finding:
-    near = did_you_mean(name, {each.name for each in tree.domains})
+    near = did_you_mean(name, {domain.name for domain in tree.domains})
     return finding(
         "unknown-domain",
         f"These manifests have no SendingDomain for {to_unicode(name)}.",
@@ -66,8 +68,8 @@ def _unknown(tree: Tree, name: str) -> Finding:
     )
 
 
-def _twice(found: list[Domain]) -> Finding:
-    first, second = found[:2]
+def _declared_twice(domains: list[Domain]) -> Finding:
+    first, second = domains[:2]
     same = first.key == second.key
     return finding(
         "domain-conflict",

@@ -148,7 +148,7 @@ def _small_mappings(root: Node) -> Iterator[Node]:
     while pending:
         node = pending.pop()
         inner = [entry.value for entry in node.entries or ()]
-        if inner and all(not each.entries and not each.items for each in inner):
+        if inner and all(not mapping.entries and not mapping.items for mapping in inner):
             if root.get("spec") is None or node is not root.at("spec"):
                 yield node
         else:

@@ -87,8 +87,8 @@ class Tree:
             return
         match document:
             case shapes.MailAccount():
-                found = Account(key, where, document.spec)
-                self.accounts.setdefault(key, []).append(found)
+                account = Account(key, where, document.spec)
+                self.accounts.setdefault(key, []).append(account)
             case shapes.SMTPProfile():
                 name = document.metadata.name
                 self.profile_names.add((key.namespace, name))
@@ -158,17 +158,17 @@ class Tree:
         Raises:
             ProblemError: There is none, or more than one.
         """
-        found = self.accounts.get(key, [])
-        if len(found) == 1:
-            return found[0]
-        if found:
+        accounts = self.accounts.get(key, [])
+        if len(accounts) == 1:
+            return accounts[0]
+        if accounts:
             raise ProblemError(
                 finding(
                     "duplicate-object",
                     f"Account {key.name} is defined twice, so it is unclear which one to edit.",
                     hint="Remove one of the two first.",
-                    where=found[1].where,
-                    related=(found[0].where,),
+                    where=accounts[1].where,
+                    related=(accounts[0].where,),
                     account=key,
                 )
             )
@@ -190,25 +190,25 @@ class Tree:
         Raises:
             ProblemError: There is none, or more than one.
         """
-        found = self.profiles_of(key, name)
-        if len(found) == 1:
-            return found[0]
-        if found:
+        profiles = self.profiles_of(key, name)
+        if len(profiles) == 1:
+            return profiles[0]
+        if profiles:
             raise ProblemError(
                 finding(
                     "duplicate-profile",
                     f"Profile {name} of account {key.name} is defined twice, so it is unclear "
                     "which one to edit.",
                     hint="Remove one of the two first.",
-                    where=found[1].where,
-                    related=(found[0].where,),
+                    where=profiles[1].where,
+                    related=(profiles[0].where,),
                     account=key,
                 )
             )
         raise ProblemError(unknown_profile(self, key, name))
 
     def domains_of(self, key: AccountKey) -> list[Domain]:
-        return [each for each in self.domains if each.key == key]
+        return [domain for domain in self.domains if domain.key == key]
 
 
 def _name(document: Document) -> object:
@@ -217,7 +217,7 @@ def _name(document: Document) -> object:
 
 
 def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
-    known = sorted({each.name for each in tree.profiles if each.key == key})
+    known = sorted({profile.name for profile in tree.profiles if profile.key == key})
     near = did_you_mean(name, known)
     hint = "Add the file that defines it to the arguments, or define it first."
     if near:

@@ -45,7 +45,7 @@ def write(texts: Mapping[str, Text], paths: Mapping[str, str]) -> None:
     try:
         for name, text in texts.items():
             steps.append(_prepare(Path(paths.get(name, name)), name, text))
-        for step in sorted(steps, key=lambda each: each.temporary is None):  # removals last
+        for step in sorted(steps, key=lambda step: step.temporary is None):  # removals last
             name = step.name
             done.append(step)
             _apply(step)

@@ -118,9 +118,9 @@ class Branch:
     def _require_git(self, should_stop: Callable[[], bool]) -> None:
         if not self._new_enough:
             version = self._git.run(["version"], should_stop).decode(errors="replace")
-            found = re.match(r"git version (\d+)\.(\d+)", version)
-            if found is None or (int(found[1]), int(found[2])) < _MIN_VERSION:
-                shown = f"{found[1]}.{found[2]}" if found else "of this version"
+            match = re.match(r"git version (\d+)\.(\d+)", version)
+            if match is None or (int(match[1]), int(match[2])) < _MIN_VERSION:
+                shown = f"{match[1]}.{match[2]}" if match else "of this version"
                 raise GitFailedError(too_old(shown))
             self._new_enough = True
 

@@ -35,7 +35,7 @@ class TreeSource:
         self._unreachable: tuple[Finding, ...] = ()
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
-        self._unread: frozenset[Finding] = frozenset()
+        self._read_errors: frozenset[Finding] = frozenset()
         self.last_good: LoadedTree | None = None
 
     @property
@@ -52,7 +52,7 @@ class TreeSource:
     def is_partial(self) -> bool:
         """Whether a part of the newest tree could not be read. Reading it again may succeed
         although nothing changed: a disk or a file server failed for a moment."""
-        return bool(self._unread)
+        return bool(self._read_errors)
 
     @property
     def has_tree(self) -> bool:
@@ -117,16 +117,16 @@ class TreeSource:
         same = tree.fingerprint == self._fingerprint
         if same and not reread:
             return False
-        tree, source = self._read_whole(tree)
-        before, self._unread = self._unread, _unread(source)
-        if same and tree.fingerprint == self._fingerprint and before == self._unread:
+        tree, source = self._read_consistently(tree)
+        before, self._read_errors = self._read_errors, _read_errors(source)
+        if same and tree.fingerprint == self._fingerprint and before == self._read_errors:
             return False
         self._fingerprint = tree.fingerprint
         self._unfit = faults(source)
         self._newest = None if self._unfit else LoadedTree(tree, source)
         return not self._unfit
 
-    def _read_whole(self, tree: Tree) -> tuple[Tree, Source]:
+    def _read_consistently(self, tree: Tree) -> tuple[Tree, Source]:
         for _ in range(_READ_ATTEMPTS):
             with self._stop.interruptible():
                 source = self._read(tree)
@@ -158,7 +158,7 @@ class TreeSource:
         return True
 
 
-def _unread(source: Source) -> frozenset[Finding]:
+def _read_errors(source: Source) -> frozenset[Finding]:
     return frozenset(error for error in source.desired.findings if error.code == "unreadable")
 
 

@@ -91,11 +91,11 @@ class GitCache:
         blobs: list[str | None] = [None] * len(entries)
         for given, within in [_mapped(path, top) for path in self._paths]:
             skip = len(given)
-            found = [
+            in_directory = [
                 clean.get(within + path[skip:]) if path.startswith(given) else None
                 for _, path, _, _ in entries
             ]
-            blobs = [known or new for known, new in zip(blobs, found, strict=True)]
+            blobs = [known or new for known, new in zip(blobs, in_directory, strict=True)]
         return blobs
 
 
@@ -142,14 +142,14 @@ def _cache_file(top: str) -> str:
 
 def _load(path: str) -> _Contents:
     try:
-        data = _own_bytes(path)
+        data = _private_bytes(path)
         payload = data[_SEAL:]
         return _decoder.decode(payload) if data[:_SEAL] == _seal(payload) else {}
     except _NONE:
         return {}
 
 
-def _own_bytes(path: str) -> bytes:
+def _private_bytes(path: str) -> bytes:
     """The bytes of a file that only this user can have written; empty for any other file. A
     variable sets the cache directory, which may be anywhere."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -186,9 +186,9 @@ def _delete_all_but_the_latest(directory: str) -> None:
     """This also deletes what a killed run left half written."""
     with os.scandir(directory) as listing:
         files = [
-            (each.stat(follow_symlinks=False).st_mtime, each.path)
-            for each in listing
-            if each.name.startswith(_PREFIX)
+            (entry.stat(follow_symlinks=False).st_mtime, entry.path)
+            for entry in listing
+            if entry.name.startswith(_PREFIX)
         ]
     for _, path in sorted(files, reverse=True)[REPOSITORIES:]:
         os.unlink(path)

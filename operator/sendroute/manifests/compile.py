@@ -168,12 +168,12 @@ class Compilation:
         if self.platform_where is None and not platform_seen:
             self._report_no_platform(complete)
         self.stopped |= {
-            AccountKey(found.namespace, found.account)
-            for found in self.findings
-            if found.severity is Severity.ERROR
-            and found.namespace is not None
-            and found.account is not None
-            and found.code != "domain-conflict"  # it stops the claim, not the account
+            AccountKey(item.namespace, item.account)
+            for item in self.findings
+            if item.severity is Severity.ERROR
+            and item.namespace is not None
+            and item.account is not None
+            and item.code != "domain-conflict"  # it stops the claim, not the account
         }
         accounts = {}
         for draft in self.drafts.values():
@@ -202,7 +202,7 @@ class Compilation:
         return orphans
 
     def _report_no_platform(self, complete: bool) -> None:
-        if any(found.code == "no-manifests" for found in self.findings):
+        if any(item.code == "no-manifests" for item in self.findings):
             return
         message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default: it defines the plans."

@@ -86,7 +86,7 @@ class FileResult(NamedTuple):
         return self.problems is None
 
 
-def read_file(name: str, data: bytes | Finding, *, whole: bool = False) -> FileResult:
+def read_file(name: str, data: bytes | Finding, *, as_documents: bool = False) -> FileResult:
     """Read one file, fast if that is enough, else thoroughly.
 
     Args:
@@ -103,7 +103,7 @@ def read_file(name: str, data: bytes | Finding, *, whole: bool = False) -> FileR
         from sendroute.manifests.thorough import read_thoroughly
 
         parsed, problems = read_thoroughly(name, data)
-    content = Content([], *parsed) if whole else content_of(parsed)
+    content = Content([], *parsed) if as_documents else content_of(parsed)
     return FileResult(content, problems)
 
 

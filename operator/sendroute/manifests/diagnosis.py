@@ -56,7 +56,9 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     wrong_header = _of_header(value, draft)
     problems = wrong_header or _of_shape(value)
     problems = [
-        each for each in problems if each.path not in doubtful and not is_blind(draft, each.path)
+        problem
+        for problem in problems
+        if problem.path not in doubtful and not is_blind(draft, problem.path)
     ]
     kind = value.get("kind")
     account = account_of(value)
@@ -69,11 +71,11 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
         account = None
     account_known = account is not None or (paths == () and not wrong_header)
     findings = [_from_fault(fault, where, account) for fault in faults]
-    for each in problems:
-        place = draft.place(each.path, each.of_key)
-        at = Where(where.file, where.document, each.path, each.of_key)
-        found = finding(each.code, each.message, hint=each.hint, where=at, account=account)
-        findings.append(replace(found, position=Position(where.file, *place)))
+    for problem in problems:
+        place = draft.place(problem.path, problem.of_key)
+        at = Where(where.file, where.document, problem.path, problem.of_key)
+        item = finding(problem.code, problem.message, hint=problem.hint, where=at, account=account)
+        findings.append(replace(item, position=Position(where.file, *place)))
     profiles: set[str | None] = {None} if draft.blind else profiles_of(value)
     return Diagnosis(findings, account, account_known, profiles)
 
@@ -84,7 +86,7 @@ def from_fault(fault: Fault, file: str) -> Finding:
 
 
 def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Finding:
-    found = finding(
+    item = finding(
         fault.code,
         fault.message,
         hint=fault.hint,
@@ -92,7 +94,7 @@ def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Findi
         account=account,
     )
     related = (Position(where.file, *fault.related),) if fault.related else ()
-    return replace(found, position=Position(where.file, *fault.place), related=related)
+    return replace(item, position=Position(where.file, *fault.place), related=related)
 
 
 def is_blind(draft: Draft, path: Path) -> bool:
@@ -114,8 +116,8 @@ def _of_shape(value: dict[str, Any]) -> list[_Problem]:
     from sendroute.manifests.problems import problems
 
     return [
-        _Problem(each.code, each.path, each.of_key, each.message, each.hint)
-        for each in problems(value["kind"], value)
+        _Problem(problem.code, problem.path, problem.of_key, problem.message, problem.hint)
+        for problem in problems(value["kind"], value)
     ]
 
 
@@ -164,7 +166,7 @@ def list_in_list(draft: Draft, where: Where) -> Iterator[Finding]:
     """Refuse a List among the items of a List: kubectl writes none, and they are hard to review."""
     if is_list_of(draft.node.value):
         message = "A List must not contain another List."
-        found = finding(
+        item = finding(
             "invalid-value", message, hint="Move its items into the outer List.", where=where
         )
-        yield replace(found, position=Position(where.file, *draft.node.place))
+        yield replace(item, position=Position(where.file, *draft.node.place))

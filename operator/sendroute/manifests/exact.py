@@ -171,7 +171,7 @@ class _Builder:
                     within[index].append(fault._replace(path=tuple(rest)))
                 case ("items",) if fault.code == "duplicate-key":
                     yield fault  # the dropped items may have been ours
-                case _ if any(is_ours(each) for each in root.value["items"]):
+                case _ if any(is_ours(item) for item in root.value["items"]):
                     yield fault
         for path in self._blind:
             match path:

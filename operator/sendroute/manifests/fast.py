@@ -158,7 +158,7 @@ def _is_deeper(value: Any, limit: int) -> bool:
         inner: list[Any] = []
         for container in level:
             values = container.values() if type(container) is dict else container
-            inner += [each for each in values if type(each) is dict or type(each) is list]
+            inner += [item for item in values if type(item) is dict or type(item) is list]
         if not inner:
             return False
         level = inner

@@ -100,9 +100,13 @@ def profiles_of(value: dict[str, Any]) -> set[str | None]:
         case "SMTPProfile":
             return {_name_of(metadata)}
         case "SendingDomain" if isinstance(spec, dict):
-            routes = [each for each in spec.values() if isinstance(each, dict | list)]
-            inner = [each for route in routes for each in _values(route)]
-            return {_name_of(each) for each in inner if each and isinstance(each, dict | list)}
+            routes = [route for route in spec.values() if isinstance(route, dict | list)]
+            candidates = [candidate for route in routes for candidate in _values(route)]
+            return {
+                _name_of(candidate)
+                for candidate in candidates
+                if candidate and isinstance(candidate, dict | list)
+            }
         case _:
             return set()
 

@@ -23,25 +23,29 @@ def positions(tree: Tree, places: Iterable[Where]) -> dict[Where, Position]:
     by_file: dict[str, set[Where]] = {}
     for where in places:
         by_file.setdefault(where.file, set()).add(where)
-    found = {where: Position(where.file) for requested in by_file.values() for where in requested}
+    position_of = {
+        where: Position(where.file) for requested in by_file.values() for where in requested
+    }
     for name, data in tree.again(sorted(by_file)):
-        found.update(_in_file(data, by_file[name]))
-    return found
+        position_of.update(_in_file(data, by_file[name]))
+    return position_of
 
 
 def locate(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings with their positions, without repetitions, sorted by file, line and
     column; those without a position first."""
     findings = list(findings)
-    found = positions(tree, _unknown(findings))
-    return sorted(dict.fromkeys(located(each, found.get) for each in findings), key=_order)
+    position_of = positions(tree, _unknown(findings))
+    return sorted(
+        dict.fromkeys(located(finding, position_of.get) for finding in findings), key=_order
+    )
 
 
 def _unknown(findings: list[Finding]) -> Iterator[Where]:
-    for found in findings:
-        if found.where is not None and found.position is None:
-            yield found.where
-        yield from (each for each in found.related if isinstance(each, Where))
+    for finding in findings:
+        if finding.where is not None and finding.position is None:
+            yield finding.where
+        yield from (related for related in finding.related if isinstance(related, Where))
 
 
 def _order(finding: Finding) -> tuple[bool, Position, str, str]:

@@ -40,12 +40,12 @@ def _model(node: inspect.StructType) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     if node.tag_field is not None:
         fields[node.tag_field] = (Literal[node.tag], ...)
-    for each in node.fields:
-        default = ... if each.required else UNSET
-        fields[each.name] = (_type(each.type), Field(default, alias=each.encode_name))
+    for field in node.fields:
+        default = ... if field.required else UNSET
+        fields[field.name] = (_type(field.type), Field(default, alias=field.encode_name))
     validators: dict[str, Any] = {}
     if issubclass(node.cls, OneOf):
-        names = frozenset(each.encode_name for each in node.fields)
+        names = frozenset(field.encode_name for field in node.fields)
         validators["exactly_one"] = _exactly_one(names)
     model: type[BaseModel] = create_model(
         node.cls.__name__,
@@ -87,7 +87,7 @@ def _exactly_one(names: frozenset[str]) -> Any:
         try:
             checked = handler(value)
         except ValidationError as error:
-            errors = [_again(each) for each in error.errors(include_url=False)]
+            errors = [_as_new_error(detail) for detail in error.errors(include_url=False)]
         given = len(names & value.keys()) if isinstance(value, dict) else 1
         # A field with a misspelt name counts as set: it has a problem of its own.
         if given > 1 or (given == 0 and len(value) == 0):
@@ -101,7 +101,7 @@ def _exactly_one(names: frozenset[str]) -> Any:
     return model_validator(mode="wrap")(wrapped)
 
 
-def _again(error: Any) -> InitErrorDetails:
+def _as_new_error(error: Any) -> InitErrorDetails:
     kind = error["type"]
     if kind == NOT_ONE:
         kind = PydanticCustomError(NOT_ONE, "exactly one field must be set")

@@ -140,7 +140,7 @@ class _Pool:
             for pipe in (ours, *(worker.pipe for worker in self._workers)):
                 os.close(pipe)  # or a worker could outlive the parent for another worker's sake
             _widen(theirs)
-            while (number := self._take()) is not None:
+            while (number := self._next_chunk()) is not None:
                 sent = [
                     (result.content, pickle.dumps(result.problems) if result.problems else b"")
                     for result in self._read(number)
@@ -156,7 +156,7 @@ class _Pool:
         for number in range(len(self._chunks)):
             self._receive(0)  # so that no worker waits with a full pipe
             while number not in self._done:
-                taken = self._take()
+                taken = self._next_chunk()
                 if taken is not None:
                     self._done[taken] = list(self._read(taken))
                     self._receive(0)
@@ -177,7 +177,7 @@ class _Pool:
             os.close(self._tickets)
             self._tickets = None
 
-    def _take(self) -> int | None:
+    def _next_chunk(self) -> int | None:
         """Take the next chunk that no process has taken, None if there is none."""
         if self._tickets is None:
             return None
@@ -205,10 +205,10 @@ class _Pool:
                 worker.received += data
                 self._done.update(worker.frames())
             else:
-                self._lose(worker)
+                self._remove_worker(worker)
         return bool(ready)
 
-    def _lose(self, worker: _Worker) -> None:
+    def _remove_worker(self, worker: _Worker) -> None:
         """A worker has ended: without tickets, or killed."""
         self._workers.remove(worker)
         os.close(worker.pipe)

@@ -28,7 +28,7 @@ def platform_of(
     managed = None if spec.managed is UNSET else _managed(spec.managed, where, findings)
     plans = _plans(spec, where, findings)
     networks, ca_file = _connection_test(spec, where, findings)
-    if any(found.severity == "error" for found in findings[before:]):
+    if any(item.severity == "error" for item in findings[before:]):
         return None
     return Platform(managed, plans, networks, ca_file)
 
@@ -46,7 +46,7 @@ def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) 
     return Managed(
         display_name=None if shape.display_name is UNSET else shape.display_name,
         host=shown_host,
-        ports=tuple(PublicPort(each.port, each.encryption) for each in shape.ports),
+        ports=tuple(PublicPort(port.port, port.encryption) for port in shape.ports),
         relay=Relay(
             relay_host, relay.port, relay.encryption, secret_of(relay.credentials), allowed
         ),

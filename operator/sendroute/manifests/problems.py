@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sendroute.manifests import models
 from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import BadNameError, domain_name, host
-from sendroute.manifests.shapes import whole
+from sendroute.manifests.shapes import with_integers
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model.spelling import did_you_mean
 
@@ -59,10 +59,10 @@ def problems(kind: str, value: Any) -> list[Problem]:
         value: the document as read.
     """
     try:
-        model_of(kind).model_validate(whole(value))
+        model_of(kind).model_validate(with_integers(value))
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
-        of_shape = [_problem(kind, each["type"], each["loc"], each["input"]) for each in errors]
+        of_shape = [_problem(kind, error["type"], error["loc"], error["input"]) for error in errors]
         return of_shape + _bad_names(kind, value, {problem.path for problem in of_shape})
     return []
 
@@ -219,7 +219,7 @@ def _schema_words(node: inspect.Type) -> dict[str, Any]:
 
 def expected(node: inspect.Type) -> str:
     """Return what a field accepts, as the end of a sentence that begins with "must be"."""
-    words = _own_words(node)
+    words = _custom_words(node)
     if words:
         return words
     desired = bare(node)
@@ -241,12 +241,12 @@ def expected(node: inspect.Type) -> str:
             return "text"
 
 
-def _own_words(node: inspect.Type) -> str | None:
+def _custom_words(node: inspect.Type) -> str | None:
     match node:
         case inspect.Metadata(extra={"is": words}):
             return str(words)
         case inspect.Metadata(type=inner):
-            return _own_words(inner)
+            return _custom_words(inner)
         case _:
             return None
 
@@ -265,7 +265,7 @@ def _names(node: inspect.Type) -> list[str]:
     """The names of a mapping's fields as authors write them."""
     match bare(node):
         case inspect.StructType(fields=fields, tag_field=tag):
-            return [*([tag] if tag else []), *(each.encode_name for each in fields)]
+            return [*([tag] if tag else []), *(field.encode_name for field in fields)]
         case _:
             return []
 
@@ -276,8 +276,8 @@ def _at(kind: str, path: Path) -> inspect.Type:
     for step in path:
         match bare(node):
             case inspect.StructType(fields=fields):
-                found = [each.type for each in fields if each.encode_name == step]
-                node = found[0] if found else inspect.AnyType()
+                types = [field.type for field in fields if field.encode_name == step]
+                node = types[0] if types else inspect.AnyType()
             case inspect.ListType(item_type=item):
                 node = item
             case _:

@@ -69,7 +69,7 @@ def profile_of(fields: ProfileFields, reporter: Reporter) -> model.Profile | Non
         check_auth(fields.credentials, encryption, allowed, reporter)
     if host is None or port is None or encryption is None:
         return None
-    if any(found.severity == "error" for found in reporter.findings[before:]):
+    if any(item.severity == "error" for item in reporter.findings[before:]):
         return None
     limits = fields.limits
     return model.Profile(
@@ -157,12 +157,12 @@ def _number(value: int | UnsetType) -> int | None:
 def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None:
     """Return the host as it is compared; None, with a finding, if it is invalid."""
     try:
-        found = host(text)
+        parsed = host(text)
     except BadNameError as error:
         message = f"{reporter.name('host')} {error.message}."
         reporter.report("invalid-value", "host", message, error.hint)
         return None
-    if found.is_address and credentials:
+    if parsed.is_address and credentials:
         reporter.report(
             "credentials-need-hostname",
             "host",
@@ -172,7 +172,7 @@ def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None
             "clients by their address.",
         )
         return None
-    return found.name
+    return parsed.name
 
 
 def check_auth(

@@ -68,7 +68,7 @@ class Reading:
 
     def documents(self) -> Generator[tuple[Document, Where], None, None]:
         """Yield every document of ours without errors, whole and with its place."""
-        for name, content in self._contents(None, whole=True):
+        for name, content in self._contents(None, as_documents=True):
             for ordinal, document in content.documents:
                 yield document, Where(name, ordinal)
 
@@ -78,17 +78,17 @@ class Reading:
         Args:
             cache: what earlier runs read. It is saved at the end.
         """
-        return self._contents(cache, whole=False)
+        return self._contents(cache, as_documents=False)
 
     def _contents(
-        self, cache: Cache | None, *, whole: bool
+        self, cache: Cache | None, *, as_documents: bool
     ) -> Generator[tuple[str, Content], None, None]:
         entries, findings = self._tree.entries()
         self._add_unreadable(findings)
         self.files = len(entries)
         known = cache.known(entries) if cache else [None] * len(entries)
         unknown = [entry for entry, content in zip(entries, known, strict=True) if content is None]
-        results = self._read(unknown, whole=whole)
+        results = self._read(unknown, as_documents=as_documents)
         ours = 0
         for number, content in enumerate(known):
             if content is None:
@@ -105,16 +105,16 @@ class Reading:
         if cache:
             cache.save()
 
-    def _read(self, entries: list[Entry], *, whole: bool) -> Iterator[FileResult]:
+    def _read(self, entries: list[Entry], *, as_documents: bool) -> Iterator[FileResult]:
         """Read the entries in order; by several processes once that is worth starting them."""
         size = 0
         for number, data in enumerate(self._tree.load(entries), start=1):
-            yield read_file(entries[number - 1].name, data, whole=whole)
+            yield read_file(entries[number - 1].name, data, as_documents=as_documents)
             size += len(data) if isinstance(data, bytes) else 0
             rest = len(entries) - number
             if (
                 self._workers > 1
-                and not whole
+                and not as_documents
                 and size > _BYTES_BEFORE_WORKERS
                 and size * rest > _BYTES_BEFORE_WORKERS * number
                 and not any(entry.path == STDIN for entry in entries[number:])
@@ -140,6 +140,6 @@ class Reading:
 
 
 def _no_manifests(foreign: int) -> Finding:
-    found = f"only documents of other API groups ({foreign})" if foreign else "no document"
+    content = f"only documents of other API groups ({foreign})" if foreign else "no document"
     hint = "Check the path. Sendroute never takes an empty tree as a request to delete everything."
-    return finding("no-manifests", f"There are no manifests here: {found}.", hint=hint)
+    return finding("no-manifests", f"There are no manifests here: {content}.", hint=hint)

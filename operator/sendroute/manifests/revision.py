@@ -56,15 +56,15 @@ class Revision:
             _fail("git cannot list the revision's files.", "Check the repository with git fsck.")
         listing = _Listing(listed, self._blob)
         for given in self._paths:
-            inside = self._inside(given)
+            inside = self._relative_path(given)
             if inside is not None:
                 listing.find(inside)
         entries: list[Entry] = []
         findings = [
             unreadable(self._name(path), "its link has no target in the tree")
-            for path in sorted(listing.lost)
+            for path in sorted(listing.unresolved)
         ]
-        for path, (blob, size) in sorted(listing.found.items()):
+        for path, (blob, size) in sorted(listing.manifests.items()):
             if size > MAX_BYTES:
                 findings.append(too_large(self._name(path)))
             else:
@@ -87,7 +87,7 @@ class Revision:
             if isinstance(data, bytes):
                 yield entry.name, data
 
-    def _inside(self, given: str) -> str | None:
+    def _relative_path(self, given: str) -> str | None:
         """A given path relative to the top of the tree: empty for the top, None if it is outside. A
         link that is in the tree is followed later; one that leads into the tree is followed
         here."""
@@ -115,8 +115,8 @@ class _Listing:
             elif entry.size is not None:
                 self._files[entry.path] = (entry.blob, entry.size)
         self._directories: set[str] = set()
-        self.found: dict[str, tuple[str, int]] = {}
-        self.lost: set[str] = set()
+        self.manifests: dict[str, tuple[str, int]] = {}
+        self.unresolved: set[str] = set()
 
     def find(self, given: str) -> None:
         """Find the manifests of a directory, or a file with any suffix."""
@@ -124,9 +124,9 @@ class _Listing:
         while pending:
             path = self._resolve(pending.pop())
             if path is None:
-                self.lost.add(given)
+                self.unresolved.add(given)
             elif path in self._files:
-                self.found[path] = self._files[path]
+                self.manifests[path] = self._files[path]
             elif path not in self._directories:
                 self._directories.add(path)
                 pending += self._within(path)
@@ -135,15 +135,15 @@ class _Listing:
         """The manifests of a directory, and the targets of its links that are in the tree."""
         prefix = f"{directory}/" if directory else ""
         for path in self._files:
-            if path.endswith(ENDINGS) and _is_seen(path, prefix):
+            if path.endswith(ENDINGS) and _is_visible(path, prefix):
                 yield path
         for link in self._links:
-            if not _is_seen(link, prefix):
+            if not _is_visible(link, prefix):
                 continue
             target = self._resolve(link)
             is_manifest = link.endswith(ENDINGS)
             if target is None or not (target in self._files or self._is_directory(target)):
-                self.lost |= {link} if is_manifest else set()
+                self.unresolved |= {link} if is_manifest else set()
             elif is_manifest or target not in self._files:
                 yield target
 
@@ -168,7 +168,7 @@ class _Listing:
         return None
 
 
-def _is_seen(path: str, prefix: str) -> bool:
+def _is_visible(path: str, prefix: str) -> bool:
     """Whether a file is in the directory, and no name on the way to it begins with a dot."""
     inner = path[len(prefix) :]
     return path.startswith(prefix) and not inner.startswith(".") and "/." not in inner

@@ -38,12 +38,17 @@ def schema_for(kind: str | None, draft: Draft = "2020-12") -> dict[str, Any]:
     kinds = list(KINDS) if kind is None else [kind]
     definitions = _definitions(kinds)
     if kind is None:
-        own = _any_document()
+        kind_schema = _any_document()
         definitions["Document"] = _document()
     else:
-        own = definitions.pop(kind)
+        kind_schema = definitions.pop(kind)
     name = file_name(kind, draft)
-    schema = {"$schema": _DIALECT[draft], "$id": f"{_HOME}/{name}", **own, "$defs": definitions}
+    schema = {
+        "$schema": _DIALECT[draft],
+        "$id": f"{_HOME}/{name}",
+        **kind_schema,
+        "$defs": definitions,
+    }
     return schema if draft == "2020-12" else _as_draft_07(schema)
 
 
@@ -128,7 +133,7 @@ def _common(pattern: str) -> str:
     # A lone surrogate cannot be written in a file of UTF-8, and its range would forbid every
     # character beyond the BMP where ECMAScript matches UTF-16 units.
     pattern = pattern.replace(r"\Z", "$").replace(r"\ud800-\udfff", "")
-    return re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), pattern)
+    return re.sub(r"\\u([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), pattern)
 
 
 def _as_draft_07(value: Any) -> Any:

@@ -360,15 +360,15 @@ KINDS: dict[str, type[Document]] = {
 }
 
 
-def whole(value: Any) -> Any:
+def with_integers(value: Any) -> Any:
     """Return the value with numbers such as ``587.0`` as integers, as JSON Schema reads them."""
     match value:
         case float():
             return int(value) if value.is_integer() else value
         case dict():
-            return {key: whole(item) for key, item in value.items()}
+            return {key: with_integers(item) for key, item in value.items()}
         case list():
-            return [whole(item) for item in value]
+            return [with_integers(item) for item in value]
         case _:
             return value
 
@@ -386,7 +386,7 @@ def decode(value: dict[str, Any]) -> Document:
     try:
         return _convert(value)
     except msgspec.ValidationError:
-        rounded = whole(value)  # a copy, made only for an error or for 587.0 instead of 587
+        rounded = with_integers(value)  # a copy, made only for an error or for 587.0 instead of 587
     return _convert(rounded)
 
 

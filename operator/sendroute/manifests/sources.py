@@ -132,13 +132,13 @@ class _Walk:
                 name = child.name
                 if name[0] == ".":
                     continue
-                found = prefix + name
+                child_path = prefix + name
                 has_suffix = name.endswith(ENDINGS)
                 if has_suffix and child.is_file(follow_symlinks=False):
-                    shown = found if found.isprintable() else self._shown(found)
-                    add(Entry(shown, found, (device, child.inode())))
+                    shown = child_path if child_path.isprintable() else self._shown(child_path)
+                    add(Entry(shown, child_path, (device, child.inode())))
                 elif has_suffix or child.is_dir(follow_symlinks=False) or child.is_symlink():
-                    inner += self._follow(found, has_suffix)
+                    inner += self._follow(child_path, has_suffix)
             pending += reversed(inner)
 
     def _follow(self, path: str, has_suffix: bool) -> list[tuple[str, tuple[int, int]]]:

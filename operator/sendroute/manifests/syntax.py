@@ -127,9 +127,9 @@ _CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |$)")
 
 
 def _unprintable(source: Text) -> Fault:
-    found = _UNPRINTABLE.search(source.written)
-    offset = found.start() if found else 0
-    code = f"U+{ord(found[0]):04X}" if found else "a character"
+    match = _UNPRINTABLE.search(source.written)
+    offset = match.start() if match else 0
+    code = f"U+{ord(match[0]):04X}" if match else "a character"
     return Fault(
         "yaml-syntax",
         (),

@@ -47,7 +47,9 @@ class _Reader:
     def piece(self, piece: Piece) -> None:
         parsed = fast.read(piece.text.encode())
         if parsed is not None:
-            self._documents += [(self._count + each, found) for each, found in parsed.documents]
+            self._documents += [
+                (self._count + ordinal, document) for ordinal, document in parsed.documents
+            ]
             self._count += len(parsed.documents) + parsed.foreign
             self._foreign += parsed.foreign
             return
@@ -84,7 +86,7 @@ class _Reader:
         references, but its accounts are stopped, and a MailPlatform in it is left out."""
         documents = self._documents
         if not self._well_formed:
-            documents = [each for each in documents if not isinstance(each[1], MailPlatform)]
+            documents = [item for item in documents if not isinstance(item[1], MailPlatform)]
             self._platform_seen |= len(documents) < len(self._documents)
             for _, document in documents:
                 account = account_of_document(document)
@@ -106,5 +108,5 @@ def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
     else:
         hint = "Save it as UTF-8."
     message = f"This file is not UTF-8 text: byte 0x{data[offset]:02x} is invalid here."
-    found = finding("not-utf8", message, hint=hint, where=Where(name, 0))
-    return replace(found, position=Position(name, *place))
+    error = finding("not-utf8", message, hint=hint, where=Where(name, 0))
+    return replace(error, position=Position(name, *place))

@@ -87,8 +87,8 @@ class AccountStatus(Struct, frozen=True):
         return self.approval is not None and self.approval.digest == self.digest
 
 
-def reported(found: Finding, place: str | None) -> ReportedFinding:
+def reported(finding: Finding, place: str | None) -> ReportedFinding:
     """The finding as it is kept. ``place`` is ``FILE:LINE:COLUMN``, None without a position."""
     return ReportedFinding(
-        found.code, found.severity, found.message, found.hint, place, found.remedy
+        finding.code, finding.severity, finding.message, finding.hint, place, finding.remedy
     )

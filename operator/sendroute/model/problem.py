@@ -11,7 +11,7 @@ class ProblemError(Exception):
     """
 
     def __init__(self, *findings: Finding) -> None:
-        super().__init__("; ".join(found.message for found in findings))
+        super().__init__("; ".join(finding.message for finding in findings))
         self.findings = findings
 
 

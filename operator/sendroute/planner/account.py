@@ -20,7 +20,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     """Steps 1 to 6 for one account that is neither suspended nor stopped by its documents."""
     profiles = decide_profiles(inputs)
     referred = check_references(inputs, frozenset(profiles.after) | profiles.waiting)
-    if any(found.severity is Severity.ERROR for found in referred):
+    if any(item.severity is Severity.ERROR for item in referred):
         return AccountPlan(inputs.key, inputs.current.revision, (), referred, stopped=True)
 
     default, context = _context(inputs, profiles)
@@ -39,7 +39,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     findings = (
         *_suspended(inputs),
         *referred,
-        *_waiting(inputs, profiles),
+        *_skipped_profiles(inputs, profiles),
         *report_deletions(inputs, domain_changes.reassigned_domains),
         *default.findings,
         *switch.findings,
@@ -63,7 +63,7 @@ def _context(inputs: AccountInput, profiles: Profiles) -> tuple[Default, RouteCo
     return default, context
 
 
-def _waiting(inputs: AccountInput, profiles: Profiles) -> Iterator[Finding]:
+def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Finding]:
     """Profiles that are skipped for another's sake; a failed test has a finding of its own."""
     for change in profiles.changes:
         if change.reason == "dependency-skipped":

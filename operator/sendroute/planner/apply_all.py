@@ -28,7 +28,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
     if ran is not None:
         if ran.route == requested.route:
             return Decision()
-        return _refused(
+        return _refuse(
             inputs,
             "apply-all-id-reused",
             f"The apply-all id {requested.id} ran before, to {ran.route}; it cannot run again, to"
@@ -37,9 +37,9 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
             "id",
         )
     if requested.route.profile in context.waiting:
-        return _waits(inputs, requested)
+        return _skip_until_saved(inputs, requested)
     if requested.route not in context.satisfiable:
-        return _refused(
+        return _refuse(
             inputs,
             "apply-all-unsatisfiable",
             f"The apply-all {requested.id} cannot run: plan {inputs.plan.name} does not offer"
@@ -52,7 +52,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
 
 def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Decision:
     if requested.confirm is None:
-        return _refused(
+        return _refuse(
             inputs,
             "awaiting-confirmation",
             f"The apply-all {requested.id} would switch {domains} domains of account"
@@ -60,7 +60,7 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Decis
             f"To run it, add to spec.applyToAll: confirm: {{domains: {domains}}}",
         )
     if domains > requested.confirm:
-        return _refused(
+        return _refuse(
             inputs,
             "confirmation-exceeded",
             f"The apply-all {requested.id} is confirmed for {requested.confirm} domains, but"
@@ -72,26 +72,26 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Decis
     return Decision(runs=requested)
 
 
-def _refused(inputs: AccountInput, code: str, message: str, hint: str, *path: str) -> Decision:
-    found = finding(
+def _refuse(inputs: AccountInput, code: str, message: str, hint: str, *path: str) -> Decision:
+    problem = finding(
         code,
         message,
         hint=hint,
         where=inputs.desired.where.at("spec", "applyToAll", *path),
         account=inputs.key,
     )
-    return Decision(findings=(found,))
+    return Decision(findings=(problem,))
 
 
-def _waits(inputs: AccountInput, requested: ApplyAll) -> Decision:
-    found = finding(
+def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> Decision:
+    problem = finding(
         "dependency-skipped",
         f"The apply-all {requested.id} does not run, because {requested.route} was not saved.",
         hint="Fix the profile; the next apply tries again.",
         where=inputs.desired.where.at("spec", "applyToAll", "route"),
         account=inputs.key,
     )
-    return Decision(findings=(found,), skipped=True)
+    return Decision(findings=(problem,), skipped=True)
 
 
 def switched(declared: Route | None, requested: ApplyAll) -> DomainState:

@@ -26,7 +26,7 @@ def decide_default(
     if declared is None:
         return Default(state, inputs.plan.plan_default)
     if declared.profile in waiting:
-        return _waits(inputs, declared)
+        return _keep_until_saved(inputs, declared)
     if declared in satisfiable:
         return Default(state, declared)
     fell_back = finding(
@@ -42,7 +42,7 @@ def decide_default(
     return Default(state, inputs.plan.plan_default, (fell_back,))
 
 
-def _waits(inputs: AccountInput, declared: Route) -> Default:
+def _keep_until_saved(inputs: AccountInput, declared: Route) -> Default:
     """A default that depends on a profile which was not saved stays what it was; a new domain
     that would start on it is not stamped with yesterday's default instead, but waits too."""
     before = inputs.current.state.default if inputs.current.state is not None else None

@@ -16,12 +16,12 @@ def decide_domain(
     if declared is not None and declared != current.declared:
         return _unless_waiting(declared, context)
     if current.shadow is not None:
-        return _seen(current, declared)
+        return _with_declared_route(current, declared)
     if declared is not None and declared in context.satisfiable:
         if declared == current.route and current.origin is Origin.DECLARED:
             return current
         return _unless_waiting(declared, context)
-    return _seen(current, declared)
+    return _with_declared_route(current, declared)
 
 
 def settled(desired: DesiredDomain, current: DomainState, context: RouteContext) -> bool:
@@ -53,7 +53,7 @@ def _unless_waiting(declared: Route, context: RouteContext) -> DomainState | Non
     return DomainState(declared, Origin.DECLARED, declared)
 
 
-def _seen(current: DomainState, declared: Route | None) -> DomainState:
+def _with_declared_route(current: DomainState, declared: Route | None) -> DomainState:
     """The same route; what the manifest declares now is remembered."""
     if declared == current.declared:
         return current

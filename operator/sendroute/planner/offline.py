@@ -16,17 +16,17 @@ from sendroute.planner.plan import plan_tree
 
 def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, ...]:
     """Every finding about ``desired`` that needs no store."""
-    plan = plan_tree(desired, _as_held(base))
+    plan = plan_tree(desired, _as_current(base))
     findings = chain(plan.findings, *(account.findings for account in plan.accounts))
     return tuple(
-        found
-        for found in findings
-        if not has_trait(found.code, Trait.NEEDS_STORE)
-        and (base is not None or not has_trait(found.code, Trait.NEEDS_BASE))
+        finding
+        for finding in findings
+        if not has_trait(finding.code, Trait.NEEDS_STORE)
+        and (base is not None or not has_trait(finding.code, Trait.NEEDS_BASE))
     )
 
 
-def _as_held(base: Desired | None) -> Current:
+def _as_current(base: Desired | None) -> Current:
     if base is None:
         return Current("", 0, None, {})
     accounts = {key: _account(account) for key, account in base.accounts.items()}

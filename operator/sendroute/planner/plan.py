@@ -1,5 +1,5 @@
-"""The plan of some accounts, or of a whole tree: the plan of each account, what moves between them,
-and what holds an account back."""
+"""The plan of some accounts, or of a whole tree: the plan of each account, the moves between
+accounts, and why an account is held back."""
 
 from collections.abc import Iterable, Mapping
 
@@ -30,7 +30,7 @@ from sendroute.planner.stopped import check_stopped
 
 
 class PlanContext(Struct, frozen=True):
-    """All that one account's plan may look at besides its own two sides."""
+    """What the plan of an account depends on besides its manifests and its state in the store."""
 
     desired: Desired
     current: Current
@@ -41,13 +41,13 @@ class PlanContext(Struct, frozen=True):
 
 
 class Blocked(Struct, frozen=True):
-    """Accounts that are not changed, and moves that their target does not take."""
+    """``accounts`` are not changed; ``moves`` are not accepted by their target."""
 
-    idle: frozenset[AccountKey]
-    blocked: frozenset[Move] = frozenset()
+    accounts: frozenset[AccountKey]
+    moves: frozenset[Move] = frozenset()
 
     def stops(self, move: Move) -> bool:
-        return move in self.blocked or move.source in self.idle or move.target in self.idle
+        return not self.accounts.isdisjoint((move.source, move.target)) or move in self.moves
 
 
 def plan_accounts(
@@ -60,23 +60,24 @@ def plan_accounts(
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
 ) -> Plan:
-    """What applying the manifests of some accounts changes, at the cost of these accounts alone.
+    """Plan what applying the manifests of some accounts changes. The cost depends only on these
+    accounts.
 
     A move is planned only if both its ends are among the accounts: see
     :func:`sendroute.planner.selection.select`, which adds those at the other end. Without a
     platform nothing is planned.
 
     Args:
-        desired: the manifests; of an account outside ``keys`` only the name is looked at, for
-            the hint "Did you mean …?".
-        current: what the store holds of these accounts; others in it are passed over.
-        keys: the accounts to plan; None for all, of which then nothing may be missing.
-        others: what the accounts outside say of the domains of these.
+        desired: the manifests. For an account outside ``keys``, only its name is used, for the
+            hint "Did you mean …?".
+        current: the state of these accounts in the store; other accounts in it are ignored.
+        keys: the accounts to plan; None for all. Then ``current`` must be complete.
+        others: the claims of all other accounts on the domains of these accounts.
         failed: by account, the profiles that may not be saved (a required connection test failed,
-            a secret is missing), each with the code that says why; of the platform, the managed
-            relay in the same way (:mod:`sendroute.model.owner`).
+            or a secret is missing), each with the code that says why; under the platform's key, the
+            managed relay in the same way (:mod:`sendroute.model.owner`).
         rotated: by account, the profiles whose secret's content has changed since they were saved.
-        guards: the limits of one change.
+        guards: the limits of one change; None for the defaults.
 
     Returns:
         The plan of these accounts, and the platform's own change.
@@ -98,12 +99,12 @@ def plan_accounts(
         plans = _references_only(desired, current, sorted(chosen), conflicts)
     else:
         context = PlanContext(desired, current, platform, conflicts, failed, rotated)
-        plans, still = _settle(context, sorted(chosen), guards or Guards())
-        groups = _groups(conflicts, still)
+        plans, blocked = _plan_all(context, sorted(chosen), guards or Guards())
+        groups = _groups(conflicts, blocked)
     findings = [
-        each
-        for each in (*desired.findings, *reported)
-        if keys is None or each.account is None or _key(each) in keys
+        item
+        for item in (*desired.findings, *reported)
+        if keys is None or item.account is None or _account_of(item) in keys
     ]
     return Plan(
         current.lineage,
@@ -124,8 +125,19 @@ def plan_tree(
     guards: Guards | None = None,
     only: frozenset[AccountKey] | None = None,
 ) -> Plan:
-    """:func:`plan_accounts` where the whole tree and the whole store are at hand. ``only`` leaves
-    every other account as it is."""
+    """Plan as :func:`plan_accounts` does, from a whole tree and a whole store.
+
+    Args:
+        desired: the manifests of every account.
+        current: the state of every account in the store.
+        failed: as for :func:`plan_accounts`.
+        rotated: as for :func:`plan_accounts`.
+        guards: as for :func:`plan_accounts`.
+        only: the accounts to plan; all others stay as they are. None for all.
+
+    Returns:
+        The plan of these accounts, and the platform's own change.
+    """
     others = NO_OTHERS
     if only is not None:
         others = others_at_hand(desired.accounts, current.accounts, only)
@@ -142,8 +154,8 @@ def _references_only(
     for key in chosen:
         before, account = _current(current, key), desired.accounts.get(key)
         if account is not None:
-            found = check_stopped(account, before, None)
-            plans[key] = AccountPlan(key, before.revision, (), found, stopped=True)
+            findings = check_stopped(account, before, None)
+            plans[key] = AccountPlan(key, before.revision, (), findings, stopped=True)
         elif key in desired.orphans and key not in desired.stopped and before.state is None:
             orphans = desired.orphans[key]
             plans[key] = unknown_account(key, orphans, desired.accounts.keys())
@@ -151,79 +163,79 @@ def _references_only(
 
 
 def _with_conflicts(plan: AccountPlan, desired: Desired, conflicts: DomainConflicts) -> AccountPlan:
-    """A denied claim is reported whatever else happens to its account. If something could not be
-    read, the hint of an unknown reference says that it may be defined there."""
+    """Add the denied claims of the account. If something could not be read, the hint of an unknown
+    reference says that its definition may be there."""
     findings = (*plan.findings, *conflicts.findings.get(plan.key, ()))
     if not desired.complete:
-        findings = tuple(map(_maybe_unread, findings))
+        findings = tuple(map(_with_unread_hint, findings))
     return structs.replace(plan, findings=findings) if findings != plan.findings else plan
 
 
-def _maybe_unread(found: Finding) -> Finding:
-    if not has_trait(found.code, Trait.ABSENCE):
-        return found
+def _with_unread_hint(item: Finding) -> Finding:
+    if not has_trait(item.code, Trait.ABSENCE):
+        return item
     return structs.replace(
-        found, hint=f"{found.hint} Or fix what could not be read: it may be there."
+        item, hint=f"{item.hint} Or fix what could not be read: it may be there."
     )
 
 
-def _settle(
+def _plan_all(
     context: PlanContext, chosen: list[AccountKey], guards: Guards
 ) -> tuple[dict[AccountKey, AccountPlan], Blocked]:
-    """Every account's plan, and what does not change.
+    """Every account's plan, and what is blocked.
 
-    If an account is stopped, or does not take a domain, what would move stays, so the accounts at
-    the other end are planned again. Errors come first, then guards: the order of accounts never
-    matters, and each round only adds to what does not change, so it ends.
+    If an account is stopped, or does not accept a domain, the domain does not move, so the account
+    at the other end is planned again. Errors come first, then guards, so the order of accounts
+    never matters. Each round only adds to what is blocked, so the rounds end.
     """
-    still = Blocked(_idle(context, chosen))
-    plans = {key: _plan_one(context, key, still) for key in chosen}
+    blocked = Blocked(_unchanged_accounts(context, chosen))
+    plans = {key: _account_plan(context, key, blocked) for key in chosen}
     while True:
-        stopped = still.idle | {key for key, plan in plans.items() if plan.stopped}
-        blocked = still.blocked | _not_taken(context, plans, still)
-        if (stopped, blocked) != (still.idle, still.blocked):
-            again = context.conflicts.involving(stopped - still.idle)
-            again |= {move.source for move in blocked - still.blocked}
-            still = Blocked(stopped, blocked)
-            for key in again & plans.keys() - stopped:
-                plans[key] = _plan_one(context, key, still)
+        stopped = blocked.accounts | {key for key, plan in plans.items() if plan.stopped}
+        moves = blocked.moves | _moves_not_accepted(context, plans, blocked)
+        if (stopped, moves) != (blocked.accounts, blocked.moves):
+            affected = context.conflicts.involving(stopped - blocked.accounts)
+            affected |= {move.source for move in moves - blocked.moves}
+            blocked = Blocked(stopped, moves)
+            for key in affected & plans.keys() - stopped:
+                plans[key] = _account_plan(context, key, blocked)
             continue
-        guarded = _guarded(context, plans, still, guards)
+        guarded = _stopped_by_guards(context, plans, blocked, guards)
         if not guarded:
-            return plans, still
+            return plans, blocked
         plans |= guarded
 
 
-def _guarded(
+def _stopped_by_guards(
     context: PlanContext,
     plans: Mapping[AccountKey, AccountPlan],
-    still: Blocked,
+    blocked: Blocked,
     guards: Guards,
 ) -> dict[AccountKey, AccountPlan]:
-    """The plans that a guard stops. One that was approved waits all the same while an account that
-    it exchanges a domain with is stopped: they are one transaction, and the plan that was approved
-    is the one with the move."""
+    """The plans that a guard stops. An approved plan waits too, while an account with which it
+    exchanges a domain is stopped: both are one transaction, and the approved plan includes the
+    move."""
     stopped: dict[AccountKey, AccountPlan] = {}
     approved: dict[AccountKey, AccountPlan] = {}
     for key, plan in plans.items():
-        if key in still.idle:
+        if key in blocked.accounts:
             continue
-        current = _guard(context, plan, guards)
-        if current.stopped:
-            passes = guards.lets_through(key, digest(plan))
-            (approved if passes else stopped)[key] = current
-    for group in _groups(context.conflicts, still):
+        checked = _check_guards(context, plan, guards)
+        if checked.stopped:
+            is_approved = guards.lets_through(key, digest(plan))
+            (approved if is_approved else stopped)[key] = checked
+    for group in _groups(context.conflicts, blocked):
         if not stopped.keys().isdisjoint(group):
             stopped |= {key: approved[key] for key in group if key in approved}
     return stopped
 
 
-def _not_taken(
-    context: PlanContext, plans: Mapping[AccountKey, AccountPlan], still: Blocked
+def _moves_not_accepted(
+    context: PlanContext, plans: Mapping[AccountKey, AccountPlan], blocked: Blocked
 ) -> frozenset[Move]:
-    """Moves to an account that is changed, but does not create the domain: it waits there for a
-    profile that was not saved."""
-    moves = [move for move in context.conflicts.all_moves() if not still.stops(move)]
+    """Moves to an account that changes but does not create the domain, because the domain waits
+    for a profile that was not saved."""
+    moves = [move for move in context.conflicts.all_moves() if not blocked.stops(move)]
     created = {
         key: {change.name for change in plans[key].changes if change.action is Action.CREATE}
         for key in {move.target for move in moves}
@@ -231,9 +243,11 @@ def _not_taken(
     return frozenset(move for move in moves if move.domain not in created[move.target])
 
 
-def _idle(context: PlanContext, chosen: Iterable[AccountKey]) -> frozenset[AccountKey]:
-    """Accounts that do not change whatever their plan would be: suspended or stopped ones, and
-    those outside the plan that a move comes from or leads to."""
+def _unchanged_accounts(
+    context: PlanContext, chosen: Iterable[AccountKey]
+) -> frozenset[AccountKey]:
+    """Accounts that do not change, whatever their plan would be: suspended and stopped accounts,
+    and accounts outside the plan that are the source or the target of a move."""
     desired, planned = context.desired, frozenset(chosen)
     accounts = ((key, desired.accounts.get(key)) for key in planned)
     suspended = {key for key, account in accounts if account is not None and account.suspended}
@@ -241,19 +255,19 @@ def _idle(context: PlanContext, chosen: Iterable[AccountKey]) -> frozenset[Accou
     return frozenset(outside | suspended | (desired.stopped & planned))
 
 
-def _plan_one(context: PlanContext, key: AccountKey, still: Blocked) -> AccountPlan:
+def _account_plan(context: PlanContext, key: AccountKey, blocked: Blocked) -> AccountPlan:
     desired = context.desired.accounts.get(key)
     current = _current(context.current, key)
     if key in context.desired.stopped:
         return _stopped(context, desired, current)
     if desired is None:
-        plan = _undefined(context, current, still)
+        plan = _undefined(context, current, blocked)
     elif desired.suspended:
         reported = suspended_object(f"Account {key.name}", desired.where, key)
         return AccountPlan(key, current.revision, (), (reported,))
     else:
-        plan = _defined(context, desired, current, still)
-    return plan if context.desired.complete else _held_back(plan)
+        plan = _defined(context, desired, current, blocked)
+    return plan if context.desired.complete else _hold_back_removals(plan)
 
 
 def _current(current: Current, key: AccountKey) -> CurrentAccount:
@@ -263,68 +277,69 @@ def _current(current: Current, key: AccountKey) -> CurrentAccount:
 def _stopped(
     context: PlanContext, desired: DesiredAccount | None, current: CurrentAccount
 ) -> AccountPlan:
-    found: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
     if desired is not None:
-        found = check_stopped(desired, current, context.platform)
-    return AccountPlan(current.key, current.revision, (), found, stopped=True)
+        findings = check_stopped(desired, current, context.platform)
+    return AccountPlan(current.key, current.revision, (), findings, stopped=True)
 
 
-def _undefined(context: PlanContext, current: CurrentAccount, still: Blocked) -> AccountPlan:
+def _undefined(context: PlanContext, current: CurrentAccount, blocked: Blocked) -> AccountPlan:
     orphans = context.desired.orphans.get(current.key)
     if orphans and current.state is None:
         return unknown_account(current.key, orphans, context.desired.accounts.keys())
     if orphans:
         return not_empty(current, orphans)
-    claims = context.conflicts.claims_of(current.key, still.idle, still.blocked)
+    claims = context.conflicts.claims_of(current.key, blocked.accounts, blocked.moves)
     return keep_account(current, claims) if claims.retained else remove_account(current, claims)
 
 
 def _defined(
-    context: PlanContext, desired: DesiredAccount, current: CurrentAccount, still: Blocked
+    context: PlanContext, desired: DesiredAccount, current: CurrentAccount, blocked: Blocked
 ) -> AccountPlan:
     plan = context.platform.plan(desired.plan)
     if plan is None:
         return _stopped(context, desired, current)
-    claims = context.conflicts.claims_of(desired.key, still.idle, still.blocked)
+    claims = context.conflicts.claims_of(desired.key, blocked.accounts, blocked.moves)
     failed = context.failed.get(desired.key, {})
     rotated = context.rotated.get(desired.key, frozenset())
     return plan_account(AccountInput(desired, current, plan, claims, failed, rotated))
 
 
-def _held_back(plan: AccountPlan) -> AccountPlan:
-    """Absence proves nothing while something could not be read: what takes is not planned."""
-    taken = [change for change in plan.changes if change.action is Action.DELETE]
-    if plan.stopped or not taken:
+def _hold_back_removals(plan: AccountPlan) -> AccountPlan:
+    """While a part of the tree is unreadable, an absent object may only be unreadable, so nothing
+    is removed."""
+    removals = [change for change in plan.changes if change.action is Action.DELETE]
+    if plan.stopped or not removals:
         return plan
-    found = finding(
+    problem = finding(
         "held-back",
         f"Account {plan.key.name} is held back: something could not be read, and this"
-        f" change would remove {len(taken)} object{'s' * (len(taken) > 1)} from it.",
+        f" change would remove {len(removals)} object{'s' * (len(removals) > 1)} from it.",
         hint="Fix what could not be read: it may declare what seems to be missing.",
         account=plan.key,
     )
     return structs.replace(
-        plan, changes=(), findings=(*plan.findings, found), shadowed=(), stopped=True
+        plan, changes=(), findings=(*plan.findings, problem), shadowed=(), stopped=True
     )
 
 
-def _guard(context: PlanContext, plan: AccountPlan, guards: Guards) -> AccountPlan:
+def _check_guards(context: PlanContext, plan: AccountPlan, guards: Guards) -> AccountPlan:
     current = context.current.accounts.get(plan.key)
     desired = context.desired.accounts.get(plan.key)
     if current is None or not plan.changes:
         return plan
     where = desired.where if desired is not None else None
-    found = check_guards(plan.key, plan.changes, len(current.domains), guards, where)
-    if not found:
+    refusals = check_guards(plan.key, plan.changes, len(current.domains), guards, where)
+    if not refusals:
         return plan
-    return structs.replace(plan, findings=(*plan.findings, *found), stopped=True)
+    return structs.replace(plan, findings=(*plan.findings, *refusals), stopped=True)
 
 
-def _groups(conflicts: DomainConflicts, still: Blocked) -> tuple[tuple[AccountKey, ...], ...]:
+def _groups(conflicts: DomainConflicts, blocked: Blocked) -> tuple[tuple[AccountKey, ...], ...]:
     """Accounts between which a domain moves are committed in one transaction."""
     group_of: dict[AccountKey, set[AccountKey]] = {}
     for move in conflicts.all_moves():
-        if still.stops(move):
+        if blocked.stops(move):
             continue
         merged = {
             *group_of.get(move.source, {move.source}),
@@ -335,5 +350,5 @@ def _groups(conflicts: DomainConflicts, still: Blocked) -> tuple[tuple[AccountKe
     return tuple(sorted({tuple(sorted(group)) for group in group_of.values()}))
 
 
-def _key(found: Finding) -> AccountKey:
-    return AccountKey(found.namespace or "", found.account or "")
+def _account_of(item: Finding) -> AccountKey:
+    return AccountKey(item.namespace or "", item.account or "")

@@ -61,7 +61,7 @@ def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
     """Managed mail has no credential to go with: the platform stays as it was, and where there
     was none nothing can be planned. A finding of its own says what is wrong with the secret."""
     why = (why_not_saved(code) or "it cannot be used").replace("its", "the managed relay's", 1)
-    stands = (
+    consequence = (
         "the previous version stays in effect"
         if before is not None
         else "nothing is applied without it"
@@ -71,7 +71,7 @@ def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
         before,
         before,
         code,
-        f"The platform is not saved, because {why}; {stands}.",
+        f"The platform is not saved, because {why}; {consequence}.",
         where,
     )
     return before, change, ()

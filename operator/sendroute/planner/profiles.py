@@ -49,7 +49,7 @@ def _is_tried(inputs: AccountInput, name: str, desired: Profile) -> bool:
 
 def decide_profiles(inputs: AccountInput) -> Profiles:
     current = inputs.current.profiles
-    waiting = _not_saved(inputs)
+    waiting = _unsaved_profiles(inputs)
     after: dict[str, Profile] = {}
     changes = []
     for name in sorted(inputs.desired.profiles):
@@ -69,7 +69,7 @@ def decide_profiles(inputs: AccountInput) -> Profiles:
     return Profiles(tuple(changes), after, removed, waiting)
 
 
-def _not_saved(inputs: AccountInput) -> frozenset[str]:
+def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
     """Those that failed, and those that newly name one of these in ``reassignTo``."""
     changed = {
         name: desired.profile
@@ -102,7 +102,7 @@ def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
     skipped. ``used``: profile name → one domain that stays on it."""
     return Profiles(
         tuple(
-            _kept(change, used[change.name])
+            _kept_in_use(change, used[change.name])
             if change.action is Action.DELETE and change.name in used
             else change
             for change in profiles.changes
@@ -113,7 +113,7 @@ def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
     )
 
 
-def _kept(change: ProfileChange, domain: str) -> ProfileChange:
+def _kept_in_use(change: ProfileChange, domain: str) -> ProfileChange:
     return structs.replace(
         change,
         action=Action.SKIP,
@@ -158,7 +158,9 @@ def _skipped(
     if _is_tried(inputs, name, desired.profile):
         reason = inputs.failed.get(name, reason)
     why = why_not_saved(reason) or "the profile it refers to was not saved"
-    stands = "the previous version stays in effect" if before is not None else "it does not exist"
+    consequence = (
+        "the previous version stays in effect" if before is not None else "it does not exist"
+    )
     return ProfileChange(
         inputs.key,
         name,
@@ -166,7 +168,7 @@ def _skipped(
         before,
         before,
         reason,
-        f"Profile {name} is not saved, because {why}; {stands}.",
+        f"Profile {name} is not saved, because {why}; {consequence}.",
         desired.where,
     )
 

@@ -21,7 +21,7 @@ def check_references(inputs: AccountInput, existing: frozenset[str]) -> tuple[Fi
         *_apply_all(inputs, existing),
         *_reassignments(inputs, existing),
         # The order of documents never shows.
-        *sorted(_domains(inputs, existing), key=lambda found: (found.code, found.message)),
+        *sorted(_domains(inputs, existing), key=lambda item: (item.code, item.message)),
     )
 
 

@@ -65,19 +65,19 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
 
 def keep_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
     """An account goes only with all that it owns, and something of it has to stay for now."""
-    found = finding(
+    problem = finding(
         "dependency-skipped",
         f"Account {current.key.name} is not removed yet: {min(claims.retained)} cannot leave it"
         " now.",
         hint="Decide which account gets that domain; the next apply tries again.",
         account=current.key,
     )
-    return AccountPlan(current.key, current.revision, (), (found,), stopped=True)
+    return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
 
 
 def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
     """Its MailAccount document is gone, but something of it is still declared."""
-    found = finding(
+    problem = finding(
         "account-not-empty",
         f"Account {current.key.name} is no longer defined, but {_count(orphans)} still belong"
         f"{'s' if len(orphans) == 1 else ''} to it.",
@@ -86,7 +86,7 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
         related=tuple(orphan.where for orphan in orphans[1:10]),
         account=current.key,
     )
-    return AccountPlan(current.key, current.revision, (), (found,), stopped=True)
+    return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
 
 
 def unknown_account(

@@ -122,10 +122,10 @@ def _action(was: State | None, will: State | None) -> Action:
 
 
 def _unknown_apply_alls(now: Current, then: Current) -> dict[AccountKey, dict[str, RanApplyAll]]:
-    found = {}
+    apply_alls = {}
     for key, account in sorted(then.accounts.items()):
         known = now.accounts[key].ran if key in now.accounts else {}
         missing = {ran_id: ran for ran_id, ran in account.ran.items() if ran_id not in known}
         if missing:
-            found[key] = missing
-    return found
+            apply_alls[key] = missing
+    return apply_alls

@@ -34,10 +34,12 @@ def _references(inputs: AccountInput) -> tuple[Finding, ...]:
     profiles = decide_profiles(inputs)
     unsound = inputs.desired.unsound
     defined = frozenset(name for name in unsound if name is not None)
-    found = check_references(inputs, frozenset(profiles.after) | profiles.waiting | defined)
+    problems = check_references(inputs, frozenset(profiles.after) | profiles.waiting | defined)
     if None not in unsound:
-        return found
-    return tuple(each for each in found if not has_trait(each.code, Trait.PROFILE_REFERENCE))
+        return problems
+    return tuple(
+        problem for problem in problems if not has_trait(problem.code, Trait.PROFILE_REFERENCE)
+    )
 
 
 def _unknown_plan(desired: DesiredAccount, platform: Platform) -> Finding:

@@ -1,5 +1,5 @@
-"""What a result leaves unsettled, account by account: kept in the store, so that a person can see
-it and let through what a guard has stopped."""
+"""What a result leaves open, account by account. It is kept in the store, so that a person can see
+it and approve what a guard has stopped."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,13 @@ AccountStatuses = Mapping[Owner, AccountStatus]
 
 
 class Assessment(Struct, frozen=True):
-    """``now`` is what was looked at and is not settled; ``again`` are those of them that may go
-    better without an edit or an approval. ``written`` differ from what is kept, ``cleared`` are
-    kept no more; ``voided`` were approved, but for another plan than there is now."""
+    """What a result leaves open.
+
+    ``now`` are the statuses of the planned accounts that are not settled. ``again`` are the
+    accounts for which a retry may succeed without an edit or an approval. ``written`` are the
+    statuses that differ from the stored ones, ``cleared`` the owners whose status is deleted,
+    ``voided`` the statuses whose approval is void, because it is for another plan.
+    """
 
     now: AccountStatuses
     again: frozenset[Owner]
@@ -44,50 +48,67 @@ def assess(
     commit: str | None,
     locate: Locate,
 ) -> Assessment:
-    """``before`` is all that is kept, ``only`` what was planned (None: everything). What was not
-    tried keeps the standing it has."""
+    """Derive the account statuses from a result. An account that was not tried keeps its status.
+
+    Args:
+        result: the outcome of each account.
+        before: every status in the store.
+        only: the accounts that were planned; None for all.
+        at: the time of the result, aware, in UTC.
+        commit: the commit of the manifests; None outside git.
+        locate: finds the positions of findings.
+
+    Returns:
+        The new statuses, and how they differ from the stored ones.
+    """
     of_account = _by_account(result.plan.findings)
-    unread = tuple(f for f in result.plan.findings if f.account is None and _is_reason(f))
+    unread = tuple(
+        finding
+        for finding in result.plan.findings
+        if finding.account is None and _is_reason(finding)
+    )
     plans = {plan.key: plan for plan in result.plan.accounts}
     now: dict[Owner, AccountStatus] = {}
     again: set[Owner] = set()
     for outcome in result.accounts:
         key, plan = outcome.key, plans[outcome.key]
         old = before.get(key)
-        found = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
-        if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, found)):
-            found = unread  # of an unreadable file that may belong to the account
-        standing = _unsettled(plan, outcome, found, Telling(at, commit, locate))
+        findings = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
+        if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, findings)):
+            findings = unread  # findings of an unreadable file, which may belong to the account
+        status = _account_status(plan, outcome, findings, StatusContext(at, commit, locate))
         tried = outcome.outcome is not Outcome.SKIPPED
-        if old is not None and (not tried or _waits_on(old, plan, outcome)):
-            standing = old
-        if standing is not None:
-            now[key] = _lasting(standing, old)
-        if _passes(found):
+        if old is not None and (not tried or _keeps_approval(old, plan, outcome)):
+            status = old
+        if status is not None:
+            now[key] = _with_earlier_date(status, old)
+        if _is_retryable(findings):
             again.add(key)
-    platform = _of_platform(result, Telling(at, commit, locate))
+    platform = _platform_status(result, StatusContext(at, commit, locate))
     if platform is not None:
-        now[PLATFORM] = _lasting(platform, before.get(PLATFORM))
+        now[PLATFORM] = _with_earlier_date(platform, before.get(PLATFORM))
         again.add(PLATFORM)
     gone = before.keys() - now.keys()
     if only is not None:
         gone &= only | {PLATFORM}
-    committed = {each.key for each in result.accounts if each.outcome is Outcome.COMMITTED}
+    committed = {account.key for account in result.accounts if account.outcome is Outcome.COMMITTED}
     voided = (
         old
         for key, old in before.items()
-        if old.approved and key not in committed and _is_other(old, now.get(key))
+        if old.approved and key not in committed and _has_other_plan(old, now.get(key))
     )
     return Assessment(
         now,
         frozenset(again),
-        tuple(one for key, one in sorted(now.items(), key=_order) if one != before.get(key)),
+        tuple(
+            status for key, status in sorted(now.items(), key=_order) if status != before.get(key)
+        ),
         frozenset(gone),
         tuple(voided),
     )
 
 
-class Telling(NamedTuple):
+class StatusContext(NamedTuple):
     """When the status is recorded, from which commit, and how to find its positions."""
 
     at: datetime
@@ -95,27 +116,29 @@ class Telling(NamedTuple):
     locate: Locate
 
 
-def _passes(found: Iterable[Finding]) -> bool:
+def _is_retryable(findings: Iterable[Finding]) -> bool:
     """Whether a retry may succeed without an edit or an approval: a provider answers, a secret
     was created, the store can be written."""
-    return any(_is_reason(each) and has_trait(each.code, Trait.TRANSIENT) for each in found)
+    return any(
+        _is_reason(finding) and has_trait(finding.code, Trait.TRANSIENT) for finding in findings
+    )
 
 
-def _waits_on(old: AccountStatus, plan: AccountPlan, outcome: AccountOutcome) -> bool:
-    """The plan that was approved could not be committed: the approval stands."""
+def _keeps_approval(old: AccountStatus, plan: AccountPlan, outcome: AccountOutcome) -> bool:
+    """Whether the approval stays valid, because the approved plan could not be committed."""
     tried = outcome.outcome not in (Outcome.COMMITTED, Outcome.UNCHANGED)
     return old.approved and tried and old.digest == digest(plan)
 
 
-def _unsettled(
-    plan: AccountPlan, outcome: AccountOutcome, found: Sequence[Finding], telling: Telling
+def _account_status(
+    plan: AccountPlan, outcome: AccountOutcome, findings: Sequence[Finding], context: StatusContext
 ) -> AccountStatus | None:
-    if plan.stopped and any(has_trait(each.code, Trait.APPROVABLE) for each in plan.findings):
-        report = _report(found, plan.changes, telling.locate)
+    if plan.stopped and any(has_trait(finding.code, Trait.APPROVABLE) for finding in plan.findings):
+        report = _report(findings, plan.changes, context.locate)
         return AccountStatus(
-            plan.key, StatusReason.HELD_BACK, report, telling.at, digest(plan), telling.commit
+            plan.key, StatusReason.HELD_BACK, report, context.at, digest(plan), context.commit
         )
-    severities = {each.severity for each in found}
+    severities = {finding.severity for finding in findings}
     skips = any(change.action is Action.SKIP for change in plan.changes)
     if outcome.outcome is Outcome.FAILED:
         how = StatusReason.FAILED
@@ -125,33 +148,36 @@ def _unsettled(
         how = StatusReason.SKIPPED
     else:
         return None
-    report = _report(found, (), telling.locate)
-    return AccountStatus(plan.key, how, report, telling.at, commit=telling.commit)
+    report = _report(findings, (), context.locate)
+    return AccountStatus(plan.key, how, report, context.at, commit=context.commit)
 
 
-def _of_platform(result: Result, telling: Telling) -> AccountStatus | None:
+def _platform_status(result: Result, context: StatusContext) -> AccountStatus | None:
     change = result.plan.platform
     if result.platform in (Outcome.FAILED, Outcome.REFUSED):
-        how, found = StatusReason.FAILED, list(result.findings)
+        how, findings = StatusReason.FAILED, list(result.findings)
     elif change is not None and change.action is Action.SKIP:
-        own = (each for each in result.plan.findings if each.account is None)
-        how, found = StatusReason.SKIPPED, [each for each in own if why_not_saved(each.code)]
+        general = (finding for finding in result.plan.findings if finding.account is None)
+        how, findings = (
+            StatusReason.SKIPPED,
+            [finding for finding in general if why_not_saved(finding.code)],
+        )
     else:
         return None
-    report = _report(found, (), telling.locate)
-    return AccountStatus(PLATFORM, how, report, telling.at, commit=telling.commit)
+    report = _report(findings, (), context.locate)
+    return AccountStatus(PLATFORM, how, report, context.at, commit=context.commit)
 
 
-def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
-    """Errors first, and each once: a million domains may wait for one profile."""
-    reasons = [each for each in found if _is_reason(each)]
-    reasons.sort(key=lambda each: each.code == Code.DEPENDENCY_SKIPPED)
-    first = [located(each, locate) for each in reasons[:_FINDINGS]]
+def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
+    """Errors come before skipped domains, because a million domains may wait for one profile."""
+    reasons = [finding for finding in findings if _is_reason(finding)]
+    reasons.sort(key=lambda finding: finding.code == Code.DEPENDENCY_SKIPPED)
+    first = [located(finding, locate) for finding in reasons[:_FINDINGS]]
     done = [change for change in changes if change.action is not Action.SKIP]
     return Report(
         tuple(
-            reported(each, str(each.position) if each.position is not None else None)
-            for each in first
+            reported(finding, str(finding.position) if finding.position is not None else None)
+            for finding in first
         ),
         len(reasons) - len(first),
         dict(sorted(Counter(change.action.value for change in done).items())),
@@ -162,33 +188,35 @@ def _report(found: Iterable[Finding], changes: Iterable[Change], locate: Locate)
     )
 
 
-def _is_reason(found: Finding) -> bool:
+def _is_reason(finding: Finding) -> bool:
     return (
-        found.severity in (Severity.ERROR, Severity.REFUSED)
-        or found.code == Code.DEPENDENCY_SKIPPED
+        finding.severity in (Severity.ERROR, Severity.REFUSED)
+        or finding.code == Code.DEPENDENCY_SKIPPED
     )
 
 
 def _by_account(findings: Iterable[Finding]) -> dict[AccountKey, list[Finding]]:
-    found: dict[AccountKey, list[Finding]] = {}
-    for each in findings:
-        if each.namespace is not None and each.account is not None:
-            found.setdefault(AccountKey(each.namespace, each.account), []).append(each)
-    return found
+    by_account: dict[AccountKey, list[Finding]] = {}
+    for finding in findings:
+        if finding.namespace is not None and finding.account is not None:
+            by_account.setdefault(AccountKey(finding.namespace, finding.account), []).append(
+                finding
+            )
+    return by_account
 
 
-def _lasting(standing: AccountStatus, before: AccountStatus | None) -> AccountStatus:
-    """What has not changed is since when it was, and an approval of the very same plan stands."""
-    if before is None or (before.outcome, before.digest) != (standing.outcome, standing.digest):
-        return standing
-    if standing.digest is None and before.report != standing.report:
-        return standing
+def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> AccountStatus:
+    """The status with the earlier time and the approval, if nothing else has changed."""
+    if before is None or (before.outcome, before.digest) != (status.outcome, status.digest):
+        return status
+    if status.digest is None and before.report != status.report:
+        return status
     return AccountStatus(
-        standing.key,
-        standing.outcome,
-        standing.report,
+        status.key,
+        status.outcome,
+        status.report,
         before.since,
-        standing.digest,
+        status.digest,
         before.commit,
         before.approval,
     )
@@ -198,5 +226,5 @@ def _order(item: tuple[Owner, AccountStatus]) -> tuple[str, str]:
     return owner_names(item[0])
 
 
-def _is_other(before: AccountStatus, after: AccountStatus | None) -> bool:
+def _has_other_plan(before: AccountStatus, after: AccountStatus | None) -> bool:
     return after is not None and after.digest != before.digest

@@ -188,17 +188,20 @@ class _Run:
                 yield from self._in_one_transaction(groups)
                 return
             except ProblemError as problem:
-                if all(found.code == "store-locked" for found in problem.findings):
+                if all(item.code == "store-locked" for item in problem.findings):
                     # It was waited for already, on behalf of the first.
                     yield self._failed(groups[0], problem)
                     groups = groups[1:]
         for group in groups:
-            yield _all(group, Outcome.SKIPPED) if should_stop() else self._group(group)
+            yield _same_outcome(group, Outcome.SKIPPED) if should_stop() else self._group(group)
 
     def _in_one_transaction(self, groups: Sequence[Group]) -> list[Done]:
         """Raises :class:`ProblemError` if nothing was written, perhaps because of one group."""
-        planned = [self._fresh(group) for group in groups]
-        decided = [_decided(group, fresh) for group, fresh in zip(groups, planned, strict=True)]
+        planned = [self._replanned(group) for group in groups]
+        decided = [
+            _outcome_without_commit(group, fresh)
+            for group, fresh in zip(groups, planned, strict=True)
+        ]
         written = [fresh for fresh, done in zip(planned, decided, strict=True) if done is None]
         revisions: Iterator[int] = iter(())
         if written:
@@ -223,11 +226,11 @@ class _Run:
         for account in group:
             extra = _extra(account.key) | {"commit": self._provenance.source_commit}
             _log.error("account %s: %s", account.key, problem, extra=extra)
-        return _all(group, _outcome_of(problem.findings), problem.findings)
+        return _same_outcome(group, _outcome_of(problem.findings), problem.findings)
 
     def _commit(self, group: Group) -> Done:
-        fresh = self._fresh(group)
-        decided = _decided(group, fresh)
+        fresh = self._replanned(group)
+        decided = _outcome_without_commit(group, fresh)
         if decided is not None:
             return decided
         return _committed(fresh, self._write(fresh, None), self._provenance)
@@ -237,7 +240,7 @@ class _Run:
         sealed = self._decision.seal(accounts, platform)
         return self._record.commit(accounts, platform, self._provenance, sealed)
 
-    def _fresh(self, group: Group) -> Group:
+    def _replanned(self, group: Group) -> Group:
         fresh = self._fresh_plans
         if fresh is None:
             return group
@@ -250,7 +253,7 @@ class _Run:
         return plan
 
 
-def _decided(group: Group, fresh: Group) -> Done | None:
+def _outcome_without_commit(group: Group, fresh: Group) -> Done | None:
     """The outcome without a commit, if another writer has done the same or the plan is another one
     by now. None if the decision is the same and is to be committed."""
     if not any(account.changes or account.stopped for account in fresh):
@@ -285,7 +288,7 @@ def _committed(group: Group, revision: int, provenance: Provenance) -> Done:
     return Done(outcomes, tuple(group), revision)
 
 
-def _all(group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()) -> Done:
+def _same_outcome(group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()) -> Done:
     """One outcome for all accounts, without a commit. The first account reports the findings."""
     return Done(
         tuple(
@@ -304,7 +307,7 @@ def left_alone(account: AccountPlan) -> AccountOutcome:
 
 
 def _outcome_of(findings: Sequence[Finding]) -> Outcome:
-    severities = {found.severity for found in findings}
+    severities = {item.severity for item in findings}
     refused = Severity.REFUSED in severities and Severity.ERROR not in severities
     return Outcome.REFUSED if refused else Outcome.FAILED
 

@@ -221,7 +221,7 @@ class Reconciler(Struct, frozen=True):
             self.store,
             planned,
             provenance,
-            replan=lambda: self._again(planned),
+            replan=lambda: self._plan_again(planned),
             should_stop=should_stop,
             advance=advance,
         )
@@ -242,7 +242,7 @@ class Reconciler(Struct, frozen=True):
             )
         return replace(planned, verified=verified)
 
-    def _again(self, planned: Planned) -> Planned:
+    def _plan_again(self, planned: Planned) -> Planned:
         """The same manifests on a store that has changed. Tests that ran are not repeated."""
         request = PlanRequest(planned.scope.guards, planned.scope.only)
         scope, current, sealed = self._read(planned.source, request)

@@ -100,7 +100,7 @@ class SavedPlan(Struct, frozen=True):
             orphans=dict(self.orphans),
             stopped=frozenset(self.stopped),
             complete=self.complete,
-            findings=tuple(found.as_finding() for found in self.findings),
+            findings=tuple(item.as_finding() for item in self.findings),
         )
 
 
@@ -123,19 +123,22 @@ def differing(before: Decided, after: Decided) -> list[str]:
 def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[AccountKey]:
     """The accounts that the plan says anything of, and those that claim or hold a domain of
     theirs, without which the same decision could not be taken again."""
-    said = {
+    reported = {
         account.key
         for account in plan.accounts
         if account.changes or account.findings or account.stopped
     }
     names = {
         domain.domain
-        for key in said
+        for key in reported
         if key in desired.accounts
         for domain in desired.accounts[key].domains
     }
     names |= {
-        name for key in said if key in current.accounts for name in current.accounts[key].domains
+        name
+        for key in reported
+        if key in current.accounts
+        for name in current.accounts[key].domains
     }
     claiming = {
         account.key
@@ -145,7 +148,7 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
     holding = {
         key for key, account in current.accounts.items() if not names.isdisjoint(account.domains)
     }
-    return frozenset(said | claiming | holding)
+    return frozenset(reported | claiming | holding)
 
 
 def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
@@ -170,7 +173,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         ),
         stopped=tuple(sorted(desired.stopped & kept)),
         complete=desired.complete,
-        findings=tuple(_saved(located(found, planned.source.locate)) for found in desired.findings),
+        findings=tuple(_saved(located(item, planned.source.locate)) for item in desired.findings),
         failed=tuple(
             sorted((owner_names(owner), dict(names)) for owner, names in verified.failed.items())
         ),
@@ -183,15 +186,15 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
     )
 
 
-def _saved(found: Finding) -> SavedFinding:
+def _saved(item: Finding) -> SavedFinding:
     return SavedFinding(
-        found.code,
-        found.severity,
-        found.message,
-        found.hint,
-        found.position,
-        found.namespace,
-        found.account,
+        item.code,
+        item.severity,
+        item.message,
+        item.hint,
+        item.position,
+        item.namespace,
+        item.account,
     )
 
 
@@ -260,8 +263,8 @@ def _other_store(path: str) -> Finding:
 
 def encode(saved: SavedPlan) -> str:
     """The content of the file, with its checksum."""
-    whole = msgspec.structs.replace(saved, checksum=_checksum(saved))
-    return msgspec.json.encode(whole).decode() + "\n"
+    complete = msgspec.structs.replace(saved, checksum=_checksum(saved))
+    return msgspec.json.encode(complete).decode() + "\n"
 
 
 def is_saved_plan(head: bytes) -> bool:

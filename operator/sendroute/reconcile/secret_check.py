@@ -164,7 +164,7 @@ class _Check:
         opened, closed = 0, list[Endpoint]()
         for endpoint in endpoints:
             token = sealed.get(endpoint.key, {}).get(endpoint.name)
-            match self._opens(endpoint, token):
+            match self._decrypts(endpoint, token):
                 case True:
                     opened += 1
                 case False:
@@ -177,11 +177,11 @@ class _Check:
         return SecretCheck(
             MappingProxyType({k: MappingProxyType(names) for k, names in self._failed.items()}),
             MappingProxyType(self._rotated),
-            MappingProxyType({key: tuple(found) for key, found in self._findings.items()}),
+            MappingProxyType({key: tuple(findings) for key, findings in self._findings.items()}),
             self._uncompared,
         )
 
-    def _opens(self, endpoint: Endpoint, token: str | None) -> bool | None:
+    def _decrypts(self, endpoint: Endpoint, token: str | None) -> bool | None:
         """Whether the stored credential opened; None if that was not tried."""
         shown = self._shown is not None
         rotated = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())

@@ -150,7 +150,7 @@ class Verifier(Struct, frozen=True):
                 rotated=secrets.rotated,
                 guards=scope.guards,
             )
-            requests = list(self._tries(plan, secrets))
+            requests = list(self._test_requests(plan, secrets))
             due = [request for request in requests if request not in tests]
             if tester is None or not due:
                 reported = self._with_findings(plan, desired, secrets, tests, due)
@@ -197,7 +197,7 @@ class Verifier(Struct, frozen=True):
                     failed.setdefault(request.account, {})[request.name] = code
         return failed
 
-    def _tries(self, plan: Plan, secrets: SecretCheck) -> Iterator[TestRequest]:
+    def _test_requests(self, plan: Plan, secrets: SecretCheck) -> Iterator[TestRequest]:
         """What the plan would save and its manifest wants to be tested."""
         for account in plan.accounts:
             if account.stopped:
@@ -227,14 +227,14 @@ class Verifier(Struct, frozen=True):
             untested.setdefault(request.account, {})[request.name] = _untested(request, desired)
         accounts = []
         for account in plan.accounts:
-            found = [
+            findings = [
                 *secrets.findings.get(account.key, ()),
                 *untested.get(account.key, {}).values(),
                 *_failures(account, desired, tests),
-                *self._left_out(account, desired, secrets),
+                *self._profiles_left_out(account, desired, secrets),
             ]
-            if found:
-                account = replace(account, findings=(*account.findings, *found))
+            if findings:
+                account = replace(account, findings=(*account.findings, *findings))
             accounts.append(account)
         general = secrets.findings.get(PLATFORM, ())
         uncompared = report_uncompared(secrets.uncompared, self.secrets)
@@ -242,7 +242,7 @@ class Verifier(Struct, frozen=True):
             plan, accounts=tuple(accounts), findings=(*plan.findings, *general, *uncompared)
         )
 
-    def _left_out(
+    def _profiles_left_out(
         self, account: AccountPlan, desired: Desired, secrets: SecretCheck
     ) -> Iterator[Finding]:
         failed = self.shown.failed.get(account.key, {}) if self.shown is not None else {}

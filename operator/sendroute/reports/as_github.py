@@ -20,24 +20,24 @@ _COMMANDS = {
 
 
 def lines(report: Report) -> Iterator[str]:
-    for found in report.findings:
-        yield _command(found)
+    for finding in report.findings:
+        yield _command(finding)
     title = _property(f"sendroute {report.command}")
     yield f"::notice title={title}::{_data(totals(report))}"
 
 
-def _command(found: Finding) -> str:
+def _command(finding: Finding) -> str:
     properties = {}
-    if (file := file_of(found)) is not None:
+    if (file := file_of(finding)) is not None:
         properties["file"] = file
-    if isinstance(found.position, Position):
-        properties["line"] = str(found.position.line)
-        properties["col"] = str(found.position.column)
-    properties["title"] = found.code
-    said = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    sentences = [found.message] + ([f"Hint: {found.hint}"] if found.hint else [])
+    if isinstance(finding.position, Position):
+        properties["line"] = str(finding.position.line)
+        properties["col"] = str(finding.position.column)
+    properties["title"] = finding.code
+    parameters = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    sentences = [finding.message] + ([f"Hint: {finding.hint}"] if finding.hint else [])
     message = "%0A".join(_data(sentence) for sentence in sentences)
-    return f"::{_COMMANDS[found.severity]} {said}::{message}"
+    return f"::{_COMMANDS[finding.severity]} {parameters}::{message}"
 
 
 def _data(text: str) -> str:

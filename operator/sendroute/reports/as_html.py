@@ -41,7 +41,7 @@ def lines(report: Report) -> Iterator[str]:
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     yield f"<title>{title}</title><style>{_STYLE}</style></head>"
     yield f"<body><main><h1>{title}</h1>"
-    yield f"<p><strong>{_said(totals(report))}</strong></p>"
+    yield f"<p><strong>{_text(totals(report))}</strong></p>"
     if report.store is not None:
         revision = number(report.store.revision)
         yield f"<p>Store {_code(report.store.lineage)}, revision {revision}.</p>"
@@ -50,8 +50,8 @@ def lines(report: Report) -> Iterator[str]:
     if report.findings:
         yield "<h2>Findings</h2>"
         yield "<ul>"
-        for found in report.findings:
-            yield from _finding(found)
+        for finding in report.findings:
+            yield from _finding(finding)
         yield "</ul>"
     if report.platform is not None:
         yield "<h2>platform</h2>"
@@ -59,28 +59,28 @@ def lines(report: Report) -> Iterator[str]:
     for part in report.parts[:ACCOUNTS]:
         yield from _part(part)
     if len(report.parts) > ACCOUNTS:
-        yield f"<p>{_said(more_accounts(report.parts[ACCOUNTS:]))}.</p>"
+        yield f"<p>{_text(more_accounts(report.parts[ACCOUNTS:]))}.</p>"
     yield "</main></body></html>"
 
 
-def _finding(found: Finding) -> Iterator[str]:
-    place = found.position or found.where
+def _finding(finding: Finding) -> Iterator[str]:
+    place = finding.position or finding.where
     where = f" {_code(spot(place))}" if place is not None else ""
-    severity = f'<span class="{found.severity}">{found.severity}</span>'
-    yield f"<li>{severity} {_code(found.code)}{where}<br>"
-    yield _said(found.message)
-    if found.hint:
-        yield f"<br><em>Hint:</em> {_said(found.hint)}"
-    for related in found.related:
+    severity = f'<span class="{finding.severity}">{finding.severity}</span>'
+    yield f"<li>{severity} {_code(finding.code)}{where}<br>"
+    yield _text(finding.message)
+    if finding.hint:
+        yield f"<br><em>Hint:</em> {_text(finding.hint)}"
+    for related in finding.related:
         yield f"<br>See also {_code(spot(related))}"
     yield "</li>"
 
 
 def _part(part: Part) -> Iterator[str]:
-    said = ", ".join(filter(None, (_counts(part), part_status(part))))
+    summary = ", ".join(filter(None, (_counts(part), part_status(part))))
     yield f"<h2>{_code(str(part.key))}</h2>"
-    if said:
-        yield f"<p>{_said(said)}</p>"
+    if summary:
+        yield f"<p>{_text(summary)}</p>"
     if part.changes:
         yield from _table(f"Changes of {part.key}", part.changes[:LISTED])
         yield from _rest(len(part.changes) - LISTED)
@@ -107,24 +107,24 @@ def _shadowed(shadow: Shadowed) -> str:
 
 
 def _table(caption: str, changes: Sequence[Change]) -> Iterator[str]:
-    yield f"<table><caption>{_said(caption)}</caption>"
+    yield f"<table><caption>{_text(caption)}</caption>"
     heads = "".join(
         f'<th scope="col">{head}</th>' for head in ("action", "object", "change", "why")
     )
     yield f"<thead><tr>{heads}</tr></thead><tbody>"
     for change in changes:
         name = _code(object_name(change.kind, change.name))
-        why = _said(f"{change.reason}: {change.message}" if change.message else change.reason)
+        why = _text(f"{change.reason}: {change.message}" if change.message else change.reason)
         yield (
             f'<tr><td>{VERBS[change.action]}</td><th scope="row">{name}</th>'
-            f"<td>{_said(step(change))}</td><td>{why}</td></tr>"
+            f"<td>{_text(step(change))}</td><td>{why}</td></tr>"
         )
     yield "</tbody></table>"
 
 
-def _said(text: str) -> str:
+def _text(text: str) -> str:
     return escape(clean(text))
 
 
 def _code(text: str) -> str:
-    return f"<code>{_said(text)}</code>"
+    return f"<code>{_text(text)}</code>"

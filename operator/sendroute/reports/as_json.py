@@ -108,17 +108,17 @@ def _line(where: Where, report: Report) -> dict[str, Any]:
     return {"file": position.file, "line": position.line}
 
 
-def _finding(found: Finding) -> dict[str, Any]:
-    place = found.position or found.where
+def _finding(finding: Finding) -> dict[str, Any]:
+    place = finding.position or finding.where
     return {
-        "code": found.code,
-        "severity": found.severity.value,
-        "message": found.message,
-        "hint": found.hint,
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "message": finding.message,
+        "hint": finding.hint,
         "position": _place(place) if place is not None else None,
-        "namespace": found.namespace,
-        "account": found.account,
-        "related": [_place(related) for related in found.related],
+        "namespace": finding.namespace,
+        "account": finding.account,
+        "related": [_place(related) for related in finding.related],
     }
 
 
@@ -178,7 +178,7 @@ def encoded(value: Any) -> str:
         text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a file name that is not UTF-8: strict readers refuse surrogates
         text = msgspec.json.encode(_without_surrogates(value)).decode()
-    return _ACTED_ON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _ACTED_ON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _without_surrogates(value: Any) -> Any:

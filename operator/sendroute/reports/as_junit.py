@@ -14,48 +14,48 @@ from sendroute.reports.text import clean
 
 
 def lines(report: Report) -> Iterator[str]:
-    failures = sum(_fails(found, report) for found in report.findings)
+    failures = sum(_fails(finding, report) for finding in report.findings)
     count = f'tests="{max(len(report.findings), 1)}" failures="{failures}" errors="0" time="0"'
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield f'<testsuites name="sendroute" {count}>'
     yield f'  <testsuite name="sendroute {report.command}" skipped="0" {count}>'
-    for found in report.findings:
-        yield from _case(found, _fails(found, report))
+    for finding in report.findings:
+        yield from _test_case(finding, _fails(finding, report))
     if not report.findings:
         yield f'    <testcase classname="sendroute" name="{report.command}" time="0"/>'
     yield "  </testsuite>"
     yield "</testsuites>"
 
 
-def _fails(found: Finding, report: Report) -> bool:
-    if found.severity is Severity.WARNING:
+def _fails(finding: Finding, report: Report) -> bool:
+    if finding.severity is Severity.WARNING:
         return report.strict
-    return found.severity in (Severity.ERROR, Severity.REFUSED)
+    return finding.severity in (Severity.ERROR, Severity.REFUSED)
 
 
-def _case(found: Finding, fails: bool) -> Iterator[str]:
-    place = found.position or found.where
-    file = file_of(found) or "sendroute"
-    attributes = f"classname={_attribute(file)} name={_attribute(_name(found))}"
-    if isinstance(found.position, Position):
-        attributes += f' file={_attribute(file)} line="{found.position.line}"'
+def _test_case(finding: Finding, fails: bool) -> Iterator[str]:
+    place = finding.position or finding.where
+    file = file_of(finding) or "sendroute"
+    attributes = f"classname={_attribute(file)} name={_attribute(_name(finding))}"
+    if isinstance(finding.position, Position):
+        attributes += f' file={_attribute(file)} line="{finding.position.line}"'
     yield f'    <testcase {attributes} time="0">'
-    sentences = [f"{spot(place)}: {found.message}" if place else found.message]
-    sentences += [f"hint: {found.hint}"] if found.hint else []
-    sentences += [f"see also: {spot(related)}" for related in found.related]
-    said = "\n".join(escape(clean(sentence)) for sentence in sentences)
+    sentences = [f"{spot(place)}: {finding.message}" if place else finding.message]
+    sentences += [f"hint: {finding.hint}"] if finding.hint else []
+    sentences += [f"see also: {spot(related)}" for related in finding.related]
+    body = "\n".join(escape(clean(sentence)) for sentence in sentences)
     if fails:
-        kind = f"type={_attribute(found.code)} message={_attribute(found.message)}"
-        yield f"      <failure {kind}>{said}</failure>"
+        kind = f"type={_attribute(finding.code)} message={_attribute(finding.message)}"
+        yield f"      <failure {kind}>{body}</failure>"
     else:
-        yield f"      <system-out>{found.severity}: {said}</system-out>"
+        yield f"      <system-out>{finding.severity}: {body}</system-out>"
     yield "    </testcase>"
 
 
-def _name(found: Finding) -> str:
-    if found.position is None:
-        return f"{found.code}: {found.message}"
-    return f"{found.code} at {found.position.line}:{found.position.column}"
+def _name(finding: Finding) -> str:
+    if finding.position is None:
+        return f"{finding.code}: {finding.message}"
+    return f"{finding.code} at {finding.position.line}:{finding.position.column}"
 
 
 def _attribute(text: str) -> str:

@@ -47,9 +47,9 @@ class Piece(Struct, frozen=True):
 
 def text(report: Report) -> str:
     """The whole comment, at most LIMIT bytes of UTF-8, so at most that many characters."""
-    said = f"### Sendroute {report.command}\n\n**{prose(totals(report))}**\n\n"
-    room = LIMIT - _KEPT_FOR_THE_CUT - len(said.encode())
-    blocks, cut = [said], Counter[str]()
+    heading = f"### Sendroute {report.command}\n\n**{prose(totals(report))}**\n\n"
+    room = LIMIT - _KEPT_FOR_THE_CUT - len(heading.encode())
+    blocks, cut = [heading], Counter[str]()
     for piece in _pieces(report):
         block = _fitting(piece, room) if not cut else None
         if block is None:
@@ -72,8 +72,8 @@ def _pieces(report: Report) -> Iterator[Piece]:
     if report.relays_behind:
         behind = ", ".join(map(code, report.relays_behind))
         yield Piece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
-    for found in report.findings:
-        yield Piece("finding", partial(_finding, found))
+    for finding in report.findings:
+        yield Piece("finding", partial(_finding, finding))
     if report.platform is not None:
         yield Piece("platform", partial(_platform, report.platform))
     for part in report.parts:
@@ -89,20 +89,21 @@ def _platform(change: Change) -> str:
 
 
 def _shadowed(part: Part) -> str:
-    said = f"\nOf {code(str(part.key))}, shadowed by an apply-all:\n\n"
+    listing = f"\nOf {code(str(part.key))}, shadowed by an apply-all:\n\n"
     for shadow in part.shadowed[:FOLD]:
         declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
-        said += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
+        listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
     more = len(part.shadowed) - FOLD
-    return said + (f"- … and {number(more)} more; `-o json` lists all\n" if more > 0 else "")
+    return listing + (f"- … and {number(more)} more; `-o json` lists all\n" if more > 0 else "")
 
 
-def _finding(found: Finding) -> str:
-    place = found.position or found.where
+def _finding(finding: Finding) -> str:
+    place = finding.position or finding.where
     where = f" {code(spot(place))}" if place is not None else ""
-    hint = f" *{prose(found.hint)}*" if found.hint else ""
-    also = "".join(f" See also {code(spot(related))}." for related in found.related)
-    return f"- **{found.severity}** {code(found.code)}{where}: {prose(found.message)}{hint}{also}\n"
+    hint = f" *{prose(finding.hint)}*" if finding.hint else ""
+    also = "".join(f" See also {code(spot(related))}." for related in finding.related)
+    label = f"**{finding.severity}** {code(finding.code)}{where}"
+    return f"- {label}: {prose(finding.message)}{hint}{also}\n"
 
 
 def _part(part: Part) -> str:
@@ -121,8 +122,8 @@ def _part_in_short(part: Part) -> str:
 
 def _heading(part: Part) -> str:
     counts = actions(Counter(change.action for change in part.changes))
-    said = "; ".join(filter(None, (counts, part_status(part))))
-    return f"\n#### {code(str(part.key))}\n\n{prose(said)}\n\n"
+    summary = "; ".join(filter(None, (counts, part_status(part))))
+    return f"\n#### {code(str(part.key))}\n\n{prose(summary)}\n\n"
 
 
 def _folded(changes: Sequence[Change]) -> str:

@@ -28,7 +28,7 @@ def chunks(report: Report) -> Iterator[str]:
 
 
 def _run(report: Report) -> dict[str, Any]:
-    codes = sorted({found.code for found in report.findings})
+    codes = sorted({finding.code for finding in report.findings})
     index = {code: number for number, code in enumerate(codes)}
     driver = {
         "name": "sendroute",
@@ -40,7 +40,7 @@ def _run(report: Report) -> dict[str, Any]:
         # One category a command, so that a plan's results do not replace a validation's.
         "automationDetails": {"id": f"sendroute/{report.command}/"},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(found, index[found.code]) for found in report.findings],
+        "results": [_result(finding, index[finding.code]) for finding in report.findings],
     }
 
 
@@ -55,25 +55,25 @@ def _rule(code: Code) -> dict[str, Any]:
     }
 
 
-def _result(found: Finding, rule: int) -> dict[str, Any]:
-    hint = f" Hint: {found.hint}" if found.hint else ""
-    properties = {"severity": found.severity.value}
-    if found.account is not None:
-        properties |= {"namespace": found.namespace or "", "account": found.account}
+def _result(finding: Finding, rule: int) -> dict[str, Any]:
+    hint = f" Hint: {finding.hint}" if finding.hint else ""
+    properties = {"severity": finding.severity.value}
+    if finding.account is not None:
+        properties |= {"namespace": finding.namespace or "", "account": finding.account}
     result: dict[str, Any] = {
-        "ruleId": found.code,
+        "ruleId": finding.code,
         "ruleIndex": rule,
-        "level": _LEVELS[found.severity],
-        "message": {"text": _literal(found.message + hint)},
+        "level": _LEVELS[finding.severity],
+        "message": {"text": _literal(finding.message + hint)},
         "properties": properties,
     }
-    place = found.position or found.where
+    place = finding.position or finding.where
     if place is not None:
         result["locations"] = [_location(place)]
-    if found.related:
+    if finding.related:
         result["relatedLocations"] = [
             {"id": number, **_location(place), "message": {"text": "See also here."}}
-            for number, place in enumerate(found.related)
+            for number, place in enumerate(finding.related)
         ]
     return result
 

@@ -63,8 +63,8 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
     if len(shown) > ACCOUNTS:
         yield from wrap(more_accounts(shown[ACCOUNTS:]), 0)
         yield ""
-    for found in _listed(report):
-        yield from finding_lines(found, colour)
+    for finding in _listed(report):
+        yield from finding_lines(finding, colour)
     if report.findings:
         yield ""
     if report.relays_behind:
@@ -82,13 +82,13 @@ def _is_shown(part: Part) -> bool:
 def _listed(report: Report) -> Iterator[Finding]:
     """Every finding, but only the first notes of each code: nobody reads a thousand."""
     counts: Counter[str] = Counter()
-    for found in report.findings:
-        if found.severity is not Severity.INFO:
-            yield found
+    for finding in report.findings:
+        if finding.severity is not Severity.INFO:
+            yield finding
             continue
-        counts[found.code] += 1
-        if counts[found.code] <= FOLD:
-            yield found
+        counts[finding.code] += 1
+        if counts[finding.code] <= FOLD:
+            yield finding
     for code, count in counts.items():
         if count > FOLD:
             more = f"{number(count - FOLD)} more notes like this; -o json lists all"
@@ -97,12 +97,12 @@ def _listed(report: Report) -> Iterator[Finding]:
 
 def _part(part: Part, colour: bool) -> Iterator[str]:
     counts = actions(Counter(change.action for change in part.changes))
-    said = "; ".join(filter(None, (counts, part_status(part))))
+    summary = "; ".join(filter(None, (counts, part_status(part))))
     heading = middle(clean(str(part.key)), WIDTH)
-    beside = width(heading) + 2 + width(said) <= WIDTH
-    yield paint(heading, Style.BOLD, colour) + (f"  {said}" if beside and said else "")
+    beside = width(heading) + 2 + width(summary) <= WIDTH
+    yield paint(heading, Style.BOLD, colour) + (f"  {summary}" if beside and summary else "")
     if not beside:
-        yield from wrap(said, 2)
+        yield from wrap(summary, 2)
     yield from _changes(part.changes, colour)
     for shadow in part.shadowed[:FOLD]:
         yield from wrap(_shadow(shadow), 4)
@@ -193,23 +193,23 @@ def _why(change: Change) -> str:
     return clean(f"{change.reason}: {change.message}" if change.message else change.reason)
 
 
-def finding_lines(found: Finding, colour: bool = False) -> Iterator[str]:
+def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
     """Severity, code and position; then the sentence, the hint and related positions."""
-    place = found.position or found.where
-    head = f"{found.severity} {clean(found.code)}"
-    said = paint(head, _SEVERITY_STYLES[found.severity], colour)
-    where = clean(spot(place) if place is not None else _account(found))
+    place = finding.position or finding.where
+    head = f"{finding.severity} {clean(finding.code)}"
+    label = paint(head, _SEVERITY_STYLES[finding.severity], colour)
+    where = clean(spot(place) if place is not None else _account(finding))
     if width(head) + 2 + width(where) <= WIDTH:
-        yield f"{said}  {where}".rstrip()
+        yield f"{label}  {where}".rstrip()
     else:
-        yield said
+        yield label
         yield f"    {middle(where, WIDTH - 4)}"
-    yield from wrap(clean(found.message), 4)
-    if found.hint:
-        yield from wrap(clean(found.hint), 4, first="hint: ")
-    for related in found.related:
+    yield from wrap(clean(finding.message), 4)
+    if finding.hint:
+        yield from wrap(clean(finding.hint), 4, first="hint: ")
+    for related in finding.related:
         yield f"    see also: {middle(clean(spot(related)), WIDTH - 14)}"
 
 
-def _account(found: Finding) -> str:
-    return f"account {found.namespace}/{found.account}" if found.account is not None else ""
+def _account(finding: Finding) -> str:
+    return f"account {finding.namespace}/{finding.account}" if finding.account is not None else ""

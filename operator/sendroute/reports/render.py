@@ -26,7 +26,7 @@ def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[st
         case Format.TEXT:
             from sendroute.reports import as_text
 
-            return _ended(as_text.lines(report, colour=colour))
+            return _joined_lines(as_text.lines(report, colour=colour))
         case Format.JSON:
             from sendroute.reports import as_json
 
@@ -38,11 +38,11 @@ def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[st
         case Format.HTML:
             from sendroute.reports import as_html
 
-            return _ended(as_html.lines(report))
+            return _joined_lines(as_html.lines(report))
         case Format.GITHUB:
             from sendroute.reports import as_github
 
-            return _ended(as_github.lines(report))
+            return _joined_lines(as_github.lines(report))
         case Format.SARIF:
             from sendroute.reports import as_sarif
 
@@ -50,12 +50,12 @@ def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[st
         case Format.JUNIT:
             from sendroute.reports import as_junit
 
-            return _ended(as_junit.lines(report))
+            return _joined_lines(as_junit.lines(report))
         case _:
             assert_never(form)
 
 
-def _ended(lines: Iterable[str]) -> Iterator[str]:
+def _joined_lines(lines: Iterable[str]) -> Iterator[str]:
     """Many lines per chunk: writing each line takes as long as making it."""
     rest = iter(lines)
     while some := list(islice(rest, _AT_ONCE)):

@@ -68,20 +68,20 @@ class Report(Struct, frozen=True):
         return replace(self, findings=tuple(map(advise, self.findings)))
 
     def severities(self) -> Counter[Severity]:
-        return Counter(found.severity for found in self.findings)
+        return Counter(finding.severity for finding in self.findings)
 
 
 def of_findings(
     findings: Iterable[Finding], *, strict: bool = False, locate: Locate = nowhere
 ) -> Report:
-    return Report("validate", _placed(findings, locate), strict=strict, locate=locate)
+    return Report("validate", _with_positions(findings, locate), strict=strict, locate=locate)
 
 
 def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
     findings = [*plan.findings, *(f for account in plan.accounts for f in account.findings)]
     return Report(
         "plan",
-        _placed(findings, locate),
+        _with_positions(findings, locate),
         parts=_parts(plan, {}),
         store=Store(plan.lineage, plan.revision),
         platform=plan.platform,
@@ -97,7 +97,7 @@ def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply
     outcomes = {done.key: (done.outcome, done.revision) for done in result.accounts}
     return Report(
         command,
-        _placed(findings, locate),
+        _with_positions(findings, locate),
         parts=_parts(plan, outcomes),
         store=Store(plan.lineage, result.revision),
         platform=plan.platform,
@@ -131,21 +131,21 @@ def _place_among_changes(change: ObjectChange) -> tuple[int, str, str]:
     return _KINDS[change.kind], change.name, change.action
 
 
-def _placed(findings: Iterable[Finding], locate: Locate) -> tuple[Finding, ...]:
-    return tuple(sorted((located(found, locate) for found in findings), key=_order))
+def _with_positions(findings: Iterable[Finding], locate: Locate) -> tuple[Finding, ...]:
+    return tuple(sorted((located(finding, locate) for finding in findings), key=_order))
 
 
-def _order(found: Finding) -> tuple[str, int, int, str, str]:
-    if found.position is not None:
-        place = (found.position.file, found.position.line, found.position.column)
+def _order(finding: Finding) -> tuple[str, int, int, str, str]:
+    if finding.position is not None:
+        place = (finding.position.file, finding.position.line, finding.position.column)
     else:
-        place = (found.where.file if found.where else "", 0, 0)
-    return (*place, found.code, found.message)
+        place = (finding.where.file if finding.where else "", 0, 0)
+    return (*place, finding.code, finding.message)
 
 
-def file_of(found: Finding) -> str | None:
+def file_of(finding: Finding) -> str | None:
     """The file alone, for the formats that say line and column apart."""
-    place = found.position or found.where
+    place = finding.position or finding.where
     return place.file if place else None
 
 

@@ -90,14 +90,14 @@ def severities(counts: Counter[Severity]) -> str:
 
 def totals(report: Report) -> str:
     """The last line of a report; the first one of a comment on a pull request."""
-    found = severities(report.severities())
+    problems = severities(report.severities())
     if report.command == "validate":
-        return f"Validation: {found or 'no problems found'}."
+        return f"Validation: {problems or 'no problems found'}."
     if report.command == "plan":
         counts = Counter(change.action for change, _ in report.changes())
-        said = actions(counts) or "nothing to do"
-        return f"Plan: {said}{'; ' + found if found else ''}."
-    return f"{report.command.capitalize()}: {_done(report)}{'; ' + found if found else ''}."
+        changes = actions(counts) or "nothing to do"
+        return f"Plan: {changes}{'; ' + problems if problems else ''}."
+    return f"{report.command.capitalize()}: {_done(report)}{'; ' + problems if problems else ''}."
 
 
 def _done(report: Report) -> str:
@@ -105,12 +105,12 @@ def _done(report: Report) -> str:
     left = Counter(change.action for change, applied in report.changes() if not applied)
     skipped = left.pop(Action.SKIP, 0)
     verb = "restored" if report.command == "restore" else "applied"
-    said = [actions(applied, done=True)]
+    parts = [actions(applied, done=True)]
     if skipped:
-        said.append(f"{number(skipped)} skipped")
+        parts.append(f"{number(skipped)} skipped")
     if left.total():
-        said.append(f"{counted(left.total(), 'change')} not {verb}")
-    return ", ".join(filter(None, said)) or "nothing to do"
+        parts.append(f"{counted(left.total(), 'change')} not {verb}")
+    return ", ".join(filter(None, parts)) or "nothing to do"
 
 
 def holdings(status: Status) -> str:

@@ -103,7 +103,7 @@ def approve(
     """
     approved = (
         update(table)
-        .where(*_is(shown.key), table.c.digest == shown.digest)
+        .where(*_rows_of(shown.key), table.c.digest == shown.digest)
         .values(approved=shown.digest, approved_by=provenance.actor, approved_at=provenance.at)
     )
     if connection.execute(approved).rowcount != 1:
@@ -127,6 +127,6 @@ def approve(
     return True
 
 
-def _is(key: Owner) -> tuple[Any, ...]:
+def _rows_of(key: Owner) -> tuple[Any, ...]:
     namespace, name = owner_names(key)
     return table.c.namespace == namespace, table.c.account == name

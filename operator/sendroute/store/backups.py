@@ -187,7 +187,7 @@ def check_backup(path: Path) -> None:
     try:
         check_file(path)
     except ProblemError as error:
-        if any(each.code == "wrong-store" for each in error.findings):
+        if any(finding.code == "wrong-store" for finding in error.findings):
             raise _not_a_backup(path) from error
         raise
 

@@ -55,7 +55,9 @@ class NewEndpoint(Struct, frozen=True):
 
 def write_all(connection: Connection, new: Iterable[NewEndpoint]) -> None:
     """Insert endpoints of new profiles."""
-    execute_many(connection, insert(endpoint), _COLUMNS, (each.row() for each in new))
+    execute_many(
+        connection, insert(endpoint), _COLUMNS, (new_endpoint.row() for new_endpoint in new)
+    )
 
 
 def replace(connection: Connection, new: NewEndpoint, *, same_identity: bool) -> None:
@@ -78,8 +80,8 @@ def same_identity(before: Profile | Relay | None, after: Profile | Relay) -> boo
     if before is None:
         return False
     identities = [
-        (each.secret, each.username if isinstance(each, Profile) else None)
-        for each in (before, after)
+        (destination.secret, destination.username if isinstance(destination, Profile) else None)
+        for destination in (before, after)
     ]
     return identities[0] == identities[1] and after.secret is not None
 
@@ -150,19 +152,21 @@ def rekey(
 
     Credentials of retired endpoints are replaced too. Returns the number of credentials.
     """
-    current = [each for each in all_endpoints(connection) if each.credential is not None]
-    for each in current:
-        assert each.credential is not None  # noqa: S101
+    count = 0
+    for stored in list(all_endpoints(connection)):
+        if stored.credential is None:
+            continue
         connection.execute(
             update(endpoint)
-            .where(endpoint.c.profile == each.profile, endpoint.c.version == each.version)
-            .values(credential=seal(each.credential, each.binding))
+            .where(endpoint.c.profile == stored.profile, endpoint.c.version == stored.version)
+            .values(credential=seal(stored.credential, stored.binding))
         )
+        count += 1
     now = revisions.begin(connection, provenance, commit_id)
-    message = f"{len(current)} credentials were re-encrypted."
+    message = f"{count} credentials were re-encrypted."
     history.add_store_entry(connection, now, "update", "rekeyed", message)
     revisions.end(connection, now)
-    return len(current)
+    return count
 
 
 def fill(connection: Connection, now: int) -> None:

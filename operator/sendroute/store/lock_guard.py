@@ -99,14 +99,14 @@ def mismatches(
         if head is None:
             continue
         if head.lineage != current.lineage:
-            yield _another(current, head, path)
+            yield _other_store(current, head, path)
         elif current.revision < head.revision:
-            yield _older(current, head, path)
+            yield _older_copy(current, head, path)
         elif (name := head.commit_id or head.attempt) and not contains(Head(head.revision, name)):
-            yield _elsewhere(head, path)
+            yield _diverged_store(head, path)
 
 
-def _another(current: Current, head: LockHeader, path: Path) -> Finding:
+def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
@@ -123,7 +123,7 @@ def _another(current: Current, head: LockHeader, path: Path) -> Finding:
     )
 
 
-def _older(current: Current, head: LockHeader, path: Path) -> Finding:
+def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
     """An older copy of the right store: later changes would be decided again."""
     return finding(
         "wrong-store",
@@ -135,7 +135,7 @@ def _older(current: Current, head: LockHeader, path: Path) -> Finding:
     )
 
 
-def _elsewhere(head: LockHeader, path: Path) -> Finding:
+def _diverged_store(head: LockHeader, path: Path) -> Finding:
     """A backup that continued without the later changes of the lost store."""
     return finding(
         "wrong-store",

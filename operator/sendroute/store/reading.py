@@ -38,9 +38,9 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
             states[key] = row.number, AccountState(row.plan, default)
-    profiles = _profiles(connection, keys, whole=only is None)
-    domains = _domains(connection, keys, whole=only is None)
-    ran = _ran(connection, only)
+    profiles = _profiles(connection, keys, all_accounts=only is None)
+    domains = _domains(connection, keys, all_accounts=only is None)
+    ran = _apply_alls(connection, only)
     accounts = {
         key: CurrentAccount(
             key, revision, state, profiles.get(key, {}), domains[key], ran.pop(key, {})
@@ -53,18 +53,18 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
 
 
 def _profiles(
-    connection: Connection, keys: dict[int, AccountKey], *, whole: bool
+    connection: Connection, keys: dict[int, AccountKey], *, all_accounts: bool
 ) -> dict[AccountKey, dict[str, Profile]]:
     profiles: dict[AccountKey, dict[str, Profile]] = {}
     every = select(profile.c.account_id, profile.c.name, profile.c.spec)
     some = (every.where(profile.c.account_id.in_(ids)) for ids in chunks(keys))
-    for statement in [every] if whole else some:
+    for statement in [every] if all_accounts else some:
         for row in connection.execute(statement):
             profiles.setdefault(keys[row.account_id], {})[row.name] = profile_of(row.spec)
     return profiles
 
 
-def _ran(
+def _apply_alls(
     connection: Connection, only: Collection[AccountKey] | None
 ) -> dict[AccountKey, dict[str, RanApplyAll]]:
     ran: dict[AccountKey, dict[str, RanApplyAll]] = {}
@@ -78,7 +78,7 @@ def _ran(
 
 
 def _domains(
-    connection: Connection, keys: dict[int, AccountKey], *, whole: bool
+    connection: Connection, keys: dict[int, AccountKey], *, all_accounts: bool
 ) -> dict[AccountKey, dict[str, DomainState]]:
     columns = select(
         domain.c.account_id,
@@ -91,7 +91,7 @@ def _domains(
         domain.c.shadow,
     )
     domains: dict[int, dict[str, DomainState]] = {number: {} for number in keys}
-    if whole:
+    if all_accounts:
         _fill(connection, columns, domains)
     else:
         for ids in chunks(keys):

@@ -245,7 +245,7 @@ class Store:
     def account_statuses(self) -> dict[Owner, AccountStatus]:
         """Why accounts were not applied completely, in the order of accounts."""
         with self._reading() as connection:
-            return {each.key: each for each in account_status.read(connection)}
+            return {status.key: status for status in account_status.read(connection)}
 
     def write_account_statuses(
         self, written: Sequence[AccountStatus], cleared: Collection[Owner]

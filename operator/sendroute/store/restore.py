@@ -151,20 +151,20 @@ def fill_from_lock(
         version = lock.platform_version + VERSION_GAP
         row = {"id": 1, "spec": spec(lock.platform), "version": version}
         _insert(connection, platform, [row])
-    accounts = [(_insert_account(connection, each, now), each) for each in lock.accounts]
-    rows = [row for account_id, each in accounts for row in _profile_rows(account_id, each)]
+    accounts = [(_insert_account(connection, locked, now), locked) for locked in lock.accounts]
+    rows = [row for account_id, locked in accounts for row in _profile_rows(account_id, locked)]
     # In the order of their ids, because the schema accepts only rising ids.
     _insert(connection, profile, sorted(rows, key=lambda row: row["id"]))
     connection.execute(update(store_table).values(last_profile=lock.last_profile + PROFILE_ID_GAP))
     revisions.continue_profiles(connection)
-    for account_id, each in accounts:
+    for account_id, locked in accounts:
         apply_alls = (
-            _apply_all_row(each.key, ran_id, ran.record(), account_id, now)
-            for ran_id, ran in each.apply_all.items()
+            _apply_all_row(locked.key, ran_id, ran.record(), account_id, now)
+            for ran_id, ran in locked.apply_all.items()
         )
         _insert(connection, apply_all, apply_alls)
         names = ("name", "account_id", "since", "changed", *DOMAIN_COLUMNS)
-        execute_many(connection, insert(domain), names, _domain_rows(account_id, each, now))
+        execute_many(connection, insert(domain), names, _domain_rows(account_id, locked, now))
     endpoints.fill(connection, now)
     return now
 

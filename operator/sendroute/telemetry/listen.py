@@ -27,10 +27,10 @@ _REASONS = {
 
 def host_and_port(address: str) -> tuple[str, int] | None:
     """Split an address; None if it is not in the form HOST:PORT."""
-    found = _FORM.fullmatch(address)
-    if found is None or int(found["port"]) > 65535:
+    match = _FORM.fullmatch(address)
+    if match is None or int(match["port"]) > 65535:
         return None
-    return found["six"] or found["host"], int(found["port"])
+    return match["six"] or match["host"], int(match["port"])
 
 
 def listening(address: str) -> socket.socket:
@@ -43,10 +43,10 @@ def listening(address: str) -> socket.socket:
     Raises:
         ProblemError: The address is invalid (``invalid-value``) or in use (``address-in-use``).
     """
-    found = host_and_port(address)
-    if found is None:
+    parts = host_and_port(address)
+    if parts is None:
         raise _bad(address, "is not HOST:PORT", f"Write it as {FORMS}.")
-    host, port = found
+    host, port = parts
     try:
         if not host:
             return _everywhere(port)

@@ -133,7 +133,7 @@ class Postgres:
         alone: bool = False,
         commit_id: str | None = None,
     ) -> T:
-        tries = _Tries()
+        tries = _RetryPolicy()
         results: list[T] = []
         while True:
             try:
@@ -252,7 +252,7 @@ def _is_recorded(connection: Connection, commit_id: str) -> bool:
     return bool(has_table) and connection.execute(recorded).first() is not None
 
 
-class _Tries:
+class _RetryPolicy:
     """Decides whether a failed transaction is retried, and waits for a random time first, so that
     two conflicting transactions do not conflict again."""
 

@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 
 def _profiles() -> list[dict[str, object]]:
-    found = op.get_bind().execute(
+    rows = op.get_bind().execute(
         sa.text(
             "SELECT profile.id, profile.version, account.namespace, account.name AS owner,"
             " profile.name, profile.spec, account.revision"
@@ -59,7 +59,7 @@ def _profiles() -> list[dict[str, object]]:
             "made": row.revision,
             **_destination(json.loads(row.spec)),
         }
-        for row in found
+        for row in rows
     ]
 
 
