@@ -61,7 +61,7 @@ def test_a_heading_that_counts_everything_still_fits():
     ]
     text = shown(Format.TEXT, AccountPlan(key, 1, tuple(changes), stopped=True))
     assert all(width(line) <= WIDTH for line in text.split("\n"))
-    assert "1,000 skipped; stopped, apply leaves it as it is" in " ".join(text.split())
+    assert "1,000 skipped; stopped, apply does not change it" in " ".join(text.split())
 
 
 def test_a_thousand_accounts_are_listed_and_the_rest_is_counted():

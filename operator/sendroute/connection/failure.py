@@ -6,8 +6,8 @@ from sendroute.model.connection import ConnectionOutcome
 class FailureError(Exception):
     """Raised anywhere in a test and caught at its end; it never leaves this package.
 
-    ``detail`` is Sendroute's own sentence. The errors that led to it are never shown: they contain
-    text of the server.
+    ``detail`` is Sendroute's own sentence. The errors that caused it are never shown, because they
+    contain text of the server.
     """
 
     def __init__(self, outcome: ConnectionOutcome, detail: str) -> None:

@@ -34,7 +34,7 @@ async def probe(request: TestRequest, environment: Environment, deadline: float)
 
     Args:
         request: The profile and its credential.
-        environment: What all tests of a run share.
+        environment: The resolver, the allowed networks and the trusted authorities.
         deadline: Seconds for the whole test.
 
     Returns:
@@ -83,7 +83,7 @@ class _Probe:
             return self._timed_out()
 
     async def _succeed(self) -> str:
-        """Run all steps; returns a sentence about the success."""
+        """Run all steps. Returns a sentence about the success."""
         self._check_credential()
         context = None if self._tls.mode is Encryption.NONE else self._environment.trusted()
         resolved = await self._environment.resolver.addresses(self._profile.host)
@@ -105,7 +105,8 @@ class _Probe:
         return f"{success}{over}{_FROM_HOSTS_FILE if resolved.from_hosts else ''}."
 
     def _check_credential(self) -> None:
-        """Reading manifests rejects these too; a credential is protected twice."""
+        """Check the rules for credentials. Reading manifests checks them too: credentials are
+        protected twice."""
         profile, credential = self._profile, self._credential
         if profile.secret is not None and credential is None:
             raise FailureError(

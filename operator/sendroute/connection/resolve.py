@@ -36,8 +36,8 @@ class Addresses(Struct, frozen=True):
 
 
 class Resolver:
-    """Resolves names as the system does: the hosts file first, then the name servers (``files dns``
-    in nsswitch.conf), as the user who edits the hosts file expects. Names are absolute, without the
+    """Resolves names as the system does: first the hosts file, then the name servers (``files dns``
+    in nsswitch.conf). Names are absolute, without the
     system's search list, as for Postfix.
 
     Args:

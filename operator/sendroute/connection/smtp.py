@@ -101,8 +101,8 @@ class Session:
     async def sign_in(self, credential: Credential) -> Mechanism:
         """Sign in with the first mechanism that both sides support.
 
-        The next one is tried only if the server answers that it does not support the first after
-        all (504, RFC 4954, section 4), so that one test is at most one failed sign-in.
+        The next mechanism is tried only if the server answers that it does not support this one
+        (504, RFC 4954, section 4), so that a test is at most one failed sign-in.
 
         Returns:
             The mechanism that succeeded.

@@ -1,7 +1,7 @@
 """The destinations that a secret may be sent to: its key ``allowed-hosts``.
 
-The owner of the secret writes it, who may not be the author of a profile. Without it, every author
-of a manifest could have the password sent to any host.
+The owner of the secret writes it; the author of a profile may be another person. Without it, every
+author of a manifest could have the password sent to any host.
 """
 
 import re
@@ -29,8 +29,11 @@ def allows(text: str, host: str, port: int) -> bool:
         host: The host of the profile.
         port: Its port.
 
+    Returns:
+        Whether the destination is allowed.
+
     Raises:
-        UnfitError: An entry is not a destination. A partly understood list would protect nobody.
+        UnfitError: An entry is not a destination. A partly valid list protects nothing.
     """
     normalised_host = normalised(host)
     listed = list(_entries(text))

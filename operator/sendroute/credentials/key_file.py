@@ -12,8 +12,8 @@ NAME = "sendroute.key"
 
 
 def key_path(url: str) -> Path:
-    """Where a store's key is by default: beside a SQLite store, otherwise in the working directory.
-    ``url`` is the store's."""
+    """The default path of a store's key: beside a SQLite store, otherwise in the working directory.
+    ``url`` is the store's URL."""
     scheme, _, path = url.partition(":///")
     return (Path(path).parent if scheme == "sqlite" and path else Path()) / NAME
 
@@ -22,7 +22,10 @@ def create_key(path: Path) -> None:
     """Create a key that only its owner can read; an existing file is never overwritten.
 
     A key is the URL-safe base64 of 32 random bytes
-    (https://github.com/fernet/spec/blob/master/Spec.md). Raises :class:`ProblemError`.
+    (https://github.com/fernet/spec/blob/master/Spec.md).
+
+    Raises:
+        ProblemError: The file exists (``key-exists``), or it cannot be written.
     """
     key = base64.urlsafe_b64encode(os.urandom(32)) + b"\n"
     try:

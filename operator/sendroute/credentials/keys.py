@@ -37,6 +37,11 @@ def keys_in(text: str, what: str) -> Keys:
 
 
 def keys_of_file(path: str) -> Keys:
+    """The keys of a file.
+
+    Raises:
+        ProblemError: It cannot be read (``unreadable``), or as :func:`keys_in`.
+    """
     try:
         with Path(path).open("rb") as file:
             content = file.read(_MAX_BYTES)
@@ -57,8 +62,13 @@ def keys_of_file(path: str) -> Keys:
 def keys_at_hand(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:
     """The keys of the given file, else of the variable, else of the default file.
 
+    Args:
+        file: The given file; None if none is given.
+        default_file: The file that is used if it exists.
+        environment: The environment variables.
+
     Returns:
-        None if there are none.
+        The keys; None if there are none.
 
     Raises:
         ProblemError: The keys cannot be read, or are invalid.

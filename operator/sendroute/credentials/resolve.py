@@ -33,8 +33,8 @@ Answer = Credential | SecretProblem
 
 
 class Secrets:
-    """All secrets of one run. Each secret is read once for each destination, so that the tested
-    credential is the saved one.
+    """All secrets of one run. Each secret is read once for each destination, so that the saved
+    credential is the tested one.
 
     Args:
         directory: The directory of secrets.

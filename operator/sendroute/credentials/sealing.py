@@ -16,7 +16,7 @@ _BLOCK = 512
 
 
 class _Plain(msgspec.Struct):
-    """The plain text. It exists only within the functions of this module."""
+    """The unencrypted credential. It exists only within the functions of this module."""
 
     version: int
     binding: SecretBinding
@@ -34,7 +34,7 @@ class Sealer:
         return "Sealer(<hidden>)"
 
     def seal(self, credential: Credential, binding: SecretBinding) -> str:
-        """Encrypt a credential, bound to the profile that it is for."""
+        """Encrypt a credential, bound to one profile and destination. Returns a Fernet token."""
         plain = _Plain(1, binding, credential.username, credential.password)
         text = msgspec.json.encode(plain)
         filled = text.ljust(-(-len(text) // _BLOCK) * _BLOCK)

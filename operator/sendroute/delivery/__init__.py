@@ -1,1 +1,1 @@
-"""What mail takes, decided from the record alone."""
+"""The routes of mail, decided from the store alone."""

@@ -1,7 +1,7 @@
-"""What mail from one sender takes, and why: decided from the record alone.
+"""The route of mail from one sender, and the reason for it, from the store alone.
 
-The alias of a nexthop names one version of one profile, ``p42r7``, or of the managed relay,
-``m0r3``. Postfix gets the same names.
+The alias of a nexthop identifies one version of one profile, ``p42r7``, or of the managed relay,
+``m0r3``. Postfix gets the same aliases.
 """
 
 from typing import Any, NamedTuple, assert_never
@@ -81,8 +81,8 @@ def _change(given: HistoryEntry) -> dict[str, Any]:
 
 
 def explain_null_sender(facts: ExplainFacts) -> Explanation:
-    """Explain the null sender of bounces (RFC 5321, 4.5.5): it takes the managed relay if the
-    platform has one, otherwise it is refused."""
+    """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the managed relay if the
+    platform has one, otherwise its mail is refused."""
     nexthop = _managed(facts)
     if nexthop is None:
         reason = "The null sender is refused with 5.7.1: the platform has no managed relay."
@@ -92,12 +92,15 @@ def explain_null_sender(facts: ExplainFacts) -> Explanation:
 
 
 def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanation:
-    """Explain what mail from an address takes.
+    """Explain the route of mail from an address.
 
     Args:
         address: the envelope sender, as typed.
         domain: its domain as an A-label, or as typed if it cannot be one.
-        facts: what the store has of that domain.
+        facts: what the store knows about that domain.
+
+    Returns:
+        The route, the nexthop and the reason.
     """
     row = facts.row
     if row is None:

@@ -37,6 +37,9 @@ def wait_for_relays(
         timeout: seconds to wait at most.
         should_stop: ends the wait early if it returns True.
 
+    Returns:
+        The relays that do not serve the revision, and those that were not waited for.
+
     Raises:
         ProblemError: the store was unavailable, and still is at the end of the timeout.
     """

@@ -1,4 +1,4 @@
-"""What the edits share: declaring a domain's route, and inserting keys in their order."""
+"""Functions that several edits use: declare a domain's route, and insert keys in their order."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
     if domain.inline is not None:
         for profile in proposal.tree.profiles_of(domain.key, domain.inline):
             if profile.domain is domain:
-                extract(proposal, profile)
+                extract(proposal, profile, domain)
         message += f"; profile {domain.inline} moves to a separate document"
     put_after(spec, "domain", "route", route.as_manifest())
     path = ("spec", "route") if domain.route else ("spec",)

@@ -9,7 +9,8 @@ _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
 def unified(texts: Mapping[str, Text]) -> Iterator[str]:
-    """Yield the lines of the diff with their line breaks, file by file."""
+    """Yield the lines of a unified diff with their line breaks, file by file. ``texts`` maps the
+    name of each file to its text before and after."""
     for file, text in texts.items():
         relative = file.lstrip("/")
         before = "/dev/null" if text.before is None else f"a/{relative}"

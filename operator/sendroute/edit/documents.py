@@ -76,8 +76,7 @@ def remove_document(layout: Layout, document: Document) -> list[Splice] | None:
     """The splices that remove a document; None if the file would be empty and can be deleted."""
     if document.item is not None:
         root = layout.streams[document.stream].root
-        entry = root.get("items")
-        assert entry is not None  # noqa: S101
+        entry = root.entry("items")
         if len(entry.value.items or ()) == 1 and len(layout.documents) == 1:
             return None
         return removed_item(layout.text, entry, document.item)

@@ -10,7 +10,7 @@ from sendroute.edit.lines import column, comment_after, is_comment
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.rewrite import block_of
 from sendroute.edit.style import scalar, style_of
-from sendroute.edit.tree import Profile, Tree
+from sendroute.edit.tree import Domain, Profile, Tree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
@@ -18,6 +18,14 @@ from sendroute.model.problem import ProblemError
 
 def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
     """Move an inline profile into a separate document.
+
+    Args:
+        tree: The manifests.
+        key: The account.
+        name: The profile.
+
+    Returns:
+        The changes.
 
     Raises:
         ProblemError: The profile is unknown or already has a separate document.
@@ -35,28 +43,30 @@ def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
                 account=key,
             )
         )
-    extract(proposal, profile)
+    extract(proposal, profile, domain)
     proposal.spec(domain.where)["route"] = {"profile": name}
     message = f"profile {name} of {domain.name} moves to a separate document"
     proposal.describe(domain.where.at("spec", "route", "newProfile"), message)
     return proposal
 
 
-def extract(proposal: Proposal, profile: Profile) -> None:
-    """Add the separate document; the caller changes the domain's route."""
-    tree, where, domain = proposal.tree, profile.where, profile.domain
-    assert domain is not None  # noqa: S101
+def extract(proposal: Proposal, profile: Profile, domain: Domain) -> None:
+    """Add a separate document for a profile that ``domain`` defines inline. The caller changes the
+    domain's route.
+
+    Raises:
+        ProblemError: Another account of the namespace has a profile of the same name.
+    """
+    tree, where = proposal.tree, profile.where
     if (profile.key.namespace, profile.name) in tree.profile_names:
         raise ProblemError(_name_taken(profile))
     document = tree.document(where)
     layout = tree.layout(where.file)
-    new = document.root.at("spec", "route")
-    entry = new.get("newProfile") if new else None
-    assert entry is not None  # noqa: S101
+    entry = document.root.entry("spec", "route", "newProfile")
     value: dict[str, Any] = document.root.value()
     fields = {k: v for k, v in entry.value.value().items() if k != "name"}
     body, remark = _body(layout, entry)
-    if domain.suspended and not fields.get("suspend"):  # as its domain is
+    if domain.suspended and not fields.get("suspend"):  # like its domain
         fields["suspend"] = True
         body = [*body, "suspend: true"]
     metadata = {"name": profile.name}
@@ -99,7 +109,7 @@ def _name_taken(profile: Profile) -> Any:
 
 
 def _body(layout: Layout, entry: Entry) -> tuple[list[str], str]:
-    """The lines of an inline profile without its name, not indented, and the comment of the
+    """The lines of an inline profile without its name, not indented; and the comment next to the
     name."""
     if entry.value.flow:
         return _from_flow(layout.text, entry.value)
@@ -108,8 +118,7 @@ def _body(layout: Layout, entry: Entry) -> tuple[list[str], str]:
 
 def _from_block(text: str, entry: Entry) -> tuple[list[str], str]:
     start, end = block_of(text, entry)
-    name = entry.value.get("name")
-    assert name is not None  # noqa: S101
+    name = entry.value.entry("name")
     indent = column(text, (entry.value.entries or [])[0].key.start)
     lines = []
     remark = ""

@@ -30,7 +30,8 @@ class Node:
     """A value as it is written: ``text[start:end]``, without comments or breaks after it.
 
     ``quote`` is a scalar's style: empty for a plain one, ``"``, ``'``, ``|`` or ``>``. A mapping
-    has ``entries``, a sequence ``items``; ``flow`` tells ``{…}`` and ``[…]`` from the block style.
+    has ``entries``, a sequence ``items``; ``flow`` is true for
+    ``{…}`` and ``[…]``, false for the block style.
     """
 
     __slots__ = ("end", "entries", "flow", "items", "quote", "scalar", "start")
@@ -53,8 +54,17 @@ class Node:
         """A mapping's entry."""
         return next((entry for entry in self.entries or () if entry.key.scalar == key), None)
 
+    def entry(self, *path: str) -> "Entry":
+        """The entry at a path of keys. Raises KeyError if the text has no such path."""
+        *parents, key = path
+        node = self.at(*parents)
+        entry = node.get(key) if node is not None else None
+        if entry is None:
+            raise KeyError(path)
+        return entry
+
     def at(self, *path: str) -> "Node | None":
-        """The value at a path of keys."""
+        """The value at a path of keys; None if the text has no such path."""
         node: Node | None = self
         for key in path:
             entry = node.get(key) if node is not None else None
@@ -86,7 +96,7 @@ class Stream(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A document as manifests count them; ``item`` is its place in a ``List``, if it is in one."""
+    """A document as manifests count them. ``item`` is its index in a ``List``; None outside one."""
 
     root: Node
     stream: int
@@ -115,11 +125,10 @@ class Layout:
 
     def list_of(self, stream: int) -> Node:
         """The ``items`` of a stream that is a ``List``."""
-        items = self.streams[stream].root.at("items")
-        assert items is not None  # noqa: S101
-        return items
+        return self.streams[stream].root.entry("items").value
 
     def values(self) -> list[Any]:
+        """The documents as plain data, in order."""
         return [document.root.value() for document in self.documents]
 
 
@@ -177,8 +186,7 @@ def _place(node: Node, stack: list[Node], keys: list[Node | None]) -> None:
         parent.items.append(node)
     elif key is None:
         keys[-1] = node
-    else:
-        assert parent.entries is not None  # noqa: S101
+    elif parent.entries is not None:
         parent.entries.append(Entry(key, node))
         keys[-1] = None
 
@@ -190,6 +198,6 @@ def _end_of_block(node: Node) -> int:
 
 
 def _hashable(key: Node) -> Any:
-    """A key as plain data; one that is a collection, in a document that is not ours, by its
+    """A key as plain data. A key that is a collection, in a foreign document, becomes its
     position."""
     return key.scalar if key.entries is None and key.items is None else (key.start, key.end)

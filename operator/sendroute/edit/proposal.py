@@ -45,29 +45,39 @@ class Proposal:
         self._new: dict[str, NewFile] = {}
 
     def value(self, where: Where) -> dict[str, Any]:
-        """A document's value; the caller changes it in place."""
+        """The value of the document at ``where``; the caller changes it in place."""
         values = self._file(where.file).values
         if where.document not in values:
             values[where.document] = self.tree.document(where).root.value()
         return values[where.document]
 
     def spec(self, where: Where) -> dict[str, Any]:
+        """The ``spec`` of the document at ``where``; the caller changes it in place."""
         spec: dict[str, Any] = self.value(where)["spec"]
         return spec
 
     def add(self, after: Where | None, file: str, fresh: NewDocument) -> None:
-        """Add a document behind another one, or at the end of a file."""
+        """Add a document behind another one, or at the end of a file.
+
+        Args:
+            after: The other document; None for the end of the file.
+            file: The file.
+            fresh: The document to add.
+        """
         ordinal = None if after is None else after.document
         self._file(file).added.setdefault(ordinal, []).append(fresh)
 
     def add_file(self, file: str, fresh: NewDocument, style: Style, *, json: bool) -> None:
+        """Add a file with one document, in YAML or, with ``json``, as one JSON object."""
         self._new[file] = NewFile([fresh], style, json)
 
     def remove(self, where: Where) -> None:
+        """Remove the document at ``where``. Raises as :meth:`Tree.layout` does."""
         self.tree.document(where)
         self._file(where.file).removed.add(where.document)
 
     def describe(self, where: Where | None, message: str) -> None:
+        """Describe a change to the user. ``where`` is its position, None for a new document."""
         self.changes.append(Change(where, message))
 
     def texts(self) -> dict[str, Text]:

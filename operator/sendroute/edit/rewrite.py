@@ -1,5 +1,5 @@
-"""The written value and the desired value → the few characters that must change. Where no splice is
-possible, :class:`CannotSpliceError` is raised; nothing is guessed."""
+"""Derive the few characters that must change from the written and the desired value. If no splice
+is possible, :class:`CannotSpliceError` is raised; nothing is guessed."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -184,10 +184,8 @@ def _removed_from_flow(
     before = ends[first - 1]
     if not alone:
         yield Splice(before, end, "")
-    elif comma is None:  # the comma before would be the last character in the braces
-        found = _comma(text, before)
-        assert found is not None  # noqa: S101
-        yield Splice(found, found + 1, "")
+    elif comma is None and (previous := _comma(text, before)) is not None:
+        yield Splice(previous, previous + 1, "")  # else a comma would end the collection
 
 
 def _comma(text: str, place: int) -> int | None:
@@ -213,7 +211,8 @@ def _rest(text: str, place: int) -> str:
 
 def _inserted(text: str, node: Node, new: dict[str, Any], style: Style) -> Iterator[Splice]:
     """New entries go after the one that they follow in ``new``."""
-    numbers = {entry.key.scalar: number for number, entry in enumerate(node.entries or ())}
+    entries = node.entries or []
+    numbers = {entry.key.scalar: number for number, entry in enumerate(entries)}
     after: int | None = None
     pending: dict[int, Pairs] = {}
     for key, value in new.items():
@@ -225,22 +224,18 @@ def _inserted(text: str, node: Node, new: dict[str, Any], style: Style) -> Itera
             pending.setdefault(after, []).append((key, value))
     for number, pairs in pending.items():
         if node.flow:
-            yield from _into_flow(text, node, number, pairs, style)
+            yield from _into_flow(text, entries[number], pairs, style)
         else:
-            yield _into_block(text, node, number, pairs, style)
+            yield _into_block(text, entries[number], pairs, style)
 
 
-def _into_block(text: str, node: Node, number: int, pairs: Pairs, style: Style) -> Splice:
-    assert node.entries is not None  # noqa: S101
-    entry = node.entries[number]
+def _into_block(text: str, entry: Entry, pairs: Pairs, style: Style) -> Splice:
     indent = column(text, entry.key.start)
     lines = [line for key, value in pairs for line in block(key, value, style, indent)]
     return with_lines(text, block_end(text, entry.value.end, indent), lines)
 
 
-def _into_flow(text: str, node: Node, number: int, pairs: Pairs, style: Style) -> Iterator[Splice]:
-    assert node.entries is not None  # noqa: S101
-    entry = node.entries[number]
+def _into_flow(text: str, entry: Entry, pairs: Pairs, style: Style) -> Iterator[Splice]:
     quote = entry.key.quote
     indent = column(text, entry.key.start)
     written = [

@@ -9,7 +9,15 @@ from sendroute.model.route import Route
 
 
 def set_default(tree: Tree, key: AccountKey, route: Route | None) -> Proposal:
-    """Declare an account's default route; None removes it, so that the plan default applies.
+    """Declare an account's default route.
+
+    Args:
+        tree: The manifests.
+        key: The account.
+        route: The default; None removes it, so that the plan default applies.
+
+    Returns:
+        The changes.
 
     Raises:
         ProblemError: The account or profile is unknown.

@@ -1,5 +1,5 @@
-"""``sync``: declare the assigned routes where an apply-all or a reassignment made the two differ.
-Changes made since the last apply are never overwritten."""
+"""``sync``: declare the assigned route if it differs from the declared one after an apply-all or a
+reassignment. Changes made since the last apply are never overwritten."""
 
 from collections import Counter
 from collections.abc import Mapping

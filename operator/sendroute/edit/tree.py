@@ -119,12 +119,13 @@ class Tree:
         self._by_name.setdefault((profile.key, profile.name), []).append(profile)
 
     def text(self, file: str) -> str:
+        """The text of a file, read once. Raises what the tree's ``load`` raises."""
         if file not in self._texts:
             self._texts[file] = self._load(file)
         return self._texts[file]
 
     def layout(self, file: str) -> Layout:
-        """Get the layout of a file's text, without a byte-order mark.
+        """Get the layout of a file, by its name, without a byte-order mark.
 
         Raises:
             ProblemError: The file has errors, or it changed after it was read.
@@ -150,6 +151,7 @@ class Tree:
         return layout
 
     def document(self, where: Where) -> Document:
+        """The document at ``where``. Raises as :meth:`layout` does."""
         return self.layout(where.file).documents[where.document]
 
     def account(self, key: AccountKey) -> Account:
@@ -182,6 +184,7 @@ class Tree:
         )
 
     def profiles_of(self, key: AccountKey, name: str) -> list[Profile]:
+        """Every definition of a profile of this account and name; more than one is an error."""
         return self._by_name.get((key, name), [])
 
     def profile(self, key: AccountKey, name: str) -> Profile:
@@ -208,6 +211,7 @@ class Tree:
         raise ProblemError(unknown_profile(self, key, name))
 
     def domains_of(self, key: AccountKey) -> list[Domain]:
+        """The domains that an account declares, in the order of reading."""
         return [domain for domain in self.domains if domain.key == key]
 
 
@@ -217,6 +221,7 @@ def _name(document: Document) -> object:
 
 
 def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
+    """The finding for a profile that the account does not have in these manifests."""
     known = sorted({profile.name for profile in tree.profiles if profile.key == key})
     near = did_you_mean(name, known)
     hint = "Add the file that defines it to the arguments, or define it first."
@@ -233,6 +238,7 @@ def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
 
 
 def changed_meanwhile(file: str) -> Finding:
+    """The finding for a file that another process changed after it was read."""
     return finding(
         "unwritable",
         "Another process changed this file, so nothing was written.",

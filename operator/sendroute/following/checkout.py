@@ -19,8 +19,9 @@ _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
 def checkout(
     state: State, git: Git, commit: str, path: str, should_stop: Callable[[], bool]
 ) -> tuple[Path, Path]:
-    """Check out a commit, unless its directory exists. One that exists is complete: it is written
-    under another name, and what a crash leaves is removed at the start.
+    """Check out a commit, unless its directory exists. An existing directory is complete: files are
+    written to another directory, which is then renamed, and incomplete ones are removed at the
+    start.
 
     Args:
         state: The state directory, which holds the repository.
@@ -69,7 +70,7 @@ def _create(
 def _check_links(
     directory: Path, full_path: Path, path: str, commit: str, should_stop: Callable[[], bool]
 ) -> None:
-    """Walk as the reader does: no link that it follows may leave the checkout."""
+    """Check that no link that the reader follows leaves the checkout."""
     top = os.path.realpath(directory)
     if not full_path.exists() and not full_path.is_symlink():
         raise ProblemError(

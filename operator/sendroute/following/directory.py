@@ -47,7 +47,7 @@ class Directory:
         fingerprint, newest = self._fingerprint(should_stop)
         remaining = newest + _TICK_NS - time.time_ns()
         if 0 < remaining <= _TICK_NS:
-            # Only once: a file may be written all the time.
+            # Only once, because a file may be written continuously.
             time.sleep(remaining / 1e9)
             fingerprint, _ = self._fingerprint(should_stop)
         return Tree(self._path, None, fingerprint)

@@ -1,4 +1,4 @@
-"""What a loop may rely on, whatever kind of source it follows."""
+"""The interface of a source that is followed, the same for every kind of source."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -47,8 +47,8 @@ class Follower(Protocol):
         ...
 
     def unchanged(self, tree: Tree) -> bool:
-        """Check, after reading a tree, that all of it was one state of the source. If not, poll and
-        read again."""
+        """Check, after a tree was read, that the source did not change meanwhile. If it changed,
+        poll and read again."""
         ...
 
     def remember(self, tree: Tree) -> None:

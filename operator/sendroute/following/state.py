@@ -1,4 +1,4 @@
-"""The state directory of a git follower: one process at a time; what is incomplete is
+"""The state directory of a git follower. One process uses it at a time; incomplete files are
 removed."""
 
 import fcntl
@@ -70,8 +70,8 @@ class State:
             os.close(self._lock)
 
     def _clear(self) -> None:
-        """Remove what an earlier process left. Checkouts too: after a loss of power their files may
-        be empty."""
+        """Remove the files of an earlier process, also its checkouts: after a power failure their
+        files may be empty."""
         for leftover in (
             self.trees,
             *self.directory.glob(".new-*"),

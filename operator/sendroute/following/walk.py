@@ -21,7 +21,7 @@ class PathStatus(NamedTuple):
 
 
 def walk(top: str) -> Iterator[PathStatus]:
-    """Visit a file, or a directory and all below it, by name.
+    """Visit a file, or a directory and everything in it, in the order of names.
 
     Args:
         top: The path to begin with; it comes first.

@@ -191,4 +191,5 @@ def timed_out(timeout: float) -> Cause:
 
 
 def too_old(version: str) -> Cause:
+    """The cause for a git that is older than Sendroute needs."""
     return Cause(f"git {version} is too old", "Install git, version 2.34 or newer.")

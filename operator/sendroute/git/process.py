@@ -29,7 +29,7 @@ _SAFE = (
     "gc.auto=0",
     "maintenance.auto=false",
 )
-# For Sendroute's own repository: what is fetched survives a loss of power, and is written as one
+# For Sendroute's own repository: fetched objects survive a power failure, and are written as one
 # pack.
 _DURABLE = ("core.fsync=all", "fetch.unpackLimit=1", "core.symlinks=true")
 # The GIT_ variables that say how to reach a server, and where git and its configuration are
@@ -57,8 +57,8 @@ _running: set[int] = set()
 def end_all() -> None:
     """Kill every git that a :class:`Git` waits for. Safe to call from any thread.
 
-    For a process that exits at once: without it a git could wait for a silent server forever. What
-        the killed git leaves is removed at the next start.
+    It is for a process that exits immediately: otherwise a git could wait for a silent server
+    forever. The files of a killed git are removed at the next start.
     """
     for group in tuple(_running):
         with suppress(ProcessLookupError, PermissionError):
@@ -66,14 +66,12 @@ def end_all() -> None:
 
 
 class StoppedError(Exception):
-    """``should_stop()`` became true: the work in progress was given up, and there is nothing to
-    report."""
+    """``should_stop()`` became true: the work was stopped, and there is nothing to report."""
 
 
 class GitFailedError(Exception):
-    """git failed. ``cause`` is None if its messages match no known cause; ``is_of_the_call`` is
-    true if git
-    did not run to its end: it is not installed, or the deadline passed."""
+    """git failed. ``cause`` is None if its messages match no known cause. ``is_of_the_call`` is
+    true if git did not run to its end: it is not installed, or the deadline passed."""
 
     def __init__(self, cause: Cause | None, *, is_of_the_call: bool = False) -> None:
         super().__init__("git failed")
@@ -139,14 +137,19 @@ class Git:
         should_stop: Callable[[], bool],
         variables: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Work within our own repository, without any user's configuration.
+        """Run a command in our own repository, without any user's configuration.
+
+        Args:
+            arguments: The command and its arguments.
+            should_stop: Checked while git runs.
+            variables: Environment variables in addition to the usual ones.
 
         Returns:
             What git prints.
 
         Raises:
             GitFailedError, StoppedError: As for :meth:`run`. If the repository is damaged, the
-                cause is None, whatever git calls it.
+                cause is None, because git reports it in many ways.
         """
         environment = self._environment()
         ours = {k: v for k, v in environment.items() if not k.startswith("GIT_CONFIG")}
@@ -160,7 +163,11 @@ class Git:
             raise GitFailedError(None) from error
 
     def run(self, arguments: Sequence[str], should_stop: Callable[[], bool]) -> bytes:
-        """Run a command under the user's configuration.
+        """Run a command with the user's configuration.
+
+        Args:
+            arguments: The command and its arguments.
+            should_stop: Checked while git runs.
 
         Returns:
             What git prints.
@@ -177,8 +184,8 @@ class Git:
         should_stop: Callable[[], bool],
         environment: Mapping[str, str],
     ) -> bytes:
-        # Files, not pipes: a process that git leaves running on purpose (a credential cache, a
-        # shared connection of ssh) may hold them open forever.
+        # Files, not pipes: a process that git leaves running (a credential cache, a shared ssh
+        # connection) may keep a pipe open forever.
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
             try:
                 process = _start(
@@ -205,7 +212,7 @@ class Git:
         return {
             **_environment(_SERVER_VARIABLES),
             "GIT_CEILING_DIRECTORIES": os.path.dirname(self._directory),
-            # Over what any configuration allows (git-config(1), protocol.allow).
+            # Overrides what any configuration allows (git-config(1), protocol.allow).
             "GIT_ALLOW_PROTOCOL": ":".join(self._protocols),
         }
 

@@ -64,8 +64,8 @@ def read_blobs(blobs: Sequence[str], directory: str) -> Iterator[bytes | None]:
     """
     with start(["cat-file", "--batch"], directory, stdin=PIPE) as process:
         requests, answers = process.stdin, process.stdout
-        assert requests is not None  # noqa: S101  (a pipe, as requested)
-        assert answers is not None  # noqa: S101
+        assert requests is not None  # noqa: S101 - a pipe, because start() was called with PIPE
+        assert answers is not None  # noqa: S101 - a pipe, because start() makes it one
         # A thread writes while this one reads; otherwise both pipes fill up and neither side
         # continues.
         writer = Thread(target=_write_requests, args=(requests, blobs), daemon=True)

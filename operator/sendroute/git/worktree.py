@@ -13,8 +13,8 @@ _MANIFESTS = (
     *(f":(glob)**/*.{ending}" for ending in ("yaml", "yml", "json")),
     *(":(exclude,glob)**/.*", ":(exclude,glob)**/.*/**"),
 )
-# Whatever the user's git is set to show: a manifest that no commit holds makes the tree dirty, also
-# one that .gitignore excludes, because it is applied all the same.
+# Independent of the user's settings: a manifest that is in no commit makes the tree dirty, also one
+# that .gitignore excludes, because it is applied too.
 _STATUS = ("status", "--porcelain", "-z", "--untracked-files=all", "--ignored=traditional")
 
 # Files that git changes when it checks them out differ on disk from their blob (gitattributes(5));
@@ -45,7 +45,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
     Returns:
         The commit of the first path that is in a repository, with ``-dirty`` appended if a manifest
         under any of the paths differs from its commit. None if git reports no commit; a warning is
-        logged if a repository is there all the same.
+        logged if there is a repository.
     """
     trees = [_pathspecs(path) for path in paths if path != "-"]
     for directory, _ in trees:
@@ -94,7 +94,7 @@ class UnchangedFiles:
 
 
 def _pathspecs(path: str) -> tuple[str, tuple[str, ...]]:
-    """The directory to run git in, and the pathspecs of the manifests that a path stands for."""
+    """The directory to run git in, and the pathspecs of the manifests in a path."""
     real = Path(os.path.realpath(path))
     if real.is_dir():
         return str(real), _MANIFESTS

@@ -1,1 +1,1 @@
-"""The loop: a tree of manifests that is followed, and a store that is kept as it says."""
+"""The loop: it follows a tree of manifests, and keeps the store as the tree declares."""

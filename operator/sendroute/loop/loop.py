@@ -58,7 +58,7 @@ class Loop:
         self._store = StoreHandle(open_store, self._wakeups.put, random)
         self._changes = StoreChanges()
         self._served: LoadedTree | None = None
-        self._write_failed = False  # only a round can find out that the store can be written again
+        self._write_failed = False  # only a round shows whether the store can be written again
 
     def run(self) -> None:
         """Run until a signal stops the loop. A transaction that is being written is finished."""
@@ -82,7 +82,7 @@ class Loop:
         self._wakeups.wait(self._next_at() - time.monotonic())
 
     def _next_at(self) -> float:
-        """When there is work, if nothing wakes the loop before."""
+        """The time of the next work, if nothing wakes the loop before."""
         times = [self._poller.due_at, time.monotonic() + _HEARTBEAT]
         if self._trees.has_tree:
             times.append(self._schedule.next())
@@ -91,8 +91,9 @@ class Loop:
         return min(times)
 
     def _report_health(self) -> None:
-        """The loop is ready once it reconciled a tree, while its store answers. An invalid newest
-        tree does not make it unready: the last good tree is served, and a restart fixes nothing."""
+        """Report readiness: the loop has reconciled a tree, and the store answers. It stays ready
+        if the newest tree is invalid, because the last good tree is served, and a restart would
+        not help."""
         self._health.beat()
         fault = self._trees.fault
         if not self._store.is_up:
@@ -173,8 +174,8 @@ class Loop:
         self._report_tree()
 
     def _check_store(self) -> None:
-        """Find the accounts that another process wrote or approved: they are due. Reads one row if
-        there are none."""
+        """Make the accounts due that another process wrote or approved. Reads only one row if there
+        are none."""
         if not self._store.is_up and time.monotonic() < self._store.retry_at:
             return
         served = self._served.source.desired.accounts if self._served is not None else ()
@@ -187,7 +188,7 @@ class Loop:
             self._store_down(problem.findings)
             return
         if accounts != frozenset() and self._poller.is_reachable:
-            self._poll()  # they may have applied a newer tree, which the served one would undo
+            self._poll()  # another process may have applied a newer tree
         now = time.monotonic()
         if not self._store.is_up:
             self._schedule.again(now)

@@ -102,9 +102,11 @@ class Metrics:
         )
 
     def tree(self, *, good: bool) -> None:
+        """Report whether the newest tree is served."""
         self._tree.set(good)
 
     def serving(self, loaded: LoadedTree) -> None:
+        """Report the tree that is served."""
         desired = loaded.source.desired
         self._accounts.set(len(desired.accounts))
         self._domains.set(sum(len(account.domains) for account in desired.accounts.values()))
@@ -112,13 +114,15 @@ class Metrics:
         self._commit.labels(loaded.source.commit or "").set(1)
 
     def store(self, *, up: bool) -> None:
+        """Report whether the store answers."""
         self._store.set(up)
 
     def revision(self, revision: int) -> None:
+        """Report the store's revision."""
         self._revision.set(revision)
 
     def round_completed(self, done: Reconciled, seconds: float, now: float) -> None:
-        """``now`` is a Unix time."""
+        """Report a completed round, its duration in ``seconds``, and ``now``, a Unix time."""
         self._rounds.labels("made").inc()
         self._seconds.observe(seconds)
         self._failures.set(0)
@@ -147,6 +151,7 @@ class Metrics:
             self._findings.labels(code).set(count)
 
     def round_failed(self) -> None:
+        """Report a failed round."""
         self._rounds.labels("failed").inc()
         self._failures.inc()
 

@@ -1,5 +1,5 @@
-"""When the source is polled: regularly, less often while it is unreachable, and again for a tree
-that could be read only in part."""
+"""When the source is polled: at regular intervals, less often while it is unreachable, and again if
+a tree could be read only in part."""
 
 import time
 
@@ -47,7 +47,7 @@ class SourcePoller:
         return is_new
 
     def _schedule_reread(self, *, is_new: bool, reread: bool, duration: float) -> None:
-        """A tree that was read in part is read again. Reading takes a fifth of the time at most."""
+        """Schedule reading a partly read tree again. Reading takes at most a fifth of the time."""
         now = time.monotonic()
         if not self._trees.is_partial:
             self._rereads, self._reread_at = 0, now

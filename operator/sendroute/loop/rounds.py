@@ -50,9 +50,12 @@ class RoundOptions(NamedTuple):
 
 
 class Reconciled(Struct, frozen=True):
-    """``due`` is what was reconciled, ``result`` the outcome of each account; ``before`` is what
-    was left open before. ``adopted``: the tree is another one than before. ``drifted``: how many
-    changes each account got although neither its manifests nor the platform had changed."""
+    """A completed round.
+
+    ``due`` are the reconciled accounts, ``result`` the outcome of each, ``before`` the account
+    statuses before. ``adopted`` is true if the tree differs from the previous one. ``drifted``
+    counts the changes of each account whose manifests and platform had not changed.
+    """
 
     loaded: LoadedTree
     adopted: bool
@@ -70,7 +73,7 @@ class Reconciled(Struct, frozen=True):
 
 
 class Contradiction(Struct, frozen=True):
-    """No tree belongs to the store: nothing was done."""
+    """No tree belongs to the store, so nothing was done."""
 
     findings: tuple[Finding, ...]
 
@@ -80,8 +83,17 @@ def reconcile(
 ) -> Reconciled | Contradiction:
     """Reconcile what is due with the newest tree that belongs to the store.
 
-    ``trees`` must have at least one. Raises :class:`~sendroute.model.problem.ProblemError` if the
-    round is impossible: the store, a key or the directory of secrets is unavailable.
+    Args:
+        store: the store.
+        trees: the trees, at least one.
+        due: the accounts to reconcile.
+        options: what a round needs besides.
+
+    Returns:
+        The result of the round, or the contradiction that prevented it.
+
+    Raises:
+        ProblemError: the store, a key or the directory of secrets is unavailable.
     """
     findings: tuple[Finding, ...] = ()
     if due.accounts is not None and PLATFORM in due.accounts:
@@ -112,11 +124,11 @@ def reconcile(
             statuses=statuses,
             should_stop=partial(_should_stop, options.stop, record),
         )
-        if record.away is not None:
-            raise record.away
+        if record.unavailable is not None:
+            raise record.unavailable
         if applied.assessment is None:
             raise ProblemError(*applied.unrecorded)
-        # Not earlier: a round that failed is repeated, with everything that has changed.
+        # Not earlier, because a failed round is repeated, with all changes.
         adopted = trees.adopt(loaded)
         result = applied.result
         drifted = {} if edited is None else _drifted(result, edited | statuses.keys())
@@ -133,8 +145,8 @@ def _reconciler(record: Record, options: RoundOptions) -> Reconciler:
 
 
 class _CountingRecord:
-    """The store in one round. If several commits in a row fail, the store is away rather than an
-    account invalid: the others would fail as well, each after a wait of its own."""
+    """The store in one round. If several commits in a row fail, the store is unavailable, and not a
+    single account invalid: all other commits would fail too, each after a separate wait."""
 
     _IN_A_ROW = 3
 
@@ -149,8 +161,8 @@ class _CountingRecord:
         self.write_account_statuses = store.write_account_statuses
 
     @property
-    def away(self) -> ProblemError | None:
-        """Why the store is away; None if it is not."""
+    def unavailable(self) -> ProblemError | None:
+        """Why the store is unavailable; None if it is available."""
         return self._failed[-1] if len(self._failed) >= self._IN_A_ROW else None
 
     def commit(
@@ -185,7 +197,7 @@ class _CountingRecord:
 
 
 def _should_stop(stop: Stop, record: _CountingRecord) -> bool:
-    return stop.is_set() or record.away is not None
+    return stop.is_set() or record.unavailable is not None
 
 
 def _request(due: Due, statuses: AccountStatuses, limits: Limits) -> PlanRequest:
@@ -203,8 +215,8 @@ def _request(due: Due, statuses: AccountStatuses, limits: Limits) -> PlanRequest
 
 
 def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
-    """How many changes repaired drift. An account whose manifests changed, or that was left open,
-    has another reason; so has a rotated secret."""
+    """The number of changes that repaired drift, by account. Changes have another reason if the
+    manifests changed, a secret was rotated, or the account had a status."""
     if result.platform is Outcome.COMMITTED:
         explained = explained | {outcome.key for outcome in result.accounts}
     committed = {outcome.key for outcome in result.accounts if outcome.outcome is Outcome.COMMITTED}

@@ -91,7 +91,7 @@ class Schedule:
         self._not_before = min(self._not_before, now)
 
     def again(self, now: float) -> None:
-        """The reason why the last round failed may be gone: do not wait for the backoff."""
+        """Do not wait for the backoff, because the cause of the last failure may be fixed."""
         self._not_before = min(self._not_before, now)
 
     def due(self, now: float) -> Due | None:
@@ -110,7 +110,7 @@ class Schedule:
         return Due((self._changed or frozenset()) | again)
 
     def next(self) -> float:
-        """When an account is due next, if nothing changes before."""
+        """The time at which an account is due next, if nothing changes before."""
         if self._changed is not None:
             return self._not_before
         times = [r.retry_at for r in self._retries.values() if r.retry_at is not None]
@@ -123,7 +123,7 @@ class Schedule:
 
         Args:
             due: the accounts of the round.
-            ends: the state of each of them after the round; an account that is missing is gone.
+            ends: the state of each of them after the round; an account that is missing was removed.
             now: the time.
             duration: seconds that the round took.
         """

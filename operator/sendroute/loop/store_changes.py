@@ -54,7 +54,7 @@ class StoreChanges:
         return frozenset(accounts)
 
     def advance(self, head: Head) -> None:
-        """Everything up to ``head`` is known. Does nothing before the first round."""
+        """Mark every commit up to ``head`` as known. Does nothing before the first round."""
         if self.seen is not None:
             self.seen = head
 

@@ -1,4 +1,4 @@
-"""The newest tree, and the last good one, which is served until the newest can be used."""
+"""The newest tree, and the last good one, which is served while the newest cannot be used."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -108,7 +108,8 @@ class TreeSource:
             self._follower.remember(self.last_good.tree)
 
     def reject(self, loaded: LoadedTree, mismatch: tuple[Finding, ...]) -> None:
-        """This tree contradicts the store. It stays a candidate, because the store may be fixed."""
+        """Reject a tree that contradicts the store. It stays a candidate, because the store may be
+        fixed. ``mismatch`` are the findings about it."""
         if self._newest is None or self._newest is loaded:
             self._mismatch = mismatch
 
@@ -138,12 +139,12 @@ class TreeSource:
                 "source-unreachable",
                 "The manifests changed every time while they were read.",
                 hint="The loop reads them again at the next poll. If they always change, write"
-                " each version to a directory of its own and switch a symbolic link to it.",
+                " each version to a separate directory and switch a symbolic link to it.",
             )
         )
 
     def _load_last_good(self) -> bool:
-        """After a start: the tree that was served before, if the follower remembers one."""
+        """Load, after a start, the tree that was served before, if the follower remembers one."""
         try:
             tree = self._follower.last_good(self._stop.is_set)
             if tree is None:

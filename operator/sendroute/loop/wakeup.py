@@ -17,7 +17,7 @@ _LONGEST_RETRY = 15.0
 
 
 class WakeupQueue:
-    """A queue whose ``put`` a signal's handler may call: it is reentrant
+    """A queue whose ``put`` is reentrant, so a signal handler may call it
     (https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put)."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class StoreHandle:
 
     def get(self) -> Store:
         """Get the store, and open it if it is not open. A file that was moved or replaced is
-        closed, because nobody reads what is written there.
+        closed, because it is no longer the store.
 
         Raises:
             ProblemError: the store cannot be opened.
@@ -116,7 +116,7 @@ class Watcher(Thread):
                     if watch.wait(_WATCH_TIMEOUT):
                         self._wake()
         except ProblemError:
-            self._wake()  # the loop finds out why
+            self._wake()  # the loop then detects why
 
     def stop(self) -> None:
         self._stopped.set()

@@ -1,1 +1,1 @@
-"""Manifests: files or objects become typed documents, and those one wanted value an account."""
+"""Manifests: files or objects become typed documents, and these one desired value per account."""

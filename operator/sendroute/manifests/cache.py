@@ -3,8 +3,8 @@ not read again.
 
 It serves only files that git reports as unmodified. An entry depends on the bytes of its file, on
 this program and on its libraries, and all of these are in the key. A cache that is missing, belongs
-to another user, is damaged or cannot be written is no error, but makes the run slower. It holds no
-secrets, because manifests hold none; only its user can read it all the same.
+to another user, is damaged or cannot be written is no error, but makes the run slower. It contains
+no secrets, because manifests contain none. Still, only its user can read it.
 """
 
 # Not pathlib: its import alone costs what reading hundreds of files does.
@@ -33,8 +33,8 @@ REPOSITORIES = 20  # only the latest caches are kept, because repositories get d
 
 _SEAL = 32  # bytes
 _PREFIX = "manifests-"  # files with other names are not ours to delete
-# The file is missing or not readable; or the code of this program, or the version of a library, is
-# unavailable, as in an archive.
+# The file is missing or unreadable; or the code of this program, or the version of a library, is
+# unavailable, for example in an archive.
 _NONE = (OSError, ImportError)
 
 _Contents = dict[str, Content]  # by blob
@@ -42,7 +42,7 @@ _decoder = msgspec.msgpack.Decoder(_Contents)
 
 
 class GitCache:
-    """The cache of one repository; unused unless all of ``paths`` are directories in it.
+    """The cache of one repository. It is used only if all of ``paths`` are directories in it.
 
     git is started at once, and runs while the tree is listed.
     """

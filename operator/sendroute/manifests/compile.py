@@ -46,9 +46,9 @@ def compile_reading(
 
     Args:
         reading: the reading of the tree.
-        documents: the documents to compile instead, as an edit would leave them; the reading must
-            be at its end.
-        cache: what earlier runs read.
+        documents: other documents to compile, for example the result of an edit; the reading must
+            be complete then. None compiles those of the reading.
+        cache: the content that earlier runs read; None for none.
 
     Returns:
         The desired state, with the findings of the reading and of the documents.
@@ -208,7 +208,7 @@ class Compilation:
         hint = "Add the MailPlatform named default: it defines the plans."
         if not complete:
             message = "No MailPlatform could be read."
-            hint = "Fix the files that could not be read. If none has it, add one named default."
+            hint = "Fix the files that could not be read. If none of them defines it, add one."
         self.findings.append(finding("no-platform", message, hint=hint))
 
     def _draft(self, namespace: str, name: str) -> _Draft:
@@ -221,7 +221,7 @@ class Compilation:
     def _is_first(
         self, kind: type[shapes.Document], name: str, where: Where, draft: _Draft
     ) -> bool:
-        """Whether this is the first definition of the object; if not, both accounts stop."""
+        """Whether this is the first definition of the object; if not, both accounts are stopped."""
         namespace = draft.key.namespace
         first, other = self.objects[kind, namespace].setdefault(name, (where, draft))
         if first is where:
@@ -242,7 +242,7 @@ class Compilation:
 
     def _add_platform(self, document: shapes.MailPlatform, where: Where) -> None:
         if self.platform_where is not None:
-            self.platform = None  # use neither: it is unknown which one is right
+            self.platform = None  # neither is used, because it is unknown which one is right
             self.findings.append(
                 finding(
                     "duplicate-object",

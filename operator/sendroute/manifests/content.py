@@ -1,9 +1,9 @@
 """What one file holds, in the form in which it is compiled, cached and sent between processes.
 
-Nearly every document is a sending domain with nothing unusual, and becomes a row of plain values.
-A row follows from the document's bytes and from this program alone. A domain is no row, but stays
-a whole document, if its name is internationalised (a library encodes it by its version's tables),
-if its name has an error (a finding reports it), or if it declares a profile in line.
+Nearly every document is a simple sending domain, and becomes a row of plain values. A row depends
+only on the document's bytes and on this program. A domain stays a document if its name is
+internationalised (the result depends on the version of a library), if its name has an error (a
+finding reports it), or if it declares an inline profile.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.route import RouteKind
 
-# A pointer is valid YAML, a plain text. Read as such, it would pass for a foreign document, and the
-# objects in the real file would seem to be deleted.
+# A pointer is valid YAML, a plain text. It would be read as a foreign document, and the objects in
+# the real file would seem to be deleted.
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -64,7 +64,7 @@ class Problems(NamedTuple):
 
     ``complete`` is False if something of it was not read, or belongs to an unknown account.
     ``stopped`` are the accounts that its errors stop, each with the names of the profiles that
-    documents with errors would define; None stands for a name that is unreadable.
+    documents with errors would define; None means an unreadable name.
     ``platform_seen`` is True if a MailPlatform with errors was left out.
     """
 
@@ -75,7 +75,7 @@ class Problems(NamedTuple):
 
 
 class FileResult(NamedTuple):
-    """``problems`` is None for a file that the fast reader took whole."""
+    """``problems`` is None if the fast reader read the complete file."""
 
     content: Content
     problems: Problems | None = None
@@ -92,7 +92,10 @@ def read_file(name: str, data: bytes | Finding, *, as_documents: bool = False) -
     Args:
         name: the name that the file is shown by.
         data: its bytes, or the finding that says why there are none.
-        whole: keep every document whole instead of turning sending domains into rows.
+        as_documents: return every document instead of turning sending domains into rows.
+
+    Returns:
+        The content of the file, and its problems.
     """
     if isinstance(data, bytes) and data.startswith(_LFS_POINTER):
         data = unreadable(name, "it is only a Git LFS pointer")

@@ -21,8 +21,8 @@ class Diagnosis(NamedTuple):
     """The findings of a document; a valid one has none.
 
     ``account_known`` is False if the document must belong to an account, but its account cannot be
-    read. ``profiles`` are the names of the profiles that it would define; None stands for a name
-    that cannot be read.
+    read. ``profiles`` are the names of the profiles that it would define; None means a name that
+    cannot be read.
     """
 
     findings: list[Finding]

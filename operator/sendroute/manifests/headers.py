@@ -1,4 +1,4 @@
-"""Tell our documents from foreign ones and from lists, by apiVersion and kind."""
+"""Distinguish our documents from foreign ones and from lists, by apiVersion and kind."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,8 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
 
 
 def is_ours(value: Any) -> bool:
-    """Whether it is of our group, or of one of our kinds without a readable ``apiVersion``."""
+    """Whether a document is of our API group, or of one of our kinds without a readable
+    ``apiVersion``. ``value`` is the document as plain data."""
     if not isinstance(value, dict):
         return False
     group = value.get("apiVersion")
@@ -37,7 +38,8 @@ def is_ours(value: Any) -> bool:
 
 
 def is_list_of(value: Any) -> bool:
-    """Whether it is a ``kind: List``, as ``kubectl get -o yaml`` writes several objects."""
+    """Whether a document, as plain data, is a ``kind: List``, the form in which ``kubectl get -o
+    yaml`` writes several objects."""
     return (
         isinstance(value, dict)
         and value.get("kind") == "List"
@@ -92,7 +94,7 @@ def account_of(value: dict[str, Any]) -> AccountKey | None:
 def profiles_of(value: dict[str, Any]) -> set[str | None]:
     """Return the names of the profiles that a document defines, whatever else is wrong with it.
 
-    None stands for a name that cannot be read. In a domain, any mapping in the place of
+    None means a name that cannot be read. In a domain, any mapping in the place of
     ``newProfile`` may be one under a misspelt key.
     """
     metadata, spec = value.get("metadata"), value.get("spec")

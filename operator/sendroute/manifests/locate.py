@@ -1,7 +1,7 @@
-"""Find the lines and columns of values in the manifests, late, and only for what is shown.
+"""Find the lines and columns of values in the manifests, only for the values that are shown.
 
-Each file is read at most once. A file that was changed or deleted meanwhile is no error: a value
-that is not found any more gets line 1.
+Each file is read at most once. A file that was changed or deleted in the meantime is no error: a
+value that is no longer there gets line 1.
 """
 
 import re
@@ -19,7 +19,7 @@ _FIRST_KEY = re.compile(r"(?:---[ \t]*\n)?((?:[ \t]*(?:#[^\n]*)?\n)*)[A-Za-z]+:[
 
 
 def positions(tree: Tree, places: Iterable[Where]) -> dict[Where, Position]:
-    """Return the position of each value; line 1 for one that is not found."""
+    """Find the position of each value in ``places``; line 1 for a value that is not found."""
     by_file: dict[str, set[Where]] = {}
     for where in places:
         by_file.setdefault(where.file, set()).add(where)

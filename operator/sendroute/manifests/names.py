@@ -46,7 +46,13 @@ def plain_domain_name(text: str) -> str | None:
 
 
 def domain_name(text: str) -> str:
-    """Return a sending domain as its lower-case A-label.
+    """Convert a sending domain to its lower-case A-label (RFC 5890, IDNA 2008 with UTS #46).
+
+    Args:
+        text: the name as it is written, with U-labels or A-labels.
+
+    Returns:
+        The name in the form in which names are compared.
 
     Raises:
         BadNameError: the name is not a domain name.
@@ -82,7 +88,7 @@ def host(text: str) -> Host:
 
 
 def to_unicode(name: str) -> str:
-    """Return a name for people to read: with U-labels if it has any."""
+    """Convert an A-label to the form for people, with U-labels (RFC 5890) if it has any."""
     if "xn--" not in name:
         return name
     import idna
@@ -114,8 +120,8 @@ def _a_label(text: str) -> str:
 
 
 def _refuse_what_is_no_name(text: str) -> None:
-    """Refuse other things than names, and say what they seem to be. The message does not repeat
-    them: a URL or an address may contain a password or a person's name."""
+    """Refuse a text that is no name, and say what it seems to be. The message does not repeat it,
+    because a URL or an address may contain a password or a person's name."""
     if any(ord(char) < 0x21 or 0x7F <= ord(char) <= 0x9F for char in text) or text.isspace():
         raise BadNameError("must not contain spaces or control characters", "Remove them.")
     if text.endswith(_DOTS):

@@ -1,15 +1,16 @@
 """Files read by several processes at once: this one and its forks.
 
-The parent hands out chunks of consecutive files through a pipe of tickets, from which every process
-takes the next one when it is free, the parent too. A worker sends each chunk's results back through
-a pipe of its own; the parent yields them in the files' order, so that the number of workers changes
-nothing but the time.
+The parent writes a ticket for each chunk of consecutive files to a pipe. Every process, the parent
+included, takes the next ticket when it is free. A worker sends the results of a chunk through its
+own pipe. The parent yields the results in the order of the files, so that the number of workers
+affects only the time.
 
-Nothing depends on a worker: a chunk that none has delivered (it was killed, crashed or is stopped)
-is read by the parent. Where a process cannot be forked, the parent reads everything.
+The parent does not depend on a worker: it reads every chunk that no worker has delivered, because
+the worker was killed, crashed or is stopped. If a process cannot be forked, the parent reads
+everything.
 
 Forking is safe here because the process has one thread, and a worker only reads files, sends bytes
-and leaves by ``os._exit``: it uses and closes no database connection that it inherited
+and exits with ``os._exit``: it neither uses nor closes a database connection that it inherited
 (https://www.sqlite.org/howtocorrupt.html, 2.6).
 """
 
@@ -29,14 +30,14 @@ from sendroute.manifests.content import Content, FileResult, read_file
 from sendroute.manifests.sources import Entry, Tree
 
 MOST_WORKERS = 4
-"""More would need more memory than they save time: the parent compiles what they read."""
+"""More workers need much memory and save little time, because the parent compiles the results."""
 
 _MOST_CHUNKS = 256
 _TICKET = struct.Struct("<I")  # _MOST_CHUNKS of them fit in any pipe: 4 KiB at least, pipe(7)
 _FRAME = struct.Struct("<II")  # a chunk's number, the length of its results
 _PIPE_SIZE = 1 << 20  # bytes; /proc/sys/fs/pipe-max-size without privileges
 _PATIENCE = 5.0
-"""Seconds without any result after which the parent reads a chunk that a worker has taken."""
+"""Seconds without a result after which the parent itself reads a chunk that a worker has taken."""
 
 _Sent = list[tuple[Content, bytes]]  # with the problems pickled, empty if there are none
 _decoder = msgspec.msgpack.Decoder(_Sent)
@@ -45,8 +46,8 @@ _decoder = msgspec.msgpack.Decoder(_Sent)
 def available_workers() -> int:
     """Return how many processes are worth starting here: the cores that this process may use.
 
-    One outside Linux, where forking without ``exec`` is not safe with every system library, and in
-    a process with several threads, of which a fork would keep only the locks.
+    One outside Linux, because forking without ``exec`` is not safe with every system library
+    there, and one in a process with several threads, because a fork keeps their locks forever.
     """
     if sys.platform != "linux" or _has_threads():
         return 1
@@ -131,14 +132,16 @@ class _Pool:
         self._workers.append(_Worker(pid, ours))
 
     def _work(self, ours: int, theirs: int, blocked: set[int | signal.Signals]) -> NoReturn:
-        """The life of a worker. It ends when no ticket is left, or when nobody reads its pipe."""
+        """Run a worker. It ends when no ticket is left, or when the parent has closed its pipe."""
         status = 1
         try:
             for handled in _HANDLED:
                 signal.signal(handled, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             for pipe in (ours, *(worker.pipe for worker in self._workers)):
-                os.close(pipe)  # or a worker could outlive the parent for another worker's sake
+                os.close(
+                    pipe
+                )  # else a worker could outlive the parent: another worker keeps its pipe open
             _widen(theirs)
             while (number := self._next_chunk()) is not None:
                 sent = [
@@ -149,10 +152,10 @@ class _Pool:
                 _write(theirs, _FRAME.pack(number, len(payload)) + payload)
             status = 0
         finally:
-            os._exit(status)  # what went wrong goes wrong again in the parent, which reports it
+            os._exit(status)  # the same error occurs again in the parent, which reports it
 
     def results(self) -> Iterator[FileResult]:
-        """Yield all results in order; read here whatever no worker has taken or delivered."""
+        """Yield all results in order. A chunk that no worker has delivered is read here."""
         for number in range(len(self._chunks)):
             self._receive(0)  # so that no worker waits with a full pipe
             while number not in self._done:
@@ -165,7 +168,7 @@ class _Pool:
             yield from _decoded(self._done.pop(number))
 
     def end(self) -> None:
-        """End the workers, whatever they are doing: all results that are needed are here."""
+        """Kill the workers: all results that are needed have arrived."""
         for worker in self._workers:
             os.close(worker.pipe)
             with suppress(ProcessLookupError):
@@ -209,7 +212,7 @@ class _Pool:
         return bool(ready)
 
     def _remove_worker(self, worker: _Worker) -> None:
-        """A worker has ended: without tickets, or killed."""
+        """Remove a worker that has ended: no ticket was left, or it was killed."""
         self._workers.remove(worker)
         os.close(worker.pipe)
         with suppress(ChildProcessError):

@@ -1,8 +1,8 @@
 """Rules of an organisation: a JSON Schema for each document, in any draft.
 
 A policy for one kind uses ``if``/``then`` on ``kind``. Its references must lead to the policy
-itself: nothing is ever fetched. The hint is the ``message`` (no draft has this keyword, so all
-drafts ignore it), ``description`` or ``title`` beside the rule that is violated.
+itself: nothing is ever fetched. The hint of a finding is the ``message`` (a keyword of no draft, so
+all drafts ignore it), the ``description`` or the ``title`` of the violated rule.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,14 @@ class Policy(NamedTuple):
 
 
 def load_policies(files: Sequence[str]) -> tuple[list[Policy], list[Finding]]:
-    """Load policies. Returns the valid ones, and a finding for each of the others."""
+    """Load policies.
+
+    Args:
+        files: the paths of JSON Schemas, in YAML or JSON.
+
+    Returns:
+        The valid policies, and a finding for each of the others.
+    """
     policies, findings = [], []
     for file in files:
         read = _load(file)
@@ -117,7 +124,7 @@ def _violation(policy: Policy, error: ValidationError, where: Where, document: D
 
 
 def _hint(error: ValidationError, policy: Policy) -> str | None:
-    """The text of the policy's author that is nearest to the violated rule."""
+    """The author's text at the violated rule, or at the nearest rule around it."""
     for schema in (error.schema, policy.validator.schema):
         if isinstance(schema, dict):
             for key in _HINT_KEYWORDS:

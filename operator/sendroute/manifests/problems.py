@@ -1,4 +1,4 @@
-"""Every problem of a document's shape at once, in terms that its author knows."""
+"""Every problem of a document's shape at once, in the terms of the manifests."""
 
 import re
 from collections.abc import Callable

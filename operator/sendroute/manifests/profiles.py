@@ -17,7 +17,7 @@ USUAL_PORTS = (25, 465, 587, 2525, 2587)
 
 
 class Reporter(Struct, frozen=True):
-    """A mapping in a document, the account that its findings are about, and their list."""
+    """Adds findings about one mapping of a document, and its account, to a list."""
 
     where: Where
     account: AccountKey | None
@@ -45,7 +45,7 @@ class Reporter(Struct, frozen=True):
 
 
 def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
-    """Return the declared route, None if there is none. Equal routes are one object."""
+    """Return the declared route; None if none is declared. Equal routes are one object."""
     if route is UNSET:
         return None
     if route.profile is not UNSET:

@@ -1,7 +1,7 @@
-"""Read a tree of manifests: typed documents with their places, and every problem in them.
+"""Read a tree of manifests: typed documents with their positions, and every problem in them.
 
-The order of the work: list the files; take from the cache what earlier runs read; read every other
-file fast; and only where that is not enough, thoroughly.
+The steps: list the files; take from the cache what earlier runs read; read every other file with
+the fast reader; read a file with the exact reader only if the fast one cannot read it.
 """
 
 from collections.abc import Generator, Iterator
@@ -14,13 +14,13 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
 
-# A fork costs some milliseconds. So many bytes are read first, in this process, and so many must
-# be expected after them, before other processes are started: together some 50 milliseconds' work.
+# A fork costs some milliseconds. Other processes are started only after this process has read so
+# many bytes, and if about as many remain: together some 50 milliseconds of work.
 _BYTES_BEFORE_WORKERS = 256 * 1024
 
 
 class Cache(Protocol):
-    """What earlier runs read; see :mod:`sendroute.manifests.cache`."""
+    """The content that earlier runs read; see :mod:`sendroute.manifests.cache`."""
 
     def known(self, entries: list[Entry]) -> list[Content | None]:
         """Return the content of each entry, None for an entry that the cache does not hold."""
@@ -39,11 +39,11 @@ class Reading:
     """One reading of a tree. Iterate :meth:`contents` to its end; the attributes are final then.
 
     Attributes:
-        findings: every problem found, without positions of documents that were read fast.
+        findings: every problem, without the positions of documents that were read fast.
         complete: False if something could not be read, or if the account of a document is unknown,
-            so that absence from the tree proves nothing.
+            so that nothing may be removed.
         stopped: the accounts with an error in one of their documents, each with the names of the
-            profiles that those documents would define; None stands for a name that is unreadable.
+            profiles that those documents would define; None means an unreadable name.
         platform_seen: True if a MailPlatform with errors of its own was left out.
         foreign: how many documents of other API groups were skipped.
         files: how many files the tree has.
@@ -106,7 +106,7 @@ class Reading:
             cache.save()
 
     def _read(self, entries: list[Entry], *, as_documents: bool) -> Iterator[FileResult]:
-        """Read the entries in order; by several processes once that is worth starting them."""
+        """Read the entries in order, with several processes if there is enough work."""
         size = 0
         for number, data in enumerate(self._tree.load(entries), start=1):
             yield read_file(entries[number - 1].name, data, as_documents=as_documents)
@@ -140,6 +140,6 @@ class Reading:
 
 
 def _no_manifests(foreign: int) -> Finding:
-    content = f"only documents of other API groups ({foreign})" if foreign else "no document"
+    others = f", only documents of other API groups ({foreign})" if foreign else ""
     hint = "Check the path. Sendroute never takes an empty tree as a request to delete everything."
-    return finding("no-manifests", f"There are no manifests here: {content}.", hint=hint)
+    return finding("no-manifests", f"The tree has no manifests{others}.", hint=hint)

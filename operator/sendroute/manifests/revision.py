@@ -89,7 +89,7 @@ class Revision:
 
     def _relative_path(self, given: str) -> str | None:
         """A given path relative to the top of the tree: empty for the top, None if it is outside. A
-        link that is in the tree is followed later; one that leads into the tree is followed
+        link in the tree is followed later; a link outside that leads into the tree is followed
         here."""
         directory, name = os.path.split(os.path.abspath(given))
         for real in (os.path.join(os.path.realpath(directory), name), os.path.realpath(given)):
@@ -169,7 +169,7 @@ class _Listing:
 
 
 def _is_visible(path: str, prefix: str) -> bool:
-    """Whether a file is in the directory, and no name on the way to it begins with a dot."""
+    """Whether a file is in the directory, and no part of its path below it begins with a dot."""
     inner = path[len(prefix) :]
     return path.startswith(prefix) and not inner.startswith(".") and "/." not in inner
 

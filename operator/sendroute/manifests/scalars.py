@@ -43,7 +43,7 @@ AMBIGUOUS = re.compile(
 
 
 def resolve(text: str) -> Scalar:
-    """Return the value of a plain scalar without a tag, the same as the fast reader's."""
+    """Return the value of a plain scalar without a tag, as the fast reader does (YAML 1.2.2)."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _STARTS:

@@ -81,8 +81,8 @@ def _any_document() -> dict[str, Any]:
 
 
 def _document() -> dict[str, Any]:
-    """One of ours, or a foreign document. A document is ours if it is of our group, in upper or
-    lower case, or if it is of one of our kinds and has no group at all."""
+    """One of ours, or a foreign document. A document is ours if it is of our API group, in upper or
+    lower case, or if it is of one of our kinds and has no group."""
     letters = (f"[{char}{char.upper()}]" if char.isalpha() else r"\." for char in API_GROUP)
     of_our_group = {
         "type": "object",

@@ -1,5 +1,5 @@
-"""Find and load the files of the given paths, in one order. A file that cannot be read is reported,
-and never waited for."""
+"""Find and load the files of the given paths, always in the same order. A file that cannot be read
+is reported, and reading it never blocks."""
 
 import os
 import stat
@@ -30,26 +30,28 @@ class Entry(NamedTuple):
 
 
 class Tree(Protocol):
-    """A source of manifests: listed once, loaded in that order, and loaded again to find lines."""
+    """A source of manifests. It is listed once and loaded in that order; some files are loaded
+    again to find the lines of findings."""
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
-        """All files in order, and what could not be listed."""
+        """All files in order, and the findings about paths that could not be listed."""
         ...
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
-        """Each entry's bytes, or why they are unavailable."""
+        """Yield the bytes of each entry, or the finding that says why they are unavailable."""
         ...
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The bytes of files by the names that are shown, if they are still available."""
+        """Yield the name and the bytes of files that are still available. ``names`` are the names
+        as they are shown."""
         ...
 
 
 class Files:
     """Files and directories of the file system, and standard input.
 
-    ``paths`` are a set: directories are read recursively, ``-`` is ``stdin``. A file is read
-    once, however many of the paths and links lead to it.
+    The order of ``paths`` does not matter. Directories are read recursively, and ``-`` is
+    ``stdin``. A file is read once, even if several paths or links lead to it.
     """
 
     def __init__(self, paths: Sequence[str], stdin: BinaryIO | None = None) -> None:
@@ -102,7 +104,7 @@ class _Walk:
             self.entries.append(Entry(STDIN, STDIN))
             return
         try:
-            status = os.stat(path)  # as fast as can be
+            status = os.stat(path)  # faster than pathlib
         except (OSError, ValueError) as error:
             self.findings.append(unreadable(display(path), _reason(error)))
             return
@@ -142,10 +144,10 @@ class _Walk:
             pending += reversed(inner)
 
     def _follow(self, path: str, has_suffix: bool) -> list[tuple[str, tuple[int, int]]]:
-        """A directory, or the target of a link. A broken link is reported only if it is named like
-        a manifest, and so is anything else that is not a file."""
+        """Return a directory to walk, or add the file that a link leads to. A broken link, or a
+        special file, is reported only if its name ends like that of a manifest."""
         try:
-            status = os.stat(path)  # as fast as can be
+            status = os.stat(path)  # faster than pathlib
         except OSError as error:
             if has_suffix:
                 self.findings.append(unreadable(display(path), _reason(error)))
@@ -254,12 +256,13 @@ def _escape(char: str) -> str:
 
 
 def unreadable(name: str, reason: str, *, directory: bool = False) -> Finding:
+    """The finding for a file, or a directory, that cannot be read. ``reason`` is a clause."""
     hints = {
-        "there is no such file": "Check the path; a link may lead nowhere.",
+        "there is no such file": "Check the path. If it is a symbolic link, check its target.",
         "permission denied": "Give the user that runs sendroute permission to read it.",
         "it is not a regular file": "Devices, sockets and named pipes are not read; "
         "to pipe manifests into standard input, use the path -.",
-        "it is only a Git LFS pointer": "Keep manifests out of Git LFS, or have it fetched: "
+        "it is only a Git LFS pointer": "Do not store manifests in Git LFS, or fetch the file: "
         "git lfs pull.",
     }
     return finding(

@@ -53,7 +53,7 @@ class Text:
         return _SURROGATES.sub(join, text)
 
     def place(self, mark: Any) -> Place:
-        """Return line and column of one of libyaml's marks, counted from 1, in characters."""
+        """Return line and column of one of libyaml's marks, in characters, from 1."""
         column = mark.column + 1
         if self._shortened:
             first = bisect_left(self._shortened, mark.index - mark.column)
@@ -73,10 +73,12 @@ class Text:
         return self.place_of(len(self.written.rstrip()) - 1)
 
     def line(self, place: Place) -> str:
+        """Return the line at a place."""
         lines = self.written.split("\n", place[0] - self.first_line + 1)
         return lines[place[0] - self.first_line].rstrip("\r") if len(lines) > 1 else lines[0]
 
     def place_of(self, offset: int) -> Place:
+        """Return line and column of an offset in characters, from 1."""
         before = self.written[:offset]
         return before.count("\n") + self.first_line, offset - (before.rfind("\n") + 1) + 1
 
@@ -111,7 +113,7 @@ _OWN_LIMIT = re.compile("maximum nesting depth")
 
 
 def too_deep(place: Place) -> Fault:
-    """The finding for nesting beyond a limit, whether ours or a parser's was reached first."""
+    """The fault for nesting beyond a limit, ours or that of a parser."""
     return Fault(
         "yaml-unsupported",
         (),

@@ -81,9 +81,9 @@ class _Reader:
             self._foreign += 1
 
     def result(self) -> tuple[Parsed, Problems]:
-        """Even the readable part of a file that is not well-formed (half written, or with the
-        markers of a merge conflict) may not be what its author wants. It takes part in checking
-        references, but its accounts are stopped, and a MailPlatform in it is left out."""
+        """The documents and problems. A file that is not well-formed may be half written, or have
+        the markers of a merge conflict, so even its readable part may be unintended. It is used to
+        check references, but its accounts are stopped, and a MailPlatform in it is left out."""
         documents = self._documents
         if not self._well_formed:
             documents = [item for item in documents if not isinstance(item[1], MailPlatform)]

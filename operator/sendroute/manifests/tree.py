@@ -1,4 +1,4 @@
-"""A tree of manifests as commands use it: what it declares, and where its lines are."""
+"""A tree of manifests as commands use it: the desired state, and the positions of its values."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,8 +12,8 @@ from sendroute.model.finding import Finding, Position, Where
 
 
 class Places:
-    """Lines and columns, looked up file by file and only on demand: a text report needs those of
-    its findings, a JSON report those of every change too.
+    """Finds lines and columns on demand, file by file. A text report needs only those of its
+    findings, a JSON report also those of every change.
 
     Call it with a place to get its position, or None if the place is in no file of the tree.
     """
@@ -24,7 +24,7 @@ class Places:
         self._known: dict[Where, Position] = {}
 
     def expect(self, places: Iterable[Where | None]) -> None:
-        """Announce places that may be looked up, so that each file is read once for all of its."""
+        """Announce the places that will be looked up, so that each file is read only once."""
         for where in places:
             if where is not None:
                 self._expected.setdefault(where.file, []).append(where)
@@ -38,7 +38,7 @@ class Places:
 
 
 class LoadedTree(NamedTuple):
-    """What a tree declares. ``files`` can give the same bytes again, those of standard input too;
+    """A tree that was read. ``files`` can load the same bytes again, also those of standard input.
     ``foreign`` counts the documents of other API groups, which were skipped."""
 
     desired: Desired
@@ -48,14 +48,16 @@ class LoadedTree(NamedTuple):
 
 
 def read_tree(paths: Sequence[str], *, cached: bool = False, parallel: bool = False) -> LoadedTree:
-    """Read everything in ``paths``. Nothing is raised: every problem is among the findings.
+    """Read the manifests in ``paths``. Nothing is raised: every problem is a finding.
 
     Args:
         paths: directories and files; ``-`` is standard input.
-        cached: use the cache of what earlier runs read in a git repository. Its start-up costs
-            more than it saves when only one file is read.
-        parallel: read with several processes if there are cores and files enough. Only for a
+        cached: use the cache for a git repository. For a single file it costs more than it saves.
+        parallel: read with several processes if there are enough cores and files. Only for a
             process with one thread, which may fork.
+
+    Returns:
+        The desired state, and the files.
     """
     workers = 1
     if parallel:
@@ -69,8 +71,18 @@ def read_tree(paths: Sequence[str], *, cached: bool = False, parallel: bool = Fa
 
 
 def read_base(revision: str, paths: Sequence[str]) -> Desired:
-    """Read the same paths at a git revision, without touching the working tree. The findings of
-    that revision are of no interest: they were reported when it was written."""
+    """Read the manifests of a git revision, without changing the working tree.
+
+    Args:
+        revision: a commit, branch or tag (gitrevisions(7)).
+        paths: directories and files, as for :func:`read_tree`.
+
+    Returns:
+        The desired state at that revision.
+
+    Raises:
+        ProblemError: there is no repository, or it has no such revision.
+    """
     from sendroute.manifests.revision import Revision
 
     return compile_reading(Reading(Revision(revision, paths)))
@@ -93,8 +105,8 @@ def _places_of_findings(findings: Iterable[Finding]) -> Iterator[Where | None]:
 
 
 def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
-    """Yield every document of ours as it is written, with or without errors. What cannot be parsed
-    is left out: reading the tree reports it."""
+    """Yield every document of ours as plain data, with or without errors. Documents that cannot be
+    parsed are left out, because reading the tree reports them."""
     from sendroute.manifests.exact import Draft, drafts
     from sendroute.manifests.headers import is_ours
     from sendroute.manifests.syntax import pieces

@@ -1,4 +1,4 @@
-"""What the last reconcile could not settle of an account, and why. It is kept until settled."""
+"""Why the last reconcile did not apply an account completely. The status is kept until it does."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,11 +11,11 @@ from sendroute.model.remedy import Remedy
 
 
 class StatusReason(StrEnum):
-    """Why an account is not settled.
+    """Why an account was not applied completely.
 
-    ``HELD_BACK``: a guard stopped the change, and it waits for an approval. ``FAILED``: because of
-    an error the account stays as it was. ``REFUSED``: a part needs an edit or a confirmation first;
-    the rest was applied. ``SKIPPED``: a part stays as it is; the rest was applied.
+    ``HELD_BACK``: a guard stopped the change, and it waits for an approval. ``FAILED``: an error
+    occurred, and nothing was applied. ``REFUSED``: a part needs an edit or a confirmation first;
+    the rest was applied. ``SKIPPED``: a part was not changed; the rest was applied.
     """
 
     HELD_BACK = "held-back"
@@ -36,7 +36,7 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
 
 
 class Step(Struct, frozen=True, omit_defaults=True):
-    """One change of a plan that is held back, as it is shown before an approval."""
+    """One change of a held-back plan, in the form in which it is shown before an approval."""
 
     kind: str
     name: str
@@ -45,11 +45,11 @@ class Step(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, omit_defaults=True):
-    """What is kept of a reconcile to show it later.
+    """The part of a reconcile's result that is stored, to show it later.
 
-    ``findings`` are the first findings and ``more`` how many followed. For a plan that is held
-    back, ``summary`` counts its changes by action and ``steps`` are the first of them: a plan may
-    have a million.
+    ``findings`` are the first findings, and ``more`` counts the others. For a held-back plan,
+    ``summary`` counts its changes by action, and ``steps`` are only the first of them, because a
+    plan may have a million changes.
     """
 
     findings: tuple[ReportedFinding, ...] = ()
@@ -67,10 +67,10 @@ class Approval(Struct, frozen=True):
 
 
 class AccountStatus(Struct, frozen=True):
-    """An account, or the platform, that is not settled.
+    """The status of an account, or of the platform, that was not applied completely.
 
-    ``digest`` is the digest of the plan that is held back, None if none is. ``since`` is the time
-    since when it is so, aware, in UTC. ``commit`` is the commit of the manifests.
+    ``digest`` is the digest of the held-back plan, None if no plan is held back. ``since`` is the
+    time at which the status began, aware, in UTC. ``commit`` is the commit of the manifests.
     """
 
     key: Owner
@@ -83,12 +83,13 @@ class AccountStatus(Struct, frozen=True):
 
     @property
     def approved(self) -> bool:
-        """Whether the plan that is held back is the one that was approved."""
+        """Whether the held-back plan is the approved one."""
         return self.approval is not None and self.approval.digest == self.digest
 
 
 def reported(finding: Finding, place: str | None) -> ReportedFinding:
-    """The finding as it is kept. ``place`` is ``FILE:LINE:COLUMN``, None without a position."""
+    """The finding in the form in which a status stores it. ``place`` is ``FILE:LINE:COLUMN``; None
+    if the finding has no position."""
     return ReportedFinding(
         finding.code, finding.severity, finding.message, finding.hint, place, finding.remedy
     )

@@ -1,4 +1,4 @@
-"""Changes are data: the same value is decided, shown, digested and committed."""
+"""Changes as values: the planner creates them; reports, digests and commits use the same ones."""
 
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar

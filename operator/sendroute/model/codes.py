@@ -33,15 +33,15 @@ class Trait(Flag):
     STORE = auto()
     """The store as a whole is unavailable, or is not the right one."""
     NEEDS_STORE = auto()
-    """Only a store shows whether it is so: checking files alone does not report it."""
+    """It depends on the store, so checking files alone does not report it."""
     NEEDS_BASE = auto()
-    """Only an earlier state shows whether it is so: files alone need a base revision for it."""
+    """It depends on an earlier state, so checking files alone needs a base revision."""
     ABSENCE = auto()
     """Something is missing that may be in a file that could not be read."""
     PROFILE_REFERENCE = auto()
     """A reference names a profile that does not exist, or no longer."""
     VALUE = auto()
-    """The value itself cannot be read: rules about it would only repeat that."""
+    """The value itself cannot be read, so no other rule is checked on it."""
 
 
 _NONE = Trait(0)
@@ -53,11 +53,11 @@ _AUTHOR, _OPERATOR, _ENVIRONMENT = Actor.AUTHOR, Actor.OPERATOR, Actor.ENVIRONME
 class Code(StrEnum):
     """A code with its properties.
 
-    ``severity`` is the one that a finding has unless the rule gives another. ``actor`` must act.
-    ``meaning`` is one sentence, ``cause`` and ``fix`` say in plain words how it comes and what to
-    do about it, without naming any front end's commands. ``not_saved`` is set where a profile, or
-    the platform's managed relay, is left out because of it: the clause that says why. Such an error
-    skips that part only; the rest is applied.
+    ``severity`` is the default severity; a rule may give another. ``actor`` must act.
+    ``meaning`` is one sentence. ``cause`` and ``fix`` say what causes it and what to do, without
+    commands of a front end. ``not_saved`` is a clause that says why a profile, or the platform's
+    managed relay, is not saved because of this code; None for all other codes. Such an error skips
+    only that part; the rest is applied.
     """
 
     severity: Severity
@@ -683,7 +683,7 @@ _NOT_SAVED: dict[str, str] = {code: code.not_saved for code in Code if code.not_
 
 
 def code_of(code: str) -> Code:
-    """The code with its properties. Raises KeyError for one that does not exist."""
+    """The code with its properties. Raises KeyError for an unknown code."""
     return _CODES[code]
 
 
@@ -709,9 +709,23 @@ def finding(
     severity: Severity | None = None,
     remedy: Remedy | None = None,
 ) -> Finding:
-    """A finding with its code's own severity, unless the rule gives another.
+    """Create a finding.
 
-    ``account`` is ``(namespace, name)``. Raises KeyError for a code that does not exist.
+    Args:
+        code: a value of :class:`Code`.
+        message: what happened and where, as one sentence.
+        hint: the next step, as a sentence without a front end's commands and options.
+        where: the value in the manifests.
+        related: other values that explain the finding.
+        account: its account as ``(namespace, name)``; None if it concerns no account.
+        severity: the severity; None for the code's default.
+        remedy: the next step as data, which a front end appends to the hint.
+
+    Returns:
+        The finding, without a position.
+
+    Raises:
+        KeyError: the code does not exist.
     """
     namespace, name = account or (None, None)
     return Finding(

@@ -1,4 +1,4 @@
-"""A username and password: never shown, stored in clear, or sent to any server but its own."""
+"""A username and password: never shown, never stored unencrypted, sent only to its own server."""
 
 from typing import Any, NoReturn, final
 

@@ -1,4 +1,4 @@
-"""The current state: the record in the store that the next plan starts from."""
+"""The current state: the content of the store, from which the next plan starts."""
 
 from msgspec import Struct, field
 

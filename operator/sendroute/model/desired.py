@@ -56,7 +56,7 @@ class DesiredAccount(Struct, frozen=True):
 
     ``contested`` are domains that two objects of this account declare: neither wins, and they are
     not among ``domains``. ``unsound`` are the names of profiles whose definition has errors, so
-    that they are not among ``profiles``; None stands for one whose name cannot be read.
+    that they are not among ``profiles``; None means a name that cannot be read.
     """
 
     key: AccountKey
@@ -88,7 +88,7 @@ class Orphan(Struct, frozen=True):
 class Desired(Struct, frozen=True):
     """A whole tree.
 
-    ``complete`` is false if something could not be read: then absence proves nothing. ``stopped``
+    ``complete`` is false if something could not be read; then nothing is removed. ``stopped``
     are the accounts with an error in one of their documents, ``orphans`` the objects of accounts
     that no MailAccount document defines, ``findings`` the problems found while reading.
     """

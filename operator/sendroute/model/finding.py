@@ -71,11 +71,11 @@ class Finding(Struct, frozen=True):
 
 
 Locate = Callable[[Where], Position | None]
-"""Finds the line and column of a value; None if the value is in none of the files that it reads."""
+"""Finds the line and column of a value; None if the value is not in the files that it reads."""
 
 
 def nowhere(_where: Where) -> None:
-    """Locate nothing, if the manifests are not at hand: reports then show the file alone."""
+    """A ``Locate`` for manifests that are unavailable: reports then show only the file."""
 
 
 def located(finding: Finding, locate: Locate) -> Finding:

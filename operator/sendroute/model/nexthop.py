@@ -15,8 +15,8 @@ class Alias(NamedTuple):
     """One revision of one profile, ``p42r7``, or of the managed relay, ``m0r3``.
 
     ``profile`` is the store's id of the profile, :data:`RELAY_ID` for the managed relay;
-    ``version`` counts the revisions of it from 1. A queued mail keeps the alias that it was given,
-    so an alias never leads to another destination.
+    ``version`` counts the revisions of it from 1. A queued message keeps its alias, so the
+    destination of an alias never changes.
     """
 
     profile: int
@@ -28,7 +28,7 @@ class Alias(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Alias":
-        """The alias of this text. Raises ValueError for a text that no alias is written as."""
+        """Parse an alias. Raises ValueError if the text is not one."""
         if match := _PROFILE.fullmatch(text):
             return cls(int(match[1]), int(match[2]))
         if match := _RELAY.fullmatch(text):

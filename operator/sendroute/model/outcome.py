@@ -12,8 +12,8 @@ from sendroute.model.finding import Finding
 class Outcome(StrEnum):
     """``COMMITTED``: the changes are in the store, except skips. ``UNCHANGED``: there was nothing
     to do. ``REFUSED``: nothing was written because of a guard, a missing confirmation or a stale
-    plan. ``FAILED``: nothing was written because of an error. ``SKIPPED``: it was not tried,
-    because something that it depends on failed, or because the run was stopped before."""
+    plan. ``FAILED``: nothing was written because of an error. ``SKIPPED``: the account was not
+    tried, because something that it depends on failed, or because the run was stopped."""
 
     COMMITTED = "committed"
     UNCHANGED = "unchanged"
@@ -23,8 +23,8 @@ class Outcome(StrEnum):
 
 
 class AccountOutcome(Struct, frozen=True):
-    """``revision`` is the account's revision afterwards, which stays the same if nothing was
-    committed. ``findings`` are those that applying added; the plan's are not repeated."""
+    """``revision`` is the account's revision after applying; it is unchanged if nothing was
+    committed. ``findings`` are those that applying added, without those of the plan."""
 
     key: AccountKey
     outcome: Outcome

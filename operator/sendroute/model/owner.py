@@ -24,8 +24,9 @@ Owner = AccountKey | PlatformKey
 
 
 def owner_names(owner: Owner) -> tuple[str, str]:
-    """``(namespace, name)`` as the store, saved plans and sealed credentials write an owner: two
-    empty strings for the platform. Also the order of owners: the platform comes first."""
+    """``(namespace, name)``, the form of an owner in the store, in saved plans and in encrypted
+    credentials: two empty strings for the platform. Owners are sorted by it, so the platform comes
+    first."""
     return ("", "") if owner is PLATFORM else owner
 
 

@@ -1,4 +1,4 @@
-"""Findings that end what is being done: adapters raise them, front ends show them."""
+"""Errors that carry findings: adapters raise them, front ends show them."""
 
 from sendroute.model.finding import Finding
 

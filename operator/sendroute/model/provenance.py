@@ -1,4 +1,4 @@
-"""The revisions of a store: which one it is at, and who made each, when, and from which commit."""
+"""The revisions of a store: the current one, and who made each revision, when and from what."""
 
 from datetime import datetime
 
@@ -15,8 +15,8 @@ class Provenance(Struct, frozen=True):
 
 
 class Head(Struct, frozen=True):
-    """A revision as a follower of the store remembers it. ``commit_id`` names the commit in every
-    copy of the store, whatever its number there; None for one that an older version made."""
+    """A revision of a store. ``commit_id`` identifies the commit in every copy of the store, also
+    if its number differs there; None if an older version of Sendroute made the commit."""
 
     revision: int
     commit_id: str | None

@@ -1,4 +1,4 @@
-"""What commands ask the record, as frozen values. Times are aware, in UTC."""
+"""The results of queries of the store, as frozen values. Times are aware, in UTC."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,8 +17,8 @@ from sendroute.model.secret import SecretBinding, SecretRef
 
 
 class RouteRow(Struct, frozen=True, gc=False):
-    """A domain and what its mail takes. ``since`` is when it got this route, ``revision`` the
-    store's revision that gave it."""
+    """A domain and its route. ``since`` is the time at which it got this route, ``revision`` the
+    store's revision that assigned it."""
 
     account: AccountKey
     domain: str
@@ -29,7 +29,7 @@ class RouteRow(Struct, frozen=True, gc=False):
 
 class HistoryEntry(Struct, frozen=True):
     """One change as it was recorded. ``before`` and ``after`` are JSON objects with routes in the
-    manifests' form. A ``kind`` of ``Store`` tells how the store was made; it has no account."""
+    manifests' form. A ``kind`` of ``Store`` says how the store was created; it has no account."""
 
     revision: int
     at: datetime
@@ -46,7 +46,7 @@ class HistoryEntry(Struct, frozen=True):
 
 
 class StoredProfile(Struct, frozen=True):
-    """``id`` and ``version`` name one revision of a profile for ever: ``p{id}r{version}``."""
+    """``id`` and ``version`` identify one revision of a profile forever: ``p{id}r{version}``."""
 
     account: AccountKey
     name: str
@@ -65,8 +65,8 @@ class ExplainFacts(Struct, frozen=True):
     """All that is known of one domain, in one read.
 
     ``row`` is None for a domain that no account holds; then only the platform is set. ``profile``
-    is set where the route is one. ``given`` is the change that gave the route; for a store made
-    from a lock file it may be the making itself.
+    is set if the route is a profile. ``given`` is the change that assigned the route; for a store
+    that was created from a lock file it may be the creation.
     """
 
     revision: int
@@ -80,9 +80,9 @@ class ExplainFacts(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """One revision of a profile, or of the managed relay, whose ``profile`` is 0: where mail goes
-    under its alias. ``credential`` is sealed, for the bond alone; ``made`` and ``retired`` are
-    revisions of the store, ``retired`` None for what is in use."""
+    """One revision of a profile, or of the managed relay (``profile`` is 0): the destination of its
+    alias. ``credential`` is encrypted, and bound to this destination. ``made`` and ``retired`` are
+    revisions of the store; ``retired`` is None while the endpoint is in use."""
 
     profile: int
     version: int
@@ -97,7 +97,7 @@ class Endpoint(Struct, frozen=True):
 
 
 class RelayRow(Struct, frozen=True, gc=False):
-    """An agent: the revision it serves, and when it was last seen."""
+    """A relay's agent: the revision that it serves, and when it was last seen."""
 
     name: str
     revision: int
@@ -119,9 +119,9 @@ class Status(Struct, frozen=True):
 
 
 class RestorePoint(Struct, frozen=True):
-    """An earlier state that a commit returns to. ``head`` is its revision, ``source`` the name of
-    the file that holds it. ``apply_alls`` ran before it and are unknown to this store. The changes
-    were planned on the store's revision ``planned_on``."""
+    """An earlier state to restore. ``head`` is its revision, ``source`` the name of the file that
+    holds it. ``apply_alls`` ran before it and are unknown to this store. The changes were planned
+    on the store's revision ``planned_on``."""
 
     head: Head
     source: str

@@ -1,8 +1,8 @@
 """What a user can do about a finding, as data: each front end words it for its own users.
 
-A finding's hint is a sentence without commands and options; its remedy, if it has one, is what
-that sentence ends in. The terminal shows a command or an option to copy; another front end shows
-its own way, or the sentence alone.
+A finding's hint is a sentence without commands and options. A remedy completes the hint: the
+terminal appends a command or an option to copy, and another front end appends its own form, or
+shows the sentence alone.
 """
 
 from enum import StrEnum

@@ -40,7 +40,7 @@ class Route(Struct, frozen=True, gc=False, order=True):
 
     @staticmethod
     def from_manifest(form: object) -> "Route":
-        """The opposite of :meth:`as_manifest`. Raises ValueError if it is not a route."""
+        """Parse the form that :meth:`as_manifest` returns. Raises ValueError for another form."""
         match form:
             case {"managed": {}, **rest} if not rest:
                 return MANAGED

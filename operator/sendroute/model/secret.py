@@ -34,9 +34,9 @@ class SecretProblem(Struct, frozen=True):
 
 
 class SecretBinding(NamedTuple):
-    """What a sealed credential is bound to: it opens only for this owner and destination. Someone
-    who can write to the store, but has no key, can neither swap credentials nor send one to
-    another host.
+    """What an encrypted credential is bound to: it decrypts only for this owner and destination. So
+    a user who can write to the store, but has no key, can neither exchange credentials nor send a
+    credential to another host.
     """
 
     namespace: str

@@ -5,8 +5,8 @@ change is decided in this order; functions cite these numbers as "step 3".
 
 1. **Profiles** (:mod:`~sendroute.planner.profiles`). New, changed and removed profiles are found by
    comparing manifests with the store. A profile that may not be saved, because its connection test
-   failed or its secret is missing, keeps its previous version or does not exist; whatever newly
-   depends on it is skipped. The rest continues.
+   failed or its secret is missing, keeps its previous version or does not exist. Every change that
+   newly depends on it is skipped. The rest is applied.
 2. **Default** (:mod:`~sendroute.planner.default`). A declared default that is satisfiable is used.
    Otherwise new domains start on the plan default, with a warning.
 3. **Domains** (:mod:`~sendroute.planner.domains`), each by the first rule that matches:
@@ -34,6 +34,6 @@ change is decided in this order; functions cite these numbers as "step 3".
 
 An error in an account's documents or references stops that account
 (:mod:`~sendroute.planner.stopped`); a change that is too large is held back
-(:mod:`~sendroute.planner.guards`). :func:`~sendroute.planner.plan.plan_accounts` puts it together
-for the accounts it is given, be it one of them or all of a tree.
+(:mod:`~sendroute.planner.guards`). :func:`~sendroute.planner.plan.plan_accounts` applies these
+rules to one account, to some accounts or to a whole tree.
 """

@@ -64,7 +64,8 @@ def _context(inputs: AccountInput, profiles: Profiles) -> tuple[Default, RouteCo
 
 
 def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Finding]:
-    """Profiles that are skipped for another's sake; a failed test has a finding of its own."""
+    """Report profiles that are skipped because they refer to another profile that is not saved. A
+    failed test has its own finding."""
     for change in profiles.changes:
         if change.reason == "dependency-skipped":
             yield finding(
@@ -108,7 +109,7 @@ def _account(
 
 
 def _suspended(inputs: AccountInput) -> Iterator[Finding]:
-    """Every suspended object is reported: it is left as the store holds it."""
+    """Report every suspended object. It keeps its state in the store."""
     for name, profile in sorted(inputs.desired.profiles.items()):
         if profile.suspended and profile.inline_in is None:
             yield suspended_object(f"Profile {name}", profile.where, inputs.key)

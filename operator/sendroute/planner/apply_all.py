@@ -20,7 +20,16 @@ class Decision(Struct, frozen=True):
 
 
 def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) -> Decision:
-    """``domains`` is how many the account has after this change, new ones included."""
+    """Decide whether the requested apply-all runs in this change.
+
+    Args:
+        inputs: the account.
+        context: the result of steps 1 and 2.
+        domains: the number of the account's domains after this change, new ones included.
+
+    Returns:
+        The apply-all that runs, and the findings.
+    """
     requested = inputs.desired.apply_all
     if requested is None:
         return Decision()
@@ -101,7 +110,7 @@ def switched(declared: Route | None, requested: ApplyAll) -> DomainState:
 def edited_too(
     inputs: AccountInput, desired: DesiredDomain, current: DomainState | None, requested: ApplyAll
 ) -> tuple[Finding, ...]:
-    """The warning where the same change edits a domain's declared route: the apply-all wins."""
+    """Warn if the same change also edits the domain's declared route: the apply-all decides."""
     seen = current.declared if current is not None else None
     if desired.route is None or desired.route == seen or desired.route == requested.route:
         return ()

@@ -10,8 +10,8 @@ from sendroute.planner.inputs import AccountInput
 
 
 class Default(Struct, frozen=True):
-    """``state`` is the account's record after the change; ``effective`` is None while a declared
-    default waits for a profile that was not saved."""
+    """``state`` is the account's state after the change. ``effective`` is the default of new
+    domains; None while the declared default waits for a profile that was not saved."""
 
     state: AccountState
     effective: Route | None
@@ -43,8 +43,8 @@ def decide_default(
 
 
 def _keep_until_saved(inputs: AccountInput, declared: Route) -> Default:
-    """A default that depends on a profile which was not saved stays what it was; a new domain
-    that would start on it is not stamped with yesterday's default instead, but waits too."""
+    """Keep the previous default, because the declared one depends on a profile that was not saved.
+    A new domain that would start on the declared default also waits."""
     before = inputs.current.state.default if inputs.current.state is not None else None
     findings: tuple[Finding, ...] = ()
     if declared != before:

@@ -1,4 +1,4 @@
-"""A plan's digest: the same exactly when the same is decided."""
+"""A plan's digest: equal for two plans exactly if their decisions are equal."""
 
 import hashlib
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ from sendroute.model.change import (
 
 
 def digest(plan: AccountPlan) -> str:
-    """SHA-256, in hex, of an account's changes; positions and messages do not count."""
+    """SHA-256, in hex, of an account's changes. Positions and messages are not included."""
     return digest_changes(plan.changes)
 
 
 def digest_changes(changes: Iterable[Change]) -> str:
     """SHA-256, in hex, of these changes in their order.
 
-    Saved plans and approvals hold digests: the bytes that are hashed never change. They are one
-    line of JSON for each change: kind, account (two empty strings for the platform), name, action,
+    Saved plans and approvals contain digests, so the hashed form must never change: one line of
+    JSON for each change, with kind, account (two empty strings for the platform), name, action,
     state before, state after, reason, and the apply-all that it runs.
     """
     total = hashlib.sha256()

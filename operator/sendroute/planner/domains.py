@@ -25,7 +25,7 @@ def decide_domain(
 
 
 def settled(desired: DesiredDomain, current: DomainState, context: RouteContext) -> bool:
-    """Whether nothing at all is to be decided: the cheap question asked of a million domains."""
+    """Whether the domain needs no decision. This fast check runs for every domain of a store."""
     declared = desired.route
     return (
         declared == current.declared
@@ -54,7 +54,7 @@ def _unless_waiting(declared: Route, context: RouteContext) -> DomainState | Non
 
 
 def _with_declared_route(current: DomainState, declared: Route | None) -> DomainState:
-    """The same route; what the manifest declares now is remembered."""
+    """The same assigned route, with the route that the manifest declares now."""
     if declared == current.declared:
         return current
     return DomainState(current.route, current.origin, declared, current.shadow)

@@ -1,7 +1,7 @@
-"""What can be said of a tree without a store: the planner's own findings, over a base or nothing.
+"""Check a tree without a store: the planner's findings, compared with a base revision or nothing.
 
-A base is another revision of the same tree: what it declares counts as known, as if it had been
-applied. Without one, everything is new.
+A base is another revision of the same tree. Its declarations count as applied. Without a base,
+everything is new.
 """
 
 from itertools import chain
@@ -15,7 +15,15 @@ from sendroute.planner.plan import plan_tree
 
 
 def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, ...]:
-    """Every finding about ``desired`` that needs no store."""
+    """Check a tree without a store.
+
+    Args:
+        desired: the manifests to check.
+        base: the manifests of an earlier revision; None for none.
+
+    Returns:
+        Every finding that does not need a store, or a base if there is none.
+    """
     plan = plan_tree(desired, _as_current(base))
     findings = chain(plan.findings, *(account.findings for account in plan.accounts))
     return tuple(

@@ -18,8 +18,18 @@ Decision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
 def decide_platform(
     desired: Desired, current: Current, failed: Mapping[str, str], rotated: Collection[str]
 ) -> Decision:
-    """The platform that accounts are planned on (None: there is none), its change, and what is
-    said about it. ``failed`` and ``rotated`` name the managed relay, as they name profiles."""
+    """Decide the platform's change.
+
+    Args:
+        desired: the manifests.
+        current: the store.
+        failed: the managed relay's name and the code that says why it may not be saved, if so.
+        rotated: the managed relay's name, if its secret's content changed since it was saved.
+
+    Returns:
+        The platform on which accounts are planned (None if there is none), its change, and the
+        findings.
+    """
     if desired.platform is None:
         return None, None, ()
     where = desired.platform.where
@@ -58,8 +68,9 @@ def relay_of(platform: Platform | None) -> Relay | None:
 
 
 def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
-    """Managed mail has no credential to go with: the platform stays as it was, and where there
-    was none nothing can be planned. A finding of its own says what is wrong with the secret."""
+    """Skip the platform's change, because the managed relay's secret cannot be used: the previous
+    platform stays in effect; without a previous one nothing can be planned. Another finding
+    reports the secret."""
     why = (why_not_saved(code) or "it cannot be used").replace("its", "the managed relay's", 1)
     consequence = (
         "the previous version stays in effect"

@@ -13,7 +13,8 @@ from sendroute.planner.inputs import AccountInput
 
 
 class Profiles(Struct, frozen=True):
-    """``after``: what exists then. ``waiting``: new or changed, but not saved."""
+    """``after`` are the profiles that exist after the change, ``waiting`` the new or changed ones
+    that are not saved."""
 
     changes: tuple[ProfileChange, ...]
     after: dict[str, Profile]
@@ -22,12 +23,12 @@ class Profiles(Struct, frozen=True):
 
 
 def needs_test(before: Profile | Relay | None, after: Profile | Relay) -> bool:
-    """Whether it is new, or changed in what a connection test proves."""
+    """Whether an endpoint needs a connection test: it is new, or a tested field changed."""
     return before is None or proved(before) != proved(after)
 
 
 def proved(endpoint: Profile | Relay) -> tuple[object, ...]:
-    """What a connection test proves: where it connects to, how, and as whom."""
+    """The fields that a connection test verifies: destination, encryption and credential."""
     return (
         endpoint.host,
         endpoint.port,
@@ -70,7 +71,7 @@ def decide_profiles(inputs: AccountInput) -> Profiles:
 
 
 def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
-    """Those that failed, and those that newly name one of these in ``reassignTo``."""
+    """The profiles that failed, and those that newly refer to one of these in ``reassignTo``."""
     changed = {
         name: desired.profile
         for name, desired in inputs.desired.profiles.items()
@@ -98,8 +99,8 @@ def _same_reassignment(before: Profile | None, after: Profile) -> bool:
 
 
 def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
-    """The same, but those that were to be removed stay while an edit that was to leave them is
-    skipped. ``used``: profile name → one domain that stays on it."""
+    """Keep the removed profiles that a domain still uses, because the domain's edit is skipped.
+    ``used`` maps the name of such a profile to one of its domains."""
     return Profiles(
         tuple(
             _kept_in_use(change, used[change.name])

@@ -30,7 +30,7 @@ def _instead_of(route: Route, context: RouteContext) -> Route:
 def report_deletions(
     inputs: AccountInput, reassigned_domains: Mapping[str, list[str]]
 ) -> tuple[Finding, ...]:
-    """One warning for each profile that domains lost in this change, naming some of them."""
+    """One warning for each removed profile, with the names of some of its domains."""
     return tuple(
         finding(
             "profile-deleted",

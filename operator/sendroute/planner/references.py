@@ -1,7 +1,7 @@
 """References: what an account declares must exist after the change, unless it is a deletion.
 
-A declaration that is new or changed and not satisfiable is an error and stops its account. One that
-the store already knew is the consequence of a deletion or of a plan's change: a warning, and the
+A new or changed declaration that is not satisfiable is an error and stops its account. One that the
+store already has is the consequence of a deletion or of a plan's change: it is a warning, and the
 domains are reassigned.
 """
 
@@ -62,7 +62,7 @@ def _domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding
     offered = inputs.plan.managed
     for desired in inputs.desired.domains:
         route = desired.route
-        # The common case first: a million domains are asked this.
+        # The common case first, because a store may have a million domains.
         if route is None or route.profile in existing or desired.suspended:
             continue
         if route.profile is None and (offered or route != MANAGED):

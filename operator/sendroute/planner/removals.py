@@ -1,4 +1,4 @@
-"""Step 6: what is no longer in the manifests is removed; an account only with all that it owns."""
+"""Step 6: objects that are no longer in the manifests are removed; an account only as a whole."""
 
 from collections.abc import Collection
 
@@ -30,7 +30,7 @@ def remove_domain(
 
 
 def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
-    """An account that no manifest names any more, with all that it owns."""
+    """Remove an account that is no longer in the manifests, with all that it owns."""
     key = current.key
     changes: list[ObjectChange] = [
         AccountChange(
@@ -64,11 +64,11 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
 
 
 def keep_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
-    """An account goes only with all that it owns, and something of it has to stay for now."""
+    """Keep an account that is no longer in the manifests, because one of its domains must stay."""
     problem = finding(
         "dependency-skipped",
-        f"Account {current.key.name} is not removed yet: {min(claims.retained)} cannot leave it"
-        " now.",
+        f"Account {current.key.name} is not removed yet, because {min(claims.retained)} must stay"
+        " in it for now.",
         hint="Decide which account gets that domain; the next apply tries again.",
         account=current.key,
     )
@@ -76,7 +76,7 @@ def keep_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
 
 
 def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
-    """Its MailAccount document is gone, but something of it is still declared."""
+    """Report an account without its MailAccount document, of which objects are still declared."""
     problem = finding(
         "account-not-empty",
         f"Account {current.key.name} is no longer defined, but {_count(orphans)} still belong"
@@ -92,7 +92,7 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
 def unknown_account(
     key: AccountKey, orphans: list[Orphan], known: Collection[AccountKey]
 ) -> AccountPlan:
-    """Nothing, neither manifest nor store, defines the account these objects name."""
+    """Report objects of an account that neither the manifests nor the store define."""
     return AccountPlan(
         key, 0, (), tuple(_unknown(key, orphan, known) for orphan in orphans), stopped=True
     )

@@ -1,7 +1,7 @@
-"""Restore: the difference between the store's present and an earlier state, as ordinary changes.
+"""Restore: the difference between the store's current and an earlier state, as ordinary changes.
 
-No rule and no guard decides here: what was assigned then is assigned again, with its origin, its
-declared route and its shadow, whatever today's manifests say. The next plan decides by those.
+No rule and no guard applies: every route is assigned again as it was, with its origin, its declared
+route and its shadow, independently of the present manifests. The next plan applies the manifests.
 """
 
 from collections.abc import Iterator
@@ -39,9 +39,16 @@ class RestorePlan(Struct, frozen=True):
 
 
 def plan_restore(now: Current, then: Current) -> RestorePlan:
-    """Plan the changes from ``now`` to ``then``, a state of the same store at another revision.
+    """Plan the changes from the current state to an earlier one.
 
-    A platform that was recorded since then stays, because a platform is changed, never deleted.
+    A platform that was recorded after the earlier state stays, because a platform is never deleted.
+
+    Args:
+        now: the current state of the store.
+        then: a state of the same store at another revision.
+
+    Returns:
+        The plan, and the apply-alls that the store does not know.
     """
     at = f"at revision {then.revision}"
     holder = {name: key for key, current in then.accounts.items() for name in current.domains}

@@ -1,4 +1,4 @@
-"""Which accounts are planned together, and what has to be read for their plan."""
+"""Which accounts are planned together, and what must be read from the store to plan them."""
 
 from collections.abc import Iterable, Mapping, Set
 from typing import Protocol
@@ -11,19 +11,20 @@ from sendroute.planner.claims import ClaimIndex, OtherClaims, find_conflicts, op
 
 
 class Holdings(Protocol):
-    """What a store holds, at one revision."""
+    """The content of a store, at one revision."""
 
     def accounts(self, keys: Set[AccountKey]) -> Mapping[AccountKey, CurrentAccount]:
-        """These accounts; one that the store does not know is left out."""
+        """The state of these accounts, by key; an account that is not in the store is left out."""
         ...
 
     def holders(self, domains: Iterable[str]) -> Mapping[str, AccountKey]:
-        """The account that holds each of these domains; a domain without one is left out."""
+        """The account that holds each of these domains; a domain that no account holds is left
+        out."""
         ...
 
 
 class Selection(Struct, frozen=True):
-    """The accounts of a plan, what the store holds of them, and what the others say."""
+    """The accounts of a plan, their state in the store, and the claims of the other accounts."""
 
     keys: frozenset[AccountKey]
     current: Mapping[AccountKey, CurrentAccount]
@@ -38,15 +39,19 @@ def select(
     *,
     linked: bool = True,
 ) -> Selection:
-    """The accounts to plan, and what :func:`~sendroute.planner.plan.plan_accounts` needs of them.
+    """Select the accounts to plan, and read what
+    :func:`~sendroute.planner.plan.plan_accounts` needs.
 
     Args:
         keys: the accounts that are due.
-        desired: what the manifests say of all accounts; only that of the selected is looked at.
-        index: which account of ``desired`` declares a domain.
+        desired: the manifests of all accounts; only those of the selected accounts are read.
+        index: which accounts of ``desired`` declare a domain.
         holdings: the store.
-        linked: add the accounts that exchange domains with these, directly or over others; without
-            them these domains stay where they are (step 6).
+        linked: add the accounts that exchange domains with these, directly or through others;
+            without them these domains do not move (step 6).
+
+    Returns:
+        The accounts, their state in the store, and the claims of all other accounts.
     """
     chosen, added = frozenset(keys), frozenset(keys)
     current: dict[AccountKey, CurrentAccount] = {}

@@ -1,5 +1,5 @@
-"""Accounts that are not planned, for an error in their own documents or in what they are planned
-from: what is wrong with their references all the same, so that one run tells everything."""
+"""Accounts that are not planned because of an error in their documents or in the platform. Their
+references are checked all the same, so that one run reports every error."""
 
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import CurrentAccount
@@ -15,22 +15,30 @@ from sendroute.planner.references import check_references
 def check_stopped(
     desired: DesiredAccount, current: CurrentAccount, platform: Platform | None
 ) -> tuple[Finding, ...]:
-    """The errors that remain after the documents with errors are fixed. ``platform``
-    is None where none can be read."""
+    """Find the errors that remain after the documents with errors are fixed.
+
+    Args:
+        desired: the manifests of the account.
+        current: its state in the store.
+        platform: the platform; None if none can be read.
+
+    Returns:
+        The findings.
+    """
     if desired.suspended:
         return ()
     unknown: tuple[Finding, ...] = ()
     plan = platform.plan(desired.plan) if platform is not None else None
     if plan is None:
-        # Of a plan that nobody knows, nothing can be said of managed.
+        # It is unknown whether an undefined plan offers managed sending.
         plan = ServicePlan(desired.plan, managed=True)
         unknown = () if platform is None else (_unknown_plan(desired, platform),)
     return *unknown, *_references(AccountInput(desired, current, plan))
 
 
 def _references(inputs: AccountInput) -> tuple[Finding, ...]:
-    """A profile whose own definition has errors is not unknown; where one does not tell its name,
-    it may be any."""
+    """A profile whose definition has errors is not reported as unknown. If a definition's name
+    cannot be read, it may be that of any profile, so no profile is reported."""
     profiles = decide_profiles(inputs)
     unsound = inputs.desired.unsound
     defined = frozenset(name for name in unsound if name is not None)

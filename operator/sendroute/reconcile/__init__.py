@@ -1,1 +1,1 @@
-"""Gather, plan, commit, report: one change flows one way, for apply and every loop alike."""
+"""Plan, verify, commit and report a change: the same steps for ``apply`` and for the loop."""

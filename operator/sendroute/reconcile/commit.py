@@ -1,12 +1,11 @@
-"""Commits a plan: the platform first, then its accounts, each whole or not at all.
+"""Commits a plan: first the platform, then its accounts, each account completely or not at all.
 
-Accounts between which a domain moves are one group, committed together. Small groups share a
-transaction, because the transaction is most of what a small commit costs. If such a batch fails,
-for whatever reason, each of its groups is committed on its own, so that no account fails because of
-another.
+Accounts between which a domain moves are one group, which is committed together. Small groups share
+a transaction, because most of the cost of a small commit is the transaction. If such a batch fails,
+each of its groups is committed separately, so that no account fails because of another.
 
-If another writer changed an account in the meantime, the plan is made again once: the same decision
-is committed, another one is refused.
+If another writer changed an account in the meantime, Sendroute plans once more: it commits the same
+decision, and refuses a different one.
 """
 
 import logging
@@ -42,8 +41,8 @@ _log = logging.getLogger(__name__)
 
 _BATCH_ACCOUNTS = 200
 _BATCH_CHANGES = 5_000
-"""What one transaction of small groups holds at most: half a second of work, after which a stop is
-heard and other writers of these accounts go on."""
+"""The maximum size of a transaction of small groups: half a second of work. Between transactions a
+stop takes effect, and other writers of these accounts continue."""
 
 
 class Done(Struct, frozen=True):
@@ -63,12 +62,18 @@ def commit_plan(
     should_stop: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda _accounts: None,
 ) -> Result:
-    """Commit what a plan decides.
+    """Commit a plan. A failure of one account stops no other.
 
-    ``replan`` makes the same decision on the store as it is by then. ``should_stop`` is asked
-    before each transaction; once it is true, the remaining accounts are skipped. ``advance`` is
-    called with the number of accounts of each group that is done. Returns the outcome of each
-    account. A failure of one account stops no other.
+    Args:
+        record: the store.
+        decision: the plan, and the credentials that belong to it.
+        provenance: who applies it, when, and from which commit.
+        replan: plans the same manifests on the current store.
+        should_stop: checked before each transaction; if true, the remaining accounts are skipped.
+        advance: called with the number of accounts of each completed group.
+
+    Returns:
+        The outcome of each account and of the platform.
     """
     plan = decision.plan
     run = _Run(record, provenance, decision, replan)
@@ -143,8 +148,8 @@ def _batches(groups: Iterable[Group]) -> Iterator[list[Group]]:
 class _Run:
     """One run over a plan's groups.
 
-    After a conflict with another writer the remaining groups follow the plan that was made again
-    then, so that the store is read again once per conflict and not once per account.
+    After a conflict with another writer, the remaining groups use the new plan, so that the store
+    is read once per conflict and not once per account.
     """
 
     def __init__(
@@ -182,14 +187,14 @@ class _Run:
         return Outcome.COMMITTED, (), revision
 
     def batch(self, groups: Sequence[Group], should_stop: Callable[[], bool]) -> Iterator[Done]:
-        """Commit the groups in one transaction, or else each on its own."""
+        """Commit the groups in one transaction; if that fails, each separately."""
         if len(groups) > 1 and not should_stop():
             try:
                 yield from self._in_one_transaction(groups)
                 return
             except ProblemError as problem:
                 if all(item.code == "store-locked" for item in problem.findings):
-                    # It was waited for already, on behalf of the first.
+                    # The first attempt already waited for the lock.
                     yield self._failed(groups[0], problem)
                     groups = groups[1:]
         for group in groups:
@@ -236,7 +241,7 @@ class _Run:
         return _committed(fresh, self._write(fresh, None), self._provenance)
 
     def _write(self, accounts: Group, platform: PlatformChange | None) -> int:
-        """Credentials are sealed just before: none is kept in the plan or the run."""
+        """Credentials are encrypted just before the commit, so no plan and no run holds one."""
         sealed = self._decision.seal(accounts, platform)
         return self._record.commit(accounts, platform, self._provenance, sealed)
 
@@ -254,8 +259,8 @@ class _Run:
 
 
 def _outcome_without_commit(group: Group, fresh: Group) -> Done | None:
-    """The outcome without a commit, if another writer has done the same or the plan is another one
-    by now. None if the decision is the same and is to be committed."""
+    """The outcome if nothing is committed, because another writer did the same or the decision now
+    differs. None if the decision is the same and must be committed."""
     if not any(account.changes or account.stopped for account in fresh):
         return Done(
             tuple(AccountOutcome(a.key, Outcome.UNCHANGED, a.revision) for a in fresh), fresh

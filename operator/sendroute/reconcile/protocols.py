@@ -1,4 +1,4 @@
-"""What proving a profile needs of the outside: secrets, their sealing, and connection tests."""
+"""What verifying a profile needs from adapters: secrets, their encryption, connection tests."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ class Secrets(Protocol):
 
     @property
     def given(self) -> bool:
-        """Whether there are any to look at."""
+        """Whether a directory or variables with secrets were given."""
         ...
 
     def credential(

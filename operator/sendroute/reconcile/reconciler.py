@@ -1,9 +1,9 @@
-"""The one sequence of every front end: plan, verify, commit, record what is left.
+"""The one sequence of every front end: plan, verify, commit, record the account statuses.
 
-A front end brings the source, the store and its adapters, calls :meth:`Reconciler.plan`,
-:meth:`Reconciler.confirmed` and :meth:`Reconciler.commit` in this order, and gets values back.
-Preview and execution are one decision: what is committed is what was planned, less what fails its
-connection test in between.
+A front end passes the source, the store and its adapters, and calls :meth:`Reconciler.plan`,
+:meth:`Reconciler.confirmed` and :meth:`Reconciler.commit` in this order. Preview and execution use
+the same decision: the planned changes are committed, except those whose connection test fails in
+between.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,12 +35,12 @@ from sendroute.reconcile.verifier import Scope, VerifiedPlan, Verifier
 
 Contains = Callable[[Any], bool]
 Mismatches = Callable[[Current, Contains], Iterable[Finding]]
-"""Compares lock files with a store: what the store holds, and whether a commit is in its history.
-Of the store only the lineage, the revision and the platform are complete."""
+"""Compares lock files with a store. Its arguments are the store's state, of which only lineage,
+revision and platform are complete, and a check whether a commit is in the store's history."""
 VerifierFor = Callable[[Desired, Iterable[SecretRef]], Verifier]
 """Builds the verifier of one run from the manifests and every secret that the store refers to."""
 Confirm = Callable[["Planned"], Finding | None]
-"""Asks whether a plan may be applied: None if it may, else the finding that says why not."""
+"""Asks the user whether a plan may be applied. Returns None if it may, else a finding."""
 
 
 def no_mismatches(_current: Current, _contains: Contains) -> Iterable[Finding]:
@@ -49,7 +49,8 @@ def no_mismatches(_current: Current, _contains: Contains) -> Iterable[Finding]:
 
 
 class Source:
-    """What is desired, at which commit, where its lines are, and the check of its lock files."""
+    """The desired state, its commit, the positions of its values, and the check of its lock
+    files."""
 
     def __init__(
         self,
@@ -65,13 +66,13 @@ class Source:
 
     @cached_property
     def claims(self) -> ClaimIndex:
-        """Which account declares a domain: built once, when some accounts are planned."""
+        """Which accounts declare a domain. The index is built once, on the first use."""
         return ClaimIndex(self.desired.accounts.values())
 
 
 class PlanRequest(Struct, frozen=True):
-    """What to plan. ``keys`` is None for every account; ``linked`` adds the accounts that exchange
-    domains with these, which would have to wait otherwise."""
+    """What to plan. ``keys`` is None for every account. ``linked`` adds the accounts that exchange
+    domains with these; without them these domains do not move."""
 
     guards: Guards = Guards()
     keys: frozenset[AccountKey] | None = None
@@ -79,7 +80,7 @@ class PlanRequest(Struct, frozen=True):
 
 
 class Planned(Struct, frozen=True):
-    """A verified plan and everything it was made from, so that it can be made again.
+    """A verified plan and everything that it was made from, so that it can be repeated.
 
     ``mismatch``: why the store is not the one that belongs to the manifests; empty if it is.
     """
@@ -106,8 +107,8 @@ class Planned(Struct, frozen=True):
 class Applied(Struct, frozen=True):
     """``planned`` is the plan as it was committed, ``result`` the outcome of each account.
 
-    ``assessment`` says what is left open of each account; None if nothing was attempted.
-    ``unrecorded``: why it could not be written to the store; empty if it was.
+    ``assessment`` are the account statuses; None if nothing was attempted. ``unrecorded`` says why
+    they could not be written to the store; empty if they were.
     """
 
     planned: Planned
@@ -117,8 +118,8 @@ class Applied(Struct, frozen=True):
 
 
 class Reconciler(Struct, frozen=True):
-    """``tester`` runs connection tests. ``interruptible`` is entered for work that writes nothing:
-    reading, deciding, testing."""
+    """Plans and commits. ``tester`` runs connection tests. ``interruptible`` is a context for work
+    that writes nothing: reading, planning and testing."""
 
     store: Record
     verifier_for: VerifierFor
@@ -126,14 +127,17 @@ class Reconciler(Struct, frozen=True):
     interruptible: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def plan(self, source: Source, request: PlanRequest, *, test: bool = False) -> Planned:
-        """Read the store and decide what applying the source would change.
+        """Read the store and plan what applying the source would change.
 
-        Planning some accounts costs what these accounts cost, whatever else the store holds.
+        The cost of planning some accounts depends only on these accounts.
 
         Args:
             source: the manifests.
             request: the guards and the accounts.
-            test: also test the connections of what would be saved.
+            test: also test the connections of the profiles that would be saved.
+
+        Returns:
+            The plan, and what it was made from.
 
         Raises:
             ProblemError: the store, the secrets or a key cannot be used.
@@ -148,7 +152,7 @@ class Reconciler(Struct, frozen=True):
         return Planned(source, scope, verifier, current, sealed, verified, mismatch)
 
     def _read(self, source: Source, request: PlanRequest) -> tuple[Scope, Current, Sealed]:
-        """What the request concerns, at one revision."""
+        """The scope of the request, and its accounts at one revision of the store."""
         if request.keys is None:
             return Scope(request.guards), *self.store.read_sealed()
         with self.store.snapshot() as snapshot:
@@ -181,14 +185,14 @@ class Reconciler(Struct, frozen=True):
 
         Args:
             planned: what :meth:`plan` returned.
-            confirm: asked if there is anything to write, before any credential is sent anywhere.
+            confirm: called if there is anything to write, before any credential is sent.
 
         Returns:
-            The same decision, less what fails its connection test now; and the result if it may
-            not be committed, because the store is another one or the confirmation was refused.
+            The same decision without the changes whose connection test fails; and the result if
+            it may not be committed, because the store is another one or the user refused.
 
         Raises:
-            ProblemError: what the tests need cannot be read.
+            ProblemError: a secret or a file that the tests need cannot be read.
         """
         if planned.mismatch:
             return planned, _refused(planned.plan)
@@ -205,14 +209,14 @@ class Reconciler(Struct, frozen=True):
         should_stop: Callable[[], bool] = lambda: False,
         advance: Callable[[int], None] = lambda _accounts: None,
     ) -> Applied:
-        """Commit a confirmed plan, and record what is left open of each account.
+        """Commit a confirmed plan, and record the account statuses.
 
         Args:
             planned: what :meth:`confirmed` returned.
             provenance: who applies it, when, and from which commit.
-            statuses: the account statuses before; None: read them from the store.
-            should_stop: asked before each transaction; the remaining accounts are then skipped.
-            advance: called with the number of accounts of each group that is done.
+            statuses: the account statuses before; None to read them from the store.
+            should_stop: checked before each transaction; if true, the other accounts are skipped.
+            advance: called with the number of accounts of each completed group.
 
         Returns:
             The outcome of each account. A failed commit raises nothing: it is an outcome.
@@ -228,7 +232,7 @@ class Reconciler(Struct, frozen=True):
         return self._recorded(planned, result, statuses)
 
     def _tested(self, planned: Planned) -> Planned:
-        """The same decision on the same store, less what fails its connection test now."""
+        """The same decision without the changes whose connection test fails now."""
         if self.tester is None or not planned.verified.untested:
             return planned
         with self.interruptible():
@@ -243,7 +247,7 @@ class Reconciler(Struct, frozen=True):
         return replace(planned, verified=verified)
 
     def _plan_again(self, planned: Planned) -> Planned:
-        """The same manifests on a store that has changed. Tests that ran are not repeated."""
+        """Plan the same manifests on the changed store. Tests that ran are not repeated."""
         request = PlanRequest(planned.scope.guards, planned.scope.only)
         scope, current, sealed = self._read(planned.source, request)
         verified = planned.verifier.verify(
@@ -259,7 +263,7 @@ class Reconciler(Struct, frozen=True):
     def _recorded(
         self, planned: Planned, result: Result, statuses: AccountStatuses | None
     ) -> Applied:
-        """Write what is left open of each account, for ``status`` and for approvals."""
+        """Write the account statuses, for ``status`` and for approvals."""
         try:
             assessment = assess(
                 result,

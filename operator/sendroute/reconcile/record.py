@@ -18,8 +18,8 @@ Sealed = Mapping[Owner, Mapping[str, str]]
 
 
 class Snapshot(Holdings, Protocol):
-    """The store at one revision, whatever is committed in the meantime. Each read costs what the
-    requested accounts or domains cost."""
+    """The store at one revision, independent of later commits. The cost of a read depends only on
+    the requested accounts or domains."""
 
     def read_accounts(self, keys: Collection[AccountKey]) -> Current:
         """Some accounts, with the lineage, the revision and the platform."""
@@ -31,15 +31,15 @@ class Snapshot(Holdings, Protocol):
 
 
 class Record(Protocol):
-    """What is assigned. Each method is one transaction, and raises a
-    :class:`~sendroute.model.problem.ProblemError` in place of a database's own error."""
+    """The store. Each method is one transaction, and raises a
+    :class:`~sendroute.model.problem.ProblemError` instead of a database's own error."""
 
     def read_sealed(self) -> tuple[Current, Sealed]:
-        """All of it at one revision, and the sealed credentials of what is in use."""
+        """The whole state at one revision, and the encrypted credentials in use."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """One revision, to read some accounts of."""
+        """A context with one revision of the store, from which some accounts can be read."""
         ...
 
     def profiles(self) -> list[StoredProfile]:
@@ -48,7 +48,7 @@ class Record(Protocol):
 
     def contains(self, head: Any) -> bool:
         """Whether a commit is in the store's history, or the store was restored to it. A store made
-        from an older backup does not contain what was lost."""
+        from an older backup does not contain the lost commits."""
         ...
 
     def commit(
@@ -58,11 +58,19 @@ class Record(Protocol):
         provenance: Provenance,
         sealed: Sealed = ...,
     ) -> int:
-        """All of these accounts' changes or none, and the platform's with them; the store's
-        revision afterwards. ``sealed`` are the credentials of what is new or changed.
+        """Write the changes of some accounts, and of the platform, as one revision: all or nothing.
 
-        Raises :class:`~sendroute.model.problem.StaleError` where an account or the platform is
-        not any more what it was planned on.
+        Args:
+            plans: the accounts.
+            platform: the platform's change; None if it does not change.
+            provenance: who applies it, when, and from which commit.
+            sealed: the encrypted credentials of new or changed profiles, and of the relay.
+
+        Returns:
+            The store's revision.
+
+        Raises:
+            StaleError: an account or the platform changed after the plan was made.
         """
         ...
 
@@ -72,12 +80,12 @@ class Record(Protocol):
         provenance: Provenance,
         sealed: Sealed = ...,
     ) -> list[int]:
-        """Several groups of accounts in one transaction, each as a revision of its own, which are
-        returned. Raises as :meth:`commit` does, and then no group is written."""
+        """Write several groups of accounts in one transaction, each as a separate revision. Returns
+        these revisions. Raises as :meth:`commit` does; then no group is written."""
         ...
 
     def account_statuses(self) -> dict[Owner, AccountStatus]:
-        """What the last reconcile left open, by account."""
+        """The account statuses, by owner."""
         ...
 
     def write_account_statuses(

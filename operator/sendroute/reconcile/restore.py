@@ -44,7 +44,7 @@ class Restorable(Protocol):
     """The store as a restore needs it; see :class:`sendroute.store.record.Store`."""
 
     def read(self) -> Current:
-        """All of it at one revision."""
+        """The whole state at one revision."""
         ...
 
     def contains(self, head: Any) -> bool:
@@ -59,7 +59,7 @@ class Restorable(Protocol):
         provenance: Provenance,
         sealed: Sealed = ...,
     ) -> int:
-        """Write the changes in one transaction, without other writers; the store's revision."""
+        """Write the changes in one transaction without other writers. Returns the revision."""
         ...
 
 
@@ -75,8 +75,7 @@ def restore(
         store: the store.
         saved: the state.
         provenance: who restores it, and when.
-        confirm: asked if there is anything to write: None to continue, else the finding that says
-            why not.
+        confirm: called if there is anything to write. Returns None to continue, else a finding.
 
     Returns:
         The outcome of each account: all are committed, or none.
@@ -130,8 +129,8 @@ def _wrong_store(now: Current, saved: SavedState) -> Finding:
 
 
 def credentials_to_restore(plan: Plan, saved: Sealed) -> Sealed:
-    """Of the ``saved`` credentials those whose destination is created again or changes. A
-    destination that stays keeps its present credential, which may have been rotated since."""
+    """The ``saved`` credentials of the destinations that the restore creates or changes. An
+    unchanged destination keeps its present credential, which may be newer."""
     restored: dict[Owner, dict[str, str]] = {}
     changes = [change for account in plan.accounts for change in account.changes]
     for change in (*changes, *([plan.platform] if plan.platform is not None else ())):

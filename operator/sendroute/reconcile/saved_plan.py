@@ -1,8 +1,8 @@
-"""A plan kept in a file, so that what was reviewed is what is applied.
+"""A plan in a file, so that exactly the reviewed plan is applied.
 
-The file holds the manifests' content for the accounts concerned and a digest of the decision that
-was shown. Applying it plans again from that content, and continues only if the decision is the
-same. It holds no secret: secrets are names in every value here.
+The file contains the manifests of the concerned accounts and a digest of the decision that was
+shown. To apply it, Sendroute plans again from these manifests, and continues only if the decision
+is the same. It contains only names of secrets, never their values.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _LISTED = 5
 
 
 class SavedFinding(Struct, frozen=True):
-    """What reading found, at the position it had when the plan was made."""
+    """A finding of reading the manifests, at its position when the plan was made."""
 
     code: str
     severity: Severity
@@ -53,18 +53,19 @@ class SavedFinding(Struct, frozen=True):
 
 
 class Decided(Struct, frozen=True):
-    """Digests of the platform's change and of each account's changes, where there are any."""
+    """The digests of the platform's change and of each account's changes."""
 
     platform: str | None
     accounts: dict[str, str]
 
 
 class SavedPlan(Struct, frozen=True):
-    """``only`` are the accounts that this plan is about (``accounts`` may be more: those that
-    claim what they claim), ``decided`` what was shown to change, by
-    digest; ``report`` is the plan as ``-o json`` shows it, for people: it is not read back.
+    """The content of the file.
 
-    ``checksum`` is over all the rest. It finds damage and edits by hand; it is no signature.
+    ``only`` are the accounts that this plan may change. ``accounts`` are these and the accounts
+    that claim the same domains. ``decided`` are the digests of the changes that were shown.
+    ``report`` is the plan as ``-o json`` shows it, for people; it is not read back. ``checksum``
+    covers all other fields. It detects damage and edits by hand; it is no signature.
     """
 
     format: str
@@ -85,15 +86,15 @@ class SavedPlan(Struct, frozen=True):
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
 
     def shown(self) -> Shown:
-        """The profiles that could not be saved when it was made, and those whose secret had
-        changed, by name."""
+        """The profiles that could not be saved when the plan was made, and those whose secret had
+        changed, by account and name."""
         return Shown(
             {owner_named(*owner): names for owner, names in self.failed},
             {owner_named(*owner): frozenset(names) for owner, names in self.rotated},
         )
 
     def desired(self) -> Desired:
-        """The manifests' content as it was planned from."""
+        """The manifests from which the plan was made."""
         return Desired(
             platform=self.platform,
             accounts={account.key: account for account in self.accounts},
@@ -105,8 +106,8 @@ class SavedPlan(Struct, frozen=True):
 
 
 def decided_by(plan: Plan) -> Decided:
-    """What a plan decides. That a guard stops an account does not count: applying may let it
-    through."""
+    """The digests of a plan's changes. Whether a guard stops an account is not included, because
+    applying may allow it."""
     return Decided(
         digest_changes([plan.platform]) if plan.platform is not None else None,
         {str(account.key): digest(account) for account in plan.accounts if account.changes},
@@ -114,15 +115,15 @@ def decided_by(plan: Plan) -> Decided:
 
 
 def differing(before: Decided, after: Decided) -> list[str]:
-    """What is decided otherwise now: accounts as NAMESPACE/NAME, ``the platform``."""
+    """Whose decision differs: accounts as NAMESPACE/NAME, and ``the platform``."""
     names = sorted(before.accounts.keys() | after.accounts.keys())
     changed = [name for name in names if before.accounts.get(name) != after.accounts.get(name)]
     return [*(["the platform"] if before.platform != after.platform else []), *changed]
 
 
 def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[AccountKey]:
-    """The accounts that the plan says anything of, and those that claim or hold a domain of
-    theirs, without which the same decision could not be taken again."""
+    """The accounts with changes or findings, and those that claim or hold one of their domains. The
+    same decision can be repeated only with all of these."""
     reported = {
         account.key
         for account in plan.accounts
@@ -152,8 +153,12 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
 
 
 def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
-    """What is saved of a plan: the accounts that it concerns, and the positions of their findings.
-    ``report`` is the plan as JSON."""
+    """The saved form of a plan: the concerned accounts and findings.
+
+    Args:
+        planned: the plan, and what it was made from.
+        report: the plan as JSON.
+    """
     plan, desired, verified = planned.plan, planned.source.desired, planned.verified
     kept = concerned(plan, desired, planned.current)
     only = kept if planned.scope.only is None else planned.scope.only
@@ -201,12 +206,11 @@ def _saved(item: Finding) -> SavedFinding:
 def plan_again(
     reconciler: Reconciler, saved: SavedPlan, path: str, guards: Guards, mismatches: Mismatches
 ) -> Planned:
-    """Plan a saved plan again, with what it was made with: the secrets that were rotated then, the
-    profiles that had failed then.
+    """Plan a saved plan again, with the same rotated secrets and failed profiles as before.
 
-    That decision must be identical. What is committed differs from it only by what cannot be saved
-    now: a secret that no longer exists, a test that fails. A secret that was rotated since is left
-    to the next plan.
+    The decision must be identical. The committed changes differ from it only by what cannot be
+    saved now: a secret no longer exists, or a test fails. A secret that was rotated after the plan
+    was saved is left to the next plan.
 
     Args:
         reconciler: the reconciler, whose verifier compares secrets with ``saved.shown()``.
@@ -214,6 +218,9 @@ def plan_again(
         path: its file, for findings.
         guards: the guards that apply now.
         mismatches: compares lock files with the store, see :class:`Source`.
+
+    Returns:
+        The plan to commit.
 
     Raises:
         ProblemError: ``stale-plan`` if the decision for any account would differ, or if the plan
@@ -262,18 +269,22 @@ def _other_store(path: str) -> Finding:
 
 
 def encode(saved: SavedPlan) -> str:
-    """The content of the file, with its checksum."""
+    """The content of the file for a saved plan, with its checksum."""
     complete = msgspec.structs.replace(saved, checksum=_checksum(saved))
     return msgspec.json.encode(complete).decode() + "\n"
 
 
 def is_saved_plan(head: bytes) -> bool:
-    """Whether the first bytes of a file say that it is a saved plan, whatever else is wrong."""
+    """Whether a file is a saved plan, valid or not, by its first bytes ``head``."""
     return head.lstrip().startswith(b"{") and f'"{_MARKER}"'.encode() in head
 
 
 def decode(content: bytes, path: str) -> SavedPlan:
-    """Read the content of the file ``path``.
+    """Read a saved plan.
+
+    Args:
+        content: the content of the file.
+        path: the file, for findings.
 
     Raises:
         ProblemError: it is damaged, was edited, or has another format.
@@ -301,7 +312,7 @@ def _checksum(saved: SavedPlan) -> str:
 
 
 def unusable(code: str, path: str, why: str) -> ProblemError:
-    """Why the file of a saved plan cannot be used."""
+    """The error for the saved plan in the file ``path``, with the reason ``why`` as a clause."""
     return ProblemError(
         finding(
             code,

@@ -28,8 +28,8 @@ Rotated = Mapping[Owner, frozenset[str]]
 
 
 class Endpoint(Struct, frozen=True):
-    """A profile, or the platform's managed relay: as it is desired, and as the store holds it
-    (None: it is new)."""
+    """A profile, or the platform's managed relay: its desired and its current state; None if the
+    store does not have it."""
 
     key: Owner
     name: str
@@ -52,7 +52,7 @@ class Endpoint(Struct, frozen=True):
 
 
 class SecretCheck(Struct, frozen=True):
-    """What was found of the secrets of one plan.
+    """The result of checking the secrets of one plan.
 
     ``failed`` and ``rotated`` are inputs of the planner. ``findings`` are by account; those of the
     platform belong to no account. ``uncompared`` counts the secrets that were not compared with
@@ -72,8 +72,8 @@ class SecretCheck(Struct, frozen=True):
 def endpoints(
     desired: Desired, current: Current, only: frozenset[AccountKey] | None = None
 ) -> Iterator[Endpoint]:
-    """Every endpoint that may be written, in order: nothing suspended, nothing of an account that
-    is stopped by its documents or that ``only`` leaves out."""
+    """Every endpoint that may be written, in order, without suspended ones and without those of an
+    account that is stopped by its documents or that is not in ``only`` (None: all accounts)."""
     platform = desired.platform
     if platform is not None and not platform.suspended:
         relay = relay_of(platform.platform)
@@ -129,8 +129,11 @@ def check_secrets(
         endpoints: what may be written.
         sealed: the stored credentials.
         required: whether a secret that does not exist counts as missing.
-        saves: whether the plan is to be applied; then a key is needed.
-        shown: the rotated secrets that a saved plan has shown; then no other one is looked for.
+        saves: whether the plan will be applied; then a key is needed.
+        shown: the rotated secrets that a saved plan has shown; then no others are searched for.
+
+    Returns:
+        The failed profiles, the rotated secrets and the findings.
 
     Raises:
         ProblemError: there is no key to encrypt with (``key-missing``), or none of the stored
@@ -140,7 +143,7 @@ def check_secrets(
 
 
 class _Check:
-    """One run of :func:`check_secrets`: what it has found so far."""
+    """One run of :func:`check_secrets`, with its results so far."""
 
     def __init__(
         self,
@@ -182,7 +185,7 @@ class _Check:
         )
 
     def _decrypts(self, endpoint: Endpoint, token: str | None) -> bool | None:
-        """Whether the stored credential opened; None if that was not tried."""
+        """Whether the stored credential could be decrypted; None if that was not tried."""
         shown = self._shown is not None
         rotated = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
         if rotated and not self._is_saved(endpoint, token):
@@ -215,7 +218,7 @@ class _Check:
         return holds is not None
 
     def _is_saved(self, endpoint: Endpoint, token: str | None) -> bool:
-        """Whether the content that the saved plan has shown as rotated was saved since."""
+        """Whether the rotated content that the saved plan has shown is saved already."""
         answer = look_up(self._secrets, endpoint)
         if token is None or self._sealer is None or not isinstance(answer, Credential):
             return False

@@ -1,10 +1,11 @@
 """Verified plans: a new or changed profile is saved only after its connection test passed.
 
-A plan is made, what it would save is tested, and it is made again without what failed; until
-nothing is left to test. Each profile is tested once in a run with the same credential.
+Sendroute plans, tests the profiles that the plan would save, and plans again without those that
+failed, until nothing is left to test. Each profile is tested once in a run with the same
+credential.
 
-Everything here is immutable. What one verification found is a value that the next one starts from,
-so nothing depends on which call came last.
+Everything here is immutable. The result of one verification is the input of the next one, so the
+order of calls does not matter.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,8 +58,8 @@ Tests = Mapping[TestRequest, TestResult]
 
 
 class Scope(Struct, frozen=True):
-    """What to plan: ``only`` is None for every account; otherwise ``others`` is what the remaining
-    accounts say of the domains of these."""
+    """What to plan. ``only`` is None for every account; otherwise ``others`` are the claims of all
+    other accounts on the domains of these."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
@@ -66,8 +67,8 @@ class Scope(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """What a saved plan was made with. It is applied with nothing else, except for what fails
-    now."""
+    """The failed profiles and rotated secrets with which a saved plan was made. It is applied with
+    the same ones, and with what fails now."""
 
     failed: Failed
     rotated: Rotated
@@ -87,8 +88,8 @@ class VerifiedPlan(Struct, frozen=True):
 class Verifier(Struct, frozen=True):
     """The secrets of one run, and the rules for what may be saved.
 
-    ``saves``: the plan is to be applied, so a profile without its secret fails, and a key is
-    needed. ``shown``: what a saved plan was made with.
+    ``saves``: the plan will be applied, so a profile without its secret fails, and a key is needed.
+    ``shown``: what a saved plan was made with; None for a new plan.
     """
 
     secrets: Secrets
@@ -105,9 +106,21 @@ class Verifier(Struct, frozen=True):
         *,
         required: bool = False,
     ) -> SecretCheck:
-        """Check the secrets in scope. ``required``: one that does not exist counts as missing, also
-        if nothing is to be saved. Raises as
-        :func:`~sendroute.reconcile.secret_check.check_secrets` does."""
+        """Check the secrets in scope.
+
+        Args:
+            desired: the manifests.
+            current: the store.
+            sealed: the stored credentials.
+            scope: the accounts.
+            required: report a secret that does not exist, also if nothing will be saved.
+
+        Returns:
+            The result of the check.
+
+        Raises:
+            ProblemError: as :func:`~sendroute.reconcile.secret_check.check_secrets`.
+        """
         return check_secrets(
             self.secrets,
             self.sealer,
@@ -135,8 +148,14 @@ class Verifier(Struct, frozen=True):
             current: the store.
             sealed: the stored credentials.
             scope: the guards and the accounts.
-            tester: tests what would be saved; None: nothing is tested.
+            tester: tests what would be saved; None to test nothing.
             tests: the tests of this run so far.
+
+        Returns:
+            The plan, the check of the secrets and the tests.
+
+        Raises:
+            ProblemError: as :meth:`check`.
         """
         secrets = self.check(desired, current, sealed, scope, required=tester is not None)
         while True:
@@ -165,15 +184,26 @@ class Verifier(Struct, frozen=True):
         accounts: Sequence[AccountPlan],
         platform: PlatformChange | None,
     ) -> Sealed:
-        """Encrypt the credentials that belong to these changes; the others keep theirs.
-        ``secrets`` is the check that the changes were planned with."""
+        """Encrypt the credentials that belong to these changes.
+
+        Args:
+            secrets: the check with which the changes were planned.
+            accounts: the accounts that are written.
+            platform: the platform's change; None if it does not change.
+
+        Returns:
+            The encrypted credentials by owner and profile. All other profiles keep theirs.
+
+        Raises:
+            LookupError: a change was planned without its credential, which is a bug.
+        """
         sealed: dict[Owner, dict[str, str]] = {}
         for change in (*(c for account in accounts for c in account.changes), platform):
             endpoint = _endpoint(change) if change is not None else None
             if endpoint is None:
                 continue
             if not (endpoint.needs_test or secrets.is_rotated(endpoint)):
-                continue  # something else changes, so the credential was not tested
+                continue  # another field changed, so the credential was not tested
             answer = look_up(self.secrets, endpoint)
             if isinstance(answer, Credential) and self.sealer is not None:
                 binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
@@ -198,7 +228,7 @@ class Verifier(Struct, frozen=True):
         return failed
 
     def _test_requests(self, plan: Plan, secrets: SecretCheck) -> Iterator[TestRequest]:
-        """What the plan would save and its manifest wants to be tested."""
+        """The tests that are due: of what the plan would save, if its manifest asks for a test."""
         for account in plan.accounts:
             if account.stopped:
                 continue
@@ -269,7 +299,7 @@ def failure_code(result: TestResult) -> str | None:
 
 
 def failure_message(result: TestResult) -> str:
-    """The finding's sentence for a failed test. The outcome is in it unless the code says it."""
+    """The finding's sentence for a failed test. It has the outcome unless the code implies it."""
     outcome = "" if failure_code(result) == result.outcome else f" ({result.outcome})"
     return f"The connection test of profile {result.profile} failed{outcome}: {result.detail}"
 
@@ -292,7 +322,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
 
 
 def _endpoint(change: Change) -> Endpoint | None:
-    """The endpoint that a change writes; None if it writes none that signs in."""
+    """The endpoint with credentials that a change writes; None if it writes none."""
     if change.action not in (Action.CREATE, Action.UPDATE) or change.where is None:
         return None
     match change:

@@ -1,1 +1,1 @@
-"""Plans, results and findings as text: pure functions from model values, but for one writer."""
+"""Plans, results and findings as text: pure functions of model values, and one writer of files."""

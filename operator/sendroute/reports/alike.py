@@ -1,4 +1,4 @@
-"""Group similar changes, so that folding a long list of them hides no other change."""
+"""Group similar changes, so that shortening a long list hides no other kind of change."""
 
 from collections.abc import Iterable
 

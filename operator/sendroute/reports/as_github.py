@@ -1,7 +1,7 @@
 """Findings as GitHub's workflow commands, one line each, so that they annotate a pull request.
 
-Escaping as "Workflow commands for GitHub Actions" and actions/toolkit have it: percent signs and
-line ends everywhere, colons and commas in properties too.
+Escaping follows "Workflow commands for GitHub Actions" and actions/toolkit: percent signs and line
+breaks everywhere, in properties also colons and commas.
 """
 
 from collections.abc import Iterator

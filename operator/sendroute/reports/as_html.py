@@ -14,7 +14,7 @@ from sendroute.reports.text import clean, number
 from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
 
 LISTED = 1000
-"""Changes, and shadowed routes, of one account that are listed: a page is for reading."""
+"""Changes, and shadowed routes, of one account that a page lists; the rest is counted."""
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de; --red: #b3261e; --amber: #8a5300; }
@@ -36,7 +36,7 @@ def lines(report: Report) -> Iterator[str]:
     yield '<html lang="en">'
     yield '<head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    # Should anything ever slip through escaping, the browser still runs and loads nothing.
+    # Even if escaping should miss something, the browser runs and loads nothing.
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     yield f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     yield f"<title>{title}</title><style>{_STYLE}</style></head>"

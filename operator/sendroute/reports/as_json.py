@@ -1,6 +1,6 @@
-"""A report as JSON: one change or finding a line, so that a long one streams and diffs well.
+"""A report as JSON: one change or finding per line, so that a long report streams and diffs well.
 
-The keys are those of the design's Plan JSON; minor versions of ``format_version`` only add.
+Minor versions of ``format_version`` only add keys.
 """
 
 import re
@@ -19,7 +19,7 @@ FORMAT_VERSION = "1.0"
 
 Member = tuple[str, Any]
 
-# What a terminal or an editor would act on, though JSON lets it stand in a string (RFC 8259, 7).
+# Characters that a terminal or an editor interprets, although JSON allows them (RFC 8259, 7).
 _ACTED_ON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -152,7 +152,8 @@ def shadowed_form(shadow: Shadowed) -> dict[str, Any]:
 
 
 def document(members: Iterable[Member]) -> Iterator[str]:
-    """A JSON object in chunks; an iterator's values become an array of one line each."""
+    """Yield a JSON object in chunks. ``members`` are its keys and values; the values of an iterator
+    become an array with one line each."""
     before = "{"
     for key, value in members:
         yield f"{before}{encoded(key)}: "
@@ -173,7 +174,7 @@ def _array(values: Iterator[Any]) -> Iterator[str]:
 
 
 def encoded(value: Any) -> str:
-    """One JSON value, with nothing in it that a terminal acts on."""
+    """One JSON value, without characters that a terminal interprets."""
     try:
         text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a file name that is not UTF-8: strict readers refuse surrogates

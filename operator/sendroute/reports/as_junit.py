@@ -1,7 +1,7 @@
-"""Findings as JUnit XML, the form that CI servers read (the Apache Ant and Jenkins schema).
+"""Findings as JUnit XML, which CI servers read (the schema of Apache Ant and Jenkins).
 
-One test case per finding, or one that passes if there are none. Errors and refusals are failures,
-and so are warnings if they fail the command (``strict``). Characters that XML 1.0 does not allow
+One test case per finding, or one that passes if there are none. Errors and refusals are failures;
+with ``strict``, warnings too. Characters that XML 1.0 does not allow
 (section 2.2: control characters, surrogates, noncharacters) are replaced by visible escapes.
 """
 

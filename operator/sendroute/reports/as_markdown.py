@@ -1,8 +1,8 @@
 """A report as a comment on a pull or merge request (GitHub's and GitLab's Markdown).
 
 Names and sentences come from the authors of manifests, so nothing in them may become markup, a
-mention, a reference or a link. A comment holds 65,536 characters; what does not fit is left out
-from the end, and a sentence says how much.
+mention, a reference or a link. A comment has at most 65,536 characters; the rest is left out, and a
+sentence says how much.
 """
 
 import re
@@ -27,18 +27,18 @@ _LONGEST = 400
 """Columns of one sentence or name; longer ones are cut in their middle."""
 
 _LISTED = 100
-"""Changes of one account that are listed in sight, and again as many that a click unfolds."""
+"""Changes of one account that are visible; the same number more is shown after a click."""
 
 _ENTITIES = {ord(c): f"&#{ord(c)};" for c in "&<>`*_[]|\\~^$"}
 
-# After these GitHub and GitLab look for a name or a number: a mention, an issue, a milestone, an
-# emoji, a link. A word joiner (U+2060) shows nothing and ends that.
+# Characters after which GitHub and GitLab search for a mention, an issue, a milestone, an emoji or
+# a link. A word joiner (U+2060) is invisible and prevents that.
 _REFERS = re.compile(r"([@#!%:]|www)(?=[\w./])")
 
 
 class Piece(Struct, frozen=True):
-    """A block that stands by itself, made only while there is room; ``short`` takes its place where
-    it does not fit. ``what`` is counted when neither does."""
+    """An independent block, rendered only if there is room. If it does not fit, ``short`` replaces
+    it; if that does not fit either, ``what`` is counted as left out."""
 
     what: str
     text: Callable[[], str]
@@ -161,10 +161,10 @@ def _inert(plain: str) -> str:
 
 
 def code(text: str) -> str:
-    """A name, literally: a code span, or HTML's where a span of a table's cell could not hold it.
+    """A name as code: a code span, or HTML's ``code`` if a code span cannot contain the name.
 
-    Neither mentions nor links are looked for within; there is no way to write every backtick, bar
-    and backslash in a code span that stands in a table (GitHub Flavored Markdown, 4.10).
+    Neither mentions nor links are recognised in it. A code span in a table cannot contain every
+    backtick, bar and backslash (GitHub Flavored Markdown, 4.10).
     """
     plain = middle(clean(text), _LONGEST).strip()
     if plain and not set(plain) & set("`|\\"):

@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0 (OASIS Standard), as code scanning of GitHub and others reads it."""
+"""Findings as SARIF 2.1.0 (OASIS Standard), which GitHub's code scanning and other tools read."""
 
 import os
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def _run(report: Report) -> dict[str, Any]:
     }
     return {
         "tool": {"driver": driver},
-        # One category a command, so that a plan's results do not replace a validation's.
+        # One category per command, so that a plan's results do not replace a validation's.
         "automationDetails": {"id": f"sendroute/{report.command}/"},
         "columnKind": "unicodeCodePoints",
         "results": [_result(finding, index[finding.code]) for finding in report.findings],
@@ -93,9 +93,9 @@ def _location(place: Position | Where) -> dict[str, Any]:
 
 
 def artifact(file: str) -> dict[str, str]:
-    """The file's URI (RFC 3986): relative to the source root, or absolute where the path is.
+    """The file's URI (RFC 3986): relative to the source root, or absolute if the path is.
 
-    The bytes of the name are encoded, so one that is not UTF-8 stays findable.
+    The bytes of the name are encoded, so the URI is also correct for a name that is not UTF-8.
     """
     path = os.path.normpath(file)
     uri = quote(_bytes(path), safe="/")
@@ -107,5 +107,5 @@ def artifact(file: str) -> dict[str, str]:
 def _bytes(path: str) -> bytes:
     try:
         return os.fsencode(path)
-    except UnicodeEncodeError:  # no file has such a name; it must not cost the report
+    except UnicodeEncodeError:  # no file has such a name, but the report must not fail
         return path.encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""A report as text for a terminal: 100 columns, every name cleaned, long lists folded.
+"""A report as text for a terminal: 100 columns, every name cleaned, long lists shortened.
 
 Yields lines without their newlines. Folded items are still counted.
 """
@@ -80,7 +80,7 @@ def _is_shown(part: Part) -> bool:
 
 
 def _listed(report: Report) -> Iterator[Finding]:
-    """Every finding, but only the first notes of each code: nobody reads a thousand."""
+    """Every finding, but of each code only the first notes; the others are counted."""
     counts: Counter[str] = Counter()
     for finding in report.findings:
         if finding.severity is not Severity.INFO:
@@ -178,7 +178,8 @@ def _row(
 
 
 def _shared_why(group: Sequence[Change]) -> str:
-    """The sentence of a whole group, with "each" for the domain's name; empty if they differ."""
+    """The sentence of a whole group, with "each" instead of the domain's name; empty if the
+    sentences differ."""
     first = group[0]
     if len(group) == 1 or not isinstance(first, DomainChange):
         return ""
@@ -194,7 +195,8 @@ def _why(change: Change) -> str:
 
 
 def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
-    """Severity, code and position; then the sentence, the hint and related positions."""
+    """Yield the lines of a finding: severity, code and position, then the message, the hint and
+    related positions. ``colour`` adds ANSI sequences."""
     place = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
     label = paint(head, _SEVERITY_STYLES[finding.severity], colour)

@@ -1,6 +1,6 @@
 """A progress bar on standard error, shown if a step takes longer than two seconds.
 
-rich draws it, and is imported only after these seconds: most commands are done by then.
+rich draws it, and is imported only after these two seconds, because most commands end earlier.
 """
 
 import time
@@ -36,7 +36,7 @@ class Progress:
         if self._bar is None:
             if self._clock() - self._begun < PATIENCE:
                 return
-            self._bar = self._drawn()
+            self._bar = self._create_bar()
         self._bar.update(self._bar.task_ids[0], completed=self._done)
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def _drawn(self) -> "Bar":
+    def _create_bar(self) -> "Bar":
         from rich.console import Console
         from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -71,8 +71,18 @@ def progress(
     quiet: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Callable[[int], None]]:
-    """Yields what to call with each number of steps done; nothing is drawn where ``stream`` is
-    no terminal or ``quiet``. ``total`` is None where it is not known."""
+    """A context with a progress bar, which is removed at its end.
+
+    Args:
+        label: what is counted.
+        total: the number of steps; None if it is unknown.
+        stream: where to draw; nothing is drawn if it is no terminal.
+        quiet: draw nothing.
+        clock: the time in seconds.
+
+    Yields:
+        The function to call with each number of completed steps.
+    """
     if quiet or not stream.isatty():
         yield lambda _steps: None
         return

@@ -21,7 +21,16 @@ class Format(StrEnum):
 
 
 def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[str]:
-    """Render a report in chunks. ``colour`` applies to text only."""
+    """Render a report.
+
+    Args:
+        report: the report.
+        form: the format.
+        colour: add ANSI sequences; only for ``TEXT``.
+
+    Returns:
+        The text in chunks.
+    """
     match form:
         case Format.TEXT:
             from sendroute.reports import as_text
@@ -56,7 +65,7 @@ def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[st
 
 
 def _joined_lines(lines: Iterable[str]) -> Iterator[str]:
-    """Many lines per chunk: writing each line takes as long as making it."""
+    """Join many lines per chunk, because writing a line takes as long as rendering it."""
     rest = iter(lines)
     while some := list(islice(rest, _AT_ONCE)):
         yield "\n".join(some) + "\n"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from sendroute.model.finding import Finding, Locate, Position, Severity, Where, 
 from sendroute.model.outcome import Outcome, Result
 
 Advise = Callable[[Finding], Finding]
-"""Words a finding's remedy for the users of a front end, as the end of its hint."""
+"""Appends a finding's remedy to its hint, in the form of a front end."""
 
 
 class Part(Struct, frozen=True):
@@ -41,7 +42,7 @@ class Store(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """``command`` is validate, plan, apply or restore. ``parts`` are sorted by account,
+    """A report. ``command`` is validate, plan, apply or restore. ``parts`` are sorted by account,
     ``findings`` (those of accounts too) by position. ``strict``: warnings fail the command."""
 
     command: str
@@ -64,21 +65,30 @@ class Report(Struct, frozen=True):
                 yield change, committed and change.action is not Action.SKIP
 
     def advised(self, advise: Advise) -> "Report":
-        """The same report with the hints as a front end words them."""
+        """The same report, with the remedies of a front end appended to the hints."""
         return replace(self, findings=tuple(map(advise, self.findings)))
 
     def severities(self) -> Counter[Severity]:
+        """The number of findings of each severity."""
         return Counter(finding.severity for finding in self.findings)
 
 
 def of_findings(
     findings: Iterable[Finding], *, strict: bool = False, locate: Locate = nowhere
 ) -> Report:
+    """The report of a validation.
+
+    Args:
+        findings: every finding.
+        strict: warnings fail the command.
+        locate: finds the positions of findings.
+    """
     return Report("validate", _with_positions(findings, locate), strict=strict, locate=locate)
 
 
 def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
-    findings = [*plan.findings, *(f for account in plan.accounts for f in account.findings)]
+    """The report of a plan. ``locate`` finds the positions of findings and changes."""
+    findings = [*plan.findings, *chain.from_iterable(account.findings for account in plan.accounts)]
     return Report(
         "plan",
         _with_positions(findings, locate),
@@ -90,11 +100,20 @@ def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
 
 
 def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply") -> Report:
-    """``command`` is what did it: ``apply``, or ``restore``."""
+    """The report of a result.
+
+    Args:
+        result: the outcome of each account.
+        locate: finds the positions of findings and changes.
+        command: ``apply`` or ``restore``.
+    """
     plan = result.plan
-    findings = [*plan.findings, *(f for account in plan.accounts for f in account.findings)]
-    findings += [*result.findings, *(f for done in result.accounts for f in done.findings)]
-    outcomes = {done.key: (done.outcome, done.revision) for done in result.accounts}
+    findings = [*plan.findings, *chain.from_iterable(account.findings for account in plan.accounts)]
+    findings += [
+        *result.findings,
+        *chain.from_iterable(outcome.findings for outcome in result.accounts),
+    ]
+    outcomes = {account.key: (account.outcome, account.revision) for account in result.accounts}
     return Report(
         command,
         _with_positions(findings, locate),
@@ -144,11 +163,12 @@ def _order(finding: Finding) -> tuple[str, int, int, str, str]:
 
 
 def file_of(finding: Finding) -> str | None:
-    """The file alone, for the formats that say line and column apart."""
+    """The file of a finding, for formats with separate fields for line and column; None if the
+    finding has no file."""
     place = finding.position or finding.where
     return place.file if place else None
 
 
 def spot(place: Position | Where) -> str:
-    """``file:line:column``, or the file where the line is not known."""
+    """``file:line:column``; only the file if the line is unknown."""
     return str(place) if isinstance(place, Position) else place.file

@@ -1,4 +1,4 @@
-"""Tables of text: columns aligned, 100 wide at most, every cell cleaned. Lines end in newlines."""
+"""Tables of text with aligned columns, at most 100 columns wide, every cell cleaned."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -8,15 +8,21 @@ from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, widt
 _GAP = 2
 _NARROWEST = 6
 _RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION", "DOMAIN", "ROUTE"})
-"""Columns that are cut last: half a time says nothing, and a domain and its route are what is
-looked for."""
+"""Columns that are cut last, because half a time is useless, and users search for domains and
+routes."""
 
 
 def table(
     heads: Sequence[str], rows: Collection[Sequence[str]], *, colour: bool = False
 ) -> Iterator[str]:
-    """The head and a line for each row. If they do not fit, the widest columns give way and their
-    cells are cut in the middle; -o json has them whole."""
+    """Yield the lines of a table. If the rows do not fit, the cells of the widest columns are cut
+    in the middle; ``-o json`` has the full values.
+
+    Args:
+        heads: the name of each column.
+        rows: the cells of each row.
+        colour: add ANSI sequences.
+    """
     columns = Columns(heads)
     for row in rows:
         columns.fit(row)
@@ -43,7 +49,7 @@ class Columns:
                 widths[index] = columns
 
     def lines(self, rows: Iterable[Sequence[str]], *, colour: bool = False) -> Iterator[str]:
-        """The head and a line for each row."""
+        """Yield the head and a line for each row. ``rows`` are the rows that were fitted."""
         shown = [
             index
             for index, head in enumerate(self._heads)
@@ -88,7 +94,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def pairs(items: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """``name   value`` on a line each, a long value going on below itself."""
+    """Yield ``name   value`` lines; a long value continues below itself."""
     indent = max(len(name) for name, _ in items) + _GAP
     for name, value in items:
         first, *more = wrap(clean(value), indent) or [""]

@@ -1,7 +1,7 @@
-"""Text for a terminal: widths, wrapping, colour, and what may never reach one.
+"""Text for a terminal: widths, wrapping, colour, and characters that must never reach one.
 
-Colour is six ANSI sequences (ECMA-48, SGR) rather than rich: importing rich.console costs more
-than a whole ``validate`` may, and a plan of 100,000 lines needs no layout engine.
+Colours are six ANSI sequences (ECMA-48, SGR). rich is not used: importing rich.console takes longer
+than a complete ``validate`` may take, and a plan of 100,000 lines needs no layout engine.
 """
 
 import unicodedata
@@ -22,16 +22,16 @@ class Style(StrEnum):
 
 
 def paint(text: str, style: Style, colour: bool) -> str:
-    """``text`` in that style where colour is wanted; it adds no width."""
+    """``text`` in a style, if ``colour`` is true. The style adds no width."""
     return f"\x1b[{style}m{text}\x1b[0m" if colour and text else text
 
 
 def clean(text: str) -> str:
-    r"""``text`` without anything that a terminal or a log viewer acts on.
+    r"""``text`` without anything that a terminal or a log viewer interprets.
 
     Control characters, direction overrides and lone surrogates (a file name that is not UTF-8)
-    become visible escapes like ``\x1b``; other kinds of space become a space. ``##[`` is broken
-    up, for some build logs take it for a command wherever it stands.
+    become visible escapes like ``\x1b``; other kinds of space become a space. ``##[`` is
+    split, because some build logs interpret it as a command anywhere in a line.
     """
     if not text.isprintable():
         text = "".join(c if c.isprintable() else _visible(c) for c in text)
@@ -45,7 +45,7 @@ def _visible(character: str) -> str:
 
 
 def no_command(line: str) -> str:
-    """The line, not beginning with ``::``, which GitHub's log reader takes for a command."""
+    """The line, changed if it begins with ``::``, which GitHub's logs interpret as a command."""
     if "::" not in line:
         return line
     begin = len(line) - len(line.lstrip())
@@ -53,8 +53,8 @@ def no_command(line: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that cleaned text takes: two for wide East Asian characters, none for marks that
-    combine (Unicode Standard Annex 11)."""
+    """The columns of cleaned text: two for a wide East Asian character, none for a combining mark
+    (Unicode Standard Annex 11)."""
     if text.isascii() or text.replace("→", " ").isascii():  # nearly every line of a plan
         return len(text)
     return sum(map(_columns, text))
@@ -71,7 +71,8 @@ def pad(text: str, columns: int) -> str:
 
 
 def middle(text: str, columns: int) -> str:
-    """``text`` in at most that many columns, cut in its middle: a name's ends tell it apart."""
+    """``text`` in at most ``columns`` columns, cut in the middle, because names differ at their
+    ends."""
     if width(text) <= columns:
         return text
     tail = (columns - 1) // 2
@@ -88,7 +89,14 @@ def _head(text: str, columns: int) -> str:
 
 
 def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> Iterator[str]:
-    """Lines of cleaned ``text``, each indented; ``first`` stands before the first one's words."""
+    """Yield the lines of cleaned ``text``, broken between words.
+
+    Args:
+        text: the text, cleaned.
+        indent: the number of spaces before each line.
+        first: a text before the words of the first line.
+        columns: the maximum width of a line, in columns.
+    """
     margin = " " * indent
     if indent + width(first) + width(text) <= columns:
         yield margin + first + text

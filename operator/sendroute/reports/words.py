@@ -1,4 +1,4 @@
-"""The words of a report, the same in every format."""
+"""The phrases of a report, the same in every format."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -38,9 +38,9 @@ _KIND_WORDS = {
 _OUTCOMES = {
     Outcome.COMMITTED: "committed",
     Outcome.UNCHANGED: "unchanged",
-    Outcome.REFUSED: "refused, left as it was",
-    Outcome.FAILED: "failed, left as it was",
-    Outcome.SKIPPED: "not tried, left as it was",
+    Outcome.REFUSED: "refused, unchanged",
+    Outcome.FAILED: "failed, unchanged",
+    Outcome.SKIPPED: "not tried, unchanged",
 }
 
 
@@ -50,12 +50,12 @@ def object_name(kind: Kind, name: str) -> str:
 
 
 def part_status(part: Part) -> str:
-    """``committed, revision 8``; empty for an account that a plan does not stop."""
+    """``committed, revision 8``; empty in a plan, unless the account is stopped."""
     if part.outcome is Outcome.COMMITTED:
         return f"committed, revision {number(part.revision)}"
     if part.outcome is not None:
         return _OUTCOMES[part.outcome]
-    return "stopped, apply leaves it as it is" if part.stopped else ""
+    return "stopped, apply does not change it" if part.stopped else ""
 
 
 def actions(counts: Counter[Action], *, done: bool = False) -> str:
@@ -89,7 +89,7 @@ def severities(counts: Counter[Severity]) -> str:
 
 
 def totals(report: Report) -> str:
-    """The last line of a report; the first one of a comment on a pull request."""
+    """The last line of a report, and the first line of a comment on a pull request."""
     problems = severities(report.severities())
     if report.command == "validate":
         return f"Validation: {problems or 'no problems found'}."

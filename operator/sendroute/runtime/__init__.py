@@ -1,1 +1,1 @@
-"""What every front end needs to run: adapters, logs, signals, the name of the actor."""
+"""Modules that every front end uses: adapters, logs, signals, the name of the actor."""

@@ -40,7 +40,8 @@ class Factory:
         self.settings = settings
 
     def open_store(self, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
-        """Open the store. Raises as :func:`sendroute.store.record.open_store` does."""
+        """Open the store. ``busy_timeout`` is the number of seconds to wait for another writer.
+        Raises as :func:`sendroute.store.record.open_store` does."""
         from sendroute.store.record import open_store
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
@@ -59,8 +60,8 @@ class Factory:
             desired: the manifests.
             stored: every secret that the store refers to. While a file is broken its references are
                 unknown, and the secret of another tenant may mean the same variables.
-            saves: the plan is to be applied.
-            shown: what a saved plan was made with.
+            saves: the plan will be applied.
+            shown: what a saved plan was made with; None for a new plan.
 
         Raises:
             ProblemError: the directory of secrets or a given key is unusable.
@@ -71,9 +72,15 @@ class Factory:
         return Verifier(secrets, sealer, saves, shown)
 
     def secrets(self, among: Iterable[SecretRef]) -> Secrets:
-        """The secrets, from a directory or from variables. ``among`` are all references that may be
-        asked for: two that would mean the same variables are refused. Raises
-        :class:`ProblemError` if the directory is unreadable."""
+        """The secrets, from a directory or from variables.
+
+        Args:
+            among: every reference in the manifests and in the store, to detect two references that
+                mean the same variables.
+
+        Raises:
+            ProblemError: the directory is unreadable.
+        """
         directory = self.settings.secrets or None  # an empty value is none
         if directory is not None and not os.access(directory, os.R_OK | os.X_OK):
             why = "is not readable by this user" if Path(directory).exists() else "does not exist"

@@ -21,8 +21,8 @@ def start(log_format: str, level: int, *, lasting: bool = False) -> None:
     Args:
         log_format: ``text`` or ``json``.
         level: the least severe level to log, as in :mod:`logging`.
-        lasting: the process runs until it is stopped, and its log is all that it reports. With
-            ``json``, warnings and crashes are then log lines too.
+        lasting: the process runs until it is stopped, and reports only by its log. With ``json``,
+            warnings and crashes are then log lines too.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if log_format == "json" else _TextLines())
@@ -42,7 +42,7 @@ def start(log_format: str, level: int, *, lasting: bool = False) -> None:
 
 
 def _crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """A program that reads the log also gets the reason of a crash."""
+    """Log a crash, so that a program that reads the log gets its reason."""
     _log_error(logging.CRITICAL, kind, error, trace)
 
 

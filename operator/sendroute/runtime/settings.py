@@ -1,5 +1,4 @@
-"""What a process was configured with, whichever front end runs: plain values, nothing of a
-terminal."""
+"""The settings of a process, the same for every front end: plain values, nothing of a terminal."""
 
 from typing import NamedTuple
 

@@ -1,5 +1,5 @@
-"""A clean stop at any moment: work that may be interrupted is interrupted, and a transaction that
-is being written is finished.
+"""A clean stop at any time: interruptible work is interrupted, and a transaction that is being
+written is finished.
 
 The first signal sets a :class:`Stop`; a second one ends the process at once.
 """
@@ -33,8 +33,8 @@ class Stop:
         return 128 + self.signal if self.signal else 0
 
     def on_set(self, wake: Callable[[], None]) -> None:
-        """``wake`` is called from the signal's handler, wherever the thread is: it must take no
-        lock."""
+        """Call ``wake`` from the signal handler. It interrupts the thread anywhere, so it must not
+        take a lock."""
         self._wake = wake
 
     def set(self, number: int) -> None:
@@ -50,8 +50,8 @@ class Stop:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Within, nothing is written that would remain half done: reading, deciding, connection
-        tests. Raises KeyboardInterrupt as soon as it is set."""
+        """A context for work that writes nothing: reading, planning, connection tests. Raises
+        KeyboardInterrupt as soon as the stop is set."""
         before = self._interruptible
         self._interruptible = True
         try:
@@ -66,14 +66,19 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(stop: Stop, at_once: Callable[[], None]) -> Iterator[None]:
-    """Within, the first SIGINT or SIGTERM sets ``stop`` in the main thread, and sets it again every
-    second: psycopg takes the first interrupt as a reason to ask the server to cancel, and waits for
+    """A context in which signals stop a process that runs until it is stopped.
+
+    The first SIGINT or SIGTERM sets ``stop`` in the main thread, and sets it again every second,
+    because psycopg handles the first interrupt by asking the server to cancel, and would wait for
     a server that hangs.
 
-    A second signal ends the process at once, also while a library keeps the main thread: the
-    database rolls back what was not committed, and ``at_once``, called from another thread, ends
-    what the system would let continue. SIGHUP, of a terminal that was closed, does the same, unless
+    A second signal ends the process immediately, also while a library blocks the main thread. The
+    database rolls back uncommitted changes. SIGHUP, from a closed terminal, does the same, unless
     it is ignored (nohup(1)).
+
+    Args:
+        stop: the stop to set.
+        at_once: called from another thread before the process ends, to kill child processes.
     """
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
@@ -97,7 +102,7 @@ def stop_on_signals(stop: Stop, at_once: Callable[[], None]) -> Iterator[None]:
         watcher.start()
         before = {number: signal.signal(number, once) for number in numbers}
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, repeat)
-        # Signals arrive there even while Python's own handlers have to wait for a library.
+        # Signals arrive there even while a library delays Python's own handlers.
         woken = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         try:
             yield
@@ -123,9 +128,18 @@ def _end_at_the_second(
 
 @contextmanager
 def stop_between_accounts(announce: Callable[[], None]) -> Iterator[Stop]:
-    """For a command that a person runs. Within, the first SIGINT or SIGTERM sets the stop and calls
-    ``announce``, so that the command ends after the account that is being written. A second one
-    raises KeyboardInterrupt, and the running transaction is rolled back."""
+    """A context in which signals stop a command that a person runs.
+
+    The first SIGINT or SIGTERM sets the stop, so that the command ends after the account that is
+    being written. A second one raises KeyboardInterrupt, and the running transaction is rolled
+    back.
+
+    Args:
+        announce: called at the first signal, to inform the user.
+
+    Yields:
+        The stop.
+    """
     stop = Stop()
 
     def handle(number: int, _frame: FrameType | None) -> None:

@@ -1,7 +1,8 @@
-"""Why accounts were not applied completely, and the approvals of plans that are held back.
+"""Why accounts were not applied completely, and the approvals of held-back plans.
 
-A status is not history: it describes the present, and the commit that applies the account deletes
-it. An approval is also recorded in the history, as a separate revision that says who approved.
+A status is no part of the history. It describes the present, and the commit that applies the
+account deletes it. An approval is also recorded in the history, as a separate revision that says
+who approved.
 """
 
 from collections.abc import Collection, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Creates a file completely or not at all, and never overwrites another file."""
+"""Creates a file completely or not at all, and never overwrites an existing file."""
 
 import os
 import secrets

@@ -32,19 +32,27 @@ from sendroute.store.tables import HEAD
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
 
-# Pages between two calls of `advance`: 16 MiB of them.
+# Pages that are copied between two calls of `advance`: 16 MiB.
 _PAGES = 4096
 
 
 def backup_store(
     url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = no_progress
 ) -> Status:
-    """Write a backup of the store at ``url`` to the new file ``target``.
+    """Write a backup of a store to a new file.
 
-    ``busy_timeout`` is the number of seconds to wait for another writer. ``advance`` is called with
-    each number of pages or rows that were copied. Returns the status of the copy. Raises
-    :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if ``target`` exists, because
-    files are never overwritten, or as :func:`~sendroute.store.record.open_store` does.
+    Args:
+        url: the store's URL.
+        target: the new file; an existing file is never overwritten.
+        busy_timeout: seconds to wait for another writer.
+        advance: called with each number of pages or rows that were copied.
+
+    Returns:
+        The status of the copy.
+
+    Raises:
+        ProblemError: ``store-exists`` if ``target`` exists, or as
+            :func:`~sendroute.store.record.open_store`.
     """
     target = target.absolute()
     with _opened_source(url, busy_timeout, advance) as copy_to:
@@ -59,7 +67,8 @@ def backup_store(
 def _opened_source(
     url: str, busy_timeout: float, advance: Advance
 ) -> Iterator[Callable[[Path], None]]:
-    """Opens the store, before any file is created; yields the function that copies it to a path."""
+    """A context with the open store, which is opened before any file is created. Yields a function
+    that copies the store to a path."""
     if not is_postgres(url):
         path = sqlite_path(url)
         check_file(path)
@@ -145,8 +154,18 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]
     """A context with a backup to read from, after it was checked.
 
     The schema of an older backup is upgraded on a copy in the directory for temporary files
-    (``TMPDIR``). Raises :class:`~sendroute.model.problem.ProblemError`: ``unreadable`` if there is
-    no file, ``wrong-store`` if it is not a backup, ``store-failed`` if it is damaged.
+    (``TMPDIR``).
+
+    Args:
+        path: the backup.
+        busy_timeout: seconds to wait for another process that uses the file.
+
+    Yields:
+        The backup as a database, to read from.
+
+    Raises:
+        ProblemError: ``unreadable`` if there is no file, ``wrong-store`` if it is not a backup,
+            ``store-failed`` if it is damaged.
     """
     path = path.absolute()
     check_backup(path)

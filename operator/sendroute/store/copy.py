@@ -1,7 +1,7 @@
 """Copies all rows of one store into another, empty store, whichever databases the two use.
 
-So a backup has the same form for both databases, and a store can move between them. Keys, checks
-and triggers stay active, so inconsistent rows are refused.
+So a backup has the same form for both databases, and a store can be moved between them. Keys,
+checks and triggers stay active, so inconsistent rows are refused.
 """
 
 from collections.abc import Callable, Iterator

@@ -35,16 +35,26 @@ def init_store(
     busy_timeout: float = 30.0,
     advance: Advance = no_progress,
 ) -> Store:
-    """Create a store and open it, optionally from one of two sources.
+    """Create a store and open it: empty, from a lock file or from a backup.
 
     From a lock file the store gets lineage and state, and the next revision number; from a backup
     also the history. A history entry says how it was created. Profile ids and versions that the
-    lost store may have assigned are skipped (:mod:`sendroute.store.restore`). ``busy_timeout`` is
-    the number of seconds to wait for another writer. ``advance`` is called with each number of
-    copied rows.
+    lost store may have assigned are skipped (:mod:`sendroute.store.restore`).
 
-    Raises :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if something is at
-    ``url``, ``unreadable``, ``wrong-store`` or ``store-failed`` for a source that cannot be used.
+    Args:
+        url: the URL of the new store.
+        provenance: who creates it, and when.
+        from_lock: the lock file; None for none.
+        from_backup: the backup; None for none.
+        busy_timeout: seconds to wait for another writer.
+        advance: called with each number of copied rows.
+
+    Returns:
+        The open store; the caller closes it.
+
+    Raises:
+        ProblemError: ``store-exists`` if something is at ``url``; ``unreadable``, ``wrong-store``
+            or ``store-failed`` if the lock file or the backup cannot be used.
     """
     lock = lockfile.read(from_lock) if from_lock is not None else None
 

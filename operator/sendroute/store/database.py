@@ -54,10 +54,18 @@ class Database(Protocol):
     ) -> T:
         """Run ``work`` in one transaction: all of it is committed, or nothing.
 
-        ``accounts`` are the accounts that it changes; ``alone`` excludes every other writer.
         ``work`` may run again after a conflict or a lost connection. It records ``commit_id`` with
-        its revision, so that a commit whose confirmation was lost is found and not repeated;
-        without a ``commit_id`` it must be idempotent. Returns what ``work`` returns.
+        its revision, so that a commit whose confirmation was lost is detected and not repeated;
+        without a ``commit_id`` it must be idempotent.
+
+        Args:
+            work: writes with the connection that it is called with.
+            accounts: the accounts that it changes.
+            alone: exclude every other writer.
+            commit_id: identifies the commit.
+
+        Returns:
+            What ``work`` returns.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Endpoints: one row for each revision of a destination, with its sealed credential."""
+"""Endpoints: one row for each revision of a destination, with its encrypted credential."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any

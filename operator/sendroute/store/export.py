@@ -35,7 +35,7 @@ def exported_platform(connection: Connection) -> Platform | None:
 
 
 def object_name(domain_name: str) -> str:
-    """The name of a domain's Kubernetes object; several domains may have the same."""
+    """The name of the Kubernetes object for a domain. Several domains may have the same name."""
     return domain_name.replace(".", "-").replace("_", "-")
 
 

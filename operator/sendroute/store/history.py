@@ -51,8 +51,7 @@ def _row(
     # The platform belongs to no account.
     namespace, account = ("", "") if isinstance(change, PlatformChange) else change.account
     for state in (change.before, change.after):
-        if state not in texts:
-            assert state is not None  # noqa: S101 - None is a key from the start
+        if state is not None and state not in texts:
             texts[state] = history_text(state)
     return (
         now,

@@ -1,7 +1,7 @@
 """``sendroute.lock``: which store a tree of manifests is applied to.
 
-It is kept beside the manifests in git, so that a new or another store is not mistaken for the right
-one: every domain would start again on today's default.
+It is in git, beside the manifests, so that a new or another store is not used by mistake: every
+domain would start again on the present default.
 """
 
 import os
@@ -49,8 +49,16 @@ class LockFile(NamedTuple):
 def locks_of(
     paths: Sequence[str], written: str | None = None, top: str | None = None
 ) -> list[LockFile]:
-    """The lock files that belong to these paths, and the one to be written if it exists. ``top`` is
-    the top directory of a checkout, which has no repository in it."""
+    """Read the lock files of some manifests.
+
+    Args:
+        paths: the paths of the manifests; ``-`` (standard input) is ignored.
+        written: the lock file that an apply will write, if it exists already.
+        top: the top directory of a checkout without a repository; None for a working tree.
+
+    Returns:
+        The lock files, readable or not.
+    """
     candidates = [lock for path in paths if path != "-" for lock in beside(path, top)]
     candidates += [Path(written)] if written is not None else []
     paths_by_file: dict[Path, Path] = {}
@@ -61,9 +69,9 @@ def locks_of(
 
 
 def beside(path: str, top: str | None = None) -> Iterator[Path]:
-    """The possible paths of a lock file: in the given directory or beside the given file (``apply
-    manifests/*.yaml``), and in every directory above it in the same repository, because a part of a
-    tree belongs to the store of the whole."""
+    """Yield the possible paths of a lock file: in the given directory, or beside the given file
+    (``apply manifests/*.yaml``), and in every directory above it in the same repository. A part of
+    a tree belongs to the store of the whole tree. ``top`` is as for :func:`locks_of`."""
     given = Path(path)
     directory = given if given.is_dir() else given.parent
     yield directory / NAME
@@ -92,8 +100,17 @@ def _read(path: Path) -> LockFile:
 def mismatches(
     locks: Sequence[LockFile], current: Current, contains: Contains
 ) -> Iterator[Finding]:
-    """Yield ``wrong-store`` or ``store-empty`` for each lock file of another store, and what is
-    wrong with unreadable ones. ``contains``: whether a commit is in the store's history."""
+    """Compare lock files with a store.
+
+    Args:
+        locks: the lock files.
+        current: the store's lineage and revision.
+        contains: whether a commit is in the store's history.
+
+    Yields:
+        ``wrong-store`` or ``store-empty`` for each lock file of another store, and the findings of
+        unreadable lock files.
+    """
     for path, head, findings in locks:
         yield from findings
         if head is None:
@@ -110,7 +127,7 @@ def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
-            f"The store is empty, and {path} belongs to one with history.",
+            f"The store is empty, but {path} belongs to a store with history.",
             hint="Specify that store, or create this one from the lock file",
             remedy=Perform(Task.RESTORE_FROM_LOCK_FILE, str(path)),
             where=Where(str(path), 0),
@@ -124,11 +141,11 @@ def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
 
 
 def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
-    """An older copy of the right store: later changes would be decided again."""
+    """An older copy of the right store. An apply would decide the later changes again."""
     return finding(
         "wrong-store",
-        f"{path} was written at revision {head.revision}, and this store is at {current.revision}:"
-        " an older copy.",
+        f"This store is an older copy: it is at revision {current.revision}, but {path} was written"
+        f" at revision {head.revision}.",
         hint=_RESTORE,
         remedy=Perform(Task.RESTORE, str(path)),
         where=Where(str(path), 0),
@@ -136,11 +153,11 @@ def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
 
 
 def _diverged_store(head: LockHeader, path: Path) -> Finding:
-    """A backup that continued without the later changes of the lost store."""
+    """A store from an older backup, which since then has other changes than the lost store."""
     return finding(
         "wrong-store",
-        f"{path} was written at revision {head.revision},"
-        " which is not in this store's history: it continued from an older copy.",
+        f"{path} was written at revision {head.revision}, which this store's history does not"
+        " contain: the store was created from an older copy.",
         hint=_RESTORE,
         remedy=Perform(Task.RESTORE, str(path)),
         where=Where(str(path), 0),

@@ -1,8 +1,9 @@
 """The lock file: a store's state as JSON, kept in git beside the manifests.
 
-It has no history and no credentials, but everything that the next plan depends on: routes, origins,
-the last declared routes and the ids of apply-alls. A store that is created from it continues from
-that state. It also has profile ids, because mail in a queue refers to a profile by its id.
+It contains no history and no credentials, but everything that the next plan depends on: routes,
+origins, the last declared routes and the ids of apply-alls. A store that is created from it
+continues from that state. It also contains profile ids, because mail in a queue refers to a profile
+by its id.
 """
 
 import os
@@ -252,7 +253,7 @@ def read(path: Path) -> Lock:
 
 
 class _Header(Struct):
-    """Up to format 1.1 ``commit_id`` was called ``attempt``."""
+    """Up to format 1.1, ``commit_id`` was called ``attempt``."""
 
     format_version: str
     commit_id: CommitId | None = msgspec.field(default=None, name="attempt")

@@ -1,4 +1,4 @@
-"""Runs schema migrations. Apart from the migrations, the only module that imports Alembic."""
+"""Runs schema migrations. Only this module and the migrations import Alembic."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What commands read from the store, each in one transaction."""
+"""The queries of commands, each in one transaction."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime

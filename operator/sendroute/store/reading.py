@@ -23,8 +23,8 @@ _ASKED = 20_000
 
 
 def read(connection: Connection, only: Collection[AccountKey] | None) -> Current:
-    """Every account, or only some of them at the cost of these alone. An account that is deleted
-    is among them if an apply-all ever ran in it: ids are kept forever."""
+    """Read every account, or those in ``only`` at a cost that depends only on these. A deleted
+    account is included if an apply-all ever ran in it, because its ids are kept forever."""
     head = connection.execute(select(store.c.lineage, store.c.revision)).one()
     spec = connection.execute(select(platform.c.spec)).scalar()
     keys: dict[int, AccountKey] = {}
@@ -115,7 +115,7 @@ def _fill(
 
 
 def holders(connection: Connection, domains: Iterable[str]) -> dict[str, AccountKey]:
-    """Which account holds each of these domains; a domain without one is left out."""
+    """The account that holds each of these domains; a domain that no account holds is left out."""
     accounts: dict[str, AccountKey] = {}
     owned = select(domain.c.name, account.c.namespace, account.c.name.label("owner")).join_from(
         domain, account, domain.c.account_id == account.c.id

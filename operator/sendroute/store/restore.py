@@ -2,9 +2,9 @@
 
 A backup or a lock file may be older than the store that was lost. In between, the lost store may
 have assigned profile ids and versions, and mail in a queue identifies its provider only by these
-(the alias ``p42r7``). Assigned again, they would send that mail elsewhere, with the credential of
-another tenant. So a store that *diverged* skips the ids that may have been used: a million profile
-ids and a thousand versions (:func:`advance_ids`).
+(the alias ``p42r7``). If they were assigned again, that mail would be sent to another destination,
+with the credential of another tenant. So a store that *diverged* skips the ids that may have been
+used: a million profile ids and a thousand versions (:func:`advance_ids`).
 
 Revision numbers are not skipped, because they show whether a lock file is an older copy. A relay's
 agent, which follows a store, remembers the *commit id* of its revision beside the number. A store
@@ -92,7 +92,8 @@ def _mark_contained(connection: Connection, head: Head, provenance: Provenance) 
 def _insert_apply_alls(
     connection: Connection, apply_alls: Mapping[AccountKey, Mapping[str, RanApplyAll]], now: int
 ) -> None:
-    """Their ids are never used again. They refer to no account's row until they are relinked."""
+    """Insert apply-alls, so that their ids are never used again. They refer to no account's row
+    until they are relinked."""
     rows = [
         _apply_all_row(key, ran_id, ran, None, now)
         for key, ran_in_account in apply_alls.items()

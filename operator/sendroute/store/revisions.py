@@ -120,8 +120,8 @@ def _number(connection: Connection, now: int, number: int) -> None:
 
 
 def next_profiles(connection: Connection, count: int) -> list[int]:
-    """Rising ids for new profiles, above every id ever assigned. Use them at once, because other
-    transactions take ids in the meantime."""
+    """Rising ids for new profiles, above every id ever assigned. Use them immediately, because
+    other transactions take ids too."""
     if count == 0:
         return []
     if connection.dialect.supports_sequences:

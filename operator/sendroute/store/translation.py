@@ -41,12 +41,12 @@ def translated_errors(location: str) -> Iterator[None]:
 
 
 def _constraint_failed(error: IntegrityError, location: str) -> ProblemError:
-    """The message has the name of the constraint, but no value of the row."""
+    """The message contains the name of the constraint, but no value of the row."""
     rule = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     rule = rule or getattr(error.orig, "sqlite_errorname", "a trigger's")
     return problem(
         "store-failed",
-        f"The store {location} refused a change that breaks its own rules ({rule}).",
+        f"The database refused a change that violates a rule of the store {location} ({rule}).",
         "Nothing was written. This is a bug in Sendroute: please report it.",
     )
 

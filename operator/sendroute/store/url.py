@@ -24,9 +24,10 @@ def sqlite_path(url: str) -> Path:
     """The absolute path of the SQLite file in a store's URL.
 
     The path follows ``sqlite:///`` without any escapes: ``sqlite:///x.db`` and
-    ``sqlite:///./x.db`` are relative, ``sqlite:////srv/x.db`` is absolute. Raises
-    :class:`~sendroute.model.problem.ProblemError` (``invalid-value``) for another scheme or a URL
-    without a path.
+    ``sqlite:///./x.db`` are relative, ``sqlite:////srv/x.db`` is absolute.
+
+    Raises:
+        ProblemError: the URL has another scheme or no path (``invalid-value``).
     """
     scheme, colon, _ = url.partition(":")
     if not colon or scheme != "sqlite":

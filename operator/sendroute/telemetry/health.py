@@ -26,6 +26,7 @@ class Health:
         self._readiness = Answer(False, "The process is starting.")
 
     def beat(self) -> None:
+        """Report that the process makes progress."""
         self._beat = self._clock()
 
     def ready(self, reason: str) -> None:
@@ -34,9 +35,11 @@ class Health:
         self._readiness = Answer(True, reason)
 
     def not_ready(self, reason: str) -> None:
+        """Report that the process is not ready. ``reason`` is as for :meth:`ready`."""
         self._readiness = Answer(False, reason)
 
     def alive(self) -> Answer:
+        """The answer of ``/healthz``."""
         age = self._clock() - self._beat
         if age > self._limit:
             return Answer(
@@ -45,4 +48,5 @@ class Health:
         return Answer(True, f"Last heartbeat {max(age, 0):.0f} s ago.")
 
     def readiness(self) -> Answer:
+        """The answer of ``/readyz``."""
         return self._readiness

@@ -29,7 +29,12 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def serving(address: str, health: Health, registry: "CollectorRegistry") -> Iterator[str]:
-    """Serve at ``HOST:PORT`` while the block runs.
+    """Serve ``/metrics``, ``/healthz`` and ``/readyz`` while the block runs.
+
+    Args:
+        address: ``HOST:PORT``, as for :func:`~sendroute.telemetry.listen.listening`.
+        health: what the health pages answer.
+        registry: the metrics.
 
     Yields:
         ``http://HOST:PORT``, with the actual port.

@@ -45,8 +45,8 @@ _PATH = f"SET LOCAL search_path = {SCHEMA}, pg_temp"
 # The driver reads dates only in this form, but the database or the role may set another.
 _SETTINGS = f"{_PATH}; SET LOCAL datestyle = 'ISO'"
 _READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {_SETTINGS}"
-# Ends the transaction of a writer whose host died or hangs, which would lock its accounts for
-# hours.
+# Ends the transaction of a writer whose host crashed or hangs; otherwise its accounts would stay
+# locked for hours.
 _WRITE = (
     f"BEGIN ISOLATION LEVEL READ COMMITTED; {_SETTINGS};"
     " SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL lock_timeout = {}"

@@ -60,7 +60,8 @@ class ServerWatch:
         retry = 0.1
         while not self._closed:
             left = deadline - monotonic()
-            if self._connection is None:
+            connection = self._connection
+            if connection is None:
                 try:
                     self._open()
                 except psycopg.OperationalError:
@@ -71,7 +72,7 @@ class ServerWatch:
                     continue
                 return True
             try:
-                if self._is_new():
+                if self._is_new(connection):
                     return True
                 if left <= 0:
                     return False
@@ -100,13 +101,12 @@ class ServerWatch:
                 self._connection.close()
             self._connection = None
 
-    def _is_new(self) -> bool:
-        """A notification only means that the revision should be read; one that arrived with the
-        answer may be of a later revision."""
-        assert self._connection is not None  # noqa: S101
+    def _is_new(self, connection: psycopg.Connection) -> bool:
+        """Whether there is a new revision. A notification only means that the revision should be
+        read; one that arrived with the answer may be of a later revision."""
         while True:
-            now = _revision(self._connection)
-            notifications = [*self._connection.notifies(timeout=0)]
+            now = _revision(connection)
+            notifications = [*connection.notifies(timeout=0)]
             if now != self._seen:
                 self._seen = now
                 return True
