@@ -103,7 +103,8 @@ def test_a_guard_is_shown_by_plan_refused_by_apply_and_let_through_by_its_flag(
     route = "{profile: ses}" if code == "too-many-changes" else None
     rewrite(many, *(domain("acme", name, route) for name in domains))
     shown = sendroute("plan", "manifests")
-    assert (shown.status, code in shown.out) == (0, True)
+    assert (shown.status, code in shown.out, f"{flag} " in shown.out) == (3, True, True)
+    assert sendroute("plan", "manifests", flag, "100").status == 0
     refused = sendroute("apply", "manifests", "--auto-approve")
     assert (refused.status, f"{flag} " in refused.out) == (3, True)
     assert sendroute("routes").out.count(" managed ") == 10
@@ -195,7 +196,7 @@ def test_the_lock_file_names_the_store_and_refuses_another(
     other = f"sqlite:///{tmp_path}/other.db"
     sendroute("--store", other, "init")
     shown = sendroute("--store", other, "plan", "manifests")
-    assert (shown.status, "store-empty" in shown.out) == (0, True)
+    assert (shown.status, "store-empty" in shown.out) == (3, True)
     refused = sendroute("--store", other, "apply", "manifests", "--auto-approve")
     assert (refused.status, "store-empty" in refused.out) == (3, True)
     assert "No domains" in sendroute("--store", other, "routes").out, "nothing was applied"
@@ -230,8 +231,10 @@ def test_a_store_older_than_its_lock_file_is_refused(sendroute: Program, store: 
     rewrite(manifests, SHOP, NEWS, domain("acme", "more.example.com"))
     lock = str(manifests / "sendroute.lock")
     assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
-    words = ("--store", f"sqlite:///{old}", "apply", "manifests", "--auto-approve")
-    refused = sendroute(*words)
+    there = ("--store", f"sqlite:///{old}")
+    shown = sendroute(*there, "plan", "manifests")
+    assert (shown.status, "wrong-store" in shown.out) == (3, True)
+    refused = sendroute(*there, "apply", "manifests", "--auto-approve")
     assert (refused.status, "wrong-store" in refused.out) == (3, True)
     assert "an older copy" in refused.out
 

@@ -21,7 +21,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_it_is_private_and_holds_what_was_shown(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     told = json.loads(saved.read_text())
-    assert told["format_version"] == "1.0"
+    assert told["format_version"] == "1.1"
     assert told["report"]["summary"]["create"] == 5
 
 
@@ -77,6 +77,23 @@ def test_it_is_for_the_store_it_was_made_for(
     assert (ran.status, "another store" in ran.err) == (3, True)
 
 
+def test_it_keeps_the_limits_of_the_guards(sendroute: Program, store: Path) -> None:
+    manifests = store.parent / "manifests"
+    names = [f"d{n}.example.com" for n in range(10)]
+    write(manifests / "acme.yaml", account("acme"), *(domain("acme", name) for name in names))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    write(manifests / "acme.yaml", account("acme"), *(domain("acme", name) for name in names[4:]))
+    assert sendroute("plan", "manifests", "--out", "refused.plan").status == 3
+    words = ("plan", "manifests", "--max-remove-percent", "40", "--out", "allowed.plan")
+    assert sendroute(*words).status == 0
+    ran = sendroute("apply", "refused.plan")
+    assert (ran.status, "too-many-removals" in ran.out) == (3, True)
+    lower = sendroute("apply", "allowed.plan", "--max-remove-percent", "39")
+    assert (lower.status, "too-many-removals" in lower.out) == (3, True), "a given limit wins"
+    assert sendroute("apply", "allowed.plan").status == 0
+    assert sendroute("routes").out.count(".example.com") == 6
+
+
 def edit_domain(text: str) -> str:
     return text.replace("news.example.com", "evil.example.com")
 
@@ -89,7 +106,7 @@ BROKEN: dict[str, tuple[Callable[[str], str], int]] = {
     "cut off": (lambda text: text[: len(text) // 2], 1),
     "edited where it counts": (edit_domain, 1),
     "edited where people look": (edit_report, 1),
-    "of another format": (lambda t: t.replace('"format_version":"1.0"', '"format_version":"9"'), 1),
+    "of another format": (lambda t: t.replace('"format_version":"1.1"', '"format_version":"9"'), 1),
     "nested beyond any parser's limit": (
         lambda t: t.replace('"only":', f'"x":{"[" * 100_000}{"]" * 100_000},"only":', 1),
         1,

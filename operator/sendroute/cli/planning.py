@@ -26,6 +26,21 @@ from sendroute.store.record import Store
 _LISTED = 5
 
 
+class GivenLimits(NamedTuple):
+    """The limits of the guards as typed; None if not given."""
+
+    change_percent: int | None = None
+    remove_percent: int | None = None
+
+    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
+        """The guards with these limits; ``otherwise`` has those that are not given."""
+        change, remove = self
+        return Guards(
+            otherwise.change_percent if change is None else change,
+            otherwise.remove_percent if remove is None else remove,
+        )
+
+
 class PlanOptions(NamedTuple):
     """What to plan, and for what.
 
@@ -76,14 +91,14 @@ def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Sou
 
 
 def plan_saved(
-    store: Store, session: Session, path: str, guards: Guards, lock: str | None
+    store: Store, session: Session, path: str, limits: GivenLimits, lock: str | None
 ) -> Planned:
     """Plan a saved plan again, with what it was made with: the secrets that were rotated then, the
     profiles that had failed then.
 
     That decision must be identical. What is committed differs from it only by what cannot be saved
     now: a secret that no longer exists, a test that fails. A secret that was rotated since is left
-    to the next plan.
+    to the next plan. The guards have the limits of the saved plan, unless ``limits`` has others.
 
     Raises:
         ProblemError: ``stale-plan`` if the decision for any account would differ, or if the plan
@@ -92,7 +107,7 @@ def plan_saved(
     saved = load(path)
     if saved.lineage != store.read(()).lineage:
         raise ProblemError(_other_store(path))
-    shown, locks = saved.shown(), locks_of((), lock)
+    shown, locks, guards = saved.shown(), locks_of((), lock), limits.guards(saved.limits.guards())
     source = Source(saved.desired(), saved.commit, nowhere, partial(mismatches, locks))
     request = PlanRequest(guards, frozenset(saved.only))
     planned = reconciler_of(store, session, saves=True, shown=shown).plan(source, request)

@@ -20,6 +20,7 @@ from sendroute.model.finding import Finding, Position, Severity, Where, located
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.planner.digest import digest, digest_changes
+from sendroute.planner.guards import Guards
 from sendroute.reconcile.verifier import Shown
 from sendroute.reports.write import write
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sendroute.reconcile.reconciler import Planned
 
 MARKER = "sendroute-saved-plan"
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 _HEAD = 4096
 
 
@@ -61,6 +62,16 @@ class Decided(Struct, frozen=True):
     accounts: dict[str, str]
 
 
+class SavedLimits(Struct, frozen=True):
+    """The limits of the guards that the plan was made with."""
+
+    change_percent: int
+    remove_percent: int
+
+    def guards(self) -> Guards:
+        return Guards(self.change_percent, self.remove_percent)
+
+
 class SavedPlan(Struct, frozen=True):
     """``only`` are the accounts that this plan is about (``accounts`` may be more: those that
     claim what they claim), ``decided`` what was shown to change, by
@@ -75,6 +86,7 @@ class SavedPlan(Struct, frozen=True):
     lineage: str
     commit: str | None
     decided: Decided
+    limits: SavedLimits
     report: Raw
     only: tuple[AccountKey, ...]
     platform: DesiredPlatform | None
@@ -156,6 +168,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
     from sendroute.reports.report import of_plan
 
     plan, desired, verified = planned.plan, planned.source.desired, planned.verified
+    guards = planned.scope.guards
     kept = concerned(plan, desired, planned.current)
     only = kept if planned.scope.only is None else planned.scope.only
     report = of_plan(plan, locate=planned.source.locate)
@@ -166,6 +179,7 @@ def saved_plan_of(planned: "Planned") -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
+        limits=SavedLimits(guards.change_percent, guards.remove_percent),
         report=Raw("".join(render(report, Format.JSON)).strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,

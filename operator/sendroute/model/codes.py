@@ -25,7 +25,7 @@ class Trait(Flag):
     """What else follows from a code, besides its severity."""
 
     GUARD = auto()
-    """A plan shows it and its exit status does not count it; applying refuses."""
+    """It refuses a change that is larger than expected, or for another store (rules: guards)."""
     APPROVABLE = auto()
     """Approving the plan lets it through."""
     TRANSIENT = auto()

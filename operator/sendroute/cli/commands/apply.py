@@ -12,8 +12,8 @@ examples:
 
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, WrongUsageError, percent, seconds
-from sendroute.cli.commands.plan import only_option
+from sendroute.cli.command_line import Parser, WrongUsageError, seconds
+from sendroute.cli.commands.plan import limit_options, only_option
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session, start_logs
@@ -28,20 +28,7 @@ def options(parser: Parser) -> None:
     )
     parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
-    parser.value(
-        "--max-change-percent",
-        metavar="N",
-        type=percent,
-        default=30,
-        help="refuse to re-route more than N %% of an account's domains (default 30)",
-    )
-    parser.value(
-        "--max-remove-percent",
-        metavar="N",
-        type=percent,
-        default=30,
-        help="refuse to remove more than N %% of an account's domains (default 30)",
-    )
+    limit_options(parser)
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(
         "--wait-timeout",
@@ -62,16 +49,15 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.applying import ApplyOptions, apply_planned
     from sendroute.cli.output import worst
-    from sendroute.cli.planning import PlanOptions, plan_paths, plan_saved
+    from sendroute.cli.planning import GivenLimits, PlanOptions, plan_paths, plan_saved
     from sendroute.cli.reporting import present_report
     from sendroute.cli.saved_plan import is_saved_plan
     from sendroute.model.exit_status import of_result
-    from sendroute.planner.guards import Guards
     from sendroute.reports.report import of_result as report_of
     from sendroute.store.record import open_store
 
     start_logs(session)
-    guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
+    limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
     saved = any(is_saved_plan(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
@@ -82,9 +68,9 @@ def run(arguments: Namespace, session: Session) -> int:
     )
     with open_store(session.settings.store) as store:
         if saved:
-            planned = plan_saved(store, session, arguments.paths[0], guards, apply_options.lock)
+            planned = plan_saved(store, session, arguments.paths[0], limits, apply_options.lock)
         else:
-            options = PlanOptions(arguments.only, guards, apply_options.lock, saves=True)
+            options = PlanOptions(arguments.only, limits.guards(), apply_options.lock, saves=True)
             planned = plan_paths(store, session, arguments.paths, options)
         result, ended = apply_planned(session, store, planned, apply_options)
     written = present_report(session, arguments, report_of(result, locate=planned.source.locate))

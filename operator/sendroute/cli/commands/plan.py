@@ -1,7 +1,8 @@
 """Show what applying a tree of manifests would do, and why.
 
 Nothing is changed. With --out the plan is saved: `sendroute apply FILE` then does exactly what was
-shown, or refuses if the decision would differ.
+shown, or refuses if the decision would differ. The exit status is that of `apply` with the same
+options: 3 if a guard refuses.
 
 examples:
   sendroute plan manifests/
@@ -13,7 +14,7 @@ examples:
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, percent
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session, start_logs
@@ -28,6 +29,7 @@ def options(parser: Parser) -> None:
     parser.value("--out", metavar="FILE", help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
+    limit_options(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"
     )
@@ -52,12 +54,28 @@ def only_option(parser: Parser) -> None:
     )
 
 
+def limit_options(parser: Parser) -> None:
+    """The limits of the guards: absent if not given, because a saved plan has its own."""
+    parser.value(
+        "--max-change-percent",
+        metavar="N",
+        type=percent,
+        help="refuse to re-route more than N %% of an account's domains (default 30)",
+    )
+    parser.value(
+        "--max-remove-percent",
+        metavar="N",
+        type=percent,
+        help="refuse to remove more than N %% of an account's domains (default 30)",
+    )
+
+
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from msgspec.structs import replace
 
     from sendroute.cli.output import worst
-    from sendroute.cli.planning import PlanOptions, plan_paths
+    from sendroute.cli.planning import GivenLimits, PlanOptions, plan_paths
     from sendroute.cli.reporting import present_report
     from sendroute.model.exit_status import of_findings, of_plan
     from sendroute.reports.report import of_plan as report_of
@@ -65,8 +83,12 @@ def run(arguments: Namespace, session: Session) -> int:
 
     start_logs(session)
     with open_store(session.settings.store) as store:
+        limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
         options = PlanOptions(
-            only=arguments.only, test=arguments.test_connections, recorded=bool(arguments.out)
+            arguments.only,
+            limits.guards(),
+            test=arguments.test_connections,
+            recorded=bool(arguments.out),
         )
         planned = plan_paths(store, session, arguments.paths, options)
     lost = _save(arguments.out, planned) if arguments.out else ()
