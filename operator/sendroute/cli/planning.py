@@ -80,14 +80,14 @@ def plan_paths(
     source = _source(tree, paths, options)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
-    tree.places.expect(places_of(planned.plan))
+    tree.locate.expect(places_of(planned.plan))
     return planned
 
 
 def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
     commit = commit_of(paths) if options.recorded else None
     locks = locks_of(paths, options.lock)
-    return Source(tree.desired, commit, tree.places, partial(mismatches, locks))
+    return Source(tree.desired, commit, tree.locate, partial(mismatches, locks))
 
 
 def plan_saved(
