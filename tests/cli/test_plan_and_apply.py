@@ -167,6 +167,28 @@ def test_a_domain_moves_between_accounts_in_one_transaction(
     assert "bolt/bolt" in sendroute("routes", "news.example.com").out
 
 
+@pytest.mark.usefixtures("store")
+def test_a_move_is_skipped_on_both_sides_unless_both_accounts_are_planned(
+    sendroute: Program, manifests: Path
+) -> None:
+    rewrite(manifests, SHOP)
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "news.example.com"))
+    assert sendroute("apply", "manifests", "--auto-approve", "--only", "bolt").status == 4
+    for name, other in (("acme", "bolt/bolt"), ("bolt", "acme/acme")):
+        ran = sendroute("plan", "manifests", "--only", name, "-o", "json")
+        (change,) = json.loads(ran.out)["changes"]
+        assert (ran.status, change["action"], change["name"]) == (4, "skip", "news.example.com")
+        (found,) = json.loads(ran.out)["findings"]
+        assert (found["code"], other in found["message"]) == ("dependency-skipped", True)
+        applied = sendroute("apply", "manifests", "--auto-approve", "--only", name)
+        assert (applied.status, "both accounts" in applied.out) == (4, True)
+    assert "acme/acme" in sendroute("routes", "news.example.com").out
+    both = ("--only", "acme", "--only", "bolt")
+    assert sendroute("plan", "manifests", *both).status == 0
+    assert sendroute("apply", "manifests", "--auto-approve", *both).status == 0
+    assert "bolt/bolt" in sendroute("routes", "news.example.com").out
+
+
 def test_history_says_who_and_which_commit(
     sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
