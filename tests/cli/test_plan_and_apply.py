@@ -219,6 +219,7 @@ def test_the_lock_file_names_the_store_and_refuses_another(
     sendroute("--store", other, "init")
     shown = sendroute("--store", other, "plan", "manifests")
     assert (shown.status, "store-empty" in shown.out) == (3, True)
+    assert "manifests/sendroute.lock\n" in shown.out, "without a line"
     refused = sendroute("--store", other, "apply", "manifests", "--auto-approve")
     assert (refused.status, "store-empty" in refused.out) == (3, True)
     assert "No domains" in sendroute("--store", other, "routes").out, "nothing was applied"
@@ -340,7 +341,11 @@ def test_a_file_that_cannot_be_written_is_told_and_the_work_is_done(
     assert (ran.status, "unwritable" in ran.err) == (1, True)
     assert "shop.example.com" in sendroute("routes").out
     ran = sendroute("plan", "manifests", "--out", "nowhere/plan")
-    assert (ran.status, "unwritable" in ran.out) == (1, True)
+    assert (ran.status, "unwritable  nowhere/plan\n" in ran.out) == (1, True), "without a line"
+    assert "The saved plan could not be written to nowhere/plan" in ran.out
+    ran = sendroute("plan", "manifests", "--out", "nowhere/plan", "-o", "json")
+    (found,) = json.loads(ran.out)["findings"]
+    assert found["position"] == {"file": "nowhere/plan"}
 
 
 def test_logs_as_json_name_account_and_revision(sendroute: Program, manifests: Path) -> None:

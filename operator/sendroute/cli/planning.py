@@ -14,7 +14,7 @@ from sendroute.cli.tree import read_tree
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, places_of
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Where, nowhere
+from sendroute.model.finding import Finding, nowhere, whole_file
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
@@ -133,7 +133,7 @@ def _stale(path: str, changed: list[str]) -> Finding:
         "stale-plan",
         f"The saved plan no longer fits the store: the decision would differ for {listed}{more}.",
         hint=f"Make the plan again, and review it: sendroute plan PATH --out {path}",
-        where=Where(path, 0),
+        where=whole_file(path),
     )
 
 
@@ -142,5 +142,5 @@ def _other_store(path: str) -> Finding:
         "stale-plan",
         "The saved plan was made for another store.",
         hint="Specify the store that it was made for with --store, or make the plan again.",
-        where=Where(path, 0),
+        where=whole_file(path),
     )

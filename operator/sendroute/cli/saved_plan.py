@@ -16,7 +16,7 @@ from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
-from sendroute.model.finding import Finding, Position, Severity, Where, located
+from sendroute.model.finding import Finding, Position, Severity, located, whole_file
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.planner.digest import digest, digest_changes
@@ -217,7 +217,7 @@ def _saved(found: Finding) -> SavedFinding:
 def save(path: str, saved: SavedPlan) -> None:
     """Write it, readable by its owner alone; raises :class:`ProblemError`, ``unwritable``."""
     whole = msgspec.structs.replace(saved, checksum=_checksum(saved))
-    write(path, [msgspec.json.encode(whole).decode(), "\n"], mode=0o600)
+    write(path, [msgspec.json.encode(whole).decode(), "\n"], what="The saved plan", mode=0o600)
 
 
 def is_saved_plan(path: str) -> bool:
@@ -268,6 +268,6 @@ def _broken(code: str, path: str, why: str) -> ProblemError:
             code,
             f"The saved plan `{path}` cannot be used: {why}.",
             hint=f"Make it again: sendroute plan PATH --out {path}",
-            where=Where(path, 0),
+            where=whole_file(path),
         )
     )

@@ -13,7 +13,7 @@ import msgspec
 
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, whole_file
 from sendroute.model.provenance import Head
 from sendroute.store.lockfile import contradictory
 
@@ -76,7 +76,7 @@ def _read(path: Path) -> LockFile:
             "unreadable",
             f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
             hint="Give the user that runs sendroute read permission.",
-            where=Where(str(path), 0),
+            where=whole_file(str(path)),
         )
         return LockFile(path, None, (unreadable,))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -107,13 +107,13 @@ def _another(current: Current, head: LockHeader, path: Path) -> Finding:
             f"The store is empty, and {path} belongs to one with history.",
             hint="Specify that store with --store, or create this one from the lock file: "
             f"sendroute init --from-lock {path}",
-            where=Where(str(path), 0),
+            where=whole_file(str(path)),
         )
     return finding(
         "wrong-store",
         f"{path} belongs to the store {head.lineage}, and this one is {current.lineage}.",
         hint="Specify the right store with --store. If this one is right, remove the lock file.",
-        where=Where(str(path), 0),
+        where=whole_file(str(path)),
     )
 
 
@@ -124,7 +124,7 @@ def _older(current: Current, head: LockHeader, path: Path) -> Finding:
         f"{path} was written at revision {head.revision}, and this store is at {current.revision}:"
         " an older copy.",
         hint=f"Specify the right store with --store, or {_restore(path)}",
-        where=Where(str(path), 0),
+        where=whole_file(str(path)),
     )
 
 
@@ -135,7 +135,7 @@ def _elsewhere(head: LockHeader, path: Path) -> Finding:
         f"{path} was written at revision {head.revision},"
         " which is not in this store's history: it continued from an older copy.",
         hint=f"Specify the right store with --store, or {_restore(path)}",
-        where=Where(str(path), 0),
+        where=whole_file(str(path)),
     )
 
 
