@@ -9,7 +9,7 @@ import pytest
 
 from sendroute.cli.table import COMMANDS
 
-from .conftest import Program, environment
+from .conftest import Program, account, domain, environment
 
 Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -33,6 +33,23 @@ WRONG = {
         "Only one -o",
         "FORMAT=FILE",
     ),
+    "two formats in one file": (
+        ("validate", "x", "-o", "json=r", "-o", "sarif=./r"),
+        "`./r` would be written twice",
+        "validate --help",
+    ),
+    "a plan and a report in one file": (
+        ("plan", "x", "--out", "r", "-o", "json=r"),
+        "`r` would be written twice",
+        "its own file",
+    ),
+    "a lock file and a report in one file": (
+        ("apply", "x", "--write-lock", "r", "-o", "json=r"),
+        "`r` would be written twice",
+        "its own file",
+    ),
+    "a saved plan without a name": (("plan", "x", "--out", ""), "--out", "empty"),
+    "a lock file without a name": (("apply", "x", "--write-lock", ""), "--write-lock", "empty"),
     "a file without a name": (("validate", "x", "-o", "json="), "`json=`", "no file"),
     "a share above 100": (("apply", "x", "--max-change-percent", "101"), "`101`", "0 to 100"),
     "a share that is no number": (("apply", "x", "--max-remove-percent", "all"), "`all`", "100"),
@@ -57,6 +74,17 @@ def test_wrong_usage(case: str, sendroute: Program) -> None:
     for part in expected:
         assert part in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.usefixtures("store")
+def test_apply_refuses_wrong_outputs_before_it_applies(sendroute: Program, manifests: Path) -> None:
+    (manifests / "acme.yaml").write_text(
+        account("acme") + "---\n" + domain("acme", "a.example.com")
+    )
+    for outputs in (("-o", "json", "-o", "text"), ("-o", "json=r", "-o", "text=r")):
+        assert sendroute("apply", "manifests", "--auto-approve", *outputs).status == 64
+    assert "a.example.com" not in sendroute("routes").out
+    assert sendroute("validate", "manifests", "-o", "json=/dev/null", "-o", "text=/dev/null").out
 
 
 def test_a_variable_stands_for_an_option(

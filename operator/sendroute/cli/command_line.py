@@ -39,6 +39,7 @@ class Parser(argparse.ArgumentParser):
             **more,
         )
         self._from_variable: dict[str, tuple[str, Callable[[str], Any]]] = {}
+        self._checks: list[Callable[[argparse.Namespace], None]] = []
 
     def error(self, message: str) -> NoReturn:
         raise WrongUsageError(_sentence(message))
@@ -49,7 +50,14 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = unknown[0].split("=", 1)[0]
             raise WrongUsageError(self._unknown(word))
+        for check in self._checks:
+            check(arguments)
         return arguments
+
+    def check(self, check: Callable[[argparse.Namespace], None]) -> None:
+        """Add a check of all arguments together, which raises :class:`WrongUsageError`. It runs
+        before the command does anything."""
+        self._checks.append(check)
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
@@ -111,6 +119,13 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean `{near[0]}`?" if near else ""
+
+
+def file_name(text: str) -> str:
+    """The name of a file to write: not empty, as an unset variable of a script is."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the file is empty")
+    return text
 
 
 def percent(text: str) -> int:

@@ -5,6 +5,7 @@ finding of its own and hides nothing of the result.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -48,12 +49,11 @@ def output_option(parser: Parser, forms: Sequence[str]) -> None:
         action="append",
         help=f"{', '.join(forms)}; may be repeated",
     )
+    parser.check(_check_outputs)
 
 
 def outputs_of(arguments: argparse.Namespace) -> list[Output]:
-    """What was asked for; text on standard output where nothing else is to be there.
-
-    Raises :class:`WrongUsageError` for two formats on standard output."""
+    """What was asked for; text on standard output where nothing else is to be there."""
     chosen = outputs_asked_for(arguments)
     if any(each.path is None for each in chosen):
         return chosen
@@ -61,12 +61,28 @@ def outputs_of(arguments: argparse.Namespace) -> list[Output]:
 
 
 def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
-    chosen: list[Output] = list(getattr(arguments, "output", None) or [])
+    return list(getattr(arguments, "output", None) or [])
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Raises :class:`WrongUsageError` for two results on standard output or in one file: the second
+    would replace the first."""
+    chosen = outputs_asked_for(arguments)
     if sum(each.path is None for each in chosen) > 1:
         raise WrongUsageError(
             "Only one -o can go to standard output: write the others -o FORMAT=FILE."
         )
-    return chosen
+    others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
+    seen: set[str] = set()
+    for path in [*others, *(each.path for each in chosen)]:
+        if path is None or path == os.devnull:
+            continue
+        resolved = os.path.realpath(path)
+        if resolved in seen:
+            raise WrongUsageError(
+                f"`{path}` would be written twice: give each result its own file."
+            )
+        seen.add(resolved)
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
@@ -157,8 +173,6 @@ def abandon_stdout() -> None:
 
     As the Python documentation advises under "Note on SIGPIPE" of the signal module.
     """
-    import os
-
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
