@@ -71,10 +71,9 @@ def test_a_new_version_of_profile_or_relay_has_a_new_alias(sendroute: Program, s
     assert explain(sendroute, "<>")["transport"] == "sendroute-starttls:[m0r2]:587"
 
 
-@pytest.mark.parametrize("sender", ["<>", ""], ids=["<>", "the empty word"])
 @pytest.mark.usefixtures("store")
-def test_the_null_sender(sendroute: Program, sender: str) -> None:
-    told = explain(sendroute, sender)
+def test_the_null_sender(sendroute: Program) -> None:
+    told = explain(sendroute, "<>")
     assert (told["address"], told["domain"], told["account"]) == ("<>", None, None)
     assert told["host"] == "relay.internal.example"
 
@@ -115,9 +114,10 @@ spec: {plans: [{name: nano, managed: false}]}
         assert explain(sendroute, form)["domain"] == "xn--bcher-kva.example"
 
 
+@pytest.mark.parametrize("sender", ["a b@shop.example.com", "", " "])
 @pytest.mark.usefixtures("store")
-def test_what_is_no_address_is_told(sendroute: Program) -> None:
-    ran = sendroute("explain", "a b@shop.example.com")
+def test_what_is_no_address_is_told(sendroute: Program, sender: str) -> None:
+    ran = sendroute("explain", sender)
     assert (ran.status, "invalid-value" in ran.err) == (1, True)
 
 
