@@ -83,10 +83,14 @@ class Parser(argparse.ArgumentParser):
         help: str,  # noqa: A002
         type: Callable[[str], Any] = str,  # noqa: A002
         again: bool = False,
+        may_be_empty: bool = False,
         **more: Any,
     ) -> None:
         """An option with a value. Its variable serves where the option is absent; of a repeatable
-        option the variable holds the values with spaces between them."""
+        option the variable holds the values with spaces between them. An empty value is wrong
+        usage, because a script passes it if a variable of its own is not set."""
+        if not may_be_empty:
+            type = _not_empty(type)  # noqa: A001
         if again:
             more["default"] = SUPPRESS
             self.add_argument(*names, type=type, help=SUPPRESS, **more)
@@ -119,13 +123,6 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean `{near[0]}`?" if near else ""
-
-
-def file_name(text: str) -> str:
-    """The name of a file to write: not empty, as an unset variable of a script is."""
-    if not text:
-        raise argparse.ArgumentTypeError("the name of the file is empty")
-    return text
 
 
 def percent(text: str) -> int:
@@ -165,6 +162,15 @@ def one_of(*words: str) -> Callable[[str], str]:
                 f"`{text}` is none of {', '.join(words)}.{suggestion(text, words)}".rstrip(".")
             )
         return text
+
+    return read
+
+
+def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        if not text:
+            raise argparse.ArgumentTypeError("the value is empty")
+        return convert(text)
 
     return read
 

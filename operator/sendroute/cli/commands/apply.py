@@ -12,7 +12,7 @@ examples:
 
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, WrongUsageError, file_name, seconds
+from sendroute.cli.command_line import Parser, WrongUsageError, seconds
 from sendroute.cli.commands.plan import limit_options, only_option
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
@@ -40,7 +40,6 @@ def options(parser: Parser) -> None:
     parser.value(
         "--write-lock",
         metavar="FILE",
-        type=file_name,
         help="write the assigned routes to a lock file, to keep beside the manifests",
     )
     output_option(parser, REPORTS)

@@ -14,7 +14,7 @@ examples:
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from sendroute.cli.command_line import Parser, file_name, percent
+from sendroute.cli.command_line import Parser, percent
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.output import REPORTS, output_option
 from sendroute.cli.session import Session, start_logs
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def options(parser: Parser) -> None:
     paths_argument(parser)
-    parser.value("--out", metavar="FILE", type=file_name, help="save the plan for apply")
+    parser.value("--out", metavar="FILE", help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
     limit_options(parser)
