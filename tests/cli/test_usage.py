@@ -1,5 +1,6 @@
 """Wrong usage is one sentence, a suggestion, where to look, and exit status 64."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,6 +119,32 @@ def test_a_variable_with_a_wrong_value_is_wrong_usage(
     assert (ran.status, "SENDROUTE_MAX_CHANGE_PERCENT" in ran.err) == (64, True)
     monkeypatch.setenv("SENDROUTE_QUIET", "perhaps")
     assert "SENDROUTE_QUIET" in sendroute("status").err
+
+
+def test_an_unknown_variable_is_a_warning_that_shows_no_value(
+    sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        "SENDROUTE_OUT": "of another command",
+        "SENDROUTE_MAX_CHANGE_PERCENT": "a wrong value for another command",
+        "SENDROUTE_DRY_RUN": "of an edit",
+        "SENDROUTE_ACTOR": "jane",
+        "SENDROUTE_KEY": "",
+        "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD": "hunter2",
+        "SENDROUTE_SERVICE_HOST": "a Service of Kubernetes",
+        "SENDROUTE_METRICS_PORT_9464_TCP_ADDR": "another",
+    }
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    ran = sendroute("validate", str(manifests))
+    assert (ran.status, ran.err) == (0, "")
+    monkeypatch.setenv("SENDROUTE_STOER", "hunter2")
+    ran = sendroute("validate", str(manifests))
+    assert (ran.status, "hunter2" in ran.err) == (0, False)
+    assert "SENDROUTE_STOER is unknown" in ran.err
+    assert "Did you mean `SENDROUTE_STORE`?" in ran.err
+    ran = sendroute("--log-format", "json", "validate", str(manifests))
+    assert json.loads(ran.err)["level"] == "warning"
 
 
 def test_a_variable_of_a_repeatable_option_holds_several_and_gives_way(

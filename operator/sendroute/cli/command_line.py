@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 USAGE_STATUS = 64
+PREFIX = "SENDROUTE_"
 _WIDTH = 98
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -38,6 +39,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **more,
         )
+        self.variables: set[str] = set()
         self._from_variable: dict[str, tuple[str, Callable[[str], Any]]] = {}
         self._checks: list[Callable[[argparse.Namespace], None]] = []
 
@@ -73,7 +75,8 @@ class Parser(argparse.ArgumentParser):
         if again:
             self.add_argument(*names, action="store_true", default=SUPPRESS, help=SUPPRESS)
             return
-        variable = _variable_of(names)
+        variable = variable_of(names)
+        self.variables.add(variable)
         text = f"{help} [{variable}]"
         self.add_argument(*names, action="store_true", default=_truth(variable), help=text)
 
@@ -95,12 +98,13 @@ class Parser(argparse.ArgumentParser):
             more["default"] = SUPPRESS
             self.add_argument(*names, type=type, help=SUPPRESS, **more)
             return
-        variable = _variable_of(names)
+        variable = variable_of(names)
+        self.variables.add(variable)
         given = os.environ.get(variable, "").strip()
         if given and more.get("action") == "append":
             # argparse would append to a default, where the option must replace the variable: the
             # variable is read after parsing.
-            destination = more.get("dest") or variable.removeprefix("SENDROUTE_").lower()
+            destination = more.get("dest") or variable.removeprefix(PREFIX).lower()
             self._from_variable[destination] = (variable, type)
         elif given:
             more["default"] = _converted(variable, given, type)
@@ -184,9 +188,10 @@ def stderr_line(text: str) -> None:
             return
 
 
-def _variable_of(names: tuple[str, ...]) -> str:
+def variable_of(names: tuple[str, ...]) -> str:
+    """The variable of an option, by its names: ``SENDROUTE_DRY_RUN`` for ``--dry-run``."""
     long = next(name for name in names if name.startswith("--"))
-    return "SENDROUTE_" + long[2:].replace("-", "_").upper()
+    return PREFIX + long[2:].replace("-", "_").upper()
 
 
 def _truth(variable: str) -> bool:
