@@ -33,12 +33,65 @@ def test_it_is_applied_without_asking_whatever_the_files_say_by_now(
     assert "shop.example.com" in sendroute("routes").out
 
 
-def test_applied_twice_it_is_stale(sendroute: Program, saved: Path) -> None:
+def test_applied_twice_it_is_stale_and_says_at_which_revision_it_was_applied(
+    sendroute: Program, saved: Path
+) -> None:
     assert saved.is_file()
     sendroute("apply", "change.plan")
     ran = sendroute("apply", "change.plan", "-o", "json=r.json")
     assert (ran.status, "stale-plan" in ran.err) == (3, True)
-    assert json.loads(Path("r.json").read_text())["findings"][0]["code"] == "stale-plan"
+    (found,) = json.loads(Path("r.json").read_text())["findings"]
+    assert found["code"] == "stale-plan"
+    # The platform and the account are two commits.
+    assert "applied already, at revisions 1 to 2." in found["message"]
+
+
+SWITCH = ", applyToAll: {id: go, route: {profile: ses}, confirm: {domains: 2}}"
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [account("acme"), domain("acme", "shop.example.com", "{profile: ses}")],
+        [
+            account("acme", more=SWITCH),
+            domain("acme", "shop.example.com", "{profile: ses}"),
+            domain("acme", "news.example.com"),
+        ],
+    ],
+    ids=["a removal", "an apply-all"],
+)
+def test_applied_long_ago_it_still_says_so(
+    sendroute: Program, manifests: Path, documents: list[str]
+) -> None:
+    ses = profile("acme", "ses")
+    write(manifests / "acme.yaml", *documents, ses)
+    assert sendroute("plan", "manifests", "--out", "change.plan").status == 0
+    assert sendroute("apply", "change.plan").status == 0
+    write(manifests / "acme.yaml", *documents, ses, domain("acme", "later.example.com"))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    ran = sendroute("apply", "change.plan")
+    assert (ran.status, "stale-plan" in ran.err) == (3, True)
+    assert "The saved plan was applied already, at revision 3." in ran.err
+
+
+@pytest.mark.usefixtures("store")
+def test_an_equal_change_before_the_plan_is_not_taken_for_it(
+    sendroute: Program, manifests: Path
+) -> None:
+    base = (manifests / "acme.yaml").read_text()
+    more = f"{base}---\n{domain('acme', 'more.example.com')}"
+    for text in (more, base):
+        (manifests / "acme.yaml").write_text(text)
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (manifests / "acme.yaml").write_text(more)
+    sendroute("plan", "manifests", "--out", "change.plan")
+    other = f"{base}---\n{domain('acme', 'more.example.com', '{profile: ses}')}"
+    (manifests / "acme.yaml").write_text(other)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    ran = sendroute("apply", "change.plan")
+    assert (ran.status, "no longer fits the store" in ran.err) == (3, True), ran
 
 
 def test_it_is_stale_where_one_account_would_be_decided_otherwise(

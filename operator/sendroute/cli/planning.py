@@ -6,6 +6,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from sendroute.cli.account_names import accounts_named
+from sendroute.cli.applied_plan import applied_revisions
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.saved_plan import decided_by, differing, load
 from sendroute.cli.session import Session
@@ -101,8 +102,9 @@ def plan_saved(
     to the next plan. The guards have the limits of the saved plan, unless ``limits`` has others.
 
     Raises:
-        ProblemError: ``stale-plan`` if the decision for any account would differ, or if the plan
-            was made for another store; otherwise what is wrong with the file.
+        ProblemError: ``stale-plan`` if the decision for any account would differ, if the plan was
+            applied already, or if it was made for another store; otherwise what is wrong with the
+            file.
     """
     saved = load(path)
     if saved.lineage != store.read(()).lineage:
@@ -122,7 +124,8 @@ def plan_saved(
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:
-        raise ProblemError(_stale(path, changed))
+        revisions = applied_revisions(saved, store)
+        raise ProblemError(_applied(path, revisions) if revisions else _stale(path, changed))
     return planned
 
 
@@ -133,6 +136,18 @@ def _stale(path: str, changed: list[str]) -> Finding:
         "stale-plan",
         f"The saved plan no longer fits the store: the decision would differ for {listed}{more}.",
         hint=f"Make the plan again, and review it: sendroute plan PATH --out {path}",
+        where=whole_file(path),
+    )
+
+
+def _applied(path: str, revisions: list[int]) -> Finding:
+    """Its decision differs because it is in effect."""
+    first, last = revisions[0], revisions[-1]
+    at = f"revision {first}" if first == last else f"revisions {first} to {last}"
+    return finding(
+        "stale-plan",
+        f"The saved plan was applied already, at {at}.",
+        hint=f"For further changes make a new plan: sendroute plan PATH --out {path}",
         where=whole_file(path),
     )
 

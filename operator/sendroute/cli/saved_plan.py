@@ -75,7 +75,8 @@ class SavedLimits(Struct, frozen=True):
 class SavedPlan(Struct, frozen=True):
     """``only`` are the accounts that this plan is about (``accounts`` may be more: those that
     claim what they claim), ``decided`` what was shown to change, by
-    digest; ``report`` is the plan as ``-o json`` shows it, for people: it is not read back.
+    digest; ``report`` is the plan as ``-o json`` shows it: for people, and to find out whether the
+    plan was applied already. No decision is read from it.
 
     ``checksum`` is over all the rest. It finds damage and edits by hand; it is no signature.
     """
