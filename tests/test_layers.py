@@ -177,7 +177,7 @@ CLI = (
     {"command_line", "fast_exit", "hints", "manifests_of", "yaml_out", "commands", "commands.edit"},
     {"options", "session"},
     {"output", "reading"},
-    {"confirm", "connection_tests", "running", "stores"},
+    {"confirm", "connection_tests", "environment", "running", "stores"},
     {"approving", "editing", "planning"},
     {"applying"},
     {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name != "edit"}

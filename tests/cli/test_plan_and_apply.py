@@ -103,7 +103,8 @@ def test_a_guard_is_shown_by_plan_blocks_apply_and_is_lifted_by_its_option(
     route = "{profile: ses}" if code == "too-many-changes" else None
     rewrite(ten_domains, *(domain("acme", name, route) for name in domains))
     planned = sendroute("plan", "manifests")
-    assert (planned.status, code in planned.out) == (0, True)
+    assert (planned.status, code in planned.out, f"{flag} " in planned.out) == (3, True, True)
+    assert sendroute("plan", "manifests", flag, "100").status == 0
     refused = sendroute("apply", "manifests", "--auto-approve")
     assert (refused.status, f"{flag} " in refused.out) == (3, True)
     assert sendroute("routes").out.count(" managed ") == 10
@@ -168,6 +169,28 @@ def test_a_domain_moves_between_accounts_in_one_transaction(
     assert "bolt/bolt" in sendroute("routes", "news.example.com").out
 
 
+@pytest.mark.usefixtures("store")
+def test_a_move_is_skipped_on_both_sides_unless_both_accounts_are_planned(
+    sendroute: Program, manifests: Path
+) -> None:
+    rewrite(manifests, SHOP)
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "news.example.com"))
+    assert sendroute("apply", "manifests", "--auto-approve", "--only", "bolt").status == 4
+    for name, other in (("acme", "bolt/bolt"), ("bolt", "acme/acme")):
+        result = sendroute("plan", "manifests", "--only", name, "-o", "json")
+        (change,) = json.loads(result.out)["changes"]
+        assert (result.status, change["action"], change["name"]) == (4, "skip", "news.example.com")
+        (skipped,) = json.loads(result.out)["findings"]
+        assert (skipped["code"], other in skipped["message"]) == ("dependency-skipped", True)
+        applied = sendroute("apply", "manifests", "--auto-approve", "--only", name)
+        assert (applied.status, "both accounts" in applied.out) == (4, True)
+    assert "acme/acme" in sendroute("routes", "news.example.com").out
+    both = ("--only", "acme", "--only", "bolt")
+    assert sendroute("plan", "manifests", *both).status == 0
+    assert sendroute("apply", "manifests", "--auto-approve", *both).status == 0
+    assert "bolt/bolt" in sendroute("routes", "news.example.com").out
+
+
 def test_history_records_actor_and_commit(
     sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +220,8 @@ def test_the_lock_file_records_the_store_and_refuses_another(
     other = f"sqlite:///{tmp_path}/other.db"
     sendroute("--store", other, "init")
     planned = sendroute("--store", other, "plan", "manifests")
-    assert (planned.status, "store-empty" in planned.out) == (0, True)
+    assert (planned.status, "store-empty" in planned.out) == (3, True)
+    assert "manifests/sendroute.lock\n" in planned.out, "without a line"
     refused = sendroute("--store", other, "apply", "manifests", "--auto-approve")
     assert (refused.status, "store-empty" in refused.out) == (3, True)
     assert "No domains" in sendroute("--store", other, "routes").out, "nothing was applied"
@@ -236,8 +260,10 @@ def test_a_store_older_than_its_lock_file_is_refused(sendroute: Program, store: 
     rewrite(manifests, SHOP, NEWS, domain("acme", "more.example.com"))
     lock = str(manifests / "sendroute.lock")
     assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
-    arguments = ("--store", f"sqlite:///{old}", "apply", "manifests", "--auto-approve")
-    refused = sendroute(*arguments)
+    old_store = ("--store", f"sqlite:///{old}")
+    planned = sendroute(*old_store, "plan", "manifests")
+    assert (planned.status, "wrong-store" in planned.out) == (3, True)
+    refused = sendroute(*old_store, "apply", "manifests", "--auto-approve")
     assert (refused.status, "wrong-store" in refused.out) == (3, True)
     assert "an older copy" in refused.out
 
@@ -329,7 +355,13 @@ def test_an_unwritable_report_file_is_reported_and_the_changes_are_applied(
     assert (result.status, "unwritable" in result.err) == (1, True)
     assert "shop.example.com" in sendroute("routes").out
     result = sendroute("plan", "manifests", "--out", "nowhere/plan")
-    assert (result.status, "unwritable" in result.out) == (1, True)
+    assert (result.status, "unwritable  nowhere/plan\n" in result.out) == (1, True), (
+        "without a line"
+    )
+    assert "The saved plan could not be written to nowhere/plan" in result.out
+    result = sendroute("plan", "manifests", "--out", "nowhere/plan", "-o", "json")
+    (unwritable,) = json.loads(result.out)["findings"]
+    assert unwritable["position"] == {"file": "nowhere/plan"}
 
 
 def test_json_logs_contain_account_and_revision(sendroute: Program, manifests: Path) -> None:

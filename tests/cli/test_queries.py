@@ -71,10 +71,9 @@ def test_a_changed_profile_or_relay_gets_a_new_alias(sendroute: Program, store: 
     assert explain(sendroute, "<>")["transport"] == "sendroute-starttls:[m0r2]:587"
 
 
-@pytest.mark.parametrize("sender", ["<>", ""], ids=["<>", "the empty string"])
 @pytest.mark.usefixtures("store")
-def test_the_null_sender_uses_the_managed_relay(sendroute: Program, sender: str) -> None:
-    explanation = explain(sendroute, sender)
+def test_the_null_sender_uses_the_managed_relay(sendroute: Program) -> None:
+    explanation = explain(sendroute, "<>")
     assert (explanation["address"], explanation["domain"], explanation["account"]) == (
         "<>",
         None,
@@ -119,9 +118,10 @@ spec: {plans: [{name: nano, managed: false}]}
         assert explain(sendroute, form)["domain"] == "xn--bcher-kva.example"
 
 
+@pytest.mark.parametrize("sender", ["a b@shop.example.com", "", " "])
 @pytest.mark.usefixtures("store")
-def test_explain_reports_an_invalid_address(sendroute: Program) -> None:
-    result = sendroute("explain", "a b@shop.example.com")
+def test_explain_reports_an_invalid_address(sendroute: Program, sender: str) -> None:
+    result = sendroute("explain", sender)
     assert (result.status, "invalid-value" in result.err) == (1, True)
 
 

@@ -21,7 +21,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.0"
+    assert document["format_version"] == "1.1"
     assert document["report"]["summary"]["create"] == 5
 
 
@@ -33,12 +33,65 @@ def test_a_saved_plan_is_applied_without_a_question_after_the_manifests_changed(
     assert "shop.example.com" in sendroute("routes").out
 
 
-def test_a_saved_plan_is_stale_after_it_was_applied(sendroute: Program, saved: Path) -> None:
+def test_a_saved_plan_that_was_applied_is_stale_and_reports_its_revisions(
+    sendroute: Program, saved: Path
+) -> None:
     assert saved.is_file()
     sendroute("apply", "change.plan")
     result = sendroute("apply", "change.plan", "-o", "json=r.json")
     assert (result.status, "stale-plan" in result.err) == (3, True)
-    assert json.loads(Path("r.json").read_text())["findings"][0]["code"] == "stale-plan"
+    (stale,) = json.loads(Path("r.json").read_text())["findings"]
+    assert stale["code"] == "stale-plan"
+    # The platform and the account are two commits.
+    assert "applied already, at revisions 1 to 2." in stale["message"]
+
+
+SWITCH = ", applyToAll: {id: go, route: {profile: ses}, confirm: {domains: 2}}"
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [account("acme"), domain("acme", "shop.example.com", "{profile: ses}")],
+        [
+            account("acme", more=SWITCH),
+            domain("acme", "shop.example.com", "{profile: ses}"),
+            domain("acme", "news.example.com"),
+        ],
+    ],
+    ids=["a removal", "an apply-all"],
+)
+def test_an_applied_plan_is_recognised_after_later_changes(
+    sendroute: Program, manifests: Path, documents: list[str]
+) -> None:
+    ses = profile("acme", "ses")
+    write(manifests / "acme.yaml", *documents, ses)
+    assert sendroute("plan", "manifests", "--out", "change.plan").status == 0
+    assert sendroute("apply", "change.plan").status == 0
+    write(manifests / "acme.yaml", *documents, ses, domain("acme", "later.example.com"))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "stale-plan" in result.err) == (3, True)
+    assert "The saved plan was applied already, at revision 3." in result.err
+
+
+@pytest.mark.usefixtures("store")
+def test_an_equal_change_before_the_plan_does_not_count_as_applied(
+    sendroute: Program, manifests: Path
+) -> None:
+    base = (manifests / "acme.yaml").read_text()
+    more = f"{base}---\n{domain('acme', 'more.example.com')}"
+    for text in (more, base):
+        (manifests / "acme.yaml").write_text(text)
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (manifests / "acme.yaml").write_text(more)
+    sendroute("plan", "manifests", "--out", "change.plan")
+    other = f"{base}---\n{domain('acme', 'more.example.com', '{profile: ses}')}"
+    (manifests / "acme.yaml").write_text(other)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "no longer fits the store" in result.err) == (3, True), result
 
 
 def test_a_saved_plan_is_stale_if_the_decision_for_an_account_changed(
@@ -79,6 +132,23 @@ def test_a_saved_plan_is_refused_by_another_store(
     assert (result.status, "another store" in result.err) == (3, True)
 
 
+def test_it_keeps_the_limits_of_the_guards(sendroute: Program, store: Path) -> None:
+    manifests = store.parent / "manifests"
+    names = [f"d{n}.example.com" for n in range(10)]
+    write(manifests / "acme.yaml", account("acme"), *(domain("acme", name) for name in names))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    write(manifests / "acme.yaml", account("acme"), *(domain("acme", name) for name in names[4:]))
+    assert sendroute("plan", "manifests", "--out", "refused.plan").status == 3
+    words = ("plan", "manifests", "--max-remove-percent", "40", "--out", "allowed.plan")
+    assert sendroute(*words).status == 0
+    ran = sendroute("apply", "refused.plan")
+    assert (ran.status, "too-many-removals" in ran.out) == (3, True)
+    lower = sendroute("apply", "allowed.plan", "--max-remove-percent", "39")
+    assert (lower.status, "too-many-removals" in lower.out) == (3, True), "a given limit wins"
+    assert sendroute("apply", "allowed.plan").status == 0
+    assert sendroute("routes").out.count(".example.com") == 6
+
+
 def edit_domain(text: str) -> str:
     return text.replace("news.example.com", "evil.example.com")
 
@@ -91,7 +161,7 @@ BROKEN: dict[str, tuple[Callable[[str], str], int]] = {
     "cut off": (lambda text: text[: len(text) // 2], 1),
     "edited in its changes": (edit_domain, 1),
     "edited in its report": (edit_report, 1),
-    "of another format": (lambda t: t.replace('"format_version":"1.0"', '"format_version":"9"'), 1),
+    "of another format": (lambda t: t.replace('"format_version":"1.1"', '"format_version":"9"'), 1),
     "nested beyond any parser's limit": (
         lambda t: t.replace('"only":', f'"x":{"[" * 100_000}{"]" * 100_000},"only":', 1),
         1,

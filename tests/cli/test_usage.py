@@ -1,5 +1,6 @@
 """Wrong usage: one sentence, a suggestion, a pointer to the help, and exit status 64."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 
 from sendroute.cli.commands import COMMANDS
 
-from .conftest import Program, environment
+from .conftest import Program, account, domain, environment
 
 Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -33,6 +34,26 @@ WRONG = {
         "Only one -o",
         "FORMAT=FILE",
     ),
+    "two formats in one file": (
+        ("validate", "x", "-o", "json=r", "-o", "sarif=./r"),
+        "`./r` would be written twice",
+        "validate --help",
+    ),
+    "a plan and a report in one file": (
+        ("plan", "x", "--out", "r", "-o", "json=r"),
+        "`r` would be written twice",
+        "its own file",
+    ),
+    "a lock file and a report in one file": (
+        ("apply", "x", "--write-lock", "r", "-o", "json=r"),
+        "`r` would be written twice",
+        "its own file",
+    ),
+    "a saved plan without a name": (("plan", "x", "--out", ""), "--out", "empty"),
+    "a lock file without a name": (("apply", "x", "--write-lock", ""), "--write-lock", "empty"),
+    "an account without a name": (("routes", "--account", ""), "--account", "the value is empty"),
+    "a store without a URL": (("--store", "", "status"), "--store", "empty"),
+    "a store without a URL, given last": (("status", "--store", ""), "--store", "empty"),
     "a file without a name": (("validate", "x", "-o", "json="), "`json=`", "no file"),
     "a percentage above 100": (("apply", "x", "--max-change-percent", "101"), "`101`", "0 to 100"),
     "a percentage that is not a number": (
@@ -63,6 +84,17 @@ def test_wrong_usage_is_explained_with_status_64(case: str, sendroute: Program) 
     assert "Traceback" not in result.err
 
 
+@pytest.mark.usefixtures("store")
+def test_apply_refuses_wrong_outputs_before_it_applies(sendroute: Program, manifests: Path) -> None:
+    (manifests / "acme.yaml").write_text(
+        account("acme") + "---\n" + domain("acme", "a.example.com")
+    )
+    for outputs in (("-o", "json", "-o", "text"), ("-o", "json=r", "-o", "text=r")):
+        assert sendroute("apply", "manifests", "--auto-approve", *outputs).status == 64
+    assert "a.example.com" not in sendroute("routes").out
+    assert sendroute("validate", "manifests", "-o", "json=/dev/null", "-o", "text=/dev/null").out
+
+
 def test_a_variable_sets_an_option(
     sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +123,32 @@ def test_an_invalid_value_of_a_variable_is_wrong_usage(
     assert (result.status, "SENDROUTE_MAX_CHANGE_PERCENT" in result.err) == (64, True)
     monkeypatch.setenv("SENDROUTE_QUIET", "perhaps")
     assert "SENDROUTE_QUIET" in sendroute("status").err
+
+
+def test_an_unknown_variable_is_a_warning_that_shows_no_value(
+    sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        "SENDROUTE_OUT": "of another command",
+        "SENDROUTE_MAX_CHANGE_PERCENT": "a wrong value for another command",
+        "SENDROUTE_DRY_RUN": "of an edit",
+        "SENDROUTE_ACTOR": "jane",
+        "SENDROUTE_KEY": "",
+        "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD": "hunter2",
+        "SENDROUTE_SERVICE_HOST": "a Service of Kubernetes",
+        "SENDROUTE_METRICS_PORT_9464_TCP_ADDR": "another",
+    }
+    for name, value in known.items():
+        monkeypatch.setenv(name, value)
+    result = sendroute("validate", str(manifests))
+    assert (result.status, result.err) == (0, "")
+    monkeypatch.setenv("SENDROUTE_STOER", "hunter2")
+    result = sendroute("validate", str(manifests))
+    assert (result.status, "hunter2" in result.err) == (0, False)
+    assert "SENDROUTE_STOER is unknown" in result.err
+    assert "Did you mean `SENDROUTE_STORE`?" in result.err
+    result = sendroute("--log-format", "json", "validate", str(manifests))
+    assert json.loads(result.err)["level"] == "warning"
 
 
 def test_a_variable_of_a_repeatable_option_holds_several_values_and_the_option_overrides_it(

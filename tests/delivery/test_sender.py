@@ -9,7 +9,7 @@ SENDERS = {
     "an address": ("jane@shop.example.com", "jane@shop.example.com", "shop.example.com"),
     "an address in angle brackets": ("<jane@shop.example>", "jane@shop.example", "shop.example"),
     "the null sender": ("<>", "<>", None),
-    "the null sender, empty": ("", "<>", None),
+    "the null sender with a space": ("< >", "<>", None),
     "a bare domain": ("shop.example.com", "shop.example.com", "shop.example.com"),
     "a quoted local part with an at sign": ('"a@b c"@d.example', '"a@b c"@d.example', "d.example"),
     "a quoted quote": (r'"a\"@b"@d.example', r'"a\"@b"@d.example', "d.example"),
@@ -37,6 +37,8 @@ def test_a_sender_is_split_into_address_and_domain(case: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "",
+        " ",
         "a b@c.example",
         "a@b@c.example",
         "@c.example",

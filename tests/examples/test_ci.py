@@ -62,7 +62,7 @@ class Pipeline:
             "CI_API_V4_URL": "https://gitlab.example.com/api/v4",
             "CI_PROJECT_ID": "11",
             "CI_MERGE_REQUEST_IID": "22",
-            "SENDROUTE_NOTE_TOKEN": "a-token",
+            "MAIL_NOTE_TOKEN": "a-token",
         }
         self.run_ok("git init -q -b main . && git add . && git commit -qm 'The first manifests'")
         self.run_ok("sendroute -q init")

@@ -5,10 +5,11 @@ SENDROUTE_PORT in every pod next to a Service named sendroute.)
 """
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sendroute.cli.command_line import Parser, WrongUsageError, suggestion
+from sendroute.cli.command_line import Parser, WrongUsageError, percent, suggestion
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
@@ -41,12 +42,11 @@ def output_option(parser: Parser, forms: Sequence[str]) -> None:
         action="append",
         help=f"{', '.join(forms)}; may be repeated",
     )
+    parser.check(_check_outputs)
 
 
 def outputs_of(arguments: argparse.Namespace) -> list[Output]:
-    """What was asked for; text on standard output where nothing else is to be there.
-
-    Raises :class:`WrongUsageError` for two formats on standard output."""
+    """What was asked for; text on standard output where nothing else is to be there."""
     chosen = outputs_asked_for(arguments)
     if any(each.path is None for each in chosen):
         return chosen
@@ -54,12 +54,28 @@ def outputs_of(arguments: argparse.Namespace) -> list[Output]:
 
 
 def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
-    chosen: list[Output] = list(getattr(arguments, "output", None) or [])
+    return list(getattr(arguments, "output", None) or [])
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Raises :class:`WrongUsageError` for two results on standard output or in one file: the second
+    would replace the first."""
+    chosen = outputs_asked_for(arguments)
     if sum(each.path is None for each in chosen) > 1:
         raise WrongUsageError(
             "Only one -o can go to standard output: write the others -o FORMAT=FILE."
         )
-    return chosen
+    others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
+    seen: set[str] = set()
+    for path in [*others, *(each.path for each in chosen)]:
+        if path is None or path == os.devnull:
+            continue
+        resolved = os.path.realpath(path)
+        if resolved in seen:
+            raise WrongUsageError(
+                f"`{path}` would be written twice: give each result its own file."
+            )
+        seen.add(resolved)
 
 
 def paths_argument(parser: Parser) -> None:
@@ -77,6 +93,22 @@ def only_option(parser: Parser) -> None:
         metavar="ACCOUNT",
         action="append",
         help="plan only this account, NAME or NAMESPACE/NAME; may be repeated",
+    )
+
+
+def limit_options(parser: Parser) -> None:
+    """The limits of the guards: absent if not given, because a saved plan has its own."""
+    parser.value(
+        "--max-change-percent",
+        metavar="N",
+        type=percent,
+        help="refuse to re-route more than N %% of an account's domains (default 30)",
+    )
+    parser.value(
+        "--max-remove-percent",
+        metavar="N",
+        type=percent,
+        help="refuse to remove more than N %% of an account's domains (default 30)",
     )
 
 

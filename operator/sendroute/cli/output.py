@@ -131,7 +131,6 @@ def abandon_stdout() -> None:
 
     As the Python documentation advises under "Note on SIGPIPE" of the signal module.
     """
-
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -32,6 +32,21 @@ from sendroute.store.record import Store
 _TOP = 4096
 
 
+class GivenLimits(NamedTuple):
+    """The limits of the guards as typed; None if not given."""
+
+    change_percent: int | None = None
+    remove_percent: int | None = None
+
+    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
+        """The guards with these limits; ``otherwise`` has those that are not given."""
+        change, remove = self
+        return Guards(
+            otherwise.change_percent if change is None else change,
+            otherwise.remove_percent if remove is None else remove,
+        )
+
+
 class PlanOptions(NamedTuple):
     """What to plan, and for what.
 
@@ -71,20 +86,21 @@ def plan_paths(
     source = _source(tree, paths, options)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
-    tree.places.expect(places_of(planned.plan))
+    tree.locate.expect(places_of(planned.plan))
     return planned
 
 
 def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
     commit = commit_of(paths) if options.recorded else None
     locks = locks_of(paths, options.lock)
-    return Source(tree.desired, commit, tree.places, partial(mismatches, locks))
+    return Source(tree.desired, commit, tree.locate, partial(mismatches, locks))
 
 
 def plan_saved(
-    store: Store, session: Session, path: str, guards: Guards, lock: str | None
+    store: Store, session: Session, path: str, limits: GivenLimits, lock: str | None
 ) -> Planned:
-    """Plan the saved plan in a file again; see :func:`plan_again`.
+    """Plan the saved plan in a file again; see :func:`plan_again`. The guards have the limits of
+    the saved plan, unless ``limits`` has others.
 
     Raises:
         ProblemError: what is wrong with the file, and whatever :func:`plan_again` raises.
@@ -95,8 +111,9 @@ def plan_saved(
         why = f"it cannot be read ({error.strerror})"
         raise unusable("unreadable", path, why) from error
     reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
-    locks = locks_of((), lock)
-    return plan_again(reconciler, saved, path, guards, partial(mismatches, locks))
+    guards = limits.guards(saved.limits.guards())
+    checks = partial(mismatches, locks_of((), lock))
+    return plan_again(reconciler, saved, path, guards, checks, store.history)
 
 
 def save_plan(path: str, planned: Planned) -> None:
@@ -107,7 +124,7 @@ def save_plan(path: str, planned: Planned) -> None:
     """
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
-    write(path, [encode(saved)], mode=0o600)
+    write(path, [encode(saved)], what="The saved plan", mode=0o600)
 
 
 def is_saved_plan_file(path: str) -> bool:

@@ -108,7 +108,7 @@ def _read(session: Session, tree: Tree) -> Source:
     return Source(
         _desired_from(tree.root, read.desired),
         tree.commit or commit_of([tree.path]),
-        _from(tree.root, read.places),
+        _from(tree.root, read.locate),
         partial(mismatches, locks),
     )
 

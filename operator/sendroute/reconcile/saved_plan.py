@@ -14,17 +14,18 @@ from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
-from sendroute.model.finding import Finding, Position, Severity, Where, located, nowhere
+from sendroute.model.finding import Finding, Position, Severity, located, nowhere, whole_file
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Setting, Task
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
+from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import Shown
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 _MARKER = "sendroute-saved-plan"
 _LISTED = 5
 
@@ -59,13 +60,24 @@ class Decided(Struct, frozen=True):
     accounts: dict[str, str]
 
 
+class SavedLimits(Struct, frozen=True):
+    """The limits of the guards that the plan was made with."""
+
+    change_percent: int
+    remove_percent: int
+
+    def guards(self) -> Guards:
+        return Guards(self.change_percent, self.remove_percent)
+
+
 class SavedPlan(Struct, frozen=True):
     """The content of the file.
 
     ``only`` are the accounts that this plan may change. ``accounts`` are these and the accounts
     that claim the same domains. ``decided`` are the digests of the changes that were shown.
-    ``report`` is the plan as ``-o json`` shows it, for people; it is not read back. ``checksum``
-    covers all other fields. It detects damage and edits by hand; it is no signature.
+    ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
+    applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
+    damage and edits by hand; it is no signature.
     """
 
     format: str
@@ -74,6 +86,7 @@ class SavedPlan(Struct, frozen=True):
     lineage: str
     commit: str | None
     decided: Decided
+    limits: SavedLimits
     report: Raw
     only: tuple[AccountKey, ...]
     platform: DesiredPlatform | None
@@ -160,6 +173,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         report: the plan as JSON.
     """
     plan, desired, verified = planned.plan, planned.source.desired, planned.verified
+    guards = planned.scope.guards
     kept = concerned(plan, desired, planned.current)
     only = kept if planned.scope.only is None else planned.scope.only
     return SavedPlan(
@@ -169,6 +183,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
+        limits=SavedLimits(guards.change_percent, guards.remove_percent),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
@@ -204,7 +219,12 @@ def _saved(item: Finding) -> SavedFinding:
 
 
 def plan_again(
-    reconciler: Reconciler, saved: SavedPlan, path: str, guards: Guards, mismatches: Mismatches
+    reconciler: Reconciler,
+    saved: SavedPlan,
+    path: str,
+    guards: Guards,
+    mismatches: Mismatches,
+    history: History,
 ) -> Planned:
     """Plan a saved plan again, with the same rotated secrets and failed profiles as before.
 
@@ -218,13 +238,15 @@ def plan_again(
         path: its file, for findings.
         guards: the guards that apply now.
         mismatches: compares lock files with the store, see :class:`Source`.
+        history: reads the store's history.
 
     Returns:
         The plan to commit.
 
     Raises:
-        ProblemError: ``stale-plan`` if the decision for any account would differ, or if the plan
-            was made for another store; or the store, the secrets or a key is unusable.
+        ProblemError: ``stale-plan`` if the decision for any account would differ, if the plan was
+            applied already, or if it was made for another store; or the store, the secrets or a
+            key is unusable.
     """
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
@@ -242,7 +264,8 @@ def plan_again(
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:
-        raise ProblemError(_stale(path, changed))
+        revisions = applied_revisions(saved.report, history)
+        raise ProblemError(_applied(path, revisions) if revisions else _stale(path, changed))
     return planned
 
 
@@ -254,7 +277,20 @@ def _stale(path: str, changed: list[str]) -> Finding:
         f"The saved plan no longer fits the store: the decision would differ for {listed}{more}.",
         hint="Save the plan again and review it",
         remedy=Perform(Task.SAVE_PLAN, path),
-        where=Where(path, 0),
+        where=whole_file(path),
+    )
+
+
+def _applied(path: str, revisions: list[int]) -> Finding:
+    """The decision differs because the plan is in effect."""
+    first, last = revisions[0], revisions[-1]
+    at = f"revision {first}" if first == last else f"revisions {first} to {last}"
+    return finding(
+        "stale-plan",
+        f"The saved plan was applied already, at {at}.",
+        hint="For further changes, save a new plan",
+        remedy=Perform(Task.SAVE_PLAN, path),
+        where=whole_file(path),
     )
 
 
@@ -264,7 +300,7 @@ def _other_store(path: str) -> Finding:
         "The saved plan was made for another store.",
         hint="Save the plan again, or specify the store that it was made for",
         remedy=Configure(Setting.STORE),
-        where=Where(path, 0),
+        where=whole_file(path),
     )
 
 
@@ -319,6 +355,6 @@ def unusable(code: str, path: str, why: str) -> ProblemError:
             f"The saved plan `{path}` cannot be used: {why}.",
             hint="Save the plan again",
             remedy=Perform(Task.SAVE_PLAN, path),
-            where=Where(path, 0),
+            where=whole_file(path),
         )
     )

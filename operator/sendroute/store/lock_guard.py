@@ -13,7 +13,7 @@ import msgspec
 
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, whole_file
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
 from sendroute.store.lockfile import contradictory
@@ -90,7 +90,7 @@ def _read(path: Path) -> LockFile:
             "unreadable",
             f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
             hint="Give the user that runs sendroute read permission.",
-            where=Where(str(path), 0),
+            where=whole_file(str(path)),
         )
         return LockFile(path, None, (unreadable,))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -130,13 +130,13 @@ def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
             f"The store is empty, but {path} belongs to a store with history.",
             hint="Specify that store, or create this one from the lock file",
             remedy=Perform(Task.RESTORE_FROM_LOCK_FILE, str(path)),
-            where=Where(str(path), 0),
+            where=whole_file(str(path)),
         )
     return finding(
         "wrong-store",
         f"{path} belongs to the store {head.lineage}, and this one is {current.lineage}.",
         hint="Specify the right store. If this one is right, remove the lock file.",
-        where=Where(str(path), 0),
+        where=whole_file(str(path)),
     )
 
 
@@ -148,7 +148,7 @@ def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
         f" at revision {head.revision}.",
         hint=_RESTORE,
         remedy=Perform(Task.RESTORE, str(path)),
-        where=Where(str(path), 0),
+        where=whole_file(str(path)),
     )
 
 
@@ -160,5 +160,5 @@ def _diverged_store(head: LockHeader, path: Path) -> Finding:
         " contain: the store was created from an older copy.",
         hint=_RESTORE,
         remedy=Perform(Task.RESTORE, str(path)),
-        where=Where(str(path), 0),
+        where=whole_file(str(path)),
     )

@@ -1,7 +1,7 @@
 """Show the route that mail from an address or a domain takes, and why.
 
-The sender is an envelope sender: user@domain, <user@domain>, a domain, or <> (or an empty string)
-for the null sender of bounces. Internationalised domains may be written in both forms.
+The sender is an envelope sender: user@domain, <user@domain>, a domain, or <> for the null sender
+of bounces. Internationalised domains may be written in both forms.
 
 examples:
   sendroute explain jane@shop.example.com

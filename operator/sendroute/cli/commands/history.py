@@ -61,10 +61,10 @@ def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence[HistoryEn
     if of is None:
         return store.history(limit=limit)
     if "/" in of:  # so that also the record of an account that is gone can be read
-        return store.history(account=AccountKey(*of.split("/", 1)), limit=limit)
+        return store.history(owner=AccountKey(*of.split("/", 1)), limit=limit)
     if "." not in of:
         (account,) = accounts_named([of], store.accounts())
-        return store.history(account=account, limit=limit)
+        return store.history(owner=account, limit=limit)
     try:
         return store.history(domain=domain_name(of), limit=limit)
     except BadNameError:

@@ -1,7 +1,8 @@
 """Show what applying a tree of manifests would do, and why.
 
 Nothing is changed. With --out the plan is saved: `sendroute apply FILE` then does exactly what was
-shown, or refuses if the decision would differ.
+shown, or refuses if the decision would differ. The exit status is that of `apply` with the same
+options: 3 if a guard refuses.
 
 examples:
   sendroute plan manifests/
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.fast_exit import collector_off, keep
-from sendroute.cli.options import REPORTS, only_option, output_option, paths_argument
+from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.exit_status import of_findings, of_plan
@@ -31,6 +32,7 @@ def options(parser: Parser) -> None:
     parser.value("--out", metavar="FILE", help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
+    limit_options(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"
     )
@@ -39,13 +41,17 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.planning import PlanOptions, plan_paths
+    from sendroute.cli.planning import GivenLimits, PlanOptions, plan_paths
     from sendroute.store.record import open_store
 
     start_logs(session)
     with open_store(session.settings.store) as store:
+        limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
         options = PlanOptions(
-            only=arguments.only, test=arguments.test_connections, recorded=bool(arguments.out)
+            arguments.only,
+            limits.guards(),
+            test=arguments.test_connections,
+            recorded=bool(arguments.out),
         )
         planned = plan_paths(store, session, arguments.paths, options)
     lost = _save(arguments.out, planned) if arguments.out else ()

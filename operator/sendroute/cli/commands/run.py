@@ -75,6 +75,7 @@ def options(parser: Parser) -> None:
     )
     parser.value(
         "--listen",
+        may_be_empty=True,
         metavar="HOST:PORT",
         type=_address,
         default="127.0.0.1:9464",

@@ -50,8 +50,8 @@ def run(arguments: Namespace, session: Session) -> int:
     findings = list(check_tree(tree.desired, base))
     if arguments.policy:
         findings += _against_policies(arguments.policy, tree.files)
-    tree.places.expect(found.where for found in findings)
-    report = report_of(findings, strict=arguments.strict, locate=tree.places)
+    tree.locate.expect(found.where for found in findings)
+    report = report_of(findings, strict=arguments.strict, locate=tree.locate)
     written = present_report(session, arguments, report)
     keep(tree, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
