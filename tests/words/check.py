@@ -1,9 +1,10 @@
 """Find words that a reader of this field would have to decode, and say what to write instead.
 
 ``words.txt`` holds one rule a line: a regular expression, a tab, and the replacement. In Python
-files only comments, strings and docstrings are read, and names by the rules under ``[names]``;
-other text files are read whole. Run it from the top of the checkout, with paths or without (then
-it reads every file that git tracks): ``python tests/words/check.py``. Exit status 1 on any hit.
+files only comments, strings and docstrings are read, and names by the rules under ``[names]`` and
+``[identifiers]``; other text files are read whole. Run it from the top of the checkout, with paths
+or without (then it reads every file that git tracks): ``python tests/words/check.py``. Exit status
+1 on any hit.
 """
 
 import io
@@ -18,6 +19,7 @@ from typing import NamedTuple
 HERE = Path(__file__).parent
 TEXT = frozenset({".md", ".sh", ".yaml", ".yml", ".toml", ".txt", ".service"})
 PASSED_OVER = ("tests/words/", "LICENSE", "docs/glossary.md")
+IDENTIFIERS_IN = "operator/"
 
 
 class Rule(NamedTuple):
@@ -26,10 +28,12 @@ class Rule(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """``prose`` is searched in text, ``names`` in Python identifiers, split at underscores."""
+    """``prose`` is searched in text, ``names`` in Python identifiers, split at underscores.
+    ``identifiers`` match whole identifiers of operator/."""
 
     prose: tuple[Rule, ...]
     names: tuple[Rule, ...]
+    identifiers: tuple[Rule, ...]
 
 
 class Hit(NamedTuple):
@@ -40,7 +44,7 @@ class Hit(NamedTuple):
 
 
 def load(path: Path = HERE / "words.txt") -> Rules:
-    sections: dict[str, list[Rule]] = {"prose": [], "names": []}
+    sections: dict[str, list[Rule]] = {"prose": [], "names": [], "identifiers": []}
     section = "prose"
     for line in path.read_text("utf-8").splitlines():
         if re.fullmatch(r"\[\w+\]", line):
@@ -48,7 +52,7 @@ def load(path: Path = HERE / "words.txt") -> Rules:
         elif line and not line.startswith("#"):
             pattern, instead = line.split("\t")
             sections[section].append(Rule(re.compile(pattern, re.IGNORECASE), instead))
-    return Rules(tuple(sections["prose"]), tuple(sections["names"]))
+    return Rules(**{name: tuple(entries) for name, entries in sections.items()})
 
 
 def check(path: str, text: str, rules: Rules) -> Iterator[Hit]:
@@ -60,7 +64,8 @@ def check(path: str, text: str, rules: Rules) -> Iterator[Hit]:
 
 
 def _python(path: str, text: str, rules: Rules) -> Iterator[Hit]:
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    for number, token in enumerate(tokens):
         if token.type in (tokenize.STRING, tokenize.COMMENT) or "FSTRING" in tokenize.tok_name.get(
             token.type, ""
         ):
@@ -69,6 +74,15 @@ def _python(path: str, text: str, rules: Rules) -> Iterator[Hit]:
             for rule in rules.names:
                 if any(rule.pattern.fullmatch(part) for part in token.string.split("_")):
                     yield Hit(path, token.start[0], token.string, rule.instead)
+            if path.startswith(IDENTIFIERS_IN) and not _is_called_method(tokens, number):
+                for rule in rules.identifiers:
+                    if rule.pattern.fullmatch(token.string):
+                        yield Hit(path, token.start[0], token.string, rule.instead)
+
+
+def _is_called_method(tokens: list[tokenize.TokenInfo], number: int) -> bool:
+    """Whether the name is a method that is called, which a library may have named: ``x.one()``."""
+    return tokens[number - 1].string == "." and tokens[number + 1].string == "("
 
 
 def _prose(path: str, first: int, text: str, rules: tuple[Rule, ...]) -> Iterator[Hit]:

@@ -1,0 +1,54 @@
+"""The checker of words finds what a reader would have to decode, and only that."""
+
+from pathlib import Path
+
+import pytest
+from tests.words.check import check, load, tracked
+
+RULES = load()
+
+
+def words(path: str, text: str) -> list[str]:
+    return [hit.word for hit in check(path, text, RULES)]
+
+
+@pytest.mark.parametrize("name", ["each", "found", "one", "own", "it", "said", "stands", "told"])
+def test_a_name_that_does_not_say_what_the_value_is_is_refused_in_operator(name: str) -> None:
+    assert name in words("operator/sendroute/x.py", f"for {name} in ():\n    pass\n")
+    assert name in words("operator/sendroute/x.py", f"state.{name} = 1\n")
+
+
+def test_identifiers_are_checked_only_in_operator() -> None:
+    assert words("tests/x.py", "found = 1\n") == []
+
+
+def test_a_name_that_contains_a_refused_identifier_is_accepted() -> None:
+    assert words("operator/sendroute/x.py", "found_at = one_of = owner = 1\n") == []
+
+
+def test_a_method_of_a_library_is_accepted() -> None:
+    assert words("operator/sendroute/x.py", "row = result.one()\n") == []
+
+
+def test_prose_is_checked_in_strings_comments_and_text_but_not_in_code() -> None:
+    assert words("x.py", '"""Read anew."""\n') == ["anew"]
+    assert words("x.py", "x = 1  # whoever\n") == ["whoever"]
+    assert words("x.md", "Read\nanew.\n") == ["anew"]
+    assert words("x.py", "x = folders\n") == []
+
+
+def test_the_program_and_its_documentation_have_no_hits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    checked = [
+        path
+        for path in tracked()
+        if path.startswith(("operator/", "docs/", "examples/")) or path == "README.md"
+    ]
+    assert checked
+    hits = [
+        hit
+        for path in checked
+        if path != "docs/glossary.md"
+        for hit in check(path, Path(path).read_text("utf-8", "replace"), RULES)
+    ]
+    assert hits == []
