@@ -136,7 +136,7 @@ def test_the_lock_file_of_another_store_is_not_reported_as_an_unavailable_store(
     lock = workspace.manifests / "sendroute.lock"
     replace(lock, '{"lineage": "11111111-1111-1111-1111-111111111111", "revision": 1}')
     loop = workspace.start("--listen", "127.0.0.1:0", "-v")
-    url = loop.wait_for_log("Answering at")["url"]
+    url = loop.wait_for_log("Serving http")["url"]
     loop.wait_for_log("belongs to the store 1111", times=6)
     status, text = _get(f"{url}/readyz")
     assert status == 503
@@ -175,7 +175,7 @@ def test_an_unavailable_provider_is_retried_and_does_not_stop_other_accounts(
 def test_the_loop_recovers_when_a_missing_store_is_back(workspace: Workspace) -> None:
     workspace.write_manifest("acme", account("acme", "a.example.com"))
     loop = workspace.start("--listen", "127.0.0.1:0")
-    url = loop.wait_for_log("Answering at")["url"]
+    url = loop.wait_for_log("Serving http")["url"]
     loop.wait_for_log("acme/acme", "committed")
     wait_until(lambda: _get(f"{url}/readyz")[0] == 200, "ready")
     elsewhere = workspace.directory / "elsewhere"
@@ -212,7 +212,7 @@ def test_metrics_count_accounts_findings_and_repairs(workspace: Workspace) -> No
     workspace.write_manifest("acme", account("acme", "a.example.com", "b.example.com"))
     workspace.write_manifest("bolt", account("bolt", plan="none-such"))
     loop = workspace.start("--interval", "500ms", "--listen", "127.0.0.1:0")
-    url = loop.wait_for_log("Answering at")["url"]
+    url = loop.wait_for_log("Serving http")["url"]
     loop.wait_for_log("bolt/bolt", "failed")
     workspace.sql("update domain set kind = 'unconfigured' where name = 'a.example.com'")
     loop.wait_for_log("had drifted")
@@ -348,7 +348,7 @@ def test_a_read_only_store_is_logged_once_and_retried_with_backoff(
 ) -> None:
     workspace.write_manifest("acme", account("acme", "a.example.com"))
     loop = workspace.start("--listen", "127.0.0.1:0", "-v")
-    url = loop.wait_for_log("Answering at")["url"]
+    url = loop.wait_for_log("Serving http")["url"]
     loop.wait_for_log("acme/acme", "committed")
     refusal = "BEGIN SELECT raise(FAIL, 'no such luck'); END"
     for table in ("revision", "account_status"):

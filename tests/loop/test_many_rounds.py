@@ -28,7 +28,7 @@ def test_memory_does_not_grow_with_rounds_or_trees(workspace: Workspace) -> None
     names = [f"d{number}.example.com" for number in range(300)]
     workspace.write_manifest("acme", account("acme", *names))
     loop = workspace.start("--interval", "20ms", "--poll", "20ms", "--listen", "127.0.0.1:0")
-    url = loop.wait_for_log("Answering at")["url"]
+    url = loop.wait_for_log("Serving http")["url"]
 
     def run_rounds(rounds: int) -> None:
         target = _rounds(url) + rounds

@@ -121,7 +121,7 @@ def acme_changes() -> list[ObjectChange]:
                "The manifest of shop.example.com declares profile ses."),
         domain("seen.example.com", Action.UPDATE, state(MANAGED, Origin.DEFAULT),
                state(MANAGED, yes, MANAGED), "declared",
-               "seen.example.com stays on managed, now because its manifest declares it."),
+               "seen.example.com stays on managed, which its manifest now declares."),
         domain("left.example.com", Action.REASSIGN, state(via("old"), yes, via("old")),
                state(MANAGED, Origin.REASSIGNED, via("old")), "reassigned",
                "profile old is no longer available: left.example.com is reassigned to managed."),

@@ -1,1 +1,1 @@
-"""The command line: parse, call, present. The only room that knows all the others."""
+"""The command line: parse, call, present. The only package that imports all others."""

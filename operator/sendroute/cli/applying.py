@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 class ApplyOptions(NamedTuple):
-    """``wait`` is how many seconds to wait for relays at most, None: do not wait. ``lock`` is the
-    lock file to write."""
+    """``wait`` is the maximum number of seconds to wait for relays; None to not wait. ``lock`` is
+    the lock file to write; None for none."""
 
     approved: bool
     wait: float | None
@@ -38,8 +38,8 @@ class ApplyOptions(NamedTuple):
 def apply_planned(
     session: Session, store: Store, planned: Planned, options: ApplyOptions
 ) -> tuple[Result, int]:
-    """Apply a plan. Returns the result, and the exit status of a signal that stopped it, 0 without
-    one."""
+    """Apply a plan. Returns the result, and the exit status for the signal that stopped it; 0 if no
+    signal did."""
 
     def confirm(planned: Planned) -> Finding | None:
         locate = planned.source.locate
@@ -96,6 +96,7 @@ def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
 
 
 def _with_findings(result: Result, findings: tuple[Finding, ...]) -> Result:
-    """Each finding once: whatever failed because the store went away has the same one."""
-    new = tuple(found for found in findings if found not in result.findings)
+    """Add each finding once: all steps that fail because the store is unavailable have the same
+    one."""
+    new = tuple(item for item in findings if item not in result.findings)
     return replace(result, findings=(*result.findings, *new))

@@ -25,13 +25,13 @@ from sendroute.store.record import Store
 def approve(
     session: Session, store: Store, name: str, digest: str | None, *, sure: bool
 ) -> AccountStatus:
-    """Approve the plan that is held back of an account.
+    """Approve the held-back plan of an account.
 
     Args:
         session: settings and terminal.
         store: the store.
         name: the account, NAME or NAMESPACE/NAME.
-        digest: the digest of the reviewed plan, or its beginning; None: the plan that is held back.
+        digest: the digest of the reviewed plan, or its beginning; None for the held-back plan.
         sure: approve without confirmation.
 
     Returns:
@@ -44,14 +44,14 @@ def approve(
     held_back = _held_back(store.account_statuses())
     shown = held_back[held_back_account(name, held_back)]
     if digest is not None and not _matches(shown, digest):
-        raise ProblemError(_another(shown))
+        raise ProblemError(_other_plan(shown))
     if not sure:
         colour = session.terminal.colours(sys.stderr)
         refusal = confirm(_action(shown), lambda: lines(shown, colour))
         if refusal is not None:
             raise ProblemError(refusal)
     if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
-        raise ProblemError(_another(shown))
+        raise ProblemError(_other_plan(shown))
     return shown
 
 
@@ -93,10 +93,10 @@ def _matches(shown: AccountStatus, digest: str) -> bool:
     return shown.digest is not None and len(digest) >= 8 and shown.digest.startswith(digest)
 
 
-def _another(shown: AccountStatus) -> Finding:
+def _other_plan(shown: AccountStatus) -> Finding:
     return finding(
         "stale-plan",
-        f"The plan that is held back of account {shown.key} is not the reviewed one.",
+        f"The held-back plan of account {shown.key} is not the reviewed one.",
         hint=f"Review it: sendroute status, then sendroute approve {shown.key}",
     )
 

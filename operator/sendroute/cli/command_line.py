@@ -1,5 +1,5 @@
-"""argparse with one sentence for wrong usage, a suggestion for a mistyped word,
-exit status 64 (EX_USAGE of sysexits.h), and an environment variable behind every option."""
+"""argparse with one sentence for wrong usage, a suggestion for a mistyped word, exit status 64
+(EX_USAGE of sysexits.h), and an environment variable for every option."""
 
 import argparse
 import os
@@ -19,11 +19,11 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 
 class WrongUsageError(Exception):
-    """What was typed cannot be meant: one sentence, and where to look."""
+    """Wrong usage of the command line, explained in one sentence."""
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Within 100 columns on every terminal, so that help reads the same in a log and a page."""
+    """Formats help for 100 columns, so that it is the same on every terminal, in logs and docs."""
 
     def __init__(self, prog: str) -> None:
         columns = os.environ.get("COLUMNS", "")
@@ -32,7 +32,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises :class:`WrongUsageError` where argparse prints its usage and exits."""
+    """A parser that raises :class:`WrongUsageError` instead of printing its usage and exiting."""
 
     def __init__(self, prog: str, **more: Any) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         raise WrongUsageError(_sentence(message))
 
     def read(self, words: list[str]) -> argparse.Namespace:
-        """What ``words`` say; a word that nothing takes is wrong usage, with a suggestion."""
+        """Parse ``words``. An unknown word is wrong usage, with a suggestion."""
         arguments, unknown = self.parse_known_args(words)
         if unknown:
             word = unknown[0].split("=", 1)[0]
@@ -70,9 +70,9 @@ class Parser(argparse.ArgumentParser):
         return f"There is no option `{word}`.{suggestion(word, known)}"
 
     def switch(self, *names: str, help: str, again: bool = False) -> None:  # noqa: A002
-        """An option without a value; its variable takes 1, true, yes, on and their opposites.
+        """Add an option without a value. Its variable accepts 1, true, yes, on and their opposites.
 
-        ``again``: the program has the option too, so this parser takes it without default and help.
+        ``again``: the program has the option too, so this one has no default and no help.
         """
         if again:
             self.add_argument(*names, action="store_true", default=SUPPRESS, help=SUPPRESS)
@@ -91,9 +91,9 @@ class Parser(argparse.ArgumentParser):
         may_be_empty: bool = False,
         **more: Any,
     ) -> None:
-        """An option with a value. Its variable serves where the option is absent; of a repeatable
-        option the variable holds the values with spaces between them. An empty value is wrong
-        usage, because a script passes it if a variable of its own is not set."""
+        """Add an option with a value. Its variable is used if the option is absent. The variable of
+        a repeatable option contains the values, separated by spaces. An empty value is wrong usage,
+        because a script passes it if one of its own variables is not set."""
         if not may_be_empty:
             type = _not_empty(type)  # noqa: A001
         if again:
@@ -104,8 +104,8 @@ class Parser(argparse.ArgumentParser):
         self.variables.add(variable)
         given = os.environ.get(variable, "").strip()
         if given and more.get("action") == "append":
-            # argparse would append to a default, where the option must replace the variable: the
-            # variable is read after parsing.
+            # The variable is read after parsing, because the option must replace it, but argparse
+            # would append to a default.
             destination = more.get("dest") or variable.removeprefix(PREFIX).lower()
             self._from_variable[destination] = (variable, type)
         elif given:
@@ -124,7 +124,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean `…`?`` where a known word is near, else nothing."""
+    """`` Did you mean `…`?`` if a known word is near; otherwise empty."""
     near = did_you_mean(word, known)
     return f" Did you mean `{near}`?" if near else ""
 
@@ -138,7 +138,7 @@ def percent(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Seconds, ``90`` or ``90s`` or ``2m``, as a number that is not negative."""
+    """A time, ``90``, ``90s`` or ``2m``, in seconds; not negative."""
     name = text.lstrip("0123456789.")
     unit = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}.get(name)
     try:
@@ -158,7 +158,7 @@ def count(text: str) -> int:
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """A type that accepts ``words`` alone, from the command line and the environment alike."""
+    """A type that accepts only ``words``, on the command line and in the environment."""
 
     def read(text: str) -> str:
         if text not in words:

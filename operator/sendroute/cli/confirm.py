@@ -14,8 +14,8 @@ from sendroute.reports.report import of_plan
 
 
 class Action(NamedTuple):
-    """What is to be confirmed: the question, what was not done without a confirmation, and what to
-    do where no terminal can ask."""
+    """An action to confirm: the question, the participle for "Nothing was …", and the hint if there
+    is no terminal to ask on."""
 
     question: str
     done: str
@@ -41,7 +41,7 @@ def confirm_plan(
     session: Session, verb: str, plan: Plan, *, approved: bool, locate: Locate = nowhere
 ) -> Finding | None:
     """Show a plan and ask for a confirmation, unless it is ``approved`` already. Returns None if it
-    is confirmed, else the finding that says why not."""
+    is confirmed, else a finding."""
     if approved:
         return None
     action = ACTIONS[verb]
@@ -69,7 +69,7 @@ def _agreed(question: str) -> bool:
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
-        stderr_line("")  # end of input leaves the cursor behind the question
+        stderr_line("")  # at the end of input, the cursor is still behind the question
     return answer.strip() == "yes"
 
 

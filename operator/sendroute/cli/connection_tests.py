@@ -74,10 +74,17 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
 def test_new_profile(
     session: Session, desired: Desired, key: AccountKey, name: str
 ) -> list[Finding]:
-    """Test a profile of manifests that are not written yet, whatever its connectionTest says.
+    """Test a profile of manifests that are not written yet, also if its connectionTest is skip. If
+    the manifests have no MailPlatform, only public addresses may be reached.
 
-    Returns what is wrong; nothing if the test passed. If the manifests have no MailPlatform, only
-    public addresses may be reached.
+    Args:
+        session: settings and terminal.
+        desired: the manifests with the profile.
+        key: its account.
+        name: its name.
+
+    Returns:
+        The findings; none if the test passed.
     """
     account = desired.accounts.get(key)
     declared = account.profiles.get(name) if account is not None else None
@@ -118,7 +125,7 @@ def test_new_profile(
 def _credentials(
     session: Session, profiles: Sequence[StoredProfile], sealed: Sealed
 ) -> Credentials:
-    """From the secrets if any are given, otherwise from the store."""
+    """Credentials from the secrets if any are given, otherwise from the store."""
     factory = Factory(session.settings)
     secrets = factory.secrets(p.secret for p in profiles if p.secret is not None)
     if not secrets.given:
@@ -155,7 +162,7 @@ def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
 
 
 def _without_credential(profile: StoredProfile, problem: SecretProblem) -> TestResult:
-    """There are few outcomes; the sentence says what exactly is wrong with the secret."""
+    """The result for a profile whose credential is unavailable. The detail says why."""
     outcome = ConnectionOutcome.SECRET_MISSING
     if problem.code == "secret-not-bound":
         outcome = ConnectionOutcome.SECRET_NOT_BOUND

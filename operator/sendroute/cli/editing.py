@@ -56,7 +56,7 @@ class EditSession:
         self._documents: Documents = list(self._reading.documents())
         entries, _ = self._files.entries()
         self._paths = {entry.name: entry.path for entry in entries}
-        broken = {each.where.file for each in self._reading.findings if each.where}
+        broken = {finding.where.file for finding in self._reading.findings if finding.where}
         self.tree = Tree(self._documents, self._load, self._paths, frozenset(broken))
 
     def _load(self, file: str) -> str:
@@ -67,13 +67,13 @@ class EditSession:
 
     @contextmanager
     def located(self) -> Iterator[None]:
-        """Add positions to the problems; to those of an unsuccessful search, also what is
-        unreadable."""
+        """A context that adds positions to problems. If a name is unknown, it also adds the
+        findings about unreadable files, which may define it."""
         try:
             yield
         except ProblemError as problem:
             more: Iterable[Finding] = ()
-            if any(found.code.startswith("unknown-") for found in problem.findings):
+            if any(finding.code.startswith("unknown-") for finding in problem.findings):
                 more = self._reading.findings
             raise ProblemError(*locate(self._files, [*problem.findings, *more])) from problem
 
@@ -87,6 +87,8 @@ class EditSession:
             raise ProblemError(*self._reading.findings)
 
     def account(self, name: str) -> AccountKey:
+        """The account that ``NAMESPACE/NAME`` or ``NAME`` refers to. Raises as
+        :func:`~sendroute.cli.reading.accounts_named` does."""
         known = {*self.tree.accounts, *(domain.key for domain in self.tree.domains)}
         (key,) = accounts_named([name], known)
         return key
@@ -111,29 +113,30 @@ class EditSession:
             after = self._after(texts)
             notes += self._new_findings(after)
             if test is not None and (wrong := self._tested(after, *test)):
-                # Elsewhere a failed test skips a part (exit status 4); an edit does nothing.
+                # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
                 report_on_stderr(self._session, wrong)
                 return ExitStatus.FAILED
-        # Before anything is written: the lines are those of the files as read.
-        notes = self.placed(notes)
+        # Before anything is written, because the lines are those of the files as read.
+        notes = self.with_positions(notes)
         lines = self._lines(proposal.changes)
         if not self._arguments.dry_run:
             write(texts, self._paths)
         if self._session.terminal.quiet:
-            notes = [each for each in notes if each.severity is not Severity.INFO]
+            notes = [note for note in notes if note.severity is not Severity.INFO]
         report_on_stderr(self._session, notes)
         return self._present(texts, lines, notes)
 
-    def placed(self, findings: Iterable[Finding]) -> list[Finding]:
+    def with_positions(self, findings: Iterable[Finding]) -> list[Finding]:
+        """The findings with their positions, sorted by file and line."""
         return locate(self._files, findings)
 
     def _lines(self, done: Sequence[Change]) -> list[Line]:
-        places = positions(self._files, [each.where for each in done if each.where])
-        return [(places[each.where] if each.where else None, each.message) for each in done]
+        places = positions(self._files, [change.where for change in done if change.where])
+        return [(places[change.where] if change.where else None, change.message) for change in done]
 
     def _after(self, texts: Mapping[str, Text]) -> Desired:
         """The whole tree after the edit."""
-        documents = [each for each in self._documents if each[1].file not in texts]
+        documents = [item for item in self._documents if item[1].file not in texts]
         for file, text in texts.items():
             if text.after is not None:
                 content = read_file(file, text.after.encode(), as_documents=True).content
@@ -147,14 +150,17 @@ class EditSession:
 
         They have no position, because the new texts are not written yet."""
         before = {
-            _identity(each) for each in check_tree(compile_reading(self._reading, self._documents))
+            _identity(finding)
+            for finding in check_tree(compile_reading(self._reading, self._documents))
         }
         new = [
-            replace(each, where=None, related=())
-            for each in check_tree(after)
-            if _identity(each) not in before and each.code != _ORDERED
+            replace(finding, where=None, related=())
+            for finding in check_tree(after)
+            if _identity(finding) not in before and finding.code != _ORDERED
         ]
-        wrong = [each for each in new if each.severity in (Severity.ERROR, Severity.REFUSED)]
+        wrong = [
+            finding for finding in new if finding.severity in (Severity.ERROR, Severity.REFUSED)
+        ]
         if wrong:
             raise ProblemError(*wrong)
         return new
@@ -190,10 +196,10 @@ def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
         return store.read([key]).accounts.get(key)
 
 
-def _identity(found: Finding) -> tuple[str, str, str | None, str | None]:
+def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
     # An account that is defined in other files is not a new problem for each new object.
-    message = "" if found.code == "unknown-account" else found.message
-    return found.code, message, found.namespace, found.account
+    message = "" if finding.code == "unknown-account" else finding.message
+    return finding.code, message, finding.namespace, finding.account
 
 
 def _text(texts: Mapping[str, Text], lines: Sequence[Line]) -> Iterator[str]:
@@ -230,7 +236,7 @@ def _json(
             ("written", written and bool(texts)),
             ("files", files),
             ("changes", changes),
-            ("findings", [{"code": each.code, "message": each.message} for each in notes]),
+            ("findings", [{"code": note.code, "message": note.message} for note in notes]),
             ("diff", "".join(unified(texts))),
         ]
     )

@@ -1,7 +1,7 @@
 """Variables named SENDROUTE_… that nothing reads: probably misspelled.
 
-Imported only if there is a variable that the chosen command does not read, because the options of
-all other commands are then looked at.
+It is imported only if there is a variable that the chosen command does not read, because it loads
+the options of all other commands.
 """
 
 import logging
@@ -58,8 +58,8 @@ def _options_of(names: Iterable[str], package: str) -> Iterable[Callable[[Parser
 
 
 class _Collector(Parser):
-    """Takes the options of all commands for the names of their variables alone: no variable is
-    read, because the value of one for another command is not checked here."""
+    """Collects the names of the variables of all options. No variable is read, because its value is
+    for another command, and is not checked here."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, conflict_handler="resolve")

@@ -1,4 +1,4 @@
-"""Remedies of findings as the terminal shows them: the command or the option to copy."""
+"""The remedies of findings for the terminal: the command or the option to copy."""
 
 import shlex
 from typing import TypeVar, assert_never
@@ -33,7 +33,7 @@ _SETTINGS = {
     Setting.GIT_TIMEOUT: "--git-timeout SECONDS",
 }
 
-# The command, and what stands for its subject if the finding names none.
+# The command, and the placeholder for its subject if the remedy has none.
 _TASKS = {
     Task.CREATE_STORE: ("sendroute init", ""),
     Task.RESTORE_FROM_BACKUP: ("sendroute init --from-backup", "FILE"),
@@ -52,19 +52,19 @@ _TASKS = {
 }
 
 
-_Found = TypeVar("_Found", Finding, ReportedFinding)
+_Finding = TypeVar("_Finding", Finding, ReportedFinding)
 
 
-def with_hint(found: _Found) -> _Found:
-    """The finding with its remedy worded as the end of its hint."""
-    if found.remedy is None:
-        return found
-    hint = f"{(found.hint or 'To fix it').removesuffix('.')}: {words(found.remedy)}"
-    return replace(found, hint=hint, remedy=None)
+def with_hint(finding: _Finding) -> _Finding:
+    """The finding with its remedy appended to its hint."""
+    if finding.remedy is None:
+        return finding
+    hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"
+    return replace(finding, hint=hint, remedy=None)
 
 
 def words(remedy: Remedy) -> str:
-    """What to type."""
+    """The text to type for a remedy."""
     match remedy:
         case RaiseLimit(limit, percent):
             return f"{_LIMITS[limit]} {percent}"
@@ -73,7 +73,7 @@ def words(remedy: Remedy) -> str:
         case Configure(setting):
             return _SETTINGS[setting]
         case Perform(task, subject):
-            command, anything = _TASKS[task]
-            return f"{command} {shlex.quote(subject) if subject else anything}".rstrip()
+            command, placeholder = _TASKS[task]
+            return f"{command} {shlex.quote(subject) if subject else placeholder}".rstrip()
         case _:
             assert_never(remedy)

@@ -29,7 +29,7 @@ from sendroute.cli.session import (
 )
 from sendroute.runtime.settings import Settings
 
-_INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
+_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 _DESCRIPTION = """\
 A GitOps reconciler for outbound email: declares in git how each sending domain sends.
@@ -55,7 +55,7 @@ Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-
 
 
 def program() -> NoReturn:
-    """The process that a user starts, or a script."""
+    """The entry point of the process."""
     fast_exit.begin()
     fast_exit.leave(main())
 
@@ -85,23 +85,23 @@ def _run(words: list[str]) -> int:
             return USAGE_STATUS
         name, *rest = program.command
         module = _module(name, COMMANDS)
-        said = vars(program)
-        while hasattr(module, "COMMANDS"):  # a command of several: `sendroute edit set-route`
+        values = vars(program)
+        while hasattr(module, "COMMANDS"):  # a command with subcommands: `sendroute edit set-route`
             group = _group(name, module)
             chosen = group.read(rest)
-            said |= vars(chosen)
+            values |= vars(chosen)
             if not chosen.command:
                 group.print_help(sys.stderr)
                 return USAGE_STATUS
-            one, *rest = chosen.command
-            name, module = f"{name} {one}", _module(one, module.COMMANDS, name)
+            member, *rest = chosen.command
+            name, module = f"{name} {member}", _module(member, module.COMMANDS, name)
         command = _command(name, module.__doc__ or "", module.options)
         arguments = command.read(rest)
-    except SystemExit as leave:  # --help and --version have printed what was asked for
+    except SystemExit as leave:  # --help and --version have printed their text
         return int(leave.code or 0)
-    session = _session(said | vars(arguments))
+    session = _session(values | vars(arguments))
     _check_variables(session, parser.variables | command.variables)
-    return _carry_out(module.run, arguments, session)
+    return _run_command(module.run, arguments, session)
 
 
 def _check_variables(session: Session, known: set[str]) -> None:
@@ -115,7 +115,7 @@ def _check_variables(session: Session, known: set[str]) -> None:
 
 
 def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
-    """The module of a command, or of a command of the command ``within``."""
+    """The module of a command, or of a subcommand of the command ``within``."""
     if name not in known:
         full = f"{within} {name}".strip()
         raise WrongUsageError(f"There is no command `{full}`.{suggestion(name, known)}")
@@ -123,7 +123,7 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
     return import_module(f"sendroute.cli.commands.{place}")
 
 
-def _carry_out(
+def _run_command(
     run: Callable[[Namespace, Session], int], arguments: Namespace, session: Session
 ) -> int:
     from sendroute.model.problem import ProblemError
@@ -151,7 +151,7 @@ def _program() -> Parser:
 
 
 def _group(name: str, module: ModuleType) -> Parser:
-    """The parser of a command of several, up to the name of one."""
+    """The parser of a command with subcommands, up to the name of the subcommand."""
     summary, _, rest = (module.__doc__ or "").partition("\n")
     width = max(map(len, module.COMMANDS)) + 2
     lines = "\n".join(f"  {member:<{width}}{text}" for member, text in module.COMMANDS.items())
@@ -166,8 +166,9 @@ def _group(name: str, module: ModuleType) -> Parser:
     return parser
 
 
-def _command(name: str, description: str, options: object) -> Parser:
-    """A command's own parser, which takes the global options too: people type them last."""
+def _command(name: str, description: str, options: Callable[[Parser], None]) -> Parser:
+    """The parser of a command. It accepts the global options too, because users often type them
+    last."""
     summary, _, rest = description.partition("\n")
     parser = Parser(
         f"sendroute {name}",
@@ -175,22 +176,23 @@ def _command(name: str, description: str, options: object) -> Parser:
         epilog="Options for all commands (--store, --secrets, --key-file, -v, …):"
         " `sendroute --help`.",
     )
-    assert callable(options)  # noqa: S101
     options(parser)
     global_options(parser, again=True)
     return parser
 
 
-def _session(said: dict[str, Any]) -> Session:
-    if said["quiet"] and said["verbose"]:
+def _session(values: dict[str, Any]) -> Session:
+    if values["quiet"] and values["verbose"]:
         raise WrongUsageError("--quiet and --verbose contradict each other.")
     verbosity = Verbosity.NORMAL
-    if said["quiet"]:
+    if values["quiet"]:
         verbosity = Verbosity.QUIET
-    elif said["verbose"]:
+    elif values["verbose"]:
         verbosity = Verbosity.VERBOSE
-    settings = Settings(said["store"], said["secrets"], said["key_file"], said["log_format"])
-    return Session(settings, Terminal(verbosity, said["no_color"]))
+    settings = Settings(
+        values["store"], values["secrets"], values["key_file"], values["log_format"]
+    )
+    return Session(settings, Terminal(verbosity, values["no_color"]))
 
 
 def _where_to_look(words: list[str]) -> str:
@@ -198,8 +200,10 @@ def _where_to_look(words: list[str]) -> str:
         if word in COMMANDS:
             module = import_module(f"sendroute.cli.commands.{word}")
             more = getattr(module, "COMMANDS", ())
-            one = next((each for each in words[number + 1 :] if each in more), None)
-            return f"sendroute {word} {one}" if one else f"sendroute {word}"
+            member = next(
+                (candidate for candidate in words[number + 1 :] if candidate in more), None
+            )
+            return f"sendroute {word} {member}" if member else f"sendroute {word}"
     return "sendroute"
 
 

@@ -1,8 +1,8 @@
-"""A store's content as manifests: planned against that store, they change nothing."""
+"""The content of a store as manifests. A plan of them against that store is empty."""
 
 import hashlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -30,9 +30,9 @@ class Batch(NamedTuple):
 def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Iterator[Batch]:
     """The platform, then each account with its profiles and domains, in the order of their names.
 
-    A declaration that is unavailable by now (its profile is gone, or the plan no longer offers
-    managed) is left out, because a manifest with it would be refused. ``report`` is called with a
-    finding for each.
+    A declared route that is no longer available (its profile was deleted, or the plan no longer
+    offers managed) is left out, because a manifest with it would be refused. ``report`` is called
+    with a finding for each.
     """
     if store.platform is not None:
         yield Batch("platform", iter([_platform(store.platform)]))
@@ -56,7 +56,7 @@ class _Exporter:
         self.plan = plan
         self.ambiguous = ambiguous
         self.report = report
-        # A million domains declare few routes; each is one and the same value.
+        # A million domains declare few routes, so equal routes are one value.
         self.forms: dict[Route, Document] = {}
 
     def documents(self) -> Iterator[Document]:
@@ -70,12 +70,12 @@ class _Exporter:
         state = self.account.state
         spec: Document = {"plan": state.plan}
         if self._can_declare(state.default, "The default of the account"):
-            spec["defaultRoute"] = state.default.as_manifest()  # type: ignore[union-attr]
+            spec["defaultRoute"] = state.default.as_manifest()
         return self._document("MailAccount", self.account.key.name, spec)
 
     def _profile(self, name: str, profile: Profile) -> Document:
         spec = {"account": self.account.key.name, **as_manifest(profile)}
-        # The preset that `provider` names fills it; it is no field of a manifest.
+        # The preset of `provider` sets it; it is no field of a manifest.
         spec.pop("username", None)
         usual = as_manifest(Profile(profile.host, profile.port, profile.encryption))
         for field in ("connectionTest", "senderAuthorization"):
@@ -90,7 +90,6 @@ class _Exporter:
     def _domain(self, name: str, declared: Route | None) -> Document:
         spec: Document = {"account": self.account.key.name, "domain": name}
         if self._can_declare(declared, f"The declared route of {name}"):
-            assert declared is not None  # noqa: S101 - one that can be declared is there
             form = self.forms.get(declared)
             if form is None:
                 form = self.forms[declared] = declared.as_manifest()
@@ -107,7 +106,8 @@ class _Exporter:
         metadata = {"name": name, "namespace": self.account.key.namespace}
         return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
 
-    def _can_declare(self, route: Route | None, what: str) -> bool:
+    def _can_declare(self, route: Route | None, what: str) -> TypeGuard[Route]:
+        """Whether a manifest with this route would be valid. Reports a route that is left out."""
         if route is None:
             return False
         gone = {

@@ -31,7 +31,7 @@ def output_option(parser: Parser, forms: Sequence[str]) -> None:
                 f"`{form}` is none of {', '.join(forms)}.{suggestion(form, forms)}".rstrip(".")
             )
         if equals and not path:
-            raise argparse.ArgumentTypeError(f"`{text}` names no file")
+            raise argparse.ArgumentTypeError(f"`{text}` specifies no file")
         return Output(form, path or None)
 
     parser.value(
@@ -46,28 +46,29 @@ def output_option(parser: Parser, forms: Sequence[str]) -> None:
 
 
 def outputs_of(arguments: argparse.Namespace) -> list[Output]:
-    """What was asked for; text on standard output where nothing else is to be there."""
-    chosen = outputs_asked_for(arguments)
-    if any(each.path is None for each in chosen):
+    """The requested outputs, and text on standard output if no other output goes there."""
+    chosen = requested_outputs(arguments)
+    if any(output.path is None for output in chosen):
         return chosen
     return [*chosen, Output("text", None)]
 
 
-def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
+def requested_outputs(arguments: argparse.Namespace) -> list[Output]:
+    """The outputs that ``-o`` requests."""
     return list(getattr(arguments, "output", None) or [])
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Raises :class:`WrongUsageError` for two results on standard output or in one file: the second
     would replace the first."""
-    chosen = outputs_asked_for(arguments)
-    if sum(each.path is None for each in chosen) > 1:
+    chosen = requested_outputs(arguments)
+    if sum(output.path is None for output in chosen) > 1:
         raise WrongUsageError(
             "Only one -o can go to standard output: write the others -o FORMAT=FILE."
         )
     others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
     seen: set[str] = set()
-    for path in [*others, *(each.path for each in chosen)]:
+    for path in [*others, *(output.path for output in chosen)]:
         if path is None or path == os.devnull:
             continue
         resolved = os.path.realpath(path)
@@ -123,11 +124,17 @@ def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclus
 
 
 def route_of_options(arguments: argparse.Namespace) -> Route | None:
+    """The route of the options; None if none of them is given."""
+    if arguments.profile is None and not arguments.managed and not arguments.unconfigured:
+        return None
+    return required_route(arguments)
+
+
+def required_route(arguments: argparse.Namespace) -> Route:
+    """The route of the options, of which argparse requires exactly one."""
     if arguments.profile is not None:
         return via(arguments.profile)
-    if arguments.managed:
-        return MANAGED
-    return UNCONFIGURED if arguments.unconfigured else None
+    return MANAGED if arguments.managed else UNCONFIGURED
 
 
 def account_argument(parser: Parser) -> None:

@@ -1,7 +1,7 @@
 """Present a result: on standard output and into files, as ``-o`` requested, and on standard error.
 
-Files are written before standard output, whose reader may go away; what cannot be written is a
-finding of its own and hides nothing of the result.
+Files are written before standard output, whose reader may exit. An output that cannot be written is
+reported as a separate finding, and the other outputs are still written.
 """
 
 import argparse
@@ -28,8 +28,16 @@ Render = Callable[[str, bool], Iterable[str]]
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
-    """Write a result to its outputs. Returns the exit status of writing alone; what could not be
-    written is reported on standard error."""
+    """Write a result to its outputs, and report failures on standard error.
+
+    Args:
+        session: settings and terminal.
+        outputs: the formats, and the files or standard output.
+        render: the result in a format, in chunks.
+
+    Returns:
+        The exit status of writing only: 1 if an output could not be written.
+    """
     lost: list[Finding] = []
     for form, path in outputs:
         if path is not None:
@@ -42,19 +50,19 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
 
 
 def worst(*statuses: ExitStatus) -> ExitStatus:
-    """With several reasons the most severe is the exit status."""
+    """The most severe of several exit statuses."""
     return next(status for status in MOST_SEVERE_FIRST if status in statuses)
 
 
 def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
     """Report findings on standard error."""
-    for found in findings:
-        for line in finding_lines(with_hint(found), session.terminal.colours(sys.stderr)):
+    for item in findings:
+        for line in finding_lines(with_hint(item), session.terminal.colours(sys.stderr)):
             stderr_line(line)
 
 
 def present_report(session: Session, arguments: argparse.Namespace, report: Report) -> ExitStatus:
-    """Present a report. Returns the exit status of writing alone: 1 if a file could not be
+    """Present a report. Returns the exit status of writing only: 1 if a file could not be
     written."""
 
     report = report.advised(with_hint)
@@ -79,7 +87,9 @@ def present_problem(
     """Report why a command ended, on standard error and in every requested format."""
 
     report_on_stderr(session, findings)
-    requested = [each for each in getattr(arguments, "output", None) or () if _is_report(each)]
+    requested = [
+        output for output in getattr(arguments, "output", None) or () if _is_report(output)
+    ]
     report = report_of(findings).advised(with_hint)
     status = present(
         session, requested, lambda form, colour: render(report, Format(form), colour=colour)
@@ -88,14 +98,14 @@ def present_problem(
 
 
 def _problems_only(report: Report, colour: bool) -> Iterable[str]:
-    for found in report.findings:
-        if found.severity is not Severity.INFO:
-            for line in finding_lines(found, colour):
+    for item in report.findings:
+        if item.severity is not Severity.INFO:
+            for line in finding_lines(item, colour):
                 yield line + "\n"
 
 
 def _is_report(output: Output) -> bool:
-    """Whether it is a report. Text on a terminal is on standard error already."""
+    """Whether an output is a report. Text on standard output is not: it is on standard error."""
     return output.form in REPORTS and (output.form != "text" or output.path is not None)
 
 
@@ -112,12 +122,12 @@ def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
         for chunk in chunks:
             if form == "text":
                 sys.stdout.write(chunk)
-            else:  # whatever the terminal's encoding: these formats are UTF-8
+            else:  # these formats are UTF-8, independent of the terminal's encoding
                 sys.stdout.buffer.write(chunk.encode("utf-8", "backslashreplace"))
         sys.stdout.flush()
     except BrokenPipeError:
         abandon_stdout()
-    except OSError as error:  # a full disk behind it
+    except OSError as error:  # a file on a full disk
         abandon_stdout()
         yield finding(
             "unwritable",
@@ -127,7 +137,7 @@ def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
 
 
 def abandon_stdout() -> None:
-    """The reader is gone (``| head``): discard what is still buffered.
+    """Discard the buffered output, because its reader has exited (``| head``).
 
     As the Python documentation advises under "Note on SIGPIPE" of the signal module.
     """

@@ -1,4 +1,4 @@
-"""From paths, or a saved plan, to a plan: what ``plan`` shows and ``apply`` commits."""
+"""Makes a plan from paths or from a saved plan, for ``plan`` and ``apply``."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -48,11 +48,11 @@ class GivenLimits(NamedTuple):
 
 
 class PlanOptions(NamedTuple):
-    """What to plan, and for what.
+    """What to plan, and how.
 
-    ``only`` are names of accounts as typed; ``lock`` is the lock file that apply will write.
-    ``saves``: it is planned in order to be applied. ``test``: test connections now. ``recorded``:
-    the commit of the manifests is needed, for which git walks over the tree.
+    ``only`` are names of accounts as typed. ``lock`` is the lock file that apply will write.
+    ``saves``: the plan will be applied. ``test``: test connections now. ``recorded``: the commit of
+    the manifests is needed; git must then examine the tree.
     """
 
     only: Sequence[str] | None = None
@@ -66,7 +66,8 @@ class PlanOptions(NamedTuple):
 def reconciler_of(
     store: Store, session: Session, *, saves: bool, shown: Shown | None = None
 ) -> Reconciler:
-    """The reconciler of one command; ``shown`` is what a saved plan was made with."""
+    """The reconciler of one command. ``saves``: its plan will be applied. ``shown``: what a saved
+    plan was made with; None for a new plan."""
     verifier_for = partial(Factory(session.settings).verifier, saves=saves, shown=shown)
     return Reconciler(store, verifier_for, tester_of(session.terminal))
 
@@ -103,7 +104,7 @@ def plan_saved(
     the saved plan, unless ``limits`` has others.
 
     Raises:
-        ProblemError: what is wrong with the file, and whatever :func:`plan_again` raises.
+        ProblemError: the file is invalid, or as :func:`plan_again`.
     """
     try:
         saved = decode(Path(path).read_bytes(), path)
@@ -128,7 +129,7 @@ def save_plan(path: str, planned: Planned) -> None:
 
 
 def is_saved_plan_file(path: str) -> bool:
-    """Whether a file says at its top that it is a saved plan, whatever else is wrong with it."""
+    """Whether a file is a saved plan, valid or not, by its first bytes."""
     try:
         if not Path(path).is_file():
             return False

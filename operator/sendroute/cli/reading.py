@@ -1,4 +1,4 @@
-"""What a command reads: a tree of manifests, and names of accounts and profiles as typed."""
+"""Reads the input of commands: a tree of manifests, and names of accounts and profiles."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -17,12 +17,11 @@ from sendroute.model.records import StoredProfile
 def read_tree(
     paths: Sequence[str], session: Session, *, cached: bool = False, parallel: bool = True
 ) -> LoadedTree:
-    """Read everything in ``paths``; see :func:`sendroute.manifests.tree.read_tree`. With
-    ``--verbose``, report what was skipped.
+    """Read the manifests in ``paths``; see :func:`sendroute.manifests.tree.read_tree`. With
+    ``--verbose``, report the number of skipped documents.
 
     Args:
-        parallel: False for a process that runs for long, with threads and connections of its
-            own.
+        parallel: False for a long-running process, which has threads and connections.
     """
     loaded = tree.read_tree(paths, cached=cached, parallel=parallel)
     if session.terminal.verbose and loaded.foreign:

@@ -37,8 +37,8 @@ from sendroute.telemetry.server import serving
 
 _log = logging.getLogger(__name__)
 
-# Seconds to wait for a store that another process writes. The next round tries again, and a stop
-# must not wait for it.
+# Seconds to wait for a store that another process writes. The next round retries, and a stop must
+# not be delayed.
 _BUSY = 5.0
 
 # Seconds in which a round starts connection tests, because other accounts wait for them. If a
@@ -97,7 +97,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
         with ExitStack() as around:
             if options.listen:
                 at = around.enter_context(serving(options.listen, health, counts))
-                _log.info("Answering at %s/metrics, /healthz and /readyz.", at, extra={"url": at})
+                _log.info("Serving %s/metrics, /healthz and /readyz.", at, extra={"url": at})
             loop.run()
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
 
@@ -118,29 +118,32 @@ def _locks(path: str) -> list[str]:
 
 
 def _from(root: str | None, locate: Locate) -> Locate:
-    """Positions relative to the root of a checkout, whose own path is an internal one."""
+    """A ``Locate`` with positions relative to the root of a checkout, whose path is internal."""
     if root is None:
         return locate
 
     def located(where: Where) -> Position | None:
         position = locate(where)
-        return None if position is None else _placed(root, position)
+        return None if position is None else _relative_position(root, position)
 
     return located
 
 
 def _desired_from(root: str | None, desired: Desired) -> Desired:
-    """The same for findings that carry a position already, for example of a syntax error."""
+    """The desired state with relative positions in the findings that already have one, for example
+    about a syntax error."""
     if root is None:
         return desired
     findings = tuple(
-        error if error.position is None else replace(error, position=_placed(root, error.position))
+        error
+        if error.position is None
+        else replace(error, position=_relative_position(root, error.position))
         for error in desired.findings
     )
     return replace(desired, findings=findings)
 
 
-def _placed(root: str, position: Position) -> Position:
+def _relative_position(root: str, position: Position) -> Position:
     return replace(position, file=os.path.relpath(position.file, root))
 
 

@@ -16,7 +16,7 @@ class Verbosity(IntEnum):
 
 
 class Terminal(NamedTuple):
-    """How much a command says, and whether it may use colour."""
+    """How much a command reports, and whether it may use colour."""
 
     verbosity: Verbosity = Verbosity.NORMAL
     no_color: bool = False
@@ -31,7 +31,7 @@ class Terminal(NamedTuple):
 
     def colours(self, stream: TextIO | None) -> bool:
         """Whether to use colour on a stream: only on a terminal that supports it, and only if
-        nobody turned it off (no-color.org)."""
+        the user did not turn it off (no-color.org)."""
         if self.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
         return is_terminal(stream)
@@ -49,8 +49,8 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def global_options(parser: Parser, *, again: bool = False) -> None:
-    """The options of every command; ``again`` for a command's own parser, because people also type
-    them last."""
+    """Add the options of every command. ``again``: to the parser of a command, because users also
+    type them last."""
     parser.value(
         "--store",
         again=again,
@@ -86,8 +86,8 @@ def global_options(parser: Parser, *, again: bool = False) -> None:
 
 
 def prepare_streams() -> None:
-    """Never fail for a character that the terminal's encoding lacks (LANG=C), nor for a stream
-    that was closed before we were started."""
+    """Prepare the standard streams, so that no write fails because of a character that the
+    terminal's encoding lacks (LANG=C), or because a stream was closed before the start."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -112,7 +112,7 @@ def _level(session: Session, lasting: bool) -> int:
         case Verbosity.VERBOSE:
             return DEBUG
         case Verbosity.NORMAL:
-            # A person reads the report, which says what was committed; a program reads the log.
+            # A person reads the report, which lists the commits; a program reads the log.
             return INFO if lasting or session.settings.log_format == "json" else WARNING
         case _:
             assert_never(session.terminal.verbosity)

@@ -1,4 +1,4 @@
-"""Create a store and its key, empty or from a file; and read the state that a file holds."""
+"""Create a store and its key, empty or from a file; and read the saved state in a file."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ from sendroute.store.record import Store, open_store
 def create_store(session: Session, *, lock: Path | None = None, backup: Path | None = None) -> int:
     """Create the store and report it. At most one of ``lock`` and ``backup`` is given."""
     given = _given_key(session.settings.key_file)
-    # Only the old key opens the credentials of a restored store, so it must exist.
+    # Only the old key decrypts the credentials of a restored store, so it must exist.
     key = key_path(session.settings.store)
     old = lock is not None or backup is not None
     creates_key = given is None and not (old and key.exists())
@@ -77,7 +77,7 @@ def store_if_exists(url: str) -> Store | None:
 
 
 def is_lock_file(path: Path) -> bool:
-    """Whether it looks like JSON; every other error is reported when the file is read."""
+    """Whether a file begins like JSON. Errors are reported when the file is read."""
     try:
         if not path.is_file():  # reading a pipe would wait
             return False

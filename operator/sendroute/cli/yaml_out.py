@@ -1,4 +1,4 @@
-"""YAML that version 1.1 and 1.2 read alike, so that kubectl and Sendroute see one document."""
+"""YAML that versions 1.1 and 1.2 read in the same way, so that kubectl and Sendroute agree."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -39,8 +39,8 @@ def _is_plain(value: str) -> bool:
 def dump(documents: Iterable[Any]) -> Iterator[str]:
     """One YAML stream, a chunk for each document, keys in the order given.
 
-    What PyYAML's own emitter would write, in a third of its time; a document with anything that
-    this module does not write itself is left to PyYAML.
+    The result is that of PyYAML's own emitter, in a third of the time. A document with a value that
+    this module does not support is written by PyYAML.
     """
     for document in documents:
         lines = ["---\n"]
@@ -126,5 +126,5 @@ def _scalar(value: Any) -> str:
 
 @lru_cache(1024, typed=True)
 def _common(key: Any) -> str:
-    """A key: there are few."""
+    """A key as text, cached, because there are few."""
     return _string(key) if isinstance(key, str) else _scalar(key)

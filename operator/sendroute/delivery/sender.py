@@ -24,10 +24,18 @@ class Sender(NamedTuple):
 
 
 def read_sender(text: str) -> Sender:
-    """Read ``user@domain``, ``<user@domain>``, ``domain`` or ``<>`` (RFC 5321, 4.1.2 and 4.5.5).
+    """Parse an envelope sender (RFC 5321, 4.1.2 and 4.5.5).
 
-    Raises :class:`ProblemError` with ``invalid-value`` for any other text. An empty one is no null
-    sender: it is rather a variable that a script did not set."""
+    Args:
+        text: ``user@domain``, ``<user@domain>``, ``domain``, or ``<>`` for the null sender.
+
+    Returns:
+        The sender.
+
+    Raises:
+        ProblemError: the text has another form (``invalid-value``). An empty text is no null
+            sender, because a script passes it if one of its variables is not set.
+    """
     inner = text.strip()
     if not inner:
         raise _not_a_sender(text)

@@ -28,29 +28,34 @@ MOST_SEVERE_FIRST = (
 
 
 def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitStatus:
-    """For ``validate``, and for a problem that ended a command; ``strict`` makes warnings fail."""
-    reasons = {_of_finding(found) for found in findings} | {ExitStatus.FINE}
-    if strict and any(found.severity is Severity.WARNING for found in findings):
+    """The exit status of ``validate``, or of a command that a problem ended.
+
+    Args:
+        findings: every finding.
+        strict: warnings fail the command.
+    """
+    reasons = {_of_finding(finding) for finding in findings} | {ExitStatus.FINE}
+    if strict and any(finding.severity is Severity.WARNING for finding in findings):
         reasons.add(ExitStatus.FAILED)
     return _most_severe(reasons)
 
 
 def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
-    """For ``plan``: what applying it with the same options would exit with, as far as the plan
-    knows. With ``detailed``, a plan with changes is PENDING instead of FINE."""
-    reasons = {_of_finding(found) for found in findings_of(plan)} | {_of_skips(plan)}
+    """The exit status of ``plan``: that of ``apply`` with the same options, as far as the plan
+    shows it. With ``detailed``, a plan with changes is PENDING instead of FINE."""
+    reasons = {_of_finding(finding) for finding in findings_of(plan)} | {_of_skips(plan)}
     if detailed and (plan.platform or any(account.changes for account in plan.accounts)):
         reasons.add(ExitStatus.PENDING)
     return _most_severe(reasons)
 
 
 def of_result(result: Result) -> ExitStatus:
-    """For ``apply`` and ``restore``."""
-    reasons = {_of_finding(found) for found in findings_of(result.plan)}
-    reasons.update(_of_finding(found) for found in result.findings)
+    """The exit status of ``apply`` and ``restore``."""
+    reasons = {_of_finding(finding) for finding in findings_of(result.plan)}
+    reasons.update(_of_finding(finding) for finding in result.findings)
     for account in result.accounts:
         reasons.add(_OF_OUTCOME[account.outcome])
-        reasons.update(_of_finding(found) for found in account.findings)
+        reasons.update(_of_finding(finding) for finding in account.findings)
     if result.platform is not None:
         reasons.add(_OF_OUTCOME[result.platform])
     if result.relays_behind:
@@ -74,13 +79,13 @@ _OF_OUTCOME = {
 }
 
 
-def _of_finding(found: Finding) -> ExitStatus:
-    if found.severity is Severity.REFUSED:
+def _of_finding(finding: Finding) -> ExitStatus:
+    if finding.severity is Severity.REFUSED:
         return ExitStatus.REFUSED
-    if found.code == Code.DEPENDENCY_SKIPPED:
+    if finding.code == Code.DEPENDENCY_SKIPPED:
         return ExitStatus.PARTIAL
-    if found.severity is Severity.ERROR:
-        return ExitStatus.PARTIAL if why_not_saved(found.code) else ExitStatus.FAILED
+    if finding.severity is Severity.ERROR:
+        return ExitStatus.PARTIAL if why_not_saved(finding.code) else ExitStatus.FAILED
     return ExitStatus.FINE
 
 

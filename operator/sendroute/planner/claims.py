@@ -1,11 +1,11 @@
 """Claims: which account gets a domain that several declare, or that another account holds.
 
-The account that holds a contested domain keeps it; if none holds it, nobody gets it. A domain that
-is declared only by another account than its holder moves (step 6): in one transaction, and only if
-both accounts are changed at all; otherwise it stays where it is.
+The account that holds a contested domain keeps it; if none holds it, no account gets it. A domain
+that is declared only by another account than its holder moves (step 6), in one transaction, and
+only if both accounts change; otherwise it stays where it is.
 
-What the accounts outside a plan say is asked for by domain: :func:`open_domains` names the domains,
-a :class:`ClaimIndex` answers for the manifests and the store for the holders.
+The claims of accounts outside a plan are looked up by domain: :func:`open_domains` returns the
+domains, a :class:`ClaimIndex` the accounts that declare them, and the store their holders.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -32,10 +32,10 @@ class Move(Struct, frozen=True, order=True):
 
 
 class OtherClaims(Struct, frozen=True):
-    """What the accounts outside a plan say of the domains that :func:`open_domains` names.
+    """The claims of the accounts outside a plan on the domains of :func:`open_domains`.
 
-    ``declared``: by domain, the accounts that declare it once; ``contested``: the domains that one
-    of them declares twice, so that neither declaration counts; ``holders``: the account that holds
+    ``declared``: by domain, the accounts that declare it once. ``contested``: the domains that an
+    account declares twice, so that neither declaration counts. ``holders``: the account that holds
     each domain in the store.
     """
 
@@ -49,8 +49,9 @@ NO_OTHERS = OtherClaims()
 
 
 class ClaimIndex:
-    """Which accounts declare a domain. The owner of the desired state keeps it beside that state
-    and replaces an account when its documents change, at the cost of that account alone."""
+    """Which accounts declare a domain. The owner of the desired state keeps the index beside that
+    state, and replaces an account when its documents change, at a cost that depends only on that
+    account."""
 
     def __init__(self, accounts: Iterable[DesiredAccount] = ()) -> None:
         self._accounts: dict[AccountKey, DesiredAccount] = {}
@@ -60,7 +61,7 @@ class ClaimIndex:
             self.put(account)
 
     def put(self, account: DesiredAccount) -> None:
-        """Adds an account, in place of what was known of it."""
+        """Add an account, or replace it."""
         key = account.key
         self.remove(key)
         self._accounts[key] = account
@@ -70,7 +71,7 @@ class ClaimIndex:
                 self._further.setdefault(domain, []).append(key)
 
     def remove(self, key: AccountKey) -> None:
-        """Forgets an account; one that is unknown is no error."""
+        """Remove an account, if it is in the index."""
         account = self._accounts.pop(key, None)
         for domain in _declared_names(account) if account is not None else ():
             further = self._further.get(domain, [])
@@ -94,12 +95,15 @@ class ClaimIndex:
         planned: Collection[AccountKey],
         holders: Mapping[str, AccountKey],
     ) -> OtherClaims:
-        """What the accounts that are not planned say of some domains.
+        """The claims of the accounts outside a plan on some domains.
 
         Args:
             domains: those of :func:`open_domains`.
             planned: the accounts of the plan.
-            holders: who holds these domains in the store.
+            holders: the account that holds each of these domains in the store.
+
+        Returns:
+            The claims.
         """
         requested: dict[AccountKey, set[str]] = {}
         for domain in domains:
@@ -124,7 +128,7 @@ def _declared_names(account: DesiredAccount) -> Iterable[str]:
 
 
 class DomainConflicts(Struct, frozen=True):
-    """All that concerns more than one account.
+    """The moves and conflicts between accounts.
 
     ``moves``: by account, those from it and those to it. ``denied``: by account, the domains that
     it declares but does not get. ``retained``: by account, the domains that it holds and keeps
@@ -150,12 +154,15 @@ class DomainConflicts(Struct, frozen=True):
     def claims_of(
         self, key: AccountKey, immovable: frozenset[AccountKey], blocked: frozenset[Move]
     ) -> Claims:
-        """What the conflicts and moves mean for one account.
+        """The effect of the conflicts and moves on one account.
 
         Args:
             key: the account.
             immovable: accounts that do not change, so that nothing leaves or reaches them.
-            blocked: moves that their target does not take, so that the source retains the domain.
+            blocked: moves that their target does not accept, so that the source retains the domain.
+
+        Returns:
+            The claims of the account, as the input of its plan.
         """
         denied = set(self.denied.get(key, ()))
         retained = set(self.retained.get(key, ()))
@@ -177,10 +184,10 @@ class DomainConflicts(Struct, frozen=True):
 
 
 def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str]:
-    """The domains of these accounts of which other accounts may have a say: those that an account
-    declares but does not hold, holds but does not declare, or declares twice.
+    """The domains for which the claims of other accounts matter: those that an account declares but
+    does not hold, holds but does not declare, or declares twice.
 
-    A domain that its holder declares once is not among them: whatever others declare, it stays.
+    A domain that its holder declares once is not among them, because it stays in any case.
     """
     names: set[str] = set()
     for key in accounts.keys() | current.keys():
@@ -194,10 +201,10 @@ def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str
     return names
 
 
-def others_at_hand(
+def others_in_tree(
     accounts: DesiredAccounts, current: CurrentAccounts, planned: frozenset[AccountKey]
 ) -> OtherClaims:
-    """What the accounts that are not planned say, where the whole tree and store are at hand."""
+    """The claims of the accounts outside a plan, from a whole tree and a whole store."""
     names = open_domains(
         {key: accounts[key] for key in planned if key in accounts},
         {key: current[key] for key in planned if key in current},
@@ -214,12 +221,15 @@ def others_at_hand(
 def find_conflicts(
     accounts: DesiredAccounts, current: CurrentAccounts, others: OtherClaims = NO_OTHERS
 ) -> DomainConflicts:
-    """Every conflict and move that concerns one of these accounts.
+    """Find every conflict and move of the accounts of a plan.
 
     Args:
-        accounts: what the manifests say of the accounts of a plan.
-        current: what the store holds of them.
-        others: what the other accounts say of the domains of :func:`open_domains`.
+        accounts: the manifests of these accounts.
+        current: their state in the store.
+        others: the claims of all other accounts on the domains of :func:`open_domains`.
+
+    Returns:
+        The moves and conflicts, by account.
     """
     names, repeated = _claimed_by_newcomers(accounts, current)
     contested = set(others.contested)
@@ -228,11 +238,11 @@ def find_conflicts(
     holders = {domain: key for domain, key in others.holders.items() if key not in current}
     for key, account in current.items():
         holders.update(dict.fromkeys(account.domains.keys() & names, key))
-    # A domain that one account alone claims and nobody holds is simply created there: that is
-    # nearly all of a first apply.
+    # A domain that only one account claims and no account holds is created there. In a first apply,
+    # nearly every domain is such a domain.
     examined = repeated | contested | holders.keys() | others.declared.keys()
     newcomers = _newcomers(accounts, current, examined)
-    declaring = _still_declaring(accounts, holders)
+    declaring = _holder_declarations(accounts, holders)
     for domain, claims in others.declared.items():
         for key, desired in claims.items():
             if key == holders.get(domain):
@@ -254,7 +264,7 @@ def find_conflicts(
                 findings.setdefault(key, []).append(_conflict(key, desired, holder, related))
         elif holder is not None and claims:
             ((target, desired),) = claims.items()
-            if desired.suspended:  # suspended: it stays where the store holds it
+            if desired.suspended:  # a suspended domain does not move
                 retained.setdefault(holder, set()).add(domain)
             else:
                 for key in (holder, target):
@@ -266,8 +276,8 @@ def find_conflicts(
 def _claimed_by_newcomers(
     accounts: DesiredAccounts, current: CurrentAccounts
 ) -> tuple[set[str], set[str]]:
-    """The domains that an account declares but does not hold, and those of them that several do.
-    If nothing has changed there are none."""
+    """The domains that an account declares but does not hold, and those of them that several
+    accounts declare. If nothing has changed there are none."""
     names: set[str] = set()
     repeated: set[str] = set()
     for key, account in accounts.items():
@@ -292,10 +302,10 @@ def _newcomers(
     return claims
 
 
-def _still_declaring(
+def _holder_declarations(
     accounts: DesiredAccounts, holders: Mapping[str, AccountKey]
 ) -> dict[str, Where]:
-    """The domains of ``holders`` that their own account declares too, and where."""
+    """The domains that their holder also declares, and where it does."""
     return {
         desired.domain: desired.where
         for key in sorted(set(holders.values()))

@@ -21,8 +21,8 @@ _BOTH = "The next apply of both accounts tries again."
 
 
 class DomainChanges(Struct):
-    """Gathered on the way. ``reassigned_domains``: the domains that lost each profile, by its name;
-    ``matched`` counts the held domains that a manifest declares."""
+    """The decisions so far. ``reassigned_domains`` are the domains that lost a profile, by its
+    name. ``matched`` counts the domains of the store that a manifest declares."""
 
     changes: list[DomainChange] = []
     findings: list[Finding] = []
@@ -32,7 +32,7 @@ class DomainChanges(Struct):
 
 
 def count_after(inputs: AccountInput, context: RouteContext) -> int:
-    """How many domains the account has after steps 3 and 6, which an apply-all would switch."""
+    """The number of the account's domains after steps 3 and 6, which an apply-all would switch."""
     current, claims = inputs.current.domains, inputs.claims
     declared = set()
     count = 0
@@ -42,12 +42,12 @@ def count_after(inputs: AccountInput, context: RouteContext) -> int:
             count += 1
         elif desired.domain not in claims.denied and not desired.suspended:
             count += decide_domain(desired, None, context) is not None
-    return count + sum(_stays(inputs, name) for name in current if name not in declared)
+    return count + sum(_must_stay(inputs, name) for name in current if name not in declared)
 
 
 def still_used(inputs: AccountInput, context: RouteContext) -> dict[str, str]:
-    """The profiles that were to be removed, but that a domain stays on because its edit waits for
-    a profile that was not saved: profile name → the first such domain."""
+    """The profiles that cannot be removed yet, because a domain's edit waits for a profile that was
+    not saved. Maps the name of each to the first such domain."""
     used: dict[str, str] = {}
     if not context.removed or not context.waiting:
         return used
@@ -64,7 +64,8 @@ def still_used(inputs: AccountInput, context: RouteContext) -> dict[str, str]:
 def plan_domains(
     inputs: AccountInput, context: RouteContext, requested: ApplyAll | None
 ) -> DomainChanges:
-    """``requested`` is the apply-all that runs in this change, None where there is none."""
+    """Apply steps 3 to 6 to every domain of an account. ``requested`` is the apply-all that runs in
+    this change; None if none runs."""
     domain_changes = DomainChanges()
     current_domains = inputs.current.domains
     for desired in inputs.desired.domains:
@@ -79,9 +80,9 @@ def plan_domains(
         _declared(inputs, context, requested, desired, current, domain_changes)
     if domain_changes.matched < len(current_domains):
         _absent(inputs, context, requested, domain_changes)
-    # The order of documents never shows.
+    # The result never depends on the order of documents.
     domain_changes.changes.sort(key=attrgetter("name"))
-    domain_changes.findings.sort(key=lambda found: (found.code, found.message))
+    domain_changes.findings.sort(key=lambda item: (item.code, item.message))
     domain_changes.shadowed.sort(key=lambda shadowed: shadowed.domain)
     return domain_changes
 
@@ -127,13 +128,13 @@ def _absent(
     requested: ApplyAll | None,
     domain_changes: DomainChanges,
 ) -> None:
-    """Domains that are held but not declared: step 6, unless they stay for another's claim."""
+    """Domains of the store that no manifest declares: step 6, unless a conflict keeps them."""
     declared = {desired.domain for desired in inputs.desired.domains}
     where = inputs.desired.where
     for name, current in inputs.current.domains.items():
         if name in declared:
             continue
-        if not _stays(inputs, name):
+        if not _must_stay(inputs, name):
             domain_changes.changes.append(
                 remove_domain(inputs.key, name, current, inputs.claims, where)
             )
@@ -148,7 +149,7 @@ def _absent(
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
 
 
-def _stays(inputs: AccountInput, name: str) -> bool:
+def _must_stay(inputs: AccountInput, name: str) -> bool:
     return name in inputs.claims.retained or name in inputs.desired.contested
 
 
@@ -161,7 +162,7 @@ def _record_domain(
     decided: DomainState,
     domain_changes: DomainChanges,
 ) -> DomainState:
-    """Step 5 for one domain, and the change where there is any."""
+    """Step 5 for one domain, and its change, if it changes."""
     state = reassigned(decided, context)
     if state == current:
         return state
@@ -195,7 +196,7 @@ def _action(current: DomainState | None, state: DomainState, is_reassigned: bool
 
 
 def _reason(current: DomainState | None, state: DomainState) -> str:
-    """The new origin, or what else was recorded where route and origin stay."""
+    """The new origin; if route and origin stay, what else changed."""
     if current is None or (current.route, current.origin) != (state.route, state.origin):
         return str(state.origin)
     if current.shadow != state.shadow:
@@ -226,17 +227,17 @@ def _recorded(name: str, current: DomainState, state: DomainState) -> str:
     if state.shadow is not None and current.shadow != state.shadow:
         return f"The apply-all {state.shadow} keeps it on {state.route}."
     if current.origin != state.origin or current.shadow != state.shadow:
-        return f"{name} stays on {state.route}, now because its manifest declares it."
+        return f"{name} stays on {state.route}, which its manifest now declares."
     if state.declared is None:
-        return f"The manifest of {name} declares no route any more; it stays on {state.route}."
+        return f"The manifest of {name} no longer declares a route; it stays on {state.route}."
     return f"The manifest of {name} declares {state.declared}; it stays on {state.route}."
 
 
 def _denied(inputs: AccountInput, desired: DesiredDomain, domain_changes: DomainChanges) -> None:
-    """A conflict has its own finding; a move that has to wait is reported as a skip."""
+    """Report a move that must wait as a skip. A conflict has its own finding."""
     source = inputs.claims.waiting.get(desired.domain)
     if source is not None and not desired.suspended:
-        why = f"account {source}, which holds it, is not changed now"
+        why = f"account {source}, which holds it, cannot change now"
         _skip(inputs, desired, None, None, (why, _BOTH), domain_changes)
 
 
@@ -266,8 +267,8 @@ def _add_skip(
     text: tuple[str, str, Where],
     domain_changes: DomainChanges,
 ) -> None:
-    """``state`` is what the domain has after the change: rule 5 spares no skipped domain. ``text``:
-    message, hint and position."""
+    """Add a skip. ``state`` is the state after the change, because step 5 also applies to a skipped
+    domain. ``text`` are message, hint and position."""
     message, hint, where = text
     if state == current:
         skip = (Action.SKIP, current, current, "dependency-skipped", message, where)

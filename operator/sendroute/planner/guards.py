@@ -1,4 +1,4 @@
-"""Guards: a change that takes or turns too much of an account at once is not applied by itself."""
+"""Guards: a change that removes or re-routes too many of an account's domains needs an approval."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,10 +15,10 @@ FROM_DOMAINS = 10
 
 
 class Guards(Struct, frozen=True):
-    """Shares of the account's domains before the change, in percent; more than that is refused.
+    """The limits of one change: shares of the domains that the account had before, in percent.
 
-    ``approved`` is None where flags let it through after all. In a loop, that nobody gives flags,
-    approvals do: the digest of the one plan that was approved, by account.
+    ``approved`` maps an account to the digest of its approved plan, which the loop may apply. It is
+    None for a command, where the user raises a limit with an option instead.
     """
 
     change_percent: int = 30
@@ -36,6 +36,7 @@ class Guards(Struct, frozen=True):
                 raise ValueError(message)
 
     def lets_through(self, key: AccountKey, digest: str) -> bool:
+        """Whether the plan of an account with this digest is approved."""
         return self.approved is not None and self.approved.get(key) == digest
 
 
@@ -46,30 +47,43 @@ def check_guards(
     guards: Guards,
     where: Where | None,
 ) -> tuple[Finding, ...]:
-    """``domains`` is how many the account had before the change."""
+    """Check the changes of an account against the limits.
+
+    Args:
+        key: the account.
+        changes: its changes.
+        domains: the number of its domains before the change.
+        guards: the limits.
+        where: the position of its MailAccount; None if it has none.
+
+    Returns:
+        A refusal for each limit that is exceeded.
+    """
     if domains < FROM_DOMAINS:
         return ()
     of_domains = [change for change in changes if isinstance(change, DomainChange)]
     removed = sum(change.action is Action.DELETE for change in of_domains)
-    rerouted = sum(_reroutes(change) for change in of_domains)
-    found = []
+    rerouted = sum(_is_reroute(change) for change in of_domains)
+    refusals = []
     if removed * 100 > guards.remove_percent * domains:
-        found.append(_refused("too-many-removals", "remove", removed, domains, guards, key, where))
-    if rerouted * 100 > guards.change_percent * domains:
-        found.append(
-            _refused("too-many-changes", "re-route", rerouted, domains, guards, key, where)
+        refusals.append(
+            _refusal("too-many-removals", "remove", removed, domains, guards, key, where)
         )
-    return tuple(found)
+    if rerouted * 100 > guards.change_percent * domains:
+        refusals.append(
+            _refusal("too-many-changes", "re-route", rerouted, domains, guards, key, where)
+        )
+    return tuple(refusals)
 
 
-def _reroutes(change: DomainChange) -> bool:
+def _is_reroute(change: DomainChange) -> bool:
     if change.action is Action.REASSIGN:
         return True
     by_apply_all = change.after is not None and change.after.origin is Origin.APPLY_ALL
     return change.action is Action.REROUTE and not by_apply_all
 
 
-def _refused(
+def _refusal(
     code: str,
     verb: str,
     count: int,

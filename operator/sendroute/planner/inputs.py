@@ -1,4 +1,4 @@
-"""One account's case: everything its plan is decided from, gathered before any rule looks."""
+"""The input of one account's plan, collected before any rule is applied."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 
 class Claims(Struct, frozen=True):
-    """What the other accounts mean for one account's domains.
+    """The effect of other accounts on the domains of one account.
 
     ``denied``: domains it declares but does not get in this change; ``waiting``: those of them
     that another account holds and would give up, with that account's key. ``retained``: domains it
@@ -30,8 +30,8 @@ class Claims(Struct, frozen=True):
 
 
 class AccountInput(Struct, frozen=True):
-    """``failed`` names the profiles that were tried for this change and may not be saved, each
-    with the code that says why; ``rotated`` those whose secret's content changed."""
+    """The input of a plan. ``failed`` maps the names of profiles that may not be saved to the code
+    that says why. ``rotated`` are the names of profiles whose secret's content changed."""
 
     desired: DesiredAccount
     current: CurrentAccount
@@ -46,11 +46,11 @@ class AccountInput(Struct, frozen=True):
 
 
 class RouteContext(Struct, frozen=True):
-    """What steps 1 and 2 of a change have settled, for every domain alike.
+    """The result of steps 1 and 2, the same for every domain of the account.
 
-    ``removed`` are the profiles that go in this change, ``waiting`` the new or changed ones that
-    were not saved: nothing newly depends on them. ``default`` is what a new domain without a
-    declared route starts on, None while that waits for such a profile.
+    ``removed`` are the profiles that this change removes, ``waiting`` the new or changed ones that
+    are not saved, so that no domain may newly depend on them. ``default`` is the route of a new
+    domain without a declared route; None while it waits for such a profile.
     """
 
     plan_default: Route
@@ -61,7 +61,8 @@ class RouteContext(Struct, frozen=True):
 
 
 def satisfiable_routes(plan: ServicePlan, profiles: Iterable[str]) -> frozenset[Route]:
-    """``profiles``: the names of those that exist after the change."""
+    """The routes that a domain can have. ``profiles`` are the names of the profiles that exist
+    after the change."""
     routes = {UNCONFIGURED, *(via(name) for name in profiles)}
     if plan.managed:
         routes.add(MANAGED)

@@ -19,7 +19,7 @@ from sendroute.planner.claims import (
     Move,
     OtherClaims,
     find_conflicts,
-    others_at_hand,
+    others_in_tree,
 )
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards, check_guards
@@ -140,7 +140,7 @@ def plan_tree(
     """
     others = NO_OTHERS
     if only is not None:
-        others = others_at_hand(desired.accounts, current.accounts, only)
+        others = others_in_tree(desired.accounts, current.accounts, only)
     return plan_accounts(
         desired, current, only, others, failed=failed, rotated=rotated, guards=guards
     )

@@ -20,7 +20,7 @@ def check_references(inputs: AccountInput, existing: frozenset[str]) -> tuple[Fi
         *_default(inputs, existing),
         *_apply_all(inputs, existing),
         *_reassignments(inputs, existing),
-        # The order of documents never shows.
+        # The result never depends on the order of documents.
         *sorted(_domains(inputs, existing), key=lambda item: (item.code, item.message)),
     )
 

@@ -13,13 +13,19 @@ from sendroute.model.problem import ProblemError
 def write(
     path: str, chunks: Iterable[str], *, what: str = "The report", mode: int | None = None
 ) -> None:
-    """Writes the chunks as UTF-8. A reader of ``path`` sees the old file or the new one whole.
+    """Write a file as UTF-8, completely or not at all: a reader sees the old or the new content.
 
-    ``what`` is the file's content, for the message. ``mode`` is the file's permission; None keeps
-    that of the file replaced, or what the umask leaves.
+    A file that is not regular (``/dev/stdout``, a pipe) is written to and never replaced. A link is
+    followed.
 
-    What is no regular file (``/dev/stdout``, a pipe) is written to, never replaced. A link is
-    followed. Raises ProblemError where it cannot be written.
+    Args:
+        path: the file.
+        chunks: its content.
+        what: the name of the content, for the message.
+        mode: the permissions; None keeps those of the replaced file, or those that the umask gives.
+
+    Raises:
+        ProblemError: the file cannot be written (``unwritable``).
     """
     try:
         if _is_special(path):
@@ -55,7 +61,7 @@ def _replace(path: str, chunks: Iterable[str], mode: int | None) -> None:
             os.fsync(descriptor)
             os.fchmod(descriptor, _mode(path) if mode is None else mode)
         os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:  # also when interrupted: nothing half-written stays behind
+    except BaseException:  # also if interrupted: no partly written file remains
         os.unlink(temporary)  # noqa: PTH108
         raise
 

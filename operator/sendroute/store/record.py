@@ -53,9 +53,16 @@ from sendroute.store.translation import translated_errors
 def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
     """Open the store at a URL, and upgrade its schema if it is older than this program.
 
-    ``busy_timeout`` is the number of seconds to wait for another writer. Raises
-    :class:`~sendroute.model.problem.ProblemError`: ``not-initialised``, ``wrong-store``,
-    ``store-version``, ``store-failed`` or ``store-locked``.
+    Args:
+        url: the store's URL, of SQLite or PostgreSQL.
+        busy_timeout: seconds to wait for another writer.
+
+    Returns:
+        The open store; the caller closes it.
+
+    Raises:
+        ProblemError: ``not-initialised``, ``wrong-store``, ``store-version``, ``store-failed`` or
+            ``store-locked``.
     """
     database = open_database(url, busy_timeout)
     try:
@@ -142,7 +149,8 @@ class Store:
             yield connection
 
     def read(self, only: Collection[AccountKey] | None = None) -> Current:
-        """The current state, from which a plan is made; ``only`` restricts it to some accounts."""
+        """The current state, from which a plan is made, of the accounts in ``only``; None for
+        all."""
         with self._reading() as connection:
             return reading.read(connection, only)
 
@@ -183,9 +191,17 @@ class Store:
         """Write the changes of a group of accounts, and of the platform, as one revision: all or
         nothing.
 
-        ``sealed`` has the credentials of new or changed profiles and relays. Returns the store's
-        revision. Raises :class:`~sendroute.model.problem.StaleError` if an account or the platform
-        changed after the plan was made.
+        Args:
+            plans: the accounts.
+            platform: the platform's change; None if it does not change.
+            provenance: who applies it, when, and from which commit.
+            sealed: the encrypted credentials of new or changed profiles, and of the relay.
+
+        Returns:
+            The store's revision.
+
+        Raises:
+            StaleError: an account or the platform changed after the plan was made.
         """
         commit_id = str(uuid.uuid4())
         # Commits that change the platform wait for each other, so that its ids rise too.
@@ -231,8 +247,18 @@ class Store:
     ) -> int:
         """Write the changes that return the store to an earlier state, without other writers.
 
-        Returns the store's revision. Raises :class:`~sendroute.model.problem.StaleError` if
-        anything was committed after the restore was planned.
+        Args:
+            plans: the changes of the accounts.
+            platform: the platform's change; None if it does not change.
+            point: the earlier state.
+            provenance: who restores it, and when.
+            sealed: the encrypted credentials of the restored profiles, and of the relay.
+
+        Returns:
+            The store's revision.
+
+        Raises:
+            StaleError: something was committed after the restore was planned.
         """
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
@@ -272,7 +298,8 @@ class Store:
                 )
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
-        """Approve the plan that is held back. Returns False if that plan is no longer held back."""
+        """Approve the held-back plan of the status ``shown``. Returns False if that plan is no
+        longer held back."""
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
             return self._database.write(
@@ -287,11 +314,17 @@ class Store:
             return list(endpoints.all_endpoints(connection))
 
     def rekey(self, seal: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
-        """Replace every sealed credential by what ``seal`` returns for it, in one transaction.
+        """Replace every encrypted credential, in one transaction.
 
-        The old credentials are removed from the store's files, because a key is replaced when
-        another party may know it. Returns the number of credentials. If ``seal`` raises, nothing is
-        changed.
+        The old credentials are removed from the store's files, because another person may know the
+        old key.
+
+        Args:
+            seal: returns the new token for a token and its binding. If it raises, nothing changes.
+            provenance: who replaces the credentials, and when.
+
+        Returns:
+            The number of credentials.
         """
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
@@ -386,8 +419,8 @@ class Store:
 
 
 class Snapshot:
-    """One revision of a store, which stays the same whatever is committed meanwhile. Every read
-    costs what the accounts or domains asked for cost, whatever else the store holds."""
+    """One revision of a store, independent of later commits. The cost of a read depends only on the
+    requested accounts or domains."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -397,7 +430,7 @@ class Snapshot:
         return reading.read(self._connection, keys)
 
     def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
-        """These accounts; one that the store does not know is left out."""
+        """The state of these accounts; an account that is not in the store is left out."""
         return self.read_accounts(keys).accounts
 
     def sealed(self, keys: Collection[AccountKey]) -> Sealed:

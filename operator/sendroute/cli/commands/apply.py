@@ -83,6 +83,6 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _alone(arguments: Namespace) -> None:
     if len(arguments.paths) > 1:
-        raise WrongUsageError("A saved plan is applied alone, with no other PATH beside it.")
+        raise WrongUsageError("A saved plan must be the only PATH.")
     if arguments.only:
-        raise WrongUsageError("A saved plan is applied whole: give --only to plan.")
+        raise WrongUsageError("A saved plan is applied completely: use --only with plan instead.")

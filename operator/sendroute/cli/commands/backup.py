@@ -38,7 +38,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.backups import backup_store
 
     if arguments.file == "-":
-        raise WrongUsageError("A backup is a file of its own: name one instead of -.")
+        raise WrongUsageError("A backup is written to a file: specify a file instead of -.")
     outputs = outputs_of(arguments)
     with progress("Backing up", None, sys.stderr, quiet=session.terminal.quiet) as advance:
         status = backup_store(session.settings.store, Path(arguments.file), advance=advance)
@@ -65,4 +65,4 @@ def _text(file: str, status: Status, session: Session) -> Iterable[str]:
     key = session.settings.key_file or key_path(session.settings.store)
     yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"
     yield f"{holdings(status)}, with their history.\n"
-    yield clean(f"The key is not in it: keep a copy of {key}, apart from it.") + "\n"
+    yield clean(f"The key is not in it: keep a copy of {key} separately.") + "\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.options import Output, output_option, outputs_asked_for
+from sendroute.cli.options import Output, output_option, requested_outputs
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
@@ -38,14 +38,14 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     if arguments.dir and arguments.output:
-        raise WrongUsageError("--dir writes YAML files: leave -o out.")
-    outputs = outputs_asked_for(arguments) or [Output("yaml", None)]
+        raise WrongUsageError("--dir writes YAML files: omit -o.")
+    outputs = requested_outputs(arguments) or [Output("yaml", None)]
     findings: list[Finding] = []
 
     with open_store(session.settings.store) as store, store.export_stream() as content:
 
         def batches() -> "Iterator[Batch]":
-            findings.clear()  # every output finds the same
+            findings.clear()  # every output reports the same findings
             return manifests_of(content, findings.append)
 
         if arguments.dir:
@@ -67,7 +67,8 @@ def _stream(form: str, batches: "Iterator[Batch]") -> Iterable[str]:
 
 
 def _into_directory(name: str, batches: "Iterator[Batch]") -> None:
-    """Refuses a directory that is not empty: its files would be read as manifests beside these."""
+    """Write one file per account. A directory that is not empty is refused, because its files would
+    be read as manifests too."""
     from sendroute.cli.yaml_out import dump
 
     root = Path(name)

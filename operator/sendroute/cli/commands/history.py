@@ -46,7 +46,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     outputs = outputs_of(arguments)
     with open_store(session.settings.store) as store:
-        entries = _asked_for(store, arguments.of, arguments.limit)
+        entries = _entries_of(store, arguments.of, arguments.limit)
 
     def show(form: str, colour: bool) -> Iterable[str]:
         if form == "json":
@@ -56,11 +56,12 @@ def run(arguments: Namespace, session: Session) -> int:
     return present(session, outputs, show)
 
 
-def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence[HistoryEntry]:
-    """An account's name is a label, so that a name with a dot can only be a domain's."""
+def _entries_of(store: "Store", of: str | None, limit: int) -> Sequence[HistoryEntry]:
+    """The entries of a domain or an account. The name of an account is a label, so a name with a
+    dot is that of a domain."""
     if of is None:
         return store.history(limit=limit)
-    if "/" in of:  # so that also the record of an account that is gone can be read
+    if "/" in of:  # not looked up, so that the history of a deleted account can be read
         return store.history(owner=AccountKey(*of.split("/", 1)), limit=limit)
     if "." not in of:
         (account,) = accounts_named([of], store.accounts())

@@ -34,8 +34,8 @@ def run(arguments: Namespace, session: Session) -> int:
     # An empty name, of a variable that was not set say, is none of an empty store.
     if arguments.from_lock is not None and arguments.from_backup is not None:
         raise WrongUsageError(
-            "A store is made from one of the two: --from-backup, and then `sendroute restore` of"
-            " a lock file that is newer."
+            "Use only one of --from-backup and --from-lock. If the lock file is newer than the"
+            " backup, use --from-backup, and then `sendroute restore` with the lock file."
         )
     if arguments.from_lock is not None:
         return create_store(session, lock=Path(arguments.from_lock))

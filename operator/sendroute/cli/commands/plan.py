@@ -65,7 +65,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _save(path: str, planned: Planned) -> tuple["Finding", ...]:
-    """Nothing, or why it could not be written: the plan is shown all the same."""
+    """Save a plan. Returns the findings if it cannot be written; the plan is shown in any case."""
     from sendroute.cli.planning import save_plan
 
     try:

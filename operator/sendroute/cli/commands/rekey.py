@@ -22,7 +22,7 @@ from sendroute.runtime.factory import Factory, no_key
 
 
 def options(_parser: Parser) -> None:
-    """None of its own."""
+    """The command has no options of its own."""
 
 
 def run(_arguments: Namespace, session: Session) -> int:

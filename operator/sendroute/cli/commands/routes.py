@@ -84,7 +84,8 @@ def _unknown(names: Sequence[str], rows: Sequence[RouteRow]) -> list[Finding]:
 
 
 class _Entries:
-    """JSON of rows. A million domains share a few states, so each is converted once."""
+    """Converts rows to JSON. A million domains share a few states, so each state is converted
+    once."""
 
     def __init__(self) -> None:
         self._states: dict[DomainState, dict[str, Any]] = {}

@@ -76,10 +76,10 @@ def _document(
         ],
     )
     yield "shadowed", map(_shadowed, shadowed)
-    yield "unsettled", map(_unsettled, account_statuses)
+    yield "unsettled", map(_account_status, account_statuses)
 
 
-def _unsettled(left: AccountStatus) -> dict[str, Any]:
+def _account_status(left: AccountStatus) -> dict[str, Any]:
     namespace, account = owner_names(left.key)
     approval = left.approval
     return {
@@ -93,7 +93,7 @@ def _unsettled(left: AccountStatus) -> dict[str, Any]:
         "approved": {"by": approval.by, "time": moment(approval.at)}
         if approval is not None and left.approved
         else None,
-        "findings": to_builtins([with_hint(found) for found in left.report.findings]),
+        "findings": to_builtins([with_hint(finding) for finding in left.report.findings]),
         "more_findings": left.report.more,
     }
 
@@ -159,14 +159,14 @@ def _text(
 
 def _open_accounts(account_statuses: list[AccountStatus], colour: bool) -> Iterable[str]:
     rows = [
-        (str(one.key), one.outcome.value, minute(one.since), (one.digest or "-")[:12])
-        for one in account_statuses
+        (str(status.key), status.outcome.value, minute(status.since), (status.digest or "-")[:12])
+        for status in account_statuses
     ]
     head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, colour=colour)
     yield head
-    for line, one in zip(lines, account_statuses, strict=True):
+    for line, status in zip(lines, account_statuses, strict=True):
         yield line
-        for text in _why(one):
+        for text in _why(status):
             yield from (more + "\n" for more in wrap(clean(text), 10))
 
 
@@ -178,6 +178,6 @@ def _why(left: AccountStatus) -> Iterable[str]:
     elif left.digest is not None:
         counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {left.key}"
-    yield from (each.message for each in report.findings)
+    yield from (finding.message for finding in report.findings)
     if report.more:
         yield f"And {report.more} more."

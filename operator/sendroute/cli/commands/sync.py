@@ -40,7 +40,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.edit.sync import sync
     from sendroute.store.record import open_store
 
-    forms = {each.form for each in arguments.output or ()}
+    forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise WrongUsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
     edit = EditSession(arguments, session)
@@ -56,8 +56,8 @@ def run(arguments: Namespace, session: Session) -> int:
 def _check(
     arguments: Namespace, session: Session, edit: "EditSession", proposal: "Proposal"
 ) -> int:
-    """Exit status 1, as of every program that checks what it could rewrite; 2 is for pending
-    changes of a store, and only with --detailed-exitcode."""
+    """Report what would be rewritten. The exit status is then 1, as of other programs with a check
+    mode; 2 means pending changes of a store, and only with --detailed-exitcode."""
     findings = [
         finding(
             "out-of-sync",
@@ -67,6 +67,6 @@ def _check(
         )
         for change in proposal.changes
     ]
-    findings = edit.placed([*findings, *proposal.notes])
+    findings = edit.with_positions([*findings, *proposal.notes])
     written = present_report(session, arguments, report_of(findings))
     return worst(of_findings(findings), written)

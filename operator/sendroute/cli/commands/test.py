@@ -37,7 +37,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     if bool(arguments.profiles) == arguments.all:
-        raise WrongUsageError("Name the profiles to test, or --all.")
+        raise WrongUsageError("Specify the profiles to test, or --all.")
     outputs = outputs_of(arguments)
     with open_store(session.settings.store) as store:
         results = test_profiles(store, session, arguments.profiles)
@@ -67,11 +67,11 @@ def _text(results: Sequence[TestResult], colour: bool) -> Iterable[str]:
         yield "No profiles.\n"
         return
     rows = [
-        (f"{one.namespace}/{one.profile}", one.outcome.value, f"{one.seconds:.1f} s")
-        for one in results
+        (f"{result.namespace}/{result.profile}", result.outcome.value, f"{result.seconds:.1f} s")
+        for result in results
     ]
     head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, colour=colour)
     yield head
-    for line, one in zip(lines, results, strict=True):
+    for line, result in zip(lines, results, strict=True):
         yield line
-        yield from (f"    {part}\n" for part in wrap(clean(one.detail), 4))
+        yield from (f"    {part}\n" for part in wrap(clean(result.detail), 4))

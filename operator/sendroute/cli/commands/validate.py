@@ -44,13 +44,15 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     if arguments.base and "-" in arguments.paths:
-        raise WrongUsageError("Standard input has no revision: give --base with files alone.")
+        raise WrongUsageError(
+            "--base needs files or directories: standard input has no git revision."
+        )
     tree = read_tree(arguments.paths, session)
     base = read_base(arguments.base, arguments.paths) if arguments.base else None
     findings = list(check_tree(tree.desired, base))
     if arguments.policy:
         findings += _against_policies(arguments.policy, tree.files)
-    tree.locate.expect(found.where for found in findings)
+    tree.locate.expect(finding.where for finding in findings)
     report = report_of(findings, strict=arguments.strict, locate=tree.locate)
     written = present_report(session, arguments, report)
     keep(tree, report)

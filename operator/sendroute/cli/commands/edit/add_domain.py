@@ -80,7 +80,9 @@ def _new_profile(arguments: Namespace) -> "NewProfile | None":
     if arguments.new_profile is None:
         if given or arguments.test:
             word = given[0] if given else "test"
-            raise WrongUsageError(f"--{word} is of a new profile: name it with --new-profile.")
+            raise WrongUsageError(
+                f"--{word} describes a new profile: specify it with --new-profile."
+            )
         return None
     from sendroute.edit.add_domain import NewProfile
 

@@ -16,7 +16,7 @@ from sendroute.cli.command_line import Parser, count
 from sendroute.cli.options import (
     account_argument,
     edit_options,
-    route_of_options,
+    required_route,
     route_options,
 )
 from sendroute.cli.session import Session
@@ -45,8 +45,7 @@ def run(arguments: Namespace, session: Session) -> int:
     with edit.located():
         key = edit.account(arguments.account)
         current = current_of(session, key)
-        route = route_of_options(arguments)
-        assert route is not None  # noqa: S101
+        route = required_route(arguments)
         return edit.finish(
             apply_to_all(
                 edit.tree,

@@ -11,7 +11,7 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.options import edit_options, route_of_options, route_options
+from sendroute.cli.options import edit_options, required_route, route_options
 from sendroute.cli.session import Session
 
 
@@ -33,6 +33,5 @@ def run(arguments: Namespace, session: Session) -> int:
     edit = EditSession(arguments, session)
     with edit.located():
         key = edit.account(arguments.account) if arguments.account else None
-        route = route_of_options(arguments)
-        assert route is not None  # noqa: S101
+        route = required_route(arguments)
         return edit.finish(set_route(edit.tree, arguments.domain, route, key))
