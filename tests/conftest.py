@@ -1,4 +1,4 @@
-"""What every room's tests share."""
+"""Options and fixtures that all tests share."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-cases",
         action="store_true",
-        help="write the golden files anew; review every difference",
+        help="rewrite the golden files; review every difference",
     )
 
 
@@ -28,14 +28,14 @@ def rewrite_cases(pytestconfig: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """One server for all tests of this process that may share one: it starts in a second."""
+    """A server that the tests of this process share, because a start takes a second."""
     with Cluster() as started:
         yield started
 
 
 @pytest.fixture
 def postgres_url(cluster: Cluster) -> Iterator[str]:
-    """A database with nothing in it."""
+    """The URL of an empty database."""
     name = cluster.create_database()
     yield cluster.url(name)
     cluster.drop_database(name)
@@ -43,7 +43,7 @@ def postgres_url(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A URL with no store yet, on each database."""
+    """A URL without a store, for each database."""
     if request.param == "postgresql":
         url: str = request.getfixturevalue("postgres_url")
         return url

@@ -1,4 +1,4 @@
-"""Arrows point inwards: what each room may import of the others, read from the sources."""
+"""Imports point inwards: which packages each package may import, read from the sources."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "operator/sendroute"
 
-# Besides itself and the standard library's and other projects' modules.
+# In addition to itself, the standard library and other projects.
 MAY_IMPORT = {
     "model": set(),
     "planner": {"model"},
@@ -52,7 +52,7 @@ MAY_IMPORT = {
         "loop",
     },
 }
-# The core decides over values: what it needs of the outside is passed in.
+# The core works on values only; everything else is passed in.
 PURE = {"model", "planner"}
 FOR_PURE = {
     "__future__",
@@ -71,7 +71,7 @@ FOR_PURE = {
     "typing",
     "datetime",
 }
-# Costly to import, so only inside functions, or in modules that only functions import.
+# Slow imports: only inside functions, or in modules that are imported inside functions.
 TOP_LEVEL_OF_MAIN = {
     "sendroute.cli.command_line",
     "sendroute.cli.session",
@@ -100,16 +100,16 @@ def imports(tree: ast.AST) -> Iterator[str]:
 def outward(path: Path, tree: ast.AST) -> list[str]:
     room = room_of(path)
     allowed = MAY_IMPORT[room] | {room}
-    found = []
+    names = []
     for name in imports(tree):
         first, _, rest = name.partition(".")
         if first == "sendroute":
             target = rest.partition(".")[0]
             if target and target not in allowed:
-                found.append(name)
+                names.append(name)
         elif room in PURE and first not in FOR_PURE:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -117,7 +117,7 @@ def test_a_module_imports_nothing_outward(path: Path) -> None:
     assert outward(path, ast.parse(path.read_text())) == []
 
 
-def test_every_room_is_known_here() -> None:
+def test_every_package_has_a_rule() -> None:
     assert {room_of(path) for path in modules()} <= MAY_IMPORT.keys()
 
 
@@ -131,32 +131,32 @@ def test_every_room_is_known_here() -> None:
         ("reconcile", "from sendroute.store.record import Store"),
     ],
     ids=[
-        "the planner and a database",
-        "the planner and the store",
-        "the model and the system, even late",
-        "the store and the reports",
-        "reconciling and one store",
+        "the planner imports a database",
+        "the planner imports the store",
+        "the model imports the system in a function",
+        "the store imports the reports",
+        "the reconciler imports a store",
     ],
 )
-def test_an_arrow_outward_is_seen(room: str, line: str) -> None:
+def test_an_outward_import_is_detected(room: str, line: str) -> None:
     assert outward(PACKAGE / room / "module.py", ast.parse(line))
 
 
-def test_the_program_imports_only_what_the_help_needs() -> None:
+def test_help_imports_only_what_it_needs() -> None:
     tree = ast.parse((PACKAGE / "cli/main.py").read_text())
     top = ast.Module([node for node in tree.body if not isinstance(node, ast.FunctionDef)], [])
     ours = {name for name in imports(top) if name.startswith("sendroute.")}
     assert ours == TOP_LEVEL_OF_MAIN
 
 
-# The modules of the store from the bottom up: each may import modules of lines above its own.
+# The modules of the store, lowest level first: a module may import modules of earlier lines.
 STORE = (
     {"errors", "tables", "states", "database", "migrate"},
     {"url", "revisions", "migrations.env", "sqlite.errors", "postgres.errors", "postgres.server"},
     {"translation", "postgres.connect"},
     {"schema", "atomic_create", "sqlite.watch", "postgres.watch"},
     {"sqlite.database", "postgres.database"},
-    # Statements are written once; these two choose the database.
+    # The statements are the same for both databases; these two modules choose the database.
     {"backend", "postgres.bulk"},
     {"bulk"},
     {"history", "account_status", "bulk_switch", "copy", "export", "reading"},
@@ -168,7 +168,7 @@ STORE = (
     {"create"},
 )
 LEVEL = {module: level for level, modules in enumerate(STORE) for module in modules}
-# What the two databases have in common. Neither imports the other.
+# Modules that both databases may import. Neither database imports the other.
 DATABASE_SIDE = {"errors", "tables", "database", "translation", "url"}
 
 
@@ -190,13 +190,13 @@ def store_imports(tree: ast.AST) -> Iterator[str]:
 def upward(module: str, tree: ast.AST) -> list[str]:
     names = store_imports(tree)
     if module.startswith("migrations.versions."):
-        return [*names]  # a migration never changes, the schema of today does
+        return [*names]  # a migration never changes, but the current schema does
     found = [name for name in names if LEVEL[name] >= LEVEL[module]]
     package, dot, _ = module.partition(".")
     if dot and package in ("sqlite", "postgres"):
         common = (name for name in store_imports(tree) if not name.startswith(f"{package}."))
         found += [name for name in common if name not in DATABASE_SIDE]
-    return found
+    return names
 
 
 @pytest.mark.parametrize("module", dict(store_modules()))
@@ -220,13 +220,13 @@ def test_every_module_of_the_store_has_a_level() -> None:
         ("migrations.versions.v0001_record", "from sendroute.store.tables import store"),
     ],
     ids=[
-        "writing and the store",
-        "two modules of one level",
-        "reading and writing, even late",
-        "one database and the other",
-        "a database and the rows",
-        "a migration and the schema of today",
+        "the writer imports the store",
+        "a module imports another of the same level",
+        "the reader imports the writer in a function",
+        "a database imports the other",
+        "a database imports the rows",
+        "a migration imports the current schema",
     ],
 )
-def test_an_upward_import_in_the_store_is_found(module: str, line: str) -> None:
+def test_an_upward_import_in_the_store_is_detected(module: str, line: str) -> None:
     assert upward(module, ast.parse(line))

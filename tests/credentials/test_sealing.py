@@ -1,4 +1,4 @@
-"""What the store holds of a credential opens with its key, for its profile, for nothing else."""
+"""A sealed credential can be decrypted only with its key and for its profile."""
 
 import os
 from pathlib import Path
@@ -20,14 +20,14 @@ GOOD = Credential(CANARY_NAME, CANARY_WORD)
 BOND = SecretBinding("acme", "acme", "ses", "smtp.provider.example", 587, Encryption.STARTTLS)
 
 
-def test_what_was_sealed_opens_with_its_key_alone() -> None:
+def test_a_token_opens_only_with_its_key() -> None:
     token = Sealer((ONE,)).seal(GOOD, BOND)
     assert Sealer((ONE,)).open(token, BOND) == GOOD
     assert Sealer((TWO,)).open(token, BOND) is None
     assert Sealer((TWO, ONE)).open(token, BOND) == GOOD
 
 
-def test_the_first_key_seals() -> None:
+def test_the_first_key_is_used_for_sealing() -> None:
     token = Sealer((TWO, ONE)).seal(GOOD, BOND)
     assert Sealer((ONE,)).open(token, BOND) is None
     assert Sealer((TWO,)).open(token, BOND) == GOOD
@@ -47,14 +47,14 @@ def test_the_first_key_seals() -> None:
         n for n, a, b in zip(SecretBinding._fields, binding, BOND, strict=True) if a != b
     ),
 )
-def test_a_token_opens_for_its_own_profile_and_destination_alone(other: SecretBinding) -> None:
+def test_a_token_opens_only_for_its_profile_and_destination(other: SecretBinding) -> None:
     sealer = Sealer((ONE,))
     token = sealer.seal(GOOD, BOND)
     assert sealer.open(token, other) is None
     assert sealer.holds(token, other, GOOD) is None
 
 
-def test_a_token_that_was_changed_does_not_open() -> None:
+def test_a_modified_token_does_not_open() -> None:
     sealer = Sealer((ONE,))
     token = sealer.seal(GOOD, BOND)
     for place in (5, 40, len(token) - 9):
@@ -64,7 +64,7 @@ def test_a_token_that_was_changed_does_not_open() -> None:
         assert sealer.open(junk, BOND) is None
 
 
-def test_comparing() -> None:
+def test_a_token_is_compared_with_a_credential() -> None:
     sealer = Sealer((ONE,))
     token = sealer.seal(GOOD, BOND)
     assert sealer.holds(token, BOND, GOOD) is True
@@ -72,7 +72,7 @@ def test_comparing() -> None:
     assert sealer.holds(token, BOND, Credential("other", CANARY_WORD)) is False
 
 
-def test_a_token_tells_neither_the_value_nor_how_long_it_is() -> None:
+def test_a_token_hides_the_value_and_its_length() -> None:
     sealer = Sealer((ONE,))
     lengths = {len(sealer.seal(Credential("u", "p" * n), BOND)) for n in (1, 20, 64)}
     assert len(lengths) == 1
@@ -83,7 +83,7 @@ def test_a_token_tells_neither_the_value_nor_how_long_it_is() -> None:
 # Keys
 
 
-def test_keys_follow_each_other_by_line_or_comma() -> None:
+def test_keys_are_separated_by_lines_or_commas() -> None:
     assert keys_in(f"{ONE}\n{TWO}\n", "k") == (ONE, TWO)
     assert keys_in(f" {ONE}, {TWO},", "k") == (ONE, TWO)
 
@@ -91,9 +91,17 @@ def test_keys_follow_each_other_by_line_or_comma() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "\n \n", ONE[:-1], f"{ONE}x", f"{ONE}\n{CANARY_WORD}", "ü" * 44, ONE.replace("=", "!")],
-    ids=["nothing", "blank lines", "short", "long", "a good one and a bad one", "no ASCII", "junk"],
+    ids=[
+        "nothing",
+        "blank lines",
+        "short",
+        "long",
+        "a valid and an invalid key",
+        "not ASCII",
+        "junk",
+    ],
 )
-def test_what_is_no_key_is_told_and_not_shown(text: str, tmp_path: Path) -> None:
+def test_an_invalid_key_is_reported_without_its_value(text: str, tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(text)
     for made in (
@@ -102,13 +110,13 @@ def test_what_is_no_key_is_told_and_not_shown(text: str, tmp_path: Path) -> None
     ):
         with pytest.raises(ProblemError) as caught:
             made()
-        (found,) = caught.value.findings
-        told = f"{caught.value!r} {found}"
-        assert all(part not in told for part in (ONE[:20], CANARY_WORD, "üü"))
+        (finding,) = caught.value.findings
+        shown = f"{caught.value!r} {finding}"
+        assert all(part not in shown for part in (ONE[:20], CANARY_WORD, "üü"))
         assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-def test_where_keys_are_looked_for(tmp_path: Path) -> None:
+def test_keys_are_read_from_a_variable_or_a_file(tmp_path: Path) -> None:
     usual, given = tmp_path / "sendroute.key", tmp_path / "given"
     assert keys_at_hand(None, str(usual), {}) is None
     usual.write_text(ONE)
@@ -118,7 +126,7 @@ def test_where_keys_are_looked_for(tmp_path: Path) -> None:
     assert keys_at_hand(str(given), str(usual), {"SENDROUTE_KEY": ONE}) == (TWO, ONE)
 
 
-def test_a_key_file_that_is_not_there_is_no_reason_to_take_another(tmp_path: Path) -> None:
+def test_a_missing_key_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProblemError) as caught:
         keys_at_hand(str(tmp_path / "gone"), os.devnull, {"SENDROUTE_KEY": ONE})
     assert caught.value.findings[0].code == "unreadable"
