@@ -191,12 +191,12 @@ def upward(module: str, tree: ast.AST) -> list[str]:
     names = store_imports(tree)
     if module.startswith("migrations.versions."):
         return [*names]  # a migration never changes, but the current schema does
-    found = [name for name in names if LEVEL[name] >= LEVEL[module]]
+    imported = [name for name in names if LEVEL[name] >= LEVEL[module]]
     package, dot, _ = module.partition(".")
     if dot and package in ("sqlite", "postgres"):
         common = (name for name in store_imports(tree) if not name.startswith(f"{package}."))
-        found += [name for name in common if name not in DATABASE_SIDE]
-    return names
+        imported += [name for name in common if name not in DATABASE_SIDE]
+    return imported
 
 
 @pytest.mark.parametrize("module", dict(store_modules()))

@@ -8,8 +8,8 @@ HEAD = ("goal", "what", "ours", "the other", "ratio", "limit", "")
 
 class Row(NamedTuple):
     """``limit`` is the upper bound of ``value``: a ratio, megabytes, an exponent or seconds. Both
-    are None in a row without a goal. ``unit`` is the unit of ``value``; ``note`` says why there is no
-    value; ``failed``: there should be a value."""
+    are None in a row without a goal. ``unit`` is the unit of ``value``; ``note`` says why there is
+    no value; ``failed``: there should be a value."""
 
     goal: str
     what: str

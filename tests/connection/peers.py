@@ -67,7 +67,7 @@ class Talk:
             except TimeoutError:
                 continue
 
-    def until_gone(self, data: bytes, pause: float = 0.0) -> None:
+    def repeat(self, data: bytes, pause: float = 0.0) -> None:
         """Send the same bytes repeatedly."""
         while not self.stopped.wait(pause):
             self.connected.sendall(data)

@@ -181,12 +181,12 @@ def test_ctrl_c_stops_a_run_cleanly(serve: Serve, tmp_path) -> None:
         assert running.poll() is None
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=10)
-    assert said.strip().splitlines()[-1] == "KeyboardInterrupt"
-    assert "CancelledError" not in said
-    assert "Warning" not in said
-    assert "never retrieved" not in said
-    assert CANARY.password not in said
+    _, output = running.communicate(timeout=10)
+    assert output.strip().splitlines()[-1] == "KeyboardInterrupt"
+    assert "CancelledError" not in output
+    assert "Warning" not in output
+    assert "never retrieved" not in output
+    assert CANARY.password not in output
     assert running.returncode in (-signal.SIGINT, 1, 130)
     assert server.open_at_once <= 2
     while server.open_at_once:  # the connections were closed, not left

@@ -11,24 +11,24 @@ from .peers import Authority, Check, Serve, Talk, stall
 
 
 def drip_lines(talk: Talk) -> None:
-    talk.until_gone(b"250-x\r\n", pause=0.05)
+    talk.repeat(b"250-x\r\n", pause=0.05)
 
 
 def endless_line(talk: Talk) -> None:
     talk.send(b"250 ")
-    talk.until_gone(b"x" * 1000)
+    talk.repeat(b"x" * 1000)
 
 
 def endless_reply(talk: Talk) -> None:
-    talk.until_gone(b"250-x\r\n" * 50)
+    talk.repeat(b"250-x\r\n" * 50)
 
 
 def endless_long_lines(talk: Talk) -> None:
-    talk.until_gone(b"250-" + b"x" * 1000 + b"\r\n")
+    talk.repeat(b"250-" + b"x" * 1000 + b"\r\n")
 
 
 def endless_replies(talk: Talk) -> None:
-    talk.until_gone(b"250 AUTH PLAIN\r\n" * 50)
+    talk.repeat(b"250 AUTH PLAIN\r\n" * 50)
 
 
 STEPS = {
@@ -61,7 +61,7 @@ def test_a_slow_server_fails_at_the_deadline(
 def test_a_line_in_single_bytes_fails_at_the_deadline(check: Check, serve: Serve) -> None:
     def drip(talk: Talk) -> None:
         talk.send(b"220-")
-        talk.until_gone(b"x", pause=0.05)
+        talk.repeat(b"x", pause=0.05)
 
     result = check(serve(answers={"GREETING": drip}).port, deadline=0.5)
     assert result.outcome == "protocol-error"
@@ -73,7 +73,7 @@ def test_a_slow_tls_handshake_fails_at_the_deadline(
 ) -> None:
     def send_part_of_a_record(talk: Talk) -> None:
         talk.send(b"\x16\x03\x03\x40\x00")
-        talk.until_gone(b"\x02", pause=0.05)
+        talk.repeat(b"\x02", pause=0.05)
 
     server = serve(
         answers={"TLS": send_part_of_a_record}, context=authority.context(), implicit=True

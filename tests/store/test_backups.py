@@ -59,8 +59,8 @@ def filled(store: Store, say: Any, other: Any) -> Store:
     profiles = (other.profile("idle"), other.profile("last"))
     store.commit([other.plan(0, other.account(ran=ids), *profiles)], None, say.provenance)
     profiles = (other.profile("idle", say.ses, None), other.profile("last", say.ses, None))
-    gone = (other.account(AccountState("nano"), None), *profiles)
-    store.commit([other.plan(3, *gone)], None, say.provenance)
+    deletion = (other.account(AccountState("nano"), None), *profiles)
+    store.commit([other.plan(3, *deletion)], None, say.provenance)
     edited = msgspec.structs.replace(say.ses, port=465)
     store.commit([say.plan(2, say.profile("ses", say.ses, edited))], None, say.provenance)
 

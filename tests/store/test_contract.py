@@ -81,9 +81,9 @@ def test_a_snapshot_of_some_accounts_equals_the_full_read(
     )
     store.commit([other.start("b.example")], None, say.provenance, {other.key: {"ses": "others"}})
     whole, sealed = store.read_sealed()
-    nobody = AccountKey("nobody", "nobody")
+    unknown = AccountKey("nobody", "nobody")
     with store.snapshot() as snapshot:
-        current = snapshot.read_accounts({say.key, nobody})
+        current = snapshot.read_accounts({say.key, unknown})
         assert current.accounts == {say.key: whole.accounts[say.key]}
         assert (current.lineage, current.revision) == (whole.lineage, whole.revision)
         assert current.platform == whole.platform
@@ -219,13 +219,13 @@ def test_a_deleted_account_keeps_its_apply_alls(store: Store, say: Any) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
     ran = ("once", RanApplyAll(via("ses"), 1))
     store.commit([say.plan(1, say.account(state, state, ran))], None, say.provenance)
-    gone = say.plan(
+    deletion = say.plan(
         2,
         say.account(state, None),
         say.profile("ses", say.ses, None),
         say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), None),
     )
-    store.commit([gone], None, say.provenance)
+    store.commit([deletion], None, say.provenance)
     left = store.read().accounts[say.key]
     assert (left.revision, left.state, left.domains) == (0, None, {})
     assert left.ran == {"once": ran[1]}
@@ -328,8 +328,8 @@ def test_more_domains_than_one_statement_allows_are_written_and_removed(
     moved = [say.domain(name, current, say.through("ses"), message=name) for name in names]
     store.commit([say.plan(1, *moved)], None, say.provenance)
     assert set(store.read().accounts[say.key].domains.values()) == {say.through("ses")}
-    gone = [say.domain(name, say.through("ses"), None) for name in names]
-    store.commit([say.plan(2, *gone)], None, say.provenance)
+    deletions = [say.domain(name, say.through("ses"), None) for name in names]
+    store.commit([say.plan(2, *deletions)], None, say.provenance)
     assert store.read().accounts[say.key].domains == {}
     assert len(store.history(domain="d7.example")) == 3
 

@@ -106,12 +106,12 @@ def filled(tmp_path: Path, say: Any, other: Any) -> Store:
     )
     edited = msgspec.structs.replace(say.ses, port=465, reassign_to=MANAGED)
     store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.provenance)
-    gone = (
+    deletion = (
         other.account(AccountState("nano"), None),
         other.profile("idle", say.ses, None),
         other.profile("last", say.ses, None),
     )
-    store.commit([other.plan(1, *gone)], None, say.provenance)
+    store.commit([other.plan(1, *deletion)], None, say.provenance)
     return store
 
 

@@ -88,8 +88,8 @@ def test_a_credential_is_never_used_for_another_destination_or_secret(
 
 
 def test_a_deleted_profile_keeps_its_credential_for_queued_mail(started: Store, say: Any) -> None:
-    gone = say.profile("ses", say.ses, None)
-    started.commit([say.plan(1, gone)], None, say.provenance)
+    deletion = say.profile("ses", say.ses, None)
+    started.commit([say.plan(1, deletion)], None, say.provenance)
     assert summary(started) == [("p1r1", say.ses.host, "first", False)]
     assert started.read_sealed()[1] == {}
     again = say.plan(2, say.profile("ses"))

@@ -181,7 +181,7 @@ def test_corrupted_values_are_reported_as_damage(
         read_all(f"sqlite:///{path}")
 
 
-def use_as_nobody(url: str, say: Any, sender: Connection) -> None:
+def use_without_write_access(url: str, say: Any, sender: Connection) -> None:
     if os.getuid() == 0:  # root may write anything
         os.setgid(65534)
         os.setuid(65534)
@@ -203,7 +203,9 @@ def test_read_only_store_can_be_read(
         (copy / "x.db").write_bytes(path.read_bytes())
         (copy / "x.db").chmod(file)
         copy.chmod(directory)
-        rows, refused = child(partial(use_as_nobody, f"sqlite:///{copy}/x.db", other)).receive_all()
+        rows, refused = child(
+            partial(use_without_write_access, f"sqlite:///{copy}/x.db", other)
+        ).receive_all()
         assert rows == 2000
         assert refused.code == "store-failed"
         assert "read-only" in refused.message

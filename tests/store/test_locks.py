@@ -142,11 +142,11 @@ def test_one_of_two_concurrent_claims_of_the_same_domains_is_stale(
                 return "stale"
 
     with ThreadPoolExecutor(2) as pool:
-        said = [
+        results = [
             done.result()
             for done in (pool.submit(claim, say, names), pool.submit(claim, other, names[::-1]))
         ]
-    assert sorted(map(str, said)) == ["3", "stale"]
+    assert sorted(map(str, results)) == ["3", "stale"]
     with open_store(url) as store:
         assert len(set(store.holders(names).values())) == 1
 

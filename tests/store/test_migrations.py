@@ -6,7 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing.connection import Connection as Ears
+from multiprocessing.connection import Connection as PipeEnd
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -195,7 +195,7 @@ def test_a_migration_that_fails_leaves_the_old_store(old: str) -> None:
             connection.execute("SELECT * FROM endpoint")
 
 
-def open_and_send_lineage(url: str, sender: Ears) -> None:
+def open_and_send_lineage(url: str, sender: PipeEnd) -> None:
     with open_store(url) as store:
         sender.send(store.read().lineage)
 

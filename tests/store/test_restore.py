@@ -46,10 +46,10 @@ def switched(store: Store, say: Any) -> Store:
 
 
 def delete(store: Store, say: Any, revision: int, **domains: DomainState) -> None:
-    gone = [say.domain(f"{name}.example", state, None) for name, state in domains.items()]
+    deletions = [say.domain(f"{name}.example", state, None) for name, state in domains.items()]
     profile = say.profile("ses", say.ses, None)
     store.commit(
-        [say.plan(revision, say.account(NANO, None), profile, *gone)], None, say.provenance
+        [say.plan(revision, say.account(NANO, None), profile, *deletions)], None, say.provenance
     )
 
 
@@ -115,8 +115,8 @@ def test_apply_all_ids_are_kept_by_a_restore_in_both_directions(
     switched.commit([other.plan(0, other.account(ran=later))], None, say.provenance)
     backup_store(store_url, tmp_path / "late.db")
     restore(switched, say.provenance, tmp_path / "early.db")
-    gone = switched.read().accounts[other.key]
-    assert (gone.state, gone.ran) == (None, dict([later]))
+    deleted = switched.read().accounts[other.key]
+    assert (deleted.state, deleted.ran) == (None, dict([later]))
     # Forward: a store from the early backup gets the ids that ran in the lost store.
     url = f"sqlite:///{tmp_path}/again.db"
     with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:

@@ -55,23 +55,23 @@ def statements(store: Store) -> list[str]:
 def test_bulk_switch_equals_single_domain_writes(tmp_path: Path, say: Any) -> None:
     with (
         init_store(f"sqlite:///{tmp_path}/set.db", say.provenance) as as_set,
-        init_store(f"sqlite:///{tmp_path}/each.db", say.provenance) as one_by_one,
+        init_store(f"sqlite:///{tmp_path}/each.db", say.provenance) as singly,
     ):
         changes = filled(as_set, say)
-        filled(one_by_one, say)
+        filled(singly, say)
         seen = statements(as_set)
         as_set.commit([say.plan(1, *changes)], None, say.provenance)
         assert len([text for text in seen if text.startswith("UPDATE domain")]) == 1
         assert any("INSERT INTO switched" in text for text in seen)
         # A different message of one domain prevents that the domains are written as a set.
         single = say.domain(NAMES[0], STATES[0], after(STATES[0]), message="Alone.")
-        seen = statements(one_by_one)
-        one_by_one.commit([say.plan(1, changes[0], single, *changes[2:])], None, say.provenance)
+        seen = statements(singly)
+        singly.commit([say.plan(1, changes[0], single, *changes[2:])], None, say.provenance)
         assert not any("INSERT INTO switched" in text for text in seen)
-        assert as_set.routes() == one_by_one.routes()
+        assert as_set.routes() == singly.routes()
         for name in NAMES[1:]:
-            assert latest_entry(as_set, name) == latest_entry(one_by_one, name)
-        assert as_set.read().accounts[say.key].ran == one_by_one.read().accounts[say.key].ran
+            assert latest_entry(as_set, name) == latest_entry(singly, name)
+        assert as_set.read().accounts[say.key].ran == singly.read().accounts[say.key].ran
 
 
 def test_unchanged_route_keeps_its_revision(store: Store, say: Any) -> None:
