@@ -2,7 +2,7 @@
 
 It was written from the rules alone and shares nothing with the planner, not even its values: an
 account's key is a pair of strings, a route is ``"managed"``, ``"unconfigured"`` or
-``"profile NAME"``. It is slow, and it repeats itself if the page does. Each step quotes the rule
+``"profile NAME"``. It is slow, and as repetitive as the page. Each step quotes the rule
 that requires it.
 
 ``step`` returns the expected store and a verdict for each account: whether the account stays
