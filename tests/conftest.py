@@ -1,5 +1,6 @@
 """Options and fixtures that all tests share."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before workers are started
 def pytest_sessionstart() -> None:
     isolate()
+
+
+@pytest.fixture(autouse=True)
+def logging_is_reset() -> Iterator[None]:
+    """A command that runs in this process starts logging to its standard error: undo it, or a later
+    test captures no log records."""
+    yield
+    logger, root = logging.getLogger("sendroute"), logging.getLogger()
+    for handler in logger.handlers:
+        root.removeHandler(handler)
+    logger.handlers = []
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+    root.setLevel(logging.WARNING)
+    logging.raiseExceptions = True
 
 
 @pytest.fixture

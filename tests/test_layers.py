@@ -1,10 +1,15 @@
 """Imports point inwards: which packages each package may import, read from the sources."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from sendroute.cli.commands import COMMANDS
+from sendroute.cli.commands.edit import COMMANDS as EDITS
 
 PACKAGE = Path(__file__).parents[1] / "operator/sendroute"
 
@@ -73,9 +78,10 @@ FOR_PURE = {
 }
 # Slow imports: only inside functions, or in modules that are imported inside functions.
 TOP_LEVEL_OF_MAIN = {
+    "sendroute.cli",
     "sendroute.cli.command_line",
     "sendroute.cli.session",
-    "sendroute.cli.table",
+    "sendroute.cli.commands",
     "sendroute.runtime.settings",
 }
 
@@ -149,7 +155,7 @@ def test_help_imports_only_what_it_needs() -> None:
     assert ours == TOP_LEVEL_OF_MAIN
 
 
-# The modules of the store, lowest level first: a module may import modules of earlier lines.
+# The modules of two packages, lowest level first: a module may import modules of earlier lines.
 STORE = (
     {"errors", "tables", "states", "database", "migrate"},
     {"url", "revisions", "migrations.env", "sqlite.errors", "postgres.errors", "postgres.server"},
@@ -162,62 +168,91 @@ STORE = (
     {"history", "account_status", "bulk_switch", "copy", "export", "reading"},
     {"queries"},
     {"endpoints", "lockfile", "backups"},
-    {"commit"},
+    {"lock_guard", "commit"},
     {"restore"},
     {"record"},
     {"create"},
 )
-LEVEL = {module: level for level, modules in enumerate(STORE) for module in modules}
+CLI = (
+    {"command_line", "fast_exit", "hints", "manifests_of", "yaml_out", "commands", "commands.edit"},
+    {"options", "session"},
+    {"output", "reading"},
+    {"confirm", "connection_tests", "environment", "running", "stores"},
+    {"approving", "editing", "planning"},
+    {"applying"},
+    {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name != "edit"}
+    | {f"commands.edit.{name.replace('-', '_')}" for name in EDITS},
+    {"main"},
+)
+LEVEL = {
+    package: {module: level for level, modules in enumerate(levels) for module in modules}
+    for package, levels in (("store", STORE), ("cli", CLI))
+}
 # Modules that both databases may import. Neither database imports the other.
 DATABASE_SIDE = {"errors", "tables", "database", "translation", "url"}
 
 
-def store_modules() -> Iterator[tuple[str, Path]]:
-    root = PACKAGE / "store"
+def modules_of(package: str) -> dict[str, Path]:
+    """The modules of a package by their name in it."""
+    root = PACKAGE / package
+    named = {}
     for path in sorted(root.rglob("*.py")):
-        if path.name != "__init__.py":
-            yield ".".join(path.relative_to(root).with_suffix("").parts), path
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name in LEVEL[package] or path.name != "__init__.py":
+            named[name] = path
+    return named
 
 
-def store_imports(tree: ast.AST) -> Iterator[str]:
+def imports_within(package: str, tree: ast.AST) -> Iterator[str]:
+    prefix = f"sendroute.{package}"
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "sendroute.store":
+        if isinstance(node, ast.ImportFrom) and node.module == prefix:
             yield from (alias.name for alias in node.names)
-    prefix = "sendroute.store."
-    yield from (name.removeprefix(prefix) for name in imports(tree) if name.startswith(prefix))
+    yield from (
+        name.removeprefix(f"{prefix}.") for name in imports(tree) if name.startswith(f"{prefix}.")
+    )
 
 
-def upward(module: str, tree: ast.AST) -> list[str]:
-    names = store_imports(tree)
+def upward(package: str, module: str, tree: ast.AST) -> list[str]:
+    names = list(imports_within(package, tree))
     if module.startswith("migrations.versions."):
-        return [*names]  # a migration never changes, but the current schema does
-    imported = [name for name in names if LEVEL[name] >= LEVEL[module]]
-    package, dot, _ = module.partition(".")
-    if dot and package in ("sqlite", "postgres"):
-        common = (name for name in store_imports(tree) if not name.startswith(f"{package}."))
-        imported += [name for name in common if name not in DATABASE_SIDE]
-    return imported
+        return names  # a migration never changes, but the current schema does
+    level = LEVEL[package]
+    wrong = [name for name in names if level[name] >= level[module]]
+    side, dot, _ = module.partition(".")
+    if dot and side in ("sqlite", "postgres"):
+        common = (name for name in names if not name.startswith(f"{side}."))
+        wrong += [name for name in common if name not in DATABASE_SIDE]
+    return wrong
 
 
-@pytest.mark.parametrize("module", dict(store_modules()))
-def test_a_module_of_the_store_imports_only_lower_modules(module: str) -> None:
-    assert upward(module, ast.parse(dict(store_modules())[module].read_text())) == []
+LAYERED = [(package, module) for package in LEVEL for module in modules_of(package)]
 
 
-def test_every_module_of_the_store_has_a_level() -> None:
-    modules = {name for name, _ in store_modules() if not name.startswith("migrations.versions.")}
-    assert modules == LEVEL.keys()
+@pytest.mark.parametrize(("package", "module"), LAYERED)
+def test_a_module_imports_only_lower_modules_of_its_package(package: str, module: str) -> None:
+    path = modules_of(package)[module]
+    assert upward(package, module, ast.parse(path.read_text())) == []
+
+
+@pytest.mark.parametrize("package", LEVEL)
+def test_every_module_has_a_level(package: str) -> None:
+    names = {name for name in modules_of(package) if not name.startswith("migrations.versions.")}
+    assert names == LEVEL[package].keys()
 
 
 @pytest.mark.parametrize(
-    ("module", "line"),
+    ("package", "module", "line"),
     [
-        ("commit", "from sendroute.store.record import Store"),
-        ("tables", "from sendroute.store import states"),
-        ("history", "def late():\n    from sendroute.store.commit import commit"),
-        ("postgres.database", "from sendroute.store.sqlite.errors import translate"),
-        ("sqlite.database", "from sendroute.store.revisions import begin"),
-        ("migrations.versions.v0001_record", "from sendroute.store.tables import store"),
+        ("store", "commit", "from sendroute.store.record import Store"),
+        ("store", "tables", "from sendroute.store import states"),
+        ("store", "history", "def late():\n    from sendroute.store.commit import commit"),
+        ("store", "postgres.database", "from sendroute.store.sqlite.errors import translate"),
+        ("store", "sqlite.database", "from sendroute.store.revisions import begin"),
+        ("store", "migrations.versions.v0001_record", "from sendroute.store.tables import store"),
+        ("cli", "commands.apply", "from sendroute.cli.commands.plan import options"),
+        ("cli", "output", "def late():\n    from sendroute.cli.confirm import confirm"),
     ],
     ids=[
         "the writer imports the store",
@@ -226,7 +261,45 @@ def test_every_module_of_the_store_has_a_level() -> None:
         "a database imports the other",
         "a database imports the rows",
         "a migration imports the current schema",
+        "a command imports another",
+        "the output imports the confirmation in a function",
     ],
 )
-def test_an_upward_import_in_the_store_is_detected(module: str, line: str) -> None:
-    assert upward(module, ast.parse(line))
+def test_an_upward_import_within_a_package_is_detected(
+    package: str, module: str, line: str
+) -> None:
+    assert upward(package, module, ast.parse(line))
+
+
+# Modules that `--help` needs; they import everything else inside functions.
+FOR_HELP = {"main", "session"}
+MEASURE = """
+import importlib, json, os, sys
+importlib.import_module(sys.argv[1])
+loaded = set(sys.modules)
+for name in sys.argv[2:]:
+    if os.fork() == 0:
+        importlib.import_module(name)
+        sys.stdout.write(f"{len(set(sys.modules) - loaded)} ")
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
+SAVES = 10
+
+
+def late_imports(tree: ast.AST) -> set[str]:
+    """The modules of Sendroute that are imported inside functions."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    names = {name for function in functions for name in imports(function)}
+    return {name for name in names if name.startswith("sendroute.") and name.count(".") > 1}
+
+
+@pytest.mark.parametrize("module", sorted(modules_of("cli").keys() - FOR_HELP))
+def test_a_late_import_saves_the_import_of_many_modules(module: str) -> None:
+    """A command shows its help without a database driver; cheap imports are at the top."""
+    names = sorted(late_imports(ast.parse(modules_of("cli")[module].read_text())))
+    command = [sys.executable, "-c", MEASURE, f"sendroute.cli.{module}", *names]
+    measured = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    counts = dict(zip(names, map(int, measured.stdout.split()), strict=True))
+    assert {name: count for name, count in counts.items() if count < SAVES} == {}

@@ -2,26 +2,35 @@
 
 It reads, checks and plans. Applying is the command line's and the loop's: they also confirm, test
 connections and save credentials.
+
+Problems of manifests are findings. What the caller got wrong is a TypeError or a ValueError; what
+ends the work otherwise is a ProblemError with its findings.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
 from sendroute.manifests.locate import locate
 from sendroute.manifests.tree import LoadedTree, read_base, read_tree
 from sendroute.model.change import Plan
-from sendroute.model.desired import AccountKey
+from sendroute.model.codes import finding
+from sendroute.model.current import Current
+from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.model.spelling import did_you_mean
 from sendroute.planner.guards import Guards
 from sendroute.planner.offline import check_tree
 from sendroute.planner.plan import plan_tree
-from sendroute.store.record import Store, open_store
+from sendroute.store import record
+from sendroute.store.record import Store
 
 __all__ = ["load", "open_store", "plan", "validate"]
 
 Path = str | os.PathLike[str]
+_LONGEST_WAIT = 604_800  # a week
 
 
 def load(*paths: Path) -> LoadedTree:
@@ -32,10 +41,14 @@ def load(*paths: Path) -> LoadedTree:
 
     Returns:
         The tree. ``tree.desired`` holds one value for each account, ``tree.desired.findings`` what
-        is wrong with the documents, and ``tree.places(where)`` the line and column of a ``Where``.
-        Invalid manifests raise nothing: they are findings.
+        is wrong with the documents, and ``tree.locate(where)`` the line and column of a ``Where``.
+        Invalid manifests raise nothing: they are findings. So is a tree without manifests, and no
+        path at all (``no-manifests``).
+
+    Raises:
+        TypeError: a path is neither a string nor a path object.
     """
-    return read_tree([os.fspath(path) for path in paths])
+    return read_tree(_names(paths))
 
 
 def validate(*paths: Path, base: str | None = None) -> tuple[Finding, ...]:
@@ -50,11 +63,39 @@ def validate(*paths: Path, base: str | None = None) -> tuple[Finding, ...]:
 
     Raises:
         ProblemError: the revision does not exist, or the paths are not in a git repository.
+        TypeError: a path or the revision has the wrong type.
     """
-    names = [os.fspath(path) for path in paths]
+    names = _names(paths)
+    if base is not None:
+        _expect("base", base, str, "a git revision")
     tree = read_tree(names)
     findings = check_tree(tree.desired, read_base(base, names) if base is not None else None)
     return tuple(locate(tree.files, findings))
+
+
+def open_store(url: str, *, busy_timeout: float = 30.0) -> Store:
+    """Open the store that ``sendroute init`` created, and upgrade its schema if it is older than
+    this program.
+
+    Args:
+        url: ``sqlite:///./FILE`` or ``postgresql://USER@HOST/DATABASE``.
+        busy_timeout: how many seconds to wait for another writer, at most a week.
+
+    Returns:
+        The store. Close it, or use it in a ``with`` statement; a closed store raises ValueError.
+
+    Raises:
+        ProblemError: the URL is invalid, or there is no store that can be used.
+        TypeError: an argument has the wrong type.
+        ValueError: the time is not in range.
+    """
+    _expect("url", url, str, "a string such as 'sqlite:///./sendroute.db'")
+    _expect("busy_timeout", busy_timeout, (int, float), "a number of seconds")
+    if not 0 <= busy_timeout <= _LONGEST_WAIT:
+        raise ValueError(
+            f"busy_timeout must be from 0 to {_LONGEST_WAIT} seconds, not {busy_timeout!r}."
+        )
+    return record.open_store(url, busy_timeout=busy_timeout)
 
 
 def plan(
@@ -79,10 +120,19 @@ def plan(
         The plan. Its findings have positions.
 
     Raises:
-        ProblemError: the store could not be read.
+        ProblemError: the store could not be read, or ``only`` has an account that neither the
+            manifests nor the store have (``unknown-account``).
+        TypeError: an argument has the wrong type.
+        ValueError: the store is closed.
     """
-    chosen = frozenset(AccountKey(*key) for key in only) if only is not None else None
-    planned = plan_tree(tree.desired, store.read(), guards=guards, only=chosen)
+    _expect("tree", tree, LoadedTree, "what load() returned")
+    _expect("store", store, Store, "what open_store() returned")
+    _expect("guards", guards, (Guards, type(None)), "Guards or None")
+    keys = None if only is None else _keys(only)
+    current = store.read()
+    if keys is not None:
+        _check_known(keys, tree.desired, current)
+    planned = plan_tree(tree.desired, current, guards=guards, only=keys)
     accounts = tuple(
         replace(account, findings=tuple(locate(tree.files, account.findings)))
         if account.findings
@@ -91,3 +141,43 @@ def plan(
     )
     findings = tuple(locate(tree.files, planned.findings))
     return replace(planned, accounts=accounts, findings=findings)
+
+
+def _names(paths: Iterable[Path]) -> list[str]:
+    names = [os.fspath(path) if isinstance(path, os.PathLike) else path for path in paths]
+    for name in names:
+        _expect("a path", name, str, "a string or a path object")
+    return names
+
+
+def _expect(name: str, value: object, kind: type | tuple[type, ...], description: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        # Not the value: a store's URL may hold a password, and a tree may be large.
+        raise TypeError(f"{name} must be {description}, not {type(value).__name__}.")
+
+
+def _keys(only: Collection[tuple[str, str]]) -> frozenset[AccountKey]:
+    _expect("only", only, Iterable, "a collection of accounts")
+    keys = set()
+    for key in [only] if isinstance(only, str) else only:
+        if not isinstance(key, tuple | list) or [type(name) for name in key] != [str, str]:
+            raise TypeError(f"only must have accounts as (namespace, name), not {key!r}.")
+        keys.add(AccountKey(*key))
+    return frozenset(keys)
+
+
+def _check_known(keys: Iterable[AccountKey], desired: Desired, current: Current) -> None:
+    known = {*desired.accounts, *desired.orphans, *desired.stopped, *current.accounts}
+    unknown = [_unknown(key, known) for key in sorted(set(keys) - known)]
+    if unknown:
+        raise ProblemError(*unknown)
+
+
+def _unknown(key: AccountKey, known: Iterable[AccountKey]) -> Finding:
+    near = did_you_mean(str(key), map(str, known))
+    return finding(
+        "unknown-account",
+        f"Neither the manifests nor the store have an account {key}.",
+        hint=f"Did you mean {near}?" if near else "Specify it as (namespace, name).",
+        account=key,
+    )

@@ -1,4 +1,4 @@
-"""The program as its users run it: in a folder of its own, with an environment of its own."""
+"""The program as its users run it: in an empty working directory, with a clean environment."""
 
 import os
 import subprocess
@@ -35,10 +35,10 @@ spec:
 def git(directory: Path, *arguments: str) -> str:
     """Run git with an identity, and return what it prints."""
     identity = ["-c", "user.name=T", "-c", "user.email=t@t.example", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(
+    completed = subprocess.run(
         ["git", *identity, *arguments], cwd=directory, check=True, capture_output=True, text=True
     )
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def account(name: str, *, plan: str = "pro", more: str = "") -> str:
@@ -51,7 +51,7 @@ spec: {{plan: {plan}{more}}}
 
 
 def profile(account: str, name: str, *, host: str = "smtp.provider.example") -> str:
-    """Not tested: there is no such host."""
+    """A profile whose connection is not tested, because its host does not exist."""
     return f"""\
 apiVersion: sendroute.dev/v1alpha1
 kind: SMTPProfile
@@ -84,19 +84,19 @@ def write(path: Path, *documents: str) -> Path:
     return path
 
 
-class Ran(NamedTuple):
+class CommandResult(NamedTuple):
     status: int
     out: str
     err: str
 
 
-Program = Callable[..., Ran]
+Program = Callable[..., CommandResult]
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, secrets beside it, and no other variable that would say anything
-    to the program."""
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with secrets beside it; no other variable configures the
+    program."""
     for name in list(os.environ):
         if name.startswith(("SENDROUTE_", "GIT_")) or name in (
             "NO_COLOR",
@@ -106,45 +106,45 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     for secret in ("default/managed-relay", "acme/ses-smtp"):
-        lay_secret(tmp_path / "secrets" / secret)
+        write_secret(tmp_path / "secrets" / secret)
     monkeypatch.setenv("SENDROUTE_SECRETS", str(tmp_path / "secrets"))
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+    directory = tmp_path / "work"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    return directory
 
 
-def lay_secret(folder: Path, word: str = "a-password") -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "username").write_text("a-user\n")
-    (folder / "password").write_text(f"{word}\n")
+def write_secret(directory: Path, value: str = "a-password") -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "username").write_text("a-user\n")
+    (directory / "password").write_text(f"{value}\n")
 
 
 @pytest.fixture
-def sendroute(place: Path, capsys: pytest.CaptureFixture[str]) -> Program:
-    """The program in this process: quick, with what it printed."""
+def sendroute(workdir: Path, capsys: pytest.CaptureFixture[str]) -> Program:
+    """Runs the program in this process, which is fast, and returns its status and output."""
 
-    assert Path.cwd() == place
+    assert Path.cwd() == workdir
 
-    def run(*words: str) -> Ran:
+    def run(*arguments: str) -> CommandResult:
         capsys.readouterr()
-        status = main(list(words))
+        status = main(list(arguments))
         out, err = capsys.readouterr()
-        return Ran(status, out, err)
+        return CommandResult(status, out, err)
 
     return run
 
 
 @pytest.fixture
-def process(place: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """The program as a process of its own, for what only a process shows."""
+def process(workdir: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Runs the program as a separate process, for behaviour that only a process has."""
 
     def run(
-        *words: str, stdin: str = "", env: dict[str, str] | None = None
+        *arguments: str, stdin: str = "", env: dict[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            command(*words),
-            cwd=place,
+            command(*arguments),
+            cwd=workdir,
             input=stdin,
             env=environment(env),
             capture_output=True,
@@ -156,8 +156,8 @@ def process(place: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     return run
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "sendroute", *words]
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "sendroute", *arguments]
 
 
 def environment(more: dict[str, str] | None = None) -> dict[str, str]:
@@ -165,22 +165,22 @@ def environment(more: dict[str, str] | None = None) -> dict[str, str]:
 
 
 @pytest.fixture
-def manifests(place: Path) -> Path:
-    """One account on a plan with managed sending, a profile, and a domain of each kind."""
-    write(place / "manifests/platform.yaml", PLATFORM)
+def manifests(workdir: Path) -> Path:
+    """An account on a plan with managed sending, a profile, and a domain for each route."""
+    write(workdir / "manifests/platform.yaml", PLATFORM)
     write(
-        place / "manifests/acme.yaml",
+        workdir / "manifests/acme.yaml",
         account("acme"),
         profile("acme", "ses"),
         domain("acme", "shop.example.com", "{profile: ses}"),
         domain("acme", "news.example.com"),
     )
-    return place / "manifests"
+    return workdir / "manifests"
 
 
 @pytest.fixture
 def store(sendroute: Program, manifests: Path) -> Path:
-    """A store in the usual place that holds what :func:`manifests` say."""
+    """A store at the default path, to which the :func:`manifests` have been applied."""
     assert sendroute("init").status == 0
     applied = sendroute("apply", "manifests", "--auto-approve")
     assert applied.status == 0, applied

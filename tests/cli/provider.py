@@ -1,4 +1,4 @@
-"""A provider's SMTP server on loopback: STARTTLS with an authority of its own, and sign-in."""
+"""A provider's SMTP server on loopback: STARTTLS with a private CA, and authentication."""
 
 import socket
 import ssl
@@ -12,18 +12,18 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 
 
 class Provider:
-    """``users`` are accepted; ``seen`` are the passwords that were offered, by anyone."""
+    """``users`` can authenticate; ``offered_passwords`` are those that any client has sent."""
 
     host = "localhost"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         authority = trustme.CA()
-        self.ca_file = folder / "provider-ca.pem"
+        self.ca_file = directory / "provider-ca.pem"
         authority.cert_pem.write_to_path(str(self.ca_file))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert(self.host).configure_cert(context)
         self.users: dict[str, str] = {}
-        self.seen: list[str] = []
+        self.offered_passwords: list[str] = []
         self.on_sign_in: Callable[[], None] = lambda: None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -38,13 +38,13 @@ class Provider:
         )
         self._controller.start()
 
-    def _authenticate(self, *words: Any) -> AuthResult:
-        given = words[-1]
-        assert isinstance(given, LoginPassword)
-        self.seen.append(given.password.decode())
+    def _authenticate(self, *arguments: Any) -> AuthResult:
+        offered = arguments[-1]
+        assert isinstance(offered, LoginPassword)
+        self.offered_passwords.append(offered.password.decode())
         self.on_sign_in()
-        good = self.users.get(given.login.decode()) == given.password.decode()
-        return AuthResult(success=good, handled=good)
+        accepted = self.users.get(offered.login.decode()) == offered.password.decode()
+        return AuthResult(success=accepted, handled=accepted)
 
     def close(self) -> None:
         self._controller.stop()

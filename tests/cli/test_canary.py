@@ -1,7 +1,8 @@
-"""A canary for a username and a password: it is nowhere but in its secret and on the wire.
+"""A canary username and password must appear only in their secret and on the wire.
 
-Everything that a run prints or leaves behind is searched, in clear and in the forms in which a
-secret usually gets about: base64 (as AUTH PLAIN and LOGIN send it), hex, URL and JSON escapes.
+The tests search everything that a run prints or leaves behind, for the plain text and for the
+forms in which secrets usually leak: base64 (as AUTH PLAIN and LOGIN send it), hex, URL and JSON
+escapes.
 """
 
 import base64
@@ -32,19 +33,19 @@ from .test_credentials import Shop, provider, shop
 
 __all__ = ["provider", "shop"]
 
-NAME, WORD = "Canary-User-4f1c", 'Canary"Pass\\w0rd-ü-91'
+USERNAME, PASSWORD = "Canary-User-4f1c", 'Canary"Pass\\w0rd-ü-91'
 
 
 def forms() -> Iterator[bytes]:
-    plain = f"\0{NAME}\0{WORD}".encode()
-    yield b"w0rd-"  # whatever its other letters were escaped to
-    for value in (NAME.encode(), WORD.encode()):
+    plain = f"\0{USERNAME}\0{PASSWORD}".encode()
+    yield b"w0rd-"  # however the other letters are escaped
+    for value in (USERNAME.encode(), PASSWORD.encode()):
         yield value
         yield value.hex().encode()
         yield quote(value).encode()
         yield json.dumps(value.decode())[1:-1].encode()
         yield repr(value.decode())[1:-1].encode()
-        # Wherever in a longer text it stands: its base64 has one of three shapes, less its ends.
+        # Base64 of a part of a longer text has three forms, by offset; its ends are not compared.
         for shift in range(3):
             yield base64.b64encode(b"x" * shift + value)[4 if shift else 0 : -4]
     yield base64.b64encode(plain)
@@ -53,47 +54,47 @@ def forms() -> Iterator[bytes]:
 FORMS = sorted(set(forms()))
 
 
-def assert_silent(text: bytes, where: str) -> None:
-    found = [form for form in FORMS if form in text]
-    assert not found, f"{where} holds {found}"
+def assert_no_secret(text: bytes, source: str) -> None:
+    leaked = [form for form in FORMS if form in text]
+    assert not leaked, f"{source} holds {leaked}"
 
 
-def assert_nothing_left(folder: Path, secrets: Path) -> None:
-    for path in folder.rglob("*"):
-        assert_silent(os.fsencode(path.name), "a file's name")
+def assert_no_secret_in_files(directory: Path, secrets: Path) -> None:
+    for path in directory.rglob("*"):
+        assert_no_secret(os.fsencode(path.name), "a file's name")
         if path.is_file() and secrets not in path.parents:
-            assert_silent(path.read_bytes(), str(path))
+            assert_no_secret(path.read_bytes(), str(path))
 
 
 @pytest.fixture
 def canary(shop: Shop) -> Shop:
-    shop.say(WORD, user=NAME)
-    shop.accept(WORD, user=NAME)
+    shop.set_secret(PASSWORD, user=USERNAME)
+    shop.accept_password(PASSWORD, user=USERNAME)
     return shop
 
 
-def test_the_search_finds_what_it_seeks() -> None:
+def test_the_search_finds_a_secret_in_every_form() -> None:
     for text in (
-        f"xx{WORD}yy".encode(),
-        base64.b64encode(f"user\0{NAME}\0{WORD}".encode()),
-        json.dumps({"password": WORD}).encode(),
-        repr(WORD).encode(),
+        f"xx{PASSWORD}yy".encode(),
+        base64.b64encode(f"user\0{USERNAME}\0{PASSWORD}".encode()),
+        json.dumps({"password": PASSWORD}).encode(),
+        repr(PASSWORD).encode(),
     ):
         with pytest.raises(AssertionError):
-            assert_silent(text, "it")
+            assert_no_secret(text, "the text")
 
 
 FORMATS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
 
 
-def run_all(shop: Shop, *sets: Sequence[str]) -> None:
-    for words in sets:
-        for how in ((), ("-v", "--log-format", "json")):
-            ran = shop.sendroute(*words, *how)
-            assert_silent(f"{ran.out}{ran.err}".encode(), " ".join(words))
+def run_all(shop: Shop, *commands: Sequence[str]) -> None:
+    for arguments in commands:
+        for options in ((), ("-v", "--log-format", "json")):
+            result = shop.sendroute(*arguments, *options)
+            assert_no_secret(f"{result.out}{result.err}".encode(), " ".join(arguments))
 
 
-def test_no_command_in_no_format_tells_it(canary: Shop, tmp_path: Path) -> None:
+def test_no_command_prints_or_writes_the_secret_in_any_format(canary: Shop, tmp_path: Path) -> None:
     reports = [f"-o={form}={form}.out" for form in FORMATS[1:]]
     apply = ("apply", "manifests", "--auto-approve", "--write-lock", "sendroute.lock", *reports)
     plan = ("plan", "manifests", "--test-connections", "--out", "change.plan", *reports)
@@ -109,50 +110,54 @@ def test_no_command_in_no_format_tells_it(canary: Shop, tmp_path: Path) -> None:
         ("rekey",),
     ]
     run_all(canary, plan, apply, *reads)
-    assert canary.provider.seen.count(WORD) >= 2, "it did reach the provider"
-    assert_nothing_left(tmp_path, canary.secret.parents[1])
-    # All that goes wrong with it.
+    assert canary.provider.offered_passwords.count(PASSWORD) >= 2, (
+        "the password reached the provider"
+    )
+    assert_no_secret_in_files(tmp_path, canary.secret.parents[1])
+    # Every failure that involves the secret.
     canary.provider.users.clear()
-    lines = (WORD + "\n\n", WORD + "\0", WORD * 4000, WORD.encode() + b"\xff")
+    lines = (PASSWORD + "\n\n", PASSWORD + "\0", PASSWORD * 4000, PASSWORD.encode() + b"\xff")
     for content in lines:
         data = content if isinstance(content, bytes) else content.encode()
         (canary.secret / "password").write_bytes(data)
         run_all(canary, plan, apply, ("test", "--all"))
-    (canary.secret / "password").write_text(WORD)
-    (canary.secret / "username").write_text(f"{NAME}:x")
+    (canary.secret / "password").write_text(PASSWORD)
+    (canary.secret / "username").write_text(f"{USERNAME}:x")
     run_all(canary, plan, apply)
-    (canary.secret / "username").write_text(NAME)
-    (canary.secret / "allowed-hosts").write_text(f"{WORD}\n")
+    (canary.secret / "username").write_text(USERNAME)
+    (canary.secret / "allowed-hosts").write_text(f"{PASSWORD}\n")
     run_all(canary, plan, apply, ("test", "--all"))
-    Path("sendroute.key").write_text(f"{WORD}\n{NAME}")
+    Path("sendroute.key").write_text(f"{PASSWORD}\n{USERNAME}")
     run_all(canary, plan, apply, ("test", "--all"), ("rekey",))
     Path("sendroute.key").unlink()
-    assert_nothing_left(tmp_path, canary.secret.parents[1])
+    assert_no_secret_in_files(tmp_path, canary.secret.parents[1])
 
 
-def test_the_store_its_log_and_its_backup_hold_it_sealed_only(canary: Shop, tmp_path: Path) -> None:
+def test_the_store_its_log_and_its_backup_hold_the_secret_only_encrypted(
+    canary: Shop, tmp_path: Path
+) -> None:
     canary.apply()
     with open_store("sqlite:///./sendroute.db") as store:
-        store.read()  # the log is there while somebody reads
+        store.read()  # the log exists while a reader is connected
         canary.write(domain("acme", "more.example.com"))
         canary.apply()
         assert Path("sendroute.db-wal").exists()
-        assert_nothing_left(tmp_path, canary.secret.parents[1])
+        assert_no_secret_in_files(tmp_path, canary.secret.parents[1])
     backup_store("sqlite:///./sendroute.db", Path("backup.db"))
-    assert_nothing_left(tmp_path, canary.secret.parents[1])
+    assert_no_secret_in_files(tmp_path, canary.secret.parents[1])
 
 
-def test_a_process_that_is_killed_while_it_signs_in_leaves_nothing(
+def test_a_process_killed_while_it_authenticates_leaves_no_secret(
     canary: Shop, tmp_path: Path
 ) -> None:
     reached = threading.Event()
-    current = threading.Event()
+    released = threading.Event()
 
-    def hold() -> None:
+    def block() -> None:
         reached.set()
-        current.wait(30)
+        released.wait(30)
 
-    canary.provider.on_sign_in = hold
+    canary.provider.on_sign_in = block
     process = subprocess.Popen(
         command("apply", "manifests", "--auto-approve", "-v"),
         env=environment({"TMPDIR": str(tmp_path)}),
@@ -163,14 +168,14 @@ def test_a_process_that_is_killed_while_it_signs_in_leaves_nothing(
         assert reached.wait(30)
         cmdline = Path(f"/proc/{process.pid}/cmdline")
         if cmdline.exists():
-            assert_silent(cmdline.read_bytes(), "the process list")
+            assert_no_secret(cmdline.read_bytes(), "the process list")
         process.send_signal(signal.SIGKILL)
         out, _ = process.communicate(timeout=30)
     finally:
-        current.set()
+        released.set()
         process.kill()
-    assert_silent(out, "what it printed")
-    assert_nothing_left(tmp_path, canary.secret.parents[1])
+    assert_no_secret(out, "the output")
+    assert_no_secret_in_files(tmp_path, canary.secret.parents[1])
     assert canary.domains() == []
 
 
@@ -179,8 +184,8 @@ def session_of(shop: Shop) -> Session:
     return Session(settings, Terminal(Verbosity.VERBOSE, no_color=True))
 
 
-def told_of(error: BaseException) -> bytes:
-    """A traceback as debuggers and error trackers write it: with every frame's variables."""
+def traceback_of(error: BaseException) -> bytes:
+    """The traceback as debuggers and error trackers write it: with the variables of all frames."""
     whole = traceback.TracebackException.from_exception(error, capture_locals=True)
     return "".join(whole.format()).encode("utf-8", "backslashreplace")
 
@@ -189,12 +194,12 @@ class BrokenError(Exception):
     pass
 
 
-def test_a_traceback_with_every_variable_does_not_hold_it(
+def test_a_traceback_with_all_variables_does_not_hold_the_secret(
     canary: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = session_of(canary)
 
-    def broken(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
+    def fail(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:
         assert requests[0].credential is not None
         raise BrokenError(f"{requests} {policy}")
 
@@ -203,11 +208,11 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
         planned = planning.plan_paths(store, session, ["manifests"], options)
         reconciler = planning.reconciler_of(store, session, saves=True)
         with pytest.raises(BrokenError) as caught:
-            replace(reconciler, tester=broken).confirmed(planned)
-        assert_silent(told_of(caught.value), "a test that broke")
+            replace(reconciler, tester=fail).confirmed(planned)
+        assert_no_secret(traceback_of(caught.value), "a connection test that failed")
         planned, _ = reconciler.confirmed(planned)
         sealed = planned.seal(planned.plan.accounts, planned.plan.platform)
-        assert_silent(repr((planned, sealed)).encode(), "a plan in full")
+        assert_no_secret(repr((planned, sealed)).encode(), "a plan in full")
 
         def refuse(*_: Any) -> None:
             raise BrokenError(sealed)
@@ -217,17 +222,17 @@ def test_a_traceback_with_every_variable_does_not_hold_it(
             apply_planned(
                 session, store, planned, ApplyOptions(approved=True, wait=None, lock=None)
             )
-        assert_silent(told_of(caught.value), "a commit that broke")
+        assert_no_secret(traceback_of(caught.value), "a commit that failed")
 
 
-def test_nothing_of_it_is_in_the_environment_of_what_we_start(
+def test_the_secret_is_in_no_argument_of_a_child_process(
     canary: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """git is asked for the commit: it gets the variables, but tells none, and no argument."""
+    """Only git is started, to read the commit; no argument of it holds the secret."""
     spy = tmp_path / "bin"
     spy.mkdir()
     (spy / "git").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexit 1\n')
     (spy / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{spy}:{os.environ['PATH']}")
     canary.apply()
-    assert_silent((tmp_path / "asked").read_bytes(), "git's arguments")
+    assert_no_secret((tmp_path / "asked").read_bytes(), "git's arguments")

@@ -1,4 +1,4 @@
-"""Commands that load a tree and end turn Python's garbage collector off; nothing else does."""
+"""Only commands that load a tree and then exit turn Python's garbage collector off."""
 
 import gc
 from collections.abc import Callable

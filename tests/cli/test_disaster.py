@@ -1,4 +1,4 @@
-"""The total-loss drill: the store is gone, and nobody is stamped with today's default."""
+"""The total-loss drill: after the store is lost, no domain is reset to the current default."""
 
 import json
 import os
@@ -9,17 +9,17 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.cli.conftest import PLATFORM, Program, account, domain, lay_secret, profile, write
+from tests.cli.conftest import PLATFORM, Program, account, domain, profile, write, write_secret
 
 Lose = Callable[[], None]
 
 
 @pytest.fixture
 def lose(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Lose:
-    """The store that every command uses, and its loss."""
+    """Sets the store of every command, and returns a function that deletes it."""
     monkeypatch.setenv("SENDROUTE_STORE", store_url)
 
-    def lost() -> None:
+    def drop() -> None:
         if store_url.startswith("postgresql"):
             with psycopg.connect(store_url, autocommit=True) as connection:
                 connection.execute("DROP SCHEMA sendroute CASCADE")
@@ -27,18 +27,18 @@ def lose(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Lose:
             for path in Path(store_url.removeprefix("sqlite:///")).parent.glob("sendroute.db*"):
                 path.unlink()
 
-    return lost
+    return drop
 
 
 MORE = ", defaultRoute: {{profile: {}}}"
 
 
 @pytest.fixture
-def history(sendroute: Program, place: Path, lose: Lose) -> Path:  # noqa: ARG001
-    """A year of a hosting platform in five applies. Leaves the last manifests, with their lock."""
-    manifests = place / "manifests"
-    lay_secret(place.parent / "secrets/acme/mailgun-smtp")
-    lay_secret(place.parent / "secrets/beta/ses-smtp")
+def history(sendroute: Program, workdir: Path, lose: Lose) -> Path:  # noqa: ARG001
+    """A hosting platform after five applies: the last manifests, with their lock file."""
+    manifests = workdir / "manifests"
+    write_secret(workdir.parent / "secrets/acme/mailgun-smtp")
+    write_secret(workdir.parent / "secrets/beta/ses-smtp")
     assert sendroute("init").status == 0
     ses, mailgun = profile("acme", "ses"), profile("acme", "mailgun", host="smtp.mg.example")
     beta = [profile("beta", "ses"), domain("beta", "b.example")]
@@ -46,25 +46,25 @@ def history(sendroute: Program, place: Path, lose: Lose) -> Path:  # noqa: ARG00
     def apply(*documents: str) -> None:
         write(manifests / "all.yaml", PLATFORM, *documents)
         lock = str(manifests / "sendroute.lock")
-        ran = sendroute(
+        result = sendroute(
             "apply", "manifests", "--auto-approve", "--write-lock", lock, "--max-change-percent",
             "100", "--max-remove-percent", "100",
         )  # fmt: skip
-        assert ran.status == 0, ran
+        assert result.status == 0, result
 
     first = [domain("acme", f"first{n}.example") for n in range(3)]
     apply(account("acme"), ses, *first, account("beta", more=MORE.format("ses")), *beta)
-    # A default after the fact: only the new ones start on it.
+    # The default changes: only new domains use it.
     second = [domain("acme", "second.example"), domain("acme", "own.example", "{profile: ses}")]
     acme = [ses, mailgun, *first, *second]
     apply(account("acme", more=MORE.format("mailgun")), *acme, account("beta"), *beta)
-    # A switch of all, after which one is edited; beta goes, and comes again.
+    # An apply-all, then one domain is edited; beta is removed and added again.
     switch = ", applyToAll: {id: to-ses, route: {profile: ses}, confirm: {domains: 5}}"
     apply(account("acme", more=MORE.format("mailgun") + switch), *acme)
     acme[-1] = domain("acme", "own.example", "{profile: mailgun}")
     apply(account("acme", more=MORE.format("mailgun") + switch), *acme, account("beta"), *beta)
-    # Mailgun is deleted: what went through it is reassigned, the default falls back; and then the
-    # default is another one.
+    # Mailgun is deleted: its domains are reassigned and the default falls back; then the default
+    # changes again.
     acme.remove(mailgun)
     apply(account("acme", more=MORE.format("mailgun") + switch), *acme, account("beta"), *beta)
     apply(account("acme", plan="pro", more=MORE.format("ses") + switch), *acme,
@@ -73,30 +73,30 @@ def history(sendroute: Program, place: Path, lose: Lose) -> Path:  # noqa: ARG00
 
 
 def routes(sendroute: Program) -> Any:
-    told = json.loads(sendroute("routes", "-o", "json").out)["domains"]
-    return [{key: value for key, value in one.items() if key != "since"} for one in told]
+    listed = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+    return [{key: value for key, value in route.items() if key != "since"} for route in listed]
 
 
-@pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("way", ["lock", "backup", "restore"])
-def test_after_a_total_loss_all_is_as_it_was(
-    sendroute: Program, history: Path, lose: Lose, way: str
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize("source", ["lock", "backup", "restore"])
+def test_after_a_total_loss_all_routes_are_restored(
+    sendroute: Program, history: Path, lose: Lose, source: str
 ) -> None:
     before = routes(sendroute)
-    assert {one["origin"] for one in before} == {"apply-all", "default", "reassigned"}
+    assert {route["origin"] for route in before} == {"apply-all", "default", "reassigned"}
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
     assert sendroute("backup", "monday.db").status == 0
     lock = str(history / "sendroute.lock")
     lose()
 
-    # What must not happen: a store made by mistake, and the manifests applied to it.
+    # What must not happen: a new, empty store to which the manifests are applied.
     key = next(history.parent.rglob("sendroute.key"), None) or next(
         history.parent.parent.glob("sendroute.key")
     )
     aside = key.rename(key.with_suffix(".kept"))
     assert sendroute("init").status == 0
     refused = sendroute("apply", "manifests", "--auto-approve")
-    # 1, for what named the deleted profile is new to this store, and wrong.
+    # 1, because references to the deleted profile are errors in a store without its history.
     assert (refused.status, "store-empty" in refused.out) == (1, True)
     assert routes(sendroute) == []
     lose()
@@ -107,28 +107,28 @@ def test_after_a_total_loss_all_is_as_it_was(
         "lock": ("init", "--from-lock", lock),
         "backup": ("init", "--from-backup", "monday.db"),
         "restore": ("restore", "monday.db"),
-    }[way]
+    }[source]
     made = sendroute(*again)
     assert made.status == 0, made
     assert "6 domains" in made.out
     assert routes(sendroute) == before
     plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
-    # No lock file holds a credential: they are saved anew from their secrets, and nothing else is.
+    # A lock file holds no credentials: they are saved again from their secrets, nothing else is.
     kinds = {(change["kind"], change["reason"]) for change in plan["changes"]}
-    anew = {("SMTPProfile", "credentials-changed"), ("MailPlatform", "credentials-changed")}
-    assert kinds == (anew if way == "lock" else set())
+    resaved = {("SMTPProfile", "credentials-changed"), ("MailPlatform", "credentials-changed")}
+    assert kinds == (resaved if source == "lock" else set())
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
-    assert routes(sendroute) == before, "the apply-all has not run again"
+    assert routes(sendroute) == before, "the apply-all did not run again"
     write(history / "more.yaml", domain("acme", "third.example"), profile("acme", "mailgun"))
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
-    [third] = [one for one in routes(sendroute) if one["domain"] == "third.example"]
+    [third] = [r for r in routes(sendroute) if r["domain"] == "third.example"]
     assert (third["route"], third["origin"]) == ({"profile": "ses"}, "default")
-    # The profile that is declared again has an id that none ever had.
+    # The profile that is declared again gets an id that was never used.
     assert "[p100000" in sendroute("explain", "own.example").out
 
 
-def test_an_older_backup_is_brought_up_to_its_lock_file(
+def test_a_lock_file_brings_an_older_backup_up_to_date(
     sendroute: Program, history: Path, lose: Lose
 ) -> None:
     assert sendroute("backup", "monday.db").status == 0
@@ -140,8 +140,8 @@ def test_an_older_backup_is_brought_up_to_its_lock_file(
     assert sendroute("init", "--from-backup", "monday.db").status == 0
     refused = sendroute("apply", "manifests", "--auto-approve", "-o", "json")
     assert refused.status == 3
-    hints = {one["code"]: one["hint"] for one in json.loads(refused.out)["findings"]}
-    assert "sendroute restore manifests/sendroute.lock." in hints["wrong-store"]
+    hints = {f["code"]: f["hint"] for f in json.loads(refused.out)["findings"]}
+    assert "sendroute restore manifests/sendroute.lock" in hints["wrong-store"]
     shown = sendroute("restore", lock)
     assert (shown.status, "not-approved" in shown.out) == (3, True)
     assert "tuesday.example" in shown.out
@@ -153,44 +153,46 @@ def test_an_older_backup_is_brought_up_to_its_lock_file(
     assert (again.status, again.out) == (0, "Restore: nothing to do.\n")
 
 
-def test_where_the_older_state_is_meant_the_lock_file_is_written_anew(
+def test_a_lock_file_of_a_diverged_history_is_refused(
     sendroute: Program, history: Path, lose: Lose
 ) -> None:
     assert sendroute("backup", "monday.db").status == 0
     lock = history / "sendroute.lock"
     write(history / "more.yaml", domain("acme", "tuesday.example", "{profile: ses}"))
-    words = ("apply", "manifests", "--auto-approve", "--write-lock", str(lock))
-    assert sendroute(*words).status == 0
+    arguments = ("apply", "manifests", "--auto-approve", "--write-lock", str(lock))
+    assert sendroute(*arguments).status == 0
     lose()
     assert sendroute("restore", "monday.db").status == 0
     write(history / "more.yaml", domain("acme", "wednesday.example"))
-    kept = lock.rename(lock.with_suffix(".old"))
-    assert sendroute(*words).status == 0
-    assert sendroute(*words).status == 0
-    # The same number by now, but another course.
-    kept.rename(lock)
-    refused = sendroute(*words)
+    newer = lock.rename(lock.with_suffix(".old"))
+    assert sendroute(*arguments).status == 0
+    assert sendroute(*arguments).status == 0
+    # The revision number is the same by now, but the history is different.
+    newer.rename(lock)
+    refused = sendroute(*arguments)
     assert (refused.status, "wrong-store" in refused.out) == (3, True), refused
 
 
-def test_a_backup_says_what_is_in_it_and_what_is_not(
-    sendroute: Program, history: Path, place: Path
+def test_backup_reports_its_contents_and_that_the_key_is_not_in_it(
+    sendroute: Program, history: Path, workdir: Path
 ) -> None:
     assert history.is_dir()
-    told = sendroute("backup", "a.db")
-    assert "2 accounts, 2 profiles and 6 domains, with their history." in told.out
-    assert "The key is not in it" in told.out
+    backup = sendroute("backup", "a.db")
+    assert "2 accounts, 2 profiles and 6 domains, with their history." in backup.out
+    assert "The key is not in it" in backup.out
     document = json.loads(sendroute("backup", "b.db", "-o", "json").out)
     status = json.loads(sendroute("status", "-o", "json").out)
     assert (document["file"], document["store"]) == ("b.db", status["store"])
-    assert sendroute("backup", "a.db").status == 3, "nothing is written over"
+    assert sendroute("backup", "a.db").status == 3, "an existing file is not overwritten"
     assert sendroute("backup", "-").status == 64
     assert sendroute("backup", "--quiet", "c.db").out == ""
-    for path in place.glob("?.db"):
+    for path in workdir.glob("?.db"):
         assert b"a-password" not in path.read_bytes()
 
 
-def test_another_stores_backup_is_refused(sendroute: Program, history: Path, lose: Lose) -> None:
+def test_restore_refuses_the_backup_of_another_store(
+    sendroute: Program, history: Path, lose: Lose
+) -> None:
     assert history.is_dir()
     assert sendroute("backup", "other.db").status == 0
     lose()
@@ -204,24 +206,23 @@ def test_another_stores_backup_is_refused(sendroute: Program, history: Path, los
 @pytest.mark.parametrize(
     "file", ["none.db", "manifests", "manifests/all.yaml", "broken.lock", "pipe"]
 )
-def test_what_is_neither_backup_nor_lock_file_is_told(
+def test_restore_reports_a_file_that_is_neither_backup_nor_lock_file(
     sendroute: Program, history: Path, file: str
 ) -> None:
     (history.parent / "broken.lock").write_text("{")
     os.mkfifo(history.parent / "pipe")
-    ran = sendroute("restore", file, "--auto-approve")
-    assert ran.status in (1, 3)
-    assert "hint:" in ran.err
-    assert "Traceback" not in ran.err
+    result = sendroute("restore", file, "--auto-approve")
+    assert result.status in (1, 3)
+    assert "hint:" in result.err
+    assert "Traceback" not in result.err
 
 
-@pytest.mark.parametrize("what", ["--from-lock", "--from-backup"])
-def test_a_name_that_is_empty_makes_no_empty_store(
-    process: Callable[..., "CompletedProcess[str]"], place: Path, what: str
+@pytest.mark.parametrize("option", ["--from-lock", "--from-backup"])
+def test_init_with_an_empty_file_name_creates_no_store(
+    process: Callable[..., "CompletedProcess[str]"], workdir: Path, option: str
 ) -> None:
-    """Of a variable that was not set, say: everyone would be stamped with today's default."""
-    ran = process("init", what, "")
-    assert ran.returncode in (1, 3)
-    assert "hint:" in ran.stderr
-    assert "Traceback" not in ran.stderr
-    assert not list(place.iterdir())
+    """From an unset variable, for example: every domain would get the current default."""
+    result = process("init", option, "")
+    assert (result.returncode, f"{option}: the value is empty" in result.stderr) == (64, True)
+    assert "Traceback" not in result.stderr
+    assert not list(workdir.iterdir())

@@ -1,4 +1,4 @@
-"""Remedies as the terminal shows them: something to copy for each."""
+"""Remedies as the terminal shows them: each is a command or an option to copy."""
 
 import pytest
 from tests.cli.conftest import Program
@@ -39,18 +39,18 @@ def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None
             assert option in shown, task
 
 
-def test_the_hint_ends_in_what_to_type() -> None:
-    found = finding(
+def test_a_hint_ends_with_the_command_to_type() -> None:
+    problem = finding(
         "too-many-changes",
         "m",
         hint="If the change is intended, approve it.",
         remedy=Approve("acme", "main"),
     )
-    assert with_hint(found).hint == (
+    assert with_hint(problem).hint == (
         "If the change is intended, approve it: sendroute approve acme/main"
     )
 
 
 def test_a_subject_is_quoted_for_the_shell() -> None:
-    told = words(Perform(Task.RESTORE_FROM_LOCK_FILE, "my files/sendroute.lock"))
-    assert told == "sendroute init --from-lock 'my files/sendroute.lock'"
+    command = words(Perform(Task.RESTORE_FROM_LOCK_FILE, "my files/sendroute.lock"))
+    assert command == "sendroute init --from-lock 'my files/sendroute.lock'"

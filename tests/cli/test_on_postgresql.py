@@ -1,5 +1,5 @@
-"""A store's whole life over PostgreSQL, as people run it; the password is in the URL, and nowhere
-else."""
+"""The life cycle of a store on PostgreSQL, through the command line; the password is in the URL
+and must appear nowhere else."""
 
 import base64
 import json
@@ -14,51 +14,55 @@ from psycopg import sql
 from tests.postgres import Cluster
 from tests.store.test_lost_connections import until
 
-from .conftest import Program, Ran, domain
+from .conftest import CommandResult, Program, domain
 
-WORD = "hunter2"
+PASSWORD = "hunter2"
 
 
 @pytest.fixture
 def url(cluster: Cluster, postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """`ada` may make a store in this database. The server takes her word for it, but the URL has
-    a password."""
+    """The role `ada` may create a store in this database. The server does not ask for a password,
+    but the URL has one."""
     name = postgres_url.rpartition("/")[2]
-    with cluster.connect() as own:
-        if own.execute("SELECT FROM pg_roles WHERE rolname = 'ada'").fetchone() is None:
-            own.execute("CREATE ROLE ada LOGIN")
-        own.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO ada").format(sql.Identifier(name)))
-    url = f"postgresql://ada:{WORD}@127.0.0.1:{cluster.port}/{name}"
+    with cluster.connect() as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = 'ada'").fetchone() is None:
+            connection.execute("CREATE ROLE ada LOGIN")
+        connection.execute(
+            sql.SQL("GRANT CREATE ON DATABASE {} TO ada").format(sql.Identifier(name))
+        )
+    url = f"postgresql://ada:{PASSWORD}@127.0.0.1:{cluster.port}/{name}"
     monkeypatch.setenv("SENDROUTE_STORE", url)
     return url
 
 
 @pytest.fixture
-def run(sendroute: Program, url: str) -> Program:  # noqa: ARG001 - it names the store
-    """Checks each time that the password is not said."""
+def run(sendroute: Program, url: str) -> Program:  # noqa: ARG001 - sets the store
+    """Checks after every command that the password is not in its output."""
 
-    def checked(*words: str) -> Ran:
-        ran = sendroute(*words)
-        assert WORD not in ran.out + ran.err
-        return ran
+    def run_and_check(*arguments: str) -> CommandResult:
+        result = sendroute(*arguments)
+        assert PASSWORD not in result.out + result.err
+        return result
 
-    return checked
+    return run_and_check
 
 
-def test_a_whole_history(run: Program, url: str, manifests: Path) -> None:
+def test_every_command_works_and_none_prints_the_password(
+    run: Program, url: str, manifests: Path
+) -> None:
     assert run("plan", "manifests").status == 3, "there is no store yet"
-    made = run("init")
-    assert made.status == 0
-    assert f"Created the store postgresql://127.0.0.1:{url.rpartition(':')[2]}" in made.out
+    created = run("init")
+    assert created.status == 0
+    assert f"Created the store postgresql://127.0.0.1:{url.rpartition(':')[2]}" in created.out
     assert run("init", "--key-file", "sendroute.key").status == 3
     assert run("plan", "manifests", "--detailed-exitcode").status == 2
     assert run("plan", "manifests", "--out", "saved.plan").status == 0
-    assert WORD.encode() not in Path("saved.plan").read_bytes()
+    assert PASSWORD.encode() not in Path("saved.plan").read_bytes()
     assert run("-v", "apply", "manifests", "--auto-approve", "--write-lock", "x.lock").status == 0
     assert run("plan", "manifests", "--detailed-exitcode").status == 0
     assert "shop.example.com" in run("routes").out
-    told = json.loads(run("explain", "jane@shop.example.com", "-o", "json").out)
-    assert told["transport"] == "sendroute-starttls:[p1r1]:587"
+    explanation = json.loads(run("explain", "jane@shop.example.com", "-o", "json").out)
+    assert explanation["transport"] == "sendroute-starttls:[p1r1]:587"
     with (manifests / "acme.yaml").open("a") as file:
         file.write("---\n" + domain("acme", "late.example.com"))
     assert run("apply", "manifests", "--auto-approve").status == 0
@@ -68,7 +72,9 @@ def test_a_whole_history(run: Program, url: str, manifests: Path) -> None:
     assert "late.example.com" in run("export").out
 
 
-def test_keys_are_turned_and_a_copy_is_kept(run: Program, url: str, manifests: Path) -> None:
+def test_rekey_and_backup_work_and_keep_the_password_out(
+    run: Program, url: str, manifests: Path
+) -> None:
     assert manifests.exists()
     assert run("init").status == 0
     assert run("apply", "manifests", "--auto-approve").status == 0
@@ -79,27 +85,27 @@ def test_keys_are_turned_and_a_copy_is_kept(run: Program, url: str, manifests: P
     Path("new").write_text(new)
     assert run("plan", "manifests", "--key-file", "new", "--detailed-exitcode").status == 0
     assert run("backup", "copy.db").status == 0
-    assert WORD.encode() not in Path("copy.db").read_bytes()
+    assert PASSWORD.encode() not in Path("copy.db").read_bytes()
     assert url not in run("history").out
 
 
-def test_a_store_that_can_only_be_read_says_so_once(
+def test_a_read_only_store_is_reported_once(
     run: Program, cluster: Cluster, postgres_url: str, manifests: Path
 ) -> None:
     assert manifests.exists()
     assert run("init").status == 0
     name = sql.Identifier(postgres_url.rpartition("/")[2])
-    with cluster.connect() as own:
-        turn = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on")
-        own.execute(turn.format(name))
+    with cluster.connect() as connection:
+        statement = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on")
+        connection.execute(statement.format(name))
     assert run("plan", "manifests").status == 0
     applied = run("apply", "manifests", "--auto-approve", "-o", "json")
     assert applied.status == 1
     findings = json.loads(applied.out)["findings"]
-    assert [found["code"] for found in findings].count("store-failed") == 1
+    assert [finding["code"] for finding in findings].count("store-failed") == 1
 
 
-def test_a_wrong_url_says_nothing_of_it(
+def test_errors_about_a_wrong_url_do_not_show_the_password(
     process: Callable[..., "CompletedProcess[str]"], url: str
 ) -> None:
     for wrong in (
@@ -109,14 +115,14 @@ def test_a_wrong_url_says_nothing_of_it(
         url + "?sslmode=require",
         url + "?nonsense=1",
     ):
-        ran = process("--log-format", "json", "-v", "status", env={"SENDROUTE_STORE": wrong})
-        assert ran.returncode == 1, ran.stderr
-        assert WORD not in ran.stdout + ran.stderr
-        assert "Traceback" not in ran.stderr
+        result = process("--log-format", "json", "-v", "status", env={"SENDROUTE_STORE": wrong})
+        assert result.returncode == 1, result.stderr
+        assert PASSWORD not in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("comes_back", [True, False], ids=["comes back", "is gone"])
-def test_relays_are_waited_for_while_the_store_is_away(
+def test_apply_reports_its_changes_when_the_store_is_away_during_the_wait(
     run: Program,
     process: Callable[..., "CompletedProcess[str]"],
     url: str,
@@ -124,47 +130,56 @@ def test_relays_are_waited_for_while_the_store_is_away(
     manifests: Path,
     comes_back: bool,
 ) -> None:
-    """What was applied is told whatever becomes of the wait."""
+    """The report lists what was applied, however the wait ends."""
     assert manifests.exists()
     assert run("init").status == 0
     database = url.rpartition("/")[2]
     name = sql.Identifier(database)
-    words = ("apply", "manifests", "--auto-approve", "--wait", "--wait-timeout", "3", "-o", "json")
+    arguments = (
+        "apply",
+        "manifests",
+        "--auto-approve",
+        "--wait",
+        "--wait-timeout",
+        "3",
+        "-o",
+        "json",
+    )
     with (
         cluster.connect() as admin,
-        cluster.connect(database) as own,
+        cluster.connect(database) as blocker,
         ThreadPoolExecutor(1) as pool,
     ):
-        own.execute("INSERT INTO sendroute.relay VALUES ('mx1', 0, now())")
-        own.execute("BEGIN")
-        own.execute("LOCK TABLE sendroute.relay")
-        done = pool.submit(process, *words)
+        blocker.execute("INSERT INTO sendroute.relay VALUES ('mx1', 0, now())")
+        blocker.execute("BEGIN")
+        blocker.execute("LOCK TABLE sendroute.relay")
+        running = pool.submit(process, *arguments)
         until(admin, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
         admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS off").format(name))
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'ada'"
         )
-        own.execute("UPDATE sendroute.relay SET revision = 9")
-        own.execute("COMMIT")
+        blocker.execute("UPDATE sendroute.relay SET revision = 9")
+        blocker.execute("COMMIT")
         if comes_back:
             admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS on").format(name))
-        ran = done.result()
-    result = json.loads(ran.stdout)
-    assert {one["outcome"] for one in result["accounts"]} == {"committed"}
-    codes = [found["code"] for found in result["findings"]]
-    assert (ran.returncode, codes) == ((0, []) if comes_back else (1, ["store-failed"]))
+        finished = running.result()
+    result = json.loads(finished.stdout)
+    assert {account["outcome"] for account in result["accounts"]} == {"committed"}
+    codes = [finding["code"] for finding in result["findings"]]
+    assert (finished.returncode, codes) == ((0, []) if comes_back else (1, ["store-failed"]))
 
 
-def test_a_relay_that_is_behind_is_named(
+def test_wait_lists_the_relays_that_are_behind(
     run: Program, url: str, cluster: Cluster, manifests: Path
 ) -> None:
     assert manifests.exists()
     assert run("init").status == 0
-    with cluster.connect(url.rpartition("/")[2]) as own:
-        own.execute(
+    with cluster.connect(url.rpartition("/")[2]) as connection:
+        connection.execute(
             "INSERT INTO sendroute.relay VALUES ('ahead', 9, now()), ('behind', 0, now()),"
             " ('unseen', 0, now() - interval '1 hour')"
         )
-    words = ("apply", "manifests", "--auto-approve", "--wait", "--wait-timeout", "0.3")
-    ran = run(*words, "-o", "json")
-    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (4, ["behind", "unseen"])
+    arguments = ("apply", "manifests", "--auto-approve", "--wait", "--wait-timeout", "0.3")
+    result = run(*arguments, "-o", "json")
+    assert (result.status, json.loads(result.out)["relays_behind"]) == (4, ["behind", "unseen"])

@@ -1,4 +1,4 @@
-"""plan and apply, through the real entry point, over a real store."""
+"""plan and apply, through the real entry point, on a real store."""
 
 import json
 import sqlite3
@@ -13,7 +13,7 @@ from .conftest import PLATFORM, Program, account, domain, profile, write
 
 
 def rewrite(manifests: Path, *more: str) -> None:
-    """The account's file anew, with its profile and ``more``."""
+    """Replace the account's file: the account, its profile and ``more``."""
     write(manifests / "acme.yaml", account("acme"), profile("acme", "ses"), *more)
 
 
@@ -22,67 +22,67 @@ NEWS = domain("acme", "news.example.com")
 
 
 @pytest.mark.usefixtures("store")
-def test_a_plan_applied_and_planned_again_is_empty(sendroute: Program) -> None:
-    ran = sendroute("plan", "manifests", "-o", "json", "--detailed-exitcode")
-    assert (ran.status, json.loads(ran.out)["changes"]) == (0, [])
+def test_a_plan_after_an_apply_has_no_changes(sendroute: Program) -> None:
+    result = sendroute("plan", "manifests", "-o", "json", "--detailed-exitcode")
+    assert (result.status, json.loads(result.out)["changes"]) == (0, [])
     again = sendroute("apply", "manifests")
-    assert (again.status, "nothing" in again.out) == (0, True), "nothing to do is not asked about"
+    assert (again.status, "nothing" in again.out) == (0, True), (
+        "without changes there is no question"
+    )
 
 
-def test_a_plan_changes_nothing_and_tells_that_changes_are_pending(
+def test_plan_changes_nothing_and_reports_pending_changes(
     sendroute: Program, manifests: Path
 ) -> None:
     sendroute("init")
     assert sendroute("plan", "manifests").status == 0
-    ran = sendroute("plan", "manifests", "--detailed-exitcode", "-o", "json")
-    assert ran.status == 2
-    told = json.loads(ran.out)
-    assert told["summary"]["create"] == 5
-    assert told["findings"] == []
+    result = sendroute("plan", "manifests", "--detailed-exitcode", "-o", "json")
+    assert result.status == 2
+    report = json.loads(result.out)
+    assert report["summary"]["create"] == 5
+    assert report["findings"] == []
     assert json.loads(sendroute("status", "-o", "json").out)["store"]["revision"] == 0
     write(manifests / "bad.yaml", domain("acme", "x.example.com", "{profile: gone}"))
-    ran = sendroute("plan", "manifests", "--detailed-exitcode")
-    assert ran.status == 1, "an error is more severe than pending changes"
+    result = sendroute("plan", "manifests", "--detailed-exitcode")
+    assert result.status == 1, "an error is more severe than pending changes"
 
 
 def test_without_a_terminal_apply_needs_approval(sendroute: Program, manifests: Path) -> None:
     assert manifests.is_dir()
     sendroute("init")
-    ran = sendroute("apply", "manifests", "-o", "json")
-    assert ran.status == 3
-    told = json.loads(ran.out)
-    assert "not-approved" in {found["code"] for found in told["findings"]}
-    assert sum(told["applied"].values()) == 0
+    result = sendroute("apply", "manifests", "-o", "json")
+    assert result.status == 3
+    report = json.loads(result.out)
+    assert "not-approved" in {finding["code"] for finding in report["findings"]}
+    assert sum(report["applied"].values()) == 0
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
 
 
-def test_one_account_alone(sendroute: Program, manifests: Path) -> None:
+def test_only_limits_an_apply_to_one_account(sendroute: Program, manifests: Path) -> None:
     write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "bolt.example.com"))
     sendroute("init")
-    ran = sendroute("apply", "manifests", "--auto-approve", "--only", "bolt", "-o", "json")
-    assert ran.status == 0
-    done = {each["account"] for each in json.loads(ran.out)["accounts"]}
-    assert done == {"bolt"}
+    result = sendroute("apply", "manifests", "--auto-approve", "--only", "bolt", "-o", "json")
+    assert result.status == 0
+    applied = {entry["account"] for entry in json.loads(result.out)["accounts"]}
+    assert applied == {"bolt"}
     assert "acme" not in sendroute("routes").out
 
 
-def test_an_account_that_is_unknown_or_ambiguous_is_told(
-    sendroute: Program, manifests: Path
-) -> None:
-    twin = account("acme").replace("namespace: acme", "namespace: other")
-    write(manifests / "twin.yaml", twin)
+def test_an_unknown_or_ambiguous_account_is_reported(sendroute: Program, manifests: Path) -> None:
+    same_name = account("acme").replace("namespace: acme", "namespace: other")
+    write(manifests / "twin.yaml", same_name)
     sendroute("init")
     for name, hint in (("acne", "Did you mean"), ("acme", "acme/acme, other/acme")):
-        ran = sendroute("plan", "manifests", "--only", name)
-        assert ran.status == 1
-        assert "unknown-account" in ran.err
-        assert hint in ran.err
+        result = sendroute("plan", "manifests", "--only", name)
+        assert result.status == 1
+        assert "unknown-account" in result.err
+        assert hint in result.err
     assert sendroute("plan", "manifests", "--only", "other/acme").status == 0
 
 
 @pytest.fixture
-def many(sendroute: Program, manifests: Path) -> Path:
-    """An account of ten domains, applied."""
+def ten_domains(sendroute: Program, manifests: Path) -> Path:
+    """The manifests of an account with ten domains, which are applied."""
     rewrite(manifests, *(domain("acme", f"d{n}.example.com") for n in range(10)))
     sendroute("init")
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
@@ -97,35 +97,38 @@ def many(sendroute: Program, manifests: Path) -> Path:
     ],
     ids=["removing more than 30 %", "re-routing more than 30 %"],
 )
-def test_a_guard_is_shown_by_plan_refused_by_apply_and_let_through_by_its_flag(
-    sendroute: Program, many: Path, domains: list[str], code: str, flag: str
+def test_a_guard_is_shown_by_plan_blocks_apply_and_is_lifted_by_its_option(
+    sendroute: Program, ten_domains: Path, domains: list[str], code: str, flag: str
 ) -> None:
     route = "{profile: ses}" if code == "too-many-changes" else None
-    rewrite(many, *(domain("acme", name, route) for name in domains))
-    shown = sendroute("plan", "manifests")
-    assert (shown.status, code in shown.out) == (0, True)
+    rewrite(ten_domains, *(domain("acme", name, route) for name in domains))
+    planned = sendroute("plan", "manifests")
+    assert (planned.status, code in planned.out, f"{flag} " in planned.out) == (3, True, True)
+    assert sendroute("plan", "manifests", flag, "100").status == 0
     refused = sendroute("apply", "manifests", "--auto-approve")
     assert (refused.status, f"{flag} " in refused.out) == (3, True)
     assert sendroute("routes").out.count(" managed ") == 10
     assert sendroute("apply", "manifests", "--auto-approve", flag, "100").status == 0
 
 
-def test_a_guard_stops_its_account_alone(sendroute: Program, many: Path) -> None:
-    rewrite(many, domain("acme", "d0.example.com"))
-    write(many / "bolt.yaml", account("bolt"), domain("bolt", "bolt.example.com"))
-    ran = sendroute("apply", "manifests", "--auto-approve", "-o", "json")
-    assert ran.status == 3
-    outcomes = {each["account"]: each["outcome"] for each in json.loads(ran.out)["accounts"]}
+def test_a_guard_blocks_only_its_account(sendroute: Program, ten_domains: Path) -> None:
+    rewrite(ten_domains, domain("acme", "d0.example.com"))
+    write(ten_domains / "bolt.yaml", account("bolt"), domain("bolt", "bolt.example.com"))
+    result = sendroute("apply", "manifests", "--auto-approve", "-o", "json")
+    assert result.status == 3
+    outcomes = {entry["account"]: entry["outcome"] for entry in json.loads(result.out)["accounts"]}
     assert outcomes == {"acme": "refused", "bolt": "committed"}
 
 
-def test_the_most_severe_reason_is_the_exit_status(sendroute: Program, many: Path) -> None:
-    rewrite(many, domain("acme", "d0.example.com"))
-    write(many / "bolt.yaml", account("bolt", plan="gold"))
+def test_the_most_severe_reason_decides_the_exit_status(
+    sendroute: Program, ten_domains: Path
+) -> None:
+    rewrite(ten_domains, domain("acme", "d0.example.com"))
+    write(ten_domains / "bolt.yaml", account("bolt", plan="gold"))
     assert sendroute("apply", "manifests", "--auto-approve").status == 1
 
 
-def test_an_apply_all_is_asked_for_then_runs_once(sendroute: Program, store: Path) -> None:
+def test_an_apply_all_needs_confirmation_and_runs_once(sendroute: Program, store: Path) -> None:
     manifests = store.parent / "manifests"
     switch = ", applyToAll: {id: go, route: {profile: ses}%s}"
 
@@ -134,15 +137,15 @@ def test_an_apply_all_is_asked_for_then_runs_once(sendroute: Program, store: Pat
         write(manifests / "acme.yaml", text, profile("acme", "ses"), SHOP, NEWS)
 
     declare("")
-    ran = sendroute("apply", "manifests", "--auto-approve")
-    assert (ran.status, "confirm: {domains: 2}" in ran.out) == (3, True)
+    result = sendroute("apply", "manifests", "--auto-approve")
+    assert (result.status, "confirm: {domains: 2}" in result.out) == (3, True)
     declare(", confirm: {domains: 2}")
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     assert sendroute("routes").out.count("apply-all") == 2
     assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
 
 
-def test_a_broken_file_neither_deletes_nor_stops_another_account(
+def test_a_broken_file_deletes_nothing_and_does_not_stop_other_accounts(
     sendroute: Program, store: Path
 ) -> None:
     manifests = store.parent / "manifests"
@@ -158,15 +161,37 @@ def test_a_domain_moves_between_accounts_in_one_transaction(
     manifests = store.parent / "manifests"
     rewrite(manifests, SHOP)
     write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "news.example.com"))
-    ran = sendroute(
+    result = sendroute(
         "apply", "manifests", "--auto-approve", "--max-remove-percent", "100", "-o", "json"
     )
-    assert ran.status == 0
-    assert len({each["revision"] for each in json.loads(ran.out)["accounts"]}) == 1
+    assert result.status == 0
+    assert len({entry["revision"] for entry in json.loads(result.out)["accounts"]}) == 1
     assert "bolt/bolt" in sendroute("routes", "news.example.com").out
 
 
-def test_history_says_who_and_which_commit(
+@pytest.mark.usefixtures("store")
+def test_a_move_is_skipped_on_both_sides_unless_both_accounts_are_planned(
+    sendroute: Program, manifests: Path
+) -> None:
+    rewrite(manifests, SHOP)
+    write(manifests / "bolt.yaml", account("bolt"), domain("bolt", "news.example.com"))
+    assert sendroute("apply", "manifests", "--auto-approve", "--only", "bolt").status == 4
+    for name, other in (("acme", "bolt/bolt"), ("bolt", "acme/acme")):
+        result = sendroute("plan", "manifests", "--only", name, "-o", "json")
+        (change,) = json.loads(result.out)["changes"]
+        assert (result.status, change["action"], change["name"]) == (4, "skip", "news.example.com")
+        (skipped,) = json.loads(result.out)["findings"]
+        assert (skipped["code"], other in skipped["message"]) == ("dependency-skipped", True)
+        applied = sendroute("apply", "manifests", "--auto-approve", "--only", name)
+        assert (applied.status, "both accounts" in applied.out) == (4, True)
+    assert "acme/acme" in sendroute("routes", "news.example.com").out
+    both = ("--only", "acme", "--only", "bolt")
+    assert sendroute("plan", "manifests", *both).status == 0
+    assert sendroute("apply", "manifests", "--auto-approve", *both).status == 0
+    assert "bolt/bolt" in sendroute("routes", "news.example.com").out
+
+
+def test_history_records_actor_and_commit(
     sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.git.test_worktree import git
@@ -186,7 +211,7 @@ def test_history_says_who_and_which_commit(
     assert (oldest["actor"], oldest["commit"]) == ("jane", head)
 
 
-def test_the_lock_file_names_the_store_and_refuses_another(
+def test_the_lock_file_records_the_store_and_refuses_another(
     sendroute: Program, store: Path, tmp_path: Path
 ) -> None:
     lock = store.parent / "manifests/sendroute.lock"
@@ -194,24 +219,29 @@ def test_the_lock_file_names_the_store_and_refuses_another(
     assert json.loads(lock.read_text())["lineage"] in sendroute("status").out
     other = f"sqlite:///{tmp_path}/other.db"
     sendroute("--store", other, "init")
-    shown = sendroute("--store", other, "plan", "manifests")
-    assert (shown.status, "store-empty" in shown.out) == (0, True)
+    planned = sendroute("--store", other, "plan", "manifests")
+    assert (planned.status, "store-empty" in planned.out) == (3, True)
+    assert "manifests/sendroute.lock\n" in planned.out, "without a line"
     refused = sendroute("--store", other, "apply", "manifests", "--auto-approve")
     assert (refused.status, "store-empty" in refused.out) == (3, True)
     assert "No domains" in sendroute("--store", other, "routes").out, "nothing was applied"
     files = [str(path) for path in sorted(lock.parent.glob("*.yaml"))]
     refused = sendroute("--store", other, "apply", *files, "--auto-approve")
-    assert (refused.status, "store-empty" in refused.out) == (3, True), "beside a file given too"
-    hidden = lock.rename(tmp_path / "kept.lock")
-    words = ("--store", other, "apply", "manifests", "--auto-approve")
-    refused = sendroute(*words, "--write-lock", str(hidden))
+    assert (refused.status, "store-empty" in refused.out) == (3, True), (
+        "the lock file beside a given file counts too"
+    )
+    moved = lock.rename(tmp_path / "kept.lock")
+    arguments = ("--store", other, "apply", "manifests", "--auto-approve")
+    refused = sendroute(*arguments, "--write-lock", str(moved))
     assert (refused.status, "store-empty" in refused.out) == (3, True)
-    assert sendroute(*words).status == 0
-    refused = sendroute(*words, "--write-lock", str(hidden))
+    assert sendroute(*arguments).status == 0
+    refused = sendroute(*arguments, "--write-lock", str(moved))
     assert (refused.status, "wrong-store" in refused.out) == (3, True)
 
 
-def test_a_lock_file_above_in_the_repository_is_heeded(sendroute: Program, store: Path) -> None:
+def test_a_lock_file_in_a_parent_directory_of_the_repository_is_used(
+    sendroute: Program, store: Path
+) -> None:
     (store.parent / ".git").mkdir()
     lock = store.parent / "sendroute.lock"
     assert sendroute("apply", "manifests", "--write-lock", str(lock)).status == 0
@@ -230,13 +260,17 @@ def test_a_store_older_than_its_lock_file_is_refused(sendroute: Program, store: 
     rewrite(manifests, SHOP, NEWS, domain("acme", "more.example.com"))
     lock = str(manifests / "sendroute.lock")
     assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
-    words = ("--store", f"sqlite:///{old}", "apply", "manifests", "--auto-approve")
-    refused = sendroute(*words)
+    old_store = ("--store", f"sqlite:///{old}")
+    planned = sendroute(*old_store, "plan", "manifests")
+    assert (planned.status, "wrong-store" in planned.out) == (3, True)
+    refused = sendroute(*old_store, "apply", "manifests", "--auto-approve")
     assert (refused.status, "wrong-store" in refused.out) == (3, True)
     assert "an older copy" in refused.out
 
 
-def test_a_damaged_lock_file_is_told_and_nothing_applied(sendroute: Program, store: Path) -> None:
+def test_a_damaged_lock_file_is_an_error_and_nothing_is_applied(
+    sendroute: Program, store: Path
+) -> None:
     manifests = store.parent / "manifests"
     (manifests / "sendroute.lock").write_text("{")
     rewrite(manifests, SHOP, NEWS, domain("acme", "more.example.com"))
@@ -244,94 +278,106 @@ def test_a_damaged_lock_file_is_told_and_nothing_applied(sendroute: Program, sto
     assert "more" not in sendroute("routes").out
 
 
-def test_a_lock_file_whose_name_cannot_be_is_told(sendroute: Program, store: Path) -> None:
+def test_a_lock_file_name_that_is_too_long_is_reported(sendroute: Program, store: Path) -> None:
     assert store.is_file()
-    ran = sendroute("apply", "manifests", "--auto-approve", "--write-lock", "x" * 300)
-    assert (ran.status, "File name too long" in ran.out) == (1, True)
+    result = sendroute("apply", "manifests", "--auto-approve", "--write-lock", "x" * 300)
+    assert (result.status, "File name too long" in result.out) == (1, True)
 
 
-def test_waiting_with_no_relay_says_so(sendroute: Program, store: Path) -> None:
+def test_wait_reports_that_no_relay_is_registered(sendroute: Program, store: Path) -> None:
     assert store.is_file()
-    ran = sendroute("apply", "manifests", "--wait", "--wait-timeout", "5")
-    assert (ran.status, "No relay is registered" in ran.err) == (0, True)
+    result = sendroute("apply", "manifests", "--wait", "--wait-timeout", "5")
+    assert (result.status, "No relay is registered" in result.err) == (0, True)
 
 
 def register(store: Path, name: str, revision: int, *, seconds_ago: int) -> None:
-    """A relay as its agent would leave it."""
+    """Register a relay as its agent does."""
     seen = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=seconds_ago)
     with closing(sqlite3.connect(store)) as raw, raw:
         raw.execute("INSERT INTO relay VALUES (?, ?, ?)", (name, revision, str(seen)))
 
 
-def test_waiting_for_relays(sendroute: Program, store: Path) -> None:
+def test_wait_ends_when_relays_have_the_revision_or_time_is_up(
+    sendroute: Program, store: Path
+) -> None:
     register(store, "mx1", 2, seconds_ago=0)
-    words = ("apply", "manifests", "--wait", "--wait-timeout", "0.5", "-o", "json")
-    ran = sendroute(*words)
-    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (0, [])
+    arguments = ("apply", "manifests", "--wait", "--wait-timeout", "0.5", "-o", "json")
+    result = sendroute(*arguments)
+    assert (result.status, json.loads(result.out)["relays_behind"]) == (0, [])
     register(store, "mx2", 1, seconds_ago=3600)
     started = time.monotonic()
-    ran = sendroute("apply", "manifests", "--wait", "--wait-timeout", "50", "-o", "json")
-    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (4, ["mx2"])
-    assert "not seen for 60 seconds" in ran.err
-    assert time.monotonic() - started < 20, "a relay unseen is not waited for"
+    result = sendroute("apply", "manifests", "--wait", "--wait-timeout", "50", "-o", "json")
+    assert (result.status, json.loads(result.out)["relays_behind"]) == (4, ["mx2"])
+    assert "not seen for 60 seconds" in result.err
+    assert time.monotonic() - started < 20, "an unseen relay is not waited for"
     register(store, "mx3", 1, seconds_ago=1)
     register(store, "\x1b[31mred", 1, seconds_ago=3600)
-    ran = sendroute(*words)
-    assert "\x1b" not in ran.err
+    result = sendroute(*arguments)
+    assert "\x1b" not in result.err
     with closing(sqlite3.connect(store)) as raw, raw:
         raw.execute("DELETE FROM relay WHERE name LIKE '%red'")
-    ran = sendroute(*words)
-    assert (ran.status, json.loads(ran.out)["relays_behind"]) == (4, ["mx2", "mx3"])
+    result = sendroute(*arguments)
+    assert (result.status, json.loads(result.out)["relays_behind"]) == (4, ["mx2", "mx3"])
 
 
-def test_no_store_no_platform_and_no_manifests(sendroute: Program, manifests: Path) -> None:
-    ran = sendroute("plan", "manifests", "-o", "json")
-    assert (ran.status, "not-initialised" in ran.err) == (3, True)
-    assert json.loads(ran.out)["findings"][0]["code"] == "not-initialised"
+def test_a_missing_store_platform_or_manifest_is_reported(
+    sendroute: Program, manifests: Path
+) -> None:
+    result = sendroute("plan", "manifests", "-o", "json")
+    assert (result.status, "not-initialised" in result.err) == (3, True)
+    assert json.loads(result.out)["findings"][0]["code"] == "not-initialised"
     sendroute("init")
     (manifests / "platform.yaml").unlink()
     assert sendroute("apply", "manifests", "--auto-approve").status == 1
     (manifests / "acme.yaml").unlink()
-    ran = sendroute("apply", "manifests", "--auto-approve")
-    assert (ran.status, "no-manifests" in ran.out) == (1, True)
+    result = sendroute("apply", "manifests", "--auto-approve")
+    assert (result.status, "no-manifests" in result.out) == (1, True)
 
 
-def test_reports_are_written_on_failure_too(sendroute: Program, manifests: Path) -> None:
+def test_reports_are_written_also_on_failure(sendroute: Program, manifests: Path) -> None:
     write(manifests / "bad.yaml", domain("acme", "x.example.com", "{profile: gone}"))
     sendroute("init")
-    words = [f"-o={form}={form}.out" for form in ("json", "markdown", "html", "github", "sarif")]
-    ran = sendroute("apply", "manifests", "--auto-approve", *words, "-o", "junit=junit.out")
-    assert ran.status == 1
+    arguments = [
+        f"-o={form}={form}.out" for form in ("json", "markdown", "html", "github", "sarif")
+    ]
+    result = sendroute("apply", "manifests", "--auto-approve", *arguments, "-o", "junit=junit.out")
+    assert result.status == 1
     for form in ("json", "markdown", "html", "github", "sarif", "junit"):
         assert "unknown-profile" in Path(f"{form}.out").read_text()
 
 
-def test_a_file_that_cannot_be_written_is_told_and_the_work_is_done(
+def test_an_unwritable_report_file_is_reported_and_the_changes_are_applied(
     sendroute: Program, manifests: Path
 ) -> None:
     assert manifests.is_dir()
     sendroute("init")
-    ran = sendroute("apply", "manifests", "--auto-approve", "-o", "json=nowhere/report.json")
-    assert (ran.status, "unwritable" in ran.err) == (1, True)
+    result = sendroute("apply", "manifests", "--auto-approve", "-o", "json=nowhere/report.json")
+    assert (result.status, "unwritable" in result.err) == (1, True)
     assert "shop.example.com" in sendroute("routes").out
-    ran = sendroute("plan", "manifests", "--out", "nowhere/plan")
-    assert (ran.status, "unwritable" in ran.out) == (1, True)
+    result = sendroute("plan", "manifests", "--out", "nowhere/plan")
+    assert (result.status, "unwritable  nowhere/plan\n" in result.out) == (1, True), (
+        "without a line"
+    )
+    assert "The saved plan could not be written to nowhere/plan" in result.out
+    result = sendroute("plan", "manifests", "--out", "nowhere/plan", "-o", "json")
+    (unwritable,) = json.loads(result.out)["findings"]
+    assert unwritable["position"] == {"file": "nowhere/plan"}
 
 
-def test_logs_as_json_name_account_and_revision(sendroute: Program, manifests: Path) -> None:
+def test_json_logs_contain_account_and_revision(sendroute: Program, manifests: Path) -> None:
     assert manifests.is_dir()
     sendroute("init")
-    ran = sendroute("--log-format", "json", "apply", "manifests", "--auto-approve")
-    *_, last = [json.loads(line) for line in ran.err.splitlines()]
+    result = sendroute("--log-format", "json", "apply", "manifests", "--auto-approve")
+    *_, last = [json.loads(line) for line in result.err.splitlines()]
     assert (last["namespace"], last["account"], last["revision"]) == ("acme", "acme", 2)
 
 
-def test_standard_input_is_a_tree_too(
-    sendroute: Program, place: Path, monkeypatch: pytest.MonkeyPatch
+def test_manifests_can_be_read_from_standard_input(
+    sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(place / "all.yaml", PLATFORM, account("acme"), domain("acme", "shop.example.com"))
+    write(workdir / "all.yaml", PLATFORM, account("acme"), domain("acme", "shop.example.com"))
     sendroute("init")
-    with (place / "all.yaml").open() as stream:
+    with (workdir / "all.yaml").open() as stream:
         monkeypatch.setattr("sys.stdin", stream)
         assert sendroute("apply", "-", "--auto-approve").status == 0
     assert "shop.example.com" in sendroute("routes").out

@@ -1,4 +1,4 @@
-"""What only a process shows: streams that close, encodings, signals, two at once, a terminal."""
+"""What only a process has: closed streams, encodings, signals, two applies at once, a terminal."""
 
 import os
 import pty
@@ -19,7 +19,7 @@ Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def many(manifests: Path, process: Process) -> Path:
+def many_accounts(manifests: Path, process: Process) -> Path:
     """A new store, and manifests of more accounts than one transaction holds."""
     for number in range(400):
         name = f"a{number:03}"
@@ -28,11 +28,11 @@ def many(manifests: Path, process: Process) -> Path:
     return manifests
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(many: Path) -> None:
+def test_a_reader_that_closes_the_pipe_ends_the_program_silently(many_accounts: Path) -> None:
     with subprocess.Popen(
         command("plan", "manifests", "-o", "json"),
         env=environment(),
-        cwd=many.parent,
+        cwd=many_accounts.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as run:
@@ -45,56 +45,62 @@ def test_a_reader_that_goes_away_ends_it_quietly(many: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
-def test_a_stream_closed_beforehand(manifests: Path, process: Process, closed: str) -> None:
+def test_apply_succeeds_with_a_closed_standard_stream(
+    manifests: Path, process: Process, closed: str
+) -> None:
     assert process("init").returncode == 0
     number = {"stdout": 1, "stderr": 2}[closed]
-    words = " ".join(command("apply", "manifests", "--auto-approve", "-o", "json=r.json"))
-    done = subprocess.run(
-        ["/bin/sh", "-c", f"exec {words} {number}>&-"],
+    arguments = " ".join(command("apply", "manifests", "--auto-approve", "-o", "json=r.json"))
+    completed = subprocess.run(
+        ["/bin/sh", "-c", f"exec {arguments} {number}>&-"],
         env=environment(),
         cwd=manifests.parent,
         capture_output=True,
         check=False,
     )
-    assert done.returncode == 0, done
-    assert b"Traceback" not in done.stderr
+    assert completed.returncode == 0, completed
+    assert b"Traceback" not in completed.stderr
     assert (manifests.parent / "r.json").stat().st_size > 0
 
 
 @pytest.mark.parametrize(
-    "words", [("plan", "manifests"), ("--store", "sqlite:///2.db", "init", "--key-file", KEY)]
+    "arguments", [("plan", "manifests"), ("--store", "sqlite:///2.db", "init", "--key-file", KEY)]
 )
-def test_a_full_disk_behind_standard_output_is_told(many: Path, words: tuple[str, ...]) -> None:
+def test_a_full_disk_behind_standard_output_is_reported(
+    many_accounts: Path, arguments: tuple[str, ...]
+) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            command(*words),
+        completed = subprocess.run(
+            command(*arguments),
             env=environment(),
-            cwd=many.parent,
+            cwd=many_accounts.parent,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
-    assert (done.returncode, "unwritable" in done.stderr) == (1, True), done
+    assert (completed.returncode, "unwritable" in completed.stderr) == (1, True), completed
 
 
-def test_characters_that_the_terminal_lacks(place: Path, process: Process) -> None:
+def test_characters_that_the_terminal_lacks_cause_no_traceback(
+    workdir: Path, process: Process
+) -> None:
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    write(place / "bücher.yaml", domain("acme", "bücher.example", "{profile: gone}"))
-    for words in (("validate", "bücher.yaml"), ("--help",), ("validate", "x", "--wörd")):
-        done = process(*words, env=plain)
-        assert "Traceback" not in done.stderr, done.stderr
-    asked = process("validate", "bücher.yaml", "-o", "json", env=plain)
-    assert asked.returncode == 1
-    assert '"findings"' in asked.stdout
+    write(workdir / "bücher.yaml", domain("acme", "bücher.example", "{profile: gone}"))
+    for arguments in (("validate", "bücher.yaml"), ("--help",), ("validate", "x", "--wörd")):
+        completed = process(*arguments, env=plain)
+        assert "Traceback" not in completed.stderr, completed.stderr
+    completed = process("validate", "bücher.yaml", "-o", "json", env=plain)
+    assert completed.returncode == 1
+    assert '"findings"' in completed.stdout
 
 
-def test_two_applies_at_once_are_both_whole(many: Path) -> None:
+def test_two_applies_at_once_both_succeed(many_accounts: Path) -> None:
     runs = [
         subprocess.Popen(
             command("apply", "manifests", "--auto-approve"),
             env=environment(),
-            cwd=many.parent,
+            cwd=many_accounts.parent,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -107,7 +113,7 @@ def test_two_applies_at_once_are_both_whole(many: Path) -> None:
     again = subprocess.run(
         command("plan", "manifests", "--detailed-exitcode"),
         env=environment(),
-        cwd=many.parent,
+        cwd=many_accounts.parent,
         check=False,
         capture_output=True,
     )
@@ -115,11 +121,13 @@ def test_two_applies_at_once_are_both_whole(many: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_a_signal_between_accounts_leaves_whole_accounts(many: Path, number: int) -> None:
+def test_a_signal_during_apply_leaves_only_complete_accounts(
+    many_accounts: Path, number: int
+) -> None:
     with subprocess.Popen(
         command("--log-format", "json", "apply", "manifests", "--auto-approve"),
         env=environment(),
-        cwd=many.parent,
+        cwd=many_accounts.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -133,16 +141,20 @@ def test_a_signal_between_accounts_leaves_whole_accounts(many: Path, number: int
     assert "Traceback" not in err
     assert "not applied" in out
     routes = subprocess.run(
-        command("routes"), env=environment(), cwd=many.parent, capture_output=True, check=True
+        command("routes"),
+        env=environment(),
+        cwd=many_accounts.parent,
+        capture_output=True,
+        check=True,
     )
     assert 0 < routes.stdout.count(b".example.com") < 402
 
 
-def test_ctrl_c_while_it_waits_is_quiet(place: Path) -> None:
+def test_ctrl_c_while_waiting_for_input_ends_silently(workdir: Path) -> None:
     with subprocess.Popen(
         command("validate", "-"),
         env=environment(),
-        cwd=place,
+        cwd=workdir,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -162,12 +174,12 @@ def _waits_in(pid: int) -> bytes:
 
 
 @pytest.mark.parametrize(("answer", "status"), [("yes", 0), ("y", 3), ("", 3)])
-def test_a_person_at_a_terminal_is_asked(many: Path, answer: str, status: int) -> None:
+def test_apply_asks_for_yes_at_a_terminal(many_accounts: Path, answer: str, status: int) -> None:
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         command("apply", "manifests", "--only", "a001"),
         env=environment(),
-        cwd=many.parent,
+        cwd=many_accounts.parent,
         stdin=terminal,
         stdout=subprocess.PIPE,
         stderr=terminal,
@@ -193,7 +205,7 @@ def _read_until(descriptor: int, word: bytes) -> bytes:
     return seen
 
 
-def test_colour_only_on_a_terminal_that_wants_it(manifests: Path) -> None:
+def test_colour_is_used_only_on_a_terminal_that_allows_it(manifests: Path) -> None:
     def shown(**variables: str) -> bytes:
         controller, terminal = pty.openpty()
         with subprocess.Popen(
@@ -216,22 +228,22 @@ def test_colour_only_on_a_terminal_that_wants_it(manifests: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "heard"), [(["validate", "manifests"], False), (["--version"], True)]
+    ("arguments", "runs_exit_handlers"), [(["validate", "manifests"], False), (["--version"], True)]
 )
-def test_a_process_with_a_tree_in_its_hands_ends_at_once(
-    manifests: Path, words: list[str], heard: bool
+def test_commands_that_load_a_tree_skip_exit_handlers(
+    manifests: Path, arguments: list[str], runs_exit_handlers: bool
 ) -> None:
     code = (
         "import atexit, sys; atexit.register(print, 'the end', file=sys.stderr);"
         "from sendroute.cli.main import program; program()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
+    completed = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
         env=environment(),
         cwd=manifests.parent,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout
-    assert ("the end" in done.stderr) is heard
+    assert completed.stdout
+    assert ("the end" in completed.stderr) is runs_exit_handlers

@@ -1,4 +1,4 @@
-"""A saved plan does what was shown, or refuses."""
+"""A saved plan applies exactly what was shown, or it is refused."""
 
 import json
 import stat
@@ -12,20 +12,20 @@ from .conftest import Program, account, domain, profile, write
 
 @pytest.fixture
 def saved(sendroute: Program, manifests: Path) -> Path:
-    """A plan for an empty store, saved."""
+    """A saved plan for an empty store."""
     sendroute("init")
     assert sendroute("plan", "manifests", "--out", "change.plan").status == 0
     return manifests.parent / "change.plan"
 
 
-def test_it_is_private_and_holds_what_was_shown(saved: Path) -> None:
+def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
-    told = json.loads(saved.read_text())
-    assert told["format_version"] == "1.0"
-    assert told["report"]["summary"]["create"] == 5
+    document = json.loads(saved.read_text())
+    assert document["format_version"] == "1.1"
+    assert document["report"]["summary"]["create"] == 5
 
 
-def test_it_is_applied_without_asking_whatever_the_files_say_by_now(
+def test_a_saved_plan_is_applied_without_a_question_after_the_manifests_changed(
     sendroute: Program, saved: Path
 ) -> None:
     (saved.parent / "manifests/acme.yaml").unlink()
@@ -33,15 +33,68 @@ def test_it_is_applied_without_asking_whatever_the_files_say_by_now(
     assert "shop.example.com" in sendroute("routes").out
 
 
-def test_applied_twice_it_is_stale(sendroute: Program, saved: Path) -> None:
+def test_a_saved_plan_that_was_applied_is_stale_and_reports_its_revisions(
+    sendroute: Program, saved: Path
+) -> None:
     assert saved.is_file()
     sendroute("apply", "change.plan")
-    ran = sendroute("apply", "change.plan", "-o", "json=r.json")
-    assert (ran.status, "stale-plan" in ran.err) == (3, True)
-    assert json.loads(Path("r.json").read_text())["findings"][0]["code"] == "stale-plan"
+    result = sendroute("apply", "change.plan", "-o", "json=r.json")
+    assert (result.status, "stale-plan" in result.err) == (3, True)
+    (stale,) = json.loads(Path("r.json").read_text())["findings"]
+    assert stale["code"] == "stale-plan"
+    # The platform and the account are two commits.
+    assert "applied already, at revisions 1 to 2." in stale["message"]
 
 
-def test_it_is_stale_where_one_account_would_be_decided_otherwise(
+SWITCH = ", applyToAll: {id: go, route: {profile: ses}, confirm: {domains: 2}}"
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [account("acme"), domain("acme", "shop.example.com", "{profile: ses}")],
+        [
+            account("acme", more=SWITCH),
+            domain("acme", "shop.example.com", "{profile: ses}"),
+            domain("acme", "news.example.com"),
+        ],
+    ],
+    ids=["a removal", "an apply-all"],
+)
+def test_an_applied_plan_is_recognised_after_later_changes(
+    sendroute: Program, manifests: Path, documents: list[str]
+) -> None:
+    ses = profile("acme", "ses")
+    write(manifests / "acme.yaml", *documents, ses)
+    assert sendroute("plan", "manifests", "--out", "change.plan").status == 0
+    assert sendroute("apply", "change.plan").status == 0
+    write(manifests / "acme.yaml", *documents, ses, domain("acme", "later.example.com"))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "stale-plan" in result.err) == (3, True)
+    assert "The saved plan was applied already, at revision 3." in result.err
+
+
+@pytest.mark.usefixtures("store")
+def test_an_equal_change_before_the_plan_does_not_count_as_applied(
+    sendroute: Program, manifests: Path
+) -> None:
+    base = (manifests / "acme.yaml").read_text()
+    more = f"{base}---\n{domain('acme', 'more.example.com')}"
+    for text in (more, base):
+        (manifests / "acme.yaml").write_text(text)
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (manifests / "acme.yaml").write_text(more)
+    sendroute("plan", "manifests", "--out", "change.plan")
+    other = f"{base}---\n{domain('acme', 'more.example.com', '{profile: ses}')}"
+    (manifests / "acme.yaml").write_text(other)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "no longer fits the store" in result.err) == (3, True), result
+
+
+def test_a_saved_plan_is_stale_if_the_decision_for_an_account_changed(
     sendroute: Program, store: Path
 ) -> None:
     manifests = store.parent / "manifests"
@@ -51,12 +104,14 @@ def test_it_is_stale_where_one_account_would_be_decided_otherwise(
         stream.write(f"---\n{more}")
     sendroute("plan", "manifests", "--out", "change.plan")
     sendroute("apply", "manifests", "--auto-approve", "--only", "bolt")
-    ran = sendroute("apply", "change.plan")
-    assert (ran.status, "bolt/bolt" in ran.err, "acme" in ran.err) == (3, True, False)
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "bolt/bolt" in result.err, "acme" in result.err) == (3, True, False)
     assert "more.example.com" not in sendroute("routes").out
 
 
-def test_what_happened_to_other_accounts_does_not_matter(sendroute: Program, store: Path) -> None:
+def test_changes_to_other_accounts_do_not_make_a_saved_plan_stale(
+    sendroute: Program, store: Path
+) -> None:
     manifests = store.parent / "manifests"
     with (manifests / "acme.yaml").open("a") as stream:
         stream.write("---\n" + domain("acme", "more.example.com"))
@@ -67,14 +122,31 @@ def test_what_happened_to_other_accounts_does_not_matter(sendroute: Program, sto
     assert {"more.example.com", "bolt.example.com"} <= set(sendroute("routes").out.split())
 
 
-def test_it_is_for_the_store_it_was_made_for(
+def test_a_saved_plan_is_refused_by_another_store(
     sendroute: Program, saved: Path, tmp_path: Path
 ) -> None:
     assert saved.is_file()
     other = f"sqlite:///{tmp_path}/other.db"
     sendroute("--store", other, "init")
-    ran = sendroute("--store", other, "apply", "change.plan")
-    assert (ran.status, "another store" in ran.err) == (3, True)
+    result = sendroute("--store", other, "apply", "change.plan")
+    assert (result.status, "another store" in result.err) == (3, True)
+
+
+def test_it_keeps_the_limits_of_the_guards(sendroute: Program, store: Path) -> None:
+    manifests = store.parent / "manifests"
+    names = [f"d{n}.example.com" for n in range(10)]
+    write(manifests / "acme.yaml", account("acme"), *(domain("acme", name) for name in names))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    write(manifests / "acme.yaml", account("acme"), *(domain("acme", name) for name in names[4:]))
+    assert sendroute("plan", "manifests", "--out", "refused.plan").status == 3
+    words = ("plan", "manifests", "--max-remove-percent", "40", "--out", "allowed.plan")
+    assert sendroute(*words).status == 0
+    ran = sendroute("apply", "refused.plan")
+    assert (ran.status, "too-many-removals" in ran.out) == (3, True)
+    lower = sendroute("apply", "allowed.plan", "--max-remove-percent", "39")
+    assert (lower.status, "too-many-removals" in lower.out) == (3, True), "a given limit wins"
+    assert sendroute("apply", "allowed.plan").status == 0
+    assert sendroute("routes").out.count(".example.com") == 6
 
 
 def edit_domain(text: str) -> str:
@@ -87,45 +159,47 @@ def edit_report(text: str) -> str:
 
 BROKEN: dict[str, tuple[Callable[[str], str], int]] = {
     "cut off": (lambda text: text[: len(text) // 2], 1),
-    "edited where it counts": (edit_domain, 1),
-    "edited where people look": (edit_report, 1),
-    "of another format": (lambda t: t.replace('"format_version":"1.0"', '"format_version":"9"'), 1),
+    "edited in its changes": (edit_domain, 1),
+    "edited in its report": (edit_report, 1),
+    "of another format": (lambda t: t.replace('"format_version":"1.1"', '"format_version":"9"'), 1),
     "nested beyond any parser's limit": (
         lambda t: t.replace('"only":', f'"x":{"[" * 100_000}{"]" * 100_000},"only":', 1),
         1,
     ),
-    "with a null where none can be": (lambda t: t.replace('"only":[', '"only":[null,'), 1),
+    "with an invalid null": (lambda t: t.replace('"only":[', '"only":[null,'), 1),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=str)
-def test_a_saved_plan_that_is(case: str, sendroute: Program, saved: Path) -> None:
+def test_a_damaged_saved_plan_is_refused_and_nothing_is_applied(
+    case: str, sendroute: Program, saved: Path
+) -> None:
     damage, status = BROKEN[case]
     before = saved.read_text()
     saved.write_text(damage(before))
     assert saved.read_text() != before
-    ran = sendroute("apply", "change.plan")
-    assert (ran.status, "The saved plan `change.plan`" in ran.err) == (status, True), ran
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "The saved plan `change.plan`" in result.err) == (status, True), result
     assert "No domains" in sendroute("routes").out
 
 
-def test_reformatted_by_a_tool_it_is_refused_not_read_as_manifests(
+def test_a_reformatted_saved_plan_is_refused_and_not_read_as_manifests(
     sendroute: Program, saved: Path
 ) -> None:
     saved.write_text(json.dumps(json.loads(saved.read_text()), indent=2))
-    ran = sendroute("apply", "change.plan")
-    assert (ran.status, "changed after it was made" in ran.err) == (1, True)
+    result = sendroute("apply", "change.plan")
+    assert (result.status, "changed after it was saved" in result.err) == (1, True)
 
 
 @pytest.mark.parametrize("more", [("manifests",), ("--only", "acme")], ids=["a path", "only"])
-def test_it_is_applied_alone_and_whole(
+def test_a_saved_plan_cannot_be_combined_with_paths_or_only(
     sendroute: Program, saved: Path, more: tuple[str, ...]
 ) -> None:
     assert saved.is_file()
     assert sendroute("apply", "change.plan", *more).status == 64
 
 
-def test_a_move_between_accounts_is_saved_whole(sendroute: Program, store: Path) -> None:
+def test_a_saved_plan_contains_both_sides_of_a_move(sendroute: Program, store: Path) -> None:
     manifests = store.parent / "manifests"
     shop = domain("acme", "shop.example.com", "{profile: ses}")
     write(manifests / "acme.yaml", account("acme"), profile("acme", "ses"), shop)
@@ -135,7 +209,7 @@ def test_a_move_between_accounts_is_saved_whole(sendroute: Program, store: Path)
     assert "bolt/bolt" in sendroute("routes", "news.example.com").out
 
 
-def test_a_plan_of_one_account_leaves_out_what_its_rival_would_change(
+def test_a_plan_of_one_account_excludes_changes_of_a_conflicting_account(
     sendroute: Program, store: Path
 ) -> None:
     manifests = store.parent / "manifests"

@@ -1,4 +1,4 @@
-"""validate: files only, every problem, a base, and an organisation's own rules."""
+"""validate: works on files alone, reports every problem, compares with a base, applies policies."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,22 @@ from tests.git.test_worktree import git
 from .conftest import PLATFORM, Program, account, domain, profile, write
 
 
-def findings(sendroute: Program, *words: str) -> list[tuple[str, str]]:
-    ran = sendroute("validate", "manifests", *words, "-o", "json")
-    return [(each["code"], each["severity"]) for each in json.loads(ran.out)["findings"]]
+def findings(sendroute: Program, *arguments: str) -> list[tuple[str, str]]:
+    result = sendroute("validate", "manifests", *arguments, "-o", "json")
+    return [(entry["code"], entry["severity"]) for entry in json.loads(result.out)["findings"]]
 
 
-def test_a_good_tree(sendroute: Program, manifests: Path) -> None:
+def test_a_valid_tree_has_no_findings(sendroute: Program, manifests: Path) -> None:
     assert manifests.is_dir()
-    ran = sendroute("validate", "manifests", "-o", "json")
-    told = json.loads(ran.out)
-    assert (ran.status, told["format_version"], told["findings"]) == (0, "1.0", [])
-    assert (told["summary"]["errors"], told["summary"]["warnings"]) == (0, 0)
+    result = sendroute("validate", "manifests", "-o", "json")
+    document = json.loads(result.out)
+    assert (result.status, document["format_version"], document["findings"]) == (0, "1.0", [])
+    assert (document["summary"]["errors"], document["summary"]["warnings"]) == (0, 0)
 
 
-def test_every_problem_at_once_with_its_line(sendroute: Program, manifests: Path) -> None:
+def test_all_problems_are_reported_at_once_with_their_lines(
+    sendroute: Program, manifests: Path
+) -> None:
     write(
         manifests / "bad.yaml",
         domain("acme", "one.example.com", "{profile: sess}"),
@@ -30,53 +32,55 @@ def test_every_problem_at_once_with_its_line(sendroute: Program, manifests: Path
         domain("bolt", "two.example.com", "{profil: ses}"),
     )
     (manifests / "worse.yaml").write_text("a: [\n")
-    ran = sendroute("validate", "manifests")
-    assert ran.status == 1
+    result = sendroute("validate", "manifests")
+    assert result.status == 1
     for part in (
         "unknown-profile  manifests/bad.yaml:7:",
         "Did you mean ses?",
         "unknown-field  manifests/bad.yaml:20:",
         "yaml-syntax  manifests/worse.yaml:",
     ):
-        assert part in ran.out
+        assert part in result.out
 
 
-def test_warnings_fail_where_asked(sendroute: Program, manifests: Path) -> None:
+def test_warnings_fail_only_with_strict(sendroute: Program, manifests: Path) -> None:
     write(manifests / "acme.yaml", account("acme"), profile("acme", "ses"))
     assert findings(sendroute) == [("profile-unused", "warning")]
     assert sendroute("validate", "manifests").status == 0
     assert sendroute("validate", "manifests", "--strict").status == 1
 
 
-def test_quiet_says_only_what_is_wrong(sendroute: Program, manifests: Path) -> None:
+def test_quiet_prints_only_problems(sendroute: Program, manifests: Path) -> None:
     assert sendroute("-q", "validate", "manifests").out == ""
     (manifests / "worse.yaml").write_text("a: [\n")
     assert "yaml-syntax" in sendroute("-q", "validate", "manifests").out
 
 
-def test_no_manifests(sendroute: Program, place: Path) -> None:
-    (place / "manifests").mkdir()
+def test_a_directory_without_manifests_is_an_error(sendroute: Program, workdir: Path) -> None:
+    (workdir / "manifests").mkdir()
     assert findings(sendroute) == [("no-manifests", "error")]
 
 
-def test_a_deletion_that_the_base_knew_is_a_warning(sendroute: Program, manifests: Path) -> None:
-    folder = manifests.parent
-    git(folder, "init", "-q")
-    git(folder, "add", "manifests")
-    git(folder, "commit", "-qm", "with its profile")
+def test_with_a_base_a_reference_to_a_deleted_profile_is_a_warning(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    git(directory, "init", "-q")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "with its profile")
     shop = domain("acme", "shop.example.com", "{profile: ses}")
     write(manifests / "acme.yaml", account("acme"), shop)
     assert findings(sendroute) == [("unknown-profile", "error")]
-    told = findings(sendroute, "--base", "HEAD")
-    assert ("profile-deleted", "warning") in told
-    assert "error" not in {severity for _, severity in told}
-    assert git(folder, "status", "--porcelain").strip() == "M manifests/acme.yaml"
+    reported = findings(sendroute, "--base", "HEAD")
+    assert ("profile-deleted", "warning") in reported
+    assert "error" not in {severity for _, severity in reported}
+    assert git(directory, "status", "--porcelain").strip() == "M manifests/acme.yaml"
 
 
-def test_a_base_that_is_none_is_told(sendroute: Program, manifests: Path) -> None:
+def test_an_unknown_base_is_an_error(sendroute: Program, manifests: Path) -> None:
     git(manifests.parent, "init", "-q")
-    ran = sendroute("validate", "manifests", "--base", "v1")
-    assert (ran.status, "v1" in ran.err) == (1, True)
+    result = sendroute("validate", "manifests", "--base", "v1")
+    assert (result.status, "v1" in result.err) == (1, True)
 
 
 CORP = """\
@@ -99,66 +103,68 @@ DRAFTS = [
 
 
 @pytest.mark.parametrize("draft", DRAFTS)
-def test_a_policy_is_told_with_the_line_and_its_own_words(
+def test_a_policy_violation_has_the_line_and_the_description_of_the_policy(
     sendroute: Program, manifests: Path, draft: str
 ) -> None:
     (manifests.parent / "policy.yaml").write_text(CORP % draft)
-    ran = sendroute("validate", "manifests", "--policy", "policy.yaml")
-    assert ran.status == 1
-    assert ran.out.count("error policy-violation  manifests/acme.yaml:") == 2
-    assert "ask the mail team" in ran.out
-    assert "policy-violation  manifests/acme.yaml:22:" in ran.out
+    result = sendroute("validate", "manifests", "--policy", "policy.yaml")
+    assert result.status == 1
+    assert result.out.count("error policy-violation  manifests/acme.yaml:") == 2
+    assert "ask the mail team" in result.out
+    assert "policy-violation  manifests/acme.yaml:22:" in result.out
 
 
-def test_a_policy_holds_beyond_what_cannot_be_read(sendroute: Program, manifests: Path) -> None:
+def test_a_policy_is_applied_to_documents_after_a_syntax_error(
+    sendroute: Program, manifests: Path
+) -> None:
     write(manifests / "more.yaml", "a: [\n", domain("acme", "last.example.com", "{managed: {}}"))
     (manifests.parent / "policy.json").write_text('{"properties": {"kind": {"const": "None"}}}')
-    ran = sendroute("validate", "manifests", "--policy", "policy.json")
-    assert "yaml-syntax  manifests/more.yaml:" in ran.out
-    assert "SendingDomain last-example-com breaks the policy" in ran.out
+    result = sendroute("validate", "manifests", "--policy", "policy.json")
+    assert "yaml-syntax  manifests/more.yaml:" in result.out
+    assert "SendingDomain last-example-com breaks the policy" in result.out
 
 
-def test_policies_add_up(sendroute: Program, manifests: Path) -> None:
+def test_several_policies_all_apply(sendroute: Program, manifests: Path) -> None:
     (manifests.parent / "a.json").write_text('{"properties": {"kind": {"enum": ["MailAccount"]}}}')
     (manifests.parent / "b.json").write_text("false")
-    words = ("--policy", "a.json", "--policy", "b.json")
-    assert findings(sendroute, *words).count(("policy-violation", "error")) == 4 + 5
+    arguments = ("--policy", "a.json", "--policy", "b.json")
+    assert findings(sendroute, *arguments).count(("policy-violation", "error")) == 4 + 5
 
 
 POLICIES = {
     "that is not there": (None, "unreadable"),
     "that is not YAML": ("a: [", "yaml-syntax"),
-    "that is no schema": ("type: strnig", "invalid-value"),
+    "that is not a schema": ("type: strnig", "invalid-value"),
     "that is a list": ("- a", "invalid-value"),
     "of an unknown draft": ("$schema: http://nowhere.example/draft-99", "invalid-value"),
     "that refers to the network": ("$ref: http://127.0.0.1:9/schema.json", "invalid-value"),
-    "that refers to nothing of its own": ("$ref: '#/$defs/gone'", "invalid-value"),
+    "that refers to a missing definition": ("$ref: '#/$defs/gone'", "invalid-value"),
     "that refers to itself": ("$ref: '#'", "invalid-value"),
-    "with a pattern that is none": ("{properties: {kind: {pattern: '['}}}", "invalid-value"),
+    "with an invalid pattern": ("{properties: {kind: {pattern: '['}}}", "invalid-value"),
     "that is not text": ("a: \udcff", "yaml-syntax"),
 }
 
 
 @pytest.mark.parametrize("case", POLICIES, ids=str)
-def test_a_policy(case: str, sendroute: Program, manifests: Path) -> None:
+def test_an_invalid_policy_is_one_finding(case: str, sendroute: Program, manifests: Path) -> None:
     text, code = POLICIES[case]
     if text is not None:
         (manifests.parent / "policy.yaml").write_bytes(text.encode("utf-8", "surrogateescape"))
-    ran = sendroute("validate", "manifests", "--policy", "policy.yaml", "-o", "json")
-    (found,) = json.loads(ran.out)["findings"]
-    assert (ran.status, found["code"], found["position"]["file"]) == (1, code, "policy.yaml")
+    result = sendroute("validate", "manifests", "--policy", "policy.yaml", "-o", "json")
+    (problem,) = json.loads(result.out)["findings"]
+    assert (result.status, problem["code"], problem["position"]["file"]) == (1, code, "policy.yaml")
 
 
-def test_a_policy_sees_documents_with_problems_and_those_of_lists(
-    sendroute: Program, place: Path
+def test_a_policy_is_applied_to_invalid_documents_and_to_items_of_lists(
+    sendroute: Program, workdir: Path
 ) -> None:
-    write(place / "platform.yaml", PLATFORM)
+    write(workdir / "platform.yaml", PLATFORM)
     broken = domain("acme", "x.example", "{profil: ses}")
     items = {"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Pod"}]}
-    write(place / "all.yaml", json.dumps(items) + "\n", account("acme"), broken)
-    (place / "p.json").write_text('{"properties": {"kind": {"enum": ["MailPlatform"]}}}')
-    ran = sendroute("validate", "all.yaml", "platform.yaml", "--policy", "p.json")
-    assert ran.out.count("policy-violation") == 2, "the Pod is not ours"
+    write(workdir / "all.yaml", json.dumps(items) + "\n", account("acme"), broken)
+    (workdir / "p.json").write_text('{"properties": {"kind": {"enum": ["MailPlatform"]}}}')
+    result = sendroute("validate", "all.yaml", "platform.yaml", "--policy", "p.json")
+    assert result.out.count("policy-violation") == 2, "a Pod is not a Sendroute object"
 
 
 @pytest.mark.parametrize("name", ["policy.json", "policy.yaml"])
@@ -166,9 +172,9 @@ def test_a_policy_nested_beyond_the_parsers_limit_is_a_finding(
     name: str, sendroute: Program, manifests: Path
 ) -> None:
     (manifests.parent / name).write_text(f'{{"x": {"[" * 100_000}{"]" * 100_000}}}')
-    ran = sendroute("validate", "manifests", "--policy", name)
-    assert ran.status == 1
-    assert f"error yaml-unsupported  {name}" in ran.out
+    result = sendroute("validate", "manifests", "--policy", name)
+    assert result.status == 1
+    assert f"error yaml-unsupported  {name}" in result.out
 
 
 @pytest.mark.parametrize("name", ["policy.json", "policy.yaml"])
@@ -176,9 +182,9 @@ def test_a_policy_with_a_number_beyond_the_parsers_limit_is_a_finding(
     name: str, sendroute: Program, manifests: Path
 ) -> None:
     (manifests.parent / name).write_text(f'{{"maximum": {"9" * 5_000}}}')
-    ran = sendroute("validate", "manifests", "--policy", name)
-    assert ran.status == 1
-    assert f"error too-large  {name}" in ran.out
+    result = sendroute("validate", "manifests", "--policy", name)
+    assert result.status == 1
+    assert f"error too-large  {name}" in result.out
 
 
 def test_a_lock_file_nested_beyond_the_parsers_limit_is_a_finding(
@@ -186,6 +192,6 @@ def test_a_lock_file_nested_beyond_the_parsers_limit_is_a_finding(
 ) -> None:
     (manifests / "sendroute.lock").write_text(f'{{"x": {"[" * 100_000}{"]" * 100_000}}}')
     assert sendroute("init").status == 0
-    ran = sendroute("plan", "manifests")
-    assert ran.status == 1
-    assert "invalid-value" in ran.out
+    result = sendroute("plan", "manifests")
+    assert result.status == 1
+    assert "invalid-value" in result.out

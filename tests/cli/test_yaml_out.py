@@ -38,10 +38,10 @@ values = st.recursive(
 
 
 @given(st.dictionaries(st.one_of(texts, st.integers(), st.booleans()), values, max_size=4))
-def test_any_document_is_as_pyyaml_writes_it(document: dict[Any, Any]) -> None:
+def test_every_mapping_is_written_as_pyyaml_writes_it(document: dict[Any, Any]) -> None:
     assert "".join(dump([document])) == slow_dump(document)
 
 
 @pytest.mark.parametrize("document", [[], ["a"], "text", {}, None], ids=repr)
-def test_a_document_that_is_no_mapping_is_as_pyyaml_writes_it(document: Any) -> None:
+def test_other_documents_are_written_as_pyyaml_writes_them(document: Any) -> None:
     assert "".join(dump([document])) == slow_dump(document)

@@ -1,4 +1,4 @@
-"""Senders as RFC 5321 writes them."""
+"""Sender addresses in the syntax of RFC 5321."""
 
 import pytest
 
@@ -9,7 +9,7 @@ SENDERS = {
     "an address": ("jane@shop.example.com", "jane@shop.example.com", "shop.example.com"),
     "an address in angle brackets": ("<jane@shop.example>", "jane@shop.example", "shop.example"),
     "the null sender": ("<>", "<>", None),
-    "the null sender, empty": ("", "<>", None),
+    "the null sender with a space": ("< >", "<>", None),
     "a bare domain": ("shop.example.com", "shop.example.com", "shop.example.com"),
     "a quoted local part with an at sign": ('"a@b c"@d.example', '"a@b c"@d.example', "d.example"),
     "a quoted quote": (r'"a\"@b"@d.example', r'"a\"@b"@d.example', "d.example"),
@@ -29,7 +29,7 @@ SENDERS = {
 
 
 @pytest.mark.parametrize("case", SENDERS, ids=str)
-def test_a_sender(case: str) -> None:
+def test_a_sender_is_split_into_address_and_domain(case: str) -> None:
     text, address, domain = SENDERS[case]
     assert read_sender(text) == (address, domain)
 
@@ -37,6 +37,8 @@ def test_a_sender(case: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "",
+        " ",
         "a b@c.example",
         "a@b@c.example",
         "@c.example",
@@ -48,7 +50,7 @@ def test_a_sender(case: str) -> None:
         "a@b.example,c",
     ],
 )
-def test_what_is_no_sender_is_told(text: str) -> None:
-    with pytest.raises(ProblemError) as told:
+def test_an_invalid_sender_is_reported(text: str) -> None:
+    with pytest.raises(ProblemError) as caught:
         read_sender(text)
-    assert told.value.findings[0].code == "invalid-value"
+    assert caught.value.findings[0].code == "invalid-value"

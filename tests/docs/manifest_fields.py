@@ -1,4 +1,4 @@
-"""The reference of the manifests: every field of every kind, from its JSON Schema."""
+"""The reference page of the manifests: every field of every kind, from its JSON Schema."""
 
 import json
 import re
@@ -117,20 +117,20 @@ def _rows(schema: dict[str, Any], definitions: dict[str, Any], path: str = "") -
     for name, field in schema["properties"].items():
         if field.get("description") == "Accepted and ignored.":
             continue
-        at = f"{path}.{name}".lstrip(".")
+        field_path = f"{path}.{name}".lstrip(".")
         target = _resolved(field, definitions)
-        needed = ", required" if name in required else ""
+        mark = ", required" if name in required else ""
         example = _example(field)
         default, meaning = _default(field.get("description", "The kind of the document."))
         yield (
-            f"| `{at}` | {_cell(_type(target))}{needed} | {_cell(default)} | {_cell(meaning)} "
-            f"| {example} |"
+            f"| `{field_path}` | {_cell(_type(target))}{mark} | {_cell(default)} "
+            f"| {_cell(meaning)} | {example} |"
         )
         item = _resolved(target.get("items", {}), definitions)
         if target.get("properties"):
-            yield from _rows(target, definitions, at)
+            yield from _rows(target, definitions, field_path)
         elif item.get("properties"):
-            yield from _rows(item, definitions, f"{at}[]")
+            yield from _rows(item, definitions, f"{field_path}[]")
 
 
 def _resolved(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

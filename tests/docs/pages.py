@@ -1,6 +1,6 @@
 """The generated pages of ``docs/``: every command and option, and every finding code.
 
-``make docs`` writes them; ``test_generated.py`` holds the committed pages equal to them.
+``make docs`` writes them; ``test_generated.py`` checks that the committed pages are up to date.
 """
 
 import argparse
@@ -21,7 +21,8 @@ _COMMANDS_HEAD = """\
 
 Usage: `sendroute [OPTION…] COMMAND [ARGUMENT…]`. Results go to standard output; messages, logs and
 progress go to standard error. The options for all commands may stand before or after the command.
-Every option has a variable; an option on the command line wins. This page is generated from the
+Every option has a variable; an option on the command line wins. A variable whose name begins with
+`SENDROUTE_` and that nothing reads is reported as a warning. This page is generated from the
 program: `sendroute COMMAND --help` prints the same.
 
 ## Exit status
@@ -42,8 +43,8 @@ If there are several reasons, the most severe one decides: 1, then 3, then 4.
 def commands_page() -> str:
     """Every command with its arguments, options, variables and defaults."""
     from sendroute.cli.command_line import Parser
+    from sendroute.cli.commands import COMMANDS
     from sendroute.cli.session import global_options
-    from sendroute.cli.table import COMMANDS
 
     with _no_settings():
         common = Parser("sendroute")
@@ -56,7 +57,7 @@ def commands_page() -> str:
 
 @contextmanager
 def _no_settings() -> Iterator[None]:
-    """No variable of the person who runs this: it would show as an option's default."""
+    """Hide the variables of the user: they would appear as defaults of options."""
     before = dict(os.environ)
     for name in [name for name in before if name.startswith("SENDROUTE_")]:
         del os.environ[name]
@@ -66,11 +67,11 @@ def _no_settings() -> Iterator[None]:
         os.environ |= before
 
 
-def _command(name: str, within: str = "") -> Iterator[str]:
-    full = f"{within} {name}".strip()
+def _command(name: str, parent: str = "") -> Iterator[str]:
+    full = f"{parent} {name}".strip()
     module = import_module(f"sendroute.cli.commands.{full.replace('-', '_').replace(' ', '.')}")
     summary, text, examples = _description(module.__doc__ or "")
-    yield f"{'###' if within else '##'} {full}\n"
+    yield f"{'###' if parent else '##'} {full}\n"
     yield f"{summary}\n"
     if text:
         yield f"{text}\n"
@@ -118,7 +119,7 @@ def _row(action: argparse.Action) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text of a table's cell: a bar would end it, and angle brackets would be HTML."""
+    """Escape a table cell: a bar would end it, and angle brackets would be HTML."""
     return re.sub(r"([|<>])", r"\\\1", text)
 
 

@@ -1,4 +1,4 @@
-"""The generated pages of ``docs/`` are what ``make docs`` would write now."""
+"""The generated pages of ``docs/`` are up to date with ``make docs``."""
 
 from collections.abc import Callable
 from pathlib import Path

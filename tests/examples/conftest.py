@@ -1,10 +1,9 @@
-"""Pages that run: the shell blocks of a Markdown page are its steps, what they must print is beside
-them.
+"""Runs Markdown pages: the shell blocks of a page are its steps, and their output is compared.
 
-A step is a fenced block of language ``sh``. What it prints, standard error included, and how it
-ends stand in the ``text`` block that comes next on the page, or else in the first file of
+A step is a fenced block of language ``sh``. Its expected output (standard output, standard error
+and exit status) is in the ``text`` block that follows on the page, or else in the first file of
 ``expected/`` that the page links to before its next step. A step with neither must print nothing.
-A ``console`` block is for reading only.
+A ``console`` block is not run.
 """
 
 import difflib
@@ -26,11 +25,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-# What a person's terminal keeps from one block of a page to the next.
+# Exported variables remain set for the later steps of a page, as in a terminal.
 _EXPORT = re.compile(r"^export (?P<name>\w+)=(?P<value>\S+)$", re.MULTILINE)
 _EXPECTED = re.compile(r"\]\((?P<path>expected/[^)]+)\)")
 
-# What no two runs have in common, and what stands for it: of the same length, for tables.
+# Output that differs between runs, and its replacement: of the same length, to keep tables aligned.
 _VARYING = (
     (re.compile(r"\b\d\.\d s\b"), "0.1 s"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "2026-11-01T12:00:00Z"),
@@ -42,20 +41,20 @@ _VARYING = (
 )
 
 
-def _called(name: str) -> str:
-    """A temporary folder as the pages call it; nothing is there."""
+def _shown_path(name: str) -> str:
+    """The path that the pages show for a temporary directory; it does not exist."""
     return f"/tmp/{name}"  # noqa: S108
 
 
-# Stands in for sops, which needs a key of somebody's: the last word is the file, whose data are
-# encoded where the real one would have encrypted them.
+# A fake sops, because the real one needs a private key: the last argument is the file, whose data
+# are encoded instead of encrypted.
 SOPS = """for file; do :; done
 sed -n 's/.*data:\\([^,]*\\),.*/\\1/p' "$file" | base64 -d"""
 
 
 @dataclass(frozen=True)
 class Step:
-    """``text`` is where in the page the expected output stands, ``file`` the file it is in."""
+    """``text`` is the span of the expected output in the page, ``file`` the file that holds it."""
 
     line: int
     script: str
@@ -83,11 +82,11 @@ def steps(page: str) -> Iterator[Step]:
 
 
 class Server(NamedTuple):
-    """What a page starts: it listens on ``port`` in what is printed there, and on a free one in
-    each run of the page, for several may run. ``ends`` is run last, however the page ends."""
+    """A server that a page starts. The page shows ``port``; each run uses a free port, because
+    several may run at once. ``stop_command`` is always run at the end."""
 
     port: str
-    ends: str
+    stop_command: str
 
 
 SERVERS = {
@@ -97,21 +96,21 @@ SERVERS = {
 }
 
 
-class Desk:
-    """A temporary folder in which steps run, with ``sendroute`` on the path and no setting of the
-    person who runs the tests."""
+class Sandbox:
+    """A temporary directory in which steps run, with ``sendroute`` on the path and without the
+    settings of the user who runs the tests."""
 
     port: tuple[str, str] | None = None
-    """The page's port, and what it was given instead."""
+    """The port that the page shows, and the port that is used instead."""
     name = "sendroute"
-    """What the folder is called in a transcript, below /tmp as the pages have it."""
+    """The name of the directory in a transcript, below /tmp as the pages show it."""
 
-    def __init__(self, room: Path) -> None:
-        self.room = room
-        self.scratch = room / "scratch"
-        self.bin = room / "bin"
-        for folder in (self.scratch, self.bin, room / "home"):
-            folder.mkdir()
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.scratch = root / "scratch"
+        self.bin = root / "bin"
+        for directory in (self.scratch, self.bin, root / "home"):
+            directory.mkdir()
         self.program(
             "sendroute",
             f'PYTHONPATH="{ROOT / "operator"}" exec "{sys.executable}" -m sendroute "$@"',
@@ -120,35 +119,35 @@ class Desk:
         self.program("sops", SOPS)
         self.environment = {
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(room / "home"),
+            "HOME": str(root / "home"),
             "TMPDIR": str(self.scratch),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",
             "SENDROUTE_ACTOR": "jane",
             "PYTHONDONTWRITEBYTECODE": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CEILING_DIRECTORIES": str(room),
+            "GIT_CEILING_DIRECTORIES": str(root),
             **{
                 f"GIT_{who}_{what}": "jane" for who in ("AUTHOR", "COMMITTER") for what in ("NAME",)
             },
             **{f"GIT_{who}_EMAIL": "jane@example.com" for who in ("AUTHOR", "COMMITTER")},
-            # So that a commit of the same content has the same name in every run.
+            # So that a commit of the same content has the same id in every run.
             **{f"GIT_{who}_DATE": "2026-11-01T12:00:00Z" for who in ("AUTHOR", "COMMITTER")},
         }
 
     def program(self, name: str, script: str) -> None:
-        """A program of this name comes first on the path."""
+        """Install a program with this name first on the path."""
         path = self.bin / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
 
     def run(
-        self, script: str, folder: Path, *shell: str, **more: str
+        self, script: str, directory: Path, *shell: str, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*(shell or ("sh", "-e")), "-c", script],
-            cwd=folder,
-            env=self.environment | more,
+            cwd=directory,
+            env=self.environment | variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -157,80 +156,82 @@ class Desk:
             check=False,
         )
 
-    def transcript(self, script: str, folder: Path) -> str:
-        """What a step prints, with what varies named, and its exit status where it is not 0."""
+    def transcript(self, script: str, directory: Path) -> str:
+        """The normalised output of a step, with its exit status if that is not 0."""
         if self.port is not None:
             script = script.replace(*self.port)
-        done = self.run(script, folder)
-        self.environment |= {said["name"]: said["value"] for said in _EXPORT.finditer(script)}
-        said = done.stdout.replace(str(folder), _called(self.name))
+        completed = self.run(script, directory)
+        self.environment |= {
+            printed["name"]: printed["value"] for printed in _EXPORT.finditer(script)
+        }
+        printed = completed.stdout.replace(str(directory), _shown_path(self.name))
         if self.port is not None:
-            said = said.replace(*reversed(self.port))
-        made_by_mktemp = re.escape(str(self.scratch / "tmp.")) + r"\w+"
-        said = re.sub(made_by_mktemp, _called("demo"), said)
+            printed = printed.replace(*reversed(self.port))
+        mktemp_path = re.escape(str(self.scratch / "tmp.")) + r"\w+"
+        printed = re.sub(mktemp_path, _shown_path("demo"), printed)
         for pattern, fixed in _VARYING:
-            said = pattern.sub(fixed, said)
-        said = "".join(f"{line.rstrip()}\n" for line in said.splitlines())
-        return said + (f"(exit status {done.returncode})\n" if done.returncode else "")
+            printed = pattern.sub(fixed, printed)
+        printed = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
+        return printed + (f"(exit status {completed.returncode})\n" if completed.returncode else "")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def sandbox(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
 
 
 @pytest.fixture
-def walk(desk: Desk, request: pytest.FixtureRequest) -> Callable[[Path], None]:
-    """Runs every step of a page in a copy of its folder, and compares what they print."""
+def run_page(sandbox: Sandbox, request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """Runs every step of a page in a copy of its directory, and compares the output."""
     rewrite = bool(request.config.getoption("--rewrite-cases"))
 
-    def through(page: Path) -> None:
-        copy = desk.room / "copy"
+    def run_all_steps(page: Path) -> None:
+        copy = sandbox.root / "copy"
         if page.parent == ROOT:
             shutil.copytree(ROOT / "examples", copy / "examples")
         else:
             shutil.copytree(page.parent, copy)
-        desk.name = page.parent.name
+        sandbox.name = page.parent.name
         text = page.read_text()
-        with _port_of_its_own(desk, copy):
-            said = {step: desk.transcript(step.script, copy) for step in steps(text)}
-        assert "Traceback" not in "".join(said.values())
+        with _free_server_port(sandbox, copy):
+            printed = {step: sandbox.transcript(step.script, copy) for step in steps(text)}
+        assert "Traceback" not in "".join(printed.values())
         if rewrite:
-            _rewrite(page, text, said)
-        for step, actual in said.items():
+            _rewrite(page, text, printed)
+        for step, actual in printed.items():
             expected = _expected(page, text, step)
             if not rewrite and actual != expected:
                 shown = difflib.unified_diff(
                     expected.splitlines(), actual.splitlines(), "expected", "printed", lineterm=""
                 )
                 pytest.fail(f"{page.relative_to(ROOT)}:{step.line}\n" + "\n".join(shown), False)
-        assert not list(desk.scratch.iterdir()), "a step left something behind"
+        assert not list(sandbox.scratch.iterdir()), "a step left something behind"
 
-    return through
+    return run_all_steps
 
 
 @contextmanager
-def _port_of_its_own(desk: Desk, folder: Path) -> Iterator[None]:
-    """Where the page starts a server; which is ended, however the page ends."""
-    server = SERVERS.get(desk.name)
+def _free_server_port(sandbox: Sandbox, directory: Path) -> Iterator[None]:
+    """Use a free port if the page starts a server, and always stop that server at the end."""
+    server = SERVERS.get(sandbox.name)
     if server is None:
         yield
         return
-    desk.port = server.port, _free_port()
-    for path in folder.rglob("*"):
+    sandbox.port = server.port, _free_port()
+    for path in directory.rglob("*"):
         if path.suffix in (".py", ".sh", ".yaml"):
-            path.write_text(path.read_text().replace(*desk.port))
+            path.write_text(path.read_text().replace(*sandbox.port))
     try:
         yield
     finally:
-        desk.run(server.ends, folder)
+        sandbox.run(server.stop_command, directory)
 
 
 def _free_port() -> str:
-    """Of five digits, below those that the system gives to clients."""
+    """A port of five digits, below the range that the system gives to clients."""
     for port in random.SystemRandom().sample(range(10000, 30000), 50):
-        with socket.socket() as tried, suppress(OSError):
-            tried.bind(("127.0.0.1", port))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return str(port)
     raise AssertionError("no port is free")
 
@@ -244,8 +245,8 @@ def _expected(page: Path, text: str, step: Step) -> str:
     return ""
 
 
-def _rewrite(page: Path, text: str, said: dict[Step, str]) -> None:
-    for step, actual in reversed(said.items()):
+def _rewrite(page: Path, text: str, printed: dict[Step, str]) -> None:
+    for step, actual in reversed(printed.items()):
         if step.text is not None:
             start, end = step.text
             text = text[:start] + actual + text[end:]

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says of the code is so: its paths exist, its arrows are the tested ones."""
+"""CONTRIBUTING.md is correct: its paths exist, and its imports are those that the tests allow."""
 
 import re
 import runpy
@@ -10,21 +10,21 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 MAY_IMPORT: dict[str, set[str]] = runpy.run_path(str(ROOT / "tests/test_layers.py"))["MAY_IMPORT"]
 
-NAMED = sorted(set(re.findall(r"`((?:operator|tests|schemas|examples)/[\w./-]*)`", PAGE)))
-# The table of folders: a name, what it holds, what it imports.
-FOLDERS = re.findall(r"^\| `(\w+)/` \| .* \| (.+) \|$", PAGE, re.MULTILINE)
+PATHS = sorted(set(re.findall(r"`((?:operator|tests|schemas|examples)/[\w./-]*)`", PAGE)))
+# The table of directories: name, contents, imports.
+DIRECTORIES = re.findall(r"^\| `(\w+)/` \| .* \| (.+) \|$", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", NAMED)
-def test_a_path_that_the_page_names_exists(path: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_on_the_page_exists(path: str) -> None:
     assert (ROOT / path).exists()
 
 
-def test_the_table_of_folders_is_what_the_layers_test_allows() -> None:
-    told = {
+def test_the_table_of_directories_lists_the_allowed_imports() -> None:
+    documented = {
         name: MAY_IMPORT.keys() - {name}
-        if said == "everything"
-        else set(re.findall(r"`(\w+)`", said))
-        for name, said in FOLDERS
+        if imports == "everything"
+        else set(re.findall(r"`(\w+)`", imports))
+        for name, imports in DIRECTORIES
     }
-    assert told == MAY_IMPORT
+    assert documented == MAY_IMPORT

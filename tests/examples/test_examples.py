@@ -1,4 +1,4 @@
-"""Every page of examples/, and the README: what it tells to run is run, what it shows is true."""
+"""Every page of examples/ and the README: its commands are run, and their output is compared."""
 
 import json
 import os
@@ -16,21 +16,23 @@ MODELINE = re.compile(r"\A# yaml-language-server: \$schema=(\S+)\n")
 RESERVED = (".example", "example.com", "example.org", "example.net")  # RFC 2606, sections 2 and 3
 
 
-def name_of(path: Path) -> str:
+def relative_path(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_a_page_prints_what_it_says(page: Path, walk: Callable[[Path], None]) -> None:
-    walk(page)
+@pytest.mark.parametrize("page", PAGES, ids=relative_path)
+def test_the_steps_of_a_page_print_the_expected_output(
+    page: Path, run_page: Callable[[Path], None]
+) -> None:
+    run_page(page)
 
 
-def test_no_expected_output_is_left_that_no_page_links_to() -> None:
-    kept = sorted((ROOT / "examples").glob("*/expected/*"))
+def test_every_expected_output_is_linked_from_its_page() -> None:
+    files = sorted((ROOT / "examples").glob("*/expected/*"))
     orphans = [
-        path for path in kept if f"](expected/{path.name})" not in _page_of(path).read_text()
+        path for path in files if f"](expected/{path.name})" not in _page_of(path).read_text()
     ]
-    assert kept
+    assert files
     assert orphans == []
 
 
@@ -38,8 +40,8 @@ def _page_of(expected: Path) -> Path:
     return expected.parents[1] / "README.md"
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=name_of)
-def test_a_manifest_says_which_schema_it_follows_and_follows_it(path: Path) -> None:
+@pytest.mark.parametrize("path", MANIFESTS, ids=relative_path)
+def test_a_manifest_refers_to_its_schema_and_is_valid(path: Path) -> None:
     import jsonschema
     import yaml
 
@@ -55,6 +57,6 @@ def test_a_manifest_says_which_schema_it_follows_and_follows_it(path: Path) -> N
 
 
 def _assert_reserved(document: dict[str, Any]) -> None:
-    """Nobody's real domain is sent from, however the example is tried out."""
+    """No example sends from the domain of a real owner."""
     domain = document["spec"].get("domain")
     assert domain is None or domain.endswith(RESERVED)

@@ -1,4 +1,4 @@
-"""The service that users copy: its command is one that the program takes, its walls stand."""
+"""The systemd unit that users copy: its command works, and its sandboxing options are set."""
 
 import os
 import re
@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "examples" / "systemd"
-UNIT = (FOLDER / "sendroute-run.service").read_text()
+DIRECTORY = ROOT / "examples" / "systemd"
+UNIT = (DIRECTORY / "sendroute-run.service").read_text()
 SETTINGS = re.findall(r"^(\w+)=(.*)$", UNIT, re.MULTILINE)
 
 MANIFESTS = """\
@@ -31,7 +31,7 @@ kind: SendingDomain
 metadata: {name: news, namespace: acme}
 spec: {account: acme, domain: news.example.com}
 """
-WALLS = {
+SANDBOXING = {
     ("NoNewPrivileges", "yes"),
     ("CapabilityBoundingSet", ""),
     ("ProtectSystem", "strict"),
@@ -52,67 +52,67 @@ def command() -> list[str]:
 
 def environment() -> dict[str, str]:
     values = (shlex.split(value) for name, value in SETTINGS if name == "Environment")
-    return dict(each.split("=", 1) for value in values for each in value)
+    return dict(assignment.split("=", 1) for value in values for assignment in value)
 
 
-def test_its_walls_stand() -> None:
-    assert set(SETTINGS) >= WALLS
+def test_the_unit_has_all_sandboxing_options() -> None:
+    assert set(SETTINGS) >= SANDBOXING
 
 
 class Machine:
-    """The unit's paths, in a folder of the test's, and a repository in the server's place."""
+    """The paths of the unit in a temporary directory, and a local repository as the server."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         for name in ("etc/secrets", "var", "credentials", "home", "origin/manifests"):
-            (folder / name).mkdir(parents=True)
-        self.origin = folder / "origin"
+            (directory / name).mkdir(parents=True)
+        self.origin = directory / "origin"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             listen = f"127.0.0.1:{probe.getsockname()[1]}"
-        self.places = {
-            "/etc/sendroute": str(folder / "etc"),
-            "/var/lib/sendroute": str(folder / "var"),
-            "${STATE_DIRECTORY}": str(folder / "var"),
-            "%d": str(folder / "credentials"),
+        self.replacements = {
+            "/etc/sendroute": str(directory / "etc"),
+            "/var/lib/sendroute": str(directory / "var"),
+            "${STATE_DIRECTORY}": str(directory / "var"),
+            "%d": str(directory / "credentials"),
             "ssh://git@git.example.com/acme/mail.git": f"file://{self.origin}",
             "127.0.0.1:9464": listen,
         }
         self.variables = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder / "home"),
+            "HOME": str(directory / "home"),
             "PYTHONPATH": str(ROOT / "operator"),
-            **{name: self.placed(value) for name, value in environment().items()},
+            **{name: self.replace_paths(value) for name, value in environment().items()},
         }
 
-    def placed(self, text: str) -> str:
-        for old, new in self.places.items():
+    def replace_paths(self, text: str) -> str:
+        for old, new in self.replacements.items():
             text = text.replace(old, new)
         return text
 
-    def run(self, *words: str) -> str:
-        done = subprocess.run(
-            words, cwd=self.folder / "var", env=self.variables, capture_output=True,
+    def run(self, *arguments: str) -> str:
+        completed = subprocess.run(
+            arguments, cwd=self.directory / "var", env=self.variables, capture_output=True,
             text=True, timeout=60, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert completed.returncode == 0, completed.stderr
+        return completed.stdout
 
-    def sendroute(self, *words: str) -> str:
-        return self.run(sys.executable, "-m", "sendroute", *words)
+    def sendroute(self, *arguments: str) -> str:
+        return self.run(sys.executable, "-m", "sendroute", *arguments)
 
     def init(self) -> None:
-        """As the page says: the key is made beside the store, and moved."""
-        given = self.variables.pop("SENDROUTE_KEY_FILE")
+        """As the page says: the key is created beside the store, then moved."""
+        key_file = self.variables.pop("SENDROUTE_KEY_FILE")
         self.sendroute("init", "-q")
-        (self.folder / "var" / "sendroute.key").rename(given)
-        self.variables["SENDROUTE_KEY_FILE"] = given
+        (self.directory / "var" / "sendroute.key").rename(key_file)
+        self.variables["SENDROUTE_KEY_FILE"] = key_file
 
     def push(self) -> None:
-        key = self.folder / "alice"
+        key = self.directory / "alice"
         self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
-        public = (self.folder / "alice.pub").read_text()
-        signers = self.folder / "etc" / "allowed_signers"
+        public = (self.directory / "alice.pub").read_text()
+        signers = self.directory / "etc" / "allowed_signers"
         signers.write_text(f'alice@example.com namespaces="git" {public}')
         (self.origin / "manifests" / "all.yaml").write_text(MANIFESTS)
         git = ["git", "-C", str(self.origin), "-c", "user.name=A", "-c", "user.email=a@example.com"]
@@ -122,25 +122,25 @@ class Machine:
         self.run(*git, *signing, "commit", "-q", "-S", "-m", "Mail")
 
 
-def test_it_runs_as_it_stands(tmp_path: Path) -> None:
-    """Its very command and variables: a signed commit is applied, and SIGTERM ends it cleanly."""
+def test_the_command_of_the_unit_applies_a_signed_commit(tmp_path: Path) -> None:
+    """With its command and variables, a signed commit is applied, and SIGTERM ends it cleanly."""
     machine = Machine(tmp_path)
     machine.push()
     machine.init()
-    program, *words = map(machine.placed, command())
+    program, *arguments = map(machine.replace_paths, command())
     assert program == "/opt/sendroute/bin/sendroute"
     with (tmp_path / "log").open("wb") as log:
         service = subprocess.Popen(
-            [sys.executable, "-m", "sendroute", *words],
+            [sys.executable, "-m", "sendroute", *arguments],
             cwd=tmp_path / "var",
             env=machine.variables,
             stderr=log,
         )
         try:
-            until = time.monotonic() + 30
+            deadline = time.monotonic() + 30
             while "news.example.com" not in machine.sendroute("routes"):
                 assert service.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < until, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             service.terminate()
             assert service.wait(30) == 0
         finally:
@@ -148,20 +148,24 @@ def test_it_runs_as_it_stands(tmp_path: Path) -> None:
             service.wait()
 
 
-def test_every_credential_that_it_names_is_loaded() -> None:
+def test_every_credential_of_the_unit_is_loaded() -> None:
     loaded = {value.partition(":")[0] for name, value in SETTINGS if name == "LoadCredential"}
     assert set(re.findall(r"%d/([\w-]+)", UNIT)) == loaded
 
 
-def test_systemd_understands_it(tmp_path: Path) -> None:
-    """Where systemd is: the names of all settings, and that little is left open."""
+def test_systemd_analyze_accepts_the_unit(tmp_path: Path) -> None:
+    """If systemd is installed, check all option names and the exposure level."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         return
     unit = tmp_path / "sendroute-run.service"
     unit.write_text(UNIT.replace("/opt/sendroute/bin/sendroute", "/bin/true"))
-    for words in (["verify", "--man=no"], ["security", "--offline=true", "--threshold=20"]):
-        done = subprocess.run(
-            [analyze, *words, str(unit)], capture_output=True, text=True, timeout=60, check=False
+    for arguments in (["verify", "--man=no"], ["security", "--offline=true", "--threshold=20"]):
+        completed = subprocess.run(
+            [analyze, *arguments, str(unit)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert completed.returncode == 0, completed.stdout + completed.stderr

@@ -1,4 +1,4 @@
-"""The loop as a process of its own, over a folder of manifests and a SQLite store."""
+"""The loop as a separate process, on a directory of manifests and a SQLite store."""
 
 import json
 import os
@@ -36,7 +36,7 @@ spec:
 
 
 def account(name: str, *domains: str, plan: str = "pro", route: str = "{managed: {}}") -> str:
-    """A file of one account with its domains."""
+    """A file with one account and its domains."""
     documents = [
         f"""\
 apiVersion: sendroute.dev/v1alpha1
@@ -61,7 +61,7 @@ spec:
 
 
 def profile(account: str, name: str, port: int) -> str:
-    """One on this machine, in clear and without a sign-in."""
+    """A profile on this machine, without encryption and authentication."""
     return f"""\
 ---
 apiVersion: sendroute.dev/v1alpha1
@@ -72,29 +72,29 @@ spec: {{account: {account}, host: 127.0.0.1, port: {port}, encryption: none}}
 
 
 def replace(path: Path, content: str) -> None:
-    """As every good writer does: whole, or not at all."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text(content)
-    beside.rename(path)
+    """Write the file atomically, as editors and git do."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(content)
+    temporary.rename(path)
 
 
-def until(get: Callable[[], T | None], what: str = "it") -> T:
-    """What ``get`` gives once it is neither None nor false."""
+def wait_until(read: Callable[[], T | None], description: str = "the condition") -> T:
+    """Poll ``read`` until its value is true, and return that value."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
-        if value := get():
+        if value := read():
             return value
         time.sleep(0.02)
-    raise AssertionError(f"{what} did not come")
+    raise AssertionError(f"timeout: {description}")
 
 
-class Running:
-    """A loop; ``lines`` are what it has logged so far."""
+class LoopProcess:
+    """A running loop; ``lines`` are the log lines so far."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, directory: Path, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sendroute", "run", *words, "--log-format", "json"],
-            cwd=folder,
+            [sys.executable, "-m", "sendroute", "run", *arguments, "--log-format", "json"],
+            cwd=directory,
             env={**os.environ, "PYTHONPATH": SOURCE},
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -117,19 +117,19 @@ class Running:
             except ValueError:
                 self._other.append(line)
 
-    def said(self, *parts: str) -> list[dict[str, Any]]:
+    def logged(self, *parts: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if all(part in line["message"] for part in parts)]
 
-    def says(self, *parts: str, times: int = 1) -> dict[str, Any]:
-        """The line that holds all these parts, the last of so many."""
+    def wait_for_log(self, *parts: str, times: int = 1) -> dict[str, Any]:
+        """Wait for ``times`` log lines that contain all ``parts``; return the last of them."""
 
-        def found() -> dict[str, Any] | None:
-            assert self._process.poll() is None or len(self.said(*parts)) >= times, self.all()
-            lines = self.said(*parts)
+        def matching() -> dict[str, Any] | None:
+            assert self._process.poll() is None or len(self.logged(*parts)) >= times, self.all()
+            lines = self.logged(*parts)
             return lines[times - 1] if len(lines) >= times else None
 
         try:
-            return until(found, repr(parts))
+            return wait_until(matching, repr(parts))
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.all()}") from None
 
@@ -139,19 +139,19 @@ class Running:
     def signal(self, number: int = signal.SIGTERM) -> None:
         self._process.send_signal(number)
 
-    def ended(self) -> int:
-        """The exit status, once it has ended."""
+    def wait_for_exit(self) -> int:
+        """Wait until the process ends, and return its exit status."""
         try:
             status = self._process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"it does not end: {self.all()}") from None
+            raise AssertionError(f"the loop does not end: {self.all()}") from None
         self._reader.join(DEADLINE)
         assert not self._other, self.all()
         return status
 
     def stop(self) -> int:
         self.signal()
-        return self.ended()
+        return self.wait_for_exit()
 
     def kill(self) -> None:
         self._process.kill()
@@ -161,24 +161,24 @@ class Running:
                 stream.close()
 
 
-class Place:
-    """A folder with a store, its key and manifests."""
+class Workspace:
+    """A directory with a store, its key and manifests."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.manifests = folder / "manifests"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.manifests = directory / "manifests"
         self.manifests.mkdir()
-        self._running: list[Running] = []
+        self._loops: list[LoopProcess] = []
         replace(self.manifests / "platform.yaml", PLATFORM)
         assert self.sendroute("init").returncode == 0
 
-    def lay(self, name: str, content: str) -> None:
+    def write_manifest(self, name: str, content: str) -> None:
         replace(self.manifests / f"{name}.yaml", content)
 
-    def sendroute(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def sendroute(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", "sendroute", *words],
-            cwd=self.folder,
+            [sys.executable, "-m", "sendroute", *arguments],
+            cwd=self.directory,
             env={**os.environ, "PYTHONPATH": SOURCE},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -187,46 +187,47 @@ class Place:
             timeout=60,
         )
 
-    def start(self, *words: str) -> Running:
-        given = words if words and not words[0].startswith("-") else ("manifests", *words)
-        usual = [] if "--poll" in given else ["--poll", "100ms"]
-        usual += [] if "--listen" in given else ["--listen", ""]
-        running = Running(self.folder, *given, *usual)
-        self._running.append(running)
-        return running
+    def start(self, *arguments: str) -> LoopProcess:
+        if not arguments or arguments[0].startswith("-"):
+            arguments = ("manifests", *arguments)
+        defaults = [] if "--poll" in arguments else ["--poll", "100ms"]
+        defaults += [] if "--listen" in arguments else ["--listen", ""]
+        loop = LoopProcess(self.directory, *arguments, *defaults)
+        self._loops.append(loop)
+        return loop
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.folder / "sendroute.db", timeout=30)) as own:
-            rows = own.execute(statement, values).fetchall()
-            own.commit()
+        with closing(sqlite3.connect(self.directory / "sendroute.db", timeout=30)) as connection:
+            rows = connection.execute(statement, values).fetchall()
+            connection.commit()
         return rows
 
     def domains(self) -> dict[str, str]:
-        """Each domain's route, as the store has it."""
+        """The route of each domain in the store."""
         return dict(self.sql("select name, coalesce(profile, kind) from domain"))
 
     def status(self) -> dict[str, Any]:
-        ran = self.sendroute("status", "-o", "json")
-        assert ran.returncode == 0, ran.stderr
-        return json.loads(ran.stdout)  # type: ignore[no-any-return]
+        completed = self.sendroute("status", "-o", "json")
+        assert completed.returncode == 0, completed.stderr
+        return json.loads(completed.stdout)  # type: ignore[no-any-return]
 
     def unsettled(self) -> dict[str, dict[str, Any]]:
-        return {one["account"]: one for one in self.status()["unsettled"]}
+        return {entry["account"]: entry for entry in self.status()["unsettled"]}
 
     def close(self) -> None:
-        for running in self._running:
-            print(running.all())  # for a test that failed
-            running.kill()
+        for loop in self._loops:
+            print(loop.all())  # shown if the test failed
+            loop.kill()
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     for name in list(os.environ):
         if name.startswith(("SENDROUTE_", "GIT_")) or name in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    folder = tmp_path / "work"
-    folder.mkdir()
-    one = Place(folder)
-    yield one
-    one.close()
+    directory = tmp_path / "work"
+    directory.mkdir()
+    workspace = Workspace(directory)
+    yield workspace
+    workspace.close()

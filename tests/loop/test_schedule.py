@@ -1,4 +1,4 @@
-"""When which account is due, over any history of rounds."""
+"""Which account is due when, for any history of rounds."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -27,16 +27,16 @@ steps = st.lists(
 )
 
 
-def follow(history: History, look: Callable[[Schedule, float], None]) -> None:
-    """A schedule led through a history, and looked at after each step."""
+def replay(history: History, check: Callable[[Schedule, float], None]) -> None:
+    """Run a schedule through a history, and check it after each step."""
     now = 0.0
-    chance = [0.5]
-    schedule = Schedule(INTERVAL, lambda: chance[0], now)
-    look(schedule, now)
-    for what, after, keys, ended, drawn in history:
-        now += after
-        chance[0] = drawn
-        match what:
+    random_value = [0.5]
+    schedule = Schedule(INTERVAL, lambda: random_value[0], now)
+    check(schedule, now)
+    for event, elapsed, keys, results, random_after in history:
+        now += elapsed
+        random_value[0] = random_after
+        match event:
             case "changed":
                 schedule.changed(keys, now)
             case "tree":
@@ -49,52 +49,52 @@ def follow(history: History, look: Callable[[Schedule, float], None]) -> None:
                 due = schedule.due(now)
                 if due is not None:
                     known = (
-                        ended
+                        results
                         if due.accounts is None
-                        else {key: end for key, end in ended.items() if key in due.accounts}
+                        else {key: end for key, end in results.items() if key in due.accounts}
                     )
                     schedule.done(due, known, now)
-        look(schedule, now)
+        check(schedule, now)
 
 
 @given(steps)
-def test_what_next_says_is_when_something_is_due(history: History) -> None:
-    def look(schedule: Schedule, now: float) -> None:
+def test_next_is_the_time_when_something_is_due(history: History) -> None:
+    def check(schedule: Schedule, now: float) -> None:
         at = max(now, schedule.next())
         assert schedule.due(at) is not None
         if at > now:
             assert schedule.due(now) is None
 
-    follow(history, look)
+    replay(history, check)
 
 
 @given(steps)
 def test_everything_is_due_within_an_interval(history: History) -> None:
-    def look(schedule: Schedule, now: float) -> None:
+    def check(schedule: Schedule, now: float) -> None:
         assert schedule.due(now + INTERVAL) == Due(None)
 
-    follow(history, look)
+    replay(history, check)
 
 
 @given(steps, some_keys)
-def test_what_changed_is_due_at_once(history: History, keys: frozenset[AccountKey]) -> None:
+def test_changed_accounts_are_due_at_once(history: History, keys: frozenset[AccountKey]) -> None:
     def changes(schedule: Schedule, now: float) -> None:
         schedule.changed(keys, now)
         due = schedule.due(now)
         assert due is not None
         assert due.accounts is None or keys <= due.accounts
 
-    follow(history, changes)
+    replay(history, changes)
 
 
 @given(st.floats(0, 1), st.integers(1, 2000))
-def test_a_wait_is_never_longer_than_the_cap(chance: float, attempts: int) -> None:
+def test_backoff_never_exceeds_the_cap(chance: float, attempts: int) -> None:
     wait = backoff(attempts, INTERVAL, chance)
     assert 0 <= wait <= INTERVAL
     assert wait <= FIRST * 2.0 ** min(attempts - 1, 60)
 
 
-def test_retries_are_less_and_less_often_until_the_interval() -> None:
+def test_retries_use_exponential_backoff() -> None:
     schedule = Schedule(1e9, lambda: 1.0, 0.0)
     schedule.done(Due(None), {KEYS[0]: End.RETRY}, 0.0)
     times = [0.0]
@@ -102,27 +102,27 @@ def test_retries_are_less_and_less_often_until_the_interval() -> None:
         now = schedule.next()
         times.append(now)
         due = schedule.due(now)
-        assert due == Due(frozenset({KEYS[0]})), "only the one that failed"
+        assert due == Due(frozenset({KEYS[0]})), "only the failed account"
         schedule.done(due, {KEYS[0]: End.RETRY}, now)
-    assert [later - earlier for earlier, later in pairwise(times)] == [2.0**n for n in range(12)]
+    assert [second - first for first, second in pairwise(times)] == [2.0**n for n in range(12)]
 
 
-def test_a_settled_account_is_not_tried_again_before_the_interval() -> None:
+def test_a_settled_account_is_not_retried_before_the_interval() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
     schedule.done(Due(None), {KEYS[0]: End.RETRY, KEYS[1]: End.WAITS}, 0.0)
     schedule.done(Due(frozenset({KEYS[0]})), {KEYS[0]: End.SETTLED}, 1.0)
     assert schedule.next() == INTERVAL
 
 
-def test_who_waits_is_due_when_another_tree_comes() -> None:
+def test_a_waiting_account_is_due_when_the_tree_changes() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
     schedule.done(Due(None), {KEYS[0]: End.WAITS, KEYS[1]: End.RETRY}, 0.0)
     assert schedule.due(0.5) is None
     schedule.tree_changed(0.5)
-    assert schedule.due(0.5) == Due(frozenset({KEYS[0]})), "who failed keeps its own time"
+    assert schedule.due(0.5) == Due(frozenset({KEYS[0]})), "a failed account keeps its retry time"
 
 
-def test_a_round_that_could_not_be_made_loses_nothing() -> None:
+def test_accounts_stay_due_after_a_failed_round() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
     schedule.done(Due(None), {}, 0.0)
     schedule.changed(frozenset({KEYS[2]}), 1.0)
@@ -132,7 +132,7 @@ def test_a_round_that_could_not_be_made_loses_nothing() -> None:
     assert schedule.due(1.0 + wait) == Due(frozenset({KEYS[2]}))
 
 
-def test_retries_of_a_costly_round_leave_time_for_others() -> None:
+def test_retries_of_a_long_round_leave_time_for_other_work() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
     schedule.done(Due(None), {KEYS[0]: End.RETRY}, 0.0, duration=10.0)
     assert schedule.next() == 40.0

@@ -16,6 +16,7 @@ WARNING = finding("unusual-port", "x")
 INFO = finding("suspended", "x")
 UNCONFIRMED = finding("awaiting-confirmation", "x")
 GUARD = finding("too-many-changes", "x")
+OTHER_STORE = finding("wrong-store", "x")
 FAILED_TEST = finding("connection-test-failed", "x")
 TEST_WARNING = finding("connection-test-failed", "x", severity=Severity.WARNING)
 SKIPPED = finding("dependency-skipped", "x")
@@ -50,8 +51,9 @@ def test_status_of_findings(findings, strict, status):
         pytest.param([], [], True, 0, id="an empty plan is fine with detailed too"),
         pytest.param([], [Action.CREATE], False, 0, id="changes are fine without detailed"),
         pytest.param([], [Action.CREATE], True, 2, id="changes are pending with detailed"),
-        pytest.param([GUARD], [Action.CREATE], False, 0, id="a guard never refuses a plan"),
-        pytest.param([GUARD], [Action.CREATE], True, 2, id="a guarded plan has changes pending"),
+        pytest.param([GUARD], [Action.CREATE], False, 3, id="a guard refuses a plan too"),
+        pytest.param([GUARD], [Action.CREATE], True, 3, id="a guard comes before pending"),
+        pytest.param([OTHER_STORE], [Action.CREATE], False, 3, id="another store refuses too"),
         pytest.param([UNCONFIRMED], [], False, 3, id="a refused apply-all refuses a plan too"),
         pytest.param([FAILED_TEST], [Action.SKIP], True, 4, id="a skip comes before pending"),
         pytest.param([SKIPPED], [], False, 4, id="an object that waits is a partial apply"),

@@ -287,9 +287,13 @@ def step(
         if not halted:
             break
 
+    # "waiting for something that failed elsewhere (a move whose other side cannot change [...]) is
+    # `skipped`, exit 4, on both sides."
     for name in blocked:
         for key in moves[name]:
             verdicts[key].may |= {"dependency-skipped", "domain-conflict"}
+            if key not in left:
+                verdicts[key].tell("dependency-skipped")
 
     # 3. "Sendroute plans and commits each account as one transaction: all of it or nothing."
     for key, outcome in outcomes.items():

@@ -1,4 +1,4 @@
-"""What a result leaves unsettled."""
+"""The account status after a result."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 CHANGE = DomainChange(KEY, "a.example.com", Action.DELETE, None, None, "removed", "It goes.")
 
 
-def found(code: str) -> Finding:
+def problem(code: str) -> Finding:
     return finding(code, f"It is {code}.", where=Where("a.yaml", 0), account=KEY)
 
 
@@ -30,27 +30,27 @@ def result(
     changes: tuple[ObjectChange, ...] = (CHANGE,),
     added: tuple[str, ...] = (),
 ) -> Result:
-    plan = AccountPlan(KEY, 3, changes, tuple(map(found, codes)), stopped=stopped)
-    done = AccountOutcome(KEY, outcome, 3, tuple(map(found, added)))
-    return Result(Plan("lineage", 3, None, (plan,)), None, (done,), 3)
+    plan = AccountPlan(KEY, 3, changes, tuple(map(problem, codes)), stopped=stopped)
+    account_outcome = AccountOutcome(KEY, outcome, 3, tuple(map(problem, added)))
+    return Result(Plan("lineage", 3, None, (plan,)), None, (account_outcome,), 3)
 
 
-def settled(
-    done: Result,
+def assess_result(
+    result: Result,
     before: AccountStatus | None = None,
     *,
     at: datetime = NOW,
     only: frozenset[AccountKey] | None = None,
 ) -> Assessment:
     known = {} if before is None else {before.key: before}
-    return assess(done, known, only, at, "c0ffee", lambda where: Position(where.file, 4, 2))
+    return assess(result, known, only, at, "c0ffee", lambda where: Position(where.file, 4, 2))
 
 
 HELD_BACK = result(Outcome.REFUSED, "too-many-removals", stopped=True)
 
 
 @pytest.mark.parametrize(
-    ("done", "expected", "again"),
+    ("result", "expected", "retried"),
     [
         (result(Outcome.COMMITTED), None, False),
         (result(Outcome.UNCHANGED, "profile-unused"), None, False),
@@ -68,79 +68,87 @@ HELD_BACK = result(Outcome.REFUSED, "too-many-removals", stopped=True)
         ),
     ],
     ids=[
-        "committed silently is settled",
+        "a commit without findings is settled",
         "advice leaves nothing unsettled",
-        "a guard holds it back until it is approved",
+        "a guard holds the account back until it is approved",
         "an error in the manifests fails until they are fixed",
-        "a store that cannot be written fails and is tried again",
-        "a plan that went stale is tried again",
+        "an unwritable store fails and is retried",
+        "a stale plan is retried",
         "an apply-all waits for its confirmation",
-        "a connection that failed is tried again",
-        "a claim on another's domain waits",
+        "a failed connection test is retried",
+        "a domain conflict waits",
         "a skip waits",
     ],
 )
-def test_how_an_account_is_left(done: Result, expected: StatusReason | None, again: bool) -> None:
-    now = settled(done)
-    assert now.now.get(KEY) == (now.written[0] if now.written else None)
-    assert (now.now[KEY].outcome if KEY in now.now else None) is expected
-    assert (KEY in now.again) is again
+def test_each_outcome_leads_to_its_account_status(
+    result: Result, expected: StatusReason | None, retried: bool
+) -> None:
+    assessment = assess_result(result)
+    assert assessment.now.get(KEY) == (assessment.written[0] if assessment.written else None)
+    assert (assessment.now[KEY].outcome if KEY in assessment.now else None) is expected
+    assert (KEY in assessment.again) is retried
 
 
-def test_what_is_held_back_can_be_reviewed() -> None:
-    (standing,) = settled(HELD_BACK).written
-    assert standing.digest == digest(HELD_BACK.plan.accounts[0])
-    assert standing.report.summary == {"delete": 1}
-    assert standing.report.steps[0].message == "It goes."
-    assert standing.report.findings[0].place == "a.yaml:4:2"
+def test_a_held_back_status_contains_the_plan_for_review() -> None:
+    (status,) = assess_result(HELD_BACK).written
+    assert status.digest == digest(HELD_BACK.plan.accounts[0])
+    assert status.report.summary == {"delete": 1}
+    assert status.report.steps[0].message == "It goes."
+    assert status.report.findings[0].place == "a.yaml:4:2"
 
 
-def test_of_many_findings_the_first_are_kept_and_the_others_counted() -> None:
+def test_many_findings_are_truncated_and_counted() -> None:
     codes = ["dependency-skipped"] * 100 + ["connection-test-failed"]
-    (standing,) = settled(result(Outcome.COMMITTED, *codes)).written
-    assert standing.report.findings[0].code == "connection-test-failed"
-    assert len(standing.report.findings) + standing.report.more == 101
+    (status,) = assess_result(result(Outcome.COMMITTED, *codes)).written
+    assert status.report.findings[0].code == "connection-test-failed"
+    assert len(status.report.findings) + status.report.more == 101
 
 
-def test_what_stays_is_not_written_again_and_is_since_when_it_came() -> None:
-    (first,) = settled(HELD_BACK).written
-    later = settled(HELD_BACK, first, at=NOW + timedelta(hours=1))
+def test_an_unchanged_status_keeps_its_time_and_is_not_written_again() -> None:
+    (status,) = assess_result(HELD_BACK).written
+    later = assess_result(HELD_BACK, status, at=NOW + timedelta(hours=1))
     assert later.written == ()
     assert later.now[KEY].since == NOW
 
 
-def test_what_is_settled_goes() -> None:
-    (first,) = settled(HELD_BACK).written
-    assert settled(result(Outcome.COMMITTED), first).cleared == {KEY}
+def test_the_status_of_a_settled_account_is_cleared() -> None:
+    (status,) = assess_result(HELD_BACK).written
+    assert assess_result(result(Outcome.COMMITTED), status).cleared == {KEY}
 
 
-def test_what_was_not_looked_at_stays() -> None:
-    (first,) = settled(HELD_BACK).written
+def test_the_status_of_an_account_outside_the_round_stays() -> None:
+    (status,) = assess_result(HELD_BACK).written
     nothing = Result(Plan("lineage", 3, None, ()), None, (), 3)
-    assert settled(nothing, first, only=frozenset()).cleared == frozenset()
-    assert settled(nothing, first).cleared == {KEY}, "of all, it is gone"
+    assert assess_result(nothing, status, only=frozenset()).cleared == frozenset()
+    assert assess_result(nothing, status).cleared == {KEY}, (
+        "a removed account is cleared by a full round"
+    )
 
 
-def test_what_was_not_tried_keeps_its_standing() -> None:
-    (first,) = settled(HELD_BACK).written
-    done = settled(result(Outcome.SKIPPED), first)
-    assert (done.now[KEY], done.written, done.cleared) == (first, (), frozenset())
+def test_a_skipped_account_keeps_its_status() -> None:
+    (status,) = assess_result(HELD_BACK).written
+    assessment = assess_result(result(Outcome.SKIPPED), status)
+    assert (assessment.now[KEY], assessment.written, assessment.cleared) == (
+        status,
+        (),
+        frozenset(),
+    )
 
 
-def test_an_approval_is_void_when_the_plan_is_another() -> None:
-    (first,) = settled(HELD_BACK).written
-    approved = replace(first, approval=Approval(str(first.digest), "ada", NOW))
-    assert settled(HELD_BACK, approved).voided == ()
+def test_an_approval_is_void_if_the_plan_changed() -> None:
+    (status,) = assess_result(HELD_BACK).written
+    approved = replace(status, approval=Approval(str(status.digest), "ada", NOW))
+    assert assess_result(HELD_BACK, approved).voided == ()
     other = replace(CHANGE, name="b.example.com")
-    done = settled(
+    assessment = assess_result(
         result(Outcome.REFUSED, "too-many-removals", stopped=True, changes=(other,)), approved
     )
-    assert done.voided == (approved,)
-    assert done.now[KEY].approval is None
+    assert assessment.voided == (approved,)
+    assert assessment.now[KEY].approval is None
 
 
-def test_an_approval_outlasts_a_store_that_could_not_be_written() -> None:
-    (first,) = settled(HELD_BACK).written
-    approved = replace(first, approval=Approval(str(first.digest), "ada", NOW))
-    done = settled(result(Outcome.FAILED, added=("store-failed",)), approved)
-    assert (done.now[KEY], done.voided, KEY in done.again) == (approved, (), True)
+def test_an_approval_remains_after_a_store_failure() -> None:
+    (status,) = assess_result(HELD_BACK).written
+    approved = replace(status, approval=Approval(str(status.digest), "ada", NOW))
+    assessment = assess_result(result(Outcome.FAILED, added=("store-failed",)), approved)
+    assert (assessment.now[KEY], assessment.voided, KEY in assessment.again) == (approved, (), True)

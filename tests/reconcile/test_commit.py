@@ -1,4 +1,4 @@
-"""What happens between two writers, over a real store."""
+"""Commits that compete with another writer, on a real store."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ HERE = Where("a.yaml", 0)
 
 
 def tree(*, plans: tuple[str, ...] = ("nano",), **accounts: str) -> Desired:
-    """Accounts, each with the domains named, on the first plan."""
+    """Accounts with the given domains, all on the first plan."""
     keys = {AccountKey(name, name): names.split() for name, names in accounts.items()}
     return Desired(
         DesiredPlatform(Platform(None, tuple(ServicePlan(p, managed=False) for p in plans)), HERE),
@@ -48,12 +48,12 @@ def tree(*, plans: tuple[str, ...] = ("nano",), **accounts: str) -> Desired:
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
-    with init_store(store_url, STAMP) as made:
-        yield made
+    with init_store(store_url, STAMP) as created:
+        yield created
 
 
-class Meeting:
-    """The store, with another writer who comes before a commit of ours."""
+class ConcurrentStore:
+    """A store in which another writer commits ``other`` just before commit number ``before``."""
 
     def __init__(self, store: Store, other: Desired, before: int) -> None:
         self.store = store
@@ -93,7 +93,7 @@ class Meeting:
         return self.store.commit_groups(groups, provenance, sealed)
 
 
-def run(record: Store | Meeting, desired: Desired) -> Result:
+def run(record: Store | ConcurrentStore, desired: Desired) -> Result:
     def decide() -> Unsealed:
         return Unsealed(plan_tree(desired, record.read()))
 
@@ -101,7 +101,7 @@ def run(record: Store | Meeting, desired: Desired) -> Result:
 
 
 class Unsealed(NamedTuple):
-    """A decision without credentials: no profile here refers to a secret."""
+    """A plan without credentials: no profile in these tests refers to a secret."""
 
     plan: Plan
 
@@ -110,50 +110,52 @@ class Unsealed(NamedTuple):
 
 
 def outcomes(result: Result) -> dict[str, Outcome]:
-    return {done.key.name: done.outcome for done in result.accounts}
+    return {entry.key.name: entry.outcome for entry in result.accounts}
 
 
-def test_the_platform_comes_first_and_each_account_is_a_transaction(store: Store) -> None:
+def test_the_platform_is_committed_first_and_each_account_gets_a_revision(store: Store) -> None:
     result = run(store, tree(a="a.example", b="b.example"))
     assert result.platform is Outcome.COMMITTED
-    assert [done.revision for done in result.accounts] == [2, 3]
+    assert [entry.revision for entry in result.accounts] == [2, 3]
     assert result.revision == 3
     assert plan_tree(tree(a="a.example", b="b.example"), store.read()).platform is None
 
 
-def test_another_writer_with_the_same_manifests_has_done_it_all(store: Store) -> None:
+def test_accounts_are_unchanged_if_another_writer_committed_the_same_manifests(
+    store: Store,
+) -> None:
     desired = tree(a="a.example", b="b.example", c="c.example")
-    meeting = Meeting(store, desired, before=2)
-    result = run(meeting, desired)
+    record = ConcurrentStore(store, desired, before=2)
+    result = run(record, desired)
     assert set(outcomes(result).values()) == {Outcome.UNCHANGED}
-    assert meeting.reads == 2, "one reading again, not one for each account"
+    assert record.reads == 2, "the store is read again once, not once per account"
 
 
-def test_what_another_writer_did_elsewhere_does_not_matter(store: Store) -> None:
+def test_a_commit_to_another_account_does_not_matter(store: Store) -> None:
     run(store, tree(a="a.example", b="b.example"))
     other = tree(a="a.example", b="b.example more.example")
     ours = tree(a="a.example new.example", b="b.example")
-    meeting = Meeting(store, other, before=1)
-    assert outcomes(run(meeting, ours))["a"] is Outcome.COMMITTED
+    record = ConcurrentStore(store, other, before=1)
+    assert outcomes(run(record, ours))["a"] is Outcome.COMMITTED
 
 
-def test_another_decision_is_refused_for_its_account_alone(store: Store) -> None:
+def test_a_changed_decision_is_refused_only_for_its_account(store: Store) -> None:
     run(store, tree(a="a.example", b="b.example"))
     other = tree(a="a.example taken.example", b="b.example")
     ours = tree(a="a.example", b="b.example new.example")
     desired = tree(a="a.example mine.example", b="b.example new.example")
-    result = run(Meeting(store, other, before=1), desired)
+    result = run(ConcurrentStore(store, other, before=1), desired)
     assert outcomes(result) == {"a": Outcome.REFUSED, "b": Outcome.COMMITTED}
-    assert [found.code for found in result.accounts[0].findings] == ["stale-plan"]
+    assert [finding.code for finding in result.accounts[0].findings] == ["stale-plan"]
     assert ours.accounts
 
 
-def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> None:
+def test_the_same_decision_on_a_newer_revision_is_committed(store: Store) -> None:
     run(store, tree(a="a.example x.example"))
     desired = tree(a="a.example x.example new.example")
 
-    class Touching(Meeting):
-        """The other writer changes the account, and changes it back: only its revision moves."""
+    class Touching(ConcurrentStore):
+        """Another writer changes the account and reverts it: only its revision changes."""
 
         def commit(
             self,
@@ -171,8 +173,8 @@ def test_the_same_decision_on_a_newer_revision_goes_through(store: Store) -> Non
     assert outcomes(result) == {"a": Outcome.COMMITTED}
 
 
-def test_a_failure_of_one_account_stops_no_other(store: Store) -> None:
-    class Failing(Meeting):
+def test_a_failure_of_one_account_does_not_stop_other_accounts(store: Store) -> None:
+    class Failing(ConcurrentStore):
         def commit(
             self,
             plans: Sequence[AccountPlan],
@@ -199,20 +201,20 @@ def test_a_failure_of_one_account_stops_no_other(store: Store) -> None:
     assert outcomes(result) == {"a": Outcome.FAILED, "b": Outcome.COMMITTED}
 
 
-def test_without_the_platform_no_account_is_tried(store: Store) -> None:
+def test_if_the_platform_is_refused_all_accounts_are_skipped(store: Store) -> None:
     other = tree(plans=("nano", "gold"), a="a.example")
     desired = tree(plans=("nano", "pro"), a="a.example", b="b.example")
-    result = run(Meeting(store, other, before=1), desired)
+    result = run(ConcurrentStore(store, other, before=1), desired)
     assert result.platform is Outcome.REFUSED
     assert set(outcomes(result).values()) == {Outcome.SKIPPED}
 
 
-def test_small_accounts_share_a_transaction_and_have_a_revision_each(store: Store) -> None:
+def test_small_accounts_share_a_transaction_and_each_gets_a_revision(store: Store) -> None:
     desired = tree(a="a.example", b="b.example x.example", c="c.example")
-    meeting = Meeting(store, desired, before=0)
-    result = run(meeting, desired)
-    assert meeting.commits == 2, "the platform, and all accounts"
-    assert [done.revision for done in result.accounts] == [2, 3, 4]
+    record = ConcurrentStore(store, desired, before=0)
+    result = run(record, desired)
+    assert record.commits == 2, "the platform, and all accounts"
+    assert [entry.revision for entry in result.accounts] == [2, 3, 4]
     current = store.read()
     assert [current.accounts[AccountKey(n, n)].revision for n in "abc"] == [2, 3, 4]
     reported = {entry.revision: entry.account for entry in store.history()}
@@ -220,33 +222,33 @@ def test_small_accounts_share_a_transaction_and_have_a_revision_each(store: Stor
     assert [entry.name for entry in store.history(limit=3)] == ["c.example", "c", "x.example"]
 
 
-def test_a_conflict_in_one_account_of_a_transaction_concerns_that_account_alone(
+def test_a_conflict_in_a_shared_transaction_affects_only_its_account(
     store: Store,
 ) -> None:
     desired = tree(a="a.example", b="b.example", c="c.example")
-    meeting = Meeting(store, tree(b="taken.example"), before=2)
-    assert outcomes(run(meeting, desired)) == {
+    record = ConcurrentStore(store, tree(b="taken.example"), before=2)
+    assert outcomes(run(record, desired)) == {
         "a": Outcome.COMMITTED,
         "b": Outcome.REFUSED,
         "c": Outcome.COMMITTED,
     }
 
 
-def test_a_stop_between_transactions_leaves_whole_accounts(store: Store) -> None:
+def test_a_stop_between_transactions_leaves_complete_accounts(store: Store) -> None:
     names = [f"n{number:03}" for number in range(250)]
     desired = tree(**{name: f"{name}.example" for name in names})
-    done: list[int] = []
+    revisions: list[int] = []
     result = commit_plan(
         store,
         Unsealed(plan_tree(desired, store.read())),
         STAMP,
         replan=lambda: Unsealed(plan_tree(desired, store.read())),
-        should_stop=lambda: bool(done),
-        advance=done.append,
+        should_stop=lambda: bool(revisions),
+        advance=revisions.append,
     )
-    got = list(outcomes(result).values())
-    committed = got.count(Outcome.COMMITTED)
-    assert got == [Outcome.COMMITTED] * committed + [Outcome.SKIPPED] * (len(names) - committed)
+    actual = list(outcomes(result).values())
+    committed = actual.count(Outcome.COMMITTED)
+    assert actual == [Outcome.COMMITTED] * committed + [Outcome.SKIPPED] * (len(names) - committed)
     assert 0 < committed < len(names)
     current = store.read()
     assert [key.name for key in sorted(current.accounts)] == names[:committed]

@@ -1,4 +1,4 @@
-"""The reconciler over a real store: some accounts are planned as the whole tree plans them."""
+"""The reconciler on a real store: a plan of some accounts equals their part of the full plan."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -35,14 +35,14 @@ def source(desired: Desired) -> Source:
 
 
 class SomeAccountsOnly:
-    """A store that refuses to be read as a whole."""
+    """A store that fails if it is read as a whole."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
         if name in ("read", "read_sealed"):
-            raise AssertionError(f"{name} costs as much as the whole store")
+            raise AssertionError(f"{name} reads the whole store")
         return getattr(self._store, name)
 
 
@@ -50,7 +50,7 @@ def by_account(planned: Planned) -> dict[str, AccountPlan]:
     return {plan.key.name: plan for plan in planned.plan.accounts}
 
 
-def test_some_accounts_are_planned_without_reading_the_others(store: Store) -> None:
+def test_some_accounts_are_planned_without_reading_the_whole_store(store: Store) -> None:
     run(store, tree(a="a.example", b="b.example", c="c.example"))
     desired = tree(a="new.example", b="b.example", c="other.example")
     whole = Reconciler(store, verifier).plan(source(desired), PlanRequest())
@@ -63,7 +63,7 @@ def test_some_accounts_are_planned_without_reading_the_others(store: Store) -> N
 
 
 @pytest.mark.parametrize("linked", [True, False])
-def test_a_move_is_planned_with_both_accounts_if_linked(store: Store, linked: bool) -> None:
+def test_a_move_is_planned_with_both_accounts_only_if_linked(store: Store, linked: bool) -> None:
     run(store, tree(a="moves.example", b="b.example"))
     desired = tree(a="stays.example", b="moves.example")
     whole = Reconciler(store, verifier).plan(source(desired), PlanRequest())

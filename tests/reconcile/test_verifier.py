@@ -1,4 +1,4 @@
-"""What is saved was tested: whatever a failure changes about what else would be saved."""
+"""Every saved profile was tested, even if a failed test changes which profiles are saved."""
 
 from collections.abc import Sequence
 
@@ -34,12 +34,12 @@ HERE = Where("all.yaml", 0)
 class NoSecrets:
     given = False
 
-    def credential(self, *_: object) -> None:  # no profile here names a secret
+    def credential(self, *_: object) -> None:  # no profile in these tests refers to a secret
         raise AssertionError
 
 
-class Answering:
-    """Answers by the profile's host, and keeps what it was asked."""
+class FakeTester:
+    """Answers by the name of the profile, and records the requests."""
 
     def __init__(self, **outcomes: ConnectionOutcome) -> None:
         self._outcomes = outcomes
@@ -49,17 +49,17 @@ class Answering:
     def __call__(
         self, requests: Sequence[TestRequest], policy: ConnectionPolicy
     ) -> list[TestResult]:
-        self.rounds.append([one.name for one in requests])
+        self.rounds.append([request.name for request in requests])
         self.policies.append(policy)
         return [
             TestResult(
-                one.account.namespace,
-                one.name,
-                self._outcomes.get(one.name, ConnectionOutcome.OK),
-                "So it is.",
+                request.account.namespace,
+                request.name,
+                self._outcomes.get(request.name, ConnectionOutcome.OK),
+                "The test result.",
                 0.1,
             )
-            for one in requests
+            for request in requests
         ]
 
 
@@ -75,7 +75,7 @@ def tree(*accounts: DesiredAccount) -> Desired:
     return Desired(DesiredPlatform(PLATFORM, HERE), {account.key: account for account in accounts})
 
 
-def decide(tester: Answering, desired: Desired, current: Current) -> Plan:
+def decide(tester: FakeTester, desired: Desired, current: Current) -> Plan:
     verifier = Verifier(NoSecrets(), None, saves=True)  # type: ignore[arg-type]
     return verifier.verify(desired, current, {}, Scope(Guards()), tester=tester).plan
 
@@ -90,15 +90,15 @@ def saved(plan: Plan) -> set[str]:
     }
 
 
-def of(plan: Plan, key: AccountKey) -> AccountPlan:
+def account_plan(plan: Plan, key: AccountKey) -> AccountPlan:
     return next(account for account in plan.accounts if account.key == key)
 
 
 EMPTY = Current("line", 1, PLATFORM, {})
 
 
-def test_each_profile_is_tested_once_with_the_platforms_policy() -> None:
-    tester = Answering()
+def test_each_profile_is_tested_once_with_the_policy_of_the_platform() -> None:
+    tester = FakeTester()
     account = DesiredAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
     assert saved(decide(tester, tree(account), EMPTY)) == {"a", "b"}
     assert tester.rounds == [["a", "b"]]
@@ -112,19 +112,21 @@ def test_each_profile_is_tested_once_with_the_platforms_policy() -> None:
         (ConnectionOutcome.ADDRESS_REFUSED, "address-refused"),
     ],
 )
-def test_what_fails_is_left_out_and_reported(outcome: ConnectionOutcome, code: str) -> None:
-    tester = Answering(a=outcome)
+def test_a_profile_that_fails_its_test_is_skipped_and_reported(
+    outcome: ConnectionOutcome, code: str
+) -> None:
+    tester = FakeTester(a=outcome)
     account = DesiredAccount(ACME, "basic", HERE, profiles={"a": relay("a"), "b": relay("b")})
     plan = decide(tester, tree(account), EMPTY)
     assert saved(plan) == {"b"}
-    assert [found.code for found in of(plan, ACME).findings] == [code]
-    assert "So it is." in of(plan, ACME).findings[0].message
+    assert [finding.code for finding in account_plan(plan, ACME).findings] == [code]
+    assert "The test result." in account_plan(plan, ACME).findings[0].message
 
 
-def test_an_account_that_a_failure_lets_go_on_is_tested_too() -> None:
-    """Twelve domains would move from beta, too many for its guard; so beta is stopped, and its new
-    profile not tested. But the profile that they move to fails: they stay, beta continues, and now
-    its profile would be saved."""
+def test_an_account_unblocked_by_a_failed_test_is_tested_too() -> None:
+    """Twelve domains would move from beta, which its guard blocks, so the new profile of beta is
+    not tested. But the profile that they move to fails: the domains stay, beta is not blocked any
+    more, and its profile would be saved."""
     names = [f"d{number:02}.example" for number in range(12)]
     moving = DesiredAccount(
         ACME, "basic", HERE, profiles={"a": relay("a")}, domains=declared(names, "a")
@@ -137,15 +139,15 @@ def test_an_account_that_a_failure_lets_go_on_is_tested_too() -> None:
         PLATFORM,
         {BETA: CurrentAccount(BETA, 1, AccountState("basic"), {}, dict.fromkeys(names, state))},
     )
-    tester = Answering(a=ConnectionOutcome.CONNECT_FAILED)
+    tester = FakeTester(a=ConnectionOutcome.CONNECT_FAILED)
     plan = decide(tester, tree(moving, staying), current)
     assert tester.rounds == [["a"], ["b"]]
     assert saved(plan) == {"b"}
 
 
-def test_what_is_stopped_is_not_tested() -> None:
+def test_profiles_of_a_blocked_account_are_not_tested() -> None:
     broken = DesiredAccount(ACME, "gone", HERE, profiles={"a": relay("a")})
-    tester = Answering()
+    tester = FakeTester()
     decide(tester, tree(broken), EMPTY)
     assert tester.rounds == []
 
@@ -178,8 +180,8 @@ def signed_in(name: str) -> DesiredProfile:
 
 
 def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
-    """One verifier, two plans: the sealed credentials and the tests of each stay its own,
-    in whatever order they are used."""
+    """One verifier, two plans: the sealed credentials and the tests of each plan are separate,
+    in any order of use."""
     verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
     first = tree(DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")}))
     current = Current(
@@ -195,19 +197,19 @@ def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
     assert not settled.plan.accounts[0].changes
     changes = rotated.plan.accounts
     assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
-    assert verifier.seal(settled.secrets, changes, None) == {}, "its own check found no rotation"
+    assert verifier.seal(settled.secrets, changes, None) == {}, "the second check found no rotation"
     assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
 
-    tester = Answering(a=ConnectionOutcome.AUTH_FAILED)
+    tester = FakeTester(a=ConnectionOutcome.AUTH_FAILED)
     tested = verifier.verify(
         first, current, {ACME: {"a": "a:old"}}, scope, tester=tester, tests=rotated.tests
     )
     assert len(tested.tests) == 1
-    assert not rotated.tests, "the earlier plan is what it was"
+    assert not rotated.tests, "the earlier plan is unchanged"
     assert rotated.untested == 1
 
 
-def test_plans_and_checks_cannot_be_changed() -> None:
+def test_verified_plans_and_checks_are_immutable() -> None:
     verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
     account = DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")})
     verified = verifier.verify(tree(account), EMPTY, {}, Scope(Guards()))

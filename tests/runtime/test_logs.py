@@ -1,4 +1,4 @@
-"""What nobody foresaw, in a log that machines read."""
+"""Unexpected exceptions in a JSON log."""
 
 import json
 import os
@@ -33,16 +33,16 @@ fail()
 """
 
 
-def test_it_is_one_line_like_any_other_and_ends_the_process() -> None:
+def test_an_unexpected_exception_is_one_json_line_and_ends_the_process() -> None:
     source = str(Path(__file__).parents[2] / "operator")
-    ran = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", _CRASHES],
         env={**os.environ, "PYTHONPATH": source},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert ran.returncode == 1
-    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert completed.returncode == 1
+    lines = [json.loads(line) for line in completed.stderr.splitlines()]
     assert [line["level"] for line in lines] == ["error", "critical", "critical"]
     assert all("RuntimeError: two\nlines" in line["exception"] for line in lines)

@@ -70,7 +70,7 @@ def test_approval_is_a_revision_with_its_actor(store: Store, say: Say) -> None:
     (standing,) = store.account_statuses().values()
     assert standing.approval == Approval("d1", "ada", say.provenance.at)
     assert standing.approved
-    entry = store.history(account=say.key)[0]
+    entry = store.history(owner=say.key)[0]
     assert (entry.actor, entry.action, entry.reason) == ("ada", "approve", "approved")
     assert entry.revision == before.revision + 1
     assert "d1" in entry.message

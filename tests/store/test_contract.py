@@ -51,6 +51,23 @@ def test_a_committed_change_is_read_back(store: Store, say: Any) -> None:
     }
 
 
+def test_a_closed_store_refuses_every_use_and_opens_nothing_again(store: Store, say: Any) -> None:
+    store.close()
+    store.close()
+    for use in (
+        store.read,
+        store.head,
+        store.__enter__,
+        store.watch,
+        store.snapshot().__enter__,
+        store.export_stream().__enter__,
+        lambda: store.commit([say.start("shop.example")], None, say.provenance),
+    ):
+        with pytest.raises(ValueError, match=r"The store .* is closed"):
+            use()
+    assert store.location, "messages can name it still"
+
+
 def test_another_process_opens_the_same_state(store: Store, store_url: str, say: Any) -> None:
     store.commit([say.start("shop.example")], None, say.provenance)
     with open_store(store_url) as again:
@@ -291,7 +308,7 @@ def test_history_is_filtered_by_domain_and_by_account(store: Store, say: Any, ot
     store.commit([say.start("a.example"), other.start("b.example")], None, say.provenance)
     [entry] = store.history(domain="a.example")
     assert (entry.account, entry.at, entry.reason) == (say.key, say.provenance.at, "declared")
-    kinds = [entry.kind for entry in store.history(account=other.key)]
+    kinds = [entry.kind for entry in store.history(owner=other.key)]
     assert sorted(kinds) == ["MailAccount", "SMTPProfile", "SendingDomain"]
     assert [entry.name for entry in store.history(limit=2)] == ["b.example", "a.example"]
 

@@ -43,6 +43,7 @@ def refusal(url: str) -> tuple[str, str]:
         "sqlite:///",
         "sqlite:///:memory:",
         "sqlite:///\0",
+        "sqlite:///\ud800",
         "mysql://sendroute:hunter2@db.example/x",
         "hunter2",
         "\x1b[31m://hunter2",

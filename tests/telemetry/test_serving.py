@@ -1,4 +1,4 @@
-"""The server beside a loop, asked by a real client, good ones and bad."""
+"""The HTTP server of the loop, with real clients, well-behaved and hostile."""
 
 import http.client
 import logging
@@ -55,92 +55,94 @@ def url(health: Health, counts: CollectorRegistry) -> Iterator[str]:
         yield url
 
 
-def ask(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+def fetch(url: str, method: str = "GET", **headers: str) -> tuple[int, str]:
     parts = urlsplit(url)
     client = http.client.HTTPConnection(parts.netloc, timeout=LONG)
     try:
         client.request(method, parts.path, headers=headers)
-        answer = client.getresponse()
-        return answer.status, answer.read().decode()
+        response = client.getresponse()
+        return response.status, response.read().decode()
     finally:
         client.close()
 
 
-def place(url: str) -> tuple[str, int]:
+def address_of(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or 0
 
 
-def wait_until(said: Callable[[], bool]) -> bool:
-    until = time.monotonic() + LONG
-    while not said():
-        if time.monotonic() > until:
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + LONG
+    while not condition():
+        if time.monotonic() > deadline:
             return False
         time.sleep(0.01)
     return True
 
 
-def test_alive_while_it_beats(url: str, health: Health, clock: Clock) -> None:
+def test_healthz_fails_when_the_heartbeat_is_too_old(
+    url: str, health: Health, clock: Clock
+) -> None:
     clock.now += 59
-    assert ask(f"{url}/healthz") == (200, "Last heartbeat 59 s ago.\n")
+    assert fetch(f"{url}/healthz") == (200, "Last heartbeat 59 s ago.\n")
     clock.now += 2
-    assert ask(f"{url}/healthz") == (503, "Last heartbeat 61 s ago; the limit is 60 s.\n")
+    assert fetch(f"{url}/healthz") == (503, "Last heartbeat 61 s ago; the limit is 60 s.\n")
     health.beat()
-    assert ask(f"{url}/healthz") == (200, "Last heartbeat 0 s ago.\n")
+    assert fetch(f"{url}/healthz") == (200, "Last heartbeat 0 s ago.\n")
 
 
-def test_ready_once_it_says_so(url: str, health: Health) -> None:
-    assert ask(f"{url}/readyz") == (503, "The process is starting.\n")
+def test_readyz_shows_the_reported_readiness(url: str, health: Health) -> None:
+    assert fetch(f"{url}/readyz") == (503, "The process is starting.\n")
     health.ready("Commit abc is applied.")
-    assert ask(f"{url}/readyz") == (200, "Commit abc is applied.\n")
+    assert fetch(f"{url}/readyz") == (200, "Commit abc is applied.\n")
     health.not_ready("The store\r\ncannot be reached.")
-    assert ask(f"{url}/readyz") == (503, "The store cannot be reached.\n")
+    assert fetch(f"{url}/readyz") == (503, "The store cannot be reached.\n")
 
 
-def test_metrics_as_prometheus_reads_them(url: str, counts: CollectorRegistry) -> None:
+def test_metrics_are_valid_in_the_prometheus_format(url: str, counts: CollectorRegistry) -> None:
     Counter("sendroute_reconciles", "Reconciles.", ["outcome"], registry=counts).labels("ok").inc(3)
     Gauge("sendroute_odd", 'A "line"\nand another.', ["name"], registry=counts).labels('"\n').set(1)
-    status, text = ask(f"{url}/metrics")
+    status, text = fetch(f"{url}/metrics")
     assert status == 200
-    found = {
+    samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    assert found["sendroute_reconciles_total", "ok"] == 3
-    assert found["sendroute_odd", '"\n'] == 1
-    assert found[("process_resident_memory_bytes",)] > 0
+    assert samples["sendroute_reconciles_total", "ok"] == 3
+    assert samples["sendroute_odd", '"\n'] == 1
+    assert samples[("process_resident_memory_bytes",)] > 0
 
 
-def test_metrics_as_open_metrics(url: str, counts: CollectorRegistry) -> None:
+def test_metrics_are_available_as_open_metrics(url: str, counts: CollectorRegistry) -> None:
     Counter("sendroute_reconciles", "Reconciles.", registry=counts).inc()
-    _, text = ask(f"{url}/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    _, text = fetch(f"{url}/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert "sendroute_reconciles" in {family.name for family in open_metrics(text)}
 
 
-def test_two_registries_share_nothing() -> None:
+def test_registries_are_independent() -> None:
     for _ in range(2):
         Counter("sendroute_reconciles", "Reconciles.", registry=registry())
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/healthz/x", "/favicon.ico", "/%2e%2e/etc"])
-def test_what_is_not_there_is_404(url: str, path: str) -> None:
-    assert ask(url + path) == (404, "Not found. The pages are /metrics, /healthz, /readyz.\n")
+def test_an_unknown_path_is_404(url: str, path: str) -> None:
+    assert fetch(url + path) == (404, "Not found. The pages are /metrics, /healthz, /readyz.\n")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "NONSENSE"])
-def test_other_methods_are_refused(url: str, method: str) -> None:
-    assert ask(f"{url}/metrics", method) == (405, "Only GET and HEAD.\n")
+def test_other_methods_are_rejected(url: str, method: str) -> None:
+    assert fetch(f"{url}/metrics", method) == (405, "Only GET and HEAD.\n")
 
 
 @pytest.mark.parametrize("page", ["/metrics", "/healthz", "/readyz", "/none"])
 def test_head_is_get_without_the_body(url: str, page: str) -> None:
-    host, port = place(url)
+    host, port = address_of(url)
     with socket.create_connection((host, port), LONG) as client:
         client.sendall(f"HEAD {page} HTTP/1.0\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: client.recv(4096), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert int(head.split()[1]) == ask(url + page)[0]
+        response = b"".join(iter(lambda: client.recv(4096), b""))
+    head, _, body = response.partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == fetch(url + page)[0]
     assert body == b""
 
 
@@ -149,30 +151,30 @@ def test_head_is_get_without_the_body(url: str, page: str) -> None:
     [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"G" * 100_000, b"GET / HTTP/9.9\r\n\r\n", b"\r\n"],
     ids=["TLS", "no path", "no end", "another version", "nothing"],
 )
-def test_what_is_no_http_hurts_nobody(
+def test_invalid_http_does_not_disturb_the_server(
     url: str, sent: bytes, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.INFO)
-    # It may hang up before it has heard all.
-    with suppress(OSError), socket.create_connection(place(url), LONG) as client:
+    # The server may close the connection before it has read everything.
+    with suppress(OSError), socket.create_connection(address_of(url), LONG) as client:
         client.sendall(sent)
         client.shutdown(socket.SHUT_WR)
         client.recv(4096)
-    assert ask(f"{url}/healthz")[0] == 200
+    assert fetch(f"{url}/healthz")[0] == 200
     assert caplog.records == []
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_slow_client_is_hung_up_on_and_nobody_waits_for_it(
+def test_a_slow_client_is_disconnected_and_does_not_block_others(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving_module, "_CONNECTION_TIMEOUT", 0.5)
-    with socket.create_connection(place(url), LONG) as slow:
-        assert ask(f"{url}/healthz")[0] == 200
+    with socket.create_connection(address_of(url), LONG) as slow:
+        assert fetch(f"{url}/healthz")[0] == 200
 
         def is_hung_up() -> bool:
             try:
-                slow.sendall(b"G")  # a byte now and then, for ever
+                slow.sendall(b"G")  # a byte at intervals, forever
             except OSError:
                 return True
             return False
@@ -180,13 +182,11 @@ def test_a_slow_client_is_hung_up_on_and_nobody_waits_for_it(
         assert wait_until(is_hung_up)
 
 
-def test_more_clients_than_are_heard_are_hung_up_on(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_connections_above_the_limit_are_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving_module, "_MAX_CONNECTIONS", 3)
-    clients = [socket.create_connection(place(url), LONG) for _ in range(4)]
+    clients = [socket.create_connection(address_of(url), LONG) for _ in range(4)]
     try:
-        clients[3].settimeout(2)  # the others are heard for longer
+        clients[3].settimeout(2)  # the other connections have a longer timeout
         assert clients[3].recv(1) == b""
     finally:
         for client in clients:
@@ -196,17 +196,17 @@ def test_more_clients_than_are_heard_are_hung_up_on(
 
 def _is_answered(url: str) -> bool:
     try:
-        return ask(f"{url}/healthz")[0] == 200
+        return fetch(f"{url}/healthz")[0] == 200
     except (OSError, http.client.HTTPException):
         return False
 
 
-def test_it_stops_within_a_second_with_a_client_that_hangs(
+def test_the_server_stops_within_a_second_despite_a_hanging_client(
     health: Health, counts: CollectorRegistry
 ) -> None:
     before = threading.active_count()
     with serving("127.0.0.1:0", health, counts) as url:
-        client = socket.create_connection(place(url), LONG)
+        client = socket.create_connection(address_of(url), LONG)
         client.sendall(b"GET /healthz HT")
         assert wait_until(lambda: threading.active_count() == before + 2)
         started = time.monotonic()
@@ -215,81 +215,85 @@ def test_it_stops_within_a_second_with_a_client_that_hangs(
     assert time.monotonic() - started < 1
     assert wait_until(lambda: threading.active_count() == before)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(place(url), LONG)
+        socket.create_connection(address_of(url), LONG)
 
 
 def test_the_address_is_free_again_at_once(health: Health, counts: CollectorRegistry) -> None:
     with serving("127.0.0.1:0", health, counts) as url:
-        ask(f"{url}/healthz")
-    host, port = place(url)
+        fetch(f"{url}/healthz")
+    host, port = address_of(url)
     with serving(f"{host}:{port}", health, counts) as again:
         assert again == url
-        assert ask(f"{again}/healthz")[0] == 200
+        assert fetch(f"{again}/healthz")[0] == 200
 
 
 @pytest.mark.parametrize("address", [":0", "[::1]:0", "localhost:0", "127.0.0.1:0", "[::]:0"])
-def test_an_address_of_this_machine(
+def test_the_server_listens_on_local_addresses(
     address: str, health: Health, counts: CollectorRegistry
 ) -> None:
     with serving(address, health, counts) as url:
-        assert ask(f"{url}/healthz")[0] == 200
+        assert fetch(f"{url}/healthz")[0] == 200
 
 
-def test_all_interfaces_are_both_families(health: Health, counts: CollectorRegistry) -> None:
+def test_without_a_host_the_server_listens_on_ipv4_and_ipv6(
+    health: Health, counts: CollectorRegistry
+) -> None:
     with serving(":0", health, counts) as url:
-        _, port = place(url)
-        assert ask(f"http://127.0.0.1:{port}/healthz")[0] == 200
-        assert ask(f"http://[::1]:{port}/healthz")[0] == 200
+        _, port = address_of(url)
+        assert fetch(f"http://127.0.0.1:{port}/healthz")[0] == 200
+        assert fetch(f"http://[::1]:{port}/healthz")[0] == 200
 
 
 @pytest.mark.parametrize(
     "address",
     ["", "9464", "localhost", "::1:9464", "a:b", "127.0.0.1:65536", "host.invalid:0", "[]:1"],
 )
-def test_what_is_no_address_is_told(
+def test_an_invalid_address_is_reported(
     address: str, health: Health, counts: CollectorRegistry
 ) -> None:
     with pytest.raises(ProblemError) as caught, serving(address, health, counts):
         pass
-    (found,) = caught.value.findings
-    assert found.code == "invalid-value"
-    assert found.hint
+    (finding,) = caught.value.findings
+    assert finding.code == "invalid-value"
+    assert finding.hint
 
 
-def test_an_address_in_use_is_told(url: str, health: Health, counts: CollectorRegistry) -> None:
-    host, port = place(url)
+def test_an_address_in_use_is_reported(url: str, health: Health, counts: CollectorRegistry) -> None:
+    host, port = address_of(url)
     with pytest.raises(ProblemError) as caught, serving(f"{host}:{port}", health, counts):
         pass
-    (found,) = caught.value.findings
-    assert found.code == "address-in-use"
-    assert found.message == (f"Cannot listen on {host}:{port}: another process uses it.")
-    assert found.hint
+    (finding,) = caught.value.findings
+    assert finding.code == "address-in-use"
+    assert finding.message == (f"Cannot listen on {host}:{port}: another process uses it.")
+    assert finding.hint
 
 
-def test_an_address_of_another_machine_is_told(health: Health, counts: CollectorRegistry) -> None:
-    """RFC 5737: documentation."""
+def test_an_address_of_another_machine_is_reported(
+    health: Health, counts: CollectorRegistry
+) -> None:
+    """RFC 5737: an address for documentation."""
     with pytest.raises(ProblemError) as caught, serving("192.0.2.1:0", health, counts):
         pass
     assert "no network interface" in caught.value.findings[0].message
 
 
-def test_many_at_once(url: str) -> None:
-    answers: list[int] = []
+def test_many_concurrent_requests_are_answered(url: str) -> None:
+    statuses: list[int] = []
 
-    def many() -> None:
-        answers.extend(ask(f"{url}/metrics")[0] for _ in range(5))
+    def fetch_several() -> None:
+        statuses.extend(fetch(f"{url}/metrics")[0] for _ in range(5))
 
-    threads = [threading.Thread(target=many) for _ in range(8)]
+    threads = [threading.Thread(target=fetch_several) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == [200] * 40
+    assert statuses == [200] * 40
 
 
-def test_the_library_is_imported_only_when_there_is_something_to_serve() -> None:
+def test_the_prometheus_library_is_imported_only_when_serving() -> None:
     source = str(Path(__file__).parents[2] / "operator")
-    said = subprocess.run(
+    completed = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -301,4 +305,4 @@ def test_the_library_is_imported_only_when_there_is_something_to_serve() -> None
         text=True,
         check=True,
     )
-    assert said.stdout == "False\n"
+    assert completed.stdout == "False\n"

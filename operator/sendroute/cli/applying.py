@@ -9,18 +9,16 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.command_line import stderr_line
-from sendroute.cli.confirm import agreed, can_ask, declined, not_approved
+from sendroute.cli.confirm import confirm_plan
 from sendroute.cli.planning import reconciler_of
-from sendroute.cli.reporting import show_on_stderr
 from sendroute.cli.session import Session
-from sendroute.cli.waiting import wait_for_relays
+from sendroute.delivery.rollout import wait_for_relays
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.reconcile.reconciler import Planned
 from sendroute.reports.progress import progress
-from sendroute.reports.report import of_plan
 from sendroute.runtime.actor import actor
 from sendroute.runtime.stop import Stop, stop_between_accounts
 from sendroute.store.record import Store
@@ -44,12 +42,10 @@ def apply_planned(
     one."""
 
     def confirm(planned: Planned) -> Finding | None:
-        if options.approved:
-            return None
-        if not can_ask():
-            return not_approved()
-        show_on_stderr(session, of_plan(planned.plan, locate=planned.source.locate))
-        return None if agreed() else declined()
+        locate = planned.source.locate
+        return confirm_plan(
+            session, "apply", planned.plan, approved=options.approved, locate=locate
+        )
 
     provenance = Provenance(datetime.now(UTC), actor(), planned.source.commit)
     reconciler = reconciler_of(store, session, saves=True)

@@ -1,11 +1,11 @@
 """``approve``: show a held-back plan, ask for a confirmation, and approve it."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from sendroute.cli.command_line import suggestion
-from sendroute.cli.confirm import agreed, can_ask, declined
+from sendroute.cli.confirm import Action, confirm
+from sendroute.cli.reading import held_back_account
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.codes import finding
@@ -14,6 +14,10 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
+from sendroute.model.times import minute
+from sendroute.reports.as_text import finding_lines
+from sendroute.reports.table import pairs
+from sendroute.reports.text import clean
 from sendroute.runtime.actor import actor
 from sendroute.store.record import Store
 
@@ -37,16 +41,15 @@ def approve(
         ProblemError: ``not-held-back`` if there is no such plan, ``stale-plan`` if another plan
             was reviewed, ``not-approved`` if it was not confirmed.
     """
-    shown = _named(name, store.account_statuses())
+    held_back = _held_back(store.account_statuses())
+    shown = held_back[held_back_account(name, held_back)]
     if digest is not None and not _matches(shown, digest):
         raise ProblemError(_another(shown))
     if not sure:
-        if not can_ask():
-            raise ProblemError(_nobody(shown))
-        for line in lines(shown, session.terminal.colours(sys.stderr)):
-            sys.stderr.write(line)
-        if not agreed("approve"):
-            raise ProblemError(declined("approved"))
+        colour = session.terminal.colours(sys.stderr)
+        refusal = confirm(_action(shown), lambda: lines(shown, colour))
+        if refusal is not None:
+            raise ProblemError(refusal)
     if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
         raise ProblemError(_another(shown))
     return shown
@@ -54,11 +57,6 @@ def approve(
 
 def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     """The held-back plan as text."""
-    from sendroute.model.times import minute
-    from sendroute.reports.as_text import finding_lines
-    from sendroute.reports.table import pairs
-    from sendroute.reports.text import clean
-
     report = shown.report
     counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
     rows = [
@@ -77,45 +75,22 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     if more > 0:
         yield f"  and {more} more\n"
     yield "\n"
-    for each in report.findings:
-        found = finding(each.code, each.message, severity=each.severity)
-        yield from (line + "\n" for line in finding_lines(found, colour))
+    for reported in report.findings:
+        shown_finding = finding(reported.code, reported.message, severity=reported.severity)
+        yield from (line + "\n" for line in finding_lines(shown_finding, colour))
 
 
-def _named(name: str, account_statuses: Mapping[Owner, AccountStatus]) -> AccountStatus:
-    waiting = {
-        key: one
-        for key, one in account_statuses.items()
-        if isinstance(key, AccountKey) and one.outcome is StatusReason.HELD_BACK
+def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, AccountStatus]:
+    return {
+        owner: status
+        for owner, status in statuses.items()
+        if isinstance(owner, AccountKey) and status.outcome is StatusReason.HELD_BACK
     }
-    matching = [key for key in waiting if name in (key.name, str(key))]
-    if len(matching) == 1:
-        return waiting[matching[0]]
-    if matching:
-        raise ProblemError(_unclear(name, matching))
-    raise ProblemError(_nothing(name, waiting))
 
 
 def _matches(shown: AccountStatus, digest: str) -> bool:
     """Whether it is the plan's digest or, as in git, the beginning of it."""
     return shown.digest is not None and len(digest) >= 8 and shown.digest.startswith(digest)
-
-
-def _unclear(name: str, matching: Sequence[AccountKey]) -> Finding:
-    return finding(
-        "unknown-account",
-        f"More than one account named `{name}` is held back.",
-        hint=f"Specify one of {', '.join(map(str, matching))}.",
-    )
-
-
-def _nothing(name: str, waiting: Iterable[AccountKey]) -> Finding:
-    names = sorted({text for key in waiting for text in (str(key), key.name)})
-    return finding(
-        "not-held-back",
-        f"Nothing of account {name} is held back.",
-        hint=suggestion(name, names).strip() or "`sendroute status` lists what is held back.",
-    )
 
 
 def _another(shown: AccountStatus) -> Finding:
@@ -126,10 +101,10 @@ def _another(shown: AccountStatus) -> Finding:
     )
 
 
-def _nobody(shown: AccountStatus) -> Finding:
-    return finding(
-        "not-approved",
-        "Nothing was approved: there is no terminal to confirm it on.",
-        hint=f"Review the plan, then: sendroute approve {shown.key} --auto-approve"
+def _action(shown: AccountStatus) -> Action:
+    return Action(
+        "Approve this plan?",
+        "approved",
+        f"Review the plan, then: sendroute approve {shown.key} --auto-approve"
         f" --digest {shown.digest}",
     )

@@ -1,4 +1,4 @@
-"""argparse with our manners: one sentence for wrong usage, a suggestion for a mistyped word,
+"""argparse with one sentence for wrong usage, a suggestion for a mistyped word,
 exit status 64 (EX_USAGE of sysexits.h), and an environment variable behind every option."""
 
 import argparse
@@ -8,7 +8,10 @@ from argparse import SUPPRESS
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from sendroute.model.spelling import did_you_mean
+
 USAGE_STATUS = 64
+PREFIX = "SENDROUTE_"
 _WIDTH = 98
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -38,7 +41,9 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **more,
         )
+        self.variables: set[str] = set()
         self._from_variable: dict[str, tuple[str, Callable[[str], Any]]] = {}
+        self._checks: list[Callable[[argparse.Namespace], None]] = []
 
     def error(self, message: str) -> NoReturn:
         raise WrongUsageError(_sentence(message))
@@ -49,7 +54,14 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = unknown[0].split("=", 1)[0]
             raise WrongUsageError(self._unknown(word))
+        for check in self._checks:
+            check(arguments)
         return arguments
+
+    def check(self, check: Callable[[argparse.Namespace], None]) -> None:
+        """Add a check of all arguments together, which raises :class:`WrongUsageError`. It runs
+        before the command does anything."""
+        self._checks.append(check)
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
@@ -65,7 +77,8 @@ class Parser(argparse.ArgumentParser):
         if again:
             self.add_argument(*names, action="store_true", default=SUPPRESS, help=SUPPRESS)
             return
-        variable = _variable_of(names)
+        variable = variable_of(names)
+        self.variables.add(variable)
         text = f"{help} [{variable}]"
         self.add_argument(*names, action="store_true", default=_truth(variable), help=text)
 
@@ -75,20 +88,25 @@ class Parser(argparse.ArgumentParser):
         help: str,  # noqa: A002
         type: Callable[[str], Any] = str,  # noqa: A002
         again: bool = False,
+        may_be_empty: bool = False,
         **more: Any,
     ) -> None:
         """An option with a value. Its variable serves where the option is absent; of a repeatable
-        option the variable holds the values with spaces between them."""
+        option the variable holds the values with spaces between them. An empty value is wrong
+        usage, because a script passes it if a variable of its own is not set."""
+        if not may_be_empty:
+            type = _not_empty(type)  # noqa: A001
         if again:
             more["default"] = SUPPRESS
             self.add_argument(*names, type=type, help=SUPPRESS, **more)
             return
-        variable = _variable_of(names)
+        variable = variable_of(names)
+        self.variables.add(variable)
         given = os.environ.get(variable, "").strip()
         if given and more.get("action") == "append":
             # argparse would append to a default, where the option must replace the variable: the
             # variable is read after parsing.
-            destination = more.get("dest") or variable.removeprefix("SENDROUTE_").lower()
+            destination = more.get("dest") or variable.removeprefix(PREFIX).lower()
             self._from_variable[destination] = (variable, type)
         elif given:
             more["default"] = _converted(variable, given, type)
@@ -107,10 +125,8 @@ class Parser(argparse.ArgumentParser):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`` Did you mean `…`?`` where a known word is near, else nothing."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean `{near[0]}`?" if near else ""
+    near = did_you_mean(word, known)
+    return f" Did you mean `{near}`?" if near else ""
 
 
 def percent(text: str) -> int:
@@ -154,6 +170,15 @@ def one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        if not text:
+            raise argparse.ArgumentTypeError("the value is empty")
+        return convert(text)
+
+    return read
+
+
 def stderr_line(text: str) -> None:
     """Write a line to standard error, which may be closed."""
     if sys.stderr is not None:
@@ -163,9 +188,10 @@ def stderr_line(text: str) -> None:
             return
 
 
-def _variable_of(names: tuple[str, ...]) -> str:
+def variable_of(names: tuple[str, ...]) -> str:
+    """The variable of an option, by its names: ``SENDROUTE_DRY_RUN`` for ``--dry-run``."""
     long = next(name for name in names if name.startswith("--"))
-    return "SENDROUTE_" + long[2:].replace("-", "_").upper()
+    return PREFIX + long[2:].replace("-", "_").upper()
 
 
 def _truth(variable: str) -> bool:

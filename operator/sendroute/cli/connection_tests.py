@@ -4,14 +4,13 @@ its manifest is written (``edit add-domain --test``)."""
 import sys
 from collections.abc import Callable, Sequence
 
-from sendroute.cli.command_line import suggestion
+from sendroute.cli.reading import profiles_named
 from sendroute.cli.session import Session, Terminal
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
-from sendroute.model.problem import ProblemError
 from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
@@ -54,7 +53,7 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     """
     current, sealed = store.read_sealed()
     profiles = store.profiles()
-    chosen = _profiles_named(names, profiles) if names else profiles
+    chosen = profiles_named(names, profiles) if names else profiles
     credentials = _credentials(session, profiles, sealed)
     requests: dict[int, TestRequest] = {}
     results: dict[int, TestResult] = {}
@@ -161,40 +160,3 @@ def _without_credential(profile: StoredProfile, problem: SecretProblem) -> TestR
     if problem.code == "secret-not-bound":
         outcome = ConnectionOutcome.SECRET_NOT_BOUND
     return TestResult(profile.account.namespace, profile.name, outcome, problem.message, 0.0)
-
-
-def _profiles_named(names: Sequence[str], profiles: Sequence[StoredProfile]) -> list[StoredProfile]:
-    """Two accounts of one namespace may each have a profile of that name: both are tested."""
-    findings: list[Finding] = []
-    chosen: set[int] = set()
-    for name in names:
-        matching = [profile for profile in profiles if name in (profile.name, _full_name(profile))]
-        if len({profile.account.namespace for profile in matching}) == 1:
-            chosen.update(profile.id for profile in matching)
-        else:
-            findings.append(_unclear(name, matching, profiles))
-    if findings:
-        raise ProblemError(*findings)
-    return [profile for profile in profiles if profile.id in chosen]
-
-
-def _full_name(profile: StoredProfile) -> str:
-    return f"{profile.account.namespace}/{profile.name}"
-
-
-def _unclear(
-    name: str, matching: Sequence[StoredProfile], profiles: Sequence[StoredProfile]
-) -> Finding:
-    if matching:
-        return finding(
-            "unknown-profile",
-            f"Profiles of several namespaces are named `{name}`.",
-            hint=f"Specify one of {', '.join(map(_full_name, matching))}.",
-        )
-    known = [*map(_full_name, profiles), *(profile.name for profile in profiles)]
-    return finding(
-        "unknown-profile",
-        f"The store has no profile `{name}`.",
-        hint=suggestion(name, known).strip()
-        or "Specify NAME or NAMESPACE/NAME; only applied profiles can be tested.",
-    )

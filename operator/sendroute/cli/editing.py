@@ -10,12 +10,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sendroute.cli.edit_options import refuse_stdin
-from sendroute.cli.output import outputs_of, present, report_on_stderr, worst
+from sendroute.cli.options import outputs_of, refuse_stdin
+from sendroute.cli.output import present, report_on_stderr, worst
+from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
 from sendroute.edit.diff import unified
 from sendroute.edit.proposal import Change, Proposal, Text
 from sendroute.edit.tree import Tree, changed_meanwhile
+from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import read_file
 from sendroute.manifests.locate import locate, positions
@@ -31,6 +33,7 @@ from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document
 from sendroute.reports.text import clean
 from sendroute.runtime.settings import DEFAULT_STORE
+from sendroute.store.url import sqlite_path
 
 Line = tuple[Position | None, str]
 Documents = Sequence[tuple[Document, Where]]
@@ -84,8 +87,6 @@ class EditSession:
             raise ProblemError(*self._reading.findings)
 
     def account(self, name: str) -> AccountKey:
-        from sendroute.cli.account_names import accounts_named
-
         known = {*self.tree.accounts, *(domain.key for domain in self.tree.domains)}
         (key,) = accounts_named([name], known)
         return key
@@ -103,7 +104,6 @@ class EditSession:
         Raises:
             ProblemError: The result is invalid, or cannot be written.
         """
-        from sendroute.edit.write import write
 
         texts = proposal.texts()
         notes = [*proposal.notes]
@@ -183,7 +183,6 @@ class EditSession:
 def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
     """An account in the store; None if no store is given and the default store does not exist."""
     from sendroute.store.record import open_store
-    from sendroute.store.url import sqlite_path
 
     if session.settings.store == DEFAULT_STORE and not sqlite_path(session.settings.store).exists():
         return None

@@ -38,10 +38,12 @@ _TASKS = {
     Task.CREATE_STORE: ("sendroute init", ""),
     Task.RESTORE_FROM_BACKUP: ("sendroute init --from-backup", "FILE"),
     Task.RESTORE_FROM_LOCK_FILE: ("sendroute init --from-lock", "FILE"),
+    Task.RESTORE: ("sendroute restore", "FILE"),
     Task.BACK_UP: ("sendroute backup", "FILE"),
     Task.WRITE_LOCK_FILE: ("sendroute apply PATH --write-lock", "FILE"),
     Task.VALIDATE: ("sendroute validate", "PATH"),
     Task.PLAN: ("sendroute plan", "PATH"),
+    Task.SAVE_PLAN: ("sendroute plan PATH --out", "FILE"),
     Task.TEST_CONNECTIONS: ("sendroute plan --test-connections", "PATH"),
     Task.SYNC: ("sendroute sync", "PATH"),
     Task.SHOW_ROUTES: ("sendroute routes --profile", "NAME"),
@@ -57,7 +59,7 @@ def with_hint(found: _Found) -> _Found:
     """The finding with its remedy worded as the end of its hint."""
     if found.remedy is None:
         return found
-    hint = f"{(found.hint or 'What helps').removesuffix('.')}: {words(found.remedy)}"
+    hint = f"{(found.hint or 'To fix it').removesuffix('.')}: {words(found.remedy)}"
     return replace(found, hint=hint, remedy=None)
 
 

@@ -1,5 +1,6 @@
 """The program: global options, then one command, whose module is imported when it is chosen."""
 
+import os
 import sys
 from argparse import REMAINDER, SUPPRESS, Namespace
 from collections.abc import Callable
@@ -8,21 +9,24 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from sendroute import __version__
+from sendroute.cli import fast_exit
 from sendroute.cli.command_line import (
+    PREFIX,
     USAGE_STATUS,
     Parser,
     WrongUsageError,
     stderr_line,
     suggestion,
 )
+from sendroute.cli.commands import COMMANDS
 from sendroute.cli.session import (
     Session,
     Terminal,
     Verbosity,
     global_options,
     prepare_streams,
+    start_logs,
 )
-from sendroute.cli.table import COMMANDS
 from sendroute.runtime.settings import Settings
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell tells it
@@ -42,7 +46,7 @@ examples:
 """
 
 _EPILOG = """\
-Every option has a variable: SENDROUTE_STORE for --store, and so on.
+Every option has a variable: SENDROUTE_STORE for --store, and so on. Unknown ones are reported.
 Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-exitcode),
 3 refused, 4 applied in part, 64 wrong usage.
 
@@ -52,8 +56,6 @@ Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-
 
 def program() -> NoReturn:
     """The process that a user starts, or a script."""
-    from sendroute.cli import fast_exit
-
     fast_exit.begin()
     fast_exit.leave(main())
 
@@ -93,10 +95,23 @@ def _run(words: list[str]) -> int:
                 return USAGE_STATUS
             one, *rest = chosen.command
             name, module = f"{name} {one}", _module(one, module.COMMANDS, name)
-        arguments = _command(name, module.__doc__ or "", module.options).read(rest)
+        command = _command(name, module.__doc__ or "", module.options)
+        arguments = command.read(rest)
     except SystemExit as leave:  # --help and --version have printed what was asked for
         return int(leave.code or 0)
-    return _carry_out(module.run, arguments, _session(said | vars(arguments)))
+    session = _session(said | vars(arguments))
+    _check_variables(session, parser.variables | command.variables)
+    return _carry_out(module.run, arguments, session)
+
+
+def _check_variables(session: Session, known: set[str]) -> None:
+    """Warn of variables that nothing reads. ``known``: those that this command reads."""
+    others = [name for name in os.environ if name.startswith(PREFIX) and name not in known]
+    if others:
+        from sendroute.cli.environment import warn_of_unknown
+
+        start_logs(session)
+        warn_of_unknown(others)
 
 
 def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:

@@ -1,72 +1,30 @@
-"""``-o FORMAT`` and ``-o FORMAT=FILE``: results to standard output and into files.
+"""Present a result: on standard output and into files, as ``-o`` requested, and on standard error.
 
 Files are written before standard output, whose reader may go away; what cannot be written is a
 finding of its own and hides nothing of the result.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
-from sendroute.cli.command_line import Parser, WrongUsageError, stderr_line, suggestion
+from sendroute.cli.command_line import stderr_line
+from sendroute.cli.hints import with_hint
+from sendroute.cli.options import REPORTS, Output, outputs_of
 from sendroute.cli.session import Session
+from sendroute.model.codes import finding
 from sendroute.model.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
-from sendroute.model.finding import Finding
-
-REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
-TABLES = ("text", "json")
-
-
-class Output(NamedTuple):
-    """``path`` is None for standard output."""
-
-    form: str
-    path: str | None
-
+from sendroute.model.finding import Finding, Severity
+from sendroute.model.problem import ProblemError
+from sendroute.reports.as_text import finding_lines
+from sendroute.reports.render import Format, render
+from sendroute.reports.report import Report
+from sendroute.reports.report import of_findings as report_of
+from sendroute.reports.write import write
 
 Render = Callable[[str, bool], Iterable[str]]
 """A result in a format, coloured or not, in chunks."""
-
-
-def output_option(parser: Parser, forms: Sequence[str]) -> None:
-    def read(text: str) -> Output:
-        form, equals, path = text.partition("=")
-        if form not in forms:
-            raise argparse.ArgumentTypeError(
-                f"`{form}` is none of {', '.join(forms)}.{suggestion(form, forms)}".rstrip(".")
-            )
-        if equals and not path:
-            raise argparse.ArgumentTypeError(f"`{text}` names no file")
-        return Output(form, path or None)
-
-    parser.value(
-        "-o",
-        "--output",
-        metavar="FORMAT[=FILE]",
-        type=read,
-        action="append",
-        help=f"{', '.join(forms)}; may be repeated",
-    )
-
-
-def outputs_of(arguments: argparse.Namespace) -> list[Output]:
-    """What was asked for; text on standard output where nothing else is to be there.
-
-    Raises :class:`WrongUsageError` for two formats on standard output."""
-    chosen = outputs_asked_for(arguments)
-    if any(each.path is None for each in chosen):
-        return chosen
-    return [*chosen, Output("text", None)]
-
-
-def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
-    chosen: list[Output] = list(getattr(arguments, "output", None) or [])
-    if sum(each.path is None for each in chosen) > 1:
-        raise WrongUsageError(
-            "Only one -o can go to standard output: write the others -o FORMAT=FILE."
-        )
-    return chosen
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
@@ -90,21 +48,35 @@ def worst(*statuses: ExitStatus) -> ExitStatus:
 
 def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
     """Report findings on standard error."""
-    from sendroute.cli.hints import with_hint
-    from sendroute.reports.as_text import finding_lines
-
     for found in findings:
         for line in finding_lines(with_hint(found), session.terminal.colours(sys.stderr)):
             stderr_line(line)
+
+
+def present_report(session: Session, arguments: argparse.Namespace, report: Report) -> ExitStatus:
+    """Present a report. Returns the exit status of writing alone: 1 if a file could not be
+    written."""
+
+    report = report.advised(with_hint)
+
+    def show(form: str, colour: bool) -> Iterable[str]:
+        if form == "text" and session.terminal.quiet:
+            return _problems_only(report, colour)
+        return render(report, Format(form), colour=colour)
+
+    return present(session, outputs_of(arguments), show)
+
+
+def report_chunks(session: Session, report: Report) -> Iterable[str]:
+    """A report as text for standard error."""
+    colour = session.terminal.colours(sys.stderr)
+    return render(report.advised(with_hint), Format.TEXT, colour=colour)
 
 
 def present_problem(
     session: Session, arguments: argparse.Namespace, findings: Sequence[Finding]
 ) -> ExitStatus:
     """Report why a command ended, on standard error and in every requested format."""
-    from sendroute.cli.hints import with_hint
-    from sendroute.reports.render import Format, render
-    from sendroute.reports.report import of_findings as report_of
 
     report_on_stderr(session, findings)
     requested = [each for each in getattr(arguments, "output", None) or () if _is_report(each)]
@@ -115,15 +87,19 @@ def present_problem(
     return worst(status, of_findings(findings))
 
 
+def _problems_only(report: Report, colour: bool) -> Iterable[str]:
+    for found in report.findings:
+        if found.severity is not Severity.INFO:
+            for line in finding_lines(found, colour):
+                yield line + "\n"
+
+
 def _is_report(output: Output) -> bool:
     """Whether it is a report. Text on a terminal is on standard error already."""
     return output.form in REPORTS and (output.form != "text" or output.path is not None)
 
 
 def _into_file(path: str, chunks: Iterable[str]) -> Iterator[Finding]:
-    from sendroute.model.problem import ProblemError
-    from sendroute.reports.write import write
-
     try:
         write(path, chunks)
     except ProblemError as problem:
@@ -142,8 +118,6 @@ def _onto_stdout(form: str, chunks: Iterable[str]) -> Iterator[Finding]:
     except BrokenPipeError:
         abandon_stdout()
     except OSError as error:  # a full disk behind it
-        from sendroute.model.codes import finding
-
         abandon_stdout()
         yield finding(
             "unwritable",
@@ -157,8 +131,6 @@ def abandon_stdout() -> None:
 
     As the Python documentation advises under "Note on SIGPIPE" of the signal module.
     """
-    import os
-
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -3,27 +3,48 @@
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
-from sendroute.cli.account_names import accounts_named
 from sendroute.cli.connection_tests import tester_of
-from sendroute.cli.saved_plan import decided_by, differing, load
+from sendroute.cli.reading import accounts_named, read_tree
 from sendroute.cli.session import Session
-from sendroute.cli.store_lock import locks_of, mismatches
-from sendroute.cli.tree import read_tree
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, places_of
-from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Where, nowhere
-from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
+from sendroute.reconcile.saved_plan import (
+    decode,
+    encode,
+    is_saved_plan,
+    plan_again,
+    saved_plan_of,
+    unusable,
+)
 from sendroute.reconcile.verifier import Shown
+from sendroute.reports.render import Format, render
+from sendroute.reports.report import of_plan
+from sendroute.reports.write import write
 from sendroute.runtime.factory import Factory
+from sendroute.store.lock_guard import locks_of, mismatches
 from sendroute.store.record import Store
 
-_LISTED = 5
+_TOP = 4096
+
+
+class GivenLimits(NamedTuple):
+    """The limits of the guards as typed; None if not given."""
+
+    change_percent: int | None = None
+    remove_percent: int | None = None
+
+    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
+        """The guards with these limits; ``otherwise`` has those that are not given."""
+        change, remove = self
+        return Guards(
+            otherwise.change_percent if change is None else change,
+            otherwise.remove_percent if remove is None else remove,
+        )
 
 
 class PlanOptions(NamedTuple):
@@ -65,67 +86,53 @@ def plan_paths(
     source = _source(tree, paths, options)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
-    tree.places.expect(places_of(planned.plan))
+    tree.locate.expect(places_of(planned.plan))
     return planned
 
 
 def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
     commit = commit_of(paths) if options.recorded else None
     locks = locks_of(paths, options.lock)
-    return Source(tree.desired, commit, tree.places, partial(mismatches, locks))
+    return Source(tree.desired, commit, tree.locate, partial(mismatches, locks))
 
 
 def plan_saved(
-    store: Store, session: Session, path: str, guards: Guards, lock: str | None
+    store: Store, session: Session, path: str, limits: GivenLimits, lock: str | None
 ) -> Planned:
-    """Plan a saved plan again, with what it was made with: the secrets that were rotated then, the
-    profiles that had failed then.
-
-    That decision must be identical. What is committed differs from it only by what cannot be saved
-    now: a secret that no longer exists, a test that fails. A secret that was rotated since is left
-    to the next plan.
+    """Plan the saved plan in a file again; see :func:`plan_again`. The guards have the limits of
+    the saved plan, unless ``limits`` has others.
 
     Raises:
-        ProblemError: ``stale-plan`` if the decision for any account would differ, or if the plan
-            was made for another store; otherwise what is wrong with the file.
+        ProblemError: what is wrong with the file, and whatever :func:`plan_again` raises.
     """
-    saved = load(path)
-    if saved.lineage != store.read(()).lineage:
-        raise ProblemError(_other_store(path))
-    shown, locks = saved.shown(), locks_of((), lock)
-    source = Source(saved.desired(), saved.commit, nowhere, partial(mismatches, locks))
-    request = PlanRequest(guards, frozenset(saved.only))
-    planned = reconciler_of(store, session, saves=True, shown=shown).plan(source, request)
-    same = plan_accounts(
-        source.desired,
-        planned.current,
-        planned.scope.only,
-        planned.scope.others,
-        failed=shown.failed,
-        rotated=planned.verified.secrets.rotated,
-        guards=guards,
-    )
-    changed = differing(saved.decided, decided_by(same))
-    if changed:
-        raise ProblemError(_stale(path, changed))
-    return planned
+    try:
+        saved = decode(Path(path).read_bytes(), path)
+    except OSError as error:
+        why = f"it cannot be read ({error.strerror})"
+        raise unusable("unreadable", path, why) from error
+    reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
+    guards = limits.guards(saved.limits.guards())
+    checks = partial(mismatches, locks_of((), lock))
+    return plan_again(reconciler, saved, path, guards, checks, store.history)
 
 
-def _stale(path: str, changed: list[str]) -> Finding:
-    listed = ", ".join(changed[:_LISTED])
-    more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
-    return finding(
-        "stale-plan",
-        f"The saved plan no longer fits the store: the decision would differ for {listed}{more}.",
-        hint=f"Make the plan again, and review it: sendroute plan PATH --out {path}",
-        where=Where(path, 0),
-    )
+def save_plan(path: str, planned: Planned) -> None:
+    """Write a plan into a file that only its owner can read.
+
+    Raises:
+        ProblemError: ``unwritable``.
+    """
+    report = of_plan(planned.plan, locate=planned.source.locate)
+    saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
+    write(path, [encode(saved)], what="The saved plan", mode=0o600)
 
 
-def _other_store(path: str) -> Finding:
-    return finding(
-        "stale-plan",
-        "The saved plan was made for another store.",
-        hint="Specify the store that it was made for with --store, or make the plan again.",
-        where=Where(path, 0),
-    )
+def is_saved_plan_file(path: str) -> bool:
+    """Whether a file says at its top that it is a saved plan, whatever else is wrong with it."""
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as stream:
+            return is_saved_plan(stream.read(_TOP))
+    except (OSError, ValueError):
+        return False

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from sendroute.cli.reading import read_tree
 from sendroute.cli.session import Session
-from sendroute.cli.store_lock import beside, locks_of, mismatches
-from sendroute.cli.tree import read_tree
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Tree
 from sendroute.following.git import GitOptions as GitOptions
@@ -31,6 +30,7 @@ from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.stop import Stop, stop_on_signals
+from sendroute.store.lock_guard import beside, locks_of, mismatches
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.metrics import registry
 from sendroute.telemetry.server import serving
@@ -108,7 +108,7 @@ def _read(session: Session, tree: Tree) -> Source:
     return Source(
         _desired_from(tree.root, read.desired),
         tree.commit or commit_of([tree.path]),
-        _from(tree.root, read.places),
+        _from(tree.root, read.locate),
         partial(mismatches, locks),
     )
 

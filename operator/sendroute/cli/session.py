@@ -60,7 +60,11 @@ def global_options(parser: Parser, *, again: bool = False) -> None:
         f" (default {DEFAULT_STORE})",
     )
     parser.value(
-        "--secrets", again=again, metavar="DIR", help="directory of secrets: DIR/NAMESPACE/NAME/KEY"
+        "--secrets",
+        again=again,
+        may_be_empty=True,
+        metavar="DIR",
+        help="directory of secrets: DIR/NAMESPACE/NAME/KEY; empty: none",
     )
     parser.value(
         "--key-file",

@@ -24,9 +24,13 @@ class Sender(NamedTuple):
 
 
 def read_sender(text: str) -> Sender:
-    """Read ``user@domain``, ``<user@domain>``, ``domain``, ``<>`` or the empty string (RFC 5321,
-    4.1.2 and 4.5.5). Raises :class:`ProblemError` with ``invalid-value`` for any other text."""
+    """Read ``user@domain``, ``<user@domain>``, ``domain`` or ``<>`` (RFC 5321, 4.1.2 and 4.5.5).
+
+    Raises :class:`ProblemError` with ``invalid-value`` for any other text. An empty one is no null
+    sender: it is rather a variable that a script did not set."""
     inner = text.strip()
+    if not inner:
+        raise _not_a_sender(text)
     if inner.startswith("<") and inner.endswith(">"):
         inner = inner[1:-1].strip()
         inner = _SOURCE_ROUTE.sub("", inner, count=1) if inner.startswith("@") else inner
@@ -36,12 +40,16 @@ def read_sender(text: str) -> Sender:
     if mailbox:
         return Sender(inner, mailbox["domain"])
     if re.search(r'[\s"<>@,;()\\]', inner):
-        raise ProblemError(
-            finding(
-                "invalid-value",
-                f"`{text}` is neither an address nor a domain.",
-                hint="Write user@domain, a domain, or <> for the null sender; quote a local part "
-                'that holds special characters: "a b"@domain.',
-            )
-        )
+        raise _not_a_sender(text)
     return Sender(inner, inner)
+
+
+def _not_a_sender(text: str) -> ProblemError:
+    return ProblemError(
+        finding(
+            "invalid-value",
+            f"`{text}` is neither an address nor a domain.",
+            hint="Write user@domain, a domain, or <> for the null sender; quote a local part "
+            'that holds special characters: "a b"@domain.',
+        )
+    )

@@ -11,11 +11,11 @@ from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Position, Where
 
 
-class Places:
-    """Lines and columns, looked up file by file and only on demand: a text report needs those of
-    its findings, a JSON report those of every change too.
+class Locator:
+    """Finds lines and columns, file by file and only on demand: a text report needs those of its
+    findings, a JSON report those of every change too.
 
-    Call it with a place to get its position, or None if the place is in no file of the tree.
+    Call it with a ``Where`` to get its position, or None if it is in no file of the tree.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -23,9 +23,9 @@ class Places:
         self._expected: dict[str, list[Where]] = {}
         self._known: dict[Where, Position] = {}
 
-    def expect(self, places: Iterable[Where | None]) -> None:
-        """Announce places that may be looked up, so that each file is read once for all of its."""
-        for where in places:
+    def expect(self, wheres: Iterable[Where | None]) -> None:
+        """Announce what may be looked up, so that each file is read once for all that is in it."""
+        for where in wheres:
             if where is not None:
                 self._expected.setdefault(where.file, []).append(where)
 
@@ -42,7 +42,7 @@ class LoadedTree(NamedTuple):
     ``foreign`` counts the documents of other API groups, which were skipped."""
 
     desired: Desired
-    places: Places
+    locate: Locator
     files: Files
     foreign: int
 
@@ -65,7 +65,7 @@ def read_tree(paths: Sequence[str], *, cached: bool = False, parallel: bool = Fa
     files = Files(paths)
     reading = Reading(files, workers=workers)
     desired = compile_reading(reading, cache=_cache(paths) if cached else None)
-    return LoadedTree(desired, Places(files), files, reading.foreign)
+    return LoadedTree(desired, Locator(files), files, reading.foreign)
 
 
 def read_base(revision: str, paths: Sequence[str]) -> Desired:

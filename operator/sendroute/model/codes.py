@@ -25,7 +25,7 @@ class Trait(Flag):
     """What else follows from a code, besides its severity."""
 
     GUARD = auto()
-    """A plan shows it and its exit status does not count it; applying refuses."""
+    """It refuses a change that is larger than expected, or for another store (rules: guards)."""
     APPROVABLE = auto()
     """Approving the plan lets it through."""
     TRANSIENT = auto()
@@ -592,8 +592,8 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "The plan no longer fits the store.",
-        "Another writer changed the store after the plan was made.",
-        "Plan again and review the new plan.",
+        "Another writer changed the store after the plan was made, or the plan was applied before.",
+        "Plan again and review the new plan. If it was applied already, nothing has to be done.",
         Trait.TRANSIENT,
     )
     STORE_EMPTY = (

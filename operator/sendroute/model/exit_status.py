@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from sendroute.model.change import Action, Plan
-from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
+from sendroute.model.codes import Code, why_not_saved
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome, Result
 
@@ -36,9 +36,9 @@ def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitSta
 
 
 def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
-    """For ``plan``. With ``detailed``, a plan with changes is PENDING instead of FINE."""
-    shown = (found for found in findings_of(plan) if not has_trait(found.code, Trait.GUARD))
-    reasons = {_of_finding(found) for found in shown} | {_of_skips(plan)}
+    """For ``plan``: what applying it with the same options would exit with, as far as the plan
+    knows. With ``detailed``, a plan with changes is PENDING instead of FINE."""
+    reasons = {_of_finding(found) for found in findings_of(plan)} | {_of_skips(plan)}
     if detailed and (plan.platform or any(account.changes for account in plan.accounts)):
         reasons.add(ExitStatus.PENDING)
     return _most_severe(reasons)

@@ -23,7 +23,8 @@ class Where(Struct, frozen=True, gc=False):
     shown.
 
     ``document`` counts the documents of the file from 0 as they are read; each item of a ``List``
-    counts as one. ``path`` leads to a value in that document, or with ``of_key`` to its key.
+    counts as one, and :data:`WHOLE_FILE` stands for no document. ``path`` leads to a value in that
+    document, or with ``of_key`` to its key.
     """
 
     file: str
@@ -34,6 +35,14 @@ class Where(Struct, frozen=True, gc=False):
     def at(self, *path: str | int) -> "Where":
         """The same document, at another value."""
         return Where(self.file, self.document, path)
+
+
+WHOLE_FILE = -1
+
+
+def whole_file(path: str) -> Where:
+    """A file as a whole, such as a lock file or a report: a finding about it has no line."""
+    return Where(path, WHOLE_FILE)
 
 
 class Position(Struct, frozen=True, gc=False, order=True):
@@ -88,9 +97,9 @@ def located(finding: Finding, locate: Locate) -> Finding:
     Returns:
         The finding with its positions; the same object if nothing changed.
     """
-    position = finding.position
-    if position is None and finding.where is not None:
-        position = locate(finding.where)
+    position, where = finding.position, finding.where
+    if position is None and where is not None and where.document != WHOLE_FILE:
+        position = locate(where)
     if position is finding.position and not finding.related:
         return finding
     related = tuple(

@@ -1,15 +1,17 @@
 """What commands ask the record, as frozen values. Times are aware, in UTC."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
-from sendroute.model.current import DomainState
+from sendroute.model.current import DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.nexthop import Alias
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
+from sendroute.model.provenance import Head
 from sendroute.model.route import Route
 from sendroute.model.secret import SecretBinding, SecretRef
 
@@ -114,3 +116,14 @@ class Status(Struct, frozen=True):
     domains: int
     shadowed: int
     relays: tuple[RelayRow, ...]
+
+
+class RestorePoint(Struct, frozen=True):
+    """An earlier state that a commit returns to. ``head`` is its revision, ``source`` the name of
+    the file that holds it. ``apply_alls`` ran before it and are unknown to this store. The changes
+    were planned on the store's revision ``planned_on``."""
+
+    head: Head
+    source: str
+    apply_alls: Mapping[AccountKey, Mapping[str, RanApplyAll]]
+    planned_on: int

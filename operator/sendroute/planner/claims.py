@@ -159,12 +159,13 @@ class DomainConflicts(Struct, frozen=True):
         """
         denied = set(self.denied.get(key, ()))
         retained = set(self.retained.get(key, ()))
-        waiting, outgoing, incoming = {}, {}, {}
+        waiting, unmoved, outgoing, incoming = {}, {}, {}, {}
         for move in self.moves.get(key, ()):
             waits = move.source in immovable or move.target in immovable
             if move.source == key:
                 if waits or move in blocked:
                     retained.add(move.domain)
+                    unmoved[move.domain] = move.target
                 else:
                     outgoing[move.domain] = move.target
             elif waits:
@@ -172,7 +173,7 @@ class DomainConflicts(Struct, frozen=True):
                 waiting[move.domain] = move.source
             else:
                 incoming[move.domain] = move.source
-        return Claims(frozenset(denied), frozenset(retained), waiting, outgoing, incoming)
+        return Claims(frozenset(denied), frozenset(retained), waiting, unmoved, outgoing, incoming)
 
 
 def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str]:

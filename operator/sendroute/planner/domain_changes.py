@@ -16,6 +16,9 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
 from sendroute.planner.removals import remove_domain
 
+_AGAIN = "The next apply tries again."
+_BOTH = "The next apply of both accounts tries again."
+
 
 class DomainChanges(Struct):
     """Gathered on the way. ``reassigned_domains``: the domains that lost each profile, by its name;
@@ -114,14 +117,8 @@ def _declared(
             )
     if waits:
         route = desired.route or inputs.desired.default
-        _skip(
-            inputs,
-            desired,
-            current,
-            state,
-            f"it depends on {route}, which was not saved",
-            domain_changes,
-        )
+        why = f"it depends on {route}, which was not saved"
+        _skip(inputs, desired, current, state, (why, _AGAIN), domain_changes)
 
 
 def _absent(
@@ -142,7 +139,13 @@ def _absent(
             )
             continue
         state = current if requested is None else switched(current.declared, requested)
-        _record_domain(inputs, context, name, where, current, state, domain_changes)
+        state = _record_domain(inputs, context, name, where, current, state, domain_changes)
+        if (target := inputs.claims.unmoved.get(name)) is not None:
+            message = (
+                f"{name} does not move to account {target} yet, because that account does not"
+                " take it in this change."
+            )
+            _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
 
 
 def _stays(inputs: AccountInput, name: str) -> bool:
@@ -234,7 +237,7 @@ def _denied(inputs: AccountInput, desired: DesiredDomain, domain_changes: Domain
     source = inputs.claims.waiting.get(desired.domain)
     if source is not None and not desired.suspended:
         why = f"account {source}, which holds it, is not changed now"
-        _skip(inputs, desired, None, None, why, domain_changes)
+        _skip(inputs, desired, None, None, (why, _BOTH), domain_changes)
 
 
 def _skip(
@@ -242,24 +245,33 @@ def _skip(
     desired: DesiredDomain,
     current: DomainState | None,
     state: DomainState | None,
-    why: str,
+    reason: tuple[str, str],
     domain_changes: DomainChanges,
 ) -> None:
-    """``state`` is what the domain has after the change: rule 5 spares no skipped domain."""
+    """A domain that a manifest declares. ``reason``: why it is skipped, and the hint."""
+    why, hint = reason
     now = "is not created" if state is None else f"does not get what it declares ({state.route})"
     if state is not None and state == current:
         now = f"stays on {current.route}"
     message = f"{desired.domain} {now}, because {why}."
-    where = desired.where.at("spec", "route")
+    text = (message, hint, desired.where.at("spec", "route"))
+    _add_skip(inputs, desired.domain, current, state, text, domain_changes)
+
+
+def _add_skip(
+    inputs: AccountInput,
+    name: str,
+    current: DomainState | None,
+    state: DomainState | None,
+    text: tuple[str, str, Where],
+    domain_changes: DomainChanges,
+) -> None:
+    """``state`` is what the domain has after the change: rule 5 spares no skipped domain. ``text``:
+    message, hint and position."""
+    message, hint, where = text
     if state == current:
         skip = (Action.SKIP, current, current, "dependency-skipped", message, where)
-        domain_changes.changes.append(DomainChange(inputs.key, desired.domain, *skip))
+        domain_changes.changes.append(DomainChange(inputs.key, name, *skip))
     domain_changes.findings.append(
-        finding(
-            "dependency-skipped",
-            message,
-            hint="The next apply tries again.",
-            where=where,
-            account=inputs.key,
-        )
+        finding("dependency-skipped", message, hint=hint, where=where, account=inputs.key)
     )

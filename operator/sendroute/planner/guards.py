@@ -25,6 +25,16 @@ class Guards(Struct, frozen=True):
     remove_percent: int = 30
     approved: Mapping[AccountKey, str] | None = None
 
+    def __post_init__(self) -> None:
+        """Raises TypeError or ValueError for a limit that is not a whole number from 0 to 100."""
+        for name in ("change_percent", "remove_percent"):
+            limit = getattr(self, name)
+            message = f"{name} must be a whole number from 0 to 100, not {limit!r}."
+            if not isinstance(limit, int) or isinstance(limit, bool):
+                raise TypeError(message)
+            if not 0 <= limit <= 100:
+                raise ValueError(message)
+
     def lets_through(self, key: AccountKey, digest: str) -> bool:
         return self.approved is not None and self.approved.get(key) == digest
 

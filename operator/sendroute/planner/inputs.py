@@ -16,13 +16,15 @@ class Claims(Struct, frozen=True):
 
     ``denied``: domains it declares but does not get in this change; ``waiting``: those of them
     that another account holds and would give up, with that account's key. ``retained``: domains it
-    holds and keeps although it no longer declares them. ``outgoing`` and ``incoming``: moves, with
-    the other account's key.
+    holds and keeps although it no longer declares them; ``unmoved``: those of them that would move
+    to another account, with its key. ``outgoing`` and ``incoming``: moves, with the other account's
+    key.
     """
 
     denied: frozenset[str] = frozenset()
     retained: frozenset[str] = frozenset()
     waiting: dict[str, AccountKey] = field(default_factory=dict)
+    unmoved: dict[str, AccountKey] = field(default_factory=dict)
     outgoing: dict[str, AccountKey] = field(default_factory=dict)
     incoming: dict[str, AccountKey] = field(default_factory=dict)
 

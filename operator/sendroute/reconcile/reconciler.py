@@ -34,6 +34,9 @@ from sendroute.reconcile.secret_check import references_in
 from sendroute.reconcile.verifier import Scope, VerifiedPlan, Verifier
 
 Contains = Callable[[Any], bool]
+Mismatches = Callable[[Current, Contains], Iterable[Finding]]
+"""Compares lock files with a store: what the store holds, and whether a commit is in its history.
+Of the store only the lineage, the revision and the platform are complete."""
 VerifierFor = Callable[[Desired, Iterable[SecretRef]], Verifier]
 """Builds the verifier of one run from the manifests and every secret that the store refers to."""
 Confirm = Callable[["Planned"], Finding | None]
@@ -46,18 +49,14 @@ def no_mismatches(_current: Current, _contains: Contains) -> Iterable[Finding]:
 
 
 class Source:
-    """What is desired, at which commit, and where its lines are.
-
-    ``mismatches`` compares its lock files with a store: what the store holds, and whether a commit
-    is in its history. Of the store only the lineage, the revision and the platform are complete.
-    """
+    """What is desired, at which commit, where its lines are, and the check of its lock files."""
 
     def __init__(
         self,
         desired: Desired,
         commit: str | None,
         locate: Locate,
-        mismatches: Callable[[Current, Contains], Iterable[Finding]] = no_mismatches,
+        mismatches: Mismatches = no_mismatches,
     ) -> None:
         self.desired = desired
         self.commit = commit

@@ -1,21 +1,132 @@
-"""Which credentials are restored with a store's earlier state."""
+"""Restore: plan the return to a saved state, confirm it, commit it as one change."""
 
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, assert_never
 
 from sendroute.model.change import (
     AccountChange,
+    AccountPlan,
     Change,
     DomainChange,
     Plan,
     PlatformChange,
     ProfileChange,
 )
+from sendroute.model.codes import finding
+from sendroute.model.current import Current
+from sendroute.model.finding import Finding
+from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, RELAY, Owner
 from sendroute.model.platform import Relay
+from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
+from sendroute.model.provenance import Head, Provenance
+from sendroute.model.records import RestorePoint
+from sendroute.model.remedy import Configure, Setting
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
+from sendroute.planner.restore import RestorePlan, plan_restore
 from sendroute.reconcile.record import Sealed
+
+
+class SavedState(NamedTuple):
+    """A state of the store as a file holds it. ``sealed`` are its credentials: none if the file is
+    a lock file."""
+
+    source: Path
+    current: Current
+    sealed: Sealed
+    head: Head
+
+
+class Restorable(Protocol):
+    """The store as a restore needs it; see :class:`sendroute.store.record.Store`."""
+
+    def read(self) -> Current:
+        """All of it at one revision."""
+        ...
+
+    def contains(self, head: Any) -> bool:
+        """Whether a commit is in the store's history."""
+        ...
+
+    def restore(
+        self,
+        plans: Sequence[AccountPlan],
+        platform: PlatformChange | None,
+        point: RestorePoint,
+        provenance: Provenance,
+        sealed: Sealed = ...,
+    ) -> int:
+        """Write the changes in one transaction, without other writers; the store's revision."""
+        ...
+
+
+def restore(
+    store: Restorable,
+    saved: SavedState,
+    provenance: Provenance,
+    confirm: Callable[[Plan], Finding | None],
+) -> Result:
+    """Return a store to a saved state of its own.
+
+    Args:
+        store: the store.
+        saved: the state.
+        provenance: who restores it, and when.
+        confirm: asked if there is anything to write: None to continue, else the finding that says
+            why not.
+
+    Returns:
+        The outcome of each account: all are committed, or none.
+
+    Raises:
+        ProblemError: ``wrong-store`` if the state is that of another store, ``stale-plan`` if
+            something was committed in between.
+    """
+    now = store.read()
+    if now.lineage != saved.current.lineage:
+        raise ProblemError(_wrong_store(now, saved))
+    planned = plan_restore(now, saved.current)
+    if planned.is_empty and store.contains(saved.head):
+        return _result(planned, Outcome.UNCHANGED, (), now.revision)
+    if (refusal := confirm(planned.plan)) is not None:
+        return _result(planned, Outcome.REFUSED, (refusal,), now.revision)
+    revision = store.restore(
+        planned.plan.accounts,
+        planned.plan.platform,
+        RestorePoint(saved.head, saved.source.name, planned.apply_alls, now.revision),
+        provenance,
+        credentials_to_restore(planned.plan, saved.sealed),
+    )
+    return _result(planned, Outcome.COMMITTED, (), revision)
+
+
+def _result(
+    planned: RestorePlan, outcome: Outcome, findings: tuple[Finding, ...], revision: int
+) -> Result:
+    committed = outcome is Outcome.COMMITTED
+    return Result(
+        planned.plan,
+        outcome if planned.plan.platform is not None else None,
+        tuple(
+            AccountOutcome(account.key, outcome, revision if committed else account.revision)
+            for account in planned.plan.accounts
+        ),
+        revision,
+        findings,
+    )
+
+
+def _wrong_store(now: Current, saved: SavedState) -> Finding:
+    return finding(
+        "wrong-store",
+        f"{saved.source} belongs to the store {saved.current.lineage}, and this one is"
+        f" {now.lineage}.",
+        hint="Specify that store. If there is none at the URL yet, it is created",
+        remedy=Configure(Setting.STORE),
+    )
 
 
 def credentials_to_restore(plan: Plan, saved: Sealed) -> Sealed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sendroute.model.change import Action, Kind
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import Outcome
+from sendroute.model.records import Status
 from sendroute.reports.report import Part, Report
 from sendroute.reports.text import counted, number
 
@@ -110,3 +111,9 @@ def _done(report: Report) -> str:
     if left.total():
         said.append(f"{counted(left.total(), 'change')} not {verb}")
     return ", ".join(filter(None, said)) or "nothing to do"
+
+
+def holdings(status: Status) -> str:
+    """``2 accounts, 1 profile and 60 domains``."""
+    accounts, profiles = counted(status.accounts, "account"), counted(status.profiles, "profile")
+    return f"{accounts}, {profiles} and {counted(status.domains, 'domain')}"

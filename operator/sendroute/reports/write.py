@@ -1,4 +1,4 @@
-"""Write a report to a file: completely or not at all."""
+"""Write a report, or another file for the user: completely or not at all."""
 
 import os
 import stat
@@ -6,15 +6,17 @@ import tempfile
 from collections.abc import Iterable
 
 from sendroute.model.codes import finding
-from sendroute.model.finding import Where
+from sendroute.model.finding import whole_file
 from sendroute.model.problem import ProblemError
 
 
-def write(path: str, chunks: Iterable[str], *, mode: int | None = None) -> None:
+def write(
+    path: str, chunks: Iterable[str], *, what: str = "The report", mode: int | None = None
+) -> None:
     """Writes the chunks as UTF-8. A reader of ``path`` sees the old file or the new one whole.
 
-    ``mode`` is the file's permission; None keeps that of the file replaced, or what the umask
-    leaves.
+    ``what`` is the file's content, for the message. ``mode`` is the file's permission; None keeps
+    that of the file replaced, or what the umask leaves.
 
     What is no regular file (``/dev/stdout``, a pipe) is written to, never replaced. A link is
     followed. Raises ProblemError where it cannot be written.
@@ -29,9 +31,9 @@ def write(path: str, chunks: Iterable[str], *, mode: int | None = None) -> None:
         raise ProblemError(
             finding(
                 "unwritable",
-                f"The report could not be written to {path}: {error.strerror or 'input/output'}.",
+                f"{what} could not be written to {path}: {error.strerror or 'input/output'}.",
                 hint="Specify a file in a directory that exists and is writable.",
-                where=Where(path, 0),
+                where=whole_file(path),
             )
         ) from error
 

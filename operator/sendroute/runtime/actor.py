@@ -4,7 +4,8 @@ import os
 
 # The first one that is set decides. GitHub Actions and GitLab CI set the person who started the
 # pipeline; the OS user would only be the runner's.
-_VARIABLES = ("SENDROUTE_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN")
+VARIABLE = "SENDROUTE_ACTOR"
+_VARIABLES = (VARIABLE, "GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 _LONGEST = 255
 
 

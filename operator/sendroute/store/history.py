@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, sel
 
 from sendroute.model.change import Change, Kind, PlatformChange, State
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner, owner_names
 from sendroute.model.records import HistoryEntry, RouteRow
 from sendroute.store.bulk import execute_many
 from sendroute.store.states import history_document, history_text
@@ -83,9 +84,9 @@ _SWITCHES = (
 
 
 def history_of(
-    connection: Connection, name: str | None, only: AccountKey | None, limit: int | None
+    connection: Connection, name: str | None, owner: Owner | None, limit: int | None
 ) -> list[HistoryEntry]:
-    """The entries of a domain (``name``), of an account (``only``), or all; at most ``limit``.
+    """The entries of a domain (``name``), of an ``owner``, or all; at most ``limit``.
 
     The latest revision comes first; within a revision, bulk switches come last.
     """
@@ -93,13 +94,10 @@ def history_of(
     switches = _SWITCHES
     if name is not None:
         changes = changes.where(history.c.name == name, history.c.kind == Kind.DOMAIN.value)
-    if only is not None:
-        changes = changes.where(
-            history.c.namespace == only.namespace, history.c.account == only.name
-        )
-        switches = switches.where(
-            switch.c.namespace == only.namespace, switch.c.account == only.name
-        )
+    if owner is not None:
+        namespace, account = owner_names(owner)
+        changes = changes.where(history.c.namespace == namespace, history.c.account == account)
+        switches = switches.where(switch.c.namespace == namespace, switch.c.account == account)
     entries = [_entry(row, row.kind, row.name) for row in connection.execute(changes)]
     entries += islice(_switched(connection, switches, name, limit), limit)
     entries.sort(key=lambda entry: entry.revision, reverse=True)

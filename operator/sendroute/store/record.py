@@ -23,6 +23,7 @@ from sendroute.model.records import (
     ExplainFacts,
     HistoryEntry,
     RelayRow,
+    RestorePoint,
     RouteRow,
     Status,
     StoredProfile,
@@ -45,7 +46,6 @@ from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import damaged
 from sendroute.store.export import AccountExport
-from sendroute.store.restore import RestorePoint
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
 
@@ -96,22 +96,35 @@ class Store:
     """An open store. Close it, or use it as a context manager."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._open: Database | None = database
+        self._location = database.location
         self._identity = _identity(database.location)
 
     @property
     def location(self) -> str:
         """The path of a SQLite file, or the server's URL without any password, for messages."""
-        return self._database.location
+        return self._location
+
+    @property
+    def _database(self) -> Database:
+        """The database. After :meth:`close` every use is a mistake of the caller: the engine would
+        connect again, and nobody would close that connection."""
+        if self._open is None:
+            raise ValueError(f"The store {self._location} is closed. Open it again.")
+        return self._open
 
     def __enter__(self) -> Self:
+        self._database  # noqa: B018 - raises if it is closed
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        self._database.close()
+        """Close the store; closing it twice is no error. Any later use raises ValueError."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -342,12 +355,13 @@ class Store:
         self,
         *,
         domain: str | None = None,
-        account: AccountKey | None = None,
+        owner: Owner | None = None,
         limit: int | None = None,
     ) -> list[HistoryEntry]:
-        """The entries of a domain, of an account, or all, the latest first; at most ``limit``."""
+        """The entries of a domain, of an account or the platform, or all, the latest first; at most
+        ``limit``."""
         with self._reading() as connection:
-            return history.history_of(connection, domain, account, limit)
+            return history.history_of(connection, domain, owner, limit)
 
     def status(self) -> Status:
         """The store's revision, its counts and its relays."""

@@ -15,13 +15,13 @@ remain. The rows of relays are deleted, and each agent reports again which revis
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
 from sqlalchemy import Connection, Table, delete, insert, literal, select, update
 
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.provenance import Head, Provenance
+from sendroute.model.records import RestorePoint
 from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
 from sendroute.store.endpoints import Sealed
@@ -36,17 +36,6 @@ PROFILE_ID_GAP = 1_000_000
 VERSION_GAP = 1_000
 
 _BATCH = 10_000
-
-
-class RestorePoint(Struct, frozen=True):
-    """An earlier state that a commit returns to. ``head`` is its revision, ``source`` the name of
-    the file that holds it. ``apply_alls`` ran before it and are unknown to this store. The changes
-    were planned on the store's revision ``planned_on``."""
-
-    head: Head
-    source: str
-    apply_alls: Mapping[AccountKey, Mapping[str, RanApplyAll]]
-    planned_on: int
 
 
 def restore(

@@ -1,6 +1,7 @@
 """Parses a store's URL, and checks a SQLite file before it is opened."""
 
 import errno
+import os
 from pathlib import Path
 
 from sendroute.model.problem import ProblemError
@@ -34,13 +35,22 @@ def sqlite_path(url: str) -> Path:
         shown = f" {scheme[:32]!r}" if colon and scheme.isprintable() else ""
         raise problem("invalid-value", f"The scheme{shown} of the store's URL is unknown.", _HINT)
     path = url.removeprefix(_SCHEME)
-    if path == url or not path or path == ":memory:" or "\0" in path:
+    if path == url or not path or path == ":memory:" or not _is_path(path):
         raise problem(
             "invalid-value",
             f"The store's URL {url!r} has no path.",
             _HINT,
         )
     return Path(path).absolute()
+
+
+def _is_path(text: str) -> bool:
+    """Whether the operating system can have such a path: no NUL, and no half of a surrogate pair
+    but those that stand for bytes that are not UTF-8 (PEP 383)."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def check_file(path: Path) -> None:

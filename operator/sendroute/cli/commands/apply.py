@@ -12,11 +12,13 @@ examples:
 
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, WrongUsageError, percent, seconds
-from sendroute.cli.commands.plan import only_option
+from sendroute.cli.command_line import Parser, WrongUsageError, seconds
 from sendroute.cli.fast_exit import collector_off, keep
-from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.options import REPORTS, limit_options, only_option, output_option
+from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
+from sendroute.model.exit_status import of_result
+from sendroute.reports.report import of_result as report_of
 
 
 def options(parser: Parser) -> None:
@@ -28,20 +30,7 @@ def options(parser: Parser) -> None:
     )
     parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
-    parser.value(
-        "--max-change-percent",
-        metavar="N",
-        type=percent,
-        default=30,
-        help="refuse to re-route more than N %% of an account's domains (default 30)",
-    )
-    parser.value(
-        "--max-remove-percent",
-        metavar="N",
-        type=percent,
-        default=30,
-        help="refuse to remove more than N %% of an account's domains (default 30)",
-    )
+    limit_options(parser)
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(
         "--wait-timeout",
@@ -61,18 +50,18 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.applying import ApplyOptions, apply_planned
-    from sendroute.cli.output import worst
-    from sendroute.cli.planning import PlanOptions, plan_paths, plan_saved
-    from sendroute.cli.reporting import present_report
-    from sendroute.cli.saved_plan import is_saved_plan
-    from sendroute.model.exit_status import of_result
-    from sendroute.planner.guards import Guards
-    from sendroute.reports.report import of_result as report_of
+    from sendroute.cli.planning import (
+        GivenLimits,
+        PlanOptions,
+        is_saved_plan_file,
+        plan_paths,
+        plan_saved,
+    )
     from sendroute.store.record import open_store
 
     start_logs(session)
-    guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
-    saved = any(is_saved_plan(path) for path in arguments.paths)
+    limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
+    saved = any(is_saved_plan_file(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
     apply_options = ApplyOptions(
@@ -82,9 +71,9 @@ def run(arguments: Namespace, session: Session) -> int:
     )
     with open_store(session.settings.store) as store:
         if saved:
-            planned = plan_saved(store, session, arguments.paths[0], guards, apply_options.lock)
+            planned = plan_saved(store, session, arguments.paths[0], limits, apply_options.lock)
         else:
-            options = PlanOptions(arguments.only, guards, apply_options.lock, saves=True)
+            options = PlanOptions(arguments.only, limits.guards(), apply_options.lock, saves=True)
             planned = plan_paths(store, session, arguments.paths, options)
         result, ended = apply_planned(session, store, planned, apply_options)
     written = present_report(session, arguments, report_of(result, locate=planned.source.locate))

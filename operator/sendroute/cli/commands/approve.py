@@ -13,8 +13,11 @@ from argparse import Namespace
 from collections.abc import Iterable
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.model.owner import owner_names
+from sendroute.reports.as_json import document
 
 
 def options(parser: Parser) -> None:
@@ -31,8 +34,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.approving import approve
-    from sendroute.model.owner import owner_names
-    from sendroute.reports.as_json import document
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)

@@ -11,16 +11,22 @@ examples:
   sendroute restore monday.db                   restore that state
 """
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.model.records import Status
+from sendroute.credentials.key_file import key_path
+from sendroute.model.records import Status
+from sendroute.reports.as_json import document
+from sendroute.reports.progress import progress
+from sendroute.reports.text import clean
+from sendroute.reports.words import holdings
 
 
 def options(parser: Parser) -> None:
@@ -29,11 +35,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    import sys
-    from pathlib import Path
-
-    from sendroute.reports.as_json import document
-    from sendroute.reports.progress import progress
     from sendroute.store.backups import backup_store
 
     if arguments.file == "-":
@@ -50,7 +51,7 @@ def run(arguments: Namespace, session: Session) -> int:
     return present(session, outputs, show)
 
 
-def _document(file: str, status: "Status") -> Iterable[tuple[str, Any]]:
+def _document(file: str, status: Status) -> Iterable[tuple[str, Any]]:
     yield "format_version", "1.0"
     yield "file", file
     yield "store", {"lineage": status.lineage, "revision": status.revision}
@@ -59,10 +60,7 @@ def _document(file: str, status: "Status") -> Iterable[tuple[str, Any]]:
     yield "domains", status.domains
 
 
-def _text(file: str, status: "Status", session: Session) -> Iterable[str]:
-    from sendroute.cli.making import holdings
-    from sendroute.credentials.key_file import key_path
-    from sendroute.reports.text import clean
+def _text(file: str, status: Status, session: Session) -> Iterable[str]:
 
     key = session.settings.key_file or key_path(session.settings.store)
     yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"

@@ -1,7 +1,7 @@
 """Show the route that mail from an address or a domain takes, and why.
 
-The sender is an envelope sender: user@domain, <user@domain>, a domain, or <> (or an empty string)
-for the null sender of bounces. Internationalised domains may be written in both forms.
+The sender is an envelope sender: user@domain, <user@domain>, a domain, or <> for the null sender
+of bounces. Internationalised domains may be written in both forms.
 
 examples:
   sendroute explain jane@shop.example.com
@@ -14,11 +14,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
+from sendroute.delivery.sender import read_sender
+from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.model.times import minute
+from sendroute.reports.as_json import document
+from sendroute.reports.table import pairs
+from sendroute.reports.text import clean, wrap
 
 if TYPE_CHECKING:
-    from sendroute.delivery.explain import Explanation
     from sendroute.store.record import Store
 
 
@@ -28,7 +35,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.reports.as_json import document
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
@@ -41,11 +47,7 @@ def run(arguments: Namespace, session: Session) -> int:
     return present(session, outputs, show)
 
 
-def _explain(text: str, store: "Store") -> "Explanation":
-    from sendroute.delivery.explain import explain_domain, explain_null_sender
-    from sendroute.delivery.sender import read_sender
-    from sendroute.manifests.names import BadNameError, domain_name
-
+def _explain(text: str, store: "Store") -> Explanation:
     sender = read_sender(text)
     if sender.domain is None:
         return explain_null_sender(store.explain_facts(""))
@@ -56,11 +58,7 @@ def _explain(text: str, store: "Store") -> "Explanation":
     return explain_domain(sender.address, domain, store.explain_facts(domain))
 
 
-def _text(answer: "Explanation") -> Iterable[str]:
-    from sendroute.model.times import minute
-    from sendroute.reports.table import pairs
-    from sendroute.reports.text import clean, wrap
-
+def _text(answer: Explanation) -> Iterable[str]:
     lines = [("sender", answer.address)]
     row, to, given = answer.row, answer.nexthop, answer.given
     if row is not None:

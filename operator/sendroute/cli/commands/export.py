@@ -8,22 +8,22 @@ examples:
 
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import (
-    Output,
-    output_option,
-    outputs_asked_for,
-    present,
-    report_on_stderr,
-    worst,
-)
+from sendroute.cli.options import Output, output_option, outputs_asked_for
+from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
+from sendroute.model.codes import finding
+from sendroute.model.exit_status import ExitStatus, of_findings
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.reports.as_json import document
+from sendroute.reports.write import write
 
 if TYPE_CHECKING:
     from sendroute.cli.manifests_of import Batch
-    from sendroute.model.finding import Finding
 
 _FORMS = ("yaml", "json")
 
@@ -35,7 +35,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.manifests_of import manifests_of
-    from sendroute.model.exit_status import ExitStatus, of_findings
     from sendroute.store.record import open_store
 
     if arguments.dir and arguments.output:
@@ -60,7 +59,6 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _stream(form: str, batches: "Iterator[Batch]") -> Iterable[str]:
     from sendroute.cli.yaml_out import dump
-    from sendroute.reports.as_json import document
 
     items = (document for batch in batches for document in batch.documents)
     if form == "json":
@@ -70,10 +68,7 @@ def _stream(form: str, batches: "Iterator[Batch]") -> Iterable[str]:
 
 def _into_directory(name: str, batches: "Iterator[Batch]") -> None:
     """Refuses a directory that is not empty: its files would be read as manifests beside these."""
-    from pathlib import Path
-
     from sendroute.cli.yaml_out import dump
-    from sendroute.reports.write import write
 
     root = Path(name)
     try:
@@ -86,13 +81,10 @@ def _into_directory(name: str, batches: "Iterator[Batch]") -> None:
     for batch in batches:
         path = root / f"{batch.path}.yaml"
         path.parent.mkdir(exist_ok=True)
-        write(str(path), dump(batch.documents))
+        write(str(path), dump(batch.documents), what="The manifests")
 
 
 def _unwritable(directory: str, why: str) -> Exception:
-    from sendroute.model.codes import finding
-    from sendroute.model.problem import ProblemError
-
     return ProblemError(
         finding(
             "unwritable",

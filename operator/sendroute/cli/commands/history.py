@@ -11,11 +11,19 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser, count
-from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present
+from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
+from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.model.desired import AccountKey
+from sendroute.model.records import HistoryEntry
+from sendroute.model.times import minute, moment
+from sendroute.reports.as_json import document
+from sendroute.reports.table import table
+from sendroute.reports.text import clean, wrap
 
 if TYPE_CHECKING:
-    from sendroute.model.records import HistoryEntry
     from sendroute.store.record import Store
 
 
@@ -34,7 +42,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.reports.as_json import document
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
@@ -49,28 +56,22 @@ def run(arguments: Namespace, session: Session) -> int:
     return present(session, outputs, show)
 
 
-def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence["HistoryEntry"]:
+def _asked_for(store: "Store", of: str | None, limit: int) -> Sequence[HistoryEntry]:
     """An account's name is a label, so that a name with a dot can only be a domain's."""
-    from sendroute.cli.account_names import accounts_named
-    from sendroute.manifests.names import BadNameError, domain_name
-    from sendroute.model.desired import AccountKey
-
     if of is None:
         return store.history(limit=limit)
     if "/" in of:  # so that also the record of an account that is gone can be read
-        return store.history(account=AccountKey(*of.split("/", 1)), limit=limit)
+        return store.history(owner=AccountKey(*of.split("/", 1)), limit=limit)
     if "." not in of:
         (account,) = accounts_named([of], store.accounts())
-        return store.history(account=account, limit=limit)
+        return store.history(owner=account, limit=limit)
     try:
         return store.history(domain=domain_name(of), limit=limit)
     except BadNameError:
         return ()
 
 
-def _entry(entry: "HistoryEntry") -> dict[str, Any]:
-    from sendroute.model.times import moment
-
+def _entry(entry: HistoryEntry) -> dict[str, Any]:
     return {
         "revision": entry.revision,
         "time": moment(entry.at),
@@ -88,11 +89,7 @@ def _entry(entry: "HistoryEntry") -> dict[str, Any]:
     }
 
 
-def _text(entries: Sequence["HistoryEntry"], colour: bool) -> Iterable[str]:
-    from sendroute.model.times import minute
-    from sendroute.reports.table import table
-    from sendroute.reports.text import clean, wrap
-
+def _text(entries: Sequence[HistoryEntry], colour: bool) -> Iterable[str]:
     if not entries:
         yield "No changes.\n"
         return
@@ -115,5 +112,5 @@ def _text(entries: Sequence["HistoryEntry"], colour: bool) -> Iterable[str]:
         yield from (more + "\n" for more in wrap(clean(entry.message), 10))
 
 
-def _dirty(entry: "HistoryEntry") -> str:
+def _dirty(entry: HistoryEntry) -> str:
     return "-dirty" if (entry.source_commit or "").endswith("-dirty") else ""

@@ -13,6 +13,7 @@ examples:
 """
 
 from argparse import Namespace
+from pathlib import Path
 
 from sendroute.cli.command_line import Parser, WrongUsageError
 from sendroute.cli.session import Session
@@ -28,9 +29,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from pathlib import Path
-
-    from sendroute.cli.making import make_store
+    from sendroute.cli.stores import create_store
 
     # An empty name, of a variable that was not set say, is none of an empty store.
     if arguments.from_lock is not None and arguments.from_backup is not None:
@@ -39,7 +38,7 @@ def run(arguments: Namespace, session: Session) -> int:
             " a lock file that is newer."
         )
     if arguments.from_lock is not None:
-        return make_store(session, lock=Path(arguments.from_lock))
+        return create_store(session, lock=Path(arguments.from_lock))
     if arguments.from_backup is not None:
-        return make_store(session, backup=Path(arguments.from_backup))
-    return make_store(session)
+        return create_store(session, backup=Path(arguments.from_backup))
+    return create_store(session)

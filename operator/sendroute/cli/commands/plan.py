@@ -1,7 +1,8 @@
 """Show what applying a tree of manifests would do, and why.
 
 Nothing is changed. With --out the plan is saved: `sendroute apply FILE` then does exactly what was
-shown, or refuses if the decision would differ.
+shown, or refuses if the decision would differ. The exit status is that of `apply` with the same
+options: 3 if a guard refuses.
 
 examples:
   sendroute plan manifests/
@@ -11,16 +12,19 @@ examples:
 """
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.fast_exit import collector_off, keep
-from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
+from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-
-if TYPE_CHECKING:
-    from sendroute.model.finding import Finding
-    from sendroute.reconcile.reconciler import Planned
+from sendroute.model.exit_status import of_findings, of_plan
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.reconcile.reconciler import Planned
+from sendroute.reports.report import of_plan as report_of
 
 
 def options(parser: Parser) -> None:
@@ -28,45 +32,26 @@ def options(parser: Parser) -> None:
     parser.value("--out", metavar="FILE", help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
+    limit_options(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"
     )
     output_option(parser, REPORTS)
 
 
-def paths_argument(parser: Parser) -> None:
-    parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="directory or file of manifests; - is standard input",
-    )
-
-
-def only_option(parser: Parser) -> None:
-    parser.value(
-        "--only",
-        metavar="ACCOUNT",
-        action="append",
-        help="plan only this account, NAME or NAMESPACE/NAME; may be repeated",
-    )
-
-
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from msgspec.structs import replace
-
-    from sendroute.cli.output import worst
-    from sendroute.cli.planning import PlanOptions, plan_paths
-    from sendroute.cli.reporting import present_report
-    from sendroute.model.exit_status import of_findings, of_plan
-    from sendroute.reports.report import of_plan as report_of
+    from sendroute.cli.planning import GivenLimits, PlanOptions, plan_paths
     from sendroute.store.record import open_store
 
     start_logs(session)
     with open_store(session.settings.store) as store:
+        limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
         options = PlanOptions(
-            only=arguments.only, test=arguments.test_connections, recorded=bool(arguments.out)
+            arguments.only,
+            limits.guards(),
+            test=arguments.test_connections,
+            recorded=bool(arguments.out),
         )
         planned = plan_paths(store, session, arguments.paths, options)
     lost = _save(arguments.out, planned) if arguments.out else ()
@@ -79,13 +64,12 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(status, of_findings(lost), written)
 
 
-def _save(path: str, planned: "Planned") -> tuple["Finding", ...]:
+def _save(path: str, planned: Planned) -> tuple["Finding", ...]:
     """Nothing, or why it could not be written: the plan is shown all the same."""
-    from sendroute.cli.saved_plan import save, saved_plan_of
-    from sendroute.model.problem import ProblemError
+    from sendroute.cli.planning import save_plan
 
     try:
-        save(path, saved_plan_of(planned))
+        save_plan(path, planned)
     except ProblemError as problem:
         return problem.findings
     return ()

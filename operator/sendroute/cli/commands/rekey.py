@@ -8,14 +8,17 @@ examples:
 """
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.model.problem import ProblemError
-    from sendroute.model.secret import SecretBinding
+from sendroute.model.codes import finding
+from sendroute.model.owner import PLATFORM
+from sendroute.model.problem import ProblemError
+from sendroute.model.provenance import Provenance
+from sendroute.model.secret import SecretBinding
+from sendroute.runtime.actor import actor
+from sendroute.runtime.factory import Factory, no_key
 
 
 def options(_parser: Parser) -> None:
@@ -23,12 +26,7 @@ def options(_parser: Parser) -> None:
 
 
 def run(_arguments: Namespace, session: Session) -> int:
-    from datetime import UTC, datetime
-
     from sendroute.credentials.sealing import Sealer
-    from sendroute.model.provenance import Provenance
-    from sendroute.runtime.actor import actor
-    from sendroute.runtime.factory import Factory, no_key
     from sendroute.store.record import open_store
 
     keys = Factory(session.settings).keys()
@@ -36,7 +34,7 @@ def run(_arguments: Namespace, session: Session) -> int:
         raise no_key()
     sealer = Sealer(keys)
 
-    def reseal(token: str, binding: "SecretBinding") -> str:
+    def reseal(token: str, binding: SecretBinding) -> str:
         credential = sealer.open(token, binding)
         if credential is None:
             raise _unreadable(binding)
@@ -50,11 +48,7 @@ def run(_arguments: Namespace, session: Session) -> int:
     return 0
 
 
-def _unreadable(binding: "SecretBinding") -> "ProblemError":
-    from sendroute.model.codes import finding
-    from sendroute.model.owner import PLATFORM
-    from sendroute.model.problem import ProblemError
-
+def _unreadable(binding: SecretBinding) -> ProblemError:
     whose = f"profile {binding.namespace}/{binding.profile}"
     if binding.owner is PLATFORM:
         whose = "the managed relay"

@@ -12,10 +12,20 @@ examples:
 """
 
 from argparse import Namespace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import REPORTS, output_option
+from sendroute.cli.confirm import confirm_plan
+from sendroute.cli.options import REPORTS, output_option
+from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
+from sendroute.model.exit_status import of_result
+from sendroute.model.provenance import Provenance
+from sendroute.reconcile.restore import restore
+from sendroute.reports.report import of_result as report_of
+from sendroute.runtime.actor import actor
 
 
 def options(parser: Parser) -> None:
@@ -25,14 +35,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from pathlib import Path
-
-    from sendroute.cli.making import make_store
-    from sendroute.cli.output import worst
-    from sendroute.cli.reporting import present_report
-    from sendroute.cli.restore import is_lock_file, restore, saved_state, store_if_exists
-    from sendroute.model.exit_status import of_result
-    from sendroute.reports.report import of_result as report_of
+    from sendroute.cli.stores import create_from, saved_state, store_if_exists
 
     if arguments.file == "-":
         raise WrongUsageError("A store is restored from a file: specify a file instead of -.")
@@ -40,8 +43,10 @@ def run(arguments: Namespace, session: Session) -> int:
     path = Path(arguments.file)
     store = store_if_exists(session.settings.store)
     if store is None:
-        return make_store(session, **{"lock" if is_lock_file(path) else "backup": path})
+        return create_from(session, path)
+    confirm = partial(confirm_plan, session, "restore", approved=arguments.auto_approve)
     with store:
-        result = restore(session, store, saved_state(path), approved=arguments.auto_approve)
+        provenance = Provenance(datetime.now(UTC), actor())
+        result = restore(store, saved_state(path), provenance, confirm)
     written = present_report(session, arguments, report_of(result, command="restore"))
     return worst(of_result(result), written)

@@ -9,16 +9,22 @@ examples:
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.output import TABLES, output_option, outputs_of, present, report_on_stderr, worst
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present, report_on_stderr, worst
+from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.model.current import DomainState
-    from sendroute.model.finding import Finding
-    from sendroute.model.records import RouteRow
+from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.model.codes import finding
+from sendroute.model.current import DomainState
+from sendroute.model.exit_status import of_findings
+from sendroute.model.finding import Finding
+from sendroute.model.records import RouteRow
+from sendroute.model.times import minute, moment
+from sendroute.reports.as_json import document
+from sendroute.reports.table import Columns
 
 
 def options(parser: Parser) -> None:
@@ -31,8 +37,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.account_names import accounts_named
-    from sendroute.model.exit_status import of_findings
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
@@ -51,9 +55,7 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(of_findings(unknown), written)
 
 
-def _show(rows: Iterable["RouteRow"], form: str, colour: bool) -> Iterable[str]:
-    from sendroute.reports.as_json import document
-
+def _show(rows: Iterable[RouteRow], form: str, colour: bool) -> Iterable[str]:
     if form == "json":
         entries = map(_Entries().entry, rows)
         return document([("format_version", "1.0"), ("domains", entries)])
@@ -61,18 +63,14 @@ def _show(rows: Iterable["RouteRow"], form: str, colour: bool) -> Iterable[str]:
 
 
 def _normalised(name: str) -> str:
-    from sendroute.manifests.names import BadNameError, domain_name
-
     try:
         return domain_name(name)
     except BadNameError:
         return name
 
 
-def _unknown(names: Sequence[str], rows: Sequence["RouteRow"]) -> list["Finding"]:
+def _unknown(names: Sequence[str], rows: Sequence[RouteRow]) -> list[Finding]:
     """A finding for each requested domain that is not among the rows."""
-    from sendroute.model.codes import finding
-
     known = {row.domain for row in rows}
     return [
         finding(
@@ -91,9 +89,7 @@ class _Entries:
     def __init__(self) -> None:
         self._states: dict[DomainState, dict[str, Any]] = {}
 
-    def entry(self, row: "RouteRow") -> dict[str, Any]:
-        from sendroute.model.times import moment
-
+    def entry(self, row: RouteRow) -> dict[str, Any]:
         state = row.state
         form = self._states.get(state)
         if form is None:
@@ -115,10 +111,8 @@ class _Entries:
 _HEADS = ("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE")
 
 
-def _text(rows: Iterable["RouteRow"], colour: bool) -> Iterable[str]:
+def _text(rows: Iterable[RouteRow], colour: bool) -> Iterable[str]:
     """Reads the rows twice, because the column widths must be known before the first line."""
-    from sendroute.reports.table import Columns
-
     # The declared routes are only shown if an apply-all shadows one of them.
     columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
     cells = _Cells().of
@@ -133,17 +127,15 @@ class _Cells:
     """Cells of rows. A million domains share few accounts, states and times."""
 
     def __init__(self) -> None:
-        from sendroute.model.times import minute
-
         self._account = lru_cache(1024)(str)
         self._state = lru_cache(1024)(_state_cells)
         self._minute = lru_cache(1024)(minute)
 
-    def of(self, row: "RouteRow") -> tuple[str, ...]:
+    def of(self, row: RouteRow) -> tuple[str, ...]:
         route, origin, declared = self._state(row.state)
         account, since = self._account(row.account), self._minute(row.since)
         return account, row.domain, route, origin, since, declared
 
 
-def _state_cells(state: "DomainState") -> tuple[str, str, str]:
+def _state_cells(state: DomainState) -> tuple[str, str, str]:
     return str(state.route), state.origin.value, str(state.declared) if state.is_shadowed else ""

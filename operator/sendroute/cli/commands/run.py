@@ -21,6 +21,9 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, percent, seconds
 from sendroute.cli.session import Session, start_logs
+from sendroute.model.exit_status import of_findings
+from sendroute.model.problem import ProblemError
+from sendroute.telemetry.listen import FORMS, host_and_port
 
 
 def options(parser: Parser) -> None:
@@ -72,6 +75,7 @@ def options(parser: Parser) -> None:
     )
     parser.value(
         "--listen",
+        may_be_empty=True,
         metavar="HOST:PORT",
         type=_address,
         default="127.0.0.1:9464",
@@ -100,8 +104,6 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.following.git import GitOptions
     from sendroute.loop.event_log import TransitionLog
     from sendroute.loop.rounds import Limits
-    from sendroute.model.exit_status import of_findings
-    from sendroute.model.problem import ProblemError
 
     start_logs(session, lasting=True)
     branch = GitOptions(
@@ -140,8 +142,6 @@ def _positive(text: str) -> float:
 
 
 def _address(text: str) -> str:
-    from sendroute.telemetry.listen import FORMS, host_and_port
-
     if text and host_and_port(text) is None:
         raise argparse.ArgumentTypeError(f"`{text}` is not an address such as {FORMS}")
     return text

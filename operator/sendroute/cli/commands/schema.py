@@ -6,11 +6,15 @@ examples:
   sendroute schema MailAccount --draft draft-07   the draft that most editors support
 """
 
+import json
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, WrongUsageError, one_of, suggestion
-from sendroute.cli.output import Output, present
+from sendroute.cli.options import Output
+from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.manifests.schema import schema_for
+from sendroute.manifests.shapes import KINDS
 
 _DRAFTS = ("2020-12", "draft-07")
 
@@ -27,11 +31,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    import json
-
-    from sendroute.manifests.schema import schema_for
-    from sendroute.manifests.shapes import KINDS
-
     kind = arguments.kind
     if kind is not None and kind not in KINDS:
         near = suggestion(kind, KINDS) or f" The kinds are {', '.join(KINDS)}."

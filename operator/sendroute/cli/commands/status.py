@@ -10,15 +10,23 @@ examples:
 
 from argparse import Namespace
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from msgspec import to_builtins
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.output import TABLES, output_option, outputs_of, present
+from sendroute.cli.hints import with_hint
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.model.account_status import AccountStatus
-    from sendroute.model.records import RouteRow, Status
+from sendroute.model.account_status import AccountStatus
+from sendroute.model.owner import owner_names
+from sendroute.model.records import RouteRow, Status
+from sendroute.model.times import minute, moment
+from sendroute.reports.as_json import document
+from sendroute.reports.table import pairs, table
+from sendroute.reports.text import clean, wrap
+from sendroute.reports.words import holdings
 
 
 def options(parser: Parser) -> None:
@@ -26,7 +34,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.reports.as_json import document
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
@@ -47,10 +54,8 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _document(
-    status: "Status", account_statuses: list["AccountStatus"], shadowed: list["RouteRow"]
+    status: Status, account_statuses: list[AccountStatus], shadowed: list[RouteRow]
 ) -> Iterable[tuple[str, Any]]:
-    from sendroute.model.times import moment
-
     yield "format_version", "1.0"
     yield "store", {"lineage": status.lineage, "revision": status.revision}
     yield "created", moment(status.created_at)
@@ -74,13 +79,7 @@ def _document(
     yield "unsettled", map(_unsettled, account_statuses)
 
 
-def _unsettled(left: "AccountStatus") -> dict[str, Any]:
-    from msgspec import to_builtins
-
-    from sendroute.cli.hints import with_hint
-    from sendroute.model.owner import owner_names
-    from sendroute.model.times import moment
-
+def _unsettled(left: AccountStatus) -> dict[str, Any]:
     namespace, account = owner_names(left.key)
     approval = left.approval
     return {
@@ -99,7 +98,7 @@ def _unsettled(left: "AccountStatus") -> dict[str, Any]:
     }
 
 
-def _shadowed(row: "RouteRow") -> dict[str, Any]:
+def _shadowed(row: RouteRow) -> dict[str, Any]:
     state = row.state
     return {
         "namespace": row.account.namespace,
@@ -112,14 +111,11 @@ def _shadowed(row: "RouteRow") -> dict[str, Any]:
 
 
 def _text(
-    status: "Status",
-    account_statuses: list["AccountStatus"],
-    shadowed: list["RouteRow"],
+    status: Status,
+    account_statuses: list[AccountStatus],
+    shadowed: list[RouteRow],
     colour: bool,
 ) -> Iterable[str]:
-    from sendroute.cli.making import holdings
-    from sendroute.model.times import minute
-    from sendroute.reports.table import pairs, table
 
     yield from pairs(
         [
@@ -161,11 +157,7 @@ def _text(
         yield from table(head, cells, colour=colour)
 
 
-def _open_accounts(account_statuses: list["AccountStatus"], colour: bool) -> Iterable[str]:
-    from sendroute.model.times import minute
-    from sendroute.reports.table import table
-    from sendroute.reports.text import clean, wrap
-
+def _open_accounts(account_statuses: list[AccountStatus], colour: bool) -> Iterable[str]:
     rows = [
         (str(one.key), one.outcome.value, minute(one.since), (one.digest or "-")[:12])
         for one in account_statuses
@@ -178,9 +170,7 @@ def _open_accounts(account_statuses: list["AccountStatus"], colour: bool) -> Ite
             yield from (more + "\n" for more in wrap(clean(text), 10))
 
 
-def _why(left: "AccountStatus") -> Iterable[str]:
-    from sendroute.model.times import minute
-
+def _why(left: AccountStatus) -> Iterable[str]:
     report, approval = left.report, left.approval
     if approval is not None and left.approved:
         at = minute(approval.at)

@@ -16,8 +16,12 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import REPORTS, TABLES, output_option
+from sendroute.cli.options import REPORTS, TABLES, output_option
+from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
+from sendroute.model.codes import finding
+from sendroute.model.exit_status import of_findings
+from sendroute.reports.report import of_findings as report_of
 
 if TYPE_CHECKING:
     from sendroute.cli.editing import EditSession
@@ -54,12 +58,6 @@ def _check(
 ) -> int:
     """Exit status 1, as of every program that checks what it could rewrite; 2 is for pending
     changes of a store, and only with --detailed-exitcode."""
-    from sendroute.cli.output import worst
-    from sendroute.cli.reporting import present_report
-    from sendroute.model.codes import finding
-    from sendroute.model.exit_status import of_findings
-    from sendroute.reports.report import of_findings as report_of
-
     findings = [
         finding(
             "out-of-sync",

@@ -11,14 +11,17 @@ examples:
 
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.output import TABLES, output_option, outputs_of, present, worst
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present, worst
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.model.connection import TestResult
+from sendroute.model.connection import ConnectionOutcome, TestResult
+from sendroute.model.exit_status import ExitStatus
+from sendroute.reports.as_json import document
+from sendroute.reports.table import table
+from sendroute.reports.text import clean, wrap
 
 
 def options(parser: Parser) -> None:
@@ -31,9 +34,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.connection_tests import test_profiles
-    from sendroute.model.connection import ConnectionOutcome
-    from sendroute.model.exit_status import ExitStatus
-    from sendroute.reports.as_json import document
     from sendroute.store.record import open_store
 
     if bool(arguments.profiles) == arguments.all:
@@ -52,7 +52,7 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(ExitStatus.FAILED if failed else ExitStatus.FINE, written)
 
 
-def _entry(result: "TestResult") -> dict[str, Any]:
+def _entry(result: TestResult) -> dict[str, Any]:
     return {
         "namespace": result.namespace,
         "profile": result.profile,
@@ -62,10 +62,7 @@ def _entry(result: "TestResult") -> dict[str, Any]:
     }
 
 
-def _text(results: Sequence["TestResult"], colour: bool) -> Iterable[str]:
-    from sendroute.reports.table import table
-    from sendroute.reports.text import clean, wrap
-
+def _text(results: Sequence[TestResult], colour: bool) -> Iterable[str]:
     if not results:
         yield "No profiles.\n"
         return

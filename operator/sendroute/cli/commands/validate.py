@@ -9,17 +9,19 @@ examples:
 
 from argparse import Namespace
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.commands.plan import paths_argument
 from sendroute.cli.fast_exit import collector_off, keep
-from sendroute.cli.output import REPORTS, output_option, worst
+from sendroute.cli.options import REPORTS, output_option, paths_argument
+from sendroute.cli.output import present_report, worst
+from sendroute.cli.reading import read_tree
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.manifests.sources import Files
-    from sendroute.model.finding import Finding
+from sendroute.manifests.sources import Files
+from sendroute.manifests.tree import raw_documents, read_base
+from sendroute.model.exit_status import of_findings
+from sendroute.model.finding import Finding
+from sendroute.planner.offline import check_tree
+from sendroute.reports.report import of_findings as report_of
 
 
 def options(parser: Parser) -> None:
@@ -41,13 +43,6 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.reporting import present_report
-    from sendroute.cli.tree import read_tree
-    from sendroute.manifests.tree import read_base
-    from sendroute.model.exit_status import of_findings
-    from sendroute.planner.offline import check_tree
-    from sendroute.reports.report import of_findings as report_of
-
     if arguments.base and "-" in arguments.paths:
         raise WrongUsageError("Standard input has no revision: give --base with files alone.")
     tree = read_tree(arguments.paths, session)
@@ -55,16 +50,15 @@ def run(arguments: Namespace, session: Session) -> int:
     findings = list(check_tree(tree.desired, base))
     if arguments.policy:
         findings += _against_policies(arguments.policy, tree.files)
-    tree.places.expect(found.where for found in findings)
-    report = report_of(findings, strict=arguments.strict, locate=tree.places)
+    tree.locate.expect(found.where for found in findings)
+    report = report_of(findings, strict=arguments.strict, locate=tree.locate)
     written = present_report(session, arguments, report)
     keep(tree, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
 
 
-def _against_policies(policies: list[str], files: "Files") -> Iterator["Finding"]:
+def _against_policies(policies: list[str], files: Files) -> Iterator[Finding]:
     from sendroute.manifests.policy import check, load_policies
-    from sendroute.manifests.tree import raw_documents
 
     usable, findings = load_policies(policies)
     yield from findings

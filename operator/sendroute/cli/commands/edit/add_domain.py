@@ -12,11 +12,12 @@ examples:
       --host smtp.example.com --port 587 --encryption starttls --secret relay manifests/
 """
 
+import os
 from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, WrongUsageError, one_of
-from sendroute.cli.edit_options import edit_options, route_of_options, route_options
+from sendroute.cli.options import edit_options, route_of_options, route_options
 from sendroute.cli.session import Session
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    import os
-
     from sendroute.cli.editing import EditSession
     from sendroute.edit.add_domain import add_domain
 

@@ -10,9 +10,10 @@ examples:
 """
 
 from argparse import Namespace
+from datetime import UTC, datetime
 
 from sendroute.cli.command_line import Parser, count
-from sendroute.cli.edit_options import (
+from sendroute.cli.options import (
     account_argument,
     edit_options,
     route_of_options,
@@ -37,8 +38,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from datetime import UTC, datetime
-
     from sendroute.cli.editing import EditSession, current_of
     from sendroute.edit.apply_to_all import apply_to_all
 

@@ -13,7 +13,7 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.edit_options import (
+from sendroute.cli.options import (
     edit_options,
     profile_of_account,
     route_of_options,

@@ -9,7 +9,7 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.edit_options import edit_options, profile_of_account
+from sendroute.cli.options import edit_options, profile_of_account
 from sendroute.cli.session import Session
 
 

@@ -8,7 +8,7 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.edit_options import (
+from sendroute.cli.options import (
     account_argument,
     edit_options,
     route_of_options,

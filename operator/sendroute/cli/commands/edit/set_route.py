@@ -11,7 +11,7 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.edit_options import edit_options, route_of_options, route_options
+from sendroute.cli.options import edit_options, route_of_options, route_options
 from sendroute.cli.session import Session
 
 

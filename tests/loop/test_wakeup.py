@@ -9,19 +9,19 @@ import pytest
 from sendroute.loop.wakeup import StoreHandle
 from sendroute.store.record import open_store
 
-from .conftest import Place
+from .conftest import Workspace
 
 
-@pytest.mark.parametrize("started", [False, True], ids=["before the start", "after the start"])
-def test_close_after_an_interrupted_start_of_the_watcher(
-    place: Place, monkeypatch: pytest.MonkeyPatch, *, started: bool
+@pytest.mark.parametrize("after_start", [False, True], ids=["before the start", "after the start"])
+def test_the_store_can_be_closed_after_an_interrupted_start_of_the_watcher(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, *, after_start: bool
 ) -> None:
-    url = f"sqlite:///{place.folder}/sendroute.db"
+    url = f"sqlite:///{workspace.directory}/sendroute.db"
     handle = StoreHandle(lambda: open_store(url), lambda: None, random.random)
     start = Thread.start
 
     def interrupted(thread: Thread) -> None:
-        if started:
+        if after_start:
             start(thread)
         raise KeyboardInterrupt
 

@@ -6,8 +6,6 @@ same. It holds no secret: secrets are names in every value here.
 """
 
 import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw, Struct
@@ -16,19 +14,20 @@ from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
-from sendroute.model.finding import Finding, Position, Severity, Where, located
+from sendroute.model.finding import Finding, Position, Severity, located, nowhere, whole_file
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Perform, Setting, Task
 from sendroute.planner.digest import digest, digest_changes
+from sendroute.planner.guards import Guards
+from sendroute.planner.plan import plan_accounts
+from sendroute.reconcile.applied_plan import History, applied_revisions
+from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import Shown
-from sendroute.reports.write import write
 
-if TYPE_CHECKING:
-    from sendroute.reconcile.reconciler import Planned
-
-MARKER = "sendroute-saved-plan"
-FORMAT_VERSION = "1.0"
-_HEAD = 4096
+FORMAT_VERSION = "1.1"
+_MARKER = "sendroute-saved-plan"
+_LISTED = 5
 
 
 class SavedFinding(Struct, frozen=True):
@@ -61,10 +60,21 @@ class Decided(Struct, frozen=True):
     accounts: dict[str, str]
 
 
+class SavedLimits(Struct, frozen=True):
+    """The limits of the guards that the plan was made with."""
+
+    change_percent: int
+    remove_percent: int
+
+    def guards(self) -> Guards:
+        return Guards(self.change_percent, self.remove_percent)
+
+
 class SavedPlan(Struct, frozen=True):
     """``only`` are the accounts that this plan is about (``accounts`` may be more: those that
     claim what they claim), ``decided`` what was shown to change, by
-    digest; ``report`` is the plan as ``-o json`` shows it, for people: it is not read back.
+    digest; ``report`` is the plan as ``-o json`` shows it: for people, and to find out whether the
+    plan was applied already. No decision is read from it.
 
     ``checksum`` is over all the rest. It finds damage and edits by hand; it is no signature.
     """
@@ -75,6 +85,7 @@ class SavedPlan(Struct, frozen=True):
     lineage: str
     commit: str | None
     decided: Decided
+    limits: SavedLimits
     report: Raw
     only: tuple[AccountKey, ...]
     platform: DesiredPlatform | None
@@ -150,28 +161,27 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
     return frozenset(said | claiming | holding)
 
 
-def saved_plan_of(planned: "Planned") -> SavedPlan:
-    """What is kept of a plan: the accounts that it is about, and where their findings stand."""
-    from sendroute.reports.render import Format, render
-    from sendroute.reports.report import of_plan
-
+def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
+    """What is saved of a plan: the accounts that it concerns, and the positions of their findings.
+    ``report`` is the plan as JSON."""
     plan, desired, verified = planned.plan, planned.source.desired, planned.verified
+    guards = planned.scope.guards
     kept = concerned(plan, desired, planned.current)
     only = kept if planned.scope.only is None else planned.scope.only
-    report = of_plan(plan, locate=planned.source.locate)
     return SavedPlan(
-        format=MARKER,
+        format=_MARKER,
         format_version=FORMAT_VERSION,
         checksum="",
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
-        report=Raw("".join(render(report, Format.JSON)).strip().encode()),
+        limits=SavedLimits(guards.change_percent, guards.remove_percent),
+        report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
         accounts=tuple(account for key, account in sorted(desired.accounts.items()) if key in kept),
         orphans=tuple(
-            (key, found) for key, found in sorted(desired.orphans.items()) if key in kept
+            (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in kept
         ),
         stopped=tuple(sorted(desired.stopped & kept)),
         complete=desired.complete,
@@ -200,42 +210,117 @@ def _saved(found: Finding) -> SavedFinding:
     )
 
 
-def save(path: str, saved: SavedPlan) -> None:
-    """Write it, readable by its owner alone; raises :class:`ProblemError`, ``unwritable``."""
+def plan_again(
+    reconciler: Reconciler,
+    saved: SavedPlan,
+    path: str,
+    guards: Guards,
+    mismatches: Mismatches,
+    history: History,
+) -> Planned:
+    """Plan a saved plan again, with what it was made with: the secrets that were rotated then, the
+    profiles that had failed then.
+
+    That decision must be identical. What is committed differs from it only by what cannot be saved
+    now: a secret that no longer exists, a test that fails. A secret that was rotated since is left
+    to the next plan.
+
+    Args:
+        reconciler: the reconciler, whose verifier compares secrets with ``saved.shown()``.
+        saved: the saved plan.
+        path: its file, for findings.
+        guards: the guards that apply now.
+        mismatches: compares lock files with the store, see :class:`Source`.
+        history: reads the store's history.
+
+    Raises:
+        ProblemError: ``stale-plan`` if the decision for any account would differ, if the plan was
+            applied already, or if it was made for another store; or the store, the secrets or a
+            key is unusable.
+    """
+    with reconciler.store.snapshot() as snapshot:
+        if saved.lineage != snapshot.read_accounts(()).lineage:
+            raise ProblemError(_other_store(path))
+    source = Source(saved.desired(), saved.commit, nowhere, mismatches)
+    planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
+    same = plan_accounts(
+        source.desired,
+        planned.current,
+        planned.scope.only,
+        planned.scope.others,
+        failed=saved.shown().failed,
+        rotated=planned.verified.secrets.rotated,
+        guards=guards,
+    )
+    changed = differing(saved.decided, decided_by(same))
+    if changed:
+        revisions = applied_revisions(saved.report, history)
+        raise ProblemError(_applied(path, revisions) if revisions else _stale(path, changed))
+    return planned
+
+
+def _stale(path: str, changed: list[str]) -> Finding:
+    listed = ", ".join(changed[:_LISTED])
+    more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+    return finding(
+        "stale-plan",
+        f"The saved plan no longer fits the store: the decision would differ for {listed}{more}.",
+        hint="Save the plan again and review it",
+        remedy=Perform(Task.SAVE_PLAN, path),
+        where=whole_file(path),
+    )
+
+
+def _applied(path: str, revisions: list[int]) -> Finding:
+    """The decision differs because the plan is in effect."""
+    first, last = revisions[0], revisions[-1]
+    at = f"revision {first}" if first == last else f"revisions {first} to {last}"
+    return finding(
+        "stale-plan",
+        f"The saved plan was applied already, at {at}.",
+        hint="For further changes, save a new plan",
+        remedy=Perform(Task.SAVE_PLAN, path),
+        where=whole_file(path),
+    )
+
+
+def _other_store(path: str) -> Finding:
+    return finding(
+        "stale-plan",
+        "The saved plan was made for another store.",
+        hint="Save the plan again, or specify the store that it was made for",
+        remedy=Configure(Setting.STORE),
+        where=whole_file(path),
+    )
+
+
+def encode(saved: SavedPlan) -> str:
+    """The content of the file, with its checksum."""
     whole = msgspec.structs.replace(saved, checksum=_checksum(saved))
-    write(path, [msgspec.json.encode(whole).decode(), "\n"], mode=0o600)
+    return msgspec.json.encode(whole).decode() + "\n"
 
 
-def is_saved_plan(path: str) -> bool:
-    """Whether the file says at its top that it is a saved plan, whatever else is wrong with it."""
-    try:
-        if not Path(path).is_file():
-            return False
-        with Path(path).open("rb") as stream:
-            head = stream.read(_HEAD)
-    except (OSError, ValueError):
-        return False
-    return head.lstrip().startswith(b"{") and f'"{MARKER}"'.encode() in head
+def is_saved_plan(head: bytes) -> bool:
+    """Whether the first bytes of a file say that it is a saved plan, whatever else is wrong."""
+    return head.lstrip().startswith(b"{") and f'"{_MARKER}"'.encode() in head
 
 
-def load(path: str) -> SavedPlan:
-    """Read it back; raises :class:`ProblemError` for a file that is damaged or was edited."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise _broken("unreadable", path, f"it cannot be read ({error.strerror})") from error
+def decode(content: bytes, path: str) -> SavedPlan:
+    """Read the content of the file ``path``.
+
+    Raises:
+        ProblemError: it is damaged, was edited, or has another format.
+    """
     try:
         version = msgspec.json.decode(content, type=_Version).format_version
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _broken("invalid-value", path, "it is damaged") from error
-    if version != FORMAT_VERSION:
-        raise _broken("unknown-version", path, f"its format is {version}, not {FORMAT_VERSION}")
-    try:
+        if version != FORMAT_VERSION:
+            why = f"its format is {version}, not {FORMAT_VERSION}"
+            raise unusable("unknown-version", path, why)
         saved = msgspec.json.decode(content, type=SavedPlan)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _broken("invalid-value", path, "it is damaged") from error
+        raise unusable("invalid-value", path, "it is damaged") from error
     if saved.checksum != _checksum(saved):
-        raise _broken("invalid-value", path, "it was changed after it was made")
+        raise unusable("invalid-value", path, "it was changed after it was saved")
     return saved
 
 
@@ -248,12 +333,14 @@ def _checksum(saved: SavedPlan) -> str:
     return hashlib.sha256(msgspec.json.encode(bare)).hexdigest()
 
 
-def _broken(code: str, path: str, why: str) -> ProblemError:
+def unusable(code: str, path: str, why: str) -> ProblemError:
+    """Why the file of a saved plan cannot be used."""
     return ProblemError(
         finding(
             code,
             f"The saved plan `{path}` cannot be used: {why}.",
-            hint=f"Make it again: sendroute plan PATH --out {path}",
-            where=Where(path, 0),
+            hint="Save the plan again",
+            remedy=Perform(Task.SAVE_PLAN, path),
+            where=whole_file(path),
         )
     )

@@ -1,7 +1,7 @@
 """``sendroute.lock``: which store a tree of manifests is applied to.
 
-It stands beside the manifests in git, so that an empty or another store is not taken for the
-right one, and everyone stamped with today's default.
+It is kept beside the manifests in git, so that a new or another store is not mistaken for the right
+one: every domain would start again on today's default.
 """
 
 import os
@@ -13,11 +13,17 @@ import msgspec
 
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, whole_file
 from sendroute.model.provenance import Head
+from sendroute.model.remedy import Perform, Task
 from sendroute.store.lockfile import contradictory
 
 NAME = "sendroute.lock"
+
+_RESTORE = (
+    "Specify the right store. If the state of this store is right, remove the lock file; the next"
+    " apply that writes a lock file creates it again. To restore the state of the lock file"
+)
 
 Contains = Callable[[Head], bool]
 
@@ -47,11 +53,11 @@ def locks_of(
     the top directory of a checkout, which has no repository in it."""
     candidates = [lock for path in paths if path != "-" for lock in beside(path, top)]
     candidates += [Path(written)] if written is not None else []
-    found: dict[Path, Path] = {}
+    paths_by_file: dict[Path, Path] = {}
     for path in candidates:
         if os.path.isfile(path):  # noqa: PTH113 - a name that is too long does not exist, and is no error
-            found.setdefault(path.resolve(), path)
-    return [_read(path) for path in found.values()]
+            paths_by_file.setdefault(path.resolve(), path)
+    return [_read(path) for path in paths_by_file.values()]
 
 
 def beside(path: str, top: str | None = None) -> Iterator[Path]:
@@ -76,7 +82,7 @@ def _read(path: Path) -> LockFile:
             "unreadable",
             f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
             hint="Give the user that runs sendroute read permission.",
-            where=Where(str(path), 0),
+            where=whole_file(str(path)),
         )
         return LockFile(path, None, (unreadable,))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -105,15 +111,15 @@ def _another(current: Current, head: LockHeader, path: Path) -> Finding:
         return finding(
             "store-empty",
             f"The store is empty, and {path} belongs to one with history.",
-            hint="Specify that store with --store, or create this one from the lock file: "
-            f"sendroute init --from-lock {path}",
-            where=Where(str(path), 0),
+            hint="Specify that store, or create this one from the lock file",
+            remedy=Perform(Task.RESTORE_FROM_LOCK_FILE, str(path)),
+            where=whole_file(str(path)),
         )
     return finding(
         "wrong-store",
         f"{path} belongs to the store {head.lineage}, and this one is {current.lineage}.",
-        hint="Specify the right store with --store. If this one is right, remove the lock file.",
-        where=Where(str(path), 0),
+        hint="Specify the right store. If this one is right, remove the lock file.",
+        where=whole_file(str(path)),
     )
 
 
@@ -123,8 +129,9 @@ def _older(current: Current, head: LockHeader, path: Path) -> Finding:
         "wrong-store",
         f"{path} was written at revision {head.revision}, and this store is at {current.revision}:"
         " an older copy.",
-        hint=f"Specify the right store with --store, or {_restore(path)}",
-        where=Where(str(path), 0),
+        hint=_RESTORE,
+        remedy=Perform(Task.RESTORE, str(path)),
+        where=whole_file(str(path)),
     )
 
 
@@ -134,13 +141,7 @@ def _elsewhere(head: LockHeader, path: Path) -> Finding:
         "wrong-store",
         f"{path} was written at revision {head.revision},"
         " which is not in this store's history: it continued from an older copy.",
-        hint=f"Specify the right store with --store, or {_restore(path)}",
-        where=Where(str(path), 0),
-    )
-
-
-def _restore(path: Path) -> str:
-    return (
-        f"restore that state: sendroute restore {path}. If the state of this store is right,"
-        " remove the lock file; the next --write-lock creates it again."
+        hint=_RESTORE,
+        remedy=Perform(Task.RESTORE, str(path)),
+        where=whole_file(str(path)),
     )

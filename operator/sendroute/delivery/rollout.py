@@ -1,4 +1,4 @@
-"""``apply --wait``: wait until every live relay serves a revision."""
+"""Wait until every live relay serves a revision of the store."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""routes, explain, history, status, export and init, over a real store."""
+"""routes, explain, history, status, export and init, on a real store."""
 
 import base64
 import json
@@ -27,41 +27,41 @@ EXPLAIN_KEYS = {
 
 
 def explain(sendroute: Program, sender: str) -> dict[str, object]:
-    ran = sendroute("explain", sender, "-o", "json")
-    assert ran.status == 0, ran
-    told: dict[str, object] = json.loads(ran.out)
-    assert told.keys() >= EXPLAIN_KEYS
-    return told
+    result = sendroute("explain", sender, "-o", "json")
+    assert result.status == 0, result
+    explanation: dict[str, object] = json.loads(result.out)
+    assert explanation.keys() >= EXPLAIN_KEYS
+    return explanation
 
 
 @pytest.mark.usefixtures("store")
-def test_mail_through_a_profile(sendroute: Program) -> None:
-    told = explain(sendroute, "<Jane@Shop.Example.COM>")
-    assert told["address"] == "Jane@Shop.Example.COM"
-    assert (told["domain"], told["account"], told["origin"]) == (
+def test_explain_shows_the_profile_of_a_domain(sendroute: Program) -> None:
+    explanation = explain(sendroute, "<Jane@Shop.Example.COM>")
+    assert explanation["address"] == "Jane@Shop.Example.COM"
+    assert (explanation["domain"], explanation["account"], explanation["origin"]) == (
         "shop.example.com",
         "acme",
         "declared",
     )
-    assert (told["transport"], told["route"]) == (
+    assert (explanation["transport"], explanation["route"]) == (
         "sendroute-starttls:[p1r1]:587",
         {"profile": "ses"},
     )
-    assert told["credentials"] == {"secretRef": {"name": "ses-smtp"}}
+    assert explanation["credentials"] == {"secretRef": {"name": "ses-smtp"}}
     assert "secret acme/ses-smtp" in sendroute("explain", "shop.example.com").out
 
 
 @pytest.mark.usefixtures("store")
-def test_managed_mail_takes_the_platforms_relay_within_the_plans_limits(sendroute: Program) -> None:
-    told = explain(sendroute, "news.example.com")
-    assert (told["transport"], told["host"]) == (
+def test_explain_shows_the_managed_relay_and_the_limits_of_the_plan(sendroute: Program) -> None:
+    explanation = explain(sendroute, "news.example.com")
+    assert (explanation["transport"], explanation["host"]) == (
         "sendroute-starttls:[m0r1]:587",
         "relay.internal.example",
     )
-    assert told["limits"] == {"accountPerDay": 20000}
+    assert explanation["limits"] == {"accountPerDay": 20000}
 
 
-def test_a_new_version_of_profile_or_relay_has_a_new_alias(sendroute: Program, store: Path) -> None:
+def test_a_changed_profile_or_relay_gets_a_new_alias(sendroute: Program, store: Path) -> None:
     manifests = store.parent / "manifests"
     write(manifests / "platform.yaml", PLATFORM.replace("relay.internal", "relay2.internal"))
     text = (manifests / "acme.yaml").read_text()
@@ -71,26 +71,29 @@ def test_a_new_version_of_profile_or_relay_has_a_new_alias(sendroute: Program, s
     assert explain(sendroute, "<>")["transport"] == "sendroute-starttls:[m0r2]:587"
 
 
-@pytest.mark.parametrize("sender", ["<>", ""], ids=["<>", "the empty word"])
 @pytest.mark.usefixtures("store")
-def test_the_null_sender(sendroute: Program, sender: str) -> None:
-    told = explain(sendroute, sender)
-    assert (told["address"], told["domain"], told["account"]) == ("<>", None, None)
-    assert told["host"] == "relay.internal.example"
+def test_the_null_sender_uses_the_managed_relay(sendroute: Program) -> None:
+    explanation = explain(sendroute, "<>")
+    assert (explanation["address"], explanation["domain"], explanation["account"]) == (
+        "<>",
+        None,
+        None,
+    )
+    assert explanation["host"] == "relay.internal.example"
 
 
 @pytest.mark.parametrize(
     "sender", ["x@nobody.example", "x@[192.0.2.1]", "localhost", "x@shop.example.com."]
 )
 @pytest.mark.usefixtures("store")
-def test_an_unknown_domain_is_refused(sendroute: Program, sender: str) -> None:
-    told = explain(sendroute, sender)
-    assert (told["transport"], told["route"]) == (None, None)
-    assert "5.7.1" in str(told["reason"])
+def test_explain_shows_that_an_unknown_domain_is_rejected(sendroute: Program, sender: str) -> None:
+    explanation = explain(sendroute, sender)
+    assert (explanation["transport"], explanation["route"]) == (None, None)
+    assert "5.7.1" in str(explanation["reason"])
 
 
-def test_an_unconfigured_domain_and_a_platform_without_a_relay(
-    sendroute: Program, place: Path
+def test_explain_shows_no_transport_without_a_route_or_a_relay(
+    sendroute: Program, workdir: Path
 ) -> None:
     platform = """\
 apiVersion: sendroute.dev/v1alpha1
@@ -100,32 +103,33 @@ spec: {plans: [{name: nano, managed: false}]}
 """
     names = [domain("acme", "plain.example.com"), domain("acme", "bücher.example")]
     write(
-        place / "all.yaml",
+        workdir / "all.yaml",
         platform,
         account("acme", plan="nano"),
         *(name.replace("bücher-example", "books") for name in names),
     )
     sendroute("init")
     assert sendroute("apply", "all.yaml", "--auto-approve").status == 0
-    told = explain(sendroute, "plain.example.com")
-    assert (told["transport"], told["route"]) == (None, {"unconfigured": {}})
-    assert "5.7.1" in str(told["reason"])
+    explanation = explain(sendroute, "plain.example.com")
+    assert (explanation["transport"], explanation["route"]) == (None, {"unconfigured": {}})
+    assert "5.7.1" in str(explanation["reason"])
     assert explain(sendroute, "<>")["transport"] is None
     for form in ("x@bücher.example", "x@BÜCHER.example", "xn--bcher-kva.example"):
         assert explain(sendroute, form)["domain"] == "xn--bcher-kva.example"
 
 
+@pytest.mark.parametrize("sender", ["a b@shop.example.com", "", " "])
 @pytest.mark.usefixtures("store")
-def test_what_is_no_address_is_told(sendroute: Program) -> None:
-    ran = sendroute("explain", "a b@shop.example.com")
-    assert (ran.status, "invalid-value" in ran.err) == (1, True)
+def test_explain_reports_an_invalid_address(sendroute: Program, sender: str) -> None:
+    result = sendroute("explain", sender)
+    assert (result.status, "invalid-value" in result.err) == (1, True)
 
 
 @pytest.mark.usefixtures("store")
-def test_routes(sendroute: Program) -> None:
-    told = json.loads(sendroute("routes", "-o", "json").out)
-    assert told["format_version"] == "1.0"
-    news, shop = told["domains"]
+def test_routes_lists_domains_with_route_and_origin(sendroute: Program) -> None:
+    document = json.loads(sendroute("routes", "-o", "json").out)
+    assert document["format_version"] == "1.0"
+    news, shop = document["domains"]
     assert (
         shop.items()
         >= {
@@ -142,27 +146,27 @@ def test_routes(sendroute: Program) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_some_routes(sendroute: Program) -> None:
-    def names(*words: str) -> list[str]:
-        told = json.loads(sendroute("routes", *words, "-o", "json").out)
-        return [each["domain"] for each in told["domains"]]
+def test_routes_can_be_filtered_by_profile_account_and_domain(sendroute: Program) -> None:
+    def names(*arguments: str) -> list[str]:
+        document = json.loads(sendroute("routes", *arguments, "-o", "json").out)
+        return [entry["domain"] for entry in document["domains"]]
 
     assert names("--profile", "ses") == ["shop.example.com"]
     assert names("--account", "acme", "NEWS.example.com") == ["news.example.com"]
-    ran = sendroute("routes", "news.example.com", "gone.example.com")
-    assert (ran.status, "gone.example.com" in ran.err) == (1, True)
-    assert "news.example.com" in ran.out
+    result = sendroute("routes", "news.example.com", "gone.example.com")
+    assert (result.status, "gone.example.com" in result.err) == (1, True)
+    assert "news.example.com" in result.out
     assert sendroute("routes", "--account", "bolt").status == 1
 
 
 @pytest.mark.usefixtures("store")
-def test_history(sendroute: Program) -> None:
-    def changes(*words: str) -> list[dict[str, object]]:
-        told = json.loads(sendroute("history", *words, "-o", "json").out)
-        return list(told["changes"])
+def test_history_lists_the_changes_of_a_domain_or_an_account(sendroute: Program) -> None:
+    def changes(*arguments: str) -> list[dict[str, object]]:
+        document = json.loads(sendroute("history", *arguments, "-o", "json").out)
+        return list(document["changes"])
 
-    (only,) = changes("shop.example.com")
-    assert (only["action"], only["reason"]) == ("create", "declared")
+    (change,) = changes("shop.example.com")
+    assert (change["action"], change["reason"]) == ("create", "declared")
     assert len(changes("acme")) == len(changes("acme/acme")) == 4
     assert len(changes()) == 6
     assert len(changes("--limit", "2")) == 2
@@ -171,19 +175,23 @@ def test_history(sendroute: Program) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_status(sendroute: Program) -> None:
-    told = json.loads(sendroute("status", "-o", "json").out)
-    assert (told["store"]["revision"], told["domains"], told["relays"]) == (2, 2, [])
+def test_status_shows_revision_domains_and_relays(sendroute: Program) -> None:
+    document = json.loads(sendroute("status", "-o", "json").out)
+    assert (document["store"]["revision"], document["domains"], document["relays"]) == (2, 2, [])
     assert "No relay is registered" in sendroute("status").out
 
 
-def test_an_export_is_valid_and_planned_against_its_store_changes_nothing(
-    sendroute: Program, store: Path
-) -> None:
+def test_an_export_is_valid_and_its_plan_has_no_changes(sendroute: Program, store: Path) -> None:
     manifests = store.parent / "manifests"
     switch = ", defaultRoute: {profile: ses}, applyToAll: {id: go, route: {managed: {}}, "
     more = switch + "confirm: {domains: 9}}"
-    odd = ["a-b.example.com", "a.b.example.com", "on.example", "1.0.example", f"{'x' * 60}.example"]
+    names = [
+        "a-b.example.com",
+        "a.b.example.com",
+        "on.example",
+        "1.0.example",
+        f"{'x' * 60}.example",
+    ]
     write(
         manifests / "acme.yaml",
         account("acme", more=more),
@@ -194,15 +202,15 @@ def test_an_export_is_valid_and_planned_against_its_store_changes_nothing(
             domain("acme", name, "{unconfigured: {}}").replace(
                 f"name: {name.replace('.', '-')}", f"name: odd-{index}"
             )
-            for index, name in enumerate(odd)
+            for index, name in enumerate(names)
         ),
     )
     applied = sendroute("apply", "manifests", "--auto-approve", "--max-change-percent", "100")
     assert applied.status == 0, applied
-    for words in (("-o", "yaml=out.yaml"), ("-o", "json=out.json"), ("--dir", "out")):
-        written = sendroute("export", *words)
+    for arguments in (("-o", "yaml=out.yaml"), ("-o", "json=out.json"), ("--dir", "out")):
+        written = sendroute("export", *arguments)
         assert (written.status, written.out) == (0, "")
-        path = words[-1].rpartition("=")[2]
+        path = arguments[-1].rpartition("=")[2]
         assert sendroute("validate", path).status == 0
         planned = sendroute("plan", path, "--detailed-exitcode")
         assert planned.status == 0, planned.out
@@ -215,63 +223,61 @@ def test_an_export_is_valid_and_planned_against_its_store_changes_nothing(
     assert (again.status, "not empty" in again.err) == (1, True)
 
 
-def test_init_makes_a_store_and_a_key_once(
-    sendroute: Program, place: Path, monkeypatch: pytest.MonkeyPatch
+def test_init_creates_a_store_and_a_key_and_never_replaces_them(
+    sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran = sendroute("init")
-    assert (ran.status, "separately from the store" in ran.out) == (0, True)
-    key = place / "sendroute.key"
+    result = sendroute("init")
+    assert (result.status, "separately from the store" in result.out) == (0, True)
+    key = workdir / "sendroute.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert len(base64.urlsafe_b64decode(key.read_text().strip())) == 32
-    assert key.read_text().strip() not in ran.out + ran.err
+    assert key.read_text().strip() not in result.out + result.err
     before = key.read_text()
-    for words in (("init",), ("--store", "sqlite:///other.db", "init")):
-        assert sendroute(*words).status == 3
+    for arguments in (("init",), ("--store", "sqlite:///other.db", "init")):
+        assert sendroute(*arguments).status == 3
         assert key.read_text() == before
-    assert not (place / "other.db").exists()
+    assert not (workdir / "other.db").exists()
     given = ("--store", "sqlite:///given.db", "init", "--key-file", "sendroute.key")
     assert sendroute(*given).status == 0
     monkeypatch.setenv("SENDROUTE_KEY", before)
-    sub = place / "sub"
+    sub = workdir / "sub"
     sub.mkdir()
     assert sendroute("--store", f"sqlite:///{sub}/s.db", "init").status == 0
     assert not (sub / "sendroute.key").exists()
 
 
-def test_init_tells_a_key_that_is_none_and_makes_nothing(
-    sendroute: Program, place: Path, monkeypatch: pytest.MonkeyPatch
+def test_init_rejects_an_invalid_key_and_creates_no_store(
+    sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place / "bad.key").write_text("hunter2\n")
-    for words in (("--key-file", "bad.key"), ("--key-file", "no.key")):
-        ran = sendroute("init", *words)
-        assert (ran.status, "hunter2" in ran.err) == (1, False)
+    (workdir / "bad.key").write_text("hunter2\n")
+    for arguments in (("--key-file", "bad.key"), ("--key-file", "no.key")):
+        result = sendroute("init", *arguments)
+        assert (result.status, "hunter2" in result.err) == (1, False)
     monkeypatch.setenv("SENDROUTE_KEY", "hunter2")
     assert sendroute("init").status == 1
-    assert not (place / "sendroute.db").exists()
+    assert not (workdir / "sendroute.db").exists()
 
 
-def test_an_init_that_fails_leaves_no_key(sendroute: Program, place: Path) -> None:
-    (place / "x.lock").write_text("{}")
+def test_a_failed_init_leaves_no_key(sendroute: Program, workdir: Path) -> None:
+    (workdir / "x.lock").write_text("{}")
     assert sendroute("init", "--from-lock", "x.lock").status == 1
-    assert not (place / "sendroute.key").exists()
+    assert not (workdir / "sendroute.key").exists()
     assert sendroute("init", "--from-lock", "a", "--from-backup", "b").status == 64
 
 
-def test_a_store_made_from_its_lock_file_goes_on_where_the_lost_one_stood(
-    sendroute: Program, store: Path
-) -> None:
+def test_init_from_a_lock_file_restores_all_routes(sendroute: Program, store: Path) -> None:
     lock = store.parent / "manifests/sendroute.lock"
     sendroute("apply", "manifests", "--write-lock", str(lock))
     routes = json.loads(sendroute("routes", "-o", "json").out)["domains"]
     for path in store.parent.glob("sendroute.db*"):
         path.unlink()
-    ran = sendroute("init", "--from-lock", str(lock))
-    assert ran.status == 0, ran
+    result = sendroute("init", "--from-lock", str(lock))
+    assert result.status == 0, result
     again = json.loads(sendroute("routes", "-o", "json").out)["domains"]
-    for each in (*routes, *again):
-        del each["since"]
+    for entry in (*routes, *again):
+        del entry["since"]
     assert again == routes
-    # All but the credentials, which no lock file holds: they are saved again from their secrets.
+    # A lock file holds no credentials: they are saved again from their secrets.
     plan = json.loads(sendroute("plan", "manifests", "-o", "json").out)
     assert {change["reason"] for change in plan["changes"]} == {"credentials-changed"}
     assert sendroute("apply", "manifests", "--auto-approve").status == 0

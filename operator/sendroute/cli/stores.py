@@ -1,4 +1,4 @@
-"""Create a store and its key: empty, or from a backup or a lock file."""
+"""Create a store and its key, empty or from a file; and read the state that a file holds."""
 
 import os
 import sys
@@ -6,18 +6,25 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sendroute.cli.output import Output, present
+from sendroute.cli.options import Output
+from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.credentials.key_file import create_key, key_path
+from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
+from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.model.records import Status
+from sendroute.reconcile.restore import SavedState
 from sendroute.reports.progress import progress
-from sendroute.reports.text import clean, counted
+from sendroute.reports.text import clean
+from sendroute.reports.words import holdings
 from sendroute.runtime.actor import actor
+from sendroute.store import lockfile
+from sendroute.store.backups import open_backup
 from sendroute.store.create import init_store
+from sendroute.store.record import Store, open_store
 
 
-def make_store(session: Session, *, lock: Path | None = None, backup: Path | None = None) -> int:
+def create_store(session: Session, *, lock: Path | None = None, backup: Path | None = None) -> int:
     """Create the store and report it. At most one of ``lock`` and ``backup`` is given."""
     given = _given_key(session.settings.key_file)
     # Only the old key opens the credentials of a restored store, so it must exist.
@@ -52,10 +59,43 @@ def make_store(session: Session, *, lock: Path | None = None, backup: Path | Non
     return present(session, [Output("text", None)], lambda *_: _text(lines))
 
 
-def holdings(status: Status) -> str:
-    """``2 accounts, 1 profile and 60 domains``."""
-    accounts, profiles = counted(status.accounts, "account"), counted(status.profiles, "profile")
-    return f"{accounts}, {profiles} and {counted(status.domains, 'domain')}"
+def create_from(session: Session, file: Path) -> int:
+    """Create the store from a lock file or a backup, and report it."""
+    if is_lock_file(file):
+        return create_store(session, lock=file)
+    return create_store(session, backup=file)
+
+
+def store_if_exists(url: str) -> Store | None:
+    """The store at ``url``; None if there is none. Raises as ``open_store`` does."""
+    try:
+        return open_store(url)
+    except ProblemError as problem:
+        if any(finding.code == "not-initialised" for finding in problem.findings):
+            return None
+        raise
+
+
+def is_lock_file(path: Path) -> bool:
+    """Whether it looks like JSON; every other error is reported when the file is read."""
+    try:
+        if not path.is_file():  # reading a pipe would wait
+            return False
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False  # reported when it is opened as a backup
+
+
+def saved_state(path: Path) -> SavedState:
+    """Read a lock file or a backup. Raises :class:`ProblemError` if it is neither."""
+    if is_lock_file(path):
+        lock = lockfile.read(path)
+        return SavedState(path, lock.current(), {}, lock.head)
+    with open_backup(path) as opened:
+        backup = Store(opened)
+        current, sealed = backup.read_sealed()
+        return SavedState(path, current, sealed, backup.head())
 
 
 def _text(lines: Iterable[str]) -> Iterable[str]:
@@ -65,7 +105,6 @@ def _text(lines: Iterable[str]) -> Iterable[str]:
 def _given_key(file: str | None) -> str | None:
     """The file or variable that the key comes from; None if no key was given. The key is checked,
     so that a mistake shows now and not when the first credential is stored."""
-    from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
 
     if file:
         keys_of_file(file)

@@ -1,0 +1,71 @@
+"""Variables named SENDROUTE_… that nothing reads: probably misspelled.
+
+Imported only if there is a variable that the chosen command does not read, because the options of
+all other commands are then looked at.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from sendroute.cli.command_line import Parser, suggestion, variable_of
+from sendroute.cli.commands import COMMANDS
+from sendroute.cli.session import global_options
+from sendroute.credentials import keys, variables
+from sendroute.runtime import actor
+
+_log = logging.getLogger(__name__)
+
+# Kubernetes sets them in every pod for a Service whose name begins with sendroute
+# (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables).
+_OF_A_SERVICE = re.compile(
+    r"SENDROUTE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?"
+    r"|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+
+
+def warn_of_unknown(names: Iterable[str]) -> None:
+    """Log a warning for each variable that no command reads, with the nearest known name. The value
+    is not shown: it may be a misspelled secret."""
+    known = _known()
+    for name in sorted(set(names) - known):
+        if not name.startswith(variables.PREFIX) and not _OF_A_SERVICE.fullmatch(name):
+            _log.warning(
+                "The environment variable %s is unknown and has no effect.%s",
+                name,
+                suggestion(name, known),
+            )
+
+
+def _known() -> frozenset[str]:
+    collector = _Collector("sendroute")
+    global_options(collector)
+    for options in _options_of(COMMANDS, "sendroute.cli.commands"):
+        options(collector)
+    return frozenset({*collector.variables, keys.VARIABLE, actor.VARIABLE})
+
+
+def _options_of(names: Iterable[str], package: str) -> Iterable[Callable[[Parser], object]]:
+    for name in names:
+        module: ModuleType = import_module(f"{package}.{name.replace('-', '_')}")
+        if hasattr(module, "COMMANDS"):
+            yield from _options_of(module.COMMANDS, module.__name__)
+        else:
+            yield module.options
+
+
+class _Collector(Parser):
+    """Takes the options of all commands for the names of their variables alone: no variable is
+    read, because the value of one for another command is not checked here."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, conflict_handler="resolve")
+
+    def switch(self, *names: str, **_more: Any) -> None:
+        self.variables.add(variable_of(names))
+
+    def value(self, *names: str, **_more: Any) -> None:
+        self.variables.add(variable_of(names))

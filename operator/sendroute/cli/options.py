@@ -1,0 +1,152 @@
+"""The options that several commands share: paths, accounts, output formats, edits.
+
+No environment variable sets an option about one object. (Kubernetes also sets variables such as
+SENDROUTE_PORT in every pod next to a Service named sendroute.)
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sendroute.cli.command_line import Parser, WrongUsageError, percent, suggestion
+from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+
+REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
+TABLES = ("text", "json")
+
+
+class Output(NamedTuple):
+    """``path`` is None for standard output."""
+
+    form: str
+    path: str | None
+
+
+def output_option(parser: Parser, forms: Sequence[str]) -> None:
+    def read(text: str) -> Output:
+        form, equals, path = text.partition("=")
+        if form not in forms:
+            raise argparse.ArgumentTypeError(
+                f"`{form}` is none of {', '.join(forms)}.{suggestion(form, forms)}".rstrip(".")
+            )
+        if equals and not path:
+            raise argparse.ArgumentTypeError(f"`{text}` names no file")
+        return Output(form, path or None)
+
+    parser.value(
+        "-o",
+        "--output",
+        metavar="FORMAT[=FILE]",
+        type=read,
+        action="append",
+        help=f"{', '.join(forms)}; may be repeated",
+    )
+    parser.check(_check_outputs)
+
+
+def outputs_of(arguments: argparse.Namespace) -> list[Output]:
+    """What was asked for; text on standard output where nothing else is to be there."""
+    chosen = outputs_asked_for(arguments)
+    if any(each.path is None for each in chosen):
+        return chosen
+    return [*chosen, Output("text", None)]
+
+
+def outputs_asked_for(arguments: argparse.Namespace) -> list[Output]:
+    return list(getattr(arguments, "output", None) or [])
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Raises :class:`WrongUsageError` for two results on standard output or in one file: the second
+    would replace the first."""
+    chosen = outputs_asked_for(arguments)
+    if sum(each.path is None for each in chosen) > 1:
+        raise WrongUsageError(
+            "Only one -o can go to standard output: write the others -o FORMAT=FILE."
+        )
+    others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
+    seen: set[str] = set()
+    for path in [*others, *(each.path for each in chosen)]:
+        if path is None or path == os.devnull:
+            continue
+        resolved = os.path.realpath(path)
+        if resolved in seen:
+            raise WrongUsageError(
+                f"`{path}` would be written twice: give each result its own file."
+            )
+        seen.add(resolved)
+
+
+def paths_argument(parser: Parser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="directory or file of manifests; - is standard input",
+    )
+
+
+def only_option(parser: Parser) -> None:
+    parser.value(
+        "--only",
+        metavar="ACCOUNT",
+        action="append",
+        help="plan only this account, NAME or NAMESPACE/NAME; may be repeated",
+    )
+
+
+def limit_options(parser: Parser) -> None:
+    """The limits of the guards: absent if not given, because a saved plan has its own."""
+    parser.value(
+        "--max-change-percent",
+        metavar="N",
+        type=percent,
+        help="refuse to re-route more than N %% of an account's domains (default 30)",
+    )
+    parser.value(
+        "--max-remove-percent",
+        metavar="N",
+        type=percent,
+        help="refuse to remove more than N %% of an account's domains (default 30)",
+    )
+
+
+def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclusiveGroup:
+    group = parser.add_mutually_exclusive_group(required=required)
+    group.add_argument("--profile", metavar="NAME", help="through this profile of the account")
+    group.add_argument("--managed", action="store_true", help="through the managed relay")
+    group.add_argument(
+        "--unconfigured", action="store_true", help="no route: the domain must not send"
+    )
+    return group
+
+
+def route_of_options(arguments: argparse.Namespace) -> Route | None:
+    if arguments.profile is not None:
+        return via(arguments.profile)
+    if arguments.managed:
+        return MANAGED
+    return UNCONFIGURED if arguments.unconfigured else None
+
+
+def account_argument(parser: Parser) -> None:
+    parser.add_argument("account", metavar="ACCOUNT", help="NAME or NAMESPACE/NAME")
+
+
+def profile_of_account(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the profile")
+    parser.add_argument(
+        "--account", metavar="ACCOUNT", required=True, help="its account, NAME or NAMESPACE/NAME"
+    )
+
+
+def edit_options(parser: Parser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="directory or file of manifests")
+    parser.switch("--dry-run", help="print the changes as a diff, write nothing")
+    output_option(parser, TABLES)
+
+
+def refuse_stdin(paths: list[str]) -> None:
+    if "-" in paths:
+        raise WrongUsageError("Standard input cannot be edited in place: give files.")

@@ -1,0 +1,114 @@
+"""Whether a saved plan was applied already, and at which revisions: read from the store's history.
+
+The history holds every change in the form in which the plan's report shows it. An account's part of
+the plan was applied if one revision after the plan was made has exactly these changes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from sendroute.model.change import Action
+from sendroute.model.desired import AccountKey
+from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.records import HistoryEntry
+
+# How many later entries of one account are looked at besides the plan's own.
+_LATER_ENTRIES = 10_000
+
+
+class _Store(Struct):
+    revision: int
+
+
+class _Account(Struct):
+    namespace: str
+    account: str
+    stopped: bool
+
+
+class _Change(Struct):
+    kind: str
+    namespace: str | None
+    account: str | None
+    name: str
+    action: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class _Report(Struct):
+    """The part of a plan's JSON that tells what would be written, and on top of which revision."""
+
+    store: _Store
+    changes: list[_Change]
+    accounts: list[_Account]
+
+
+class _Key(NamedTuple):
+    """One change, whether planned or recorded."""
+
+    kind: str
+    name: str
+    action: str
+    before: bytes
+    after: bytes
+
+
+class History(Protocol):
+    """Reads the entries of one account or of the platform, the newest first."""
+
+    def __call__(self, *, owner: Owner, limit: int) -> Sequence[HistoryEntry]: ...
+
+
+def applied_revisions(report_json: bytes, history: History) -> list[int]:
+    """The revisions at which a saved plan was applied, in order; empty if any part of it that was
+    not refused is not in the history.
+
+    Args:
+        report_json: the plan as JSON, which the saved plan contains.
+        history: reads the history of the store that it was made for.
+
+    Raises:
+        ProblemError: the store cannot be read.
+    """
+    report = msgspec.json.decode(report_json, type=_Report)
+    revisions = set()
+    for owner, planned in _planned(report).items():
+        entries = history(owner=owner, limit=len(planned) + _LATER_ENTRIES)
+        later = (entry for entry in entries if entry.revision > report.store.revision)
+        revision = _revision_of(planned, later)
+        if revision is None:
+            return []
+        revisions.add(revision)
+    return sorted(revisions)
+
+
+def _planned(report: _Report) -> dict[Owner, set[_Key]]:
+    """What the plan would write, by account."""
+    stopped = {AccountKey(a.namespace, a.account) for a in report.accounts if a.stopped}
+    planned: dict[Owner, set[_Key]] = defaultdict(set)
+    for change in report.changes:
+        owner: Owner = PLATFORM
+        if change.namespace is not None and change.account is not None:
+            owner = AccountKey(change.namespace, change.account)
+        if change.action != Action.SKIP and owner not in stopped:
+            planned[owner].add(_key(change))
+    return planned
+
+
+def _revision_of(planned: set[_Key], entries: Iterable[HistoryEntry]) -> int | None:
+    recorded: dict[int, set[_Key]] = defaultdict(set)
+    for entry in entries:
+        recorded[entry.revision].add(_key(entry))
+    return next((revision for revision, keys in recorded.items() if keys == planned), None)
+
+
+def _key(change: _Change | HistoryEntry) -> _Key:
+    before, after = (
+        msgspec.json.encode(state, order="sorted") for state in (change.before, change.after)
+    )
+    return _Key(change.kind, change.name, change.action, before, after)

@@ -1,0 +1,144 @@
+"""A plan that a guard holds back is applied after approval, exactly as it was shown."""
+
+import json
+
+from .conftest import LoopProcess, Workspace, account, wait_until
+
+NAMES = [f"d{number:02}.example.com" for number in range(12)]
+
+
+def _start_held_back(workspace: Workspace, *names: str) -> LoopProcess:
+    """Start a loop that holds back the removal of all domains except ``names``."""
+    workspace.write_manifest("acme", account("acme", *NAMES))
+    loop = workspace.start()
+    loop.wait_for_log("acme/acme", "committed")
+    workspace.write_manifest("acme", account("acme", *names))
+    loop.wait_for_log("Account acme/acme is held back")
+    return loop
+
+
+def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> None:
+    loop = _start_held_back(workspace, NAMES[0])
+    line = loop.logged("held back")[0]
+    assert line["code"] == "too-many-removals"
+    assert "If the change is intended, approve it." in line["message"]
+    assert "--max-remove-percent" not in line["message"], "a loop has no such option"
+    assert len(workspace.domains()) == 12, "nothing was removed"
+    status = workspace.unsettled()["acme"]
+    assert (status["outcome"], status["changes"]) == ("held-back", {"delete": 11})
+    assert status["digest"] == line["digest"]
+    output = workspace.sendroute("status").stdout
+    assert "11 to delete" in output
+    assert "sendroute approve acme/acme" in output
+
+    completed = workspace.sendroute("approve", "acme", "--auto-approve")
+    assert (completed.returncode, completed.stderr) == (0, "")
+    wait_until(lambda: len(workspace.domains()) == 1, "the removal")
+    loop.wait_for_log("Account acme/acme is settled")
+    assert not workspace.unsettled()
+
+    changes = json.loads(workspace.sendroute("history", "acme", "-o", "json").stdout)["changes"]
+    (approval,) = [change for change in changes if change["action"] == "approve"]
+    assert status["digest"] in approval["message"]
+    assert approval["actor"]
+    removals = [change for change in changes if change["action"] == "delete"]
+    assert {change["revision"] for change in removals} == {approval["revision"] + 1}
+
+
+def test_an_approval_is_void_for_a_different_plan(workspace: Workspace) -> None:
+    loop = _start_held_back(workspace, NAMES[0])
+    first = workspace.unsettled()["acme"]["digest"]
+    loop.stop()
+    completed = workspace.sendroute("approve", "acme", "--auto-approve", "--digest", first)
+    assert completed.returncode == 0, completed.stderr
+    workspace.write_manifest("acme", account("acme", NAMES[1]))
+
+    again = workspace.start()
+    line = again.wait_for_log("The approval of account acme/acme", "is void")
+    assert line["digest"] == first
+    again.wait_for_log("Account acme/acme is held back")
+    assert len(workspace.domains()) == 12
+    status = workspace.unsettled()["acme"]
+    assert status["digest"] != first
+    assert status["approved"] is None
+
+    refused = workspace.sendroute("approve", "acme", "--auto-approve", "--digest", first)
+    assert refused.returncode == 3
+    assert "is not the reviewed one" in refused.stderr
+
+
+def test_an_approval_without_a_running_loop_is_applied_by_the_next_loop(
+    workspace: Workspace,
+) -> None:
+    _start_held_back(workspace, NAMES[0]).stop()
+    assert workspace.sendroute("approve", "acme/acme", "--auto-approve").returncode == 0
+    output = workspace.sendroute("status").stdout
+    assert "Approved by" in output
+    workspace.start()
+    wait_until(lambda: len(workspace.domains()) == 1, "the removal")
+
+
+def test_a_prefix_of_the_digest_is_accepted(workspace: Workspace) -> None:
+    _start_held_back(workspace, NAMES[0])
+    digest = workspace.unsettled()["acme"]["digest"]
+    refused = workspace.sendroute("approve", "acme", "--auto-approve", "--digest", digest[:7])
+    assert refused.returncode == 3, "the prefix is too short"
+    completed = workspace.sendroute(
+        "approve", "acme", "--auto-approve", "--digest", digest[:8].upper()
+    )
+    assert completed.returncode == 0, completed.stderr
+
+
+def test_approve_without_a_terminal_explains_the_options(workspace: Workspace) -> None:
+    _start_held_back(workspace, NAMES[0])
+    completed = workspace.sendroute("approve", "acme")
+    assert completed.returncode == 3
+    assert "--auto-approve --digest" in completed.stderr
+    assert workspace.unsettled()["acme"]["approved"] is None
+
+
+def test_approve_reports_that_nothing_is_held_back(workspace: Workspace) -> None:
+    completed = workspace.sendroute("approve", "acme", "--auto-approve")
+    assert completed.returncode == 1
+    assert "Nothing of account acme is held back." in completed.stderr
+
+
+def test_corrected_manifests_settle_a_held_back_account(workspace: Workspace) -> None:
+    loop = _start_held_back(workspace, NAMES[0])
+    workspace.write_manifest("acme", account("acme", *NAMES))
+    loop.wait_for_log("Account acme/acme is settled")
+    assert not workspace.unsettled()
+
+
+def test_accounts_linked_by_a_move_are_applied_together_after_both_approvals(
+    workspace: Workspace,
+) -> None:
+    workspace.write_manifest("acme", account("acme", *NAMES))
+    workspace.write_manifest("bolt", account("bolt", *(f"b{name}" for name in NAMES)))
+    loop = workspace.start()
+    loop.wait_for_log("bolt/bolt", "committed")
+    # acme gives half of its domains to bolt and bolt removes most of its own: a guard stops both.
+    replaced = account("bolt", *(f"b{name}" for name in NAMES[:2]), *NAMES[6:])
+    workspace.write_manifest("both", account("acme", *NAMES[:6]) + "---\n" + replaced)
+    (workspace.manifests / "acme.yaml").unlink()
+    (workspace.manifests / "bolt.yaml").unlink()
+    wait_until(lambda: len(workspace.unsettled()) == 2, "both held back")
+    digest = workspace.unsettled()["acme"]["digest"]
+    assert workspace.sendroute("approve", "acme", "--auto-approve").returncode == 0
+    wait_until(lambda: workspace.unsettled()["acme"]["approved"], "the approval")
+    assert len(workspace.domains()) == 24, "linked accounts wait for each other"
+    assert workspace.unsettled()["acme"]["digest"] == digest
+    assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
+    wait_until(lambda: not workspace.unsettled(), "both")
+    assert len(workspace.domains()) == 14
+
+
+def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: Workspace) -> None:
+    workspace.write_manifest("acme", account("acme", *NAMES))
+    assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
+    workspace.write_manifest("acme", account("acme", NAMES[0]))
+    assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 3
+    assert workspace.unsettled()["acme"]["outcome"] == "held-back"
+    workspace.write_manifest("acme", account("acme", *NAMES[:11]))
+    assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
+    assert not workspace.unsettled()
