@@ -292,8 +292,8 @@ def step(
     for name in blocked:
         for key in moves[name]:
             verdicts[key].may |= {"dependency-skipped", "domain-conflict"}
-            if key not in left:
-                verdicts[key].tell("dependency-skipped")
+            if key not in unchanged:
+                verdicts[key].require("dependency-skipped")
 
     # 3. "Sendroute plans and commits each account as one transaction: all of it or nothing."
     for key, outcome in outcomes.items():
