@@ -93,8 +93,9 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         """An option with a value. Its variable serves where the option is absent; of a repeatable
         option the variable holds the values with spaces between them. An empty value is wrong
-        usage, because a script passes it if a variable of its own is not set."""
-        if not may_be_empty:
+        usage, because a script passes it if a variable of its own is not set; an option whose
+        default is empty accepts it."""
+        if not may_be_empty and more.get("default") != "":
             type = _not_empty(type)  # noqa: A001
         if again:
             more["default"] = SUPPRESS
