@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 # What the checker of words reads.
-WORDS = $(shell git ls-files operator docs examples README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
+WORDS = $(shell git ls-files operator docs examples tests README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
 LOCKED := tests/requirements/locked.txt
 OLDEST := tests/requirements/oldest.txt
 PIP := -m pip --quiet --disable-pip-version-check install

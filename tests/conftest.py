@@ -1,5 +1,6 @@
-"""What every room's tests share."""
+"""Options and fixtures that all tests share."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +13,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rewrite-cases",
         action="store_true",
-        help="write the golden files anew; review every difference",
+        help="rewrite the golden files; review every difference",
     )
 
 
 @pytest.hookimpl(tryfirst=True)  # before workers are started
 def pytest_sessionstart() -> None:
     isolate()
+
+
+@pytest.fixture(autouse=True)
+def logging_is_reset() -> Iterator[None]:
+    """A command that runs in this process starts logging to its standard error: undo it, or a later
+    test captures no log records."""
+    yield
+    logger, root = logging.getLogger("sendroute"), logging.getLogger()
+    for handler in logger.handlers:
+        root.removeHandler(handler)
+    logger.handlers = []
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
+    root.setLevel(logging.WARNING)
+    logging.raiseExceptions = True
 
 
 @pytest.fixture
@@ -28,14 +44,14 @@ def rewrite_cases(pytestconfig: pytest.Config) -> bool:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """One server for all tests of this process that may share one: it starts in a second."""
+    """A server that the tests of this process share, because a start takes a second."""
     with Cluster() as started:
         yield started
 
 
 @pytest.fixture
 def postgres_url(cluster: Cluster) -> Iterator[str]:
-    """A database with nothing in it."""
+    """The URL of an empty database."""
     name = cluster.create_database()
     yield cluster.url(name)
     cluster.drop_database(name)
@@ -43,7 +59,7 @@ def postgres_url(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A URL with no store yet, on each database."""
+    """A URL without a store, for each database."""
     if request.param == "postgresql":
         url: str = request.getfixturevalue("postgres_url")
         return url

@@ -1,7 +1,7 @@
-"""Makes the tests, and every process that they start, independent of the shell that started them.
+"""Makes the tests, and every process that they start, independent of the calling shell.
 
-A shell hands down ignored and blocked signals (nohup ignores SIGHUP, a script ignores SIGINT for
-its background jobs), an umask, perhaps a closed standard input, and all its variables.
+A process inherits ignored and blocked signals (nohup ignores SIGHUP, a script ignores SIGINT for
+its background jobs), an umask, perhaps a closed standard input, and all environment variables.
 """
 
 import os
@@ -19,8 +19,10 @@ _IGNORED_BY_PYTHON = frozenset({signal.SIGPIPE, getattr(signal, "SIGXFSZ", signa
 
 
 def isolate() -> None:
-    """Replace what this process inherited with what a login shell would give it. Call it in the
-    main thread, before the first test is collected."""
+    """Replace what this process inherited with the values of a login shell.
+
+    Must be called in the main thread, before the first test is collected.
+    """
     _reset_signals()
     os.umask(0o022)
     _open_standard_input()
@@ -33,10 +35,12 @@ def isolate() -> None:
 
 
 def _reset_signals() -> None:
-    """A signal that was ignored still does nothing to this process, so `nohup make test` outlasts
-    its terminal; but a process that it starts gets the default action, because execve(2) resets
-    what has a handler and keeps what is ignored. Ctrl-C is the exception: tests interrupt
-    themselves."""
+    """Give ignored signals a handler that does nothing.
+
+    So `nohup make test` continues after its terminal is closed, and processes that the tests start
+    get the default action, because execve(2) resets handled signals but not ignored ones. SIGINT
+    gets its default handler, because tests interrupt themselves.
+    """
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for number in signal.valid_signals() - _IGNORED_BY_PYTHON:
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -51,5 +55,5 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 def _open_standard_input() -> None:
     try:
         os.fstat(0)
-    except OSError:  # closed: the first file that a test opens would become it
+    except OSError:  # closed: the first opened file would become standard input
         os.open(os.devnull, os.O_RDONLY)

@@ -1,5 +1,7 @@
-"""A PostgreSQL server for the tests: a cluster of their own in a temporary folder, which ends with
-the process that began it, however that ends."""
+"""A PostgreSQL server for the tests: a cluster in a temporary directory.
+
+The server stops when the process that started it ends, also if that process is killed.
+"""
 
 import os
 import pwd
@@ -19,8 +21,8 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-# Nothing here outlives the tests, so nothing waits for a disk.
-_HASTY = ("fsync=off", "full_page_writes=off")
+# The data is not needed after the tests, so the server does not wait for the disk.
+_NO_SYNC = ("fsync=off", "full_page_writes=off")
 _SMALL = (
     "shared_buffers=32MB",
     "max_connections=60",
@@ -29,12 +31,12 @@ _SMALL = (
     "log_min_messages=fatal",
     "log_min_error_statement=panic",
 )
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 def binaries() -> Path:
-    """The folder of initdb and postgres, the newest version's. Debian keeps them off the PATH."""
-    found = [
+    """The directory of the newest initdb and postgres. On Debian they are not on the PATH."""
+    directories = [
         path.parent
         for path in sorted(
             Path("/usr/lib/postgresql").glob("*/bin/initdb"),
@@ -42,15 +44,15 @@ def binaries() -> Path:
         )
     ]
     with suppress(OSError, subprocess.CalledProcessError):
-        told = subprocess.run(
+        bindir = subprocess.run(
             ["pg_config", "--bindir"], check=True, capture_output=True, text=True
         ).stdout.strip()
-        found.insert(0, Path(told))
+        directories.insert(0, Path(bindir))
     if (on_path := shutil.which("initdb")) is not None:
-        found.insert(0, Path(on_path).resolve().parent)
-    for folder in reversed(found):
-        if (folder / "initdb").exists() and (folder / "postgres").exists():
-            return folder
+        directories.insert(0, Path(on_path).resolve().parent)
+    for directory in reversed(directories):
+        if (directory / "initdb").exists() and (directory / "postgres").exists():
+            return directory
     raise RuntimeError(
         "The tests need PostgreSQL's server programs, and found none. `make test` installs them on"
         " Debian as root; elsewhere install PostgreSQL 13 or newer and put its initdb on the PATH."
@@ -58,7 +60,7 @@ def binaries() -> Path:
 
 
 def unprivileged() -> tuple[int, int] | None:
-    """The user and group that a server runs as where we are root, which initdb refuses."""
+    """The user and group of the server if the tests run as root, which initdb refuses."""
     if os.getuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -68,9 +70,10 @@ def unprivileged() -> tuple[int, int] | None:
     raise RuntimeError("There is no user to run PostgreSQL as: neither postgres nor nobody.")
 
 
-# The server, and beside it who ends it (immediately, SIGQUIT) when nobody is left at the other end
-# of standard input: so a killed pytest leaves none behind. A line that says otherwise comes first
-# where it was stopped. It is nobody's child, for a server looks after all that it has.
+# Starts the server and a watcher that stops it with SIGQUIT (immediate) when standard input is
+# closed, so a killed pytest leaves no server behind. `stop` writes a line first, so that the
+# watcher does nothing. The watcher is not a child of the server, because a server waits for its
+# children.
 _WATCHED = """
 exec 3<&0 </dev/null
 ( ( read -r _ <&3 || kill -QUIT $$ ) >/dev/null 2>&1 & )
@@ -79,20 +82,23 @@ exec "$@" 3<&-
 
 
 class Cluster:
-    """``hasty``: without a care for what a crash of the machine would leave; a crash of the
-    server alone loses nothing even so. ``settings``: in the place of those that keep it small."""
+    """A server with an empty cluster. A context manager.
 
-    def __init__(self, *, hasty: bool = True, settings: tuple[str, ...] = _SMALL) -> None:
+    ``no_sync``: do not write through to the disk, so a crash of the machine may lose data; a crash
+    of the server alone loses nothing. ``settings``: replace those that keep the server small.
+    """
+
+    def __init__(self, *, no_sync: bool = True, settings: tuple[str, ...] = _SMALL) -> None:
         self._programs = binaries()
         self._user = unprivileged()
-        self._settings = (*settings, *(_HASTY if hasty else ()))
-        self.folder = Path(tempfile.mkdtemp(prefix="sendroute-pg-"))
-        self.socket = self.folder
+        self._settings = (*settings, *(_NO_SYNC if no_sync else ()))
+        self.directory = Path(tempfile.mkdtemp(prefix="sendroute-pg-"))
+        self.socket = self.directory
         self.port = _free_port()
         self._server: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
         if self._user is not None:
-            os.chown(self.folder, *self._user)
+            os.chown(self.directory, *self._user)
 
     def __enter__(self) -> Self:
         try:
@@ -109,11 +115,11 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return self.directory / "data"
 
     @property
     def pid(self) -> int:
@@ -121,14 +127,14 @@ class Cluster:
         return self._server.pid
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start the server and return when it accepts connections."""
         settings = [
             *self._settings,
             "listen_addresses=127.0.0.1",
             f"port={self.port}",
             f"unix_socket_directories={self.socket}",
         ]
-        with (self.folder / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [
                     *("sh", "-c", _WATCHED, "sh", self._programs / "postgres"),
@@ -138,13 +144,13 @@ class Cluster:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is ours to pass on
+                start_new_session=True,  # Ctrl-C must not reach the server
                 **self._as_user(),
             )
-        self.wait_until_it_answers()
+        self.wait_until_ready()
 
-    def wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + _PATIENCE
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _TIMEOUT
         while True:
             try:
                 self.connect().close()
@@ -152,17 +158,20 @@ class Cluster:
             except psycopg.OperationalError:
                 ended = self._server is None or self._server.poll() is not None
                 if ended or time.monotonic() > deadline:
-                    log = (self.folder / "log").read_text(errors="replace")
+                    log = (self.directory / "log").read_text(errors="replace")
                     raise RuntimeError(f"PostgreSQL did not start:\n{log}") from None
             time.sleep(0.02)
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        """SIGQUIT is a crash in a tidy way, SIGINT ends sessions and writes all (the server's
-        own words: immediate, fast). Returns when it has ended."""
+        """Stop the server and return when it has ended.
+
+        SIGQUIT is PostgreSQL's immediate shutdown, which is like a crash; SIGINT is the fast
+        shutdown, which ends sessions and writes all data.
+        """
         if self._server is not None:
             self._server.send_signal(how)
             try:
-                self._server.wait(_PATIENCE)
+                self._server.wait(_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self._server.kill()
                 self._server.wait()
@@ -171,12 +180,12 @@ class Cluster:
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """The server takes connections and says nothing, as one whose disk is gone."""
+        """The server accepts connections and does not answer, as with a failed disk."""
         pids = [self.pid]
         try:
-            os.kill(self.pid, signal.SIGSTOP)  # first: now it gets no more children
+            os.kill(self.pid, signal.SIGSTOP)  # first, so that it starts no more children
             for child in map(int, _children(self.pid)):
-                with suppress(ProcessLookupError):  # one that was just ending
+                with suppress(ProcessLookupError):  # this child has ended already
                     os.kill(child, signal.SIGSTOP)
                     pids.append(child)
             yield
@@ -194,7 +203,7 @@ class Cluster:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def create_database(self, more: str = "") -> str:
-        """A new one, empty; its name."""
+        """Create an empty database and return its name."""
         name = f"t{next(self._numbers)}"
         self._execute("CREATE DATABASE {} TEMPLATE template0 " + more, name)
         return name
@@ -211,7 +220,7 @@ class Cluster:
             [self._programs / program, *words],
             capture_output=True,
             text=True,
-            cwd=self.folder,
+            cwd=self.directory,
             **self._as_user(),
         )
         if done.returncode:
@@ -225,13 +234,18 @@ class Cluster:
 
 
 def _children(pid: int) -> list[str]:
-    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return told.stdout.split()
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True
+    )
+    return children.stdout.split()
 
 
 def _free_port() -> int:
-    """Below the ports that the system gives to connections: one of those might have it by the time
-    the server asks for it, also when it starts again (ip(7), ip_local_port_range)."""
+    """A free port below the range of ephemeral ports (ip(7), ip_local_port_range).
+
+    A connection could take a port of that range before the server listens on it, also when the
+    server is restarted.
+    """
     for port in random.sample(range(15_000, 30_000), 200):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))

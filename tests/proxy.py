@@ -1,4 +1,4 @@
-"""What stands between a program and its server, and fails when it is told to."""
+"""A TCP proxy between a client and its server that fails at a given message."""
 
 import socket
 import threading
@@ -8,8 +8,8 @@ from typing import Self
 
 
 class Line:
-    """One connection through the proxy, at the moment that was waited for. ``data`` is what the
-    program sent and the server has not got yet."""
+    """A connection through the proxy. ``data`` is the last message of the client, which is not yet
+    sent to the server."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
@@ -23,26 +23,26 @@ class Line:
             _close(end)
 
     def cut_after_the_answer(self) -> None:
-        """The server has done it, and the program does not hear of it."""
+        """Deliver the message, and cut the connection before the client gets the answer."""
         self.is_mute = True
         self.server.sendall(self.data)
         self.answered.wait(30)
         self.cut()
 
     def leave(self) -> None:
-        """The program's end is cut; the server's stays, and waits for what comes."""
+        """Cut the client's side and keep the server's side open."""
         self.is_mute = True
         _close(self.client)
 
 
 class Proxy:
-    """Listens on a port of its own. A context manager."""
+    """Listens on a free port. A context manager."""
 
     def __init__(self, port: int) -> None:
         self._target = port
-        self._ears = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._ears.getsockname()[1]
-        self._moments: list[tuple[bytes, Callable[[Line], None]]] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._actions: list[tuple[bytes, Callable[[Line], None]]] = []
         self._lock = threading.Lock()
         self.lines: list[Line] = []
 
@@ -51,26 +51,28 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _close(self._ears)
+        _close(self._listener)
         for line in self.lines:
             line.cut()
 
-    def at(self, words: bytes, what: Callable[[Line], None]) -> None:
-        """Once, when a program sends what holds these words: ``what`` is done in place of
-        passing it on. Moments are waited for one after the other."""
+    def at(self, words: bytes, action: Callable[[Line], None]) -> None:
+        """Call ``action`` instead of passing on the next message that contains ``words``.
+
+        Each action is called once; several are expected in the order in which they were added.
+        """
         with self._lock:
-            self._moments.append((words, what))
+            self._actions.append((words, action))
 
     @property
     def is_done(self) -> bool:
-        """Whether every moment has come."""
+        """Whether every action was called."""
         with self._lock:
-            return not self._moments
+            return not self._actions
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                client, _ = self._ears.accept()
+                client, _ = self._listener.accept()
                 try:
                     server = socket.create_connection(("127.0.0.1", self._target))
                 except OSError:
@@ -85,18 +87,18 @@ class Proxy:
         with suppress(OSError):
             while data := line.client.recv(65536):
                 line.data = data
-                what = self._due(data)
-                if what is None:
+                action = self._due(data)
+                if action is None:
                     line.server.sendall(data)
                 else:
-                    what(line)
+                    action(line)
         if not line.is_mute:
             line.cut()
 
     def _due(self, data: bytes) -> Callable[[Line], None] | None:
         with self._lock:
-            if self._moments and self._moments[0][0] in data:
-                return self._moments.pop(0)[1]
+            if self._actions and self._actions[0][0] in data:
+                return self._actions.pop(0)[1]
             return None
 
     def _to_client(self, line: Line) -> None:

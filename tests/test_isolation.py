@@ -1,4 +1,4 @@
-"""A test sees nothing of the shell that started it, and neither does a process that it starts."""
+"""Tests and the processes that they start do not depend on the calling shell."""
 
 import json
 import os
@@ -19,7 +19,7 @@ print(json.dumps({
     "variables": dict(os.environ),
 }))
 """
-# What a shell, a hook of git, a CI job or a colleague's profile may set.
+# Variables that a shell, a git hook, a CI job or a user's profile may set.
 _ODD = {
     "CLICOLOR_FORCE": "1",
     "COLUMNS": "20",
@@ -40,7 +40,7 @@ _ODD = {
 }
 
 
-def test_a_process_starts_as_from_a_login_shell() -> None:
+def test_a_process_has_the_defaults_of_a_login_shell() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", _INHERITED], check=True, capture_output=True, text=True
     )
@@ -54,10 +54,10 @@ def test_a_process_starts_as_from_a_login_shell() -> None:
     assert not inherited["variables"].keys() & (_ODD.keys() - {"LC_ALL"})
 
 
-def test_a_test_sees_nothing_of_the_shell_that_started_it() -> None:
-    """The test above, under all that a shell can hand down."""
+def test_the_tests_do_not_depend_on_the_calling_shell() -> None:
+    """Run the test above with everything that a process can inherit from a shell."""
     hostile = 'trap "" HUP INT QUIT TERM USR1 CHLD; umask 077; exec "$@" <&-'
-    inner = f"{Path(__file__).relative_to(ROOT)}::test_a_process_starts_as_from_a_login_shell"
+    inner = f"{Path(__file__).relative_to(ROOT)}::test_a_process_has_the_defaults_of_a_login_shell"
     ran = subprocess.run(
         [
             "sh",

@@ -1,4 +1,4 @@
-"""Arrows point inwards: what each room may import of the others, read from the sources."""
+"""Imports point inwards: which packages each package may import, read from the sources."""
 
 import ast
 import subprocess
@@ -13,7 +13,7 @@ from sendroute.cli.commands.edit import COMMANDS as EDITS
 
 PACKAGE = Path(__file__).parents[1] / "operator/sendroute"
 
-# Besides itself and the standard library's and other projects' modules.
+# In addition to itself, the standard library and other projects.
 MAY_IMPORT = {
     "model": set(),
     "planner": {"model"},
@@ -57,7 +57,7 @@ MAY_IMPORT = {
         "loop",
     },
 }
-# The core decides over values: what it needs of the outside is passed in.
+# The core works on values only; everything else is passed in.
 PURE = {"model", "planner"}
 FOR_PURE = {
     "__future__",
@@ -76,7 +76,7 @@ FOR_PURE = {
     "typing",
     "datetime",
 }
-# Costly to import, so only inside functions, or in modules that only functions import.
+# Slow imports: only inside functions, or in modules that are imported inside functions.
 TOP_LEVEL_OF_MAIN = {
     "sendroute.cli",
     "sendroute.cli.command_line",
@@ -106,16 +106,16 @@ def imports(tree: ast.AST) -> Iterator[str]:
 def outward(path: Path, tree: ast.AST) -> list[str]:
     room = room_of(path)
     allowed = MAY_IMPORT[room] | {room}
-    found = []
+    names = []
     for name in imports(tree):
         first, _, rest = name.partition(".")
         if first == "sendroute":
             target = rest.partition(".")[0]
             if target and target not in allowed:
-                found.append(name)
+                names.append(name)
         elif room in PURE and first not in FOR_PURE:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -123,7 +123,7 @@ def test_a_module_imports_nothing_outward(path: Path) -> None:
     assert outward(path, ast.parse(path.read_text())) == []
 
 
-def test_every_room_is_known_here() -> None:
+def test_every_package_has_a_rule() -> None:
     assert {room_of(path) for path in modules()} <= MAY_IMPORT.keys()
 
 
@@ -137,32 +137,32 @@ def test_every_room_is_known_here() -> None:
         ("reconcile", "from sendroute.store.record import Store"),
     ],
     ids=[
-        "the planner and a database",
-        "the planner and the store",
-        "the model and the system, even late",
-        "the store and the reports",
-        "reconciling and one store",
+        "the planner imports a database",
+        "the planner imports the store",
+        "the model imports the system in a function",
+        "the store imports the reports",
+        "the reconciler imports a store",
     ],
 )
-def test_an_arrow_outward_is_seen(room: str, line: str) -> None:
+def test_an_outward_import_is_detected(room: str, line: str) -> None:
     assert outward(PACKAGE / room / "module.py", ast.parse(line))
 
 
-def test_the_program_imports_only_what_the_help_needs() -> None:
+def test_help_imports_only_what_it_needs() -> None:
     tree = ast.parse((PACKAGE / "cli/main.py").read_text())
     top = ast.Module([node for node in tree.body if not isinstance(node, ast.FunctionDef)], [])
     ours = {name for name in imports(top) if name.startswith("sendroute.")}
     assert ours == TOP_LEVEL_OF_MAIN
 
 
-# The modules of two packages from the bottom up: each may import modules of lines above its own.
+# The modules of two packages, lowest level first: a module may import modules of earlier lines.
 STORE = (
     {"errors", "tables", "states", "database", "migrate"},
     {"url", "revisions", "migrations.env", "sqlite.errors", "postgres.errors", "postgres.server"},
     {"translation", "postgres.connect"},
     {"schema", "atomic_create", "sqlite.watch", "postgres.watch"},
     {"sqlite.database", "postgres.database"},
-    # Statements are written once; these two choose the database.
+    # The statements are the same for both databases; these two modules choose the database.
     {"backend", "postgres.bulk"},
     {"bulk"},
     {"history", "account_status", "bulk_switch", "copy", "export", "reading"},
@@ -188,7 +188,7 @@ LEVEL = {
     package: {module: level for level, modules in enumerate(levels) for module in modules}
     for package, levels in (("store", STORE), ("cli", CLI))
 }
-# What the two databases have in common. Neither imports the other.
+# Modules that both databases may import. Neither database imports the other.
 DATABASE_SIDE = {"errors", "tables", "database", "translation", "url"}
 
 
@@ -217,7 +217,7 @@ def imports_within(package: str, tree: ast.AST) -> Iterator[str]:
 def upward(package: str, module: str, tree: ast.AST) -> list[str]:
     names = list(imports_within(package, tree))
     if module.startswith("migrations.versions."):
-        return names  # a migration never changes, the schema of today does
+        return names  # a migration never changes, but the current schema does
     level = LEVEL[package]
     wrong = [name for name in names if level[name] >= level[module]]
     side, dot, _ = module.partition(".")
@@ -255,21 +255,23 @@ def test_every_module_has_a_level(package: str) -> None:
         ("cli", "output", "def late():\n    from sendroute.cli.confirm import confirm"),
     ],
     ids=[
-        "writing and the store",
-        "two modules of one level",
-        "reading and writing, even late",
-        "one database and the other",
-        "a database and the rows",
-        "a migration and the schema of today",
-        "one command and another",
-        "output and confirmation, even late",
+        "the writer imports the store",
+        "a module imports another of the same level",
+        "the reader imports the writer in a function",
+        "a database imports the other",
+        "a database imports the rows",
+        "a migration imports the current schema",
+        "a command imports another",
+        "the output imports the confirmation in a function",
     ],
 )
-def test_an_upward_import_within_a_package_is_found(package: str, module: str, line: str) -> None:
+def test_an_upward_import_within_a_package_is_detected(
+    package: str, module: str, line: str
+) -> None:
     assert upward(package, module, ast.parse(line))
 
 
-# What `--help` needs is imported first, so it imports everything else late.
+# Modules that `--help` needs; they import everything else inside functions.
 FOR_HELP = {"main", "session"}
 MEASURE = """
 import importlib, json, os, sys
@@ -287,7 +289,7 @@ SAVES = 10
 
 
 def late_imports(tree: ast.AST) -> set[str]:
-    """The modules of ours that functions import, each when it runs."""
+    """The modules of Sendroute that are imported inside functions."""
     functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
     names = {name for function in functions for name in imports(function)}
     return {name for name in names if name.startswith("sendroute.") and name.count(".") > 1}
@@ -295,7 +297,7 @@ def late_imports(tree: ast.AST) -> set[str]:
 
 @pytest.mark.parametrize("module", sorted(modules_of("cli").keys() - FOR_HELP))
 def test_a_late_import_saves_the_import_of_many_modules(module: str) -> None:
-    """A command shows its help without a database driver; what costs little is imported first."""
+    """A command shows its help without a database driver; cheap imports are at the top."""
     names = sorted(late_imports(ast.parse(modules_of("cli")[module].read_text())))
     command = [sys.executable, "-c", MEASURE, f"sendroute.cli.{module}", *names]
     measured = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)

@@ -1,4 +1,4 @@
-"""The locked versions fit the ranges in pyproject.toml, and every range has both ends."""
+"""The locked versions match the ranges in pyproject.toml, and every range has two bounds."""
 
 import re
 import tomllib
@@ -23,12 +23,12 @@ def required() -> Iterator[Requirement]:
 
 def versions(name: str) -> dict[str, Version]:
     text = (ROOT / "tests" / "requirements" / name).read_text()
-    found = re.findall(r"^([\w.-]+)(?:\[\w,]+)?==(\S+)", text, re.MULTILINE)
-    return {canonicalize_name(package): Version(version) for package, version in found}
+    pins = re.findall(r"^([\w.-]+)(?:\[\w,]+)?==(\S+)", text, re.MULTILINE)
+    return {canonicalize_name(package): Version(version) for package, version in pins}
 
 
 @pytest.mark.parametrize("requirement", list(required()), ids=lambda requirement: requirement.name)
-def test_a_range_has_a_lower_and_an_upper_end(requirement: Requirement) -> None:
+def test_a_range_has_a_lower_and_an_upper_bound(requirement: Requirement) -> None:
     operators = {specifier.operator for specifier in requirement.specifier}
     assert operators == {">=", "<"}
 
@@ -45,7 +45,7 @@ def test_every_requirement_is_locked_within_its_range(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_has_hashes_and_names_no_index(name: str) -> None:
+def test_a_lock_has_hashes_and_no_index(name: str) -> None:
     text = (ROOT / "tests" / "requirements" / name).read_text()
     assert "://" not in text
     assert "index" not in text

@@ -1,4 +1,4 @@
-"""The benchmarks are a program of their own; its modules are found beside ``run.py``."""
+"""The benchmarks are a separate program, whose modules are in the directory of ``run.py``."""
 
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""The two databases that a store may lie in, as the goals about stores use them: new stores, and
-copies of a filled one, so that each round begins with the same."""
+"""The two databases of a store, as the goals about stores use them: new stores, and copies of a
+filled store, so that each round starts from the same state."""
 
 import shutil
 import time
@@ -19,11 +19,11 @@ class Database(Protocol):
     name: str
 
     def new(self) -> str:
-        """The URL of a store just made."""
+        """Create a store and return its URL."""
         ...
 
     def copy(self, url: str) -> str:
-        """The URL of a second one with the same content, which nobody has open."""
+        """Copy a store that no process has open, and return the URL of the copy."""
         ...
 
     def drop(self, url: str) -> None: ...
@@ -53,7 +53,7 @@ class Sqlite:
 
 
 class Postgres:
-    """A server with the settings it is delivered with: it writes through to the disk."""
+    """A server with PostgreSQL's default settings: it writes through to the disk."""
 
     name = "PostgreSQL"
 
@@ -76,8 +76,11 @@ class Postgres:
         self._cluster.drop_database(_name(url))
 
     def updates(self, url: str, expected: int) -> tuple[int, int]:
-        """Updates of domains since the database was made, and how many of them touched an index.
-        ``expected`` is the first: the server counts a session's when that has ended."""
+        """The updates of domains since the database was created, and how many changed an index.
+
+        Waits until the first is ``expected``, because the server counts the updates of a session
+        when it has ended.
+        """
         counted = (
             "SELECT n_tup_upd, n_tup_upd - n_tup_hot_upd FROM pg_stat_user_tables"
             " WHERE relname = 'domain'"
@@ -94,7 +97,7 @@ class Postgres:
 
 @contextmanager
 def databases(lab: Lab) -> Iterator[tuple[Sqlite, Postgres]]:
-    with Cluster(hasty=False, settings=()) as cluster:
+    with Cluster(no_sync=False, settings=()) as cluster:
         yield Sqlite(lab.room), Postgres(lab.room, cluster)
 
 

@@ -1,4 +1,4 @@
-"""What every goal is given: how large, how often, where, and the program under test."""
+"""The environment of every goal: sizes, rounds, directories and the program under test."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ CHILDREN = Path(__file__).parent / "children"
 
 
 class Lab(NamedTuple):
-    """``room`` is an empty folder for the goal alone. Sizes are a tenth where ``quick``."""
+    """``room`` is an empty directory of the goal. With ``quick``, sizes are a tenth."""
 
     room: Path
     quick: bool = False
@@ -25,7 +25,7 @@ class Lab(NamedTuple):
         return min(full, 3) if self.quick else full
 
     def store(self, name: str) -> "Store":
-        """A new store in a folder of its own, which is also where its user's caches are."""
+        """A new store in a separate directory, which also holds the caches."""
         store = Store(self.room / name)
         store.home.mkdir()
         store.sendroute("init")
@@ -40,8 +40,8 @@ class Store(NamedTuple):
         return f"sqlite:///{self.home / 'sendroute.db'}"
 
     def sendroute(self, *words: str | os.PathLike[str], expect: int = 0) -> Run:
-        """One whole process of the program, as a user starts it. Its output goes nowhere: what a
-        terminal costs is not ours."""
+        """Run a process of the program as a user does. Its output is discarded, so that the time of
+        a terminal is not measured."""
         return run(
             [*PROGRAM, "--store", self.url, *map(os.fspath, words)],
             environment={"XDG_CACHE_HOME": str(self.home / "cache")},
@@ -49,12 +49,12 @@ class Store(NamedTuple):
         )
 
     def forget(self) -> None:
-        """Empties the caches: the next run is cold."""
+        """Empty the caches, so that the next run is cold."""
         shutil.rmtree(self.home / "cache", ignore_errors=True)
 
 
 def _program() -> list[str]:
-    """The installed entry point; from a source tree alone, the module."""
+    """The installed entry point, or the module if the package is not installed."""
     installed = Path(PYTHON).with_name("sendroute")
     return [str(installed)] if installed.exists() else [PYTHON, "-m", "sendroute"]
 

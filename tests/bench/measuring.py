@@ -1,5 +1,4 @@
-"""One process after another, timed from outside: wall clock and peak memory as the kernel counts
-them."""
+"""Measures processes from outside: wall clock and the peak memory that the kernel reports."""
 
 import os
 import statistics
@@ -15,7 +14,7 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Run(NamedTuple):
-    """``seconds`` of wall clock, ``peak`` resident bytes, and what it wrote."""
+    """``seconds`` of wall clock, ``peak`` resident bytes, and the output."""
 
     seconds: float
     peak: int
@@ -24,7 +23,7 @@ class Run(NamedTuple):
 
 
 class FailedRunError(Exception):
-    """A measured command did not end as it must, so its time would mean nothing."""
+    """A measured command ended with another status than expected, so its time means nothing."""
 
 
 def run(
@@ -35,10 +34,10 @@ def run(
     expect: int = 0,
     keep: bool = False,
 ) -> Run:
-    """Runs ``command`` to its end; its output is kept only where asked, else thrown away.
+    """Run ``command`` to its end. Its output is discarded unless ``keep`` is true.
 
-    A child's peak includes what its parent held when it was forked (execve(2) keeps the old
-    maximum), so whoever calls this must itself stay small.
+    The peak of a child includes the memory of its parent at the fork (execve(2) keeps the old
+    maximum), so the caller must use little memory.
     """
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as output:
         began = time.perf_counter()
@@ -55,17 +54,19 @@ def run(
         process.returncode = status = os.waitstatus_to_exitcode(waited)
         if status != expect:
             errors.seek(0)
-            told = errors.read().decode(errors="replace")[-2000:]
+            message = errors.read().decode(errors="replace")[-2000:]
             raise FailedRunError(
-                f"{' '.join(map(str, command))} ended with {status}, not {expect}: {told}"
+                f"{' '.join(map(str, command))} ended with {status}, not {expect}: {message}"
             )
         output.seek(0)
         return Run(seconds, usage.ru_maxrss * _MAXRSS_UNIT, status, output.read())
 
 
 def _environment() -> dict[str, str]:
-    """The caller's, less what would change what is measured: every user has compiled bytecode,
-    and no option of ours set from outside."""
+    """The caller's environment without what would change the measurement.
+
+    A user has compiled bytecode, and no option of Sendroute is set.
+    """
     dropped = ("PYTHONDONTWRITEBYTECODE", "PYTHONPROFILEIMPORTTIME", "PYTHONTRACEMALLOC")
     return {
         name: value
@@ -75,17 +76,17 @@ def _environment() -> dict[str, str]:
 
 
 class Samples(NamedTuple):
-    """All runs of one contestant."""
+    """All runs of a contestant."""
 
     runs: tuple[Run, ...]
 
     @property
     def seconds(self) -> float:
-        return statistics.median(each.seconds for each in self.runs)
+        return statistics.median(run.seconds for run in self.runs)
 
     @property
     def peak(self) -> int:
-        return max(each.peak for each in self.runs)
+        return max(run.peak for run in self.runs)
 
 
 def interleaved(
@@ -95,17 +96,17 @@ def interleaved(
     warm_up: bool = True,
     before: Callable[[int], None] | None = None,
 ) -> dict[str, Samples]:
-    """Every contestant once a round, so that a slow minute of the machine is slow for all.
+    """Run every contestant once per round, so that a slow minute of the machine is slow for all.
 
     The warm-up round, which fills file caches and compiles bytecode, does not count. ``before``
     is called with the number of each round, from 0.
     """
-    found: dict[str, list[Run]] = {name: [] for name in contestants}
+    results: dict[str, list[Run]] = {name: [] for name in contestants}
     for number in range(rounds + warm_up):
         if before is not None:
             before(number)
         for name, contestant in contestants.items():
-            one = contestant()
+            result = contestant()
             if number >= warm_up:
-                found[name].append(one)
-    return {name: Samples(tuple(runs)) for name, runs in found.items()}
+                results[name].append(result)
+    return {name: Samples(tuple(runs)) for name, runs in results.items()}

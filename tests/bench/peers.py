@@ -1,5 +1,7 @@
-"""octoDNS, the nearest well-known program of our kind: it plans DNS records from YAML files as we
-plan routes. It lives in a virtual environment of its own, and only here."""
+"""octoDNS, the most similar well-known program: it plans DNS records from YAML files.
+
+It is installed into a separate virtual environment, only for the benchmarks.
+"""
 
 import os
 import subprocess
@@ -25,17 +27,17 @@ zones:
 
 
 class NoPeerError(Exception):
-    """The peer cannot be had on this machine; the message says why."""
+    """The peer is unavailable on this machine; the message says why."""
 
 
 def octodns_sync() -> Path:
-    """The path of ``octodns-sync``, installed into the cache directory where it is not yet."""
+    """The path of ``octodns-sync``, which is installed into the cache directory if necessary."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = (
         cache / "sendroute-bench" / f"{REQUIREMENT}-py{sys.version_info[0]}.{sys.version_info[1]}"
     )
     program = home / "bin" / "octodns-sync"
-    ready = home / "ready"  # written last: an install that was cut off does not count
+    ready = home / "ready"  # written last, so an interrupted install does not count
     if not ready.exists():
         try:
             venv.create(home, clear=True, with_pip=True)
@@ -48,9 +50,9 @@ def octodns_sync() -> Path:
 
 
 def write_zones(root: Path, *, records: int, zones: int) -> list[str]:
-    """A settled octoDNS directory: what is wanted is what is held. Returns its arguments.
+    """Write an octoDNS directory without pending changes, and return the arguments.
 
-    A record is about as much YAML as one of our documents; names are in the order octoDNS wants.
+    A record is about as much YAML as a manifest; the names are in the order that octoDNS requires.
     """
     share = records // zones
     for side in ("wanted", "held"):

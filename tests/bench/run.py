@@ -1,12 +1,12 @@
-"""The performance goals on the machine at hand: one table, each row a ratio of one run.
+"""Measure the performance goals on this machine and print a table of ratios.
 
-What is compared runs by turns, process by process, so that a slow minute is slow for all;
-medians count, and for memory the highest peak of any run. Peers are installed only here, into a
-virtual environment of their own under the cache directory.
+The compared processes run alternately, so that a slow minute is slow for all. The median of the
+times counts, and the highest peak of memory. Peers are installed into a separate virtual
+environment in the cache directory.
 
   python tests/bench/run.py                   all goals; about ten minutes
   python tests/bench/run.py --goal 1 --goal 8
-  python tests/bench/run.py --quick           a tenth of each size: for a first look, proves nothing
+  python tests/bench/run.py --quick           a tenth of each size, for a first look only
 """
 
 import argparse
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[2]))  # the tests' server is the benchmarks' too
+sys.path.append(str(Path(__file__).parents[2]))  # the benchmarks use the server of the tests
 
 from goals import applying, cold, million, one_account, settled, startup, streaming, switching, warm
 from lab import Lab
@@ -38,24 +38,25 @@ GOALS: dict[str, Callable[[Lab], Iterator[Row]]] = {
 
 
 def main() -> int:
-    """Exit status 0 where all that was measured is within its limit, else 1."""
-    told = _arguments()
+    """Return exit status 0 if every measured value is within its limit, otherwise 1."""
+    options = _arguments()
     rows: list[Row] = []
-    for goal in told.goal or GOALS:
+    for goal in options.goal or GOALS:
         print(f"measuring goal {goal} …", file=sys.stderr, flush=True)
-        found = _measured(goal, quick=told.quick)
-        print(render(found), file=sys.stderr, flush=True)  # kept, should the rest be cut off
-        rows += found
-    if told.quick:
-        print("QUICK: a tenth of each size. Limits are meant for the whole.\n")
+        results = _measured(goal, quick=options.quick)
+        # Visible even if a later goal is interrupted.
+        print(render(results), file=sys.stderr, flush=True)
+        rows += results
+    if options.quick:
+        print("QUICK: a tenth of each size. The limits apply to the full sizes.\n")
     print(render(rows))
-    if told.json:
-        told.json.write_text(json.dumps(_document(rows, quick=told.quick), indent=2) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(_document(rows, quick=options.quick), indent=2) + "\n")
     return 1 if any(row.met is False or row.failed for row in rows) else 0
 
 
 def _measured(goal: str, *, quick: bool) -> list[Row]:
-    """A goal whose programs fail costs no other goal its rows."""
+    """The rows of a goal. If its programs fail, the other goals are still measured."""
     with tempfile.TemporaryDirectory(prefix="sendroute-bench-") as room:
         try:
             return list(GOALS[goal](Lab(Path(room), quick)))
@@ -79,10 +80,12 @@ def _arguments() -> argparse.Namespace:
         description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--goal", action="append", choices=GOALS, help="this one alone; may be repeated"
+        "--goal", action="append", choices=GOALS, help="measure only this goal; may be repeated"
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of each size")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the rows to this file"
+    )
     return parser.parse_args()
 
 

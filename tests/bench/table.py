@@ -1,4 +1,4 @@
-"""What is printed: one row a limit, and whether the machine at hand keeps it."""
+"""The printed table: one row per limit, and whether this machine meets it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,9 +7,9 @@ HEAD = ("goal", "what", "ours", "the other", "ratio", "limit", "")
 
 
 class Row(NamedTuple):
-    """``value`` is what ``limit`` bounds from above: a ratio, megabytes, an exponent, seconds; both
-    None for a row that only tells. ``unit`` says what ``value`` is; ``note`` why there is none;
-    ``failed`` that there ought to be one."""
+    """``limit`` is the upper bound of ``value``: a ratio, megabytes, an exponent or seconds. Both
+    are None in a row without a goal. ``unit`` is the unit of ``value``; ``note`` says why there is
+    no value; ``failed``: there should be a value."""
 
     goal: str
     what: str
@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """None where there is nothing to be met, or it could not be measured."""
+        """Whether the value is within the limit; None without a limit or a value."""
         if self.value is None or self.limit is None:
             return None
         return self.value <= self.limit
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def render(rows: Iterable[Row]) -> str:
-    """A plain table, columns aligned."""
+    """A text table with aligned columns."""
     cells = [HEAD, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
     lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
@@ -76,5 +76,5 @@ def seconds(value: float) -> str:
 
 
 def megabytes(value: float) -> str:
-    """Of 1,000,000 bytes."""
+    """A number of bytes in units of 1,000,000 bytes."""
     return f"{value / 1e6:.0f} MB"

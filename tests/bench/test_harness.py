@@ -1,4 +1,4 @@
-"""The benchmarks' own tests: never a time, only that what is measured is what it says."""
+"""Tests of the benchmark code. They check no times, only what is measured."""
 
 import json
 import subprocess
@@ -21,14 +21,14 @@ def _contents(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_tree_is_the_same_bytes_each_time(tmp_path: Path) -> None:
+def test_a_tree_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     trees = [Tree(tmp_path / name, domains=40, files=8, accounts=2).write() for name in "ab"]
     first, second = (_contents(tree.root) for tree in trees)
     assert first == second
     assert len(first) == 8 + 1
 
 
-def test_a_tree_holds_as_many_objects_as_it_says(tmp_path: Path) -> None:
+def test_a_tree_has_the_given_number_of_objects(tmp_path: Path) -> None:
     tree = Tree(tmp_path / "tree", domains=40, files=8, accounts=2).write()
     documents = [
         document for data in _contents(tree.root).values() for document in yaml.safe_load_all(data)
@@ -40,19 +40,19 @@ def test_a_tree_holds_as_many_objects_as_it_says(tmp_path: Path) -> None:
         "SMTPProfile": 2,
         "SendingDomain": 40,
     }
-    domains = [each["spec"] for each in documents if each["kind"] == "SendingDomain"]
+    domains = [d["spec"] for d in documents if d["kind"] == "SendingDomain"]
     assert len({spec["domain"] for spec in domains}) == 40
     assert {spec["account"] for spec in domains} == {"team-00000", "team-00001"}
 
 
-def test_a_tree_is_in_good_order(tmp_path: Path) -> None:
+def test_a_tree_has_no_findings(tmp_path: Path) -> None:
     tree = Tree(tmp_path / "tree", domains=40, files=8, accounts=2).write()
     validate = [sys.executable, "-m", "sendroute", "validate", "--strict", str(tree.root)]
     done = subprocess.run(validate, capture_output=True, check=False, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
 
 
-def test_rerouting_changes_only_the_named_files_and_twice_nothing(tmp_path: Path) -> None:
+def test_rerouting_twice_restores_the_given_files(tmp_path: Path) -> None:
     tree = Tree(tmp_path / "tree", domains=8, files=8, accounts=2).write()
     before = _contents(tree.root)
     tree.reroute(range(1, 8, 4))
@@ -64,14 +64,14 @@ def test_rerouting_changes_only_the_named_files_and_twice_nothing(tmp_path: Path
     assert _contents(tree.root) == before
 
 
-def test_zones_hold_on_both_sides_as_many_records_as_they_say(tmp_path: Path) -> None:
+def test_zones_have_the_given_number_of_records_on_both_sides(tmp_path: Path) -> None:
     peers.write_zones(tmp_path, records=20, zones=2)
     for side in ("wanted", "held"):
         zones = [yaml.safe_load(path.read_bytes()) for path in (tmp_path / side).iterdir()]
         assert [len(zone) for zone in zones] == [10, 10]
 
 
-def test_contestants_take_turns_and_the_warm_up_does_not_count() -> None:
+def test_contestants_alternate_and_the_warm_up_does_not_count() -> None:
     order: list[str] = []
 
     def contestant(name: str, seconds: list[float]) -> Run:
@@ -79,27 +79,27 @@ def test_contestants_take_turns_and_the_warm_up_does_not_count() -> None:
         return Run(seconds.pop(0), 0, 0, b"")
 
     slow, fast = [9.0, 3.0, 5.0, 4.0], [9.0, 1.0, 1.0, 2.0]
-    found = interleaved(
+    samples = interleaved(
         {"slow": lambda: contestant("slow", slow), "fast": lambda: contestant("fast", fast)}, 3
     )
     assert order == ["slow", "fast"] * 4
-    assert (found["slow"].seconds, found["fast"].seconds) == (4.0, 1.0)
+    assert (samples["slow"].seconds, samples["fast"].seconds) == (4.0, 1.0)
 
 
-def test_the_peak_is_that_of_the_child_alone() -> None:
+def test_the_peak_is_measured_for_each_child() -> None:
     small = run([sys.executable, "-c", "pass"])
     large = run([sys.executable, "-c", "held = bytearray(b'x') * 200_000_000"])
     assert large.peak > 200_000_000 > small.peak
 
 
-def test_a_command_that_ends_otherwise_than_it_must_is_no_measurement() -> None:
+def test_a_command_with_an_unexpected_status_fails() -> None:
     words = [sys.executable, "-c", "raise SystemExit('no store')"]
     with pytest.raises(FailedRunError, match="no store"):
         run(words)
     assert run(words, expect=1).status == 1
 
 
-def test_the_table_says_met_missed_or_why_neither() -> None:
+def test_the_table_shows_met_missed_or_a_note() -> None:
     rows = [
         Row("1", "fast", "1 s", "4 s", 0.25, 0.5),
         Row("1", "large", "300 MB", "-", 300, 200, "MB"),
@@ -114,13 +114,23 @@ def test_the_table_says_met_missed_or_why_neither() -> None:
     ]
 
 
-def test_one_goal_runs_and_tells_its_rows_in_json_too(tmp_path: Path) -> None:
-    told = tmp_path / "told.json"
-    words = [sys.executable, str(HERE / "run.py"), "--quick", "--goal", "8", "--json", str(told)]
+def test_a_goal_writes_its_rows_as_json(tmp_path: Path) -> None:
+    rows_file = tmp_path / "rows.json"
+    words = [
+        sys.executable,
+        str(HERE / "run.py"),
+        "--quick",
+        "--goal",
+        "8",
+        "--json",
+        str(rows_file),
+    ]
     done = subprocess.run(words, capture_output=True, check=False, text=True)
-    assert done.returncode in (0, 1), done.stderr  # whether met is no matter of a test
+    assert done.returncode in (0, 1), (
+        done.stderr
+    )  # the test does not depend on whether the goal is met
     assert done.stdout.startswith("QUICK"), done.stderr
-    rows = json.loads(told.read_text())["rows"]
+    rows = json.loads(rows_file.read_text())["rows"]
     assert [row["what"].partition(" /")[0] for row in rows] == [
         "sendroute --help",
         "validate of one file",

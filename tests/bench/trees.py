@@ -1,8 +1,8 @@
-"""Trees of manifests, the same bytes for the same numbers on every machine.
+"""Trees of manifests, with the same bytes for the same sizes on every machine.
 
-Each account has one profile (a relay by address, so that applying needs neither secret nor
-network) and an equal share of the domains; of four domains two declare the profile, one managed,
-and one nothing.
+Each account has one profile (a relay by address, so that apply needs neither a secret nor the
+network) and an equal share of the domains. Of four domains two declare the profile, one declares
+managed, and one declares nothing.
 """
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ _ROUTES = (PROFILE, PROFILE, MANAGED, "")
 
 
 class Tree(NamedTuple):
-    """``files`` hold ``domains`` in equal parts, and belong to ``accounts`` in equal parts."""
+    """``domains`` are spread evenly over ``files``, and ``files`` over ``accounts``."""
 
     root: Path
     domains: int
@@ -67,7 +67,7 @@ class Tree(NamedTuple):
     accounts: int
 
     def path(self, number: int) -> Path:
-        """The file of one number, from 0: a directory an account, the platform beside them."""
+        """The path of a file by its number, from 0. Each account has a directory."""
         return self.root / self._account(number) / f"{number:06d}.yaml"
 
     def _account(self, number: int) -> str:
@@ -94,7 +94,7 @@ class Tree(NamedTuple):
             yield _DOMAIN.format(number=domain, account=account) + _ROUTES[domain % 4]
 
     def reroute(self, numbers: range) -> None:
-        """Turns the declared routes of these files from profile to managed, and back."""
+        """Change the declared routes of these files from profile to managed, or back."""
         turned = {PROFILE: MANAGED, MANAGED: PROFILE}
         for number in numbers:
             path = self.path(number)

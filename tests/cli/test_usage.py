@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+from argparse import SUPPRESS
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from sendroute.cli.command_line import Parser
 from sendroute.cli.commands import COMMANDS
 
 from .conftest import Program, account, domain, environment
@@ -93,6 +96,23 @@ def test_apply_refuses_wrong_outputs_before_it_applies(sendroute: Program, manif
         assert sendroute("apply", "manifests", "--auto-approve", *outputs).status == 64
     assert "a.example.com" not in sendroute("routes").out
     assert sendroute("validate", "manifests", "-o", "json=/dev/null", "-o", "text=/dev/null").out
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_default_is_wrong_usage(name: str) -> None:
+    """argparse converts a default that is a string, as if it had been typed."""
+    module = import_module(f"sendroute.cli.commands.{name}")
+    modules = [module]
+    if hasattr(module, "COMMANDS"):
+        members = (member.replace("-", "_") for member in module.COMMANDS)
+        modules = [import_module(f"{module.__name__}.{member}") for member in members]
+    for each in modules:
+        parser = Parser(name)
+        each.options(parser)
+        for action in parser._actions:
+            if isinstance(action.default, str) and action.default != SUPPRESS:
+                parser._get_value(action, action.default)  # type: ignore[attr-defined]
 
 
 def test_a_variable_sets_an_option(

@@ -1,4 +1,4 @@
-"""Fixtures for the peers: each test has its own servers, which stop at its end."""
+"""Fixtures for the test servers; each test starts new servers, which stop at its end."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,7 +58,7 @@ def name_server() -> Iterator[Callable[..., Dns]]:
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Callable[..., Resolver]:
-    """A resolver with a hosts file of the test."""
+    """Create a resolver with the given hosts file."""
 
     def write(*lines: str) -> Resolver:
         path = tmp_path / "hosts"
@@ -78,7 +78,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
-    """Test one profile against a local server; no result is late or contains a secret."""
+    """Test a profile against a local server; check that the result is in time and has no secret."""
 
     def run(
         port: int,
@@ -105,7 +105,7 @@ def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
             resolver=resolver or hosts(f"127.0.0.1 {HOST}"),
             deadline=deadline,
         )
-        assert result.seconds < deadline + 2  # a busy machine is late
+        assert result.seconds < deadline + 2  # tolerance for a busy machine
         assert_contains_no_secret(result.detail)
         return result
 

@@ -30,7 +30,7 @@ Answer = bytes | Callable[["Talk"], None]
 
 
 class Talk:
-    """One connection, on the server's side."""
+    """The server's side of a connection."""
 
     def __init__(self, connected: socket.socket, stopped: threading.Event) -> None:
         self.connected = connected
@@ -67,7 +67,7 @@ class Talk:
             except TimeoutError:
                 continue
 
-    def until_gone(self, data: bytes, pause: float = 0.0) -> None:
+    def repeat(self, data: bytes, pause: float = 0.0) -> None:
         """Send the same bytes repeatedly."""
         while not self.stopped.wait(pause):
             self.connected.sendall(data)
@@ -75,7 +75,7 @@ class Talk:
 
 @dataclass
 class Server:
-    """A scripted SMTP server. ``answers`` overrides its answer to a command; ``TLS`` is the
+    """A scripted SMTP server. ``answers`` replaces its answer to a command; ``TLS`` is the
     handshake, ``GREETING`` the first reply, ``TLS-EHLO`` an EHLO in TLS."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class Server:
         try:
             self._talk(talk)
         except OSError:
-            pass  # the client went, or refused the handshake
+            pass  # the client disconnected or refused the handshake
         finally:
             with self._lock:
                 self.open_at_once -= 1
@@ -190,8 +190,8 @@ def hang_up(talk: Talk) -> None:
 Zone = Callable[[str, str, int], list[str] | str | None]
 
 
-def _one_port() -> tuple[socket.socket, socket.socket]:
-    """The same port twice; another process may use one of the two."""
+def _port_for_tcp_and_udp() -> tuple[socket.socket, socket.socket]:
+    """A port that is free for both TCP and UDP; another process may use one of the two."""
     for _ in range(50):
         tcp = socket.create_server(("127.0.0.1", 0))
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -202,7 +202,7 @@ def _one_port() -> tuple[socket.socket, socket.socket]:
             udp.close()
         else:
             return tcp, udp
-    raise AssertionError("no port is free for TCP and UDP alike")
+    raise AssertionError("no port is free for both TCP and UDP")
 
 
 class Dns:
@@ -214,7 +214,7 @@ class Dns:
         self.asked: list[tuple[str, str, str]] = []
         self.truncates = False
         self.cnames: dict[str, str] = {}
-        self._tcp, self._udp = _one_port()
+        self._tcp, self._udp = _port_for_tcp_and_udp()
         self.port: int = self._tcp.getsockname()[1]
         self._threads = [
             threading.Thread(target=run, daemon=True) for run in (self._serve_udp, self._serve_tcp)
@@ -273,13 +273,13 @@ class Dns:
             alias = self.cnames[target]
             reply.answer.append(dns.rrset.from_text(target, 60, "IN", "CNAME", alias))
             target = alias
-        found = self.zone(target, kind, before)
-        if found is None:
+        answer = self.zone(target, kind, before)
+        if answer is None:
             return None
-        if isinstance(found, str):
-            reply.set_rcode(dns.rcode.from_text(found))
-        elif found:
-            reply.answer.append(dns.rrset.from_text(target, 60, "IN", kind, *found))
+        if isinstance(answer, str):
+            reply.set_rcode(dns.rcode.from_text(answer))
+        elif answer:
+            reply.answer.append(dns.rrset.from_text(target, 60, "IN", kind, *answer))
         return reply.to_wire()
 
 

@@ -136,7 +136,7 @@ def silent_port() -> Iterator[int]:
 
 REFUSALS = [
     pytest.param({"GREETING": b"554 5.7.1 no\r\n"}, "(554 5.7.1)", id="a greeting that refuses"),
-    pytest.param({"GREETING": b"421 busy\r\n"}, "(421)", id="421 for a greeting"),
+    pytest.param({"GREETING": b"421 busy\r\n"}, "(421)", id="421 as greeting"),
     pytest.param({"GREETING": b"250 hello\r\n"}, "(250)", id="a greeting with a wrong code"),
     pytest.param({"EHLO": b"502 5.5.2 what?\r\n"}, "EHLO (502 5.5.2)", id="EHLO refused"),
     pytest.param({"EHLO": b"421 4.3.2 down\r\n"}, "EHLO (421 4.3.2)", id="421 to EHLO"),
@@ -163,7 +163,9 @@ REFUSALS = [
     pytest.param({"GREETING": b"220 x\r\n250 y\r\n"}, "before a command", id="talks ahead"),
     pytest.param({"EHLO": b"250 x\r\n421 bye\r\n"}, "ended the session (421)", id="421 unasked"),
     pytest.param(
-        {"AUTH": b"334 \r\n"}, "not a valid answer to AUTH PLAIN (334)", id="asks on after PLAIN"
+        {"AUTH": b"334 \r\n"},
+        "not a valid answer to AUTH PLAIN (334)",
+        id="another challenge after PLAIN",
     ),
     pytest.param(
         {"AUTH": b"220 x\r\n"}, "not a valid answer to AUTH PLAIN (220)", id="a wrong success"
@@ -187,7 +189,7 @@ def test_invalid_smtp_is_a_protocol_error(
         pytest.param({"GREETING": b"220 a\n"}, id="a line without a carriage return"),
         pytest.param({"EHLO": b"250-x\r\n250-\r\n250-AUTH PLAIN\r\n250\r\n"}, id="empty lines"),
         pytest.param({"EHLO": b"250-\x1b]0;x\x07\xff\r\n250 AUTH PLAIN\r\n"}, id="control codes"),
-        pytest.param({"QUIT": hang_up}, id="a server that leaves without a goodbye"),
+        pytest.param({"QUIT": hang_up}, id="a server that closes at QUIT"),
         pytest.param({"QUIT": b"500 what?\r\n"}, id="a server that does not know QUIT"),
     ],
 )  # fmt: skip

@@ -20,8 +20,11 @@ from .peers import CANARY, HOST, LOOPBACK, SHOP, Hosts, Serve, Server, Talk, sta
 
 
 class Gate:
-    """Holds its clients until as many are connected as expected, and counts the concurrent ones. A
-    client is uncounted before its reply is sent: the next cannot come earlier."""
+    """Holds its clients until the expected number is connected, and counts concurrent clients.
+
+    A client leaves the count before its reply is sent, because the next client cannot connect
+    earlier.
+    """
 
     def __init__(self, awaited: int) -> None:
         self.awaited = awaited
@@ -35,7 +38,7 @@ class Gate:
             self.most = max(self.most, self.inside)
             self.lock.notify_all()
             self.lock.wait_for(lambda: self.came >= self.awaited, timeout=5)
-        talk.stopped.wait(0.1)  # one too many would have to come while these are held
+        talk.stopped.wait(0.1)  # an excess client would connect while these are held
         with self.lock:
             self.inside -= 1
         talk.send(b"554 no\r\n")
@@ -91,7 +94,9 @@ def test_a_slow_host_does_not_delay_others(serve: Serve, hosts: Hosts) -> None:
     assert [result.outcome for result in results] == ["protocol-error"] * 4 + ["ok"] * 4
 
 
-def test_a_test_that_has_not_started_in_time_is_not_tried(serve: Serve, hosts: Hosts) -> None:
+def test_a_test_that_cannot_start_before_the_deadline_is_skipped(
+    serve: Serve, hosts: Hosts
+) -> None:
     """A hundred tenants of a provider that hangs do not delay a run for minutes."""
     server = serve(answers={"GREETING": stall})
     began = time.monotonic()
@@ -176,12 +181,12 @@ def test_ctrl_c_stops_a_run_cleanly(serve: Serve, tmp_path) -> None:
         assert running.poll() is None
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=10)
-    assert said.strip().splitlines()[-1] == "KeyboardInterrupt"
-    assert "CancelledError" not in said
-    assert "Warning" not in said
-    assert "never retrieved" not in said
-    assert CANARY.password not in said
+    _, output = running.communicate(timeout=10)
+    assert output.strip().splitlines()[-1] == "KeyboardInterrupt"
+    assert "CancelledError" not in output
+    assert "Warning" not in output
+    assert "never retrieved" not in output
+    assert CANARY.password not in output
     assert running.returncode in (-signal.SIGINT, 1, 130)
     assert server.open_at_once <= 2
     while server.open_at_once:  # the connections were closed, not left

@@ -148,8 +148,8 @@ def test_every_line_of_the_hosts_file_counts(check: Check, hosts: Hosts) -> None
     ("host", "outcome"),
     [
         pytest.param("127.0.0.1", "ok", id="an allowed literal is reached"),
-        pytest.param("10.0.0.1", "address-refused", id="a refused one is not"),
-        pytest.param("::ffff:127.0.0.1", "address-refused", id="nor in another form"),
+        pytest.param("10.0.0.1", "address-refused", id="a refused literal is not reached"),
+        pytest.param("::ffff:127.0.0.1", "address-refused", id="also not in another notation"),
     ],
 )
 def test_an_address_literal_is_checked_too(

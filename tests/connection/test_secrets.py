@@ -44,7 +44,7 @@ def echo_as_garbage(talk: Talk) -> None:
 ENDINGS = {
     "welcome": b"235 2.7.0 in\r\n",
     "an echo in the refusal": echo,
-    "an echo that is no reply": echo_as_garbage,
+    "an echo that is not a reply": echo_as_garbage,
     "refused": b"535 5.7.8 out\r\n",
     "421": b"421 4.7.0 away\r\n",
     "closed": hang_up,
@@ -66,7 +66,7 @@ def test_nothing_is_logged(
     ending: str,
     mechanism: str,
 ) -> None:
-    """Every logger at DEBUG, asyncio in debug mode."""
+    """With every logger at DEBUG and asyncio in debug mode."""
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
     caplog.set_level(logging.DEBUG)
     ehlo = f"250-x\r\n250 AUTH {mechanism}\r\n".encode()
@@ -74,7 +74,7 @@ def test_nothing_is_logged(
         answers={"EHLO": ehlo, "AUTH": ENDINGS[ending]}, context=authority.context(), implicit=True
     )
     check(server.port, "tls", deadline=1.0 if ending == "stalled" else 10.0)
-    assert any(record.name == "asyncio" for record in caplog.records)  # the mode is on
+    assert any(record.name == "asyncio" for record in caplog.records)  # debug mode is active
     assert_contains_no_secret(caplog.text)
     assert_contains_no_secret("".join(capfd.readouterr()))
 

@@ -30,7 +30,7 @@ def cram_md5(talk: Talk) -> None:
 
 
 def login(talk: Talk) -> None:
-    """Ask for the username although it may have come with AUTH, as some servers do."""
+    """Ask for the username even if it was sent with AUTH, as some servers do."""
     given = []
     for prompt in (b"Username:", b"Password:"):
         talk.send(b"334 " + base64.b64encode(prompt) + b"\r\n")
@@ -45,9 +45,9 @@ def login(talk: Talk) -> None:
     [
         pytest.param([b"AUTH PLAIN LOGIN CRAM-MD5"], True, b"PLAIN", id="PLAIN in TLS"),
         pytest.param([b"AUTH LOGIN CRAM-MD5"], True, b"LOGIN", id="LOGIN in TLS, before CRAM-MD5"),
-        pytest.param([b"AUTH CRAM-MD5"], True, b"CRAM-MD5", id="CRAM-MD5 in TLS, if nothing else"),
+        pytest.param([b"AUTH CRAM-MD5"], True, b"CRAM-MD5", id="CRAM-MD5 in TLS, if alone"),
         pytest.param([b"AUTH PLAIN CRAM-MD5"], False, b"CRAM-MD5", id="CRAM-MD5 in clear"),
-        pytest.param([b"AUTH PLAIN LOGIN"], False, b"PLAIN", id="PLAIN in clear, where allowed"),
+        pytest.param([b"AUTH PLAIN LOGIN"], False, b"PLAIN", id="PLAIN without TLS, if allowed"),
         pytest.param([b"AUTH=LOGIN"], True, b"LOGIN", id="the old spelling with an equals sign"),
         pytest.param([b"AUTH=LOGIN PLAIN"], True, b"PLAIN", id="the old spelling, two of them"),
         pytest.param([b"AUTH=LOGIN", b"AUTH PLAIN"], True, b"PLAIN", id="both spellings"),

@@ -11,24 +11,24 @@ from .peers import Authority, Check, Serve, Talk, stall
 
 
 def drip_lines(talk: Talk) -> None:
-    talk.until_gone(b"250-x\r\n", pause=0.05)
+    talk.repeat(b"250-x\r\n", pause=0.05)
 
 
 def endless_line(talk: Talk) -> None:
     talk.send(b"250 ")
-    talk.until_gone(b"x" * 1000)
+    talk.repeat(b"x" * 1000)
 
 
 def endless_reply(talk: Talk) -> None:
-    talk.until_gone(b"250-x\r\n" * 50)
+    talk.repeat(b"250-x\r\n" * 50)
 
 
 def endless_long_lines(talk: Talk) -> None:
-    talk.until_gone(b"250-" + b"x" * 1000 + b"\r\n")
+    talk.repeat(b"250-" + b"x" * 1000 + b"\r\n")
 
 
 def endless_replies(talk: Talk) -> None:
-    talk.until_gone(b"250 AUTH PLAIN\r\n" * 50)
+    talk.repeat(b"250 AUTH PLAIN\r\n" * 50)
 
 
 STEPS = {
@@ -61,7 +61,7 @@ def test_a_slow_server_fails_at_the_deadline(
 def test_a_line_in_single_bytes_fails_at_the_deadline(check: Check, serve: Serve) -> None:
     def drip(talk: Talk) -> None:
         talk.send(b"220-")
-        talk.until_gone(b"x", pause=0.05)
+        talk.repeat(b"x", pause=0.05)
 
     result = check(serve(answers={"GREETING": drip}).port, deadline=0.5)
     assert result.outcome == "protocol-error"
@@ -71,11 +71,13 @@ def test_a_line_in_single_bytes_fails_at_the_deadline(check: Check, serve: Serve
 def test_a_slow_tls_handshake_fails_at_the_deadline(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
-    def one_record_begun(talk: Talk) -> None:
+    def send_part_of_a_record(talk: Talk) -> None:
         talk.send(b"\x16\x03\x03\x40\x00")
-        talk.until_gone(b"\x02", pause=0.05)
+        talk.repeat(b"\x02", pause=0.05)
 
-    server = serve(answers={"TLS": one_record_begun}, context=authority.context(), implicit=True)
+    server = serve(
+        answers={"TLS": send_part_of_a_record}, context=authority.context(), implicit=True
+    )
     result = check(server.port, "tls", deadline=0.6)
     assert result.outcome == "protocol-error"
     assert "the TLS handshake within 0.6 seconds" in result.detail
@@ -129,8 +131,10 @@ def test_all_replies_together_are_limited(check: Check, serve: Serve) -> None:
 
 
 async def after_the_greeting(unasked: bytes) -> str | None:
-    """Which violation bytes are that arrive while no reply is due. No server can hit that moment
-    reliably, so they are passed in directly."""
+    """The violation that bytes cause if no reply is expected.
+
+    A server cannot send them reliably at that moment, so they are passed in directly.
+    """
     listening = replies.Replies()
     server, client = socket.socketpair()
     loop = asyncio.get_running_loop()
@@ -163,10 +167,13 @@ def test_an_unanswered_quit_costs_at_most_a_second(check: Check, serve: Serve) -
 
 
 def test_a_server_that_never_reads_fails(check: Check, serve: Serve) -> None:
-    """It greets and never reads."""
+    """The server sends its greeting and never reads."""
 
-    def deaf(talk: Talk) -> None:
+    def never_read(talk: Talk) -> None:
         talk.send(b"220 x\r\n")
         talk.stopped.wait(5)
 
-    assert check(serve(answers={"GREETING": deaf}).port, deadline=0.4).outcome == "protocol-error"
+    assert (
+        check(serve(answers={"GREETING": never_read}).port, deadline=0.4).outcome
+        == "protocol-error"
+    )

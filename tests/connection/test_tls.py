@@ -20,7 +20,7 @@ NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 
 
-def assert_no_secret_came(server: Server) -> None:
+def assert_no_secret_received(server: Server) -> None:
     came = b"\n".join(server.lines).decode(errors="replace")
     assert "AUTH" not in came
     for secret in secret_forms():
@@ -74,16 +74,16 @@ def test_without_tls_the_session_ends(
     result = check(server.port, "starttls")
     assert result.outcome == "tls-failed"
     assert reason in result.detail
-    assert_no_secret_came(server)
+    assert_no_secret_received(server)
 
 
 def test_text_injected_in_a_separate_segment_is_rejected(
     check: Check, serve: Serve, authority: Authority
 ) -> None:
-    for _ in range(5):  # it meets the client before, at or in the handshake
+    for _ in range(5):  # it arrives before, at or during the handshake
         server = serve(answers={"STARTTLS": inject_after(authority)}, context=authority.context())
         assert check(server.port, "starttls").outcome == "tls-failed"
-        assert_no_secret_came(server)
+        assert_no_secret_received(server)
 
 
 def test_tls_is_mandatory_also_without_credentials(check: Check, serve: Serve) -> None:
@@ -105,7 +105,7 @@ def test_an_answer_that_is_not_tls_fails(
     result = check(server.port, "tls")
     assert result.outcome == "tls-failed"
     assert reason in result.detail
-    assert_no_secret_came(server)
+    assert_no_secret_received(server)
 
 
 def test_a_connection_closed_within_tls_is_a_protocol_error(
@@ -131,7 +131,7 @@ def test_a_server_with_only_old_tls_fails(
     result = check(server.port, encryption)
     assert result.outcome == "tls-failed"
     assert "TLS 1.2 or newer" in result.detail
-    assert_no_secret_came(server)
+    assert_no_secret_received(server)
 
 
 def test_tls_1_2_is_enough(check: Check, serve: Serve, authority: Authority) -> None:
@@ -151,7 +151,7 @@ def test_a_server_that_requires_a_client_certificate_fails(
     server = serve(context=context, implicit=True)
     result = check(server.port, "tls")
     assert result.outcome == "tls-failed"
-    assert_no_secret_came(server)
+    assert_no_secret_received(server)
 
 
 def test_the_host_name_is_sent_in_the_handshake(
@@ -213,7 +213,7 @@ def server_side(
 
 
 def expired_copy(ca: trustme.CA, issuer: trustme.CA) -> bytes:
-    """The same authority below another one that is expired."""
+    """The same authority, issued by another authority that is expired."""
     copied = (
         x509.CertificateBuilder()
         .subject_name(ca._certificate.subject)
@@ -229,7 +229,7 @@ def expired_copy(ca: trustme.CA, issuer: trustme.CA) -> bytes:
 
 
 def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
-    """The problem → the server's context, and the expected sentence."""
+    """The server's context and the expected sentence for each problem."""
     past, future = NOW - DAY, NOW + 30 * DAY
     many = [f"h{n}.example.test" for n in range(8)]
     return {
@@ -241,7 +241,7 @@ def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
             authority.context(*many),
             f"not valid for {HOST} but for {', '.join(many[:5])} and 3 more.",
         ),
-        "a wildcard of another level": (
+        "a wildcard for another level": (
             authority.context("*.test"),
             f"not valid for {HOST} but for *.test.",
         ),
@@ -267,7 +267,7 @@ def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
     [
         "another name",
         "many other names",
-        "a wildcard of another level",
+        "a wildcard for another level",
         "expired",
         "not yet valid",
         "self-signed",
@@ -282,7 +282,7 @@ def test_a_rejected_certificate_is_explained(
     result = check(server.port, encryption)
     assert result.outcome == "tls-failed"
     assert reason in result.detail
-    assert_no_secret_came(server)
+    assert_no_secret_received(server)
 
 
 def test_a_wildcard_for_the_hosts_level_is_accepted(

@@ -25,7 +25,7 @@ _DYNAMIC_IMPORTS = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresq
 
 
 class ForkedProcess:
-    """A child, which leads its own session and writes all output to ``output_path``."""
+    """A child that leads a session and writes all output to ``output_path``."""
 
     def __init__(self, fork_server: "ForkServer", pid: int, output_path: Path) -> None:
         self._fork_server = fork_server

@@ -36,7 +36,7 @@ RUN = ("--max-change-percent", "100", "--max-remove-percent", "100", "--listen",
 
 
 @pytest.fixture
-def own_cluster() -> Iterator[Cluster]:
+def separate_cluster() -> Iterator[Cluster]:
     """A server that no other test uses, because this test crashes it."""
     with Cluster() as cluster:
         yield cluster
@@ -157,7 +157,7 @@ def minute(
     cluster: Cluster | None = None
     url = f"sqlite:///{tmp_path}/work/sendroute.db"
     if request.param == "postgresql":
-        cluster = request.getfixturevalue("own_cluster")
+        cluster = request.getfixturevalue("separate_cluster")
         url = cluster.url(cluster.create_database())
     workspace = Workspace(fork_server, url, tmp_path)
     workspace.run("init")

@@ -1,4 +1,4 @@
-"""Secrets as users lay them out: real folders, real links, real variables."""
+"""Secrets as users provide them: in directories, through links and in variables."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +9,23 @@ from sendroute.model.secret import SecretRef
 
 SES = SecretRef("acme", "ses-smtp")
 HOST, PORT = "smtp.provider.example", 587
-# Nothing that could stand in a message by chance.
+# Values that cannot be in a message by chance.
 CANARY_NAME = "canary-user-9f31"
 CANARY_WORD = "canary-pass-77aa42"
 
 
 @pytest.fixture
-def lay(tmp_path: Path) -> Callable[..., Path]:
-    """Files of one secret: ``lay(username=b"…", password=b"…")``; returns the secrets' folder."""
+def write_secret(tmp_path: Path) -> Callable[..., Path]:
+    """Write the files of a secret: ``write_secret(username=b"…", password=b"…")``.
 
-    def make(ref: SecretRef = SES, **content: bytes) -> Path:
-        folder = tmp_path / "secrets" / ref.namespace / ref.name
-        folder.mkdir(parents=True, exist_ok=True)
+    Returns the directory of the secrets.
+    """
+
+    def write(ref: SecretRef = SES, **content: bytes) -> Path:
+        directory = tmp_path / "secrets" / ref.namespace / ref.name
+        directory.mkdir(parents=True, exist_ok=True)
         for key, value in content.items():
-            (folder / key.replace("_", "-")).write_bytes(value)
+            (directory / key.replace("_", "-")).write_bytes(value)
         return tmp_path / "secrets"
 
-    return make
+    return write

@@ -1,4 +1,4 @@
-"""The program as users run it, in a separate directory."""
+"""Runs the program as users do, in a separate directory."""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The commands: their output, what they refuse, their exit status."""
+"""The edit commands: output, refusals and exit status."""
 
 import json
 import subprocess
@@ -89,20 +89,20 @@ REFUSED = {
         "managed-not-in-plan",
         "nano",
     ),
-    "an apply-all that cannot be": (
+    "an apply-all whose route is not satisfiable": (
         "apply-to-all acme --managed",
         3,
         "apply-all-unsatisfiable",
         "nano",
     ),
     "an unknown account": ("set-default acne --profile ses", 1, "unknown-account", "acme"),
-    "a domain that is there": (
+    "an existing domain": (
         "add-domain SHOP.example.com --account acme",
         1,
         "domain-conflict",
         "acme.yaml:17:11",
     ),
-    "a profile that is there": (
+    "an existing profile": (
         "add-domain x.example.com --account acme --new-profile ses --provider ses",
         1,
         "duplicate-profile",
@@ -120,7 +120,7 @@ REFUSED = {
         "invalid-value",
         "lower-case",
     ),
-    "a profile that is still named": (
+    "a profile that is still in use": (
         "delete-profile ses --account acme",
         1,
         "unknown-profile",
@@ -132,7 +132,7 @@ REFUSED = {
         "invalid-value",
         "already",
     ),
-    "a profile in its own place": (
+    "a profile replaced by itself": (
         "delete-profile ses --account acme --profile ses",
         1,
         "invalid-value",
@@ -163,7 +163,7 @@ WRONG = {
         ("add-domain", "x", "--account", "a", "--host", "h", "m"),
         "--new-profile",
     ),
-    "a port that is none": (
+    "an invalid port": (
         ("add-domain", "x", "--account", "a", "--new-profile", "n", "--port", "0", "m"),
         "65535",
     ),
@@ -197,7 +197,7 @@ def test_global_options_are_accepted_anywhere(sendroute: Program, tree: Path) ->
     assert sendroute("-q", "edit", "-v", *given).status == 64
 
 
-def test_no_variable_sets_an_option_about_an_object(
+def test_variables_do_not_set_options_of_an_object(
     sendroute: Program, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kubernetes sets SENDROUTE_PORT in every pod beside a Service named sendroute."""
@@ -258,15 +258,15 @@ def test_git_applies_the_diff_of_a_dry_run(sendroute: Program, tree: Path) -> No
 def test_json_has_changes_files_and_the_diff(sendroute: Program, tree: Path) -> None:
     assert tree.is_dir()
     ran = sendroute(*words("set-default acme --profile ses"), "-o", "json")
-    found = json.loads(ran.out)
-    assert found["format_version"] == "1.0"
-    assert found["written"] is True
-    assert found["files"] == [{"file": "m/acme.yaml", "action": "changed"}]
-    assert found["changes"][0]["position"] == {"file": "m/acme.yaml", "line": 5}
-    assert "+  defaultRoute: {profile: ses}" in found["diff"]
+    document = json.loads(ran.out)
+    assert document["format_version"] == "1.0"
+    assert document["written"] is True
+    assert document["files"] == [{"file": "m/acme.yaml", "action": "changed"}]
+    assert document["changes"][0]["position"] == {"file": "m/acme.yaml", "line": 5}
+    assert "+  defaultRoute: {profile: ses}" in document["diff"]
 
 
-def test_the_id_of_an_apply_all_is_new(sendroute: Program, tree: Path) -> None:
+def test_each_apply_all_gets_a_new_id(sendroute: Program, tree: Path) -> None:
     ids = []
     for _ in range(2):
         assert sendroute(*words("apply-to-all acme --profile ses")).status == 0

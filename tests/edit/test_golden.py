@@ -1,5 +1,4 @@
-"""Each directory of tests/cases/edit has a tree before and after a command. Every difference is
-intended."""
+"""Runs the command of each directory in tests/cases/edit and compares the tree after it."""
 
 import json
 import shlex
@@ -14,7 +13,9 @@ CASES = sorted((Path(__file__).parents[1] / "cases/edit").iterdir())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Path, place: Path, sendroute: Program, pytestconfig: pytest.Config) -> None:
+def test_an_edit_gives_the_expected_tree(
+    case: Path, place: Path, sendroute: Program, pytestconfig: pytest.Config
+) -> None:
     shutil.copytree(case / "before", place, dirs_exist_ok=True)
     before = errors(sendroute)
     command = shlex.split((case / "command").read_text())
@@ -27,9 +28,9 @@ def test_case(case: Path, place: Path, sendroute: Program, pytestconfig: pytest.
         shutil.rmtree(case / "after", ignore_errors=True)
         shutil.copytree(place, case / "after")
     assert files_of(place) == files_of(case / "after")
-    assert errors(sendroute) <= before, "validate finds nothing new"
+    assert errors(sendroute) <= before, "validate reports no new finding"
 
 
 def errors(sendroute: Program) -> set[tuple[str, str]]:
-    found = json.loads(sendroute("validate", ".", "-o", "json").out)["findings"]
-    return {(each["code"], each["message"]) for each in found if each["severity"] == "error"}
+    findings = json.loads(sendroute("validate", ".", "-o", "json").out)["findings"]
+    return {(f["code"], f["message"]) for f in findings if f["severity"] == "error"}

@@ -39,7 +39,7 @@ class Writer:
         self.comments = 0
         self.unit = draw(st.integers(2, 5))
 
-    def whim(self) -> bool:
+    def coin(self) -> bool:
         return bool(self.draw(st.integers(0, 3)) == 0)
 
     def comment(self) -> str:
@@ -47,11 +47,11 @@ class Writer:
         return f"# c{self.comments}: not {{a: b}}, 'nor' \"this"
 
     def beside(self) -> str:
-        return " " * self.draw(st.integers(1, 3)) + self.comment() if self.whim() else ""
+        return " " * self.draw(st.integers(1, 3)) + self.comment() if self.coin() else ""
 
     def lines_before(self, indent: int) -> list[str]:
-        lines = [""] if self.whim() else []
-        return [*lines, " " * indent + self.comment()] if self.whim() else lines
+        lines = [""] if self.coin() else []
+        return [*lines, " " * indent + self.comment()] if self.coin() else lines
 
     def scalar(self, value: Any, quoted: str | None = None) -> str:
         if not isinstance(value, str):
@@ -64,15 +64,15 @@ class Writer:
             return self.scalar(value, '"' if " " in str(value) else None)
         pad = self.draw(st.sampled_from(["", " "]))
         pairs = [f"{self.scalar(k)}: {self.flow(v, indent + 2)}" for k, v in value.items()]
-        if not pairs or not self.whim():
+        if not pairs or not self.coin():
             return "{" + pad + ", ".join(pairs) + pad + "}"
         inner = "\n" + " " * (indent + 2)
         text = "{" + self.beside()
         for number, pair in enumerate(pairs):
-            if self.whim():
+            if self.coin():
                 text += inner + self.comment()
             last = number + 1 == len(pairs)
-            text += inner + pair + ("" if last and not self.whim() else ",") + self.beside()
+            text += inner + pair + ("" if last and not self.coin() else ",") + self.beside()
         return text + "\n" + " " * (indent + 1) + "}"
 
     def block(self, value: dict[str, Any], indent: int) -> list[str]:
@@ -86,32 +86,32 @@ class Writer:
                 lines += [f"{head}{space}{first}", *rest]
             elif not isinstance(item, dict):
                 lines.append(head + space + self.scalar(item) + self.beside())
-            elif not item or self.whim():
+            elif not item or self.coin():
                 lines += (head + space + self.flow(item, indent) + self.beside()).split("\n")
             else:
                 lines.append(head + self.beside())
                 lines += self.block(item, indent + self.unit)
-        return [*lines, " " * indent + self.comment()] if self.whim() else lines
+        return [*lines, " " * indent + self.comment()] if self.coin() else lines
 
     def text(self, value: str, indent: int) -> list[str]:
-        """A text over several lines, each way that YAML has for it."""
+        """A text over several lines, in each of the ways that YAML has."""
         inner = "\n" + " " * (indent + self.unit)
         way = self.draw(st.sampled_from([">-{}", ">-{}", '"{}"', "'{}'", "{}"]))
         reported = value.replace(" ", inner)
         return way.format(inner + reported if ">" in way else reported).split("\n")
 
     def stream(self, values: list[dict[str, Any]]) -> list[str]:
-        lines = [self.comment(), ""] if self.whim() else []
-        around = [""] if self.whim() else []
+        lines = [self.comment(), ""] if self.coin() else []
+        around = [""] if self.coin() else []
         for number, value in enumerate(values):
-            if number or self.whim():
+            if number or self.coin():
                 lines += [*around, "---" + self.beside(), *around]
             lines += self.block(value, 0)
-            if self.whim():
-                lines += [self.comment()] if self.whim() else ["", self.comment()]
+            if self.coin():
+                lines += [self.comment()] if self.coin() else ["", self.comment()]
         return lines
 
-    def a_list(self, values: list[dict[str, Any]]) -> list[str]:
+    def list_of(self, values: list[dict[str, Any]]) -> list[str]:
         lines = ["apiVersion: v1", "kind: List", "items:" + self.beside()]
         dash = self.draw(st.integers(0, 2))
         gap = self.draw(st.integers(1, 3))
@@ -140,31 +140,31 @@ def values(draw: Callable[..., Any]) -> list[dict[str, Any]]:
         new["displayName"] = "Mailgun, of the EU"
     if draw(st.booleans()):
         new = dict(reversed(new.items()))
-    found = [
+    documents = [
         document("MailAccount", "acme", {"plan": "pro"}),
         document("SMTPProfile", "ses", {"account": "acme", **fields}),
         document("SendingDomain", "news", {"account": "acme", "domain": "news.example.com"}),
         document("SendingDomain", "shop", {"account": "acme", "domain": "shop.example.com"}),
     ]
-    found[2]["spec"]["route"] = {"newProfile": new}
+    documents[2]["spec"]["route"] = {"newProfile": new}
     route = draw(st.sampled_from([{"profile": "ses"}, {"managed": {}}, {"unconfigured": {}}]))
-    found[3]["spec"]["route"] = route
+    documents[3]["spec"]["route"] = route
     if draw(st.booleans()):
-        found[0]["spec"]["suspend"] = False
-    for each in found:
+        documents[0]["spec"]["suspend"] = False
+    for manifest in documents:
         if draw(st.booleans()):
-            each["spec"] = dict(reversed(each["spec"].items()))
-    return list(draw(st.permutations(found)))
+            manifest["spec"] = dict(reversed(manifest["spec"].items()))
+    return list(draw(st.permutations(documents)))
 
 
 @st.composite
 def texts(draw: Callable[..., Any]) -> str:
     writer = Writer(draw)
     documents = values(draw)
-    lines = writer.a_list(documents) if writer.whim() else writer.stream(documents)
+    lines = writer.list_of(documents) if writer.coin() else writer.stream(documents)
     newline = draw(st.sampled_from(["\n", "\n", "\r\n"]))
     end = draw(st.sampled_from(["", newline, newline * 2]))
-    return ("\ufeff" if writer.whim() else "") + "\n".join(lines).replace("\n", newline) + end
+    return ("\ufeff" if writer.coin() else "") + "\n".join(lines).replace("\n", newline) + end
 
 
 def read(text: str) -> Tree:
@@ -202,8 +202,8 @@ def comments(text: str) -> Counter[str]:
     return Counter(re.findall(r"# c\d+:", text))
 
 
-def changed(one: str, other: str) -> list[str]:
-    lines = ndiff(one.split("\n"), other.split("\n"))
+def changed(before: str, after: str) -> list[str]:
+    lines = ndiff(before.split("\n"), after.split("\n"))
     return [line for line in lines if line[:1] in "+-"]
 
 
@@ -213,43 +213,43 @@ def test_a_route_is_changed_and_restored(text: str) -> None:
     before = meaning(text)
     old: Route = before[2]["shop.example.com"]
     new = UNCONFIGURED if old == MANAGED else MANAGED
-    there = after(set_route(read(text), "shop.example.com", new))
-    assert meaning(there)[2] == before[2] | {"shop.example.com": new}
-    assert meaning(there)[:2] == before[:2]
-    assert len(changed(text, there)) == 2, "one line is another"
-    back = after(set_route(read(there), "shop.example.com", old))
-    assert meaning(back) == before
-    assert comments(text) == comments(there) == comments(back)
-    assert len(changed(text, back)) <= 2, "its quotes at most"
+    edited = after(set_route(read(text), "shop.example.com", new))
+    assert meaning(edited)[2] == before[2] | {"shop.example.com": new}
+    assert meaning(edited)[:2] == before[:2]
+    assert len(changed(text, edited)) == 2, "one line was removed and one was added"
+    restored = after(set_route(read(edited), "shop.example.com", old))
+    assert meaning(restored) == before
+    assert comments(text) == comments(edited) == comments(restored)
+    assert len(changed(text, restored)) <= 2, "only the quotes may differ"
 
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
 def test_a_default_is_declared_and_removed(text: str) -> None:
-    there = after(set_default(read(text), ACME, via("ses")))
-    assert meaning(there)[0] == via("ses")
-    back = after(set_default(read(there), ACME, None))
-    assert meaning(back) == meaning(text)
-    assert comments(text) == comments(there) == comments(back)
+    edited = after(set_default(read(text), ACME, via("ses")))
+    assert meaning(edited)[0] == via("ses")
+    restored = after(set_default(read(edited), ACME, None))
+    assert meaning(restored) == meaning(text)
+    assert comments(text) == comments(edited) == comments(restored)
 
 
 @settings(deadline=None, max_examples=150)
 @given(texts())
 def test_extracting_a_profile_changes_no_desired_state(text: str) -> None:
-    there = after(extract_profile(read(text), ACME, "mailgun"))
-    assert meaning(there) == meaning(text)
-    assert comments(there) == comments(text)
-    assert desired(there).accounts[ACME].profiles["mailgun"].inline_in is None
+    edited = after(extract_profile(read(text), ACME, "mailgun"))
+    assert meaning(edited) == meaning(text)
+    assert comments(edited) == comments(text)
+    assert desired(edited).accounts[ACME].profiles["mailgun"].inline_in is None
 
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
 def test_another_route_keeps_the_inline_profile(text: str) -> None:
     before = meaning(text)
-    there = after(set_route(read(text), "news.example.com", via("ses")))
-    assert meaning(there)[1] == before[1]
-    assert meaning(there)[2] == before[2] | {"news.example.com": via("ses")}
-    assert comments(there) == comments(text)
+    edited = after(set_route(read(text), "news.example.com", via("ses")))
+    assert meaning(edited)[1] == before[1]
+    assert meaning(edited)[2] == before[2] | {"news.example.com": via("ses")}
+    assert comments(edited) == comments(text)
 
 
 @settings(deadline=None, max_examples=100)
@@ -257,35 +257,35 @@ def test_another_route_keeps_the_inline_profile(text: str) -> None:
 def test_adding_a_domain_adds_nothing_else(text: str) -> None:
     before = meaning(text)
     new = NewProfile("pm", {"provider": "postmark", "host": "smtp.pm.example"})
-    there = after(add_domain(read(text), ACME, "new.example.com", new))
-    assert meaning(there)[2] == before[2] | {"new.example.com": via("pm")}
-    assert {**meaning(there)[1], **before[1]} == meaning(there)[1]
-    assert comments(there) == comments(text)
-    gone = [line[2:] for line in changed(text, there) if line.startswith("-")]
-    assert gone in ([], text.split("\n")[-1:]), "but for a last line that had no break"
+    edited = after(add_domain(read(text), ACME, "new.example.com", new))
+    assert meaning(edited)[2] == before[2] | {"new.example.com": via("pm")}
+    assert {**meaning(edited)[1], **before[1]} == meaning(edited)[1]
+    assert comments(edited) == comments(text)
+    removed = [line[2:] for line in changed(text, edited) if line.startswith("-")]
+    assert removed in ([], text.split("\n")[-1:]), "except for a last line without a line break"
 
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
 def test_an_apply_all_is_written_and_replaced(text: str) -> None:
     day = date(2026, 11, 23)
-    there = after(apply_to_all(read(text), ACME, via("ses"), today=day))
-    asked = desired(there).accounts[ACME].apply_all
-    assert asked == ApplyAll("2026-11-23-to-ses", via("ses"), 2)
-    again = after(apply_to_all(read(there), ACME, MANAGED, today=day, id="x", confirm=9))
-    assert desired(again).accounts[ACME].apply_all == ApplyAll("x", MANAGED, 9)
-    assert meaning(again) == meaning(text)
-    assert comments(again) == comments(text)
+    edited = after(apply_to_all(read(text), ACME, via("ses"), today=day))
+    request = desired(edited).accounts[ACME].apply_all
+    assert request == ApplyAll("2026-11-23-to-ses", via("ses"), 2)
+    replaced = after(apply_to_all(read(edited), ACME, MANAGED, today=day, id="x", confirm=9))
+    assert desired(replaced).accounts[ACME].apply_all == ApplyAll("x", MANAGED, 9)
+    assert meaning(replaced) == meaning(text)
+    assert comments(replaced) == comments(text)
 
 
 @settings(deadline=None, max_examples=100)
 @given(texts())
 def test_deleting_a_profile_removes_nothing_else(text: str) -> None:
     before = meaning(text)
-    there = after(delete_profile(read(text), ACME, "ses", MANAGED))
-    assert meaning(there)[1] == {"mailgun": before[1]["mailgun"]}
-    assert comments(there) <= comments(text)
-    gone = {line[2:].strip() for line in changed(text, there) if line.startswith("-")}
-    kept = "\n".join(there.split("\n"))
+    edited = after(delete_profile(read(text), ACME, "ses", MANAGED))
+    assert meaning(edited)[1] == {"mailgun": before[1]["mailgun"]}
+    assert comments(edited) <= comments(text)
+    removed = {line[2:].strip() for line in changed(text, edited) if line.startswith("-")}
+    kept = "\n".join(edited.split("\n"))
     for word in ("MailAccount", "shop.example.com", "news.example.com"):
-        assert kept.count(word) == text.count(word), gone
+        assert kept.count(word) == text.count(word), removed

@@ -22,7 +22,7 @@ FLOW = (
     " # why\n }}\n"
 )
 
-# Each: the text, the lines that go, the lines that come.
+# Each case: the text, the removed lines, the added lines.
 ODD = {
     "a key after a question mark": (
         f"{HEAD}{SPEC}  ? route\n  : profile: ses # c\n",
@@ -39,7 +39,7 @@ ODD = {
         ["  route:\t{profile:\tses}\t# t"],
         ["  route:\t{unconfigured:\t{}}\t# t"],
     ),
-    "a quoted text over two lines, and nothing after it": (
+    "a quoted text over two lines at the end": (
         HEAD + 'spec:\n  account: acme\n  domain: "shop.\\\n    example.com"\n',
         [],
         ["  route: {unconfigured: {}}"],
@@ -50,12 +50,12 @@ ODD = {
         ["  route: {unconfigured: {}}"],
     ),
     "a directive": (f"%YAML 1.2\n---\n{HEAD}{SPEC}...\n", [], ["  route: {unconfigured: {}}"]),
-    "a document that is indented": (
+    "an indented document": (
         "".join(f"   {line}\n" for line in (HEAD + SPEC).splitlines()),
         [],
         ["     route: {unconfigured: {}}"],
     ),
-    "a document within braces": (
+    "a document in braces": (
         FLOW,
         [" spec: {account: acme, domain: shop.example.com"],
         [" spec: {account: acme, domain: shop.example.com, route: {unconfigured: {}}"],
@@ -97,14 +97,14 @@ def tree_of(text: str) -> Tree:
 
 @pytest.mark.parametrize("case", ODD)
 def test_only_the_intended_lines_change(case: str) -> None:
-    text, gone, come = ODD[case]
+    text, removed, added = ODD[case]
     proposal = set_route(tree_of(text), "shop.example.com", UNCONFIGURED)
     after = proposal.texts()["f.yaml"].after
     assert after is not None
     before_lines, after_lines = text.split("\n"), after.split("\n")
-    for line in gone:
+    for line in removed:
         before_lines.remove(line)
-    for line in come:
+    for line in added:
         after_lines.remove(line)
     assert before_lines == after_lines
 
@@ -115,16 +115,16 @@ def test_only_the_intended_lines_change(case: str) -> None:
         f"{HEAD}spec:\n  ? account\n  : acme\n  ? domain\n  : shop.example.com\n",
         (HEAD + SPEC).replace("\n", "\r"),
     ],
-    ids=["keys after question marks", "carriage returns alone"],
+    ids=["keys after question marks", "carriage returns as line breaks"],
 )
 def test_an_impossible_edit_is_reported_and_not_written(text: str) -> None:
     proposal = set_route(tree_of(text), "shop.example.com", UNCONFIGURED)
     with pytest.raises(ProblemError) as raised:
         proposal.texts()
-    (found,) = raised.value.findings
-    assert found.code == "edit-by-hand"
-    assert found.where == Where("f.yaml", 0, ("spec",))
-    assert "route of shop.example.com: none → unconfigured" in found.message
+    (finding,) = raised.value.findings
+    assert finding.code == "edit-by-hand"
+    assert finding.where == Where("f.yaml", 0, ("spec",))
+    assert "route of shop.example.com: none → unconfigured" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -137,4 +137,4 @@ def test_a_file_that_changed_after_reading_is_not_edited(now: str) -> None:
     tree = Tree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
     with pytest.raises(ProblemError) as raised:
         set_route(tree, "shop.example.com", UNCONFIGURED)
-    assert [found.code for found in raised.value.findings] in (["unwritable"], ["edit-by-hand"])
+    assert [finding.code for finding in raised.value.findings] in (["unwritable"], ["edit-by-hand"])

@@ -1,4 +1,4 @@
-"""sync, with a store in which an apply-all or a reassignment made routes differ from manifests."""
+"""sync, if routes in the store differ from the manifests after an apply-all or a reassignment."""
 
 import json
 from pathlib import Path
@@ -43,8 +43,8 @@ def apply(sendroute: Program) -> None:
 
 
 def routes(sendroute: Program) -> dict[str, object]:
-    found = json.loads(sendroute("routes", "-o", "json").out)
-    return {each["domain"]: each["route"] for each in found["domains"]}
+    document = json.loads(sendroute("routes", "-o", "json").out)
+    return {row["domain"]: row["route"] for row in document["domains"]}
 
 
 def test_shadowed_domains_get_the_assigned_route(sendroute: Program, tree: Path) -> None:
@@ -59,8 +59,8 @@ def test_shadowed_domains_get_the_assigned_route(sendroute: Program, tree: Path)
     assert sendroute("sync", "m").status == 0
     text = (tree / "acme.yaml").read_text()
     assert "  route: {unconfigured: {}}  # shop\n" in text
-    assert "  host: smtp.relay.example  # ours\n" in text, "the profile did not vanish"
-    assert text.count("route:") == 3, "shop, mail, and the apply-all's own"
+    assert "  host: smtp.relay.example  # ours\n" in text, "the profile was kept"
+    assert text.count("route:") == 3, "shop, mail, and the route of the apply-all"
     apply(sendroute)
     assert routes(sendroute) == assigned
     assert sendroute("sync", "m", "--check").status == 0
@@ -104,7 +104,9 @@ def test_apply_all_uses_ids_and_counts_of_the_store(sendroute: Program, tree: Pa
     assert (again.status, "apply-all-id-reused" in again.err) == (3, True)
     (tree / "acme.yaml").write_text(text.replace(INLINE, ""))
     assert sendroute(*edit, "m").status == 0
-    assert "confirm: {domains: 3}" in (tree / "acme.yaml").read_text(), "the store has more"
+    assert "confirm: {domains: 3}" in (tree / "acme.yaml").read_text(), (
+        "the store has more domains than the manifests"
+    )
 
 
 def test_without_a_store_sync_fails(sendroute: Program, place: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files are replaced atomically, all or none, with their mode, owner and links."""
+"""Files are replaced atomically, all or none; their mode, owner and links are kept."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from sendroute.model.problem import ProblemError
 
 
 def codes(raised: "pytest.ExceptionInfo[ProblemError]") -> list[str]:
-    return [found.code for found in raised.value.findings]
+    return [finding.code for finding in raised.value.findings]
 
 
 def test_the_target_of_a_link_is_replaced_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -25,13 +25,13 @@ def test_the_target_of_a_link_is_replaced_and_keeps_its_mode(tmp_path: Path) -> 
     assert link.is_symlink()
     assert real.read_text() == "new"
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["elsewhere.yaml", "link.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere.yaml", "link.yaml"]
 
 
 def test_the_owner_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("old")
-    if os.geteuid() == 0:  # only root can give a file away
+    if os.geteuid() == 0:  # only root can change the owner of a file
         os.chown(path, 12345, 12345)
     before = path.stat()
     write({str(path): Text("old", "new")}, {})
@@ -49,7 +49,7 @@ def test_extended_attributes_are_kept_and_the_time_is_new(tmp_path: Path) -> Non
     else:
         expected = ["user.owner"]
     write({str(path): Text("old", "new")}, {})
-    assert [each for each in os.listxattr(path) if each == "user.owner"] == expected
+    assert [name for name in os.listxattr(path) if name == "user.owner"] == expected
     assert path.stat().st_mtime > 1
 
 
@@ -65,9 +65,9 @@ def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "last",
     [Text(None, "new"), Text("other than it is", "new"), Text("gone", "new")],
-    ids=["a file that is there already", "a file that was changed", "a file that went away"],
+    ids=["a file that exists already", "a file that was changed", "a file that was removed"],
 )
-def test_a_file_that_cannot_be_written_leaves_all_unchanged(tmp_path: Path, last: Text) -> None:
+def test_no_file_changes_if_one_cannot_be_written(tmp_path: Path, last: Text) -> None:
     names = [str(tmp_path / name) for name in ("a.yaml", "b.yaml", "c.yaml")]
     for name in names[:2]:
         Path(name).write_text(f"old {name}")
@@ -82,7 +82,7 @@ def test_a_file_that_cannot_be_written_leaves_all_unchanged(tmp_path: Path, last
 
 
 def test_replaced_files_are_restored_if_a_later_one_fails(tmp_path: Path) -> None:
-    """The second cannot be replaced: a directory took its place after it was read."""
+    """The second file cannot be replaced, because a directory replaced it after it was read."""
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text("old")
     first.chmod(0o600)
@@ -99,7 +99,7 @@ def test_replaced_files_are_restored_if_a_later_one_fails(tmp_path: Path) -> Non
     assert codes(raised) == ["unwritable"]
     assert first.read_text() == "old"
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "b.yaml"]
 
 
 def test_a_deleted_file_is_removed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real repositories, and git without the configuration of the user who runs the tests."""
+"""Real repositories, and git without the user's configuration."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A directory that is written to: what changes its fingerprint, and what does not."""
+"""A directory that changes: what changes its fingerprint, and what does not."""
 
 import os
 from collections.abc import Callable
@@ -131,7 +131,7 @@ def test_a_write_immediately_after_a_poll_is_never_missed(tree: Path) -> None:
         assert not follower.unchanged(tree_before), number
 
 
-def test_a_single_file_is_followed_whatever_its_suffix(tmp_path: Path) -> None:
+def test_a_single_file_with_any_suffix_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "manifests"
     path.write_text("x")
     follower = Directory(str(path))
@@ -153,7 +153,7 @@ def test_a_missing_source_is_reported_until_it_is_back(tree: Path) -> None:
     assert follower.poll(never) == before
 
 
-def test_a_poll_stops_when_it_should(tree: Path) -> None:
+def test_a_poll_ends_when_should_stop_is_true(tree: Path) -> None:
     with pytest.raises(StoppedError):
         Directory(str(tree)).poll(lambda: True)
 

@@ -19,9 +19,9 @@ def refused(follower: object) -> Finding:
     """The finding of a poll that fails."""
     with pytest.raises(ProblemError) as caught:
         follower.poll(never)  # type: ignore[attr-defined]
-    (found,) = caught.value.findings
-    assert found.hint
-    return found
+    (finding,) = caught.value.findings
+    assert finding.hint
+    return finding
 
 
 def text_of(tree: Tree, name: str = "a.yaml") -> str:
@@ -96,9 +96,9 @@ def test_a_rewritten_branch_is_followed(repository: Repository, following: Follo
     follower.poll(never)
     repository.git("reset", "-q", "--hard", "HEAD~1")
     assert text_of(follower.poll(never)) == "1"
-    repository.git("checkout", "-q", "--orphan", "anew")
+    repository.git("checkout", "-q", "--orphan", "rewritten")
     repository.commit(text="3")
-    repository.git("branch", "-M", "anew", "main")
+    repository.git("branch", "-M", "rewritten", "main")
     assert text_of(follower.poll(never)) == "3"
 
 
@@ -110,8 +110,8 @@ def test_a_missing_branch_is_reported_until_it_is_back(
     follower = following(repository.url, branch="main")
     before = follower.poll(never)
     repository.git("branch", "-m", "main", "away")
-    found = refused(follower)
-    assert (found.code, found.message) == (
+    finding = refused(follower)
+    assert (finding.code, finding.message) == (
         "source-unreachable",
         f"Cannot read branch main of {repository.url}: the repository has no branch main.",
     )
@@ -212,12 +212,12 @@ class TestPath:
         self, repository: Repository, following: Follow
     ) -> None:
         commit = repository.commit()
-        found = refused(following(repository.url, path="mail"))
-        assert found.message == f"Commit {commit[:12]} has no mail."
+        finding = refused(following(repository.url, path="mail"))
+        assert finding.message == f"Commit {commit[:12]} has no mail."
 
 
 class TestLastGood:
-    def test_it_is_available_after_a_restart(
+    def test_the_last_good_tree_is_available_after_a_restart(
         self, repository: Repository, following: Follow
     ) -> None:
         commit = repository.commit(text="good")
@@ -233,7 +233,7 @@ class TestLastGood:
         assert good.commit == commit
         assert text_of(good) == "good"
 
-    def test_it_is_available_without_the_server(
+    def test_the_last_good_tree_is_available_without_the_server(
         self, repository: Repository, following: Follow
     ) -> None:
         repository.commit(text="good")
@@ -245,7 +245,7 @@ class TestLastGood:
         assert good is not None
         assert text_of(good) == "good"
 
-    def test_it_is_none_until_a_tree_is_remembered(
+    def test_there_is_no_last_good_tree_before_one_is_remembered(
         self, repository: Repository, following: Follow
     ) -> None:
         follower = following(repository.url)
@@ -264,7 +264,7 @@ class TestLastGood:
         first.close()
         assert following(repository.url, branch="main").last_good(never) is None
 
-    def test_it_survives_garbage_collection(
+    def test_the_last_good_tree_survives_garbage_collection(
         self, repository: Repository, following: Follow
     ) -> None:
         commit = repository.commit(text="good")
@@ -309,20 +309,20 @@ class TestState:
         first.close()
         following(repository.url)
 
-    def test_a_lock_that_a_killed_process_leaves_for_a_moment_is_waited_for(
+    def test_a_lock_of_a_killed_process_is_waited_for(
         self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
         directory = tmp_path / "state/sendroute-source"
         directory.mkdir(parents=True)
         lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Like a child between fork and exec: it is the only one that still holds the lock.
+        # Like a child between fork and exec, which still holds the lock.
         with subprocess.Popen(["sleep", "0.5"], pass_fds=[lock]):
             os.close(lock)
             repository.commit()
             assert following(repository.url).poll(never)
 
-    def test_a_file_in_its_place_is_reported(
+    def test_a_file_instead_of_the_state_directory_is_reported(
         self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
         (tmp_path / "state").touch()
@@ -368,7 +368,7 @@ class TestState:
         following(repository.url).poll(never)
         assert all(other.exists() for other in others)
 
-    def test_a_link_in_it_is_removed_but_not_its_target(
+    def test_a_link_in_the_state_directory_is_removed_but_not_its_target(
         self, repository: Repository, following: Follow, tmp_path: Path
     ) -> None:
         repository.commit()
@@ -429,7 +429,9 @@ class TestState:
 
 
 class TestStopping:
-    def test_a_poll_stops_when_it_should(self, repository: Repository, following: Follow) -> None:
+    def test_a_poll_ends_when_should_stop_is_true(
+        self, repository: Repository, following: Follow
+    ) -> None:
         repository.commit()
         follower = following(repository.url)
         with pytest.raises(StoppedError):

@@ -21,7 +21,7 @@ SECRET = "hunter2hunter2"
 def findings_of(call: Callable[[], object]) -> tuple[Finding, ...]:
     with pytest.raises(ProblemError) as caught:
         call()
-    assert all(found.hint for found in caught.value.findings)
+    assert all(finding.hint for finding in caught.value.findings)
     assert SECRET not in repr(caught.value.findings)
     assert SECRET not in str(caught.value)
     return caught.value.findings
@@ -50,8 +50,8 @@ class TestArguments:
         ],
     )
     def test_a_secret_in_a_url_is_rejected_and_not_repeated(self, url: str) -> None:
-        (found,) = findings_of(lambda: follow(url, GitOptions()))
-        assert found.message == "The git URL holds a password or token."
+        (finding,) = findings_of(lambda: follow(url, GitOptions()))
+        assert finding.message == "The git URL holds a password or token."
 
     @pytest.mark.parametrize(
         "url",
@@ -78,8 +78,8 @@ class TestArguments:
 
     @pytest.mark.parametrize("url", ["http://git.example.com/x", "git://git.example.com/x"])
     def test_an_unprotected_protocol_needs_signatures(self, url: str, following: Follow) -> None:
-        (found,) = findings_of(lambda: follow(url, GitOptions()))
-        assert found.remedy == Configure(Setting.VERIFY_SIGNATURES)
+        (finding,) = findings_of(lambda: follow(url, GitOptions()))
+        assert finding.remedy == Configure(Setting.VERIFY_SIGNATURES)
         following(url, verify_signatures=True)
 
     @pytest.mark.parametrize(
@@ -125,16 +125,16 @@ class TestLinks:
         self, repository: Repository, following: Follow, name: str, target: str
     ) -> None:
         link(repository, name, target)
-        (found,) = findings_of(lambda: following(repository.url, path="mail").poll(never))
-        assert found.message.endswith(f"the link {name} leads out of the repository.")
+        (finding,) = findings_of(lambda: following(repository.url, path="mail").poll(never))
+        assert finding.message.endswith(f"the link {name} leads out of the repository.")
 
     def test_a_link_out_through_another_link_is_rejected(
         self, repository: Repository, following: Follow
     ) -> None:
         link(repository, "other/out", "/etc")
         link(repository, "mail/in", "../other")
-        (found,) = findings_of(lambda: following(repository.url, path="mail").poll(never))
-        assert "mail/in/out" in found.message
+        (finding,) = findings_of(lambda: following(repository.url, path="mail").poll(never))
+        assert "mail/in/out" in finding.message
 
     def test_a_path_that_is_a_link_out_is_rejected(
         self, repository: Repository, following: Follow
@@ -208,8 +208,8 @@ class TestPrograms:
         with (home / ".gitconfig").open("a") as config:
             config.write(f'[url "ext::touch {tmp_path}/ran "]\ninsteadOf = {repository.url}\n')
             config.write('[protocol "ext"]\nallow = always\n')
-        (found,) = findings_of(lambda: following(repository.url).poll(never))
-        assert "may not use that protocol" in found.message
+        (finding,) = findings_of(lambda: following(repository.url).poll(never))
+        assert "may not use that protocol" in finding.message
         assert not (tmp_path / "ran").exists()
 
     def test_variables_of_a_git_hook_are_ignored(
@@ -235,8 +235,8 @@ def test_a_file_name_that_the_file_system_does_not_allow_is_reported(
     name = "n" * 300 + ".yaml"
     repository.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
     repository.git("commit", "-q", "-m", "long")
-    (found,) = findings_of(lambda: following(repository.url).poll(never))
-    assert "cannot be checked out" in found.message
+    (finding,) = findings_of(lambda: following(repository.url).poll(never))
+    assert "cannot be checked out" in finding.message
 
 
 def test_a_tree_that_would_write_outside_the_checkout_is_rejected(

@@ -15,7 +15,7 @@ from sendroute.following.state import SUBDIRECTORY
 from .conftest import Repository, never
 from .servers import wait_until
 
-# Follows, remembers, and prints each commit after reading all of it.
+# Follows a branch, remembers each tree, and prints each commit after reading all its files.
 FOLLOWER = """\
 import sys
 from pathlib import Path
@@ -41,7 +41,9 @@ def push(repository: Repository, number: int) -> str:
     return repository.commit("0.yaml", f"{number}")
 
 
-def test_kill_9_at_random_moments(repository: Repository, tmp_path: Path) -> None:
+def test_a_follower_killed_at_any_moment_continues_after_a_restart(
+    repository: Repository, tmp_path: Path
+) -> None:
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     state = tmp_path / "state"
@@ -79,11 +81,11 @@ def test_kill_9_at_random_moments(repository: Repository, tmp_path: Path) -> Non
 
 def processes_in(state: Path) -> list[str]:
     """The processes that work in a directory; a git whose parent was killed ends soon."""
-    found = []
+    pids = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             if (directory / "cwd").readlink().is_relative_to(state):
-                found.append(directory.name)
+                pids.append(directory.name)
         except OSError:
             continue
-    return found
+    return pids

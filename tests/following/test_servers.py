@@ -1,4 +1,4 @@
-"""Over the network: git's own servers, and servers that refuse, hang and send nonsense."""
+"""Polls over the network: git's servers, and servers that refuse, hang or send invalid data."""
 
 import functools
 import subprocess
@@ -20,24 +20,24 @@ from .servers import free_port, git_daemon, http, silent, wait_until
 def refused(follower: object) -> Finding:
     with pytest.raises(ProblemError) as caught:
         follower.poll(never)  # type: ignore[attr-defined]
-    (found,) = caught.value.findings
-    assert found.code == "source-unreachable"
-    assert found.hint
-    assert found.message.isprintable()
-    return found
+    (finding,) = caught.value.findings
+    assert finding.code == "source-unreachable"
+    assert finding.hint
+    assert finding.message.isprintable()
+    return finding
 
 
 def processes_with(text: str) -> list[str]:
     """The command lines of running processes that contain a text."""
-    found = []
+    lines = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue  # it ended meanwhile
         if text in line:
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
 def all_have_ended(text: str) -> bool:
@@ -86,7 +86,7 @@ def test_http_without_git(repository: Repository, following: Follow, tmp_path: P
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *_: object) -> None:  # noqa: A002
-            """Nothing."""
+            """Log nothing."""
 
     handler = functools.partial(Quiet, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -122,8 +122,8 @@ def test_text_of_a_server_is_never_shown(following: Follow, tmp_path: Path) -> N
     text = b"ERR \x1b[31mcanary-word no space pid_file on device"
     body = b"001e# service=git-upload-pack\n0000%04x%s" % (len(text) + 4, text)
     with http(tmp_path, body=body) as url:
-        found = refused(following(f"{url}/x"))
-    assert "canary" not in f"{found}"
+        finding = refused(following(f"{url}/x"))
+    assert "canary" not in f"{finding}"
 
 
 def test_a_closed_port_is_reported(following: Follow) -> None:
@@ -134,20 +134,20 @@ def test_a_closed_port_is_reported(following: Follow) -> None:
 
 
 def test_an_unknown_host_is_reported(following: Follow) -> None:
-    """RFC 6761, section 6.4: .invalid is never found."""
+    """RFC 6761, section 6.4: .invalid never resolves."""
     assert "host name cannot be resolved" in refused(following("https://host.invalid/x")).message
 
 
 def test_a_silent_server_fails_at_the_deadline(following: Follow) -> None:
     with silent() as port:
         before = time.monotonic()
-        found = refused(following(f"http://127.0.0.1:{port}/x", timeout=0.5))
+        finding = refused(following(f"http://127.0.0.1:{port}/x", timeout=0.5))
         assert time.monotonic() - before < 5
-        assert "did not finish within 0.5 s" in found.message
+        assert "did not finish within 0.5 s" in finding.message
         assert all_have_ended(f"127.0.0.1:{port}")
 
 
-def test_a_poll_of_a_silent_server_stops_when_it_should(following: Follow) -> None:
+def test_a_poll_of_a_silent_server_ends_when_should_stop_is_true(following: Follow) -> None:
     with silent() as port:
         follower = following(f"http://127.0.0.1:{port}/x")
         with pytest.raises(StoppedError):

@@ -70,10 +70,10 @@ class TestSsh:
     def refused(follower: object) -> str:
         with pytest.raises(ProblemError) as caught:
             follower.poll(never)  # type: ignore[attr-defined]
-        (found,) = caught.value.findings
-        assert found.code == "unsigned-commit"
-        assert found.hint
-        return found.message
+        (finding,) = caught.value.findings
+        assert finding.code == "unsigned-commit"
+        assert finding.hint
+        return finding.message
 
     def accepted_commit(self, follower: object) -> str:
         return follower.poll(never).commit  # type: ignore[attr-defined, no-any-return]

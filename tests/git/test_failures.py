@@ -48,5 +48,5 @@ def test_known_messages_have_a_cause(messages: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     "messages", ["", "fatal: something new", "remote: No space left on device"]
 )
-def test_unknown_messages_and_those_of_a_server_have_no_cause(messages: str) -> None:
+def test_unknown_messages_and_messages_of_the_server_have_no_cause(messages: str) -> None:
     assert cause_of(messages) is None

@@ -1,4 +1,4 @@
-"""How git is started: in one place, in one environment."""
+"""git is started only by one package and in a defined environment."""
 
 import ast
 import os
@@ -27,12 +27,12 @@ def starts_programs(source: str) -> bool:
 
 
 def test_no_other_package_starts_git() -> None:
-    found = {
+    packages = {
         path.relative_to(PACKAGE).parts[0]
         for path in PACKAGE.rglob("*.py")
         if starts_programs(path.read_text())
     }
-    assert found == {"git"}
+    assert packages == {"git"}
 
 
 @pytest.mark.parametrize("source", ["import subprocess", "from subprocess import run", "os.popen"])
@@ -75,6 +75,6 @@ def test_reading_a_working_tree_runs_no_hooks_asks_nothing_and_takes_no_lock(
     assert arguments.endswith(f"--no-optional-locks -C {tmp_path} status\n")
 
 
-def test_a_missing_git_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_there_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert output(["status"], str(tmp_path)) is None

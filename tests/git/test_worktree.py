@@ -52,7 +52,7 @@ def test_a_manifest_that_git_status_hides_makes_the_tree_dirty(
     (repository / ".hidden-is-skipped.yaml").write_text("d: 1\n")
     (repository.parent / ".git/info/exclude").write_text("ignored.yaml\n*.txt\n")
     (repository / "notes.txt").write_text("")
-    assert commit_of([str(repository)]) == head, "neither file is a manifest that is read"
+    assert commit_of([str(repository)]) == head, "neither file is a manifest that Sendroute reads"
     (repository / "ignored.yaml").write_text("c: 1\n")
     assert commit_of([str(repository)]) == f"{head}-dirty"
     assert commit_of([str(repository / "ignored.yaml")]) == f"{head}-dirty"

@@ -1,4 +1,4 @@
-"""Compiling: one wanted value an account, and what is wrong between documents."""
+"""Compiling: the desired value of each account, and errors between documents."""
 
 import itertools
 from collections.abc import Iterable
@@ -56,31 +56,33 @@ def inline(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def compiled(*documents: dict[str, Any], **known: Any) -> Desired:
-    """Each document is a file of its own, named by its place in the call: ``0``, ``1`` …"""
-    placed = [(shapes.decode(each), Where(str(index), 0)) for index, each in enumerate(documents)]
-    return together(placed, **known)
+    """Compile documents; each is in a separate file named by its index: ``0``, ``1`` …"""
+    placed = [(shapes.decode(raw), Where(str(index), 0)) for index, raw in enumerate(documents)]
+    return compile_all(placed, **known)
 
 
-def together(placed: Iterable[tuple[shapes.Document, Where]], **known: Any) -> Desired:
+def compile_all(placed: Iterable[tuple[shapes.Document, Where]], **known: Any) -> Desired:
     compilation = Compilation()
-    for each, where in placed:
-        compilation.add(each, where)
+    for decoded, where in placed:
+        compilation.add(decoded, where)
     return compilation.finish(**known)
 
 
 def reported(desired: Desired) -> list[tuple[str, str, tuple[str | int, ...]]]:
     return [
-        (found.code, found.where.file, found.where.path) if found.where else (found.code, "", ())
-        for found in desired.findings
+        (finding.code, finding.where.file, finding.where.path)
+        if finding.where
+        else (finding.code, "", ())
+        for finding in desired.findings
     ]
 
 
-def one(desired: Desired) -> Finding:
-    (found,) = desired.findings
-    return found
+def only_finding(desired: Desired) -> Finding:
+    (finding,) = desired.findings
+    return finding
 
 
-def test_an_account_is_compiled_with_all_that_it_owns() -> None:
+def test_an_account_is_compiled_with_its_profiles_and_domains() -> None:
     desired = compiled(
         platform(),
         account(
@@ -105,7 +107,7 @@ def test_an_account_is_compiled_with_all_that_it_owns() -> None:
     assert here.profiles["ses"].profile.reassign_to == MANAGED
     assert here.profiles["ses"].profile.secret == "s"
     assert here.profiles["other"].inline_in == "a.example"
-    assert [(each.domain, each.route, each.suspended) for each in here.domains] == [
+    assert [(d.domain, d.route, d.suspended) for d in here.domains] == [
         ("a.example", via("other"), False),
         ("xn--bcher-kva.example", MANAGED, False),
         ("c.example", None, True),
@@ -127,22 +129,22 @@ def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
     )
     assert desired.findings == ()
     assert desired.platform is not None
-    found = desired.platform.platform
-    assert [plan.name for plan in found.plans] == ["nano", "pro"]
-    assert found.plans[0] == ServicePlan("nano", managed=False)
-    assert (found.allow_networks, found.ca_file) == (("10.0.0.0/8", "fd00::/8"), "/ca")
-    assert found.managed is not None
-    assert found.managed.relay.host == "relay.example"
+    actual = desired.platform.platform
+    assert [plan.name for plan in actual.plans] == ["nano", "pro"]
+    assert actual.plans[0] == ServicePlan("nano", managed=False)
+    assert (actual.allow_networks, actual.ca_file) == (("10.0.0.0/8", "fd00::/8"), "/ca")
+    assert actual.managed is not None
+    assert actual.managed.relay.host == "relay.example"
 
 
-def test_the_order_of_documents_never_matters() -> None:
+def test_the_order_of_documents_does_not_matter() -> None:
     documents = [
-        (shapes.decode(each), Where(str(index), 0))
-        for index, each in enumerate(
+        (shapes.decode(raw), Where(str(index), 0))
+        for index, raw in enumerate(
             [platform(), account(), profile("ses"), domain("a", "a.example", route=inline("b"))]
         )
     ]
-    results = [together(order) for order in itertools.permutations(documents)]
+    results = [compile_all(order) for order in itertools.permutations(documents)]
     assert all(result == results[0] for result in results)
 
 
@@ -166,11 +168,11 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
         [platform(), account(defaultRoute={"profile": "p"}), profile("p"), profile("p")],
         [("duplicate-profile", "3", NAME)],
     ),
-    "a profile in its own document and in line": (
+    "a profile in a separate document and inline": (
         [platform(), account(), profile("p"), domain("a", "a.example", route=inline("p"))],
         [("duplicate-profile", "3", INLINE_NAME)],
     ),
-    "a profile in line twice": (
+    "two inline profiles of one name": (
         [
             platform(),
             account(),
@@ -179,7 +181,7 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
         ],
         [("duplicate-profile", "3", INLINE_NAME)],
     ),
-    "a platform that is not named default": (
+    "a platform with another name than default": (
         [platform("other"), account()],
         [("invalid-value", "0", NAME)],
     ),
@@ -192,18 +194,18 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
         [platform(plans=[{"name": "pro", "managed": False}] * 2)],
         [("invalid-value", "0", ("spec", "plans", 1, "name"))],
     ),
-    "a plan with managed where the platform has none": (
+    "a plan with managed without a managed relay": (
         [platform(plans=[{"name": "pro", "managed": True}])],
         [("invalid-value", "0", ("spec", "plans", 0, "managed"))],
     ),
-    "a network with host bits, one without a prefix, one that is none": (
+    "networks with host bits, without a prefix, and invalid": (
         [platform(connectionTest={"allowNetworks": ["10.0.0.1/8", "10.0.0.1", "10.0.0.0/8x"]})],
         [
             ("invalid-value", "0", ("spec", "connectionTest", "allowNetworks", index))
             for index in range(3)
         ],
     ),
-    "a managed relay with credentials in clear": (
+    "a managed relay with credentials without encryption": (
         [
             platform(
                 managed=MANAGED_RELAY
@@ -220,7 +222,7 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
         ],
         [("credentials-need-hostname", "0", ("spec", "managed", "relay", "host"))],
     ),
-    "a profile with credentials in clear": (
+    "a profile with credentials without encryption": (
         [
             platform(),
             account(defaultRoute={"profile": "p"}),
@@ -236,7 +238,7 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
         ],
         [("credentials-need-hostname", "2", ("spec", "host"))],
     ),
-    "a profile in line whose host is none": (
+    "an inline profile with an invalid host": (
         [platform(), account(), domain("a", "a.example", route=inline("p", host="a_b"))],
         [("invalid-value", "2", ("spec", "route", "newProfile", "host"))],
     ),
@@ -252,14 +254,14 @@ def test_an_error_between_documents_is_reported_at_its_field(sentence: str) -> N
     documents, expected = ROWS[sentence]
     desired = compiled(*documents)
     assert reported(desired) == expected
-    for found in desired.findings:
-        assert found.severity is Severity.ERROR
-        assert found.message.endswith(".")
-        assert found.hint is not None
-        if found.code.startswith("duplicate"):
-            assert found.related
-        if found.account is not None:
-            assert AccountKey("acme", found.account) in desired.stopped
+    for error in desired.findings:
+        assert error.severity is Severity.ERROR
+        assert error.message.endswith(".")
+        assert error.hint is not None
+        if error.code.startswith("duplicate"):
+            assert error.related
+        if error.account is not None:
+            assert AccountKey("acme", error.account) in desired.stopped
     if expected[0][1] in {"0", ""} or sentence == "two platforms":
         assert desired.platform is None
 
@@ -275,12 +277,12 @@ def test_both_accounts_of_a_duplicate_object_are_stopped() -> None:
     assert desired.stopped == {ACME, AccountKey("acme", "b")}
 
 
-def test_a_network_with_host_bits_gets_the_right_one_as_hint() -> None:
-    found = one(compiled(platform(connectionTest={"allowNetworks": ["10.1.2.3/8"]})))
-    assert found.hint == "Write 10.0.0.0/8."
+def test_the_hint_for_a_network_with_host_bits_is_the_correct_network() -> None:
+    finding = only_finding(compiled(platform(connectionTest={"allowNetworks": ["10.1.2.3/8"]})))
+    assert finding.hint == "Write 10.0.0.0/8."
 
 
-def test_one_domain_declared_twice_in_one_account_is_contested_and_the_account_goes_on() -> None:
+def test_a_domain_declared_twice_in_an_account_is_contested_and_stops_only_itself() -> None:
     desired = compiled(
         platform(),
         account(),
@@ -288,25 +290,25 @@ def test_one_domain_declared_twice_in_one_account_is_contested_and_the_account_g
         domain("b", "A.Example"),
         domain("c", "c.example"),
     )
-    found = one(desired)
-    assert (found.code, found.where) == ("domain-conflict", Where("3", 0, ("spec", "domain")))
-    assert found.related == (Where("2", 0, ("spec", "domain")),)
+    finding = only_finding(desired)
+    assert (finding.code, finding.where) == ("domain-conflict", Where("3", 0, ("spec", "domain")))
+    assert finding.related == (Where("2", 0, ("spec", "domain")),)
     here = desired.accounts[ACME]
-    assert [each.domain for each in here.domains] == ["c.example"]
+    assert [d.domain for d in here.domains] == ["c.example"]
     assert here.contested == {"a.example": Where("2", 0)}
     assert desired.stopped == frozenset()
 
 
-def test_objects_of_an_account_that_nothing_defines_are_strays() -> None:
+def test_objects_of_an_undefined_account_are_orphans() -> None:
     desired = compiled(platform(), profile("p"), domain("a", "a.example"))
     assert desired.accounts == {}
-    assert {(each.kind, each.name, each.where.file) for each in desired.orphans[ACME]} == {
+    assert {(o.kind, o.name, o.where.file) for o in desired.orphans[ACME]} == {
         ("SMTPProfile", "p", "1"),
         ("SendingDomain", "a", "2"),
     }
 
 
-def test_a_suspended_domain_suspends_its_profile_in_line() -> None:
+def test_a_suspended_domain_suspends_its_inline_profile() -> None:
     desired = compiled(
         platform(), account(), domain("a", "a.example", route=inline("p"), suspend=True)
     )
@@ -332,31 +334,34 @@ def test_an_object_without_a_namespace_is_in_default() -> None:
     ],
     ids=["the default", "an apply-all", "a domain", "a reassignTo"],
 )
-def test_a_profile_that_something_names_is_used(use: list[dict[str, Any]]) -> None:
+def test_a_referenced_profile_is_used(use: list[dict[str, Any]]) -> None:
     assert compiled(platform(), profile("p"), *use).findings == ()
 
 
-def test_a_profile_that_nothing_names_is_advice() -> None:
-    found = one(compiled(platform(), account(), profile("p")))
-    assert (found.code, found.severity) == ("profile-unused", Severity.WARNING)
+def test_an_unused_profile_gives_a_warning() -> None:
+    finding = only_finding(compiled(platform(), account(), profile("p")))
+    assert (finding.code, finding.severity) == ("profile-unused", Severity.WARNING)
     assert compiled(platform(), account(), profile("p"), complete=False).findings == ()
 
 
-def test_an_unusual_port_is_advice() -> None:
+def test_an_unusual_port_gives_a_warning() -> None:
     desired = compiled(platform(), account(defaultRoute={"profile": "p"}), profile("p", port=26))
     assert reported(desired) == [("unusual-port", "2", ("spec", "port"))]
-    assert one(desired).severity is Severity.WARNING
+    assert only_finding(desired).severity is Severity.WARNING
     assert "p" in desired.accounts[ACME].profiles
 
 
-def test_credentials_in_clear_that_are_allowed_are_advice() -> None:
+def test_allowed_credentials_without_encryption_give_a_warning() -> None:
     insecure = profile("p", encryption="none", credentials=SECRET, allowInsecureAuth=True)
     desired = compiled(platform(), account(defaultRoute={"profile": "p"}), insecure)
-    assert (one(desired).code, one(desired).severity) == ("insecure-auth", Severity.WARNING)
+    assert (only_finding(desired).code, only_finding(desired).severity) == (
+        "insecure-auth",
+        Severity.WARNING,
+    )
     assert desired.stopped == frozenset()
 
 
-def test_what_reading_found_is_kept() -> None:
+def test_findings_of_the_reader_are_kept() -> None:
     unreadable = finding("unreadable", "x")
     desired = compiled(
         account(), findings=[unreadable], stopped={ACME: set()}, complete=False, platform_seen=True
@@ -368,7 +373,7 @@ def test_an_empty_tree_is_reported_once() -> None:
     assert reported(compiled(findings=[finding("no-manifests", "x")])) == [("no-manifests", "", ())]
 
 
-def test_a_platform_that_may_be_in_what_could_not_be_read_is_not_called_missing() -> None:
-    assert one(compiled(account())).message == "There is no MailPlatform."
-    unread = one(compiled(account(), complete=False))
+def test_a_platform_is_not_reported_as_missing_if_a_file_cannot_be_read() -> None:
+    assert only_finding(compiled(account())).message == "There is no MailPlatform."
+    unread = only_finding(compiled(account(), complete=False))
     assert (unread.code, unread.message) == ("no-platform", "No MailPlatform could be read.")

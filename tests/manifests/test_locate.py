@@ -1,4 +1,4 @@
-"""Places are found late, right, and without harm where a file changed meanwhile."""
+"""Positions are located on demand, exactly, and safely if a file has changed."""
 
 from pathlib import Path
 
@@ -27,8 +27,8 @@ def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def at(text: str, document: int, *path: str | int, of_key: bool = False) -> tuple[int, int]:
     Path("a.yaml").write_bytes(text.encode())
     where = Where("a.yaml", document, path, of_key)
-    found = positions(Files(["."]), [where])[where]
-    return found.line, found.column
+    position = positions(Files(["."]), [where])[where]
+    return position.line, position.column
 
 
 @pytest.mark.parametrize(
@@ -49,47 +49,55 @@ def at(text: str, document: int, *path: str | int, of_key: bool = False) -> tupl
         (f'kind: "x\n  kind: y"\n---\n{DOCUMENT}', 1, 4),
     ],
 )
-def test_the_line_of_a_document_is_its_first_keys(text: str, document: int, line: int) -> None:
+def test_the_line_of_a_document_is_the_line_of_its_first_key(
+    text: str, document: int, line: int
+) -> None:
     assert at(text, document)[0] == line
 
 
-def test_values_and_keys_are_found_by_their_path() -> None:
+def test_values_and_keys_are_located_by_their_path() -> None:
     text = f"{DOCUMENT}---\n{DOCUMENT}"
     assert at(text, 1, "spec", "route", "profile") == (13, 20)
     assert at(text, 1, "spec", "route", of_key=True) == (13, 3)
     assert at(text, 0, "metadata", "name") == (3, 18)
 
 
-def test_what_is_not_there_is_reported_where_it_is_missing() -> None:
+def test_a_missing_value_is_located_at_its_parent() -> None:
     assert at(DOCUMENT, 0, "spec", "domain") == (5, 3)
     assert at(DOCUMENT, 0, "spec", "route", "profile", "x") == (6, 20)
 
 
-def test_columns_count_characters_also_behind_escaped_pairs() -> None:
+def test_columns_count_characters_also_after_escaped_pairs() -> None:
     assert at('{"a": "\\ud83d\\ude00\\ud83d\\ude00", "b": "é", "c": 1}', 0, "c") == (1, 50)
     assert at("{a: '😀é', b: 1}", 0, "b") == (1, 14)
 
 
-def test_a_file_that_changed_or_went_away_is_line_one() -> None:
+def test_a_changed_or_removed_file_gives_line_one() -> None:
     assert at("a: [", 0, "a") == (1, 1)
     assert at("", 3) == (1, 1)
     where = Where("gone.yaml", 2, ("spec",))
     assert positions(Files(["."]), [where]) == {where: Position("gone.yaml", 1, 1)}
 
 
-def test_findings_come_sorted_and_each_once() -> None:
+def test_findings_are_sorted_and_unique() -> None:
     Path("a.yaml").write_text(DOCUMENT)
     Path("b.yaml").write_text(DOCUMENT)
 
-    def found(file: str, *path: str) -> Finding:
+    def finding_at(file: str, *path: str) -> Finding:
         first = Where("a.yaml", 0, ("kind",))
         return finding("invalid-value", "No.", where=Where(file, 0, path), related=(first,))
 
     nowhere = finding("no-platform", "None.")
     located = locate(
         Files(["."]),
-        [found("b.yaml"), found("a.yaml", "spec"), found("a.yaml"), found("b.yaml"), nowhere],
+        [
+            finding_at("b.yaml"),
+            finding_at("a.yaml", "spec"),
+            finding_at("a.yaml"),
+            finding_at("b.yaml"),
+            nowhere,
+        ],
     )
-    places = [str(each.position) for each in located]
-    assert places == ["None", "a.yaml:1:1", "a.yaml:5:3", "b.yaml:1:1"]
+    shown = [str(finding.position) for finding in located]
+    assert shown == ["None", "a.yaml:1:1", "a.yaml:5:3", "b.yaml:1:1"]
     assert located[1].related == (Position("a.yaml", 2, 7),)

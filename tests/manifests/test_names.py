@@ -1,4 +1,4 @@
-"""Names: one form to compare by, and a sentence for each way of not being a name."""
+"""Names: the form in which they are compared, and a message for each invalid form."""
 
 import subprocess
 import sys
@@ -98,13 +98,13 @@ def test_a_number_that_a_resolver_reads_as_an_address_is_not_a_host(text: str) -
         host(text)
 
 
-def test_names_are_shown_in_their_own_script() -> None:
+def test_names_are_shown_in_unicode() -> None:
     assert to_unicode("xn--bcher-kva.example") == "bücher.example"
     assert to_unicode("shop.example.com") == "shop.example.com"
     assert to_unicode("xn--zzzzzzz999.example") == "xn--zzzzzzz999.example"
 
 
-def test_plain_names_do_not_load_idna() -> None:
+def test_ascii_names_do_not_import_idna() -> None:
     code = (
         "import sys; from sendroute.manifests.names import domain_name;"
         "domain_name('a.example'); print('idna' in sys.modules, 'ipaddress' in sys.modules)"

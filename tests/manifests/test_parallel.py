@@ -1,4 +1,4 @@
-"""Several processes read what one process reads, whatever happens to them."""
+"""Several processes give the same result as one process, even if workers fail."""
 
 import os
 import resource
@@ -25,7 +25,7 @@ from sendroute.model.finding import Finding
 
 CASES = Path(__file__).parent.parent / "cases" / "manifests"
 PLANS = Path(__file__).parent.parent / "cases" / "plans"
-MANY = 2_000  # files of 200 bytes: enough for the parent to start workers on its own
+MANY = 2_000  # files of 200 bytes: enough for the parent to start workers by default
 
 DOMAIN = """\
 apiVersion: sendroute.dev/v1alpha1
@@ -47,7 +47,7 @@ spec: {plan: pro}
 
 
 class OneFork(Files):
-    """A tree whose files do something to the worker that loads them; the parent loads them all."""
+    """A tree whose files call ``in_worker`` when a worker loads them; the parent loads them all."""
 
     def __init__(self, root: Path, in_worker: object) -> None:
         super().__init__([str(root)])
@@ -62,7 +62,7 @@ class OneFork(Files):
 
 
 def nothing() -> None:
-    """The worker reads like any other."""
+    """Let the worker read normally."""
 
 
 def kill_self() -> None:
@@ -74,12 +74,12 @@ def stop_self() -> None:
 
 
 def fail() -> None:
-    raise RuntimeError("a bug that only a worker has")
+    raise RuntimeError("a bug only in a worker")
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Files of which every tenth has an error."""
+    """A directory of files; every tenth has an error."""
     root = tmp_path / "tree"
     root.mkdir()
     (root / "0.yaml").write_text(PLATFORM)
@@ -97,14 +97,14 @@ def in_one_process(tree: Files) -> list[FileResult]:
 
 
 def children() -> set[str]:
-    """The children of this process, zombies too. Among them may be servers of other tests."""
-    found = set()
+    """The children of this process, also zombies. Some may be servers of other tests."""
+    pids = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # pid (comm) state ppid ...; see proc(5). The name may hold spaces and brackets.
             if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
-                found.add(stat.parent.name)
-    return found
+                pids.add(stat.parent.name)
+    return pids
 
 
 BEFORE: set[str] = set()
@@ -112,7 +112,7 @@ BEFORE: set[str] = set()
 
 @pytest.fixture(autouse=True)
 def other_children() -> None:
-    """What other tests started in this process is no worker."""
+    """Record the children that other tests started, because they are not workers."""
     BEFORE.clear()
     BEFORE.update(children())
 
@@ -123,7 +123,7 @@ def has_children() -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 @pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
-def test_every_golden_tree_is_read_alike_by_any_number_of_processes(
+def test_any_number_of_processes_reads_every_golden_tree_alike(
     case: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(CASES / case)
@@ -134,31 +134,33 @@ def test_every_golden_tree_is_read_alike_by_any_number_of_processes(
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_a_tree_is_compiled_alike_by_any_number_of_processes(
+def test_any_number_of_processes_gives_the_same_compiled_tree(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sendroute.manifests.read._BYTES_BEFORE_WORKERS", 100)
     for case in filter(Path.is_dir, PLANS.iterdir()):
         shutil.copytree(case, tmp_path / case.name)
-    one, several = (
+    single, parallel_reading = (
         Reading(Files([str(tmp_path)])),
         Reading(Files([str(tmp_path)]), workers=workers),
     )
-    assert compile_reading(several) == compile_reading(one)
+    assert compile_reading(parallel_reading) == compile_reading(single)
     files = Files([str(tmp_path)])
-    assert locate(files, several.findings) == locate(files, one.findings)
-    assert several.findings
+    assert locate(files, parallel_reading.findings) == locate(files, single.findings)
+    assert parallel_reading.findings
 
 
 @pytest.mark.parametrize("in_worker", [nothing, kill_self, fail])
-def test_what_a_worker_does_not_deliver_the_parent_reads(tree: Path, in_worker: object) -> None:
+def test_the_parent_reads_what_a_failed_worker_does_not_return(
+    tree: Path, in_worker: object
+) -> None:
     files = OneFork(tree, in_worker)
     entries, _ = files.entries()
     assert list(read_in_parallel(files, entries, 3)) == in_one_process(files)
     assert not has_children()
 
 
-def test_a_worker_that_is_stopped_is_not_waited_for(
+def test_the_parent_does_not_wait_for_a_stopped_worker(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parallel, "_PATIENCE", 0.1)
@@ -194,8 +196,8 @@ def test_workers_end_when_the_reader_stops_early(tree: Path) -> None:
     assert not has_children()
 
 
-def test_where_no_process_can_be_forked_the_parent_reads_alone() -> None:
-    """The limit of processes does not bind root, so the test's process becomes another user."""
+def test_the_parent_reads_alone_if_it_cannot_fork() -> None:
+    """The process limit does not apply to root, so the process becomes another user."""
     script = (
         "import os, resource, sys\n"
         "from sendroute.manifests.parallel import read_in_parallel\n"
@@ -211,7 +213,7 @@ def test_where_no_process_can_be_forked_the_parent_reads_alone() -> None:
         "results = list(read_in_parallel(files, entries, 3))\n"
         "print(sum(len(result.content.rows) for result in results))\n"
     )
-    with TemporaryDirectory() as directory:  # pytest's own are closed to other users
+    with TemporaryDirectory() as directory:  # pytest's directories are closed to other users
         root = Path(directory)
         root.chmod(0o755)
         for number in range(30):
@@ -222,7 +224,7 @@ def test_where_no_process_can_be_forked_the_parent_reads_alone() -> None:
     assert done.stdout == "refused\n30\n", done.stderr
 
 
-def test_where_no_pipe_can_be_opened_the_parent_reads_alone(tree: Path) -> None:
+def test_the_parent_reads_alone_if_it_cannot_open_a_pipe(tree: Path) -> None:
     files = Files([str(tree)])
     entries, _ = files.entries()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -236,8 +238,8 @@ def test_where_no_pipe_can_be_opened_the_parent_reads_alone(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_worker_outlives_a_command_that_a_signal_ends(tmp_path: Path, number: int) -> None:
-    """Whether the signal lets the command clean up or not."""
+def test_no_worker_remains_after_a_signal_ends_the_command(tmp_path: Path, number: int) -> None:
+    """Also for a signal that does not let the command clean up."""
     alive = tmp_path / "alive"
     os.mkfifo(alive)
     script = (
@@ -261,7 +263,7 @@ def test_no_worker_outlives_a_command_that_a_signal_ends(tmp_path: Path, number:
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    # Every process of it holds the other end: it reads as closed when the last one has ended.
+    # Every process of the command holds the other end; it is closed when the last one has ended.
     with alive.open("rb") as last:
         assert process.stdout is not None
         assert process.stdout.readline() == b"started\n"

@@ -1,4 +1,4 @@
-"""Presets: they fill what is absent, and an explicit value wins."""
+"""Presets supply missing fields, and an explicit value wins."""
 
 from typing import get_args
 
@@ -13,19 +13,19 @@ from sendroute.model.finding import Finding, Where
 from sendroute.model.profile import Encryption, Profile
 
 
-def made(**fields: object) -> tuple[Profile | None, list[Finding]]:
+def compile_profile(**fields: object) -> tuple[Profile | None, list[Finding]]:
     findings: list[Finding] = []
     place = Reporter(Where("a.yaml", 0, ("spec",)), None, findings)
     return profile_of(convert(fields, ProfileFields), place), findings
 
 
-def test_every_provider_that_a_manifest_may_name_has_a_preset() -> None:
+def test_every_provider_of_the_schema_has_a_preset() -> None:
     assert set(PRESETS) == set(get_args(Provider))
 
 
 @pytest.mark.parametrize("provider", [name for name in PRESETS if PRESETS[name].host])
-def test_a_preset_alone_is_a_whole_profile(provider: Provider) -> None:
-    profile, findings = made(provider=provider)
+def test_a_preset_alone_gives_a_complete_profile(provider: Provider) -> None:
+    profile, findings = compile_profile(provider=provider)
     assert findings == []
     assert profile is not None
     assert host(profile.host) == Host(profile.host)
@@ -34,20 +34,20 @@ def test_a_preset_alone_is_a_whole_profile(provider: Provider) -> None:
 
 
 @pytest.mark.parametrize("provider", sorted(PRESETS))
-def test_a_preset_knows_its_spf_term_and_its_source(provider: Provider) -> None:
+def test_a_preset_has_an_spf_term_and_a_source(provider: Provider) -> None:
     assert PRESETS[provider].spf.startswith("include:")
     assert PRESETS[provider].source
 
 
-def test_ses_is_regional_so_its_host_must_be_written() -> None:
-    profile, (found,) = made(provider="ses")
+def test_ses_requires_a_host_because_it_is_regional() -> None:
+    profile, (finding,) = compile_profile(provider="ses")
     assert profile is None
-    assert (found.code, found.where) == ("missing-field", Where("a.yaml", 0, ("spec",)))
-    assert "email-smtp.REGION.amazonaws.com" in (found.hint or "")
+    assert (finding.code, finding.where) == ("missing-field", Where("a.yaml", 0, ("spec",)))
+    assert "email-smtp.REGION.amazonaws.com" in (finding.hint or "")
 
 
 def test_an_explicit_value_wins() -> None:
-    profile, _ = made(
+    profile, _ = compile_profile(
         provider="mailgun", host="SMTP.eu.mailgun.org", port=2525, encryption="starttls"
     )
     assert profile is not None
@@ -63,25 +63,25 @@ def test_an_explicit_value_wins() -> None:
         ({"port": 465, "encryption": "starttls"}, 465, Encryption.STARTTLS),
     ],
 )
-def test_port_and_encryption_fill_each_other_as_the_provider_serves_them(
+def test_port_and_encryption_are_completed_as_the_provider_offers_them(
     fields: dict[str, object], port: int, encryption: Encryption
 ) -> None:
-    profile, _ = made(provider="sendgrid", **fields)
+    profile, _ = compile_profile(provider="sendgrid", **fields)
     assert profile is not None
     assert (profile.port, profile.encryption) == (port, encryption)
 
 
-def test_tls_from_the_first_byte_with_a_provider_that_has_no_port_for_it_is_reported() -> None:
-    profile, (found,) = made(provider="postmark", encryption="tls")
+def test_implicit_tls_with_a_provider_without_a_port_for_it_is_reported() -> None:
+    profile, (finding,) = compile_profile(provider="postmark", encryption="tls")
     assert profile is None
-    assert found.code == "missing-field"
-    assert "STARTTLS only" in (found.hint or "")
+    assert finding.code == "missing-field"
+    assert "STARTTLS only" in (finding.hint or "")
 
 
-def test_without_a_preset_host_port_and_encryption_are_all_needed() -> None:
-    profile, findings = made()
+def test_without_a_preset_host_port_and_encryption_are_required() -> None:
+    profile, findings = compile_profile()
     assert profile is None
-    assert [found.message.split()[0] for found in findings] == [
+    assert [finding.message.split()[0] for finding in findings] == [
         "spec.encryption",
         "spec.port",
         "spec.host",

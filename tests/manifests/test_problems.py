@@ -1,4 +1,4 @@
-"""Problems of a document: all at once, in the author's terms, and without any secret."""
+"""Problems of a document are reported together, in terms of the manifest, without secrets."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sendroute.manifests.problems import Problem, problems
 ACCOUNT = {"account": "acme"}
 
 
-def found(kind: str, spec: Any, **metadata: Any) -> list[Problem]:
+def problems_of(kind: str, spec: Any, **metadata: Any) -> list[Problem]:
     return problems(
         kind,
         {
@@ -21,13 +21,13 @@ def found(kind: str, spec: Any, **metadata: Any) -> list[Problem]:
     )
 
 
-def one(kind: str, spec: Any, **metadata: Any) -> Problem:
-    (only,) = found(kind, spec, **metadata)
+def only_problem(kind: str, spec: Any, **metadata: Any) -> Problem:
+    (only,) = problems_of(kind, spec, **metadata)
     return only
 
 
 def test_a_port_out_of_range_is_reported_with_the_range_and_the_value() -> None:
-    problem = one("SMTPProfile", ACCOUNT | {"port": 70000})
+    problem = only_problem("SMTPProfile", ACCOUNT | {"port": 70000})
     assert (problem.code, problem.path, problem.of_key) == (
         "invalid-value",
         ("spec", "port"),
@@ -38,8 +38,8 @@ def test_a_port_out_of_range_is_reported_with_the_range_and_the_value() -> None:
 
 def test_all_problems_are_reported_at_once() -> None:
     codes = {
-        (each.code, each.path)
-        for each in found(
+        (problem.code, problem.path)
+        for problem in problems_of(
             "SMTPProfile",
             {
                 "acount": "acme",
@@ -60,13 +60,13 @@ def test_all_problems_are_reported_at_once() -> None:
 
 
 def test_a_misspelt_field_is_reported_at_its_key_with_the_right_name() -> None:
-    problem = one("SendingDomain", ACCOUNT | {"domain": "a.example", "rout": {}})
+    problem = only_problem("SendingDomain", ACCOUNT | {"domain": "a.example", "rout": {}})
     assert (problem.code, problem.path, problem.of_key) == ("unknown-field", ("spec", "rout"), True)
     assert problem.hint == "Did you mean route?"
 
 
 def test_a_missing_field_is_reported_at_its_mapping() -> None:
-    problem = one("SendingDomain", {"domain": "a.example"})
+    problem = only_problem("SendingDomain", {"domain": "a.example"})
     assert (problem.code, problem.path, problem.of_key) == ("missing-field", ("spec",), False)
     assert problem.message == "spec.account is missing. It is required in every SendingDomain."
     assert problem.hint is not None
@@ -87,21 +87,21 @@ def test_a_missing_field_is_reported_at_its_mapping() -> None:
         ({"plan": "pro", "suspend": "yes"}, "spec.suspend must be true or false, not 'yes'."),
     ],
 )
-def test_a_value_is_refused_by_one_plain_sentence(spec: dict[str, Any], message: str) -> None:
-    problem = one("MailAccount", spec)
+def test_an_invalid_value_is_refused_with_one_sentence(spec: dict[str, Any], message: str) -> None:
+    problem = only_problem("MailAccount", spec)
     assert problem.message.startswith(message)
     assert problem.message.endswith(".")
     assert problem.hint
 
 
 def test_a_platform_has_no_namespace() -> None:
-    problem = one("MailPlatform", {"plans": []}, namespace="acme")
+    problem = only_problem("MailPlatform", {"plans": []}, namespace="acme")
     assert problem.code == "unknown-field"
     assert problem.hint == "A MailPlatform has no namespace. Remove this field."
 
 
-def test_a_misspelt_namespace_never_means_another_tenant() -> None:
-    problem = one("MailAccount", {"plan": "pro"}, namspace="acme")
+def test_a_misspelt_namespace_is_not_the_default_namespace() -> None:
+    problem = only_problem("MailAccount", {"plan": "pro"}, namspace="acme")
     assert problem.hint == "Did you mean namespace?"
 
 
@@ -124,7 +124,7 @@ SECRET = "hunter2-Tr0ub4dor"
     ],
 )
 def test_a_secret_in_a_manifest_is_not_repeated(fields: dict[str, Any]) -> None:
-    reported = found("SMTPProfile", ACCOUNT | fields)
+    reported = problems_of("SMTPProfile", ACCOUNT | fields)
     assert reported
     for problem in reported:
         assert SECRET not in problem.message + (problem.hint or "")
@@ -139,31 +139,34 @@ def test_a_secret_in_a_manifest_is_not_repeated(fields: dict[str, Any]) -> None:
 )
 def test_long_or_unprintable_input_is_not_repeated(value: Any) -> None:
     for spec in ({"displayName": value}, {"connectionTest": value}, {"port": value}):
-        problem = one("SMTPProfile", ACCOUNT | spec)
+        problem = only_problem("SMTPProfile", ACCOUNT | spec)
         assert problem.message.isprintable()
         assert len(problem.message) < 200
 
 
 def test_an_unprintable_key_is_not_repeated() -> None:
-    problem = one("SMTPProfile", ACCOUNT | {"a\x1b[31m\nb": 1})
+    problem = only_problem("SMTPProfile", ACCOUNT | {"a\x1b[31m\nb": 1})
     assert (problem.message + (problem.hint or "")).isprintable()
 
 
 def test_a_key_that_is_not_text_is_an_unknown_field() -> None:
-    problem = one("SMTPProfile", ACCOUNT | {5: 1})
+    problem = only_problem("SMTPProfile", ACCOUNT | {5: 1})
     assert (problem.code, problem.of_key) == ("unknown-field", True)
 
 
 def test_a_number_in_quotes_gets_the_hint_to_remove_them() -> None:
-    assert one("SMTPProfile", ACCOUNT | {"port": "587"}).hint == "Write it without quotes: 587."
+    assert (
+        only_problem("SMTPProfile", ACCOUNT | {"port": "587"}).hint
+        == "Write it without quotes: 587."
+    )
 
 
 def test_a_name_with_capitals_gets_a_valid_name_as_hint() -> None:
-    assert one("SMTPProfile", {"account": "Acme_Corp"}).hint == "For example: acme-corp."
+    assert only_problem("SMTPProfile", {"account": "Acme_Corp"}).hint == "For example: acme-corp."
 
 
 def test_invalid_names_are_reported_with_the_other_problems() -> None:
-    reported = found(
+    reported = problems_of(
         "SendingDomain",
         {
             "acount": "acme",
@@ -171,7 +174,7 @@ def test_invalid_names_are_reported_with_the_other_problems() -> None:
             "route": {"newProfile": {"name": "p", "host": "a_b"}},
         },
     )
-    assert [(each.path, each.message) for each in reported[2:]] == [
+    assert [(problem.path, problem.message) for problem in reported[2:]] == [
         (("spec", "domain"), "spec.domain must not end in a dot."),
         (
             ("spec", "route", "newProfile", "host"),

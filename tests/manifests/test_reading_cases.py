@@ -1,4 +1,4 @@
-"""Each directory of tests/cases/manifests has manifests and the findings that they must give."""
+"""Each directory of tests/cases/manifests has manifests and their expected findings."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from sendroute.model.finding import Finding
 CASES = Path(__file__).parent.parent / "cases" / "manifests"
 
 
-def reported(found: Finding) -> str:
-    lines = [f"{found.position}: {found.severity} {found.code}: {found.message}"]
-    lines += [f"    hint: {found.hint}"] if found.hint else []
-    lines += [f"    see: {place}" for place in found.related]
-    lines += [f"    account: {found.namespace}/{found.account}"] if found.account else []
+def reported(finding: Finding) -> str:
+    lines = [f"{finding.position}: {finding.severity} {finding.code}: {finding.message}"]
+    lines += [f"    hint: {finding.hint}"] if finding.hint else []
+    lines += [f"    see: {place}" for place in finding.related]
+    lines += [f"    account: {finding.namespace}/{finding.account}"] if finding.account else []
     return "\n".join(lines)
 
 
@@ -25,8 +25,10 @@ def outcome() -> str:
     reading = Reading(tree)
     documents = list(reading.documents())
     findings = locate(tree, reading.findings)
-    kinds = [f"{where.file}[{where.document}] {type(each).__name__}" for each, where in documents]
-    lines = [reported(found) for found in findings]
+    kinds = [
+        f"{where.file}[{where.document}] {type(document).__name__}" for document, where in documents
+    ]
+    lines = [reported(finding) for finding in findings]
     lines += [f"read: {kind}" for kind in kinds]
     lines += [f"passed over: {reading.foreign}"] if reading.foreign else []
     lines += [f"stopped: {key}" for key in sorted(reading.stopped)]

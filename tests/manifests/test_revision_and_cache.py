@@ -59,12 +59,12 @@ def commit() -> None:
 
 
 def domains(tree: Tree, cache: GitCache | None = None) -> list[str]:
-    """What is read of each file; without a cache, with an empty one that learns nothing."""
+    """The content of each file; without a given cache, with an empty cache that is not written."""
     reading = Reading(tree)
     contents = reading.contents(cache or GitCache([]))
-    found = [f"{name} {each}" for name, content in contents for each in content.in_order()]
-    codes = [f"{each.where.file} {each.code}" for each in reading.findings if each.where]
-    return [*found, *codes, f"{reading.complete} {reading.foreign} {sorted(reading.stopped)}"]
+    documents = [f"{name} {row}" for name, content in contents for row in content.in_order()]
+    codes = [f"{f.where.file} {f.code}" for f in reading.findings if f.where]
+    return [*documents, *codes, f"{reading.complete} {reading.foreign} {sorted(reading.stopped)}"]
 
 
 def names(tree: Tree) -> list[str]:
@@ -125,7 +125,7 @@ def test_links_within_a_revision_are_followed_and_others_reported() -> None:
     put("t/real.yaml")
     put("other/inner.yaml")
     Path("t/link.yaml").symlink_to("real.yaml")
-    Path("t/folder").symlink_to("../other")
+    Path("t/directory").symlink_to("../other")
     Path("t/loop").symlink_to("..")
     Path("t/self.yaml").symlink_to("self.yaml")
     Path("t/out.yaml").symlink_to("/etc/passwd")
@@ -133,7 +133,7 @@ def test_links_within_a_revision_are_followed_and_others_reported() -> None:
     tree = Revision("HEAD", ["t"])
     entries, findings = tree.entries()
     assert [entry.name for entry in entries] == ["HEAD:other/inner.yaml", "HEAD:t/real.yaml"]
-    assert [each.where.file for each in findings if each.where] == [
+    assert [finding.where.file for finding in findings if finding.where] == [
         "HEAD:t/out.yaml",
         "HEAD:t/self.yaml",
     ]
@@ -154,10 +154,10 @@ def test_an_unknown_revision_is_refused(revision: str) -> None:
     commit()
     with pytest.raises(ProblemError) as refused:
         Revision(revision, ["t"])
-    (found,) = refused.value.findings
-    assert found.code == "invalid-value"
-    assert found.hint
-    assert found.message.isprintable()
+    (finding,) = refused.value.findings
+    assert finding.code == "invalid-value"
+    assert finding.hint
+    assert finding.message.isprintable()
 
 
 def test_a_directory_without_a_repository_is_refused(
@@ -186,16 +186,16 @@ def test_a_second_run_reads_unmodified_files_from_the_cache() -> None:
     commit()
     cold = domains(Files(["t"]))
     assert domains(Files(["t"]), GitCache(["t"])) == cold
-    tree = _Counting(["t"])
+    tree = _RecordingFiles(["t"])
     assert domains(tree, GitCache(["t"])) == cold
     assert tree.read == []
-    again = _Counting(["."])
+    again = _RecordingFiles(["."])
     assert len(domains(again, GitCache(["."]))) == 3
     assert again.read == []
 
 
-class _Counting(Files):
-    """Files that record which of them were read."""
+class _RecordingFiles(Files):
+    """Files that record which files were read."""
 
     def __init__(self, paths: list[str]) -> None:
         super().__init__(paths)
@@ -224,7 +224,7 @@ def test_modified_files_are_read_again() -> None:
     put("t/untracked.yaml")
     Path("t/gone.yaml").unlink()
     Path("t/linked.yaml").unlink(), Path("t/linked.yaml").symlink_to("../outside.yaml")
-    tree = _Counting(["t"])
+    tree = _RecordingFiles(["t"])
     assert domains(tree, GitCache(["t"])) == domains(Files(["t"]))
     assert tree.read == [
         f"t/{name}.yaml"
@@ -232,17 +232,17 @@ def test_modified_files_are_read_again() -> None:
     ]
 
 
-def test_a_git_setting_that_skips_checks_hides_no_edit() -> None:
+def test_a_git_setting_that_skips_checks_does_not_hide_an_edit() -> None:
     put("t/a.yaml")
     commit()
     os.utime("t/a.yaml", (1_700_000_000, 1_700_000_000))
-    git("update-index", "--refresh")  # an index younger than the file: git trusts its times
+    git("update-index", "--refresh")  # the index is newer than the file, so git trusts the times
     git("config", "core.checkStat", "minimal")
     git("config", "core.trustctime", "false")
     domains(Files(["t"]), GitCache(["t"]))
     put("t/b", text=domain("b"))
     os.utime("t/b", (1_700_000_000, 1_700_000_000))
-    Path("t/b").replace("t/a.yaml")  # another file: only a close look tells
+    Path("t/b").replace("t/a.yaml")  # another file: only the inode differs
     assert git("status", "--porcelain") == ""
     assert domains(Files(["t"]), GitCache(["t"])) == domains(Files(["t"]))
 
@@ -286,7 +286,7 @@ def test_the_cache_is_not_rewritten_after_a_few_edits(repository: Path) -> None:
     domains(Files(["t"]), GitCache(["t"]))
     assert cached(repository).read_bytes() == whole
     commit()
-    tree = _Counting(["t"])
+    tree = _RecordingFiles(["t"])
     domains(tree, GitCache(["t"]))
     assert (tree.read, cached(repository).read_bytes() == whole) == (["t/d0.yaml"], True)
 
@@ -360,16 +360,16 @@ spec: {account: acme, domain: 192.0.2.1}
 """
 
 
-def test_the_cache_gives_the_same_desired_state_and_findings() -> None:
+def test_reading_from_the_cache_gives_the_same_desired_state_and_findings() -> None:
     put("t/everything.yaml", text=EVERYTHING)
     put("t/a.yaml")
     put("t/b.yaml", "t/c.yaml", text=domain("same"))
     commit()
     cold = compile_reading(Reading(Files(["t"])))
     codes = {"domain-conflict", "duplicate-object", "invalid-value"}
-    assert {found.code for found in cold.findings} == codes
+    assert {finding.code for finding in cold.findings} == codes
     for read in (["t/a.yaml", "t/b.yaml", "t/c.yaml", "t/everything.yaml"], []):
-        tree = _Counting(["t"])
+        tree = _RecordingFiles(["t"])
         assert compile_reading(Reading(tree), cache=GitCache(["t"])) == cold
         assert tree.read == read
 
@@ -387,14 +387,14 @@ def test_damage_that_still_decodes_is_detected(repository: Path, change: str) ->
     }[change]
     assert damaged != whole
     cached(repository).write_bytes(damaged)
-    tree = _Counting(["t"])
+    tree = _RecordingFiles(["t"])
     assert domains(tree, GitCache(["t"])) == cold
     assert tree.read == ["t/a.yaml"]
     assert cached(repository).read_bytes() == whole
 
 
 @pytest.mark.parametrize("how", ["another's", "writable", "link", "pipe", "large"])
-def test_a_cache_that_another_user_may_have_written_is_not_read(
+def test_a_cache_that_another_user_can_write_is_not_read(
     repository: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     put("t/a.yaml")
@@ -414,12 +414,12 @@ def test_a_cache_that_another_user_may_have_written_is_not_read(
             os.mkfifo(file)
         case "large":
             monkeypatch.setattr(caches, "LARGEST", 10)
-    tree = _Counting(["t"])
+    tree = _RecordingFiles(["t"])
     assert domains(tree, GitCache(["t"])) == cold
     assert tree.read == ["t/a.yaml"]
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     put("t/a.yaml")
     commit()
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
@@ -431,7 +431,7 @@ def test_a_change_of_the_reader_invalidates_the_cache(monkeypatch: pytest.Monkey
     commit()
     domains(Files(["t"]), GitCache(["t"]))
     monkeypatch.setattr(caches, "_reader", lambda: "another")
-    tree = _Counting(["t"])
+    tree = _RecordingFiles(["t"])
     domains(tree, GitCache(["t"]))
     assert tree.read == ["t/a.yaml"]
 
@@ -451,7 +451,7 @@ def test_only_the_caches_of_the_latest_repositories_are_kept(
     names = {file.name for file in directory.iterdir()}
     assert len(names) == 3
     assert {"manifests-newer", "no-cache-of-ours"} < names
-    tree = _Counting(["t"])
+    tree = _RecordingFiles(["t"])
     domains(tree, GitCache(["t"]))
     assert tree.read == []
 

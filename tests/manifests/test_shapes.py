@@ -1,4 +1,4 @@
-"""Shapes: which documents are accepted, and that all validators agree."""
+"""Shapes: which documents are accepted; all validators give the same result."""
 
 import copy
 from typing import Any
@@ -140,7 +140,7 @@ def paths_of(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def mutated(draw: st.DrawFn) -> dict[str, Any]:
-    """A good document after one to three changes: a value replaced, a key removed or added."""
+    """A valid document after one to three changes: a value replaced, a key removed or added."""
     document = copy.deepcopy(draw(st.sampled_from(ACCEPTED)))
     for _ in range(draw(st.integers(1, 3))):
         paths = [path for path in paths_of(document) if path not in {("kind",), ("apiVersion",)}]
@@ -168,7 +168,7 @@ def decodes(document: dict[str, Any]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("document", ACCEPTED, ids=lambda each: str(each["kind"]))
+@pytest.mark.parametrize("document", ACCEPTED, ids=lambda document: str(document["kind"]))
 def test_a_document_with_every_field_is_accepted(document: dict[str, Any]) -> None:
     assert type(shapes.decode(document)).__name__ == document["kind"]
     assert problems(document["kind"], document) == []
@@ -183,8 +183,8 @@ SCHEMAS = {
 }
 
 
-def assert_all_judge_alike(document: dict[str, Any]) -> None:
-    """The verdicts of decoding, of the problem report, and of the schemas in both drafts."""
+def assert_all_validators_agree(document: dict[str, Any]) -> None:
+    """Compare decoding, the problem report, and the schemas in both drafts."""
     accepted = decodes(document)
     assert (problems(document["kind"], document) == []) == accepted
     for kind in (document["kind"], None):
@@ -195,10 +195,10 @@ def assert_all_judge_alike(document: dict[str, Any]) -> None:
 @settings(max_examples=400, deadline=None)
 @given(mutated())
 def test_all_validators_agree_on_a_changed_document(document: dict[str, Any]) -> None:
-    assert_all_judge_alike(document)
+    assert_all_validators_agree(document)
 
 
-@pytest.mark.parametrize("document", ACCEPTED, ids=lambda each: str(each["kind"]))
+@pytest.mark.parametrize("document", ACCEPTED, ids=lambda document: str(document["kind"]))
 def test_all_validators_agree_on_each_single_change(document: dict[str, Any]) -> None:
     wrong: list[Any] = [None, "", "x\n", 587.0, 587.5, True, [], {}, {"bogus": 1}]
     for path in paths_of(document):
@@ -210,7 +210,7 @@ def test_all_validators_agree_on_each_single_change(document: dict[str, Any]) ->
             for step in path[:-1]:
                 parent = parent[step]
             parent[path[-1]] = value
-            assert_all_judge_alike(changed)
+            assert_all_validators_agree(changed)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_values_beyond_json_are_refused_without_a_traceback(wrong: Any) -> None:
     document = copy.deepcopy(ACCEPTED[3])
     document["spec"] = {"account": "acme", "port": wrong}
     assert not decodes(document)
-    assert [each.path for each in problems("SMTPProfile", document)] == [("spec", "port")]
+    assert [problem.path for problem in problems("SMTPProfile", document)] == [("spec", "port")]
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"kind": "MailBox"}, {"kind": []}], ids=repr)

@@ -1,4 +1,4 @@
-"""Every file is found once, in a fixed order, and nothing blocks."""
+"""Every file is listed once, in a fixed order, and no file blocks."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def read(
     loaded = list(zip(entries, files.load(entries), strict=True))
     findings += [data for _, data in loaded if isinstance(data, Finding)]
     names = [entry.name for entry, data in loaded if isinstance(data, bytes)]
-    return names, [(each.where.file, each.code) for each in findings if each.where]
+    return names, [(finding.where.file, finding.code) for finding in findings if finding.where]
 
 
 def test_a_directory_is_read_in_the_order_of_names() -> None:
@@ -43,7 +43,7 @@ def test_a_directory_is_read_in_the_order_of_names() -> None:
     assert read(["t"]) == (["t/a/y.json", "t/a/z.yml", "t/b.yaml"], [])
 
 
-def test_the_order_of_paths_never_matters_and_overlaps_are_read_once() -> None:
+def test_the_order_of_paths_does_not_matter_and_overlaps_are_read_once() -> None:
     put("t/a.yaml", "t/s/b.yaml")
     expected = ["t/a.yaml", "t/s/b.yaml"], []
     assert read(["t/s", "t", "./t/a.yaml", "t/s/../a.yaml"]) == expected
@@ -55,14 +55,14 @@ def test_a_given_file_with_any_suffix_is_read() -> None:
     assert read(["notes.txt", ".hidden"]) == ([".hidden", "notes.txt"], [])
 
 
-def test_links_are_followed_as_a_mounted_config_map_needs() -> None:
+def test_links_of_a_mounted_config_map_are_followed() -> None:
     put("m/..2026_11/a.yaml")
     Path("m/..data").symlink_to("..2026_11")
     Path("m/a.yaml").symlink_to("..data/a.yaml")
     assert read(["m"]) == (["m/a.yaml"], [])
 
 
-def test_loops_of_links_are_walked_once() -> None:
+def test_link_loops_are_walked_once() -> None:
     put("t/a.yaml", "t/s/b.yaml")
     Path("t/s/up").symlink_to("..")
     Path("t/z").symlink_to("s")
@@ -92,25 +92,25 @@ def test_special_files_are_reported_and_never_block() -> None:
     ]
 
 
-def test_a_file_that_became_a_fifo_meanwhile_does_not_block() -> None:
+def test_a_file_replaced_by_a_fifo_does_not_block() -> None:
     put("a.yaml")
     files = Files(["a.yaml"])
     entries, _ = files.entries()
     Path("a.yaml").unlink()
     os.mkfifo("a.yaml")
-    (found,) = files.load(entries)
-    assert isinstance(found, Finding)
-    assert found.code == "unreadable"
+    (finding,) = files.load(entries)
+    assert isinstance(finding, Finding)
+    assert finding.code == "unreadable"
 
 
-def test_a_file_that_was_deleted_meanwhile_is_reported() -> None:
+def test_a_file_deleted_after_listing_is_reported() -> None:
     put("a.yaml")
     files = Files(["a.yaml"])
     entries, _ = files.entries()
     Path("a.yaml").unlink()
-    (found,) = files.load(entries)
-    assert isinstance(found, Finding)
-    assert found.message == "This file cannot be read: there is no such file."
+    (finding,) = files.load(entries)
+    assert isinstance(finding, Finding)
+    assert finding.message == "This file cannot be read: there is no such file."
 
 
 def test_missing_paths_are_reported() -> None:
@@ -152,7 +152,7 @@ def test_missing_permissions_are_reported() -> None:
         "import sendroute.manifests.sources as s\n"
         "os.getuid() or (os.setgid(65534), os.setuid(65534))\n"  # root may read everything
         "files = s.Files(['t']); entries, findings = files.entries()\n"
-        "print(*[each.message for each in [*findings, *files.load(entries)]], sep='\\n')\n"
+        "print(*[f.message for f in [*findings, *files.load(entries)]], sep='\\n')\n"
     )
     for directory in (Path.cwd(), *Path.cwd().parents):
         if directory.owner() == Path.cwd().owner() and directory != Path("/"):

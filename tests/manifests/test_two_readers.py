@@ -1,4 +1,4 @@
-"""The fast and the exact reader give the same values and the same verdicts."""
+"""The fast and the exact reader give the same values and the same findings."""
 
 import json
 import math
@@ -32,22 +32,22 @@ DOCUMENTS = st.dictionaries(st.text(max_size=6), VALUES, min_size=1, max_size=5)
 
 
 def exactly(text: str) -> list[Any]:
-    found = list(drafts(text))
-    assert all(isinstance(each, Draft) for each in found), found
-    return [each.node.value for each in found if isinstance(each, Draft)]
+    results = list(drafts(text))
+    assert all(isinstance(result, Draft) for result in results), results
+    return [result.node.value for result in results if isinstance(result, Draft)]
 
 
-def same(one: Any, other: Any) -> bool:
-    """Equal in value and type, NaN equal to itself."""
-    if type(one) is not type(other):
+def same(first: Any, second: Any) -> bool:
+    """Whether both are equal in value and type; NaN is equal to itself."""
+    if type(first) is not type(second):
         return False
-    if isinstance(one, float) and math.isnan(one):
-        return math.isnan(other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
+    if isinstance(first, float) and math.isnan(first):
+        return math.isnan(second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second)
 
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=3), st.booleans())
@@ -55,11 +55,11 @@ def test_both_readers_give_the_same_values_of_any_yaml(documents: list[Any], flo
     text = yaml.safe_dump_all(
         documents, allow_unicode=True, default_flow_style=flow, explicit_start=True
     )
-    quickly = fast.parse(text.encode())
-    if quickly is None:
+    fast_values = fast.parse(text.encode())
+    if fast_values is None:
         return
     exact = list(drafts(text))
-    for value, draft in zip(quickly, exact, strict=True):
+    for value, draft in zip(fast_values, exact, strict=True):
         assert isinstance(draft, Draft)
         if all(fault.code == "ambiguous-scalar" for fault in draft.faults):
             assert same(draft.node.value, value), text
@@ -69,9 +69,9 @@ def test_both_readers_give_the_same_values_of_any_yaml(documents: list[Any], flo
 
 @given(DOCUMENTS.map(lambda value: json.dumps(value, allow_nan=False) if _finite(value) else "{}"))
 def test_both_readers_give_the_same_values_of_any_json(text: str) -> None:
-    quickly = fast.parse(text.encode())
-    assert quickly is not None
-    assert same(exactly(text), quickly) or "e" in text, text
+    fast_values = fast.parse(text.encode())
+    assert fast_values is not None
+    assert same(exactly(text), fast_values) or "e" in text, text
 
 
 def _finite(value: Any) -> bool:
@@ -87,10 +87,10 @@ def _finite(value: Any) -> bool:
 
 
 @given(st.from_regex(r"[-+]?[0-9a-fox_.:eE]{1,6}", fullmatch=True))
-def test_both_readers_resolve_any_number_alike(text: str) -> None:
-    quickly = fast.parse(f"- {text}\n".encode())
-    if quickly is not None and not isinstance(quickly[0][0], dict):  # of 1: a key
-        assert same(resolve(text), quickly[0][0])
+def test_both_readers_resolve_every_number_alike(text: str) -> None:
+    fast_values = fast.parse(f"- {text}\n".encode())
+    if fast_values is not None and not isinstance(fast_values[0][0], dict):  # of 1: a key
+        assert same(resolve(text), fast_values[0][0])
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_scalars_that_both_versions_read_alike_are_not_ambiguous(text: str) -> N
         "a: 1\na: 2", "a: " + "9" * 30, "\xff", '{"a": 1, "a": 2}', '{"a": "\\ud800"}',
     ],
 )  # fmt: skip
-def test_the_exact_reader_takes_over_if_the_fast_one_is_not_sure(text: str) -> None:
+def test_the_exact_reader_is_used_if_the_fast_reader_is_not_sure(text: str) -> None:
     assert fast.parse(text.encode("latin-1" if text == "\xff" else "utf-8")) is None
 
 
@@ -219,7 +219,7 @@ spec:
 
 @pytest.mark.parametrize("separator", [" ", "  ", "\t", "\n    ", " # whose\n    ", "\n\n    "])
 @pytest.mark.parametrize("text", ["no", "Y", "on", "0465", "1_000", "1_0", "00"])
-def test_an_ambiguous_value_is_found_anywhere_after_its_colon(text: str, separator: str) -> None:
+def test_an_ambiguous_value_is_detected_anywhere_after_its_colon(text: str, separator: str) -> None:
     assert fast.read(f"{DOMAIN}  account: acme\n".encode()) is not None
     assert fast.read(f"{DOMAIN}  account:{separator}{text}\n".encode()) is None
     assert fast.read(f"{DOMAIN}  account:{separator}{text}".encode()) is None
@@ -228,6 +228,6 @@ def test_an_ambiguous_value_is_found_anywhere_after_its_colon(text: str, separat
 
 
 @given(st.from_regex(AMBIGUOUS, fullmatch=True), st.sampled_from(["", "\n", "}", ",", ":", " #"]))
-def test_every_ambiguous_scalar_is_found_in_the_bytes(text: str, after: str) -> None:
+def test_every_ambiguous_scalar_is_detected_in_the_bytes(text: str, after: str) -> None:
     data = f"a: {text}{after}".encode()
     assert fast.parse(data) is None or fast.is_perhaps_ambiguous(data)

@@ -1,4 +1,4 @@
-"""Changes: what is digested never changes, and a change writes a state or none."""
+"""Changes: digests stay the same over versions, and a change writes a state or none."""
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_digests_of_saved_plans_and_approvals_stay_valid(
     assert digest_changes(changes) == digest
 
 
-def test_a_change_without_a_new_state_writes_none() -> None:
+def test_a_change_without_a_new_state_writes_no_state() -> None:
     assert REROUTE.written == REROUTED
     with pytest.raises(ValueError, match=r"b\.example"):
         _ = DELETE.written

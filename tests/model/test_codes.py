@@ -22,38 +22,38 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 
 
 def collected(node: ast.AST) -> list[str]:
-    """The codes that a literal collection, or a pattern of alternatives, holds."""
+    """The codes in a literal collection or in a pattern of alternatives."""
     match node:
         case ast.Set() | ast.Tuple() | ast.List():
             elements: list[ast.expr | None] = list(node.elts)
         case ast.Dict():
             elements = list(node.keys)
         case ast.MatchOr():
-            elements = [each.value for each in node.patterns if isinstance(each, ast.MatchValue)]
+            elements = [p.value for p in node.patterns if isinstance(p, ast.MatchValue)]
         case _:
             return []
-    texts = (each.value for each in elements if isinstance(each, ast.Constant))
+    texts = (element.value for element in elements if isinstance(element, ast.Constant))
     return [text for text in texts if text in CODES]
 
 
-def test_no_other_module_holds_a_list_of_codes() -> None:
+def test_no_other_module_has_a_list_of_codes() -> None:
     lists = [
         f"{name}:{node.lineno}: {', '.join(codes)}"
         for name, tree in trees()
         for node in ast.walk(tree)
         if len(codes := collected(node)) > 1 or (codes and isinstance(node, ast.Set))
     ]
-    assert not lists, "ask model/codes.py for a property of the code instead"
+    assert not lists, "use a property of the code in model/codes.py instead"
 
 
 def takes_code(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """The functions and classes whose argument of that position is a code."""
+    """The functions and classes with a ``code`` argument, and the position of that argument."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            names = [each.arg for each in node.args.args if each.arg not in ("self", "cls")]
+            names = [a.arg for a in node.args.args if a.arg not in ("self", "cls")]
         elif isinstance(node, ast.ClassDef):
-            fields = (each.target for each in node.body if isinstance(each, ast.AnnAssign))
-            names = [each.id for each in fields if isinstance(each, ast.Name)]
+            fields = (field.target for field in node.body if isinstance(field, ast.AnnAssign))
+            names = [target.id for target in fields if isinstance(target, ast.Name)]
         else:
             continue
         if "code" in names:
@@ -61,16 +61,16 @@ def takes_code(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def unknown(tree: ast.Module, takers: set[tuple[str, int]]) -> Iterator[tuple[int, str]]:
-    """The calls of ``takers`` with a text that is no code where they take one."""
+    """The calls of ``takers`` whose ``code`` argument is a text that is not a code."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         name = node.func.id if isinstance(node.func, ast.Name) else name
-        given = [each.value for each in node.keywords if each.arg == "code"]
+        given = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
         given += [node.args[at] for taker, at in takers if taker == name and at < len(node.args)]
-        constants = [each.value for each in given if isinstance(each, ast.Constant)]
-        texts = [each for each in constants if isinstance(each, str)]
+        constants = [value.value for value in given if isinstance(value, ast.Constant)]
+        texts = [constant for constant in constants if isinstance(constant, str)]
         if texts and CODES.isdisjoint(texts):
             yield node.lineno, texts[0]
 
@@ -109,7 +109,7 @@ def test_every_code_is_explained_in_sentences(code: Code) -> None:
         assert text.endswith("."), text
 
 
-def test_what_follows_from_a_code_agrees_with_its_severity() -> None:
+def test_the_traits_of_a_code_match_its_severity() -> None:
     for code in Code:
         if {Trait.GUARD, Trait.APPROVABLE} & set(code.traits):
             assert code.severity is Severity.REFUSED, code

@@ -13,7 +13,7 @@ from sendroute.model.nexthop import RELAY_ID, Alias
         (Alias(RELAY_ID, 3), "m0r3"),
     ],
 )
-def test_an_alias_is_read_as_it_is_written(alias: Alias, text: str) -> None:
+def test_an_alias_is_parsed_and_formatted(alias: Alias, text: str) -> None:
     assert str(alias) == text
     assert Alias.parse(text) == alias
 
@@ -22,6 +22,6 @@ def test_an_alias_is_read_as_it_is_written(alias: Alias, text: str) -> None:
     "text",
     ["", "p42", "p042r7", "p42r07", "p0r1", "p42r0", "m1r3", "m0r0", "x42r7", "p42r7 ", "p4²r7"],
 )
-def test_a_text_that_no_alias_is_written_as_is_refused(text: str) -> None:
+def test_an_invalid_alias_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an alias"):
         Alias.parse(text)

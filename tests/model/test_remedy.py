@@ -1,4 +1,4 @@
-"""Remedies: only a front end names commands and options, for its own users.
+"""Remedies: only a front end names commands and options for its users.
 
 A finding carries its remedy as data (model/remedy.py); the terminal words it (cli/hints.py).
 """
@@ -30,8 +30,10 @@ def parents(tree: ast.AST) -> dict[ast.AST, ast.AST]:
 
 
 def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """The texts of a module, without its docstrings and without what git is started with: single
-    words that are elements of a list or a tuple, or arguments of a call."""
+    """The texts of a module, without its docstrings and the arguments of git.
+
+    The arguments of git are single words in a list or a tuple, or arguments of a call.
+    """
     above = parents(tree)
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
@@ -52,14 +54,14 @@ def named(text: str) -> list[str]:
     return COMMAND.findall(text) + OPTION.findall(COMMAND.sub("", text))
 
 
-def test_below_the_front_ends_no_text_names_a_command_or_an_option() -> None:
-    found = [
+def test_no_text_below_the_front_ends_names_a_command_or_an_option() -> None:
+    hits = [
         f"{path.relative_to(PACKAGE)}:{line}: {', '.join(names)}"
         for path in MODULES
         for line, text in texts(ast.parse(path.read_text("utf-8")))
         if (names := named(text))
     ]
-    assert not found, "carry a remedy instead, and word it in cli/hints.py"
+    assert not hits, "carry a remedy instead, and word it in cli/hints.py"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,6 @@ def test_below_the_front_ends_no_text_names_a_command_or_an_option() -> None:
         ('hint("Another sendroute uses the directory.")', []),
     ],
 )
-def test_a_name_in_a_text_is_found(source: str, names: list[str]) -> None:
-    found = [name for _, text in texts(ast.parse(source)) for name in named(text)]
-    assert found == names
+def test_a_name_in_a_text_is_detected(source: str, names: list[str]) -> None:
+    hits = [name for _, text in texts(ast.parse(source)) for name in named(text)]
+    assert hits == names

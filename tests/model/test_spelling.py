@@ -14,10 +14,12 @@ from sendroute.model.spelling import did_you_mean
         pytest.param("ses", [], None, id="nothing is known"),
     ],
 )
-def test_nearest_known_name_is_suggested(name: str, known: list[str], nearest: str | None) -> None:
+def test_the_nearest_known_name_is_suggested(
+    name: str, known: list[str], nearest: str | None
+) -> None:
     assert did_you_mean(name, known) == nearest
 
 
-def test_order_of_known_names_does_not_decide() -> None:
+def test_the_order_of_known_names_does_not_matter() -> None:
     known = ["acme-1", "acme-2", "ACME-1"]
     assert did_you_mean("acme-3", known) == did_you_mean("acme-3", reversed(known))

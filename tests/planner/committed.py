@@ -1,6 +1,6 @@
-"""What the store must hold once a plan is applied: the changes of a plan carried out by hand."""
+"""The expected store after a plan is committed, without the code of the store."""
 
-from tests.planner.values import by_hand
+from tests.planner.values import apply_changes
 
 from sendroute.model.change import Plan
 from sendroute.model.current import Current, CurrentAccount
@@ -8,7 +8,7 @@ from sendroute.model.current import Current, CurrentAccount
 
 def committed(current: Current, plan: Plan) -> Current:
     accounts = {}
-    for key, account in by_hand(current, plan).items():
+    for key, account in apply_changes(current, plan).items():
         before = current.accounts.get(key)
         if before is not None and _contents(before) == _contents(account):
             accounts[key] = before

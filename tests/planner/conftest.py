@@ -1,4 +1,4 @@
-"""How long the histories are: ``HYPOTHESIS_PROFILE=thorough`` for a long run."""
+"""The number of examples: ``HYPOTHESIS_PROFILE=thorough`` runs more of them."""
 
 import os
 

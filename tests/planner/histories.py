@@ -1,7 +1,7 @@
-"""Random histories: trees that are edited step by step, and the planner's values for them.
+"""Random histories: manifest trees that are edited step by step.
 
-An edit is a function of a tree that does nothing where it does not apply, made from a few small
-integers, so that every list of edits is a history and a failing one shrinks to a short one.
+An edit is a function of a tree and a few small integers; it does nothing if it does not apply. So
+every list of edits is a history, and a failing history shrinks to a short one.
 """
 
 from collections.abc import Callable
@@ -25,27 +25,25 @@ IDS = ["one", "two", "three"]
 
 # Edits
 
-Edit = Callable[[Tree], None]
-
 
 @dataclass(frozen=True)
-class Did:
-    """An edit by its name and numbers: what a failing history is printed as."""
+class Edit:
+    """The name and the numbers of an edit, as a failing history is printed."""
 
     verb: str
     account: int
-    thing: int = 0
+    item: int = 0
     value: int = 0
 
     def apply(self, tree: Tree, older: list[Tree]) -> None:
         EDITS[self.verb](tree, older, self)
 
     def __repr__(self) -> str:
-        return f"{self.verb}({self.account},{self.thing},{self.value})"
+        return f"{self.verb}({self.account},{self.item},{self.value})"
 
 
-def account_of(tree: Tree, did: Did) -> AccountDoc | None:
-    return tree.accounts.get(ACCOUNTS[did.account % len(ACCOUNTS)])
+def account_of(tree: Tree, edit: Edit) -> AccountDoc | None:
+    return tree.accounts.get(ACCOUNTS[edit.account % len(ACCOUNTS)])
 
 
 def pick(values: list[T], number: int) -> T:
@@ -56,84 +54,84 @@ def route_or_none(number: int) -> str | None:
     return pick([None, *ROUTES], number)
 
 
-def nothing(_tree: Tree, _older: list[Tree], _did: Did) -> None:
-    """What the edits of a failing history shrink to."""
+def nothing(_tree: Tree, _older: list[Tree], _did: Edit) -> None:
+    """The edit to which the edits of a failing history shrink."""
 
 
-def add_account(tree: Tree, _older: list[Tree], did: Did) -> None:
-    key = pick(ACCOUNTS, did.account)
+def add_account(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    key = pick(ACCOUNTS, edit.account)
     tree.orphans.discard(key)
-    tree.accounts.setdefault(key, AccountDoc(plan=pick(PLANS, did.thing)))
+    tree.accounts.setdefault(key, AccountDoc(plan=pick(PLANS, edit.item)))
 
 
-def drop_account(tree: Tree, _older: list[Tree], did: Did) -> None:
-    tree.accounts.pop(pick(ACCOUNTS, did.account), None)
+def drop_account(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    tree.accounts.pop(pick(ACCOUNTS, edit.account), None)
 
 
-def orphan(tree: Tree, _older: list[Tree], did: Did) -> None:
-    drop_account(tree, _older, did)
-    tree.orphans.add(pick(ACCOUNTS, did.account))
+def orphan(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    drop_account(tree, _older, edit)
+    tree.orphans.add(pick(ACCOUNTS, edit.account))
 
 
-def change_plan(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        doc.plan = pick([*PLANS, "nano", "pro", "gone"], did.value)
+def change_plan(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        doc.plan = pick([*PLANS, "nano", "pro", "gone"], edit.value)
 
 
-def change_platform(tree: Tree, _older: list[Tree], did: Did) -> None:
+def change_platform(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     if tree.plans is not None:
-        tree.plans[pick(PLANS, did.thing)] = bool(did.value % 2)
+        tree.plans[pick(PLANS, edit.item)] = bool(edit.value % 2)
 
 
-def set_default(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        doc.default = route_or_none(did.value)
+def set_default(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        doc.default = route_or_none(edit.value)
 
 
-def put_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        name = pick(DOMAINS, did.thing)
+def put_domain(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        name = pick(DOMAINS, edit.item)
         suspended = name in doc.domains and doc.domains[name].suspended
-        doc.domains[name] = DomainDoc(route_or_none(did.value), suspended)
+        doc.domains[name] = DomainDoc(route_or_none(edit.value), suspended)
         doc.contested.discard(name)
         drop_inline(doc, name)
 
 
-def put_many(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        for name in DOMAINS[: 10 + did.thing % 3]:
+def put_many(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        for name in DOMAINS[: 10 + edit.item % 3]:
             if name not in doc.contested:
-                doc.domains.setdefault(name, DomainDoc(route_or_none(did.value)))
+                doc.domains.setdefault(name, DomainDoc(route_or_none(edit.value)))
 
 
-def drop_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        for offset in range(1 + did.value % 3):
-            name = pick(DOMAINS, did.thing + offset)
+def drop_domain(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        for offset in range(1 + edit.value % 3):
+            name = pick(DOMAINS, edit.item + offset)
             doc.domains.pop(name, None)
             drop_inline(doc, name)
 
 
-def move_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
-    source = account_of(tree, did)
-    target = tree.accounts.get(pick(ACCOUNTS, did.account + 1))
+def move_domain(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    source = account_of(tree, edit)
+    target = tree.accounts.get(pick(ACCOUNTS, edit.account + 1))
     if source is None or target is None:
         return
-    for name in list(source.domains)[: 1 + did.thing % 2]:
+    for name in list(source.domains)[: 1 + edit.item % 2]:
         drop_inline(source, name)
         target.domains[name] = source.domains.pop(name)
         target.contested.discard(name)
 
 
-def claim_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
+def claim_domain(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     for doc in tree.accounts.values():
-        if pick(DOMAINS, did.thing) not in doc.contested:
-            doc.domains.setdefault(pick(DOMAINS, did.thing), DomainDoc())
+        if pick(DOMAINS, edit.item) not in doc.contested:
+            doc.domains.setdefault(pick(DOMAINS, edit.item), DomainDoc())
 
 
-def contest_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        name = pick(DOMAINS, did.thing)
+def contest_domain(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        name = pick(DOMAINS, edit.item)
         if name in doc.contested:
             doc.contested.discard(name)
         else:
@@ -142,60 +140,60 @@ def contest_domain(tree: Tree, _older: list[Tree], did: Did) -> None:
             drop_inline(doc, name)
 
 
-def put_profile(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        name = pick(PROFILES, did.thing)
-        reassign = pick([None, None, *ROUTES], did.value // 4)
-        host = f"smtp{did.value % 2}.example"
-        doc.profiles[name] = ProfileDoc(host, pick(["", "a note"], did.value // 2), reassign)
+def put_profile(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        name = pick(PROFILES, edit.item)
+        reassign = pick([None, None, *ROUTES], edit.value // 4)
+        host = f"smtp{edit.value % 2}.example"
+        doc.profiles[name] = ProfileDoc(host, pick(["", "a note"], edit.value // 2), reassign)
 
 
-def put_inline(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        name, domain = pick(PROFILES, did.value), pick(DOMAINS, did.thing)
+def put_inline(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        name, domain = pick(PROFILES, edit.value), pick(DOMAINS, edit.item)
         if name in doc.profiles:
             return
         drop_inline(doc, domain)
         doc.domains[domain] = DomainDoc(naive.via(name))
         doc.contested.discard(domain)
-        doc.profiles[name] = ProfileDoc(f"smtp{did.value % 2}.example", inline_in=domain)
+        doc.profiles[name] = ProfileDoc(f"smtp{edit.value % 2}.example", inline_in=domain)
 
 
 def drop_inline(doc: AccountDoc, domain: str) -> None:
-    """A definition in line goes with the manifest that makes it."""
+    """Remove the inline profiles of a domain together with its manifest."""
     for name in [n for n, p in doc.profiles.items() if p.inline_in == domain]:
         del doc.profiles[name]
 
 
-def drop_profile(tree: Tree, _older: list[Tree], did: Did) -> None:
-    doc, name = account_of(tree, did), pick(PROFILES, did.thing)
+def drop_profile(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    doc, name = account_of(tree, edit), pick(PROFILES, edit.item)
     if doc is not None and name in doc.profiles and doc.profiles[name].inline_in is None:
         del doc.profiles[name]
 
 
-def ask_apply_all(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
-        confirm = pick([12, 12, None, 4, 1], did.thing)
-        doc.apply_all = ApplyAllField(pick(IDS, did.value), pick(ROUTES, did.value // 3), confirm)
+def ask_apply_all(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        confirm = pick([12, 12, None, 4, 1], edit.item)
+        doc.apply_all = ApplyAllField(pick(IDS, edit.value), pick(ROUTES, edit.value // 3), confirm)
 
 
-def drop_apply_all(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
+def drop_apply_all(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
         doc.apply_all = None
 
 
-def suspend(tree: Tree, _older: list[Tree], did: Did) -> None:
-    doc = account_of(tree, did)
-    if did.value % 8 == 0:
+def suspend(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    doc = account_of(tree, edit)
+    if edit.value % 8 == 0:
         tree.platform_suspended = not tree.platform_suspended
-    elif doc is not None and did.value % 8 < 2:
+    elif doc is not None and edit.value % 8 < 2:
         doc.suspended = not doc.suspended
-    elif doc is not None and did.value % 8 < 5:
-        name = pick(DOMAINS, did.thing)
+    elif doc is not None and edit.value % 8 < 5:
+        name = pick(DOMAINS, edit.item)
         if name in doc.domains:
             set_suspended(doc, name)
-    elif doc is not None and pick(PROFILES, did.thing) in doc.profiles:
-        profile = doc.profiles[pick(PROFILES, did.thing)]
+    elif doc is not None and pick(PROFILES, edit.item) in doc.profiles:
+        profile = doc.profiles[pick(PROFILES, edit.item)]
         if profile.inline_in is None:
             profile.suspended = not profile.suspended
         else:
@@ -203,37 +201,37 @@ def suspend(tree: Tree, _older: list[Tree], did: Did) -> None:
 
 
 def set_suspended(doc: AccountDoc, name: str) -> None:
-    """A profile in line is part of its domain's object, and suspended with it."""
+    """Toggle a domain and its inline profiles, which are part of the same object."""
     doc.domains[name].suspended = not doc.domains[name].suspended
     for profile in doc.profiles.values():
         if profile.inline_in == name:
             profile.suspended = doc.domains[name].suspended
 
 
-def break_document(tree: Tree, _older: list[Tree], did: Did) -> None:
-    if doc := account_of(tree, did):
+def break_document(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
         doc.broken = not doc.broken
 
 
-def lose_a_file(tree: Tree, _older: list[Tree], _did: Did) -> None:
+def toggle_unreadable_file(tree: Tree, _older: list[Tree], _did: Edit) -> None:
     tree.complete = not tree.complete
 
 
-def lose_the_platform(tree: Tree, _older: list[Tree], _did: Did) -> None:
+def toggle_platform(tree: Tree, _older: list[Tree], _did: Edit) -> None:
     tree.plans = {"nano": False, "pro": True, "trial": True} if tree.plans is None else None
 
 
-def go_back(tree: Tree, older: list[Tree], did: Did) -> None:
+def restore_older_tree(tree: Tree, older: list[Tree], edit: Edit) -> None:
     if older:
-        then = deepcopy(pick(older, did.value))
-        tree.__dict__.update(then.__dict__)
+        earlier = deepcopy(pick(older, edit.value))
+        tree.__dict__.update(earlier.__dict__)
 
 
-EDITS: dict[str, Callable[[Tree, list[Tree], Did], None]] = {
+EDITS: dict[str, Callable[[Tree, list[Tree], Edit], None]] = {
     "nothing": nothing,
     "add_account": add_account,
     "drop_account": drop_account,
-    "stray": orphan,
+    "orphan": orphan,
     "change_plan": change_plan,
     "change_platform": change_platform,
     "set_default": set_default,
@@ -250,12 +248,12 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Did], None]] = {
     "drop_apply_all": drop_apply_all,
     "suspend": suspend,
     "break_document": break_document,
-    "lose_a_file": lose_a_file,
-    "lose_the_platform": lose_the_platform,
-    "go_back": go_back,
+    "toggle_unreadable_file": toggle_unreadable_file,
+    "toggle_platform": toggle_platform,
+    "restore_older_tree": restore_older_tree,
 }
-# What people do often stands often: most steps should get through.
-OFTEN = [
+# Common edits are listed several times, so that most steps are applied.
+WEIGHTED_VERBS = [
     "nothing",
     *["put_domain"] * 6,
     *["put_many"] * 2,
@@ -269,29 +267,31 @@ OFTEN = [
     *["change_plan"] * 2,
     *["add_account"] * 3,
     *["suspend"] * 2,
-    *["go_back"] * 2,
-    *["lose_a_file"] * 2,
+    *["restore_older_tree"] * 2,
+    *["toggle_unreadable_file"] * 2,
     *list(EDITS)[1:],
 ]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happens between two applies. ``tidy``: the author leaves no reference to what is not
-    there; ``failing``: which of the new and changed profiles fail their connection test;
-    ``rotated``: those whose secret's content changes."""
+    """The edits between two applies.
 
-    edits: list[Did]
+    ``tidy``: errors are removed from the tree; ``failing``: the new and changed profiles whose
+    connection test fails; ``rotated``: the profiles whose secret has new content.
+    """
+
+    edits: list[Edit]
     tidy: bool
     failing: frozenset[str]
     rotated: frozenset[str] = frozenset()
 
 
 edits = st.builds(
-    Did,
-    verb=st.sampled_from(OFTEN),
+    Edit,
+    verb=st.sampled_from(WEIGHTED_VERBS),
     account=st.sampled_from([0, 0, 0, 1, 1, 2]),
-    thing=st.integers(0, 11),
+    item=st.integers(0, 11),
     value=st.integers(0, 29),
 )
 steps = st.builds(
@@ -310,7 +310,7 @@ def histories(longest: int) -> st.SearchStrategy[list[Step]]:
 
 
 def first_tree() -> Tree:
-    """Two accounts of one namespace, one in another, for a history need not begin with nothing."""
+    """Two accounts in one namespace, because a history need not start with an empty tree."""
     return Tree(
         plans={"nano": False, "pro": True, "trial": True},
         accounts={
@@ -329,17 +329,17 @@ def first_tree() -> Tree:
 
 def next_tree(tree: Tree, step: Step, older: list[Tree], store: Store) -> Tree:
     tree = deepcopy(tree)
-    for edit in step.edits:
-        edit.apply(tree, older)
+    for call in step.edits:
+        call.apply(tree, older)
     if step.tidy:
         tidy(tree, store)
     return tree
 
 
 def tidy(tree: Tree, store: Store) -> None:
-    """What a careful author would not commit is taken out: errors, claims on others' domains."""
+    """Remove what a careful author would not commit: errors, and claims on others' domains."""
     if tree.plans is None:
-        lose_the_platform(tree, [], Did("", 0))
+        toggle_platform(tree, [], Edit("", 0))
     tree.orphans -= set(store.accounts)
     seen: set[str] = set()
     for key, doc in tree.accounts.items():
@@ -350,36 +350,36 @@ def tidy(tree: Tree, store: Store) -> None:
             del doc.domains[name]
             drop_inline(doc, name)
         seen |= set(doc.domains)
-        untangle(key, doc, tree, store)
+        drop_dangling_references(key, doc, tree, store)
 
 
-def untangle(key: Key, doc: AccountDoc, tree: Tree, store: Store) -> None:
+def drop_dangling_references(key: Key, doc: AccountDoc, tree: Tree, store: Store) -> None:
     stored = store.accounts.get(key)
     assert tree.plans is not None
-    there = {n for n, p in doc.profiles.items() if not p.suspended} | (
+    existing = {n for n, p in doc.profiles.items() if not p.suspended} | (
         set(doc.profiles) & set(stored.profiles if stored else ())
     )
 
-    def good(route: str | None) -> bool:
+    def resolves(route: str | None) -> bool:
         assert tree.plans is not None
         if route == naive.MANAGED:
             return tree.plans[doc.plan]
-        return naive.profile_of(route) is None or naive.profile_of(route) in there
+        return naive.profile_of(route) is None or naive.profile_of(route) in existing
 
     rows = stored.domains if stored else {}
     for name, domain in doc.domains.items():
         known = name in rows and rows[name].declared == domain.route
-        if not known and not good(domain.route):
+        if not known and not resolves(domain.route):
             domain.route = None
-    if not good(doc.default) and not (stored and stored.default == doc.default):
+    if not resolves(doc.default) and not (stored and stored.default == doc.default):
         doc.default = None
     for name, profile in doc.profiles.items():
-        was = stored.profiles.get(name) if stored else None
-        if not good(profile.reassign_to) and (
-            was is None or was.reassign_to != profile.reassign_to
+        previous = stored.profiles.get(name) if stored else None
+        if not resolves(profile.reassign_to) and (
+            previous is None or previous.reassign_to != profile.reassign_to
         ):
             profile.reassign_to = None
     ran = store.ran.get(key, {})
     request = doc.apply_all
-    if request is not None and ran.get(request.id) != request.route and not good(request.route):
+    if request is not None and ran.get(request.id) != request.route and not resolves(request.route):
         doc.apply_all = None

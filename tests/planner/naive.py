@@ -1,13 +1,13 @@
-"""A second opinion on the routing rules: semantics.md in the plainest Python there is.
+"""A second implementation of the routing rules, in simple Python: docs/rules.md step by step.
 
-It was written from the page alone and shares nothing with the planner, not even its values: an
+It was written from the rules alone and shares nothing with the planner, not even its values: an
 account's key is a pair of strings, a route is ``"managed"``, ``"unconfigured"`` or
-``"profile NAME"``. It is slow, and it repeats itself where the page does. Beside each step stands
-the sentence that asks for it.
+``"profile NAME"``. It is slow, and as repetitive as the page. Each step quotes the rule
+that requires it.
 
-``step`` gives the store as it must be afterwards and, for each account, a verdict: whether the
-account is left as it is, and which codes must be told. Where the page lets two codes tell one
-fact, any of them will do; ``may`` are those that the page neither asks for nor forbids.
+``step`` returns the expected store and a verdict for each account: whether the account stays
+unchanged, and which codes the plan must report. If the page allows several codes for one fact,
+any of them is accepted; ``may`` holds the codes that the page neither requires nor forbids.
 """
 
 from copy import deepcopy
@@ -56,8 +56,8 @@ class ApplyAllField:
 
 @dataclass
 class AccountDoc:
-    """``broken``: reading found an error in one of the account's documents; ``contested``: the
-    domains that two of the account's own documents claim, which are not in ``domains``."""
+    """``broken``: one of the account's documents has an error; ``contested``: the domains that two
+    documents of this account declare. They are not in ``domains``."""
 
     plan: str
     default: str | None = None
@@ -71,8 +71,8 @@ class AccountDoc:
 
 @dataclass
 class Tree:
-    """``plans``: each plan's name and whether it offers managed sending; None where there is no
-    readable platform. ``orphans``: accounts that own documents but have none themselves."""
+    """``plans``: whether each plan offers managed sending, by name; None without a readable
+    platform. ``orphans``: keys of accounts that documents refer to but that no document defines."""
 
     plans: dict[str, bool] | None
     platform_suspended: bool = False
@@ -109,17 +109,17 @@ class Stored:
 
 @dataclass
 class Store:
-    """``ran`` outlives the accounts: "for ever (also after the account is deleted and made
-    again)"."""
+    """``ran`` outlives the accounts: "These ids are kept forever, also after the account is deleted
+    and created again"."""
 
     plans: dict[str, bool] | None = None
     accounts: dict[Key, Stored] = field(default_factory=dict)
     ran: dict[Key, dict[str, str]] = field(default_factory=dict)
 
 
-# What is told
+# Reported codes
 
-# Advice that is no rule of the page, and what the reading and the testing of a tree tell.
+# Advice that is not a rule of the page, and the codes of reading and testing a tree.
 ALWAYS_ALLOWED = {
     "profile-unused",
     "unusual-port",
@@ -130,7 +130,7 @@ ALWAYS_ALLOWED = {
     "address-refused",
 }
 ERRORS = {"unknown-profile", "unknown-plan", "unknown-account", "account-not-empty"}
-# Of an account that is left as it is, what else would have to be said of it may be said.
+# An account that stays unchanged may be reported with any code that its change would have.
 EVERYTHING = ERRORS | {
     "apply-all-id-reused",
     "apply-all-unsatisfiable",
@@ -151,31 +151,31 @@ EVERYTHING = ERRORS | {
 
 @dataclass
 class Verdict:
-    """``left``: the account stays as it is; ``saved``: the profiles that are written, where it
-    does not. ``must``: of each set at least one code is told."""
+    """``unchanged``: the account stays as it is; ``saved``: otherwise, the profiles that are
+    written. ``must``: at least one code of each set is reported."""
 
-    left: bool = False
+    unchanged: bool = False
     saved: set[str] = field(default_factory=set)
     must: list[set[str]] = field(default_factory=list)
     may: set[str] = field(default_factory=set)
 
-    def tell(self, *any_of: str) -> None:
+    def require(self, *any_of: str) -> None:
         self.must.append(set(any_of))
 
-    def disagrees(self, told: set[str]) -> str | None:
-        """What is wrong with the codes that were told, None where nothing is."""
+    def disagrees(self, reported: set[str]) -> str | None:
+        """The problem with the reported codes, or None if they match the verdict."""
         for any_of in self.must:
-            if not any_of & told:
-                return f"none of {sorted(any_of)} is told"
+            if not any_of & reported:
+                return f"none of {sorted(any_of)} is reported"
         allowed = self.may.union(ALWAYS_ALLOWED, *self.must)
-        if told - allowed:
-            return f"{sorted(told - allowed)} should not be told"
+        if reported - allowed:
+            return f"{sorted(reported - allowed)} should not be reported"
         return None
 
 
 @dataclass
 class Outcome:
-    """One account after its steps 1 to 6; ``stored`` is None for an account that goes."""
+    """An account after steps 1 to 6; ``stored`` is None if the account is removed."""
 
     stored: Stored | None
     ran: dict[str, str]
@@ -192,53 +192,55 @@ def step(
     change_percent: int = 30,
     remove_percent: int = 30,
 ) -> tuple[Store, dict[Key, Verdict]]:
-    """The store after the tree was applied, and what is told of each account. ``failing``: the
-    names whose connection test fails wherever it is made; ``rotated``: those whose secret has
-    another content now."""
+    """The store after the tree is applied, and the verdict of each account.
+
+    ``failing``: the names of profiles whose connection test fails, in any account; ``rotated``: the
+    names of profiles whose secret has new content.
+    """
     after = deepcopy(store)
     verdicts = {key: Verdict() for key in {*tree.accounts, *tree.orphans, *store.accounts}}
 
-    # "`suspend: true` on an object leaves what the store holds of it as it is".
+    # "`spec.suspend: true` leaves an object as the store holds it."
     plans = tree.plans
     if plans is not None and tree.platform_suspended:
         plans = store.plans
     # "Without a readable platform [...] nothing is applied."
     if plans is None:
         for verdict in verdicts.values():
-            verdict.left = True
+            verdict.unchanged = True
             verdict.may = {"no-platform", "suspended", *ERRORS}
         return after, verdicts
     after.plans = deepcopy(plans)
 
-    # 1. What leaves an account as it is, whatever the other accounts do.
-    stopped_claims, kept = conflicts(tree, store, verdicts)
-    out = {key for key in verdicts if stays_whole(key, tree, store, plans, verdicts[key])}
-    # What a change "would" take, remove or re-route is what it says, whatever error another
-    # account has; but what is suspended says nothing.
-    left = {key for key in out if key in tree.accounts and tree.accounts[key].suspended}
+    # 1. What stops an account, whatever the other accounts do.
+    denied, retained = conflicts(tree, store, verdicts)
+    stopped = {key for key in verdicts if is_stopped(key, tree, store, plans, verdicts[key])}
+    # The plan of an account states what its change "would" take, remove or re-route, also if
+    # another account has an error; a suspended account has no plan.
+    unchanged = {key for key in stopped if key in tree.accounts and tree.accounts[key].suspended}
 
-    # 2. "A domain declared by another account is a move: it leaves the one and is new in the
-    # other, in one transaction": so it stays where it is unless both accounts can go on. What an
-    # account's change comes to is looked at anew whenever a move is found not to happen.
-    moves = the_moves(tree, store, stopped_claims, kept)
+    # 2. "A domain that another account declares **moves**: it leaves one account and is new in the
+    # other, in one transaction." So it stays where it is unless both accounts can change. If a
+    # move turns out to be blocked, the changes of the accounts are computed again.
+    moves = find_moves(tree, store, denied, retained)
     blocked: set[str] = set()
     while True:
         outcomes: dict[Key, Outcome] = {}
-        told: dict[Key, Verdict] = {}
+        drafts: dict[Key, Verdict] = {}
         for key in verdicts:
-            if key in left | out:
+            if key in unchanged | stopped:
                 continue
             doc, stored = tree.accounts.get(key), store.accounts.get(key)
-            leaves = {name for name, (source, _) in moves.items() if source == key}
-            arrives = {name for name, (_, target) in moves.items() if target == key}
-            stays = (leaves & blocked) | (kept & set(stored.domains if stored else ()))
-            told[key] = Verdict()
+            outgoing = {name for name, (source, _) in moves.items() if source == key}
+            incoming = {name for name, (_, target) in moves.items() if target == key}
+            stays = (outgoing & blocked) | (retained & set(stored.domains if stored else ()))
+            drafts[key] = Verdict()
             if doc is not None:
-                ignored = stopped_claims.get(key, set()) | (arrives & blocked)
+                ignored = denied.get(key, set()) | (incoming & blocked)
                 for name in ignored & set(doc.domains):
                     if doc.domains[name].suspended:
-                        told[key].may.add("suspended")
-                outcomes[key] = one_account(
+                        drafts[key].may.add("suspended")
+                outcomes[key] = change_account(
                     doc,
                     stored,
                     store.ran.get(key, {}),
@@ -247,41 +249,41 @@ def step(
                     rotated,
                     ignored,
                     stays,
-                    told[key],
+                    drafts[key],
                 )
             elif stored is not None and stays:
-                # "An account may be removed only with all that it owns."
-                left.add(key)
-                verdicts[key].left = True
+                # "An account is removed only with everything it owns."
+                unchanged.add(key)
+                verdicts[key].unchanged = True
                 verdicts[key].may |= EVERYTHING
             elif stored is not None:
                 outcomes[key] = Outcome(None, {}, removed=set(stored.domains))
-        still_blocked = set(blocked)
+        now_blocked = set(blocked)
         for name, (source, target) in moves.items():
             skipped = target in outcomes and name not in domains_of(outcomes[target])
-            if source in left or target in left or skipped:
-                still_blocked.add(name)
-        if still_blocked != blocked:
-            blocked = still_blocked
+            if source in unchanged or target in unchanged or skipped:
+                now_blocked.add(name)
+        if now_blocked != blocked:
+            blocked = now_blocked
             continue
-        halted = bool(out - left)
-        left |= out
+        halted = bool(stopped - unchanged)
+        unchanged |= stopped
         for key, outcome in outcomes.items():
             before = store.accounts.get(key)
             if before is None:
                 continue
-            if too_much(before, outcome, told[key], change_percent, remove_percent):
-                verdicts[key].must += told[key].must
-                verdicts[key].may |= told[key].may | {"held-back"}
-                halted = verdicts[key].left = True
-                left.add(key)
-            if not tree.complete and takes(before, outcome):
-                # "an account from which the change would take anything (a domain, a profile, the
-                # account) is held back whole (`held-back`), and the others go on".
+            if guard_stops(before, outcome, drafts[key], change_percent, remove_percent):
+                verdicts[key].must += drafts[key].must
+                verdicts[key].may |= drafts[key].may | {"held-back"}
+                halted = verdicts[key].unchanged = True
+                unchanged.add(key)
+            if not tree.complete and removes_anything(before, outcome):
+                # "An account that would lose anything is held back as a whole (`held-back`), and
+                # the others continue."
                 verdicts[key].must = [{"held-back"}]
                 verdicts[key].may |= EVERYTHING
-                halted = verdicts[key].left = True
-                left.add(key)
+                halted = verdicts[key].unchanged = True
+                unchanged.add(key)
         if not halted:
             break
 
@@ -290,41 +292,44 @@ def step(
     for name in blocked:
         for key in moves[name]:
             verdicts[key].may |= {"dependency-skipped", "domain-conflict"}
-            if key not in left:
-                verdicts[key].tell("dependency-skipped")
+            if key not in unchanged:
+                verdicts[key].require("dependency-skipped")
 
-    # 3. "One account is planned and committed as one transaction: all of it or none of it".
+    # 3. "Sendroute plans and commits each account as one transaction: all of it or nothing."
     for key, outcome in outcomes.items():
-        verdicts[key].must += told[key].must
-        verdicts[key].may |= told[key].may
+        verdicts[key].must += drafts[key].must
+        verdicts[key].may |= drafts[key].may
         verdicts[key].saved = outcome.saved
         if outcome.stored is None:
             after.accounts.pop(key, None)
         else:
             after.accounts[key] = outcome.stored
-        # "for ever (also after the account is deleted and made again)"
+        # "These ids are kept forever, also after the account is deleted and created again."
         if outcome.ran:
             after.ran.setdefault(key, {}).update(outcome.ran)
     return after, verdicts
 
 
-def too_much(
-    before: Stored, outcome: Outcome, told: Verdict, change_percent: int, remove_percent: int
+def guard_stops(
+    before: Stored, outcome: Outcome, verdict: Verdict, change_percent: int, remove_percent: int
 ) -> bool:
-    """ "when one change would remove more than 30 % of an account's domains, or re-route more than
-    30 % of them other than by a confirmed apply-all (reassignments count; both from 10 domains
-    on)". A move is one of the removals of rule 6: the domain "leaves the one"."""
-    had = len(before.domains)
-    if had < 10:
+    """Whether a guard "refuses removing more than 30 % of an account's domains (from 10 domains)"
+    or "re-routing more than 30 % of an account's domains in another way than by a confirmed
+    apply-all; reassignments count (from 10 domains)".
+
+    A move is a removal of step 6: the domain "leaves one account".
+    """
+    count = len(before.domains)
+    if count < 10:
         return False
-    if len(outcome.removed) * 100 > remove_percent * had:
-        told.tell("too-many-removals")
-    if len(outcome.rerouted) * 100 > change_percent * had:
-        told.tell("too-many-changes")
-    return {"too-many-removals"} in told.must or {"too-many-changes"} in told.must
+    if len(outcome.removed) * 100 > remove_percent * count:
+        verdict.require("too-many-removals")
+    if len(outcome.rerouted) * 100 > change_percent * count:
+        verdict.require("too-many-changes")
+    return {"too-many-removals"} in verdict.must or {"too-many-changes"} in verdict.must
 
 
-def takes(before: Stored, outcome: Outcome) -> bool:
+def removes_anything(before: Stored, outcome: Outcome) -> bool:
     if outcome.stored is None:
         return True
     return bool(outcome.removed or set(before.profiles) - set(outcome.stored.profiles))
@@ -337,8 +342,8 @@ def domains_of(outcome: Outcome) -> set[str]:
 def conflicts(
     tree: Tree, store: Store, verdicts: dict[Key, Verdict]
 ) -> tuple[dict[Key, set[str]], set[str]]:
-    """The claims that do not count, and the domains that stay though their account's manifests
-    do not name them (any more)."""
+    """The denied claims of each account, and the domains that stay in the store although the
+    manifests of their account no longer declare them."""
     claims: dict[str, list[Key]] = {}
     for key, doc in tree.accounts.items():
         for name in doc.domains:
@@ -346,39 +351,41 @@ def conflicts(
         for name in doc.contested:
             claims.setdefault(name, []).append(key)
 
-    stopped: dict[Key, set[str]] = {}
-    kept: set[str] = set()
+    denied: dict[Key, set[str]] = {}
+    retained: set[str] = set()
     for name, claimants in claims.items():
         holders = [key for key, stored in store.accounts.items() if name in stored.domains]
-        # Two claims within one account: nobody can say which of them is meant. It is the reading
-        # that tells it.
+        # Two claims within one account: it is unknown which of them is meant. The reader of the
+        # tree reports it.
         for key in claimants:
             if name in tree.accounts[key].contested:
                 for claimant in claimants:
                     if claimant not in holders or claimant == key:
-                        stopped.setdefault(claimant, set()).add(name)
+                        denied.setdefault(claimant, set()).add(name)
                 verdicts[key].may.add("domain-conflict")
-                kept.add(name)
+                retained.add(name)
         if len(claimants) < 2:
             continue
-        # "Two accounts declaring one domain: the account that holds it in the store keeps it;
-        # with none, neither gets it (`domain-conflict`, exit 1). It stops the claim, not the
-        # accounts".
+        # "If two accounts declare one domain, the account that holds it in the store keeps it. If
+        # none holds it, neither gets it (`domain-conflict`). This stops the claim, not the
+        # accounts."
         for key in claimants:
             verdicts[key].may.add("domain-conflict")
             if key not in holders:
-                stopped.setdefault(key, set()).add(name)
+                denied.setdefault(key, set()).add(name)
                 if name not in tree.accounts[key].contested:
-                    verdicts[key].tell("domain-conflict")
+                    verdicts[key].require("domain-conflict")
         if holders and holders[0] not in claimants:
-            kept.add(name)
+            retained.add(name)
             verdicts[holders[0]].may.add("domain-conflict")
-    return stopped, kept
+    return denied, retained
 
 
-def the_moves(
-    tree: Tree, store: Store, stopped_claims: dict[Key, set[str]], kept: set[str]
+def find_moves(
+    tree: Tree, store: Store, denied: dict[Key, set[str]], retained: set[str]
 ) -> dict[str, tuple[Key, Key]]:
+    """The account that loses and the account that gets each domain that moves. Adds domains that
+    a suspended document declares to ``retained``."""
     moves = {}
     for source, stored in store.accounts.items():
         for name in stored.domains:
@@ -386,52 +393,53 @@ def the_moves(
                 if target == source or name not in doc.domains:
                     continue
                 if doc.domains[name].suspended:
-                    # "`suspend: true` on an object leaves what the store holds of it as it is":
-                    # where it is, too.
-                    kept.add(name)
-                elif name not in stopped_claims.get(target, set()):
+                    # "`spec.suspend: true` leaves an object as the store holds it": also in the
+                    # account that holds it.
+                    retained.add(name)
+                elif name not in denied.get(target, set()):
                     moves[name] = (source, target)
     return moves
 
 
-def stays_whole(
+def is_stopped(
     key: Key,
     tree: Tree,
     store: Store,
     plans: dict[str, bool],
     verdict: Verdict,
 ) -> bool:
-    """Whether the account is not even looked at."""
+    """Whether the account is not planned, because of its own documents."""
     doc = tree.accounts.get(key)
     stored = store.accounts.get(key)
 
     if doc is None and key in tree.orphans:
-        # "An account may be removed only with all that it owns"; "an account that nothing defines
-        # too [is an error] (`unknown-account`)".
-        verdict.left = True
-        verdict.tell(*(("account-not-empty", "unknown-account") if stored else ()))
+        # "An account is removed only with everything it owns; otherwise the finding is
+        # `account-not-empty`." An account that no document defines is an error too
+        # (`unknown-account`).
+        verdict.unchanged = True
+        verdict.require(*(("account-not-empty", "unknown-account") if stored else ()))
         verdict.must = verdict.must if stored else [{"unknown-account"}]
         verdict.may |= EVERYTHING
         return True
 
-    # "a suspended account is not planned at all. Each is told as `suspended`".
+    # "A suspended account is not planned. Each is reported as `suspended`."
     if doc is not None and doc.suspended:
-        verdict.left = True
+        verdict.unchanged = True
         verdict.must = [] if doc.broken else [{"suspended"}]
         verdict.may |= EVERYTHING
         return True
 
-    # "An error in a document or reference stops its account".
+    # "An error in a document or a reference stops its account."
     if doc is not None:
-        found = errors(doc, stored, store.ran.get(key, {}), plans)
+        codes = errors(doc, stored, store.ran.get(key, {}), plans)
         if doc.broken:
-            # What else is wrong may follow from what could not be read.
-            verdict.left = True
+            # Other errors may only follow from the document that could not be read.
+            verdict.unchanged = True
             verdict.may |= EVERYTHING
             return True
-        if found:
-            verdict.left = True
-            verdict.must = [{code} for code in sorted(found)]
+        if codes:
+            verdict.unchanged = True
+            verdict.must = [{code} for code in sorted(codes)]
             verdict.may |= EVERYTHING
             return True
 
@@ -444,46 +452,47 @@ def errors(
     ran: dict[str, str],
     plans: dict[str, bool],
 ) -> set[str]:
-    """The errors of the account's references, those of a claim that does not count included: "An
-    error in a document or reference stops its account"."""
-    # "A plan that the platform does not define is an error (`unknown-plan`)".
+    """The errors of the account's references, also those of a denied claim: "An error in a document
+    or a reference stops its account."
+    """
+    # A plan that the platform does not define is an error (`unknown-plan`).
     if doc.plan not in plans:
         return {"unknown-plan"}
     before = stored.profiles if stored else {}
     rows = stored.domains if stored else {}
 
-    # "names a profile that will not exist after the change". A suspended profile "keeps its
-    # stored version", so it exists only where the store has one. One whose test fails is no error
-    # of the reference: what depends on it is skipped.
-    there = {name for name, p in doc.profiles.items() if not p.suspended or name in before}
+    # The profiles that will "exist after the change". "A suspended profile keeps its stored
+    # version", so it exists only if the store has one. A profile whose test fails is no error of
+    # the reference: what depends on it is skipped.
+    existing = {name for name, p in doc.profiles.items() if not p.suspended or name in before}
 
     def missing(route: str | None) -> bool:
-        return profile_of(route) is not None and profile_of(route) not in there
+        return profile_of(route) is not None and profile_of(route) not in existing
 
-    found = set()
+    codes = set()
     for name, domain in doc.domains.items():
         if domain.suspended:
             continue
         is_new_or_changed = name not in rows or rows[name].declared != domain.route
-        # "A declaration (a domain's route, the default, a `reassignTo`, an apply-all) that is new
-        # or changed and names a profile that will not exist after the change is an error".
+        # "A new or changed declaration that names a profile which will not exist after the change
+        # is an error (`unknown-profile`)." A declaration is a domain's route, the default, a
+        # `reassignTo` or an apply-all.
         if is_new_or_changed and missing(domain.route):
-            found.add("unknown-profile")
-        # "`managed` declared by a domain that is new, or whose declared route changes, on a plan
-        # that does not offer it is an error (`managed-not-in-plan`)".
+            codes.add("unknown-profile")
+        # "`managed`, newly declared on a plan without it, is an error (`managed-not-in-plan`)."
         if is_new_or_changed and domain.route == MANAGED and not plans[doc.plan]:
-            found.add("managed-not-in-plan")
+            codes.add("managed-not-in-plan")
     if (stored is None or stored.default != doc.default) and missing(doc.default):
-        found.add("unknown-profile")
+        codes.add("unknown-profile")
     for name, profile in doc.profiles.items():
         known = name in before and before[name].reassign_to == profile.reassign_to
         if not profile.suspended and not known and missing(profile.reassign_to):
-            found.add("unknown-profile")
-    # "An apply-all that is refused ([...], id used before, [...]) is left out whole; the account's
-    # other changes go on": one whose id ran can never run, so where it leads is no question.
+            codes.add("unknown-profile")
+    # "A refused apply-all is left out as a whole. The other changes of the account continue": if
+    # its id was used before, it can never run, and its route does not matter.
     if doc.apply_all is not None and doc.apply_all.id not in ran and missing(doc.apply_all.route):
-        found.add("unknown-profile")
-    return found
+        codes.add("unknown-profile")
+    return codes
 
 
 def apply_all_runs(
@@ -496,8 +505,8 @@ def apply_all_runs(
     profiles: dict[str, StoredProfile],
     offers_managed: bool,
 ) -> bool:
-    """Whether step 4 will run, said ahead of it: the count is that of the account's domains,
-    "those created in this same change included", without those that are not created."""
+    """Whether the apply-all will run in step 4, known before it. The count includes the "domains
+    created in this change", but not those that are skipped."""
     request = doc.apply_all
     if request is None or request.id in ran or request.confirm is None:
         return False
@@ -514,7 +523,7 @@ def apply_all_runs(
     return count <= request.confirm
 
 
-def one_account(
+def change_account(
     doc: AccountDoc,
     stored: Stored | None,
     ran: dict[str, str],
@@ -523,40 +532,43 @@ def one_account(
     rotated: frozenset[str],
     ignored: set[str],
     stays: set[str],
-    told: Verdict,
+    verdict: Verdict,
 ) -> Outcome:
-    """Steps 1 to 6 of "Order of one change". ``ignored`` are documents whose claim does not count,
-    ``stays`` the held domains that no document of the account names and that stay all the same."""
+    """Steps 1 to 6 of "The order of one change".
+
+    ``ignored``: the domains whose claim is denied; ``stays``: the domains that the store holds and
+    that stay although no document of the account declares them. Adds codes to ``verdict``.
+    """
     profiles_before = stored.profiles if stored else {}
     rows_before = stored.domains if stored else {}
     default_before = stored.default if stored else None
     documents = {name: d for name, d in doc.domains.items() if name not in ignored}
-    # "baseline: the plan's own default: `managed` where the plan offers it, else `unconfigured`".
+    # "The **plan default**: `managed` if the service plan offers it, otherwise `unconfigured`."
     plan_default = MANAGED if offers_managed else UNCONFIGURED
 
     # --- Step 1, profiles.
-    # "A profile that fails is not saved [...], and whatever in this change depends on it is
-    # **skipped**": a profile whose new `reassignTo` names it, too.
+    # "Whatever depends on a profile that was not saved is **skipped** in this change": also a
+    # profile whose new `reassignTo` names it.
     skipped: set[str] = set()
 
     def tested(name: str) -> bool:
-        # "A new or changed profile (host, port, encryption, credentials) must pass its connection
-        # test first"; "a changed value is a new revision of the profile, tested like one".
-        was = profiles_before.get(name)
-        return was is None or was.host != doc.profiles[name].host or name in rotated
+        # "A new or changed profile (host, port, encryption or credentials) must pass its connection
+        # test first." A changed secret is a change of the profile.
+        previous = profiles_before.get(name)
+        return previous is None or previous.host != doc.profiles[name].host or name in rotated
 
     while True:
         more = set()
         for name, profile in doc.profiles.items():
             if profile.suspended or name in skipped:
                 continue
-            was = profiles_before.get(name)
-            says_something_new = was is None or was.reassign_to != profile.reassign_to
+            previous = profiles_before.get(name)
+            is_new_target = previous is None or previous.reassign_to != profile.reassign_to
             if name in failing and tested(name):
                 more.add(name)
-            elif says_something_new and profile_of(profile.reassign_to) in skipped:
+            elif is_new_target and profile_of(profile.reassign_to) in skipped:
                 more.add(name)
-                told.tell("dependency-skipped")
+                verdict.require("dependency-skipped")
         if not more:
             break
         skipped |= more
@@ -565,12 +577,12 @@ def one_account(
     saved: set[str] = set()
     for name, profile in doc.profiles.items():
         if profile.suspended:
-            # "a suspended profile keeps its stored version".
-            told.tell("suspended")
+            # "A suspended profile keeps its stored version."
+            verdict.require("suspended")
             if name in profiles_before:
                 profiles[name] = profiles_before[name]
         elif name in skipped:
-            # "the previous version stays in effect, or it does not exist".
+            # "The previous version stays in effect; a new profile does not exist."
             if name in profiles_before:
                 profiles[name] = profiles_before[name]
         else:
@@ -578,37 +590,37 @@ def one_account(
             if tested(name) or profiles[name] != profiles_before[name]:
                 saved.add(name)
 
-    # Which edits of domains depend on a skipped profile: they are "kept as [they are], and
-    # reported".
+    # The edits of domains that depend on a skipped profile: each domain "stays as it is, and the
+    # plan says so".
     skipped_domains: set[str] = set()
     switched = apply_all_runs(
         doc, documents, rows_before, stays, ran, skipped, profiles, offers_managed
     )
     for name, domain in documents.items():
         if switched and name in rows_before:
-            # "A change that edits a domain's declared route and brings a new apply-all too: the
-            # apply-all wins, with a warning": where the edit leads is no question any more.
+            # "If one change edits a declared route and also runs an apply-all, the apply-all wins":
+            # the edited route does not matter.
             continue
         if domain.suspended or profile_of(domain.route) not in skipped:
             continue
         row = rows_before.get(name)
         if row is None or row.declared != domain.route:
             skipped_domains.add(name)
-            told.tell("dependency-skipped")
+            verdict.require("dependency-skipped")
         elif row.shadow is None and row.route != domain.route:
             skipped_domains.add(name)
-            told.may |= {"dependency-skipped", "profile-deleted"}
-    # "skipped (kept as it is": a domain cannot be kept on a profile that goes, so the profile's
-    # going depends on the skipped edit and is skipped with it.
-    for name, was in profiles_before.items():
+            verdict.may |= {"dependency-skipped", "profile-deleted"}
+    # A skipped domain "stays as it is", so its profile must stay too: the removal of the profile
+    # depends on the skipped edit and is skipped with it.
+    for name, previous in profiles_before.items():
         users = [d for d in skipped_domains if d in rows_before]
         if name not in doc.profiles and via(name) in [rows_before[d].route for d in users]:
-            profiles[name] = was
-            told.tell("dependency-skipped")
+            profiles[name] = previous
+            verdict.require("dependency-skipped")
 
     def satisfiable(route: str) -> bool:
-        # "`managed`: the account's plan offers it. `profile`: the profile exists in that account
-        # after this change. `unconfigured`: always".
+        # `managed`: "the account's service plan offers managed sending"; `profile: NAME`: "the
+        # account has that profile after the change"; `unconfigured`: "always".
         if route == MANAGED:
             return offers_managed
         if route == UNCONFIGURED:
@@ -619,23 +631,23 @@ def one_account(
     default = doc.default
     effective: str | None
     if doc.default is not None and profile_of(doc.default) in skipped:
-        # The default depends on what is skipped, and so does every domain that would start on it.
+        # The default depends on a skipped profile, and so does every domain that would start on it.
         effective = None
         if doc.default != default_before:
             default = default_before
-            told.tell("dependency-skipped")
-        told.may |= {"default-fell-back", "profile-deleted"}
+            verdict.require("dependency-skipped")
+        verdict.may |= {"default-fell-back", "profile-deleted"}
     elif doc.default is not None and satisfiable(doc.default):
         # "A declared default that is satisfiable is kept."
         effective = doc.default
     else:
-        # "falls back to the baseline, with a warning that says so".
+        # "The default falls back to the plan default, with the warning `default-fell-back`."
         effective = plan_default
         if doc.default is not None:
-            told.tell("default-fell-back")
-            told.may.add("profile-deleted")
+            verdict.require("default-fell-back")
+            verdict.may.add("profile-deleted")
 
-    # --- Step 3, the domains: "each by the first line that fits".
+    # --- Step 3, each domain: "The first rule that matches decides".
     rows: dict[str, Row] = {}
     for name in stays:
         rows[name] = deepcopy(rows_before[name])
@@ -643,74 +655,73 @@ def one_account(
         row = deepcopy(rows_before.get(name))
         declared = domain.route
         if domain.suspended:
-            # "a suspended domain keeps its route through default, declaration and apply-all".
-            told.tell("suspended")
+            # "A suspended domain keeps its route through default, declaration and apply-all."
+            verdict.require("suspended")
             if row is not None:
                 rows[name] = row
         elif name in skipped_domains:
-            # "A domain that is new and depends on a skipped profile is not created."
+            # "A new domain that depends on such a profile is not created yet."
             if row is not None:
                 rows[name] = row
         elif row is None and declared is not None:
-            # "new, with a declared route → that route, origin `declared`".
+            # 3.1: "is new and has a declared route": the declared route.
             rows[name] = Row(declared, "declared", declared)
         elif row is None and effective is None:
-            told.tell("dependency-skipped")
+            verdict.require("dependency-skipped")
         elif row is None and effective is not None:
-            # "new, without one → the effective default as it is after step 2, origin `default`".
+            # 3.2: "is new and has none": the effective default.
             rows[name] = Row(effective, "default")
         elif row is not None:
             if declared is not None and declared != row.declared:
-                # "its declared route differs from the one last seen, and is present → that route,
-                # origin `declared`; a shadow ends".
+                # 3.3: "has a declared route that differs from the one last seen": the declared
+                # route; a shadow ends.
                 row.route, row.origin, row.shadow = declared, "declared", None
             elif row.shadow is not None:
-                # "shadowed by an apply-all → stays as assigned".
+                # 3.4: "is shadowed by an apply-all": unchanged.
                 pass
             elif declared is not None and satisfiable(declared):
-                # "declared route present and satisfiable → that route (this also repairs drift,
-                # and brings back a route whose profile was deleted and is declared again)".
+                # 3.5: "has a declared route that is satisfiable": the declared route. "This repairs
+                # drift, and restores a route whose profile is declared again."
                 row.route, row.origin = declared, "declared"
-            # "declared route present, unchanged, but not satisfiable → stays as assigned"; "no
-            # declared route → stays as assigned."
+            # 3.6: "has a declared route, unchanged and not satisfiable": unchanged here.
+            # 3.7: "has no declared route": unchanged.
             row.declared = declared
             rows[name] = row
 
-    # What the page warns of: a declaration that the store already knew and that cannot be had.
+    # Warnings: a declaration that the store already knew and that is no longer satisfiable.
     for name, domain in documents.items():
         known = name in rows_before and rows_before[name].declared == domain.route
         if domain.suspended:
-            told.may |= {"profile-deleted", "managed-not-in-plan"}
+            verdict.may |= {"profile-deleted", "managed-not-in-plan"}
         elif known and name not in skipped_domains and domain.route is not None:
             if profile_of(domain.route) in skipped:
-                told.may.add("profile-deleted")
+                verdict.may.add("profile-deleted")
             elif profile_of(domain.route) is not None and not satisfiable(domain.route):
-                # "One that the store already knew, whose profile goes or went, is a deletion:
-                # domains are reassigned, with a warning (`profile-deleted`)."
-                told.tell("profile-deleted")
+                # "If the store already knew the declaration, this is a deletion: the domains are
+                # reassigned, with the warning `profile-deleted`."
+                verdict.require("profile-deleted")
             if domain.route == MANAGED and not offers_managed:
-                # "Where the store already knew that declaration (the plan changed under it), it
-                # is a warning, and rule 5 decides."
-                told.tell("managed-not-in-plan")
+                # "If the store already knew that declaration, step 5 decides." It is a warning.
+                verdict.require("managed-not-in-plan")
     for profile in doc.profiles.values():
         if profile_of(profile.reassign_to) is not None and not satisfiable(
             str(profile.reassign_to)
         ):
-            told.may.add("profile-deleted")
+            verdict.may.add("profile-deleted")
 
     # --- Step 4, the apply-all.
     ran_now: dict[str, str] = {}
     request = doc.apply_all
     if request is not None and request.id in ran:
-        # "The same id with the same route: done already, nothing happens, whatever changed
-        # meanwhile. The same id with another route: refused (`apply-all-id-reused`)."
+        # "The same id with the same route has run already: nothing happens. The same id with
+        # another route is refused (`apply-all-id-reused`)."
         if ran[request.id] != request.route:
-            told.tell("apply-all-id-reused")
+            verdict.require("apply-all-id-reused")
     elif request is not None and profile_of(request.route) in skipped:
-        told.tell("dependency-skipped")
-        told.may |= {"awaiting-confirmation", "confirmation-exceeded", "apply-all-unsatisfiable"}
+        verdict.require("dependency-skipped")
+        verdict.may |= {"awaiting-confirmation", "confirmation-exceeded", "apply-all-unsatisfiable"}
     elif request is not None:
-        # "it runs only while the account has **at most** that many domains".
+        # "The apply-all runs only while the account has **at most** that many domains."
         too_many = request.confirm is not None and len(rows) > request.confirm
         refusals = set()
         if not satisfiable(request.route):
@@ -720,36 +731,36 @@ def one_account(
         if too_many:
             refusals.add("confirmation-exceeded")
         if refusals:
-            # "An apply-all that is refused [...] is left out whole; the account's other changes
-            # go on".
-            told.tell(*refusals)
+            # "A refused apply-all is left out as a whole. The other changes of the account
+            # continue."
+            verdict.require(*refusals)
         else:
-            # "It and the record of its id commit together."
+            # The apply-all and the record of its id are one transaction.
             ran_now[request.id] = request.route
             for name, row in rows.items():
                 document = documents.get(name)
                 if document is not None and document.suspended:
                     continue
-                # "every domain of the account, those created in this same change included, gets
-                # its route, origin `apply-all`, shadowed by that id".
+                # "Every domain of the account gets its route, also domains created in this change.
+                # The origin is `apply-all`, and the apply-all shadows their declared routes."
                 row.route, row.origin, row.shadow = request.route, "apply-all", request.id
-                # "A change that edits a domain's declared route and brings a new apply-all too:
-                # the apply-all wins, with a warning."
+                # "If one change edits a declared route and also runs an apply-all, the apply-all
+                # wins, with the warning `apply-all-wins`."
                 if document is not None and document.route is not None:
                     edited = name in rows_before and rows_before[name].declared != document.route
                     if edited and document.route != request.route and name not in skipped_domains:
-                        told.tell("apply-all-wins")
-                    told.may.add("apply-all-wins")
+                        verdict.require("apply-all-wins")
+                    verdict.may.add("apply-all-wins")
 
     # --- Step 5, reassignment.
     for row in rows.values():
         if satisfiable(row.route):
             continue
-        # "in this order: its declared route if that is satisfiable; else the removed profile's
-        # `onDelete.reassignTo` if that is satisfiable; else the baseline. Origin `reassigned` (or
-        # `declared`), the shadow ends."
-        lost = profile_of(row.route)
-        target = profiles_before[lost].reassign_to if lost in profiles_before else None
+        # "Every domain whose assigned route is not satisfiable gets the first of these that is: its
+        # declared route (origin `declared`); the `onDelete.reassignTo` of the removed profile
+        # (origin `reassigned`); the plan default (origin `reassigned`). A shadow ends."
+        deleted = profile_of(row.route)
+        target = profiles_before[deleted].reassign_to if deleted in profiles_before else None
         if row.declared is not None and satisfiable(row.declared):
             row.route, row.origin = row.declared, "declared"
         elif target is not None and satisfiable(target):
@@ -757,12 +768,12 @@ def one_account(
         else:
             row.route, row.origin = plan_default, "reassigned"
         row.shadow = None
-        if lost is not None:
-            told.tell("profile-deleted")
+        if deleted is not None:
+            verdict.require("profile-deleted")
         else:
-            told.may.add("managed-not-in-plan")
+            verdict.may.add("managed-not-in-plan")
 
-    # --- Step 6: "A domain no longer in the manifests is removed".
+    # --- Step 6: "A domain that no manifest declares any more is removed."
     rerouted = {
         name
         for name, row in rows.items()

@@ -1,6 +1,6 @@
-"""What a guard stops goes through where exactly that plan was approved."""
+"""A change that a guard stops is applied if exactly this plan was approved."""
 
-from tests.planner.test_selection import Held
+from tests.planner.test_selection import MemoryStore
 
 from sendroute.model.change import AccountPlan
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState
@@ -71,41 +71,41 @@ AFTER = {A: names("a", 2)}
 def test_a_held_back_change_waits_for_an_approval() -> None:
     plan = planned(AFTER, BEFORE, {})[A]
     assert plan.stopped
-    (found,) = plan.findings
-    assert found.remedy == Approve("n", "a")
+    (finding,) = plan.findings
+    assert finding.remedy == Approve("n", "a")
 
 
-def test_without_approvals_a_higher_limit_lets_the_change_through() -> None:
+def test_without_approvals_the_finding_suggests_a_higher_limit() -> None:
     (plan,) = plan_tree(desired(AFTER), current(BEFORE)).accounts
     assert plan.findings[0].remedy == RaiseLimit(Limit.REMOVALS, 84)
 
 
-def test_the_plan_that_was_approved_goes_through() -> None:
+def test_an_approved_plan_is_not_stopped() -> None:
     shown = planned(AFTER, BEFORE, {})[A]
     plan = planned(AFTER, BEFORE, {A: digest(shown)})[A]
     assert not plan.stopped
     assert plan.changes == shown.changes
 
 
-def test_another_plan_waits_whatever_was_approved() -> None:
+def test_a_plan_that_differs_from_the_approved_plan_is_stopped() -> None:
     shown = planned(AFTER, BEFORE, {})[A]
     assert planned({A: names("a", 3)}, BEFORE, {A: digest(shown)})[A].stopped
 
 
-def test_an_approval_is_its_account_s_alone() -> None:
+def test_an_approval_of_one_account_does_not_approve_another_account() -> None:
     shown = planned(AFTER, BEFORE, {})[A]
     assert planned(AFTER, BEFORE, {B: digest(shown)})[A].stopped
 
 
-def test_accounts_that_exchange_domains_wait_for_each_other_with_the_plan_that_was_shown() -> None:
+def test_accounts_that_exchange_domains_need_both_approvals() -> None:
     before = {A: names("a", 12), B: names("b", 12)}
     after = {A: names("a", 6), B: [*names("b", 2), *names("a", 12)[6:]]}
     shown = planned(after, before, {})
     assert shown[A].stopped
     assert shown[B].stopped
-    one = planned(after, before, {A: digest(shown[A])})
-    assert one[A].stopped, "it waits with the other"
-    assert digest(one[A]) == digest(shown[A]), "or its approval would be void"
+    half_approved = planned(after, before, {A: digest(shown[A])})
+    assert half_approved[A].stopped, "A waits for the approval of B"
+    assert digest(half_approved[A]) == digest(shown[A]), "otherwise the approval would be void"
     both = planned(after, before, {key: digest(plan) for key, plan in shown.items()})
     assert not any(plan.stopped for plan in both.values())
     assert sum(len(plan.changes) for plan in both.values()) == 22
@@ -115,10 +115,10 @@ def planned_with(
     key: AccountKey, after: dict[AccountKey, list[str]], before: dict[AccountKey, list[str]]
 ) -> frozenset[AccountKey]:
     accounts = desired(after).accounts
-    return select({key}, accounts, ClaimIndex(accounts.values()), Held(current(before))).keys
+    return select({key}, accounts, ClaimIndex(accounts.values()), MemoryStore(current(before))).keys
 
 
-def test_who_exchanges_domains_is_planned_together_over_any_number_of_accounts() -> None:
+def test_accounts_that_exchange_domains_in_a_chain_are_planned_together() -> None:
     before = {A: ["x.example.com"], B: ["y.example.com"], C: ["z.example.com"]}
     after = {A: list[str](), B: ["x.example.com"], C: ["y.example.com", "z.example.com"]}
     assert planned_with(A, after, before) == {A, B, C}

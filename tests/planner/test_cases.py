@@ -1,12 +1,13 @@
-"""The rules of the routing page as cases in files: trees, and the plan that the last one must give.
+"""The routing rules as cases in files: trees, and the expected plan of the last tree.
 
-A case is a folder of ``tests/cases/plans`` named by a sentence. Its trees are applied one after
-the other: ``before`` and ``after``, or ``1-…``, ``2-…``, each one file or a folder of files. The
-shared ``platform.yaml`` belongs to every tree that has no MailPlatform of its own.
-``failing.txt`` names the profiles whose connection test fails, ``NAMESPACE/ACCOUNT PROFILE`` a
-line, in the last tree or in the one whose number stands before; ``rotated.txt``, written alike,
-those whose secret has another content. ``expected.txt`` is written by hand from the page;
-``--rewrite-cases`` writes it anew, for a difference that was reviewed.
+A case is a directory in ``tests/cases/plans``, named by the rule that it shows. Its trees are
+applied one after the other: ``before`` and ``after``, or ``1-…``, ``2-…``; each is a file or a
+directory of files. ``platform.yaml`` is added to every tree that has no MailPlatform.
+``failing.txt`` lists the profiles whose connection test fails, one ``NAMESPACE/ACCOUNT PROFILE``
+per line; a number in front of a line gives the tree, without it the last tree is meant.
+``rotated.txt`` has the same format and lists the profiles whose secret has new content.
+``expected.txt`` is written by hand from docs/rules.md. After the difference was reviewed,
+``--rewrite-cases`` writes it again.
 """
 
 import re
@@ -33,8 +34,8 @@ from sendroute.model.desired import AccountKey, Desired
 from sendroute.planner.plan import plan_tree
 
 PLANS = Path(__file__).parent.parent / "cases" / "plans"
-CASES = sorted(folder.name for folder in PLANS.iterdir() if folder.is_dir())
-# Advice, and what is told of testing, is no decision of the page.
+CASES = sorted(directory.name for directory in PLANS.iterdir() if directory.is_dir())
+# Codes of advice and of connection tests, which the routing rules do not decide.
 NOT_SHOWN = {"profile-unused", "connection-test-failed", "connection-not-tested"}
 
 Profiles = dict[AccountKey, set[str]]
@@ -45,25 +46,25 @@ def read_tree(path: Path) -> Desired:
 
 
 def trees(case: Path) -> list[Path]:
-    """The trees of a case in their order."""
-    found = [entry for entry in case.iterdir() if entry.is_dir() or entry.suffix == ".yaml"]
-    return sorted(found, key=lambda entry: (entry.stem == "after", entry.stem))
+    """The trees of a case in the order in which they are applied."""
+    entries = [entry for entry in case.iterdir() if entry.is_dir() or entry.suffix == ".yaml"]
+    return sorted(entries, key=lambda entry: (entry.stem == "after", entry.stem))
 
 
-def staged(tree: Path, folder: Path) -> Path:
-    """A copy of one tree as a folder, with a platform."""
+def tree_with_platform(tree: Path, directory: Path) -> Path:
+    """Copy a tree to a new directory, with a platform."""
     if tree.is_dir():
-        shutil.copytree(tree, folder)
+        shutil.copytree(tree, directory)
     else:
-        folder.mkdir()
-        shutil.copy(tree, folder)
-    if not any("kind: MailPlatform" in file.read_text("utf-8") for file in folder.iterdir()):
-        shutil.copy(PLANS / "platform.yaml", folder)
-    return folder
+        directory.mkdir()
+        shutil.copy(tree, directory)
+    if not any("kind: MailPlatform" in file.read_text("utf-8") for file in directory.iterdir()):
+        shutil.copy(PLANS / "platform.yaml", directory)
+    return directory
 
 
-def listed(path: Path, number: int, last: int) -> Profiles:
-    """The profiles that a file names for the tree of that number, counted from 1."""
+def profiles_in(path: Path, number: int, last: int) -> Profiles:
+    """The profiles that a file lists for a tree, by the tree's number, counted from 1."""
     if not path.exists():
         return {}
     names: Profiles = {}
@@ -76,18 +77,18 @@ def listed(path: Path, number: int, last: int) -> Profiles:
     return names
 
 
-def shown(plan: Plan, desired: Desired) -> list[str]:
-    """A plan as lines: its changes, its findings, the accounts that it leaves as they are."""
+def plan_lines(plan: Plan, desired: Desired) -> list[str]:
+    """A plan as lines: its changes, its findings and the accounts that it stops."""
     lines = [] if plan.platform is None else [f"{plan.platform.action} platform default"]
     findings = [*desired.findings, *plan.findings]
     for account in plan.accounts:
         lines += [line_of(change) for change in account.changes]
         lines += [f"stopped {account.key}"] if account.stopped else []
         findings += account.findings
-    for found in findings:
-        whose = f" [{found.namespace}/{found.account}]" if found.account else ""
-        if found.code not in NOT_SHOWN:
-            lines.append(f"{found.severity} {found.code}{whose}")
+    for finding in findings:
+        account_key = f" [{finding.namespace}/{finding.account}]" if finding.account else ""
+        if finding.code not in NOT_SHOWN:
+            lines.append(f"{finding.severity} {finding.code}{account_key}")
     return sorted(set(lines))
 
 
@@ -109,8 +110,8 @@ def domain_line(change: DomainChange) -> str:
     if change.action is Action.SKIP:
         return f"skip {change.name}"
     if before is not None and after is not None:
-        came = "" if before.route == after.route else f"{before.route} -> "
-        return f"{change.action} {change.name}: {came}{after.route} [{after.origin}]"
+        old_route = "" if before.route == after.route else f"{before.route} -> "
+        return f"{change.action} {change.name}: {old_route}{after.route} [{after.origin}]"
     if after is not None:
         return f"{change.action} {change.name}: {after.route} [{after.origin}]"
     assert before is not None
@@ -118,15 +119,17 @@ def domain_line(change: DomainChange) -> str:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path, rewrite_cases: bool) -> None:
+def test_the_last_tree_of_a_case_gives_the_expected_plan(
+    name: str, tmp_path: Path, rewrite_cases: bool
+) -> None:
     case = PLANS / name
     current = Current(lineage="case", revision=0, platform=None, accounts={})
     steps = trees(case)
     lines: list[str] = []
     for number, tree in enumerate(steps, start=1):
-        desired = read_tree(staged(tree, tmp_path / str(number)))
-        failing = listed(case / "failing.txt", number, len(steps))
-        rotated = listed(case / "rotated.txt", number, len(steps))
+        desired = read_tree(tree_with_platform(tree, tmp_path / str(number)))
+        failing = profiles_in(case / "failing.txt", number, len(steps))
+        rotated = profiles_in(case / "rotated.txt", number, len(steps))
         plan = plan_tree(
             desired,
             current,
@@ -136,7 +139,7 @@ def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path, rewrite_case
             },
             rotated={key: frozenset(names) for key, names in rotated.items()},
         )
-        lines = shown(plan, desired)
+        lines = plan_lines(plan, desired)
         current = committed(current, plan)
     expected = case / "expected.txt"
     if rewrite_cases:
@@ -144,7 +147,7 @@ def test_a_case_gives_the_plan_beside_it(name: str, tmp_path: Path, rewrite_case
     assert lines == sorted(expected.read_text("utf-8").splitlines())
 
 
-def test_every_case_is_whole() -> None:
+def test_every_case_has_trees_and_an_expected_plan() -> None:
     assert len(CASES) >= 45
     for name in CASES:
         assert trees(PLANS / name), name

@@ -1,4 +1,4 @@
-"""The planner against the naive model, and against the laws of the page, over random histories."""
+"""The planner compared with the naive model and with the rules, on random histories."""
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -16,7 +16,7 @@ from tests.planner.histories import (
     next_tree,
 )
 from tests.planner.naive import Key, Store, Tree, Verdict
-from tests.planner.values import as_store, as_wanted, by_hand, contents, empty_store
+from tests.planner.values import apply_changes, as_desired, as_store, contents, empty_store
 
 from sendroute.model.change import (
     AccountChange,
@@ -36,7 +36,7 @@ LONGEST = 8
 
 @dataclass
 class Moment:
-    """One apply of a history: what was wanted, what was held, and what both models make of it."""
+    """An apply in a history: the inputs, and the results of the planner and of the naive model."""
 
     tree: Tree
     desired: Desired
@@ -64,10 +64,10 @@ def moments(history: list[Step]) -> Iterator[Moment]:
         store = as_store(current)
         tree = next_tree(tree, step, older, store)
         older.append(deepcopy(tree))
-        desired = as_wanted(tree)
+        desired = as_desired(tree)
         codes = dict.fromkeys(step.failing, "connection-test-failed")
         failed = {AccountKey(*key): codes for key in tree.accounts}
-        # A secret can have another content only than the one it was saved with.
+        # Only the secret of a saved profile can have new content.
         rotated = {
             AccountKey(*key): step.rotated & set(store.accounts[key].profiles)
             for key in tree.accounts.keys() & store.accounts.keys()
@@ -90,7 +90,7 @@ def effective(plan: AccountPlan) -> list[ObjectChange]:
 
 
 def decisions(plan: Plan) -> Mapping[AccountKey, object]:
-    """What a plan decides, whatever the order in which it says so."""
+    """The decisions of a plan, independent of their order."""
     return {
         account.key: (
             account.stopped,
@@ -103,19 +103,19 @@ def decisions(plan: Plan) -> Mapping[AccountKey, object]:
 
 
 @given(histories(LONGEST))
-def test_the_planner_decides_what_the_page_says(history: list[Step]) -> None:
+def test_the_planner_decides_as_the_naive_model_does(history: list[Step]) -> None:
     for now in moments(history):
         assert as_store(now.after) == now.expected
-        told = plans_by_key(now.plan)
+        account_plans = plans_by_key(now.plan)
         for key, verdict in now.verdicts.items():
-            account = told.get(AccountKey(*key))
+            account = account_plans.get(AccountKey(*key))
             codes = {finding.code for finding in account.findings} if account else set()
             if now.tree.plans is None or (now.tree.platform_suspended and not now.store.plans):
-                continue  # no platform: one finding for the whole tree, and nothing is applied
+                continue  # no platform: a single finding for the whole tree, nothing is applied
             assert (problem := verdict.disagrees(codes)) is None, f"{key}: {problem}"
             if account is not None and effective(account):
-                assert account.stopped == verdict.left, key
-            if account is not None and not verdict.left:
+                assert account.stopped == verdict.unchanged, key
+            if account is not None and not verdict.unchanged:
                 assert saved_by(account) == verdict.saved, key
 
 
@@ -128,17 +128,15 @@ def saved_by(account: AccountPlan) -> set[str]:
 
 
 @given(histories(LONGEST))
-def test_a_rotated_secret_is_an_update_of_its_profile_and_of_nothing_else(
-    history: list[Step],
-) -> None:
+def test_a_rotated_secret_updates_only_its_profile(history: list[Step]) -> None:
     for now in moments(history):
         unrotated = plans_by_key(plan_tree(now.desired, now.current))
         for account in plan_tree(now.desired, now.current, rotated=now.rotated).accounts:
-            turned = now.rotated.get(account.key, frozenset())
+            rotated = now.rotated.get(account.key, frozenset())
             for change in effective(account):
                 if change.reason == "credentials-changed":
                     assert change.before == change.after
-                    assert change.name in turned
+                    assert change.name in rotated
             rest = [c for c in account.changes if c.reason != "credentials-changed"]
             others = unrotated[account.key].changes
             assert [(c.name, c.before, c.after) for c in rest] == [
@@ -147,7 +145,7 @@ def test_a_rotated_secret_is_an_update_of_its_profile_and_of_nothing_else(
 
 
 @given(histories(LONGEST))
-def test_no_domain_points_at_a_profile_that_does_not_exist(history: list[Step]) -> None:
+def test_no_domain_refers_to_a_missing_profile(history: list[Step]) -> None:
     for now in moments(history):
         for account in now.after.accounts.values():
             for name, domain in account.domains.items():
@@ -156,32 +154,32 @@ def test_no_domain_points_at_a_profile_that_does_not_exist(history: list[Step]) 
 
 
 @given(histories(LONGEST))
-def test_a_domain_is_held_by_one_account_and_moves_in_one_transaction(history: list[Step]) -> None:
+def test_a_domain_has_one_account_and_moves_in_one_transaction(history: list[Step]) -> None:
     for now in moments(history):
-        was, holder = holders(now.current), holders(now.after)
-        for name, key in holder.items():
-            if was.get(name, key) != key:
-                together = [group for group in now.plan.groups if key in group]
-                assert any(was[name] in group for group in together), (name, now.plan.groups)
-        gone = {n for n in was.keys() - holder.keys() if wanted_by(now, n) == 1}
-        assert not gone, f"{gone} is declared by one account, was held, and is nowhere now"
+        before, after = holders(now.current), holders(now.after)
+        for name, key in after.items():
+            if before.get(name, key) != key:
+                groups = [group for group in now.plan.groups if key in group]
+                assert any(before[name] in group for group in groups), (name, now.plan.groups)
+        lost = {n for n in before.keys() - after.keys() if declarations(now, n) == 1}
+        assert not lost, f"{lost}: declared by one account, in the store before, and now lost"
 
 
 def holders(current: Current) -> dict[str, AccountKey]:
-    found: dict[str, AccountKey] = {}
+    keys: dict[str, AccountKey] = {}
     for key, account in current.accounts.items():
         for name in account.domains:
-            assert name not in found, f"{name} belongs to {found[name]} and to {key}"
-            found[name] = key
-    return found
+            assert name not in keys, f"{name} belongs to {keys[name]} and to {key}"
+            keys[name] = key
+    return keys
 
 
-def wanted_by(now: Moment, name: str) -> int:
+def declarations(now: Moment, name: str) -> int:
     return sum(name in doc.domains for doc in now.tree.accounts.values())
 
 
 @given(histories(LONGEST))
-def test_an_id_runs_at_most_once_in_an_account_for_ever(history: list[Step]) -> None:
+def test_an_apply_all_id_runs_at_most_once_per_account(history: list[Step]) -> None:
     ran: set[tuple[AccountKey, str]] = set()
     for now in moments(history):
         for account in now.plan.accounts:
@@ -190,17 +188,19 @@ def test_an_id_runs_at_most_once_in_an_account_for_ever(history: list[Step]) -> 
                     continue
                 assert (account.key, change.ran[0]) not in ran
                 ran.add((account.key, change.ran[0]))
-        kept = {(key, id_) for key, account in now.after.accounts.items() for id_ in account.ran}
-        assert kept == ran
+        stored = {(key, id_) for key, account in now.after.accounts.items() for id_ in account.ran}
+        assert stored == ran
 
 
 @given(histories(LONGEST), st.sampled_from([None, *ROUTES]))
-def test_a_change_of_the_default_reroutes_nobody(history: list[Step], default: str | None) -> None:
+def test_default_change_does_not_reroute_existing_domains(
+    history: list[Step], default: str | None
+) -> None:
     for now in moments(history):
         tree = deepcopy(now.tree)
         for doc in tree.accounts.values():
             doc.default = default
-        # Domains of today under another default: they go where they go under this one.
+        # Only domains that exist already: the other default must give them the same routes.
         for doc_key, doc in tree.accounts.items():
             stored = now.store.accounts.get(doc_key)
             doc.domains = {
@@ -208,11 +208,11 @@ def test_a_change_of_the_default_reroutes_nobody(history: list[Step], default: s
                 for name, domain in doc.domains.items()
                 if stored is not None and name in stored.domains
             }
-        as_was = deepcopy(tree)
-        for doc_key, doc in as_was.accounts.items():
+        same_default = deepcopy(tree)
+        for doc_key, doc in same_default.accounts.items():
             stored = now.store.accounts.get(doc_key)
             doc.default = stored.default if stored else None
-        changed, same = now.replan(as_wanted(tree)), now.replan(as_wanted(as_was))
+        changed, same = now.replan(as_desired(tree)), now.replan(as_desired(same_default))
         for key, account in plans_by_key(changed).items():
             if account.stopped or key not in plans_by_key(same) or plans_by_key(same)[key].stopped:
                 continue
@@ -228,12 +228,12 @@ def test_a_change_of_the_default_reroutes_nobody(history: list[Step], default: s
 @given(histories(LONGEST))
 def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
     for now in moments(history):
-        # What was not saved is still another secret than the stored one.
-        left = {
+        # The secret of a profile that was not saved still differs from the stored secret.
+        unsaved = {
             key: frozenset(name for name in names if name in now.failed[key])
             for key, names in now.rotated.items()
         }
-        second = plan_tree(now.desired, now.after, failed=now.failed, rotated=left)
+        second = plan_tree(now.desired, now.after, failed=now.failed, rotated=unsaved)
         assert second.platform is None
         for account in second.accounts:
             assert account.stopped or not effective(account), account.key
@@ -243,15 +243,15 @@ def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
 @given(histories(LONGEST), st.integers(1, 11))
 def test_the_order_of_documents_never_changes_a_plan(history: list[Step], turn: int) -> None:
     for now in moments(history):
-        turned = now.replan(as_wanted(now.tree, turn))
-        assert decisions(turned) == decisions(now.plan)
-        assert turned == now.plan, "the order of the plan is its own, not that of the files"
+        rotated_order = now.replan(as_desired(now.tree, turn))
+        assert decisions(rotated_order) == decisions(now.plan)
+        assert rotated_order == now.plan, "the order of a plan does not depend on the documents"
 
 
 @given(histories(LONGEST))
-def test_what_is_shown_is_what_is_committed(history: list[Step]) -> None:
+def test_the_shown_changes_are_the_committed_changes(history: list[Step]) -> None:
     for now in moments(history):
-        assert by_hand(now.current, now.plan) == contents(now.after)
+        assert apply_changes(now.current, now.plan) == contents(now.after)
         for account in now.plan.accounts:
             for change in effective(account):
                 runs = isinstance(change, AccountChange) and change.ran is not None
@@ -262,13 +262,13 @@ def test_what_is_shown_is_what_is_committed(history: list[Step]) -> None:
 
 
 @given(histories(LONGEST))
-def test_an_account_is_planned_whatever_others_hold(history: list[Step]) -> None:
+def test_the_plan_of_an_account_does_not_depend_on_unrelated_accounts(history: list[Step]) -> None:
     for now in moments(history):
         for key in now.tree.accounts:
-            shared = domains_of_others(now, key)
-            own = set(now.tree.accounts[key].domains) | set(now.tree.accounts[key].contested)
-            own |= set(now.store.accounts[key].domains) if key in now.store.accounts else set()
-            if own & shared:
+            others = domains_of_others(now, key)
+            domains = set(now.tree.accounts[key].domains) | set(now.tree.accounts[key].contested)
+            domains |= set(now.store.accounts[key].domains) if key in now.store.accounts else set()
+            if domains & others:
                 continue
             alone = deepcopy(now.tree)
             alone.accounts = {key: alone.accounts[key]}
@@ -279,9 +279,9 @@ def test_an_account_is_planned_whatever_others_hold(history: list[Step]) -> None
                 now.current.platform,
                 {k: a for k, a in now.current.accounts.items() if k == key},
             )
-            lonely = plan_tree(as_wanted(alone), current, failed=now.failed, rotated=now.rotated)
-            among = plans_by_key(now.plan).get(AccountKey(*key))
-            assert plans_by_key(lonely).get(AccountKey(*key)) == among
+            separate = plan_tree(as_desired(alone), current, failed=now.failed, rotated=now.rotated)
+            together = plans_by_key(now.plan).get(AccountKey(*key))
+            assert plans_by_key(separate).get(AccountKey(*key)) == together
 
 
 def domains_of_others(now: Moment, key: Key) -> set[str]:
@@ -294,7 +294,7 @@ def domains_of_others(now: Moment, key: Key) -> set[str]:
 
 
 @given(histories(LONGEST))
-def test_an_account_that_is_stopped_stays_as_it_is(history: list[Step]) -> None:
+def test_a_stopped_account_stays_unchanged(history: list[Step]) -> None:
     for now in moments(history):
         for account in now.plan.accounts:
             if account.stopped:
@@ -303,17 +303,23 @@ def test_an_account_that_is_stopped_stays_as_it_is(history: list[Step]) -> None:
 
 
 @given(histories(LONGEST), st.integers(0, 2))
-def test_only_leaves_the_other_accounts_as_they_are(history: list[Step], number: int) -> None:
+def test_the_only_option_leaves_the_other_accounts_unchanged(
+    history: list[Step], number: int
+) -> None:
     for now in moments(history):
         keys = sorted({*now.desired.accounts, *now.current.accounts})
         if not keys:
             continue
-        one = keys[number % len(keys)]
+        selected = keys[number % len(keys)]
         plan = plan_tree(
-            now.desired, now.current, failed=now.failed, rotated=now.rotated, only=frozenset([one])
+            now.desired,
+            now.current,
+            failed=now.failed,
+            rotated=now.rotated,
+            only=frozenset([selected]),
         )
         after = contents(committed(now.current, plan))
         for key, account in contents(now.current).items():
-            if key != one:
+            if key != selected:
                 assert after.get(key) == account
-        assert set(after) <= {one, *contents(now.current)}
+        assert set(after) <= {selected, *contents(now.current)}

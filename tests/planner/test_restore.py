@@ -1,11 +1,11 @@
-"""Back to any earlier state, over random histories: it is that state, and nothing is forgotten."""
+"""Restoring any earlier state of random histories gives that state and keeps all ids."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.planner.histories import Step, histories
 from tests.planner.test_histories import LONGEST, moments
-from tests.planner.values import by_hand, contents, empty_store
+from tests.planner.values import apply_changes, contents, empty_store
 
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
@@ -14,7 +14,7 @@ from sendroute.planner.restore import REASON, plan_restore
 
 
 def without_ids(current: Current) -> dict[AccountKey, CurrentAccount]:
-    """The state alone: the ids of apply-alls stay whatever is restored."""
+    """The state without the ids of apply-alls, which every restore keeps."""
     return {
         key: replace(account, ran={})
         for key, account in contents(current).items()
@@ -23,11 +23,11 @@ def without_ids(current: Current) -> dict[AccountKey, CurrentAccount]:
 
 
 @given(histories(LONGEST), st.integers(0), st.integers(0))
-def test_a_restore_leads_to_what_was(history: list[Step], one: int, other: int) -> None:
+def test_a_restore_gives_the_earlier_state(history: list[Step], first: int, second: int) -> None:
     states = [empty_store(), *(now.after for now in moments(history))]
-    now, then = states[one % len(states)], states[other % len(states)]
+    now, then = states[first % len(states)], states[second % len(states)]
     back = plan_restore(now, then)
-    after = by_hand(now, back.plan)
+    after = apply_changes(now, back.plan)
     assert without_ids(replace(now, accounts=after)) == without_ids(then)
     changes = [change for account in back.plan.accounts for change in account.changes]
     assert all(change.reason == REASON and change.before != change.after for change in changes)
@@ -36,37 +36,39 @@ def test_a_restore_leads_to_what_was(history: list[Step], one: int, other: int) 
 
 
 @given(histories(LONGEST), st.integers(0), st.integers(0))
-def test_every_id_that_ran_before_or_after_is_known_then(
-    history: list[Step], one: int, other: int
+def test_a_restore_keeps_the_ids_of_both_states(
+    history: list[Step], first: int, second: int
 ) -> None:
     states = [empty_store(), *(now.after for now in moments(history))]
-    now, then = states[one % len(states)], states[other % len(states)]
+    now, then = states[first % len(states)], states[second % len(states)]
     back = plan_restore(now, then)
     for key in now.accounts.keys() | then.accounts.keys():
         known = now.accounts[key].ran if key in now.accounts else {}
         added = back.apply_alls.get(key, {})
         assert not known.keys() & added.keys()
-        was = then.accounts[key].ran if key in then.accounts else {}
-        assert known.keys() | added.keys() == known.keys() | was.keys()
+        earlier = then.accounts[key].ran if key in then.accounts else {}
+        assert known.keys() | added.keys() == known.keys() | earlier.keys()
 
 
 @given(histories(LONGEST))
-def test_the_present_state_is_no_change(history: list[Step]) -> None:
+def test_restoring_the_current_state_changes_nothing(history: list[Step]) -> None:
     for now in moments(history):
         assert plan_restore(now.after, now.after).is_empty
 
 
 @given(histories(LONGEST), st.integers(0))
-def test_the_next_plan_is_that_of_the_state_restored(history: list[Step], other: int) -> None:
-    """But for apply-alls, whose ids are not run again: the manifests decide as they did then."""
+def test_a_plan_after_a_restore_equals_the_plan_at_the_earlier_state(
+    history: list[Step], other: int
+) -> None:
+    """Except for apply-alls, whose ids do not run again."""
     states = list(moments(history))
     then = states[other % len(states)]
     now = states[-1]
     back = plan_restore(now.after, then.after)
-    accounts = by_hand(now.after, back.plan)
+    accounts = apply_changes(now.after, back.plan)
     for key, missing in back.apply_alls.items():
-        there = accounts.get(key, CurrentAccount(key, 0, None))
-        accounts[key] = replace(there, ran=there.ran | missing)
+        account = accounts.get(key, CurrentAccount(key, 0, None))
+        accounts[key] = replace(account, ran=account.ran | missing)
     restored = replace(then.after, accounts=accounts)
     if restored.accounts == contents(then.after):
         again = plan_tree(then.desired, restored, failed=then.failed)

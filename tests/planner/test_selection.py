@@ -1,4 +1,4 @@
-"""Some accounts are planned as the whole tree would plan them."""
+"""A plan of some accounts decides the same as a plan of the whole tree."""
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from random import Random
@@ -18,15 +18,15 @@ from sendroute.planner.plan import plan_accounts
 from sendroute.planner.selection import Selection, select
 
 
-class Held:
-    """A store in memory, which gives what it is asked for and nothing else."""
+class MemoryStore:
+    """A store in memory that returns only the accounts and domains it is asked for."""
 
     def __init__(self, current: Current) -> None:
         self._current = current
 
     def accounts(self, keys: Set[AccountKey]) -> Mapping[AccountKey, CurrentAccount]:
-        held = self._current.accounts
-        return {key: held[key] for key in keys if key in held}
+        accounts = self._current.accounts
+        return {key: accounts[key] for key in keys if key in accounts}
 
     def holders(self, domains: Iterable[str]) -> Mapping[str, AccountKey]:
         asked = set(domains)
@@ -38,12 +38,12 @@ class Held:
 
 
 def selected(now: Moment, key: AccountKey, current: Current, index: ClaimIndex) -> Selection:
-    return select({key}, now.desired.accounts, index, Held(current))
+    return select({key}, now.desired.accounts, index, MemoryStore(current))
 
 
 def planned(now: Moment, selection: Selection, current: Current) -> Plan:
-    """The plan of the selected accounts from their own manifests and records alone: of the others
-    only the names are known, which hints suggest."""
+    """The plan of the selected accounts, from only their manifests and stored accounts. Of the
+    other accounts only the names are known, because hints suggest them."""
     keys, tree = selection.keys, now.desired
     desired = Desired(
         tree.platform,
@@ -68,7 +68,7 @@ def all_keys(now: Moment) -> Iterator[AccountKey]:
 
 
 @given(histories(LONGEST))
-def test_each_account_is_planned_as_the_whole_tree_plans_it(history: list[Step]) -> None:
+def test_an_account_alone_is_planned_as_in_a_plan_of_the_whole_tree(history: list[Step]) -> None:
     for now in moments(history):
         index = ClaimIndex(now.desired.accounts.values())
         whole = plans_by_key(now.plan)
@@ -85,7 +85,7 @@ def test_each_account_is_planned_as_the_whole_tree_plans_it(history: list[Step])
 
 
 @given(histories(LONGEST), st.randoms(use_true_random=False))
-def test_accounts_committed_one_by_one_in_any_order_end_as_the_whole_does(
+def test_committing_accounts_separately_in_any_order_gives_the_result_of_the_whole_plan(
     history: list[Step], order: Random
 ) -> None:
     for now in moments(history):
@@ -105,7 +105,7 @@ def test_accounts_committed_one_by_one_in_any_order_end_as_the_whole_does(
 
 
 @given(histories(LONGEST))
-def test_an_index_that_follows_the_changes_answers_as_a_new_one(history: list[Step]) -> None:
+def test_an_updated_claim_index_equals_a_newly_built_index(history: list[Step]) -> None:
     index = ClaimIndex()
     before: Mapping[AccountKey, object] = {}
     for now in moments(history):

@@ -1,4 +1,4 @@
-"""The naive model's words as the planner's values, and back."""
+"""Conversion between the values of the naive model and those of the planner."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
@@ -72,8 +72,8 @@ def as_platform(plans: dict[str, bool]) -> Platform:
 
 
 @dataclass
-class Places:
-    """A place of its own for every object, which stays the same whatever the order."""
+class Positions:
+    """A different position for every object, independent of the order of the documents."""
 
     known: dict[str, Where] = field(default_factory=dict)
 
@@ -82,48 +82,51 @@ class Places:
         return self.known.setdefault(name, Where(f"{name.replace(' ', '-')}.yaml", 0))
 
 
-def as_wanted(tree: Tree, turn: int = 0) -> Desired:
-    """The tree as reading it would give it; ``turn`` turns the order of everything."""
+def as_desired(tree: Tree, turn: int = 0) -> Desired:
+    """The tree as the reader would return it; ``turn`` rotates the order of all objects."""
 
-    def turned(values: list[T]) -> list[T]:
+    def rotated_order(values: list[T]) -> list[T]:
         values = values[::-1] if turn % 2 else values
-        by = turn % len(values) if values else 0
-        return values[by:] + values[:by]
+        offset = turn % len(values) if values else 0
+        return values[offset:] + values[:offset]
 
-    places = Places()
+    positions = Positions()
     accounts: dict[AccountKey, DesiredAccount] = {}
-    for key, doc in turned(list(tree.accounts.items())):
+    for key, doc in rotated_order(list(tree.accounts.items())):
         accounts[AccountKey(*key)] = DesiredAccount(
             key=AccountKey(*key),
             plan=doc.plan,
-            where=places.of("account", *key),
+            where=positions.of("account", *key),
             default=as_route(doc.default),
             apply_all=as_apply_all(doc.apply_all),
             suspended=doc.suspended,
             profiles={
                 name: DesiredProfile(
-                    as_profile(p), places.of("profile", *key, name), p.suspended, p.inline_in
+                    as_profile(p), positions.of("profile", *key, name), p.suspended, p.inline_in
                 )
-                for name, p in turned(list(doc.profiles.items()))
+                for name, p in rotated_order(list(doc.profiles.items()))
             },
             domains=[
-                DesiredDomain(name, as_route(d.route), places.of("domain", *key, name), d.suspended)
-                for name, d in turned(list(doc.domains.items()))
+                DesiredDomain(
+                    name, as_route(d.route), positions.of("domain", *key, name), d.suspended
+                )
+                for name, d in rotated_order(list(doc.domains.items()))
             ],
             contested={
-                name: places.of("contested", *key, name) for name in turned(sorted(doc.contested))
+                name: positions.of("contested", *key, name)
+                for name in rotated_order(sorted(doc.contested))
             },
         )
     return Desired(
         platform=None
         if tree.plans is None
         else DesiredPlatform(
-            as_platform(tree.plans), places.of("platform"), tree.platform_suspended
+            as_platform(tree.plans), positions.of("platform"), tree.platform_suspended
         ),
         accounts=accounts,
         orphans={
-            AccountKey(*key): [Orphan("SMTPProfile", "lost", places.of("stray", *key))]
-            for key in turned(sorted(tree.orphans))
+            AccountKey(*key): [Orphan("SMTPProfile", "lost", positions.of("orphan", *key))]
+            for key in rotated_order(sorted(tree.orphans))
         },
         stopped=frozenset(AccountKey(*key) for key, doc in tree.accounts.items() if doc.broken),
         complete=tree.complete,
@@ -143,7 +146,7 @@ def empty_store() -> Current:
 
 
 def as_store(current: Current) -> Store:
-    """What the planner's next store comes to in the naive model's words."""
+    """The planner's store as a store of the naive model."""
 
     def words(route: Route | None) -> str | None:
         return None if route is None else str(route)
@@ -177,7 +180,7 @@ def as_store(current: Current) -> Store:
 
 
 def contents(current: Current) -> dict[AccountKey, CurrentAccount]:
-    """The accounts without their revisions, and without those that nothing is known of."""
+    """The accounts without their revisions; without accounts of which nothing is stored."""
     return {
         key: CurrentAccount(key, 0, a.state, a.profiles, a.domains, a.ran)
         for key, a in current.accounts.items()
@@ -185,10 +188,10 @@ def contents(current: Current) -> dict[AccountKey, CurrentAccount]:
     }
 
 
-def by_hand(current: Current, plan: Plan) -> dict[AccountKey, CurrentAccount]:
-    """The store that the shown changes lead to, one by one: what a reader of the plan expects.
+def apply_changes(current: Current, plan: Plan) -> dict[AccountKey, CurrentAccount]:
+    """The accounts after the changes of a plan, applied one after the other as a reader would.
 
-    Fails where a change's ``before`` is not what the store holds.
+    Fails if the ``before`` of a change is not what the store holds.
     """
     accounts = {
         key: CurrentAccount(
@@ -201,8 +204,8 @@ def by_hand(current: Current, plan: Plan) -> dict[AccountKey, CurrentAccount]:
             continue
         for change in account_plan.changes:
             key = change.account
-            there = accounts.setdefault(key, CurrentAccount(key, 0, None))
-            accounts[key] = with_change(there, change)
+            account = accounts.setdefault(key, CurrentAccount(key, 0, None))
+            accounts[key] = with_change(account, change)
     return {key: a for key, a in accounts.items() if a.state is not None or a.ran}
 
 

@@ -1,4 +1,4 @@
-"""A plan that holds one of everything, findings of every severity, and what became of it."""
+"""A sample plan with every kind of change, findings of every severity, and its result."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ SES = Profile(
 
 
 def placed(where: Where) -> Position:
-    """Every document of the sample is ten lines long, and a path one line deep a step."""
+    """The position of a place: a document has ten lines, and each step of a path is one line."""
     return Position(where.file, where.document * 10 + 1 + len(where.path), 3)
 
 
@@ -134,7 +134,7 @@ def acme_changes() -> list[ObjectChange]:
 
 
 def bolt_changes() -> list[ObjectChange]:
-    """An apply-all of more domains than a person reads, one of them with a very long name."""
+    """An apply-all of more domains than a person reads; one has a very long name."""
     names = [f"d{index:04}.bolt.example" for index in range(1, 26)]
     names.append("a-very-long-name-" * 3 + "that-goes-on.and-on.bolt.example")
     after = DomainState(via("mailgun"), Origin.APPLY_ALL, None, "2026-11")
@@ -199,17 +199,17 @@ def sample() -> Sample:
         account=CRUX,
     )
     guard = finding("too-many-changes", "26 of 26 domains would be re-routed.", account=BOLT)
-    found = findings()
+    sample_findings = findings()
     plan = Plan(
         lineage="0193a5c4-7d1e-7000-8000-2f6f0b1c9d3e",
         revision=7,
         platform=platform_change(),
         accounts=(
             AccountPlan(CRUX, 2, (), (awaits,)),
-            AccountPlan(BOLT, 4, tuple(bolt_changes()), (guard, found[0]), stopped=True),
-            AccountPlan(ACME, 3, tuple(acme_changes()), found[1:4], (shadowed,)),
+            AccountPlan(BOLT, 4, tuple(bolt_changes()), (guard, sample_findings[0]), stopped=True),
+            AccountPlan(ACME, 3, tuple(acme_changes()), sample_findings[1:4], (shadowed,)),
         ),
-        findings=found[4:],
+        findings=sample_findings[4:],
     )
     late = finding("connection-test-failed", "Profile relay: the server's certificate expired.",
                    hint="Renew it.", account=ACME, severity=Severity.WARNING)  # fmt: skip
@@ -224,4 +224,4 @@ def sample() -> Sample:
         revision=8,
         relays_behind=("mx2.example", "mx1.example"),
     )
-    return Sample(plan, result, found)
+    return Sample(plan, result, sample_findings)

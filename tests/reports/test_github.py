@@ -8,8 +8,10 @@ from sendroute.reports import report as reports
 from sendroute.reports.as_github import lines
 
 
-def command(found, position=None):
-    located = type(found)(found.code, found.severity, found.message, found.hint, None, position)
+def command(finding, position=None):
+    located = type(finding)(
+        finding.code, finding.severity, finding.message, finding.hint, None, position
+    )
     return next(iter(lines(reports.of_findings([located]))))
 
 
@@ -22,19 +24,19 @@ def command(found, position=None):
         ("50%.yaml", "50%25.yaml"),
     ],
 )
-def test_a_property_escapes_what_would_end_it(file, escaped):
-    said = command(finding("invalid-value", "m"), Position(file, 7, 12))
-    assert said == f"::error file={escaped},line=7,col=12,title=invalid-value::m"
+def test_special_characters_of_a_property_are_escaped(file, escaped):
+    line = command(finding("invalid-value", "m"), Position(file, 7, 12))
+    assert line == f"::error file={escaped},line=7,col=12,title=invalid-value::m"
 
 
-def test_a_message_keeps_its_colons_and_its_hint_is_a_line_of_its_own():
-    said = command(finding("unusual-port", "100%: a, b", hint="do c"))
-    assert said == "::warning title=unusual-port::100%25: a, b%0AHint: do c"
+def test_a_message_keeps_its_colons_and_has_its_hint_on_a_separate_line():
+    line = command(finding("unusual-port", "100%: a, b", hint="do c"))
+    assert line == "::warning title=unusual-port::100%25: a, b%0AHint: do c"
 
 
 @pytest.mark.parametrize(
     ("code", "level"),
     [("unknown-profile", "error"), ("awaiting-confirmation", "error"), ("suspended", "notice")],
 )
-def test_the_command_is_the_severity(code, level):
+def test_the_command_depends_on_the_severity(code, level):
     assert command(finding(code, "m")).startswith(f"::{level} ")

@@ -1,4 +1,4 @@
-"""Every format of one plan, its result and its findings, beside golden files."""
+"""Every format of a plan, its result and its findings, compared with golden files."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def subject(name: str, sample, locate) -> Report:
 
 @pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize("name", ["plan", "apply", "validate", "empty-plan", "empty-validate"])
-def test_the_report_is_the_golden_one(name, form, sample, locate, request):
+def test_the_report_equals_the_golden_file(name, form, sample, locate, request):
     shown = "".join(render(subject(name, sample, locate), form))
     shown = shown.replace(f'"{__version__}"', '"VERSION"')
     golden = CASES / f"{name}.{ENDINGS[form]}"
@@ -49,7 +49,7 @@ def test_the_report_is_the_golden_one(name, form, sample, locate, request):
     assert shown == golden.read_text(encoding="utf-8")
 
 
-def test_colour_adds_nothing_but_sequences_of_colour(sample, locate):
+def test_colour_adds_only_colour_sequences(sample, locate):
     import re
 
     report = subject("plan", sample, locate)

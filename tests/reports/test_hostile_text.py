@@ -1,4 +1,5 @@
-"""Names and messages come from anyone who writes manifests: none may act on what shows them."""
+"""Names and messages come from authors of manifests and must not affect the program that shows
+them."""
 
 import json
 import re
@@ -46,7 +47,7 @@ texts = st.sampled_from(NASTY) | st.text(st.characters(), max_size=150)
 
 @st.composite
 def a_report(draw):
-    """A plan whose every name, message, file and word is hostile."""
+    """A report of a plan in which every name, message and file is hostile."""
     key = AccountKey(draw(texts), draw(texts))
     states = [
         None,
@@ -81,7 +82,7 @@ def shown(report, form):
 
 
 @given(a_report())
-def test_text_keeps_to_its_columns_and_holds_no_control_character(report):
+def test_text_fits_its_columns_and_has_no_control_character(report):
     for line in shown(report, Format.TEXT).split("\n"):
         assert width(line) <= WIDTH
         assert line.isprintable()
@@ -90,7 +91,7 @@ def test_text_keeps_to_its_columns_and_holds_no_control_character(report):
 
 
 @given(a_report(), st.sampled_from(Format))
-def test_no_format_carries_a_control_character_and_all_is_utf_8(report, form):
+def test_every_format_is_utf_8_without_control_characters(report, form):
     text = shown(report, form)
     text.encode()
     controls = {c for c in text if unicodedata.category(c) in ("Cc", "Zl", "Zp")}
@@ -99,7 +100,7 @@ def test_no_format_carries_a_control_character_and_all_is_utf_8(report, form):
 
 
 @given(a_report())
-def test_json_is_json_and_loses_nothing(report):
+def test_json_is_valid_and_complete(report):
     document = json.loads(shown(report, Format.JSON))
     assert len(document["changes"]) == 3
     assert len(document["findings"]) == 2
@@ -107,7 +108,7 @@ def test_json_is_json_and_loses_nothing(report):
 
 
 @given(a_report())
-def test_sarif_is_json_and_its_places_are_uris(report):
+def test_sarif_is_valid_json_and_its_locations_are_uris(report):
     (run,) = json.loads(shown(report, Format.SARIF))["runs"]
     for result in run["results"]:
         for location in result["locations"]:
@@ -116,13 +117,13 @@ def test_sarif_is_json_and_its_places_are_uris(report):
 
 
 @given(a_report())
-def test_junit_is_well_formed_with_a_case_a_finding(report):
+def test_junit_is_well_formed_and_has_a_case_per_finding(report):
     root = ET.fromstring(shown(report, Format.JUNIT))  # noqa: S314 - our own text
     assert len(root.findall("testsuite/testcase")) == 2
 
 
 @given(a_report())
-def test_a_github_command_stays_one_line_and_keeps_its_properties(report):
+def test_a_github_command_is_one_line_with_valid_properties(report):
     lines = shown(report, Format.GITHUB).removesuffix("\n").split("\n")
     assert len(lines) == 3
     command = r"::(error|warning|notice) ([a-z]+=[^:,\r\n]*)(,[a-z]+=[^:,\r\n]*)*::[^\r\n]*"
@@ -141,7 +142,7 @@ def test_every_row_of_a_markdown_table_has_four_columns(report):
 
 
 @given(a_report())
-def test_markdown_outside_of_code_mentions_nobody_and_links_nowhere(report):
+def test_markdown_outside_of_code_has_no_mentions_and_no_links(report):
     text = re.sub(r"`[^`\n]*`", "", shown(report, Format.MARKDOWN))
     assert not re.search(r"[@#!](?=\w)", text.replace("&#", "&"))
     assert "://" not in text
@@ -166,7 +167,7 @@ class Tags(HTMLParser):
 
 
 @given(a_report())
-def test_html_is_balanced_and_holds_only_our_own_tags(report):
+def test_html_is_balanced_and_has_only_known_tags(report):
     tags = Tags()
     tags.feed(shown(report, Format.HTML))
     assert tags.open == []
@@ -186,5 +187,5 @@ def test_html_is_balanced_and_holds_only_our_own_tags(report):
         ("-", "-"),
     ],
 )
-def test_a_file_is_named_by_its_uri(file, uri):
+def test_the_location_of_a_file_is_a_uri(file, uri):
     assert artifact(file)["uri"] == uri

@@ -1,4 +1,4 @@
-"""The Plan JSON of the design's command line page, key by key."""
+"""The JSON format of plans and validations, key by key."""
 
 import json
 
@@ -35,7 +35,7 @@ def parsed(report):
     return json.loads("".join(chunks(report)))
 
 
-def test_a_plan_has_the_keys_of_the_design():
+def test_a_plan_has_the_documented_keys():
     document = parsed(reports.of_plan(PLAN, locate=at))
     assert document["format_version"] == "1.0"
     assert document["store"] == {"lineage": "l", "revision": 7}
@@ -61,14 +61,14 @@ def test_a_plan_has_the_keys_of_the_design():
             "position": {"file": "a.yaml", "line": 7},
         }
     ]
-    (found,) = document["findings"]
-    assert found["code"] == "unknown-profile"
-    assert found["severity"] == "error"
-    assert (found["message"], found["hint"]) == ("m", "h")
-    assert found["position"] == {"file": "a.yaml", "line": 7, "column": 12}
+    (finding,) = document["findings"]
+    assert finding["code"] == "unknown-profile"
+    assert finding["severity"] == "error"
+    assert (finding["message"], finding["hint"]) == ("m", "h")
+    assert finding["position"] == {"file": "a.yaml", "line": 7, "column": 12}
 
 
-def test_a_change_says_whether_it_was_applied():
+def test_a_change_has_whether_it_was_applied():
     for outcome, applied in [(Outcome.COMMITTED, True), (Outcome.REFUSED, False)]:
         done = AccountOutcome(KEY, outcome, 4)
         document = parsed(reports.of_result(Result(PLAN, None, (done,), 8)))
@@ -88,7 +88,7 @@ def test_validation_counts_errors_and_warnings():
     assert len(document["findings"]) == 3
 
 
-def test_a_place_without_a_line_says_the_file_alone():
+def test_a_position_without_a_line_has_only_the_file():
     document = parsed(reports.of_plan(PLAN))
     assert document["changes"][0]["position"] == {"file": "a.yaml"}
     assert document["findings"][0]["position"] == {"file": "a.yaml"}

@@ -1,4 +1,4 @@
-"""JUnit: what fails the command fails a test case."""
+"""JUnit: a finding that makes the command fail is a failed test case."""
 
 import xml.etree.ElementTree as ET
 
@@ -11,16 +11,16 @@ from sendroute.reports.as_junit import lines
 
 def suite(*findings, strict=False):
     text = "\n".join(lines(reports.of_findings(findings, strict=strict)))
-    found = ET.fromstring(text).find("testsuite")  # noqa: S314 - our own text
-    assert found is not None
-    return found
+    element = ET.fromstring(text).find("testsuite")  # noqa: S314 - our own text
+    assert element is not None
+    return element
 
 
-def test_nothing_found_is_one_case_that_passes():
-    found = suite()
-    assert (found.get("tests"), found.get("failures")) == ("1", "0")
-    assert len(found.findall("testcase")) == 1
-    assert found.find("testcase/failure") is None
+def test_without_findings_there_is_one_passed_case():
+    result = suite()
+    assert (result.get("tests"), result.get("failures")) == ("1", "0")
+    assert len(result.findall("testcase")) == 1
+    assert result.find("testcase/failure") is None
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def test_nothing_found_is_one_case_that_passes():
         pytest.param("unknown-profile", False, True, id="an error fails"),
         pytest.param("awaiting-confirmation", False, True, id="a refusal fails"),
         pytest.param("unusual-port", False, False, id="a warning passes"),
-        pytest.param("unusual-port", True, True, id="a warning fails where strict"),
+        pytest.param("unusual-port", True, True, id="a warning fails with strict"),
         pytest.param("suspended", True, False, id="information passes"),
     ],
 )
-def test_a_case_fails_as_the_command_does(code, strict, fails):
-    found = suite(finding(code, "a <b> & 'c'", hint="h"), strict=strict)
-    assert found.get("failures") == str(int(fails))
-    failure = found.find("testcase/failure")
+def test_a_case_fails_if_the_finding_fails_the_command(code, strict, fails):
+    result = suite(finding(code, "a <b> & 'c'", hint="h"), strict=strict)
+    assert result.get("failures") == str(int(fails))
+    failure = result.find("testcase/failure")
     assert (failure is not None) == fails
     if failure is not None:
         assert failure.get("type") == code

@@ -1,4 +1,4 @@
-"""Long plans are folded for people, and nothing is lost from the counts."""
+"""Long plans are shortened for people, and the counts stay complete."""
 
 import json
 import time
@@ -34,24 +34,24 @@ def shown(form, *accounts):
     return "".join(render(reports.of_plan(Plan("l", 1, None, accounts)), form))
 
 
-def test_twenty_like_changes_are_listed_and_the_rest_is_counted():
+def test_twenty_similar_changes_are_listed_and_the_others_are_counted():
     text = shown(Format.TEXT, account(0, 10_000))
     assert text.count(".n0.example  managed → profile ses") == 20
     assert "… and 9,980 more like this; -o json lists all" in text
     assert text.endswith("Plan: 10,000 to re-route.\n")
 
 
-def test_just_twenty_are_all_listed():
+def test_exactly_twenty_changes_are_all_listed():
     assert "more like this" not in shown(Format.TEXT, account(0, 20))
 
 
-def test_a_change_to_another_route_is_never_folded_away():
-    one, other = account(0, 10_000), account(0, 10_001, to="mailgun")
-    text = shown(Format.TEXT, AccountPlan(one.key, 1, (*one.changes, other.changes[-1])))
+def test_a_change_to_another_route_is_always_listed():
+    first, second = account(0, 10_000), account(0, 10_001, to="mailgun")
+    text = shown(Format.TEXT, AccountPlan(first.key, 1, (*first.changes, second.changes[-1])))
     assert "d010000.n0.example  managed → profile mailgun" in text
 
 
-def test_a_heading_that_counts_everything_still_fits():
+def test_a_heading_with_every_count_fits():
     domain = account(0, 1).changes[0]
     key = AccountKey("a" * 63, "b" * 63)
     changes = [
@@ -64,14 +64,14 @@ def test_a_heading_that_counts_everything_still_fits():
     assert "1,000 skipped; stopped, apply does not change it" in " ".join(text.split())
 
 
-def test_a_thousand_accounts_are_listed_and_the_rest_is_counted():
+def test_a_thousand_accounts_are_listed_and_the_others_are_counted():
     text = shown(Format.TEXT, *(account(index, 2) for index in range(1500)))
     assert "… and 500 more accounts: 1,000 to re-route; -o json lists all" in text
     assert text.endswith("Plan: 3,000 to re-route.\n")
 
 
 @pytest.mark.parametrize("accounts", [1, 100])
-def test_a_comment_fits_and_says_what_it_left_out(accounts):
+def test_a_comment_fits_and_says_what_it_omits(accounts):
     text = shown(Format.MARKDOWN, *(account(index, 1000) for index in range(accounts)))
     assert len(text.encode()) <= LIMIT
     assert "-o json` lists all" in text
@@ -79,22 +79,22 @@ def test_a_comment_fits_and_says_what_it_left_out(accounts):
     assert f"{accounts * 1000:,} to re-route" in text
 
 
-def test_json_lists_all_sorted():
+def test_json_lists_all_changes_sorted():
     document = json.loads(shown(Format.JSON, account(1, 300), account(0, 300)))
     names = [(change["namespace"], change["name"]) for change in document["changes"]]
     assert len(names) == 600
     assert names == sorted(names)
 
 
-def test_the_order_of_a_plan_is_not_seen_in_any_format():
-    one, other = account(0, 30), account(1, 30)
-    turned = AccountPlan(one.key, 1, one.changes[::-1])
+def test_no_format_depends_on_the_order_of_a_plan():
+    first, second = account(0, 30), account(1, 30)
+    reversed_order = AccountPlan(first.key, 1, first.changes[::-1])
     for form in Format:
-        assert shown(form, one, other) == shown(form, other, turned)
+        assert shown(form, first, second) == shown(form, second, reversed_order)
 
 
-def test_text_of_many_changes_costs_less_than_their_json():
-    """A ratio of one run: folding must keep text from costing what listing does."""
+def test_text_of_many_changes_takes_less_time_than_json():
+    """A ratio of two times: the shortened text must not take as long as the complete list."""
     report = reports.of_plan(Plan("l", 1, None, (account(0, 50_000),)))
 
     def cost(form):

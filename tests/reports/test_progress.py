@@ -1,4 +1,4 @@
-"""Progress is for terminals, and only for what takes long."""
+"""Progress is shown only on a terminal and only for long operations."""
 
 import io
 import subprocess
@@ -30,7 +30,7 @@ def run(stream, seconds, *, quiet=False):
     return stream.getvalue()
 
 
-def test_what_takes_long_is_drawn_on_a_terminal():
+def test_a_long_operation_is_drawn_on_a_terminal():
     drawn = run(Terminal(), PATIENCE + 0.1)
     assert "Planning [accounts]" in drawn
     assert "5/10" in drawn
@@ -39,16 +39,16 @@ def test_what_takes_long_is_drawn_on_a_terminal():
 @pytest.mark.parametrize(
     ("stream", "seconds", "quiet"),
     [
-        pytest.param(Terminal(), PATIENCE / 2, False, id="what is done soon"),
-        pytest.param(Terminal(), 100.0, True, id="when told to be quiet"),
-        pytest.param(io.StringIO(), 100.0, False, id="where there is no terminal"),
+        pytest.param(Terminal(), PATIENCE / 2, False, id="a short operation"),
+        pytest.param(Terminal(), 100.0, True, id="with quiet"),
+        pytest.param(io.StringIO(), 100.0, False, id="without a terminal"),
     ],
 )
-def test_nothing_is_drawn(stream, seconds, quiet):
+def test_no_progress_is_drawn(stream, seconds, quiet):
     assert run(stream, seconds, quiet=quiet) == ""
 
 
-def test_rich_is_not_imported_before_it_draws():
+def test_rich_is_imported_only_for_drawing():
     program = (
         "import sys, io; from sendroute.reports.progress import progress\n"
         "stream = io.StringIO(); stream.isatty = lambda: True\n"

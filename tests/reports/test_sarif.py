@@ -1,4 +1,4 @@
-"""SARIF by the OASIS standard's own words: what its schema requires of the parts that we write."""
+"""SARIF 2.1.0: the requirements of the OASIS schema for the parts that Sendroute writes."""
 
 import json
 
@@ -17,7 +17,7 @@ def run_of(*findings):
     return run
 
 
-def test_every_code_found_is_a_rule_with_its_help():
+def test_every_reported_code_is_a_rule_with_help():
     rules = run_of(*(finding(code, "m") for code in Code))["tool"]["driver"]["rules"]
     assert [rule["id"] for rule in rules] == sorted(Code)
     assert all(rule["help"]["text"] and rule["shortDescription"]["text"] for rule in rules)
@@ -39,22 +39,22 @@ def test_a_result_points_to_its_rule(code):
         ("suspended", "note", "info"),
     ],
 )
-def test_a_refusal_is_an_error_that_says_so(code, level, severity):
+def test_a_refusal_is_an_error_with_its_severity(code, level, severity):
     (result,) = run_of(finding(code, "m"))["results"]
     assert result["level"] == level
     assert result["properties"]["severity"] == severity
 
 
-def test_places_are_regions_of_files_below_the_source_root():
+def test_positions_are_regions_of_files_below_the_source_root():
     base = finding("duplicate-profile", "m", related=())
-    found = type(base)(
+    moved = type(base)(
         base.code,
         base.severity,
         "see [this](http://x)",
         position=Position("a b/c.yaml", 7, 12),
         related=(Position("d.yaml", 2, 1),),
     )
-    (result,) = run_of(found)["results"]
+    (result,) = run_of(moved)["results"]
     physical = result["locations"][0]["physicalLocation"]
     assert physical["artifactLocation"] == {"uri": "a%20b/c.yaml", "uriBaseId": "%SRCROOT%"}
     assert physical["region"] == {"startLine": 7, "startColumn": 12}

@@ -18,15 +18,15 @@ def test_width_counts_columns(text, columns):
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        pytest.param("plain → ü 域", "plain → ü 域", id="what can be seen stays"),
+        pytest.param("plain → ü 域", "plain → ü 域", id="printable text is unchanged"),
         pytest.param("\x1b[2J", "\\x1b[2J", id="an escape sequence is made visible"),
         pytest.param("a\nb\tc", "a\\nb\\tc", id="a line end is made visible"),
         pytest.param("\u202eabc", "\\u202eabc", id="a direction override is made visible"),
         pytest.param("a\udcffb", "a\\udcffb", id="a byte that is not UTF-8 is made visible"),
-        pytest.param("a\xa0b\u3000c", "a b c", id="other spaces are spaces"),
+        pytest.param("a\xa0b\u3000c", "a b c", id="other spaces become spaces"),
     ],
 )
-def test_clean_makes_visible_what_a_terminal_acts_on(text, cleaned):
+def test_clean_makes_terminal_controls_visible(text, cleaned):
     assert clean(text) == cleaned
 
 
@@ -38,19 +38,19 @@ def test_clean_makes_visible_what_a_terminal_acts_on(text, cleaned):
         ("域名域名域名", 7, "域…名"),
     ],
 )
-def test_a_cut_keeps_both_ends(text, columns, cut):
+def test_a_cut_text_keeps_both_ends(text, columns, cut):
     assert middle(text, columns) == cut
 
 
 @given(st.text(st.characters()), st.integers(1, 60))
-def test_a_cut_fits_and_a_padded_one_fits_exactly(text, columns):
+def test_a_cut_text_fits_and_a_padded_text_fits_exactly(text, columns):
     fitted = middle(clean(text), columns)
     assert width(fitted) <= columns
     assert width(pad(fitted, columns)) == columns
 
 
 @given(st.text(st.characters()), st.integers(0, 60), st.sampled_from(["", "hint: "]))
-def test_wrapped_lines_fit_and_lose_no_word(text, indent, first):
+def test_wrapped_lines_fit_and_keep_every_word(text, indent, first):
     cleaned = clean(text)
     lines = list(wrap(cleaned, indent, first=first))
     assert all(width(line) <= 100 for line in lines)
@@ -58,7 +58,7 @@ def test_wrapped_lines_fit_and_lose_no_word(text, indent, first):
     assert "".join("".join(lines).split()) == "".join((first + cleaned).split())
 
 
-def test_numbers_are_for_people():
+def test_numbers_have_thousands_separators():
     assert number(100000) == "100,000"
     assert counted(1, "error") == "1 error"
     assert counted(2000, "error") == "2,000 errors"

@@ -1,4 +1,4 @@
-"""A report is put at its place whole or not at all."""
+"""A report file is written completely or not at all."""
 
 import os
 import stat
@@ -14,7 +14,7 @@ def broken():
     raise KeyboardInterrupt
 
 
-def test_a_file_is_replaced_with_its_mode_kept(tmp_path):
+def test_a_replaced_file_keeps_its_mode(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
     path.chmod(0o640)
@@ -24,7 +24,7 @@ def test_a_file_is_replaced_with_its_mode_kept(tmp_path):
     assert os.listdir(tmp_path) == ["report.json"]  # noqa: PTH208
 
 
-def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path):
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path):
     before = os.umask(0o027)
     try:
         write(str(tmp_path / "new"), ["x"])
@@ -33,7 +33,7 @@ def test_a_new_file_has_the_mode_that_the_umask_leaves(tmp_path):
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
 
 
-def test_an_interrupted_report_leaves_the_old_one_and_nothing_else(tmp_path):
+def test_an_interrupted_report_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt):
@@ -51,7 +51,7 @@ def test_a_link_is_followed(tmp_path):
     assert target.read_text() == "new"
 
 
-def test_a_pipe_is_written_to_and_stays_a_pipe():
+def test_a_report_can_be_written_to_a_pipe():
     read, wrote = os.pipe()
     write(f"/dev/fd/{wrote}", ["through"])
     os.close(wrote)
@@ -62,6 +62,6 @@ def test_a_pipe_is_written_to_and_stays_a_pipe():
 def test_a_directory_that_does_not_exist_is_reported(tmp_path):
     with pytest.raises(ProblemError) as raised:
         write(str(tmp_path / "none" / "report"), ["x"])
-    (found,) = raised.value.findings
-    assert (found.code, "The report could" in found.message) == ("unwritable", True)
-    assert found.hint
+    (finding,) = raised.value.findings
+    assert (finding.code, "The report could" in finding.message) == ("unwritable", True)
+    assert finding.hint

@@ -1,4 +1,4 @@
-"""A store for each test, and short words for the changes that fill it."""
+"""A store for each test, and short functions for the changes that fill it."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ SES = Profile(host="smtp.ses.example", port=587, encryption=Encryption.STARTTLS,
 
 
 class Say:
-    """Changes in a few words, all of one account."""
+    """Builds changes of one account with few arguments."""
 
     provenance = Provenance(
         at=datetime(2026, 11, 3, 10, 30, tzinfo=UTC), actor="ada", source_commit="c0ffee"
@@ -86,9 +86,9 @@ class Say:
         return AccountPlan(self.key, revision, changes, stopped=stopped)
 
     def start(self, *domains: str, route: Route = MANAGED) -> AccountPlan:
-        """The account, new, with a profile `ses` and these domains."""
-        made = [self.domain(name, None, DomainState(route, Origin.DEFAULT)) for name in domains]
-        return self.plan(0, self.account(), self.profile("ses"), *made)
+        """Create the account with a profile `ses` and these domains."""
+        created = [self.domain(name, None, DomainState(route, Origin.DEFAULT)) for name in domains]
+        return self.plan(0, self.account(), self.profile("ses"), *created)
 
     @staticmethod
     def through(profile: str) -> DomainState:
@@ -113,34 +113,36 @@ def other() -> Say:
 
 @pytest.fixture
 def store(store_url: str, say: Say) -> Iterator[Store]:
-    with init_store(store_url, say.provenance, busy_timeout=5) as made:
-        yield made
+    with init_store(store_url, say.provenance, busy_timeout=5) as store:
+        yield store
 
 
 class Child:
-    """A forked process that does ``work`` and says what it likes through a pipe: forked, because
-    to start Python anew costs more than what is to be tested."""
+    """A forked process that runs ``work`` and sends values through a pipe.
+
+    It is forked because the start of a new Python takes longer than the test itself.
+    """
 
     def __init__(self, work: Callable[[Connection], None]) -> None:
         context = get_context("fork")
-        self._ears, mouth = context.Pipe(duplex=False)
-        self.process: BaseProcess = context.Process(target=work, args=(mouth,))
+        self._receiver, sender = context.Pipe(duplex=False)
+        self.process: BaseProcess = context.Process(target=work, args=(sender,))
         self.process.start()
-        mouth.close()
+        sender.close()
 
-    def hear(self) -> Any:
-        """The next word; raises EOFError when the child has ended."""
-        return self._ears.recv()
+    def receive(self) -> Any:
+        """The next value. Raises EOFError when the child has ended."""
+        return self._receiver.recv()
 
-    def rest(self) -> list[Any]:
-        """All that it says until it ends."""
-        said = []
+    def receive_all(self) -> list[Any]:
+        """All values that the child sends until it ends."""
+        values = []
         try:
             while True:
-                said.append(self.hear())
+                values.append(self.receive())
         except EOFError:
             self.process.join(30)
-            return said
+            return values
 
 
 @pytest.fixture
@@ -152,7 +154,7 @@ def child() -> Iterator[Callable[[Callable[[Connection], None]], Child]]:
         return children[-1]
 
     yield start
-    for one in children:
-        one.process.kill()
-        one.process.join()
-        one._ears.close()
+    for started in children:
+        started.process.kill()
+        started.process.join()
+        started._receiver.close()

@@ -1,4 +1,4 @@
-"""A store's database without the program."""
+"""Direct access to the database of a store, without the store's code."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ Raw = sqlite3.Connection | psycopg.Connection
 
 @contextmanager
 def opened(url: str) -> Iterator[Raw]:
-    """The driver's own connection; each statement is its own transaction."""
+    """A connection of the driver; each statement is a transaction."""
     if is_postgres(url):
         with psycopg.connect(url, autocommit=True) as server:
             server.execute("SET search_path = sendroute")
@@ -33,7 +33,7 @@ def opened(url: str) -> Iterator[Raw]:
 
 
 def make_old(url: str, version: str, fill: Callable[[Connection], object]) -> None:
-    """A store as the program of that schema version made it."""
+    """Create a store with the schema of an older version."""
 
     def made(connection: Connection) -> None:
         migrate(connection, version)

@@ -1,4 +1,4 @@
-"""What is not settled, and what was approved of it."""
+"""The status of accounts with a pending change, and approvals."""
 
 from datetime import UTC, datetime
 

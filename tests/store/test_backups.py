@@ -1,4 +1,4 @@
-"""A backup is the whole store at one moment, whatever it was taken from, and makes either again."""
+"""A backup is the whole store at one moment; either database can be created from it."""
 
 import os
 import resource
@@ -31,7 +31,7 @@ KINDS = ("sqlite", "postgresql")
 
 @pytest.fixture(params=KINDS)
 def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A place for a second store, in each database."""
+    """The URL of a second store, in each database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/second.db"
         return
@@ -43,8 +43,8 @@ def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def filled(store: Store, say: Any, other: Any) -> Store:
-    """Accounts that came, went and came again, a switched one, a changed profile and one that is
-    gone, sealed credentials, a relay, and an account that is held back."""
+    """A store with deleted and recreated accounts, a bulk switch, a changed and a deleted profile,
+    sealed credentials, a relay, and an account that is held back."""
     platform = say.platform_change(None, say.platform)
     names = [f"d{number}.example" for number in range(150)]
     store.commit([say.start(*names)], platform, say.provenance, {say.key: {"ses": "a-token"}})
@@ -59,8 +59,8 @@ def filled(store: Store, say: Any, other: Any) -> Store:
     profiles = (other.profile("idle"), other.profile("last"))
     store.commit([other.plan(0, other.account(ran=ids), *profiles)], None, say.provenance)
     profiles = (other.profile("idle", say.ses, None), other.profile("last", say.ses, None))
-    gone = (other.account(AccountState("nano"), None), *profiles)
-    store.commit([other.plan(3, *gone)], None, say.provenance)
+    deletion = (other.account(AccountState("nano"), None), *profiles)
+    store.commit([other.plan(3, *deletion)], None, say.provenance)
     edited = msgspec.structs.replace(say.ses, port=465)
     store.commit([say.plan(2, say.profile("ses", say.ses, edited))], None, say.provenance)
 
@@ -75,24 +75,24 @@ def filled(store: Store, say: Any, other: Any) -> Store:
 
 
 def rows(store: Store, *but: str) -> dict[str, list[Any]]:
-    """Every row of every table; of an apply-all all but whose row it is, which is lost with an
-    account that is gone."""
-    found: dict[str, list[Any]] = {}
+    """Every row of every table, without the account id of an apply-all, because a deleted account
+    has none."""
+    tables: dict[str, list[Any]] = {}
     with store._database.reading() as connection:
         for table in (table for table in ORDER if table.name not in but):
             columns = [column for column in table.c if column is not apply_all.c.account_id]
             ordered = select(*columns).order_by(*table.primary_key)
-            found[table.name] = [tuple(row) for row in connection.execute(ordered)]
-    return found
+            tables[table.name] = [tuple(row) for row in connection.execute(ordered)]
+    return tables
 
 
 def code_of(caught: pytest.ExceptionInfo[ProblemError]) -> str:
-    [found] = caught.value.findings
-    assert found.hint
-    return found.code
+    [finding] = caught.value.findings
+    assert finding.hint
+    return finding.code
 
 
-def test_every_table_is_copied_and_none_before_what_it_refers_to() -> None:
+def test_tables_are_copied_after_the_tables_they_refer_to() -> None:
     assert sorted(table.name for table in ORDER) == sorted(metadata.tables)
     for place, table in enumerate(ORDER):
         for key in table.foreign_keys:
@@ -110,31 +110,37 @@ def test_a_backup_holds_every_row(filled: Store, store_url: str, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("filled")
-def test_it_makes_a_store_again_in_either_database(
+def test_a_backup_creates_a_store_in_either_database(
     store: Store, store_url: str, target_url: str, tmp_path: Path, say: Any
 ) -> None:
     backup_store(store_url, tmp_path / "backup.db")
     before = (tmp_path / "backup.db").read_bytes()
     with init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db") as again:
         assert (tmp_path / "backup.db").read_bytes() == before, "a backup is never changed"
-        current, was = again.read_sealed(), store.read_sealed()
-        assert current[0].accounts == was[0].accounts
-        assert (current[0].platform, current[0].lineage) == (was[0].platform, was[0].lineage)
-        assert current[1] == was[1], "the sealed credentials too"
+        current, before_copy = again.read_sealed(), store.read_sealed()
+        assert current[0].accounts == before_copy[0].accounts
+        assert (current[0].platform, current[0].lineage) == (
+            before_copy[0].platform,
+            before_copy[0].lineage,
+        )
+        assert current[1] == before_copy[1], "the sealed credentials are copied too"
         assert again.routes() == store.routes()
-        made, *told = again.history()
-        assert (made.reason, made.revision) == ("restored-from-backup", 6)
-        assert told == store.history()
+        creation, *earlier = again.history()
+        assert (creation.reason, creation.revision) == ("restored-from-backup", 6)
+        assert earlier == store.history()
         kept = rows(again, "store", "revision", "history", "platform", "profile", "endpoint")
         assert kept == rows(store, *(rows(store).keys() - kept.keys())) | {"relay": []}
 
 
 @pytest.mark.usefixtures("filled")
-def test_what_was_copied_goes_on_counting(
+def test_a_store_from_a_backup_never_reuses_ids(
     store_url: str, target_url: str, tmp_path: Path, say: Any, other: Any
 ) -> None:
-    """No id of an account, a profile or a version is given again: the apply-all that ran in an
-    account that is gone would be another's, and mail in a queue would go elsewhere."""
+    """No id of an account, a profile or a version is used again.
+
+    Otherwise an apply-all of a deleted account would belong to another account, and queued mail
+    would use another profile.
+    """
     backup_store(store_url, tmp_path / "backup.db")
     with init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db") as again:
         ids = ('2026 "quoted" \u00e9', RanApplyAll(MANAGED, 1))
@@ -148,14 +154,14 @@ def test_what_was_copied_goes_on_counting(
             row.name: (row.id, row.version) for row in again.profiles() if row.account != say.key
         }
         assert known == {"ses": (1_000_004, 1)}
-        live = {one.alias for one in again.endpoints() if one.retired is None}
+        live = {e.alias for e in again.endpoints() if e.retired is None}
         assert live == {"p1r1002", "p1000004r1"}
-        kept = {one.alias: one.credential for one in again.endpoints() if one.retired is not None}
-        assert kept.keys() == {"p1r1", "p1r2", "p2r1", "p3r1"}
+        retired = {e.alias for e in again.endpoints() if e.retired is not None}
+        assert retired == {"p1r1", "p1r2", "p2r1", "p3r1"}
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_backup_is_one_state_while_others_write(
+def test_a_backup_is_one_state_during_concurrent_writes(
     store: Store, store_url: str, tmp_path: Path, say: Any, other: Any
 ) -> None:
     padded = [
@@ -178,7 +184,7 @@ def test_a_backup_is_one_state_while_others_write(
         assert rows(copy) == before
 
 
-def test_a_backup_of_an_older_version_is_brought_forward_and_left_as_it_was(
+def test_a_backup_of_an_older_schema_is_migrated_without_changing_the_file(
     target_url: str, tmp_path: Path, say: Any
 ) -> None:
     old = tmp_path / "old.db"
@@ -239,7 +245,7 @@ def _stranger(path: Path) -> None:
         raw.execute("CREATE TABLE t (x)")
 
 
-def _folder(path: Path) -> None:
+def _directory(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
@@ -253,14 +259,14 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing": (Path.unlink, "unreadable"),
     "an empty file": (lambda path: path.write_bytes(b""), "wrong-store"),
     "a lock file": (lambda path: path.write_text('{"lineage": "x"}'), "wrong-store"),
-    "a folder": (_folder, "wrong-store"),
-    "a pipe that nobody writes": (_pipe, "wrong-store"),
+    "a directory": (_directory, "wrong-store"),
+    "a pipe without a writer": (_pipe, "wrong-store"),
     "another program's database": (_stranger, "wrong-store"),
     "a backup cut short": (lambda path: os.truncate(path, 20_000), "store-failed"),
-    "a backup cut within its head": (lambda path: os.truncate(path, 90), "store-failed"),
+    "a backup cut within its header": (lambda path: os.truncate(path, 90), "store-failed"),
     "a backup with a broken page": (_page, "store-failed"),
-    "a backup whose keys lead nowhere": (_dangling, "store-failed"),
-    "a backup without its own row": (_no_row, "store-failed"),
+    "a backup with dangling foreign keys": (_dangling, "store-failed"),
+    "a backup without a store row": (_no_row, "store-failed"),
     "a backup of a newer version": (_newer, "store-version"),
 }
 
@@ -277,7 +283,7 @@ def backup(tmp_path: Path, say: Any) -> Path:
 
 
 @pytest.mark.parametrize(("spoil", "code"), BAD.values(), ids=BAD.keys())
-def test_what_is_no_sound_backup_makes_no_store(
+def test_an_invalid_backup_creates_no_store(
     backup: Path, store_url: str, say: Any, spoil: Callable[[Path], object], code: str
 ) -> None:
     spoil(backup)
@@ -285,11 +291,11 @@ def test_what_is_no_sound_backup_makes_no_store(
         init_store(store_url, say.provenance, from_backup=backup)
     assert code_of(caught) == code
     assert not [path for path in backup.parent.iterdir() if path != backup]
-    init_store(store_url, say.provenance).close()  # nothing is there
+    init_store(store_url, say.provenance).close()  # no store was left behind
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_backup_is_never_written_over(store_url: str, tmp_path: Path) -> None:
+def test_a_backup_never_replaces_an_existing_file(store_url: str, tmp_path: Path) -> None:
     for make in (Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")):
         place = tmp_path / f"there-{make}"
         make(place)
@@ -297,62 +303,64 @@ def test_a_backup_is_never_written_over(store_url: str, tmp_path: Path) -> None:
             backup_store(store_url, place)
         assert code_of(caught) == "store-exists"
     with pytest.raises(ProblemError) as caught:
-        backup_store(store_url, tmp_path / "no" / "folder.db")
+        backup_store(store_url, tmp_path / "no" / "directory.db")
     assert code_of(caught) == "store-failed"
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_disk_without_room_is_told_and_leaves_nothing(
+def test_a_full_disk_is_reported_and_leaves_no_file(
     store_url: str, tmp_path: Path, child: Any
 ) -> None:
     room = tmp_path / "room"
     room.mkdir()
 
-    def cramped(mouth: Any) -> None:
+    def cramped(sender: Any) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
         with pytest.raises(ProblemError) as caught:
             backup_store(store_url, room / "backup.db")
-        mouth.send((code_of(caught), str(caught.value)))
+        sender.send((code_of(caught), str(caught.value)))
 
-    [(code, message)] = child(cramped).rest()
+    [(code, message)] = child(cramped).receive_all()
     assert (code, str(room) in message) == ("store-failed", True)
     assert not list(room.iterdir())
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_backup_that_is_killed_has_no_name(store_url: str, tmp_path: Path, child: Any) -> None:
+def test_a_killed_backup_leaves_no_file_at_its_path(
+    store_url: str, tmp_path: Path, child: Any
+) -> None:
     room = tmp_path / "room"
     room.mkdir()
 
-    def slow(mouth: Any) -> None:
-        backup_store(store_url, room / "backup.db", advance=lambda _: _wait(mouth))
+    def slow(sender: Any) -> None:
+        backup_store(store_url, room / "backup.db", advance=lambda _: _wait(sender))
 
     killed = child(slow)
-    killed.hear()
+    killed.receive()
     killed.process.kill()
     killed.process.join()
     assert not (room / "backup.db").exists()
     backup_store(store_url, room / "backup.db")
 
 
-def _wait(mouth: Any) -> None:
-    """Says that it is in the middle, and stays there."""
-    mouth.send("in the middle")
-    mouth.poll(60)
+def _wait(sender: Any) -> None:
+    """Report that the copy has started, and wait until the process is killed."""
+    sender.send("in the middle")
+    sender.poll(60)
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_store_in_the_making_that_is_killed_is_none(
+def test_a_killed_store_creation_leaves_no_store(
     store_url: str, target_url: str, tmp_path: Path, say: Any, child: Any
 ) -> None:
     backup_store(store_url, tmp_path / "backup.db")
 
-    def slow(mouth: Any) -> None:
+    def slow(sender: Any) -> None:
         init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db",
-                   advance=lambda _: _wait(mouth)).close()  # fmt: skip
+                   advance=lambda _: _wait(sender)).close()  # fmt: skip
 
     killed = child(slow)
-    killed.hear()
+    killed.receive()
     killed.process.kill()
     killed.process.join()
     with pytest.raises(ProblemError) as caught:
@@ -362,10 +370,10 @@ def test_a_store_in_the_making_that_is_killed_is_none(
         assert len(again.routes()) == 150
 
 
-def test_a_backup_that_contradicts_itself_leaves_a_database_empty(
+def test_a_backup_that_postgresql_refuses_leaves_the_database_empty(
     backup: Path, postgres_url: str, say: Any
 ) -> None:
-    """What SQLite takes and PostgreSQL does not: a text with a zero in it."""
+    """SQLite accepts a text with a NUL character; PostgreSQL does not."""
     with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
         raw.execute("UPDATE account SET plan = 'na' || char(0) || 'no'")
     with pytest.raises(ProblemError) as caught:

@@ -1,4 +1,4 @@
-"""What a store promises, whichever database it is."""
+"""The behaviour of a store that is the same in each database."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
 from sendroute.store.record import Store, open_store
 
 
-def test_a_new_store_is_empty_and_says_how_it_came(store: Store) -> None:
+def test_a_new_store_is_empty_and_records_its_creation(store: Store) -> None:
     current = store.read()
     assert current.revision == 0
     assert current.platform is None
@@ -23,7 +23,7 @@ def test_a_new_store_is_empty_and_says_how_it_came(store: Store) -> None:
     assert store.relays() == ()
 
 
-def test_what_was_committed_is_read_again(store: Store, say: Any) -> None:
+def test_a_committed_change_is_read_back(store: Store, say: Any) -> None:
     account = AccountState("pro", default=via("ses"))
     state = DomainState(via("ses"), Origin.DECLARED, via("ses"))
     change = say.platform_change(None, say.platform)
@@ -43,9 +43,9 @@ def test_what_was_committed_is_read_again(store: Store, say: Any) -> None:
     current = store.read()
     assert current.revision == revision == 1
     assert current.platform == say.platform
-    one = current.accounts[say.key]
-    assert (one.revision, one.state, one.profiles) == (1, account, {"ses": say.ses})
-    assert one.domains == {
+    stored = current.accounts[say.key]
+    assert (stored.revision, stored.state, stored.profiles) == (1, account, {"ses": say.ses})
+    assert stored.domains == {
         "shop.example": state,
         "blog.example": DomainState(UNCONFIGURED, Origin.DEFAULT),
     }
@@ -74,7 +74,7 @@ def test_another_process_opens_the_same_state(store: Store, store_url: str, say:
         assert again.read() == store.read()
 
 
-def test_reading_some_accounts_leaves_the_others_out_but_knows_all_holders(
+def test_reading_some_accounts_returns_only_them_and_all_holders(
     store: Store, say: Any, other: Any
 ) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
@@ -86,7 +86,7 @@ def test_reading_some_accounts_leaves_the_others_out_but_knows_all_holders(
     assert store.accounts() == [say.key, other.key]
 
 
-def test_a_snapshot_reads_some_accounts_as_the_whole_read_has_them(
+def test_a_snapshot_of_some_accounts_equals_the_full_read(
     store: Store, say: Any, other: Any
 ) -> None:
     ran = ("once", RanApplyAll(MANAGED, 1))
@@ -98,9 +98,9 @@ def test_a_snapshot_reads_some_accounts_as_the_whole_read_has_them(
     )
     store.commit([other.start("b.example")], None, say.provenance, {other.key: {"ses": "others"}})
     whole, sealed = store.read_sealed()
-    nobody = AccountKey("nobody", "nobody")
+    unknown = AccountKey("nobody", "nobody")
     with store.snapshot() as snapshot:
-        current = snapshot.read_accounts({say.key, nobody})
+        current = snapshot.read_accounts({say.key, unknown})
         assert current.accounts == {say.key: whole.accounts[say.key]}
         assert (current.lineage, current.revision) == (whole.lineage, whole.revision)
         assert current.platform == whole.platform
@@ -108,9 +108,7 @@ def test_a_snapshot_reads_some_accounts_as_the_whole_read_has_them(
         assert snapshot.read_accounts(set()).accounts == {}
 
 
-def test_a_snapshot_stays_as_it_is_whatever_is_committed_meanwhile(
-    store: Store, say: Any, other: Any
-) -> None:
+def test_a_snapshot_does_not_change_with_later_commits(store: Store, say: Any, other: Any) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
     with store.snapshot() as snapshot:
         before = snapshot.read_accounts({say.key})
@@ -119,35 +117,33 @@ def test_a_snapshot_stays_as_it_is_whatever_is_committed_meanwhile(
         assert snapshot.read_accounts({say.key, other.key}) == before
 
 
-def test_holders_are_found_among_more_names_than_one_statement_asks_for(
-    store: Store, say: Any
-) -> None:
+def test_holders_of_more_names_than_one_statement_allows(store: Store, say: Any) -> None:
     names = [f"d{number:05d}.example" for number in range(0, 50_000, 7)]
     store.commit([say.start(*names)], None, say.provenance)
     asked = [f"d{number:05d}.example" for number in range(50_000)]
     assert store.holders(asked) == dict.fromkeys(names, say.key)
 
 
-def test_equal_states_are_one_value(store: Store, say: Any) -> None:
+def test_equal_states_are_the_same_object(store: Store, say: Any) -> None:
     store.commit([say.start("a.example", "b.example")], None, say.provenance)
     domains = store.read().accounts[say.key].domains
     assert domains["a.example"] is domains["b.example"]
 
 
-def test_nothing_to_do_raises_no_revision(store: Store, say: Any) -> None:
+def test_an_empty_plan_creates_no_revision(store: Store, say: Any) -> None:
     skip = say.skip("a.example")
     assert store.commit([say.plan(0, skip), say.plan(0)], None, say.provenance) == 0
     assert store.commit([], None, say.provenance) == 0
     assert len(store.history()) == 1
 
 
-def test_a_stopped_account_is_left_as_it_is(store: Store, say: Any) -> None:
+def test_a_stopped_account_is_not_written(store: Store, say: Any) -> None:
     stopped = say.plan(0, say.account(), stopped=True)
     assert store.commit([stopped], None, say.provenance) == 0
     assert store.read().accounts == {}
 
 
-def test_a_skip_among_changes_writes_nothing(store: Store, say: Any) -> None:
+def test_a_skipped_change_writes_nothing(store: Store, say: Any) -> None:
     skip = say.skip("a.example")
     store.commit([say.plan(0, say.account(), skip)], None, say.provenance)
     assert store.history(domain="a.example") == []
@@ -165,7 +161,7 @@ def test_a_plan_made_on_an_older_revision_is_stale(store: Store, say: Any) -> No
     assert "c.example" not in store.read().accounts[say.key].domains
 
 
-def test_an_account_deleted_and_made_again_has_a_new_fence(store: Store, say: Any) -> None:
+def test_a_recreated_account_has_a_new_fence(store: Store, say: Any) -> None:
     store.commit([say.plan(0, say.account())], None, say.provenance)
     store.commit([say.plan(1, say.account(AccountState("nano"), None))], None, say.provenance)
     store.commit([say.plan(0, say.account())], None, say.provenance)
@@ -174,13 +170,13 @@ def test_an_account_deleted_and_made_again_has_a_new_fence(store: Store, say: An
     assert store.read().accounts[say.key].revision == 3
 
 
-def test_an_account_that_somebody_else_made_meanwhile_is_stale(store: Store, say: Any) -> None:
+def test_creating_an_account_that_another_process_created_is_stale(store: Store, say: Any) -> None:
     store.commit([say.plan(0, say.account())], None, say.provenance)
     with pytest.raises(StaleError):
         store.commit([say.plan(0, say.account())], None, say.provenance)
 
 
-def test_a_domain_that_another_account_took_meanwhile_is_stale(
+def test_creating_a_domain_that_another_account_created_is_stale(
     store: Store, say: Any, other: Any
 ) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
@@ -189,7 +185,7 @@ def test_a_domain_that_another_account_took_meanwhile_is_stale(
     assert list(store.read().accounts) == [say.key]
 
 
-def test_a_platform_that_changed_meanwhile_is_stale(store: Store, say: Any) -> None:
+def test_changing_a_platform_that_another_process_changed_is_stale(store: Store, say: Any) -> None:
     store.commit([], say.platform_change(None, say.platform), say.provenance)
     with pytest.raises(StaleError):
         store.commit([], say.platform_change(None, say.platform), say.provenance)
@@ -206,7 +202,7 @@ def test_one_stale_account_of_a_group_stops_the_group(store: Store, say: Any, ot
     assert list(store.read().accounts) == [say.key]
 
 
-@pytest.mark.parametrize("first", ["the giver is first", "the taker is first"])
+@pytest.mark.parametrize("first", ["the source is first", "the target is first"])
 def test_a_domain_moves_between_accounts_in_one_transaction(
     store: Store, say: Any, other: Any, first: str
 ) -> None:
@@ -216,37 +212,37 @@ def test_a_domain_moves_between_accounts_in_one_transaction(
         say.plan(1, say.domain("a.example", current, None)),
         other.plan(1, other.domain("a.example", None, other.through("ses"))),
     ]
-    if first == "the taker is first":
+    if first == "the target is first":
         plans.reverse()
     store.commit(plans, None, say.provenance)
     assert store.holders(["a.example"]) == {"a.example": other.key}
-    told = [(entry.account, entry.action) for entry in store.history(domain="a.example")]
-    assert told[:2] == [(other.key, "create"), (say.key, "delete")]
+    entries = [(entry.account, entry.action) for entry in store.history(domain="a.example")]
+    assert entries[:2] == [(other.key, "create"), (say.key, "delete")]
 
 
-def test_a_profile_goes_in_the_change_that_moves_its_domains_off_it(store: Store, say: Any) -> None:
+def test_a_profile_is_deleted_with_the_reassignment_of_its_domains(store: Store, say: Any) -> None:
     store.commit([say.start("a.example", route=via("ses"))], None, say.provenance)
     before = DomainState(via("ses"), Origin.DEFAULT)
     after = DomainState(UNCONFIGURED, Origin.REASSIGNED)
     changes = (say.profile("ses", say.ses, None), say.domain("a.example", before, after))
     store.commit([say.plan(1, *changes)], None, say.provenance)
-    one = store.read().accounts[say.key]
-    assert one.profiles == {}
-    assert one.domains == {"a.example": after}
+    stored = store.read().accounts[say.key]
+    assert stored.profiles == {}
+    assert stored.domains == {"a.example": after}
 
 
-def test_a_whole_account_goes_and_its_apply_alls_are_remembered(store: Store, say: Any) -> None:
+def test_a_deleted_account_keeps_its_apply_alls(store: Store, say: Any) -> None:
     state = AccountState("nano")
     store.commit([say.start("a.example")], None, say.provenance)
     ran = ("once", RanApplyAll(via("ses"), 1))
     store.commit([say.plan(1, say.account(state, state, ran))], None, say.provenance)
-    gone = say.plan(
+    deletion = say.plan(
         2,
         say.account(state, None),
         say.profile("ses", say.ses, None),
         say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), None),
     )
-    store.commit([gone], None, say.provenance)
+    store.commit([deletion], None, say.provenance)
     left = store.read().accounts[say.key]
     assert (left.revision, left.state, left.domains) == (0, None, {})
     assert left.ran == {"once": ran[1]}
@@ -255,21 +251,21 @@ def test_a_whole_account_goes_and_its_apply_alls_are_remembered(store: Store, sa
     assert store.read().accounts[say.key].ran == {"once": ran[1]}
 
 
-def test_a_profile_made_again_has_another_id_and_a_changed_one_another_version(
+def test_a_recreated_profile_has_a_new_id_and_a_changed_profile_a_new_version(
     store: Store, say: Any
 ) -> None:
     edited = msgspec.structs.replace(say.ses, port=465)
     store.commit([say.plan(0, say.account(), say.profile("ses"))], None, say.provenance)
     store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.provenance)
-    [found] = store.profiles()
-    assert (found.id, found.version, found.profile.port) == (1, 2, 465)
+    [profile] = store.profiles()
+    assert (profile.id, profile.version, profile.profile.port) == (1, 2, 465)
     store.commit([say.plan(2, say.profile("ses", edited, None))], None, say.provenance)
     store.commit([say.plan(3, say.profile("ses"))], None, say.provenance)
-    [found] = store.profiles()
-    assert (found.id, found.version) == (2, 1)
+    [profile] = store.profiles()
+    assert (profile.id, profile.version) == (2, 1)
 
 
-def test_routes_are_told_with_the_moment_they_began(store: Store, say: Any, other: Any) -> None:
+def test_routes_have_the_time_since_when_they_apply(store: Store, say: Any, other: Any) -> None:
     store.commit(
         [say.start("b.example", "a.example"), other.start("c.example")], None, say.provenance
     )
@@ -290,7 +286,7 @@ def test_routes_are_told_with_the_moment_they_began(store: Store, say: Any, othe
     assert store.routes(account=AccountKey("acme", "nobody")) == []
 
 
-def test_explain_finds_all_facts_of_a_domain(store: Store, say: Any) -> None:
+def test_explain_returns_all_facts_of_a_domain(store: Store, say: Any) -> None:
     change = say.platform_change(None, say.platform)
     store.commit([say.start("a.example")], change, say.provenance)
     moved = say.domain("a.example", DomainState(MANAGED, Origin.DEFAULT), say.through("ses"))
@@ -308,7 +304,7 @@ def test_explain_finds_all_facts_of_a_domain(store: Store, say: Any) -> None:
     assert (unknown.row, unknown.platform) == (None, say.platform)
 
 
-def test_history_is_told_by_domain_and_by_account(store: Store, say: Any, other: Any) -> None:
+def test_history_is_filtered_by_domain_and_by_account(store: Store, say: Any, other: Any) -> None:
     store.commit([say.start("a.example"), other.start("b.example")], None, say.provenance)
     [entry] = store.history(domain="a.example")
     assert (entry.account, entry.at, entry.reason) == (say.key, say.provenance.at, "declared")
@@ -339,7 +335,7 @@ def test_status_counts(store: Store, say: Any) -> None:
     assert (status.revision, status.changed_at) == (1, say.provenance.at)
 
 
-def test_more_domains_than_one_statement_takes_are_written_and_removed(
+def test_more_domains_than_one_statement_allows_are_written_and_removed(
     store: Store, say: Any
 ) -> None:
     names = [f"d{number}.example" for number in range(11_000)]
@@ -349,14 +345,14 @@ def test_more_domains_than_one_statement_takes_are_written_and_removed(
     moved = [say.domain(name, current, say.through("ses"), message=name) for name in names]
     store.commit([say.plan(1, *moved)], None, say.provenance)
     assert set(store.read().accounts[say.key].domains.values()) == {say.through("ses")}
-    gone = [say.domain(name, say.through("ses"), None) for name in names]
-    store.commit([say.plan(2, *gone)], None, say.provenance)
+    deletions = [say.domain(name, say.through("ses"), None) for name in names]
+    store.commit([say.plan(2, *deletions)], None, say.provenance)
     assert store.read().accounts[say.key].domains == {}
     assert len(store.history(domain="d7.example")) == 3
 
 
-def test_what_the_schema_refuses_is_told_without_the_values(store: Store, say: Any) -> None:
-    """A change that no planner makes: a domain at a profile that is not there."""
+def test_an_error_of_the_schema_is_reported_without_values(store: Store, say: Any) -> None:
+    """A change that no planner makes: a domain with a route to a missing profile."""
     lost = say.domain("secret.example", None, DomainState(via("none"), Origin.DEFAULT))
     with pytest.raises(ProblemError, match="violates a rule") as caught:
         store.commit([say.plan(0, say.account(), lost)], None, say.provenance)

@@ -1,4 +1,4 @@
-"""A store appears whole or not at all, and nothing that is there is ever written over."""
+"""A store is created completely or not at all, and never replaces an existing file."""
 
 import os
 import sqlite3
@@ -21,31 +21,31 @@ from sendroute.store.record import Store, open_store
 
 
 def code_of(caught: pytest.ExceptionInfo[ProblemError]) -> str:
-    [found] = caught.value.findings
-    assert found.hint
-    return found.code
+    [finding] = caught.value.findings
+    assert finding.hint
+    return finding.code
 
 
 def at(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def test_only_its_owner_may_read_it(tmp_path: Path, say: Any) -> None:
+def test_only_the_owner_can_read_the_store_files(tmp_path: Path, say: Any) -> None:
     with init_store(at(tmp_path / "x.db"), say.provenance) as store:
         store.commit([say.start("a.example")], None, say.provenance)
         for path in tmp_path.iterdir():
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    assert os.listdir(tmp_path) == ["x.db"]  # noqa: PTH208 - names are what is meant
+    assert os.listdir(tmp_path) == ["x.db"]  # noqa: PTH208 - names are compared
 
 
 @pytest.mark.parametrize("name", ["with space.db", "a?b#c%20.db", "ünïcode.db", "it's.db", "-x.db"])
-def test_a_path_may_hold_odd_characters(tmp_path: Path, say: Any, name: str) -> None:
+def test_a_path_with_unusual_characters_is_accepted(tmp_path: Path, say: Any, name: str) -> None:
     init_store(at(tmp_path / name), say.provenance).close()
     assert [path.name for path in tmp_path.iterdir()] == [name]
     open_store(at(tmp_path / name)).close()
 
 
-def test_a_relative_path_is_one_of_the_working_directory(
+def test_a_relative_path_starts_at_the_working_directory(
     tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -53,28 +53,30 @@ def test_a_relative_path_is_one_of_the_working_directory(
     open_store(at(tmp_path / "x.db")).close()
 
 
-THERE: dict[str, Callable[[Path], object]] = {
+EXISTING: dict[str, Callable[[Path], object]] = {
     "a store": lambda path: path.write_bytes(b"SQLite format 3\0"),
     "an empty file": Path.touch,
-    "a folder": Path.mkdir,
-    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
-    "the log of a store that was there": lambda path: Path(f"{path}-wal").write_bytes(b"x"),
+    "a directory": Path.mkdir,
+    "a dangling link": lambda path: path.symlink_to("nowhere"),
+    "the log of a removed store": lambda path: Path(f"{path}-wal").write_bytes(b"x"),
 }
 
 
-@pytest.mark.parametrize("make", THERE.values(), ids=THERE.keys())
-def test_nothing_is_written_over(tmp_path: Path, say: Any, make: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize("make", EXISTING.values(), ids=EXISTING.keys())
+def test_an_existing_path_is_never_overwritten(
+    tmp_path: Path, say: Any, make: Callable[[Path], object]
+) -> None:
     make(tmp_path / "x.db")
-    [there] = tmp_path.iterdir()
-    before = there.lstat()
+    [existing] = tmp_path.iterdir()
+    before = existing.lstat()
     with pytest.raises(ProblemError) as caught:
         init_store(at(tmp_path / "x.db"), say.provenance)
     assert code_of(caught) == "store-exists"
     [after] = tmp_path.iterdir()
-    assert (after, after.lstat().st_mtime_ns) == (there, before.st_mtime_ns)
+    assert (after, after.lstat().st_mtime_ns) == (existing, before.st_mtime_ns)
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path: Path, say: Any) -> None:
+def test_a_missing_directory_is_reported(tmp_path: Path, say: Any) -> None:
     with pytest.raises(ProblemError, match="No such file") as caught:
         init_store(at(tmp_path / "no" / "x.db"), say.provenance)
     assert code_of(caught) == "store-failed"
@@ -82,7 +84,7 @@ def test_a_folder_that_is_missing_is_told(tmp_path: Path, say: Any) -> None:
 
 @pytest.fixture
 def filled(tmp_path: Path, say: Any, other: Any) -> Store:
-    """Two accounts and a third that is gone; a profile changed, one gone; an apply-all that ran."""
+    """A store with an account, a deleted one, changed and deleted profiles, and an apply-all."""
     store = init_store(at(tmp_path / "first.db"), say.provenance)
     platform = say.platform_change(None, say.platform)
     current = AccountState("nano", default=via("gone"))
@@ -104,28 +106,29 @@ def filled(tmp_path: Path, say: Any, other: Any) -> Store:
     )
     edited = msgspec.structs.replace(say.ses, port=465, reassign_to=MANAGED)
     store.commit([say.plan(1, say.profile("ses", say.ses, edited))], None, say.provenance)
-    gone = (
+    deletion = (
         other.account(AccountState("nano"), None),
         other.profile("idle", say.ses, None),
         other.profile("last", say.ses, None),
     )
-    store.commit([other.plan(1, *gone)], None, say.provenance)
+    store.commit([other.plan(1, *deletion)], None, say.provenance)
     return store
 
 
 def without_revisions(store: Store) -> Any:
     current = store.read()
     accounts = {
-        key: msgspec.structs.replace(one, revision=bool(one.revision))
-        for key, one in current.accounts.items()
+        key: msgspec.structs.replace(account, revision=bool(account.revision))
+        for key, account in current.accounts.items()
     }
     profiles = [
-        msgspec.structs.replace(one, version=one.version % 1000) for one in store.profiles()
+        msgspec.structs.replace(profile, version=profile.version % 1000)
+        for profile in store.profiles()
     ]
     return current.lineage, current.platform, accounts, profiles
 
 
-def test_a_lock_file_brings_back_state_and_lineage(
+def test_a_lock_file_restores_state_and_lineage(
     filled: Store, tmp_path: Path, say: Any, other: Any
 ) -> None:
     filled.write_lock(tmp_path / "lock.json")
@@ -136,18 +139,18 @@ def test_a_lock_file_brings_back_state_and_lineage(
     assert (made.reason, made.revision) == ("restored-from-lock", 4)
     facts = again.explain_facts("a.example")
     assert facts.given == made
-    # A number that was given to a profile before, even by what is not in the lock file, is not
-    # given again.
-    assert [found.version for found in again.profiles()] == [1002]
+    # A version or id that a profile has had before is not used again, even if it is not in the
+    # lock file.
+    assert [profile.version for profile in again.profiles()] == [1002]
     again.commit([other.start()], None, say.provenance)
-    assert max(found.id for found in again.profiles()) == 1_000_004
+    assert max(profile.id for profile in again.profiles()) == 1_000_004
     again.write_lock(tmp_path / "lock2.json")
     assert read_lock(tmp_path / "lock2.json").lineage == filled.read().lineage
     again.close()
     filled.close()
 
 
-def test_the_same_state_is_the_same_lock_file(filled: Store, tmp_path: Path) -> None:
+def test_the_same_state_gives_the_same_lock_file(filled: Store, tmp_path: Path) -> None:
     filled.write_lock(tmp_path / "lock.json")
     first = (tmp_path / "lock.json").read_bytes()
     filled.write_lock(tmp_path / "lock.json")
@@ -155,18 +158,18 @@ def test_the_same_state_is_the_same_lock_file(filled: Store, tmp_path: Path) -> 
     filled.close()
 
 
-def test_a_backup_brings_back_everything(filled: Store, tmp_path: Path, say: Any) -> None:
+def test_a_backup_restores_everything(filled: Store, tmp_path: Path, say: Any) -> None:
     backup_store(at(tmp_path / "first.db"), tmp_path / "copy.db")  # while it is open
     again = init_store(at(tmp_path / "again.db"), say.provenance, from_backup=tmp_path / "copy.db")
     assert again.read().accounts == filled.read().accounts
-    told = again.history()
-    assert told[0].reason == "restored-from-backup"
-    assert told[1:] == filled.history()
+    history = again.history()
+    assert history[0].reason == "restored-from-backup"
+    assert history[1:] == filled.history()
     again.close()
     filled.close()
 
 
-def test_a_backup_that_is_no_store_makes_none(tmp_path: Path, say: Any) -> None:
+def test_a_backup_without_a_store_creates_no_store(tmp_path: Path, say: Any) -> None:
     stranger = tmp_path / "theirs.db"
     with closing(sqlite3.connect(stranger)) as raw:
         raw.execute("CREATE TABLE t (x)")
@@ -179,7 +182,7 @@ def test_a_backup_that_is_no_store_makes_none(tmp_path: Path, say: Any) -> None:
     assert list(tmp_path.iterdir()) == [stranger]
 
 
-def test_a_damaged_backup_makes_no_store(filled: Store, tmp_path: Path, say: Any) -> None:
+def test_a_damaged_backup_creates_no_store(filled: Store, tmp_path: Path, say: Any) -> None:
     filled.close()
     damaged = tmp_path / "first.db"
     content = bytearray(damaged.read_bytes())
@@ -193,23 +196,23 @@ def test_a_damaged_backup_makes_no_store(filled: Store, tmp_path: Path, say: Any
 
 DOMAIN = {"route": {"managed": {}}, "origin": "default"}
 PROFILE = {"host": "smtp.ses.example", "port": 587, "encryption": "starttls", "secret": "ses"}
-ONE: dict[str, Any] = {"namespace": "a", "name": "a", "plan": "nano"}
+ACCOUNT: dict[str, Any] = {"namespace": "a", "name": "a", "plan": "nano"}
 BAD_ACCOUNTS: dict[str, Any] = {
-    "a route that is none": ONE | {"domains": {"a.example": DOMAIN | {"route": {"direct": {}}}}},
-    "two routes at once": ONE
+    "an unknown route": ACCOUNT | {"domains": {"a.example": DOMAIN | {"route": {"direct": {}}}}},
+    "two routes at once": ACCOUNT
     | {"domains": {"a.example": DOMAIN | {"route": {"managed": {}, "profile": "x"}}}},
-    "a route to no profile": ONE
+    "a route to a missing profile": ACCOUNT
     | {"domains": {"a.example": DOMAIN | {"route": {"profile": "none"}}}},
-    "an unknown origin": ONE | {"domains": {"a.example": DOMAIN | {"origin": "luck"}}},
-    "a shadow by nothing": ONE
+    "an unknown origin": ACCOUNT | {"domains": {"a.example": DOMAIN | {"origin": "luck"}}},
+    "a shadow by an apply-all that never ran": ACCOUNT
     | {"domains": {"a.example": DOMAIN | {"origin": "apply-all", "shadow": "x"}}},
-    "an account that is gone but owns a domain": {
+    "a deleted account that owns a domain": {
         "namespace": "a",
         "name": "a",
         "domains": {"a.example": DOMAIN},
     },
     "no name": {"namespace": "a"},
-    "a profile whose id was not given yet": ONE
+    "a profile id above the last used id": ACCOUNT
     | {"profiles": {"ses": {"id": 1, "version": 1, "spec": PROFILE}}},
 }
 
@@ -226,12 +229,12 @@ LOCK = {
 
 
 @pytest.mark.parametrize("account", BAD_ACCOUNTS.values(), ids=BAD_ACCOUNTS.keys())
-def test_a_lock_file_that_contradicts_itself_makes_no_store(
+def test_an_inconsistent_lock_file_creates_no_store(
     tmp_path: Path, say: Any, account: dict[str, Any]
 ) -> None:
     path = tmp_path / "lock.json"
     path.write_bytes(msgspec.json.encode(LOCK))
-    assert read_lock(path).revision == 3  # it is the account that is wrong
+    assert read_lock(path).revision == 3  # only the account is invalid
     path.write_bytes(msgspec.json.encode(LOCK | {"accounts": [account]}))
     with pytest.raises(ProblemError) as caught:
         init_store(at(tmp_path / "x.db"), say.provenance, from_lock=path)
@@ -257,12 +260,12 @@ def test_a_lock_file_that_contradicts_itself_makes_no_store(
         "deeply nested",
         "an empty object",
         "a later format",
-        "a revision that cannot be counted on",
-        "a revision below nothing",
-        "a lineage that is none",
+        "a revision that is too large",
+        "a negative revision",
+        "an invalid lineage",
     ],
 )
-def test_what_is_no_lock_file_makes_no_store(
+def test_an_invalid_lock_file_creates_no_store(
     tmp_path: Path, say: Any, content: bytes, code: str
 ) -> None:
     path = tmp_path / "lock.json"
@@ -273,15 +276,15 @@ def test_what_is_no_lock_file_makes_no_store(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_lock_file_takes_the_place_of_nothing_but_a_file(filled: Store, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
+def test_a_lock_file_replaces_only_a_regular_file(filled: Store, tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/null")
     before = sorted(tmp_path.iterdir())
-    for name in ("folder", "pipe", "device"):
+    for name in ("directory", "pipe", "device"):
         with pytest.raises(ProblemError) as caught:
             filled.write_lock(tmp_path / name)
-        assert [found.code for found in caught.value.findings] == ["unwritable"]
+        assert [finding.code for finding in caught.value.findings] == ["unwritable"]
     with pytest.raises(ProblemError):
         filled.write_lock(Path())
     assert sorted(tmp_path.iterdir()) == before

@@ -1,5 +1,5 @@
-"""Connections that are encrypted, to a server that is checked: what is lost on them is found out as
-on any other, and one that cannot be made is told."""
+"""Encrypted connections to a verified server: a lost message is recovered as on any other
+connection, and a connection that cannot be made is reported."""
 
 import datetime
 import ipaddress
@@ -23,8 +23,8 @@ from sendroute.store.record import open_store
 HOST = ipaddress.ip_address("127.0.0.1")
 
 
-def write_certificate(folder: Path) -> None:
-    """Its own authority, for this host alone."""
+def write_certificate(directory: Path) -> None:
+    """Write a self-signed certificate for this host."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "the tests' server")])
     now = datetime.datetime.now(datetime.UTC)
@@ -37,13 +37,13 @@ def write_certificate(folder: Path) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    (folder / "server.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (directory / "server.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     plain = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    (folder / "server.key").write_bytes(plain)
+    (directory / "server.key").write_bytes(plain)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +60,10 @@ def server() -> Iterator[Cluster]:
             "hostssl all all 127.0.0.1/32 scram-sha-256\n"
         )
         (started.data / "pg_hba.conf").write_text(rules)
-        with started.connect() as own:
-            own.execute("ALTER SYSTEM SET ssl = on")
-            own.execute("CREATE ROLE asked LOGIN PASSWORD 'y'")
-            own.execute("CREATE ROLE \"no SSL\" LOGIN PASSWORD 'y'")
+        with started.connect() as connection:
+            connection.execute("ALTER SYSTEM SET ssl = on")
+            connection.execute("CREATE ROLE asked LOGIN PASSWORD 'y'")
+            connection.execute("CREATE ROLE \"no SSL\" LOGIN PASSWORD 'y'")
         started.stop()
         started.start()
         yield started
@@ -71,7 +71,7 @@ def server() -> Iterator[Cluster]:
 
 @pytest.fixture
 def url(server: Cluster, say: Any) -> Iterator[str]:
-    """A store's, of a server that is checked."""
+    """The URL of a store, with verification of the server."""
     name = server.create_database()
     url = f"{server.url(name)}?sslmode=verify-full&sslrootcert={server.data}/server.crt"
     init_store(url, say.provenance).close()
@@ -79,22 +79,23 @@ def url(server: Cluster, say: Any) -> Iterator[str]:
     server.drop_database(name)
 
 
-def arrive(line: Line) -> None:
+def deliver(line: Line) -> None:
     line.server.sendall(line.data)
 
 
-def arrive_unanswered(line: Line) -> None:
-    """The server may do it; nobody hears of it."""
+def deliver_without_answer(line: Line) -> None:
+    """The server receives the message, but its answer is lost."""
     line.is_mute = True
-    arrive(line)
+    deliver(line)
     line.cut()
 
 
-@pytest.mark.parametrize("lost", [Line.cut, arrive_unanswered], ids=["it", "its answer"])
-def test_whichever_message_is_lost_the_change_is_made_once(
+@pytest.mark.parametrize("lost", [Line.cut, deliver_without_answer], ids=["message", "answer"])
+def test_a_change_is_committed_once_whichever_message_is_lost(
     server: Cluster, url: str, say: Any, lost: Callable[[Line], None]
 ) -> None:
-    """From the first word about a certificate to the commit; nobody sees which is which."""
+    """Each message is lost once, from the TLS handshake to the commit. They are encrypted, so the
+    proxy cannot tell them apart."""
     with Proxy(server.port) as proxy:
         through = url.replace(str(server.port), str(proxy.port))
         with open_store(through) as store:
@@ -102,7 +103,7 @@ def test_whichever_message_is_lost_the_change_is_made_once(
             while True:
                 store._database.engine.dispose()
                 for _ in range(revision):
-                    proxy.at(b"", arrive)
+                    proxy.at(b"", deliver)
                 proxy.at(b"", lost)
                 revision += 1
                 assert store.commit([plan], None, say.provenance) == revision
@@ -117,29 +118,29 @@ def test_whichever_message_is_lost_the_change_is_made_once(
     assert {entry.revision for entry in history} == set(range(revision + 1))
 
 
-TLS, BARRED, WORD = "encrypted connection", "does not allow this user", "this user and password"
+TLS, BARRED, PASSWORD = "encrypted connection", "does not allow this user", "this user and password"
 WRONG = {
-    "an authority that is another": ("sslmode=verify-full&sslrootcert=other.crt", TLS),
-    "an authority's certificate that is none": ("sslmode=verify-full&sslrootcert=none.crt", TLS),
-    "a host that the certificate does not name": ("sslmode=verify-full&host=localhost", TLS),
-    "encryption that the server demands": ("sslmode=disable", BARRED),
-    "a user that is let in neither way": ("sslmode=prefer&user=barred", BARRED),
-    "a password that is wrong": ("sslmode=require&user=asked&password=x", WORD),
-    "a password that is wrong, tried again without encryption": (
+    "another authority": ("sslmode=verify-full&sslrootcert=other.crt", TLS),
+    "a missing certificate of the authority": ("sslmode=verify-full&sslrootcert=none.crt", TLS),
+    "a host that is not in the certificate": ("sslmode=verify-full&host=localhost", TLS),
+    "no encryption, which the server requires": ("sslmode=disable", BARRED),
+    "a user that is refused with and without encryption": ("sslmode=prefer&user=barred", BARRED),
+    "a wrong password": ("sslmode=require&user=asked&password=x", PASSWORD),
+    "a wrong password, tried again without encryption": (
         "sslmode=prefer&user=asked&password=x",
-        WORD,
+        PASSWORD,
     ),
-    "a user whose name says something else": ("sslmode=require&user=no%20SSL&password=x", WORD),
+    "a user whose name contains SSL": ("sslmode=require&user=no%20SSL&password=x", PASSWORD),
 }
 
 
-@pytest.mark.parametrize(("words", "told"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_not_as_demanded_is_told(
-    server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+@pytest.mark.parametrize(("words", "message"), WRONG.values(), ids=WRONG.keys())
+def test_a_refused_connection_is_reported_with_its_reason(
+    server: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
 ) -> None:
     write_certificate(tmp_path)
     (tmp_path / "server.crt").rename(tmp_path / "other.crt")
     monkeypatch.setenv("PGSSLROOTCERT", str(server.data / "server.crt"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ProblemError, match=told):
+    with pytest.raises(ProblemError, match=message):
         open_store(f"{server.url('postgres')}?{words}")

@@ -1,4 +1,4 @@
-"""Sealed credentials: written with what they belong to, kept while a mail may still need them."""
+"""Sealed credentials are stored with their endpoint and kept while queued mail may need them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def change(store: Store, say: Any, after: Any, token: str | None = None) -> None
     store.commit([say.plan(current.revision, update)], None, say.provenance, sealed)
 
 
-def told(store: Store) -> list[tuple[str, str, str | None, bool]]:
+def summary(store: Store) -> list[tuple[str, str, str | None, bool]]:
     return [(e.alias, e.binding.host, e.credential, e.retired is None) for e in store.endpoints()]
 
 
@@ -49,9 +49,9 @@ def test_a_credential_is_written_with_its_profile(started: Store, say: Any) -> N
     ]
 
 
-def test_a_new_credential_leaves_the_old_one_for_mail_that_waits(started: Store, say: Any) -> None:
+def test_a_new_credential_keeps_the_old_one_for_queued_mail(started: Store, say: Any) -> None:
     change(started, say, say.ses, "second")
-    assert told(started) == [
+    assert summary(started) == [
         ("p1r1", say.ses.host, "first", False),
         ("p1r2", say.ses.host, "second", True),
     ]
@@ -60,11 +60,9 @@ def test_a_new_credential_leaves_the_old_one_for_mail_that_waits(started: Store,
     assert (entry.kind, entry.name, entry.before == entry.after) == ("SMTPProfile", "ses", True)
 
 
-def test_a_profile_that_changes_in_something_else_keeps_its_credential(
-    started: Store, say: Any
-) -> None:
+def test_a_change_of_another_field_keeps_the_credential(started: Store, say: Any) -> None:
     change(started, say, replace(say.ses, display_name="Ireland"))
-    assert told(started)[-1] == ("p1r2", say.ses.host, "first", True)
+    assert summary(started)[-1] == ("p1r2", say.ses.host, "first", True)
 
 
 @pytest.mark.parametrize(
@@ -79,32 +77,32 @@ def test_a_profile_that_changes_in_something_else_keeps_its_credential(
     ],
     ids=lambda fields: next(iter(fields)),
 )
-def test_a_credential_never_follows_to_another_destination_or_secret(
+def test_a_credential_is_never_used_for_another_destination_or_secret(
     started: Store, say: Any, different: dict[str, Any]
 ) -> None:
     change(started, say, replace(say.ses, **different))
     assert started.read_sealed()[1] == {}
-    assert started.endpoints()[0].credential == "first", "for mail that waits for the old one"
+    assert started.endpoints()[0].credential == "first", (
+        "for mail that is queued for the old destination"
+    )
 
 
-def test_a_profile_that_goes_leaves_its_credential_for_mail_that_waits(
-    started: Store, say: Any
-) -> None:
-    gone = say.profile("ses", say.ses, None)
-    started.commit([say.plan(1, gone)], None, say.provenance)
-    assert told(started) == [("p1r1", say.ses.host, "first", False)]
+def test_a_deleted_profile_keeps_its_credential_for_queued_mail(started: Store, say: Any) -> None:
+    deletion = say.profile("ses", say.ses, None)
+    started.commit([say.plan(1, deletion)], None, say.provenance)
+    assert summary(started) == [("p1r1", say.ses.host, "first", False)]
     assert started.read_sealed()[1] == {}
     again = say.plan(2, say.profile("ses"))
     started.commit([again], None, say.provenance, {say.key: {"ses": "new"}})
-    assert told(started)[-1] == ("p2r1", say.ses.host, "new", True)
+    assert summary(started)[-1] == ("p2r1", say.ses.host, "new", True)
 
 
-def test_what_is_not_committed_leaves_no_credential(started: Store, say: Any) -> None:
+def test_a_stale_commit_stores_no_credential(started: Store, say: Any) -> None:
     with pytest.raises(StaleError):
         started.commit(
             [say.plan(7, say.profile("other"))], None, say.provenance, {say.key: {"other": "x"}}
         )
-    assert told(started) == [("p1r1", say.ses.host, "first", True)]
+    assert summary(started) == [("p1r1", say.ses.host, "first", True)]
 
 
 def with_relay(host: str = "relay.internal.example") -> Platform:
@@ -118,7 +116,7 @@ def put(store: Store, say: Any, before: Any, after: Any, token: str | None = Non
     store.commit([], change, say.provenance, sealed)
 
 
-def test_the_managed_relay_has_its_revisions_too(store: Store, say: Any) -> None:
+def test_the_managed_relay_has_endpoint_revisions(store: Store, say: Any) -> None:
     first = with_relay()
     put(store, say, None, first, "a")
     assert store.read_sealed()[1] == {PLATFORM: {RELAY: "a"}}
@@ -127,27 +125,27 @@ def test_the_managed_relay_has_its_revisions_too(store: Store, say: Any) -> None
     put(store, say, first, first, "b")
     moved = with_relay("new.internal.example")
     put(store, say, first, moved)
-    assert told(store) == [
+    assert summary(store) == [
         ("m0r1", "relay.internal.example", "a", False),
         ("m0r2", "relay.internal.example", "b", False),
         ("m0r3", "new.internal.example", None, True),
     ]
     put(store, say, moved, replace(moved, managed=None))
-    assert [alive for *_, alive in told(store)] == [False] * 3
+    assert [live for *_, live in summary(store)] == [False] * 3
     put(store, say, replace(moved, managed=None), moved, "c")
-    assert told(store)[-1] == ("m0r5", "new.internal.example", "c", True)
+    assert summary(store)[-1] == ("m0r5", "new.internal.example", "c", True)
 
 
-def test_a_lock_file_holds_no_credential_and_a_store_made_from_it_none_yet(
+def test_a_store_from_a_lock_file_has_no_credentials(
     started: Store, say: Any, tmp_path: Path
 ) -> None:
     lock = tmp_path / "sendroute.lock"
     started.write_lock(lock)
     assert "first" not in lock.read_text()
     with init_store(f"sqlite:///{tmp_path}/again.db", say.provenance, from_lock=lock) as again:
-        assert told(again) == [("p1r1001", say.ses.host, None, True)]
-        change(again, say, say.ses, "anew")
-        assert told(again)[-1] == ("p1r1002", say.ses.host, "anew", True)
+        assert summary(again) == [("p1r1001", say.ses.host, None, True)]
+        change(again, say, say.ses, "new-token")
+        assert summary(again)[-1] == ("p1r1002", say.ses.host, "new-token", True)
 
 
 def test_a_backup_holds_the_sealed_credentials(
@@ -159,7 +157,7 @@ def test_a_backup_holds_the_sealed_credentials(
         assert again.read_sealed()[1] == started.read_sealed()[1]
 
 
-def test_an_older_store_gets_its_destinations(store_url: str, say: Any) -> None:
+def test_migration_creates_the_endpoints_of_an_older_store(store_url: str, say: Any) -> None:
     when = datetime(2026, 1, 1, tzinfo=UTC).isoformat(" ")
     rows = {
         "revision": f"(3, '{when}', 'ada', NULL)",
@@ -175,51 +173,51 @@ def test_an_older_store_gets_its_destinations(store_url: str, say: Any) -> None:
 
     make_old(store_url, "0002", fill)
     with open_store(store_url) as store:
-        assert told(store) == [
+        assert summary(store) == [
             ("m0r1", "relay.internal.example", None, True),
             ("p1r1", say.ses.host, None, True),
         ]
-        assert [one.made for one in store.endpoints()] == [3, 3]
+        assert [endpoint.made for endpoint in store.endpoints()] == [3, 3]
         assert store.read().accounts[say.key].revision == 3
 
 
 # Keys
 
 
-def test_rekeying_turns_every_credential_and_says_so(started: Store, say: Any) -> None:
+def test_rekey_replaces_every_credential_and_is_recorded(started: Store, say: Any) -> None:
     change(started, say, say.ses, "second")
     seen: list[tuple[str, SecretBinding]] = []
 
-    def anew(token: str, binding: SecretBinding) -> str:
+    def reseal(token: str, binding: SecretBinding) -> str:
         seen.append((token, binding))
         return token.upper()
 
-    assert started.rekey(anew, say.provenance) == 2
-    assert [credential for _, _, credential, _ in told(started)] == ["FIRST", "SECOND"]
+    assert started.rekey(reseal, say.provenance) == 2
+    assert [credential for _, _, credential, _ in summary(started)] == ["FIRST", "SECOND"]
     assert {binding for _, binding in seen} == {binding_of(say.key, "ses", say.ses)}
     entry = started.history(limit=1)[0]
     assert (entry.revision, entry.reason, entry.actor) == (3, "rekeyed", "ada")
     assert started.read().revision == 3
 
 
-def test_rekeying_that_fails_leaves_all_as_it_was(started: Store, say: Any) -> None:
+def test_a_failed_rekey_changes_nothing(started: Store, say: Any) -> None:
     change(started, say, say.ses, "second")
     before = started.endpoints()
 
-    def anew(token: str, _bond: SecretBinding) -> str:
+    def reseal(token: str, _bond: SecretBinding) -> str:
         if token == "second":
             raise LookupError
-        return "anew"
+        return "new-token"
 
     with pytest.raises(LookupError):
-        started.rekey(anew, say.provenance)
+        started.rekey(reseal, say.provenance)
     assert started.endpoints() == before
     assert started.read().revision == 2
 
 
 @pytest.fixture
 def files(store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], bytes]:
-    """All that the store's files hold by now, but for the server's log of changes."""
+    """The content of the store's files, without the server's write-ahead log."""
     if store_url.startswith("sqlite"):
         paths = [tmp_path / f"sendroute.db{suffix}" for suffix in ("", "-wal")]
         return lambda: b"".join(path.read_bytes() for path in paths)
@@ -228,18 +226,18 @@ def files(store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Cal
     def of_the_server() -> bytes:
         with cluster.connect() as connection:
             connection.execute("CHECKPOINT")
-        found = (cluster.data / "base").rglob("*")
-        return b"".join(path.read_bytes() for path in found if path.is_file())
+        paths = (cluster.data / "base").rglob("*")
+        return b"".join(path.read_bytes() for path in paths if path.is_file())
 
     return of_the_server
 
 
-def test_rekeying_leaves_nothing_of_the_old_tokens_in_the_files(
+def test_rekey_removes_the_old_tokens_from_the_files(
     started: Store, say: Any, files: Callable[[], bytes]
 ) -> None:
     old = "old-token-" + "x" * 900
     for number in range(40):
         change(started, say, say.ses, f"{old}-{number}")
-    assert b"old-token-" in files(), "the test sees what it seeks"
-    assert started.rekey(lambda _token, _bond: "anew" * 10, say.provenance) == 41
+    assert b"old-token-" in files(), "the old tokens were in the files before"
+    assert started.rekey(lambda _token, _bond: "new-token" * 10, say.provenance) == 41
     assert b"old-token-" not in files()

@@ -75,7 +75,7 @@ def test_a_stream_stays_at_its_revision(store: Store, say: Any, store_url: str) 
         assert [row.state.origin.value for row in routes] == ["default"]
 
 
-def test_an_error_of_the_reader_is_its_own(store: Store, say: Any) -> None:
+def test_an_error_of_the_caller_is_raised_unchanged(store: Store, say: Any) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
     with pytest.raises(KeyError, match="example"), store.route_stream() as routes:
         raise KeyError(next(iter(routes)).domain)

@@ -1,5 +1,5 @@
-"""A server that stands still and keeps its connections: it is waited for as long as it works, and
-told when it does not."""
+"""A server that hangs with open connections: Sendroute waits while it works, and reports it
+otherwise."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ def server() -> Iterator[Cluster]:
 
 @pytest.fixture
 def url(server: Cluster, say: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Of a store whose users are not patient."""
+    """The URL of a store with short timeouts."""
     name = server.create_database()
     init_store(server.url(name), say.provenance).close()
     monkeypatch.setattr(connect, "_SILENCE", 0.5)
@@ -34,7 +34,7 @@ def url(server: Cluster, say: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     server.drop_database(name)
 
 
-def test_a_write_to_a_server_that_hangs_is_told(server: Cluster, url: str, say: Any) -> None:
+def test_a_write_to_a_hanging_server_is_reported(server: Cluster, url: str, say: Any) -> None:
     with open_store(url) as store:
         with server.hanging(), pytest.raises(ProblemError, match="does not answer"):
             store.commit([say.start(*NAMES)], None, say.provenance)
@@ -42,12 +42,12 @@ def test_a_write_to_a_server_that_hangs_is_told(server: Cluster, url: str, say: 
     check_once(url)
 
 
-def test_a_read_of_a_server_that_hangs_is_told(server: Cluster, url: str) -> None:
+def test_a_read_from_a_hanging_server_is_reported(server: Cluster, url: str) -> None:
     with open_store(url) as store:
         with store._database.reading() as connection:
-            own = database.driver(connection)
+            raw = database.driver(connection)
             with server.hanging(), pytest.raises(connect.NotConnectedError, match="silent"):
-                own.execute("SELECT 1")
+                raw.execute("SELECT 1")
         with server.hanging(), pytest.raises(ProblemError, match="does not answer"):
             store.read()
         with server.hanging(), pytest.raises(ProblemError, match="does not answer"):
@@ -55,7 +55,7 @@ def test_a_read_of_a_server_that_hangs_is_told(server: Cluster, url: str) -> Non
         assert store.read().revision == 0
 
 
-def test_who_follows_a_server_that_hangs_hears_of_it_later(
+def test_a_watch_of_a_hanging_server_reports_the_change_later(
     server: Cluster, url: str, say: Any
 ) -> None:
     with open_store(url) as store, store.watch() as changes:
@@ -66,29 +66,31 @@ def test_who_follows_a_server_that_hangs_hears_of_it_later(
         assert changes.wait(20)
 
 
-def test_a_server_that_works_long_is_waited_for(url: str, say: Any) -> None:
-    """It says nothing for longer than what is a silence, for somebody else has the account."""
+def test_a_slow_statement_does_not_time_out(url: str, say: Any) -> None:
+    """The server is silent for longer than the timeout, because the account is locked."""
     with (
-        psycopg.connect(url, autocommit=True) as own,
+        psycopg.connect(url, autocommit=True) as raw,
         open_store(url) as store,
         ThreadPoolExecutor(1) as pool,
     ):
-        own.execute("BEGIN")
-        own.execute("UPDATE sendroute.store SET revision = revision")
+        raw.execute("BEGIN")
+        raw.execute("UPDATE sendroute.store SET revision = revision")
         done = pool.submit(store.commit, [say.start(*NAMES)], None, say.provenance)
-        asked = "SELECT clock_timestamp() > now() + interval '2 seconds'"
+        two_seconds_passed = "SELECT clock_timestamp() > now() + interval '2 seconds'"
         with psycopg.connect(url) as clock:
-            until(clock, asked)
+            until(clock, two_seconds_passed)
         assert not done.done()
-        own.execute("ROLLBACK")
+        raw.execute("ROLLBACK")
         assert done.result() == 1
     check_once(url)
 
 
-def test_a_server_that_has_no_place_for_the_question_works(server: Cluster, url: str) -> None:
-    with server.connect() as own:
-        own.execute("CREATE ROLE once LOGIN CONNECTION LIMIT 1")
-    with connect.connect(url.replace("tests@", "once@")) as once:
+def test_a_server_without_a_free_connection_for_the_check_is_not_hanging(
+    server: Cluster, url: str
+) -> None:
+    with server.connect() as raw:
+        raw.execute("CREATE ROLE once LOGIN CONNECTION LIMIT 1")
+    with connect.connect(url.replace("tests@", "once@")) as limited:
         with pytest.raises(connect.NotConnectedError, match="full"):
             connect.connect(url.replace("tests@", "once@"))
-        assert once.execute("SELECT pg_sleep(1.5) IS NULL").fetchone() == (False,)
+        assert limited.execute("SELECT pg_sleep(1.5) IS NULL").fetchone() == (False,)

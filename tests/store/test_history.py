@@ -1,4 +1,4 @@
-"""The history gives every state in the form of its manifest, whichever version wrote the row."""
+"""The history shows every state in the form of its manifest, also rows of older versions."""
 
 import json
 from typing import Any

@@ -27,9 +27,9 @@ from sendroute.store.url import APPLICATION_ID
 def refusal(url: str) -> tuple[str, str]:
     with pytest.raises(ProblemError) as caught:
         open_store(url)
-    [found] = caught.value.findings
-    assert found.hint
-    return found.code, found.message
+    [finding] = caught.value.findings
+    assert finding.hint
+    return finding.code, finding.message
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def ours_but_empty(path: Path) -> None:
         raw.commit()
 
 
-def of_no_version(path: Path) -> None:
+def with_invalid_version(path: Path) -> None:
     ours_but_empty(path)
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("CREATE TABLE alembic_version (version_num)")
@@ -78,7 +78,7 @@ def of_no_version(path: Path) -> None:
 
 
 def with_a_journal(path: Path) -> None:
-    """A stranger's database whose writer died: opening it would roll it back."""
+    """Another program's database whose writer died: opening it would roll it back."""
     foreign(path)
     path.with_name(path.name + "-journal").write_bytes(
         b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + b"x" * 600
@@ -89,9 +89,9 @@ STRANGERS: dict[str, Callable[[Path], object]] = {
     "an empty file": Path.touch,
     "text": lambda path: path.write_text("not a database, but long enough to be one" * 100),
     "another SQLite database": foreign,
-    "another with a left-over journal": with_a_journal,
-    "a database with our mark and none of our tables": ours_but_empty,
-    "a database with our mark and no version of ours": of_no_version,
+    "another program's database with a left-over journal": with_a_journal,
+    "a database with our application id and none of our tables": ours_but_empty,
+    "a database with our application id and an unknown version": with_invalid_version,
     "the first bytes of a store": lambda path: path.write_bytes(b"SQLite format 3\0"),
     "a directory": Path.mkdir,
 }
@@ -182,16 +182,16 @@ def test_corrupted_values_are_reported_as_damage(
         read_all(f"sqlite:///{path}")
 
 
-def use_as_nobody(url: str, say: Any, mouth: Connection) -> None:
+def use_without_write_access(url: str, say: Any, sender: Connection) -> None:
     if os.getuid() == 0:  # root may write anything
         os.setgid(65534)
         os.setuid(65534)
     store = open_store(url)
-    mouth.send(len(store.routes()))
+    sender.send(len(store.routes()))
     try:
         store.commit([say.plan(0, say.account())], None, say.provenance)
     except ProblemError as error:
-        mouth.send(error.findings[0])
+        sender.send(error.findings[0])
 
 
 @pytest.mark.parametrize(("directory", "file"), [(0o555, 0o444), (0o777, 0o444), (0o555, 0o666)])
@@ -204,7 +204,9 @@ def test_read_only_store_can_be_read(
         (copy / "x.db").write_bytes(path.read_bytes())
         (copy / "x.db").chmod(file)
         copy.chmod(directory)
-        rows, refused = child(partial(use_as_nobody, f"sqlite:///{copy}/x.db", other)).rest()
+        rows, refused = child(
+            partial(use_without_write_access, f"sqlite:///{copy}/x.db", other)
+        ).receive_all()
         assert rows == 2000
         assert refused.code == "store-failed"
         assert "read-only" in refused.message
@@ -214,7 +216,7 @@ def test_read_only_store_can_be_read(
         rmtree(copy)
 
 
-def fill_a_small_disk(url: str, say: Any, mouth: Connection) -> None:
+def fill_a_small_disk(url: str, say: Any, sender: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
     store = open_store(url)
     current = DomainState(MANAGED, Origin.DEFAULT)
@@ -222,11 +224,13 @@ def fill_a_small_disk(url: str, say: Any, mouth: Connection) -> None:
     try:
         store.commit([say.plan(1, *made)], None, say.provenance)
     except ProblemError as error:
-        mouth.send(error.findings[0].code)
+        sender.send(error.findings[0].code)
 
 
 def test_full_disk_keeps_the_previous_state(path: Path, say: Any, child: Any) -> None:
-    assert child(partial(fill_a_small_disk, f"sqlite:///{path}", say)).rest() == ["store-failed"]
+    assert child(partial(fill_a_small_disk, f"sqlite:///{path}", say)).receive_all() == [
+        "store-failed"
+    ]
     with open_store(f"sqlite:///{path}") as store:
         assert store.read().revision == 1
         assert len(store.routes()) == 2000
@@ -241,7 +245,7 @@ def test_full_disk_is_reported() -> None:
 
 
 def test_file_name_that_is_not_utf_8_is_accepted(tmp_path: Path, say: Any) -> None:
-    """Bytes, as the system has them (pathname(7)); Python keeps them as lone surrogates."""
+    """File names are bytes (pathname(7)); Python keeps invalid ones as lone surrogates."""
     url = f"sqlite:///{tmp_path}/store\udcff.db"
     init_store(url, say.provenance).close()
     with open_store(url) as store:

@@ -1,4 +1,4 @@
-"""Who waits for whom where several write at once, on PostgreSQL."""
+"""Concurrent writers on PostgreSQL: which of them wait for each other."""
 
 import threading
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
 
 @pytest.fixture
 def url(postgres_url: str, say: Any, other: Any) -> str:
-    """Two accounts with a profile each."""
+    """A store with two accounts, each with a profile."""
     with init_store(postgres_url, say.provenance) as store:
         store.commit([say.start("a.example")], None, say.provenance, {say.key: {"ses": "old"}})
         store.commit([other.start("b.example")], None, say.provenance)
@@ -38,9 +38,9 @@ def store(url: str) -> Iterator[Store]:
 
 @pytest.fixture
 def raw(url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(url, autocommit=True) as own:
-        own.execute("SET search_path = sendroute")
-        yield own
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET search_path = sendroute")
+        yield connection
 
 
 def grow(store: Store, say: Say, *names: str) -> int:
@@ -49,7 +49,7 @@ def grow(store: Store, say: Say, *names: str) -> int:
     return store.commit([say.plan(current.revision, *made)], None, say.provenance)
 
 
-def test_a_long_change_of_one_account_keeps_no_other_waiting(
+def test_a_long_change_of_one_account_does_not_block_others(
     store: Store, raw: psycopg.Connection, say: Any, other: Any
 ) -> None:
     raw.execute("BEGIN")
@@ -57,15 +57,15 @@ def test_a_long_change_of_one_account_keeps_no_other_waiting(
     assert grow(store, other, "c.example") == 3
     with pytest.raises(ProblemError) as caught:
         grow(store, say, "d.example")
-    assert [found.code for found in caught.value.findings] == ["store-locked"]
+    assert [finding.code for finding in caught.value.findings] == ["store-locked"]
     raw.execute("ROLLBACK")
     assert grow(store, say, "d.example") == 4
 
 
-def test_a_long_change_that_makes_a_profile_keeps_no_other_waiting(
+def test_a_long_change_that_creates_a_profile_does_not_block_others(
     store: Store, url: str, raw: psycopg.Connection, say: Any, other: Any
 ) -> None:
-    """It is held up by a domain that somebody else is about to take."""
+    """The change waits for a domain that another process is inserting."""
     raw.execute("BEGIN")
     raw.execute(
         "INSERT INTO domain SELECT 'c.example', account_id, 'managed', NULL, 'default', NULL, NULL,"
@@ -76,13 +76,13 @@ def test_a_long_change_that_makes_a_profile_keeps_no_other_waiting(
         long = pool.submit(
             writer.commit, [say.plan(1, say.profile("new"), made)], None, say.provenance
         )
-        with psycopg.connect(url, autocommit=True) as own:
-            until(own, WAITING)
+        with psycopg.connect(url, autocommit=True) as connection:
+            until(connection, WAITING)
         store.commit([other.plan(2, other.profile("theirs"))], None, say.provenance)
         grow(store, other, "d.example")
         raw.execute("ROLLBACK")
         assert long.result() == 5
-    assert [(one.name, one.id) for one in store.profiles()] == [
+    assert [(profile.name, profile.id) for profile in store.profiles()] == [
         ("new", 3),
         ("ses", 1),
         ("ses", 2),
@@ -91,18 +91,18 @@ def test_a_long_change_that_makes_a_profile_keeps_no_other_waiting(
     assert raw.execute("SELECT last_profile FROM store").fetchall() == [(4,)]
 
 
-def test_an_id_that_another_overtook_is_not_used(
+def test_an_id_is_not_used_after_a_later_id_was_committed(
     store: Store, raw: psycopg.Connection, say: Any
 ) -> None:
-    """Taken, and before its row is written a later one is committed: it could be one given long
-    ago."""
+    """Another process commits a later id before the row with this id is written, so this id might
+    have been used before."""
     raw.execute("UPDATE store SET last_profile = 3")
     change = [say.plan(1, say.profile("new"))]
     store.commit(change, None, say.provenance)
-    assert [one.id for one in store.profiles() if one.name == "new"] == [4]
+    assert [profile.id for profile in store.profiles() if profile.name == "new"] == [4]
 
 
-def test_no_patience_is_none(url: str, raw: psycopg.Connection, say: Any) -> None:
+def test_a_busy_timeout_of_zero_does_not_wait(url: str, raw: psycopg.Connection, say: Any) -> None:
     raw.execute("BEGIN")
     raw.execute("UPDATE account SET plan = 'big' WHERE name = 'acme'")
     with open_store(url, busy_timeout=0) as store, pytest.raises(ProblemError, match="in use"):
@@ -110,17 +110,17 @@ def test_no_patience_is_none(url: str, raw: psycopg.Connection, say: Any) -> Non
     raw.execute("ROLLBACK")
 
 
-def test_two_that_would_wait_for_each_other_both_get_through(
+def test_both_changes_of_a_deadlock_are_committed(
     url: str, raw: psycopg.Connection, say: Any
 ) -> None:
-    """The server ends one of them; that one is the program's, and it tries again."""
-    raw.execute("SET deadlock_timeout = '1min'")  # so it is not this one that looks first
+    """The server aborts the transaction of the store, and the store retries it."""
+    raw.execute("SET deadlock_timeout = '1min'")  # so that the other one detects it first
     raw.execute("BEGIN")
     raw.execute("UPDATE store SET last_profile = last_profile")
     with open_store(url) as store, ThreadPoolExecutor(1) as pool:
         done = pool.submit(grow, store, say, "c.example", "d.example")
-        with psycopg.connect(url, autocommit=True) as own:
-            until(own, WAITING)
+        with psycopg.connect(url, autocommit=True) as connection:
+            until(connection, WAITING)
         raw.execute("UPDATE account SET plan = 'big' WHERE name = 'acme'")
         raw.execute("ROLLBACK")
         assert done.result() == 3
@@ -128,60 +128,60 @@ def test_two_that_would_wait_for_each_other_both_get_through(
         assert sorted(store.holders(["c.example", "d.example"])) == ["c.example", "d.example"]
 
 
-def test_of_two_that_claim_the_same_domains_at_once_one_is_stale(
+def test_one_of_two_concurrent_claims_of_the_same_domains_is_stale(
     url: str, say: Any, other: Any
 ) -> None:
-    """In the order that lets them meet."""
+    """The two writers insert the domains in opposite order."""
     names = [f"n{number:04}.example" for number in range(3000)]
 
-    def claim(who: Say, order: list[str]) -> int | str:
+    def claim(writer: Say, order: list[str]) -> int | str:
         with open_store(url) as store:
             try:
-                return grow(store, who, *order)
+                return grow(store, writer, *order)
             except StaleError:
                 return "stale"
 
     with ThreadPoolExecutor(2) as pool:
-        said = [
+        results = [
             done.result()
             for done in (pool.submit(claim, say, names), pool.submit(claim, other, names[::-1]))
         ]
-    assert sorted(map(str, said)) == ["3", "stale"]
+    assert sorted(map(str, results)) == ["3", "stale"]
     with open_store(url) as store:
         assert len(set(store.holders(names).values())) == 1
 
 
-def test_no_credential_of_the_old_key_slips_in_during_a_rekey(
+def test_a_commit_during_a_rekey_waits_until_it_is_done(
     url: str, raw: psycopg.Connection, say: Any, other: Any
 ) -> None:
     with open_store(url) as store, open_store(url) as writer, ThreadPoolExecutor(1) as pool:
         begun: list[Any] = []
 
-        def anew(token: str, _bond: Any) -> str:
-            def arrive() -> int:
+        def reseal(token: str, _binding: Any) -> str:
+            def write_late() -> int:
                 made = other.plan(2, other.profile("late"))
                 return writer.commit([made], None, say.provenance, {other.key: {"late": "sealed"}})
 
-            begun.append(pool.submit(arrive))
+            begun.append(pool.submit(write_late))
             until(raw, WAITING)
             return token.upper()
 
-        assert store.rekey(anew, say.provenance) == 1
-        assert begun[0].result() == 4, "after the rekeying, which is 3"
-        told = {one.binding.profile: one.credential for one in store.endpoints() if one.credential}
-    assert told == {"ses": "OLD", "late": "sealed"}
+        assert store.rekey(reseal, say.provenance) == 1
+        assert begun[0].result() == 4, "after the rekey, which is revision 3"
+        stored = {e.binding.profile: e.credential for e in store.endpoints() if e.credential}
+    assert stored == {"ses": "OLD", "late": "sealed"}
 
 
-def test_a_rekey_waits_for_a_writer_in_the_middle(
+def test_a_rekey_waits_for_a_writer(
     store: Store, raw: psycopg.Connection, url: str, say: Any
 ) -> None:
-    """Held up at its last act, the writer keeps its share in the store."""
+    """A writer that waits at its last statement keeps its shared lock of the store."""
     raw.execute("BEGIN")
     raw.execute("UPDATE store SET last_profile = last_profile")
     with open_store(url) as writer, ThreadPoolExecutor(1) as pool:
         done = pool.submit(grow, writer, say, "c.example")
-        with psycopg.connect(url, autocommit=True) as own:
-            until(own, WAITING)
+        with psycopg.connect(url, autocommit=True) as connection:
+            until(connection, WAITING)
         with pytest.raises(ProblemError, match="in use by another writer"):
             store.rekey(lambda token, _: token, say.provenance)
         raw.execute("ROLLBACK")
@@ -189,7 +189,7 @@ def test_a_rekey_waits_for_a_writer_in_the_middle(
     assert store.rekey(lambda token, _: token, say.provenance) == 1
 
 
-def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
+def test_a_rekey_does_not_wait_long_for_readers_of_old_rows(
     store: Store,
     raw: psycopg.Connection,
     say: Any,
@@ -207,14 +207,14 @@ def test_rows_that_somebody_reads_are_not_waited_for_long_after_a_rekey(
     before = raw.execute(files).fetchone()
     assert store.rekey(lambda token, _: token.lower(), say.provenance) == 1
     assert not caplog.text
-    assert raw.execute(files).fetchone() != before, "written anew"
+    assert raw.execute(files).fetchone() != before, "the table was rewritten"
 
 
-def test_who_begins_first_and_ends_last_has_the_later_revision(
+def test_the_transaction_that_commits_last_has_the_later_revision(
     store: Store, url: str, raw: psycopg.Connection, say: Any, other: Any
 ) -> None:
-    """Held up amid its change by a domain that somebody else is about to take. Whoever has seen a
-    revision meanwhile, and asks what came after it, must hear of that change."""
+    """The first change waits for a domain that another process is inserting. A reader that has seen
+    a revision in between, and asks what changed after it, must get the first change."""
     raw.execute("BEGIN")
     raw.execute(
         "INSERT INTO domain SELECT 'c.example', account_id, 'managed', NULL, 'default', NULL, NULL,"
@@ -222,8 +222,8 @@ def test_who_begins_first_and_ends_last_has_the_later_revision(
     )
     with open_store(url) as writer, ThreadPoolExecutor(1) as pool:
         long = pool.submit(grow, writer, say, "c.example")
-        with psycopg.connect(url, autocommit=True) as own:
-            until(own, WAITING)
+        with psycopg.connect(url, autocommit=True) as connection:
+            until(connection, WAITING)
         assert grow(store, other, "d.example") == store.read().revision == 3
         assert {entry.revision for entry in store.history()} == {0, 1, 2, 3}
         assert store.changed_since(3) == {}
@@ -232,20 +232,20 @@ def test_who_begins_first_and_ends_last_has_the_later_revision(
     assert store.changed_since(3) == {say.key: 4}
 
 
-def test_a_revision_is_seen_only_after_all_before_it(url: str, say: Any, other: Any) -> None:
-    """Two accounts written at once, and a reader that must never see a gap."""
+def test_revisions_become_visible_in_order(url: str, say: Any, other: Any) -> None:
+    """Two accounts are written concurrently; a reader must never see a gap."""
     ended = threading.Event()
 
-    def write(who: Say) -> None:
+    def write(writer: Say) -> None:
         with open_store(url) as store:
             for number in range(25):
-                grow(store, who, f"{who.key.name}{number}.example")
+                grow(store, writer, f"{writer.key.name}{number}.example")
 
-    def look() -> list[tuple[int, int]]:
+    def read_revisions() -> list[tuple[int, int]]:
         seen = []
-        with psycopg.connect(url, autocommit=True) as own:
+        with psycopg.connect(url, autocommit=True) as connection:
             while not ended.is_set():
-                row = own.execute(
+                row = connection.execute(
                     "SELECT store.revision, count(revision.number) FROM sendroute.store AS store"
                     " CROSS JOIN sendroute.revision AS revision GROUP BY store.revision"
                 ).fetchone()
@@ -254,7 +254,7 @@ def test_a_revision_is_seen_only_after_all_before_it(url: str, say: Any, other: 
         return seen
 
     with ThreadPoolExecutor(3) as pool:
-        reader = pool.submit(look)
+        reader = pool.submit(read_revisions)
         for done in [pool.submit(write, say), pool.submit(write, other)]:
             done.result()
         ended.set()

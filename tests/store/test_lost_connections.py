@@ -1,4 +1,4 @@
-"""A connection that is lost at any moment: the change is made once, never twice and never half."""
+"""A connection that is lost at any moment: the change is committed exactly once and completely."""
 
 import signal
 import threading
@@ -38,21 +38,21 @@ def through(proxy: Proxy, postgres_url: str, cluster: Cluster, say: Any) -> Iter
 
 
 def check_once(url: str) -> None:
-    """Revision 1 is there, whole, and nothing else."""
+    """Check that the store holds the complete revision 1 and nothing else."""
     with open_store(url) as store:
         current = store.read()
         [account] = current.accounts.values()
         assert current.revision == account.revision == 1
         assert sorted(account.domains) == NAMES
         assert len(store.history()) == 1 + 2 + len(NAMES)
-    with psycopg.connect(url) as own:
-        rows = own.execute("SELECT number FROM sendroute.revision ORDER BY id").fetchall()
+    with psycopg.connect(url) as admin:
+        rows = admin.execute("SELECT number FROM sendroute.revision ORDER BY id").fetchall()
         assert rows == [(0,), (1,)]
 
 
-def everybody_out(line: Line) -> None:
-    with psycopg.connect(host="127.0.0.1", port=line.server.getpeername()[1], **_ADMIN) as own:
-        own.execute(
+def terminate_connections(line: Line) -> None:
+    with psycopg.connect(host="127.0.0.1", port=line.server.getpeername()[1], **_ADMIN) as admin:
+        admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
@@ -64,36 +64,36 @@ _ADMIN: dict[str, str] = {"user": "tests", "dbname": "postgres"}
 MOMENTS: dict[str, tuple[bytes, Callable[[Line], None]]] = {
     "before the transaction begins": (b"BEGIN ", Line.cut),
     "while it waits for its locks": (b"pg_advisory_xact_lock(", Line.cut_after_the_answer),
-    "in the middle, before a statement arrives": (b'COPY "domain"', Line.cut),
-    "in the middle, after a statement": (b"INSERT INTO account", Line.cut_after_the_answer),
+    "before a statement arrives": (b'COPY "domain"', Line.cut),
+    "after a statement": (b"INSERT INTO account", Line.cut_after_the_answer),
     "before the commit arrives": (COMMIT, Line.cut),
-    "after the commit was done and before it was told": (COMMIT, Line.cut_after_the_answer),
-    "by an administrator, in the middle": (b'COPY "history"', everybody_out),
-    "by an administrator, at the commit": (COMMIT, everybody_out),
+    "after the commit and before its answer": (COMMIT, Line.cut_after_the_answer),
+    "by an administrator, during a statement": (b'COPY "history"', terminate_connections),
+    "by an administrator, at the commit": (COMMIT, terminate_connections),
 }
 
 
-@pytest.mark.parametrize(("words", "what"), MOMENTS.values(), ids=MOMENTS.keys())
-def test_a_connection_lost_once(
+@pytest.mark.parametrize(("words", "action"), MOMENTS.values(), ids=MOMENTS.keys())
+def test_a_change_is_committed_once_after_a_lost_connection(
     through: Store,
     proxy: Proxy,
     postgres_url: str,
     say: Any,
     words: bytes,
-    what: Callable[[Line], None],
+    action: Callable[[Line], None],
 ) -> None:
-    proxy.at(words, what)
+    proxy.at(words, action)
     assert through.commit([say.start(*NAMES)], None, say.provenance) == 1
     assert proxy.is_done
     check_once(postgres_url)
 
 
-def test_a_connection_lost_again_and_again(
+def test_a_change_is_committed_once_after_several_lost_connections(
     through: Store, proxy: Proxy, postgres_url: str, say: Any
 ) -> None:
-    for words, what in MOMENTS.values():
-        if what is not everybody_out and words != COMMIT:
-            proxy.at(words, what)
+    for words, action in MOMENTS.values():
+        if action is not terminate_connections and words != COMMIT:
+            proxy.at(words, action)
     proxy.at(COMMIT, Line.cut)
     proxy.at(COMMIT, Line.cut_after_the_answer)
     assert through.commit([say.start(*NAMES)], None, say.provenance) == 1
@@ -101,11 +101,11 @@ def test_a_connection_lost_again_and_again(
     check_once(postgres_url)
 
 
-def test_a_commit_that_arrives_late_is_waited_for(
+def test_a_retry_waits_for_a_late_commit(
     through: Store, proxy: Proxy, postgres_url: str, say: Any
 ) -> None:
-    """The program's end is gone; the word to commit is still under way. Whoever tries again waits
-    for the locks that the old transaction holds, and then finds it done."""
+    """The client's end is closed while the COMMIT is in transit. The retry waits for the locks of
+    the old transaction, and then sees that it was committed."""
     left: list[Line] = []
 
     def leave(line: Line) -> None:
@@ -113,10 +113,10 @@ def test_a_commit_that_arrives_late_is_waited_for(
         line.leave()
 
     def arrives(line: Line) -> None:
-        """The second try asks for its locks; the old commit arrives while it waits."""
+        """Deliver the old COMMIT while the second attempt waits for its locks."""
         line.server.sendall(line.data)
-        with psycopg.connect(postgres_url, autocommit=True) as own:
-            until(own, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            until(admin, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
         left[0].server.sendall(left[0].data)
 
     proxy.at(COMMIT, leave)
@@ -126,42 +126,46 @@ def test_a_commit_that_arrives_late_is_waited_for(
     check_once(postgres_url)
 
 
-def until(own: psycopg.Connection, question: str, values: Sequence[Any] = ()) -> None:
-    """Asks until it is so."""
+def until(admin: psycopg.Connection, question: str, values: Sequence[Any] = ()) -> None:
+    """Repeat the query until its first column is true."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        row = own.execute(question, values).fetchone()
+        row = admin.execute(question, values).fetchone()
         if row is not None and row[0]:
             return
     raise AssertionError(question)
 
 
-def test_what_is_stale_after_a_lost_connection_is_stale(
+def test_a_retry_after_another_commit_is_stale(
     through: Store, proxy: Proxy, postgres_url: str, say: Any
 ) -> None:
-    """Somebody else was faster while the connection was away."""
+    """Another process commits while the connection is lost."""
 
-    def overtaken(line: Line) -> None:
+    def overtake(line: Line) -> None:
         line.cut()
         with open_store(postgres_url) as other:
             other.commit([say.plan(0, say.account())], None, say.provenance)
 
-    proxy.at(b"BEGIN ", overtaken)
+    proxy.at(b"BEGIN ", overtake)
     with pytest.raises(StaleError):
         through.commit([say.start(*NAMES)], None, say.provenance)
     assert through.read().revision == 1
 
 
-def test_rekeying_is_done_once_and_says_how_many(through: Store, proxy: Proxy, say: Any) -> None:
+def test_a_rekey_after_a_lost_answer_returns_the_count(
+    through: Store, proxy: Proxy, say: Any
+) -> None:
     through.commit([say.start()], None, say.provenance, {say.key: {"ses": "old"}})
     proxy.at(COMMIT, Line.cut_after_the_answer)
     assert through.rekey(lambda token, _: token + "+", say.provenance) == 1
     assert proxy.is_done
-    assert [one.credential for one in through.endpoints()] == ["old+"]
+    assert [endpoint.credential for endpoint in through.endpoints()] == ["old+"]
     assert through.read().revision == 2
 
 
-def test_a_store_is_made_once(proxy: Proxy, postgres_url: str, cluster: Cluster, say: Any) -> None:
+def test_a_store_is_created_once_after_a_lost_answer(
+    proxy: Proxy, postgres_url: str, cluster: Cluster, say: Any
+) -> None:
     proxy.at(COMMIT, Line.cut_after_the_answer)
     with init_store(
         postgres_url.replace(str(cluster.port), str(proxy.port)), say.provenance
@@ -170,7 +174,7 @@ def test_a_store_is_made_once(proxy: Proxy, postgres_url: str, cluster: Cluster,
         assert len(store.history()) == 1
 
 
-def test_a_read_after_all_connections_were_ended_is_a_read(
+def test_a_read_reconnects_after_all_connections_were_terminated(
     through: Store, proxy: Proxy, say: Any
 ) -> None:
     through.read()
@@ -180,7 +184,7 @@ def test_a_read_after_all_connections_were_ended_is_a_read(
     assert through.commit([say.start(*NAMES)], None, say.provenance) == 1
 
 
-# A server of its own, for it is stopped
+# Tests that stop their server
 
 
 @pytest.fixture(scope="module")
@@ -198,9 +202,11 @@ def url(server: Cluster, say: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT], ids=["immediate", "fast"])
-@pytest.mark.parametrize("words", [b'COPY "domain"', COMMIT], ids=["in the middle", "at commit"])
+@pytest.mark.parametrize(
+    "words", [b'COPY "domain"', COMMIT], ids=["during a statement", "at the commit"]
+)
 @pytest.mark.parametrize("arrives", [True, False], ids=["arrives", "is lost"])
-def test_a_server_that_restarts_is_waited_for(
+def test_a_commit_waits_for_a_restarting_server(
     server: Cluster, url: str, say: Any, how: signal.Signals, words: bytes, arrives: bool
 ) -> None:
     def restart(line: Line) -> None:
@@ -223,7 +229,7 @@ def test_a_server_that_restarts_is_waited_for(
     check_once(url)
 
 
-def test_a_server_that_stays_away_is_told_after_a_while(
+def test_a_stopped_server_is_reported_after_the_reconnect_timeout(
     server: Cluster, url: str, say: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_RECONNECT_TIMEOUT", 0.5)
@@ -238,7 +244,7 @@ def test_a_server_that_stays_away_is_told_after_a_while(
     check_once(url)
 
 
-def test_a_server_that_is_killed_leaves_the_old_state_or_the_new(
+def test_a_killed_server_keeps_the_old_or_the_new_state(
     server: Cluster, url: str, say: Any
 ) -> None:
     ended = threading.Event()
@@ -246,19 +252,19 @@ def test_a_server_that_is_killed_leaves_the_old_state_or_the_new(
     def write() -> None:
         with open_store(url) as store:
             while not ended.is_set():
-                with suppress(ProblemError):  # a read at the wrong moment
+                with suppress(ProblemError):  # the server is down
                     current = store.read().accounts.get(say.key)
-                    plan = say.start(*NAMES) if current is None else remade(say, current)
+                    plan = say.start(*NAMES) if current is None else add_domain(say, current)
                     store.commit([plan], None, say.provenance)
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for _ in range(3):
-            with psycopg.connect(url, autocommit=True) as own:
-                now = own.execute("SELECT revision FROM sendroute.store").fetchone()
+            with psycopg.connect(url, autocommit=True) as admin:
+                now = admin.execute("SELECT revision FROM sendroute.store").fetchone()
                 assert now is not None
-                until(own, "SELECT revision > %s FROM sendroute.store", now)
+                until(admin, "SELECT revision > %s FROM sendroute.store", now)
             server.stop()
             server.start()
     finally:
@@ -270,16 +276,16 @@ def test_a_server_that_is_killed_leaves_the_old_state_or_the_new(
         assert numbers == set(range(current.revision + 1))
 
 
-def remade(say: Any, current: Any) -> Any:
-    """One more domain."""
+def add_domain(say: Any, current: Any) -> Any:
+    """A plan that adds one domain."""
     after = next(iter(current.domains.values()))
     return say.plan(current.revision, say.domain(f"n{current.revision}.example", None, after))
 
 
-def test_a_read_that_is_broken_off_amid_a_statement(
+def test_an_interrupted_read_discards_its_connection_silently(
     postgres_url: str, say: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a signal does it. Nothing is made of the connection any more, and nothing said of it."""
+    """A signal interrupts a statement. The connection is not used again, and nothing is logged."""
 
     def broken_off(connection: Connection) -> None:
         connection.execute(text("SELECT 1"))

@@ -1,4 +1,4 @@
-"""The migrations make exactly the tables that the program speaks of."""
+"""The migrations create exactly the tables that the code defines."""
 
 import re
 import sqlite3
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing.connection import Connection as Ears
+from multiprocessing.connection import Connection as PipeEnd
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,13 +34,13 @@ from sendroute.store.tables import HEAD, metadata, profile_id, revision_id
 from .raw import Raw, make_old, opened
 
 
-def test_no_difference_is_left_to_migrate(store: Store) -> None:
+def test_the_migrations_match_the_tables_of_the_code(store: Store) -> None:
     with store._database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
-def test_checks_and_keys_are_the_same_too(tmp_path: Path, say: Any) -> None:
-    """Alembic does not compare checks, so the statements are compared, clause by clause."""
+def test_the_migrations_create_the_same_constraints(tmp_path: Path, say: Any) -> None:
+    """Alembic does not compare CHECK constraints, so this test compares the clauses of the SQL."""
     engine = create_engine("sqlite://")
     metadata.create_all(engine)
     with init_store(f"sqlite:///{tmp_path}/x.db", say.provenance) as store:
@@ -54,7 +54,7 @@ def clauses(engine: Any) -> dict[str, list[str]]:
             "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')"
             " AND sql IS NOT NULL AND name NOT LIKE 'alembic%' AND name NOT LIKE 'sqlite%'"
         ).all()
-    # What ALTER TABLE adds stands behind the constraints, on the last line.
+    # Columns added by ALTER TABLE come after the constraints, on the last line.
     return {
         name: sorted(
             clause
@@ -65,7 +65,7 @@ def clauses(engine: Any) -> dict[str, list[str]]:
     }
 
 
-def test_checks_and_keys_are_the_same_in_postgresql(
+def test_the_migrations_create_the_same_constraints_in_postgresql(
     cluster: Cluster, postgres_url: str, say: Any
 ) -> None:
     name = cluster.create_database()
@@ -101,12 +101,12 @@ DESCRIBED = (
 
 
 def described(url: str) -> list[list[str]]:
-    with opened(url) as own:
-        found = ([*map(repr, own.execute(query))] for query in DESCRIBED)
-        return [sorted(row for row in rows if "alembic" not in row) for rows in found]
+    with opened(url) as connection:
+        results = ([*map(repr, connection.execute(query))] for query in DESCRIBED)
+        return [sorted(row for row in rows if "alembic" not in row) for rows in results]
 
 
-def test_the_program_knows_the_newest_migration() -> None:
+def test_the_code_expects_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
     script = ScriptDirectory.from_config(config)
@@ -117,7 +117,7 @@ def test_the_program_knows_the_newest_migration() -> None:
 
 @pytest.fixture
 def old(store_url: str) -> str:
-    """A store as the first version made it, with something in it."""
+    """A store with the schema of the first version, with one row of each kind."""
 
     def fill(connection: Connection) -> None:
         moment = "'2026-01-01 00:00:00'"
@@ -128,20 +128,20 @@ def old(store_url: str) -> str:
     return store_url
 
 
-def test_an_older_store_is_brought_forward_and_keeps_what_it_holds(
+def test_migration_keeps_the_content_of_an_older_store(
     old: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # where no alembic.ini is
+    monkeypatch.chdir(tmp_path)  # a directory without alembic.ini
     with open_store(old) as store:
         assert store.read().lineage == "lineage"
         assert store.relays() == ()
 
 
-def test_transactions_after_it_have_ids_above_the_old_ones(old: str, say: Any) -> None:
+def test_revisions_after_a_migration_have_higher_ids(old: str, say: Any) -> None:
     with open_store(old) as store:
         assert store.commit([say.plan(0, say.account())], None, say.provenance) == 1
-    with opened(old) as own:
-        assert own.execute("SELECT id, number FROM revision ORDER BY id").fetchall() == [
+    with opened(old) as connection:
+        assert connection.execute("SELECT id, number FROM revision ORDER BY id").fetchall() == [
             (0, 0),
             (1, 1),
         ]
@@ -182,46 +182,46 @@ def test_a_backup_of_an_older_schema_creates_a_store(tmp_path: Path, say: Any) -
 
 
 def test_a_migration_that_fails_leaves_the_old_store(old: str) -> None:
-    with opened(old) as own:
-        own.execute("CREATE TABLE relay (x INTEGER)")
-        before = own.execute("SELECT * FROM alembic_version").fetchall()
+    with opened(old) as connection:
+        connection.execute("CREATE TABLE relay (x INTEGER)")
+        before = connection.execute("SELECT * FROM alembic_version").fetchall()
     database = open_database(old, 5)
     with pytest.raises(Exception, match="already exists"):
         database.write(migrate.migrate, alone=True)
     database.close()
-    with opened(old) as own:
-        assert own.execute("SELECT * FROM alembic_version").fetchall() == before
+    with opened(old) as connection:
+        assert connection.execute("SELECT * FROM alembic_version").fetchall() == before
         with pytest.raises((sqlite3.OperationalError, psycopg.errors.UndefinedTable)):
-            own.execute("SELECT * FROM endpoint")
+            connection.execute("SELECT * FROM endpoint")
 
 
-def open_it(url: str, mouth: Ears) -> None:
+def open_and_send_lineage(url: str, sender: PipeEnd) -> None:
     with open_store(url) as store:
-        mouth.send(store.read().lineage)
+        sender.send(store.read().lineage)
 
 
-def test_several_that_come_at_once_bring_it_forward_once(old: str, child: Any) -> None:
-    children = [child(partial(open_it, old)) for _ in range(4)]
-    assert [one.rest() for one in children] == [["lineage"]] * 4
+def test_concurrent_opens_migrate_once(old: str, child: Any) -> None:
+    children = [child(partial(open_and_send_lineage, old)) for _ in range(4)]
+    assert [process.receive_all() for process in children] == [["lineage"]] * 4
 
 
-def everything(own: Raw) -> list[list[Any]]:
-    return [own.execute(f"SELECT * FROM {name}").fetchall() for name in metadata.tables]  # noqa: S608
+def everything(connection: Raw) -> list[list[Any]]:
+    return [connection.execute(f"SELECT * FROM {name}").fetchall() for name in metadata.tables]  # noqa: S608
 
 
 @pytest.mark.usefixtures("store")
-def test_a_newer_store_is_refused_and_left_alone(store_url: str) -> None:
-    with opened(store_url) as own:
-        own.execute("UPDATE alembic_version SET version_num = '9999'")
-        before = everything(own)
+def test_a_newer_store_is_refused_and_not_modified(store_url: str) -> None:
+    with opened(store_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        before = everything(connection)
         with pytest.raises(ProblemError) as caught:
             open_store(store_url)
-        assert [found.code for found in caught.value.findings] == ["store-version"]
-        assert everything(own) == before
+        assert [finding.code for finding in caught.value.findings] == ["store-version"]
+        assert everything(connection) == before
 
 
 @pytest.mark.usefixtures("store")
-def test_opening_a_store_of_today_imports_no_alembic(store_url: str) -> None:
+def test_opening_a_current_store_does_not_import_alembic(store_url: str) -> None:
     script = (
         "import sys; from sendroute.store.record import open_store;"
         f"open_store({store_url!r}).read(); sys.exit('alembic' in sys.modules)"

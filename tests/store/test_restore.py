@@ -1,4 +1,4 @@
-"""Back to an earlier state in place: exactly as it was, and nothing given or run a second time."""
+"""Restoring an earlier state in place: the state is equal, and no id is used or run again."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ RAN = ("move", RanApplyAll(via("ses"), 1))
 
 @pytest.fixture
 def switched(store: Store, say: Any) -> Store:
-    """An account whose one domain an apply-all shadows."""
+    """A store with an account whose only domain is shadowed by an apply-all."""
     domain = say.domain("a.example", None, SHADOWED)
     made = say.plan(0, say.account(ran=RAN), say.profile("ses"), domain)
     store.commit([made], None, say.provenance, {say.key: {"ses": "first"}})
@@ -46,15 +46,15 @@ def switched(store: Store, say: Any) -> Store:
 
 
 def delete(store: Store, say: Any, revision: int, **domains: DomainState) -> None:
-    gone = [say.domain(f"{name}.example", state, None) for name, state in domains.items()]
+    deletions = [say.domain(f"{name}.example", state, None) for name, state in domains.items()]
     profile = say.profile("ses", say.ses, None)
     store.commit(
-        [say.plan(revision, say.account(NANO, None), profile, *gone)], None, say.provenance
+        [say.plan(revision, say.account(NANO, None), profile, *deletions)], None, say.provenance
     )
 
 
 def restore(store: Store, provenance: Provenance, source: Path) -> int:
-    """As the command does it."""
+    """Restore as the command does."""
     if source.suffix == ".lock":
         lock = lockfile.read(source)
         current, sealed, head = lock.current(), {}, lock.head
@@ -73,10 +73,10 @@ def state(current: Current) -> Any:
     return current.platform, contents(current)
 
 
-def test_an_account_made_again_takes_its_apply_alls_over(
+def test_a_restored_account_keeps_its_apply_alls(
     switched: Store, store_url: str, say: Any, tmp_path: Path
 ) -> None:
-    """Its row is another one, and the domain is shadowed by what ran in the old."""
+    """The account has a new row, and its domain is shadowed by an apply-all of the deleted row."""
     backup_store(store_url, tmp_path / "b.db")
     then = state(switched.read())
     delete(switched, say, 1, a=SHADOWED)
@@ -90,7 +90,7 @@ def test_an_account_made_again_takes_its_apply_alls_over(
     assert [entry.reason for entry in switched.history(domain="a.example")][:1] == ["restored"]
 
 
-def test_what_goes_on_where_it_goes_keeps_its_credential(
+def test_a_restored_profile_with_the_same_destination_keeps_its_credential(
     switched: Store, store_url: str, say: Any, tmp_path: Path
 ) -> None:
     backup_store(store_url, tmp_path / "b.db")
@@ -102,10 +102,12 @@ def test_what_goes_on_where_it_goes_keeps_its_credential(
     assert switched.read_sealed()[1] == {say.key: {"ses": "rotated"}}
     delete(switched, say, 3, a=SHADOWED)
     restore(switched, say.provenance, tmp_path / "b.db")
-    assert switched.read_sealed()[1] == {say.key: {"ses": "first"}}, "made again: the backup's"
+    assert switched.read_sealed()[1] == {say.key: {"ses": "first"}}, (
+        "a recreated profile gets the credential of the backup"
+    )
 
 
-def test_ids_that_ran_stay_whichever_way_it_goes(
+def test_apply_all_ids_are_kept_by_a_restore_in_both_directions(
     switched: Store, store_url: str, say: Any, other: Any, tmp_path: Path
 ) -> None:
     backup_store(store_url, tmp_path / "early.db")
@@ -113,9 +115,9 @@ def test_ids_that_ran_stay_whichever_way_it_goes(
     switched.commit([other.plan(0, other.account(ran=later))], None, say.provenance)
     backup_store(store_url, tmp_path / "late.db")
     restore(switched, say.provenance, tmp_path / "early.db")
-    gone = switched.read().accounts[other.key]
-    assert (gone.state, gone.ran) == (None, dict([later]))
-    # And forward: a store made from the early backup learns what the lost one had run.
+    deleted = switched.read().accounts[other.key]
+    assert (deleted.state, deleted.ran) == (None, dict([later]))
+    # Forward: a store from the early backup gets the ids that ran in the lost store.
     url = f"sqlite:///{tmp_path}/again.db"
     with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
         assert other.key not in again.read().accounts
@@ -124,10 +126,10 @@ def test_ids_that_ran_stay_whichever_way_it_goes(
         assert again.read().accounts[other.key].state == NANO
 
 
-def test_a_writer_who_comes_in_between_is_met(
+def test_a_restore_is_stale_after_a_concurrent_commit(
     switched: Store, store_url: str, say: Any, other: Any, tmp_path: Path
 ) -> None:
-    """Whatever account it writes: else the record would not be as it was."""
+    """Also if the commit is of another account: otherwise the restored state would differ."""
     backup_store(store_url, tmp_path / "b.db")
     now = switched.read()
     with open_backup(tmp_path / "b.db") as opened:
@@ -138,18 +140,18 @@ def test_a_writer_who_comes_in_between_is_met(
     assert switched.read().revision == 2
 
 
-def _lock(store: Store, _url: str, folder: Path) -> Path:
-    store.write_lock(folder / "late.lock")
-    return folder / "late.lock"
+def _lock(store: Store, _url: str, directory: Path) -> Path:
+    store.write_lock(directory / "late.lock")
+    return directory / "late.lock"
 
 
-def _backup(_store: Store, url: str, folder: Path) -> Path:
-    backup_store(url, folder / "late.db")
-    return folder / "late.db"
+def _backup(_store: Store, url: str, directory: Path) -> Path:
+    backup_store(url, directory / "late.db")
+    return directory / "late.db"
 
 
 @pytest.mark.parametrize("take", [_lock, _backup], ids=["a lock file", "a backup"])
-def test_a_store_made_from_an_older_backup_is_brought_up_to_what_is_newer(
+def test_a_store_from_an_older_backup_can_restore_a_newer_state(
     switched: Store, store_url: str, say: Any, tmp_path: Path, take: Callable[..., Path]
 ) -> None:
     backup_store(store_url, tmp_path / "early.db")
@@ -171,16 +173,18 @@ def test_a_store_made_from_an_older_backup_is_brought_up_to_what_is_newer(
                 relay.insert().values(name="mx1", revision=6, seen_at=say.provenance.at)
             )
         )
-        assert restore(again, say.provenance, late) == 7, "above what the lost one had come to"
+        assert restore(again, say.provenance, late) == 7, (
+            "above the last revision of the lost store"
+        )
         assert (state(again.read()), again.contains(lost)) == (then, True)
         assert again.relays() == ()
         [profile] = again.profiles()
-        assert (profile.id, profile.version) == (1, 2001), "once for each course that was left"
+        assert (profile.id, profile.version) == (1, 2001), "1000 for each history that was left"
         assert restore(again, say.provenance, late) == 8
-        assert again.profiles() == [profile], "it has come by it"
+        assert again.profiles() == [profile], "the state is in its history"
 
 
-def test_a_lock_file_of_another_course_is_told_from_one_of_the_same_number(
+def test_a_lock_file_of_another_history_with_the_same_revision_is_recognised(
     switched: Store, store_url: str, say: Any, other: Any, tmp_path: Path
 ) -> None:
     backup_store(store_url, tmp_path / "early.db")
@@ -197,7 +201,7 @@ def test_a_lock_file_of_another_course_is_told_from_one_of_the_same_number(
         assert made.contains(lost)
 
 
-def test_a_lock_file_of_format_1_1_still_names_its_commit(
+def test_a_lock_file_of_format_1_1_has_a_commit_id(
     switched: Store, say: Any, tmp_path: Path
 ) -> None:
     switched.write_lock(tmp_path / "x.lock")
@@ -216,19 +220,19 @@ def test_a_lock_file_of_format_1_1_still_names_its_commit(
 
 
 @pytest.fixture(scope="module")
-def places(
+def new_urls(
     cluster: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], str]]:
-    """A new place in the database named."""
+    """Creates the URL of a new store in the given database."""
     made: list[str] = []
 
-    def place(kind: str) -> str:
+    def new_url(kind: str) -> str:
         if kind == "sqlite":
-            return f"sqlite:///{tmp_path_factory.mktemp('place')}/s.db"
+            return f"sqlite:///{tmp_path_factory.mktemp('store')}/s.db"
         made.append(cluster.create_database())
         return str(cluster.url(made[-1]))
 
-    yield place
+    yield new_url
     for name in made:
         cluster.drop_database(name)
 
@@ -248,34 +252,38 @@ STAMP = Provenance(datetime(2026, 11, 1, tzinfo=UTC), "t")
     ],
 )
 @given(history=histories(5), choice=st.integers(0))
-def test_any_history_moves_to_the_other_database_and_back_in_time(
-    places: Callable[[str], str],
+def test_any_history_is_copied_to_the_other_database_and_restored(
+    new_urls: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
     kinds: tuple[str, str],
     history: list[Step],
     choice: int,
 ) -> None:
-    folder = tmp_path_factory.mktemp("backups")
-    first, second = places(kinds[0]), places(kinds[1])
+    directory = tmp_path_factory.mktemp("backups")
+    first, second = new_urls(kinds[0]), new_urls(kinds[1])
     with ExitStack() as opened:
         store = opened.enter_context(init_store(first, STAMP))
         states, steps = [], list(moments(history))
         for number, now in enumerate(steps):
-            carry_out(store, now)
-            backup_store(first, folder / f"{number}.db")
+            apply_moment(store, now)
+            backup_store(first, directory / f"{number}.db")
             states.append(state(store.read()))
         last = len(steps) - 1
-        moved = opened.enter_context(init_store(second, STAMP, from_backup=folder / f"{last}.db"))
+        moved = opened.enter_context(
+            init_store(second, STAMP, from_backup=directory / f"{last}.db")
+        )
         assert state(moved.read()) == states[-1]
         assert moved.routes() == store.routes()
         assert moved.history()[1:] == store.history()
         chosen = choice % len(steps)
-        restore(moved, STAMP, folder / f"{chosen}.db")
-        assert without_ids(moved.read()) == ids_aside(states[chosen])
-        backup_store(second, folder / "again.db")
-        with open_backup(folder / "again.db") as copy:
+        restore(moved, STAMP, directory / f"{chosen}.db")
+        assert without_ids(moved.read()) == drop_ids(states[chosen])
+        backup_store(second, directory / "again.db")
+        with open_backup(directory / "again.db") as copy:
             assert state(Store(copy).read()) == state(moved.read())
-        again = plan_restore(moved.read(), Store(opened_backup(opened, folder / "again.db")).read())
+        again = plan_restore(
+            moved.read(), Store(opened_backup(opened, directory / "again.db")).read()
+        )
         assert again.is_empty
         assert moved.history()[-len(store.history()) :] == store.history()
 
@@ -284,7 +292,7 @@ def opened_backup(opened: ExitStack, path: Path) -> Any:
     return opened.enter_context(open_backup(path))
 
 
-def carry_out(store: Store, now: Any) -> None:
+def apply_moment(store: Store, now: Any) -> None:
     def decide() -> Any:
         plan = plan_tree(now.desired, store.read(), failed=now.failed)
         return SimpleNamespace(plan=plan, seal=lambda *_: {})
@@ -294,13 +302,13 @@ def carry_out(store: Store, now: Any) -> None:
 
 
 def without_ids(current: Current) -> Any:
-    return ids_aside(state(current))
+    return drop_ids(state(current))
 
 
-def ids_aside(told: Any) -> Any:
-    platform, accounts = told
+def drop_ids(state: Any) -> Any:
+    platform, accounts = state
     return platform, {
-        key: (one.state, one.profiles, one.domains)
-        for key, one in accounts.items()
-        if one.state is not None
+        key: (account.state, account.profiles, account.domains)
+        for key, account in accounts.items()
+        if account.state is not None
     }

@@ -1,4 +1,4 @@
-"""Processes that write at once, and processes that are killed while they write."""
+"""Concurrent writers, and writers that are killed."""
 
 import random
 import time
@@ -21,22 +21,22 @@ from .raw import opened
 NAMES = [f"d{number:04}.example" for number in range(600)]
 
 
-def turned(state: DomainState) -> DomainState:
+def other_route(state: DomainState) -> DomainState:
     return DomainState(UNCONFIGURED if state.route is MANAGED else MANAGED, Origin.DECLARED)
 
 
-def write(url: str, say: Any, turns: int, mouth: Connection) -> None:
+def write(url: str, say: Any, turns: int, sender: Connection) -> None:
     """Re-route every domain repeatedly and send each committed revision."""
     store = open_store(url)
     while turns:
-        [one] = store.read().accounts.values()
-        turn = {state: turned(state) for state in set(one.domains.values())}
-        changes = [say.domain(name, state, turn[state]) for name, state in one.domains.items()]
+        [account] = store.read().accounts.values()
+        after = {state: other_route(state) for state in set(account.domains.values())}
+        changes = [say.domain(name, state, after[state]) for name, state in account.domains.items()]
         try:
-            revision = store.commit([say.plan(one.revision, *changes)], None, say.provenance)
+            revision = store.commit([say.plan(account.revision, *changes)], None, say.provenance)
         except StaleError:
             continue
-        mouth.send(revision)
+        sender.send(revision)
         turns -= 1
 
 
@@ -50,15 +50,15 @@ def filled(store_url: str, say: Any) -> Iterator[Store]:
 def test_concurrent_writers_lose_no_change(
     filled: Store, store_url: str, say: Any, child: Any
 ) -> None:
-    filled.close()  # no connection of SQLite's may cross a fork
+    filled.close()  # a SQLite connection must not be used after a fork
     children = [child(partial(write, store_url, say, 15)) for _ in range(2)]
-    said = [one.rest() for one in children]
-    assert sorted(said[0] + said[1]) == list(range(2, 32))
+    revisions = [process.receive_all() for process in children]
+    assert sorted(revisions[0] + revisions[1]) == list(range(2, 32))
     current = filled.read()
     assert current.revision == 31
-    [one] = current.accounts.values()
-    # Thirty turns: where they began, all of them.
-    assert {state.route for state in one.domains.values()} == {MANAGED}
+    [account] = current.accounts.values()
+    # After thirty re-routes every domain has its first route again.
+    assert {state.route for state in account.domains.values()} == {MANAGED}
     assert len(filled.history(domain=NAMES[0])) == 31
 
 
@@ -68,21 +68,21 @@ def test_killed_writer_leaves_the_old_or_the_new_state(
     chance = random.Random(20261103)
     filled.close()
     for _ in range(30):
-        one = child(partial(write, store_url, say, 1_000_000))
-        said = [one.hear()]  # it is at work
-        time.sleep(chance.uniform(0, 0.05))  # any moment
-        one.process.kill()
-        said += one.rest()
+        writer = child(partial(write, store_url, say, 1_000_000))
+        sent = [writer.receive()]  # it has started to write
+        time.sleep(chance.uniform(0, 0.05))  # kill it at a random moment
+        writer.process.kill()
+        sent += writer.receive_all()
         with open_store(store_url) as store:
             current = store.read()
-            [one] = current.accounts.values()
-            told = len(store.history(domain=NAMES[0])), len(store.history(domain=NAMES[-1]))
-        # What it said is there; one more may be, if the word was lost; and nothing in between.
-        assert current.revision in (said[-1], said[-1] + 1)
+            [account] = current.accounts.values()
+            entries = len(store.history(domain=NAMES[0])), len(store.history(domain=NAMES[-1]))
+        # All sent revisions are stored, and at most one more, whose number was not sent.
+        assert current.revision in (sent[-1], sent[-1] + 1)
         route = UNCONFIGURED if current.revision % 2 == 0 else MANAGED
-        assert {state.route for state in one.domains.values()} == {route}
-        assert told == (current.revision, current.revision)
-        assert one.revision == current.revision
+        assert {state.route for state in account.domains.values()} == {route}
+        assert entries == (current.revision, current.revision)
+        assert account.revision == current.revision
     if store_url.startswith("sqlite"):
         with opened(store_url) as raw:
             assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -93,8 +93,8 @@ def test_reader_does_not_wait_for_a_writer(filled: Store, store_url: str) -> Non
     with opened(store_url) as raw:
         raw.execute("BEGIN")
         raw.execute("UPDATE domain SET kind = 'unconfigured'")
-        [one] = filled.read().accounts.values()
-        assert {state.route for state in one.domains.values()} == {MANAGED}
+        [account] = filled.read().accounts.values()
+        assert {state.route for state in account.domains.values()} == {MANAGED}
         raw.execute("ROLLBACK")
 
 
@@ -105,26 +105,26 @@ def test_blocked_store_is_reported_as_locked(store_url: str, say: Any) -> None:
         raw.execute("UPDATE store SET last_profile = last_profile")
         with pytest.raises(ProblemError) as caught:
             store.commit([say.plan(0, say.account())], None, say.provenance)
-        assert [found.code for found in caught.value.findings] == ["store-locked"]
+        assert [finding.code for finding in caught.value.findings] == ["store-locked"]
         raw.execute("ROLLBACK")
         assert store.commit([say.plan(0, say.account())], None, say.provenance) == 1
 
 
-def make(url: str, say: Any, mouth: Connection) -> None:
+def create_and_send_lineage(url: str, say: Any, sender: Connection) -> None:
     try:
         with init_store(url, say.provenance) as store:
-            mouth.send(store.read().lineage)
+            sender.send(store.read().lineage)
     except ProblemError as error:
-        mouth.send(error.findings[0].code)
+        sender.send(error.findings[0].code)
 
 
 def test_concurrent_inits_create_one_store(
     store_url: str, tmp_path: Path, say: Any, child: Any
 ) -> None:
-    children = [child(partial(make, store_url, say)) for _ in range(3)]
-    said = [one.rest() for one in children]
+    children = [child(partial(create_and_send_lineage, store_url, say)) for _ in range(3)]
+    results = [process.receive_all() for process in children]
     with open_store(store_url) as store:
         expected = [[store.read().lineage], ["store-exists"], ["store-exists"]]
-    assert sorted(said) == sorted(expected)
+    assert sorted(results) == sorted(expected)
     if store_url.startswith("sqlite"):
         assert [path.name for path in tmp_path.iterdir()] == ["sendroute.db"]

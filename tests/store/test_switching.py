@@ -1,4 +1,4 @@
-"""An apply-all as a set says and does the same as one written domain by domain."""
+"""An apply-all written as one set equals the same apply-all written domain by domain."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def after(before: DomainState) -> DomainState:
 
 
 def filled(store: Store, say: Any) -> list[ObjectChange]:
-    """Fills the store; returns the apply-all's changes."""
+    """Fill the store and return the changes of an apply-all."""
     earlier = (STATES[3].shadow, RanApplyAll(via("ses"), 75))
     current = {name: STATES[number % 4] for number, name in enumerate(NAMES)}
     made = [say.domain(name, None, state) for name, state in current.items()]
@@ -37,7 +37,7 @@ def filled(store: Store, say: Any) -> list[ObjectChange]:
     return [run, *(say.domain(name, state, after(state)) for name, state in current.items())]
 
 
-def told(store: Store, name: str) -> Any:
+def latest_entry(store: Store, name: str) -> Any:
     entry = store.history(domain=name)[0]
     return entry.action, entry.before, entry.after, entry.reason, entry.message, entry.revision
 
@@ -45,33 +45,33 @@ def told(store: Store, name: str) -> Any:
 def statements(store: Store) -> list[str]:
     seen: list[str] = []
 
-    def note(*args: Any) -> None:
+    def record(*args: Any) -> None:
         seen.append(args[2])
 
-    event.listen(store._database.engine, "before_cursor_execute", note)
+    event.listen(store._database.engine, "before_cursor_execute", record)
     return seen
 
 
 def test_bulk_switch_equals_single_domain_writes(tmp_path: Path, say: Any) -> None:
     with (
         init_store(f"sqlite:///{tmp_path}/set.db", say.provenance) as as_set,
-        init_store(f"sqlite:///{tmp_path}/each.db", say.provenance) as one_by_one,
+        init_store(f"sqlite:///{tmp_path}/each.db", say.provenance) as singly,
     ):
         changes = filled(as_set, say)
-        filled(one_by_one, say)
+        filled(singly, say)
         seen = statements(as_set)
         as_set.commit([say.plan(1, *changes)], None, say.provenance)
         assert len([text for text in seen if text.startswith("UPDATE domain")]) == 1
         assert any("INSERT INTO switched" in text for text in seen)
-        # A message of its own keeps one domain, and so all, from being written as a set.
+        # A different message of one domain prevents that the domains are written as a set.
         single = say.domain(NAMES[0], STATES[0], after(STATES[0]), message="Alone.")
-        seen = statements(one_by_one)
-        one_by_one.commit([say.plan(1, changes[0], single, *changes[2:])], None, say.provenance)
+        seen = statements(singly)
+        singly.commit([say.plan(1, changes[0], single, *changes[2:])], None, say.provenance)
         assert not any("INSERT INTO switched" in text for text in seen)
-        assert as_set.routes() == one_by_one.routes()
+        assert as_set.routes() == singly.routes()
         for name in NAMES[1:]:
-            assert told(as_set, name) == told(one_by_one, name)
-        assert as_set.read().accounts[say.key].ran == one_by_one.read().accounts[say.key].ran
+            assert latest_entry(as_set, name) == latest_entry(singly, name)
+        assert as_set.read().accounts[say.key].ran == singly.read().accounts[say.key].ran
 
 
 def test_unchanged_route_keeps_its_revision(store: Store, say: Any) -> None:
@@ -88,12 +88,12 @@ def test_a_domain_created_by_the_same_change_is_shadowed_too(store: Store, say: 
     assert {state.shadow for state in states.values()} == {"once"}
 
 
-@pytest.mark.parametrize("left", [NAMES[0], NAMES[299]])
-def test_a_suspended_domain_is_left_as_it_is(store: Store, say: Any, left: str) -> None:
-    changes = [change for change in filled(store, say) if change.name != left]
-    before = store.read().accounts[say.key].domains[left]
+@pytest.mark.parametrize("suspended", [NAMES[0], NAMES[299]])
+def test_a_suspended_domain_is_not_switched(store: Store, say: Any, suspended: str) -> None:
+    changes = [change for change in filled(store, say) if change.name != suspended]
+    before = store.read().accounts[say.key].domains[suspended]
     store.commit([say.plan(1, *changes)], None, say.provenance)
     states = store.read().accounts[say.key].domains
-    assert states.pop(left) == before
+    assert states.pop(suspended) == before
     assert {state.shadow for state in states.values()} == {"once"}
-    assert len(store.history(domain=left)) == 1
+    assert len(store.history(domain=suspended)) == 1

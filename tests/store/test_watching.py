@@ -1,4 +1,4 @@
-"""Waiting for what others commit, on each database."""
+"""Waiting for the commits of other processes, on each database."""
 
 import threading
 import time
@@ -14,13 +14,13 @@ from sendroute.model.provenance import Provenance
 from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
 
-LONG = 30.0  # seconds: who waits so long has missed it
+LONG = 30.0  # seconds: a wait this long means that the change was missed
 AT_ONCE = 3.0
 
 
 @pytest.fixture
-def another(store: Store, store_url: str) -> Iterator[Store]:  # noqa: ARG001 - it is made first
-    """As another program has it."""
+def another(store: Store, store_url: str) -> Iterator[Store]:  # noqa: ARG001 - it is created first
+    """The store, opened as another process does."""
     with open_store(store_url) as opened:
         yield opened
 
@@ -32,24 +32,26 @@ def change(store: Store, say: Any, at: int = 0) -> int:
 
 def seconds_of(waits: Any) -> tuple[bool, float]:
     before = time.monotonic()
-    told = waits()
-    return told, time.monotonic() - before
+    changed = waits()
+    return changed, time.monotonic() - before
 
 
-def test_without_a_commit_the_time_passes(store: Store) -> None:
+def test_a_wait_without_a_commit_times_out(store: Store) -> None:
     with store.watch() as changes:
-        told, took = seconds_of(lambda: changes.wait(0.3))
-    assert not told
+        changed, took = seconds_of(lambda: changes.wait(0.3))
+    assert not changed
     assert 0.3 <= took < AT_ONCE
 
 
-def test_what_was_committed_before_is_none(store: Store, say: Any) -> None:
+def test_an_earlier_commit_is_not_reported(store: Store, say: Any) -> None:
     change(store, say)
     with store.watch() as changes:
         assert not changes.wait(0)
 
 
-def test_a_commit_between_two_waits_is_told_once(store: Store, another: Store, say: Any) -> None:
+def test_commits_between_two_waits_are_reported_once(
+    store: Store, another: Store, say: Any
+) -> None:
     with store.watch() as changes:
         change(another, say)
         assert changes.wait(0)
@@ -60,7 +62,7 @@ def test_a_commit_between_two_waits_is_told_once(store: Store, another: Store, s
         assert not changes.wait(0.3)
 
 
-def test_a_commit_of_its_own_store_is_told_too(store: Store, say: Any) -> None:
+def test_a_commit_of_the_watching_store_is_reported(store: Store, say: Any) -> None:
     with store.watch() as changes:
         change(store, say)
         assert changes.wait(0)
@@ -70,58 +72,58 @@ def test_a_commit_ends_a_wait(store: Store, another: Store, say: Any) -> None:
     with store.watch() as changes:
         writer = threading.Timer(0.3, change, (another, say))
         writer.start()
-        told, took = seconds_of(lambda: changes.wait(LONG))
+        changed, took = seconds_of(lambda: changes.wait(LONG))
         writer.join()
-    assert told
+    assert changed
     assert took < AT_ONCE
 
 
-def test_each_of_several_that_wait_is_told(store: Store, another: Store, say: Any) -> None:
-    with store.watch() as one, another.watch() as two:
+def test_every_watch_is_notified(store: Store, another: Store, say: Any) -> None:
+    with store.watch() as first, another.watch() as second:
         change(store, say)
-        assert one.wait(LONG)
-        assert two.wait(LONG)
+        assert first.wait(LONG)
+        assert second.wait(LONG)
 
 
-def test_what_raises_no_revision_is_told_to_nobody(postgres_url: str, say: Any) -> None:
-    """A relay that says it is alive would wake all others."""
+def test_a_write_without_a_revision_is_not_reported(postgres_url: str, say: Any) -> None:
+    """Otherwise the heartbeat of a relay would wake every process."""
     with init_store(postgres_url, say.provenance) as store, store.watch() as changes:
-        with psycopg.connect(postgres_url) as own:
-            own.execute("INSERT INTO sendroute.relay VALUES ('r', 0, now())")
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute("INSERT INTO sendroute.relay VALUES ('r', 0, now())")
         store.commit([say.plan(0)], None, say.provenance)
         assert not changes.wait(0.3)
 
 
-def test_it_ends_when_it_is_closed_elsewhere(store: Store, another: Store, say: Any) -> None:
+def test_closing_a_watch_ends_its_wait(store: Store, another: Store, say: Any) -> None:
     with store.watch() as changes:
         threading.Timer(0.3, changes.close).start()
-        told, took = seconds_of(lambda: changes.wait(LONG))
+        changed, took = seconds_of(lambda: changes.wait(LONG))
         change(another, say)
-        assert not changes.wait(LONG), "closed is closed"
-    assert not told
+        assert not changes.wait(LONG), "a closed watch reports nothing"
+    assert not changed
     assert took < AT_ONCE
 
 
-def test_a_lost_word_is_made_up_for(postgres_url: str, say: Any) -> None:
-    """A revision is asked for now and then; here its word is held back by the schema."""
+def test_a_lost_notification_is_found_by_polling(postgres_url: str, say: Any) -> None:
+    """The watch also polls the revision; here the trigger that notifies is disabled."""
     with init_store(postgres_url, say.provenance) as store, store.watch() as changes:
-        with psycopg.connect(postgres_url) as own:
-            own.execute("ALTER TABLE sendroute.store DISABLE TRIGGER store_tells")
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute("ALTER TABLE sendroute.store DISABLE TRIGGER store_tells")
         change(store, say)
         assert changes.wait(LONG)
 
 
-def test_words_of_others_on_the_channel_are_nothing(postgres_url: str, say: Any) -> None:
+def test_foreign_notifications_on_the_channel_are_ignored(postgres_url: str, say: Any) -> None:
     with init_store(postgres_url, say.provenance) as store, store.watch() as changes:
-        with psycopg.connect(postgres_url) as own:
-            own.execute("NOTIFY sendroute, 'good morning'")
-            own.execute("NOTIFY sendroute, '999999'")
+        with psycopg.connect(postgres_url) as connection:
+            connection.execute("NOTIFY sendroute, 'good morning'")
+            connection.execute("NOTIFY sendroute, '999999'")
         assert not changes.wait(0.3)
         change(store, say)
         assert changes.wait(AT_ONCE)
 
 
-def test_a_lost_connection_is_told_once_and_then_it_goes_on(
+def test_a_lost_connection_is_reported_once_and_the_watch_continues(
     cluster: Cluster, postgres_url: str, say: Any
 ) -> None:
     init_store(postgres_url, say.provenance).close()
@@ -132,20 +134,20 @@ def test_a_lost_connection_is_told_once_and_then_it_goes_on(
     ):
         for line in proxy.lines:
             line.cut()
-        assert changes.wait(LONG), "something may have happened meanwhile"
+        assert changes.wait(LONG), "a commit may have been missed"
         assert not changes.wait(0.3)
         change(store, say)
         assert changes.wait(AT_ONCE)
 
 
-def test_a_server_that_is_away_is_waited_for(say: Any) -> None:
+def test_a_watch_continues_after_the_server_was_stopped(say: Any) -> None:
     provenance: Provenance = say.provenance
     with Cluster() as server:
         url = server.url(server.create_database())
         with init_store(url, provenance) as store, store.watch() as changes:
             server.stop()
-            told, took = seconds_of(lambda: changes.wait(0.5))
-            assert not told
+            changed, took = seconds_of(lambda: changes.wait(0.5))
+            assert not changed
             assert took < AT_ONCE
             server.start()
             assert changes.wait(LONG)

@@ -1,6 +1,6 @@
-"""Find words that a reader of this field would have to decode, and say what to write instead.
+"""Find words that are not plain engineering English, and print the replacement.
 
-``words.txt`` holds one rule a line: a regular expression, a tab, and the replacement. In Python
+``words.txt`` holds one rule per line: a regular expression, a tab, and the replacement. In Python
 files only comments, strings and docstrings are read, and names by the rules under ``[names]`` and
 ``[identifiers]``; other text files are read whole. Run it from the top of the checkout, with paths
 or without (then it reads every file that git tracks): ``python tests/words/check.py``. Exit status
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 TEXT = frozenset({".md", ".sh", ".yaml", ".yml", ".toml", ".txt", ".service"})
-PASSED_OVER = ("tests/words/", "LICENSE", "docs/glossary.md")
+EXCLUDED = ("tests/words/", "LICENSE", "docs/glossary.md")
 IDENTIFIERS_IN = "operator/"
 
 
@@ -56,7 +56,7 @@ def load(path: Path = HERE / "words.txt") -> Rules:
 
 
 def check(path: str, text: str, rules: Rules) -> Iterator[Hit]:
-    """Every hit of one file, in the order of its lines."""
+    """Yield the hits of a file."""
     if path.endswith(".py"):
         yield from _python(path, text, rules)
     else:
@@ -106,7 +106,7 @@ def main(paths: list[str]) -> int:
     hits = [
         hit
         for path in paths or tracked()
-        if not path.startswith(PASSED_OVER) and Path(path).is_file()
+        if not path.startswith(EXCLUDED) and Path(path).is_file()
         for hit in sorted(check(path, Path(path).read_text("utf-8", "replace"), rules))
     ]
     for hit in hits:

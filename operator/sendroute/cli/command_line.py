@@ -93,8 +93,9 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         """Add an option with a value. Its variable is used if the option is absent. The variable of
         a repeatable option contains the values, separated by spaces. An empty value is wrong usage,
-        because a script passes it if one of its own variables is not set."""
-        if not may_be_empty:
+        because a script passes it if one of its own variables is not set; an option whose default
+        is empty accepts it."""
+        if not may_be_empty and more.get("default") != "":
             type = _not_empty(type)  # noqa: A001
         if again:
             more["default"] = SUPPRESS

@@ -1,7 +1,7 @@
 """``million.py VERB URL DOMAINS``: one process of goal 7, which prints the seconds of its verb.
 
-``fill`` puts the domains into a new store; ``read`` merely reads their table into memory; ``plan``
-reads the store and plans the same domains against it, made before the clock starts.
+``fill`` writes the domains into a new store; ``read`` reads only their table into memory; ``plan``
+reads the store and plans the same domains, which are created before the clock starts.
 """
 
 import json
@@ -24,7 +24,7 @@ def main(verb: str, url: str, domains: int) -> float:
 
 
 def read(url: str, domains: int) -> float:
-    """By the database's own driver, with nothing of ours."""
+    """Read the table with the driver of the database, without Sendroute's code."""
     began = time.perf_counter()
     if url.startswith("sqlite"):
         import sqlite3
@@ -49,7 +49,7 @@ def plan(url: str, domains: int) -> float:
     began = time.perf_counter()
     decided = plan_tree(tree, open_store(url).read())
     took = time.perf_counter() - began
-    if decided.platform is not None or any(each.changes for each in decided.accounts):
+    if decided.platform is not None or any(account.changes for account in decided.accounts):
         raise SystemExit("the plan is not empty")
     return took
 
@@ -70,7 +70,7 @@ def fill(url: str, domains: int) -> float:
 
 
 def desired(domains: int):  # type: ignore[no-untyped-def]
-    """What reading the manifests would give: one file an account."""
+    """The desired state, as the reader returns it from one file per account."""
     from sendroute.model.desired import (
         AccountKey,
         Desired,

@@ -1,9 +1,9 @@
 """``one_account.py VERB URL DOMAINS OTHERS``: one process of goal 12, which prints the seconds of
 its verb.
 
-``fill`` puts the account of so many domains, and others in which so many more lie, into a new
-store. ``reroute`` re-routes every domain of that account: it is read, planned and committed alone.
-The manifests and the index over them, which a running program keeps, exist before the clock starts.
+``fill`` writes the account with DOMAINS domains, and other accounts with OTHERS domains, into a
+new store. ``reroute`` re-routes every domain of that account: it is read, planned and committed
+alone. The manifests and their index, which a running program keeps, exist before the clock starts.
 """
 
 import json
@@ -67,8 +67,8 @@ def reroute(url: str, domains: int, others: int) -> float:
 
 
 def tree(domains: int, others: int, profile: str | None):  # type: ignore[no-untyped-def]
-    """The account among the others; its domains lie between theirs, as names do. ``profile`` is
-    what they send through, None for managed."""
+    """The account among the others; its domains are sorted between theirs. ``profile`` is the
+    profile of its domains, None for managed."""
     from msgspec.structs import replace
 
     from sendroute.model.desired import AccountKey, DesiredAccount, DesiredDomain, DesiredProfile

@@ -1,9 +1,9 @@
 """``switching.py VERB URL DOMAINS [ROUND]``: one process of goals 4 and 5, which prints the seconds
 of its verb.
 
-``fill`` puts one account with that many domains into a new store; ``switch`` commits an apply-all
-over all of them, planned before the clock starts; ``bare`` is the UPDATE alone, of the same columns
-of the same rows, without history, fence or record: what the database itself asks for it.
+``fill`` writes one account with DOMAINS domains into a new store; ``switch`` commits an apply-all
+over all of them, planned before the clock starts; ``bare`` runs only the UPDATE of the same columns
+of the same rows, without history, fence or record: the cost of the database itself.
 """
 
 import gc
@@ -36,7 +36,7 @@ def commit(url: str, domains: int, number: int | None) -> float:
 
     with open_store(url) as store:
         decided = plan_tree(desired(domains, number), store.read())
-        changed = sum(len(each.changes) for each in decided.accounts)
+        changed = sum(len(account.changes) for account in decided.accounts)
         if changed < domains:
             raise SystemExit(f"only {changed} changes are planned")
         provenance = Provenance(datetime.now(UTC), "bench", None)
@@ -73,7 +73,7 @@ def bare(url: str, domains: int, number: int) -> float:
 
 
 def desired(domains: int, number: int | None):  # type: ignore[no-untyped-def]
-    """One account; with a ``number``, an apply-all of that number over it."""
+    """An account, with a ``number`` also its apply-all of that number."""
     from sendroute.model.desired import (
         AccountKey,
         ApplyAll,

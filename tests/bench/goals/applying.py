@@ -1,4 +1,4 @@
-"""Goal 15: many small accounts cost hardly more than one large account of as many domains."""
+"""Goal 15: many small accounts cost little more than one large account with as many domains."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -23,7 +23,7 @@ def measure(lab: Lab) -> Iterator[Row]:
         store = lab.store(f"new-{next(numbers)}")
         return store.sendroute("apply", "--auto-approve", tree.root)
 
-    found = interleaved(
+    samples = interleaved(
         {
             str(accounts): lambda tree=tree: apply(tree)  # type: ignore[misc]
             for accounts, tree in trees.items()
@@ -31,8 +31,8 @@ def measure(lab: Lab) -> Iterator[Row]:
         lab.rounds(3),
         warm_up=False,
     )
-    one, many = found["1"], found[str(files)]
+    single, many = samples["1"], samples[str(files)]
     what = f"apply {domains:,} new domains in {files:,} accounts / in one account"
-    ratio = many.seconds / one.seconds
-    yield Row("15", what, seconds(many.seconds), seconds(one.seconds), ratio, RATIO)
-    yield Row("15", f"{what}: memory (no goal)", megabytes(many.peak), megabytes(one.peak))
+    ratio = many.seconds / single.seconds
+    yield Row("15", what, seconds(many.seconds), seconds(single.seconds), ratio, RATIO)
+    yield Row("15", f"{what}: memory (no goal)", megabytes(many.peak), megabytes(single.peak))

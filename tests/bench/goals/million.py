@@ -1,4 +1,4 @@
-"""Goal 7: a million domains wanted against a million held, in one process."""
+"""Goal 7: planning a million desired domains against a million in the store, in one process."""
 
 import json
 import statistics
@@ -26,18 +26,18 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
         return run([PYTHON, str(CHILDREN / "million.py"), verb, url, str(domains)], keep=True)
 
     filled = child("fill")
-    found = interleaved(
+    samples = interleaved(
         {"read": lambda: child("read"), "plan": lambda: child("plan")}, lab.rounds(5)
     )
     database.drop(url)
-    reading, planning = found["read"], found["plan"]
+    reading, planning = samples["read"], samples["plan"]
     ours, other = _inside(planning), _inside(reading)
     what = f"{database.name}: read and plan {domains:,} domains / reading the table"
     yield Row("7", what, seconds(ours), seconds(other), ours / other, RATIO)
     above = (planning.peak - reading.peak) / 1e6
     yield Row(
         "7",
-        f"{what}: memory above it",
+        f"{what}: additional memory",
         megabytes(planning.peak),
         megabytes(reading.peak),
         above,
@@ -45,13 +45,13 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
         "MB",
     )
     what = f"{database.name}: commit {domains:,} new domains of many accounts (no goal)"
-    yield Row("7", what, seconds(_told(filled)))
+    yield Row("7", what, seconds(_printed_seconds(filled)))
 
 
 def _inside(samples: Samples) -> float:
-    """The seconds that a child measured itself: of its work, without its start."""
-    return statistics.median(_told(each) for each in samples.runs)
+    """The median of the seconds that the children measured of their work, without their start."""
+    return statistics.median(_printed_seconds(run) for run in samples.runs)
 
 
-def _told(one: Run) -> float:
-    return float(json.loads(one.output))
+def _printed_seconds(run: Run) -> float:
+    return float(json.loads(run.output))

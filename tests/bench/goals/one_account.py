@@ -1,4 +1,4 @@
-"""Goal 12: one account costs what it costs alone, however many domains the store holds."""
+"""Goal 12: the cost of one account does not depend on how many domains the store holds."""
 
 import json
 import statistics
@@ -20,7 +20,7 @@ def measure(lab: Lab) -> Iterator[Row]:
 
 
 def _measured(lab: Lab, database: Database, domains: int, others: int) -> Row:
-    """By turns, each time over a copy of a filled store."""
+    """Measure alternately, each time on a copy of a filled store."""
     filled = {number: database.new() for number in (others, 0)}
     for number, url in filled.items():
         _child("fill", url, domains, number)
@@ -41,6 +41,6 @@ def _measured(lab: Lab, database: Database, domains: int, others: int) -> Row:
 
 
 def _child(*words: object) -> float:
-    """The seconds that a process measured of its work, without its start."""
+    """The seconds that the process measured of its work, without its start."""
     command = [PYTHON, str(CHILDREN / "one_account.py"), *map(str, words)]
     return float(json.loads(run(command, keep=True).output))

@@ -1,4 +1,4 @@
-"""Goal 2: planning what is in place already, against octoDNS on the like; how the time grows."""
+"""Goal 2: planning an unchanged tree, compared with octoDNS; and how the time grows."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from table import Row, seconds
 from trees import Tree
 
 RATIO, EXPONENT = 0.1, 1.1
-# octoDNS takes half a millisecond a record, the same at every size: a tenth of our size tells it.
+# octoDNS takes half a millisecond per record at every size, so a tenth of our size is enough.
 _PEER_RECORDS = 10_000
 
 
@@ -25,15 +25,15 @@ def measure(lab: Lab) -> Iterator[Row]:
         contestants["octoDNS"] = _octodns(lab, records)
     except NoPeerError as error:
         missing = str(error)
-    found = interleaved(contestants, lab.rounds(5))
-    ours = found[str(sizes[-1])].seconds / sizes[-1]
+    samples = interleaved(contestants, lab.rounds(5))
+    ours = samples[str(sizes[-1])].seconds / sizes[-1]
     if missing:
-        yield Row("2", f"{largest} / octoDNS, each", _each(ours), "-", note=missing)
+        yield Row("2", f"{largest} / octoDNS, per domain", _microseconds(ours), "-", note=missing)
     else:
-        theirs = found["octoDNS"].seconds / records
-        what = f"{largest} / {REQUIREMENT} of {records:,} records, each"
-        yield Row("2", what, _each(ours), _each(theirs), ours / theirs, RATIO)
-    yield _growth(sizes, [found[str(size)] for size in sizes])
+        theirs = samples["octoDNS"].seconds / records
+        what = f"{largest} / {REQUIREMENT} of {records:,} records, per record"
+        yield Row("2", what, _microseconds(ours), _microseconds(theirs), ours / theirs, RATIO)
+    yield _growth(sizes, [samples[str(size)] for size in sizes])
 
 
 def _settled(lab: Lab, domains: int) -> Callable[[], Run]:
@@ -41,7 +41,7 @@ def _settled(lab: Lab, domains: int) -> Callable[[], Run]:
     tree = Tree(lab.room / f"tree-{domains}", domains, files, accounts=files).write()
     store = lab.store(f"settled-{domains}")
     store.sendroute("apply", "--auto-approve", tree.root)
-    # Exit status 0: there is nothing to do, or the measurement is worth nothing.
+    # With any change the exit status is not 0, and the measurement fails.
     return lambda: store.sendroute("plan", "--detailed-exitcode", tree.root)
 
 
@@ -53,17 +53,17 @@ def _octodns(lab: Lab, records: int) -> Callable[[], Run]:
 
 
 def _growth(sizes: list[int], samples: list[Samples]) -> Row:
-    """The steepest step counts: over the whole range, the cost of starting would hide a lot."""
+    """The steepest step counts, because the start would hide growth over the whole range."""
     steps = [
         math.log(after.seconds / before.seconds) / math.log(larger / smaller)
         for smaller, larger, before, after in zip(
             sizes, sizes[1:], samples, samples[1:], strict=False
         )
     ]
-    took = ", ".join(seconds(each.seconds) for each in samples)
+    took = ", ".join(seconds(sample.seconds) for sample in samples)
     what = f"exponent of the time, {' to '.join(f'{size:,}' for size in sizes)} domains"
     return Row("2", what, took, "-", max(steps), EXPONENT, "")
 
 
-def _each(value: float) -> str:
+def _microseconds(value: float) -> str:
     return f"{value * 1e6:.0f} us"

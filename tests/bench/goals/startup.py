@@ -1,4 +1,4 @@
-"""Goal 8: what a person waits for before anything happens."""
+"""Goal 8: the time that a user waits before a command does anything."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def measure(lab: Lab) -> Iterator[Row]:
     whole = lab.room / "one.yaml"
     parts = (tree.root / "platform.yaml", tree.path(0))
     whole.write_text("---\n".join(part.read_text() for part in parts))
-    found = interleaved(
+    samples = interleaved(
         {
             "pass": lambda: run([PYTHON, "-c", "pass"]),
             "help": lambda: run([*PROGRAM, "--help"]),
@@ -23,8 +23,10 @@ def measure(lab: Lab) -> Iterator[Row]:
         },
         lab.rounds(21),
     )
-    yield _row("sendroute --help / python -c pass", found["help"], found["pass"], HELP)
-    yield _row("validate of one file / python -c pass", found["validate"], found["pass"], VALIDATE)
+    yield _row("sendroute --help / python -c pass", samples["help"], samples["pass"], HELP)
+    yield _row(
+        "validate of one file / python -c pass", samples["validate"], samples["pass"], VALIDATE
+    )
 
 
 def _row(what: str, ours: Samples, other: Samples, limit: float) -> Row:

@@ -1,4 +1,4 @@
-"""Goal 13: listing and exporting a million domains needs no memory for them."""
+"""Goal 13: the memory for listing and exporting does not grow with the number of domains."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ def measure(lab: Lab) -> Iterator[Row]:
     domains = lab.size(1_000_000)
     url = Sqlite(lab.room).new()
     run([PYTHON, str(CHILDREN / "million.py"), "fill", url, str(domains)])
-    found = interleaved(
+    measured = interleaved(
         {
             command: lambda command=command: run([*PROGRAM, "--store", url, *command.split()])  # type: ignore[misc]
             for command in COMMANDS
@@ -23,7 +23,7 @@ def measure(lab: Lab) -> Iterator[Row]:
         lab.rounds(3),
         warm_up=False,
     )
-    for command, samples in found.items():
+    for command, samples in measured.items():
         what = f"{command} of {domains:,} domains, {seconds(samples.seconds)}: memory"
         peak = samples.peak / 1e6
         yield Row("13", what, megabytes(samples.peak), value=peak, limit=MEGABYTES, unit="MB")

@@ -1,4 +1,4 @@
-"""Goals 4 and 5: one account's million domains switched by an apply-all, again and again."""
+"""Goals 4 and 5: a million domains of one account, switched repeatedly by an apply-all."""
 
 import json
 import statistics
@@ -22,7 +22,7 @@ def measure(lab: Lab) -> Iterator[Row]:
 
 
 def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
-    """Each round goes over a copy of one filled store: an apply-all and a bare UPDATE by turns."""
+    """Each round alternates an apply-all and a bare UPDATE on a copy of a filled store."""
     filled = database.new()
     made = _child("fill", filled, domains)
     ours: list[list[float]] = []
@@ -39,14 +39,14 @@ def _measured(lab: Lab, database: Database, domains: int) -> Iterator[Row]:
         ours.append(took)
         database.drop(url)
     database.drop(filled)
-    one, other = statistics.median(chain.from_iterable(ours)), statistics.median(bare)
+    switch, update = statistics.median(chain.from_iterable(ours)), statistics.median(bare)
     what = f"{database.name}: apply-all of {domains:,} domains / the bare UPDATE"
-    yield Row("4", what, seconds(one), seconds(other), one / other, RATIO)
+    yield Row("4", what, seconds(switch), seconds(update), switch / update, RATIO)
     if isinstance(database, Postgres):
         first, last = (statistics.median(took[at] for took in ours) for at in (0, -1))
         what = f"{database.name}: the third apply-all / the first"
         yield Row("5", what, seconds(last), seconds(first), last / first, LATER)
-        what = f"{database.name}: domains whose switch touches an index, at most"
+        what = f"{database.name}: domains whose switch changes an index, at most"
         yield Row("5", what, f"{100 * max(indexed):.2f} %", "-", 100 * max(indexed), INDEXED, "%")
     what = f"{database.name}: commit {domains:,} new domains of one account (no goal)"
     yield Row("4", what, seconds(made))
@@ -57,6 +57,6 @@ def _indexed(database: Database, url: str, updates: int) -> int:
 
 
 def _child(*words: object) -> float:
-    """The seconds that a process measured of its work, without its start and the planning."""
+    """The seconds that the process measured of its work, without its start and the planning."""
     command = [PYTHON, str(CHILDREN / "switching.py"), *map(str, words)]
     return float(json.loads(run(command, keep=True).output))

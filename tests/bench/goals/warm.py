@@ -1,4 +1,4 @@
-"""Goal 3: a large git work tree of which little changed since the last run."""
+"""Goal 3: a large git working tree with few changes since the last run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +21,15 @@ def measure(lab: Lab) -> Iterator[Row]:
     step = files // _CHANGED
 
     def change(number: int) -> None:
-        """Other files each time, beside those of the rounds before, so that no run has seen them
-        as they are: the last round's go back to what is committed."""
+        """Change different files in each round, so that no run has seen their content before.
+
+        The files of the previous round get their committed content back.
+        """
         if number:
             tree.reroute(range(4 * number, files, step))
         tree.reroute(range(4 * (number + 1), files, step))
 
-    found = interleaved(
+    samples = interleaved(
         {
             "git status": lambda: run(["git", "status", "--porcelain"], cwd=tree.root),
             "warm": lambda: store.sendroute("plan", tree.root),
@@ -36,7 +38,7 @@ def measure(lab: Lab) -> Iterator[Row]:
         lab.rounds(5),
         before=change,
     )
-    git, warm, cold = (found[name] for name in ("git status", "warm", "cold"))
+    git, warm, cold = (samples[name] for name in ("git status", "warm", "cold"))
     what = f"plan after {_CHANGED} of {files:,} files changed"
     yield _row(f"{what} / git status", warm.seconds, git.seconds, OF_GIT)
     yield _row(f"{what} / the same, cold", warm.seconds, cold.seconds, OF_COLD)
@@ -49,10 +51,10 @@ def _row(what: str, ours: float, other: float, limit: float) -> Row:
 def _commit(root: Path) -> None:
     for words in (
         ["init", "--quiet"],
-        ["config", "gc.auto", "0"],  # nothing goes on in the background while we measure
+        ["config", "gc.auto", "0"],  # no background work during the measurement
         ["add", "--all"],
         ["-c", "user.name=b", "-c", "user.email=b@bench.example", "commit", "--quiet", "-m", "b"],
-        # Packed, as a clone is, and with an index that has seen every file.
+        # Packed like a clone, with an up-to-date index.
         ["gc", "--quiet"],
         ["status", "--porcelain"],
     ):

@@ -48,7 +48,12 @@ class NotConnectedError(psycopg.OperationalError):
 # libpq. The first match counts. If encryption is only preferred, libpq tries again without it, so a
 # message about pg_hba.conf may be from that second attempt.
 _MESSAGES = (
-    (r"could not translate host name|failed to resolve host", Refusal.NO_NAME),
+    (
+        # Of libpq, of the driver, and of getaddrinfo(3) alone, which older drivers show.
+        r"could not translate host name|failed to resolve host|Name or service not known"
+        r"|No address associated with hostname|failure in name resolution",
+        Refusal.NO_NAME,
+    ),
     (r"too many connections|too many clients|remaining connection slots", Refusal.FULL),
     (
         r"the database system is (starting|shutting|in recovery)|not (yet )?accepting",
