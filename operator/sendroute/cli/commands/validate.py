@@ -44,9 +44,7 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     if arguments.base and "-" in arguments.paths:
-        raise WrongUsageError(
-            "--base needs files or directories: standard input has no git revision."
-        )
+        raise WrongUsageError("Standard input has no git revision: use --base with files only.")
     tree = read_tree(arguments.paths, session)
     base = read_base(arguments.base, arguments.paths) if arguments.base else None
     findings = list(check_tree(tree.desired, base))
