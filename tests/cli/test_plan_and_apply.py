@@ -95,7 +95,7 @@ def ten_domains(sendroute: Program, manifests: Path) -> Path:
         ([f"d{n}.example.com" for n in range(6)], "too-many-removals", "--max-remove-percent"),
         ([f"d{n}.example.com" for n in range(10)], "too-many-changes", "--max-change-percent"),
     ],
-    ids=["removing more than 30 %", "re-routing more than 30 %"],
+    ids=["removing more than 30 %", "rerouting more than 30 %"],
 )
 def test_a_guard_is_shown_by_plan_blocks_apply_and_is_lifted_by_its_option(
     sendroute: Program, ten_domains: Path, domains: list[str], code: str, flag: str

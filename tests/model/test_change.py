@@ -60,7 +60,7 @@ DELETE = DomainChange(KEY, "b.example", Action.DELETE, SHADOWED, None, "removed"
         pytest.param(
             [REROUTE],
             "288492dab0b5c7a536d6450c78e535a96cf1a9eaff4114b623344a0bf8a84a9d",
-            id="a re-routed domain",
+            id="a rerouted domain",
         ),
         pytest.param(
             [DELETE],

@@ -215,7 +215,7 @@ def step(
     # 1. What stops an account, whatever the other accounts do.
     denied, retained = conflicts(tree, store, verdicts)
     stopped = {key for key in verdicts if is_stopped(key, tree, store, plans, verdicts[key])}
-    # The plan of an account states what its change "would" take, remove or re-route, also if
+    # The plan of an account states what its change "would" take, remove or reroute, also if
     # another account has an error; a suspended account has no plan.
     unchanged = {key for key in stopped if key in tree.accounts and tree.accounts[key].suspended}
 
@@ -314,7 +314,7 @@ def guard_stops(
     before: Stored, outcome: Outcome, verdict: Verdict, change_percent: int, remove_percent: int
 ) -> bool:
     """Whether a guard "refuses removing more than 30 % of an account's domains (from 10 domains)"
-    or "re-routing more than 30 % of an account's domains in another way than by a confirmed
+    or "rerouting more than 30 % of an account's domains in another way than by a confirmed
     apply-all; reassignments count (from 10 domains)".
 
     A move is a removal of step 6: the domain "leaves one account".

@@ -198,7 +198,7 @@ def sample() -> Sample:
         where=Where("crux.yaml", 0, ("spec", "applyToAll")),
         account=CRUX,
     )
-    guard = finding("too-many-changes", "26 of 26 domains would be re-routed.", account=BOLT)
+    guard = finding("too-many-changes", "26 of 26 domains would be rerouted.", account=BOLT)
     sample_findings = findings()
     plan = Plan(
         lineage="0193a5c4-7d1e-7000-8000-2f6f0b1c9d3e",

@@ -38,7 +38,7 @@ def test_twenty_similar_changes_are_listed_and_the_others_are_counted():
     text = shown(Format.TEXT, account(0, 10_000))
     assert text.count(".n0.example  managed → profile ses") == 20
     assert "… and 9,980 more like this; -o json lists all" in text
-    assert text.endswith("Plan: 10,000 to re-route.\n")
+    assert text.endswith("Plan: 10,000 to reroute.\n")
 
 
 def test_exactly_twenty_changes_are_all_listed():
@@ -66,8 +66,8 @@ def test_a_heading_with_every_count_fits():
 
 def test_a_thousand_accounts_are_listed_and_the_others_are_counted():
     text = shown(Format.TEXT, *(account(index, 2) for index in range(1500)))
-    assert "… and 500 more accounts: 1,000 to re-route; -o json lists all" in text
-    assert text.endswith("Plan: 3,000 to re-route.\n")
+    assert "… and 500 more accounts: 1,000 to reroute; -o json lists all" in text
+    assert text.endswith("Plan: 3,000 to reroute.\n")
 
 
 @pytest.mark.parametrize("accounts", [1, 100])
@@ -76,7 +76,7 @@ def test_a_comment_fits_and_says_what_it_omits(accounts):
     assert len(text.encode()) <= LIMIT
     assert "-o json` lists all" in text
     assert text.count("<details>") == text.count("</details>")
-    assert f"{accounts * 1000:,} to re-route" in text
+    assert f"{accounts * 1000:,} to reroute" in text
 
 
 def test_json_lists_all_changes_sorted():

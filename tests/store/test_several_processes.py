@@ -26,7 +26,7 @@ def other_route(state: DomainState) -> DomainState:
 
 
 def write(url: str, say: Any, turns: int, sender: Connection) -> None:
-    """Re-route every domain repeatedly and send each committed revision."""
+    """Reroute every domain repeatedly and send each committed revision."""
     store = open_store(url)
     while turns:
         [account] = store.read().accounts.values()
@@ -59,7 +59,7 @@ def test_concurrent_writers_lose_no_change(
         entries = store.history(domain=NAMES[0])
     assert current.revision == 31
     [account] = current.accounts.values()
-    # After thirty re-routes every domain has its first route again.
+    # After thirty reroutes every domain has its first route again.
     assert {state.route for state in account.domains.values()} == {MANAGED}
     assert len(entries) == 31
 

@@ -103,7 +103,7 @@ def limit_options(parser: Parser) -> None:
         "--max-change-percent",
         metavar="N",
         type=percent,
-        help="refuse to re-route more than N %% of an account's domains (default 30)",
+        help="refuse to reroute more than N %% of an account's domains (default 30)",
     )
     parser.value(
         "--max-remove-percent",

@@ -12,12 +12,11 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from sendroute.manifests import fast
-from sendroute.manifests.fast import Parsed
+from sendroute.manifests.fast import Parsed, Problems
 from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
 from sendroute.manifests.sources import unreadable
-from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.route import RouteKind
 
@@ -57,21 +56,6 @@ class Content(NamedTuple):
         if not self.rows:
             return self.documents
         return sorted((*self.rows, *self.documents), key=_ordinal)
-
-
-class Problems(NamedTuple):
-    """What is wrong with a file.
-
-    ``complete`` is False if something of it was not read, or belongs to an unknown account.
-    ``stopped`` are the accounts that its errors stop, each with the names of the profiles that
-    documents with errors would define; None means an unreadable name.
-    ``platform_seen`` is True if a MailPlatform with errors was left out.
-    """
-
-    findings: list[Finding]
-    complete: bool
-    stopped: dict[AccountKey, set[str | None]]
-    platform_seen: bool = False
 
 
 class FileResult(NamedTuple):

@@ -14,6 +14,8 @@ from msgspec import ValidationError
 from sendroute.manifests.headers import expand, is_list_of, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
 
 MAX_DEPTH = 32
 MAX_FOREIGN_DEPTH = 999
@@ -49,6 +51,21 @@ class Parsed(NamedTuple):
 
     documents: list[tuple[int, Document]]
     foreign: int
+
+
+class Problems(NamedTuple):
+    """What is wrong with a file.
+
+    ``complete`` is False if something of it was not read, or belongs to an unknown account.
+    ``stopped`` are the accounts that its errors stop, each with the names of the profiles that
+    documents with errors would define; None means an unreadable name.
+    ``platform_seen`` is True if a MailPlatform with errors was left out.
+    """
+
+    findings: list[Finding]
+    complete: bool
+    stopped: dict[AccountKey, set[str | None]]
+    platform_seen: bool = False
 
 
 def read(data: bytes) -> Parsed | None:

@@ -246,7 +246,7 @@ class AccountSpec(Shape, frozen=True, kw_only=True):
         RouteShape | UnsetType,
         says_route(
             "The route of new domains that declare none. Default: managed if the plan includes "
-            "it, otherwise unconfigured. Changing it does not re-route existing domains.",
+            "it, otherwise unconfigured. Changing it does not reroute existing domains.",
             {"profile": "ses"},
         ),
     ] = UNSET

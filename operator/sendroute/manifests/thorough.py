@@ -3,10 +3,9 @@
 from msgspec.structs import replace
 
 from sendroute.manifests import fast
-from sendroute.manifests.content import Problems
 from sendroute.manifests.diagnosis import diagnose, from_fault, list_in_list
 from sendroute.manifests.exact import Draft, drafts
-from sendroute.manifests.fast import Parsed
+from sendroute.manifests.fast import Parsed, Problems
 from sendroute.manifests.headers import account_of_document, is_list_of, is_ours
 from sendroute.manifests.shapes import Document, MailPlatform, decode
 from sendroute.manifests.syntax import Fault, Piece, pieces

@@ -55,7 +55,7 @@ class _AccountsChange(Struct, Generic[_State], frozen=True):
 
     @property
     def written(self) -> _State:
-        """The state that a create, an update, a re-route or a reassign writes. Raises ValueError
+        """The state that a create, an update, a reroute or a reassign writes. Raises ValueError
         for a change that writes none."""
         if self.after is None:
             raise ValueError(f"the change of {self.name} ({self.action}) writes no state")

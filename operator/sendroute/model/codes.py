@@ -557,7 +557,7 @@ class Code(StrEnum):
         "too-many-changes",
         _REFUSED,
         _OPERATOR,
-        "One change would re-route too many of an account's domains.",
+        "One change would reroute too many of an account's domains.",
         "A default, a plan or many routes changed at once.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,

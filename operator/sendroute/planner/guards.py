@@ -1,4 +1,4 @@
-"""Guards: a change that removes or re-routes too many of an account's domains needs an approval."""
+"""Guards: a change that removes or reroutes too many of an account's domains needs an approval."""
 
 from collections.abc import Iterable, Mapping
 
@@ -71,7 +71,7 @@ def check_guards(
         )
     if rerouted * 100 > guards.change_percent * domains:
         refusals.append(
-            _refusal("too-many-changes", "re-route", rerouted, domains, guards, key, where)
+            _refusal("too-many-changes", "reroute", rerouted, domains, guards, key, where)
         )
     return tuple(refusals)
 

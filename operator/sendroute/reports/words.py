@@ -14,7 +14,7 @@ VERBS = {
     Action.CREATE: "create",
     Action.UPDATE: "update",
     Action.DELETE: "delete",
-    Action.REROUTE: "re-route",
+    Action.REROUTE: "reroute",
     Action.REASSIGN: "reassign",
     Action.SKIP: "skip",
 }
@@ -23,7 +23,7 @@ DONE = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",
     Action.DELETE: "deleted",
-    Action.REROUTE: "re-routed",
+    Action.REROUTE: "rerouted",
     Action.REASSIGN: "reassigned",
     Action.SKIP: "skipped",
 }
@@ -59,7 +59,7 @@ def part_status(part: Part) -> str:
 
 
 def actions(counts: Counter[Action], *, done: bool = False) -> str:
-    """``2 to create, 1 to re-route``, or ``2 created, 1 re-routed``; empty for none."""
+    """``2 to create, 1 to reroute``, or ``2 created, 1 rerouted``; empty for none."""
     if done:
         return ", ".join(f"{number(counts[a])} {DONE[a]}" for a in Action if counts[a])
     return ", ".join(

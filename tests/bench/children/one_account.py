@@ -2,7 +2,7 @@
 its verb.
 
 ``fill`` writes the account with DOMAINS domains, and other accounts with OTHERS domains, into a
-new store. ``reroute`` re-routes every domain of that account: it is read, planned and committed
+new store. ``reroute`` reroutes every domain of that account: it is read, planned and committed
 alone. The manifests and their index, which a running program keeps, exist before the clock starts.
 """
 
@@ -61,7 +61,7 @@ def reroute(url: str, domains: int, others: int) -> float:
         desired, current, selection.keys, selection.others, guards=Guards(100, 100)
     )
     if len(plan.accounts) != 1 or len(plan.accounts[0].changes) != domains:
-        raise SystemExit("the plan is not the re-route of one account")
+        raise SystemExit("the plan is not the reroute of one account")
     store.commit(plan.accounts, plan.platform, Provenance(datetime.now(UTC), "bench", None))
     return time.perf_counter() - began
 

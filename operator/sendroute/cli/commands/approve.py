@@ -1,6 +1,6 @@
 """Approve one change that `run` has held back.
 
-`run` leaves an account as it is if a change would remove or re-route too many of its domains. An
+`run` leaves an account as it is if a change would remove or reroute too many of its domains. An
 approval is for the plan that is shown and no other: if the manifests or the store change before
 it is applied, the change is held back again.
 

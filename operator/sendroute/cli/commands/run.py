@@ -86,7 +86,7 @@ def options(parser: Parser) -> None:
         metavar="N",
         type=percent,
         default=30,
-        help="hold back changes that re-route more than N %% of an account (default 30)",
+        help="hold back changes that reroute more than N %% of an account (default 30)",
     )
     parser.value(
         "--max-remove-percent",

@@ -1,4 +1,4 @@
-"""Declare the default route of new domains of an account. It re-routes no existing domain.
+"""Declare the default route of new domains of an account. It reroutes no existing domain.
 
 examples:
   sendroute edit set-default acme --profile ses manifests/
