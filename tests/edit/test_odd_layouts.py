@@ -3,7 +3,7 @@
 import pytest
 
 from sendroute.edit.set_route import set_route
-from sendroute.edit.tree import Tree
+from sendroute.edit.tree import EditTree
 from sendroute.manifests.thorough import read_thoroughly
 from sendroute.model.finding import Where
 from sendroute.model.problem import ProblemError
@@ -89,10 +89,10 @@ ODD = {
 }
 
 
-def tree_of(text: str) -> Tree:
+def tree_of(text: str) -> EditTree:
     parsed = read_thoroughly("f.yaml", text.encode())[0]
     documents = [(document, Where("f.yaml", number)) for number, document in parsed.documents]
-    return Tree(documents, lambda _: text, ["f.yaml"])
+    return EditTree(documents, lambda _: text, ["f.yaml"])
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -134,7 +134,7 @@ def test_an_impossible_edit_is_reported_and_not_written(text: str) -> None:
 )
 def test_a_file_that_changed_after_reading_is_not_edited(now: str) -> None:
     parsed = read_thoroughly("f.yaml", (HEAD + SPEC).encode())[0]
-    tree = Tree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
+    tree = EditTree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
     with pytest.raises(ProblemError) as raised:
         set_route(tree, "shop.example.com", UNCONFIGURED)
     assert [finding.code for finding in raised.value.findings] in (["unwritable"], ["edit-by-hand"])

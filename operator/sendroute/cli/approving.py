@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from sendroute.cli.confirm import Action, confirm
+from sendroute.cli.confirm import ConfirmedAction, confirm
 from sendroute.cli.reading import held_back_account
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus, StatusReason
@@ -101,8 +101,8 @@ def _other_plan(shown: AccountStatus) -> Finding:
     )
 
 
-def _action(shown: AccountStatus) -> Action:
-    return Action(
+def _action(shown: AccountStatus) -> ConfirmedAction:
+    return ConfirmedAction(
         "Approve this plan?",
         "approved",
         f"Review the plan, then: sendroute approve {shown.key} --auto-approve"

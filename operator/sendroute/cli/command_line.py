@@ -18,7 +18,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 
-class WrongUsageError(Exception):
+class UsageError(Exception):
     """Wrong usage of the command line, explained in one sentence."""
 
 
@@ -32,7 +32,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises :class:`WrongUsageError` instead of printing its usage and exiting."""
+    """A parser that raises :class:`UsageError` instead of printing its usage and exiting."""
 
     def __init__(self, prog: str, **more: Any) -> None:
         super().__init__(
@@ -46,20 +46,20 @@ class Parser(argparse.ArgumentParser):
         self._checks: list[Callable[[argparse.Namespace], None]] = []
 
     def error(self, message: str) -> NoReturn:
-        raise WrongUsageError(_sentence(message))
+        raise UsageError(_sentence(message))
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """Parse ``words``. An unknown word is wrong usage, with a suggestion."""
         arguments, unknown = self.parse_known_args(words)
         if unknown:
             word = unknown[0].split("=", 1)[0]
-            raise WrongUsageError(self._unknown(word))
+            raise UsageError(self._unknown(word))
         for check in self._checks:
             check(arguments)
         return arguments
 
     def check(self, check: Callable[[argparse.Namespace], None]) -> None:
-        """Add a check of all arguments together, which raises :class:`WrongUsageError`. It runs
+        """Add a check of all arguments together, which raises :class:`UsageError`. It runs
         before the command does anything."""
         self._checks.append(check)
 
@@ -201,14 +201,14 @@ def _truth(variable: str) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise WrongUsageError(f"{variable} is `{text}`, but must be true or false.")
+    raise UsageError(f"{variable} is `{text}`, but must be true or false.")
 
 
 def _converted(variable: str, text: str, convert: Callable[[str], Any]) -> Any:
     try:
         return convert(text)
     except argparse.ArgumentTypeError as error:
-        raise WrongUsageError(_sentence(f"{variable}: {error}")) from error
+        raise UsageError(_sentence(f"{variable}: {error}")) from error
 
 
 def _sentence(message: str) -> str:

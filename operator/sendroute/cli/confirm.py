@@ -13,7 +13,7 @@ from sendroute.model.finding import Finding, Locate, nowhere
 from sendroute.reports.report import of_plan
 
 
-class Action(NamedTuple):
+class ConfirmedAction(NamedTuple):
     """An action to confirm: the question, the participle for "Nothing was …", and the hint if there
     is no terminal to ask on."""
 
@@ -23,13 +23,13 @@ class Action(NamedTuple):
 
 
 ACTIONS = {
-    "apply": Action(
+    "apply": ConfirmedAction(
         "Apply these changes?",
         "applied",
         "Review the plan, then apply with --auto-approve, or apply a saved plan: "
         "sendroute plan PATH --out FILE, then sendroute apply FILE.",
     ),
-    "restore": Action(
+    "restore": ConfirmedAction(
         "Restore this state?",
         "restored",
         "Review what it would change, then restore with --auto-approve.",
@@ -48,7 +48,7 @@ def confirm_plan(
     return confirm(action, lambda: report_chunks(session, of_plan(plan, locate=locate)))
 
 
-def confirm(action: Action, shown: Callable[[], Iterable[str]]) -> Finding | None:
+def confirm(action: ConfirmedAction, shown: Callable[[], Iterable[str]]) -> Finding | None:
     """Write ``shown`` to the terminal and ask. Returns None if the answer is 'yes'."""
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return _not_approved(
@@ -73,5 +73,5 @@ def _agreed(question: str) -> bool:
     return answer.strip() == "yes"
 
 
-def _not_approved(action: Action, why: str, hint: str) -> Finding:
+def _not_approved(action: ConfirmedAction, why: str, hint: str) -> Finding:
     return finding("not-approved", f"Nothing was {action.done}: {why}.", hint=hint)

@@ -15,7 +15,7 @@ from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Sealed
-from sendroute.reconcile.secret_check import Endpoint, look_up
+from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
 from sendroute.reconcile.verifier import failure_code, failure_message
 from sendroute.reports.progress import progress
 from sendroute.runtime.factory import Factory, no_key, references, run_tests
@@ -99,7 +99,7 @@ def test_new_profile(
         ]
     profile = declared.profile
     secrets = Factory(session.settings).secrets(references(desired))
-    answer = look_up(secrets, Endpoint(key, name, profile, None, declared.where))
+    answer = look_up(secrets, CheckedEndpoint(key, name, profile, None, declared.where))
     if isinstance(answer, SecretProblem):
         return [
             finding(

@@ -15,8 +15,8 @@ from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
 from sendroute.edit.diff import unified
-from sendroute.edit.proposal import Change, Proposal, Text
-from sendroute.edit.tree import Tree, changed_meanwhile
+from sendroute.edit.proposal import EditChange, Proposal, TextChange
+from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import read_file
@@ -57,7 +57,7 @@ class EditSession:
         entries, _ = self._files.entries()
         self._paths = {entry.name: entry.path for entry in entries}
         broken = {finding.where.file for finding in self._reading.findings if finding.where}
-        self.tree = Tree(self._documents, self._load, self._paths, frozenset(broken))
+        self.tree = EditTree(self._documents, self._load, self._paths, frozenset(broken))
 
     def _load(self, file: str) -> str:
         try:
@@ -130,11 +130,11 @@ class EditSession:
         """The findings with their positions, sorted by file and line."""
         return locate(self._files, findings)
 
-    def _lines(self, done: Sequence[Change]) -> list[Line]:
+    def _lines(self, done: Sequence[EditChange]) -> list[Line]:
         places = positions(self._files, [change.where for change in done if change.where])
         return [(places[change.where] if change.where else None, change.message) for change in done]
 
-    def _after(self, texts: Mapping[str, Text]) -> Desired:
+    def _after(self, texts: Mapping[str, TextChange]) -> Desired:
         """The whole tree after the edit."""
         documents = [item for item in self._documents if item[1].file not in texts]
         for file, text in texts.items():
@@ -172,7 +172,7 @@ class EditSession:
 
     def _present(
         self,
-        texts: Mapping[str, Text],
+        texts: Mapping[str, TextChange],
         lines: Sequence[Line],
         notes: Sequence[Finding],
     ) -> int:
@@ -202,7 +202,7 @@ def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
     return finding.code, message, finding.namespace, finding.account
 
 
-def _text(texts: Mapping[str, Text], lines: Sequence[Line]) -> Iterator[str]:
+def _text(texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[str]:
     if not texts:
         yield "No changes: the manifests already declare this.\n"
         return
@@ -214,7 +214,7 @@ def _text(texts: Mapping[str, Text], lines: Sequence[Line]) -> Iterator[str]:
 
 
 def _json(
-    texts: Mapping[str, Text],
+    texts: Mapping[str, TextChange],
     lines: Sequence[Line],
     notes: Sequence[Finding],
     *,
@@ -242,7 +242,7 @@ def _json(
     )
 
 
-def _action(text: Text) -> str:
+def _action(text: TextChange) -> str:
     if text.before is None:
         return "created"
     return "deleted" if text.after is None else "changed"

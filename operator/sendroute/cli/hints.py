@@ -10,7 +10,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
     Approve,
     Configure,
-    Limit,
+    GuardLimit,
     Perform,
     RaiseLimit,
     Remedy,
@@ -18,7 +18,7 @@ from sendroute.model.remedy import (
     Task,
 )
 
-_LIMITS = {Limit.CHANGES: "--max-change-percent", Limit.REMOVALS: "--max-remove-percent"}
+_LIMITS = {GuardLimit.CHANGES: "--max-change-percent", GuardLimit.REMOVALS: "--max-remove-percent"}
 
 _SETTINGS = {
     Setting.STORE: "--store URL",

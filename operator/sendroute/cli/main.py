@@ -14,7 +14,7 @@ from sendroute.cli.command_line import (
     PREFIX,
     USAGE_STATUS,
     Parser,
-    WrongUsageError,
+    UsageError,
     stderr_line,
     suggestion,
 )
@@ -66,7 +66,7 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     try:
         return _run(words)
-    except WrongUsageError as error:
+    except UsageError as error:
         stderr_line(f"sendroute: {error}")
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
@@ -118,7 +118,7 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
     """The module of a command, or of a subcommand of the command ``within``."""
     if name not in known:
         full = f"{within} {name}".strip()
-        raise WrongUsageError(f"There is no command `{full}`.{suggestion(name, known)}")
+        raise UsageError(f"There is no command `{full}`.{suggestion(name, known)}")
     place = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
     return import_module(f"sendroute.cli.commands.{place}")
 
@@ -183,7 +183,7 @@ def _command(name: str, description: str, options: Callable[[Parser], None]) -> 
 
 def _session(values: dict[str, Any]) -> Session:
     if values["quiet"] and values["verbose"]:
-        raise WrongUsageError("--quiet and --verbose contradict each other.")
+        raise UsageError("--quiet and --verbose contradict each other.")
     verbosity = Verbosity.NORMAL
     if values["quiet"]:
         verbosity = Verbosity.QUIET

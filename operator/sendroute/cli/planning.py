@@ -21,7 +21,7 @@ from sendroute.reconcile.saved_plan import (
     saved_plan_of,
     unusable,
 )
-from sendroute.reconcile.verifier import Shown
+from sendroute.reconcile.verifier import SavedInputs
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
@@ -32,7 +32,7 @@ from sendroute.store.record import Store
 _TOP = 4096
 
 
-class GivenLimits(NamedTuple):
+class GuardOptions(NamedTuple):
     """The limits of the guards as typed; None if not given."""
 
     change_percent: int | None = None
@@ -64,7 +64,7 @@ class PlanOptions(NamedTuple):
 
 
 def reconciler_of(
-    store: Store, session: Session, *, saves: bool, shown: Shown | None = None
+    store: Store, session: Session, *, saves: bool, shown: SavedInputs | None = None
 ) -> Reconciler:
     """The reconciler of one command. ``saves``: its plan will be applied. ``shown``: what a saved
     plan was made with; None for a new plan."""
@@ -98,7 +98,7 @@ def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Sou
 
 
 def plan_saved(
-    store: Store, session: Session, path: str, limits: GivenLimits, lock: str | None
+    store: Store, session: Session, path: str, limits: GuardOptions, lock: str | None
 ) -> Planned:
     """Plan the saved plan in a file again; see :func:`plan_again`. The guards have the limits of
     the saved plan, unless ``limits`` has others.

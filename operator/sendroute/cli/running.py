@@ -14,14 +14,14 @@ from msgspec.structs import replace
 from sendroute.cli.reading import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
-from sendroute.following.follower import Tree
+from sendroute.following.follower import FollowedTree
 from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
-from sendroute.loop.loop import Loop, Times
+from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
-from sendroute.loop.rounds import Limits, RoundOptions
+from sendroute.loop.rounds import RoundLimits, RoundOptions
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import Desired
@@ -56,7 +56,7 @@ class RunOptions(NamedTuple):
     interval: float
     poll: float | None
     listen: str
-    limits: Limits
+    limits: RoundLimits
 
 
 # Seconds, in addition to the interval, after which a round without a heartbeat is not alive.
@@ -83,7 +83,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
         is_path = isinstance(follower, Directory)
         poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
         counts, health = registry(), Health(options.interval + _LONGEST_ROUND)
-        times = Times(options.interval, poll)
+        times = PollIntervals(options.interval, poll)
         loop = Loop(
             trees,
             partial(factory.open_store, _BUSY),
@@ -102,7 +102,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
 
 
-def _read(session: Session, tree: Tree) -> Source:
+def _read(session: Session, tree: FollowedTree) -> Source:
     read = read_tree([tree.path], session, parallel=False)
     locks = locks_of([tree.path], top=tree.root)
     return Source(

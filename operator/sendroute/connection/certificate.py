@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from sendroute.connection.failure import FailureError
+from sendroute.connection.failure import ConnectionTestError
 from sendroute.model.connection import ConnectionOutcome
 
 MAX_NAMES = 5
@@ -23,7 +23,7 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
         ca_file: The platform's authorities in PEM form, in addition to the system's.
 
     Raises:
-        FailureError: ``ca_file`` cannot be read (``tls-failed``).
+        ConnectionTestError: ``ca_file`` cannot be read (``tls-failed``).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks chain and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -135,8 +135,8 @@ def _harmless(name: str) -> str:
     return name[:253] if re.fullmatch(r"[A-Za-z0-9_.:*-]+", name[:253]) else ""
 
 
-def _unusable(why: str) -> FailureError:
-    return FailureError(
+def _unusable(why: str) -> ConnectionTestError:
+    return ConnectionTestError(
         ConnectionOutcome.TLS_FAILED,
         f"The platform's caFile (spec.connectionTest) {why}, so certificates cannot be verified.",
     )

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from sendroute.credentials import directory as files
 from sendroute.credentials.binding import allows
 from sendroute.credentials.content import (
-    MissingError,
-    UnfitError,
+    InvalidSecretError,
+    SecretNotFoundError,
     password_of,
     text_of,
     together,
@@ -99,7 +99,7 @@ class Secrets:
 
         try:
             return files.in_one_piece(directory, ref, read)
-        except UnfitError as unfit:
+        except InvalidSecretError as unfit:
             return _problem("secret-invalid", ref, str(unfit))
 
     def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
@@ -153,14 +153,14 @@ def _credential(
         password = password_of(_present(PASSWORD, keys, content))
         key_name = "username and password together"
         return together(username, password)
-    except UnfitError as unfit:
-        code = "secret-missing" if isinstance(unfit, MissingError) else "secret-invalid"
+    except InvalidSecretError as unfit:
+        code = "secret-missing" if isinstance(unfit, SecretNotFoundError) else "secret-invalid"
         return _problem(code, ref, f"cannot be used: its {key_name} {unfit}")
 
 
 def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:
     if key not in keys:
-        raise MissingError("is missing")
+        raise SecretNotFoundError("is missing")
     return content(key)
 
 
@@ -172,7 +172,7 @@ def _not_allowed(
         raw = content(ALLOWED_HOSTS)
         if allows(text_of(raw) if raw.strip() else "", host, port):
             return None
-    except UnfitError as unfit:
+    except InvalidSecretError as unfit:
         return SecretProblem(
             "secret-not-bound",
             f"The secret {ref} is not sent anywhere: its {ALLOWED_HOSTS} {unfit}.",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sendroute.edit.layout import Document, Layout, Node, Stream
+from sendroute.edit.layout import Document, Layout, LayoutNode, Stream
 from sendroute.edit.lines import (
     Splice,
     block_end,
@@ -15,8 +15,8 @@ from sendroute.edit.lines import (
     next_line,
     with_lines,
 )
-from sendroute.edit.rewrite import CannotSpliceError, insert_in_flow, removed_item
-from sendroute.edit.style import Style, block, block_lines, flow, style_of
+from sendroute.edit.rewrite import SpliceError, insert_in_flow, removed_item
+from sendroute.edit.style import YamlStyle, block, block_lines, flow, style_of
 
 _BARE_MARKER = re.compile(r"---[ \t]*\r?\n")
 
@@ -41,14 +41,14 @@ def insert_after(layout: Layout, document: Document, fresh: list[NewDocument]) -
     """Yield the splices that insert documents behind another one, in its style.
 
     Raises:
-        CannotSpliceError: The layout does not allow it.
+        SpliceError: The layout does not allow it.
     """
     style = style_of(layout, document)
     if document.item is not None:
         yield from _into_list(layout, document, fresh, style)
         return
     if not can_follow(layout, document):
-        raise CannotSpliceError
+        raise SpliceError
     yield _into_stream(layout, document.stream, fresh, style)
 
 
@@ -62,7 +62,7 @@ def append(layout: Layout, fresh: list[NewDocument]) -> Iterator[Splice]:
     yield with_lines(layout.text, len(layout.text), lines)
 
 
-def new_file(fresh: list[NewDocument], style: Style, *, json: bool) -> str:
+def new_file(fresh: list[NewDocument], style: YamlStyle, *, json: bool) -> str:
     """The text of a new file; with ``json``, one JSON object."""
     if json:
         (document,) = fresh
@@ -85,7 +85,7 @@ def remove_document(layout: Layout, document: Document) -> list[Splice] | None:
     return list(_without_stream(layout, document.stream))
 
 
-def written(fresh: NewDocument, style: Style, indent: int = 0) -> list[str]:
+def written(fresh: NewDocument, style: YamlStyle, indent: int = 0) -> list[str]:
     """The lines of a document in the block style."""
     lines = []
     for key, value in fresh.value.items():
@@ -117,7 +117,7 @@ def _with_remark(lines: list[str], remark: str) -> list[str]:
 
 
 def _into_list(
-    layout: Layout, document: Document, fresh: list[NewDocument], style: Style
+    layout: Layout, document: Document, fresh: list[NewDocument], style: YamlStyle
 ) -> Iterator[Splice]:
     text, root = layout.text, document.root
     if layout.list_of(document.stream).flow:
@@ -132,7 +132,7 @@ def _into_list(
         return
     dash = text.rindex("-", 0, root.start + 1)
     if text[dash + 1 : root.start].strip():
-        raise CannotSpliceError
+        raise SpliceError
     indent = column(text, root.start)
     lines = []
     for added in fresh:
@@ -144,7 +144,7 @@ def _into_list(
 # --- a stream of documents ----------------------------------------------------------------------
 
 
-def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: Style) -> Splice:
+def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: YamlStyle) -> Splice:
     text = layout.text
     before, after = _blank_lines(layout)
     lines: list[str] = []
@@ -199,7 +199,7 @@ def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
         yield Splice(until, next_line(text, until), "")
 
 
-def _first_start(text: str, root: Node) -> int:
+def _first_start(text: str, root: LayoutNode) -> int:
     """Where a first document without ``---`` begins, including the comments directly above it;
     comments above an empty line belong to the file."""
     place = line_start(text, root.start)

@@ -8,7 +8,7 @@ from msgspec import Struct, ValidationError, field
 from sendroute.edit.documents import NewDocument, append, insert_after, remove_document
 from sendroute.edit.layout import BOM, Layout
 from sendroute.edit.lines import Splice, apply_splices
-from sendroute.edit.rewrite import CannotSpliceError, rewrite, same
+from sendroute.edit.rewrite import SpliceError, rewrite, same
 from sendroute.edit.style import style_of
 
 
@@ -67,7 +67,7 @@ def _with_new_values(layout: Layout, edit: FileEdit) -> str:
         document = layout.documents[ordinal]
         try:
             splices += rewrite(layout.text, document.root, value, style_of(layout, document))
-        except CannotSpliceError as error:
+        except SpliceError as error:
             raise NotEditableError(ordinal, error.path) from error
     return _spliced(layout.text, splices, edit)
 
@@ -85,7 +85,7 @@ def _with_documents(layout: Layout, edit: FileEdit) -> str | None:
                 splices += append(layout, fresh)
             else:
                 splices += insert_after(layout, layout.documents[after], fresh)
-        except CannotSpliceError as error:
+        except SpliceError as error:
             raise NotEditableError(after or 0, error.path) from error
     return _spliced(layout.text, splices, edit)
 

@@ -2,8 +2,8 @@
 
 from sendroute.edit.declare import check_profile, declare
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, Tree
-from sendroute.manifests.names import BadNameError, domain_name, to_unicode
+from sendroute.edit.tree import Domain, EditTree
+from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
@@ -13,7 +13,7 @@ from sendroute.model.route import Route
 from sendroute.model.spelling import did_you_mean
 
 
-def set_route(tree: Tree, name: str, route: Route, key: AccountKey | None = None) -> Proposal:
+def set_route(tree: EditTree, name: str, route: Route, key: AccountKey | None = None) -> Proposal:
     """Declare a domain's route.
 
     Args:
@@ -43,13 +43,13 @@ def checked_name(name: str) -> str:
     """
     try:
         return domain_name(name)
-    except BadNameError as error:
+    except InvalidNameError as error:
         raise ProblemError(
             finding("invalid-value", f"The domain {error.message}.", hint=error.hint)
         ) from error
 
 
-def _find(tree: Tree, name: str, key: AccountKey | None) -> Domain:
+def _find(tree: EditTree, name: str, key: AccountKey | None) -> Domain:
     domains = [
         domain for domain in tree.domains if domain.name == name and key in (None, domain.key)
     ]
@@ -58,7 +58,7 @@ def _find(tree: Tree, name: str, key: AccountKey | None) -> Domain:
     raise ProblemError(_declared_twice(domains) if domains else _unknown(tree, name))
 
 
-def _unknown(tree: Tree, name: str) -> Finding:
+def _unknown(tree: EditTree, name: str) -> Finding:
     near = did_you_mean(name, {domain.name for domain in tree.domains})
     return finding(
         "unknown-domain",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sendroute.loop.rounds import Reconciled
-from sendroute.loop.tree_source import LoadedTree
+from sendroute.loop.tree_source import ServedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.finding import Finding, Locate, Severity, located, nowhere
 from sendroute.model.owner import PLATFORM, Owner
@@ -51,7 +51,7 @@ class EventLog:
         self._tree_errors: frozenset[str] = frozenset()
         self._statuses: dict[Owner, AccountStatus] = {}
 
-    def serving(self, loaded: LoadedTree) -> None:
+    def serving(self, loaded: ServedTree) -> None:
         desired = loaded.source.desired
         domains = sum(len(account.domains) for account in desired.accounts.values())
         at = f"commit {loaded.source.commit}" if loaded.source.commit else "the directory"

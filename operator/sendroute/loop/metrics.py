@@ -11,7 +11,7 @@ from prometheus_client import Counter as Count
 
 from sendroute import __version__
 from sendroute.loop.rounds import Reconciled
-from sendroute.loop.tree_source import LoadedTree
+from sendroute.loop.tree_source import ServedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.exit_status import findings_of
 from sendroute.model.outcome import Outcome
@@ -105,7 +105,7 @@ class Metrics:
         """Report whether the newest tree is served."""
         self._tree.set(good)
 
-    def serving(self, loaded: LoadedTree) -> None:
+    def serving(self, loaded: ServedTree) -> None:
         """Report the tree that is served."""
         desired = loaded.source.desired
         self._accounts.set(len(desired.accounts))

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from sendroute.manifests import shapes
 from sendroute.manifests.content import Row, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
-from sendroute.manifests.names import BadNameError, domain_name, to_unicode
+from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import Reporter, profile_of, route_of
 from sendroute.manifests.read import Cache, Reading
@@ -282,7 +282,7 @@ class Compilation:
             return
         try:
             name = domain_name(spec.domain)
-        except BadNameError as error:
+        except InvalidNameError as error:
             self.findings.append(_bad_domain(error, where, draft.key))
             name = spec.domain
         else:
@@ -337,7 +337,7 @@ class Compilation:
             draft.profiles[name] = DesiredProfile(profile, where, suspended, inline_in)
 
 
-def _bad_domain(error: BadNameError, where: Where, key: AccountKey) -> Finding:
+def _bad_domain(error: InvalidNameError, where: Where, key: AccountKey) -> Finding:
     return finding(
         "invalid-value",
         f"spec.domain {error.message}.",

@@ -44,7 +44,7 @@ class Step(Struct, frozen=True, omit_defaults=True):
     message: str
 
 
-class Report(Struct, frozen=True, omit_defaults=True):
+class StatusReport(Struct, frozen=True, omit_defaults=True):
     """The part of a reconcile's result that is stored, to show it later.
 
     ``findings`` are the first findings, and ``more`` counts the others. For a held-back plan,
@@ -75,7 +75,7 @@ class AccountStatus(Struct, frozen=True):
 
     key: Owner
     outcome: StatusReason
-    report: Report
+    report: StatusReport
     since: datetime
     digest: str | None = None
     commit: str | None = None

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class Limit(StrEnum):
+class GuardLimit(StrEnum):
     """A share of an account's domains that one change may touch without being confirmed."""
 
     CHANGES = "changes"
@@ -54,7 +54,7 @@ class Task(StrEnum):
 class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
     """Apply with this share, in whole percent, as the limit."""
 
-    limit: Limit
+    limit: GuardLimit
     percent: int
 
 

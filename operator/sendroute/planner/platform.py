@@ -12,12 +12,12 @@ from sendroute.model.platform import Platform, Relay
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import needs_test
 
-Decision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
+PlatformDecision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
 
 
 def decide_platform(
     desired: Desired, current: Current, failed: Mapping[str, str], rotated: Collection[str]
-) -> Decision:
+) -> PlatformDecision:
     """Decide the platform's change.
 
     Args:
@@ -67,7 +67,7 @@ def relay_of(platform: Platform | None) -> Relay | None:
     return platform.managed.relay if platform is not None and platform.managed else None
 
 
-def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
+def _not_saved(before: Platform | None, code: str, where: Where) -> PlatformDecision:
     """Skip the platform's change, because the managed relay's secret cannot be used: the previous
     platform stays in effect; without a previous one nothing can be planned. Another finding
     reports the secret."""

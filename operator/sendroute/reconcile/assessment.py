@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.model.account_status import AccountStatus, Report, StatusReason, Step, reported
+from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step, reported
 from sendroute.model.change import AccountPlan, Action, Change
 from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
@@ -168,13 +168,13 @@ def _platform_status(result: Result, context: StatusContext) -> AccountStatus | 
     return AccountStatus(PLATFORM, how, report, context.at, commit=context.commit)
 
 
-def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
+def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> StatusReport:
     """Errors come before skipped domains, because a million domains may wait for one profile."""
     reasons = [finding for finding in findings if _is_reason(finding)]
     reasons.sort(key=lambda finding: finding.code == Code.DEPENDENCY_SKIPPED)
     first = [located(finding, locate) for finding in reasons[:_FINDINGS]]
     done = [change for change in changes if change.action is not Action.SKIP]
-    return Report(
+    return StatusReport(
         tuple(
             reported(finding, str(finding.position) if finding.position is not None else None)
             for finding in first

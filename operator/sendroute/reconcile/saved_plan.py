@@ -23,7 +23,7 @@ from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
-from sendroute.reconcile.verifier import Shown
+from sendroute.reconcile.verifier import SavedInputs
 
 FORMAT_VERSION = "1.1"
 _MARKER = "sendroute-saved-plan"
@@ -53,7 +53,7 @@ class SavedFinding(Struct, frozen=True):
         )
 
 
-class Decided(Struct, frozen=True):
+class PlanDigests(Struct, frozen=True):
     """The digests of the platform's change and of each account's changes."""
 
     platform: str | None
@@ -85,7 +85,7 @@ class SavedPlan(Struct, frozen=True):
     checksum: str
     lineage: str
     commit: str | None
-    decided: Decided
+    decided: PlanDigests
     limits: SavedLimits
     report: Raw
     only: tuple[AccountKey, ...]
@@ -98,10 +98,10 @@ class SavedPlan(Struct, frozen=True):
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
 
-    def shown(self) -> Shown:
+    def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
         changed, by account and name."""
-        return Shown(
+        return SavedInputs(
             {owner_named(*owner): names for owner, names in self.failed},
             {owner_named(*owner): frozenset(names) for owner, names in self.rotated},
         )
@@ -118,16 +118,16 @@ class SavedPlan(Struct, frozen=True):
         )
 
 
-def decided_by(plan: Plan) -> Decided:
+def decided_by(plan: Plan) -> PlanDigests:
     """The digests of a plan's changes. Whether a guard stops an account is not included, because
     applying may allow it."""
-    return Decided(
+    return PlanDigests(
         digest_changes([plan.platform]) if plan.platform is not None else None,
         {str(account.key): digest(account) for account in plan.accounts if account.changes},
     )
 
 
-def differing(before: Decided, after: Decided) -> list[str]:
+def differing(before: PlanDigests, after: PlanDigests) -> list[str]:
     """Whose decision differs: accounts as NAMESPACE/NAME, and ``the platform``."""
     names = sorted(before.accounts.keys() | after.accounts.keys())
     changed = [name for name in names if before.accounts.get(name) != after.accounts.get(name)]

@@ -36,7 +36,7 @@ _ENTITIES = {ord(c): f"&#{ord(c)};" for c in "&<>`*_[]|\\~^$"}
 _REFERS = re.compile(r"([@#!%:]|www)(?=[\w./])")
 
 
-class Piece(Struct, frozen=True):
+class MarkdownPiece(Struct, frozen=True):
     """An independent block, rendered only if there is room. If it does not fit, ``short`` replaces
     it; if that does not fit either, ``what`` is counted as left out."""
 
@@ -63,25 +63,25 @@ def text(report: Report) -> str:
     return "".join(blocks)
 
 
-def _fitting(piece: Piece, room: int) -> str | None:
+def _fitting(piece: MarkdownPiece, room: int) -> str | None:
     makers = (piece.text, piece.short) if piece.short is not None else (piece.text,)
     return next((block for make in makers if len((block := make()).encode()) <= room), None)
 
 
-def _pieces(report: Report) -> Iterator[Piece]:
+def _pieces(report: Report) -> Iterator[MarkdownPiece]:
     if report.relays_behind:
         behind = ", ".join(map(code, report.relays_behind))
-        yield Piece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
+        yield MarkdownPiece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
     for finding in report.findings:
-        yield Piece("finding", partial(_finding, finding))
+        yield MarkdownPiece("finding", partial(_finding, finding))
     if report.platform is not None:
-        yield Piece("platform", partial(_platform, report.platform))
+        yield MarkdownPiece("platform", partial(_platform, report.platform))
     for part in report.parts:
         if part.changes or part.outcome not in (None, Outcome.UNCHANGED):
-            yield Piece("account", partial(_part, part), partial(_part_in_short, part))
+            yield MarkdownPiece("account", partial(_part, part), partial(_part_in_short, part))
     for part in report.parts:
         if part.shadowed:
-            yield Piece("list of shadowed routes", partial(_shadowed, part))
+            yield MarkdownPiece("list of shadowed routes", partial(_shadowed, part))
 
 
 def _platform(change: Change) -> str:

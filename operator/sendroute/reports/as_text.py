@@ -15,7 +15,7 @@ from sendroute.reports.report import Part, Report, spot
 from sendroute.reports.states import step
 from sendroute.reports.text import (
     WIDTH,
-    Style,
+    TextStyle,
     clean,
     middle,
     no_command,
@@ -31,19 +31,19 @@ _VERB, _NAME, _STEP = 8, 40, 34
 _BENEATH = 2 + _VERB + 2
 
 _ACTION_STYLES = {
-    Action.CREATE: Style.GREEN,
-    Action.UPDATE: Style.CYAN,
-    Action.DELETE: Style.RED,
-    Action.REROUTE: Style.CYAN,
-    Action.REASSIGN: Style.YELLOW,
-    Action.SKIP: Style.YELLOW,
+    Action.CREATE: TextStyle.GREEN,
+    Action.UPDATE: TextStyle.CYAN,
+    Action.DELETE: TextStyle.RED,
+    Action.REROUTE: TextStyle.CYAN,
+    Action.REASSIGN: TextStyle.YELLOW,
+    Action.SKIP: TextStyle.YELLOW,
 }
 
 _SEVERITY_STYLES = {
-    Severity.ERROR: Style.RED,
-    Severity.REFUSED: Style.RED,
-    Severity.WARNING: Style.YELLOW,
-    Severity.INFO: Style.CYAN,
+    Severity.ERROR: TextStyle.RED,
+    Severity.REFUSED: TextStyle.RED,
+    Severity.WARNING: TextStyle.YELLOW,
+    Severity.INFO: TextStyle.CYAN,
 }
 
 
@@ -53,7 +53,7 @@ def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
 
 def _lines(report: Report, colour: bool) -> Iterator[str]:
     if report.platform is not None:
-        yield paint("platform", Style.BOLD, colour)
+        yield paint("platform", TextStyle.BOLD, colour)
         yield from _changes([report.platform], colour)
         yield ""
     shown = [part for part in report.parts if _is_shown(part)]
@@ -71,7 +71,7 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
         behind = ", ".join(map(clean, report.relays_behind))
         yield from wrap(f"Not served yet by {behind}.", 0)
     for line in wrap(totals(report), 0):
-        yield paint(line, Style.BOLD, colour)
+        yield paint(line, TextStyle.BOLD, colour)
 
 
 def _is_shown(part: Part) -> bool:
@@ -100,7 +100,7 @@ def _part(part: Part, colour: bool) -> Iterator[str]:
     summary = "; ".join(filter(None, (counts, part_status(part))))
     heading = middle(clean(str(part.key)), WIDTH)
     beside = width(heading) + 2 + width(summary) <= WIDTH
-    yield paint(heading, Style.BOLD, colour) + (f"  {summary}" if beside and summary else "")
+    yield paint(heading, TextStyle.BOLD, colour) + (f"  {summary}" if beside and summary else "")
     if not beside:
         yield from wrap(summary, 2)
     yield from _changes(part.changes, colour)
@@ -135,7 +135,7 @@ def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
             yield from wrap(shared, _BENEATH)
 
 
-class _Cells(NamedTuple):
+class _ChangeCells(NamedTuple):
     """A change's name and what it does, cleaned, and the columns that each takes."""
 
     name: str
@@ -144,12 +144,12 @@ class _Cells(NamedTuple):
     columns: int
 
 
-def _cells(change: Change) -> _Cells:
+def _cells(change: Change) -> _ChangeCells:
     name, does = clean(object_name(change.kind, change.name)), clean(step(change))
-    return _Cells(name, width(name), does, width(does))
+    return _ChangeCells(name, width(name), does, width(does))
 
 
-def _columns(shown: Sequence[_Cells]) -> tuple[int, int]:
+def _columns(shown: Sequence[_ChangeCells]) -> tuple[int, int]:
     """Widths of the names and of the steps, each no wider than its share of the line."""
     names = max((cells.wide for cells in shown), default=0)
     fitting = [cells.columns for cells in shown if cells.columns <= _STEP]
@@ -157,7 +157,7 @@ def _columns(shown: Sequence[_Cells]) -> tuple[int, int]:
 
 
 def _row(
-    change: Change, cells: _Cells, names: int, steps: int, colour: bool, why: str
+    change: Change, cells: _ChangeCells, names: int, steps: int, colour: bool, why: str
 ) -> Iterator[str]:
     """One line per change; the reason is on the next line if it does not fit."""
     verb = paint(f"{VERBS[change.action]:<{_VERB}}", _ACTION_STYLES[change.action], colour)

@@ -36,7 +36,7 @@ class Part(Struct, frozen=True):
     outcome: Outcome | None = None
 
 
-class Store(Struct, frozen=True):
+class StoreHeader(Struct, frozen=True):
     lineage: str
     revision: int
 
@@ -48,7 +48,7 @@ class Report(Struct, frozen=True):
     command: str
     findings: tuple[Finding, ...]
     parts: tuple[Part, ...] = ()
-    store: Store | None = None
+    store: StoreHeader | None = None
     platform: PlatformChange | None = None
     platform_outcome: Outcome | None = None
     relays_behind: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
         "plan",
         _with_positions(findings, locate),
         parts=_parts(plan, {}),
-        store=Store(plan.lineage, plan.revision),
+        store=StoreHeader(plan.lineage, plan.revision),
         platform=plan.platform,
         locate=locate,
     )
@@ -118,7 +118,7 @@ def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply
         command,
         _with_positions(findings, locate),
         parts=_parts(plan, outcomes),
-        store=Store(plan.lineage, result.revision),
+        store=StoreHeader(plan.lineage, result.revision),
         platform=plan.platform,
         platform_outcome=result.platform,
         relays_behind=tuple(sorted(result.relays_behind)),

@@ -12,7 +12,7 @@ WIDTH = 100
 """Columns that every line of text keeps to."""
 
 
-class Style(StrEnum):
+class TextStyle(StrEnum):
     BOLD = "1"
     DIM = "2"
     RED = "31"
@@ -21,7 +21,7 @@ class Style(StrEnum):
     CYAN = "36"
 
 
-def paint(text: str, style: Style, colour: bool) -> str:
+def paint(text: str, style: TextStyle, colour: bool) -> str:
     """``text`` in a style, if ``colour`` is true. The style adds no width."""
     return f"\x1b[{style}m{text}\x1b[0m" if colour and text else text
 

@@ -22,7 +22,7 @@ from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile import secret_check
-from sendroute.reconcile.verifier import Shown, Verifier
+from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Factory:
         stored: Iterable[SecretRef],
         *,
         saves: bool = False,
-        shown: Shown | None = None,
+        shown: SavedInputs | None = None,
     ) -> Verifier:
         """The verifier of one run over these manifests and this store.
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason
+from sendroute.model.account_status import AccountStatus, Approval, StatusReason, StatusReport
 from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_named, owner_names
@@ -48,7 +48,7 @@ def _status_of(row: Any) -> AccountStatus:
     return AccountStatus(
         owner_named(row.namespace, row.account),
         StatusReason(row.reason),
-        msgspec.json.decode(row.report, type=Report),
+        msgspec.json.decode(row.report, type=StatusReport),
         row.since,
         row.digest,
         row.source_commit,

@@ -161,10 +161,10 @@ class Store:
             return reading.read(connection, None), endpoints.sealed(connection)
 
     @contextmanager
-    def snapshot(self) -> Iterator["Snapshot"]:
+    def snapshot(self) -> Iterator["StoreSnapshot"]:
         """One revision of the store, to read some accounts and ask for holders of domains."""
         with self._reading() as connection:
-            yield Snapshot(connection)
+            yield StoreSnapshot(connection)
 
     def head(self) -> Head:
         """The revision that the store is at."""
@@ -418,7 +418,7 @@ class Store:
         lockfile.write(lock, path)
 
 
-class Snapshot:
+class StoreSnapshot:
     """One revision of a store, independent of later commits. The cost of a read depends only on the
     requested accounts or domains."""
 

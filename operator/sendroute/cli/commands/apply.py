@@ -12,7 +12,7 @@ examples:
 
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, WrongUsageError, seconds
+from sendroute.cli.command_line import Parser, UsageError, seconds
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.options import REPORTS, limit_options, only_option, output_option
 from sendroute.cli.output import present_report, worst
@@ -51,7 +51,7 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.applying import ApplyOptions, apply_planned
     from sendroute.cli.planning import (
-        GivenLimits,
+        GuardOptions,
         PlanOptions,
         is_saved_plan_file,
         plan_paths,
@@ -60,7 +60,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     start_logs(session)
-    limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
+    limits = GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
     saved = any(is_saved_plan_file(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
@@ -83,6 +83,6 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _alone(arguments: Namespace) -> None:
     if len(arguments.paths) > 1:
-        raise WrongUsageError("A saved plan must be the only PATH.")
+        raise UsageError("A saved plan must be the only PATH.")
     if arguments.only:
-        raise WrongUsageError("A saved plan is applied completely: use --only with plan instead.")
+        raise UsageError("A saved plan is applied completely: use --only with plan instead.")

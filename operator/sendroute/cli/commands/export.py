@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.options import Output, output_option, requested_outputs
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
@@ -38,7 +38,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     if arguments.dir and arguments.output:
-        raise WrongUsageError("--dir writes YAML files: omit -o.")
+        raise UsageError("--dir writes YAML files: omit -o.")
     outputs = requested_outputs(arguments) or [Output("yaml", None)]
     findings: list[Finding] = []
 

@@ -15,7 +15,7 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
-from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.desired import AccountKey
 from sendroute.model.records import HistoryEntry
 from sendroute.model.times import minute, moment
@@ -68,7 +68,7 @@ def _entries_of(store: "Store", of: str | None, limit: int) -> Sequence[HistoryE
         return store.history(owner=account, limit=limit)
     try:
         return store.history(domain=domain_name(of), limit=limit)
-    except BadNameError:
+    except InvalidNameError:
         return ()
 
 

@@ -41,12 +41,12 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.planning import GivenLimits, PlanOptions, plan_paths
+    from sendroute.cli.planning import GuardOptions, PlanOptions, plan_paths
     from sendroute.store.record import open_store
 
     start_logs(session)
     with open_store(session.settings.store) as store:
-        limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
+        limits = GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
         options = PlanOptions(
             arguments.only,
             limits.guards(),

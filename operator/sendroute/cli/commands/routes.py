@@ -16,7 +16,7 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
-from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.exit_status import of_findings
@@ -65,7 +65,7 @@ def _show(rows: Iterable[RouteRow], form: str, colour: bool) -> Iterable[str]:
 def _normalised(name: str) -> str:
     try:
         return domain_name(name)
-    except BadNameError:
+    except InvalidNameError:
         return name
 
 
@@ -116,7 +116,7 @@ def _text(rows: Iterable[RouteRow], colour: bool) -> Iterable[str]:
     """Reads the rows twice, because the column widths must be known before the first line."""
     # The declared routes are only shown if an apply-all shadows one of them.
     columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
-    cells = _Cells().of
+    cells = _RouteCells().of
     for row in rows:
         columns.fit(cells(row))
     if columns.is_empty:
@@ -124,7 +124,7 @@ def _text(rows: Iterable[RouteRow], colour: bool) -> Iterable[str]:
     return columns.lines(map(cells, rows), colour=colour)
 
 
-class _Cells:
+class _RouteCells:
     """Cells of rows. A million domains share few accounts, states and times."""
 
     def __init__(self) -> None:

@@ -103,7 +103,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.running import RunOptions, run_loop
     from sendroute.following.git import GitOptions
     from sendroute.loop.event_log import TransitionLog
-    from sendroute.loop.rounds import Limits
+    from sendroute.loop.rounds import RoundLimits
 
     start_logs(session, lasting=True)
     branch = GitOptions(
@@ -113,7 +113,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.allowed_signers,
         arguments.git_timeout,
     )
-    limits = Limits(arguments.max_change_percent, arguments.max_remove_percent)
+    limits = RoundLimits(arguments.max_change_percent, arguments.max_remove_percent)
     options = RunOptions(
         arguments.source,
         branch,

@@ -15,7 +15,7 @@ examples:
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.options import REPORTS, TABLES, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
@@ -42,7 +42,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
-        raise WrongUsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
+        raise UsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
     edit = EditSession(arguments, session)
     with open_store(session.settings.store) as store:
         current = store.read()

@@ -13,7 +13,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, worst
 from sendroute.cli.session import Session
@@ -37,7 +37,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     if bool(arguments.profiles) == arguments.all:
-        raise WrongUsageError("Specify the profiles to test, or --all.")
+        raise UsageError("Specify the profiles to test, or --all.")
     outputs = outputs_of(arguments)
     with open_store(session.settings.store) as store:
         results = test_profiles(store, session, arguments.profiles)

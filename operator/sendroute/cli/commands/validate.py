@@ -10,7 +10,7 @@ examples:
 from argparse import Namespace
 from collections.abc import Iterator
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.options import REPORTS, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
@@ -44,7 +44,7 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     if arguments.base and "-" in arguments.paths:
-        raise WrongUsageError("Standard input has no git revision: use --base with files only.")
+        raise UsageError("Standard input has no git revision: use --base with files only.")
     tree = read_tree(arguments.paths, session)
     base = read_base(arguments.base, arguments.paths) if arguments.base else None
     findings = list(check_tree(tree.desired, base))
