@@ -81,6 +81,7 @@ TOP_LEVEL_OF_MAIN = {
     "sendroute.cli",
     "sendroute.cli.command_line",
     "sendroute.cli.session",
+    "sendroute.model.version",
     "sendroute.cli.commands",
     "sendroute.runtime.settings",
 }
@@ -111,7 +112,7 @@ def outward(path: Path, tree: ast.AST) -> list[str]:
         first, _, rest = name.partition(".")
         if first == "sendroute":
             target = rest.partition(".")[0]
-            if target and target not in allowed:
+            if target not in allowed:
                 names.append(name)
         elif room in PURE and first not in FOR_PURE:
             names.append(name)
@@ -174,7 +175,7 @@ STORE = (
     {"create"},
 )
 CLI = (
-    {"command_line", "fast_exit", "hints", "manifests_of", "yaml_out", "commands", "commands.edit"},
+    {"command_line", "exit_status", "fast_exit", "hints", "commands", "commands.edit"},
     {"options", "session"},
     {"output", "reading"},
     {"confirm", "connection_tests", "environment", "running", "stores"},

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from sendroute.cli.exit_status import ExitStatus
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.reading import accounts_named
@@ -26,7 +27,6 @@ from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.exit_status import ExitStatus
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import ProblemError
 from sendroute.planner.offline import check_tree

@@ -8,7 +8,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
 
-from sendroute import __version__
 from sendroute.cli import fast_exit
 from sendroute.cli.command_line import (
     PREFIX,
@@ -27,6 +26,7 @@ from sendroute.cli.session import (
     prepare_streams,
     start_logs,
 )
+from sendroute.model.version import __version__
 from sendroute.runtime.settings import Settings
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it

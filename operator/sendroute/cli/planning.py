@@ -68,8 +68,8 @@ def reconciler_of(
 ) -> Reconciler:
     """The reconciler of one command. ``saves``: its plan will be applied. ``shown``: what a saved
     plan was made with; None for a new plan."""
-    verifier_for = partial(Factory(session.settings).verifier, saves=saves, shown=shown)
-    return Reconciler(store, verifier_for, tester_of(session.terminal))
+    tester = tester_of(session.terminal)
+    return Factory(session.settings).reconciler(store, tester, saves=saves, shown=shown)
 
 
 def plan_paths(

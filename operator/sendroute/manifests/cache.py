@@ -19,10 +19,10 @@ from tempfile import mkstemp
 
 import msgspec
 
-from sendroute import __version__
 from sendroute.git.worktree import UnchangedFiles, toplevel
 from sendroute.manifests.content import Content
 from sendroute.manifests.sources import Entry
+from sendroute.model.version import __version__
 
 WORTHWHILE = 500  # files, below which asking git costs more than reading
 # The cache is rewritten if more than one in so many files is missing or outdated: reading a few

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from sendroute import __version__
 from sendroute.model.codes import Code, code_of
 from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.version import __version__
 from sendroute.reports.as_json import document
 from sendroute.reports.report import Report
 

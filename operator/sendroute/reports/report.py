@@ -88,7 +88,7 @@ def of_findings(
 
 def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
     """The report of a plan. ``locate`` finds the positions of findings and changes."""
-    findings = [*plan.findings, *chain.from_iterable(account.findings for account in plan.accounts)]
+    findings = [*plan.all_findings]
     return Report(
         "plan",
         _with_positions(findings, locate),
@@ -108,7 +108,7 @@ def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply
         command: ``apply`` or ``restore``.
     """
     plan = result.plan
-    findings = [*plan.findings, *chain.from_iterable(account.findings for account in plan.accounts)]
+    findings = [*plan.all_findings]
     findings += [
         *result.findings,
         *chain.from_iterable(outcome.findings for outcome in result.accounts),

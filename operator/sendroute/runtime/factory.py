@@ -7,6 +7,7 @@ by the function that needs them.
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile import secret_check
+from sendroute.reconcile.protocols import Tester
+from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
 
@@ -45,6 +48,19 @@ class Factory:
         from sendroute.store.record import open_store
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
+
+    def reconciler(
+        self, store: "Store", tester: Tester, *, saves: bool, shown: SavedInputs | None = None
+    ) -> Reconciler:
+        """The reconciler of one command.
+
+        Args:
+            store: the store, which stays open as long as the reconciler is used.
+            tester: tests connections.
+            saves: its plan will be applied.
+            shown: what a saved plan was made with; None for a new plan.
+        """
+        return Reconciler(store, partial(self.verifier, saves=saves, shown=shown), tester)
 
     def verifier(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
@@ -15,8 +15,8 @@ from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
+from sendroute.model.export import StoreExport
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.model.platform import Platform
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import (
     Endpoint,
@@ -45,7 +45,6 @@ from sendroute.store.backend import open_database
 from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import damaged
-from sendroute.store.export import AccountExport
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
 
@@ -88,15 +87,6 @@ class _Rereadable(Generic[_T]):
             yield from self._read()
         except (ValueError, KeyError) as error:
             raise damaged(self._location) from error
-
-
-class StoreExport(NamedTuple):
-    """``ambiguous`` are the object names that several domains of a namespace would share;
-    ``accounts`` are read from the store in each iteration."""
-
-    platform: Platform | None
-    ambiguous: frozenset[tuple[str, str]]
-    accounts: Iterable[AccountExport]
 
 
 class Store:

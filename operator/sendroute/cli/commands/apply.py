@@ -13,11 +13,11 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, UsageError, seconds
+from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.options import REPORTS, limit_options, only_option, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_result
 from sendroute.reports.report import of_result as report_of
 
 

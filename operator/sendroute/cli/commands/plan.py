@@ -16,11 +16,11 @@ from argparse import Namespace
 from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
+from sendroute.cli.exit_status import of_findings, of_plan
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_findings, of_plan
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.reconcile.reconciler import Planned

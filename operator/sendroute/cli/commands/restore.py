@@ -18,10 +18,10 @@ from pathlib import Path
 
 from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.confirm import confirm_plan
+from sendroute.cli.exit_status import of_result
 from sendroute.cli.options import REPORTS, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_result
 from sendroute.model.provenance import Provenance
 from sendroute.reconcile.restore import restore
 from sendroute.reports.report import of_result as report_of

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from sendroute.cli.command_line import Parser
+from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.reading import accounts_named
@@ -19,7 +20,6 @@ from sendroute.cli.session import Session
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
-from sendroute.model.exit_status import of_findings
 from sendroute.model.finding import Finding
 from sendroute.model.records import RouteRow
 from sendroute.model.times import minute, moment

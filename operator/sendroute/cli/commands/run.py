@@ -20,8 +20,8 @@ import argparse
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, percent, seconds
+from sendroute.cli.exit_status import of_findings
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_findings
 from sendroute.model.problem import ProblemError
 from sendroute.telemetry.listen import FORMS, host_and_port
 

@@ -16,11 +16,11 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import REPORTS, TABLES, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
-from sendroute.model.exit_status import of_findings
 from sendroute.reports.report import of_findings as report_of
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.exit_status import ExitStatus
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, worst
 from sendroute.cli.session import Session
 from sendroute.model.connection import ConnectionOutcome, TestResult
-from sendroute.model.exit_status import ExitStatus
 from sendroute.reports.as_json import document
 from sendroute.reports.table import table
 from sendroute.reports.text import clean, wrap

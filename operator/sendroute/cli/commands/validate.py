@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.exit_status import of_findings
 from sendroute.cli.fast_exit import collector_off, keep
 from sendroute.cli.options import REPORTS, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
@@ -18,7 +19,6 @@ from sendroute.cli.reading import read_tree
 from sendroute.cli.session import Session
 from sendroute.manifests.sources import Files
 from sendroute.manifests.tree import raw_documents, read_base
-from sendroute.model.exit_status import of_findings
 from sendroute.model.finding import Finding
 from sendroute.planner.offline import check_tree
 from sendroute.reports.report import of_findings as report_of

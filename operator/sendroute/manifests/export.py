@@ -6,13 +6,12 @@ from typing import Any, NamedTuple, TypeGuard
 
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
+from sendroute.model.export import AccountExport, StoreExport, object_name
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route, RouteKind
-from sendroute.store.export import AccountExport, object_name
-from sendroute.store.record import StoreExport
 
 API_VERSION = "sendroute.dev/v1alpha1"
 _LABEL = 63
