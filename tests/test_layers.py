@@ -166,7 +166,7 @@ STORE = (
     # The statements are the same for both databases; these two modules choose the database.
     {"backend", "postgres.bulk"},
     {"bulk"},
-    {"history", "account_status", "bulk_switch", "copy", "export", "reading"},
+    {"history", "account_status", "bulk_switch", "copy", "current_state", "export"},
     {"queries"},
     {"endpoints", "lockfile", "backups"},
     {"lock_guard", "commit"},
@@ -177,10 +177,10 @@ STORE = (
 CLI = (
     {"command_line", "exit_status", "fast_exit", "hints", "commands", "commands.edit"},
     {"options", "session"},
-    {"output", "reading"},
-    {"confirm", "connection_tests", "environment", "running", "stores"},
-    {"approving", "editing", "planning"},
-    {"applying"},
+    {"output", "lookup"},
+    {"confirm", "connection_tests", "environment", "loop_runner", "stores"},
+    {"approval", "edit_session", "plan_source"},
+    {"apply_plan"},
     {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name != "edit"}
     | {f"commands.edit.{name.replace('-', '_')}" for name in EDITS},
     {"main"},

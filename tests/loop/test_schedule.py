@@ -14,13 +14,13 @@ INTERVAL = 300.0
 Step = tuple[str, float, frozenset[AccountKey], dict[AccountKey, RoundState], float]
 History = list[Step]
 some_keys = st.frozensets(st.sampled_from(KEYS))
-ends = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(RoundState))
+states = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(RoundState))
 steps = st.lists(
     st.tuples(
         st.sampled_from(["changed", "tree", "round", "failed", "everything"]),
         st.floats(0, 2 * INTERVAL),
         some_keys,
-        ends,
+        states,
         st.floats(0, 1),
     ),
     max_size=30,

@@ -9,7 +9,7 @@ from sendroute.cli.output import report_chunks
 from sendroute.cli.session import Session, is_terminal
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Locate, nowhere
+from sendroute.model.finding import Finding, Locate, no_positions
 from sendroute.reports.report import of_plan
 
 
@@ -38,7 +38,7 @@ ACTIONS = {
 
 
 def confirm_plan(
-    session: Session, verb: str, plan: Plan, *, approved: bool, locate: Locate = nowhere
+    session: Session, verb: str, plan: Plan, *, approved: bool, locate: Locate = no_positions
 ) -> Finding | None:
     """Show a plan and ask for a confirmation, unless it is ``approved`` already. Returns None if it
     is confirmed, else a finding."""

@@ -4,9 +4,9 @@ its manifest is written (``edit add-domain --test``)."""
 import sys
 from collections.abc import Callable, Sequence
 
-from sendroute.cli.reading import profiles_named
+from sendroute.cli.lookup import profiles_named
 from sendroute.cli.session import Session, Terminal
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey, Desired
@@ -164,6 +164,6 @@ def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
 def _without_credential(profile: StoredProfile, problem: SecretProblem) -> TestResult:
     """The result for a profile whose credential is unavailable. The detail says why."""
     outcome = ConnectionOutcome.SECRET_MISSING
-    if problem.code == "secret-not-bound":
+    if problem.code == Code.SECRET_NOT_BOUND:
         outcome = ConnectionOutcome.SECRET_NOT_BOUND
     return TestResult(profile.account.namespace, profile.name, outcome, problem.message, 0.0)

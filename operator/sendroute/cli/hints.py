@@ -39,7 +39,6 @@ _TASKS = {
     Task.RESTORE_FROM_BACKUP: ("sendroute init --from-backup", "FILE"),
     Task.RESTORE_FROM_LOCK_FILE: ("sendroute init --from-lock", "FILE"),
     Task.RESTORE: ("sendroute restore", "FILE"),
-    Task.BACK_UP: ("sendroute backup", "FILE"),
     Task.WRITE_LOCK_FILE: ("sendroute apply PATH --write-lock", "FILE"),
     Task.VALIDATE: ("sendroute validate", "PATH"),
     Task.PLAN: ("sendroute plan", "PATH"),

@@ -56,8 +56,8 @@ Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-
 
 def program() -> NoReturn:
     """The entry point of the process."""
-    fast_exit.begin()
-    fast_exit.leave(main())
+    fast_exit.enable()
+    fast_exit.exit_process(main())
 
 
 def main(words: list[str] | None = None) -> int:

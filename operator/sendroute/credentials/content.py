@@ -70,7 +70,7 @@ def _without_controls(text: str) -> str:
     return text
 
 
-def together(username: str, password: str) -> Credential:
+def credential_of(username: str, password: str) -> Credential:
     """Combine both values.
 
     Raises:

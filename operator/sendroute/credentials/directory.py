@@ -24,7 +24,7 @@ def has(directory: str, ref: SecretRef) -> bool:
     return os.path.lexists(Path(directory, ref.namespace, ref.name))
 
 
-def in_one_piece(directory: str, ref: SecretRef, read: Callable[[], T]) -> T:
+def read_consistently(directory: str, ref: SecretRef, read: Callable[[], T]) -> T:
     """Call ``read``, again if the secret is replaced during the call.
 
     Raises:

@@ -59,7 +59,7 @@ def keys_of_file(path: str) -> Keys:
     return keys_in(content.decode("ascii", "replace"), path)
 
 
-def keys_at_hand(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:
+def find_keys(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:
     """The keys of the given file, else of the variable, else of the default file.
 
     Args:

@@ -14,9 +14,9 @@ from sendroute.credentials.binding import allows
 from sendroute.credentials.content import (
     InvalidSecretError,
     SecretNotFoundError,
+    credential_of,
     password_of,
     text_of,
-    together,
     username_of,
 )
 from sendroute.credentials.variables import PREFIX, stem, variable
@@ -98,7 +98,7 @@ class Secrets:
             return _credential(ref, keys, content, host, port, username)
 
         try:
-            return files.in_one_piece(directory, ref, read)
+            return files.read_consistently(directory, ref, read)
         except InvalidSecretError as unfit:
             return _problem("secret-invalid", ref, str(unfit))
 
@@ -152,7 +152,7 @@ def _credential(
         key_name = PASSWORD
         password = password_of(_present(PASSWORD, keys, content))
         key_name = "username and password together"
-        return together(username, password)
+        return credential_of(username, password)
     except InvalidSecretError as unfit:
         code = "secret-missing" if isinstance(unfit, SecretNotFoundError) else "secret-invalid"
         return _problem(code, ref, f"cannot be used: its {key_name} {unfit}")

@@ -13,7 +13,7 @@ from sendroute.model.profile import Encryption
 from sendroute.model.records import ExplainFacts, HistoryEntry, RouteRow
 from sendroute.model.route import Origin, RouteKind
 from sendroute.model.secret import PLATFORM_NAMESPACE
-from sendroute.model.times import moment
+from sendroute.model.times import rfc3339
 
 _REFUSED = "mail from it is refused with 5.7.1"
 
@@ -58,7 +58,7 @@ class Explanation(NamedTuple):
             "account": row.account.name if row else None,
             "route": self.route,
             "origin": row.state.origin.value if row else None,
-            "since": moment(row.since) if row else None,
+            "since": rfc3339(row.since) if row else None,
             "transport": to.transport if to else None,
             "host": to.host if to else None,
             "port": to.port if to else None,
@@ -73,7 +73,7 @@ class Explanation(NamedTuple):
 def _change(given: HistoryEntry) -> dict[str, Any]:
     return {
         "revision": given.revision,
-        "time": moment(given.at),
+        "time": rfc3339(given.at),
         "actor": given.actor,
         "commit": given.source_commit,
         "reason": given.reason,

@@ -133,8 +133,8 @@ def _reads_as(text: str, desired: list[Any]) -> bool:
     """Whether Sendroute's readers, the exact and the fast one, read these values from the text."""
     from sendroute.manifests import exact
     from sendroute.manifests.headers import is_ours
+    from sendroute.manifests.piecewise import read_piecewise
     from sendroute.manifests.shapes import decode
-    from sendroute.manifests.thorough import read_thoroughly
 
     ours = {number: value for number, value in enumerate(desired) if is_ours(value)}
     drafts = list(exact.drafts(text.removeprefix(BOM)))
@@ -144,7 +144,7 @@ def _reads_as(text: str, desired: list[Any]) -> bool:
         if number in ours and not same(draft.node.value, ours[number]):
             return False
     # Uses the fast reader wherever possible.
-    parsed, problems = read_thoroughly("", text.encode())
+    parsed, problems = read_piecewise("", text.encode())
     try:
         typed = [(number, decode(value)) for number, value in ours.items()]
     except ValidationError:

@@ -8,7 +8,7 @@ from typing import Any
 from sendroute.loop.rounds import Reconciled
 from sendroute.loop.tree_source import ServedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.finding import Finding, Locate, Severity, located, nowhere
+from sendroute.model.finding import Finding, Locate, Severity, located, no_positions
 from sendroute.model.owner import PLATFORM, Owner
 
 _log = logging.getLogger(__name__)
@@ -103,14 +103,14 @@ class EventLog:
 
     def _log_status(self, key: Owner, status: AccountStatus) -> None:
         before = self._statuses.get(key)
-        same = before is not None and (before.outcome, before.digest, before.report.findings) == (
-            status.outcome,
+        same = before is not None and (before.reason, before.digest, before.report.findings) == (
+            status.reason,
             status.digest,
             status.report.findings,
         )
         reasons = status.report.findings
         code = reasons[0].code if reasons else None
-        extra = _fields(key) | {"commit": status.commit, "code": code, "outcome": status.outcome}
+        extra = _fields(key) | {"commit": status.commit, "code": code, "outcome": status.reason}
         if status.digest is not None:
             extra["digest"] = status.digest
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
@@ -120,14 +120,14 @@ class EventLog:
             logging.DEBUG if same else logging.WARNING,
             "%s %s: %s%s",
             _name(key),
-            _VERBS[status.outcome],
+            _VERBS[status.reason],
             first,
             others,
             extra=extra,
         )
 
 
-def _message(finding: Finding, locate: Locate = nowhere) -> str:
+def _message(finding: Finding, locate: Locate = no_positions) -> str:
     position = located(finding, locate).position
     prefix = f"{position}: " if position is not None else ""
     return f"{prefix}{finding.message} {finding.hint or ''}".strip()

@@ -42,7 +42,7 @@ class Loop:
         trees: TreeSource,
         open_store: Open,
         options: RoundOptions,
-        times: PollIntervals,
+        intervals: PollIntervals,
         metrics: Metrics,
         health: Health,
         random: Random,
@@ -53,8 +53,8 @@ class Loop:
         self._health = health
         self._wakeups = WakeupQueue()
         self._event_log = EventLog()
-        self._poller = SourcePoller(trees, times.interval, times.poll, random)
-        self._schedule = Schedule(times.interval, random, time.monotonic())
+        self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
+        self._schedule = Schedule(intervals.interval, random, time.monotonic())
         self._store = StoreHandle(open_store, self._wakeups.put, random)
         self._changes = StoreChanges()
         self._served: ServedTree | None = None
@@ -149,7 +149,7 @@ class Loop:
         self._event_log.round.update(())
         if done.loaded is not self._served:
             self._serve(done.loaded, remember=done.adopted)
-        self._schedule.done(done.due, done.ends, time.monotonic(), duration=duration)
+        self._schedule.done(done.due, done.states, time.monotonic(), duration=duration)
         self._report_tree()
         self._event_log.round_completed(done, statuses)
         self._metrics.round_completed(done, duration, time.time())

@@ -159,9 +159,9 @@ class Metrics:
     ) -> None:
         """Report all accounts with a status. ``is_newest``: the newest tree is served."""
         statuses = list(account_statuses)
-        by_outcome = Counter(status.outcome for status in statuses)
-        for outcome in StatusReason:
-            self._unsettled.labels(outcome.value).set(by_outcome[outcome])
+        by_reason = Counter(status.reason for status in statuses)
+        for reason in StatusReason:
+            self._unsettled.labels(reason.value).set(by_reason[reason])
         self._approved.set(sum(status.approved for status in statuses))
         if is_newest and not statuses:
             self._success.set(now)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.schedule import DueAccounts, RoundState
@@ -31,20 +32,13 @@ from sendroute.runtime.stop import Stop
 _log = logging.getLogger(__name__)
 
 
-class RoundLimits(NamedTuple):
-    """Shares of an account's domains that a round may change without an approval, in percent."""
-
-    change_percent: int
-    remove_percent: int
-
-
 class RoundOptions(NamedTuple):
     """What a round needs besides the trees and the store. ``stop`` interrupts ``tester``, and ends
     the commits between two accounts."""
 
     verifier_for: VerifierFor
     tester: Tester
-    limits: RoundLimits
+    guards: Guards
     actor: str
     stop: Stop
 
@@ -66,12 +60,12 @@ class Reconciled(Struct, frozen=True):
     drifted: Mapping[AccountKey, int]
 
     @property
-    def ends(self) -> dict[Owner, RoundState]:
-        ends: dict[Owner, RoundState] = {
+    def states(self) -> dict[Owner, RoundState]:
+        states: dict[Owner, RoundState] = {
             account.key: RoundState.SETTLED for account in self.result.accounts
         }
-        ends |= dict.fromkeys(self.assessment.now, RoundState.WAITS)
-        return ends | dict.fromkeys(self.assessment.again, RoundState.RETRY)
+        states |= dict.fromkeys(self.assessment.now, RoundState.WAITS)
+        return states | dict.fromkeys(self.assessment.again, RoundState.RETRY)
 
 
 class StoreMismatch(Struct, frozen=True):
@@ -112,7 +106,7 @@ def reconcile(
             due_now = DueAccounts(due.accounts | edited)
         record = _CountingRecord(store)
         reconciler = _reconciler(record, options)
-        planned = reconciler.plan(loaded.source, _request(due_now, statuses, options.limits))
+        planned = reconciler.plan(loaded.source, _request(due_now, statuses, options.guards))
         planned, refused = reconciler.confirmed(planned)
         if refused is not None:
             findings = planned.mismatch
@@ -202,14 +196,14 @@ def _should_stop(stop: Stop, record: _CountingRecord) -> bool:
     return stop.is_set() or record.unavailable is not None
 
 
-def _request(due: DueAccounts, statuses: AccountStatuses, limits: RoundLimits) -> PlanRequest:
-    """What is due, with the limits and the approvals."""
+def _request(due: DueAccounts, statuses: AccountStatuses, guards: Guards) -> PlanRequest:
+    """What is due, with the guards and the approvals."""
     approved = {
         key: status.approval.digest
         for key, status in statuses.items()
         if isinstance(key, AccountKey) and status.approval is not None and status.approved
     }
-    guards = Guards(limits.change_percent, limits.remove_percent, approved)
+    guards = replace(guards, approved=approved)
     if due.accounts is None:
         return PlanRequest(guards)
     keys = frozenset(key for key in due.accounts if isinstance(key, AccountKey))

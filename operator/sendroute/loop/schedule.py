@@ -119,7 +119,7 @@ class Schedule:
     def done(
         self,
         due: DueAccounts,
-        ends: Mapping[Owner, RoundState],
+        states: Mapping[Owner, RoundState],
         now: float,
         *,
         duration: float = 0.0,
@@ -139,12 +139,12 @@ class Schedule:
         concerned = (
             set(self._retries) if due.accounts is None else due.accounts & self._retries.keys()
         )
-        for key in concerned - ends.keys():
+        for key in concerned - states.keys():
             del self._retries[key]
         # A round over a large store is slow: retries take at most a fifth of the time.
         first = max(FIRST, 4 * duration)
-        for key, end in ends.items():
-            match end:
+        for key, state in states.items():
+            match state:
                 case RoundState.SETTLED:
                     self._retries.pop(key, None)
                 case RoundState.WAITS:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sendroute.following.follower import FollowedTree, Follower
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.problem import ProblemError
@@ -160,7 +160,7 @@ class TreeSource:
 
 
 def _read_errors(source: Source) -> frozenset[Finding]:
-    return frozenset(error for error in source.desired.findings if error.code == "unreadable")
+    return frozenset(error for error in source.desired.findings if error.code == Code.UNREADABLE)
 
 
 def faults(source: Source) -> tuple[Finding, ...]:

@@ -18,7 +18,7 @@ from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import Reporter, profile_of, route_of
 from sendroute.manifests.read import Cache, Reading
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import (
     AccountKey,
     ApplyAll,
@@ -31,7 +31,7 @@ from sendroute.model.desired import (
 )
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Perform, Task
-from sendroute.model.route import Route, shared
+from sendroute.model.route import Route, interned_route
 
 _INLINE = ("spec", "route", "newProfile")
 
@@ -141,7 +141,7 @@ class Compilation:
             return
         if profile is not None:
             draft.named.add(profile)
-        route = None if kind is None else shared(kind, profile)
+        route = None if kind is None else interned_route(kind, profile)
         self._claim(draft, DesiredDomain(domain, route, where, suspended))
 
     def finish(
@@ -173,7 +173,7 @@ class Compilation:
             if item.severity is Severity.ERROR
             and item.namespace is not None
             and item.account is not None
-            and item.code != "domain-conflict"  # it stops the claim, not the account
+            and item.code != Code.DOMAIN_CONFLICT  # it stops the claim, not the account
         }
         accounts = {}
         for draft in self.drafts.values():
@@ -202,7 +202,7 @@ class Compilation:
         return orphans
 
     def _report_no_platform(self, complete: bool) -> None:
-        if any(item.code == "no-manifests" for item in self.findings):
+        if any(item.code == Code.NO_MANIFESTS for item in self.findings):
             return
         message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default: it defines the plans."

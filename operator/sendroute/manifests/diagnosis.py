@@ -9,7 +9,7 @@ from sendroute.manifests.exact import Draft, shown
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
-from sendroute.model.codes import Trait, finding, has_trait
+from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.spelling import did_you_mean
@@ -50,7 +50,7 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     faults = [
         fault
         for fault in draft.faults
-        if fault.code != "ambiguous-scalar" or _is_ours_to_read(fault.path)
+        if fault.code != Code.AMBIGUOUS_SCALAR or _is_ours_to_read(fault.path)
     ]
     doubtful = {fault.path for fault in faults if has_trait(fault.code, Trait.VALUE)}
     wrong_header = _of_header(value, draft)

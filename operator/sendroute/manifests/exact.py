@@ -25,6 +25,7 @@ from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, M
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
 from sendroute.manifests.syntax import Fault, Text, syntax_fault, too_deep
+from sendroute.model.codes import Code
 
 Path = tuple[str | int, ...]
 
@@ -169,7 +170,7 @@ class _Builder:
             match fault.path:
                 case ("items", int(index), *rest) if index < len(items):
                     within[index].append(fault._replace(path=tuple(rest)))
-                case ("items",) if fault.code == "duplicate-key":
+                case ("items",) if fault.code == Code.DUPLICATE_KEY:
                     yield fault  # the dropped items may have been ours
                 case _ if any(is_ours(item) for item in root.value["items"]):
                     yield fault

@@ -74,7 +74,7 @@ class AccountStatus(Struct, frozen=True):
     """
 
     key: Owner
-    outcome: StatusReason
+    reason: StatusReason
     report: StatusReport
     since: datetime
     digest: str | None = None

@@ -83,7 +83,7 @@ Locate = Callable[[Where], Position | None]
 """Finds the line and column of a value; None if the value is not in the files that it reads."""
 
 
-def nowhere(_where: Where) -> None:
+def no_positions(_where: Where) -> None:
     """A ``Locate`` for manifests that are unavailable: reports then show only the file."""
 
 

@@ -39,7 +39,6 @@ class Task(StrEnum):
     RESTORE_FROM_BACKUP = "restore-from-backup"
     RESTORE_FROM_LOCK_FILE = "restore-from-lock-file"
     RESTORE = "restore"
-    BACK_UP = "back-up"
     WRITE_LOCK_FILE = "write-lock-file"
     VALIDATE = "validate"
     PLAN = "plan"

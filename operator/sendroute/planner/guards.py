@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from sendroute.model.change import Action, DomainChange, ObjectChange
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
 from sendroute.model.remedy import Approve, GuardLimit, RaiseLimit, Remedy
@@ -92,7 +92,7 @@ def _refusal(
     key: AccountKey,
     where: Where | None,
 ) -> Finding:
-    removing = code == "too-many-removals"
+    removing = code == Code.TOO_MANY_REMOVALS
     hint: str
     remedy: Remedy
     if guards.approved is not None:

@@ -40,10 +40,10 @@ def decide_platform(
         return None, None, (reported, _never_recorded(where))
     after = desired.platform.platform
     before, relay = relay_of(current.platform), relay_of(after)
-    rerouted = relay is not None and RELAY in rotated
-    if after == current.platform and not rerouted:
+    relay_rotated = relay is not None and RELAY in rotated
+    if after == current.platform and not relay_rotated:
         return after, None, ()
-    if relay is not None and RELAY in failed and (rerouted or needs_test(before, relay)):
+    if relay is not None and RELAY in failed and (relay_rotated or needs_test(before, relay)):
         return _not_saved(current.platform, failed[RELAY], where)
     create = current.platform is None
     if create:

@@ -141,31 +141,31 @@ def _account_status(
     severities = {finding.severity for finding in findings}
     skips = any(change.action is Action.SKIP for change in plan.changes)
     if outcome.outcome is Outcome.FAILED:
-        how = StatusReason.FAILED
+        reason = StatusReason.FAILED
     elif outcome.outcome is Outcome.REFUSED or Severity.REFUSED in severities:
-        how = StatusReason.REFUSED
+        reason = StatusReason.REFUSED
     elif skips or Severity.ERROR in severities:
-        how = StatusReason.SKIPPED
+        reason = StatusReason.SKIPPED
     else:
         return None
     report = _report(findings, (), context.locate)
-    return AccountStatus(plan.key, how, report, context.at, commit=context.commit)
+    return AccountStatus(plan.key, reason, report, context.at, commit=context.commit)
 
 
 def _platform_status(result: Result, context: StatusContext) -> AccountStatus | None:
     change = result.plan.platform
     if result.platform in (Outcome.FAILED, Outcome.REFUSED):
-        how, findings = StatusReason.FAILED, list(result.findings)
+        reason, findings = StatusReason.FAILED, list(result.findings)
     elif change is not None and change.action is Action.SKIP:
         general = (finding for finding in result.plan.findings if finding.account is None)
-        how, findings = (
+        reason, findings = (
             StatusReason.SKIPPED,
             [finding for finding in general if why_not_saved(finding.code)],
         )
     else:
         return None
     report = _report(findings, (), context.locate)
-    return AccountStatus(PLATFORM, how, report, context.at, commit=context.commit)
+    return AccountStatus(PLATFORM, reason, report, context.at, commit=context.commit)
 
 
 def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> StatusReport:
@@ -207,13 +207,13 @@ def _by_account(findings: Iterable[Finding]) -> dict[AccountKey, list[Finding]]:
 
 def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> AccountStatus:
     """The status with the earlier time and the approval, if nothing else has changed."""
-    if before is None or (before.outcome, before.digest) != (status.outcome, status.digest):
+    if before is None or (before.reason, before.digest) != (status.reason, status.digest):
         return status
     if status.digest is None and before.report != status.report:
         return status
     return AccountStatus(
         status.key,
-        status.outcome,
+        status.reason,
         status.report,
         before.since,
         status.digest,

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, Plan, PlatformChange
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -195,7 +195,7 @@ class _Run:
                 yield from self._in_one_transaction(groups)
                 return
             except ProblemError as problem:
-                if all(item.code == "store-locked" for item in problem.findings):
+                if all(item.code == Code.STORE_LOCKED for item in problem.findings):
                     # The first attempt already waited for the lock.
                     yield self._failed(groups[0], problem)
                     groups = groups[1:]

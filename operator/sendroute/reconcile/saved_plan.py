@@ -14,7 +14,7 @@ from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
-from sendroute.model.finding import Finding, Position, Severity, located, nowhere, whole_file
+from sendroute.model.finding import Finding, Position, Severity, located, no_positions, whole_file
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Setting, Task
@@ -251,7 +251,7 @@ def plan_again(
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
-    source = Source(saved.desired(), saved.commit, nowhere, mismatches)
+    source = Source(saved.desired(), saved.commit, no_positions, mismatches)
     planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
     same = plan_accounts(
         source.desired,

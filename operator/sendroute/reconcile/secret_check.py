@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
@@ -242,7 +242,7 @@ class _Check:
             code = "secret-not-compared"
             message = f"{answer.message} {endpoint.title.capitalize()} keeps the saved credential."
             # A secret that exists but is unusable is most likely a rotation that went wrong.
-            severity = Severity.WARNING if answer.code != "secret-missing" else None
+            severity = Severity.WARNING if answer.code != Code.SECRET_MISSING else None
         else:
             self._uncompared += 1
             return

@@ -7,8 +7,8 @@ from html import escape
 
 from sendroute.model.change import Change, Shadowed
 from sendroute.model.finding import Finding
-from sendroute.reports.alike import ACCOUNTS
-from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.grouping import MAX_ACCOUNTS
+from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean, number
 from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
@@ -56,23 +56,23 @@ def lines(report: Report) -> Iterator[str]:
     if report.platform is not None:
         yield "<h2>platform</h2>"
         yield from _table("Changes of the platform", [report.platform])
-    for part in report.parts[:ACCOUNTS]:
+    for part in report.parts[:MAX_ACCOUNTS]:
         yield from _part(part)
-    if len(report.parts) > ACCOUNTS:
-        yield f"<p>{_text(more_accounts(report.parts[ACCOUNTS:]))}.</p>"
+    if len(report.parts) > MAX_ACCOUNTS:
+        yield f"<p>{_text(more_accounts(report.parts[MAX_ACCOUNTS:]))}.</p>"
     yield "</main></body></html>"
 
 
 def _finding(finding: Finding) -> Iterator[str]:
     place = finding.position or finding.where
-    where = f" {_code(spot(place))}" if place is not None else ""
+    where = f" {_code(format_position(place))}" if place is not None else ""
     severity = f'<span class="{finding.severity}">{finding.severity}</span>'
     yield f"<li>{severity} {_code(finding.code)}{where}<br>"
     yield _text(finding.message)
     if finding.hint:
         yield f"<br><em>Hint:</em> {_text(finding.hint)}"
     for related in finding.related:
-        yield f"<br>See also {_code(spot(related))}"
+        yield f"<br>See also {_code(format_position(related))}"
     yield "</li>"
 
 

@@ -15,8 +15,8 @@ from msgspec import Struct
 from sendroute.model.change import Change
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
-from sendroute.reports.alike import FOLD, alike
-from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.grouping import MAX_SIMILAR, group_similar
+from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean, counted, middle, number
 from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
@@ -90,18 +90,18 @@ def _platform(change: Change) -> str:
 
 def _shadowed(part: Part) -> str:
     listing = f"\nOf {code(str(part.key))}, shadowed by an apply-all:\n\n"
-    for shadow in part.shadowed[:FOLD]:
+    for shadow in part.shadowed[:MAX_SIMILAR]:
         declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
         listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
-    more = len(part.shadowed) - FOLD
+    more = len(part.shadowed) - MAX_SIMILAR
     return listing + (f"- … and {number(more)} more; `-o json` lists all\n" if more > 0 else "")
 
 
 def _finding(finding: Finding) -> str:
     place = finding.position or finding.where
-    where = f" {code(spot(place))}" if place is not None else ""
+    where = f" {code(format_position(place))}" if place is not None else ""
     hint = f" *{prose(finding.hint)}*" if finding.hint else ""
-    also = "".join(f" See also {code(spot(related))}." for related in finding.related)
+    also = "".join(f" See also {code(format_position(related))}." for related in finding.related)
     label = f"**{finding.severity}** {code(finding.code)}{where}"
     return f"- {label}: {prose(finding.message)}{hint}{also}\n"
 
@@ -109,9 +109,9 @@ def _finding(finding: Finding) -> str:
 def _part(part: Part) -> str:
     in_sight: list[Change] = []
     folded: list[Change] = []
-    for group in alike(part.changes):
-        in_sight += group[:FOLD]
-        folded += group[FOLD:]
+    for group in group_similar(part.changes):
+        in_sight += group[:MAX_SIMILAR]
+        folded += group[MAX_SIMILAR:]
     rest = _folded(in_sight[_LISTED:] + folded)
     return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{rest}"
 

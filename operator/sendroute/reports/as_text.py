@@ -10,8 +10,8 @@ from typing import NamedTuple
 from sendroute.model.change import Action, Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
-from sendroute.reports.alike import ACCOUNTS, FOLD, alike
-from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar
+from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import (
     WIDTH,
@@ -57,11 +57,11 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
         yield from _changes([report.platform], colour)
         yield ""
     shown = [part for part in report.parts if _is_shown(part)]
-    for part in shown[:ACCOUNTS]:
+    for part in shown[:MAX_ACCOUNTS]:
         yield from _part(part, colour)
         yield ""
-    if len(shown) > ACCOUNTS:
-        yield from wrap(more_accounts(shown[ACCOUNTS:]), 0)
+    if len(shown) > MAX_ACCOUNTS:
+        yield from wrap(more_accounts(shown[MAX_ACCOUNTS:]), 0)
         yield ""
     for finding in _listed(report):
         yield from finding_lines(finding, colour)
@@ -87,11 +87,11 @@ def _listed(report: Report) -> Iterator[Finding]:
             yield finding
             continue
         counts[finding.code] += 1
-        if counts[finding.code] <= FOLD:
+        if counts[finding.code] <= MAX_SIMILAR:
             yield finding
     for code, count in counts.items():
-        if count > FOLD:
-            more = f"{number(count - FOLD)} more notes like this; -o json lists all"
+        if count > MAX_SIMILAR:
+            more = f"{number(count - MAX_SIMILAR)} more notes like this; -o json lists all"
             yield Finding(code, Severity.INFO, f"… and {more}.")
 
 
@@ -104,10 +104,10 @@ def _part(part: Part, colour: bool) -> Iterator[str]:
     if not beside:
         yield from wrap(summary, 2)
     yield from _changes(part.changes, colour)
-    for shadow in part.shadowed[:FOLD]:
+    for shadow in part.shadowed[:MAX_SIMILAR]:
         yield from wrap(_shadow(shadow), 4)
-    if len(part.shadowed) > FOLD:
-        yield f"    {_more(len(part.shadowed) - FOLD)}"
+    if len(part.shadowed) > MAX_SIMILAR:
+        yield f"    {_more(len(part.shadowed) - MAX_SIMILAR)}"
 
 
 def _more(count: int) -> str:
@@ -122,15 +122,15 @@ def _shadow(shadow: Shadowed) -> str:
 
 
 def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
-    groups = alike(changes)
-    shown = [[_cells(change) for change in group[:FOLD]] for group in groups]
+    groups = group_similar(changes)
+    shown = [[_cells(change) for change in group[:MAX_SIMILAR]] for group in groups]
     names, steps = _columns([cells for some in shown for cells in some])
     for group, some in zip(groups, shown, strict=True):
         shared = _shared_why(group)
         for change, cells in zip(group, some, strict=False):
             yield from _row(change, cells, names, steps, colour, "" if shared else _why(change))
-        if len(group) > FOLD:
-            yield f"{' ' * _BENEATH}{_more(len(group) - FOLD)}"
+        if len(group) > MAX_SIMILAR:
+            yield f"{' ' * _BENEATH}{_more(len(group) - MAX_SIMILAR)}"
         if shared:
             yield from wrap(shared, _BENEATH)
 
@@ -200,7 +200,7 @@ def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
     place = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
     label = paint(head, _SEVERITY_STYLES[finding.severity], colour)
-    where = clean(spot(place) if place is not None else _account(finding))
+    where = clean(format_position(place) if place is not None else _account(finding))
     if width(head) + 2 + width(where) <= WIDTH:
         yield f"{label}  {where}".rstrip()
     else:
@@ -210,7 +210,7 @@ def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
     if finding.hint:
         yield from wrap(clean(finding.hint), 4, first="hint: ")
     for related in finding.related:
-        yield f"    see also: {middle(clean(spot(related)), WIDTH - 14)}"
+        yield f"    see also: {middle(clean(format_position(related)), WIDTH - 14)}"
 
 
 def _account(finding: Finding) -> str:

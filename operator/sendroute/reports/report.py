@@ -17,7 +17,15 @@ from sendroute.model.change import (
     Shadowed,
 )
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Locate, Position, Severity, Where, located, nowhere
+from sendroute.model.finding import (
+    Finding,
+    Locate,
+    Position,
+    Severity,
+    Where,
+    located,
+    no_positions,
+)
 from sendroute.model.outcome import Outcome, Result
 
 Advise = Callable[[Finding], Finding]
@@ -53,7 +61,7 @@ class Report(Struct, frozen=True):
     platform_outcome: Outcome | None = None
     relays_behind: tuple[str, ...] = ()
     strict: bool = False
-    locate: Locate = nowhere
+    locate: Locate = no_positions
 
     def changes(self) -> Iterator[tuple[Change, bool]]:
         """Every change in order, and whether it is in the store now."""
@@ -74,7 +82,7 @@ class Report(Struct, frozen=True):
 
 
 def of_findings(
-    findings: Iterable[Finding], *, strict: bool = False, locate: Locate = nowhere
+    findings: Iterable[Finding], *, strict: bool = False, locate: Locate = no_positions
 ) -> Report:
     """The report of a validation.
 
@@ -86,7 +94,7 @@ def of_findings(
     return Report("validate", _with_positions(findings, locate), strict=strict, locate=locate)
 
 
-def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
+def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:
     """The report of a plan. ``locate`` finds the positions of findings and changes."""
     findings = [*plan.all_findings]
     return Report(
@@ -99,7 +107,7 @@ def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
     )
 
 
-def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply") -> Report:
+def of_result(result: Result, *, locate: Locate = no_positions, command: str = "apply") -> Report:
     """The report of a result.
 
     Args:
@@ -137,7 +145,7 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
             Part(
                 account.key,
                 revision,
-                tuple(sorted(account.changes, key=_place_among_changes)),
+                tuple(sorted(account.changes, key=_change_order)),
                 tuple(sorted(account.shadowed, key=lambda shadowed: shadowed.domain)),
                 account.stopped,
                 outcome,
@@ -146,7 +154,7 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
     return tuple(parts)
 
 
-def _place_among_changes(change: ObjectChange) -> tuple[int, str, str]:
+def _change_order(change: ObjectChange) -> tuple[int, str, str]:
     return _KINDS[change.kind], change.name, change.action
 
 
@@ -169,6 +177,6 @@ def file_of(finding: Finding) -> str | None:
     return place.file if place else None
 
 
-def spot(place: Position | Where) -> str:
+def format_position(place: Position | Where) -> str:
     """``file:line:column``; only the file if the line is unknown."""
     return str(place) if isinstance(place, Position) else place.file

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sendroute.credentials.key_file import key_path
-from sendroute.credentials.keys import Keys, keys_at_hand
+from sendroute.credentials.keys import Keys, find_keys
 from sendroute.credentials.resolve import Secrets
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
@@ -114,7 +114,7 @@ class Factory:
         """The encryption keys; None if there are none. Raises :class:`ProblemError` if a given key
         is invalid."""
         default = str(key_path(self.settings.store))
-        return keys_at_hand(self.settings.key_file, default, dict(os.environ))
+        return find_keys(self.settings.key_file, default, dict(os.environ))
 
     def sealer(self) -> "Sealer | None":
         """Encrypts and decrypts credentials; None without a key."""

@@ -71,7 +71,7 @@ def write(
         values = {
             "namespace": namespace,
             "account": name,
-            "reason": status.outcome.value,
+            "reason": status.reason.value,
             "digest": status.digest,
             "report": msgspec.json.encode(status.report).decode(),
             "source_commit": status.commit,

@@ -56,7 +56,7 @@ def restricted(
         yield statement.where(tuple_(namespace, name).in_([tuple(key) for key in some]))
 
 
-def among(
+def matches_any(
     connection: Connection, text: ColumnElement[str], values: Sequence[str]
 ) -> ColumnElement[bool]:
     """Whether a column is one of many values, which are one parameter of the statement."""

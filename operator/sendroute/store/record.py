@@ -32,12 +32,12 @@ from sendroute.model.secret import SecretBinding
 from sendroute.store import (
     account_status,
     commit,
+    current_state,
     endpoints,
     export,
     history,
     lockfile,
     queries,
-    reading,
     restore,
     revisions,
 )
@@ -142,13 +142,13 @@ class Store:
         """The current state, from which a plan is made, of the accounts in ``only``; None for
         all."""
         with self._reading() as connection:
-            return reading.read(connection, only)
+            return current_state.read(connection, only)
 
     def read_sealed(self) -> tuple[Current, Sealed]:
         """The current state, and the sealed credentials of the endpoints in use by account and
         profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
-            return reading.read(connection, None), endpoints.sealed(connection)
+            return current_state.read(connection, None), endpoints.sealed(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator["StoreSnapshot"]:
@@ -169,7 +169,7 @@ class Store:
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that has each of these domains; unknown domains are left out."""
         with self._reading() as connection:
-            return reading.holders(connection, domains)
+            return current_state.holders(connection, domains)
 
     def commit(
         self,
@@ -417,7 +417,7 @@ class StoreSnapshot:
 
     def read_accounts(self, keys: Collection[AccountKey]) -> Current:
         """The current state of some accounts, with the lineage, the revision and the platform."""
-        return reading.read(self._connection, keys)
+        return current_state.read(self._connection, keys)
 
     def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
         """The state of these accounts; an account that is not in the store is left out."""
@@ -429,7 +429,7 @@ class StoreSnapshot:
 
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that has each of these domains; unknown domains are left out."""
-        return reading.holders(self._connection, domains)
+        return current_state.holders(self._connection, domains)
 
 
 def _identity(location: str) -> tuple[int, int] | None:

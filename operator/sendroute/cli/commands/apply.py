@@ -14,7 +14,7 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, UsageError, seconds
 from sendroute.cli.exit_status import of_result
-from sendroute.cli.fast_exit import collector_off, keep
+from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import REPORTS, limit_options, only_option, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
@@ -49,8 +49,8 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.applying import ApplyOptions, apply_planned
-    from sendroute.cli.planning import (
+    from sendroute.cli.apply_plan import ApplyOptions, apply_planned
+    from sendroute.cli.plan_source import (
         GuardOptions,
         PlanOptions,
         is_saved_plan_file,
@@ -77,7 +77,7 @@ def run(arguments: Namespace, session: Session) -> int:
             planned = plan_paths(store, session, arguments.paths, options)
         result, ended = apply_planned(session, store, planned, apply_options)
     written = present_report(session, arguments, report_of(result, locate=planned.source.locate))
-    keep(planned, result)
+    retain(planned, result)
     return ended or worst(of_result(result), written)
 
 

@@ -20,7 +20,7 @@ from sendroute.cli.session import Session
 from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
 from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
-from sendroute.model.times import minute
+from sendroute.model.times import to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
 from sendroute.reports.text import clean, wrap
@@ -66,7 +66,7 @@ def _text(answer: Explanation) -> Iterable[str]:
             ("account", str(row.account)),
             ("route", str(row.state.route)),
             ("origin", row.state.origin.value),
-            ("since", minute(row.since)),
+            ("since", to_minute(row.since)),
         ]
     if given is not None:
         commit = f", commit {given.source_commit}" if given.source_commit else ""

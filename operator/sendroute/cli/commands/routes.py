@@ -13,16 +13,16 @@ from typing import Any
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.exit_status import of_findings
+from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
-from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.records import RouteRow
-from sendroute.model.times import minute, moment
+from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
 
@@ -105,7 +105,7 @@ class _Entries:
             "account": row.account.name,
             "domain": row.domain,
             **form,
-            "since": moment(row.since),
+            "since": rfc3339(row.since),
         }
 
 
@@ -130,7 +130,7 @@ class _RouteCells:
     def __init__(self) -> None:
         self._account = lru_cache(1024)(str)
         self._state = lru_cache(1024)(_state_cells)
-        self._minute = lru_cache(1024)(minute)
+        self._minute = lru_cache(1024)(to_minute)
 
     def of(self, row: RouteRow) -> tuple[str, ...]:
         route, origin, declared = self._state(row.state)

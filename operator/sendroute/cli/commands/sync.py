@@ -24,7 +24,7 @@ from sendroute.model.codes import finding
 from sendroute.reports.report import of_findings as report_of
 
 if TYPE_CHECKING:
-    from sendroute.cli.editing import EditSession
+    from sendroute.cli.edit_session import EditSession
     from sendroute.edit.proposal import Proposal
 
 
@@ -36,7 +36,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import EditSession
+    from sendroute.cli.edit_session import EditSession
     from sendroute.edit.sync import sync
     from sendroute.store.record import open_store
 

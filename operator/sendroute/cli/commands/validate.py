@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.exit_status import of_findings
-from sendroute.cli.fast_exit import collector_off, keep
+from sendroute.cli.fast_exit import collector_off, retain
+from sendroute.cli.lookup import read_tree
 from sendroute.cli.options import REPORTS, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
-from sendroute.cli.reading import read_tree
 from sendroute.cli.session import Session
 from sendroute.manifests.sources import Files
 from sendroute.manifests.tree import raw_documents, read_base
@@ -53,7 +53,7 @@ def run(arguments: Namespace, session: Session) -> int:
     tree.locate.expect(finding.where for finding in findings)
     report = report_of(findings, strict=arguments.strict, locate=tree.locate)
     written = present_report(session, arguments, report)
-    keep(tree, report)
+    retain(tree, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from sendroute.cli.confirm import ConfirmedAction, confirm
-from sendroute.cli.reading import held_back_account
+from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.codes import finding
@@ -14,7 +14,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.model.times import minute
+from sendroute.model.times import to_minute
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
 from sendroute.reports.text import clean
@@ -61,7 +61,7 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
     rows = [
         ("account", str(shown.key)),
-        ("held back", f"since {minute(shown.since)}"),
+        ("held back", f"since {to_minute(shown.since)}"),
         ("changes", counts or "none"),
         ("digest", shown.digest or ""),
     ]
@@ -84,7 +84,7 @@ def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, Acco
     return {
         owner: status
         for owner, status in statuses.items()
-        if isinstance(owner, AccountKey) and status.outcome is StatusReason.HELD_BACK
+        if isinstance(owner, AccountKey) and status.reason is StatusReason.HELD_BACK
     }
 
 

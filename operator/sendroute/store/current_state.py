@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Select, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
-from sendroute.model.route import shared
-from sendroute.store.bulk import among, chunks, plain_rows, restricted
+from sendroute.model.route import interned_route
+from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     domain_state,
     maybe_route_of,
@@ -72,7 +72,7 @@ def _apply_alls(
     for statement in restricted(every, apply_all.c.namespace, apply_all.c.account, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.account)
-            record = RanApplyAll(shared(row.kind, row.profile), row.domains)
+            record = RanApplyAll(interned_route(row.kind, row.profile), row.domains)
             ran.setdefault(key, {})[row.id] = record
     return ran
 
@@ -121,6 +121,6 @@ def holders(connection: Connection, domains: Iterable[str]) -> dict[str, Account
         domain, account, domain.c.account_id == account.c.id
     )
     for some in chunks(domains, _ASKED):
-        for row in connection.execute(owned.where(among(connection, domain.c.name, some))):
+        for row in connection.execute(owned.where(matches_any(connection, domain.c.name, some))):
             accounts[row.name] = AccountKey(row.namespace, row.owner)
     return accounts

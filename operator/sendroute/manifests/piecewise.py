@@ -14,7 +14,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 
 
-def read_thoroughly(name: str, data: bytes) -> tuple[Parsed, Problems]:
+def read_piecewise(name: str, data: bytes) -> tuple[Parsed, Problems]:
     """Read a file that the fast reader refused: its documents without errors, and every problem.
 
     Args:

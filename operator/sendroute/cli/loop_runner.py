@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import NamedTuple
 
-from sendroute.cli.reading import read_tree
+from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
 from sendroute.following.follower import FollowedTree
@@ -19,14 +19,15 @@ from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
-from sendroute.loop.rounds import RoundLimits, RoundOptions
+from sendroute.loop.rounds import RoundOptions
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
+from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.stop import Stop, stop_on_signals
-from sendroute.store.lock_guard import beside, locks_of, mismatches
+from sendroute.store.lock_guard import lock_file_candidates, locks_of, mismatches
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.metrics import registry
 from sendroute.telemetry.server import serving
@@ -52,7 +53,7 @@ class RunOptions(NamedTuple):
     interval: float
     poll: float | None
     listen: str
-    limits: RoundLimits
+    guards: Guards
 
 
 # Seconds, in addition to the interval, after which a round without a heartbeat is not alive.
@@ -75,16 +76,16 @@ def run_loop(session: Session, options: RunOptions) -> None:
         trees = TreeSource(follower, lambda tree: _read(session, tree), stop)
         factory = Factory(session.settings)
         verifier_for = partial(factory.verifier, saves=True)
-        round_options = RoundOptions(verifier_for, _test, options.limits, actor(), stop)
+        round_options = RoundOptions(verifier_for, _test, options.guards, actor(), stop)
         is_path = isinstance(follower, Directory)
         poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
         counts, health = registry(), Health(options.interval + _LONGEST_ROUND)
-        times = PollIntervals(options.interval, poll)
+        intervals = PollIntervals(options.interval, poll)
         loop = Loop(
             trees,
             partial(factory.open_store, _BUSY),
             round_options,
-            times,
+            intervals,
             Metrics(counts),
             health,
             random.random,
@@ -110,7 +111,7 @@ def _read(session: Session, tree: FollowedTree) -> Source:
 
 
 def _locks(path: str) -> list[str]:
-    return [str(lock) for lock in beside(path)]
+    return [str(lock) for lock in lock_file_candidates(path)]
 
 
 def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:

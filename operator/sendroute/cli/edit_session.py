@@ -11,9 +11,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from sendroute.cli.exit_status import ExitStatus
+from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
-from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
 from sendroute.edit.diff import unified
 from sendroute.edit.proposal import EditChange, Proposal, TextChange
@@ -25,6 +25,7 @@ from sendroute.manifests.locate import locate, positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
+from sendroute.model.codes import Code
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
@@ -40,7 +41,7 @@ Documents = Sequence[tuple[Document, Where]]
 
 
 # Without a store every domain counts as new, so an apply-all overrides each of them, as intended.
-_ORDERED = "apply-all-wins"
+_ORDERED = Code.APPLY_ALL_WINS
 
 
 class EditSession:
@@ -88,7 +89,7 @@ class EditSession:
 
     def account(self, name: str) -> AccountKey:
         """The account that ``NAMESPACE/NAME`` or ``NAME`` refers to. Raises as
-        :func:`~sendroute.cli.reading.accounts_named` does."""
+        :func:`~sendroute.cli.lookup.accounts_named` does."""
         known = {*self.tree.accounts, *(domain.key for domain in self.tree.domains)}
         (key,) = accounts_named([name], known)
         return key
@@ -198,7 +199,7 @@ def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
 
 def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
     # An account that is defined in other files is not a new problem for each new object.
-    message = "" if finding.code == "unknown-account" else finding.message
+    message = "" if finding.code == Code.UNKNOWN_ACCOUNT else finding.message
     return finding.code, message, finding.namespace, finding.account
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.cli.connection_tests import tester_of
-from sendroute.cli.reading import accounts_named, read_tree
+from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.session import Session
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, places_of
