@@ -57,8 +57,10 @@ def test_a_token_opens_only_for_its_profile_and_destination(other: SecretBinding
 def test_a_modified_token_does_not_open() -> None:
     sealer = Sealer((KEY,))
     token = sealer.seal(GOOD, BINDING)
-    for place in (5, 40, len(token) - 9):
-        changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+    for position in (5, 40, len(token) - 9):
+        changed = (
+            token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
+        )
         assert sealer.open(changed, BINDING) is None
     for junk in ("", "x", "\N{SNOWMAN}", token[:-10], CANARY_WORD):
         assert sealer.open(junk, BINDING) is None

@@ -71,9 +71,9 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     yield "\n"
     for step in report.steps:
         yield f"  {step.action:<9}{step.kind} {clean(step.name)}: {clean(step.message)}\n"
-    more = sum(report.summary.values()) - len(report.steps)
-    if more > 0:
-        yield f"  and {more} more\n"
+    omitted = sum(report.summary.values()) - len(report.steps)
+    if omitted > 0:
+        yield f"  and {omitted} more\n"
     yield "\n"
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)

@@ -34,12 +34,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser that raises :class:`UsageError` instead of printing its usage and exiting."""
 
-    def __init__(self, prog: str, **more: Any) -> None:
+    def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(
             prog,
             formatter_class=HelpFormatter,
             allow_abbrev=False,
-            **more,
+            **options,
         )
         self.variables: set[str] = set()
         self._from_variable: dict[str, tuple[str, Callable[[str], Any]]] = {}
@@ -89,29 +89,29 @@ class Parser(argparse.ArgumentParser):
         type: Callable[[str], Any] = str,  # noqa: A002
         again: bool = False,
         may_be_empty: bool = False,
-        **more: Any,
+        **options: Any,
     ) -> None:
         """Add an option with a value. Its variable is used if the option is absent. The variable of
         a repeatable option contains the values, separated by spaces. An empty value is wrong usage,
         because a script passes it if one of its own variables is not set; an option whose default
         is empty accepts it."""
-        if not may_be_empty and more.get("default") != "":
+        if not may_be_empty and options.get("default") != "":
             type = _not_empty(type)  # noqa: A001
         if again:
-            more["default"] = SUPPRESS
-            self.add_argument(*names, type=type, help=SUPPRESS, **more)
+            options["default"] = SUPPRESS
+            self.add_argument(*names, type=type, help=SUPPRESS, **options)
             return
         variable = variable_of(names)
         self.variables.add(variable)
         given = os.environ.get(variable, "").strip()
-        if given and more.get("action") == "append":
+        if given and options.get("action") == "append":
             # The variable is read after parsing, because the option must replace it, but argparse
             # would append to a default.
-            destination = more.get("dest") or variable.removeprefix(PREFIX).lower()
+            destination = options.get("dest") or variable.removeprefix(PREFIX).lower()
             self._from_variable[destination] = (variable, type)
         elif given:
-            more["default"] = _converted(variable, given, type)
-        self.add_argument(*names, type=type, help=f"{help} [{variable}]", **more)
+            options["default"] = _converted(variable, given, type)
+        self.add_argument(*names, type=type, help=f"{help} [{variable}]", **options)
 
     def parse_known_args(  # type: ignore[override]
         self, args: list[str] | None = None, namespace: argparse.Namespace | None = None

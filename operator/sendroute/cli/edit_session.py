@@ -73,10 +73,12 @@ class EditSession:
         try:
             yield
         except ProblemError as problem:
-            more: Iterable[Finding] = ()
+            reading_findings: Iterable[Finding] = ()
             if any(finding.code.startswith("unknown-") for finding in problem.findings):
-                more = self._reading.findings
-            raise ProblemError(*locate(self._files, [*problem.findings, *more])) from problem
+                reading_findings = self._reading.findings
+            raise ProblemError(
+                *locate(self._files, [*problem.findings, *reading_findings])
+            ) from problem
 
     def need_all(self) -> None:
         """Require the whole tree, because the edit must see every reference.
@@ -132,8 +134,10 @@ class EditSession:
         return locate(self._files, findings)
 
     def _lines(self, done: Sequence[EditChange]) -> list[Line]:
-        places = positions(self._files, [change.where for change in done if change.where])
-        return [(places[change.where] if change.where else None, change.message) for change in done]
+        position_of = positions(self._files, [change.where for change in done if change.where])
+        return [
+            (position_of[change.where] if change.where else None, change.message) for change in done
+        ]
 
     def _after(self, texts: Mapping[str, TextChange]) -> Desired:
         """The whole tree after the edit."""
@@ -207,8 +211,8 @@ def _text(texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[st
     if not texts:
         yield "No changes: the manifests already declare this.\n"
         return
-    for place, message in lines:
-        at = f"{place.file}:{place.line}: " if place else ""
+    for position, message in lines:
+        at = f"{position.file}:{position.line}: " if position else ""
         yield clean(at + message) + "\n"
     for file, text in texts.items():
         yield clean(f"{_action(text).capitalize()}: {file}") + "\n"
@@ -224,9 +228,9 @@ def _json(
     changes = [
         {
             "message": message,
-            "position": {"file": place.file, "line": place.line} if place else None,
+            "position": {"file": position.file, "line": position.line} if position else None,
         }
-        for place, message in lines
+        for position, message in lines
     ]
     files: list[dict[str, Any]] = [
         {"file": file, "action": _action(text)} for file, text in texts.items()

@@ -83,20 +83,20 @@ def _run(words: list[str]) -> int:
         if not program.command:
             parser.print_help(sys.stderr)
             return USAGE_STATUS
-        name, *rest = program.command
+        name, *words = program.command
         module = _module(name, COMMANDS)
         values = vars(program)
         while hasattr(module, "COMMANDS"):  # a command with subcommands: `sendroute edit set-route`
             group = _group(name, module)
-            chosen = group.read(rest)
+            chosen = group.read(words)
             values |= vars(chosen)
             if not chosen.command:
                 group.print_help(sys.stderr)
                 return USAGE_STATUS
-            member, *rest = chosen.command
+            member, *words = chosen.command
             name, module = f"{name} {member}", _module(member, module.COMMANDS, name)
         command = _command(name, module.__doc__ or "", module.options)
-        arguments = command.read(rest)
+        arguments = command.read(words)
     except SystemExit as leave:  # --help and --version have printed their text
         return int(leave.code or 0)
     session = _session(values | vars(arguments))
@@ -119,8 +119,8 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
     if name not in known:
         full = f"{within} {name}".strip()
         raise UsageError(f"There is no command `{full}`.{suggestion(name, known)}")
-    place = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
-    return import_module(f"sendroute.cli.commands.{place}")
+    module_name = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
+    return import_module(f"sendroute.cli.commands.{module_name}")
 
 
 def _run_command(
@@ -199,9 +199,9 @@ def _where_to_look(words: list[str]) -> str:
     for number, word in enumerate(words):
         if word in COMMANDS:
             module = import_module(f"sendroute.cli.commands.{word}")
-            more = getattr(module, "COMMANDS", ())
+            subcommands = getattr(module, "COMMANDS", ())
             member = next(
-                (candidate for candidate in words[number + 1 :] if candidate in more), None
+                (candidate for candidate in words[number + 1 :] if candidate in subcommands), None
             )
             return f"sendroute {word} {member}" if member else f"sendroute {word}"
     return "sendroute"

@@ -10,7 +10,7 @@ from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.session import Session
 from sendroute.git.worktree import commit_of
-from sendroute.manifests.tree import LoadedTree, places_of
+from sendroute.manifests.tree import LoadedTree, locations_of
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.saved_plan import (
@@ -87,7 +87,7 @@ def plan_paths(
     source = _source(tree, paths, options)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
-    tree.locate.expect(places_of(planned.plan))
+    tree.locate.expect(locations_of(planned.plan))
     return planned
 
 
@@ -125,7 +125,7 @@ def save_plan(path: str, planned: Planned) -> None:
     """
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
-    write(path, [encode(saved)], what="The saved plan", mode=0o600)
+    write(path, [encode(saved)], subject="The saved plan", mode=0o600)
 
 
 def is_saved_plan_file(path: str) -> bool:

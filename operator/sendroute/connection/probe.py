@@ -132,8 +132,8 @@ class _Probe:
             if (kind := why_refused(address, self._environment.allowed)) is not None
         ]
         if refused:
-            many = len(resolved.addresses)
-            subject = "The host's address" if many == 1 else f"One of the host's {many} addresses"
+            count = len(resolved.addresses)
+            subject = "The host's address" if count == 1 else f"One of the host's {count} addresses"
             raise ConnectionTestError(
                 ConnectionOutcome.ADDRESS_REFUSED,
                 f"{subject} is {refused[0]}. Tests connect to it only if the platform's"

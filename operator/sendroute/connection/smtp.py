@@ -217,8 +217,10 @@ class SmtpSession:
             raise self._lost(error) from None
 
     def _refused(self, code: int, text: str) -> ConnectionTestError:
-        what = "refused the session" if self.step is SmtpStep.GREETING else f"refused {self.step}"
-        return self._failed(f"The server {what}{_codes(code, text)}.")
+        refusal = (
+            "refused the session" if self.step is SmtpStep.GREETING else f"refused {self.step}"
+        )
+        return self._failed(f"The server {refusal}{_codes(code, text)}.")
 
     def _lost(self, error: Exception) -> ConnectionTestError:
         """The connection is closed: by us after a violation, by TLS, or by the server."""

@@ -55,7 +55,7 @@ def keys_of(directory: str, ref: SecretRef) -> Collection[str]:
     try:
         return frozenset(entry.name for entry in Path(directory, ref.namespace, ref.name).iterdir())
     except OSError as error:
-        raise _unfit(error, "directory") from error
+        raise _error_of(error, "directory") from error
 
 
 def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
@@ -76,12 +76,12 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
                 raise InvalidSecretError("is not a regular file")
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _unfit(error, "file") from error
+        raise _error_of(error, "file") from error
 
 
-def _unfit(error: OSError, what: str) -> InvalidSecretError:
+def _error_of(error: OSError, kind: str) -> InvalidSecretError:
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR if what == "file":
+        case errno.ENOENT | errno.ENOTDIR if kind == "file":
             return SecretNotFoundError("is missing")
         case errno.ENOENT | errno.ENOTDIR:
             return InvalidSecretError("is not a directory")

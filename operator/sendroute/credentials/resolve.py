@@ -123,10 +123,10 @@ class Secrets:
 
     def _missing(self, ref: SecretRef) -> SecretProblem:
         given = self._directory is not None
-        place = f"is not in {self._directory}" if given else "was not given"
+        state = f"is not in {self._directory}" if given else "was not given"
         return SecretProblem(
             "secret-missing",
-            f"The secret {ref} {place}.",
+            f"The secret {ref} {state}.",
             f"Set {variable(ref, USERNAME)} and …_PASSWORD, or write the files username and"
             f" password into {ref.namespace}/{ref.name}/ in"
             f" {self._directory or 'the directory of secrets'}.",
@@ -185,9 +185,9 @@ def _not_allowed(
     )
 
 
-def _problem(code: str, ref: SecretRef, what: str) -> SecretProblem:
+def _problem(code: str, ref: SecretRef, predicate: str) -> SecretProblem:
     return SecretProblem(
         code,
-        f"The secret {ref} {what}.",
+        f"The secret {ref} {predicate}.",
         "Its keys are username and password, each UTF-8 text in one line.",
     )

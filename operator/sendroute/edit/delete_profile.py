@@ -105,10 +105,10 @@ class _References:
             yield _blocked(f"The domains of profile {profile.name} fall back", where, profile.key)
 
 
-def _blocked(what: str, where: Where, key: AccountKey) -> Finding:
+def _blocked(subject: str, where: Where, key: AccountKey) -> Finding:
     return finding(
         "unknown-profile",
-        f"{what} through the profile to be deleted.",
+        f"{subject} through the profile to be deleted.",
         hint="Choose what replaces it: managed, another profile, unconfigured, or no declared"
         " route.",
         where=where,

@@ -155,12 +155,12 @@ def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: Y
 
 def _end_of(text: str, stream: Stream) -> int:
     """The end of a document with the comments directly below it."""
-    place = next_line(text, stream.end)
+    offset = next_line(text, stream.end)
     if text[line_start(text, stream.end) : stream.end] == "...":
-        return place
-    while place < len(text) and is_comment(text[place : line_end(text, place)]):
-        place = next_line(text, place)
-    return place
+        return offset
+    while offset < len(text) and is_comment(text[offset : line_end(text, offset)]):
+        offset = next_line(text, offset)
+    return offset
 
 
 def _blank_lines(layout: Layout) -> tuple[int, int]:
@@ -170,15 +170,15 @@ def _blank_lines(layout: Layout) -> tuple[int, int]:
         if not stream.explicit:
             continue
         before = 0
-        place = line_start(text, stream.start)
-        while place and not text[line_start(text, place - 1) : place].strip():
+        offset = line_start(text, stream.start)
+        while offset and not text[line_start(text, offset - 1) : offset].strip():
             before += 1
-            place = line_start(text, place - 1)
+            offset = line_start(text, offset - 1)
         after = 0
-        place = next_line(text, stream.start)
-        while place < len(text) and not text[place : line_end(text, place)].strip():
+        offset = next_line(text, stream.start)
+        while offset < len(text) and not text[offset : line_end(text, offset)].strip():
             after += 1
-            place = next_line(text, place)
+            offset = next_line(text, offset)
         return before, after
     return 0, 0
 
@@ -202,22 +202,22 @@ def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
 def _first_start(text: str, root: LayoutNode) -> int:
     """Where a first document without ``---`` begins, including the comments directly above it;
     comments above an empty line belong to the file."""
-    place = line_start(text, root.start)
-    while place and is_comment(text[line_start(text, place - 1) : place]):
-        place = line_start(text, place - 1)
-    return place
+    offset = line_start(text, root.start)
+    while offset and is_comment(text[line_start(text, offset - 1) : offset]):
+        offset = line_start(text, offset - 1)
+    return offset
 
 
-def _tail_to_keep(text: str, place: int, until: int) -> int:
+def _tail_to_keep(text: str, offset: int, until: int) -> int:
     """Where an empty line begins that unindented comments follow: they belong to the next
     document."""
     gap: int | None = None
-    while place < until:
-        if not text[place : line_end(text, place)].strip():
-            gap = place if gap is None else gap
-        elif gap is not None and text[place] == "#":
+    while offset < until:
+        if not text[offset : line_end(text, offset)].strip():
+            gap = offset if gap is None else gap
+        elif gap is not None and text[offset] == "#":
             return gap
         else:
             gap = None
-        place = next_line(text, place)
+        offset = next_line(text, offset)
     return until

@@ -136,17 +136,17 @@ def _reads_as(text: str, desired: list[Any]) -> bool:
     from sendroute.manifests.piecewise import read_piecewise
     from sendroute.manifests.shapes import decode
 
-    ours = {number: value for number, value in enumerate(desired) if is_ours(value)}
+    own_documents = {number: value for number, value in enumerate(desired) if is_ours(value)}
     drafts = list(exact.drafts(text.removeprefix(BOM)))
     for number, draft in enumerate(drafts):
-        if not isinstance(draft, exact.Draft) or (number in ours and draft.faults):
+        if not isinstance(draft, exact.Draft) or (number in own_documents and draft.faults):
             return False
-        if number in ours and not same(draft.node.value, ours[number]):
+        if number in own_documents and not same(draft.node.value, own_documents[number]):
             return False
     # Uses the fast reader wherever possible.
     parsed, problems = read_piecewise("", text.encode())
     try:
-        typed = [(number, decode(value)) for number, value in ours.items()]
+        typed = [(number, decode(value)) for number, value in own_documents.items()]
     except ValidationError:
         return False
     return len(drafts) == len(desired) and not problems.findings and parsed.documents == typed

@@ -151,7 +151,7 @@ def _streams(text: str) -> Iterator[Stream]:
                 yield Stream(start, explicit, root, last)
             case ScalarEvent() | AliasEvent():
                 done = _leaf(event, text, begin, end)
-                _place(done, stack, keys)
+                _attach(done, stack, keys)
             case MappingStartEvent() | SequenceStartEvent():
                 node = LayoutNode(begin, end)
                 node.flow = bool(event.flow_style)
@@ -165,7 +165,7 @@ def _streams(text: str) -> Iterator[Stream]:
                 done = stack.pop()
                 keys.pop()
                 done.end = end if done.flow else _end_of_block(done)
-                _place(done, stack, keys)
+                _attach(done, stack, keys)
 
 
 def _leaf(event: Any, text: str, begin: int, end: int) -> LayoutNode:
@@ -180,7 +180,7 @@ def _leaf(event: Any, text: str, begin: int, end: int) -> LayoutNode:
     return node
 
 
-def _place(node: LayoutNode, stack: list[LayoutNode], keys: list[LayoutNode | None]) -> None:
+def _attach(node: LayoutNode, stack: list[LayoutNode], keys: list[LayoutNode | None]) -> None:
     if not stack:
         return
     parent, key = stack[-1], keys[-1]

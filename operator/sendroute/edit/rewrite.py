@@ -121,10 +121,10 @@ def block_of(text: str, entry: LayoutEntry) -> tuple[int, int]:
 def _removed(text: str, node: LayoutNode, new: dict[str, Any]) -> Iterator[Splice]:
     entries = node.entries or []
     parts = [entry.key.start for entry in entries], [entry.value.end for entry in entries]
-    gone = [number for number, entry in enumerate(entries) if entry.key.scalar not in new]
-    if len(gone) == len(entries):
+    removed = [number for number, entry in enumerate(entries) if entry.key.scalar not in new]
+    if len(removed) == len(entries):
         raise SpliceError(str(entries[0].key.scalar))
-    for first, last in _runs(gone):
+    for first, last in _runs(removed):
         if node.flow:
             yield from _removed_from_flow(text, *parts, first, last)
         else:
@@ -176,7 +176,9 @@ def _removed_from_flow(
     start, end = starts[first], ends[last]
     follows = last + 1 < len(starts)
     comma = _comma(text, end)
-    alone = is_first_on_line(text, start) and not _rest(text, end if comma is None else comma + 1)
+    alone = is_first_on_line(text, start) and not _text_after(
+        text, end if comma is None else comma + 1
+    )
     if alone:
         yield Splice(line_start(text, start), next_line(text, end), "")
     elif follows:
@@ -190,22 +192,22 @@ def _removed_from_flow(
         yield Splice(previous, previous + 1, "")  # else a comma would end the collection
 
 
-def _comma(text: str, place: int) -> int | None:
+def _comma(text: str, offset: int) -> int | None:
     """The comma after a value within braces; None if the brace closes first."""
-    while place < len(text):
-        if text[place] == "#":
-            place = line_end(text, place)
-        elif text[place] == ",":
-            return place
-        elif not text[place].isspace():
+    while offset < len(text):
+        if text[offset] == "#":
+            offset = line_end(text, offset)
+        elif text[offset] == ",":
+            return offset
+        elif not text[offset].isspace():
             return None
-        place += 1
+        offset += 1
     return None
 
 
-def _rest(text: str, place: int) -> str:
+def _text_after(text: str, offset: int) -> str:
     """The rest of the line without its comment."""
-    return text[place : line_end(text, place)].partition("#")[0].strip()
+    return text[offset : line_end(text, offset)].partition("#")[0].strip()
 
 
 # --- added entries --------------------------------------------------------------------------
@@ -257,12 +259,12 @@ def insert_in_flow(
         return
     inner = newline(text, end) + " " * column(text, start)
     comma = _comma(text, end)
-    if comma is not None and not _rest(text, comma + 1):
-        place = line_end(text, comma)
-        yield Splice(place, place, "".join(inner + item + "," for item in written))
-    elif comma is None and not _rest(text, end):
+    if comma is not None and not _text_after(text, comma + 1):
+        offset = line_end(text, comma)
+        yield Splice(offset, offset, "".join(inner + item + "," for item in written))
+    elif comma is None and not _text_after(text, end):
         yield Splice(end, end, ",")
-        place = line_end(text, end)
-        yield Splice(place, place, inner + ("," + inner).join(written))
+        offset = line_end(text, end)
+        yield Splice(offset, offset, inner + ("," + inner).join(written))
     else:  # the line continues with the next entry or the closing brace
         yield Splice(end, end, "".join("," + inner + item for item in written))

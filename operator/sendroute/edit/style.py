@@ -161,7 +161,7 @@ def _unit(text: str, key: LayoutNode, value: LayoutNode) -> int:
     return column(text, value.entries[0].key.start) - column(text, key.start)
 
 
-def _indent(text: str, place: int) -> int:
-    start = line_start(text, place)
-    line = text[start:place]
+def _indent(text: str, offset: int) -> int:
+    start = line_start(text, offset)
+    line = text[start:offset]
     return len(line) - len(line.lstrip(" "))

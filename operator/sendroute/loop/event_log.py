@@ -83,8 +83,8 @@ class EventLog:
         self._log_tree_errors(done, commit)
         for owner, status in statuses.items():
             self._log_status(owner, status)
-        for gone in self._statuses.keys() - statuses.keys():
-            _log.info("%s is settled.", _name(gone), extra=_fields(gone) | {"commit": commit})
+        for settled in self._statuses.keys() - statuses.keys():
+            _log.info("%s is settled.", _name(settled), extra=_fields(settled) | {"commit": commit})
         self._statuses = dict(statuses)
 
     def _log_tree_errors(self, done: Reconciled, commit: str | None) -> None:
@@ -114,8 +114,8 @@ class EventLog:
         if status.digest is not None:
             extra["digest"] = status.digest
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
-        more = len(reasons) + status.report.more - 1
-        others = f" And {more} more." if more > 0 else ""
+        omitted = len(reasons) + status.report.more - 1
+        others = f" And {omitted} more." if omitted > 0 else ""
         _log.log(
             logging.DEBUG if same else logging.WARNING,
             "%s %s: %s%s",

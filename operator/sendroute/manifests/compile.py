@@ -80,8 +80,8 @@ class _Draft:
         "contested",
         "domains",
         "key",
+        "name_positions",
         "named",
-        "places",
         "profiles",
         "unsound",
     )
@@ -90,7 +90,7 @@ class _Draft:
         self.key = key
         self.account: tuple[shapes.MailAccount, Where] | None = None
         self.profiles: dict[str, DesiredProfile] = {}
-        self.places: dict[str, Where] = {}  # of the name of each profile, valid or not
+        self.name_positions: dict[str, Where] = {}  # of the name of each profile, valid or not
         self.domains: dict[str, DesiredDomain] = {}
         self.contested: dict[str, Where] = {}
         self.named: set[str] = set()  # the profiles that a route refers to
@@ -325,15 +325,17 @@ class Compilation:
     ) -> None:
         """Add a definition of a profile: a document, or inline in a domain."""
         path = ("spec",) if inline_in is None else _INLINE
-        place = where.at("metadata", "name") if inline_in is None else where.at(*_INLINE, "name")
-        first = draft.places.setdefault(name, place)
-        if first is not place:
-            self.findings.append(_defined_twice(name, place, first, draft.key))
+        name_position = (
+            where.at("metadata", "name") if inline_in is None else where.at(*_INLINE, "name")
+        )
+        first = draft.name_positions.setdefault(name, name_position)
+        if first is not name_position:
+            self.findings.append(_defined_twice(name, name_position, first, draft.key))
         profile = profile_of(fields, Reporter(where.at(*path), draft.key, self.findings))
         if profile is None:
             return
         draft.route(profile.reassign_to)
-        if first is place:
+        if first is name_position:
             draft.profiles[name] = DesiredProfile(profile, where, suspended, inline_in)
 
 
@@ -347,12 +349,12 @@ def _bad_domain(error: InvalidNameError, where: Where, key: AccountKey) -> Findi
     )
 
 
-def _defined_twice(name: str, place: Where, first: Where, key: AccountKey) -> Finding:
+def _defined_twice(name: str, name_position: Where, first: Where, key: AccountKey) -> Finding:
     return finding(
         "duplicate-profile",
         f"Profile {name} of account {key.name} is defined twice.",
         hint=f"Keep one definition, and refer to it elsewhere: route: {{profile: {name}}}.",
-        where=place,
+        where=name_position,
         related=(first,),
         account=key,
     )
@@ -380,7 +382,7 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Desir
         profiles=dict(sorted(draft.profiles.items())),
         domains=list(draft.domains.values()),
         contested=draft.contested,
-        unsound=frozenset((draft.unsound | draft.places.keys()) - draft.profiles.keys()),
+        unsound=frozenset((draft.unsound | draft.name_positions.keys()) - draft.profiles.keys()),
     )
 
 
@@ -392,7 +394,7 @@ def _unused(draft: _Draft) -> list[Finding]:
             hint="Before you remove it, check that no domain uses it because of an earlier default"
             " or apply-all.",
             remedy=Perform(Task.SHOW_ROUTES, name),
-            where=draft.places[name],
+            where=draft.name_positions[name],
             account=draft.key,
         )
         for name, desired in sorted(draft.profiles.items())

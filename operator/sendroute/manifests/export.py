@@ -105,26 +105,26 @@ class _Exporter:
         metadata = {"name": name, "namespace": self.account.key.namespace}
         return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
 
-    def _can_declare(self, route: Route | None, what: str) -> TypeGuard[Route]:
+    def _can_declare(self, route: Route | None, subject: str) -> TypeGuard[Route]:
         """Whether a manifest with this route would be valid. Reports a route that is left out."""
         if route is None:
             return False
-        gone = {
+        is_unavailable = {
             RouteKind.UNCONFIGURED: False,
             RouteKind.MANAGED: self.plan is None or not self.plan.managed,
             RouteKind.PROFILE: route.profile not in self.account.profiles,
         }[route.kind]
-        if gone:
-            self.report(_left_out(self.account.key, what, route))
-        return not gone
+        if is_unavailable:
+            self.report(_left_out(self.account.key, subject, route))
+        return not is_unavailable
 
 
-def _left_out(key: AccountKey, what: str, route: Route) -> Finding:
-    gone = route.kind is RouteKind.PROFILE
-    why = "its profile is gone" if gone else "the account's plan does not offer it"
+def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:
+    is_deleted = route.kind is RouteKind.PROFILE
+    why = "its profile is gone" if is_deleted else "the account's plan does not offer it"
     return finding(
-        "profile-deleted" if gone else "managed-not-in-plan",
-        f"{what}, {route}, is left out: {why}.",
+        "profile-deleted" if is_deleted else "managed-not-in-plan",
+        f"{subject}, {route}, is left out: {why}.",
         hint="The assigned routes are kept; `sendroute routes` lists them.",
         account=key,
         severity=Severity.WARNING,

@@ -103,6 +103,7 @@ def located(finding: Finding, locate: Locate) -> Finding:
     if position is finding.position and not finding.related:
         return finding
     related = tuple(
-        (locate(place) or place) if isinstance(place, Where) else place for place in finding.related
+        (locate(location) or location) if isinstance(location, Where) else location
+        for location in finding.related
     )
     return replace(finding, position=position, related=related)

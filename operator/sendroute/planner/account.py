@@ -118,10 +118,10 @@ def _suspended(inputs: AccountInput) -> Iterator[Finding]:
             yield suspended_object(domain.domain, domain.where, inputs.key)
 
 
-def suspended_object(what: str, where: Where, key: AccountKey | None) -> Finding:
+def suspended_object(subject: str, where: Where, key: AccountKey | None) -> Finding:
     return finding(
         "suspended",
-        f"{what} is suspended: it stays as it is in the store.",
+        f"{subject} is suspended: it stays as it is in the store.",
         where=where.at("spec", "suspend"),
         account=key,
     )

@@ -210,8 +210,8 @@ def _message(
     if current is not None and current.route == state.route:
         return _state_message(name, current, state)
     if is_reassigned:
-        gone = "" if current is None else f", because {current.route} is no longer satisfiable"
-        return f"{name} is reassigned to {state.route}{gone}."
+        cause = "" if current is None else f", because {current.route} is no longer satisfiable"
+        return f"{name} is reassigned to {state.route}{cause}."
     match state.origin:
         case Origin.DECLARED:
             return f"The manifest of {name} declares {state.route}."

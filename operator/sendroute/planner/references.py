@@ -30,7 +30,7 @@ def _default(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding
     if route is not None and _missing(route, existing):
         before = inputs.current.state.default if inputs.current.state is not None else None
         where = inputs.desired.where.at("spec", "defaultRoute", "profile")
-        yield _profile(inputs, route, existing, where, known=route == before, what="The default")
+        yield _profile(inputs, route, existing, where, known=route == before, subject="The default")
 
 
 def _apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
@@ -41,8 +41,8 @@ def _apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Findi
         and _missing(requested.route, existing)
     ):
         where = inputs.desired.where.at("spec", "applyToAll", "route", "profile")
-        what = f"The apply-all {requested.id}"
-        yield _profile(inputs, requested.route, existing, where, known=False, what=what)
+        subject = f"The apply-all {requested.id}"
+        yield _profile(inputs, requested.route, existing, where, known=False, subject=subject)
 
 
 def _reassignments(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
@@ -54,8 +54,8 @@ def _reassignments(inputs: AccountInput, existing: frozenset[str]) -> Iterator[F
         inline = () if desired.inline_in is None else ("route", "newProfile")
         where = desired.where.at("spec", *inline, "onDelete", "reassignTo", "profile")
         known = current is not None and current.reassign_to == route
-        what = f"The reassignTo of profile {name}"
-        yield _profile(inputs, route, existing, where, known=known, what=what)
+        subject = f"The reassignTo of profile {name}"
+        yield _profile(inputs, route, existing, where, known=known, subject=subject)
 
 
 def _domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
@@ -71,7 +71,7 @@ def _domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding
         known = current is not None and current.declared == route
         if route.profile is not None:
             where = desired.where.at("spec", "route", "profile")
-            yield _profile(inputs, route, existing, where, known=known, what=desired.domain)
+            yield _profile(inputs, route, existing, where, known=known, subject=desired.domain)
         else:
             where = desired.where.at("spec", "route")
             yield _managed(inputs, desired.domain, where, known=known)
@@ -88,13 +88,13 @@ def _profile(
     where: Where,
     *,
     known: bool,
-    what: str,
+    subject: str,
 ) -> Finding:
     name = route.profile or ""
     if known:
         return finding(
             "profile-deleted",
-            f"{what} still refers to profile {name}, which account {inputs.key.name} no longer"
+            f"{subject} still refers to profile {name}, which account {inputs.key.name} no longer"
             " has.",
             hint="Declare another route, or the profile again.",
             where=where,
@@ -108,7 +108,7 @@ def _profile(
         hint = f"Did you mean {near}?"
     return finding(
         "unknown-profile",
-        f"{what} refers to profile {name}, which account {inputs.key.name} does not have.",
+        f"{subject} refers to profile {name}, which account {inputs.key.name} does not have.",
         hint=hint,
         where=where,
         account=inputs.key,

@@ -88,9 +88,9 @@ def assess(
     if platform is not None:
         now[PLATFORM] = _with_earlier_date(platform, before.get(PLATFORM))
         again.add(PLATFORM)
-    gone = before.keys() - now.keys()
+    cleared = before.keys() - now.keys()
     if only is not None:
-        gone &= only | {PLATFORM}
+        cleared &= only | {PLATFORM}
     committed = {account.key for account in result.accounts if account.outcome is Outcome.COMMITTED}
     voided = (
         old
@@ -103,7 +103,7 @@ def assess(
         tuple(
             status for key, status in sorted(now.items(), key=_order) if status != before.get(key)
         ),
-        frozenset(gone),
+        frozenset(cleared),
         tuple(voided),
     )
 

@@ -321,10 +321,10 @@ def _outcome_of(findings: Sequence[Finding]) -> Outcome:
     return Outcome.REFUSED if refused else Outcome.FAILED
 
 
-def _stale(what: str, key: AccountKey | None) -> Finding:
+def _stale(subject: str, key: AccountKey | None) -> Finding:
     return finding(
         "stale-plan",
-        f"{what} was changed by another writer, and the plan would differ now.",
+        f"{subject} was changed by another writer, and the plan would differ now.",
         hint="Plan again, and review the new plan.",
         account=key,
     )

@@ -174,8 +174,8 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
     """
     plan, desired, verified = planned.plan, planned.source.desired, planned.verified
     guards = planned.scope.guards
-    kept = concerned(plan, desired, planned.current)
-    only = kept if planned.scope.only is None else planned.scope.only
+    accounts = concerned(plan, desired, planned.current)
+    only = accounts if planned.scope.only is None else planned.scope.only
     return SavedPlan(
         format=_MARKER,
         format_version=FORMAT_VERSION,
@@ -187,11 +187,13 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
-        accounts=tuple(account for key, account in sorted(desired.accounts.items()) if key in kept),
-        orphans=tuple(
-            (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in kept
+        accounts=tuple(
+            account for key, account in sorted(desired.accounts.items()) if key in accounts
         ),
-        stopped=tuple(sorted(desired.stopped & kept)),
+        orphans=tuple(
+            (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in accounts
+        ),
+        stopped=tuple(sorted(desired.stopped & accounts)),
         complete=desired.complete,
         findings=tuple(_saved(located(item, planned.source.locate)) for item in desired.findings),
         failed=tuple(
@@ -271,10 +273,10 @@ def plan_again(
 
 def _stale(path: str, changed: list[str]) -> Finding:
     listed = ", ".join(changed[:_LISTED])
-    more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+    others = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
     return finding(
         "stale-plan",
-        f"The saved plan no longer fits the store: the decision would differ for {listed}{more}.",
+        f"The saved plan no longer fits the store: the decision would differ for {listed}{others}.",
         hint="Save the plan again and review it",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),

@@ -284,12 +284,12 @@ def report_uncompared(count: int, secrets: Secrets) -> tuple[Finding, ...]:
     """One finding for all secrets that were not compared: a store may hold thousands."""
     if not count:
         return ()
-    many = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
+    subject = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
     why = "no key was" if secrets.given else "no secrets were"
     return (
         finding(
             "secret-not-compared",
-            f"{many} not compared with the saved credentials, because {why} given.",
+            f"{subject} not compared with the saved credentials, because {why} given.",
             hint=f"To see rotated secrets, give the {'key' if secrets.given else 'secrets'}.",
             remedy=Configure(Setting.KEY if secrets.given else Setting.SECRETS),
         ),
@@ -306,10 +306,10 @@ def no_key() -> Finding:
 
 
 def _wrong_key(count: int) -> Finding:
-    many = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
+    subject = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
     return finding(
         "credential-unreadable",
-        f"{many} {'not open' if count == 1 else 'opens'} with the given key.",
+        f"{subject} {'not open' if count == 1 else 'opens'} with the given key.",
         hint="If the key is lost, create the store again from its lock file: credentials are then"
         " saved again from their secrets. Otherwise give the right key.",
         remedy=Configure(Setting.KEY),

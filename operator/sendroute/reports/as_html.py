@@ -64,8 +64,8 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    place = finding.position or finding.where
-    where = f" {_code(format_position(place))}" if place is not None else ""
+    location = finding.position or finding.where
+    where = f" {_code(format_position(location))}" if location is not None else ""
     severity = f'<span class="{finding.severity}">{finding.severity}</span>'
     yield f"<li>{severity} {_code(finding.code)}{where}<br>"
     yield _text(finding.message)
@@ -83,19 +83,19 @@ def _part(part: Part) -> Iterator[str]:
         yield f"<p>{_text(summary)}</p>"
     if part.changes:
         yield from _table(f"Changes of {part.key}", part.changes[:LISTED])
-        yield from _rest(len(part.changes) - LISTED)
+        yield from _omitted_row(len(part.changes) - LISTED)
     if part.shadowed:
         yield "<ul>"
         yield from map(_shadowed, part.shadowed[:LISTED])
         yield "</ul>"
-        yield from _rest(len(part.shadowed) - LISTED)
+        yield from _omitted_row(len(part.shadowed) - LISTED)
 
 
 def _counts(part: Part) -> str:
     return actions(Counter(change.action for change in part.changes))
 
 
-def _rest(count: int) -> Iterator[str]:
+def _omitted_row(count: int) -> Iterator[str]:
     if count > 0:
         yield f"<p>… and {number(count)} more; <code>-o json</code> lists all.</p>"
 

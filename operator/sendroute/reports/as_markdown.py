@@ -38,9 +38,9 @@ _REFERS = re.compile(r"([@#!%:]|www)(?=[\w./])")
 
 class MarkdownPiece(Struct, frozen=True):
     """An independent block, rendered only if there is room. If it does not fit, ``short`` replaces
-    it; if that does not fit either, ``what`` is counted as left out."""
+    it; if that does not fit either, ``noun`` is counted as left out."""
 
-    what: str
+    noun: str
     text: Callable[[], str]
     short: Callable[[], str] | None = None
 
@@ -53,12 +53,12 @@ def text(report: Report) -> str:
     for piece in _pieces(report):
         block = _fitting(piece, room) if not cut else None
         if block is None:
-            cut[piece.what] += 1
+            cut[piece.noun] += 1
         else:
             room -= len(block.encode())
             blocks.append(block)
     if cut:
-        left_out = " and ".join(counted(count, what) for what, count in cut.items())
+        left_out = " and ".join(counted(count, noun) for noun, count in cut.items())
         blocks.append(f"\nThis comment is full: {left_out} left out. `-o json` lists all.\n")
     return "".join(blocks)
 
@@ -93,13 +93,15 @@ def _shadowed(part: Part) -> str:
     for shadow in part.shadowed[:MAX_SIMILAR]:
         declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
         listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
-    more = len(part.shadowed) - MAX_SIMILAR
-    return listing + (f"- … and {number(more)} more; `-o json` lists all\n" if more > 0 else "")
+    omitted = len(part.shadowed) - MAX_SIMILAR
+    return listing + (
+        f"- … and {number(omitted)} more; `-o json` lists all\n" if omitted > 0 else ""
+    )
 
 
 def _finding(finding: Finding) -> str:
-    place = finding.position or finding.where
-    where = f" {code(format_position(place))}" if place is not None else ""
+    location = finding.position or finding.where
+    where = f" {code(format_position(location))}" if location is not None else ""
     hint = f" *{prose(finding.hint)}*" if finding.hint else ""
     also = "".join(f" See also {code(format_position(related))}." for related in finding.related)
     label = f"**{finding.severity}** {code(finding.code)}{where}"
@@ -112,8 +114,8 @@ def _part(part: Part) -> str:
     for group in group_similar(part.changes):
         in_sight += group[:MAX_SIMILAR]
         folded += group[MAX_SIMILAR:]
-    rest = _folded(in_sight[_LISTED:] + folded)
-    return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{rest}"
+    folded_list = _folded(in_sight[_LISTED:] + folded)
+    return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{folded_list}"
 
 
 def _part_in_short(part: Part) -> str:
@@ -130,11 +132,11 @@ def _folded(changes: Sequence[Change]) -> str:
     if not changes:
         return ""
     listed = changes[:_LISTED]
-    more = len(changes) - len(listed)
-    rest = f"… and {number(more)} more; `-o json` lists all\n\n" if more else ""
+    omitted = len(changes) - len(listed)
+    note = f"… and {number(omitted)} more; `-o json` lists all\n\n" if omitted else ""
     summary = f"{number(len(changes))} more like these"
     table = _table(listed)
-    return f"<details><summary>{summary}</summary>\n\n{table}\n{rest}</details>\n\n"
+    return f"<details><summary>{summary}</summary>\n\n{table}\n{note}</details>\n\n"
 
 
 def _table(changes: Sequence[Change]) -> str:

@@ -91,8 +91,8 @@ def _listed(report: Report) -> Iterator[Finding]:
             yield finding
     for code, count in counts.items():
         if count > MAX_SIMILAR:
-            more = f"{number(count - MAX_SIMILAR)} more notes like this; -o json lists all"
-            yield Finding(code, Severity.INFO, f"… and {more}.")
+            note = f"{number(count - MAX_SIMILAR)} more notes like this; -o json lists all"
+            yield Finding(code, Severity.INFO, f"… and {note}.")
 
 
 def _part(part: Part, colour: bool) -> Iterator[str]:
@@ -107,10 +107,10 @@ def _part(part: Part, colour: bool) -> Iterator[str]:
     for shadow in part.shadowed[:MAX_SIMILAR]:
         yield from wrap(_shadow(shadow), 4)
     if len(part.shadowed) > MAX_SIMILAR:
-        yield f"    {_more(len(part.shadowed) - MAX_SIMILAR)}"
+        yield f"    {_omitted_line(len(part.shadowed) - MAX_SIMILAR)}"
 
 
-def _more(count: int) -> str:
+def _omitted_line(count: int) -> str:
     return f"… and {number(count)} more like this; -o json lists all"
 
 
@@ -124,13 +124,13 @@ def _shadow(shadow: Shadowed) -> str:
 def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
     groups = group_similar(changes)
     shown = [[_cells(change) for change in group[:MAX_SIMILAR]] for group in groups]
-    names, steps = _columns([cells for some in shown for cells in some])
-    for group, some in zip(groups, shown, strict=True):
+    names, steps = _columns([cells for rows in shown for cells in rows])
+    for group, rows in zip(groups, shown, strict=True):
         shared = _shared_why(group)
-        for change, cells in zip(group, some, strict=False):
+        for change, cells in zip(group, rows, strict=False):
             yield from _row(change, cells, names, steps, colour, "" if shared else _why(change))
         if len(group) > MAX_SIMILAR:
-            yield f"{' ' * _BENEATH}{_more(len(group) - MAX_SIMILAR)}"
+            yield f"{' ' * _BENEATH}{_omitted_line(len(group) - MAX_SIMILAR)}"
         if shared:
             yield from wrap(shared, _BENEATH)
 
@@ -170,9 +170,9 @@ def _row(
         gap = " " * (steps - cells.columns + 2)
         yield f"  {verb}  {name}  {cells.does}{gap}{why}".rstrip()
         return
-    first, *rest = wrap(cells.does, start)
+    first, *continuation = wrap(cells.does, start)
     yield f"  {verb}  {name}  {first[start:]}".rstrip()
-    yield from rest
+    yield from continuation
     if why:
         yield from wrap(why, _BENEATH)
 
@@ -197,10 +197,10 @@ def _why(change: Change) -> str:
 def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
     """Yield the lines of a finding: severity, code and position, then the message, the hint and
     related positions. ``colour`` adds ANSI sequences."""
-    place = finding.position or finding.where
+    location = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
     label = paint(head, _SEVERITY_STYLES[finding.severity], colour)
-    where = clean(format_position(place) if place is not None else _account(finding))
+    where = clean(format_position(location) if location is not None else _account(finding))
     if width(head) + 2 + width(where) <= WIDTH:
         yield f"{label}  {where}".rstrip()
     else:

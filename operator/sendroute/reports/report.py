@@ -164,19 +164,19 @@ def _with_positions(findings: Iterable[Finding], locate: Locate) -> tuple[Findin
 
 def _order(finding: Finding) -> tuple[str, int, int, str, str]:
     if finding.position is not None:
-        place = (finding.position.file, finding.position.line, finding.position.column)
+        position = (finding.position.file, finding.position.line, finding.position.column)
     else:
-        place = (finding.where.file if finding.where else "", 0, 0)
-    return (*place, finding.code, finding.message)
+        position = (finding.where.file if finding.where else "", 0, 0)
+    return (*position, finding.code, finding.message)
 
 
 def file_of(finding: Finding) -> str | None:
     """The file of a finding, for formats with separate fields for line and column; None if the
     finding has no file."""
-    place = finding.position or finding.where
-    return place.file if place else None
+    location = finding.position or finding.where
+    return location.file if location else None
 
 
-def format_position(place: Position | Where) -> str:
+def format_position(location: Position | Where) -> str:
     """``file:line:column``; only the file if the line is unknown."""
-    return str(place) if isinstance(place, Position) else place.file
+    return str(location) if isinstance(location, Position) else location.file

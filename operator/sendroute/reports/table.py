@@ -97,6 +97,6 @@ def pairs(items: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Yield ``name   value`` lines; a long value continues below itself."""
     indent = max(len(name) for name, _ in items) + _GAP
     for name, value in items:
-        first, *more = wrap(clean(value), indent) or [""]
+        first, *continuation = wrap(clean(value), indent) or [""]
         yield f"{name:<{indent}}{first.lstrip()}".rstrip() + "\n"
-        yield from (line + "\n" for line in more)
+        yield from (line + "\n" for line in continuation)

@@ -116,13 +116,13 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> It
 
 def _words(text: str, columns: int) -> Iterator[str]:
     for word in text.split(" "):
-        rest = word
-        while width(rest) > columns:
-            head = _head(rest, columns)
+        remainder = word
+        while width(remainder) > columns:
+            head = _head(remainder, columns)
             yield head
-            rest = rest[len(head) :]
-        if rest:
-            yield rest
+            remainder = remainder[len(head) :]
+        if remainder:
+            yield remainder
 
 
 def number(count: int) -> str:

@@ -81,11 +81,13 @@ def write(
         new: sqlite.Insert | postgresql.Insert
         new = (sqlite if is_sqlite else postgresql).insert(table).values(values)
         same = table.c.digest == new.excluded.digest
-        kept = {
+        approval_columns = {
             name: case((same, table.c[name]), else_=null())
             for name in ("approved", "approved_by", "approved_at")
         }
-        connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
+        connection.execute(
+            new.on_conflict_do_update(index_elements=list(_KEY), set_=values | approval_columns)
+        )
 
 
 def clear(connection: Connection, keys: Collection[Owner]) -> None:

@@ -57,8 +57,8 @@ def _profiles(
 ) -> dict[AccountKey, dict[str, Profile]]:
     profiles: dict[AccountKey, dict[str, Profile]] = {}
     every = select(profile.c.account_id, profile.c.name, profile.c.spec)
-    some = (every.where(profile.c.account_id.in_(ids)) for ids in chunks(keys))
-    for statement in [every] if all_accounts else some:
+    chunked = (every.where(profile.c.account_id.in_(ids)) for ids in chunks(keys))
+    for statement in [every] if all_accounts else chunked:
         for row in connection.execute(statement):
             profiles.setdefault(keys[row.account_id], {})[row.name] = profile_of(row.spec)
     return profiles
@@ -120,7 +120,7 @@ def holders(connection: Connection, domains: Iterable[str]) -> dict[str, Account
     owned = select(domain.c.name, account.c.namespace, account.c.name.label("owner")).join_from(
         domain, account, domain.c.account_id == account.c.id
     )
-    for some in chunks(domains, _ASKED):
-        for row in connection.execute(owned.where(matches_any(connection, domain.c.name, some))):
+    for chunk in chunks(domains, _ASKED):
+        for row in connection.execute(owned.where(matches_any(connection, domain.c.name, chunk))):
             accounts[row.name] = AccountKey(row.namespace, row.owner)
     return accounts

@@ -78,7 +78,7 @@ def _into_directory(name: str, batches: Iterator[Batch]) -> None:
     for batch in batches:
         path = root / f"{batch.path}.yaml"
         path.parent.mkdir(exist_ok=True)
-        write(str(path), dump(batch.documents), what="The manifests")
+        write(str(path), dump(batch.documents), subject="The manifests")
 
 
 def _unwritable(directory: str, why: str) -> Exception:

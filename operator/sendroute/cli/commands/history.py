@@ -110,7 +110,7 @@ def _text(entries: Sequence[HistoryEntry], colour: bool) -> Iterable[str]:
     yield head
     for line, entry in zip(lines, entries, strict=True):
         yield line
-        yield from (more + "\n" for more in wrap(clean(entry.message), 10))
+        yield from (line + "\n" for line in wrap(clean(entry.message), 10))
 
 
 def _dirty(entry: HistoryEntry) -> str:
