@@ -47,7 +47,7 @@ def approve(
         raise ProblemError(_other_plan(shown))
     if not sure:
         colour = session.terminal.colours(sys.stderr)
-        refusal = confirm(_action(shown), lambda: lines(shown, colour))
+        refusal = confirm(_approval_prompt(shown), lambda: lines(shown, colour))
         if refusal is not None:
             raise ProblemError(refusal)
     if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
@@ -101,7 +101,7 @@ def _other_plan(shown: AccountStatus) -> Finding:
     )
 
 
-def _action(shown: AccountStatus) -> ConfirmedAction:
+def _approval_prompt(shown: AccountStatus) -> ConfirmedAction:
     return ConfirmedAction(
         "Approve this plan?",
         "approved",

@@ -215,7 +215,7 @@ def _text(texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[st
         at = f"{position.file}:{position.line}: " if position else ""
         yield clean(at + message) + "\n"
     for file, text in texts.items():
-        yield clean(f"{_action(text).capitalize()}: {file}") + "\n"
+        yield clean(f"{_file_action(text).capitalize()}: {file}") + "\n"
 
 
 def _json(
@@ -233,7 +233,7 @@ def _json(
         for position, message in lines
     ]
     files: list[dict[str, Any]] = [
-        {"file": file, "action": _action(text)} for file, text in texts.items()
+        {"file": file, "action": _file_action(text)} for file, text in texts.items()
     ]
     return document(
         [
@@ -247,7 +247,7 @@ def _json(
     )
 
 
-def _action(text: TextChange) -> str:
+def _file_action(text: TextChange) -> str:
     if text.before is None:
         return "created"
     return "deleted" if text.after is None else "changed"

@@ -83,7 +83,7 @@ def _change(given: HistoryEntry) -> dict[str, Any]:
 def explain_null_sender(facts: ExplainFacts) -> Explanation:
     """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the managed relay if the
     platform has one, otherwise its mail is refused."""
-    nexthop = _managed(facts)
+    nexthop = _managed_nexthop(facts)
     if nexthop is None:
         reason = "The null sender is refused with 5.7.1: the platform has no managed relay."
         return Explanation("<>", None, None, None, None, None, reason)
@@ -112,7 +112,7 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
         case RouteKind.UNCONFIGURED:
             reason = f"{domain} is unconfigured {why}: {_REFUSED}."
         case RouteKind.MANAGED:
-            nexthop, limits = _managed(facts), _plan_limits(facts)
+            nexthop, limits = _managed_nexthop(facts), _plan_limits(facts)
             reason = f"{domain} is sent through the managed relay {why}."
         case RouteKind.PROFILE:
             nexthop, limits = _through_profile(facts), _profile_limits(facts)
@@ -140,7 +140,7 @@ def _why(state: DomainState) -> str:
     return why
 
 
-def _managed(facts: ExplainFacts) -> Nexthop | None:
+def _managed_nexthop(facts: ExplainFacts) -> Nexthop | None:
     if facts.platform is None or facts.platform.managed is None:
         return None
     relay = facts.platform.managed.relay

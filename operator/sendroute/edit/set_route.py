@@ -55,10 +55,10 @@ def _find(tree: EditTree, name: str, key: AccountKey | None) -> Domain:
     ]
     if len(domains) == 1:
         return domains[0]
-    raise ProblemError(_declared_twice(domains) if domains else _unknown(tree, name))
+    raise ProblemError(_declared_twice(domains) if domains else _unknown_domain(tree, name))
 
 
-def _unknown(tree: EditTree, name: str) -> Finding:
+def _unknown_domain(tree: EditTree, name: str) -> Finding:
     near = did_you_mean(name, {domain.name for domain in tree.domains})
     return finding(
         "unknown-domain",

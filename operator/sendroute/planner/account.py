@@ -35,7 +35,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
         profiles = keep_in_use(profiles, used)
         default, context = _context(inputs, profiles)
     domain_changes = plan_domains(inputs, context, switch.runs)
-    account = _account(inputs, default.state, switch.runs, count)
+    account = _account_changes(inputs, default.state, switch.runs, count)
     findings = (
         *_suspended(inputs),
         *referred,
@@ -77,7 +77,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
             )
 
 
-def _account(
+def _account_changes(
     inputs: AccountInput, state: AccountState, runs: ApplyAll | None, domains: int
 ) -> Iterator[AccountChange]:
     before = inputs.current.state

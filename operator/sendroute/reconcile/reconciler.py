@@ -229,7 +229,7 @@ class Reconciler(Struct, frozen=True):
             should_stop=should_stop,
             advance=advance,
         )
-        return self._recorded(planned, result, statuses)
+        return self._record_statuses(planned, result, statuses)
 
     def _tested(self, planned: Planned) -> Planned:
         """The same decision without the changes whose connection test fails now."""
@@ -260,7 +260,7 @@ class Reconciler(Struct, frozen=True):
         )
         return replace(planned, scope=scope, current=current, sealed=sealed, verified=verified)
 
-    def _recorded(
+    def _record_statuses(
         self, planned: Planned, result: Result, statuses: AccountStatuses | None
     ) -> Applied:
         """Write the account statuses, for ``status`` and for approvals."""

@@ -43,7 +43,7 @@ def _members(report: Report) -> Iterator[Member]:
     yield "findings", map(_finding, report.findings)
     yield "severities", {s.value: count for s, count in _all_severities(report).items()}
     changing = (part for part in report.parts if apply or part.changes or part.stopped)
-    yield "accounts", (_account(part, apply) for part in changing)
+    yield "accounts", (_account_document(part, apply) for part in changing)
     yield "shadowed", (shadowed_form(shadow) for part in report.parts for shadow in part.shadowed)
     if apply:
         yield "relays_behind", list(report.relays_behind)
@@ -128,7 +128,7 @@ def _location(location: Position | Where) -> dict[str, Any]:
     return {"file": location.file, "line": location.line, "column": location.column}
 
 
-def _account(part: Part, apply: bool) -> dict[str, Any]:
+def _account_document(part: Part, apply: bool) -> dict[str, Any]:
     document = {
         "namespace": part.key.namespace,
         "account": part.key.name,

@@ -200,7 +200,7 @@ def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
     location = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
     label = paint(head, _SEVERITY_STYLES[finding.severity], colour)
-    where = clean(format_position(location) if location is not None else _account(finding))
+    where = clean(format_position(location) if location is not None else _account_of(finding))
     if width(head) + 2 + width(where) <= WIDTH:
         yield f"{label}  {where}".rstrip()
     else:
@@ -213,5 +213,5 @@ def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
         yield f"    see also: {middle(clean(format_position(related)), WIDTH - 14)}"
 
 
-def _account(finding: Finding) -> str:
+def _account_of(finding: Finding) -> str:
     return f"account {finding.namespace}/{finding.account}" if finding.account is not None else ""

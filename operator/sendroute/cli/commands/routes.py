@@ -50,7 +50,7 @@ def run(arguments: Namespace, session: Session) -> int:
                 return present(session, outputs, partial(_show, every))
         rows = store.routes(names, account, arguments.profile)
     written = present(session, outputs, partial(_show, rows))
-    unknown = _unknown(names, rows)
+    unknown = _unknown_names(names, rows)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
@@ -69,7 +69,7 @@ def _normalised(name: str) -> str:
         return name
 
 
-def _unknown(names: Sequence[str], rows: Sequence[RouteRow]) -> list[Finding]:
+def _unknown_names(names: Sequence[str], rows: Sequence[RouteRow]) -> list[Finding]:
     """A finding for each requested domain that is not among the rows."""
     known = {row.domain for row in rows}
     return [
