@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from sendroute.model.change import Action, Kind
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import Outcome
-from sendroute.model.records import Status
 from sendroute.reports.report import Part, Report
 from sendroute.reports.text import counted, number
 
@@ -113,7 +112,9 @@ def _done(report: Report) -> str:
     return ", ".join(filter(None, parts)) or "nothing to do"
 
 
-def holdings(status: Status) -> str:
+def holdings(accounts: int, profiles: int, domains: int) -> str:
     """``2 accounts, 1 profile and 60 domains``."""
-    accounts, profiles = counted(status.accounts, "account"), counted(status.profiles, "profile")
-    return f"{accounts}, {profiles} and {counted(status.domains, 'domain')}"
+    return (
+        f"{counted(accounts, 'account')}, {counted(profiles, 'profile')}"
+        f" and {counted(domains, 'domain')}"
+    )
