@@ -204,7 +204,7 @@ def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
 
 def _text(texts: Mapping[str, Text], lines: Sequence[Line]) -> Iterator[str]:
     if not texts:
-        yield "No changes: the manifests already declare this.\n"
+        yield "No changes: the manifests are up to date.\n"
         return
     for place, message in lines:
         at = f"{place.file}:{place.line}: " if place else ""

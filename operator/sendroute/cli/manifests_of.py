@@ -122,7 +122,7 @@ class _Exporter:
 
 def _left_out(key: AccountKey, what: str, route: Route) -> Finding:
     gone = route.kind is RouteKind.PROFILE
-    why = "its profile is gone" if gone else "the account's plan does not offer it"
+    why = "its profile is gone" if gone else "the account's service plan does not offer it"
     return finding(
         "profile-deleted" if gone else "managed-not-in-plan",
         f"{what}, {route}, is left out: {why}.",

@@ -86,7 +86,7 @@ def _unfit(error: OSError, what: str) -> UnfitError:
         case errno.ENOENT | errno.ENOTDIR:
             return UnfitError("is not a directory")
         case errno.EACCES | errno.EPERM:
-            return UnfitError("is not readable for this user")
+            return UnfitError("is not readable for the user that runs sendroute")
         case errno.ELOOP:
             return UnfitError("is a circular link")
         case _:

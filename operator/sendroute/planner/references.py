@@ -30,7 +30,14 @@ def _default(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding
     if route is not None and _missing(route, existing):
         before = inputs.current.state.default if inputs.current.state is not None else None
         where = inputs.desired.where.at("spec", "defaultRoute", "profile")
-        yield _profile(inputs, route, existing, where, known=route == before, what="The default")
+        yield _profile(
+            inputs,
+            route,
+            existing,
+            where,
+            known=route == before,
+            what=f"The default of account {inputs.key.name}",
+        )
 
 
 def _apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
@@ -41,7 +48,7 @@ def _apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Findi
         and _missing(requested.route, existing)
     ):
         where = inputs.desired.where.at("spec", "applyToAll", "route", "profile")
-        what = f"The apply-all {requested.id}"
+        what = f"The apply-all {requested.id} of account {inputs.key.name}"
         yield _profile(inputs, requested.route, existing, where, known=False, what=what)
 
 
@@ -101,7 +108,7 @@ def _profile(
             account=inputs.key,
         )
     near = did_you_mean(name, existing)
-    hint = "Declare an SMTPProfile of that name in this account."
+    hint = f"Declare an SMTPProfile {name} in account {inputs.key.name}."
     if name in inputs.desired.profiles:
         hint = f"Profile {name} is suspended and was never saved; lift spec.suspend."
     elif near:
@@ -118,9 +125,9 @@ def _profile(
 def _managed(inputs: AccountInput, domain: str, where: Where, *, known: bool) -> Finding:
     return finding(
         "managed-not-in-plan",
-        f"{domain} declares managed, which plan {inputs.plan.name} of account {inputs.key.name}"
-        " does not offer.",
-        hint="Declare a profile, or choose a plan that offers managed sending.",
+        f"{domain} declares managed, which service plan {inputs.plan.name} of account"
+        f" {inputs.key.name} does not offer.",
+        hint="Declare a profile, or choose a service plan that offers managed sending.",
         where=where,
         account=inputs.key,
         severity=Severity.WARNING if known else None,

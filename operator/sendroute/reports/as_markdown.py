@@ -59,7 +59,7 @@ def text(report: Report) -> str:
             blocks.append(block)
     if cut:
         left_out = " and ".join(counted(count, what) for what, count in cut.items())
-        blocks.append(f"\nThis comment is full: {left_out} left out. `-o json` lists all.\n")
+        blocks.append(f"\nThe comment is full: {left_out} left out; the JSON report lists all.\n")
     return "".join(blocks)
 
 
@@ -94,7 +94,9 @@ def _shadowed(part: Part) -> str:
         declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
         listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
     more = len(part.shadowed) - FOLD
-    return listing + (f"- … and {number(more)} more; `-o json` lists all\n" if more > 0 else "")
+    return listing + (
+        f"- … and {number(more)} more; the JSON report lists all\n" if more > 0 else ""
+    )
 
 
 def _finding(finding: Finding) -> str:
@@ -117,7 +119,9 @@ def _part(part: Part) -> str:
 
 
 def _part_in_short(part: Part) -> str:
-    return f"{_heading(part)}The changes do not fit here; `-o json` lists all.\n\n"
+    return (
+        f"{_heading(part)}The changes do not fit into the comment; the JSON report lists all.\n\n"
+    )
 
 
 def _heading(part: Part) -> str:
@@ -131,7 +135,7 @@ def _folded(changes: Sequence[Change]) -> str:
         return ""
     listed = changes[:_LISTED]
     more = len(changes) - len(listed)
-    rest = f"… and {number(more)} more; `-o json` lists all\n\n" if more else ""
+    rest = f"… and {number(more)} more; the JSON report lists all\n\n" if more else ""
     summary = f"{number(len(changes))} more like these"
     table = _table(listed)
     return f"<details><summary>{summary}</summary>\n\n{table}\n{rest}</details>\n\n"
