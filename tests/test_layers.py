@@ -81,6 +81,7 @@ TOP_LEVEL_OF_MAIN = {
     "sendroute.cli",
     "sendroute.cli.command_line",
     "sendroute.cli.session",
+    "sendroute.model.version",
     "sendroute.cli.commands",
     "sendroute.runtime.settings",
 }
@@ -111,7 +112,7 @@ def outward(path: Path, tree: ast.AST) -> list[str]:
         first, _, rest = name.partition(".")
         if first == "sendroute":
             target = rest.partition(".")[0]
-            if target and target not in allowed:
+            if target not in allowed:
                 names.append(name)
         elif room in PURE and first not in FOR_PURE:
             names.append(name)
@@ -165,7 +166,7 @@ STORE = (
     # The statements are the same for both databases; these two modules choose the database.
     {"backend", "postgres.bulk"},
     {"bulk"},
-    {"history", "account_status", "bulk_switch", "copy", "export", "reading"},
+    {"history", "account_status", "bulk_switch", "copy", "current_state", "export"},
     {"queries"},
     {"endpoints", "lockfile", "backups"},
     {"lock_guard", "commit"},
@@ -174,12 +175,12 @@ STORE = (
     {"create"},
 )
 CLI = (
-    {"command_line", "fast_exit", "hints", "manifests_of", "yaml_out", "commands", "commands.edit"},
+    {"command_line", "exit_status", "fast_exit", "hints", "commands", "commands.edit"},
     {"options", "session"},
-    {"output", "reading"},
-    {"confirm", "connection_tests", "environment", "running", "stores"},
-    {"approving", "editing", "planning"},
-    {"applying"},
+    {"output", "lookup"},
+    {"confirm", "connection_tests", "environment", "loop_runner", "stores"},
+    {"approval", "edit_session", "plan_source"},
+    {"apply_plan"},
     {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name != "edit"}
     | {f"commands.edit.{name.replace('-', '_')}" for name in EDITS},
     {"main"},

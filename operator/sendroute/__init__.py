@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from sendroute.model.finding import Finding, Position, Severity, Where
     from sendroute.model.problem import ProblemError
     from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, Route, via
+    from sendroute.model.version import __version__
     from sendroute.planner.guards import Guards
     from sendroute.store.record import Store
-
-__version__ = "0.1.0"
 
 _MODULES = {
     "api": ("load", "open_store", "plan", "validate"),
@@ -46,6 +45,7 @@ _MODULES = {
     "model.finding": ("Finding", "Position", "Severity", "Where"),
     "model.problem": ("ProblemError",),
     "model.route": ("MANAGED", "UNCONFIGURED", "Origin", "Route", "via"),
+    "model.version": ("__version__",),
     "planner.guards": ("Guards",),
     "store.record": ("Store",),
 }

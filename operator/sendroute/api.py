@@ -168,12 +168,12 @@ def _keys(only: Collection[tuple[str, str]]) -> frozenset[AccountKey]:
 
 def _check_known(keys: Iterable[AccountKey], desired: Desired, current: Current) -> None:
     known = {*desired.accounts, *desired.orphans, *desired.stopped, *current.accounts}
-    unknown = [_unknown(key, known) for key in sorted(set(keys) - known)]
+    unknown = [_unknown_account(key, known) for key in sorted(set(keys) - known)]
     if unknown:
         raise ProblemError(*unknown)
 
 
-def _unknown(key: AccountKey, known: Iterable[AccountKey]) -> Finding:
+def _unknown_account(key: AccountKey, known: Iterable[AccountKey]) -> Finding:
     near = did_you_mean(str(key), map(str, known))
     return finding(
         "unknown-account",

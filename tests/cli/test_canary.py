@@ -20,8 +20,8 @@ from urllib.parse import quote
 import pytest
 from msgspec.structs import replace
 
-from sendroute.cli import planning
-from sendroute.cli.applying import ApplyOptions, apply_planned
+from sendroute.cli import plan_source
+from sendroute.cli.apply_plan import ApplyOptions, apply_planned
 from sendroute.cli.session import Session, Terminal, Verbosity
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.runtime.settings import Settings
@@ -204,9 +204,9 @@ def test_a_traceback_with_all_variables_does_not_hold_the_secret(
         raise BrokenError(f"{requests} {policy}")
 
     with open_store(session.settings.store) as store:
-        options = planning.PlanOptions(saves=True)
-        planned = planning.plan_paths(store, session, ["manifests"], options)
-        reconciler = planning.reconciler_of(store, session, saves=True)
+        options = plan_source.PlanOptions(saves=True)
+        planned = plan_source.plan_paths(store, session, ["manifests"], options)
+        reconciler = plan_source.reconciler_of(store, session, saves=True)
         with pytest.raises(BrokenError) as caught:
             replace(reconciler, tester=fail).confirmed(planned)
         assert_no_secret(traceback_of(caught.value), "a connection test that failed")

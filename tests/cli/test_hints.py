@@ -8,7 +8,7 @@ from sendroute.model.codes import finding
 from sendroute.model.remedy import (
     Approve,
     Configure,
-    Limit,
+    GuardLimit,
     Perform,
     RaiseLimit,
     Remedy,
@@ -17,7 +17,7 @@ from sendroute.model.remedy import (
 )
 
 REMEDIES = [
-    *(RaiseLimit(limit, 42) for limit in Limit),
+    *(RaiseLimit(limit, 42) for limit in GuardLimit),
     Approve("acme", "main"),
     *map(Configure, Setting),
     *map(Perform, Task),

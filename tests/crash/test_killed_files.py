@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.planner.values import as_store
 
-from sendroute.store import reading
+from sendroute.store import current_state
 from sendroute.store.backups import open_backup
 from sendroute.store.lockfile import read as read_lock
 from sendroute.store.record import open_store
@@ -80,7 +80,7 @@ def test_killed_backup_leaves_a_complete_file_or_none(
         assert target.stat().st_mode & 0o777 == 0o600
         check(f"sqlite:///{target}")
         with open_backup(target) as backup, backup.reading() as connection:
-            assert reading.read(connection, None) == current
+            assert current_state.read(connection, None) == current
     temporary = {path.name for path in directory.iterdir()} - {f"{n}.db" for n in range(KILLS)}
     assert all(name.startswith(".") and ".tmp" in name for name in temporary), temporary
     print(f"{completed} of {KILLS} backups were complete, {len(temporary)} temporary files remain")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from sendroute.credentials.keys import keys_at_hand, keys_in
+from sendroute.credentials.keys import find_keys, keys_in
 from sendroute.credentials.sealing import Sealer
 from sendroute.model.credential import Credential
 from sendroute.model.problem import ProblemError
@@ -57,8 +57,10 @@ def test_a_token_opens_only_for_its_profile_and_destination(other: SecretBinding
 def test_a_modified_token_does_not_open() -> None:
     sealer = Sealer((KEY,))
     token = sealer.seal(GOOD, BINDING)
-    for place in (5, 40, len(token) - 9):
-        changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+    for position in (5, 40, len(token) - 9):
+        changed = (
+            token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
+        )
         assert sealer.open(changed, BINDING) is None
     for junk in ("", "x", "\N{SNOWMAN}", token[:-10], CANARY_WORD):
         assert sealer.open(junk, BINDING) is None
@@ -106,7 +108,7 @@ def test_an_invalid_key_is_reported_without_its_value(text: str, tmp_path: Path)
     path.write_text(text)
     for made in (
         lambda: keys_in(text, "the variable"),
-        lambda: keys_at_hand(str(path), "", {}),
+        lambda: find_keys(str(path), "", {}),
     ):
         with pytest.raises(ProblemError) as caught:
             made()
@@ -118,15 +120,15 @@ def test_an_invalid_key_is_reported_without_its_value(text: str, tmp_path: Path)
 
 def test_keys_are_read_from_a_variable_or_a_file(tmp_path: Path) -> None:
     usual, given = tmp_path / "sendroute.key", tmp_path / "given"
-    assert keys_at_hand(None, str(usual), {}) is None
+    assert find_keys(None, str(usual), {}) is None
     usual.write_text(KEY)
-    assert keys_at_hand(None, str(usual), {}) == (KEY,)
-    assert keys_at_hand(None, str(usual), {"SENDROUTE_KEY": OTHER_KEY}) == (OTHER_KEY,)
+    assert find_keys(None, str(usual), {}) == (KEY,)
+    assert find_keys(None, str(usual), {"SENDROUTE_KEY": OTHER_KEY}) == (OTHER_KEY,)
     given.write_text(f"{OTHER_KEY}\n{KEY}")
-    assert keys_at_hand(str(given), str(usual), {"SENDROUTE_KEY": KEY}) == (OTHER_KEY, KEY)
+    assert find_keys(str(given), str(usual), {"SENDROUTE_KEY": KEY}) == (OTHER_KEY, KEY)
 
 
 def test_a_missing_key_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProblemError) as caught:
-        keys_at_hand(str(tmp_path / "gone"), os.devnull, {"SENDROUTE_KEY": KEY})
+        find_keys(str(tmp_path / "gone"), os.devnull, {"SENDROUTE_KEY": KEY})
     assert caught.value.findings[0].code == "unreadable"

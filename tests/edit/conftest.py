@@ -20,7 +20,7 @@ Program = Callable[..., Ran]
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and no variable that configures the program."""
     for name in list(os.environ):
         if name.startswith("SENDROUTE_") or name == "NO_COLOR":
@@ -32,8 +32,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def sendroute(place: Path, capsys: pytest.CaptureFixture[str]) -> Program:
-    assert Path.cwd() == place
+def sendroute(workdir: Path, capsys: pytest.CaptureFixture[str]) -> Program:
+    assert Path.cwd() == workdir
 
     def run(*words: str) -> Ran:
         capsys.readouterr()

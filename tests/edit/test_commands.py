@@ -53,11 +53,11 @@ spec:
 
 
 @pytest.fixture
-def tree(place: Path) -> Path:
-    (place / "m").mkdir()
-    (place / "m/platform.yaml").write_text(PLATFORM)
-    (place / "m/acme.yaml").write_text(ACME)
-    return place / "m"
+def tree(workdir: Path) -> Path:
+    (workdir / "m").mkdir()
+    (workdir / "m/platform.yaml").write_text(PLATFORM)
+    (workdir / "m/acme.yaml").write_text(ACME)
+    return workdir / "m"
 
 
 def words(command: str) -> list[str]:

@@ -14,20 +14,20 @@ CASES = sorted((Path(__file__).parents[1] / "cases/edit").iterdir())
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_an_edit_gives_the_expected_tree(
-    case: Path, place: Path, sendroute: Program, pytestconfig: pytest.Config
+    case: Path, workdir: Path, sendroute: Program, pytestconfig: pytest.Config
 ) -> None:
-    shutil.copytree(case / "before", place, dirs_exist_ok=True)
+    shutil.copytree(case / "before", workdir, dirs_exist_ok=True)
     before = errors(sendroute)
     command = shlex.split((case / "command").read_text())
     tried = sendroute("edit", *command, "--dry-run")
     assert tried.status == 0, tried
-    assert files_of(place) == files_of(case / "before"), "a dry run writes nothing"
+    assert files_of(workdir) == files_of(case / "before"), "a dry run writes nothing"
     ran = sendroute("edit", *command)
     assert ran.status == 0, ran
     if pytestconfig.getoption("--rewrite-cases"):
         shutil.rmtree(case / "after", ignore_errors=True)
-        shutil.copytree(place, case / "after")
-    assert files_of(place) == files_of(case / "after")
+        shutil.copytree(workdir, case / "after")
+    assert files_of(workdir) == files_of(case / "after")
     assert errors(sendroute) <= before, "validate reports no new finding"
 
 

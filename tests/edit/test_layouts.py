@@ -11,17 +11,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sendroute.edit.add_domain import NewProfile, add_domain
+from sendroute.edit.add_domain import InlineProfile, add_domain
 from sendroute.edit.apply_to_all import apply_to_all
 from sendroute.edit.delete_profile import delete_profile
 from sendroute.edit.extract_profile import extract_profile
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.set_default import set_default
 from sendroute.edit.set_route import set_route
-from sendroute.edit.tree import Tree
+from sendroute.edit.tree import EditTree
 from sendroute.manifests import fast
 from sendroute.manifests.compile import Compilation
-from sendroute.manifests.thorough import read_thoroughly
+from sendroute.manifests.piecewise import read_piecewise
 from sendroute.model.desired import AccountKey, ApplyAll, Desired
 from sendroute.model.finding import Where
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
@@ -167,16 +167,16 @@ def texts(draw: Callable[..., Any]) -> str:
     return ("\ufeff" if writer.coin() else "") + "\n".join(lines).replace("\n", newline) + end
 
 
-def read(text: str) -> Tree:
+def read(text: str) -> EditTree:
     data = text.encode()
-    parsed = fast.read(data) or read_thoroughly(FILE, data)[0]
+    parsed = fast.read(data) or read_piecewise(FILE, data)[0]
     documents = [(document, Where(FILE, number)) for number, document in parsed.documents]
-    return Tree(documents, lambda _: text, [FILE])
+    return EditTree(documents, lambda _: text, [FILE])
 
 
 def desired(text: str) -> Desired:
     data = text.encode()
-    parsed = fast.read(data) or read_thoroughly(FILE, data)[0]
+    parsed = fast.read(data) or read_piecewise(FILE, data)[0]
     compilation = Compilation()
     for number, document in parsed.documents:
         compilation.add(document, Where(FILE, number))
@@ -256,7 +256,7 @@ def test_another_route_keeps_the_inline_profile(text: str) -> None:
 @given(texts())
 def test_adding_a_domain_adds_nothing_else(text: str) -> None:
     before = meaning(text)
-    new = NewProfile("pm", {"provider": "postmark", "host": "smtp.pm.example"})
+    new = InlineProfile("pm", {"provider": "postmark", "host": "smtp.pm.example"})
     edited = after(add_domain(read(text), ACME, "new.example.com", new))
     assert meaning(edited)[2] == before[2] | {"new.example.com": via("pm")}
     assert {**meaning(edited)[1], **before[1]} == meaning(edited)[1]

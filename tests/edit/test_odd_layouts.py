@@ -3,8 +3,8 @@
 import pytest
 
 from sendroute.edit.set_route import set_route
-from sendroute.edit.tree import Tree
-from sendroute.manifests.thorough import read_thoroughly
+from sendroute.edit.tree import EditTree
+from sendroute.manifests.piecewise import read_piecewise
 from sendroute.model.finding import Where
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import UNCONFIGURED
@@ -89,10 +89,10 @@ ODD = {
 }
 
 
-def tree_of(text: str) -> Tree:
-    parsed = read_thoroughly("f.yaml", text.encode())[0]
+def tree_of(text: str) -> EditTree:
+    parsed = read_piecewise("f.yaml", text.encode())[0]
     documents = [(document, Where("f.yaml", number)) for number, document in parsed.documents]
-    return Tree(documents, lambda _: text, ["f.yaml"])
+    return EditTree(documents, lambda _: text, ["f.yaml"])
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -133,8 +133,8 @@ def test_an_impossible_edit_is_reported_and_not_written(text: str) -> None:
     ids=["another document", "nothing", "half a document", "something very deep"],
 )
 def test_a_file_that_changed_after_reading_is_not_edited(now: str) -> None:
-    parsed = read_thoroughly("f.yaml", (HEAD + SPEC).encode())[0]
-    tree = Tree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
+    parsed = read_piecewise("f.yaml", (HEAD + SPEC).encode())[0]
+    tree = EditTree([(parsed.documents[0][1], Where("f.yaml", 0))], lambda _: now, ["f.yaml"])
     with pytest.raises(ProblemError) as raised:
         set_route(tree, "shop.example.com", UNCONFIGURED)
     assert [finding.code for finding in raised.value.findings] in (["unwritable"], ["edit-by-hand"])

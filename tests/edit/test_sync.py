@@ -27,14 +27,14 @@ spec:
 
 
 @pytest.fixture
-def tree(place: Path, sendroute: Program) -> Path:
-    (place / "m").mkdir()
-    (place / "m/platform.yaml").write_text(PLATFORM)
-    (place / "m/acme.yaml").write_text(ACME + INLINE)
+def tree(workdir: Path, sendroute: Program) -> Path:
+    (workdir / "m").mkdir()
+    (workdir / "m/platform.yaml").write_text(PLATFORM)
+    (workdir / "m/acme.yaml").write_text(ACME + INLINE)
     assert sendroute("init").status == 0
     apply(sendroute)
     assert sendroute("sync", "m", "--check").status == 0
-    return place / "m"
+    return workdir / "m"
 
 
 def apply(sendroute: Program) -> None:
@@ -109,7 +109,7 @@ def test_apply_all_uses_ids_and_counts_of_the_store(sendroute: Program, tree: Pa
     )
 
 
-def test_without_a_store_sync_fails(sendroute: Program, place: Path) -> None:
-    (place / "a.yaml").write_text(ACME)
+def test_without_a_store_sync_fails(sendroute: Program, workdir: Path) -> None:
+    (workdir / "a.yaml").write_text(ACME)
     ran = sendroute("sync", "a.yaml", "--check")
     assert (ran.status, "not-initialised" in ran.err) == (3, True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.edit.proposal import Text
+from sendroute.edit.proposal import TextChange
 from sendroute.edit.write import write
 from sendroute.model.problem import ProblemError
 
@@ -21,7 +21,7 @@ def test_the_target_of_a_link_is_replaced_and_keeps_its_mode(tmp_path: Path) -> 
     real.chmod(0o640)
     link = tmp_path / "link.yaml"
     link.symlink_to("elsewhere.yaml")
-    write({"shown": Text("old", "new")}, {"shown": str(link)})
+    write({"shown": TextChange("old", "new")}, {"shown": str(link)})
     assert link.is_symlink()
     assert real.read_text() == "new"
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
@@ -34,7 +34,7 @@ def test_the_owner_is_kept(tmp_path: Path) -> None:
     if os.geteuid() == 0:  # only root can change the owner of a file
         os.chown(path, 12345, 12345)
     before = path.stat()
-    write({str(path): Text("old", "new")}, {})
+    write({str(path): TextChange("old", "new")}, {})
     assert (path.stat().st_uid, path.stat().st_gid) == (before.st_uid, before.st_gid)
 
 
@@ -48,7 +48,7 @@ def test_extended_attributes_are_kept_and_the_time_is_new(tmp_path: Path) -> Non
         expected = []
     else:
         expected = ["user.owner"]
-    write({str(path): Text("old", "new")}, {})
+    write({str(path): TextChange("old", "new")}, {})
     assert [name for name in os.listxattr(path) if name == "user.owner"] == expected
     assert path.stat().st_mtime > 1
 
@@ -56,7 +56,7 @@ def test_extended_attributes_are_kept_and_the_time_is_new(tmp_path: Path) -> Non
 def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
-        write({str(tmp_path / "a.yaml"): Text(None, "new")}, {})
+        write({str(tmp_path / "a.yaml"): TextChange(None, "new")}, {})
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "a.yaml").stat().st_mode) == 0o640
@@ -64,16 +64,18 @@ def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "last",
-    [Text(None, "new"), Text("other than it is", "new"), Text("gone", "new")],
+    [TextChange(None, "new"), TextChange("other than it is", "new"), TextChange("gone", "new")],
     ids=["a file that exists already", "a file that was changed", "a file that was removed"],
 )
-def test_no_file_changes_if_one_cannot_be_written(tmp_path: Path, last: Text) -> None:
+def test_no_file_changes_if_one_cannot_be_written(tmp_path: Path, last: TextChange) -> None:
     names = [str(tmp_path / name) for name in ("a.yaml", "b.yaml", "c.yaml")]
     for name in names[:2]:
         Path(name).write_text(f"old {name}")
     if last.before != "gone":
         Path(names[2]).write_text("as it is")
-    texts = {name: Text(f"old {name}", f"new {name}") for name in names[:2]} | {names[2]: last}
+    texts = {name: TextChange(f"old {name}", f"new {name}") for name in names[:2]} | {
+        names[2]: last
+    }
     before = {path: path.read_text() for path in tmp_path.iterdir()}
     with pytest.raises(ProblemError) as raised:
         write(texts, {})
@@ -87,7 +89,7 @@ def test_replaced_files_are_restored_if_a_later_one_fails(tmp_path: Path) -> Non
     first.write_text("old")
     first.chmod(0o600)
 
-    class Racing(dict[str, Text]):
+    class Racing(dict[str, TextChange]):
         """Create the new file after everything was prepared."""
 
         def items(self):  # type: ignore[no-untyped-def]
@@ -95,7 +97,9 @@ def test_replaced_files_are_restored_if_a_later_one_fails(tmp_path: Path) -> Non
             second.mkdir()
 
     with pytest.raises(ProblemError) as raised:
-        write(Racing({str(first): Text("old", "new"), str(second): Text(None, "new")}), {})
+        write(
+            Racing({str(first): TextChange("old", "new"), str(second): TextChange(None, "new")}), {}
+        )
     assert codes(raised) == ["unwritable"]
     assert first.read_text() == "old"
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
@@ -105,5 +109,5 @@ def test_replaced_files_are_restored_if_a_later_one_fails(tmp_path: Path) -> Non
 def test_a_deleted_file_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("old")
-    write({str(path): Text("old", None)}, {})
+    write({str(path): TextChange("old", None)}, {})
     assert not path.exists()

@@ -6,21 +6,21 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.loop.schedule import FIRST, Due, End, Schedule, backoff
+from sendroute.loop.schedule import FIRST, DueAccounts, RoundState, Schedule, backoff
 from sendroute.model.desired import AccountKey
 
 KEYS = [AccountKey("n", name) for name in "abcd"]
 INTERVAL = 300.0
-Step = tuple[str, float, frozenset[AccountKey], dict[AccountKey, End], float]
+Step = tuple[str, float, frozenset[AccountKey], dict[AccountKey, RoundState], float]
 History = list[Step]
 some_keys = st.frozensets(st.sampled_from(KEYS))
-ends = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(End))
+states = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(RoundState))
 steps = st.lists(
     st.tuples(
         st.sampled_from(["changed", "tree", "round", "failed", "everything"]),
         st.floats(0, 2 * INTERVAL),
         some_keys,
-        ends,
+        states,
         st.floats(0, 1),
     ),
     max_size=30,
@@ -71,7 +71,7 @@ def test_next_is_the_time_when_something_is_due(history: History) -> None:
 @given(steps)
 def test_everything_is_due_within_an_interval(history: History) -> None:
     def check(schedule: Schedule, now: float) -> None:
-        assert schedule.due(now + INTERVAL) == Due(None)
+        assert schedule.due(now + INTERVAL) == DueAccounts(None)
 
     replay(history, check)
 
@@ -96,43 +96,45 @@ def test_backoff_never_exceeds_the_cap(chance: float, attempts: int) -> None:
 
 def test_retries_use_exponential_backoff() -> None:
     schedule = Schedule(1e9, lambda: 1.0, 0.0)
-    schedule.done(Due(None), {KEYS[0]: End.RETRY}, 0.0)
+    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.RETRY}, 0.0)
     times = [0.0]
     for _ in range(12):
         now = schedule.next()
         times.append(now)
         due = schedule.due(now)
-        assert due == Due(frozenset({KEYS[0]})), "only the failed account"
-        schedule.done(due, {KEYS[0]: End.RETRY}, now)
+        assert due == DueAccounts(frozenset({KEYS[0]})), "only the failed account"
+        schedule.done(due, {KEYS[0]: RoundState.RETRY}, now)
     assert [second - first for first, second in pairwise(times)] == [2.0**n for n in range(12)]
 
 
 def test_a_settled_account_is_not_retried_before_the_interval() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(Due(None), {KEYS[0]: End.RETRY, KEYS[1]: End.WAITS}, 0.0)
-    schedule.done(Due(frozenset({KEYS[0]})), {KEYS[0]: End.SETTLED}, 1.0)
+    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.RETRY, KEYS[1]: RoundState.WAITS}, 0.0)
+    schedule.done(DueAccounts(frozenset({KEYS[0]})), {KEYS[0]: RoundState.SETTLED}, 1.0)
     assert schedule.next() == INTERVAL
 
 
 def test_a_waiting_account_is_due_when_the_tree_changes() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(Due(None), {KEYS[0]: End.WAITS, KEYS[1]: End.RETRY}, 0.0)
+    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.WAITS, KEYS[1]: RoundState.RETRY}, 0.0)
     assert schedule.due(0.5) is None
     schedule.tree_changed(0.5)
-    assert schedule.due(0.5) == Due(frozenset({KEYS[0]})), "a failed account keeps its retry time"
+    assert schedule.due(0.5) == DueAccounts(frozenset({KEYS[0]})), (
+        "a failed account keeps its retry time"
+    )
 
 
 def test_accounts_stay_due_after_a_failed_round() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(Due(None), {}, 0.0)
+    schedule.done(DueAccounts(None), {}, 0.0)
     schedule.changed(frozenset({KEYS[2]}), 1.0)
     wait = schedule.failed(1.0)
     assert schedule.due(1.0) is None
     assert schedule.next() == 1.0 + wait
-    assert schedule.due(1.0 + wait) == Due(frozenset({KEYS[2]}))
+    assert schedule.due(1.0 + wait) == DueAccounts(frozenset({KEYS[2]}))
 
 
 def test_retries_of_a_long_round_leave_time_for_other_work() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(Due(None), {KEYS[0]: End.RETRY}, 0.0, duration=10.0)
+    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.RETRY}, 0.0, duration=10.0)
     assert schedule.next() == 40.0

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sendroute.manifests.names import BadNameError, Host, domain_name, host, to_unicode
+from sendroute.manifests.names import Host, InvalidNameError, domain_name, host, to_unicode
 
 SAME = [
     ("shop.example.com", "shop.example.com"),
@@ -67,7 +67,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "message"), REFUSED, ids=[ascii(row[0])[:40] for row in REFUSED])
 def test_an_invalid_domain_is_refused_with_its_own_message(text: str, message: str) -> None:
-    with pytest.raises(BadNameError) as caught:
+    with pytest.raises(InvalidNameError) as caught:
         domain_name(text)
     assert message in caught.value.message
     assert caught.value.hint.endswith(".")
@@ -94,7 +94,7 @@ def test_a_host_is_a_name_or_an_address(text: str, expected: Host) -> None:
     ["127.1", "0x7f.1", "2130706433", "0x7f000001", "fe80::1%eth0", "a.example.", "[a]", "a_b"],
 )
 def test_a_number_that_a_resolver_reads_as_an_address_is_not_a_host(text: str) -> None:
-    with pytest.raises(BadNameError):
+    with pytest.raises(InvalidNameError):
         host(text)
 
 

@@ -15,8 +15,8 @@ from sendroute.model.profile import Encryption, Profile
 
 def compile_profile(**fields: object) -> tuple[Profile | None, list[Finding]]:
     findings: list[Finding] = []
-    place = Reporter(Where("a.yaml", 0, ("spec",)), None, findings)
-    return profile_of(convert(fields, ProfileFields), place), findings
+    reporter = Reporter(Where("a.yaml", 0, ("spec",)), None, findings)
+    return profile_of(convert(fields, ProfileFields), reporter), findings
 
 
 def test_every_provider_of_the_schema_has_a_preset() -> None:

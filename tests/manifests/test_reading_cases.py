@@ -15,7 +15,7 @@ CASES = Path(__file__).parent.parent / "cases" / "manifests"
 def reported(finding: Finding) -> str:
     lines = [f"{finding.position}: {finding.severity} {finding.code}: {finding.message}"]
     lines += [f"    hint: {finding.hint}"] if finding.hint else []
-    lines += [f"    see: {place}" for place in finding.related]
+    lines += [f"    see: {location}" for location in finding.related]
     lines += [f"    account: {finding.namespace}/{finding.account}"] if finding.account else []
     return "\n".join(lines)
 

@@ -13,7 +13,7 @@ from sendroute.model.desired import (
 )
 from sendroute.model.finding import Where
 from sendroute.model.platform import Platform, ServicePlan
-from sendroute.model.remedy import Approve, Limit, RaiseLimit
+from sendroute.model.remedy import Approve, GuardLimit, RaiseLimit
 from sendroute.model.route import UNCONFIGURED, Origin
 from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.digest import digest
@@ -77,7 +77,7 @@ def test_a_held_back_change_waits_for_an_approval() -> None:
 
 def test_without_approvals_the_finding_suggests_a_higher_limit() -> None:
     (plan,) = plan_tree(desired(AFTER), current(BEFORE)).accounts
-    assert plan.findings[0].remedy == RaiseLimit(Limit.REMOVALS, 84)
+    assert plan.findings[0].remedy == RaiseLimit(GuardLimit.REMOVALS, 84)
 
 
 def test_an_approved_plan_is_not_stopped() -> None:

@@ -22,7 +22,7 @@ from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
 from sendroute.model.secret import SecretBinding
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.verifier import Scope, Verifier
+from sendroute.reconcile.verifier import PlanScope, Verifier
 
 PLATFORM = Platform(
     None, (ServicePlan("basic", managed=False),), allow_networks=("192.0.2.0/24",), ca_file="ca"
@@ -77,7 +77,7 @@ def tree(*accounts: DesiredAccount) -> Desired:
 
 def decide(tester: FakeTester, desired: Desired, current: Current) -> Plan:
     verifier = Verifier(NoSecrets(), None, saves=True)  # type: ignore[arg-type]
-    return verifier.verify(desired, current, {}, Scope(Guards()), tester=tester).plan
+    return verifier.verify(desired, current, {}, PlanScope(Guards()), tester=tester).plan
 
 
 def saved(plan: Plan) -> set[str]:
@@ -190,7 +190,7 @@ def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
         PLATFORM,
         {ACME: CurrentAccount(ACME, 1, AccountState("basic"), {"a": signed_in("a").profile}, {})},
     )
-    scope = Scope(Guards())
+    scope = PlanScope(Guards())
     rotated = verifier.verify(first, current, {ACME: {"a": "a:old"}}, scope)
     settled = verifier.verify(first, current, {ACME: {"a": "a:new"}}, scope)
     assert rotated.plan.accounts[0].changes
@@ -212,7 +212,7 @@ def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
 def test_verified_plans_and_checks_are_immutable() -> None:
     verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
     account = DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")})
-    verified = verifier.verify(tree(account), EMPTY, {}, Scope(Guards()))
+    verified = verifier.verify(tree(account), EMPTY, {}, PlanScope(Guards()))
     for value in (verifier, verified, verified.secrets):
         with pytest.raises(AttributeError, match="immutable"):
             value.plan = None  # type: ignore[union-attr, misc, assignment]

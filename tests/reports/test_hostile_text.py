@@ -62,11 +62,11 @@ def a_report(draw):
 
     def finding():
         code = draw(st.sampled_from([code.value for code in Code]))
-        place = Position(draw(texts), draw(st.integers(1, 10**6)), 1)
+        position = Position(draw(texts), draw(st.integers(1, 10**6)), 1)
         hint = draw(st.none() | texts)
         related = (Position(draw(texts), 1, 1),)
         severity = draw(st.sampled_from(Severity))
-        return Finding(code, severity, draw(texts), hint, None, place, related, *key)
+        return Finding(code, severity, draw(texts), hint, None, position, related, *key)
 
     profile = Profile(draw(texts), 25, Encryption.TLS, display_name=draw(texts))
     changes = [change(DomainChange, draw(state), draw(state)) for _ in range(2)]

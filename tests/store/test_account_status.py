@@ -7,9 +7,9 @@ from msgspec.structs import replace
 from sendroute.model.account_status import (
     AccountStatus,
     Approval,
-    Report,
     ReportedFinding,
     StatusReason,
+    StatusReport,
     Step,
 )
 from sendroute.model.current import DomainState
@@ -21,7 +21,7 @@ from sendroute.store.record import Store
 from .conftest import Say
 
 SINCE = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
-REPORT = Report(
+REPORT = StatusReport(
     (
         ReportedFinding(
             "too-many-removals",
@@ -50,7 +50,7 @@ def held_back(say: Say, digest: str = "d1") -> AccountStatus:
 
 
 def test_account_statuses_are_read_as_written(store: Store, say: Say, other: Say) -> None:
-    failed = AccountStatus(other.key, StatusReason.FAILED, Report(), SINCE)
+    failed = AccountStatus(other.key, StatusReason.FAILED, StatusReport(), SINCE)
     store.write_account_statuses([held_back(say), failed], ())
     assert store.account_statuses() == {say.key: held_back(say), other.key: failed}
     store.write_account_statuses((), {other.key})
@@ -98,7 +98,9 @@ def test_concurrent_write_keeps_the_approval_of_the_same_plan(store: Store, say:
 def test_failed_account_loses_its_approval(store: Store, say: Say) -> None:
     store.write_account_statuses([held_back(say)], ())
     store.approve(held_back(say), say.provenance)
-    store.write_account_statuses([AccountStatus(say.key, StatusReason.FAILED, Report(), SINCE)], ())
+    store.write_account_statuses(
+        [AccountStatus(say.key, StatusReason.FAILED, StatusReport(), SINCE)], ()
+    )
     assert store.account_statuses()[say.key].approval is None
 
 

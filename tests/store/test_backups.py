@@ -94,9 +94,9 @@ def code_of(caught: pytest.ExceptionInfo[ProblemError]) -> str:
 
 def test_tables_are_copied_after_the_tables_they_refer_to() -> None:
     assert sorted(table.name for table in ORDER) == sorted(metadata.tables)
-    for place, table in enumerate(ORDER):
+    for number, table in enumerate(ORDER):
         for key in table.foreign_keys:
-            assert ORDER.index(key.column.table) <= place
+            assert ORDER.index(key.column.table) <= number
 
 
 def test_a_backup_holds_every_row(filled: Store, store_url: str, tmp_path: Path) -> None:
@@ -273,12 +273,12 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.fixture
 def backup(tmp_path: Path, say: Any) -> Path:
-    place = tmp_path / "first"
-    place.mkdir()
-    with init_store(f"sqlite:///{place}/s.db", say.provenance) as made:
+    path = tmp_path / "first"
+    path.mkdir()
+    with init_store(f"sqlite:///{path}/s.db", say.provenance) as made:
         made.commit([say.start("d1.example", "d2.example")], None, say.provenance)
-    backup_store(f"sqlite:///{place}/s.db", tmp_path / "backup.db")
-    shutil.rmtree(place)
+    backup_store(f"sqlite:///{path}/s.db", tmp_path / "backup.db")
+    shutil.rmtree(path)
     return tmp_path / "backup.db"
 
 
@@ -297,10 +297,10 @@ def test_an_invalid_backup_creates_no_store(
 @pytest.mark.usefixtures("filled")
 def test_a_backup_never_replaces_an_existing_file(store_url: str, tmp_path: Path) -> None:
     for make in (Path.touch, Path.mkdir, lambda path: path.symlink_to("nowhere")):
-        place = tmp_path / f"there-{make}"
-        make(place)
+        path = tmp_path / f"there-{make}"
+        make(path)
         with pytest.raises(ProblemError) as caught:
-            backup_store(store_url, place)
+            backup_store(store_url, path)
         assert code_of(caught) == "store-exists"
     with pytest.raises(ProblemError) as caught:
         backup_store(store_url, tmp_path / "no" / "directory.db")

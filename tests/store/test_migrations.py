@@ -169,7 +169,7 @@ def test_commit_ids_and_account_statuses_keep_their_values(store_url: str) -> No
         assert store.head() == Head(0, str(UUID(int=6)))
         assert store.contains(store.head())
         (status,) = store.account_statuses().values()
-    assert (status.key, status.outcome) == (AccountKey("a", "b"), StatusReason.HELD_BACK)
+    assert (status.key, status.reason) == (AccountKey("a", "b"), StatusReason.HELD_BACK)
     assert status.approval == Approval("d1", "bob", datetime(2026, 1, 1, tzinfo=UTC))
 
 

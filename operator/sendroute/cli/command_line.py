@@ -18,7 +18,7 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 
-class WrongUsageError(Exception):
+class UsageError(Exception):
     """Wrong usage of the command line, explained in one sentence."""
 
 
@@ -32,34 +32,34 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises :class:`WrongUsageError` instead of printing its usage and exiting."""
+    """A parser that raises :class:`UsageError` instead of printing its usage and exiting."""
 
-    def __init__(self, prog: str, **more: Any) -> None:
+    def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(
             prog,
             formatter_class=HelpFormatter,
             allow_abbrev=False,
-            **more,
+            **options,
         )
         self.variables: set[str] = set()
         self._from_variable: dict[str, tuple[str, Callable[[str], Any]]] = {}
         self._checks: list[Callable[[argparse.Namespace], None]] = []
 
     def error(self, message: str) -> NoReturn:
-        raise WrongUsageError(_sentence(message))
+        raise UsageError(_sentence(message))
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """Parse ``words``. An unknown word is wrong usage, with a suggestion."""
         arguments, unknown = self.parse_known_args(words)
         if unknown:
             word = unknown[0].split("=", 1)[0]
-            raise WrongUsageError(self._unknown(word))
+            raise UsageError(self._unknown(word))
         for check in self._checks:
             check(arguments)
         return arguments
 
     def check(self, check: Callable[[argparse.Namespace], None]) -> None:
-        """Add a check of all arguments together, which raises :class:`WrongUsageError`. It runs
+        """Add a check of all arguments together, which raises :class:`UsageError`. It runs
         before the command does anything."""
         self._checks.append(check)
 
@@ -89,29 +89,29 @@ class Parser(argparse.ArgumentParser):
         type: Callable[[str], Any] = str,  # noqa: A002
         again: bool = False,
         may_be_empty: bool = False,
-        **more: Any,
+        **options: Any,
     ) -> None:
         """Add an option with a value. Its variable is used if the option is absent. The variable of
         a repeatable option contains the values, separated by spaces. An empty value is wrong usage,
         because a script passes it if one of its own variables is not set; an option whose default
         is empty accepts it."""
-        if not may_be_empty and more.get("default") != "":
+        if not may_be_empty and options.get("default") != "":
             type = _not_empty(type)  # noqa: A001
         if again:
-            more["default"] = SUPPRESS
-            self.add_argument(*names, type=type, help=SUPPRESS, **more)
+            options["default"] = SUPPRESS
+            self.add_argument(*names, type=type, help=SUPPRESS, **options)
             return
         variable = variable_of(names)
         self.variables.add(variable)
         given = os.environ.get(variable, "").strip()
-        if given and more.get("action") == "append":
+        if given and options.get("action") == "append":
             # The variable is read after parsing, because the option must replace it, but argparse
             # would append to a default.
-            destination = more.get("dest") or variable.removeprefix(PREFIX).lower()
+            destination = options.get("dest") or variable.removeprefix(PREFIX).lower()
             self._from_variable[destination] = (variable, type)
         elif given:
-            more["default"] = _converted(variable, given, type)
-        self.add_argument(*names, type=type, help=f"{help} [{variable}]", **more)
+            options["default"] = _converted(variable, given, type)
+        self.add_argument(*names, type=type, help=f"{help} [{variable}]", **options)
 
     def parse_known_args(  # type: ignore[override]
         self, args: list[str] | None = None, namespace: argparse.Namespace | None = None
@@ -201,14 +201,14 @@ def _truth(variable: str) -> bool:
         return True
     if text in _FALSE:
         return False
-    raise WrongUsageError(f"{variable} is `{text}`, but must be true or false.")
+    raise UsageError(f"{variable} is `{text}`, but must be true or false.")
 
 
 def _converted(variable: str, text: str, convert: Callable[[str], Any]) -> Any:
     try:
         return convert(text)
     except argparse.ArgumentTypeError as error:
-        raise WrongUsageError(_sentence(f"{variable}: {error}")) from error
+        raise UsageError(_sentence(f"{variable}: {error}")) from error
 
 
 def _sentence(message: str) -> str:

@@ -9,11 +9,11 @@ from sendroute.cli.output import report_chunks
 from sendroute.cli.session import Session, is_terminal
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding, Locate, nowhere
+from sendroute.model.finding import Finding, Locate, no_positions
 from sendroute.reports.report import of_plan
 
 
-class Action(NamedTuple):
+class ConfirmedAction(NamedTuple):
     """An action to confirm: the question, the participle for "Nothing was …", and the hint if there
     is no terminal to ask on."""
 
@@ -23,13 +23,13 @@ class Action(NamedTuple):
 
 
 ACTIONS = {
-    "apply": Action(
+    "apply": ConfirmedAction(
         "Apply these changes?",
         "applied",
         "Review the plan, then apply with --auto-approve, or apply a saved plan: "
         "sendroute plan PATH --out FILE, then sendroute apply FILE.",
     ),
-    "restore": Action(
+    "restore": ConfirmedAction(
         "Restore this state?",
         "restored",
         "Review what it would change, then restore with --auto-approve.",
@@ -38,7 +38,7 @@ ACTIONS = {
 
 
 def confirm_plan(
-    session: Session, verb: str, plan: Plan, *, approved: bool, locate: Locate = nowhere
+    session: Session, verb: str, plan: Plan, *, approved: bool, locate: Locate = no_positions
 ) -> Finding | None:
     """Show a plan and ask for a confirmation, unless it is ``approved`` already. Returns None if it
     is confirmed, else a finding."""
@@ -48,7 +48,7 @@ def confirm_plan(
     return confirm(action, lambda: report_chunks(session, of_plan(plan, locate=locate)))
 
 
-def confirm(action: Action, shown: Callable[[], Iterable[str]]) -> Finding | None:
+def confirm(action: ConfirmedAction, shown: Callable[[], Iterable[str]]) -> Finding | None:
     """Write ``shown`` to the terminal and ask. Returns None if the answer is 'yes'."""
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return _not_approved(
@@ -73,5 +73,5 @@ def _agreed(question: str) -> bool:
     return answer.strip() == "yes"
 
 
-def _not_approved(action: Action, why: str, hint: str) -> Finding:
+def _not_approved(action: ConfirmedAction, why: str, hint: str) -> Finding:
     return finding("not-approved", f"Nothing was {action.done}: {why}.", hint=hint)

@@ -4,9 +4,9 @@ its manifest is written (``edit add-domain --test``)."""
 import sys
 from collections.abc import Callable, Sequence
 
-from sendroute.cli.reading import profiles_named
+from sendroute.cli.lookup import profiles_named
 from sendroute.cli.session import Session, Terminal
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey, Desired
@@ -15,7 +15,7 @@ from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Sealed
-from sendroute.reconcile.secret_check import Endpoint, look_up
+from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
 from sendroute.reconcile.verifier import failure_code, failure_message
 from sendroute.reports.progress import progress
 from sendroute.runtime.factory import Factory, no_key, references, run_tests
@@ -99,7 +99,7 @@ def test_new_profile(
         ]
     profile = declared.profile
     secrets = Factory(session.settings).secrets(references(desired))
-    answer = look_up(secrets, Endpoint(key, name, profile, None, declared.where))
+    answer = look_up(secrets, CheckedEndpoint(key, name, profile, None, declared.where))
     if isinstance(answer, SecretProblem):
         return [
             finding(
@@ -166,6 +166,6 @@ def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
 def _without_credential(profile: StoredProfile, problem: SecretProblem) -> TestResult:
     """The result for a profile whose credential is unavailable. The detail says why."""
     outcome = ConnectionOutcome.SECRET_MISSING
-    if problem.code == "secret-not-bound":
+    if problem.code == Code.SECRET_NOT_BOUND:
         outcome = ConnectionOutcome.SECRET_NOT_BOUND
     return TestResult(profile.account.namespace, profile.name, outcome, problem.message, 0.0)

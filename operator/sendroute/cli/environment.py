@@ -64,8 +64,8 @@ class _Collector(Parser):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, conflict_handler="resolve")
 
-    def switch(self, *names: str, **_more: Any) -> None:
+    def switch(self, *names: str, **_options: Any) -> None:
         self.variables.add(variable_of(names))
 
-    def value(self, *names: str, **_more: Any) -> None:
+    def value(self, *names: str, **_options: Any) -> None:
         self.variables.add(variable_of(names))

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-_kept: list[object] | None = None  # None unless the process ends after this command
+_retained: list[object] | None = None  # None unless the process ends after this command
 
 
-def begin() -> None:
-    """Declare that this process runs one command and ends by :func:`leave`."""
-    global _kept
-    _kept = []
+def enable() -> None:
+    """Declare that this process runs one command and ends by :func:`exit_process`."""
+    global _retained
+    _retained = []
 
 
 @contextmanager
@@ -37,18 +37,18 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def keep(*values: object) -> None:
+def retain(*values: object) -> None:
     """Do not free these values before the process ends. A command calls it last, when it has
     nothing open."""
-    if _kept is not None:
-        _kept.extend(values)
+    if _retained is not None:
+        _retained.extend(values)
         gc.freeze()  # the collector never examines them
 
 
-def leave(status: int) -> NoReturn:
+def exit_process(status: int) -> NoReturn:
     """End the process. If values are kept, Python's cleanup is skipped (waiting for threads,
     ``atexit``). Standard output was flushed before."""
-    if _kept:
+    if _retained:
         with suppress(OSError, ValueError, AttributeError):  # closed, now or from the start
             sys.stderr.flush()
         os._exit(status)

@@ -10,7 +10,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
     Approve,
     Configure,
-    Limit,
+    GuardLimit,
     Perform,
     RaiseLimit,
     Remedy,
@@ -18,7 +18,7 @@ from sendroute.model.remedy import (
     Task,
 )
 
-_LIMITS = {Limit.CHANGES: "--max-change-percent", Limit.REMOVALS: "--max-remove-percent"}
+_LIMITS = {GuardLimit.CHANGES: "--max-change-percent", GuardLimit.REMOVALS: "--max-remove-percent"}
 
 _SETTINGS = {
     Setting.STORE: "--store URL",
@@ -39,7 +39,6 @@ _TASKS = {
     Task.RESTORE_FROM_BACKUP: ("sendroute init --from-backup", "FILE"),
     Task.RESTORE_FROM_LOCK_FILE: ("sendroute init --from-lock", "FILE"),
     Task.RESTORE: ("sendroute restore", "FILE"),
-    Task.BACK_UP: ("sendroute backup", "FILE"),
     Task.WRITE_LOCK_FILE: ("sendroute apply PATH --write-lock", "FILE"),
     Task.VALIDATE: ("sendroute validate", "PATH"),
     Task.PLAN: ("sendroute plan", "PATH"),

@@ -8,13 +8,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
 
-from sendroute import __version__
 from sendroute.cli import fast_exit
 from sendroute.cli.command_line import (
     PREFIX,
     USAGE_STATUS,
     Parser,
-    WrongUsageError,
+    UsageError,
     stderr_line,
     suggestion,
 )
@@ -27,6 +26,7 @@ from sendroute.cli.session import (
     prepare_streams,
     start_logs,
 )
+from sendroute.model.version import __version__
 from sendroute.runtime.settings import Settings
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -56,8 +56,8 @@ Exit status: 0 success, 1 invalid or failed, 2 changes pending (plan --detailed-
 
 def program() -> NoReturn:
     """The entry point of the process."""
-    fast_exit.begin()
-    fast_exit.leave(main())
+    fast_exit.enable()
+    fast_exit.exit_process(main())
 
 
 def main(words: list[str] | None = None) -> int:
@@ -66,7 +66,7 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     try:
         return _run(words)
-    except WrongUsageError as error:
+    except UsageError as error:
         stderr_line(f"sendroute: {error}")
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
@@ -83,20 +83,20 @@ def _run(words: list[str]) -> int:
         if not program.command:
             parser.print_help(sys.stderr)
             return USAGE_STATUS
-        name, *rest = program.command
+        name, *words = program.command
         module = _module(name, COMMANDS)
         values = vars(program)
         while hasattr(module, "COMMANDS"):  # a command with subcommands: `sendroute edit set-route`
             group = _group(name, module)
-            chosen = group.read(rest)
+            chosen = group.read(words)
             values |= vars(chosen)
             if not chosen.command:
                 group.print_help(sys.stderr)
                 return USAGE_STATUS
-            member, *rest = chosen.command
+            member, *words = chosen.command
             name, module = f"{name} {member}", _module(member, module.COMMANDS, name)
         command = _command(name, module.__doc__ or "", module.options)
-        arguments = command.read(rest)
+        arguments = command.read(words)
     except SystemExit as leave:  # --help and --version have printed their text
         return int(leave.code or 0)
     session = _session(values | vars(arguments))
@@ -118,9 +118,9 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
     """The module of a command, or of a subcommand of the command ``within``."""
     if name not in known:
         full = f"{within} {name}".strip()
-        raise WrongUsageError(f"There is no command `{full}`.{suggestion(name, known)}")
-    place = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
-    return import_module(f"sendroute.cli.commands.{place}")
+        raise UsageError(f"There is no command `{full}`.{suggestion(name, known)}")
+    module_name = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
+    return import_module(f"sendroute.cli.commands.{module_name}")
 
 
 def _run_command(
@@ -183,7 +183,7 @@ def _command(name: str, description: str, options: Callable[[Parser], None]) -> 
 
 def _session(values: dict[str, Any]) -> Session:
     if values["quiet"] and values["verbose"]:
-        raise WrongUsageError("--quiet and --verbose contradict each other.")
+        raise UsageError("--quiet and --verbose contradict each other.")
     verbosity = Verbosity.NORMAL
     if values["quiet"]:
         verbosity = Verbosity.QUIET
@@ -199,9 +199,9 @@ def _where_to_look(words: list[str]) -> str:
     for number, word in enumerate(words):
         if word in COMMANDS:
             module = import_module(f"sendroute.cli.commands.{word}")
-            more = getattr(module, "COMMANDS", ())
+            subcommands = getattr(module, "COMMANDS", ())
             member = next(
-                (candidate for candidate in words[number + 1 :] if candidate in more), None
+                (candidate for candidate in words[number + 1 :] if candidate in subcommands), None
             )
             return f"sendroute {word} {member}" if member else f"sendroute {word}"
     return "sendroute"

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sendroute.cli.command_line import Parser, WrongUsageError, percent, suggestion
+from sendroute.cli.command_line import Parser, UsageError, percent, suggestion
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
@@ -59,13 +59,11 @@ def requested_outputs(arguments: argparse.Namespace) -> list[Output]:
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Raises :class:`WrongUsageError` for two results on standard output or in one file: the second
+    """Raises :class:`UsageError` for two results on standard output or in one file: the second
     would replace the first."""
     chosen = requested_outputs(arguments)
     if sum(output.path is None for output in chosen) > 1:
-        raise WrongUsageError(
-            "Only one -o can go to standard output: write the others -o FORMAT=FILE."
-        )
+        raise UsageError("Only one -o can go to standard output: write the others -o FORMAT=FILE.")
     others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
     seen: set[str] = set()
     for path in [*others, *(output.path for output in chosen)]:
@@ -73,9 +71,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             continue
         resolved = os.path.realpath(path)
         if resolved in seen:
-            raise WrongUsageError(
-                f"`{path}` would be written twice: give each result its own file."
-            )
+            raise UsageError(f"`{path}` would be written twice: give each result its own file.")
         seen.add(resolved)
 
 
@@ -156,4 +152,4 @@ def edit_options(parser: Parser) -> None:
 
 def refuse_stdin(paths: list[str]) -> None:
     if "-" in paths:
-        raise WrongUsageError("Standard input cannot be edited in place: give files.")
+        raise UsageError("Standard input cannot be edited in place: give files.")

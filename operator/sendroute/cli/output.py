@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sendroute.cli.command_line import stderr_line
+from sendroute.cli.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
 from sendroute.cli.hints import with_hint
 from sendroute.cli.options import REPORTS, Output, outputs_of
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
-from sendroute.model.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 from sendroute.reports.as_text import finding_lines

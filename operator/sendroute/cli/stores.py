@@ -11,6 +11,7 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.credentials.key_file import create_key, key_path
 from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
+from sendroute.model.codes import Code
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.reconcile.restore import SavedState
@@ -71,7 +72,7 @@ def store_if_exists(url: str) -> Store | None:
     try:
         return open_store(url)
     except ProblemError as problem:
-        if any(finding.code == "not-initialised" for finding in problem.findings):
+        if any(finding.code == Code.NOT_INITIALISED for finding in problem.findings):
             return None
         raise
 

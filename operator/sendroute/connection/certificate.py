@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
-from sendroute.connection.failure import FailureError
+from sendroute.connection.failure import ConnectionTestError
 from sendroute.model.connection import ConnectionOutcome
 
 MAX_NAMES = 5
@@ -23,7 +23,7 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
         ca_file: The platform's authorities in PEM form, in addition to the system's.
 
     Raises:
-        FailureError: ``ca_file`` cannot be read (``tls-failed``).
+        ConnectionTestError: ``ca_file`` cannot be read (``tls-failed``).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks chain and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -90,16 +90,16 @@ def rejection(code: int, host: str, certificate: bytes | None) -> str:
     return f"The server's certificate was rejected (OpenSSL verification error {code})."
 
 
-def _wrong_date(seen: x509.Certificate | None, what: str) -> str:
+def _wrong_date(seen: x509.Certificate | None, fault: str) -> str:
     """The date is given only if the server's own certificate is out of date, not its issuer's."""
     now = datetime.now(UTC)
-    if seen is not None and what == "expired" and seen.not_valid_after_utc < now:
+    if seen is not None and fault == "expired" and seen.not_valid_after_utc < now:
         return f"The server's certificate expired on {seen.not_valid_after_utc:%Y-%m-%d}."
-    if seen is not None and what != "expired" and seen.not_valid_before_utc > now:
+    if seen is not None and fault != "expired" and seen.not_valid_before_utc > now:
         return f"The server's certificate is valid only from {seen.not_valid_before_utc:%Y-%m-%d}."
     if seen is None:
-        return f"The server's certificate, or one in its chain, is {what}."
-    return f"A certificate in the chain of the server's certificate is {what}."
+        return f"The server's certificate, or one in its chain, is {fault}."
+    return f"A certificate in the chain of the server's certificate is {fault}."
 
 
 def _parsed(certificate: bytes | None) -> x509.Certificate | None:
@@ -127,16 +127,16 @@ def _shorten(names: Iterable[str]) -> str:
     clean = list(dict.fromkeys(filter(None, map(_harmless, names))))
     if not clean:
         return "no name"
-    more = len(clean) - MAX_NAMES
-    return ", ".join(clean[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+    omitted = len(clean) - MAX_NAMES
+    return ", ".join(clean[:MAX_NAMES]) + (f" and {omitted} more" if omitted > 0 else "")
 
 
 def _harmless(name: str) -> str:
     return name[:253] if re.fullmatch(r"[A-Za-z0-9_.:*-]+", name[:253]) else ""
 
 
-def _unusable(why: str) -> FailureError:
-    return FailureError(
+def _unusable(why: str) -> ConnectionTestError:
+    return ConnectionTestError(
         ConnectionOutcome.TLS_FAILED,
         f"The platform's caFile (spec.connectionTest) {why}, so certificates cannot be verified.",
     )

@@ -5,7 +5,7 @@ import errno
 import socket
 
 from sendroute.connection.addresses import Address
-from sendroute.connection.failure import FailureError
+from sendroute.connection.failure import ConnectionTestError
 from sendroute.model.connection import ConnectionOutcome
 
 MAX_ADDRESSES = 6
@@ -27,7 +27,7 @@ async def dial(
         A connected, non-blocking socket, and the address.
 
     Raises:
-        FailureError: No address accepts (``connect-failed``).
+        ConnectionTestError: No address accepts (``connect-failed``).
     """
     loop = asyncio.get_running_loop()
     tried = addresses[:MAX_ADDRESSES]
@@ -43,7 +43,7 @@ async def dial(
             reasons.append(_reason(error))
     reason = " or ".join(dict.fromkeys(reasons))
     count = f" ({len(tried)} addresses tried)" if len(tried) > 1 else ""
-    raise FailureError(
+    raise ConnectionTestError(
         ConnectionOutcome.CONNECT_FAILED, f"The host {reason} on port {port}{count}."
     )
 

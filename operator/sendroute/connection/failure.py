@@ -3,7 +3,7 @@
 from sendroute.model.connection import ConnectionOutcome
 
 
-class FailureError(Exception):
+class ConnectionTestError(Exception):
     """Raised anywhere in a test and caught at its end; it never leaves this package.
 
     ``detail`` is Sendroute's own sentence. The errors that caused it are never shown, because they

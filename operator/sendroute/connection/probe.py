@@ -9,9 +9,9 @@ from msgspec import Struct
 from sendroute.connection.addresses import Address, Network, why_refused
 from sendroute.connection.certificate import rejection, unverified_context
 from sendroute.connection.dial import dial
-from sendroute.connection.failure import FailureError
+from sendroute.connection.failure import ConnectionTestError
 from sendroute.connection.resolve import Addresses, Resolver
-from sendroute.connection.smtp import CertificateError, Session, Step
+from sendroute.connection.smtp import CertificateError, SmtpSession, SmtpStep
 from sendroute.model.connection import ConnectionOutcome, TestRequest, TestResult
 from sendroute.model.profile import Encryption
 from sendroute.model.tls import is_address, tls_policy
@@ -21,7 +21,7 @@ INSPECTION_TIMEOUT = 3.0
 
 
 class Environment(Struct, frozen=True):
-    """What all tests of one run share. ``trusted`` raises FailureError if the platform's
+    """What all tests of one run share. ``trusted`` raises ConnectionTestError if the platform's
     authorities cannot be read."""
 
     resolver: Resolver
@@ -57,7 +57,7 @@ class _Probe:
         self._until = asyncio.get_running_loop().time() + deadline
         self._address: Address | None = None  # the connected one
         self._dialing = False
-        self._session: Session | None = None
+        self._session: SmtpSession | None = None
 
     async def run(self) -> tuple[ConnectionOutcome, str]:
         outcome: ConnectionOutcome | None = None
@@ -77,7 +77,7 @@ class _Probe:
         except CertificateError as error:
             seen = await self._inspect_certificate()
             return error.outcome, rejection(error.code, self._tls.verify or "", seen)
-        except FailureError as failure:
+        except ConnectionTestError as failure:
             return failure.outcome, failure.detail
         except TimeoutError:
             return self._timed_out()
@@ -90,7 +90,7 @@ class _Probe:
         self._check_addresses(resolved)
         self._dialing = True
         connected, self._address = await dial(resolved.addresses, self._profile.port, self._until)
-        session = self._session = Session(self._tls, context)
+        session = self._session = SmtpSession(self._tls, context)
         await session.start(connected)
         await session.greet()
         if self._tls.mode is Encryption.STARTTLS:
@@ -109,18 +109,18 @@ class _Probe:
         protected twice."""
         profile, credential = self._profile, self._credential
         if profile.secret is not None and credential is None:
-            raise FailureError(
+            raise ConnectionTestError(
                 ConnectionOutcome.SECRET_MISSING, "The profile's secret does not exist."
             )
         if credential is None:
             return
         if profile.encryption is Encryption.NONE and not profile.allow_insecure_auth:
-            raise FailureError(
+            raise ConnectionTestError(
                 ConnectionOutcome.AUTH_FAILED,
                 "The profile does not allow sending credentials without encryption.",
             )
         if is_address(profile.host):
-            raise FailureError(
+            raise ConnectionTestError(
                 ConnectionOutcome.AUTH_FAILED,
                 f"Credentials are sent only to a host name, and {profile.host} is an IP address.",
             )
@@ -132,9 +132,9 @@ class _Probe:
             if (kind := why_refused(address, self._environment.allowed)) is not None
         ]
         if refused:
-            many = len(resolved.addresses)
-            subject = "The host's address" if many == 1 else f"One of the host's {many} addresses"
-            raise FailureError(
+            count = len(resolved.addresses)
+            subject = "The host's address" if count == 1 else f"One of the host's {count} addresses"
+            raise ConnectionTestError(
                 ConnectionOutcome.ADDRESS_REFUSED,
                 f"{subject} is {refused[0]}. Tests connect to it only if the platform's"
                 " connectionTest.allowNetworks lists it.",
@@ -146,7 +146,7 @@ class _Probe:
         if self._address is None:
             return None
         until = min(self._until, asyncio.get_running_loop().time() + INSPECTION_TIMEOUT)
-        session = Session(self._tls, unverified_context())
+        session = SmtpSession(self._tls, unverified_context())
         try:
             async with asyncio.timeout_at(until):
                 connected, _ = await dial((self._address,), self._profile.port, until)
@@ -155,7 +155,7 @@ class _Probe:
                     await session.greet()
                     await session.upgrade()
                 return session.seen_certificate()
-        except (FailureError, TimeoutError):
+        except (ConnectionTestError, TimeoutError):
             return None
         finally:
             await session.close(politely=False, until=until)
@@ -165,7 +165,7 @@ class _Probe:
         if self._session is not None:
             step = self._session.step
             message = f"The server did not finish {step} {within}"
-            if step is Step.GREETING and self._tls.mode is not Encryption.TLS:
+            if step is SmtpStep.GREETING and self._tls.mode is not Encryption.TLS:
                 message += (
                     "; a port that speaks TLS from the start, such as 465, needs encryption: tls"
                 )

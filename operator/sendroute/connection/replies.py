@@ -61,8 +61,8 @@ class Replies(SMTPProtocol):
     def _accept(self, line: bytes) -> None:
         """Accept one line. RFC 5321, section 4.2: three digits, then a space and text, a hyphen
         where more lines of the same code follow, or nothing."""
-        code, more = line[:3], line[3:4]
-        if len(code) < 3 or not code.isdigit() or code[0] not in b"2345" or more not in b"- ":
+        code, separator = line[:3], line[3:4]
+        if len(code) < 3 or not code.isdigit() or code[0] not in b"2345" or separator not in b"- ":
             return self._abort("sent something that is not an SMTP reply")
         if self._reply and code != self._reply[0][:3]:
             return self._abort("sent a reply with two different codes")
@@ -71,7 +71,7 @@ class Replies(SMTPProtocol):
             return self._abort(f"sent a reply of more than {MAX_LINES} lines")
         if sum(map(len, self._reply)) > MAX_REPLY:
             return self._abort(f"sent a reply of more than {MAX_REPLY >> 10} KiB")
-        if more == b"-":
+        if separator == b"-":
             return None
         reply = b"".join(part + b"\r\n" for part in self._reply)
         self._reply = []

@@ -12,7 +12,7 @@ import dns.resolver
 from msgspec import Struct
 
 from sendroute.connection.addresses import Address
-from sendroute.connection.failure import FailureError
+from sendroute.connection.failure import ConnectionTestError
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.tls import is_address
 
@@ -60,7 +60,7 @@ class Resolver:
             At least one address, IPv6 and IPv4 in turn; an address resolves to itself.
 
         Raises:
-            FailureError: The host cannot be resolved (``dns-failed``).
+            ConnectionTestError: The host cannot be resolved (``dns-failed``).
         """
         if is_address(host):
             return Addresses((ip_address(host),))
@@ -123,7 +123,7 @@ def _configured(nameservers: Sequence[Nameserver] | None) -> dns.asyncresolver.R
 
 
 def _absolute(host: str) -> dns.name.Name:
-    """The name in DNS form. Raises FailureError if it is not valid (RFC 1035, section 2.3.4)."""
+    """The name in DNS form. Raises ConnectionTestError if it is invalid (RFC 1035, 2.3.4)."""
     try:
         host.encode("ascii")
         name = dns.name.from_text(host)
@@ -154,5 +154,5 @@ def _read_hosts(path: str) -> dict[str, list[Address]]:
     return hosts
 
 
-def _failed(detail: str) -> FailureError:
-    return FailureError(ConnectionOutcome.DNS_FAILED, detail)
+def _failed(detail: str) -> ConnectionTestError:
+    return ConnectionTestError(ConnectionOutcome.DNS_FAILED, detail)

@@ -16,7 +16,7 @@ from typing import assert_never
 import aiosmtplib
 from aiosmtplib.auth import auth_login_encode
 
-from sendroute.connection.failure import FailureError
+from sendroute.connection.failure import ConnectionTestError
 from sendroute.connection.replies import Replies
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.credential import Credential
@@ -27,7 +27,7 @@ QUIT_TIMEOUT = 1.0
 """Seconds that the server has to answer QUIT; the outcome is known by then."""
 
 
-class Step(StrEnum):
+class SmtpStep(StrEnum):
     """How far a session is."""
 
     HANDSHAKE = "the TLS handshake"
@@ -48,7 +48,7 @@ WITHOUT_TLS = (Mechanism.CRAM_MD5, Mechanism.PLAIN, Mechanism.LOGIN)
 """Without TLS, the mechanism that does not reveal the password comes first."""
 
 
-class CertificateError(FailureError):
+class CertificateError(ConnectionTestError):
     """``code`` is OpenSSL's verification error."""
 
     def __init__(self, code: int) -> None:
@@ -56,12 +56,13 @@ class CertificateError(FailureError):
         self.code = code
 
 
-class Session:
-    """The methods are called in the order below. Each raises FailureError, and then only ``close``
-    may be called. ``step`` is how far the session is. The session owns the connected socket."""
+class SmtpSession:
+    """The methods are called in the order below. Each raises ConnectionTestError, and then only
+    ``close`` may be called. ``step`` is how far the session is. The session owns the connected
+    socket."""
 
     def __init__(self, tls: TlsPolicy, context: ssl.SSLContext | None) -> None:
-        self.step = Step.GREETING
+        self.step = SmtpStep.GREETING
         self._tls = tls
         self._context = context
         self._replies = Replies()
@@ -70,7 +71,7 @@ class Session:
     async def start(self, connected: socket.socket) -> None:
         """Take over the socket; with TLS from the first byte if the policy says so."""
         in_tls = self._tls.mode is Encryption.TLS
-        with self._at(Step.HANDSHAKE if in_tls else Step.GREETING):
+        with self._at(SmtpStep.HANDSHAKE if in_tls else SmtpStep.GREETING):
             self._smtp.local_hostname = _address_literal(connected)
             transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: self._replies,
@@ -81,19 +82,19 @@ class Session:
             self._smtp.protocol, self._smtp.transport = self._replies, transport
 
     async def greet(self) -> None:
-        with self._at(Step.GREETING):
+        with self._at(SmtpStep.GREETING):
             greeting = await self._replies.read_response()
             if greeting.code != 220:
                 raise aiosmtplib.SMTPResponseException(greeting.code, greeting.message)
         await self.hello()
 
     async def hello(self) -> None:
-        with self._at(Step.EHLO):
+        with self._at(SmtpStep.EHLO):
             await self._smtp.ehlo()
 
     async def upgrade(self) -> None:
         """STARTTLS. What the server offered before is discarded (RFC 3207, section 4.2)."""
-        with self._at(Step.STARTTLS):
+        with self._at(SmtpStep.STARTTLS):
             if not self._smtp.supports_extension("starttls"):
                 raise self._failed("The server does not offer STARTTLS.")
             await self._smtp.starttls(tls_context=self._context, server_hostname=self._tls.verify)
@@ -108,7 +109,7 @@ class Session:
             The mechanism that succeeded.
 
         Raises:
-            FailureError: The sign-in failed.
+            ConnectionTestError: The sign-in failed.
         """
         if self._tls.mode is not Encryption.NONE and self._ssl_object() is None:
             raise AssertionError("signing in before the TLS that the policy requires")
@@ -122,7 +123,7 @@ class Session:
         codes = _codes(reply.code, reply.message)
         if 400 <= reply.code < 600:
             raise _auth_failed(f"The server rejected the sign-in with {_label(mechanism)}{codes}.")
-        raise FailureError(
+        raise ConnectionTestError(
             ConnectionOutcome.PROTOCOL_ERROR,
             f"The server's reply is not a valid answer to AUTH {_label(mechanism)}{codes}.",
         )
@@ -167,7 +168,7 @@ class Session:
     async def _authenticate(
         self, mechanism: Mechanism, credential: Credential
     ) -> aiosmtplib.SMTPResponse:
-        with self._at(Step.AUTH):
+        with self._at(SmtpStep.AUTH):
             try:
                 match mechanism:
                     case Mechanism.PLAIN:
@@ -200,9 +201,9 @@ class Session:
         return reply
 
     @contextmanager
-    def _at(self, step: Step) -> Iterator[None]:
-        """Translate every error of a step into a FailureError. The library's errors are dropped:
-        their texts are the server's."""
+    def _at(self, step: SmtpStep) -> Iterator[None]:
+        """Translate every error of a step into a ConnectionTestError. The library's errors are
+        dropped: their texts are the server's."""
         self.step = step
         try:
             yield
@@ -215,11 +216,13 @@ class Session:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise self._lost(error) from None
 
-    def _refused(self, code: int, text: str) -> FailureError:
-        what = "refused the session" if self.step is Step.GREETING else f"refused {self.step}"
-        return self._failed(f"The server {what}{_codes(code, text)}.")
+    def _refused(self, code: int, text: str) -> ConnectionTestError:
+        refusal = (
+            "refused the session" if self.step is SmtpStep.GREETING else f"refused {self.step}"
+        )
+        return self._failed(f"The server {refusal}{_codes(code, text)}.")
 
-    def _lost(self, error: Exception) -> FailureError:
+    def _lost(self, error: Exception) -> ConnectionTestError:
         """The connection is closed: by us after a violation, by TLS, or by the server."""
         lost = self._replies.lost or error.__cause__
         if self._replies.violation:
@@ -228,17 +231,17 @@ class Session:
             return _tls_failed(lost)  # for example, the server requires a client certificate
         return self._failed(f"The server closed the connection during {self.step}.")
 
-    def _failed(self, sentence: str) -> FailureError:
-        in_tls = self.step in (Step.HANDSHAKE, Step.STARTTLS)
+    def _failed(self, sentence: str) -> ConnectionTestError:
+        in_tls = self.step in (SmtpStep.HANDSHAKE, SmtpStep.STARTTLS)
         outcome = ConnectionOutcome.TLS_FAILED if in_tls else ConnectionOutcome.PROTOCOL_ERROR
-        return FailureError(outcome, sentence)
+        return ConnectionTestError(outcome, sentence)
 
 
-def _auth_failed(sentence: str) -> FailureError:
-    return FailureError(ConnectionOutcome.AUTH_FAILED, sentence)
+def _auth_failed(sentence: str) -> ConnectionTestError:
+    return ConnectionTestError(ConnectionOutcome.AUTH_FAILED, sentence)
 
 
-def _tls_failed(error: ssl.SSLError) -> FailureError:
+def _tls_failed(error: ssl.SSLError) -> ConnectionTestError:
     """``error.reason`` is one of OpenSSL's own words; the server has no influence on its text."""
     match error.reason:
         case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "RECORD_LAYER_FAILURE" | "UNKNOWN_PROTOCOL":
@@ -250,7 +253,7 @@ def _tls_failed(error: ssl.SSLError) -> FailureError:
             reason_text = "The server does not support TLS 1.2 or newer."
         case reason:
             reason_text = f"The TLS handshake failed ({reason or 'no reason given'})."
-    return FailureError(ConnectionOutcome.TLS_FAILED, reason_text)
+    return ConnectionTestError(ConnectionOutcome.TLS_FAILED, reason_text)
 
 
 def _codes(code: int, text: str) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sendroute.credentials.content import UnfitError
+from sendroute.credentials.content import InvalidSecretError
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -33,7 +33,7 @@ def allows(text: str, host: str, port: int) -> bool:
         Whether the destination is allowed.
 
     Raises:
-        UnfitError: An entry is not a destination. A partly valid list protects nothing.
+        InvalidSecretError: An entry is not a destination. A partly valid list protects nothing.
     """
     normalised_host = normalised(host)
     listed = list(_entries(text))
@@ -51,11 +51,11 @@ def _entries(text: str) -> Iterator[Allowed]:
 def _entry(text: str, number: int) -> Allowed:
     host, colon, port = text.partition(":")
     if colon and not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
-        raise UnfitError(f"has no port at the end of line {number}")
+        raise InvalidSecretError(f"has no port at the end of line {number}")
     try:
         return Allowed(normalised(host), int(port) if colon else None)
     except ValueError:
-        raise UnfitError(f"has no host name in line {number}") from None
+        raise InvalidSecretError(f"has no host name in line {number}") from None
 
 
 def normalised(host: str) -> str:

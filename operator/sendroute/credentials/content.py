@@ -14,11 +14,11 @@ MAX_BYTES = 64 * 1024
 _MAX_LINE = 12_288
 
 
-class UnfitError(Exception):
+class InvalidSecretError(Exception):
     """Completes a sentence that begins with the name of the key: ``is empty``."""
 
 
-class MissingError(UnfitError):
+class SecretNotFoundError(InvalidSecretError):
     """The key does not exist."""
 
 
@@ -26,16 +26,16 @@ def text_of(content: bytes) -> str:
     """Decode a value. One trailing newline, which editors and ``echo`` add, is not part of it.
 
     Raises:
-        UnfitError: It is empty, too large or not UTF-8.
+        InvalidSecretError: It is empty, too large or not UTF-8.
     """
     if len(content) > MAX_BYTES:
-        raise UnfitError(f"is larger than {MAX_BYTES // 1024} KiB")
+        raise InvalidSecretError(f"is larger than {MAX_BYTES // 1024} KiB")
     content = content.removesuffix(b"\n").removesuffix(b"\r")
     text = _decoded(content)
     if text is None:
-        raise UnfitError("is not UTF-8 text")
+        raise InvalidSecretError("is not UTF-8 text")
     if not text:
-        raise UnfitError("is empty")
+        raise InvalidSecretError("is empty")
     return text
 
 
@@ -52,7 +52,9 @@ def username_of(content: bytes) -> str:
     if ":" in text:
         # Postfix's password table holds USER:PASSWORD and splits at the first one
         # (http://www.postfix.org/SASL_README.html#client_sasl_enable).
-        raise UnfitError("contains a colon, which ends the username in Postfix's password table")
+        raise InvalidSecretError(
+            "contains a colon, which ends the username in Postfix's password table"
+        )
     return text
 
 
@@ -62,17 +64,19 @@ def password_of(content: bytes) -> str:
 
 def _without_controls(text: str) -> str:
     if any(unicodedata.category(letter) == "Cc" for letter in text):
-        raise UnfitError("contains a control character, such as a line break, a tab or a NUL")
+        raise InvalidSecretError(
+            "contains a control character, such as a line break, a tab or a NUL"
+        )
     return text
 
 
-def together(username: str, password: str) -> Credential:
+def credential_of(username: str, password: str) -> Credential:
     """Combine both values.
 
     Raises:
-        UnfitError: They are too long together; the sentence begins with both keys.
+        InvalidSecretError: They are too long together; the sentence begins with both keys.
     """
     plain = len(username.encode()) + len(password.encode()) + 2
     if -(-plain // 3) * 4 > _MAX_LINE:
-        raise UnfitError("are longer than a mail server accepts (RFC 4954, section 4)")
+        raise InvalidSecretError("are longer than a mail server accepts (RFC 4954, section 4)")
     return Credential(username, password)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
-from sendroute.credentials.content import MAX_BYTES, MissingError, UnfitError
+from sendroute.credentials.content import MAX_BYTES, InvalidSecretError, SecretNotFoundError
 from sendroute.model.secret import SecretRef
 
 T = TypeVar("T")
@@ -24,11 +24,11 @@ def has(directory: str, ref: SecretRef) -> bool:
     return os.path.lexists(Path(directory, ref.namespace, ref.name))
 
 
-def in_one_piece(directory: str, ref: SecretRef, read: Callable[[], T]) -> T:
+def read_consistently(directory: str, ref: SecretRef, read: Callable[[], T]) -> T:
     """Call ``read``, again if the secret is replaced during the call.
 
     Raises:
-        UnfitError: It is replaced every time.
+        InvalidSecretError: It is replaced every time.
     """
     link = Path(directory, ref.namespace, ref.name, "..data")
     for _ in range(_ATTEMPTS):
@@ -36,7 +36,7 @@ def in_one_piece(directory: str, ref: SecretRef, read: Callable[[], T]) -> T:
         value = read()
         if _target(link) == before:
             return value
-    raise UnfitError("is replaced continuously")
+    raise InvalidSecretError("is replaced continuously")
 
 
 def _target(link: Path) -> Path | None:
@@ -50,45 +50,45 @@ def keys_of(directory: str, ref: SecretRef) -> Collection[str]:
     """The names of a secret's keys.
 
     Raises:
-        UnfitError: The secret is not a readable directory.
+        InvalidSecretError: The secret is not a readable directory.
     """
     try:
         return frozenset(entry.name for entry in Path(directory, ref.namespace, ref.name).iterdir())
     except OSError as error:
-        raise _unfit(error, "directory") from error
+        raise _error_of(error, "directory") from error
 
 
 def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
     """Read a key, up to one byte more than the limit.
 
     Raises:
-        UnfitError: It is missing, unreadable, not a regular file, or outside its namespace.
+        InvalidSecretError: It is missing, unreadable, not a regular file, or outside its namespace.
     """
     home = os.path.realpath(Path(directory, ref.namespace))
     try:
         path = os.path.realpath(Path(home, ref.name, key), strict=True)
         if os.path.commonpath([home, path]) != home:
-            raise UnfitError("is a link that leads out of its namespace's directory")
+            raise InvalidSecretError("is a link that leads out of its namespace's directory")
         # Non-blocking: opening a FIFO would wait for a writer forever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(handle, "rb") as file:  # noqa: PTH123  a descriptor
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise UnfitError("is not a regular file")
+                raise InvalidSecretError("is not a regular file")
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise _unfit(error, "file") from error
+        raise _error_of(error, "file") from error
 
 
-def _unfit(error: OSError, what: str) -> UnfitError:
+def _error_of(error: OSError, kind: str) -> InvalidSecretError:
     match error.errno:
-        case errno.ENOENT | errno.ENOTDIR if what == "file":
-            return MissingError("is missing")
+        case errno.ENOENT | errno.ENOTDIR if kind == "file":
+            return SecretNotFoundError("is missing")
         case errno.ENOENT | errno.ENOTDIR:
-            return UnfitError("is not a directory")
+            return InvalidSecretError("is not a directory")
         case errno.EACCES | errno.EPERM:
-            return UnfitError("is not readable for the user that runs sendroute")
+            return InvalidSecretError("is not readable for the user that runs sendroute")
         case errno.ELOOP:
-            return UnfitError("is a circular link")
+            return InvalidSecretError("is a circular link")
         case _:
             reason = (error.strerror or "input/output error").lower()
-            return UnfitError(f"cannot be read ({reason})")
+            return InvalidSecretError(f"cannot be read ({reason})")

@@ -16,12 +16,12 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 Keys = tuple[str, ...]
 
 
-def keys_in(text: str, what: str) -> Keys:
+def keys_in(text: str, source: str) -> Keys:
     """The keys of a text, separated by white space or commas.
 
     Args:
         text: The text.
-        what: The name of its source, for messages.
+        source: The name of its source, for messages.
 
     Raises:
         ProblemError: It has no key or an invalid one (``invalid-value``); the message shows no part
@@ -29,10 +29,10 @@ def keys_in(text: str, what: str) -> Keys:
     """
     keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
     if not keys:
-        raise _invalid(f"{what} contains no key")
+        raise _invalid(f"{source} contains no key")
     for number, key in enumerate(keys, start=1):
         if not _KEY.fullmatch(key):
-            raise _invalid(f"Key {number} of {what} is invalid")
+            raise _invalid(f"Key {number} of {source} is invalid")
     return keys
 
 
@@ -59,7 +59,7 @@ def keys_of_file(path: str) -> Keys:
     return keys_in(content.decode("ascii", "replace"), path)
 
 
-def keys_at_hand(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:
+def find_keys(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:
     """The keys of the given file, else of the variable, else of the default file.
 
     Args:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from sendroute.credentials import directory as files
 from sendroute.credentials.binding import allows
 from sendroute.credentials.content import (
-    MissingError,
-    UnfitError,
+    InvalidSecretError,
+    SecretNotFoundError,
+    credential_of,
     password_of,
     text_of,
-    together,
     username_of,
 )
 from sendroute.credentials.variables import PREFIX, stem, variable
@@ -98,8 +98,8 @@ class Secrets:
             return _credential(ref, keys, content, host, port, username)
 
         try:
-            return files.in_one_piece(directory, ref, read)
-        except UnfitError as unfit:
+            return files.read_consistently(directory, ref, read)
+        except InvalidSecretError as unfit:
             return _problem("secret-invalid", ref, str(unfit))
 
     def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
@@ -123,10 +123,10 @@ class Secrets:
 
     def _missing(self, ref: SecretRef) -> SecretProblem:
         given = self._directory is not None
-        place = f"is not in {self._directory}" if given else "was not given"
+        state = f"is not in {self._directory}" if given else "was not given"
         return SecretProblem(
             "secret-missing",
-            f"The secret {ref} {place}.",
+            f"The secret {ref} {state}.",
             f"Set {variable(ref, USERNAME)} and …_PASSWORD, or write the files username and"
             f" password into {ref.namespace}/{ref.name}/ in"
             f" {self._directory or 'the directory of secrets'}.",
@@ -152,15 +152,15 @@ def _credential(
         key_name = PASSWORD
         password = password_of(_present(PASSWORD, keys, content))
         key_name = "username and password together"
-        return together(username, password)
-    except UnfitError as unfit:
-        code = "secret-missing" if isinstance(unfit, MissingError) else "secret-invalid"
+        return credential_of(username, password)
+    except InvalidSecretError as unfit:
+        code = "secret-missing" if isinstance(unfit, SecretNotFoundError) else "secret-invalid"
         return _problem(code, ref, f"cannot be used: its {key_name} {unfit}")
 
 
 def _present(key: str, keys: Collection[str], content: Callable[[str], bytes]) -> bytes:
     if key not in keys:
-        raise MissingError("is missing")
+        raise SecretNotFoundError("is missing")
     return content(key)
 
 
@@ -172,7 +172,7 @@ def _not_allowed(
         raw = content(ALLOWED_HOSTS)
         if allows(text_of(raw) if raw.strip() else "", host, port):
             return None
-    except UnfitError as unfit:
+    except InvalidSecretError as unfit:
         return SecretProblem(
             "secret-not-bound",
             f"The secret {ref} is not sent anywhere: its {ALLOWED_HOSTS} {unfit}.",
@@ -185,9 +185,9 @@ def _not_allowed(
     )
 
 
-def _problem(code: str, ref: SecretRef, what: str) -> SecretProblem:
+def _problem(code: str, ref: SecretRef, predicate: str) -> SecretProblem:
     return SecretProblem(
         code,
-        f"The secret {ref} {what}.",
+        f"The secret {ref} {predicate}.",
         "Its keys are username and password, each UTF-8 text in one line.",
     )

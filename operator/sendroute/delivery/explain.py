@@ -13,7 +13,7 @@ from sendroute.model.profile import Encryption
 from sendroute.model.records import ExplainFacts, HistoryEntry, RouteRow
 from sendroute.model.route import Origin, RouteKind
 from sendroute.model.secret import PLATFORM_NAMESPACE
-from sendroute.model.times import moment
+from sendroute.model.times import rfc3339
 
 _REFUSED = "mail from it is refused with 5.7.1"
 
@@ -58,7 +58,7 @@ class Explanation(NamedTuple):
             "account": row.account.name if row else None,
             "route": self.route,
             "origin": row.state.origin.value if row else None,
-            "since": moment(row.since) if row else None,
+            "since": rfc3339(row.since) if row else None,
             "transport": to.transport if to else None,
             "host": to.host if to else None,
             "port": to.port if to else None,
@@ -73,7 +73,7 @@ class Explanation(NamedTuple):
 def _change(given: HistoryEntry) -> dict[str, Any]:
     return {
         "revision": given.revision,
-        "time": moment(given.at),
+        "time": rfc3339(given.at),
         "actor": given.actor,
         "commit": given.source_commit,
         "reason": given.reason,
@@ -83,7 +83,7 @@ def _change(given: HistoryEntry) -> dict[str, Any]:
 def explain_null_sender(facts: ExplainFacts) -> Explanation:
     """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the managed relay if the
     platform has one, otherwise its mail is refused."""
-    nexthop = _managed(facts)
+    nexthop = _managed_nexthop(facts)
     if nexthop is None:
         reason = "The null sender is refused with 5.7.1: the platform has no managed relay."
         return Explanation("<>", None, None, None, None, None, reason)
@@ -112,7 +112,7 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
         case RouteKind.UNCONFIGURED:
             reason = f"{domain} is unconfigured {why}: {_REFUSED}."
         case RouteKind.MANAGED:
-            nexthop, limits = _managed(facts), _plan_limits(facts)
+            nexthop, limits = _managed_nexthop(facts), _plan_limits(facts)
             reason = f"{domain} is sent through the managed relay {why}."
         case RouteKind.PROFILE:
             nexthop, limits = _through_profile(facts), _profile_limits(facts)
@@ -140,7 +140,7 @@ def _why(state: DomainState) -> str:
     return why
 
 
-def _managed(facts: ExplainFacts) -> Nexthop | None:
+def _managed_nexthop(facts: ExplainFacts) -> Nexthop | None:
     if facts.platform is None or facts.platform.managed is None:
         return None
     relay = facts.platform.managed.relay

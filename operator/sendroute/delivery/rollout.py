@@ -13,7 +13,7 @@ UNSEEN = timedelta(seconds=60)
 _PAUSE = 0.2
 
 
-class Waited(NamedTuple):
+class RolloutResult(NamedTuple):
     """``behind`` did not serve the revision in time, ``unseen`` were not waited for. ``relays`` is
     the number of registered relays."""
 
@@ -28,7 +28,7 @@ def wait_for_relays(
     *,
     timeout: float,
     should_stop: Callable[[], bool],
-) -> Waited:
+) -> RolloutResult:
     """Wait until every live relay serves at least ``revision``.
 
     Args:
@@ -58,5 +58,5 @@ def wait_for_relays(
         late = tuple(sorted(r.name for r in behind if r.name not in unseen))
         left = until - time.monotonic()
         if not late or left <= 0 or should_stop():
-            return Waited(len(known), late, unseen)
+            return RolloutResult(len(known), late, unseen)
         time.sleep(min(_PAUSE, left))

@@ -10,8 +10,8 @@ from sendroute.edit.declare import check_profile
 from sendroute.edit.documents import NewDocument, can_follow
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.set_route import checked_name
-from sendroute.edit.style import Style, style_of
-from sendroute.edit.tree import Tree
+from sendroute.edit.style import YamlStyle, style_of
+from sendroute.edit.tree import EditTree
 from sendroute.manifests.problems import problems
 from sendroute.manifests.shapes import API_VERSION, DEFAULT_NAMESPACE
 from sendroute.model.codes import finding
@@ -24,7 +24,7 @@ from sendroute.model.route import Route
 _LABEL = 63
 
 
-class NewProfile(Struct, frozen=True):
+class InlineProfile(Struct, frozen=True):
     """A profile to define inline; ``fields`` are those of the manifest."""
 
     name: str
@@ -42,10 +42,10 @@ class _Target(NamedTuple):
 
 
 def add_domain(
-    tree: Tree,
+    tree: EditTree,
     key: AccountKey,
     name: str,
-    route: Route | NewProfile | None = None,
+    route: Route | InlineProfile | None = None,
     file: str | None = None,
 ) -> Proposal:
     """Add a SendingDomain to an account.
@@ -79,16 +79,16 @@ def add_domain(
         style = style_of(tree.layout(target.model.file), tree.document(target.model))
         is_json = target.file.endswith(".json")
         if not is_json and style.quote:
-            style = Style(newline=style.newline)
+            style = YamlStyle(newline=style.newline)
         proposal.add_file(target.file, fresh, style, json=is_json)
-    shown = route.name if isinstance(route, NewProfile) else route
-    kind = "new profile " if isinstance(route, NewProfile) else ""
+    shown = route.name if isinstance(route, InlineProfile) else route
+    kind = "new profile " if isinstance(route, InlineProfile) else ""
     message = f"new domain {name} of account {key.name}, in {target.file}"
     proposal.describe(None, f"{message}: {kind}{shown}" if shown else message)
     return proposal
 
 
-def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
+def _check_free(tree: EditTree, label: str, key: AccountKey) -> None:
     for domain in tree.domains:
         if domain.name == label:
             raise ProblemError(
@@ -103,7 +103,7 @@ def _check_free(tree: Tree, label: str, key: AccountKey) -> None:
             )
 
 
-def _target(tree: Tree, key: AccountKey, label: str, file: str | None) -> _Target:
+def _target(tree: EditTree, key: AccountKey, label: str, file: str | None) -> _Target:
     """Behind the last of the account's domains in the file that has most of them. If each domain
     has a file named after it, in such a file. Without any domain, behind the MailAccount."""
     domains = [domain for domain in tree.domains_of(key) if domain.where.file not in tree.broken]
@@ -130,11 +130,11 @@ def _target(tree: Tree, key: AccountKey, label: str, file: str | None) -> _Targe
 
 
 def _document(
-    tree: Tree,
+    tree: EditTree,
     key: AccountKey,
     name: str,
     label: str,
-    route: Route | NewProfile | None,
+    route: Route | InlineProfile | None,
     model: Where,
 ) -> dict[str, Any]:
     spec: dict[str, Any] = {"account": key.name, "domain": name}
@@ -142,7 +142,7 @@ def _document(
         case Route():
             check_profile(tree, key, route)
             spec["route"] = route.as_manifest()
-        case NewProfile():
+        case InlineProfile():
             _check_new(tree, key, route.name)
             spec["route"] = {"newProfile": {"name": route.name, **route.fields}}
     metadata = {"name": _object_name(tree, key, label)}
@@ -157,7 +157,7 @@ def _document(
     }
 
 
-def _check_new(tree: Tree, key: AccountKey, name: str) -> None:
+def _check_new(tree: EditTree, key: AccountKey, name: str) -> None:
     for profile in tree.profiles_of(key, name):
         raise ProblemError(
             finding(
@@ -170,7 +170,7 @@ def _check_new(tree: Tree, key: AccountKey, name: str) -> None:
         )
 
 
-def _object_name(tree: Tree, key: AccountKey, label: str) -> str:
+def _object_name(tree: EditTree, key: AccountKey, label: str) -> str:
     """The domain with hyphens for dots, shortened or numbered if it is too long or exists."""
     stem = label.replace(".", "-")
     number = 1

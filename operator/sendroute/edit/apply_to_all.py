@@ -6,7 +6,7 @@ from datetime import date
 
 from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Account, Tree
+from sendroute.edit.tree import Account, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
@@ -17,7 +17,7 @@ _MAX_ID = 63
 
 
 def apply_to_all(
-    tree: Tree,
+    tree: EditTree,
     key: AccountKey,
     route: Route,
     *,

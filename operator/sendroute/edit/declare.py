@@ -4,7 +4,7 @@ from typing import Any
 
 from sendroute.edit.extract_profile import extract
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, Tree, unknown_profile
+from sendroute.edit.tree import Domain, EditTree, unknown_profile
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
@@ -45,7 +45,7 @@ def put_after(mapping: dict[str, Any], anchor: str, key: str, value: Any) -> Non
             mapping[key] = value
 
 
-def check_profile(tree: Tree, key: AccountKey, route: Route | None) -> None:
+def check_profile(tree: EditTree, key: AccountKey, route: Route | None) -> None:
     """Check that an account has the profile of a route.
 
     A tree without the account's MailAccount is only a part: it may lack the profile too.

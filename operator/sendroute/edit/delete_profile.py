@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from sendroute.edit.declare import check_profile
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Account, Domain, Profile, Tree
+from sendroute.edit.tree import Account, Domain, EditedProfile, EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -28,7 +28,7 @@ NO_ROUTE = NoRoute.NO_ROUTE
 
 
 def delete_profile(
-    tree: Tree, key: AccountKey, name: str, replacement: Route | NoRoute | None = None
+    tree: EditTree, key: AccountKey, name: str, replacement: Route | NoRoute | None = None
 ) -> Proposal:
     """Delete a profile.
 
@@ -82,7 +82,7 @@ class _References:
     """The references to a profile: domains (also the one that defines it inline), the account's
     default and apply-all, other profiles' ``reassignTo``."""
 
-    def __init__(self, tree: Tree, profile: Profile) -> None:
+    def __init__(self, tree: EditTree, profile: EditedProfile) -> None:
         self._route = route = via(profile.name)
         key = profile.key
         self.domains = [domain for domain in tree.domains_of(key) if domain.route == route]
@@ -119,10 +119,10 @@ class _References:
             )
 
 
-def _blocked(what: str, where: Where, key: AccountKey) -> Finding:
+def _blocked(subject: str, where: Where, key: AccountKey) -> Finding:
     return finding(
         "unknown-profile",
-        f"{what}, which is to be deleted.",
+        f"{subject}, which is to be deleted.",
         hint="Choose what replaces the profile: managed, another profile, unconfigured, or no"
         " declared route.",
         where=where,
@@ -161,7 +161,7 @@ def _replace_in_account(
         proposal.describe(where, f"apply-all of account {account.key.name} to {old}: removed")
 
 
-def _replace_in_profile(proposal: Proposal, profile: Profile, new: Route | None) -> None:
+def _replace_in_profile(proposal: Proposal, profile: EditedProfile, new: Route | None) -> None:
     path = _fields_path(profile)
     fields = proposal.value(profile.where)
     for step in path:
@@ -176,7 +176,7 @@ def _replace_in_profile(proposal: Proposal, profile: Profile, new: Route | None)
     proposal.describe(where, f"reassignTo of profile {profile.name}: → {shown}")
 
 
-def _fields_path(profile: Profile) -> tuple[str, ...]:
+def _fields_path(profile: EditedProfile) -> tuple[str, ...]:
     return ("spec",) if profile.domain is None else ("spec", "route", "newProfile")
 
 
@@ -185,12 +185,12 @@ def _apply_all_route(account: Account) -> Route | None:
     return None if asked is UNSET else route_of(asked.route)
 
 
-def _reassign_to(profile: Profile) -> Route | None:
+def _reassign_to(profile: EditedProfile) -> Route | None:
     on_delete = profile.fields.on_delete
     return None if on_delete is UNSET else route_of(on_delete.reassign_to)
 
 
-def _note(profile: Profile) -> Finding:
+def _note(profile: EditedProfile) -> Finding:
     return finding(
         "profile-deleted",
         f"Domains of account {profile.key.name} that use profile {profile.name} without declaring"

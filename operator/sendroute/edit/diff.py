@@ -3,12 +3,12 @@
 import difflib
 from collections.abc import Iterator, Mapping
 
-from sendroute.edit.proposal import Text
+from sendroute.edit.proposal import TextChange
 
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
-def unified(texts: Mapping[str, Text]) -> Iterator[str]:
+def unified(texts: Mapping[str, TextChange]) -> Iterator[str]:
     """Yield the lines of a unified diff with their line breaks, file by file. ``texts`` maps the
     name of each file to its text before and after."""
     for file, text in texts.items():

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sendroute.edit.layout import Document, Layout, Node, Stream
+from sendroute.edit.layout import Document, Layout, LayoutNode, Stream
 from sendroute.edit.lines import (
     Splice,
     block_end,
@@ -15,8 +15,8 @@ from sendroute.edit.lines import (
     next_line,
     with_lines,
 )
-from sendroute.edit.rewrite import CannotSpliceError, insert_in_flow, removed_item
-from sendroute.edit.style import Style, block, block_lines, flow, style_of
+from sendroute.edit.rewrite import SpliceError, insert_in_flow, removed_item
+from sendroute.edit.style import YamlStyle, block, block_lines, flow, style_of
 
 _BARE_MARKER = re.compile(r"---[ \t]*\r?\n")
 
@@ -41,14 +41,14 @@ def insert_after(layout: Layout, document: Document, fresh: list[NewDocument]) -
     """Yield the splices that insert documents behind another one, in its style.
 
     Raises:
-        CannotSpliceError: The layout does not allow it.
+        SpliceError: The layout does not allow it.
     """
     style = style_of(layout, document)
     if document.item is not None:
         yield from _into_list(layout, document, fresh, style)
         return
     if not can_follow(layout, document):
-        raise CannotSpliceError
+        raise SpliceError
     yield _into_stream(layout, document.stream, fresh, style)
 
 
@@ -62,7 +62,7 @@ def append(layout: Layout, fresh: list[NewDocument]) -> Iterator[Splice]:
     yield with_lines(layout.text, len(layout.text), lines)
 
 
-def new_file(fresh: list[NewDocument], style: Style, *, json: bool) -> str:
+def new_file(fresh: list[NewDocument], style: YamlStyle, *, json: bool) -> str:
     """The text of a new file; with ``json``, one JSON object."""
     if json:
         (document,) = fresh
@@ -85,7 +85,7 @@ def remove_document(layout: Layout, document: Document) -> list[Splice] | None:
     return list(_without_stream(layout, document.stream))
 
 
-def written(fresh: NewDocument, style: Style, indent: int = 0) -> list[str]:
+def written(fresh: NewDocument, style: YamlStyle, indent: int = 0) -> list[str]:
     """The lines of a document in the block style."""
     lines = []
     for key, value in fresh.value.items():
@@ -117,7 +117,7 @@ def _with_remark(lines: list[str], remark: str) -> list[str]:
 
 
 def _into_list(
-    layout: Layout, document: Document, fresh: list[NewDocument], style: Style
+    layout: Layout, document: Document, fresh: list[NewDocument], style: YamlStyle
 ) -> Iterator[Splice]:
     text, root = layout.text, document.root
     if layout.list_of(document.stream).flow:
@@ -132,7 +132,7 @@ def _into_list(
         return
     dash = text.rindex("-", 0, root.start + 1)
     if text[dash + 1 : root.start].strip():
-        raise CannotSpliceError
+        raise SpliceError
     indent = column(text, root.start)
     lines = []
     for added in fresh:
@@ -144,7 +144,7 @@ def _into_list(
 # --- a stream of documents ----------------------------------------------------------------------
 
 
-def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: Style) -> Splice:
+def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: YamlStyle) -> Splice:
     text = layout.text
     before, after = _blank_lines(layout)
     lines: list[str] = []
@@ -155,12 +155,12 @@ def _into_stream(layout: Layout, number: int, fresh: list[NewDocument], style: S
 
 def _end_of(text: str, stream: Stream) -> int:
     """The end of a document with the comments directly below it."""
-    place = next_line(text, stream.end)
+    offset = next_line(text, stream.end)
     if text[line_start(text, stream.end) : stream.end] == "...":
-        return place
-    while place < len(text) and is_comment(text[place : line_end(text, place)]):
-        place = next_line(text, place)
-    return place
+        return offset
+    while offset < len(text) and is_comment(text[offset : line_end(text, offset)]):
+        offset = next_line(text, offset)
+    return offset
 
 
 def _blank_lines(layout: Layout) -> tuple[int, int]:
@@ -170,15 +170,15 @@ def _blank_lines(layout: Layout) -> tuple[int, int]:
         if not stream.explicit:
             continue
         before = 0
-        place = line_start(text, stream.start)
-        while place and not text[line_start(text, place - 1) : place].strip():
+        offset = line_start(text, stream.start)
+        while offset and not text[line_start(text, offset - 1) : offset].strip():
             before += 1
-            place = line_start(text, place - 1)
+            offset = line_start(text, offset - 1)
         after = 0
-        place = next_line(text, stream.start)
-        while place < len(text) and not text[place : line_end(text, place)].strip():
+        offset = next_line(text, stream.start)
+        while offset < len(text) and not text[offset : line_end(text, offset)].strip():
             after += 1
-            place = next_line(text, place)
+            offset = next_line(text, offset)
         return before, after
     return 0, 0
 
@@ -199,25 +199,25 @@ def _without_stream(layout: Layout, number: int) -> Iterator[Splice]:
         yield Splice(until, next_line(text, until), "")
 
 
-def _first_start(text: str, root: Node) -> int:
+def _first_start(text: str, root: LayoutNode) -> int:
     """Where a first document without ``---`` begins, including the comments directly above it;
     comments above an empty line belong to the file."""
-    place = line_start(text, root.start)
-    while place and is_comment(text[line_start(text, place - 1) : place]):
-        place = line_start(text, place - 1)
-    return place
+    offset = line_start(text, root.start)
+    while offset and is_comment(text[line_start(text, offset - 1) : offset]):
+        offset = line_start(text, offset - 1)
+    return offset
 
 
-def _tail_to_keep(text: str, place: int, until: int) -> int:
+def _tail_to_keep(text: str, offset: int, until: int) -> int:
     """Where an empty line begins that unindented comments follow: they belong to the next
     document."""
     gap: int | None = None
-    while place < until:
-        if not text[place : line_end(text, place)].strip():
-            gap = place if gap is None else gap
-        elif gap is not None and text[place] == "#":
+    while offset < until:
+        if not text[offset : line_end(text, offset)].strip():
+            gap = offset if gap is None else gap
+        elif gap is not None and text[offset] == "#":
             return gap
         else:
             gap = None
-        place = next_line(text, place)
+        offset = next_line(text, offset)
     return until

@@ -5,18 +5,18 @@ import posixpath
 from typing import Any
 
 from sendroute.edit.documents import NewDocument, can_follow
-from sendroute.edit.layout import Entry, Layout, Node
+from sendroute.edit.layout import Layout, LayoutEntry, LayoutNode
 from sendroute.edit.lines import column, comment_after, is_comment
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.rewrite import block_of
 from sendroute.edit.style import scalar, style_of
-from sendroute.edit.tree import Domain, Profile, Tree
+from sendroute.edit.tree import Domain, EditedProfile, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
 
 
-def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
+def extract_profile(tree: EditTree, key: AccountKey, name: str) -> Proposal:
     """Move an inline profile into a separate document.
 
     Args:
@@ -50,7 +50,7 @@ def extract_profile(tree: Tree, key: AccountKey, name: str) -> Proposal:
     return proposal
 
 
-def extract(proposal: Proposal, profile: Profile, domain: Domain) -> None:
+def extract(proposal: Proposal, profile: EditedProfile, domain: Domain) -> None:
     """Add a separate document for a profile that ``domain`` defines inline. The caller changes the
     domain's route.
 
@@ -89,7 +89,7 @@ def extract(proposal: Proposal, profile: Profile, domain: Domain) -> None:
     proposal.add_file(file, fresh, style_of(layout, document), json=True)
 
 
-def _free_name(tree: Tree, stem: str) -> str:
+def _free_name(tree: EditTree, stem: str) -> str:
     file, number = f"{stem}.json", 1
     while file in tree.files:
         number += 1
@@ -97,7 +97,7 @@ def _free_name(tree: Tree, stem: str) -> str:
     return file
 
 
-def _name_taken(profile: Profile) -> Any:
+def _name_taken(profile: EditedProfile) -> Any:
     namespace = profile.key.namespace
     return finding(
         "duplicate-object",
@@ -108,7 +108,7 @@ def _name_taken(profile: Profile) -> Any:
     )
 
 
-def _body(layout: Layout, entry: Entry) -> tuple[list[str], str]:
+def _body(layout: Layout, entry: LayoutEntry) -> tuple[list[str], str]:
     """The lines of an inline profile without its name, not indented; and the comment next to the
     name."""
     if entry.value.flow:
@@ -116,7 +116,7 @@ def _body(layout: Layout, entry: Entry) -> tuple[list[str], str]:
     return _from_block(layout.text, entry)
 
 
-def _from_block(text: str, entry: Entry) -> tuple[list[str], str]:
+def _from_block(text: str, entry: LayoutEntry) -> tuple[list[str], str]:
     start, end = block_of(text, entry)
     name = entry.value.entry("name")
     indent = column(text, (entry.value.entries or [])[0].key.start)
@@ -136,7 +136,7 @@ def _dedented(line: str, by: int) -> str:
     return line[min(spaces, by) :]
 
 
-def _from_flow(text: str, node: Node) -> tuple[list[str], str]:
+def _from_flow(text: str, node: LayoutNode) -> tuple[list[str], str]:
     reached = node.start + 1
     beside = comment_after(text, reached)
     lines = [beside] if beside else []

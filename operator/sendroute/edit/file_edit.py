@@ -8,7 +8,7 @@ from msgspec import Struct, ValidationError, field
 from sendroute.edit.documents import NewDocument, append, insert_after, remove_document
 from sendroute.edit.layout import BOM, Layout
 from sendroute.edit.lines import Splice, apply_splices
-from sendroute.edit.rewrite import CannotSpliceError, rewrite, same
+from sendroute.edit.rewrite import SpliceError, rewrite, same
 from sendroute.edit.style import style_of
 
 
@@ -67,7 +67,7 @@ def _with_new_values(layout: Layout, edit: FileEdit) -> str:
         document = layout.documents[ordinal]
         try:
             splices += rewrite(layout.text, document.root, value, style_of(layout, document))
-        except CannotSpliceError as error:
+        except SpliceError as error:
             raise NotEditableError(ordinal, error.path) from error
     return _spliced(layout.text, splices, edit)
 
@@ -85,7 +85,7 @@ def _with_documents(layout: Layout, edit: FileEdit) -> str | None:
                 splices += append(layout, fresh)
             else:
                 splices += insert_after(layout, layout.documents[after], fresh)
-        except CannotSpliceError as error:
+        except SpliceError as error:
             raise NotEditableError(after or 0, error.path) from error
     return _spliced(layout.text, splices, edit)
 
@@ -133,20 +133,20 @@ def _reads_as(text: str, desired: list[Any]) -> bool:
     """Whether Sendroute's readers, the exact and the fast one, read these values from the text."""
     from sendroute.manifests import exact
     from sendroute.manifests.headers import is_ours
+    from sendroute.manifests.piecewise import read_piecewise
     from sendroute.manifests.shapes import decode
-    from sendroute.manifests.thorough import read_thoroughly
 
-    ours = {number: value for number, value in enumerate(desired) if is_ours(value)}
+    own_documents = {number: value for number, value in enumerate(desired) if is_ours(value)}
     drafts = list(exact.drafts(text.removeprefix(BOM)))
     for number, draft in enumerate(drafts):
-        if not isinstance(draft, exact.Draft) or (number in ours and draft.faults):
+        if not isinstance(draft, exact.Draft) or (number in own_documents and draft.faults):
             return False
-        if number in ours and not same(draft.node.value, ours[number]):
+        if number in own_documents and not same(draft.node.value, own_documents[number]):
             return False
     # Uses the fast reader wherever possible.
-    parsed, problems = read_thoroughly("", text.encode())
+    parsed, problems = read_piecewise("", text.encode())
     try:
-        typed = [(number, decode(value)) for number, value in ours.items()]
+        typed = [(number, decode(value)) for number, value in own_documents.items()]
     except ValidationError:
         return False
     return len(drafts) == len(desired) and not problems.findings and parsed.documents == typed

@@ -26,7 +26,7 @@ from sendroute.manifests.syntax import Text
 BOM = "\ufeff"  # a file may begin with it; a layout's text does not contain it
 
 
-class Node:
+class LayoutNode:
     """A value as it is written: ``text[start:end]``, without comments or breaks after it.
 
     ``quote`` is a scalar's style: empty for a plain one, ``"``, ``'``, ``|`` or ``>``. A mapping
@@ -42,19 +42,19 @@ class Node:
         self.flow = False
         self.quote = ""
         self.scalar: Any = None
-        self.entries: list[Entry] | None = None
-        self.items: list[Node] | None = None
+        self.entries: list[LayoutEntry] | None = None
+        self.items: list[LayoutNode] | None = None
 
     @property
     def is_block(self) -> bool:
         """A collection in block style: it ends where its last item does."""
         return not self.flow and (self.entries is not None or self.items is not None)
 
-    def get(self, key: str) -> "Entry | None":
+    def get(self, key: str) -> "LayoutEntry | None":
         """A mapping's entry."""
         return next((entry for entry in self.entries or () if entry.key.scalar == key), None)
 
-    def entry(self, *path: str) -> "Entry":
+    def entry(self, *path: str) -> "LayoutEntry":
         """The entry at a path of keys. Raises KeyError if the text has no such path."""
         *parents, key = path
         node = self.at(*parents)
@@ -63,9 +63,9 @@ class Node:
             raise KeyError(path)
         return entry
 
-    def at(self, *path: str) -> "Node | None":
+    def at(self, *path: str) -> "LayoutNode | None":
         """The value at a path of keys; None if the text has no such path."""
-        node: Node | None = self
+        node: LayoutNode | None = self
         for key in path:
             entry = node.get(key) if node is not None else None
             node = entry.value if entry else None
@@ -80,9 +80,9 @@ class Node:
         return self.scalar
 
 
-class Entry(NamedTuple):
-    key: Node
-    value: Node
+class LayoutEntry(NamedTuple):
+    key: LayoutNode
+    value: LayoutNode
 
 
 class Stream(NamedTuple):
@@ -91,14 +91,14 @@ class Stream(NamedTuple):
 
     start: int
     explicit: bool
-    root: Node
+    root: LayoutNode
     end: int
 
 
 class Document(NamedTuple):
     """A document as manifests count them. ``item`` is its index in a ``List``; None outside one."""
 
-    root: Node
+    root: LayoutNode
     stream: int
     item: int | None
 
@@ -123,7 +123,7 @@ class Layout:
             elif value is not None:
                 self.documents.append(Document(stream.root, number, None))
 
-    def list_of(self, stream: int) -> Node:
+    def list_of(self, stream: int) -> LayoutNode:
         """The ``items`` of a stream that is a ``List``."""
         return self.streams[stream].root.entry("items").value
 
@@ -134,9 +134,11 @@ class Layout:
 
 def _streams(text: str) -> Iterator[Stream]:
     source = Text(text)
-    stack: list[Node] = []
-    done: Node | None = None  # the node read last; at the end, the document
-    keys: list[Node | None] = []  # for each collection in the stack, the key whose value follows
+    stack: list[LayoutNode] = []
+    done: LayoutNode | None = None  # the node read last; at the end, the document
+    keys: list[
+        LayoutNode | None
+    ] = []  # for each collection in the stack, the key whose value follows
     start, explicit = 0, False
     for event in yaml.parse(source.parsed, Loader=yaml.CSafeLoader):
         begin, end = source.offset(event.start_mark), source.offset(event.end_mark)
@@ -144,14 +146,14 @@ def _streams(text: str) -> Iterator[Stream]:
             case DocumentStartEvent():
                 start, explicit, done = begin, bool(event.explicit), None
             case DocumentEndEvent():
-                root = done or Node(begin, begin)
+                root = done or LayoutNode(begin, begin)
                 last = end if event.explicit else max(root.end, start)
                 yield Stream(start, explicit, root, last)
             case ScalarEvent() | AliasEvent():
                 done = _leaf(event, text, begin, end)
-                _place(done, stack, keys)
+                _attach(done, stack, keys)
             case MappingStartEvent() | SequenceStartEvent():
-                node = Node(begin, end)
+                node = LayoutNode(begin, end)
                 node.flow = bool(event.flow_style)
                 if isinstance(event, MappingStartEvent):
                     node.entries = []
@@ -163,11 +165,11 @@ def _streams(text: str) -> Iterator[Stream]:
                 done = stack.pop()
                 keys.pop()
                 done.end = end if done.flow else _end_of_block(done)
-                _place(done, stack, keys)
+                _attach(done, stack, keys)
 
 
-def _leaf(event: Any, text: str, begin: int, end: int) -> Node:
-    node = Node(begin, end)
+def _leaf(event: Any, text: str, begin: int, end: int) -> LayoutNode:
+    node = LayoutNode(begin, end)
     if isinstance(event, AliasEvent):  # in a document that is not ours
         return node
     node.quote = event.style or ""
@@ -178,7 +180,7 @@ def _leaf(event: Any, text: str, begin: int, end: int) -> Node:
     return node
 
 
-def _place(node: Node, stack: list[Node], keys: list[Node | None]) -> None:
+def _attach(node: LayoutNode, stack: list[LayoutNode], keys: list[LayoutNode | None]) -> None:
     if not stack:
         return
     parent, key = stack[-1], keys[-1]
@@ -187,17 +189,17 @@ def _place(node: Node, stack: list[Node], keys: list[Node | None]) -> None:
     elif key is None:
         keys[-1] = node
     elif parent.entries is not None:
-        parent.entries.append(Entry(key, node))
+        parent.entries.append(LayoutEntry(key, node))
         keys[-1] = None
 
 
-def _end_of_block(node: Node) -> int:
+def _end_of_block(node: LayoutNode) -> int:
     if node.entries:
         return max(node.entries[-1].value.end, node.entries[-1].key.end + 1)
     return node.items[-1].end if node.items else node.end
 
 
-def _hashable(key: Node) -> Any:
+def _hashable(key: LayoutNode) -> Any:
     """A key as plain data. A key that is a collection, in a foreign document, becomes its
     position."""
     return key.scalar if key.entries is None and key.items is None else (key.start, key.end)

@@ -87,8 +87,8 @@ def block_end(text: str, end: int, indent: int) -> int:
 
 def comment_after(text: str, position: int) -> str:
     """The comment at the end of a line behind the value that ends at ``position``, or empty."""
-    rest = text[position : line_end(text, position)].lstrip(" \t,")
-    return rest.rstrip() if rest.startswith("#") else ""
+    comment = text[position : line_end(text, position)].lstrip(" \t,")
+    return comment.rstrip() if comment.startswith("#") else ""
 
 
 def _indent(line: str) -> int:

@@ -7,14 +7,14 @@ from sendroute.edit.documents import NewDocument, new_file
 from sendroute.edit.file_edit import FileEdit, NotEditableError, apply
 from sendroute.edit.layout import BOM
 from sendroute.edit.rewrite import same
-from sendroute.edit.style import Style
-from sendroute.edit.tree import Tree
+from sendroute.edit.style import YamlStyle
+from sendroute.edit.tree import EditTree
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 
 
-class Change(NamedTuple):
+class EditChange(NamedTuple):
     """The description of one change: ``where`` is its position before, None for what is new."""
 
     where: Where | None
@@ -23,11 +23,11 @@ class Change(NamedTuple):
 
 class NewFile(NamedTuple):
     fresh: list[NewDocument]
-    style: Style
+    style: YamlStyle
     json: bool
 
 
-class Text(NamedTuple):
+class TextChange(NamedTuple):
     """A file's text before and after; None if the file does not exist."""
 
     before: str | None
@@ -37,9 +37,9 @@ class Text(NamedTuple):
 class Proposal:
     """Filled by one edit; nothing is written. ``notes`` are findings that do not stop the edit."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: EditTree) -> None:
         self.tree = tree
-        self.changes: list[Change] = []
+        self.changes: list[EditChange] = []
         self.notes: list[Finding] = []
         self._files: dict[str, FileEdit] = {}
         self._new: dict[str, NewFile] = {}
@@ -67,20 +67,20 @@ class Proposal:
         ordinal = None if after is None else after.document
         self._file(file).added.setdefault(ordinal, []).append(fresh)
 
-    def add_file(self, file: str, fresh: NewDocument, style: Style, *, json: bool) -> None:
+    def add_file(self, file: str, fresh: NewDocument, style: YamlStyle, *, json: bool) -> None:
         """Add a file with one document, in YAML or, with ``json``, as one JSON object."""
         self._new[file] = NewFile([fresh], style, json)
 
     def remove(self, where: Where) -> None:
-        """Remove the document at ``where``. Raises as :meth:`Tree.layout` does."""
+        """Remove the document at ``where``. Raises as :meth:`EditTree.layout` does."""
         self.tree.document(where)
         self._file(where.file).removed.add(where.document)
 
     def describe(self, where: Where | None, message: str) -> None:
         """Describe a change to the user. ``where`` is its position, None for a new document."""
-        self.changes.append(Change(where, message))
+        self.changes.append(EditChange(where, message))
 
-    def texts(self) -> dict[str, Text]:
+    def texts(self) -> dict[str, TextChange]:
         """Apply the edit to the texts.
 
         Returns:
@@ -89,7 +89,7 @@ class Proposal:
         Raises:
             ProblemError: A change is impossible in place (``edit-by-hand``), with its position.
         """
-        texts: dict[str, Text] = {}
+        texts: dict[str, TextChange] = {}
         findings: list[Finding] = []
         for file, edit in self._files.items():
             self._drop_unchanged(file, edit)
@@ -98,13 +98,13 @@ class Proposal:
             before = self.tree.text(file)
             try:
                 after = apply(self.tree.layout(file), edit, bom=before.startswith(BOM))
-                texts[file] = Text(before, after)
+                texts[file] = TextChange(before, after)
             except NotEditableError as error:
                 findings += self._by_hand(file, error)
         if findings:
             raise ProblemError(*findings)
         for file, new in self._new.items():
-            texts[file] = Text(None, new_file(new.fresh, new.style, json=new.json))
+            texts[file] = TextChange(None, new_file(new.fresh, new.style, json=new.json))
         return texts
 
     def _file(self, file: str) -> FileEdit:

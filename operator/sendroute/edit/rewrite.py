@@ -1,11 +1,11 @@
 """Derive the few characters that must change from the written and the desired value. If no splice
-is possible, :class:`CannotSpliceError` is raised; nothing is guessed."""
+is possible, :class:`SpliceError` is raised; nothing is guessed."""
 
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from sendroute.edit.layout import Entry, Node
+from sendroute.edit.layout import LayoutEntry, LayoutNode
 from sendroute.edit.lines import (
     Splice,
     block_end,
@@ -17,12 +17,12 @@ from sendroute.edit.lines import (
     next_line,
     with_lines,
 )
-from sendroute.edit.style import Style, block, flow, scalar
+from sendroute.edit.style import YamlStyle, block, flow, scalar
 
 Pairs = list[tuple[str, Any]]
 
 
-class CannotSpliceError(Exception):
+class SpliceError(Exception):
     """The layout does not allow this change in place. ``path`` is its path in the document."""
 
     def __init__(self, *path: str) -> None:
@@ -30,11 +30,11 @@ class CannotSpliceError(Exception):
         self.path = path
 
 
-def rewrite(text: str, node: Node, new: Any, style: Style) -> Iterator[Splice]:
+def rewrite(text: str, node: LayoutNode, new: Any, style: YamlStyle) -> Iterator[Splice]:
     """Yield the splices after which ``node`` has the value ``new``.
 
     Raises:
-        CannotSpliceError: The layout does not allow it.
+        SpliceError: The layout does not allow it.
     """
     old = node.value()
     if same(old, new):
@@ -68,16 +68,16 @@ def same(left: Any, right: Any) -> bool:
             return bool(left == right)
 
 
-def _within(text: str, entry: Entry, new: Any, style: Style) -> Iterator[Splice]:
+def _within(text: str, entry: LayoutEntry, new: Any, style: YamlStyle) -> Iterator[Splice]:
     try:
         yield from rewrite(text, entry.value, new, style)
-    except CannotSpliceError as error:
-        raise CannotSpliceError(str(entry.key.scalar), *error.path) from error
+    except SpliceError as error:
+        raise SpliceError(str(entry.key.scalar), *error.path) from error
 
 
-def _replaced_value(text: str, node: Node, new: Any, style: Style) -> Splice:
+def _replaced_value(text: str, node: LayoutNode, new: Any, style: YamlStyle) -> Splice:
     if node.is_block or node.quote in ("|", ">") or isinstance(new, list):
-        raise CannotSpliceError
+        raise SpliceError
     if isinstance(new, dict) or node.entries is not None:
         written = flow(new, style._replace(spread=False))
     else:
@@ -85,18 +85,20 @@ def _replaced_value(text: str, node: Node, new: Any, style: Style) -> Splice:
     return _at(text, node, written)
 
 
-def _at(text: str, node: Node, written: str) -> Splice:
+def _at(text: str, node: LayoutNode, written: str) -> Splice:
     """Replace a value; an empty value gets a space first."""
     if node.start == node.end and text[node.start - 1 : node.start] in (":", "-"):
         written = " " + written
     return Splice(node.start, node.end, written)
 
 
-def _swap(text: str, entry: Entry, key: str, value: Any, style: Style) -> Iterator[Splice]:
+def _swap(
+    text: str, entry: LayoutEntry, key: str, value: Any, style: YamlStyle
+) -> Iterator[Splice]:
     """Replace an entry by another one, such as ``managed: {}`` by ``profile: ses``; the comment
     next to it stays. A removed block's comments are removed with it."""
     if isinstance(value, dict) and value:
-        raise CannotSpliceError(str(entry.key.scalar))
+        raise SpliceError(str(entry.key.scalar))
     yield Splice(entry.key.start, entry.key.end, style.key(key, entry.key.quote))
     written = flow(value, style)
     if not entry.value.is_block:
@@ -107,7 +109,7 @@ def _swap(text: str, entry: Entry, key: str, value: Any, style: Style) -> Iterat
     yield Splice(*block_of(text, entry), "")
 
 
-def block_of(text: str, entry: Entry) -> tuple[int, int]:
+def block_of(text: str, entry: LayoutEntry) -> tuple[int, int]:
     """The whole lines of a key's block value, including its comments."""
     start = next_line(text, entry.key.end)
     return start, max(start, block_end(text, entry.value.end, column(text, entry.key.start)))
@@ -116,20 +118,20 @@ def block_of(text: str, entry: Entry) -> tuple[int, int]:
 # --- removed entries ----------------------------------------------------------------------------
 
 
-def _removed(text: str, node: Node, new: dict[str, Any]) -> Iterator[Splice]:
+def _removed(text: str, node: LayoutNode, new: dict[str, Any]) -> Iterator[Splice]:
     entries = node.entries or []
     parts = [entry.key.start for entry in entries], [entry.value.end for entry in entries]
-    gone = [number for number, entry in enumerate(entries) if entry.key.scalar not in new]
-    if len(gone) == len(entries):
-        raise CannotSpliceError(str(entries[0].key.scalar))
-    for first, last in _runs(gone):
+    removed = [number for number, entry in enumerate(entries) if entry.key.scalar not in new]
+    if len(removed) == len(entries):
+        raise SpliceError(str(entries[0].key.scalar))
+    for first, last in _runs(removed):
         if node.flow:
             yield from _removed_from_flow(text, *parts, first, last)
         else:
             yield _removed_from_block(text, *parts, first, last)
 
 
-def removed_item(text: str, entry: Entry, number: int) -> list[Splice]:
+def removed_item(text: str, entry: LayoutEntry, number: int) -> list[Splice]:
     """Remove an item of a sequence; an empty sequence becomes ``[]``."""
     node = entry.value
     items = node.items or []
@@ -143,7 +145,7 @@ def removed_item(text: str, entry: Entry, number: int) -> list[Splice]:
     return [_removed_from_block(text, starts, ends, number, number)]
 
 
-def _emptied(text: str, entry: Entry) -> list[Splice]:
+def _emptied(text: str, entry: LayoutEntry) -> list[Splice]:
     if entry.value.flow:
         return [Splice(entry.value.start, entry.value.end, "[]")]
     colon = text.index(":", entry.key.end) + 1
@@ -164,7 +166,7 @@ def _removed_from_block(
         end = block_end(text, ends[last], column(text, start))
         return Splice(line_start(text, start), end, "")
     if last + 1 == len(starts):  # behind a dash, and nothing follows
-        raise CannotSpliceError
+        raise SpliceError
     return Splice(start, starts[last + 1], "")
 
 
@@ -174,7 +176,9 @@ def _removed_from_flow(
     start, end = starts[first], ends[last]
     follows = last + 1 < len(starts)
     comma = _comma(text, end)
-    alone = is_first_on_line(text, start) and not _rest(text, end if comma is None else comma + 1)
+    alone = is_first_on_line(text, start) and not _text_after(
+        text, end if comma is None else comma + 1
+    )
     if alone:
         yield Splice(line_start(text, start), next_line(text, end), "")
     elif follows:
@@ -188,28 +192,30 @@ def _removed_from_flow(
         yield Splice(previous, previous + 1, "")  # else a comma would end the collection
 
 
-def _comma(text: str, place: int) -> int | None:
+def _comma(text: str, offset: int) -> int | None:
     """The comma after a value within braces; None if the brace closes first."""
-    while place < len(text):
-        if text[place] == "#":
-            place = line_end(text, place)
-        elif text[place] == ",":
-            return place
-        elif not text[place].isspace():
+    while offset < len(text):
+        if text[offset] == "#":
+            offset = line_end(text, offset)
+        elif text[offset] == ",":
+            return offset
+        elif not text[offset].isspace():
             return None
-        place += 1
+        offset += 1
     return None
 
 
-def _rest(text: str, place: int) -> str:
+def _text_after(text: str, offset: int) -> str:
     """The rest of the line without its comment."""
-    return text[place : line_end(text, place)].partition("#")[0].strip()
+    return text[offset : line_end(text, offset)].partition("#")[0].strip()
 
 
 # --- added entries --------------------------------------------------------------------------
 
 
-def _inserted(text: str, node: Node, new: dict[str, Any], style: Style) -> Iterator[Splice]:
+def _inserted(
+    text: str, node: LayoutNode, new: dict[str, Any], style: YamlStyle
+) -> Iterator[Splice]:
     """New entries go after the one that they follow in ``new``."""
     entries = node.entries or []
     numbers = {entry.key.scalar: number for number, entry in enumerate(entries)}
@@ -219,7 +225,7 @@ def _inserted(text: str, node: Node, new: dict[str, Any], style: Style) -> Itera
         if key in numbers:
             after = numbers[key]
         elif after is None:
-            raise CannotSpliceError(key)
+            raise SpliceError(key)
         else:
             pending.setdefault(after, []).append((key, value))
     for number, pairs in pending.items():
@@ -229,13 +235,13 @@ def _inserted(text: str, node: Node, new: dict[str, Any], style: Style) -> Itera
             yield _into_block(text, entries[number], pairs, style)
 
 
-def _into_block(text: str, entry: Entry, pairs: Pairs, style: Style) -> Splice:
+def _into_block(text: str, entry: LayoutEntry, pairs: Pairs, style: YamlStyle) -> Splice:
     indent = column(text, entry.key.start)
     lines = [line for key, value in pairs for line in block(key, value, style, indent)]
     return with_lines(text, block_end(text, entry.value.end, indent), lines)
 
 
-def _into_flow(text: str, entry: Entry, pairs: Pairs, style: Style) -> Iterator[Splice]:
+def _into_flow(text: str, entry: LayoutEntry, pairs: Pairs, style: YamlStyle) -> Iterator[Splice]:
     quote = entry.key.quote
     indent = column(text, entry.key.start)
     written = [
@@ -245,7 +251,7 @@ def _into_flow(text: str, entry: Entry, pairs: Pairs, style: Style) -> Iterator[
 
 
 def insert_in_flow(
-    text: str, start: int, end: int, written: list[str], style: Style
+    text: str, start: int, end: int, written: list[str], style: YamlStyle
 ) -> Iterator[Splice]:
     """Insert after the entry or item ``text[start:end]``: on separate lines if that is on one."""
     if not is_first_on_line(text, start):
@@ -253,12 +259,12 @@ def insert_in_flow(
         return
     inner = newline(text, end) + " " * column(text, start)
     comma = _comma(text, end)
-    if comma is not None and not _rest(text, comma + 1):
-        place = line_end(text, comma)
-        yield Splice(place, place, "".join(inner + item + "," for item in written))
-    elif comma is None and not _rest(text, end):
+    if comma is not None and not _text_after(text, comma + 1):
+        offset = line_end(text, comma)
+        yield Splice(offset, offset, "".join(inner + item + "," for item in written))
+    elif comma is None and not _text_after(text, end):
         yield Splice(end, end, ",")
-        place = line_end(text, end)
-        yield Splice(place, place, inner + ("," + inner).join(written))
+        offset = line_end(text, end)
+        yield Splice(offset, offset, inner + ("," + inner).join(written))
     else:  # the line continues with the next entry or the closing brace
         yield Splice(end, end, "".join("," + inner + item for item in written))

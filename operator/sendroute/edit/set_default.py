@@ -2,13 +2,13 @@
 
 from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Tree
+from sendroute.edit.tree import EditTree
 from sendroute.manifests.profiles import route_of
 from sendroute.model.desired import AccountKey
 from sendroute.model.route import Route
 
 
-def set_default(tree: Tree, key: AccountKey, route: Route | None) -> Proposal:
+def set_default(tree: EditTree, key: AccountKey, route: Route | None) -> Proposal:
     """Declare an account's default route.
 
     Args:

@@ -2,8 +2,8 @@
 
 from sendroute.edit.declare import check_profile, declare
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, Tree
-from sendroute.manifests.names import BadNameError, domain_name, to_unicode
+from sendroute.edit.tree import Domain, EditTree
+from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.wording import shown
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -14,7 +14,7 @@ from sendroute.model.route import Route
 from sendroute.model.spelling import did_you_mean
 
 
-def set_route(tree: Tree, name: str, route: Route, key: AccountKey | None = None) -> Proposal:
+def set_route(tree: EditTree, name: str, route: Route, key: AccountKey | None = None) -> Proposal:
     """Declare a domain's route.
 
     Args:
@@ -44,7 +44,7 @@ def checked_name(name: str) -> str:
     """
     try:
         return domain_name(name)
-    except BadNameError as error:
+    except InvalidNameError as error:
         raise ProblemError(
             finding(
                 "invalid-value",
@@ -54,16 +54,16 @@ def checked_name(name: str) -> str:
         ) from error
 
 
-def _find(tree: Tree, name: str, key: AccountKey | None) -> Domain:
+def _find(tree: EditTree, name: str, key: AccountKey | None) -> Domain:
     domains = [
         domain for domain in tree.domains if domain.name == name and key in (None, domain.key)
     ]
     if len(domains) == 1:
         return domains[0]
-    raise ProblemError(_declared_twice(domains) if domains else _unknown(tree, name))
+    raise ProblemError(_declared_twice(domains) if domains else _unknown_domain(tree, name))
 
 
-def _unknown(tree: Tree, name: str) -> Finding:
+def _unknown_domain(tree: EditTree, name: str) -> Finding:
     near = did_you_mean(name, {domain.name for domain in tree.domains})
     return finding(
         "unknown-domain",

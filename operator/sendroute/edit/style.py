@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sendroute.edit.layout import Document, Layout, Node
+from sendroute.edit.layout import Document, Layout, LayoutNode
 from sendroute.edit.lines import column, line_start, newline
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
 
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[^\W_](?:[\w./-]*[^\W_])?")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-class Style(NamedTuple):
+class YamlStyle(NamedTuple):
     """``inline``: small mappings are written ``{a: b}``, with ``pad`` inside the braces; ``unit``:
     columns per level; ``quote`` is that of keys, ``"`` in JSON; ``spread``: within braces, one
     entry per line (JSON over several lines); ``tight``: no space after colons and commas."""
@@ -40,18 +40,18 @@ class Style(NamedTuple):
         return "," if self.tight else ", "
 
 
-def style_of(layout: Layout, document: Document | None) -> Style:
+def style_of(layout: Layout, document: Document | None) -> YamlStyle:
     """The style of a document, completed from its file where the document shows none."""
     text = layout.text
     if document is None:
-        return Style(newline=newline(text, 0))
+        return YamlStyle(newline=newline(text, 0))
     root = document.root
     votes = list(_small_mappings(root)) or [
         node for other in layout.documents for node in _small_mappings(other.root)
     ]
     inside = [node for node in votes if node.flow]
     spec = root.get("spec") or next(iter(root.entries or ()), None)
-    style = Style(
+    style = YamlStyle(
         inline=len(inside) * 2 >= len(votes),
         pad=" " if inside and text[inside[0].start + 1] == " " else "",
         newline=newline(text, root.start),
@@ -97,7 +97,7 @@ def is_plain(text: str) -> bool:
     )
 
 
-def flow(value: Any, style: Style, indent: int = 0) -> str:
+def flow(value: Any, style: YamlStyle, indent: int = 0) -> str:
     """A value in flow style; over several lines, its closing brace is at column ``indent``."""
     match value:
         case dict():
@@ -113,7 +113,7 @@ def flow(value: Any, style: Style, indent: int = 0) -> str:
             return scalar(value, style.quote)
 
 
-def block(key: str, value: Any, style: Style, indent: int) -> list[str]:
+def block(key: str, value: Any, style: YamlStyle, indent: int) -> list[str]:
     """The lines of an entry in the block style, its key at column ``indent``."""
     head = " " * indent + style.key(key, "") + ":"
     if not isinstance(value, dict) or not value:
@@ -129,11 +129,11 @@ def _leaves(value: Any) -> int:
     return sum(map(_leaves, value.values())) if isinstance(value, dict) and value else 1
 
 
-def block_lines(value: dict[str, Any], style: Style, indent: int) -> list[str]:
+def block_lines(value: dict[str, Any], style: YamlStyle, indent: int) -> list[str]:
     return [line for key, item in value.items() for line in block(key, item, style, indent)]
 
 
-def _enclosed(left: str, parts: list[str], right: str, style: Style, indent: int) -> str:
+def _enclosed(left: str, parts: list[str], right: str, style: YamlStyle, indent: int) -> str:
     if not parts:
         return left + right
     if not style.spread:
@@ -142,7 +142,7 @@ def _enclosed(left: str, parts: list[str], right: str, style: Style, indent: int
     return left + inner + ("," + inner).join(parts) + style.newline + " " * indent + right
 
 
-def _small_mappings(root: Node) -> Iterator[Node]:
+def _small_mappings(root: LayoutNode) -> Iterator[LayoutNode]:
     """The mappings that could have been written in either style."""
     pending = [entry.value for entry in root.entries or ()]
     while pending:
@@ -155,13 +155,13 @@ def _small_mappings(root: Node) -> Iterator[Node]:
             pending += inner + (node.items or [])
 
 
-def _unit(text: str, key: Node, value: Node) -> int:
+def _unit(text: str, key: LayoutNode, value: LayoutNode) -> int:
     if value.flow or not value.entries:
         return 0
     return column(text, value.entries[0].key.start) - column(text, key.start)
 
 
-def _indent(text: str, place: int) -> int:
-    start = line_start(text, place)
-    line = text[start:place]
+def _indent(text: str, offset: int) -> int:
+    start = line_start(text, offset)
+    line = text[start:offset]
     return len(line) - len(line.lstrip(" "))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sendroute.edit.declare import declare
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, Tree
+from sendroute.edit.tree import Domain, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
 from sendroute.model.desired import AccountKey
@@ -14,7 +14,7 @@ from sendroute.model.finding import Finding, Severity
 from sendroute.model.remedy import Perform, Task
 
 
-def sync(tree: Tree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
+def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
     """Declare the assigned routes. Domains without a declared route, or unknown to the store, are
     left unchanged.
 
@@ -40,7 +40,7 @@ def sync(tree: Tree, current: Mapping[AccountKey, CurrentAccount]) -> Proposal:
     return proposal
 
 
-def _reason_to_keep(tree: Tree, domain: Domain, state: DomainState) -> Finding | None:
+def _reason_to_keep(tree: EditTree, domain: Domain, state: DomainState) -> Finding | None:
     """Why a differing declared route is left unchanged; None if it is rewritten."""
     where = domain.where.at("spec", "route")
     if state.declared != domain.route:

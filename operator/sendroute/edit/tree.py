@@ -9,7 +9,7 @@ from sendroute.edit.layout import BOM, Document, Layout
 from sendroute.manifests import shapes
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.headers import account_of_document
-from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.manifests.profiles import route_of
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -32,7 +32,7 @@ class Domain(NamedTuple):
     suspended: bool
 
 
-class Profile(NamedTuple):
+class EditedProfile(NamedTuple):
     """A profile's definition: a separate document, or inline in the document of ``domain``."""
 
     key: AccountKey
@@ -48,7 +48,7 @@ class Account(NamedTuple):
     spec: shapes.AccountSpec
 
 
-class Tree:
+class EditTree:
     """The manifests of an edit.
 
     Args:
@@ -72,8 +72,8 @@ class Tree:
         self.broken = broken
         self.accounts: dict[AccountKey, list[Account]] = {}
         self.domains: list[Domain] = []
-        self.profiles: list[Profile] = []
-        self._by_name: dict[tuple[AccountKey, str], list[Profile]] = {}
+        self.profiles: list[EditedProfile] = []
+        self._by_name: dict[tuple[AccountKey, str], list[EditedProfile]] = {}
         self._read: dict[str, dict[int, str]] = {}  # the names of the documents, by file
         self.names: set[tuple[str, str]] = set()  # namespace and name of every SendingDomain
         self.profile_names: set[tuple[str, str]] = set()
@@ -92,7 +92,7 @@ class Tree:
             case shapes.SMTPProfile():
                 name = document.metadata.name
                 self.profile_names.add((key.namespace, name))
-                self._add_profile(Profile(key, name, where, document.spec))
+                self._add_profile(EditedProfile(key, name, where, document.spec))
             case shapes.SendingDomain():
                 self.names.add((key.namespace, document.metadata.name))
                 self._add_domain(key, document.spec, where)
@@ -104,7 +104,7 @@ class Tree:
     def _add_domain(self, key: AccountKey, spec: shapes.DomainSpec, where: Where) -> None:
         try:
             name = domain_name(spec.domain)
-        except BadNameError:  # validation reports it
+        except InvalidNameError:  # validation reports it
             name = spec.domain
         new = UNSET if spec.route is UNSET else spec.route.new_profile
         inline = None if new is UNSET else new.name
@@ -112,9 +112,9 @@ class Tree:
         domain = Domain(key, name, where, route_of(spec.route), inline, suspended)
         self.domains.append(domain)
         if new is not UNSET:
-            self._add_profile(Profile(key, new.name, where, new, domain))
+            self._add_profile(EditedProfile(key, new.name, where, new, domain))
 
-    def _add_profile(self, profile: Profile) -> None:
+    def _add_profile(self, profile: EditedProfile) -> None:
         self.profiles.append(profile)
         self._by_name.setdefault((profile.key, profile.name), []).append(profile)
 
@@ -183,11 +183,11 @@ class Tree:
             )
         )
 
-    def profiles_of(self, key: AccountKey, name: str) -> list[Profile]:
+    def profiles_of(self, key: AccountKey, name: str) -> list[EditedProfile]:
         """Every definition of a profile of this account and name; more than one is an error."""
         return self._by_name.get((key, name), [])
 
-    def profile(self, key: AccountKey, name: str) -> Profile:
+    def profile(self, key: AccountKey, name: str) -> EditedProfile:
         """Get the definition of a profile.
 
         Raises:
@@ -220,7 +220,7 @@ def _name(document: Document) -> object:
     return node.scalar if node else None
 
 
-def unknown_profile(tree: Tree, key: AccountKey, name: str) -> Finding:
+def unknown_profile(tree: EditTree, key: AccountKey, name: str) -> Finding:
     """The finding for a profile that the account does not have in these manifests."""
     known = sorted({profile.name for profile in tree.profiles if profile.key == key})
     near = did_you_mean(name, known)

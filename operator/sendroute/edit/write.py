@@ -11,14 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sendroute.edit.proposal import Text
+from sendroute.edit.proposal import TextChange
 from sendroute.edit.tree import changed_meanwhile
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 
 
-class _Step(NamedTuple):
+class _FileStep(NamedTuple):
     """``path`` is the real file, no link; ``temporary`` holds the new content, None for a
     deleted file; ``before`` is the old content, None for a new file."""
 
@@ -28,7 +28,7 @@ class _Step(NamedTuple):
     before: bytes | None
 
 
-def write(texts: Mapping[str, Text], paths: Mapping[str, str]) -> None:
+def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
     """Write all files or none. A link is kept and its target replaced; mode and owner are kept.
 
     Args:
@@ -39,8 +39,8 @@ def write(texts: Mapping[str, Text], paths: Mapping[str, str]) -> None:
         ProblemError: A file cannot be written, or it changed after it was read. All files are as
             before.
     """
-    steps: list[_Step] = []
-    done: list[_Step] = []
+    steps: list[_FileStep] = []
+    done: list[_FileStep] = []
     name = ""
     try:
         for name, text in texts.items():
@@ -61,7 +61,7 @@ def write(texts: Mapping[str, Text], paths: Mapping[str, str]) -> None:
                 step.temporary.unlink(missing_ok=True)
 
 
-def _prepare(path: Path, name: str, text: Text) -> _Step:
+def _prepare(path: Path, name: str, text: TextChange) -> _FileStep:
     real = path.resolve()
     if text.before is None:
         if os.path.lexists(path):
@@ -74,8 +74,8 @@ def _prepare(path: Path, name: str, text: Text) -> _Step:
         if not os.access(real, os.W_OK):
             raise PermissionError(errno.EACCES, "it is read-only")
     if text.after is None:
-        return _Step(name, real, None, before)
-    return _Step(name, real, _temporary(real, text.after.encode()), before)
+        return _FileStep(name, real, None, before)
+    return _FileStep(name, real, _temporary(real, text.after.encode()), before)
 
 
 def _temporary(path: Path, data: bytes) -> Path:
@@ -109,7 +109,7 @@ def _copy_status(temporary: Path, path: Path) -> None:
     os.utime(temporary)
 
 
-def _apply(step: _Step) -> None:
+def _apply(step: _FileStep) -> None:
     if step.temporary is None:
         step.path.unlink()
     elif step.before is None:
@@ -118,7 +118,7 @@ def _apply(step: _Step) -> None:
         step.temporary.replace(step.path)
 
 
-def _restore(step: _Step) -> None:
+def _restore(step: _FileStep) -> None:
     if step.before is None:
         if step.temporary and step.path.exists() and step.temporary.samefile(step.path):
             step.path.unlink()

@@ -59,13 +59,13 @@ def parse_address(source: str) -> Address:
         if _SCP_PASSWORD.match(source):
             raise _secret()
         return Address(source, source.rpartition("@")[2], ("ssh",), trusted=True)
-    scheme, _, rest = source.partition("://")
+    scheme, _, remainder = source.partition("://")
     if scheme.lower() not in _SCHEMES or "::" in scheme:
         raise _unsupported()
-    return _parse_parts(source, scheme.lower(), rest)
+    return _parse_parts(source, scheme.lower(), remainder)
 
 
-def _parse_parts(source: str, scheme: str, rest: str) -> Address:
+def _parse_parts(source: str, scheme: str, remainder: str) -> Address:
     if scheme == "file":
         return Address(source, source, ("file",), trusted=True)
     try:
@@ -73,9 +73,9 @@ def _parse_parts(source: str, scheme: str, rest: str) -> Address:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise _invalid("The source is not a git URL.", "Check its host and port.") from error
-    user = rest.partition("/")[0].rpartition("@")[0]
+    user = remainder.partition("/")[0].rpartition("@")[0]
     is_http = scheme in ("http", "https")
-    if ":" in user or (is_http and ("?" in rest or "#" in rest or _TOKEN.match(user))):
+    if ":" in user or (is_http and ("?" in remainder or "#" in remainder or _TOKEN.match(user))):
         raise _secret()
     if not host or host.startswith("-") or user.startswith("-"):
         raise _invalid("The git URL has no host name.", "Give a URL as for git clone.")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from errno import EACCES, ENOENT, ENOTDIR
 
-from sendroute.following.follower import StoppedError, Tree
+from sendroute.following.follower import FollowedTree, StoppedError
 from sendroute.following.walk import PathStatus, status_of, walk
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -43,26 +43,26 @@ class Directory:
     def shown(self) -> str:
         return self._path
 
-    def poll(self, should_stop: Callable[[], bool]) -> Tree:
+    def poll(self, should_stop: Callable[[], bool]) -> FollowedTree:
         fingerprint, newest = self._fingerprint(should_stop)
         remaining = newest + _TICK_NS - time.time_ns()
         if 0 < remaining <= _TICK_NS:
             # Only once, because a file may be written continuously.
             time.sleep(remaining / 1e9)
             fingerprint, _ = self._fingerprint(should_stop)
-        return Tree(self._path, None, fingerprint)
+        return FollowedTree(self._path, None, fingerprint)
 
-    def unchanged(self, tree: Tree) -> bool:
+    def unchanged(self, tree: FollowedTree) -> bool:
         try:
             fingerprint, _ = self._fingerprint(lambda: False)
         except ProblemError:
             return False
         return fingerprint == tree.fingerprint
 
-    def remember(self, tree: Tree) -> None:
+    def remember(self, tree: FollowedTree) -> None:
         """A directory has only its current state."""
 
-    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:  # noqa: ARG002
+    def last_good(self, should_stop: Callable[[], bool]) -> FollowedTree | None:  # noqa: ARG002
         return None
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from sendroute.git.process import StoppedError as StoppedError
 
 
-class Tree(Struct, frozen=True):
+class FollowedTree(Struct, frozen=True):
     """One state of the source.
 
     ``path`` is the directory or file of manifests to read. ``commit`` is the commit that it was
@@ -33,7 +33,7 @@ class Follower(Protocol):
         """The source as it is logged: without the user of a URL, which may be a token."""
         ...
 
-    def poll(self, should_stop: Callable[[], bool]) -> Tree:
+    def poll(self, should_stop: Callable[[], bool]) -> FollowedTree:
         """Get the newest state of the source.
 
         Args:
@@ -46,12 +46,12 @@ class Follower(Protocol):
         """
         ...
 
-    def unchanged(self, tree: Tree) -> bool:
+    def unchanged(self, tree: FollowedTree) -> bool:
         """Check, after a tree was read, that the source did not change meanwhile. If it changed,
         poll and read again."""
         ...
 
-    def remember(self, tree: Tree) -> None:
+    def remember(self, tree: FollowedTree) -> None:
         """Remember a tree as the last good one.
 
         The newest tree and the one remembered last stay readable; any other may be removed by the
@@ -62,7 +62,7 @@ class Follower(Protocol):
         """
         ...
 
-    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:
+    def last_good(self, should_stop: Callable[[], bool]) -> FollowedTree | None:
         """Get the tree that was remembered last, by this follower or, with a permanent state
         directory, by an earlier process.
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from sendroute.following.address import Address
 from sendroute.following.checkout import checkout
-from sendroute.following.follower import Tree
+from sendroute.following.follower import FollowedTree
 from sendroute.following.state import State, cannot_use, remove
 from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
 from sendroute.git.process import Git, GitFailedError
@@ -65,15 +65,15 @@ class Branch:
         # The state directory may have been used for another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
-        self._newest: Tree | None = None
-        self._remembered: Tree | None = None
+        self._newest: FollowedTree | None = None
+        self._remembered: FollowedTree | None = None
         self._new_enough = False
 
     @property
     def shown(self) -> str:
         return self._address.shown
 
-    def poll(self, should_stop: Callable[[], bool]) -> Tree:
+    def poll(self, should_stop: Callable[[], bool]) -> FollowedTree:
         with self._reported_errors():
             self._require_git(should_stop)
             listed = self._remote_commit(should_stop)
@@ -84,18 +84,18 @@ class Branch:
                 self._tidy(should_stop)
             return self._newest
 
-    def unchanged(self, tree: Tree) -> bool:
+    def unchanged(self, tree: FollowedTree) -> bool:
         """A checkout does not change, but another process may remove it."""
         return _exists(tree)
 
-    def remember(self, tree: Tree) -> None:
+    def remember(self, tree: FollowedTree) -> None:
         if tree.commit is not None and tree != self._remembered:
             with self._reported_errors():
                 self._state.unlock()
                 self._local("update-ref", f"{self._refs}/good", tree.commit)
             self._remembered = tree
 
-    def last_good(self, should_stop: Callable[[], bool]) -> Tree | None:
+    def last_good(self, should_stop: Callable[[], bool]) -> FollowedTree | None:
         if self._remembered is None or not _exists(self._remembered):
             with self._reported_errors():
                 self._require_git(should_stop)
@@ -200,7 +200,7 @@ class Branch:
             remove(new)
         return commit
 
-    def _tree_or_refetch(self, commit: str, should_stop: Callable[[], bool]) -> Tree:
+    def _tree_or_refetch(self, commit: str, should_stop: Callable[[], bool]) -> FollowedTree:
         """If the local repository lacks objects of the commit, fetch it again."""
         try:
             return self._tree(commit, should_stop)
@@ -212,13 +212,13 @@ class Branch:
         except GitFailedError as error:
             raise GitFailedError(error.cause or NO_CHECKOUT) from error
 
-    def _tree(self, commit: str, should_stop: Callable[[], bool]) -> Tree:
+    def _tree(self, commit: str, should_stop: Callable[[], bool]) -> FollowedTree:
         options = self._options
         if options.verify_signatures:
             repository = str(self._state.repository)
             verify_signature(self._git, repository, commit, options.allowed_signers, should_stop)
         directory, path = checkout(self._state, self._git, commit, options.path, should_stop)
-        return Tree(str(path), commit, commit, str(directory))
+        return FollowedTree(str(path), commit, commit, str(directory))
 
     def _tidy(self, should_stop: Callable[[], bool]) -> None:
         """Remove unused checkouts and, from time to time, unreachable objects."""
@@ -270,5 +270,5 @@ class Branch:
         )
 
 
-def _exists(tree: Tree) -> bool:
+def _exists(tree: FollowedTree) -> bool:
     return Path(tree.path).exists()

@@ -152,10 +152,10 @@ class Git:
                 cause is None, because git reports it in many ways.
         """
         environment = self._environment()
-        ours = {k: v for k, v in environment.items() if not k.startswith("GIT_CONFIG")}
+        inherited = {k: v for k, v in environment.items() if not k.startswith("GIT_CONFIG")}
         try:
             return self._run(
-                arguments, should_stop, {**ours, **_NO_USER_CONFIG, **(variables or {})}
+                arguments, should_stop, {**inherited, **_NO_USER_CONFIG, **(variables or {})}
             )
         except GitFailedError as error:
             if error.is_of_the_call or error.cause is DISK_FULL:
@@ -217,13 +217,13 @@ class Git:
         }
 
 
-def _environment(kept: tuple[str, ...]) -> dict[str, str]:
+def _environment(prefixes: tuple[str, ...]) -> dict[str, str]:
     """The environment without git's own variables, except those whose names begin as in
-    ``kept``."""
+    ``prefixes``."""
     variables = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith(kept)
+        if not name.startswith("GIT_") or name.startswith(prefixes)
     }
     # No question on the terminal, objects as they were committed, and messages in English.
     return {

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sendroute.loop.rounds import Reconciled
-from sendroute.loop.tree_source import LoadedTree
+from sendroute.loop.tree_source import ServedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.finding import Finding, Locate, Severity, located, nowhere
+from sendroute.model.finding import Finding, Locate, Severity, located, no_positions
 from sendroute.model.owner import PLATFORM, Owner
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class EventLog:
         self._tree_errors: frozenset[str] = frozenset()
         self._statuses: dict[Owner, AccountStatus] = {}
 
-    def serving(self, loaded: LoadedTree) -> None:
+    def serving(self, loaded: ServedTree) -> None:
         desired = loaded.source.desired
         domains = sum(len(account.domains) for account in desired.accounts.values())
         at = f"commit {loaded.source.commit}" if loaded.source.commit else "the directory"
@@ -83,8 +83,8 @@ class EventLog:
         self._log_tree_errors(done, commit)
         for owner, status in statuses.items():
             self._log_status(owner, status)
-        for gone in self._statuses.keys() - statuses.keys():
-            _log.info("%s is settled.", _name(gone), extra=_fields(gone) | {"commit": commit})
+        for settled in self._statuses.keys() - statuses.keys():
+            _log.info("%s is settled.", _name(settled), extra=_fields(settled) | {"commit": commit})
         self._statuses = dict(statuses)
 
     def _log_tree_errors(self, done: Reconciled, commit: str | None) -> None:
@@ -103,31 +103,31 @@ class EventLog:
 
     def _log_status(self, key: Owner, status: AccountStatus) -> None:
         before = self._statuses.get(key)
-        same = before is not None and (before.outcome, before.digest, before.report.findings) == (
-            status.outcome,
+        same = before is not None and (before.reason, before.digest, before.report.findings) == (
+            status.reason,
             status.digest,
             status.report.findings,
         )
         reasons = status.report.findings
         code = reasons[0].code if reasons else None
-        extra = _fields(key) | {"commit": status.commit, "code": code, "outcome": status.outcome}
+        extra = _fields(key) | {"commit": status.commit, "code": code, "outcome": status.reason}
         if status.digest is not None:
             extra["digest"] = status.digest
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""
-        more = len(reasons) + status.report.more - 1
-        others = f" And {more} more." if more > 0 else ""
+        omitted = len(reasons) + status.report.more - 1
+        others = f" And {omitted} more." if omitted > 0 else ""
         _log.log(
             logging.DEBUG if same else logging.WARNING,
             "%s %s: %s%s",
             _name(key),
-            _VERBS[status.outcome],
+            _VERBS[status.reason],
             first,
             others,
             extra=extra,
         )
 
 
-def _message(finding: Finding, locate: Locate = nowhere) -> str:
+def _message(finding: Finding, locate: Locate = no_positions) -> str:
     position = located(finding, locate).position
     prefix = f"{position}: " if position is not None else ""
     return f"{prefix}{finding.message} {finding.hint or ''}".strip()

@@ -12,10 +12,10 @@ from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.poller import SourcePoller
 from sendroute.loop.protocols import Health, Open
-from sendroute.loop.rounds import Contradiction, Reconciled, RoundOptions, reconcile
-from sendroute.loop.schedule import Due, Random, Schedule
+from sendroute.loop.rounds import Reconciled, RoundOptions, StoreMismatch, reconcile
+from sendroute.loop.schedule import DueAccounts, Random, Schedule
 from sendroute.loop.store_changes import StoreChanges
-from sendroute.loop.tree_source import LoadedTree, TreeSource
+from sendroute.loop.tree_source import ServedTree, TreeSource
 from sendroute.loop.wakeup import StoreHandle, WakeupQueue
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
@@ -27,7 +27,7 @@ _HEARTBEAT = 30.0
 """Seconds that the loop waits at most, so that its heartbeat is seen."""
 
 
-class Times(NamedTuple):
+class PollIntervals(NamedTuple):
     """In seconds: between two rounds over every account, and between two polls of the source."""
 
     interval: float
@@ -42,7 +42,7 @@ class Loop:
         trees: TreeSource,
         open_store: Open,
         options: RoundOptions,
-        times: Times,
+        intervals: PollIntervals,
         metrics: Metrics,
         health: Health,
         random: Random,
@@ -53,11 +53,11 @@ class Loop:
         self._health = health
         self._wakeups = WakeupQueue()
         self._event_log = EventLog()
-        self._poller = SourcePoller(trees, times.interval, times.poll, random)
-        self._schedule = Schedule(times.interval, random, time.monotonic())
+        self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
+        self._schedule = Schedule(intervals.interval, random, time.monotonic())
         self._store = StoreHandle(open_store, self._wakeups.put, random)
         self._changes = StoreChanges()
-        self._served: LoadedTree | None = None
+        self._served: ServedTree | None = None
         self._write_failed = False  # only a round shows whether the store can be written again
 
     def run(self) -> None:
@@ -113,7 +113,7 @@ class Loop:
         if is_new:
             self._schedule.tree_changed(time.monotonic())
 
-    def _run_round(self, due: Due) -> None:
+    def _run_round(self, due: DueAccounts) -> None:
         started = time.monotonic()
         try:
             with self._options.stop.interruptible():
@@ -135,7 +135,7 @@ class Loop:
             case Reconciled():
                 self._changes.record_round(head, done, statuses)
                 self._round_succeeded(done, statuses, time.monotonic() - started)
-            case Contradiction(findings):
+            case StoreMismatch(findings):
                 if self._changes.seen is None:  # a commit may fix the store before the next round
                     self._changes.seen = head
                 self._round_failed()
@@ -149,7 +149,7 @@ class Loop:
         self._event_log.round.update(())
         if done.loaded is not self._served:
             self._serve(done.loaded, remember=done.adopted)
-        self._schedule.done(done.due, done.ends, time.monotonic(), duration=duration)
+        self._schedule.done(done.due, done.states, time.monotonic(), duration=duration)
         self._report_tree()
         self._event_log.round_completed(done, statuses)
         self._metrics.round_completed(done, duration, time.time())
@@ -158,7 +158,7 @@ class Loop:
         self._metrics.statuses(statuses.values(), is_newest=is_newest, now=time.time())
         self._wakeups.put()  # another process may have written in the meantime
 
-    def _serve(self, loaded: LoadedTree, *, remember: bool) -> None:
+    def _serve(self, loaded: ServedTree, *, remember: bool) -> None:
         self._served = loaded
         self._event_log.serving(loaded)
         self._metrics.serving(loaded)

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Count
 
-from sendroute import __version__
 from sendroute.loop.rounds import Reconciled
-from sendroute.loop.tree_source import LoadedTree
+from sendroute.loop.tree_source import ServedTree
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.exit_status import findings_of
 from sendroute.model.outcome import Outcome
 from sendroute.model.owner import PLATFORM, Owner, owner_named
+from sendroute.model.version import __version__
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 
@@ -105,7 +104,7 @@ class Metrics:
         """Report whether the newest tree is served."""
         self._tree.set(good)
 
-    def serving(self, loaded: LoadedTree) -> None:
+    def serving(self, loaded: ServedTree) -> None:
         """Report the tree that is served."""
         desired = loaded.source.desired
         self._accounts.set(len(desired.accounts))
@@ -136,7 +135,7 @@ class Metrics:
     def _count_findings(self, done: Reconciled) -> None:
         """Accounts that were not in this round keep the findings of an earlier round."""
         codes: dict[Owner, Counter[str]] = {}
-        for finding in findings_of(done.result.plan):
+        for finding in done.result.plan.all_findings:
             key = owner_named(finding.namespace or "", finding.account or "")
             codes.setdefault(key, Counter())[finding.code] += 1
         if done.due.accounts is None:
@@ -160,9 +159,9 @@ class Metrics:
     ) -> None:
         """Report all accounts with a status. ``is_newest``: the newest tree is served."""
         statuses = list(account_statuses)
-        by_outcome = Counter(status.outcome for status in statuses)
-        for outcome in StatusReason:
-            self._unsettled.labels(outcome.value).set(by_outcome[outcome])
+        by_reason = Counter(status.reason for status in statuses)
+        for reason in StatusReason:
+            self._unsettled.labels(reason.value).set(by_reason[reason])
         self._approved.set(sum(status.approved for status in statuses))
         if is_newest and not statuses:
             self._success.set(now)

@@ -9,10 +9,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sendroute.loop.protocols import Store
-from sendroute.loop.schedule import Due, End
-from sendroute.loop.tree_source import LoadedTree, TreeSource, changed
+from sendroute.loop.protocols import LoopStore
+from sendroute.loop.schedule import DueAccounts, RoundState
+from sendroute.loop.tree_source import ServedTree, TreeSource, changed
 from sendroute.model.change import AccountPlan, Action, PlatformChange
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import AccountKey
@@ -31,20 +32,13 @@ from sendroute.runtime.stop import Stop
 _log = logging.getLogger(__name__)
 
 
-class Limits(NamedTuple):
-    """Shares of an account's domains that a round may change without an approval, in percent."""
-
-    change_percent: int
-    remove_percent: int
-
-
 class RoundOptions(NamedTuple):
     """What a round needs besides the trees and the store. ``stop`` interrupts ``tester``, and ends
     the commits between two accounts."""
 
     verifier_for: VerifierFor
     tester: Tester
-    limits: Limits
+    guards: Guards
     actor: str
     stop: Stop
 
@@ -57,30 +51,32 @@ class Reconciled(Struct, frozen=True):
     counts the changes of each account whose manifests and platform had not changed.
     """
 
-    loaded: LoadedTree
+    loaded: ServedTree
     adopted: bool
-    due: Due
+    due: DueAccounts
     before: AccountStatuses
     result: Result
     assessment: Assessment
     drifted: Mapping[AccountKey, int]
 
     @property
-    def ends(self) -> dict[Owner, End]:
-        ends: dict[Owner, End] = {account.key: End.SETTLED for account in self.result.accounts}
-        ends |= dict.fromkeys(self.assessment.now, End.WAITS)
-        return ends | dict.fromkeys(self.assessment.again, End.RETRY)
+    def states(self) -> dict[Owner, RoundState]:
+        states: dict[Owner, RoundState] = {
+            account.key: RoundState.SETTLED for account in self.result.accounts
+        }
+        states |= dict.fromkeys(self.assessment.now, RoundState.WAITS)
+        return states | dict.fromkeys(self.assessment.again, RoundState.RETRY)
 
 
-class Contradiction(Struct, frozen=True):
+class StoreMismatch(Struct, frozen=True):
     """No tree belongs to the store, so nothing was done."""
 
     findings: tuple[Finding, ...]
 
 
 def reconcile(
-    store: Store, trees: TreeSource, due: Due, options: RoundOptions
-) -> Reconciled | Contradiction:
+    store: LoopStore, trees: TreeSource, due: DueAccounts, options: RoundOptions
+) -> Reconciled | StoreMismatch:
     """Reconcile what is due with the newest tree that belongs to the store.
 
     Args:
@@ -97,7 +93,7 @@ def reconcile(
     """
     findings: tuple[Finding, ...] = ()
     if due.accounts is not None and PLATFORM in due.accounts:
-        due = Due(None)  # a change of the platform concerns every account
+        due = DueAccounts(None)  # a change of the platform concerns every account
     with options.stop.interruptible():
         statuses = store.account_statuses()
     for loaded in trees.candidates():
@@ -105,12 +101,12 @@ def reconcile(
         edited = (
             changed(before, loaded.source.desired) if loaded is not trees.last_good else frozenset()
         )
-        due_now = Due(None)
+        due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
-            due_now = Due(due.accounts | edited)
+            due_now = DueAccounts(due.accounts | edited)
         record = _CountingRecord(store)
         reconciler = _reconciler(record, options)
-        planned = reconciler.plan(loaded.source, _request(due_now, statuses, options.limits))
+        planned = reconciler.plan(loaded.source, _request(due_now, statuses, options.guards))
         planned, refused = reconciler.confirmed(planned)
         if refused is not None:
             findings = planned.mismatch
@@ -133,7 +129,7 @@ def reconcile(
         result = applied.result
         drifted = {} if edited is None else _drifted(result, edited | statuses.keys())
         return Reconciled(loaded, adopted, due_now, statuses, result, applied.assessment, drifted)
-    return Contradiction(findings)
+    return StoreMismatch(findings)
 
 
 def _reconciler(record: Record, options: RoundOptions) -> Reconciler:
@@ -150,7 +146,7 @@ class _CountingRecord:
 
     _IN_A_ROW = 3
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LoopStore) -> None:
         self._store = store
         self._failed: list[ProblemError] = []
         self.read_sealed = store.read_sealed
@@ -200,14 +196,14 @@ def _should_stop(stop: Stop, record: _CountingRecord) -> bool:
     return stop.is_set() or record.unavailable is not None
 
 
-def _request(due: Due, statuses: AccountStatuses, limits: Limits) -> PlanRequest:
-    """What is due, with the limits and the approvals."""
+def _request(due: DueAccounts, statuses: AccountStatuses, guards: Guards) -> PlanRequest:
+    """What is due, with the guards and the approvals."""
     approved = {
         key: status.approval.digest
         for key, status in statuses.items()
         if isinstance(key, AccountKey) and status.approval is not None and status.approved
     }
-    guards = Guards(limits.change_percent, limits.remove_percent, approved)
+    guards = replace(guards, approved=approved)
     if due.accounts is None:
         return PlanRequest(guards)
     keys = frozenset(key for key in due.accounts if isinstance(key, AccountKey))

@@ -13,7 +13,7 @@ from msgspec import Struct
 from sendroute.model.owner import Owner
 
 
-class End(Enum):
+class RoundState(Enum):
     """The state of an account after a round. ``RETRY``: a retry may succeed without an edit (a
     provider did not answer, a secret did not exist yet). ``WAITS``: only a change of the manifests,
     of another account or of an approval helps."""
@@ -23,7 +23,7 @@ class End(Enum):
     WAITS = auto()
 
 
-class Due(Struct, frozen=True):
+class DueAccounts(Struct, frozen=True):
     """The accounts of one round; None for all accounts. An empty set is a round too: it finds the
     changes of a new tree."""
 
@@ -94,12 +94,12 @@ class Schedule:
         """Do not wait for the backoff, because the cause of the last failure may be fixed."""
         self._not_before = min(self._not_before, now)
 
-    def due(self, now: float) -> Due | None:
+    def due(self, now: float) -> DueAccounts | None:
         """The accounts that are due; None if there is no work yet."""
         if now < self._not_before:
             return None
         if now >= self._all_at:
-            return Due(None)
+            return DueAccounts(None)
         again = {
             key
             for key, retry in self._retries.items()
@@ -107,7 +107,7 @@ class Schedule:
         }
         if self._changed is None and not again:
             return None
-        return Due((self._changed or frozenset()) | again)
+        return DueAccounts((self._changed or frozenset()) | again)
 
     def next(self) -> float:
         """The time at which an account is due next, if nothing changes before."""
@@ -117,7 +117,12 @@ class Schedule:
         return max(self._not_before, min([self._all_at, *times]))
 
     def done(
-        self, due: Due, ends: Mapping[Owner, End], now: float, *, duration: float = 0.0
+        self,
+        due: DueAccounts,
+        states: Mapping[Owner, RoundState],
+        now: float,
+        *,
+        duration: float = 0.0,
     ) -> None:
         """A round is complete.
 
@@ -134,17 +139,17 @@ class Schedule:
         concerned = (
             set(self._retries) if due.accounts is None else due.accounts & self._retries.keys()
         )
-        for key in concerned - ends.keys():
+        for key in concerned - states.keys():
             del self._retries[key]
         # A round over a large store is slow: retries take at most a fifth of the time.
         first = max(FIRST, 4 * duration)
-        for key, end in ends.items():
-            match end:
-                case End.SETTLED:
+        for key, state in states.items():
+            match state:
+                case RoundState.SETTLED:
                     self._retries.pop(key, None)
-                case End.WAITS:
+                case RoundState.WAITS:
                     self._retries[key] = RetryState(0, None)
-                case End.RETRY:
+                case RoundState.RETRY:
                     before = self._retries.get(key)
                     attempts = (before.attempts if before is not None else 0) + 1
                     wait = backoff(attempts, self._interval, self._random(), first)

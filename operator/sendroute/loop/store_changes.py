@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from sendroute.loop.protocols import Store
+from sendroute.loop.protocols import LoopStore
 from sendroute.loop.rounds import Reconciled
 from sendroute.model.account_status import AccountStatus, Approval
 from sendroute.model.desired import AccountKey
@@ -22,7 +22,7 @@ class StoreChanges:
         self._own_revisions: dict[AccountKey, int] = {}
 
     def by_others(
-        self, store: Store, head: Head, served: Collection[AccountKey]
+        self, store: LoopStore, head: Head, served: Collection[AccountKey]
     ) -> frozenset[Owner] | None:
         """Find the accounts that another process committed or approved, or that the store lost.
 

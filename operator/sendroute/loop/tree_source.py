@@ -3,23 +3,23 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sendroute.following.follower import Follower, Tree
-from sendroute.model.codes import finding
+from sendroute.following.follower import FollowedTree, Follower
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.problem import ProblemError
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.stop import Stop
 
-Read = Callable[[Tree], Source]
+Read = Callable[[FollowedTree], Source]
 
 _READ_ATTEMPTS = 5
 
 
-class LoadedTree(NamedTuple):
+class ServedTree(NamedTuple):
     """A tree, and what was read from it."""
 
-    tree: Tree
+    tree: FollowedTree
     source: Source
 
 
@@ -31,12 +31,12 @@ class TreeSource:
         self._read = read
         self._stop = stop
         self._fingerprint: str | None = None
-        self._newest: LoadedTree | None = None
+        self._newest: ServedTree | None = None
         self._unreachable: tuple[Finding, ...] = ()
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
         self._read_errors: frozenset[Finding] = frozenset()
-        self.last_good: LoadedTree | None = None
+        self.last_good: ServedTree | None = None
 
     @property
     def fault(self) -> tuple[Finding, ...]:
@@ -82,14 +82,14 @@ class TreeSource:
             is_new = self._load_last_good()
         return is_new
 
-    def candidates(self) -> Iterator[LoadedTree]:
+    def candidates(self) -> Iterator[ServedTree]:
         """The trees that may be reconciled, the newest first."""
         if self._newest is not None:
             yield self._newest
         if self.last_good is not None:
             yield self.last_good
 
-    def adopt(self, loaded: LoadedTree) -> bool:
+    def adopt(self, loaded: ServedTree) -> bool:
         """Serve this tree from now on. Returns whether it is another tree than before."""
         if self._newest is None or self._newest is loaded:
             self._mismatch = ()
@@ -107,7 +107,7 @@ class TreeSource:
         if self.last_good is not None:
             self._follower.remember(self.last_good.tree)
 
-    def reject(self, loaded: LoadedTree, mismatch: tuple[Finding, ...]) -> None:
+    def reject(self, loaded: ServedTree, mismatch: tuple[Finding, ...]) -> None:
         """Reject a tree that contradicts the store. It stays a candidate, because the store may be
         fixed. ``mismatch`` are the findings about it."""
         if self._newest is None or self._newest is loaded:
@@ -124,10 +124,10 @@ class TreeSource:
             return False
         self._fingerprint = tree.fingerprint
         self._unfit = faults(source)
-        self._newest = None if self._unfit else LoadedTree(tree, source)
+        self._newest = None if self._unfit else ServedTree(tree, source)
         return not self._unfit
 
-    def _read_consistently(self, tree: Tree) -> tuple[Tree, Source]:
+    def _read_consistently(self, tree: FollowedTree) -> tuple[FollowedTree, Source]:
         for _ in range(_READ_ATTEMPTS):
             with self._stop.interruptible():
                 source = self._read(tree)
@@ -155,12 +155,12 @@ class TreeSource:
             return False  # the fault of the newest tree is reported
         if faults(source):
             return False
-        self.last_good = LoadedTree(tree, source)
+        self.last_good = ServedTree(tree, source)
         return True
 
 
 def _read_errors(source: Source) -> frozenset[Finding]:
-    return frozenset(error for error in source.desired.findings if error.code == "unreadable")
+    return frozenset(error for error in source.desired.findings if error.code == Code.UNREADABLE)
 
 
 def faults(source: Source) -> tuple[Finding, ...]:

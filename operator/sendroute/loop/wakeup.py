@@ -6,7 +6,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from sendroute.loop.protocols import Open, Store
+from sendroute.loop.protocols import LoopStore, Open
 from sendroute.loop.schedule import Random, backoff
 from sendroute.model.problem import ProblemError
 
@@ -52,7 +52,7 @@ class StoreHandle:
         self._failures = 0
         self.is_up = False
         self.retry_at = time.monotonic()
-        self._store: Store | None = None
+        self._store: LoopStore | None = None
         self._watcher: Watcher | None = None
 
     def __enter__(self) -> "StoreHandle":
@@ -61,7 +61,7 @@ class StoreHandle:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self) -> Store:
+    def get(self) -> LoopStore:
         """Get the store, and open it if it is not open. A file that was moved or replaced is
         closed, because it is no longer the store.
 
@@ -103,7 +103,7 @@ class Watcher(Thread):
     """Calls ``wake`` after each commit, until the store does not answer or the watcher is
     stopped."""
 
-    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
+    def __init__(self, store: LoopStore, wake: Callable[[], None]) -> None:
         super().__init__(name="store watcher", daemon=True)
         self._wake = wake
         self._stopped = Event()

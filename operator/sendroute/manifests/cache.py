@@ -19,10 +19,10 @@ from tempfile import mkstemp
 
 import msgspec
 
-from sendroute import __version__
 from sendroute.git.worktree import UnchangedFiles, toplevel
 from sendroute.manifests.content import Content
 from sendroute.manifests.sources import Entry
+from sendroute.model.version import __version__
 
 WORTHWHILE = 500  # files, below which asking git costs more than reading
 # The cache is rewritten if more than one in so many files is missing or outdated: reading a few
@@ -53,21 +53,21 @@ class GitCache:
         self._old: _Contents = {}
         self._learned: _Contents = {}
         self._file: str | None = None
-        self._asked: UnchangedFiles | None = None
-        folders = all(os.path.isdir(path) for path in self._paths)
-        tops = {toplevel(path) for path in self._paths} if folders else set()
+        self._unchanged: UnchangedFiles | None = None
+        all_directories = all(os.path.isdir(path) for path in self._paths)
+        tops = {toplevel(path) for path in self._paths} if all_directories else set()
         top = tops.pop() if len(tops) == 1 else None
         if top is not None:
-            self._asked = UnchangedFiles(top)
+            self._unchanged = UnchangedFiles(top)
 
     def known(self, entries: list[Entry]) -> list[Content | None]:
-        asked, self._asked = self._asked, None
-        clean = asked.blobs() if asked is not None else {}
-        if asked is None or len(entries) < WORTHWHILE or not clean:
+        unchanged, self._unchanged = self._unchanged, None
+        clean = unchanged.blobs() if unchanged is not None else {}
+        if unchanged is None or len(entries) < WORTHWHILE or not clean:
             return [None] * len(entries)
-        self._file = _cache_file(asked.top)
+        self._file = _cache_file(unchanged.top)
         self._old = old = _load(self._file)
-        self._blobs = self._blobs_of(entries, asked.top, clean)
+        self._blobs = self._blobs_of(entries, unchanged.top, clean)
         return [None if blob is None else old.get(blob) for blob in self._blobs]
 
     def learn(self, number: int, content: Content) -> None:
@@ -155,8 +155,10 @@ def _private_bytes(path: str) -> bytes:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with open(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
-        ours = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if not (ours and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST):
+        is_private = status.st_uid == os.geteuid() and not status.st_mode & (
+            stat.S_IWGRP | stat.S_IWOTH
+        )
+        if not (is_private and stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST):
             return b""
         return file.read()
 

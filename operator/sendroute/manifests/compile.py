@@ -14,12 +14,12 @@ from msgspec import UNSET
 from sendroute.manifests import shapes
 from sendroute.manifests.content import Row, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
-from sendroute.manifests.names import BadNameError, domain_name, to_unicode
+from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import Reporter, profile_of, route_of
 from sendroute.manifests.read import Cache, Reading
 from sendroute.manifests.wording import shown
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import (
     AccountKey,
     ApplyAll,
@@ -32,7 +32,7 @@ from sendroute.model.desired import (
 )
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Perform, Task
-from sendroute.model.route import Route, shared
+from sendroute.model.route import Route, interned_route
 
 _INLINE = ("spec", "route", "newProfile")
 
@@ -81,8 +81,8 @@ class _Draft:
         "contested",
         "domains",
         "key",
+        "name_positions",
         "named",
-        "places",
         "profiles",
         "unsound",
     )
@@ -91,7 +91,7 @@ class _Draft:
         self.key = key
         self.account: tuple[shapes.MailAccount, Where] | None = None
         self.profiles: dict[str, DesiredProfile] = {}
-        self.places: dict[str, Where] = {}  # of the name of each profile, valid or not
+        self.name_positions: dict[str, Where] = {}  # of the name of each profile, valid or not
         self.domains: dict[str, DesiredDomain] = {}
         self.contested: dict[str, Where] = {}
         self.named: set[str] = set()  # the profiles that a route refers to
@@ -142,7 +142,7 @@ class Compilation:
             return
         if profile is not None:
             draft.named.add(profile)
-        route = None if kind is None else shared(kind, profile)
+        route = None if kind is None else interned_route(kind, profile)
         self._claim(draft, DesiredDomain(domain, route, where, suspended))
 
     def finish(
@@ -174,7 +174,7 @@ class Compilation:
             if item.severity is Severity.ERROR
             and item.namespace is not None
             and item.account is not None
-            and item.code != "domain-conflict"  # it stops the claim, not the account
+            and item.code != Code.DOMAIN_CONFLICT  # it stops the claim, not the account
         }
         accounts = {}
         for draft in self.drafts.values():
@@ -203,7 +203,7 @@ class Compilation:
         return orphans
 
     def _report_no_platform(self, complete: bool) -> None:
-        if any(item.code == "no-manifests" for item in self.findings):
+        if any(item.code == Code.NO_MANIFESTS for item in self.findings):
             return
         message = "There is no MailPlatform."
         hint = "Add the MailPlatform named default, which defines the service plans."
@@ -283,7 +283,7 @@ class Compilation:
             return
         try:
             name = domain_name(spec.domain)
-        except BadNameError as error:
+        except InvalidNameError as error:
             self.findings.append(_bad_domain(spec.domain, error, where, draft.key))
             name = spec.domain
         else:
@@ -326,19 +326,21 @@ class Compilation:
     ) -> None:
         """Add a definition of a profile: a document, or inline in a domain."""
         path = ("spec",) if inline_in is None else _INLINE
-        place = where.at("metadata", "name") if inline_in is None else where.at(*_INLINE, "name")
-        first = draft.places.setdefault(name, place)
-        if first is not place:
-            self.findings.append(_defined_twice(name, place, first, draft.key))
+        name_position = (
+            where.at("metadata", "name") if inline_in is None else where.at(*_INLINE, "name")
+        )
+        first = draft.name_positions.setdefault(name, name_position)
+        if first is not name_position:
+            self.findings.append(_defined_twice(name, name_position, first, draft.key))
         profile = profile_of(fields, Reporter(where.at(*path), draft.key, self.findings))
         if profile is None:
             return
         draft.route(profile.reassign_to)
-        if first is place:
+        if first is name_position:
             draft.profiles[name] = DesiredProfile(profile, where, suspended, inline_in)
 
 
-def _bad_domain(domain: str, error: BadNameError, where: Where, key: AccountKey) -> Finding:
+def _bad_domain(domain: str, error: InvalidNameError, where: Where, key: AccountKey) -> Finding:
     return finding(
         "invalid-value",
         f"spec.domain {error.message}; the value is {shown(domain)}.",
@@ -348,12 +350,12 @@ def _bad_domain(domain: str, error: BadNameError, where: Where, key: AccountKey)
     )
 
 
-def _defined_twice(name: str, place: Where, first: Where, key: AccountKey) -> Finding:
+def _defined_twice(name: str, name_position: Where, first: Where, key: AccountKey) -> Finding:
     return finding(
         "duplicate-profile",
         f"Profile {name} of account {key.name} is defined twice.",
         hint=f"Keep one definition, and refer to it elsewhere: route: {{profile: {name}}}.",
-        where=place,
+        where=name_position,
         related=(first,),
         account=key,
     )
@@ -381,7 +383,7 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Desir
         profiles=dict(sorted(draft.profiles.items())),
         domains=list(draft.domains.values()),
         contested=draft.contested,
-        unsound=frozenset((draft.unsound | draft.places.keys()) - draft.profiles.keys()),
+        unsound=frozenset((draft.unsound | draft.name_positions.keys()) - draft.profiles.keys()),
     )
 
 
@@ -393,7 +395,7 @@ def _unused(draft: _Draft) -> list[Finding]:
             hint="Before you remove the profile, check that no domain uses it because of an earlier"
             " default or apply-all.",
             remedy=Perform(Task.SHOW_ROUTES, name),
-            where=draft.places[name],
+            where=draft.name_positions[name],
             account=draft.key,
         )
         for name, desired in sorted(draft.profiles.items())

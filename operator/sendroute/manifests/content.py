@@ -87,9 +87,9 @@ def read_file(name: str, data: bytes | Finding, *, as_documents: bool = False) -
         return FileResult(Content([], [], 0), Problems([data], False, {}))
     parsed, problems = fast.read(data), None
     if parsed is None:
-        from sendroute.manifests.thorough import read_thoroughly
+        from sendroute.manifests.piecewise import read_piecewise
 
-        parsed, problems = read_thoroughly(name, data)
+        parsed, problems = read_piecewise(name, data)
     content = Content([], *parsed) if as_documents else content_of(parsed)
     return FileResult(content, problems)
 

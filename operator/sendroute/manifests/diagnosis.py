@@ -10,7 +10,7 @@ from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of, p
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
 from sendroute.manifests.wording import shown as shown_value
-from sendroute.model.codes import Trait, finding, has_trait
+from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 from sendroute.model.spelling import did_you_mean
@@ -45,13 +45,13 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
 
     Args:
         draft: the document as read; it must be one of ours.
-        where: its place.
+        where: its position.
     """
     value = draft.node.value
     faults = [
         fault
         for fault in draft.faults
-        if fault.code != "ambiguous-scalar" or _is_ours_to_read(fault.path)
+        if fault.code != Code.AMBIGUOUS_SCALAR or _is_ours_to_read(fault.path)
     ]
     doubtful = {fault.path for fault in faults if has_trait(fault.code, Trait.VALUE)}
     wrong_header = _of_header(value, draft)
@@ -73,10 +73,10 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     account_known = account is not None or (paths == () and not wrong_header)
     findings = [_from_fault(fault, where, account) for fault in faults]
     for problem in problems:
-        place = draft.place(problem.path, problem.of_key)
+        position = draft.position(problem.path, problem.of_key)
         at = Where(where.file, where.document, problem.path, problem.of_key)
         item = finding(problem.code, problem.message, hint=problem.hint, where=at, account=account)
-        findings.append(replace(item, position=Position(where.file, *place)))
+        findings.append(replace(item, position=Position(where.file, *position)))
     profiles: set[str | None] = {None} if draft.blind else profiles_of(value)
     return Diagnosis(findings, account, account_known, profiles)
 
@@ -95,7 +95,7 @@ def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Findi
         account=account,
     )
     related = (Position(where.file, *fault.related),) if fault.related else ()
-    return replace(item, position=Position(where.file, *fault.place), related=related)
+    return replace(item, position=Position(where.file, *fault.position), related=related)
 
 
 def is_blind(draft: Draft, path: Path) -> bool:
@@ -171,4 +171,4 @@ def list_in_list(draft: Draft, where: Where) -> Iterator[Finding]:
         item = finding(
             "invalid-value", message, hint="Move its items into the outer List.", where=where
         )
-        yield replace(item, position=Position(where.file, *draft.node.place))
+        yield replace(item, position=Position(where.file, *draft.node.position))

@@ -25,6 +25,7 @@ from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, M
 from sendroute.manifests.headers import is_foreign_already, is_list_of, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
 from sendroute.manifests.syntax import Fault, Text, syntax_fault, too_deep
+from sendroute.model.codes import Code
 
 Path = tuple[str | int, ...]
 
@@ -37,11 +38,11 @@ class Node:
     """A value with its place. ``items`` are the nodes of a mapping or a sequence, ``keys`` the
     places of a mapping's keys, and ``value`` is the value as plain Python data."""
 
-    __slots__ = ("items", "keys", "place", "value")
+    __slots__ = ("items", "keys", "position", "value")
 
-    def __init__(self, value: Any, place: tuple[int, int]) -> None:
+    def __init__(self, value: Any, position: tuple[int, int]) -> None:
         self.value = value
-        self.place = place
+        self.position = position
         self.items: Any = None
         self.keys: dict[str, tuple[int, int]] = {}
 
@@ -54,25 +55,25 @@ class Draft(NamedTuple):
     faults: list[Fault]
     blind: set[Path]
 
-    def place(self, path: Path, of_key: bool) -> tuple[int, int]:
+    def position(self, path: Path, of_key: bool) -> tuple[int, int]:
         """Return line and column of the value, or of its key if ``of_key`` is true.
 
         If there is no such value, the nearest mapping or list around it counts.
         """
         node = self.node
-        place = node.place
+        position = node.position
         for step in path:
             if isinstance(node.value, dict) and step in node.keys:
-                place = node.keys[str(step)]
+                position = node.keys[str(step)]
                 if step not in node.items:
-                    return place
+                    return position
                 node = node.items[step]
             elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.items):
                 node = node.items[step]
-                place = node.place
+                position = node.position
             else:
-                return node.place
-        return place if of_key else node.place
+                return node.position
+        return position if of_key else node.position
 
 
 def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
@@ -170,7 +171,7 @@ class _Builder:
             match fault.path:
                 case ("items", int(index), *rest) if index < len(items):
                     within[index].append(fault._replace(path=tuple(rest)))
-                case ("items",) if fault.code == "duplicate-key":
+                case ("items",) if fault.code == Code.DUPLICATE_KEY:
                     yield fault  # the dropped items may have been ours
                 case _ if any(is_ours(item) for item in root.value["items"]):
                     yield fault
@@ -186,10 +187,10 @@ class _Builder:
         self._refuse_marks(event)
         plain = not event.style and event.tag is None
         value = resolve(event.value) if plain else event.value
-        place = self._source.place(event.start_mark)
+        position = self._source.position(event.start_mark)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.is_mapping and frame.key is None:
-            self._key(frame, value, event, plain, place)
+            self._key(frame, value, event, plain, position)
             return
         if plain and AMBIGUOUS.fullmatch(event.value):
             self._fault(
@@ -197,13 +198,13 @@ class _Builder:
                 f"The unquoted value `{event.value}` is ambiguous: YAML 1.2 and YAML 1.1, which"
                 " kubectl uses, read it differently.",
                 _QUOTE_IT,
-                place,
+                position,
             )
-        self._check_size(event.value, place)
-        self._place(Node(value, place))
+        self._check_size(event.value, position)
+        self._attach(Node(value, position))
 
     def _key(
-        self, frame: _Frame, value: Any, event: Any, plain: bool, place: tuple[int, int]
+        self, frame: _Frame, value: Any, event: Any, plain: bool, position: tuple[int, int]
     ) -> None:
         self._count(event)
         key: str = event.value
@@ -214,12 +215,12 @@ class _Builder:
                 "invalid-value",
                 f"The unquoted key {key[:40] or '(empty)'} is not text, but keys must be text.",
                 "Put the key into quotes.",
-                place,
+                position,
             )
         elif plain and key == "<<":
-            self._unsupported("merge key (<<)", place)
+            self._unsupported("merge key (<<)", position)
             self._blind.add(path)
-        self._check_size(key, place)
+        self._check_size(key, position)
         if key in frame.node.keys:
             frame.dropped = True
             self._blind.add((*path, key))
@@ -227,41 +228,41 @@ class _Builder:
                 "duplicate-key",
                 f"Duplicate key {shown(key)}; the first one is on line {frame.node.keys[key][0]}.",
                 "Remove one of them.",
-                place,
+                position,
                 related=frame.node.keys[key],
             )
         else:
-            frame.node.keys[key] = place
+            frame.node.keys[key] = position
 
     def _alias(self, event: Any) -> None:
-        place = self._source.place(event.start_mark)
+        position = self._source.position(event.start_mark)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.is_mapping and frame.key is None:
-            self._unsupported("alias (*)", place)
+            self._unsupported("alias (*)", position)
             frame.key, frame.dropped = "", True
             return
-        self._unsupported("alias (*)", place)
+        self._unsupported("alias (*)", position)
         self._blind.add(self._path())
-        self._place(Node(None, place))
+        self._attach(Node(None, position))
 
     def _start(self, event: Any) -> None:
         self._depth += 1
         if self._depth > MAX_FOREIGN_DEPTH:
-            raise _StopReading(too_deep(self._source.place(event.start_mark)))
+            raise _StopReading(too_deep(self._source.position(event.start_mark)))
         if self._foreign:
             return
         if self._aside:
             self._aside += 1
             return
         self._refuse_marks(event)
-        place = self._source.place(event.start_mark)
+        position = self._source.position(event.start_mark)
         stack = self._stack
         if stack and stack[-1].is_mapping and stack[-1].key is None:
             self._fault(
                 "invalid-value",
                 "A key of the document is a mapping or a list, but keys must be text.",
                 None,
-                place,
+                position,
             )
             stack[-1].key, stack[-1].dropped = "", True
             self._aside, self._aside_is_key = 1, True
@@ -274,12 +275,12 @@ class _Builder:
                 "yaml-unsupported",
                 f"The document is nested deeper than {MAX_DEPTH} levels.",
                 "No field of a manifest is nested so deeply.",
-                place,
+                position,
             )
             self._blind.add(self._path())
             self._aside = 1
             return
-        node = Node(None, place)
+        node = Node(None, position)
         is_mapping = isinstance(event, MappingStartEvent)
         node.value, node.items = ({}, {}) if is_mapping else ([], [])
         stack.append(_Frame(node, is_mapping))
@@ -293,11 +294,11 @@ class _Builder:
             if not self._aside and self._aside_is_key:
                 self._aside_is_key = False
             elif not self._aside:
-                self._place(Node(None, self._source.place(event.start_mark)))
+                self._attach(Node(None, self._source.position(event.start_mark)))
             return
-        self._place(self._stack.pop().node)
+        self._attach(self._stack.pop().node)
 
-    def _place(self, node: Node) -> None:
+    def _attach(self, node: Node) -> None:
         if not self._stack:
             self._root = node
             return
@@ -323,37 +324,37 @@ class _Builder:
     def _refuse_marks(self, event: Any) -> None:
         """Refuse anchors and tags: with them, the plain text no longer shows the value."""
         if event.anchor is not None:
-            place = self._source.place(event.start_mark)
-            self._unsupported("anchor (&)", place)
+            position = self._source.position(event.start_mark)
+            self._unsupported("anchor (&)", position)
         if event.tag is not None:
-            place = self._source.place(event.start_mark)
+            position = self._source.position(event.start_mark)
             hint = "Remove the tag. To write a number as text, quote it."
-            self._unsupported("tag (!)", place, hint)
+            self._unsupported("tag (!)", position, hint)
 
-    def _check_size(self, text: str, place: tuple[int, int]) -> None:
+    def _check_size(self, text: str, position: tuple[int, int]) -> None:
         if len(text) > MAX_STRING // 4 and len(text.encode()) > MAX_STRING:
             self._fault(
                 "too-large",
                 "The document contains a text that is longer than 64 KiB.",
                 "No field accepts so much.",
-                place,
+                position,
             )
             self._blind.add(self._path())
 
-    def _unsupported(self, feature: str, place: tuple[int, int], hint: str = _WRITE_OUT) -> None:
+    def _unsupported(self, feature: str, position: tuple[int, int], hint: str = _WRITE_OUT) -> None:
         message = f"The document uses a YAML {feature}, which Sendroute does not accept."
-        self._fault("yaml-unsupported", message, hint, place)
+        self._fault("yaml-unsupported", message, hint, position)
 
     def _fault(
         self,
         code: str,
         message: str,
         hint: str | None,
-        place: tuple[int, int],
+        position: tuple[int, int],
         related: tuple[int, int] | None = None,
     ) -> None:
         if len(self._faults) < _MAX_FAULTS:
-            self._faults.append(Fault(code, self._path(), place, message, hint, related))
+            self._faults.append(Fault(code, self._path(), position, message, hint, related))
 
     def _path(self) -> Path:
         """The path of the node that is being read, or of the mapping whose key comes next."""
@@ -378,7 +379,7 @@ def _too_many(source: Text, event: Any) -> Fault:
     return Fault(
         "too-large",
         (),
-        source.place(event.start_mark),
+        source.position(event.start_mark),
         f"The document has more than {MAX_VALUES} keys and values.",
         "No manifest needs so many. The rest of the file was not read.",
     )

@@ -103,7 +103,7 @@ def parse(data: bytes) -> list[Any] | None:
         document = _parse_json(text)
         if document is not None:
             return [document]
-    if _is_hazardous(data) or _is_monstrous(data):
+    if _is_hazardous(data) or _is_oversized(data):
         return None
     try:
         documents = ryaml.loads_all(text)  # type: ignore[attr-defined]
@@ -124,7 +124,7 @@ def _is_hazardous(data: bytes) -> bool:
     return marks and _ANCHOR_OR_TAG.search(data) is not None
 
 
-def _is_monstrous(data: bytes) -> bool:
+def _is_oversized(data: bytes) -> bool:
     """Whether a single document goes the exact way for its size, which can stop in the middle of
     it: the fast parser takes a minute for a hundred thousand brackets within one another."""
     if len(data) <= _BIG and data.count(b"[") + data.count(b"{") <= _MANY_BRACKETS:

@@ -18,10 +18,10 @@ _KIND = re.compile(r"^kind:[ \t]", re.MULTILINE)
 _FIRST_KEY = re.compile(r"(?:---[ \t]*\n)?((?:[ \t]*(?:#[^\n]*)?\n)*)[A-Za-z]+:[ \t\n]")
 
 
-def positions(tree: Tree, places: Iterable[Where]) -> dict[Where, Position]:
-    """Find the position of each value in ``places``; line 1 for a value that is not found."""
+def positions(tree: Tree, locations: Iterable[Where]) -> dict[Where, Position]:
+    """Find the position of each value in ``locations``; line 1 for a value that is not found."""
     by_file: dict[str, set[Where]] = {}
-    for where in places:
+    for where in locations:
         by_file.setdefault(where.file, set()).add(where)
     position_of = {
         where: Position(where.file) for requested in by_file.values() for where in requested
@@ -100,4 +100,4 @@ def _in_piece(piece: Piece, requested: list[Where]) -> Iterator[tuple[Where, Pos
 
 
 def _position(draft: Draft, where: Where) -> Position:
-    return Position(where.file, *draft.place(where.path, where.of_key))
+    return Position(where.file, *draft.position(where.path, where.of_key))

@@ -20,7 +20,7 @@ _LONGEST = 253  # in text: 255 octets on the wire less the first length and the 
 _DOTS = (".", "\u3002", "\uff0e", "\uff61")  # the characters that UTS #46 maps to a dot
 
 
-class BadNameError(ValueError):
+class InvalidNameError(ValueError):
     """An invalid name. ``message`` follows the name of the field: "must …"."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -55,16 +55,18 @@ def domain_name(text: str) -> str:
         The name in the form in which names are compared.
 
     Raises:
-        BadNameError: the name is not a domain name.
+        InvalidNameError: the name is not a domain name.
     """
     plain = plain_domain_name(text)
     if plain is not None:
         return plain
     if _address(text) is not None:
-        raise BadNameError("must be a domain name, not an IP address", "For example: example.com.")
+        raise InvalidNameError(
+            "must be a domain name, not an IP address", "For example: example.com."
+        )
     name = _a_label(text)
     if "." not in name:
-        raise BadNameError(
+        raise InvalidNameError(
             "must be a full domain name, not a single label",
             "For example: shop.example.com.",
         )
@@ -77,7 +79,7 @@ def host(text: str) -> Host:
     A single label is accepted, and an IPv6 address with or without brackets.
 
     Raises:
-        BadNameError: the text is neither a host name nor an address.
+        InvalidNameError: the text is neither a host name nor an address.
     """
     if text.isascii():
         name = text.lower()
@@ -107,12 +109,12 @@ def _a_label(text: str) -> str:
     for label in name.split("."):
         _refuse_bad_label(label)
     if len(name) > _LONGEST:
-        raise BadNameError(
+        raise InvalidNameError(
             f"must be at most {_LONGEST} characters, not {len(name)}",
             "DNS has no longer names (RFC 1035).",
         )
     if not _is_host(name):
-        raise BadNameError(
+        raise InvalidNameError(
             "must not end in a number",
             "Resolvers read such a name as an IPv4 address.",
         )
@@ -123,23 +125,25 @@ def _refuse_what_is_no_name(text: str) -> None:
     """Refuse a text that is no name, and say what it seems to be. The message does not repeat it,
     because a URL or an address may contain a password or a person's name."""
     if any(ord(char) < 0x21 or 0x7F <= ord(char) <= 0x9F for char in text) or text.isspace():
-        raise BadNameError("must not contain spaces or control characters", "Remove them.")
+        raise InvalidNameError("must not contain spaces or control characters", "Remove them.")
     if text.endswith(_DOTS):
-        raise BadNameError("must not end in a dot", "Remove the dot at the end.")
+        raise InvalidNameError("must not end in a dot", "Remove the dot at the end.")
     if "@" in text:
-        raise BadNameError("must be a name, not a mail address", "Write only the part after the @.")
+        raise InvalidNameError(
+            "must be a name, not a mail address", "Write only the part after the @."
+        )
     if "/" in text:
-        raise BadNameError(
+        raise InvalidNameError(
             "must be a name, not a URL or a path", "Write only the host: example.com."
         )
     if ":" in text:
-        raise BadNameError("must be a name without a port", "Write the port in the field port.")
+        raise InvalidNameError("must be a name without a port", "Write the port in the field port.")
     if "*" in text:
-        raise BadNameError(
+        raise InvalidNameError(
             "must be a single name, not a pattern", "Declare each domain separately."
         )
     if "_" in text:
-        raise BadNameError(
+        raise InvalidNameError(
             "must not contain an underscore",
             "Host names and mail domains have only letters, digits and hyphens (RFC 1123).",
         )
@@ -147,19 +151,19 @@ def _refuse_what_is_no_name(text: str) -> None:
 
 def _refuse_bad_label(label: str) -> None:
     if not label:
-        raise BadNameError("must not contain an empty label", "Remove the extra dot.")
+        raise InvalidNameError("must not contain an empty label", "Remove the extra dot.")
     if len(label) > 63:
-        raise BadNameError(
+        raise InvalidNameError(
             f"must have labels of at most 63 characters, not {len(label)}",
             "Each part between dots has at most 63 characters (RFC 1035).",
         )
     if label.startswith("-") or label.endswith("-"):
-        raise BadNameError(
+        raise InvalidNameError(
             "must not have a label that begins or ends with a hyphen",
             "Remove the hyphen next to the dot.",
         )
     if not re.fullmatch(r"[a-z0-9-]+", label):
-        raise BadNameError(
+        raise InvalidNameError(
             "must contain only letters, digits, hyphens and dots", "Remove other characters."
         )
 
@@ -175,16 +179,16 @@ def _encoded(text: str) -> str:
 
 def _refuse_encoded(text: str, error: UnicodeError) -> NoReturn:
     if "too long" in str(error):
-        raise BadNameError(
+        raise InvalidNameError(
             "must have labels of at most 63 characters in their xn-- form",
             "Each part between dots has at most 63 characters (RFC 1035).",
         ) from error
     if "xn--" in text.lower():
-        raise BadNameError(
+        raise InvalidNameError(
             "must be a valid internationalised name, and one of its xn-- labels is not",
             "Write the name in its own script, for example bücher.example.",
         ) from error
-    raise BadNameError(
+    raise InvalidNameError(
         "must be a valid internationalised name",
         "IDNA 2008 (RFC 5892) does not allow one of its characters.",
     ) from error
@@ -202,7 +206,7 @@ def _address(text: str) -> str | None:
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
-        raise BadNameError(
+        raise InvalidNameError(
             "must be an address without a zone", "Remove the % and the part after it."
         )
     return str(address)

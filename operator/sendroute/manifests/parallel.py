@@ -116,40 +116,40 @@ class _Pool:
                 self._fork()
 
     def _fork(self) -> None:
-        ours, theirs = os.pipe()
+        read_end, write_end = os.pipe()
         # Until a worker has the system's own handlers, a signal would run those of this program.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         try:
             pid = os.fork()
             if pid == 0:
-                self._work(ours, theirs, blocked)
+                self._work(read_end, write_end, blocked)
         except OSError:
-            os.close(ours)
+            os.close(read_end)
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            os.close(theirs)
-        self._workers.append(_Worker(pid, ours))
+            os.close(write_end)
+        self._workers.append(_Worker(pid, read_end))
 
-    def _work(self, ours: int, theirs: int, blocked: set[int | signal.Signals]) -> NoReturn:
+    def _work(self, read_end: int, write_end: int, blocked: set[int | signal.Signals]) -> NoReturn:
         """Run a worker. It ends when no ticket is left, or when the parent has closed its pipe."""
         status = 1
         try:
             for handled in _HANDLED:
                 signal.signal(handled, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-            for pipe in (ours, *(worker.pipe for worker in self._workers)):
+            for pipe in (read_end, *(worker.pipe for worker in self._workers)):
                 os.close(
                     pipe
                 )  # else a worker could outlive the parent: another worker keeps its pipe open
-            _widen(theirs)
+            _widen(write_end)
             while (number := self._next_chunk()) is not None:
                 sent = [
                     (result.content, pickle.dumps(result.problems) if result.problems else b"")
                     for result in self._read(number)
                 ]
                 payload = msgspec.msgpack.encode(sent)
-                _write(theirs, _FRAME.pack(number, len(payload)) + payload)
+                _write(write_end, _FRAME.pack(number, len(payload)) + payload)
             status = 0
         finally:
             os._exit(status)  # the same error occurs again in the parent, which reports it

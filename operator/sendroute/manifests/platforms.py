@@ -57,11 +57,11 @@ def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) 
 def _plans(
     spec: shapes.PlatformSpec, where: Where, findings: list[Finding]
 ) -> tuple[ServicePlan, ...]:
-    places: dict[str, Where] = {}
+    first_positions: dict[str, Where] = {}
     plans: list[ServicePlan] = []
     for index, shape in enumerate(spec.plans):
         here = where.at("spec", "plans", index, "name")
-        first = places.setdefault(shape.name, here)
+        first = first_positions.setdefault(shape.name, here)
         if first is not here:
             findings.append(
                 finding(

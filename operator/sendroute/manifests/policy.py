@@ -63,7 +63,7 @@ def check(
     for where, document in documents:
         for policy in list(usable):
             try:
-                errors = sorted(policy.validator.iter_errors(document), key=_place)
+                errors = sorted(policy.validator.iter_errors(document), key=_violation_key)
             except (Unresolvable, RecursionError) as unusable:
                 usable.remove(policy)
                 yield _broken(policy.file, _why_unusable(unusable))
@@ -97,8 +97,8 @@ def _load(file: str) -> Policy | Finding:
     try:
         draft.check_schema(schema)  # type: ignore[arg-type]  # true and false are schemas too
     except SchemaError as error:
-        place = ".".join(map(str, error.absolute_path)) or "its top"
-        return _broken(file, f"at {place}, {_clipped(error.message)}")
+        path_text = ".".join(map(str, error.absolute_path)) or "its top"
+        return _broken(file, f"at {path_text}, {_clipped(error.message)}")
     except RecursionError as error:
         return _broken(file, _why_unusable(error))
     # The registry holds the drafts' own schemas and fetches nothing else.
@@ -113,11 +113,11 @@ def _violation(policy: Policy, error: ValidationError, where: Where, document: D
     path = tuple(error.absolute_path)
     name = document.get("metadata", {})
     name = name.get("name") if isinstance(name, dict) else None
-    what = f"{document.get('kind')} {name or ''}".rstrip()
-    place = ".".join(map(str, path)) or "the document"
+    title = f"{document.get('kind')} {name or ''}".rstrip()
+    path_text = ".".join(map(str, path)) or "the document"
     return finding(
         "policy-violation",
-        f"{what} breaks the policy {policy.file} at {place}: {_clipped(error.message)}.",
+        f"{title} breaks the policy {policy.file} at {path_text}: {_clipped(error.message)}.",
         hint=_hint(error, policy),
         where=where.at(*path),
     )
@@ -133,7 +133,7 @@ def _hint(error: ValidationError, policy: Policy) -> str | None:
     return None
 
 
-def _place(error: ValidationError) -> tuple[list[str], str]:
+def _violation_key(error: ValidationError) -> tuple[list[str], str]:
     return [str(step) for step in error.absolute_path], error.message
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sendroute.manifests import models
 from sendroute.manifests.models import bare, model_of, type_of
-from sendroute.manifests.names import BadNameError, domain_name, host
+from sendroute.manifests.names import InvalidNameError, domain_name, host
 from sendroute.manifests.shapes import with_integers
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model.spelling import did_you_mean
@@ -77,7 +77,7 @@ def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[Problem]:
             continue
         try:
             check(name)
-        except BadNameError as error:
+        except InvalidNameError as error:
             message = f"{dotted(path)} {error.message}; the value is {shown(name)}."
             problems.append(Problem("invalid-value", path, False, message, error.hint))
     return problems

@@ -3,7 +3,7 @@
 from msgspec import UNSET, Struct, UnsetType
 
 from sendroute.manifests.fields import Credentials, DomainRoute, ProfileFields, RouteShape
-from sendroute.manifests.names import BadNameError, host
+from sendroute.manifests.names import InvalidNameError, host
 from sendroute.manifests.presets import PRESETS, Preset
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model import profile as model
@@ -159,7 +159,7 @@ def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None
     """Return the host as it is compared; None, with a finding, if it is invalid."""
     try:
         parsed = host(text)
-    except BadNameError as error:
+    except InvalidNameError as error:
         message = f"{reporter.name('host')} {error.message}; the value is {shown(text)}."
         reporter.report("invalid-value", "host", message, error.hint)
         return None

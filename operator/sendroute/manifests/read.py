@@ -89,7 +89,7 @@ class Reading:
         known = cache.known(entries) if cache else [None] * len(entries)
         unknown = [entry for entry, content in zip(entries, known, strict=True) if content is None]
         results = self._read(unknown, as_documents=as_documents)
-        ours = 0
+        own_count = 0
         for number, content in enumerate(known):
             if content is None:
                 result = next(results)
@@ -98,9 +98,9 @@ class Reading:
                 if cache and result.is_sound:
                     cache.learn(number, content)
             self.foreign += content.foreign
-            ours += len(content.rows) + len(content.documents)
+            own_count += len(content.rows) + len(content.documents)
             yield entries[number].name, content
-        if not ours and not self.findings:
+        if not own_count and not self.findings:
             self._add_unreadable([_no_manifests(self.foreign)])
         if cache:
             cache.save()
@@ -111,12 +111,12 @@ class Reading:
         for number, data in enumerate(self._tree.load(entries), start=1):
             yield read_file(entries[number - 1].name, data, as_documents=as_documents)
             size += len(data) if isinstance(data, bytes) else 0
-            rest = len(entries) - number
+            remaining = len(entries) - number
             if (
                 self._workers > 1
                 and not as_documents
                 and size > _BYTES_BEFORE_WORKERS
-                and size * rest > _BYTES_BEFORE_WORKERS * number
+                and size * remaining > _BYTES_BEFORE_WORKERS * number
                 and not any(entry.path == STDIN for entry in entries[number:])
             ):
                 from sendroute.manifests.parallel import read_in_parallel

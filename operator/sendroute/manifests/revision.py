@@ -79,7 +79,7 @@ class Revision:
         entries = list(entries)
         blobs = read_blobs([entry.blob or "" for entry in entries], self._top)
         for entry, data in zip(entries, blobs, strict=True):
-            yield data if data is not None else _missing(entry)
+            yield data if data is not None else _missing_file(entry)
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         entries = [self._shown[name] for name in names if name in self._shown]
@@ -174,7 +174,7 @@ def _is_visible(path: str, prefix: str) -> bool:
     return path.startswith(prefix) and not inner.startswith(".") and "/." not in inner
 
 
-def _missing(entry: Entry) -> Finding:
+def _missing_file(entry: Entry) -> Finding:
     return unreadable(entry.name, "the git repository does not have its content")
 
 

@@ -181,14 +181,14 @@ def _without_repeats(entries: list[Entry]) -> list[Entry]:
     if len({entry.identity for entry in entries}) == len(entries):
         return entries  # nearly always
     seen: set[tuple[int, int]] = set()
-    kept = []
+    distinct = []
     for entry in entries:
         if entry.identity is not None:
             if entry.identity in seen:
                 continue
             seen.add(entry.identity)
-        kept.append(entry)
-    return kept
+        distinct.append(entry)
+    return distinct
 
 
 def _load(entry: Entry) -> bytes | Finding:

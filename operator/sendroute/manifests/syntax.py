@@ -10,18 +10,18 @@ from yaml.reader import ReaderError
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, is_json
 
-Place = tuple[int, int]
+LineColumn = tuple[int, int]
 
 
 class Fault(NamedTuple):
-    """An error of the text itself. ``path`` leads to it; ``place`` is its line and column."""
+    """An error of the text itself. ``path`` leads to it; ``position`` is its line and column."""
 
     code: str
     path: tuple[str | int, ...]
-    place: Place
+    position: LineColumn
     message: str
     hint: str | None = None
-    related: Place | None = None
+    related: LineColumn | None = None
 
 
 # Two \u escapes that are one character beyond U+FFFF (RFC 8259, section 7), which libyaml refuses.
@@ -52,7 +52,7 @@ class Text:
 
         return _SURROGATES.sub(join, text)
 
-    def place(self, mark: Any) -> Place:
+    def position(self, mark: Any) -> LineColumn:
         """Return line and column of one of libyaml's marks, in characters, from 1."""
         column = mark.column + 1
         if self._shortened:
@@ -65,19 +65,19 @@ class Text:
         index: int = mark.index
         return index + _SHORTER_BY * bisect_left(self._shortened, index)
 
-    def place_of_mark(self, mark: Any) -> Place:
-        """Like :meth:`place`, but never after the last line that is not empty."""
+    def position_in_text(self, mark: Any) -> LineColumn:
+        """Like :meth:`position`, but never after the last line that is not empty."""
         end = len(self.parsed.rstrip())
         if mark.index < end or not end:
-            return self.place(mark)
-        return self.place_of(len(self.written.rstrip()) - 1)
+            return self.position(mark)
+        return self.position_of(len(self.written.rstrip()) - 1)
 
-    def line(self, place: Place) -> str:
+    def line(self, position: LineColumn) -> str:
         """Return the line at a place."""
-        lines = self.written.split("\n", place[0] - self.first_line + 1)
-        return lines[place[0] - self.first_line].rstrip("\r") if len(lines) > 1 else lines[0]
+        lines = self.written.split("\n", position[0] - self.first_line + 1)
+        return lines[position[0] - self.first_line].rstrip("\r") if len(lines) > 1 else lines[0]
 
-    def place_of(self, offset: int) -> Place:
+    def position_of(self, offset: int) -> LineColumn:
         """Return line and column of an offset in characters, from 1."""
         before = self.written[:offset]
         return before.count("\n") + self.first_line, offset - (before.rfind("\n") + 1) + 1
@@ -90,21 +90,23 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
     problem = getattr(error, "problem", None) or "it cannot be parsed"
     mark = getattr(error, "problem_mark", None)
     if _OWN_LIMIT.search(problem):
-        return too_deep(source.place_of_mark(mark) if mark is not None else (source.first_line, 1))
+        return too_deep(
+            source.position_in_text(mark) if mark is not None else (source.first_line, 1)
+        )
     context, began = getattr(error, "context", None), getattr(error, "context_mark", None)
     if began is not None and _BEGAN_BEFORE.search(problem):
         mark = began
-    place = source.place_of_mark(mark) if mark is not None else (source.first_line, 1)
-    if _CONFLICT.search(source.line(place)):
+    position = source.position_in_text(mark) if mark is not None else (source.first_line, 1)
+    if _CONFLICT.search(source.line(position)):
         message = "The file has an unresolved merge conflict."
         hint = "Resolve the conflict, and remove its markers."
-        return Fault("yaml-syntax", (), place, message, hint)
+        return Fault("yaml-syntax", (), position, message, hint)
     message = f"Invalid YAML: {problem}"
-    if context and began is not None and source.place(began)[0] < place[0]:
-        message += f", {context} (from line {source.place(began)[0]})"
+    if context and began is not None and source.position(began)[0] < position[0]:
+        message += f", {context} (from line {source.position(began)[0]})"
     elif context:
         message += f", {context}"
-    return Fault("yaml-syntax", (), place, f"{message}.", _hint(problem))
+    return Fault("yaml-syntax", (), position, f"{message}.", _hint(problem))
 
 
 # A newer libyaml stops at a nesting limit of its own, with an error like that of its grammar. It
@@ -112,12 +114,12 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
 _OWN_LIMIT = re.compile("maximum nesting depth")
 
 
-def too_deep(place: Place) -> Fault:
+def too_deep(position: LineColumn) -> Fault:
     """The fault for nesting beyond a limit, ours or that of a parser."""
     return Fault(
         "yaml-unsupported",
         (),
-        place,
+        position,
         f"The document is nested deeper than {MAX_FOREIGN_DEPTH} levels.",
         f"Sendroute's documents nest at most {MAX_DEPTH} levels. The rest of the file was not"
         " read.",
@@ -136,7 +138,7 @@ def _unprintable(source: Text) -> Fault:
     return Fault(
         "yaml-syntax",
         (),
-        source.place_of(offset),
+        source.position_of(offset),
         f"Invalid YAML: {code} is a control character.",
         "Remove the character. Compressed and binary files are not accepted.",
     )

@@ -88,20 +88,20 @@ def read_base(revision: str, paths: Sequence[str]) -> Desired:
     return compile_reading(Reading(Revision(revision, paths)))
 
 
-def places_of(plan: Plan) -> Iterator[Where | None]:
+def locations_of(plan: Plan) -> Iterator[Where | None]:
     """Yield every place that a report of this plan may show."""
-    yield from _places_of_findings(plan.findings)
+    yield from _finding_locations(plan.findings)
     if plan.platform is not None:
         yield plan.platform.where
     for account in plan.accounts:
-        yield from _places_of_findings(account.findings)
+        yield from _finding_locations(account.findings)
         yield from (change.where for change in account.changes)
 
 
-def _places_of_findings(findings: Iterable[Finding]) -> Iterator[Where | None]:
+def _finding_locations(findings: Iterable[Finding]) -> Iterator[Where | None]:
     for finding in findings:
         yield finding.where
-        yield from (place for place in finding.related if isinstance(place, Where))
+        yield from (location for location in finding.related if isinstance(location, Where))
 
 
 def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:

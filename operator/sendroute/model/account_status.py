@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import Owner
@@ -25,13 +25,13 @@ class StatusReason(StrEnum):
 
 
 class ReportedFinding(Struct, frozen=True, omit_defaults=True):
-    """A finding as it was reported. ``place`` is ``FILE:LINE:COLUMN``, or None without one."""
+    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or None without one."""
 
     code: str
     severity: Severity
     message: str
     hint: str | None = None
-    place: str | None = None
+    position: str | None = field(default=None, name="place")
     remedy: Remedy | None = None
 
 
@@ -44,7 +44,7 @@ class Step(Struct, frozen=True, omit_defaults=True):
     message: str
 
 
-class Report(Struct, frozen=True, omit_defaults=True):
+class StatusReport(Struct, frozen=True, omit_defaults=True):
     """The part of a reconcile's result that is stored, to show it later.
 
     ``findings`` are the first findings, and ``more`` counts the others. For a held-back plan,
@@ -74,8 +74,8 @@ class AccountStatus(Struct, frozen=True):
     """
 
     key: Owner
-    outcome: StatusReason
-    report: Report
+    reason: StatusReason
+    report: StatusReport
     since: datetime
     digest: str | None = None
     commit: str | None = None
@@ -87,9 +87,9 @@ class AccountStatus(Struct, frozen=True):
         return self.approval is not None and self.approval.digest == self.digest
 
 
-def reported(finding: Finding, place: str | None) -> ReportedFinding:
-    """The finding in the form in which a status stores it. ``place`` is ``FILE:LINE:COLUMN``; None
-    if the finding has no position."""
+def reported(finding: Finding, position: str | None) -> ReportedFinding:
+    """The finding in the form in which a status stores it. ``position`` is
+    ``FILE:LINE:COLUMN``; None if the finding has no position."""
     return ReportedFinding(
-        finding.code, finding.severity, finding.message, finding.hint, place, finding.remedy
+        finding.code, finding.severity, finding.message, finding.hint, position, finding.remedy
     )

@@ -1,5 +1,6 @@
 """Changes as values: the planner creates them; reports, digests and commits use the same ones."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
@@ -136,3 +137,10 @@ class Plan(Struct, frozen=True):
     accounts: tuple[AccountPlan, ...]
     groups: tuple[tuple[AccountKey, ...], ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def all_findings(self) -> Iterator[Finding]:
+        """Those of no account, then those of each account."""
+        yield from self.findings
+        for account in self.accounts:
+            yield from account.findings

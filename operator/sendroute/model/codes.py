@@ -10,7 +10,7 @@ from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Remedy
 
 
-class Actor(Enum):
+class Responsible(Enum):
     """Who must act so that a finding goes away."""
 
     AUTHOR = "author"
@@ -47,7 +47,7 @@ class Trait(Flag):
 _NONE = Trait(0)
 _ERROR, _REFUSED = Severity.ERROR, Severity.REFUSED
 _WARN, _INFO = Severity.WARNING, Severity.INFO
-_AUTHOR, _OPERATOR, _ENVIRONMENT = Actor.AUTHOR, Actor.OPERATOR, Actor.ENVIRONMENT
+_AUTHOR, _OPERATOR, _ENVIRONMENT = Responsible.AUTHOR, Responsible.OPERATOR, Responsible.ENVIRONMENT
 
 
 class Code(StrEnum):
@@ -61,7 +61,7 @@ class Code(StrEnum):
     """
 
     severity: Severity
-    actor: Actor
+    actor: Responsible
     meaning: str
     cause: str
     fix: str
@@ -72,7 +72,7 @@ class Code(StrEnum):
         cls,
         value: str,
         severity: Severity,
-        actor: Actor,
+        actor: Responsible,
         meaning: str,
         cause: str,
         fix: str,

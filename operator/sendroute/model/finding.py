@@ -83,7 +83,7 @@ Locate = Callable[[Where], Position | None]
 """Finds the line and column of a value; None if the value is not in the files that it reads."""
 
 
-def nowhere(_where: Where) -> None:
+def no_positions(_where: Where) -> None:
     """A ``Locate`` for manifests that are unavailable: reports then show only the file."""
 
 
@@ -103,6 +103,7 @@ def located(finding: Finding, locate: Locate) -> Finding:
     if position is finding.position and not finding.related:
         return finding
     related = tuple(
-        (locate(place) or place) if isinstance(place, Where) else place for place in finding.related
+        (locate(location) or location) if isinstance(location, Where) else location
+        for location in finding.related
     )
     return replace(finding, position=position, related=related)

@@ -20,7 +20,7 @@ def as_manifest(state: State) -> Document:
                 plan=state.plan, defaultRoute=state.default and state.default.as_manifest()
             )
         case Profile():
-            return _profile(state)
+            return _profile_document(state)
         case Platform():
             return _platform(state)
         case _:
@@ -36,7 +36,7 @@ def _domain(state: DomainState) -> Document:
     return document
 
 
-def _profile(profile: Profile) -> Document:
+def _profile_document(profile: Profile) -> Document:
     reassign_to = profile.reassign_to
     return _present(
         displayName=profile.display_name,
@@ -57,13 +57,13 @@ def _profile(profile: Profile) -> Document:
 def _platform(platform: Platform) -> Document:
     test = _present(allowNetworks=list(platform.allow_networks) or None, caFile=platform.ca_file)
     return _present(
-        managed=_managed(platform.managed) if platform.managed else None,
+        managed=_managed_document(platform.managed) if platform.managed else None,
         connectionTest=test or None,
         plans=[_plan(plan) for plan in platform.plans],
     )
 
 
-def _managed(managed: Managed) -> Document:
+def _managed_document(managed: Managed) -> Document:
     return _present(
         displayName=managed.display_name,
         host=managed.host,

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class Limit(StrEnum):
+class GuardLimit(StrEnum):
     """A share of an account's domains that one change may touch without being confirmed."""
 
     CHANGES = "changes"
@@ -39,7 +39,6 @@ class Task(StrEnum):
     RESTORE_FROM_BACKUP = "restore-from-backup"
     RESTORE_FROM_LOCK_FILE = "restore-from-lock-file"
     RESTORE = "restore"
-    BACK_UP = "back-up"
     WRITE_LOCK_FILE = "write-lock-file"
     VALIDATE = "validate"
     PLAN = "plan"
@@ -54,7 +53,7 @@ class Task(StrEnum):
 class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
     """Apply with this share, in whole percent, as the limit."""
 
-    limit: Limit
+    limit: GuardLimit
     percent: int
 
 

@@ -24,7 +24,7 @@ class Origin(StrEnum):
 class Route(Struct, frozen=True, gc=False, order=True):
     """One route. ``profile`` is set exactly if ``kind`` is ``PROFILE``.
 
-    Use :data:`MANAGED`, :data:`UNCONFIGURED`, :func:`via` or :func:`shared` instead of the
+    Use :data:`MANAGED`, :data:`UNCONFIGURED`, :func:`via` or :func:`interned_route` instead of the
     constructor: equal routes are then one object.
     """
 
@@ -65,9 +65,9 @@ def via(profile: str) -> Route:
     return route
 
 
-_SHARED: dict[str, Route] = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURED: UNCONFIGURED}
+_INTERNED: dict[str, Route] = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURED: UNCONFIGURED}
 
 
-def shared(kind: RouteKind | str, profile: str | None) -> Route:
+def interned_route(kind: RouteKind | str, profile: str | None) -> Route:
     """The route with these fields, as one object for equal routes."""
-    return _SHARED[kind] if profile is None else via(profile)
+    return _INTERNED[kind] if profile is None else via(profile)

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 
-def moment(at: datetime) -> str:
+def rfc3339(at: datetime) -> str:
     """``2026-11-23T04:10:05Z``."""
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def minute(at: datetime) -> str:
+def to_minute(at: datetime) -> str:
     """``2026-11-23 04:10Z``."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sendroute.model.change import AccountChange, AccountPlan, Action
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
@@ -35,7 +35,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
         profiles = keep_in_use(profiles, used)
         default, context = _context(inputs, profiles)
     domain_changes = plan_domains(inputs, context, switch.runs)
-    account = _account(inputs, default.state, switch.runs, count)
+    account = _account_changes(inputs, default.state, switch.runs, count)
     findings = (
         *_suspended(inputs),
         *referred,
@@ -67,7 +67,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
     """Report profiles that are skipped because they refer to another profile that is not saved. A
     failed test has its own finding."""
     for change in profiles.changes:
-        if change.reason == "dependency-skipped":
+        if change.reason == Code.DEPENDENCY_SKIPPED:
             yield finding(
                 "dependency-skipped",
                 change.message,
@@ -77,7 +77,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
             )
 
 
-def _account(
+def _account_changes(
     inputs: AccountInput, state: AccountState, runs: ApplyAll | None, domains: int
 ) -> Iterator[AccountChange]:
     before = inputs.current.state
@@ -123,10 +123,10 @@ def _suspended(inputs: AccountInput) -> Iterator[Finding]:
             yield suspended_object(domain.domain, domain.where, inputs.key)
 
 
-def suspended_object(what: str, where: Where, key: AccountKey | None) -> Finding:
+def suspended_object(subject: str, where: Where, key: AccountKey | None) -> Finding:
     return finding(
         "suspended",
-        f"{what} is suspended and stays unchanged in the store.",
+        f"{subject} is suspended and stays unchanged in the store.",
         where=where.at("spec", "suspend"),
         account=key,
     )

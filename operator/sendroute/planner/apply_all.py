@@ -11,7 +11,7 @@ from sendroute.model.route import Origin, Route
 from sendroute.planner.inputs import AccountInput, RouteContext
 
 
-class Decision(Struct, frozen=True):
+class ApplyAllDecision(Struct, frozen=True):
     """``runs`` is the apply-all that this change runs, None if none runs."""
 
     runs: ApplyAll | None = None
@@ -19,7 +19,7 @@ class Decision(Struct, frozen=True):
     skipped: bool = False
 
 
-def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) -> Decision:
+def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) -> ApplyAllDecision:
     """Decide whether the requested apply-all runs in this change.
 
     Args:
@@ -32,11 +32,11 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
     """
     requested = inputs.desired.apply_all
     if requested is None:
-        return Decision()
+        return ApplyAllDecision()
     ran = inputs.current.ran.get(requested.id)
     if ran is not None:
         if ran.route == requested.route:
-            return Decision()
+            return ApplyAllDecision()
         return _refuse(
             inputs,
             "apply-all-id-reused",
@@ -59,7 +59,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
     return _confirmed(inputs, requested, domains)
 
 
-def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Decision:
+def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> ApplyAllDecision:
     if requested.confirm is None:
         return _refuse(
             inputs,
@@ -78,10 +78,12 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Decis
             "confirm",
             "domains",
         )
-    return Decision(runs=requested)
+    return ApplyAllDecision(runs=requested)
 
 
-def _refuse(inputs: AccountInput, code: str, message: str, hint: str, *path: str) -> Decision:
+def _refuse(
+    inputs: AccountInput, code: str, message: str, hint: str, *path: str
+) -> ApplyAllDecision:
     problem = finding(
         code,
         message,
@@ -89,10 +91,10 @@ def _refuse(inputs: AccountInput, code: str, message: str, hint: str, *path: str
         where=inputs.desired.where.at("spec", "applyToAll", *path),
         account=inputs.key,
     )
-    return Decision(findings=(problem,))
+    return ApplyAllDecision(findings=(problem,))
 
 
-def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> Decision:
+def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDecision:
     problem = finding(
         "dependency-skipped",
         f"The apply-all {requested.id} of account {inputs.key.name} does not run:"
@@ -101,7 +103,7 @@ def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> Decision:
         where=inputs.desired.where.at("spec", "applyToAll", "route"),
         account=inputs.key,
     )
-    return Decision(findings=(problem,), skipped=True)
+    return ApplyAllDecision(findings=(problem,), skipped=True)
 
 
 def switched(declared: Route | None, requested: ApplyAll) -> DomainState:

@@ -191,12 +191,12 @@ def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str
     """
     names: set[str] = set()
     for key in accounts.keys() | current.keys():
-        held = current[key].domains.keys() if key in current else frozenset()
+        current_domains = current[key].domains.keys() if key in current else frozenset()
         account = accounts.get(key)
         if account is None:
-            names.update(held)
+            names.update(current_domains)
             continue
-        names.update({desired.domain for desired in account.domains} ^ held)
+        names.update({desired.domain for desired in account.domains} ^ current_domains)
         names.update(account.contested)
     return names
 
@@ -269,7 +269,7 @@ def find_conflicts(
             else:
                 for key in (holder, target):
                     moves.setdefault(key, []).append(Move(domain, holder, target))
-    by_account = {key: tuple(some) for key, some in moves.items()}
+    by_account = {key: tuple(account_moves) for key, account_moves in moves.items()}
     return DomainConflicts(by_account, denied, retained, findings)
 
 
@@ -281,10 +281,10 @@ def _claimed_by_newcomers(
     names: set[str] = set()
     repeated: set[str] = set()
     for key, account in accounts.items():
-        held = current[key].domains if key in current else {}
+        current_domains = current[key].domains if key in current else {}
         for desired in account.domains:
             domain = desired.domain
-            if domain not in held:
+            if domain not in current_domains:
                 (repeated if domain in names else names).add(domain)
     return names, repeated
 
@@ -295,9 +295,9 @@ def _newcomers(
     """Every claim on one of ``domains`` by an account that does not hold it."""
     claims: dict[str, dict[AccountKey, DesiredDomain]] = {}
     for key, account in accounts.items() if domains else ():
-        held = current[key].domains if key in current else {}
+        current_domains = current[key].domains if key in current else {}
         for desired in account.domains:
-            if desired.domain in domains and desired.domain not in held:
+            if desired.domain in domains and desired.domain not in current_domains:
                 claims.setdefault(desired.domain, {})[key] = desired
     return claims
 

@@ -42,7 +42,7 @@ def count_after(inputs: AccountInput, context: RouteContext) -> int:
             count += 1
         elif desired.domain not in claims.denied and not desired.suspended:
             count += decide_domain(desired, None, context) is not None
-    return count + sum(_must_stay(inputs, name) for name in current if name not in declared)
+    return count + sum(_is_retained(inputs, name) for name in current if name not in declared)
 
 
 def still_used(inputs: AccountInput, context: RouteContext) -> dict[str, str]:
@@ -75,11 +75,11 @@ def plan_domains(
             if requested is None and current.shadow is None and settled(desired, current, context):
                 continue
         elif desired.domain in inputs.claims.denied:
-            _denied(inputs, desired, domain_changes)
+            _report_waiting_move(inputs, desired, domain_changes)
             continue
-        _declared(inputs, context, requested, desired, current, domain_changes)
+        _plan_declared_domain(inputs, context, requested, desired, current, domain_changes)
     if domain_changes.matched < len(current_domains):
-        _absent(inputs, context, requested, domain_changes)
+        _plan_undeclared_domains(inputs, context, requested, domain_changes)
     # The result never depends on the order of documents.
     domain_changes.changes.sort(key=attrgetter("name"))
     domain_changes.findings.sort(key=lambda item: (item.code, item.message))
@@ -87,7 +87,7 @@ def plan_domains(
     return domain_changes
 
 
-def _declared(
+def _plan_declared_domain(
     inputs: AccountInput,
     context: RouteContext,
     requested: ApplyAll | None,
@@ -120,10 +120,10 @@ def _declared(
         route = desired.route or inputs.desired.default
         kind = "declared" if desired.route is not None else "default"
         why = f"its {kind} route, {route}, was not saved"
-        _skip(inputs, desired, current, state, (why, _AGAIN), domain_changes)
+        _skip_declared_domain(inputs, desired, current, state, (why, _AGAIN), domain_changes)
 
 
-def _absent(
+def _plan_undeclared_domains(
     inputs: AccountInput,
     context: RouteContext,
     requested: ApplyAll | None,
@@ -135,7 +135,7 @@ def _absent(
     for name, current in inputs.current.domains.items():
         if name in declared:
             continue
-        if not _must_stay(inputs, name):
+        if not _is_retained(inputs, name):
             domain_changes.changes.append(
                 remove_domain(inputs.key, name, current, inputs.claims, where)
             )
@@ -150,7 +150,7 @@ def _absent(
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
 
 
-def _must_stay(inputs: AccountInput, name: str) -> bool:
+def _is_retained(inputs: AccountInput, name: str) -> bool:
     return name in inputs.claims.retained or name in inputs.desired.contested
 
 
@@ -175,7 +175,7 @@ def _record_domain(
         DomainChange(
             inputs.key,
             name,
-            _action(current, state, is_reassigned),
+            _domain_action(current, state, is_reassigned),
             current,
             state,
             _reason(current, state),
@@ -188,7 +188,7 @@ def _record_domain(
     return state
 
 
-def _action(current: DomainState | None, state: DomainState, is_reassigned: bool) -> Action:
+def _domain_action(current: DomainState | None, state: DomainState, is_reassigned: bool) -> Action:
     if current is None:
         return Action.CREATE
     if current.route == state.route:
@@ -209,10 +209,10 @@ def _message(
     name: str, current: DomainState | None, state: DomainState, is_reassigned: bool
 ) -> str:
     if current is not None and current.route == state.route:
-        return _recorded(name, current, state)
+        return _state_message(name, current, state)
     if is_reassigned:
-        gone = "" if current is None else f", because {current.route} is no longer satisfiable"
-        return f"{name} is reassigned to {state.route}{gone}."
+        cause = "" if current is None else f", because {current.route} is no longer satisfiable"
+        return f"{name} is reassigned to {state.route}{cause}."
     match state.origin:
         case Origin.DECLARED:
             return f"The manifest of {name} declares {state.route}."
@@ -224,7 +224,7 @@ def _message(
             return f"{name} is reassigned to {state.route}."
 
 
-def _recorded(name: str, current: DomainState, state: DomainState) -> str:
+def _state_message(name: str, current: DomainState, state: DomainState) -> str:
     if state.shadow is not None and current.shadow != state.shadow:
         return f"The apply-all {state.shadow} keeps {name} on {state.route}."
     if current.origin != state.origin or current.shadow != state.shadow:
@@ -234,15 +234,17 @@ def _recorded(name: str, current: DomainState, state: DomainState) -> str:
     return f"{name} stays on {state.route}, although its manifest declares {state.declared}."
 
 
-def _denied(inputs: AccountInput, desired: DesiredDomain, domain_changes: DomainChanges) -> None:
+def _report_waiting_move(
+    inputs: AccountInput, desired: DesiredDomain, domain_changes: DomainChanges
+) -> None:
     """Report a move that must wait as a skip. A conflict has its own finding."""
     source = inputs.claims.waiting.get(desired.domain)
     if source is not None and not desired.suspended:
         why = f"account {source}, which holds the domain, cannot change now"
-        _skip(inputs, desired, None, None, (why, _BOTH), domain_changes)
+        _skip_declared_domain(inputs, desired, None, None, (why, _BOTH), domain_changes)
 
 
-def _skip(
+def _skip_declared_domain(
     inputs: AccountInput,
     desired: DesiredDomain,
     current: DomainState | None,

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from sendroute.model.change import Action, DomainChange, ObjectChange
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Where
-from sendroute.model.remedy import Approve, Limit, RaiseLimit, Remedy
+from sendroute.model.remedy import Approve, GuardLimit, RaiseLimit, Remedy
 from sendroute.model.route import Origin
 
 FROM_DOMAINS = 10
@@ -92,7 +92,7 @@ def _refusal(
     key: AccountKey,
     where: Where | None,
 ) -> Finding:
-    removing = code == "too-many-removals"
+    removing = code == Code.TOO_MANY_REMOVALS
     hint: str
     remedy: Remedy
     if guards.approved is not None:
@@ -100,7 +100,7 @@ def _refusal(
     else:
         hint = "If the change is intended, apply with a higher limit."
         percent = -(-count * 100 // domains)
-        remedy = RaiseLimit(Limit.REMOVALS if removing else Limit.CHANGES, percent)
+        remedy = RaiseLimit(GuardLimit.REMOVALS if removing else GuardLimit.CHANGES, percent)
     limit = guards.remove_percent if removing else guards.change_percent
     return finding(
         code,

@@ -37,12 +37,12 @@ def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, 
 def _as_current(base: Desired | None) -> Current:
     if base is None:
         return Current("", 0, None, {})
-    accounts = {key: _account(account) for key, account in base.accounts.items()}
+    accounts = {key: _account_at_base(account) for key, account in base.accounts.items()}
     platform = base.platform.platform if base.platform is not None else None
     return Current("", 0, platform, accounts)
 
 
-def _account(base: DesiredAccount) -> CurrentAccount:
+def _account_at_base(base: DesiredAccount) -> CurrentAccount:
     domains = {
         desired.domain: DomainState(
             desired.route or UNCONFIGURED,

@@ -86,12 +86,14 @@ def plan_accounts(
     platform, change, reported = decide_platform(
         desired, current, failed.get(PLATFORM, {}), rotated.get(PLATFORM, frozenset())
     )
-    accounts, held = desired.accounts, current.accounts
+    accounts, current_accounts = desired.accounts, current.accounts
     if keys is not None:
         accounts = {key: accounts[key] for key in keys if key in accounts}
-        held = {key: held[key] for key in keys if key in held}
-    conflicts = find_conflicts(accounts, held, others)
-    chosen = accounts.keys() | {key for key, account in held.items() if account.state is not None}
+        current_accounts = {key: current_accounts[key] for key in keys if key in current_accounts}
+    conflicts = find_conflicts(accounts, current_accounts, others)
+    chosen = accounts.keys() | {
+        key for key, account in current_accounts.items() if account.state is not None
+    }
     unsound = desired.orphans.keys() | desired.stopped
     chosen |= unsound if keys is None else keys & unsound
     groups: tuple[tuple[AccountKey, ...], ...] = ()

@@ -12,12 +12,12 @@ from sendroute.model.platform import Platform, Relay
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import needs_test
 
-Decision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
+PlatformDecision = tuple[Platform | None, PlatformChange | None, tuple[Finding, ...]]
 
 
 def decide_platform(
     desired: Desired, current: Current, failed: Mapping[str, str], rotated: Collection[str]
-) -> Decision:
+) -> PlatformDecision:
     """Decide the platform's change.
 
     Args:
@@ -40,10 +40,10 @@ def decide_platform(
         return None, None, (reported, _never_recorded(where))
     after = desired.platform.platform
     before, relay = relay_of(current.platform), relay_of(after)
-    rerouted = relay is not None and RELAY in rotated
-    if after == current.platform and not rerouted:
+    relay_rotated = relay is not None and RELAY in rotated
+    if after == current.platform and not relay_rotated:
         return after, None, ()
-    if relay is not None and RELAY in failed and (rerouted or needs_test(before, relay)):
+    if relay is not None and RELAY in failed and (relay_rotated or needs_test(before, relay)):
         return _not_saved(current.platform, failed[RELAY], where)
     create = current.platform is None
     if create:
@@ -67,7 +67,7 @@ def relay_of(platform: Platform | None) -> Relay | None:
     return platform.managed.relay if platform is not None and platform.managed else None
 
 
-def _not_saved(before: Platform | None, code: str, where: Where) -> Decision:
+def _not_saved(before: Platform | None, code: str, where: Where) -> PlatformDecision:
     """Skip the platform's change, because the managed relay's secret cannot be used: the previous
     platform stays in effect; without a previous one nothing can be planned. Another finding
     reports the secret."""

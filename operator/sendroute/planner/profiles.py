@@ -24,10 +24,10 @@ class Profiles(Struct, frozen=True):
 
 def needs_test(before: Profile | Relay | None, after: Profile | Relay) -> bool:
     """Whether an endpoint needs a connection test: it is new, or a tested field changed."""
-    return before is None or proved(before) != proved(after)
+    return before is None or tested_fields(before) != tested_fields(after)
 
 
-def proved(endpoint: Profile | Relay) -> tuple[object, ...]:
+def tested_fields(endpoint: Profile | Relay) -> tuple[object, ...]:
     """The fields that a connection test verifies: destination, encryption and credential."""
     return (
         endpoint.host,
@@ -82,7 +82,7 @@ def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
         for name, profile in changed.items()
         if name in inputs.failed and _is_tried(inputs, name, profile)
     }
-    while more := {
+    while newly_waiting := {
         name
         for name, profile in changed.items()
         if name not in waiting
@@ -90,7 +90,7 @@ def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
         and profile.reassign_to.profile in waiting
         and not _same_reassignment(inputs.current.profiles.get(name), profile)
     }:
-        waiting |= more
+        waiting |= newly_waiting
     return frozenset(waiting)
 
 
@@ -109,7 +109,7 @@ def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
             for change in profiles.changes
         ),
         profiles.after | {name: profiles.removed[name] for name in used},
-        {name: gone for name, gone in profiles.removed.items() if name not in used},
+        {name: removal for name, removal in profiles.removed.items() if name not in used},
         profiles.waiting,
     )
 

@@ -35,7 +35,7 @@ def report_deletions(
         finding(
             "profile-deleted",
             f"Profile {name} of account {inputs.key.name} is removed; {_count(domains)} another"
-            f" route: {_some(sorted(domains))}.",
+            f" route: {_first_domains(sorted(domains))}.",
             hint="To keep the profile, declare it again in an SMTPProfile document of its own.",
             where=inputs.desired.where,
             account=inputs.key,
@@ -48,6 +48,6 @@ def _count(domains: list[str]) -> str:
     return "1 domain gets" if len(domains) == 1 else f"{len(domains)} domains get"
 
 
-def _some(domains: list[str], most: int = 3) -> str:
-    more = len(domains) - most
-    return ", ".join(domains[:most]) + (f" and {more} more" if more > 0 else "")
+def _first_domains(domains: list[str], most: int = 3) -> str:
+    omitted = len(domains) - most
+    return ", ".join(domains[:most]) + (f" and {omitted} more" if omitted > 0 else "")

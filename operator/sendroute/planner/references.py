@@ -17,55 +17,57 @@ from sendroute.planner.inputs import AccountInput
 def check_references(inputs: AccountInput, existing: frozenset[str]) -> tuple[Finding, ...]:
     """``existing``: the profiles that will exist if every connection test passes."""
     return (
-        *_default(inputs, existing),
-        *_apply_all(inputs, existing),
-        *_reassignments(inputs, existing),
+        *_check_default(inputs, existing),
+        *_check_apply_all(inputs, existing),
+        *_check_reassignments(inputs, existing),
         # The result never depends on the order of documents.
-        *sorted(_domains(inputs, existing), key=lambda item: (item.code, item.message)),
+        *sorted(_check_domains(inputs, existing), key=lambda item: (item.code, item.message)),
     )
 
 
-def _default(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+def _check_default(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
     route = inputs.desired.default
-    if route is not None and _missing(route, existing):
+    if route is not None and _is_missing(route, existing):
         before = inputs.current.state.default if inputs.current.state is not None else None
         where = inputs.desired.where.at("spec", "defaultRoute", "profile")
-        yield _profile(
+        yield _profile_finding(
             inputs,
             route,
             existing,
             where,
             known=route == before,
-            what=f"The default of account {inputs.key.name}",
+            subject=f"The default of account {inputs.key.name}",
         )
 
 
-def _apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+def _check_apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
     requested = inputs.desired.apply_all
     if (
         requested is not None
         and requested.id not in inputs.current.ran
-        and _missing(requested.route, existing)
+        and _is_missing(requested.route, existing)
     ):
         where = inputs.desired.where.at("spec", "applyToAll", "route", "profile")
-        what = f"The apply-all {requested.id} of account {inputs.key.name}"
-        yield _profile(inputs, requested.route, existing, where, known=False, what=what)
+        subject = f"The apply-all {requested.id} of account {inputs.key.name}"
+        yield _profile_finding(
+            inputs, requested.route, existing, where, known=False, subject=subject
+        )
 
 
-def _reassignments(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+def _check_reassignments(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
     for name in sorted(inputs.desired.profiles):
         desired, current = inputs.desired.profiles[name], inputs.current.profiles.get(name)
         route = desired.profile.reassign_to
-        if desired.suspended or route is None or not _missing(route, existing):
+        if desired.suspended or route is None or not _is_missing(route, existing):
             continue
         inline = () if desired.inline_in is None else ("route", "newProfile")
         where = desired.where.at("spec", *inline, "onDelete", "reassignTo", "profile")
         known = current is not None and current.reassign_to == route
-        what = f"The reassignTo of profile {name}"
-        yield _profile(inputs, route, existing, where, known=known, what=what)
+        subject = f"The reassignTo of profile {name}"
+        yield _profile_finding(inputs, route, existing, where, known=known, subject=subject)
 
 
-def _domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
+def _check_domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding]:
     offered = inputs.plan.managed
     for desired in inputs.desired.domains:
         route = desired.route
@@ -78,30 +80,32 @@ def _domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[Finding
         known = current is not None and current.declared == route
         if route.profile is not None:
             where = desired.where.at("spec", "route", "profile")
-            yield _profile(inputs, route, existing, where, known=known, what=desired.domain)
+            yield _profile_finding(
+                inputs, route, existing, where, known=known, subject=desired.domain
+            )
         else:
             where = desired.where.at("spec", "route")
-            yield _managed(inputs, desired.domain, where, known=known)
+            yield _managed_finding(inputs, desired.domain, where, known=known)
 
 
-def _missing(route: Route, existing: frozenset[str]) -> bool:
+def _is_missing(route: Route, existing: frozenset[str]) -> bool:
     return route.profile is not None and route.profile not in existing
 
 
-def _profile(
+def _profile_finding(
     inputs: AccountInput,
     route: Route,
     existing: frozenset[str],
     where: Where,
     *,
     known: bool,
-    what: str,
+    subject: str,
 ) -> Finding:
     name = route.profile or ""
     if known:
         return finding(
             "profile-deleted",
-            f"{what} still refers to profile {name}, which account {inputs.key.name} no longer"
+            f"{subject} still refers to profile {name}, which account {inputs.key.name} no longer"
             " has.",
             hint="Declare another route, or the profile again.",
             where=where,
@@ -115,14 +119,14 @@ def _profile(
         hint = f"Did you mean {near}?"
     return finding(
         "unknown-profile",
-        f"{what} refers to profile {name}, which account {inputs.key.name} does not have.",
+        f"{subject} refers to profile {name}, which account {inputs.key.name} does not have.",
         hint=hint,
         where=where,
         account=inputs.key,
     )
 
 
-def _managed(inputs: AccountInput, domain: str, where: Where, *, known: bool) -> Finding:
+def _managed_finding(inputs: AccountInput, domain: str, where: Where, *, known: bool) -> Finding:
     return finding(
         "managed-not-in-plan",
         f"{domain} declares managed, which service plan {inputs.plan.name} of account"

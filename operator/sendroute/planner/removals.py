@@ -93,11 +93,11 @@ def unknown_account(
 ) -> AccountPlan:
     """Report objects of an account that neither the manifests nor the store define."""
     return AccountPlan(
-        key, 0, (), tuple(_unknown(key, orphan, known) for orphan in orphans), stopped=True
+        key, 0, (), tuple(_unknown_account(key, orphan, known) for orphan in orphans), stopped=True
     )
 
 
-def _unknown(key: AccountKey, orphan: Orphan, known: Collection[AccountKey]) -> Finding:
+def _unknown_account(key: AccountKey, orphan: Orphan, known: Collection[AccountKey]) -> Finding:
     elsewhere = sorted(other.namespace for other in known if other.name == key.name)
     siblings = [other.name for other in known if other.namespace == key.namespace]
     near = did_you_mean(key.name, siblings)

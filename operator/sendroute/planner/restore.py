@@ -57,7 +57,7 @@ def plan_restore(now: Current, then: Current) -> RestorePlan:
         before = now.accounts.get(key) or CurrentAccount(key, 0, None)
         after = then.accounts.get(key) or CurrentAccount(key, 0, None)
         changes: tuple[ObjectChange, ...] = (
-            *_account(before, after, at),
+            *_account_changes(before, after, at),
             *_profiles(before, after, at),
             *_domains(before, after, holder, at),
         )
@@ -78,17 +78,19 @@ def _platform(now: Current, then: Current, at: str) -> PlatformChange | None:
     if then.platform is None or then.platform == now.platform:
         return None
     message = f"The platform becomes what it was {at}."
-    action = _action(now.platform, then.platform)
+    action = _object_action(now.platform, then.platform)
     return PlatformChange(action, now.platform, then.platform, REASON, message)
 
 
-def _account(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[AccountChange]:
+def _account_changes(
+    before: CurrentAccount, after: CurrentAccount, at: str
+) -> Iterator[AccountChange]:
     if before.state != after.state:
         name = before.key.name
         message = f"Account {name} did not exist {at}."
         if after.state is not None:
             message = f"Account {name} becomes what it was {at}."
-        action = _action(before.state, after.state)
+        action = _object_action(before.state, after.state)
         yield AccountChange(before.key, name, action, before.state, after.state, REASON, message)
 
 
@@ -98,7 +100,9 @@ def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterato
         if was != will:
             state = "did not exist" if will is None else "becomes what it was"
             message = f"Profile {name} {state} {at}."
-            yield ProfileChange(before.key, name, _action(was, will), was, will, REASON, message)
+            yield ProfileChange(
+                before.key, name, _object_action(was, will), was, will, REASON, message
+            )
 
 
 def _domains(
@@ -114,13 +118,13 @@ def _domains(
             message = f"{name} belonged to account {holder[name]} {at}."
         else:
             message = f"{name} did not exist {at} and can no longer send."
-        action = _action(was, will)
+        action = _object_action(was, will)
         if was is not None and will is not None and was.route != will.route:
             action = Action.REROUTE
         yield DomainChange(before.key, name, action, was, will, REASON, message)
 
 
-def _action(was: State | None, will: State | None) -> Action:
+def _object_action(was: State | None, will: State | None) -> Action:
     if was is None:
         return Action.CREATE
     if will is None:

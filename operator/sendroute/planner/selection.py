@@ -59,8 +59,8 @@ def select(
         current.update(holdings.accounts(added))
         accounts = {key: desired[key] for key in chosen if key in desired}
         domains = open_domains(accounts, current)
-        held = {domain for account in current.values() for domain in account.domains}
-        others = index.others(domains, chosen, holdings.holders(domains - held))
+        current_domains = {domain for account in current.values() for domain in account.domains}
+        others = index.others(domains, chosen, holdings.holders(domains - current_domains))
         added = find_conflicts(accounts, current, others).involving(chosen)
         if not (linked and added):
             return Selection(chosen, current, others)

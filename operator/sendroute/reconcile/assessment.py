@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.model.account_status import AccountStatus, Report, StatusReason, Step, reported
+from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step, reported
 from sendroute.model.change import AccountPlan, Action, Change
 from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
@@ -88,9 +88,9 @@ def assess(
     if platform is not None:
         now[PLATFORM] = _with_earlier_date(platform, before.get(PLATFORM))
         again.add(PLATFORM)
-    gone = before.keys() - now.keys()
+    cleared = before.keys() - now.keys()
     if only is not None:
-        gone &= only | {PLATFORM}
+        cleared &= only | {PLATFORM}
     committed = {account.key for account in result.accounts if account.outcome is Outcome.COMMITTED}
     voided = (
         old
@@ -103,7 +103,7 @@ def assess(
         tuple(
             status for key, status in sorted(now.items(), key=_order) if status != before.get(key)
         ),
-        frozenset(gone),
+        frozenset(cleared),
         tuple(voided),
     )
 
@@ -141,40 +141,40 @@ def _account_status(
     severities = {finding.severity for finding in findings}
     skips = any(change.action is Action.SKIP for change in plan.changes)
     if outcome.outcome is Outcome.FAILED:
-        how = StatusReason.FAILED
+        reason = StatusReason.FAILED
     elif outcome.outcome is Outcome.REFUSED or Severity.REFUSED in severities:
-        how = StatusReason.REFUSED
+        reason = StatusReason.REFUSED
     elif skips or Severity.ERROR in severities:
-        how = StatusReason.SKIPPED
+        reason = StatusReason.SKIPPED
     else:
         return None
     report = _report(findings, (), context.locate)
-    return AccountStatus(plan.key, how, report, context.at, commit=context.commit)
+    return AccountStatus(plan.key, reason, report, context.at, commit=context.commit)
 
 
 def _platform_status(result: Result, context: StatusContext) -> AccountStatus | None:
     change = result.plan.platform
     if result.platform in (Outcome.FAILED, Outcome.REFUSED):
-        how, findings = StatusReason.FAILED, list(result.findings)
+        reason, findings = StatusReason.FAILED, list(result.findings)
     elif change is not None and change.action is Action.SKIP:
         general = (finding for finding in result.plan.findings if finding.account is None)
-        how, findings = (
+        reason, findings = (
             StatusReason.SKIPPED,
             [finding for finding in general if why_not_saved(finding.code)],
         )
     else:
         return None
     report = _report(findings, (), context.locate)
-    return AccountStatus(PLATFORM, how, report, context.at, commit=context.commit)
+    return AccountStatus(PLATFORM, reason, report, context.at, commit=context.commit)
 
 
-def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> Report:
+def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> StatusReport:
     """Errors come before skipped domains, because a million domains may wait for one profile."""
     reasons = [finding for finding in findings if _is_reason(finding)]
     reasons.sort(key=lambda finding: finding.code == Code.DEPENDENCY_SKIPPED)
     first = [located(finding, locate) for finding in reasons[:_FINDINGS]]
     done = [change for change in changes if change.action is not Action.SKIP]
-    return Report(
+    return StatusReport(
         tuple(
             reported(finding, str(finding.position) if finding.position is not None else None)
             for finding in first
@@ -207,13 +207,13 @@ def _by_account(findings: Iterable[Finding]) -> dict[AccountKey, list[Finding]]:
 
 def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> AccountStatus:
     """The status with the earlier time and the approval, if nothing else has changed."""
-    if before is None or (before.outcome, before.digest) != (status.outcome, status.digest):
+    if before is None or (before.reason, before.digest) != (status.reason, status.digest):
         return status
     if status.digest is None and before.report != status.report:
         return status
     return AccountStatus(
         status.key,
-        status.outcome,
+        status.reason,
         status.report,
         before.since,
         status.digest,

@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, Plan, PlatformChange
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -26,7 +26,7 @@ from sendroute.planner.digest import digest, digest_changes
 from sendroute.reconcile.record import Record, Sealed
 
 
-class Decision(Protocol):
+class CommitDecision(Protocol):
     """A plan, and the encrypted credentials that belong to its changes."""
 
     @property
@@ -45,7 +45,7 @@ _BATCH_CHANGES = 5_000
 stop takes effect, and other writers of these accounts continue."""
 
 
-class Done(Struct, frozen=True):
+class GroupResult(Struct, frozen=True):
     """The outcomes of one group's accounts, and the plans that were committed for them."""
 
     outcomes: tuple[AccountOutcome, ...]
@@ -55,10 +55,10 @@ class Done(Struct, frozen=True):
 
 def commit_plan(
     record: Record,
-    decision: Decision,
+    decision: CommitDecision,
     provenance: Provenance,
     *,
-    replan: Callable[[], Decision],
+    replan: Callable[[], CommitDecision],
     should_stop: Callable[[], bool] = lambda: False,
     advance: Callable[[int], None] = lambda _accounts: None,
 ) -> Result:
@@ -156,8 +156,8 @@ class _Run:
         self,
         record: Record,
         provenance: Provenance,
-        decision: Decision,
-        replan: Callable[[], Decision],
+        decision: CommitDecision,
+        replan: Callable[[], CommitDecision],
     ) -> None:
         self._record = record
         self._provenance = provenance
@@ -186,21 +186,23 @@ class _Run:
         )
         return Outcome.COMMITTED, (), revision
 
-    def batch(self, groups: Sequence[Group], should_stop: Callable[[], bool]) -> Iterator[Done]:
+    def batch(
+        self, groups: Sequence[Group], should_stop: Callable[[], bool]
+    ) -> Iterator[GroupResult]:
         """Commit the groups in one transaction; if that fails, each separately."""
         if len(groups) > 1 and not should_stop():
             try:
                 yield from self._in_one_transaction(groups)
                 return
             except ProblemError as problem:
-                if all(item.code == "store-locked" for item in problem.findings):
+                if all(item.code == Code.STORE_LOCKED for item in problem.findings):
                     # The first attempt already waited for the lock.
                     yield self._failed(groups[0], problem)
                     groups = groups[1:]
         for group in groups:
             yield _same_outcome(group, Outcome.SKIPPED) if should_stop() else self._group(group)
 
-    def _in_one_transaction(self, groups: Sequence[Group]) -> list[Done]:
+    def _in_one_transaction(self, groups: Sequence[Group]) -> list[GroupResult]:
         """Raises :class:`ProblemError` if nothing was written, perhaps because of one group."""
         planned = [self._replanned(group) for group in groups]
         decided = [
@@ -217,7 +219,7 @@ class _Run:
             for fresh, done in zip(planned, decided, strict=True)
         ]
 
-    def _group(self, group: Group) -> Done:
+    def _group(self, group: Group) -> GroupResult:
         try:
             try:
                 return self._commit(group)
@@ -227,13 +229,13 @@ class _Run:
         except ProblemError as problem:
             return self._failed(group, problem)
 
-    def _failed(self, group: Group, problem: ProblemError) -> Done:
+    def _failed(self, group: Group, problem: ProblemError) -> GroupResult:
         for account in group:
             extra = _extra(account.key) | {"commit": self._provenance.source_commit}
             _log.error("account %s: %s", account.key, problem, extra=extra)
         return _same_outcome(group, _outcome_of(problem.findings), problem.findings)
 
-    def _commit(self, group: Group) -> Done:
+    def _commit(self, group: Group) -> GroupResult:
         fresh = self._replanned(group)
         decided = _outcome_without_commit(group, fresh)
         if decided is not None:
@@ -258,11 +260,11 @@ class _Run:
         return plan
 
 
-def _outcome_without_commit(group: Group, fresh: Group) -> Done | None:
+def _outcome_without_commit(group: Group, fresh: Group) -> GroupResult | None:
     """The outcome if nothing is committed, because another writer did the same or the decision now
     differs. None if the decision is the same and must be committed."""
     if not any(account.changes or account.stopped for account in fresh):
-        return Done(
+        return GroupResult(
             tuple(AccountOutcome(a.key, Outcome.UNCHANGED, a.revision) for a in fresh), fresh
         )
     same = {a.key: digest(a) for a in fresh} == {a.key: digest(a) for a in group}
@@ -277,10 +279,10 @@ def _outcome_without_commit(group: Group, fresh: Group) -> Done | None:
         )
         for account in group
     )
-    return Done(tuple(refused), ())
+    return GroupResult(tuple(refused), ())
 
 
-def _committed(group: Group, revision: int, provenance: Provenance) -> Done:
+def _committed(group: Group, revision: int, provenance: Provenance) -> GroupResult:
     for account in group:
         written = {"revision": revision, "changes": len(account.changes)}
         _log.info(
@@ -290,12 +292,14 @@ def _committed(group: Group, revision: int, provenance: Provenance) -> Done:
             extra=_extra(account.key) | written | {"commit": provenance.source_commit},
         )
     outcomes = tuple(AccountOutcome(a.key, Outcome.COMMITTED, revision) for a in group)
-    return Done(outcomes, tuple(group), revision)
+    return GroupResult(outcomes, tuple(group), revision)
 
 
-def _same_outcome(group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()) -> Done:
+def _same_outcome(
+    group: Group, outcome: Outcome, findings: tuple[Finding, ...] = ()
+) -> GroupResult:
     """One outcome for all accounts, without a commit. The first account reports the findings."""
-    return Done(
+    return GroupResult(
         tuple(
             AccountOutcome(account.key, outcome, account.revision, () if index else findings)
             for index, account in enumerate(group)
@@ -317,10 +321,10 @@ def _outcome_of(findings: Sequence[Finding]) -> Outcome:
     return Outcome.REFUSED if refused else Outcome.FAILED
 
 
-def _stale(what: str, key: AccountKey | None) -> Finding:
+def _stale(subject: str, key: AccountKey | None) -> Finding:
     return finding(
         "stale-plan",
-        f"{what} was changed by another writer, and the plan would differ now.",
+        f"{subject} was changed by another writer, and the plan would differ now.",
         hint="Plan again, and review the new plan.",
         account=key,
     )

@@ -31,7 +31,7 @@ from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Record, Sealed
 from sendroute.reconcile.secret_check import references_in
-from sendroute.reconcile.verifier import Scope, VerifiedPlan, Verifier
+from sendroute.reconcile.verifier import PlanScope, VerifiedPlan, Verifier
 
 Contains = Callable[[Any], bool]
 Mismatches = Callable[[Current, Contains], Iterable[Finding]]
@@ -86,7 +86,7 @@ class Planned(Struct, frozen=True):
     """
 
     source: Source
-    scope: Scope
+    scope: PlanScope
     verifier: Verifier
     current: Current
     sealed: Sealed
@@ -151,10 +151,10 @@ class Reconciler(Struct, frozen=True):
             mismatch = tuple(source.mismatches(current, self.store.contains))
         return Planned(source, scope, verifier, current, sealed, verified, mismatch)
 
-    def _read(self, source: Source, request: PlanRequest) -> tuple[Scope, Current, Sealed]:
+    def _read(self, source: Source, request: PlanRequest) -> tuple[PlanScope, Current, Sealed]:
         """The scope of the request, and its accounts at one revision of the store."""
         if request.keys is None:
-            return Scope(request.guards), *self.store.read_sealed()
+            return PlanScope(request.guards), *self.store.read_sealed()
         with self.store.snapshot() as snapshot:
             selection = select(
                 request.keys,
@@ -165,7 +165,7 @@ class Reconciler(Struct, frozen=True):
             )
             store = snapshot.read_accounts(())
             sealed = snapshot.sealed(selection.keys)
-        scope = Scope(request.guards, selection.keys, selection.others)
+        scope = PlanScope(request.guards, selection.keys, selection.others)
         return scope, replace(store, accounts=dict(selection.current)), sealed
 
     def _stored_secrets(self, current: Current, request: PlanRequest) -> Iterator[SecretRef]:
@@ -229,7 +229,7 @@ class Reconciler(Struct, frozen=True):
             should_stop=should_stop,
             advance=advance,
         )
-        return self._recorded(planned, result, statuses)
+        return self._record_statuses(planned, result, statuses)
 
     def _tested(self, planned: Planned) -> Planned:
         """The same decision without the changes whose connection test fails now."""
@@ -260,7 +260,7 @@ class Reconciler(Struct, frozen=True):
         )
         return replace(planned, scope=scope, current=current, sealed=sealed, verified=verified)
 
-    def _recorded(
+    def _record_statuses(
         self, planned: Planned, result: Result, statuses: AccountStatuses | None
     ) -> Applied:
         """Write the account statuses, for ``status`` and for approvals."""

@@ -40,7 +40,7 @@ class SavedState(NamedTuple):
     head: Head
 
 
-class Restorable(Protocol):
+class RestoreTarget(Protocol):
     """The store as a restore needs it; see :class:`sendroute.store.record.Store`."""
 
     def read(self) -> Current:
@@ -64,7 +64,7 @@ class Restorable(Protocol):
 
 
 def restore(
-    store: Restorable,
+    store: RestoreTarget,
     saved: SavedState,
     provenance: Provenance,
     confirm: Callable[[Plan], Finding | None],

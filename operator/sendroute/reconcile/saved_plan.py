@@ -14,7 +14,7 @@ from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
-from sendroute.model.finding import Finding, Position, Severity, located, nowhere, whole_file
+from sendroute.model.finding import Finding, Position, Severity, located, no_positions, whole_file
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Setting, Task
@@ -23,7 +23,7 @@ from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
-from sendroute.reconcile.verifier import Shown
+from sendroute.reconcile.verifier import SavedInputs
 
 FORMAT_VERSION = "1.1"
 _MARKER = "sendroute-saved-plan"
@@ -53,7 +53,7 @@ class SavedFinding(Struct, frozen=True):
         )
 
 
-class Decided(Struct, frozen=True):
+class PlanDigests(Struct, frozen=True):
     """The digests of the platform's change and of each account's changes."""
 
     platform: str | None
@@ -85,7 +85,7 @@ class SavedPlan(Struct, frozen=True):
     checksum: str
     lineage: str
     commit: str | None
-    decided: Decided
+    decided: PlanDigests
     limits: SavedLimits
     report: Raw
     only: tuple[AccountKey, ...]
@@ -98,10 +98,10 @@ class SavedPlan(Struct, frozen=True):
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
 
-    def shown(self) -> Shown:
+    def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
         changed, by account and name."""
-        return Shown(
+        return SavedInputs(
             {owner_named(*owner): names for owner, names in self.failed},
             {owner_named(*owner): frozenset(names) for owner, names in self.rotated},
         )
@@ -118,16 +118,16 @@ class SavedPlan(Struct, frozen=True):
         )
 
 
-def decided_by(plan: Plan) -> Decided:
+def decided_by(plan: Plan) -> PlanDigests:
     """The digests of a plan's changes. Whether a guard stops an account is not included, because
     applying may allow it."""
-    return Decided(
+    return PlanDigests(
         digest_changes([plan.platform]) if plan.platform is not None else None,
         {str(account.key): digest(account) for account in plan.accounts if account.changes},
     )
 
 
-def differing(before: Decided, after: Decided) -> list[str]:
+def differing(before: PlanDigests, after: PlanDigests) -> list[str]:
     """Whose decision differs: accounts as NAMESPACE/NAME, and ``the platform``."""
     names = sorted(before.accounts.keys() | after.accounts.keys())
     changed = [name for name in names if before.accounts.get(name) != after.accounts.get(name)]
@@ -174,8 +174,8 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
     """
     plan, desired, verified = planned.plan, planned.source.desired, planned.verified
     guards = planned.scope.guards
-    kept = concerned(plan, desired, planned.current)
-    only = kept if planned.scope.only is None else planned.scope.only
+    accounts = concerned(plan, desired, planned.current)
+    only = accounts if planned.scope.only is None else planned.scope.only
     return SavedPlan(
         format=_MARKER,
         format_version=FORMAT_VERSION,
@@ -187,11 +187,13 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
-        accounts=tuple(account for key, account in sorted(desired.accounts.items()) if key in kept),
-        orphans=tuple(
-            (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in kept
+        accounts=tuple(
+            account for key, account in sorted(desired.accounts.items()) if key in accounts
         ),
-        stopped=tuple(sorted(desired.stopped & kept)),
+        orphans=tuple(
+            (key, orphans) for key, orphans in sorted(desired.orphans.items()) if key in accounts
+        ),
+        stopped=tuple(sorted(desired.stopped & accounts)),
         complete=desired.complete,
         findings=tuple(_saved(located(item, planned.source.locate)) for item in desired.findings),
         failed=tuple(
@@ -251,7 +253,7 @@ def plan_again(
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
-    source = Source(saved.desired(), saved.commit, nowhere, mismatches)
+    source = Source(saved.desired(), saved.commit, no_positions, mismatches)
     planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
     same = plan_accounts(
         source.desired,
@@ -271,11 +273,11 @@ def plan_again(
 
 def _stale(path: str, changed: list[str]) -> Finding:
     listed = ", ".join(changed[:_LISTED])
-    more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+    others = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
     return finding(
         "stale-plan",
         f"The saved plan {path} no longer fits the store: the decision would differ for"
-        f" {listed}{more}.",
+        f" {listed}{others}.",
         hint="Save the plan again and review it.",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),

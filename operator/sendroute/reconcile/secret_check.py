@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
@@ -27,7 +27,7 @@ Rotated = Mapping[Owner, frozenset[str]]
 """Profiles whose secret has other content than when they were saved, by account."""
 
 
-class Endpoint(Struct, frozen=True):
+class CheckedEndpoint(Struct, frozen=True):
     """A profile, or the platform's managed relay: its desired and its current state; None if the
     store does not have it."""
 
@@ -64,14 +64,14 @@ class SecretCheck(Struct, frozen=True):
     findings: Mapping[Owner, tuple[Finding, ...]] = MappingProxyType({})
     uncompared: int = 0
 
-    def is_rotated(self, endpoint: Endpoint) -> bool:
+    def is_rotated(self, endpoint: CheckedEndpoint) -> bool:
         """Whether its secret has other content than when it was saved."""
         return endpoint.name in self.rotated.get(endpoint.key, frozenset())
 
 
 def endpoints(
     desired: Desired, current: Current, only: frozenset[AccountKey] | None = None
-) -> Iterator[Endpoint]:
+) -> Iterator[CheckedEndpoint]:
     """Every endpoint that may be written, in order, without suspended ones and without those of an
     account that is stopped by its documents or that is not in ``only`` (None: all accounts)."""
     platform = desired.platform
@@ -79,7 +79,7 @@ def endpoints(
         relay = relay_of(platform.platform)
         if relay is not None:
             where = platform.where.at("spec", "managed", "relay", "credentials")
-            yield Endpoint(PLATFORM, RELAY, relay, relay_of(current.platform), where)
+            yield CheckedEndpoint(PLATFORM, RELAY, relay, relay_of(current.platform), where)
     for key, account in sorted(desired.accounts.items()):
         if account.suspended or key in desired.stopped or (only is not None and key not in only):
             continue
@@ -88,7 +88,7 @@ def endpoints(
             if not profile.suspended:
                 inline = () if profile.inline_in is None else ("route", "newProfile")
                 where = profile.where.at("spec", *inline, "credentials")
-                yield Endpoint(key, name, profile.profile, before.get(name), where)
+                yield CheckedEndpoint(key, name, profile.profile, before.get(name), where)
 
 
 def references_in(current: Current) -> Iterator[SecretRef]:
@@ -99,7 +99,7 @@ def references_in(current: Current) -> Iterator[SecretRef]:
                 yield SecretRef(key.namespace, profile.secret)
 
 
-def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | SecretProblem | None:
+def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretProblem | None:
     """The credential of an endpoint, or why it is unavailable; None if the endpoint names no
     secret."""
     desired = endpoint.desired
@@ -114,7 +114,7 @@ def look_up(secrets: Secrets, endpoint: Endpoint) -> Credential | SecretProblem 
 def check_secrets(
     secrets: Secrets,
     sealer: Sealer | None,
-    endpoints: Iterator[Endpoint],
+    endpoints: Iterator[CheckedEndpoint],
     sealed: Sealed,
     *,
     required: bool,
@@ -163,8 +163,8 @@ class _Check:
         self._findings: dict[Owner, list[Finding]] = {}
         self._uncompared = 0
 
-    def run(self, endpoints: Iterator[Endpoint], sealed: Sealed) -> SecretCheck:
-        opened, closed = 0, list[Endpoint]()
+    def run(self, endpoints: Iterator[CheckedEndpoint], sealed: Sealed) -> SecretCheck:
+        opened, closed = 0, list[CheckedEndpoint]()
         for endpoint in endpoints:
             token = sealed.get(endpoint.key, {}).get(endpoint.name)
             match self._decrypts(endpoint, token):
@@ -184,7 +184,7 @@ class _Check:
             self._uncompared,
         )
 
-    def _decrypts(self, endpoint: Endpoint, token: str | None) -> bool | None:
+    def _decrypts(self, endpoint: CheckedEndpoint, token: str | None) -> bool | None:
         """Whether the stored credential could be decrypted; None if that was not tried."""
         shown = self._shown is not None
         rotated = shown and endpoint.name in (self._shown or {}).get(endpoint.key, frozenset())
@@ -217,7 +217,7 @@ class _Check:
             self._rotate(endpoint)
         return holds is not None
 
-    def _is_saved(self, endpoint: Endpoint, token: str | None) -> bool:
+    def _is_saved(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
         """Whether the rotated content that the saved plan has shown is saved already."""
         answer = look_up(self._secrets, endpoint)
         if token is None or self._sealer is None or not isinstance(answer, Credential):
@@ -225,12 +225,12 @@ class _Check:
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
         return self._sealer.holds(token, binding, answer) is True
 
-    def _rotate(self, endpoint: Endpoint) -> None:
+    def _rotate(self, endpoint: CheckedEndpoint) -> None:
         known = self._rotated.get(endpoint.key, frozenset())
         self._rotated[endpoint.key] = known | {endpoint.name}
 
     def _report_unavailable(
-        self, endpoint: Endpoint, answer: SecretProblem, token: str | None, needs_test: bool
+        self, endpoint: CheckedEndpoint, answer: SecretProblem, token: str | None, needs_test: bool
     ) -> None:
         code, message, severity = answer.code, answer.message, None
         if needs_test:
@@ -242,13 +242,13 @@ class _Check:
             code = "secret-not-compared"
             message = f"{answer.message} {endpoint.title.capitalize()} keeps the saved credential."
             # A secret that exists but is unusable is most likely a rotation that went wrong.
-            severity = Severity.WARNING if answer.code != "secret-missing" else None
+            severity = Severity.WARNING if answer.code != Code.SECRET_MISSING else None
         else:
             self._uncompared += 1
             return
         self._report(endpoint, code, message, answer, severity)
 
-    def _report_closed(self, endpoint: Endpoint) -> None:
+    def _report_closed(self, endpoint: CheckedEndpoint) -> None:
         hint = "Check which other process writes to the store, and whether a key is missing."
         self._report(
             endpoint,
@@ -261,7 +261,7 @@ class _Check:
 
     def _report(
         self,
-        endpoint: Endpoint,
+        endpoint: CheckedEndpoint,
         code: str,
         message: str,
         problem: SecretProblem,
@@ -284,12 +284,12 @@ def report_uncompared(count: int, secrets: Secrets) -> tuple[Finding, ...]:
     """One finding for all secrets that were not compared: a store may hold thousands."""
     if not count:
         return ()
-    many = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
+    subject = "The secret of 1 saved profile was" if count == 1 else f"{count} secrets were"
     why = "no key was" if secrets.given else "no secrets were"
     return (
         finding(
             "secret-not-compared",
-            f"{many} not compared with the saved credentials, because {why} given.",
+            f"{subject} not compared with the saved credentials, because {why} given.",
             hint=f"To see rotated secrets, give the {'key' if secrets.given else 'secrets'}.",
             remedy=Configure(Setting.KEY if secrets.given else Setting.SECRETS),
         ),
@@ -306,10 +306,10 @@ def no_key() -> Finding:
 
 
 def _wrong_key(count: int) -> Finding:
-    many = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
+    subject = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
     return finding(
         "credential-unreadable",
-        f"{many} {'not open' if count == 1 else 'opens'} with the given key.",
+        f"{subject} {'not open' if count == 1 else 'opens'} with the given key.",
         hint="If the key is lost, create the store again from its lock file: credentials are then"
         " saved again from their secrets. Otherwise give the right key.",
         remedy=Configure(Setting.KEY),

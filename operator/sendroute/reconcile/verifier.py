@@ -43,7 +43,7 @@ from sendroute.planner.platform import relay_of
 from sendroute.reconcile.protocols import Sealer, Secrets, Tester
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.secret_check import (
-    Endpoint,
+    CheckedEndpoint,
     Failed,
     Rotated,
     SecretCheck,
@@ -57,7 +57,7 @@ Tests = Mapping[TestRequest, TestResult]
 """The connection tests of one run so far."""
 
 
-class Scope(Struct, frozen=True):
+class PlanScope(Struct, frozen=True):
     """What to plan. ``only`` is None for every account; otherwise ``others`` are the claims of all
     other accounts on the domains of these."""
 
@@ -66,7 +66,7 @@ class Scope(Struct, frozen=True):
     others: OtherClaims = NO_OTHERS
 
 
-class Shown(Struct, frozen=True):
+class SavedInputs(Struct, frozen=True):
     """The failed profiles and rotated secrets with which a saved plan was made. It is applied with
     the same ones, and with what fails now."""
 
@@ -95,14 +95,14 @@ class Verifier(Struct, frozen=True):
     secrets: Secrets
     sealer: Sealer | None
     saves: bool = False
-    shown: Shown | None = None
+    shown: SavedInputs | None = None
 
     def check(
         self,
         desired: Desired,
         current: Current,
         sealed: Sealed,
-        scope: Scope,
+        scope: PlanScope,
         *,
         required: bool = False,
     ) -> SecretCheck:
@@ -136,7 +136,7 @@ class Verifier(Struct, frozen=True):
         desired: Desired,
         current: Current,
         sealed: Sealed,
-        scope: Scope,
+        scope: PlanScope,
         *,
         tester: Tester | None = None,
         tests: Tests = MappingProxyType({}),
@@ -326,20 +326,20 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         )
 
 
-def _endpoint(change: Change) -> Endpoint | None:
+def _endpoint(change: Change) -> CheckedEndpoint | None:
     """The endpoint with credentials that a change writes; None if it writes none."""
     if change.action not in (Action.CREATE, Action.UPDATE) or change.where is None:
         return None
     match change:
         case ProfileChange():
-            return Endpoint(
+            return CheckedEndpoint(
                 change.account, change.name, change.written, change.before, change.where
             )
         case PlatformChange():
             relay = relay_of(change.after)
             if relay is None:
                 return None
-            return Endpoint(PLATFORM, RELAY, relay, relay_of(change.before), change.where)
+            return CheckedEndpoint(PLATFORM, RELAY, relay, relay_of(change.before), change.where)
         case AccountChange() | DomainChange():
             return None
         case _:

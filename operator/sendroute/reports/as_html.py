@@ -7,8 +7,8 @@ from html import escape
 
 from sendroute.model.change import Change, Shadowed
 from sendroute.model.finding import Finding
-from sendroute.reports.alike import ACCOUNTS
-from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.grouping import MAX_ACCOUNTS
+from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean, number
 from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
@@ -56,23 +56,23 @@ def lines(report: Report) -> Iterator[str]:
     if report.platform is not None:
         yield "<h2>platform</h2>"
         yield from _table("Changes of the platform", [report.platform])
-    for part in report.parts[:ACCOUNTS]:
+    for part in report.parts[:MAX_ACCOUNTS]:
         yield from _part(part)
-    if len(report.parts) > ACCOUNTS:
-        yield f"<p>{_text(more_accounts(report.parts[ACCOUNTS:]))}.</p>"
+    if len(report.parts) > MAX_ACCOUNTS:
+        yield f"<p>{_text(more_accounts(report.parts[MAX_ACCOUNTS:]))}.</p>"
     yield "</main></body></html>"
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    place = finding.position or finding.where
-    where = f" {_code(spot(place))}" if place is not None else ""
+    location = finding.position or finding.where
+    where = f" {_code(format_position(location))}" if location is not None else ""
     severity = f'<span class="{finding.severity}">{finding.severity}</span>'
     yield f"<li>{severity} {_code(finding.code)}{where}<br>"
     yield _text(finding.message)
     if finding.hint:
         yield f"<br><em>Hint:</em> {_text(finding.hint)}"
     for related in finding.related:
-        yield f"<br>See also {_code(spot(related))}"
+        yield f"<br>See also {_code(format_position(related))}"
     yield "</li>"
 
 
@@ -83,19 +83,19 @@ def _part(part: Part) -> Iterator[str]:
         yield f"<p>{_text(summary)}</p>"
     if part.changes:
         yield from _table(f"Changes of {part.key}", part.changes[:LISTED])
-        yield from _rest(len(part.changes) - LISTED)
+        yield from _omitted_row(len(part.changes) - LISTED)
     if part.shadowed:
         yield "<ul>"
         yield from map(_shadowed, part.shadowed[:LISTED])
         yield "</ul>"
-        yield from _rest(len(part.shadowed) - LISTED)
+        yield from _omitted_row(len(part.shadowed) - LISTED)
 
 
 def _counts(part: Part) -> str:
     return actions(Counter(change.action for change in part.changes))
 
 
-def _rest(count: int) -> Iterator[str]:
+def _omitted_row(count: int) -> Iterator[str]:
     if count > 0:
         yield f"<p>… and {number(count)} more; the JSON report lists all.</p>"
 

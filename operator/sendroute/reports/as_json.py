@@ -43,7 +43,7 @@ def _members(report: Report) -> Iterator[Member]:
     yield "findings", map(_finding, report.findings)
     yield "severities", {s.value: count for s, count in _all_severities(report).items()}
     changing = (part for part in report.parts if apply or part.changes or part.stopped)
-    yield "accounts", (_account(part, apply) for part in changing)
+    yield "accounts", (_account_document(part, apply) for part in changing)
     yield "shadowed", (shadowed_form(shadow) for part in report.parts for shadow in part.shadowed)
     if apply:
         yield "relays_behind", list(report.relays_behind)
@@ -109,26 +109,26 @@ def _line(where: Where, report: Report) -> dict[str, Any]:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    place = finding.position or finding.where
+    location = finding.position or finding.where
     return {
         "code": finding.code,
         "severity": finding.severity.value,
         "message": finding.message,
         "hint": finding.hint,
-        "position": _place(place) if place is not None else None,
+        "position": _location(location) if location is not None else None,
         "namespace": finding.namespace,
         "account": finding.account,
-        "related": [_place(related) for related in finding.related],
+        "related": [_location(related) for related in finding.related],
     }
 
 
-def _place(place: Position | Where) -> dict[str, Any]:
-    if isinstance(place, Where):
-        return {"file": place.file}
-    return {"file": place.file, "line": place.line, "column": place.column}
+def _location(location: Position | Where) -> dict[str, Any]:
+    if isinstance(location, Where):
+        return {"file": location.file}
+    return {"file": location.file, "line": location.line, "column": location.column}
 
 
-def _account(part: Part, apply: bool) -> dict[str, Any]:
+def _account_document(part: Part, apply: bool) -> dict[str, Any]:
     document = {
         "namespace": part.key.namespace,
         "account": part.key.name,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from sendroute.model.finding import Finding, Position, Severity
-from sendroute.reports.report import Report, file_of, spot
+from sendroute.reports.report import Report, file_of, format_position
 from sendroute.reports.text import clean
 
 
@@ -34,15 +34,15 @@ def _fails(finding: Finding, report: Report) -> bool:
 
 
 def _test_case(finding: Finding, fails: bool) -> Iterator[str]:
-    place = finding.position or finding.where
+    location = finding.position or finding.where
     file = file_of(finding) or "sendroute"
     attributes = f"classname={_attribute(file)} name={_attribute(_name(finding))}"
     if isinstance(finding.position, Position):
         attributes += f' file={_attribute(file)} line="{finding.position.line}"'
     yield f'    <testcase {attributes} time="0">'
-    sentences = [f"{spot(place)}: {finding.message}" if place else finding.message]
+    sentences = [f"{format_position(location)}: {finding.message}" if location else finding.message]
     sentences += [f"hint: {finding.hint}"] if finding.hint else []
-    sentences += [f"see also: {spot(related)}" for related in finding.related]
+    sentences += [f"see also: {format_position(related)}" for related in finding.related]
     body = "\n".join(escape(clean(sentence)) for sentence in sentences)
     if fails:
         kind = f"type={_attribute(finding.code)} message={_attribute(finding.message)}"

@@ -15,8 +15,8 @@ from msgspec import Struct
 from sendroute.model.change import Change
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
-from sendroute.reports.alike import FOLD, alike
-from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.grouping import MAX_SIMILAR, group_similar
+from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean, counted, middle, number
 from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
@@ -36,11 +36,11 @@ _ENTITIES = {ord(c): f"&#{ord(c)};" for c in "&<>`*_[]|\\~^$"}
 _REFERS = re.compile(r"([@#!%:]|www)(?=[\w./])")
 
 
-class Piece(Struct, frozen=True):
+class MarkdownPiece(Struct, frozen=True):
     """An independent block, rendered only if there is room. If it does not fit, ``short`` replaces
-    it; if that does not fit either, ``what`` is counted as left out."""
+    it; if that does not fit either, ``noun`` is counted as left out."""
 
-    what: str
+    noun: str
     text: Callable[[], str]
     short: Callable[[], str] | None = None
 
@@ -53,35 +53,35 @@ def text(report: Report) -> str:
     for piece in _pieces(report):
         block = _fitting(piece, room) if not cut else None
         if block is None:
-            cut[piece.what] += 1
+            cut[piece.noun] += 1
         else:
             room -= len(block.encode())
             blocks.append(block)
     if cut:
-        left_out = " and ".join(counted(count, what) for what, count in cut.items())
+        left_out = " and ".join(counted(count, noun) for noun, count in cut.items())
         blocks.append(f"\nThe comment is full: {left_out} left out; the JSON report lists all.\n")
     return "".join(blocks)
 
 
-def _fitting(piece: Piece, room: int) -> str | None:
+def _fitting(piece: MarkdownPiece, room: int) -> str | None:
     makers = (piece.text, piece.short) if piece.short is not None else (piece.text,)
     return next((block for make in makers if len((block := make()).encode()) <= room), None)
 
 
-def _pieces(report: Report) -> Iterator[Piece]:
+def _pieces(report: Report) -> Iterator[MarkdownPiece]:
     if report.relays_behind:
         behind = ", ".join(map(code, report.relays_behind))
-        yield Piece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
+        yield MarkdownPiece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
     for finding in report.findings:
-        yield Piece("finding", partial(_finding, finding))
+        yield MarkdownPiece("finding", partial(_finding, finding))
     if report.platform is not None:
-        yield Piece("platform", partial(_platform, report.platform))
+        yield MarkdownPiece("platform", partial(_platform, report.platform))
     for part in report.parts:
         if part.changes or part.outcome not in (None, Outcome.UNCHANGED):
-            yield Piece("account", partial(_part, part), partial(_part_in_short, part))
+            yield MarkdownPiece("account", partial(_part, part), partial(_part_in_short, part))
     for part in report.parts:
         if part.shadowed:
-            yield Piece("list of shadowed routes", partial(_shadowed, part))
+            yield MarkdownPiece("list of shadowed routes", partial(_shadowed, part))
 
 
 def _platform(change: Change) -> str:
@@ -90,20 +90,20 @@ def _platform(change: Change) -> str:
 
 def _shadowed(part: Part) -> str:
     listing = f"\nOf {code(str(part.key))}, shadowed by an apply-all:\n\n"
-    for shadow in part.shadowed[:FOLD]:
+    for shadow in part.shadowed[:MAX_SIMILAR]:
         declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
         listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
-    more = len(part.shadowed) - FOLD
+    omitted = len(part.shadowed) - MAX_SIMILAR
     return listing + (
-        f"- … and {number(more)} more; the JSON report lists all\n" if more > 0 else ""
+        f"- … and {number(omitted)} more; the JSON report lists all\n" if omitted > 0 else ""
     )
 
 
 def _finding(finding: Finding) -> str:
-    place = finding.position or finding.where
-    where = f" {code(spot(place))}" if place is not None else ""
+    location = finding.position or finding.where
+    where = f" {code(format_position(location))}" if location is not None else ""
     hint = f" *{prose(finding.hint)}*" if finding.hint else ""
-    also = "".join(f" See also {code(spot(related))}." for related in finding.related)
+    also = "".join(f" See also {code(format_position(related))}." for related in finding.related)
     label = f"**{finding.severity}** {code(finding.code)}{where}"
     return f"- {label}: {prose(finding.message)}{hint}{also}\n"
 
@@ -111,11 +111,11 @@ def _finding(finding: Finding) -> str:
 def _part(part: Part) -> str:
     in_sight: list[Change] = []
     folded: list[Change] = []
-    for group in alike(part.changes):
-        in_sight += group[:FOLD]
-        folded += group[FOLD:]
-    rest = _folded(in_sight[_LISTED:] + folded)
-    return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{rest}"
+    for group in group_similar(part.changes):
+        in_sight += group[:MAX_SIMILAR]
+        folded += group[MAX_SIMILAR:]
+    folded_list = _folded(in_sight[_LISTED:] + folded)
+    return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{folded_list}"
 
 
 def _part_in_short(part: Part) -> str:
@@ -134,11 +134,11 @@ def _folded(changes: Sequence[Change]) -> str:
     if not changes:
         return ""
     listed = changes[:_LISTED]
-    more = len(changes) - len(listed)
-    rest = f"… and {number(more)} more; the JSON report lists all\n\n" if more else ""
+    omitted = len(changes) - len(listed)
+    note = f"… and {number(omitted)} more; the JSON report lists all\n\n" if omitted else ""
     summary = f"{number(len(changes))} more like these"
     table = _table(listed)
-    return f"<details><summary>{summary}</summary>\n\n{table}\n{rest}</details>\n\n"
+    return f"<details><summary>{summary}</summary>\n\n{table}\n{note}</details>\n\n"
 
 
 def _table(changes: Sequence[Change]) -> str:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from sendroute import __version__
 from sendroute.model.codes import Code, code_of
 from sendroute.model.finding import Finding, Position, Severity, Where
+from sendroute.model.version import __version__
 from sendroute.reports.as_json import document
 from sendroute.reports.report import Report
 
@@ -67,13 +67,13 @@ def _result(finding: Finding, rule: int) -> dict[str, Any]:
         "message": {"text": _literal(finding.message + hint)},
         "properties": properties,
     }
-    place = finding.position or finding.where
-    if place is not None:
-        result["locations"] = [_location(place)]
+    location = finding.position or finding.where
+    if location is not None:
+        result["locations"] = [_location(location)]
     if finding.related:
         result["relatedLocations"] = [
-            {"id": number, **_location(place), "message": {"text": "See also here."}}
-            for number, place in enumerate(finding.related)
+            {"id": number, **_location(location), "message": {"text": "See also here."}}
+            for number, location in enumerate(finding.related)
         ]
     return result
 
@@ -85,10 +85,10 @@ def _literal(text: str) -> str:
     return text
 
 
-def _location(place: Position | Where) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": artifact(place.file)}
-    if isinstance(place, Position):
-        physical["region"] = {"startLine": place.line, "startColumn": place.column}
+def _location(location: Position | Where) -> dict[str, Any]:
+    physical: dict[str, Any] = {"artifactLocation": artifact(location.file)}
+    if isinstance(location, Position):
+        physical["region"] = {"startLine": location.line, "startColumn": location.column}
     return {"physicalLocation": physical}
 
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 from sendroute.model.change import Action, Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
-from sendroute.reports.alike import ACCOUNTS, FOLD, alike
-from sendroute.reports.report import Part, Report, spot
+from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar
+from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import (
     WIDTH,
-    Style,
+    TextStyle,
     clean,
     middle,
     no_command,
@@ -31,19 +31,19 @@ _VERB, _NAME, _STEP = 8, 40, 34
 _BENEATH = 2 + _VERB + 2
 
 _ACTION_STYLES = {
-    Action.CREATE: Style.GREEN,
-    Action.UPDATE: Style.CYAN,
-    Action.DELETE: Style.RED,
-    Action.REROUTE: Style.CYAN,
-    Action.REASSIGN: Style.YELLOW,
-    Action.SKIP: Style.YELLOW,
+    Action.CREATE: TextStyle.GREEN,
+    Action.UPDATE: TextStyle.CYAN,
+    Action.DELETE: TextStyle.RED,
+    Action.REROUTE: TextStyle.CYAN,
+    Action.REASSIGN: TextStyle.YELLOW,
+    Action.SKIP: TextStyle.YELLOW,
 }
 
 _SEVERITY_STYLES = {
-    Severity.ERROR: Style.RED,
-    Severity.REFUSED: Style.RED,
-    Severity.WARNING: Style.YELLOW,
-    Severity.INFO: Style.CYAN,
+    Severity.ERROR: TextStyle.RED,
+    Severity.REFUSED: TextStyle.RED,
+    Severity.WARNING: TextStyle.YELLOW,
+    Severity.INFO: TextStyle.CYAN,
 }
 
 
@@ -53,15 +53,15 @@ def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
 
 def _lines(report: Report, colour: bool) -> Iterator[str]:
     if report.platform is not None:
-        yield paint("platform", Style.BOLD, colour)
+        yield paint("platform", TextStyle.BOLD, colour)
         yield from _changes([report.platform], colour)
         yield ""
     shown = [part for part in report.parts if _is_shown(part)]
-    for part in shown[:ACCOUNTS]:
+    for part in shown[:MAX_ACCOUNTS]:
         yield from _part(part, colour)
         yield ""
-    if len(shown) > ACCOUNTS:
-        yield from wrap(more_accounts(shown[ACCOUNTS:]), 0)
+    if len(shown) > MAX_ACCOUNTS:
+        yield from wrap(more_accounts(shown[MAX_ACCOUNTS:]), 0)
         yield ""
     for finding in _listed(report):
         yield from finding_lines(finding, colour)
@@ -71,7 +71,7 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
         behind = ", ".join(map(clean, report.relays_behind))
         yield from wrap(f"Not served yet by {behind}.", 0)
     for line in wrap(totals(report), 0):
-        yield paint(line, Style.BOLD, colour)
+        yield paint(line, TextStyle.BOLD, colour)
 
 
 def _is_shown(part: Part) -> bool:
@@ -87,12 +87,12 @@ def _listed(report: Report) -> Iterator[Finding]:
             yield finding
             continue
         counts[finding.code] += 1
-        if counts[finding.code] <= FOLD:
+        if counts[finding.code] <= MAX_SIMILAR:
             yield finding
     for code, count in counts.items():
-        if count > FOLD:
-            more = f"{number(count - FOLD)} more notes like this; the JSON report lists all"
-            yield Finding(code, Severity.INFO, f"… and {more}.")
+        if count > MAX_SIMILAR:
+            note = f"{number(count - MAX_SIMILAR)} more notes like this; the JSON report lists all"
+            yield Finding(code, Severity.INFO, f"… and {note}.")
 
 
 def _part(part: Part, colour: bool) -> Iterator[str]:
@@ -100,17 +100,17 @@ def _part(part: Part, colour: bool) -> Iterator[str]:
     summary = "; ".join(filter(None, (counts, part_status(part))))
     heading = middle(clean(str(part.key)), WIDTH)
     beside = width(heading) + 2 + width(summary) <= WIDTH
-    yield paint(heading, Style.BOLD, colour) + (f"  {summary}" if beside and summary else "")
+    yield paint(heading, TextStyle.BOLD, colour) + (f"  {summary}" if beside and summary else "")
     if not beside:
         yield from wrap(summary, 2)
     yield from _changes(part.changes, colour)
-    for shadow in part.shadowed[:FOLD]:
+    for shadow in part.shadowed[:MAX_SIMILAR]:
         yield from wrap(_shadow(shadow), 4)
-    if len(part.shadowed) > FOLD:
-        yield f"    {_more(len(part.shadowed) - FOLD)}"
+    if len(part.shadowed) > MAX_SIMILAR:
+        yield f"    {_omitted_line(len(part.shadowed) - MAX_SIMILAR)}"
 
 
-def _more(count: int) -> str:
+def _omitted_line(count: int) -> str:
     return f"… and {number(count)} more like this; the JSON report lists all"
 
 
@@ -122,20 +122,20 @@ def _shadow(shadow: Shadowed) -> str:
 
 
 def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
-    groups = alike(changes)
-    shown = [[_cells(change) for change in group[:FOLD]] for group in groups]
-    names, steps = _columns([cells for some in shown for cells in some])
-    for group, some in zip(groups, shown, strict=True):
+    groups = group_similar(changes)
+    shown = [[_cells(change) for change in group[:MAX_SIMILAR]] for group in groups]
+    names, steps = _columns([cells for rows in shown for cells in rows])
+    for group, rows in zip(groups, shown, strict=True):
         shared = _shared_why(group)
-        for change, cells in zip(group, some, strict=False):
+        for change, cells in zip(group, rows, strict=False):
             yield from _row(change, cells, names, steps, colour, "" if shared else _why(change))
-        if len(group) > FOLD:
-            yield f"{' ' * _BENEATH}{_more(len(group) - FOLD)}"
+        if len(group) > MAX_SIMILAR:
+            yield f"{' ' * _BENEATH}{_omitted_line(len(group) - MAX_SIMILAR)}"
         if shared:
             yield from wrap(shared, _BENEATH)
 
 
-class _Cells(NamedTuple):
+class _ChangeCells(NamedTuple):
     """A change's name and what it does, cleaned, and the columns that each takes."""
 
     name: str
@@ -144,12 +144,12 @@ class _Cells(NamedTuple):
     columns: int
 
 
-def _cells(change: Change) -> _Cells:
+def _cells(change: Change) -> _ChangeCells:
     name, does = clean(object_name(change.kind, change.name)), clean(step(change))
-    return _Cells(name, width(name), does, width(does))
+    return _ChangeCells(name, width(name), does, width(does))
 
 
-def _columns(shown: Sequence[_Cells]) -> tuple[int, int]:
+def _columns(shown: Sequence[_ChangeCells]) -> tuple[int, int]:
     """Widths of the names and of the steps, each no wider than its share of the line."""
     names = max((cells.wide for cells in shown), default=0)
     fitting = [cells.columns for cells in shown if cells.columns <= _STEP]
@@ -157,7 +157,7 @@ def _columns(shown: Sequence[_Cells]) -> tuple[int, int]:
 
 
 def _row(
-    change: Change, cells: _Cells, names: int, steps: int, colour: bool, why: str
+    change: Change, cells: _ChangeCells, names: int, steps: int, colour: bool, why: str
 ) -> Iterator[str]:
     """One line per change; the reason is on the next line if it does not fit."""
     verb = paint(f"{VERBS[change.action]:<{_VERB}}", _ACTION_STYLES[change.action], colour)
@@ -170,9 +170,9 @@ def _row(
         gap = " " * (steps - cells.columns + 2)
         yield f"  {verb}  {name}  {cells.does}{gap}{why}".rstrip()
         return
-    first, *rest = wrap(cells.does, start)
+    first, *continuation = wrap(cells.does, start)
     yield f"  {verb}  {name}  {first[start:]}".rstrip()
-    yield from rest
+    yield from continuation
     if why:
         yield from wrap(why, _BENEATH)
 
@@ -197,10 +197,10 @@ def _why(change: Change) -> str:
 def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
     """Yield the lines of a finding: severity, code and position, then the message, the hint and
     related positions. ``colour`` adds ANSI sequences."""
-    place = finding.position or finding.where
+    location = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
     label = paint(head, _SEVERITY_STYLES[finding.severity], colour)
-    where = clean(spot(place) if place is not None else _account(finding))
+    where = clean(format_position(location) if location is not None else _account_of(finding))
     if width(head) + 2 + width(where) <= WIDTH:
         yield f"{label}  {where}".rstrip()
     else:
@@ -210,8 +210,8 @@ def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
     if finding.hint:
         yield from wrap(clean(finding.hint), 4, first="hint: ")
     for related in finding.related:
-        yield f"    see also: {middle(clean(spot(related)), WIDTH - 14)}"
+        yield f"    see also: {middle(clean(format_position(related)), WIDTH - 14)}"
 
 
-def _account(finding: Finding) -> str:
+def _account_of(finding: Finding) -> str:
     return f"account {finding.namespace}/{finding.account}" if finding.account is not None else ""

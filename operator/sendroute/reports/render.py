@@ -66,6 +66,6 @@ def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[st
 
 def _joined_lines(lines: Iterable[str]) -> Iterator[str]:
     """Join many lines per chunk, because writing a line takes as long as rendering it."""
-    rest = iter(lines)
-    while some := list(islice(rest, _AT_ONCE)):
-        yield "\n".join(some) + "\n"
+    remaining = iter(lines)
+    while batch := list(islice(remaining, _AT_ONCE)):
+        yield "\n".join(batch) + "\n"

@@ -17,7 +17,15 @@ from sendroute.model.change import (
     Shadowed,
 )
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Locate, Position, Severity, Where, located, nowhere
+from sendroute.model.finding import (
+    Finding,
+    Locate,
+    Position,
+    Severity,
+    Where,
+    located,
+    no_positions,
+)
 from sendroute.model.outcome import Outcome, Result
 
 Advise = Callable[[Finding], Finding]
@@ -36,7 +44,7 @@ class Part(Struct, frozen=True):
     outcome: Outcome | None = None
 
 
-class Store(Struct, frozen=True):
+class StoreHeader(Struct, frozen=True):
     lineage: str
     revision: int
 
@@ -48,12 +56,12 @@ class Report(Struct, frozen=True):
     command: str
     findings: tuple[Finding, ...]
     parts: tuple[Part, ...] = ()
-    store: Store | None = None
+    store: StoreHeader | None = None
     platform: PlatformChange | None = None
     platform_outcome: Outcome | None = None
     relays_behind: tuple[str, ...] = ()
     strict: bool = False
-    locate: Locate = nowhere
+    locate: Locate = no_positions
 
     def changes(self) -> Iterator[tuple[Change, bool]]:
         """Every change in order, and whether it is in the store now."""
@@ -74,7 +82,7 @@ class Report(Struct, frozen=True):
 
 
 def of_findings(
-    findings: Iterable[Finding], *, strict: bool = False, locate: Locate = nowhere
+    findings: Iterable[Finding], *, strict: bool = False, locate: Locate = no_positions
 ) -> Report:
     """The report of a validation.
 
@@ -86,20 +94,20 @@ def of_findings(
     return Report("validate", _with_positions(findings, locate), strict=strict, locate=locate)
 
 
-def of_plan(plan: Plan, *, locate: Locate = nowhere) -> Report:
+def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:
     """The report of a plan. ``locate`` finds the positions of findings and changes."""
-    findings = [*plan.findings, *chain.from_iterable(account.findings for account in plan.accounts)]
+    findings = [*plan.all_findings]
     return Report(
         "plan",
         _with_positions(findings, locate),
         parts=_parts(plan, {}),
-        store=Store(plan.lineage, plan.revision),
+        store=StoreHeader(plan.lineage, plan.revision),
         platform=plan.platform,
         locate=locate,
     )
 
 
-def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply") -> Report:
+def of_result(result: Result, *, locate: Locate = no_positions, command: str = "apply") -> Report:
     """The report of a result.
 
     Args:
@@ -108,7 +116,7 @@ def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply
         command: ``apply`` or ``restore``.
     """
     plan = result.plan
-    findings = [*plan.findings, *chain.from_iterable(account.findings for account in plan.accounts)]
+    findings = [*plan.all_findings]
     findings += [
         *result.findings,
         *chain.from_iterable(outcome.findings for outcome in result.accounts),
@@ -118,7 +126,7 @@ def of_result(result: Result, *, locate: Locate = nowhere, command: str = "apply
         command,
         _with_positions(findings, locate),
         parts=_parts(plan, outcomes),
-        store=Store(plan.lineage, result.revision),
+        store=StoreHeader(plan.lineage, result.revision),
         platform=plan.platform,
         platform_outcome=result.platform,
         relays_behind=tuple(sorted(result.relays_behind)),
@@ -137,7 +145,7 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
             Part(
                 account.key,
                 revision,
-                tuple(sorted(account.changes, key=_place_among_changes)),
+                tuple(sorted(account.changes, key=_change_order)),
                 tuple(sorted(account.shadowed, key=lambda shadowed: shadowed.domain)),
                 account.stopped,
                 outcome,
@@ -146,7 +154,7 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
     return tuple(parts)
 
 
-def _place_among_changes(change: ObjectChange) -> tuple[int, str, str]:
+def _change_order(change: ObjectChange) -> tuple[int, str, str]:
     return _KINDS[change.kind], change.name, change.action
 
 
@@ -156,19 +164,19 @@ def _with_positions(findings: Iterable[Finding], locate: Locate) -> tuple[Findin
 
 def _order(finding: Finding) -> tuple[str, int, int, str, str]:
     if finding.position is not None:
-        place = (finding.position.file, finding.position.line, finding.position.column)
+        position = (finding.position.file, finding.position.line, finding.position.column)
     else:
-        place = (finding.where.file if finding.where else "", 0, 0)
-    return (*place, finding.code, finding.message)
+        position = (finding.where.file if finding.where else "", 0, 0)
+    return (*position, finding.code, finding.message)
 
 
 def file_of(finding: Finding) -> str | None:
     """The file of a finding, for formats with separate fields for line and column; None if the
     finding has no file."""
-    place = finding.position or finding.where
-    return place.file if place else None
+    location = finding.position or finding.where
+    return location.file if location else None
 
 
-def spot(place: Position | Where) -> str:
+def format_position(location: Position | Where) -> str:
     """``file:line:column``; only the file if the line is unknown."""
-    return str(place) if isinstance(place, Position) else place.file
+    return str(location) if isinstance(location, Position) else location.file

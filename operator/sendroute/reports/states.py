@@ -65,9 +65,9 @@ def _fields(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
                 yield from _fields(inner, f"{path}.{key}" if path else key)
     elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
         for item in value:
-            rest = dict(item)
-            name = rest.pop("name") if "name" in rest else rest.pop("port")
-            yield from _fields(rest, f"{path}.{name}")
+            fields = dict(item)
+            name = fields.pop("name") if "name" in fields else fields.pop("port")
+            yield from _fields(fields, f"{path}.{name}")
     elif isinstance(value, list):
         yield path, ", ".join(map(str, value))
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from sendroute.reports.text import WIDTH, Style, clean, middle, pad, paint, width, wrap
+from sendroute.reports.text import WIDTH, TextStyle, clean, middle, pad, paint, width, wrap
 
 _GAP = 2
 _NARROWEST = 6
@@ -60,7 +60,7 @@ class Columns:
         room = WIDTH - _GAP * (len(heads) - 1)
         _narrow(widths, [index for index, head in enumerate(heads) if head not in _RIGID], room)
         _narrow(widths, range(len(heads)), room)
-        yield paint(_line(heads, widths).rstrip(), Style.BOLD, colour) + "\n"
+        yield paint(_line(heads, widths).rstrip(), TextStyle.BOLD, colour) + "\n"
         for row in rows:
             yield _line([row[index] for index in shown], widths)
 
@@ -97,6 +97,6 @@ def pairs(items: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Yield ``name   value`` lines; a long value continues below itself."""
     indent = max(len(name) for name, _ in items) + _GAP
     for name, value in items:
-        first, *more = wrap(clean(value), indent) or [""]
+        first, *continuation = wrap(clean(value), indent) or [""]
         yield f"{name:<{indent}}{first.lstrip()}".rstrip() + "\n"
-        yield from (line + "\n" for line in more)
+        yield from (line + "\n" for line in continuation)

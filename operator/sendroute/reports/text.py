@@ -12,7 +12,7 @@ WIDTH = 100
 """Columns that every line of text keeps to."""
 
 
-class Style(StrEnum):
+class TextStyle(StrEnum):
     BOLD = "1"
     DIM = "2"
     RED = "31"
@@ -21,7 +21,7 @@ class Style(StrEnum):
     CYAN = "36"
 
 
-def paint(text: str, style: Style, colour: bool) -> str:
+def paint(text: str, style: TextStyle, colour: bool) -> str:
     """``text`` in a style, if ``colour`` is true. The style adds no width."""
     return f"\x1b[{style}m{text}\x1b[0m" if colour and text else text
 
@@ -116,13 +116,13 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> It
 
 def _words(text: str, columns: int) -> Iterator[str]:
     for word in text.split(" "):
-        rest = word
-        while width(rest) > columns:
-            head = _head(rest, columns)
+        remainder = word
+        while width(remainder) > columns:
+            head = _head(remainder, columns)
             yield head
-            rest = rest[len(head) :]
-        if rest:
-            yield rest
+            remainder = remainder[len(head) :]
+        if remainder:
+            yield remainder
 
 
 def number(count: int) -> str:

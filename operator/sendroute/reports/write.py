@@ -11,7 +11,7 @@ from sendroute.model.problem import ProblemError
 
 
 def write(
-    path: str, chunks: Iterable[str], *, what: str = "The report", mode: int | None = None
+    path: str, chunks: Iterable[str], *, subject: str = "The report", mode: int | None = None
 ) -> None:
     """Write a file as UTF-8, completely or not at all: a reader sees the old or the new content.
 
@@ -21,7 +21,7 @@ def write(
     Args:
         path: the file.
         chunks: its content.
-        what: the name of the content, for the message.
+        subject: the name of the content, for the message.
         mode: the permissions; None keeps those of the replaced file, or those that the umask gives.
 
     Raises:
@@ -37,7 +37,7 @@ def write(
         raise ProblemError(
             finding(
                 "unwritable",
-                f"{what} could not be written to {path}: {error.strerror or 'input/output'}.",
+                f"{subject} could not be written to {path}: {error.strerror or 'input/output'}.",
                 hint="Specify a file in a directory that exists and is writable.",
                 where=whole_file(path),
             )

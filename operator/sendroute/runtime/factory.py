@@ -7,12 +7,13 @@ by the function that needs them.
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sendroute.credentials.key_file import key_path
-from sendroute.credentials.keys import Keys, keys_at_hand
+from sendroute.credentials.keys import Keys, find_keys
 from sendroute.credentials.resolve import Secrets
 from sendroute.model.codes import finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
@@ -22,7 +23,9 @@ from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile import secret_check
-from sendroute.reconcile.verifier import Shown, Verifier
+from sendroute.reconcile.protocols import Tester
+from sendroute.reconcile.reconciler import Reconciler
+from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,13 +49,26 @@ class Factory:
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
 
+    def reconciler(
+        self, store: "Store", tester: Tester, *, saves: bool, shown: SavedInputs | None = None
+    ) -> Reconciler:
+        """The reconciler of one command.
+
+        Args:
+            store: the store, which stays open as long as the reconciler is used.
+            tester: tests connections.
+            saves: its plan will be applied.
+            shown: what a saved plan was made with; None for a new plan.
+        """
+        return Reconciler(store, partial(self.verifier, saves=saves, shown=shown), tester)
+
     def verifier(
         self,
         desired: Desired,
         stored: Iterable[SecretRef],
         *,
         saves: bool = False,
-        shown: Shown | None = None,
+        shown: SavedInputs | None = None,
     ) -> Verifier:
         """The verifier of one run over these manifests and this store.
 
@@ -99,7 +115,7 @@ class Factory:
         """The encryption keys; None if there are none. Raises :class:`ProblemError` if a given key
         is invalid."""
         default = str(key_path(self.settings.store))
-        return keys_at_hand(self.settings.key_file, default, dict(os.environ))
+        return find_keys(self.settings.key_file, default, dict(os.environ))
 
     def sealer(self) -> "Sealer | None":
         """Encrypts and decrypts credentials; None without a key."""

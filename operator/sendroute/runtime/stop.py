@@ -95,21 +95,23 @@ def stop_on_signals(stop: Stop, at_once: Callable[[], None]) -> Iterator[None]:
     def repeat(_number: int, _frame: FrameType | None) -> None:
         stop.set(first)
 
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.setblocking(False)
-        watcher = Thread(target=_end_at_the_second, args=(ours, numbers, at_once), daemon=True)
+    read_socket, write_socket = socket.socketpair()
+    with read_socket, write_socket:
+        write_socket.setblocking(False)
+        watcher = Thread(
+            target=_end_at_the_second, args=(read_socket, numbers, at_once), daemon=True
+        )
         watcher.start()
         before = {number: signal.signal(number, once) for number in numbers}
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, repeat)
         # Signals arrive there even while a library delays Python's own handlers.
-        woken = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        woken = signal.set_wakeup_fd(write_socket.fileno(), warn_on_full_buffer=False)
         try:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.set_wakeup_fd(woken)
-            theirs.close()
+            write_socket.close()
             watcher.join()
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sendroute.model.account_status import AccountStatus, Approval, Report, StatusReason
+from sendroute.model.account_status import AccountStatus, Approval, StatusReason, StatusReport
 from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_named, owner_names
@@ -48,7 +48,7 @@ def _status_of(row: Any) -> AccountStatus:
     return AccountStatus(
         owner_named(row.namespace, row.account),
         StatusReason(row.reason),
-        msgspec.json.decode(row.report, type=Report),
+        msgspec.json.decode(row.report, type=StatusReport),
         row.since,
         row.digest,
         row.source_commit,
@@ -71,7 +71,7 @@ def write(
         values = {
             "namespace": namespace,
             "account": name,
-            "reason": status.outcome.value,
+            "reason": status.reason.value,
             "digest": status.digest,
             "report": msgspec.json.encode(status.report).decode(),
             "source_commit": status.commit,
@@ -81,11 +81,13 @@ def write(
         new: sqlite.Insert | postgresql.Insert
         new = (sqlite if is_sqlite else postgresql).insert(table).values(values)
         same = table.c.digest == new.excluded.digest
-        kept = {
+        approval_columns = {
             name: case((same, table.c[name]), else_=null())
             for name in ("approved", "approved_by", "approved_at")
         }
-        connection.execute(new.on_conflict_do_update(index_elements=list(_KEY), set_=values | kept))
+        connection.execute(
+            new.on_conflict_do_update(index_elements=list(_KEY), set_=values | approval_columns)
+        )
 
 
 def clear(connection: Connection, keys: Collection[Owner]) -> None:

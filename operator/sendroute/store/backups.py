@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Status
 from sendroute.model.remedy import Perform, Task
@@ -206,7 +206,7 @@ def check_backup(path: Path) -> None:
     try:
         check_file(path)
     except ProblemError as error:
-        if any(finding.code == "wrong-store" for finding in error.findings):
+        if any(finding.code == Code.WRONG_STORE for finding in error.findings):
             raise _not_a_backup(path) from error
         raise
 

@@ -37,8 +37,8 @@ Row = tuple[Any, ...]
 
 def chunks(values: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     """The values in lists of at most ``size``, in order."""
-    rest = iter(values)
-    while chunk := list(islice(rest, size)):
+    remaining = iter(values)
+    while chunk := list(islice(remaining, size)):
         yield chunk
 
 
@@ -52,11 +52,11 @@ def restricted(
     if only is None:
         yield statement
         return
-    for some in chunks(sorted(only)):
-        yield statement.where(tuple_(namespace, name).in_([tuple(key) for key in some]))
+    for chunk in chunks(sorted(only)):
+        yield statement.where(tuple_(namespace, name).in_([tuple(key) for key in chunk]))
 
 
-def among(
+def matches_any(
     connection: Connection, text: ColumnElement[str], values: Sequence[str]
 ) -> ColumnElement[bool]:
     """Whether a column is one of many values, which are one parameter of the statement."""
@@ -101,9 +101,9 @@ def execute_many(
             parameters = batch
         else:
             positions = {name: position for position, name in enumerate(names)}
-            rest = [name for name in order if name not in positions]
-            tail = tuple(fixed[name] for name in rest)
-            positions |= {name: len(names) + position for position, name in enumerate(rest)}
+            unnamed = [name for name in order if name not in positions]
+            tail = tuple(fixed[name] for name in unnamed)
+            positions |= {name: len(names) + position for position, name in enumerate(unnamed)}
             pick = itemgetter(*(positions[name] for name in order))
             parameters = [pick(row + tail) for row in batch]
         affected += connection.exec_driver_sql(text, parameters).rowcount

@@ -94,16 +94,16 @@ def switch(
     ones. Raises :class:`~sendroute.model.problem.StaleError` if the number of rows differs from the
     plan, although the account is fenced.
     """
-    mine = domain.c.account_id == number
-    if connection.execute(select(func.count()).where(mine)).scalar_one() != planned.domains:
+    of_account = domain.c.account_id == number
+    if connection.execute(select(func.count()).where(of_account)).scalar_one() != planned.domains:
         return False
-    if _write_history(connection, key, mine, planned, revision) != planned.domains:
+    if _write_history(connection, key, of_account, planned, revision) != planned.domains:
         raise stale(key)
     kind, profile = planned.route.kind.value, planned.route.profile
     is_same_route = and_(domain.c.kind == kind, domain.c.profile.is_not_distinct_from(profile))
     switched_routes = (
         update(domain)
-        .where(mine)
+        .where(of_account)
         .values(
             kind=kind,
             profile=profile,
@@ -121,7 +121,7 @@ def switch(
 def _write_history(
     connection: Connection,
     key: AccountKey,
-    mine: ColumnElement[bool],
+    of_account: ColumnElement[bool],
     planned: Switch,
     revision: int,
 ) -> int:
@@ -142,7 +142,7 @@ def _write_history(
         )
         assert inserted.inserted_primary_key is not None  # noqa: S101 - an INSERT of one row has one
         switch_id = literal(inserted.inserted_primary_key[0])
-        names = select(switch_id, domain.c.name).where(mine, _in_state(before))
+        names = select(switch_id, domain.c.name).where(of_account, _in_state(before))
         # Without this option SQLAlchemy drops the row count of an INSERT.
         written = insert(switched).from_select(("switch", "name"), names)
         total += connection.execute(written.execution_options(preserve_rowcount=True)).rowcount

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from operator import itemgetter
 
-from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from sendroute.model.current import AccountState
 from sendroute.model.desired import AccountKey
+from sendroute.model.export import AccountExport, object_name
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
@@ -18,25 +18,10 @@ from sendroute.store.states import maybe_route_of, platform_of, profile_of
 from sendroute.store.tables import account, domain, platform, profile
 
 
-class AccountExport(Struct, frozen=True):
-    """An account, its profiles in the order of names, and its domains with their declared routes.
-    ``domains`` reads from the database, so iterate it before the next account."""
-
-    key: AccountKey
-    state: AccountState
-    profiles: dict[str, Profile]
-    domains: Iterator[tuple[str, Route | None]]
-
-
 def exported_platform(connection: Connection) -> Platform | None:
     """The platform, or None if none has been applied yet."""
     spec = connection.execute(select(platform.c.spec)).scalar()
     return platform_of(spec) if spec else None
-
-
-def object_name(domain_name: str) -> str:
-    """The name of the Kubernetes object for a domain. Several domains may have the same name."""
-    return domain_name.replace(".", "-").replace("_", "-")
 
 
 def ambiguous_names(connection: Connection) -> frozenset[tuple[str, str]]:

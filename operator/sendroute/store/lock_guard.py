@@ -60,7 +60,7 @@ def locks_of(
     Returns:
         The lock files, readable or not.
     """
-    candidates = [lock for path in paths if path != "-" for lock in beside(path, top)]
+    candidates = [lock for path in paths if path != "-" for lock in lock_file_candidates(path, top)]
     candidates += [Path(written)] if written is not None else []
     paths_by_file: dict[Path, Path] = {}
     for path in candidates:
@@ -69,7 +69,7 @@ def locks_of(
     return [_read(path) for path in paths_by_file.values()]
 
 
-def beside(path: str, top: str | None = None) -> Iterator[Path]:
+def lock_file_candidates(path: str, top: str | None = None) -> Iterator[Path]:
     """Yield the possible paths of a lock file: in the given directory, or beside the given file
     (``apply manifests/*.yaml``), and in every directory above it in the same repository. A part of
     a tree belongs to the store of the whole tree. ``top`` is as for :func:`locks_of`."""

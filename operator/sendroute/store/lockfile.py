@@ -25,7 +25,7 @@ from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Origin, Route
-from sendroute.store import queries, reading
+from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
@@ -139,7 +139,7 @@ def _form(route: Route | None) -> dict[str, Any] | None:
 
 def take(connection: Connection) -> Lock:
     """The state of a store as a lock file, with everything in the order of names."""
-    current = reading.read(connection, None)
+    current = current_state.read(connection, None)
     last_profile = connection.execute(select(store.c.last_profile)).scalar_one()
     version = connection.execute(select(platform.c.version)).scalar()
     profiles: dict[AccountKey, dict[str, LockProfile]] = {}

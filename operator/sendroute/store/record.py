@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import NoResultFound
@@ -15,8 +15,8 @@ from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
+from sendroute.model.export import StoreExport
 from sendroute.model.owner import PLATFORM, Owner
-from sendroute.model.platform import Platform
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import (
     Endpoint,
@@ -32,12 +32,12 @@ from sendroute.model.secret import SecretBinding
 from sendroute.store import (
     account_status,
     commit,
+    current_state,
     endpoints,
     export,
     history,
     lockfile,
     queries,
-    reading,
     restore,
     revisions,
 )
@@ -45,7 +45,6 @@ from sendroute.store.backend import open_database
 from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import Sealed
 from sendroute.store.errors import damaged
-from sendroute.store.export import AccountExport
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
 
@@ -88,15 +87,6 @@ class _Rereadable(Generic[_T]):
             yield from self._read()
         except (ValueError, KeyError) as error:
             raise damaged(self._location) from error
-
-
-class StoreExport(NamedTuple):
-    """``ambiguous`` are the object names that several domains of a namespace would share;
-    ``accounts`` are read from the store in each iteration."""
-
-    platform: Platform | None
-    ambiguous: frozenset[tuple[str, str]]
-    accounts: Iterable[AccountExport]
 
 
 class Store:
@@ -152,19 +142,19 @@ class Store:
         """The current state, from which a plan is made, of the accounts in ``only``; None for
         all."""
         with self._reading() as connection:
-            return reading.read(connection, only)
+            return current_state.read(connection, only)
 
     def read_sealed(self) -> tuple[Current, Sealed]:
         """The current state, and the sealed credentials of the endpoints in use by account and
         profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
-            return reading.read(connection, None), endpoints.sealed(connection)
+            return current_state.read(connection, None), endpoints.sealed(connection)
 
     @contextmanager
-    def snapshot(self) -> Iterator["Snapshot"]:
+    def snapshot(self) -> Iterator["StoreSnapshot"]:
         """One revision of the store, to read some accounts and ask for holders of domains."""
         with self._reading() as connection:
-            yield Snapshot(connection)
+            yield StoreSnapshot(connection)
 
     def head(self) -> Head:
         """The revision that the store is at."""
@@ -179,7 +169,7 @@ class Store:
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that has each of these domains; unknown domains are left out."""
         with self._reading() as connection:
-            return reading.holders(connection, domains)
+            return current_state.holders(connection, domains)
 
     def commit(
         self,
@@ -418,7 +408,7 @@ class Store:
         lockfile.write(lock, path)
 
 
-class Snapshot:
+class StoreSnapshot:
     """One revision of a store, independent of later commits. The cost of a read depends only on the
     requested accounts or domains."""
 
@@ -427,7 +417,7 @@ class Snapshot:
 
     def read_accounts(self, keys: Collection[AccountKey]) -> Current:
         """The current state of some accounts, with the lineage, the revision and the platform."""
-        return reading.read(self._connection, keys)
+        return current_state.read(self._connection, keys)
 
     def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
         """The state of these accounts; an account that is not in the store is left out."""
@@ -439,7 +429,7 @@ class Snapshot:
 
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that has each of these domains; unknown domains are left out."""
-        return reading.holders(self._connection, domains)
+        return current_state.holders(self._connection, domains)
 
 
 def _identity(location: str) -> tuple[int, int] | None:

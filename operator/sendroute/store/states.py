@@ -13,7 +13,7 @@ from sendroute.model.current import DomainState
 from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
-from sendroute.model.route import Origin, Route, shared
+from sendroute.model.route import Origin, Route, interned_route
 
 # kind, profile, origin, declared kind, declared profile, shadow: in the order of the table
 DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None]
@@ -22,7 +22,7 @@ DOMAIN_COLUMNS = ("kind", "profile", "origin", "declared_kind", "declared_profil
 
 
 def maybe_route_of(kind: str | None, profile: str | None) -> Route | None:
-    return None if kind is None else shared(kind, profile)
+    return None if kind is None else interned_route(kind, profile)
 
 
 def route_columns(route: Route | None) -> tuple[str | None, str | None]:
@@ -32,7 +32,7 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
 def domain_state(columns: DomainColumns) -> DomainState:
     kind, profile, origin, declared_kind, declared_profile, shadow = columns
     return DomainState(
-        shared(kind, profile),
+        interned_route(kind, profile),
         Origin(origin),
         maybe_route_of(declared_kind, declared_profile),
         shadow,
@@ -69,7 +69,7 @@ def platform_of(text: str) -> Platform:
 def profile_of(text: str) -> Profile:
     value: Profile = _decoder(Profile).decode(text)
     if value.reassign_to is not None:
-        route = shared(value.reassign_to.kind, value.reassign_to.profile)
+        route = interned_route(value.reassign_to.kind, value.reassign_to.profile)
         return msgspec.structs.replace(value, reassign_to=route)
     return value
 

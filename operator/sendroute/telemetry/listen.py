@@ -50,10 +50,10 @@ def listening(address: str) -> socket.socket:
     try:
         if not host:
             return _everywhere(port)
-        family, _, _, _, place = socket.getaddrinfo(
+        family, _, _, _, socket_address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(place, family=family)
+        return socket.create_server(socket_address, family=family)
     except (socket.gaierror, UnicodeError) as error:
         raise _bad(address, "has an unknown host", "Use an address of the machine.") from error
     except OSError as error:
@@ -85,6 +85,6 @@ def _everywhere(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _bad(address: str, what: str, hint: str) -> ProblemError:
-    message = f"The address {ascii(address)[1:-1]} {what}."
+def _bad(address: str, fault: str, hint: str) -> ProblemError:
+    message = f"The address {ascii(address)[1:-1]} {fault}."
     return ProblemError(finding("invalid-value", message, hint=hint))

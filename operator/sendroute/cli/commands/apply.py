@@ -12,12 +12,12 @@ examples:
 
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, WrongUsageError, seconds
-from sendroute.cli.fast_exit import collector_off, keep
+from sendroute.cli.command_line import Parser, UsageError, seconds
+from sendroute.cli.exit_status import of_result
+from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import REPORTS, limit_options, only_option, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_result
 from sendroute.reports.report import of_result as report_of
 
 
@@ -49,9 +49,9 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.applying import ApplyOptions, apply_planned
-    from sendroute.cli.planning import (
-        GivenLimits,
+    from sendroute.cli.apply_plan import ApplyOptions, apply_planned
+    from sendroute.cli.plan_source import (
+        GuardOptions,
         PlanOptions,
         is_saved_plan_file,
         plan_paths,
@@ -60,7 +60,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     start_logs(session)
-    limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
+    limits = GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
     saved = any(is_saved_plan_file(path) for path in arguments.paths)
     if saved:
         _alone(arguments)
@@ -77,12 +77,12 @@ def run(arguments: Namespace, session: Session) -> int:
             planned = plan_paths(store, session, arguments.paths, options)
         result, ended = apply_planned(session, store, planned, apply_options)
     written = present_report(session, arguments, report_of(result, locate=planned.source.locate))
-    keep(planned, result)
+    retain(planned, result)
     return ended or worst(of_result(result), written)
 
 
 def _alone(arguments: Namespace) -> None:
     if len(arguments.paths) > 1:
-        raise WrongUsageError("A saved plan must be the only PATH.")
+        raise UsageError("A saved plan must be the only PATH.")
     if arguments.only:
-        raise WrongUsageError("A saved plan is applied completely: use --only with plan instead.")
+        raise UsageError("A saved plan is applied completely: use --only with plan instead.")

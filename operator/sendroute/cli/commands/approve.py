@@ -33,7 +33,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.approving import approve
+    from sendroute.cli.approval import approve
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)

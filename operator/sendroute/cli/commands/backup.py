@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -38,7 +38,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.backups import backup_store
 
     if arguments.file == "-":
-        raise WrongUsageError("A backup is written to a file: specify a file instead of -.")
+        raise UsageError("A backup is written to a file: specify a file instead of -.")
     outputs = outputs_of(arguments)
     with progress("Backing up", None, sys.stderr, quiet=session.terminal.quiet) as advance:
         status = backup_store(session.settings.store, Path(arguments.file), advance=advance)

@@ -19,8 +19,8 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
 from sendroute.delivery.sender import read_sender
-from sendroute.manifests.names import BadNameError, domain_name
-from sendroute.model.times import minute
+from sendroute.manifests.names import InvalidNameError, domain_name
+from sendroute.model.times import to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
 from sendroute.reports.text import clean, wrap
@@ -53,7 +53,7 @@ def _explain(text: str, store: "Store") -> Explanation:
         return explain_null_sender(store.explain_facts(""))
     try:
         domain = domain_name(sender.domain)
-    except BadNameError:  # no manifest can declare it, so no account has it
+    except InvalidNameError:  # no manifest can declare it, so no account has it
         domain = sender.domain.lower()
     return explain_domain(sender.address, domain, store.explain_facts(domain))
 
@@ -66,7 +66,7 @@ def _text(answer: Explanation) -> Iterable[str]:
             ("account", str(row.account)),
             ("route", str(row.state.route)),
             ("origin", row.state.origin.value),
-            ("since", minute(row.since)),
+            ("since", to_minute(row.since)),
         ]
     if given is not None:
         commit = f", commit {given.source_commit}" if given.source_commit else ""

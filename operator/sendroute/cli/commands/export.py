@@ -9,21 +9,18 @@ examples:
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import Output, output_option, requested_outputs
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
+from sendroute.manifests.export import Batch, manifests_of
 from sendroute.model.codes import finding
-from sendroute.model.exit_status import ExitStatus, of_findings
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.reports.as_json import document
 from sendroute.reports.write import write
-
-if TYPE_CHECKING:
-    from sendroute.cli.manifests_of import Batch
 
 _FORMS = ("yaml", "json")
 
@@ -34,17 +31,16 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.manifests_of import manifests_of
     from sendroute.store.record import open_store
 
     if arguments.dir and arguments.output:
-        raise WrongUsageError("--dir writes YAML files: omit -o.")
+        raise UsageError("--dir writes YAML files: omit -o.")
     outputs = requested_outputs(arguments) or [Output("yaml", None)]
     findings: list[Finding] = []
 
     with open_store(session.settings.store) as store, store.export_stream() as content:
 
-        def batches() -> "Iterator[Batch]":
+        def batches() -> Iterator[Batch]:
             findings.clear()  # every output reports the same findings
             return manifests_of(content, findings.append)
 
@@ -57,8 +53,8 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(of_findings(findings), written)
 
 
-def _stream(form: str, batches: "Iterator[Batch]") -> Iterable[str]:
-    from sendroute.cli.yaml_out import dump
+def _stream(form: str, batches: Iterator[Batch]) -> Iterable[str]:
+    from sendroute.manifests.yaml_writer import dump
 
     items = (document for batch in batches for document in batch.documents)
     if form == "json":
@@ -66,10 +62,10 @@ def _stream(form: str, batches: "Iterator[Batch]") -> Iterable[str]:
     return dump(items)
 
 
-def _into_directory(name: str, batches: "Iterator[Batch]") -> None:
+def _into_directory(name: str, batches: Iterator[Batch]) -> None:
     """Write one file per account. A directory that is not empty is refused, because its files would
     be read as manifests too."""
-    from sendroute.cli.yaml_out import dump
+    from sendroute.manifests.yaml_writer import dump
 
     root = Path(name)
     try:
@@ -82,7 +78,7 @@ def _into_directory(name: str, batches: "Iterator[Batch]") -> None:
     for batch in batches:
         path = root / f"{batch.path}.yaml"
         path.parent.mkdir(exist_ok=True)
-        write(str(path), dump(batch.documents), what="The manifests")
+        write(str(path), dump(batch.documents), subject="The manifests")
 
 
 def _unwritable(directory: str, why: str) -> Exception:

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser, count
+from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
-from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
-from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.desired import AccountKey
 from sendroute.model.records import HistoryEntry
-from sendroute.model.times import minute, moment
+from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import table
 from sendroute.reports.text import clean, wrap
@@ -68,14 +68,14 @@ def _entries_of(store: "Store", of: str | None, limit: int) -> Sequence[HistoryE
         return store.history(owner=account, limit=limit)
     try:
         return store.history(domain=domain_name(of), limit=limit)
-    except BadNameError:
+    except InvalidNameError:
         return ()
 
 
 def _entry(entry: HistoryEntry) -> dict[str, Any]:
     return {
         "revision": entry.revision,
-        "time": moment(entry.at),
+        "time": rfc3339(entry.at),
         "actor": entry.actor,
         "commit": entry.source_commit,
         "namespace": entry.account.namespace if entry.account else None,
@@ -97,7 +97,7 @@ def _text(entries: Sequence[HistoryEntry], colour: bool) -> Iterable[str]:
     rows = [
         (
             str(entry.revision),
-            minute(entry.at),
+            to_minute(entry.at),
             entry.actor,
             (entry.source_commit or "-")[:12] + _dirty(entry),
             entry.action,
@@ -110,7 +110,7 @@ def _text(entries: Sequence[HistoryEntry], colour: bool) -> Iterable[str]:
     yield head
     for line, entry in zip(lines, entries, strict=True):
         yield line
-        yield from (more + "\n" for more in wrap(clean(entry.message), 10))
+        yield from (line + "\n" for line in wrap(clean(entry.message), 10))
 
 
 def _dirty(entry: HistoryEntry) -> str:

@@ -15,7 +15,7 @@ examples:
 from argparse import Namespace
 from pathlib import Path
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.session import Session
 
 
@@ -33,7 +33,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     # An empty name, of a variable that was not set say, is none of an empty store.
     if arguments.from_lock is not None and arguments.from_backup is not None:
-        raise WrongUsageError(
+        raise UsageError(
             "Use only one of --from-backup and --from-lock. If the lock file is newer than the"
             " backup, use --from-backup, and then `sendroute restore` with the lock file."
         )

@@ -16,11 +16,11 @@ from argparse import Namespace
 from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.fast_exit import collector_off, keep
+from sendroute.cli.exit_status import of_findings, of_plan
+from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_findings, of_plan
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.reconcile.reconciler import Planned
@@ -41,12 +41,12 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.planning import GivenLimits, PlanOptions, plan_paths
+    from sendroute.cli.plan_source import GuardOptions, PlanOptions, plan_paths
     from sendroute.store.record import open_store
 
     start_logs(session)
     with open_store(session.settings.store) as store:
-        limits = GivenLimits(arguments.max_change_percent, arguments.max_remove_percent)
+        limits = GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
         options = PlanOptions(
             arguments.only,
             limits.guards(),
@@ -59,14 +59,14 @@ def run(arguments: Namespace, session: Session) -> int:
     plan = replace(plan, findings=(*plan.findings, *lost)) if lost else plan
     report = report_of(plan, locate=planned.source.locate)
     written = present_report(session, arguments, report)
-    keep(planned, report)
+    retain(planned, report)
     status = of_plan(plan, detailed=arguments.detailed_exitcode)
     return worst(status, of_findings(lost), written)
 
 
 def _save(path: str, planned: Planned) -> tuple["Finding", ...]:
     """Save a plan. Returns the findings if it cannot be written; the plan is shown in any case."""
-    from sendroute.cli.planning import save_plan
+    from sendroute.cli.plan_source import save_plan
 
     try:
         save_plan(path, planned)

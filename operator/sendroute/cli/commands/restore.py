@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.confirm import confirm_plan
+from sendroute.cli.exit_status import of_result
 from sendroute.cli.options import REPORTS, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_result
 from sendroute.model.provenance import Provenance
 from sendroute.reconcile.restore import restore
 from sendroute.reports.report import of_result as report_of
@@ -38,7 +38,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.stores import create_from, saved_state, store_if_exists
 
     if arguments.file == "-":
-        raise WrongUsageError("A store is restored from a file: specify a file instead of -.")
+        raise UsageError("A store is restored from a file: specify a file instead of -.")
     start_logs(session)
     path = Path(arguments.file)
     store = store_if_exists(session.settings.store)

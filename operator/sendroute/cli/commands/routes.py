@@ -12,17 +12,17 @@ from functools import lru_cache, partial
 from typing import Any
 
 from sendroute.cli.command_line import Parser
+from sendroute.cli.exit_status import of_findings
+from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
-from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
-from sendroute.manifests.names import BadNameError, domain_name
+from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
-from sendroute.model.exit_status import of_findings
 from sendroute.model.finding import Finding
 from sendroute.model.records import RouteRow
-from sendroute.model.times import minute, moment
+from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
 
@@ -50,7 +50,7 @@ def run(arguments: Namespace, session: Session) -> int:
                 return present(session, outputs, partial(_show, every))
         rows = store.routes(names, account, arguments.profile)
     written = present(session, outputs, partial(_show, rows))
-    unknown = _unknown(names, rows)
+    unknown = _unknown_names(names, rows)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
@@ -65,11 +65,11 @@ def _show(rows: Iterable[RouteRow], form: str, colour: bool) -> Iterable[str]:
 def _normalised(name: str) -> str:
     try:
         return domain_name(name)
-    except BadNameError:
+    except InvalidNameError:
         return name
 
 
-def _unknown(names: Sequence[str], rows: Sequence[RouteRow]) -> list[Finding]:
+def _unknown_names(names: Sequence[str], rows: Sequence[RouteRow]) -> list[Finding]:
     """A finding for each requested domain that is not among the rows."""
     known = {row.domain for row in rows}
     return [
@@ -105,7 +105,7 @@ class _Entries:
             "account": row.account.name,
             "domain": row.domain,
             **form,
-            "since": moment(row.since),
+            "since": rfc3339(row.since),
         }
 
 
@@ -116,7 +116,7 @@ def _text(rows: Iterable[RouteRow], colour: bool) -> Iterable[str]:
     """Reads the rows twice, because the column widths must be known before the first line."""
     # The declared routes are only shown if an apply-all shadows one of them.
     columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
-    cells = _Cells().of
+    cells = _RouteCells().of
     for row in rows:
         columns.fit(cells(row))
     if columns.is_empty:
@@ -124,13 +124,13 @@ def _text(rows: Iterable[RouteRow], colour: bool) -> Iterable[str]:
     return columns.lines(map(cells, rows), colour=colour)
 
 
-class _Cells:
+class _RouteCells:
     """Cells of rows. A million domains share few accounts, states and times."""
 
     def __init__(self) -> None:
         self._account = lru_cache(1024)(str)
         self._state = lru_cache(1024)(_state_cells)
-        self._minute = lru_cache(1024)(minute)
+        self._minute = lru_cache(1024)(to_minute)
 
     def of(self, row: RouteRow) -> tuple[str, ...]:
         route, origin, declared = self._state(row.state)

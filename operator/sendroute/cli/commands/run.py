@@ -20,9 +20,10 @@ import argparse
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser, percent, seconds
+from sendroute.cli.exit_status import of_findings
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.exit_status import of_findings
 from sendroute.model.problem import ProblemError
+from sendroute.planner.guards import Guards
 from sendroute.telemetry.listen import FORMS, host_and_port
 
 
@@ -100,10 +101,9 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     import logging
 
-    from sendroute.cli.running import RunOptions, run_loop
+    from sendroute.cli.loop_runner import RunOptions, run_loop
     from sendroute.following.git import GitOptions
     from sendroute.loop.event_log import TransitionLog
-    from sendroute.loop.rounds import Limits
 
     start_logs(session, lasting=True)
     branch = GitOptions(
@@ -113,7 +113,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.allowed_signers,
         arguments.git_timeout,
     )
-    limits = Limits(arguments.max_change_percent, arguments.max_remove_percent)
+    guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
     options = RunOptions(
         arguments.source,
         branch,
@@ -121,7 +121,7 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.interval,
         arguments.poll,
         arguments.listen,
-        limits,
+        guards,
     )
     try:
         run_loop(session, options)

@@ -9,7 +9,7 @@ examples:
 import json
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, WrongUsageError, one_of, suggestion
+from sendroute.cli.command_line import Parser, UsageError, one_of, suggestion
 from sendroute.cli.options import Output
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -34,7 +34,7 @@ def run(arguments: Namespace, session: Session) -> int:
     kind = arguments.kind
     if kind is not None and kind not in KINDS:
         near = suggestion(kind, KINDS) or f" The kinds are {', '.join(KINDS)}."
-        raise WrongUsageError(f"There is no kind `{kind}`.{near}")
+        raise UsageError(f"There is no kind `{kind}`.{near}")
     schema = schema_for(kind, arguments.draft)
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
     return present(session, [Output("json", None)], lambda _form, _colour: [text])

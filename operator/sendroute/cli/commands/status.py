@@ -22,7 +22,7 @@ from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RouteRow, Status
-from sendroute.model.times import minute, moment
+from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs, table
 from sendroute.reports.text import clean, wrap
@@ -58,8 +58,8 @@ def _document(
 ) -> Iterable[tuple[str, Any]]:
     yield "format_version", "1.0"
     yield "store", {"lineage": status.lineage, "revision": status.revision}
-    yield "created", moment(status.created_at)
-    yield "changed", moment(status.changed_at)
+    yield "created", rfc3339(status.created_at)
+    yield "changed", rfc3339(status.changed_at)
     yield "accounts", status.accounts
     yield "profiles", status.profiles
     yield "domains", status.domains
@@ -69,7 +69,7 @@ def _document(
             {
                 "name": relay.name,
                 "revision": relay.revision,
-                "seen": moment(relay.seen_at),
+                "seen": rfc3339(relay.seen_at),
                 "behind": relay.revision < status.revision,
             }
             for relay in status.relays
@@ -79,22 +79,22 @@ def _document(
     yield "unsettled", map(_account_status, account_statuses)
 
 
-def _account_status(left: AccountStatus) -> dict[str, Any]:
-    namespace, account = owner_names(left.key)
-    approval = left.approval
+def _account_status(status: AccountStatus) -> dict[str, Any]:
+    namespace, account = owner_names(status.key)
+    approval = status.approval
     return {
         "namespace": namespace,
         "account": account,
-        "outcome": left.outcome.value,
-        "since": moment(left.since),
-        "commit": left.commit,
-        "digest": left.digest,
-        "changes": left.report.summary,
-        "approved": {"by": approval.by, "time": moment(approval.at)}
-        if approval is not None and left.approved
+        "outcome": status.reason.value,
+        "since": rfc3339(status.since),
+        "commit": status.commit,
+        "digest": status.digest,
+        "changes": status.report.summary,
+        "approved": {"by": approval.by, "time": rfc3339(approval.at)}
+        if approval is not None and status.approved
         else None,
-        "findings": to_builtins([with_hint(finding) for finding in left.report.findings]),
-        "more_findings": left.report.more,
+        "findings": to_builtins([with_hint(finding) for finding in status.report.findings]),
+        "more_findings": status.report.more,
     }
 
 
@@ -120,7 +120,7 @@ def _text(
     yield from pairs(
         [
             ("lineage", status.lineage),
-            ("revision", f"{status.revision}, of {minute(status.changed_at)}"),
+            ("revision", f"{status.revision}, of {to_minute(status.changed_at)}"),
             ("holds", holdings(status)),
         ]
     )
@@ -130,7 +130,7 @@ def _text(
             (
                 relay.name,
                 str(relay.revision),
-                minute(relay.seen_at),
+                to_minute(relay.seen_at),
                 "behind" if relay.revision < status.revision else "serves it",
             )
             for relay in status.relays
@@ -140,7 +140,7 @@ def _text(
         yield "No relay is registered.\n"
     if account_statuses:
         yield "\n"
-        yield from _open_accounts(account_statuses, colour)
+        yield from _account_statuses(account_statuses, colour)
     if shadowed:
         yield "\n"
         cells = [
@@ -157,9 +157,14 @@ def _text(
         yield from table(head, cells, colour=colour)
 
 
-def _open_accounts(account_statuses: list[AccountStatus], colour: bool) -> Iterable[str]:
+def _account_statuses(account_statuses: list[AccountStatus], colour: bool) -> Iterable[str]:
     rows = [
-        (str(status.key), status.outcome.value, minute(status.since), (status.digest or "-")[:12])
+        (
+            str(status.key),
+            status.reason.value,
+            to_minute(status.since),
+            (status.digest or "-")[:12],
+        )
         for status in account_statuses
     ]
     head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, colour=colour)
@@ -170,14 +175,14 @@ def _open_accounts(account_statuses: list[AccountStatus], colour: bool) -> Itera
             yield from (more + "\n" for more in wrap(clean(text), 10))
 
 
-def _why(left: AccountStatus) -> Iterable[str]:
-    report, approval = left.report, left.approval
-    if approval is not None and left.approved:
-        at = minute(approval.at)
+def _why(status: AccountStatus) -> Iterable[str]:
+    report, approval = status.report, status.approval
+    if approval is not None and status.approved:
+        at = to_minute(approval.at)
         yield f"Approved by {approval.by}, {at}; the next round of the loop applies it."
-    elif left.digest is not None:
+    elif status.digest is not None:
         counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
-        yield f"Its plan ({counts}) waits for an approval: sendroute approve {left.key}"
+        yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
     yield from (finding.message for finding in report.findings)
     if report.more:
         yield f"And {report.more} more."

@@ -15,16 +15,16 @@ examples:
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import REPORTS, TABLES, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
-from sendroute.model.exit_status import of_findings
 from sendroute.reports.report import of_findings as report_of
 
 if TYPE_CHECKING:
-    from sendroute.cli.editing import EditSession
+    from sendroute.cli.edit_session import EditSession
     from sendroute.edit.proposal import Proposal
 
 
@@ -36,13 +36,13 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import EditSession
+    from sendroute.cli.edit_session import EditSession
     from sendroute.edit.sync import sync
     from sendroute.store.record import open_store
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
-        raise WrongUsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
+        raise UsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
     edit = EditSession(arguments, session)
     with open_store(session.settings.store) as store:
         current = store.read()

@@ -13,12 +13,12 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sendroute.cli.command_line import Parser, WrongUsageError
+from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.exit_status import ExitStatus
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present, worst
 from sendroute.cli.session import Session
 from sendroute.model.connection import ConnectionOutcome, TestResult
-from sendroute.model.exit_status import ExitStatus
 from sendroute.reports.as_json import document
 from sendroute.reports.table import table
 from sendroute.reports.text import clean, wrap
@@ -37,7 +37,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     if bool(arguments.profiles) == arguments.all:
-        raise WrongUsageError("Specify the profiles to test, or --all.")
+        raise UsageError("Specify the profiles to test, or --all.")
     outputs = outputs_of(arguments)
     with open_store(session.settings.store) as store:
         results = test_profiles(store, session, arguments.profiles)

@@ -10,15 +10,15 @@ examples:
 from argparse import Namespace
 from collections.abc import Iterator
 
-from sendroute.cli.command_line import Parser, WrongUsageError
-from sendroute.cli.fast_exit import collector_off, keep
+from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.exit_status import of_findings
+from sendroute.cli.fast_exit import collector_off, retain
+from sendroute.cli.lookup import read_tree
 from sendroute.cli.options import REPORTS, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
-from sendroute.cli.reading import read_tree
 from sendroute.cli.session import Session
 from sendroute.manifests.sources import Files
 from sendroute.manifests.tree import raw_documents, read_base
-from sendroute.model.exit_status import of_findings
 from sendroute.model.finding import Finding
 from sendroute.planner.offline import check_tree
 from sendroute.reports.report import of_findings as report_of
@@ -44,7 +44,7 @@ def options(parser: Parser) -> None:
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
     if arguments.base and "-" in arguments.paths:
-        raise WrongUsageError("Standard input has no git revision: use --base with files only.")
+        raise UsageError("Standard input has no git revision: use --base with files only.")
     tree = read_tree(arguments.paths, session)
     base = read_base(arguments.base, arguments.paths) if arguments.base else None
     findings = list(check_tree(tree.desired, base))
@@ -53,7 +53,7 @@ def run(arguments: Namespace, session: Session) -> int:
     tree.locate.expect(finding.where for finding in findings)
     report = report_of(findings, strict=arguments.strict, locate=tree.locate)
     written = present_report(session, arguments, report)
-    keep(tree, report)
+    retain(tree, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
 
 

@@ -38,7 +38,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import EditSession, current_of
+    from sendroute.cli.edit_session import EditSession, current_of
     from sendroute.edit.apply_to_all import apply_to_all
 
     edit = EditSession(arguments, session)

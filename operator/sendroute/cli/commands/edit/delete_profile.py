@@ -34,7 +34,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import EditSession
+    from sendroute.cli.edit_session import EditSession
     from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
     edit = EditSession(arguments, session)

@@ -19,7 +19,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import EditSession
+    from sendroute.cli.edit_session import EditSession
     from sendroute.edit.extract_profile import extract_profile
 
     edit = EditSession(arguments, session)

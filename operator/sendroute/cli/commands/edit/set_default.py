@@ -27,7 +27,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.editing import EditSession
+    from sendroute.cli.edit_session import EditSession
     from sendroute.edit.set_default import set_default
 
     edit = EditSession(arguments, session)

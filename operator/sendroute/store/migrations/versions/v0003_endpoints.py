@@ -64,16 +64,16 @@ def _profiles() -> list[dict[str, object]]:
 
 
 def _relay() -> list[dict[str, object]]:
-    held = op.get_bind().execute(
+    relays = op.get_bind().execute(
         sa.text("SELECT platform.spec, platform.version, store.revision FROM platform, store")
     )
     rows = []
-    for row in held:
+    for row in relays:
         managed = json.loads(row.spec)["managed"]
         if managed is not None:
-            place = {"namespace": "", "account": "", "name": "relay"}
+            key = {"namespace": "", "account": "", "name": "relay"}
             numbers = {"profile": 0, "version": row.version, "made": row.revision}
-            rows.append(numbers | place | _destination(managed["relay"]))
+            rows.append(numbers | key | _destination(managed["relay"]))
     return rows
 
 

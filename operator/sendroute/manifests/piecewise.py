@@ -14,7 +14,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 
 
-def read_thoroughly(name: str, data: bytes) -> tuple[Parsed, Problems]:
+def read_piecewise(name: str, data: bytes) -> tuple[Parsed, Problems]:
     """Read a file that the fast reader refused: its documents without errors, and every problem.
 
     Args:
@@ -99,7 +99,7 @@ class _Reader:
 def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
     before = data[:offset]
     line_start = before.rfind(b"\n") + 1
-    place = before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1
+    position = before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1
     if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
         hint = "The file is UTF-16 or UTF-32. Save it as UTF-8."
     elif data.startswith(b"\x1f\x8b"):
@@ -110,4 +110,4 @@ def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
         f"The file {name} is not UTF-8 text: it contains the invalid byte 0x{data[offset]:02x}."
     )
     error = finding("not-utf8", message, hint=hint, where=Where(name, 0))
-    return replace(error, position=Position(name, *place))
+    return replace(error, position=Position(name, *position))

@@ -65,7 +65,7 @@ def test_a_url_with_a_missing_slash_is_reported_with_its_scheme_only() -> None:
     )
 
 
-PLACES = {
+LOCATIONS = {
     f"postgresql://ada:{PASSWORD}@db.example:6543/mail": "postgresql://db.example:6543/mail",
     "postgres://ada@db.example/mail?sslmode=require": "postgresql://db.example:5432/mail",
     "postgresql://ada@[::1]/mail": "postgresql://[::1]:5432/mail",
@@ -79,10 +79,10 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(("url", "place"), PLACES.items())
-def test_the_shown_url_has_host_port_and_database(url: str, place: str) -> None:
+@pytest.mark.parametrize(("url", "location"), LOCATIONS.items())
+def test_the_shown_url_has_host_port_and_database(url: str, location: str) -> None:
     server = server_of(url)
-    assert server.location == place
+    assert server.location == location
     assert PASSWORD not in repr(server)
     assert PASSWORD not in str(server)
 

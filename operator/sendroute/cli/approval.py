@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from sendroute.cli.confirm import Action, confirm
-from sendroute.cli.reading import held_back_account
+from sendroute.cli.confirm import ConfirmedAction, confirm
+from sendroute.cli.lookup import held_back_account
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.codes import finding
@@ -14,7 +14,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.model.times import minute
+from sendroute.model.times import to_minute
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
 from sendroute.reports.text import clean
@@ -47,7 +47,7 @@ def approve(
         raise ProblemError(_other_plan(shown))
     if not sure:
         colour = session.terminal.colours(sys.stderr)
-        refusal = confirm(_action(shown), lambda: lines(shown, colour))
+        refusal = confirm(_approval_prompt(shown), lambda: lines(shown, colour))
         if refusal is not None:
             raise ProblemError(refusal)
     if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
@@ -61,7 +61,7 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
     rows = [
         ("account", str(shown.key)),
-        ("held back", f"since {minute(shown.since)}"),
+        ("held back", f"since {to_minute(shown.since)}"),
         ("changes", counts or "none"),
         ("digest", shown.digest or ""),
     ]
@@ -71,9 +71,9 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     yield "\n"
     for step in report.steps:
         yield f"  {step.action:<9}{step.kind} {clean(step.name)}: {clean(step.message)}\n"
-    more = sum(report.summary.values()) - len(report.steps)
-    if more > 0:
-        yield f"  and {more} more\n"
+    omitted = sum(report.summary.values()) - len(report.steps)
+    if omitted > 0:
+        yield f"  and {omitted} more\n"
     yield "\n"
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)
@@ -84,7 +84,7 @@ def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, Acco
     return {
         owner: status
         for owner, status in statuses.items()
-        if isinstance(owner, AccountKey) and status.outcome is StatusReason.HELD_BACK
+        if isinstance(owner, AccountKey) and status.reason is StatusReason.HELD_BACK
     }
 
 
@@ -101,8 +101,8 @@ def _other_plan(shown: AccountStatus) -> Finding:
     )
 
 
-def _action(shown: AccountStatus) -> Action:
-    return Action(
+def _approval_prompt(shown: AccountStatus) -> ConfirmedAction:
+    return ConfirmedAction(
         "Approve this plan?",
         "approved",
         f"Review the plan, then: sendroute approve {shown.key} --auto-approve"

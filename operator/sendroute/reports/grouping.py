@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from sendroute.model.change import Change, DomainChange
 from sendroute.model.route import Route
 
-FOLD = 20
+MAX_SIMILAR = 20
 """Similar changes of one account that are listed; the rest is counted."""
 
-ACCOUNTS = 1000
+MAX_ACCOUNTS = 1000
 """Accounts that a text or a page lists; the rest is counted."""
 
-Likeness = tuple[str, str, str, Route | None, Route | None]
+SimilarityKey = tuple[str, str, str, Route | None, Route | None]
 
 
-def _likeness(change: Change) -> Likeness:
+def _similarity_key(change: Change) -> SimilarityKey:
     """Similar changes do the same for the same reason: for domains, between the same routes."""
     before = after = None
     if isinstance(change, DomainChange):
@@ -23,9 +23,9 @@ def _likeness(change: Change) -> Likeness:
     return change.kind, change.action, change.reason, before, after
 
 
-def alike(changes: Iterable[Change]) -> list[list[Change]]:
+def group_similar(changes: Iterable[Change]) -> list[list[Change]]:
     """The changes in groups of similar ones, in the order of each group's first change."""
-    groups: dict[Likeness, list[Change]] = {}
+    groups: dict[SimilarityKey, list[Change]] = {}
     for change in changes:
-        groups.setdefault(_likeness(change), []).append(change)
+        groups.setdefault(_similarity_key(change), []).append(change)
     return list(groups.values())

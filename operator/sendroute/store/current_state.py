@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Select, select
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.profile import Profile
-from sendroute.model.route import shared
-from sendroute.store.bulk import among, chunks, plain_rows, restricted
+from sendroute.model.route import interned_route
+from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     domain_state,
     maybe_route_of,
@@ -57,8 +57,8 @@ def _profiles(
 ) -> dict[AccountKey, dict[str, Profile]]:
     profiles: dict[AccountKey, dict[str, Profile]] = {}
     every = select(profile.c.account_id, profile.c.name, profile.c.spec)
-    some = (every.where(profile.c.account_id.in_(ids)) for ids in chunks(keys))
-    for statement in [every] if all_accounts else some:
+    chunked = (every.where(profile.c.account_id.in_(ids)) for ids in chunks(keys))
+    for statement in [every] if all_accounts else chunked:
         for row in connection.execute(statement):
             profiles.setdefault(keys[row.account_id], {})[row.name] = profile_of(row.spec)
     return profiles
@@ -72,7 +72,7 @@ def _apply_alls(
     for statement in restricted(every, apply_all.c.namespace, apply_all.c.account, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.account)
-            record = RanApplyAll(shared(row.kind, row.profile), row.domains)
+            record = RanApplyAll(interned_route(row.kind, row.profile), row.domains)
             ran.setdefault(key, {})[row.id] = record
     return ran
 
@@ -120,7 +120,7 @@ def holders(connection: Connection, domains: Iterable[str]) -> dict[str, Account
     owned = select(domain.c.name, account.c.namespace, account.c.name.label("owner")).join_from(
         domain, account, domain.c.account_id == account.c.id
     )
-    for some in chunks(domains, _ASKED):
-        for row in connection.execute(owned.where(among(connection, domain.c.name, some))):
+    for chunk in chunks(domains, _ASKED):
+        for row in connection.execute(owned.where(matches_any(connection, domain.c.name, chunk))):
             accounts[row.name] = AccountKey(row.namespace, row.owner)
     return accounts

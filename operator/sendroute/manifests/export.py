@@ -6,13 +6,12 @@ from typing import Any, NamedTuple, TypeGuard
 
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
+from sendroute.model.export import AccountExport, StoreExport, object_name
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route, RouteKind
-from sendroute.store.export import AccountExport, object_name
-from sendroute.store.record import StoreExport
 
 API_VERSION = "sendroute.dev/v1alpha1"
 _LABEL = 63
@@ -106,27 +105,28 @@ class _Exporter:
         metadata = {"name": name, "namespace": self.account.key.namespace}
         return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
 
-    def _can_declare(self, route: Route | None, what: str) -> TypeGuard[Route]:
+    def _can_declare(self, route: Route | None, subject: str) -> TypeGuard[Route]:
         """Whether a manifest with this route would be valid. Reports a route that is left out."""
         if route is None:
             return False
-        gone = {
+        is_unavailable = {
             RouteKind.UNCONFIGURED: False,
             RouteKind.MANAGED: self.plan is None or not self.plan.managed,
             RouteKind.PROFILE: route.profile not in self.account.profiles,
         }[route.kind]
-        if gone:
-            self.report(_left_out(self.account.key, what, route))
-        return not gone
+        if is_unavailable:
+            self.report(_left_out(self.account.key, subject, route))
+        return not is_unavailable
 
 
-def _left_out(key: AccountKey, what: str, route: Route) -> Finding:
-    gone = route.kind is RouteKind.PROFILE
-    why = "its profile is gone" if gone else "the account's service plan does not offer it"
+def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:
+    is_deleted = route.kind is RouteKind.PROFILE
+    plan_fault = "the account's service plan does not offer managed sending"
+    why = "the profile was deleted" if is_deleted else plan_fault
     return finding(
-        "profile-deleted" if gone else "managed-not-in-plan",
-        f"{what}, {route}, is left out: {why}.",
-        hint="The assigned routes are kept; `sendroute routes` lists them.",
+        "profile-deleted" if is_deleted else "managed-not-in-plan",
+        f"{subject}, {route}, is left out: {why}.",
+        hint="The store keeps the assigned routes.",
         account=key,
         severity=Severity.WARNING,
     )

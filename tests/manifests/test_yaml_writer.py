@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.cli.yaml_out import dump, slow_dump
+from sendroute.manifests.yaml_writer import dump, slow_dump
 
 WORDS = (
     "yes",

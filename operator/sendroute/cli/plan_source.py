@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.cli.connection_tests import tester_of
-from sendroute.cli.reading import accounts_named, read_tree
+from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.session import Session
 from sendroute.git.worktree import commit_of
-from sendroute.manifests.tree import LoadedTree, places_of
+from sendroute.manifests.tree import LoadedTree, locations_of
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.saved_plan import (
@@ -21,7 +21,7 @@ from sendroute.reconcile.saved_plan import (
     saved_plan_of,
     unusable,
 )
-from sendroute.reconcile.verifier import Shown
+from sendroute.reconcile.verifier import SavedInputs
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
@@ -32,7 +32,7 @@ from sendroute.store.record import Store
 _TOP = 4096
 
 
-class GivenLimits(NamedTuple):
+class GuardOptions(NamedTuple):
     """The limits of the guards as typed; None if not given."""
 
     change_percent: int | None = None
@@ -64,12 +64,12 @@ class PlanOptions(NamedTuple):
 
 
 def reconciler_of(
-    store: Store, session: Session, *, saves: bool, shown: Shown | None = None
+    store: Store, session: Session, *, saves: bool, shown: SavedInputs | None = None
 ) -> Reconciler:
     """The reconciler of one command. ``saves``: its plan will be applied. ``shown``: what a saved
     plan was made with; None for a new plan."""
-    verifier_for = partial(Factory(session.settings).verifier, saves=saves, shown=shown)
-    return Reconciler(store, verifier_for, tester_of(session.terminal))
+    tester = tester_of(session.terminal)
+    return Factory(session.settings).reconciler(store, tester, saves=saves, shown=shown)
 
 
 def plan_paths(
@@ -87,7 +87,7 @@ def plan_paths(
     source = _source(tree, paths, options)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
-    tree.locate.expect(places_of(planned.plan))
+    tree.locate.expect(locations_of(planned.plan))
     return planned
 
 
@@ -98,7 +98,7 @@ def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Sou
 
 
 def plan_saved(
-    store: Store, session: Session, path: str, limits: GivenLimits, lock: str | None
+    store: Store, session: Session, path: str, limits: GuardOptions, lock: str | None
 ) -> Planned:
     """Plan the saved plan in a file again; see :func:`plan_again`. The guards have the limits of
     the saved plan, unless ``limits`` has others.
@@ -125,7 +125,7 @@ def save_plan(path: str, planned: Planned) -> None:
     """
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
-    write(path, [encode(saved)], what="The saved plan", mode=0o600)
+    write(path, [encode(saved)], subject="The saved plan", mode=0o600)
 
 
 def is_saved_plan_file(path: str) -> bool:

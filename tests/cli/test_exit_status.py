@@ -2,10 +2,10 @@
 
 import pytest
 
+from sendroute.cli.exit_status import ExitStatus, of_findings, of_plan, of_result
 from sendroute.model.change import AccountPlan, Action, DomainChange, Plan, PlatformChange
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.exit_status import ExitStatus, of_findings, of_plan, of_result
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 

@@ -1,7 +1,6 @@
 """Wires the loop to its source, store, secrets, connection tests and HTTP server."""
 
 import logging
-import os
 import random
 import signal
 from collections.abc import Sequence
@@ -9,28 +8,26 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from sendroute.cli.reading import read_tree
+from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
-from sendroute.following.follower import Tree
+from sendroute.following.follower import FollowedTree
 from sendroute.following.git import GitOptions as GitOptions
+from sendroute.following.relative import desired_within, locate_within
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
-from sendroute.loop.loop import Loop, Times
+from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
-from sendroute.loop.rounds import Limits, RoundOptions
+from sendroute.loop.rounds import RoundOptions
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.desired import Desired
-from sendroute.model.finding import Locate, Position, Where
+from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.stop import Stop, stop_on_signals
-from sendroute.store.lock_guard import beside, locks_of, mismatches
+from sendroute.store.lock_guard import lock_file_candidates, locks_of, mismatches
 from sendroute.telemetry.health import Health
 from sendroute.telemetry.metrics import registry
 from sendroute.telemetry.server import serving
@@ -56,7 +53,7 @@ class RunOptions(NamedTuple):
     interval: float
     poll: float | None
     listen: str
-    limits: Limits
+    guards: Guards
 
 
 # Seconds, in addition to the interval, after which a round without a heartbeat is not alive.
@@ -79,16 +76,16 @@ def run_loop(session: Session, options: RunOptions) -> None:
         trees = TreeSource(follower, lambda tree: _read(session, tree), stop)
         factory = Factory(session.settings)
         verifier_for = partial(factory.verifier, saves=True)
-        round_options = RoundOptions(verifier_for, _test, options.limits, actor(), stop)
+        round_options = RoundOptions(verifier_for, _test, options.guards, actor(), stop)
         is_path = isinstance(follower, Directory)
         poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
         counts, health = registry(), Health(options.interval + _LONGEST_ROUND)
-        times = Times(options.interval, poll)
+        intervals = PollIntervals(options.interval, poll)
         loop = Loop(
             trees,
             partial(factory.open_store, _BUSY),
             round_options,
-            times,
+            intervals,
             Metrics(counts),
             health,
             random.random,
@@ -102,49 +99,19 @@ def run_loop(session: Session, options: RunOptions) -> None:
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
 
 
-def _read(session: Session, tree: Tree) -> Source:
+def _read(session: Session, tree: FollowedTree) -> Source:
     read = read_tree([tree.path], session, parallel=False)
     locks = locks_of([tree.path], top=tree.root)
     return Source(
-        _desired_from(tree.root, read.desired),
+        desired_within(tree.root, read.desired),
         tree.commit or commit_of([tree.path]),
-        _from(tree.root, read.locate),
+        locate_within(tree.root, read.locate),
         partial(mismatches, locks),
     )
 
 
 def _locks(path: str) -> list[str]:
-    return [str(lock) for lock in beside(path)]
-
-
-def _from(root: str | None, locate: Locate) -> Locate:
-    """A ``Locate`` with positions relative to the root of a checkout, whose path is internal."""
-    if root is None:
-        return locate
-
-    def located(where: Where) -> Position | None:
-        position = locate(where)
-        return None if position is None else _relative_position(root, position)
-
-    return located
-
-
-def _desired_from(root: str | None, desired: Desired) -> Desired:
-    """The desired state with relative positions in the findings that already have one, for example
-    about a syntax error."""
-    if root is None:
-        return desired
-    findings = tuple(
-        error
-        if error.position is None
-        else replace(error, position=_relative_position(root, error.position))
-        for error in desired.findings
-    )
-    return replace(desired, findings=findings)
-
-
-def _relative_position(root: str, position: Position) -> Position:
-    return replace(position, file=os.path.relpath(position.file, root))
+    return [str(lock) for lock in lock_file_candidates(path)]
 
 
 def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:

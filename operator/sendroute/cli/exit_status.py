@@ -43,7 +43,7 @@ def of_findings(findings: Iterable[Finding], *, strict: bool = False) -> ExitSta
 def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
     """The exit status of ``plan``: that of ``apply`` with the same options, as far as the plan
     shows it. With ``detailed``, a plan with changes is PENDING instead of FINE."""
-    reasons = {_of_finding(finding) for finding in findings_of(plan)} | {_of_skips(plan)}
+    reasons = {_of_finding(finding) for finding in plan.all_findings} | {_of_skips(plan)}
     if detailed and (plan.platform or any(account.changes for account in plan.accounts)):
         reasons.add(ExitStatus.PENDING)
     return _most_severe(reasons)
@@ -51,7 +51,7 @@ def of_plan(plan: Plan, *, detailed: bool = False) -> ExitStatus:
 
 def of_result(result: Result) -> ExitStatus:
     """The exit status of ``apply`` and ``restore``."""
-    reasons = {_of_finding(finding) for finding in findings_of(result.plan)}
+    reasons = {_of_finding(finding) for finding in result.plan.all_findings}
     reasons.update(_of_finding(finding) for finding in result.findings)
     for account in result.accounts:
         reasons.add(_OF_OUTCOME[account.outcome])
@@ -61,13 +61,6 @@ def of_result(result: Result) -> ExitStatus:
     if result.relays_behind:
         reasons.add(ExitStatus.PARTIAL)
     return _most_severe(reasons | {_of_skips(result.plan)})
-
-
-def findings_of(plan: Plan) -> Iterable[Finding]:
-    """All findings of a plan: those of no account first."""
-    yield from plan.findings
-    for account in plan.accounts:
-        yield from account.findings
 
 
 _OF_OUTCOME = {

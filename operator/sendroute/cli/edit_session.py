@@ -10,13 +10,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from sendroute.cli.exit_status import ExitStatus
+from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
-from sendroute.cli.reading import accounts_named
 from sendroute.cli.session import Session
 from sendroute.edit.diff import unified
-from sendroute.edit.proposal import Change, Proposal, Text
-from sendroute.edit.tree import Tree, changed_meanwhile
+from sendroute.edit.proposal import EditChange, Proposal, TextChange
+from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import read_file
@@ -24,9 +25,9 @@ from sendroute.manifests.locate import locate, positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
+from sendroute.model.codes import Code
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.exit_status import ExitStatus
 from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import ProblemError
 from sendroute.planner.offline import check_tree
@@ -40,7 +41,7 @@ Documents = Sequence[tuple[Document, Where]]
 
 
 # Without a store every domain counts as new, so an apply-all overrides each of them, as intended.
-_ORDERED = "apply-all-wins"
+_ORDERED = Code.APPLY_ALL_WINS
 
 
 class EditSession:
@@ -57,7 +58,7 @@ class EditSession:
         entries, _ = self._files.entries()
         self._paths = {entry.name: entry.path for entry in entries}
         broken = {finding.where.file for finding in self._reading.findings if finding.where}
-        self.tree = Tree(self._documents, self._load, self._paths, frozenset(broken))
+        self.tree = EditTree(self._documents, self._load, self._paths, frozenset(broken))
 
     def _load(self, file: str) -> str:
         try:
@@ -72,10 +73,12 @@ class EditSession:
         try:
             yield
         except ProblemError as problem:
-            more: Iterable[Finding] = ()
+            reading_findings: Iterable[Finding] = ()
             if any(finding.code.startswith("unknown-") for finding in problem.findings):
-                more = self._reading.findings
-            raise ProblemError(*locate(self._files, [*problem.findings, *more])) from problem
+                reading_findings = self._reading.findings
+            raise ProblemError(
+                *locate(self._files, [*problem.findings, *reading_findings])
+            ) from problem
 
     def need_all(self) -> None:
         """Require the whole tree, because the edit must see every reference.
@@ -88,7 +91,7 @@ class EditSession:
 
     def account(self, name: str) -> AccountKey:
         """The account that ``NAMESPACE/NAME`` or ``NAME`` refers to. Raises as
-        :func:`~sendroute.cli.reading.accounts_named` does."""
+        :func:`~sendroute.cli.lookup.accounts_named` does."""
         known = {*self.tree.accounts, *(domain.key for domain in self.tree.domains)}
         (key,) = accounts_named([name], known)
         return key
@@ -130,11 +133,13 @@ class EditSession:
         """The findings with their positions, sorted by file and line."""
         return locate(self._files, findings)
 
-    def _lines(self, done: Sequence[Change]) -> list[Line]:
-        places = positions(self._files, [change.where for change in done if change.where])
-        return [(places[change.where] if change.where else None, change.message) for change in done]
+    def _lines(self, done: Sequence[EditChange]) -> list[Line]:
+        position_of = positions(self._files, [change.where for change in done if change.where])
+        return [
+            (position_of[change.where] if change.where else None, change.message) for change in done
+        ]
 
-    def _after(self, texts: Mapping[str, Text]) -> Desired:
+    def _after(self, texts: Mapping[str, TextChange]) -> Desired:
         """The whole tree after the edit."""
         documents = [item for item in self._documents if item[1].file not in texts]
         for file, text in texts.items():
@@ -172,7 +177,7 @@ class EditSession:
 
     def _present(
         self,
-        texts: Mapping[str, Text],
+        texts: Mapping[str, TextChange],
         lines: Sequence[Line],
         notes: Sequence[Finding],
     ) -> int:
@@ -198,23 +203,23 @@ def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
 
 def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
     # An account that is defined in other files is not a new problem for each new object.
-    message = "" if finding.code == "unknown-account" else finding.message
+    message = "" if finding.code == Code.UNKNOWN_ACCOUNT else finding.message
     return finding.code, message, finding.namespace, finding.account
 
 
-def _text(texts: Mapping[str, Text], lines: Sequence[Line]) -> Iterator[str]:
+def _text(texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[str]:
     if not texts:
         yield "No changes: the manifests are up to date.\n"
         return
-    for place, message in lines:
-        at = f"{place.file}:{place.line}: " if place else ""
+    for position, message in lines:
+        at = f"{position.file}:{position.line}: " if position else ""
         yield clean(at + message) + "\n"
     for file, text in texts.items():
-        yield clean(f"{_action(text).capitalize()}: {file}") + "\n"
+        yield clean(f"{_file_action(text).capitalize()}: {file}") + "\n"
 
 
 def _json(
-    texts: Mapping[str, Text],
+    texts: Mapping[str, TextChange],
     lines: Sequence[Line],
     notes: Sequence[Finding],
     *,
@@ -223,12 +228,12 @@ def _json(
     changes = [
         {
             "message": message,
-            "position": {"file": place.file, "line": place.line} if place else None,
+            "position": {"file": position.file, "line": position.line} if position else None,
         }
-        for place, message in lines
+        for position, message in lines
     ]
     files: list[dict[str, Any]] = [
-        {"file": file, "action": _action(text)} for file, text in texts.items()
+        {"file": file, "action": _file_action(text)} for file, text in texts.items()
     ]
     return document(
         [
@@ -242,7 +247,7 @@ def _json(
     )
 
 
-def _action(text: Text) -> str:
+def _file_action(text: TextChange) -> str:
     if text.before is None:
         return "created"
     return "deleted" if text.after is None else "changed"

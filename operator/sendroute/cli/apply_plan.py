@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.confirm import confirm_plan
-from sendroute.cli.planning import reconciler_of
+from sendroute.cli.plan_source import reconciler_of
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import wait_for_relays
 from sendroute.model.finding import Finding

@@ -1,0 +1,35 @@
+"""The content of a store, account by account, for an export as manifests."""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from sendroute.model.current import AccountState
+from sendroute.model.desired import AccountKey
+from sendroute.model.platform import Platform
+from sendroute.model.profile import Profile
+from sendroute.model.route import Route
+
+
+class AccountExport(Struct, frozen=True):
+    """An account, its profiles in the order of names, and its domains with their declared routes.
+    ``domains`` reads from the database, so iterate it before the next account."""
+
+    key: AccountKey
+    state: AccountState
+    profiles: dict[str, Profile]
+    domains: Iterator[tuple[str, Route | None]]
+
+
+class StoreExport(Struct, frozen=True):
+    """``ambiguous`` are the object names that several domains of a namespace would share;
+    ``accounts`` are read from the store in each iteration."""
+
+    platform: Platform | None
+    ambiguous: frozenset[tuple[str, str]]
+    accounts: Iterable[AccountExport]
+
+
+def object_name(domain_name: str) -> str:
+    """The name of the Kubernetes object for a domain. Several domains may have the same name."""
+    return domain_name.replace(".", "-").replace("_", "-")
