@@ -108,7 +108,7 @@ def held_back_account(name: str, held_back: Iterable[AccountKey]) -> AccountKey:
     raise ProblemError(
         finding(
             "not-held-back",
-            f"Nothing of account {name} is held back.",
+            f"Account {name} has no change that is held back.",
             hint=_nearest(name, accounts) or "`sendroute status` lists what is held back.",
         )
     )

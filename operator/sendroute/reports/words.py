@@ -54,7 +54,7 @@ def part_status(part: Part) -> str:
         return f"committed, revision {number(part.revision)}"
     if part.outcome is not None:
         return _OUTCOMES[part.outcome]
-    return "stopped, apply does not change it" if part.stopped else ""
+    return "stopped, unchanged" if part.stopped else ""
 
 
 def actions(counts: Counter[Action], *, done: bool = False) -> str:
@@ -72,7 +72,8 @@ def more_accounts(parts: Sequence[Part]) -> str:
     """One line for the accounts that are not listed; their changes are counted."""
     counts = actions(Counter(change.action for part in parts for change in part.changes))
     return (
-        f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'}; -o json lists all"
+        f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'};"
+        " the JSON report lists all"
     )
 
 
