@@ -85,7 +85,7 @@ def test_each_outcome_leads_to_its_account_status(
 ) -> None:
     assessment = assess_result(result)
     assert assessment.now.get(KEY) == (assessment.written[0] if assessment.written else None)
-    assert (assessment.now[KEY].outcome if KEY in assessment.now else None) is expected
+    assert (assessment.now[KEY].reason if KEY in assessment.now else None) is expected
     assert (KEY in assessment.again) is retried
 
 
