@@ -84,7 +84,7 @@ class EditSession:
         """Require the whole tree, because the edit must see every reference.
 
         Raises:
-            ProblemError: A file cannot be read.
+            ProblemError: a file cannot be read.
         """
         if self._reading.findings:
             raise ProblemError(*self._reading.findings)
@@ -100,14 +100,14 @@ class EditSession:
         """Check, write (unless it is a dry run) and present the changes.
 
         Args:
-            proposal: The changes.
-            test: A new profile whose connection must be tested first.
+            proposal: the changes.
+            test: a new profile whose connection must be tested first.
 
         Returns:
             The exit status.
 
         Raises:
-            ProblemError: The result is invalid, or cannot be written.
+            ProblemError: the result is invalid, or cannot be written.
         """
 
         texts = proposal.texts()

@@ -109,7 +109,7 @@ class SmtpSession:
             The mechanism that succeeded.
 
         Raises:
-            ConnectionTestError: The sign-in failed.
+            ConnectionTestError: the sign-in failed.
         """
         if self._tls.mode is not Encryption.NONE and self._ssl_object() is None:
             raise AssertionError("signing in before the TLS that the policy requires")

@@ -25,7 +25,7 @@ def create_key(path: Path) -> None:
     (https://github.com/fernet/spec/blob/master/Spec.md).
 
     Raises:
-        ProblemError: The file exists (``key-exists``), or it cannot be written.
+        ProblemError: the file exists (``key-exists``), or it cannot be written.
     """
     key = base64.urlsafe_b64encode(os.urandom(32)) + b"\n"
     try:

@@ -60,9 +60,9 @@ class Proposal:
         """Add a document behind another one, or at the end of a file.
 
         Args:
-            after: The other document; None for the end of the file.
-            file: The file.
-            fresh: The document to add.
+            after: the other document; None for the end of the file.
+            file: the file.
+            fresh: the document to add.
         """
         ordinal = None if after is None else after.document
         self._file(file).added.setdefault(ordinal, []).append(fresh)
@@ -87,7 +87,7 @@ class Proposal:
             Every file that changes.
 
         Raises:
-            ProblemError: A change is impossible in place (``edit-by-hand``), with its position.
+            ProblemError: a change is impossible in place (``edit-by-hand``), with its position.
         """
         texts: dict[str, TextChange] = {}
         findings: list[Finding] = []

@@ -19,8 +19,8 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
     left unchanged.
 
     Args:
-        tree: The manifests.
-        current: The accounts in the store.
+        tree: the manifests.
+        current: the accounts in the store.
 
     Returns:
         The changes, with a note for each domain that differs and is left unchanged.

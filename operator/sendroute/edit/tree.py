@@ -52,10 +52,10 @@ class EditTree:
     """The manifests of an edit.
 
     Args:
-        documents: All documents with their positions.
-        load: Reads a file's text.
-        files: The names of all files, as they are shown.
-        broken: The files with errors; they are never edited.
+        documents: all documents with their positions.
+        load: reads a file's text.
+        files: the names of all files, as they are shown.
+        broken: the files with errors; they are never edited.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class EditTree:
         """Get the layout of a file, by its name, without a byte-order mark.
 
         Raises:
-            ProblemError: The file has errors, or it changed after it was read.
+            ProblemError: the file has errors, or it changed after it was read.
         """
         if file in self.broken:
             raise ProblemError(_broken(file))
@@ -158,7 +158,7 @@ class EditTree:
         """Get the MailAccount of an account.
 
         Raises:
-            ProblemError: There is none, or more than one.
+            ProblemError: there is none, or more than one.
         """
         accounts = self.accounts.get(key, [])
         if len(accounts) == 1:
@@ -191,7 +191,7 @@ class EditTree:
         """Get the definition of a profile.
 
         Raises:
-            ProblemError: There is none, or more than one.
+            ProblemError: there is none, or more than one.
         """
         profiles = self.profiles_of(key, name)
         if len(profiles) == 1:

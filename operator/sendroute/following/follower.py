@@ -37,10 +37,10 @@ class Follower(Protocol):
         """Get the newest state of the source.
 
         Args:
-            should_stop: Checked while the call waits.
+            should_stop: checked while the call waits.
 
         Raises:
-            ProblemError: The source is unavailable (``source-unreachable``) or the commit is not
+            ProblemError: the source is unavailable (``source-unreachable``) or the commit is not
                 signed as required (``unsigned-commit``). Earlier trees stay as they are.
             StoppedError: ``should_stop()`` became true; raised promptly.
         """
@@ -58,7 +58,7 @@ class Follower(Protocol):
         next call of the follower. A directory cannot remember: it has only its current state.
 
         Raises:
-            ProblemError: The state directory cannot be written (``unwritable``).
+            ProblemError: the state directory cannot be written (``unwritable``).
         """
         ...
 
@@ -70,7 +70,7 @@ class Follower(Protocol):
             The tree; None if there is none.
 
         Raises:
-            ProblemError, StoppedError: As for :meth:`poll`.
+            ProblemError, StoppedError: as for :meth:`poll`.
         """
         ...
 

@@ -24,8 +24,8 @@ def find_commit(revision: str, directory: str) -> str | None:
     """Resolve a commit, branch or tag to a commit.
 
     Args:
-        revision: As the user gave it (gitrevisions(7)); never taken for an option.
-        directory: A directory of the repository.
+        revision: as the user gave it (gitrevisions(7)); never taken for an option.
+        directory: a directory of the repository.
 
     Returns:
         The commit's full object name; None if the repository has no such commit.

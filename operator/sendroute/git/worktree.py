@@ -40,7 +40,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
     """Find the commit that manifests are at.
 
     Args:
-        paths: Files and directories; ``-`` (standard input) is ignored.
+        paths: files and directories; ``-`` (standard input) is ignored.
 
     Returns:
         The commit of the first path that is in a repository, with ``-dirty`` appended if a manifest

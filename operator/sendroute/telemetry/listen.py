@@ -41,7 +41,7 @@ def listening(address: str) -> socket.socket:
             interfaces, and port 0 a free port.
 
     Raises:
-        ProblemError: The address is invalid (``invalid-value``) or in use (``address-in-use``).
+        ProblemError: the address is invalid (``invalid-value``) or in use (``address-in-use``).
     """
     parts = host_and_port(address)
     if parts is None:
