@@ -17,11 +17,14 @@ Keys = tuple[str, ...]
 
 
 def keys_in(text: str, source: str) -> Keys:
-    """The keys of a text, separated by white space or commas.
+    """Read the keys of a text, separated by white space or commas.
 
     Args:
         text: the text.
         source: the name of its source, for messages.
+
+    Returns:
+        The keys in order, at least one. The first one encrypts, and each of them decrypts.
 
     Raises:
         ProblemError: it has no key or an invalid one (``invalid-value``); the message shows no part
@@ -37,10 +40,16 @@ def keys_in(text: str, source: str) -> Keys:
 
 
 def keys_of_file(path: str) -> Keys:
-    """The keys of a file.
+    """Read the keys of a file.
+
+    Args:
+        path: the path of the file.
+
+    Returns:
+        The keys, as from :func:`keys_in`.
 
     Raises:
-        ProblemError: it cannot be read (``unreadable``), or as :func:`keys_in`.
+        ProblemError: it cannot be read (``unreadable``), or as for :func:`keys_in`.
     """
     try:
         with Path(path).open("rb") as file:

@@ -9,8 +9,15 @@ _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
 def unified(texts: Mapping[str, TextChange]) -> Iterator[str]:
-    """Yield the lines of a unified diff with their line breaks, file by file. ``texts`` maps the
-    name of each file to its text before and after."""
+    """Yield a unified diff, file by file.
+
+    Args:
+        texts: the text of each file before and after, by the file's name; None for a file that does
+            not exist.
+
+    Yields:
+        The lines of the diff, with their line breaks.
+    """
     for file, text in texts.items():
         relative = file.lstrip("/")
         before = "/dev/null" if text.before is None else f"a/{relative}"

@@ -24,6 +24,9 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
 
     Returns:
         The changes, with a note for each domain that differs and is left unchanged.
+
+    Raises:
+        ProblemError: an inline profile cannot get a separate document, or a file has errors.
     """
     proposal = Proposal(tree)
     claims = Counter(domain.name for domain in tree.domains)

@@ -157,8 +157,15 @@ class EditTree:
     def account(self, key: AccountKey) -> Account:
         """Get the MailAccount of an account.
 
+        Args:
+            key: the account.
+
+        Returns:
+            The MailAccount.
+
         Raises:
-            ProblemError: there is none, or more than one.
+            ProblemError: there is none (``unknown-account``), or more than one
+                (``duplicate-object``).
         """
         accounts = self.accounts.get(key, [])
         if len(accounts) == 1:
@@ -190,8 +197,16 @@ class EditTree:
     def profile(self, key: AccountKey, name: str) -> EditedProfile:
         """Get the definition of a profile.
 
+        Args:
+            key: the account.
+            name: the name of the profile.
+
+        Returns:
+            The definition.
+
         Raises:
-            ProblemError: there is none, or more than one.
+            ProblemError: there is none (``unknown-profile``), or more than one
+                (``duplicate-profile``).
         """
         profiles = self.profiles_of(key, name)
         if len(profiles) == 1:

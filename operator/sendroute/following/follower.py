@@ -39,6 +39,9 @@ class Follower(Protocol):
         Args:
             should_stop: checked while the call waits.
 
+        Returns:
+            The state, with a path to read it from.
+
         Raises:
             ProblemError: the source is unavailable (``source-unreachable``) or the commit is not
                 signed as required (``unsigned-commit``). Earlier trees stay as they are.
@@ -47,8 +50,14 @@ class Follower(Protocol):
         ...
 
     def unchanged(self, tree: FollowedTree) -> bool:
-        """Check, after a tree was read, that the source did not change meanwhile. If it changed,
-        poll and read again."""
+        """Check, after a tree was read, that the source did not change meanwhile.
+
+        Args:
+            tree: the tree that was read.
+
+        Returns:
+            False if it changed, or is unavailable: poll and read again.
+        """
         ...
 
     def remember(self, tree: FollowedTree) -> None:
@@ -56,6 +65,9 @@ class Follower(Protocol):
 
         The newest tree and the one remembered last stay readable; any other may be removed by the
         next call of the follower. A directory cannot remember: it has only its current state.
+
+        Args:
+            tree: a tree of this follower.
 
         Raises:
             ProblemError: the state directory cannot be written (``unwritable``).
@@ -65,6 +77,9 @@ class Follower(Protocol):
     def last_good(self, should_stop: Callable[[], bool]) -> FollowedTree | None:
         """Get the tree that was remembered last, by this follower or, with a permanent state
         directory, by an earlier process.
+
+        Args:
+            should_stop: checked while the call waits.
 
         Returns:
             The tree; None if there is none.

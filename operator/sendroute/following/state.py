@@ -63,6 +63,7 @@ class State:
         return self.directory / "trees"
 
     def close(self) -> None:
+        """Release the lock, and remove a temporary directory. Closing it twice is no error."""
         if self._open:
             self._open = False
             if self._temporary:

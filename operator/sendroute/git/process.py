@@ -106,6 +106,10 @@ def start(
 def output(arguments: Sequence[str], directory: str) -> bytes | None:
     """Run a git command that only reads the user's repository.
 
+    Args:
+        arguments: the command and its arguments.
+        directory: where git looks for the repository.
+
     Returns:
         Its standard output; None if git fails or is not installed.
     """

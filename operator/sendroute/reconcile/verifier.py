@@ -299,7 +299,14 @@ def failure_code(result: TestResult) -> str | None:
 
 
 def failure_message(result: TestResult) -> str:
-    """The finding's sentence for a failed test. It has the outcome unless the code implies it."""
+    """The sentence of the finding for a failed test.
+
+    Args:
+        result: the result of a test that did not pass.
+
+    Returns:
+        The sentence. It has the outcome unless the code implies it.
+    """
     outcome = "" if failure_code(result) == result.outcome else f" ({result.outcome})"
     return f"The connection test of profile {result.profile} failed{outcome}: {result.detail}"
 

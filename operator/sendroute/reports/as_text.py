@@ -195,8 +195,16 @@ def _why(change: Change) -> str:
 
 
 def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
-    """Yield the lines of a finding: severity, code and position, then the message, the hint and
-    related positions. ``colour`` adds ANSI sequences."""
+    """Show a finding: severity, code and position, then the message, the hint and related
+    positions.
+
+    Args:
+        finding: the finding; it is cleaned here.
+        colour: add ANSI sequences.
+
+    Yields:
+        The lines, without line breaks.
+    """
     location = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
     label = paint(head, _SEVERITY_STYLES[finding.severity], colour)

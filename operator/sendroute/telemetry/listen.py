@@ -26,7 +26,14 @@ _REASONS = {
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """Split an address; None if it is not in the form HOST:PORT."""
+    """Split an address.
+
+    Args:
+        address: ``HOST:PORT``; an IPv6 address is in brackets (RFC 3986, section 3.2.2).
+
+    Returns:
+        The host, without brackets, and the port; None if the address has another form.
+    """
     match = _FORM.fullmatch(address)
     if match is None or int(match["port"]) > 65535:
         return None
