@@ -73,7 +73,7 @@ def test_an_applied_plan_is_recognised_after_later_changes(
     assert sendroute("apply", "manifests", "--auto-approve").status == 0
     result = sendroute("apply", "change.plan")
     assert (result.status, "stale-plan" in result.err) == (3, True)
-    assert "The saved plan was applied already, at revision 3." in result.err
+    assert "change.plan was applied already, at revision 3." in result.err
 
 
 @pytest.mark.usefixtures("store")
@@ -179,7 +179,7 @@ def test_a_damaged_saved_plan_is_refused_and_nothing_is_applied(
     saved.write_text(damage(before))
     assert saved.read_text() != before
     result = sendroute("apply", "change.plan")
-    assert (result.status, "The saved plan `change.plan`" in result.err) == (status, True), result
+    assert (result.status, "The saved plan change.plan" in result.err) == (status, True), result
     assert "No domains" in sendroute("routes").out
 
 

@@ -75,7 +75,7 @@ def test_each_change_is_printed_with_its_line(sendroute: Program, tree: Path) ->
     again = sendroute(*words("set-route shop.example.com --unconfigured"))
     assert (again.status, again.out) == (
         0,
-        "No changes: the manifests already declare this.\n",
+        "No changes: the manifests are up to date.\n",
     )
 
 

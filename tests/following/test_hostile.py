@@ -209,7 +209,7 @@ class TestPrograms:
             config.write(f'[url "ext::touch {tmp_path}/ran "]\ninsteadOf = {repository.url}\n')
             config.write('[protocol "ext"]\nallow = always\n')
         (finding,) = findings_of(lambda: following(repository.url).poll(never))
-        assert "may not use that protocol" in finding.message
+        assert "does not allow the protocol" in finding.message
         assert not (tmp_path / "ran").exists()
 
     def test_variables_of_a_git_hook_are_ignored(

@@ -21,7 +21,7 @@ CAUSE_BY_MESSAGES = {
         "the host name cannot be resolved"
     ),
     "ERROR: Repository not found.\nfatal: Could not read from remote repository.": (
-        "the repository does not exist, or this user may not read it"
+        "the repository does not exist, or the user that runs sendroute may not read it"
     ),
     "fatal: detected dubious ownership in repository at '/srv/x'": (
         "the repository belongs to another user"
@@ -32,7 +32,7 @@ CAUSE_BY_MESSAGES = {
         "the server closed the connection during the transfer"
     ),
     "git: 'remote-https' is not a git command.\nfatal: unable to find remote helper for 'https'": (
-        "the program that git needs for this protocol is missing"
+        "the program that git needs for the protocol of the URL is missing"
     ),
 }
 

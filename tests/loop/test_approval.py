@@ -100,7 +100,7 @@ def test_approve_without_a_terminal_explains_the_options(workspace: Workspace) -
 def test_approve_reports_that_nothing_is_held_back(workspace: Workspace) -> None:
     completed = workspace.sendroute("approve", "acme", "--auto-approve")
     assert completed.returncode == 1
-    assert "Nothing of account acme is held back." in completed.stderr
+    assert "Account acme has no change that is held back." in completed.stderr
 
 
 def test_corrected_manifests_settle_a_held_back_account(workspace: Workspace) -> None:

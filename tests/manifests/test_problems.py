@@ -68,7 +68,7 @@ def test_a_misspelt_field_is_reported_at_its_key_with_the_right_name() -> None:
 def test_a_missing_field_is_reported_at_its_mapping() -> None:
     problem = only_problem("SendingDomain", {"domain": "a.example"})
     assert (problem.code, problem.path, problem.of_key) == ("missing-field", ("spec",), False)
-    assert problem.message == "spec.account is missing. It is required in every SendingDomain."
+    assert problem.message == "The required field spec.account of SendingDomain is missing."
     assert problem.hint is not None
     assert "account: acme" in problem.hint
 
@@ -82,7 +82,7 @@ def test_a_missing_field_is_reported_at_its_mapping() -> None:
         ({"plan": "pro", "defaultRoute": "managed"}, "spec.defaultRoute must be a mapping"),
         (
             {"plan": "pro", "defaultRoute": {}},
-            "spec.defaultRoute is empty. It must have exactly one",
+            "spec.defaultRoute is empty, but must have exactly one",
         ),
         ({"plan": "pro", "suspend": "yes"}, "spec.suspend must be true or false, not 'yes'."),
     ],
@@ -97,7 +97,7 @@ def test_an_invalid_value_is_refused_with_one_sentence(spec: dict[str, Any], mes
 def test_a_platform_has_no_namespace() -> None:
     problem = only_problem("MailPlatform", {"plans": []}, namespace="acme")
     assert problem.code == "unknown-field"
-    assert problem.hint == "A MailPlatform has no namespace. Remove this field."
+    assert problem.hint == "A MailPlatform has no namespace. Remove the field."
 
 
 def test_a_misspelt_namespace_is_not_the_default_namespace() -> None:
@@ -175,9 +175,9 @@ def test_invalid_names_are_reported_with_the_other_problems() -> None:
         },
     )
     assert [(problem.path, problem.message) for problem in reported[2:]] == [
-        (("spec", "domain"), "spec.domain must not end in a dot."),
+        (("spec", "domain"), "spec.domain must not end in a dot; the value is 'a.example.'."),
         (
             ("spec", "route", "newProfile", "host"),
-            "spec.route.newProfile.host must not contain an underscore.",
+            "spec.route.newProfile.host must not contain an underscore; the value is 'a_b'.",
         ),
     ]

@@ -110,7 +110,7 @@ def test_a_file_deleted_after_listing_is_reported() -> None:
     Path("a.yaml").unlink()
     (finding,) = files.load(entries)
     assert isinstance(finding, Finding)
-    assert finding.message == "This file cannot be read: there is no such file."
+    assert finding.message == "The file a.yaml cannot be read: there is no such file."
 
 
 def test_missing_paths_are_reported() -> None:
@@ -160,7 +160,7 @@ def test_missing_permissions_are_reported() -> None:
     run = [sys.executable, "-c", script, *sys.path]
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        "This directory cannot be read: permission denied.",
-        "This file cannot be read: permission denied.",
+        "The directory t/s cannot be read: permission denied.",
+        "The file t/a.yaml cannot be read: permission denied.",
     ]
     Path("t/s").chmod(0o700)

@@ -19,10 +19,16 @@ MODULES = sorted(
 )
 
 # An option in a text. Not a custom property of CSS (`--red: #b3261e`, `var(--red)`).
-OPTION = re.compile(r"(?<![\w(-])--[a-z][a-z-]*\b(?!: #)")
+OPTION = re.compile(r"(?<![\w(-])--[a-z][a-z-]*\b(?!: #)|(?<![\w(-])-[a-zA-Z] \w+")
 # What users of another program type, as in "git commit --amend -S".
-ANOTHERS = re.compile(r"\bgit [a-z-]+(?: --?[a-zA-Z-]+)+")
-COMMAND = re.compile(rf"\bsendroute (?:{COMMANDS})\b|`(?:{COMMANDS})(?: [^`]*)?`")
+ANOTHERS = re.compile(r"\bgit (?:-C \S+ )?[a-z-]+(?: --?[a-zA-Z-]+)*")
+COMMAND = re.compile(
+    rf"\bsendroute (?:{COMMANDS})\b|`(?:{COMMANDS})(?: [^`]*)?`"
+    # A command as the subject of a sentence. A library and the loop have no commands.
+    r"|\b(?:next|first|last) apply\b"
+    r"|\b(?:[Aa]pply|[Ss]ync) (?:will|would|does|keeps|saves|tries|tests|refuses)\b"
+    r"|\b[Rr]un the command\b"
+)
 
 
 def parents(tree: ast.AST) -> dict[ast.AST, ast.AST]:
@@ -72,6 +78,10 @@ def test_no_text_below_the_front_ends_names_a_command_or_an_option() -> None:
         ('hint = "--store"', ["--store"]),
         ('hint("Make one: sendroute init")', ["sendroute init"]),
         ('hint("Look at `plan --out FILE`.")', ["`plan --out FILE`"]),
+        ('line = "3 more; -o json lists all"', ["-o json"]),
+        ('hint("The next apply tries again.")', ["next apply"]),
+        ('hint("It differs, so sync keeps it.")', ["sync keeps"]),
+        ('hint("Sendroute applies the change.")', []),
         ('"""A docstring may name --store."""', []),
         ('run(["git", "--quiet", f"--git-dir={path}"])', []),
         ('hint("Sign it: git commit --amend -S")', []),

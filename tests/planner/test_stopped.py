@@ -34,7 +34,7 @@ def test_a_hint_says_that_an_unknown_reference_may_be_in_an_unreadable_file(tmp_
     findings = check_tree(read_tree(tree))
     hints = [finding.hint or "" for finding in findings if "unknown" in finding.code]
     assert hints
-    assert all(hint.endswith("what could not be read: it may be there.") for hint in hints)
+    assert all(hint.endswith("part of the tree, which may define it.") for hint in hints)
 
 
 def test_the_order_of_documents_does_not_change_the_findings_of_a_stopped_account() -> None:

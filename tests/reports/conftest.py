@@ -111,7 +111,7 @@ def acme_changes() -> list[ObjectChange]:
                        connection_test=ConnectionTest.WARN),
                "declared", "Profile relay changes: port, encryption, connection test."),
         change(ACME, ProfileChange, "bad", Action.SKIP, None, None, "connection-test-failed",
-               "Profile bad is not saved, because its connection test failed; it does not exist."),
+               "Profile bad is not saved: its connection test failed; no previous version exists."),
         domain("new.example.com", Action.CREATE, None, state(via("ses"), Origin.DEFAULT),
                "default",
                "new.example.com is new and declares no route: it starts on the default,"
@@ -124,12 +124,14 @@ def acme_changes() -> list[ObjectChange]:
                "seen.example.com stays on managed, which its manifest now declares."),
         domain("left.example.com", Action.REASSIGN, state(via("old"), yes, via("old")),
                state(MANAGED, Origin.REASSIGNED, via("old")), "reassigned",
-               "profile old is no longer available: left.example.com is reassigned to managed."),
+               "left.example.com is reassigned to managed, because profile old is no longer"
+               " satisfiable."),
         domain("gone.example.com", Action.DELETE, state(UNCONFIGURED, yes), None, "removed",
-               "gone.example.com is no longer in the manifests; it may not send."),
+               "gone.example.com is no longer in the manifests and can no longer send."),
         domain("waits.example.com", Action.SKIP, state(MANAGED, yes), state(MANAGED, yes),
                "dependency-skipped",
-               "waits.example.com stays on managed, for profile bad was not saved."),
+               "waits.example.com stays on managed: its declared route, profile bad, was not"
+               " saved."),
     ]  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def sample() -> Sample:
     awaits = finding(
         "awaiting-confirmation",
         "The apply-all 2026-12-all would switch 1042 domains of account main to profile ses;"
-        " it waits for its confirmation.",
+        " the apply-all is not confirmed.",
         hint="To run it, add to spec.applyToAll: confirm: {domains: 1042}",
         where=Where("crux.yaml", 0, ("spec", "applyToAll")),
         account=CRUX,

@@ -37,7 +37,7 @@ def shown(form, *accounts):
 def test_twenty_similar_changes_are_listed_and_the_others_are_counted():
     text = shown(Format.TEXT, account(0, 10_000))
     assert text.count(".n0.example  managed → profile ses") == 20
-    assert "… and 9,980 more like this; -o json lists all" in text
+    assert "… and 9,980 more like this; the JSON report lists all" in text
     assert text.endswith("Plan: 10,000 to reroute.\n")
 
 
@@ -61,12 +61,12 @@ def test_a_heading_with_every_count_fits():
     ]
     text = shown(Format.TEXT, AccountPlan(key, 1, tuple(changes), stopped=True))
     assert all(width(line) <= WIDTH for line in text.split("\n"))
-    assert "1,000 skipped; stopped, apply does not change it" in " ".join(text.split())
+    assert "1,000 skipped; stopped, unchanged" in " ".join(text.split())
 
 
 def test_a_thousand_accounts_are_listed_and_the_others_are_counted():
     text = shown(Format.TEXT, *(account(index, 2) for index in range(1500)))
-    assert "… and 500 more accounts: 1,000 to reroute; -o json lists all" in text
+    assert "… and 500 more accounts: 1,000 to reroute; the JSON report lists all" in text
     assert text.endswith("Plan: 3,000 to reroute.\n")
 
 
@@ -74,7 +74,7 @@ def test_a_thousand_accounts_are_listed_and_the_others_are_counted():
 def test_a_comment_fits_and_says_what_it_omits(accounts):
     text = shown(Format.MARKDOWN, *(account(index, 1000) for index in range(accounts)))
     assert len(text.encode()) <= LIMIT
-    assert "-o json` lists all" in text
+    assert "the JSON report lists all" in text
     assert text.count("<details>") == text.count("</details>")
     assert f"{accounts * 1000:,} to reroute" in text
 

@@ -118,7 +118,11 @@ def test_a_change_is_committed_once_whichever_message_is_lost(
     assert {entry.revision for entry in history} == set(range(revision + 1))
 
 
-TLS, BARRED, PASSWORD = "encrypted connection", "does not allow this user", "this user and password"
+TLS, BARRED, PASSWORD = (
+    "encrypted connection",
+    "does not allow the database user",
+    "refused the user",
+)
 WRONG = {
     "another authority": ("sslmode=verify-full&sslrootcert=other.crt", TLS),
     "a missing certificate of the authority": ("sslmode=verify-full&sslrootcert=none.crt", TLS),

@@ -144,10 +144,10 @@ def test_a_password_is_read_from_the_url_or_from_the_sources_of_libpq(
 
 
 REFUSED = {
-    "a wrong password": (f"ada:{PASSWORD}x", "mail", "refused this user"),
+    "a wrong password": (f"ada:{PASSWORD}x", "mail", "refused the user"),
     "no password": ("ada", "mail", "requires a password"),
-    "an unknown user": (f"bob:{PASSWORD}", "mail", "refused this user"),
-    "a user without access": ("eve", "mail", "does not allow this user"),
+    "an unknown user": (f"bob:{PASSWORD}", "mail", "refused the user"),
+    "a user without access": ("eve", "mail", "does not allow the database user"),
     "an unknown database": ("tests", "none", "does not exist"),
 }
 

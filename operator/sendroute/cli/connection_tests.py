@@ -115,7 +115,7 @@ def test_new_profile(
     return [
         finding(
             code,
-            failure_message(result),
+            failure_message(request, result),
             hint="Nothing was written. Fix the profile or its secret.",
             account=key,
         )
@@ -150,11 +150,13 @@ def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
             raise no_key()
         token = sealed.get(profile.account, {}).get(profile.name)
         if token is None:
-            return SecretProblem("secret-missing", "The store has no credential for it.", "")
+            return SecretProblem(
+                "secret-missing", "The store has no credential for the profile.", ""
+            )
         binding = binding_of(profile.account, profile.name, profile.profile)
         credential = sealer.open(token, binding)
         if credential is None:
-            message = "Its stored credential does not open with the given keys."
+            message = "The stored credential of the profile does not open with the given keys."
             return SecretProblem("credential-unreadable", message, "")
         return credential
 

@@ -209,7 +209,7 @@ def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
 
 def _text(texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[str]:
     if not texts:
-        yield "No changes: the manifests already declare this.\n"
+        yield "No changes: the manifests are up to date.\n"
         return
     for position, message in lines:
         at = f"{position.file}:{position.line}: " if position else ""

@@ -1,7 +1,7 @@
 """Reads the input of commands: a tree of manifests, and names of accounts and profiles."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sendroute.cli.command_line import stderr_line, suggestion
 from sendroute.cli.session import Session
@@ -11,7 +11,9 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
-from sendroute.model.records import StoredProfile
+
+if TYPE_CHECKING:  # only `test` has profiles, and these records import much of the model
+    from sendroute.model.records import StoredProfile
 
 
 def read_tree(
@@ -59,7 +61,9 @@ def accounts_named(names: Sequence[str], known: Iterable[AccountKey]) -> frozens
     return frozenset(chosen)
 
 
-def profiles_named(names: Sequence[str], profiles: Sequence[StoredProfile]) -> list[StoredProfile]:
+def profiles_named(
+    names: Sequence[str], profiles: Sequence["StoredProfile"]
+) -> list["StoredProfile"]:
     """The saved profiles that ``NAMESPACE/NAME``, or ``NAME`` if it is unambiguous, refer to, in
     the order of ``profiles``. Two accounts of one namespace may each have a profile of that name:
     both are returned.
@@ -104,7 +108,7 @@ def held_back_account(name: str, held_back: Iterable[AccountKey]) -> AccountKey:
     raise ProblemError(
         finding(
             "not-held-back",
-            f"Nothing of account {name} is held back.",
+            f"Account {name} has no change that is held back.",
             hint=_nearest(name, accounts) or "`sendroute status` lists what is held back.",
         )
     )

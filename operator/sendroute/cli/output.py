@@ -21,7 +21,6 @@ from sendroute.reports.as_text import finding_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report
 from sendroute.reports.report import of_findings as report_of
-from sendroute.reports.write import write
 
 Render = Callable[[str, bool], Iterable[str]]
 """A result in a format, coloured or not, in chunks."""
@@ -110,6 +109,8 @@ def _is_report(output: Output) -> bool:
 
 
 def _into_file(path: str, chunks: Iterable[str]) -> Iterator[Finding]:
+    from sendroute.reports.write import write
+
     try:
         write(path, chunks)
     except ProblemError as problem:

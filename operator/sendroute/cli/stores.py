@@ -55,7 +55,8 @@ def create_store(session: Session, *, lock: Path | None = None, backup: Path | N
         return 0
     lines = [f"Created the store {location}, lineage {status.lineage}."]
     if old:
-        lines.append(f"It is at revision {status.revision}, with {holdings(status)}.")
+        content = holdings(status.accounts, status.profiles, status.domains)
+        lines.append(f"It is at revision {status.revision}, with {content}.")
     lines.append(_key_line(given, key, creates_key, backup is not None))
     return present(session, [Output("text", None)], lambda *_: _text(lines))
 

@@ -69,6 +69,6 @@ def _reason(error: OSError) -> str:
         case errno.ECONNRESET | errno.ECONNABORTED:
             return "closed the connection"
         case errno.EACCES | errno.EPERM:
-            return "is blocked by this machine's firewall"
+            return "is blocked by the local firewall"
         case _:
             return f"is unreachable (system error {error.errno})"

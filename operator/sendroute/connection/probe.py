@@ -122,7 +122,7 @@ class _Probe:
         if is_address(profile.host):
             raise ConnectionTestError(
                 ConnectionOutcome.AUTH_FAILED,
-                "Credentials are sent only to a host name, and this host is an address.",
+                f"Credentials are sent only to a host name, and {profile.host} is an IP address.",
             )
 
     def _check_addresses(self, resolved: Addresses) -> None:
@@ -176,5 +176,5 @@ class _Probe:
 
 
 _FROM_HOSTS_FILE = (
-    ", at an address from this machine's hosts file, which Postfix does not read when it uses DNS"
+    ", at an address from the local hosts file, which Postfix does not read when it uses DNS"
 )

@@ -69,7 +69,7 @@ class Resolver:
         if listed:
             return Addresses(tuple(listed), from_hosts=True)
         if self._dns is None:
-            raise _failed("This machine has no DNS server configured.")
+            raise _failed("No DNS server is configured on the machine that runs sendroute.")
         return Addresses(await _query(self._dns, name))
 
 

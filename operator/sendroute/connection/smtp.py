@@ -195,7 +195,7 @@ class SmtpSession:
                 raise _auth_failed("The username or password is not Unicode text.") from None
             except ValueError:  # from hmac, if the system's policy (FIPS 140) forbids MD5
                 raise _auth_failed(
-                    "CRAM-MD5 needs MD5, which this machine's security policy forbids."
+                    "CRAM-MD5 needs MD5, which the local security policy forbids."
                 ) from None
 
     async def _login(self, credential: Credential) -> aiosmtplib.SMTPResponse:

@@ -86,7 +86,7 @@ def _error_of(error: OSError, kind: str) -> InvalidSecretError:
         case errno.ENOENT | errno.ENOTDIR:
             return InvalidSecretError("is not a directory")
         case errno.EACCES | errno.EPERM:
-            return InvalidSecretError("is not readable for this user")
+            return InvalidSecretError("is not readable for the user that runs sendroute")
         case errno.ELOOP:
             return InvalidSecretError("is a circular link")
         case _:

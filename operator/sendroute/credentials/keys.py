@@ -59,7 +59,7 @@ def keys_of_file(path: str) -> Keys:
             finding(
                 "unreadable",
                 f"The key file {path} cannot be read: {(error.strerror or 'it failed').lower()}.",
-                hint="Give a file that holds a key and that this user may read.",
+                hint="Give a file that holds a key and that the user that runs sendroute may read.",
                 remedy=Configure(Setting.KEY),
             )
         ) from error

@@ -97,7 +97,8 @@ def _ran_before(name: str, account: Account) -> Finding:
 def _too_few(confirm: int, count: int, account: Account) -> Finding:
     return finding(
         "confirmation-exceeded",
-        f"The account has {count} domains but only {confirm} are confirmed, so apply would refuse.",
+        f"Account {account.key.name} has {count} domains, but only {confirm} are confirmed, so the"
+        " apply-all would be refused.",
         hint="Omit the confirmed number to confirm them all.",
         where=account.where.at("spec"),
         account=account.key,

@@ -50,7 +50,11 @@ def delete_profile(
     profile = tree.profile(key, name)
     if replacement == via(name):
         raise ProblemError(
-            finding("invalid-value", "A deleted profile cannot replace itself.", account=key)
+            finding(
+                "invalid-value",
+                f"Profile {name} of account {key.name} is to be deleted and cannot replace itself.",
+                account=key,
+            )
         )
     if isinstance(replacement, Route):
         check_profile(tree, key, replacement)
@@ -95,22 +99,32 @@ class _References:
 
     def findings(self) -> Iterator[Finding]:
         for domain in self.domains:
-            yield _blocked(f"{domain.name} routes", domain.where.at("spec", "route"), domain.key)
+            yield _blocked(
+                f"{domain.name} declares {self._route}",
+                domain.where.at("spec", "route"),
+                domain.key,
+            )
         for account in self.accounts:
             if route_of(account.spec.default_route) == self._route:
                 where = account.where.at("spec", "defaultRoute")
-                yield _blocked(f"The default of account {account.key.name} is", where, account.key)
+                yield _blocked(
+                    f"The default of account {account.key.name} is {self._route}",
+                    where,
+                    account.key,
+                )
         for profile in self.profiles:
             where = profile.where.at(*_fields_path(profile), "onDelete", "reassignTo")
-            yield _blocked(f"The domains of profile {profile.name} fall back", where, profile.key)
+            yield _blocked(
+                f"The reassignTo of profile {profile.name} is {self._route}", where, profile.key
+            )
 
 
 def _blocked(subject: str, where: Where, key: AccountKey) -> Finding:
     return finding(
         "unknown-profile",
-        f"{subject} through the profile to be deleted.",
-        hint="Choose what replaces it: managed, another profile, unconfigured, or no declared"
-        " route.",
+        f"{subject}, which is to be deleted.",
+        hint="Choose what replaces the profile: managed, another profile, unconfigured, or no"
+        " declared route.",
         where=where,
         account=key,
     )
@@ -125,7 +139,7 @@ def _replace_in_domain(proposal: Proposal, domain: Domain, new: Route | None) ->
     where = domain.where.at("spec", "route")
     message = f"route of {domain.name}: {domain.route} → {new or 'none declared'}"
     if domain.inline is not None:
-        message += f"; profile {domain.inline}, defined here, is removed"
+        message += f"; the inline profile {domain.inline} is removed"
     proposal.describe(where, message)
 
 
@@ -179,8 +193,9 @@ def _reassign_to(profile: EditedProfile) -> Route | None:
 def _note(profile: EditedProfile) -> Finding:
     return finding(
         "profile-deleted",
-        "Apply will reassign the domains that use this profile without declaring it.",
-        hint="The plan lists them.",
+        f"Domains of account {profile.key.name} that use profile {profile.name} without declaring"
+        " the profile are reassigned with the next change.",
+        hint="The plan lists the domains.",
         remedy=Perform(Task.PLAN),
         account=profile.key,
         severity=Severity.INFO,

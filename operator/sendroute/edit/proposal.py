@@ -126,7 +126,7 @@ class Proposal:
         for where, message in of_document or of_file:
             yield finding(
                 "edit-by-hand",
-                f"This layout cannot be edited without changing other lines: {message}.",
-                hint="Nothing was written. Make this change by hand.",
+                f"{file} cannot be edited in place: {message}.",
+                hint="Nothing was written. Make the change by hand.",
                 where=here if error.path else where,
             )

@@ -4,6 +4,7 @@ from sendroute.edit.declare import check_profile, declare
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Domain, EditTree
 from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
+from sendroute.manifests.wording import shown
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
@@ -45,7 +46,11 @@ def checked_name(name: str) -> str:
         return domain_name(name)
     except InvalidNameError as error:
         raise ProblemError(
-            finding("invalid-value", f"The domain {error.message}.", hint=error.hint)
+            finding(
+                "invalid-value",
+                f"The domain {error.message}; the value is {shown(name)}.",
+                hint=error.hint,
+            )
         ) from error
 
 
@@ -62,7 +67,7 @@ def _unknown_domain(tree: EditTree, name: str) -> Finding:
     near = did_you_mean(name, {domain.name for domain in tree.domains})
     return finding(
         "unknown-domain",
-        f"These manifests have no SendingDomain for {to_unicode(name)}.",
+        f"The given manifests have no SendingDomain for {to_unicode(name)}.",
         hint=f"Did you mean {near}?" if near else "Add the domain first.",
         remedy=None if near else Perform(Task.ADD_DOMAIN, name),
     )

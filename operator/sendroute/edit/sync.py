@@ -49,7 +49,8 @@ def _reason_to_keep(tree: EditTree, domain: Domain, state: DomainState) -> Findi
     if state.declared != domain.route:
         return finding(
             "out-of-sync",
-            f"The declared route of {domain.name} changed after the last apply, so sync keeps it.",
+            f"The manifest of {domain.name} keeps its declared route, {domain.route}, which is not"
+            " applied yet.",
             hint="Apply the change, or declare the assigned route.",
             remedy=Perform(Task.SET_ROUTE, domain.name),
             where=where,
@@ -60,9 +61,9 @@ def _reason_to_keep(tree: EditTree, domain: Domain, state: DomainState) -> Findi
     if profile is not None and not tree.profiles_of(domain.key, profile):
         return finding(
             "unknown-profile",
-            f"{domain.name} is assigned to profile {profile}, which these manifests do not "
-            "define, so sync keeps its declared route.",
-            hint="Add the file with the profile to the arguments, or apply its deletion first.",
+            f"The manifest of {domain.name} keeps its declared route: the assigned profile"
+            f" {profile} is not defined in the given manifests.",
+            hint="Add the file that defines the profile, or apply the profile's deletion first.",
             where=where,
             account=domain.key,
             severity=Severity.WARNING,

@@ -184,7 +184,7 @@ class EditTree:
         raise ProblemError(
             finding(
                 "unknown-account",
-                f"These manifests have no MailAccount {key.name}.",
+                f"The given manifests have no MailAccount {key.name}.",
                 hint="Add its directory or file to the arguments.",
                 account=key,
             )
@@ -246,7 +246,7 @@ def unknown_profile(tree: EditTree, key: AccountKey, name: str) -> Finding:
         hint = f"Its profiles are {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
     return finding(
         "unknown-profile",
-        f"Account {key.name} has no profile {name} in these manifests.",
+        f"Account {key.name} has no profile {name} in the given manifests.",
         hint=hint,
         account=key,
     )
@@ -256,8 +256,8 @@ def changed_meanwhile(file: str) -> Finding:
     """The finding for a file that another process changed after it was read."""
     return finding(
         "unwritable",
-        "Another process changed this file, so nothing was written.",
-        hint="Run the command again.",
+        f"Another process changed {file}, so nothing was written.",
+        hint="Repeat the edit.",
         where=Where(file, 0),
     )
 
@@ -265,7 +265,7 @@ def changed_meanwhile(file: str) -> Finding:
 def _broken(file: str) -> Finding:
     return finding(
         "unwritable",
-        "This file has errors, so it is not edited.",
+        f"{file} has errors and was not edited.",
         hint="Fix the errors first. Validate the file to see them.",
         remedy=Perform(Task.VALIDATE, file),
         where=Where(file, 0),
@@ -275,7 +275,7 @@ def _broken(file: str) -> Finding:
 def _too_deep(file: str) -> Finding:
     return finding(
         "edit-by-hand",
-        "This file contains a document of another API group that is nested too deeply.",
-        hint="Edit it by hand, or move that document to another file.",
+        f"{file} contains a document of another API group that is nested too deeply.",
+        hint="Edit the file by hand, or move that document to another file.",
         where=Where(file, 0),
     )

@@ -129,10 +129,10 @@ def _restore(step: _FileStep) -> None:
 def _unwritable(name: str, error: OSError) -> Finding:
     hint = "Nothing was written. Check the file's permissions and the free disk space."
     if isinstance(error, FileExistsError):
-        hint = "Nothing was written. Choose another file, or add this one to the arguments."
+        hint = "Nothing was written. Choose another file, or add the file to the given manifests."
     return finding(
         "unwritable",
-        f"This file could not be written: {error.strerror or 'input/output error'}.",
+        f"{name} could not be written: {error.strerror or 'input/output error'}.",
         hint=hint,
         where=Where(name, 0),
     )

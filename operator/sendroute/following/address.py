@@ -93,14 +93,14 @@ def _parse_parts(source: str, scheme: str, remainder: str) -> Address:
 def _secret() -> ProblemError:
     return _invalid(
         "The git URL holds a password or token.",
-        "Every user of the machine can read command lines. Remove it from the URL and use git's "
-        "credential helper, an ssh key or GIT_ASKPASS.",
+        "Every user of the machine can read command lines. Remove the secret from the URL and use "
+        "git's credential helper, an ssh key or GIT_ASKPASS.",
     )
 
 
 def _unsupported() -> ProblemError:
     return _invalid(
-        "Git URLs of this kind are not supported.",
+        "The source is a git URL of a kind that is not supported.",
         "Use https://, ssh://, user@host:path or file://.",
     )
 

@@ -58,7 +58,8 @@ def follow(
         findings.append(
             finding(
                 "invalid-value",
-                f"Over {address.url.partition(':')[0]}, manifests can be altered on the network.",
+                f"The source URL uses {address.url.partition(':')[0]}, so others on the network can"
+                " alter the manifests.",
                 hint="Use https or ssh, or require signed commits.",
                 remedy=Configure(Setting.VERIFY_SIGNATURES),
             )

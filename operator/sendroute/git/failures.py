@@ -30,8 +30,8 @@ NO_CHECKOUT = Cause(
     "Look for file names that this file system does not allow, and push a commit without them.",
 )
 NO_REPOSITORY = Cause(
-    "the repository does not exist, or this user may not read it",
-    "Check the URL and the permissions of the user that runs sendroute.",
+    "the repository does not exist, or the user that runs sendroute may not read it",
+    "Check the URL and the access rights of that user.",
 )
 NOT_INSTALLED = Cause("git is not installed", "Install git, version 2.34 or newer.")
 UNKNOWN = Cause(
@@ -105,7 +105,8 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
         ("dubious ownership",),
         Cause(
             "the repository belongs to another user",
-            "Add it to git's safe.directory, in the configuration of the user that runs sendroute.",
+            "Add the repository to safe.directory in the git configuration of the user that runs"
+            " sendroute.",
         ),
     ),
     (
@@ -137,12 +138,12 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
     ),
     (
         ("not allowed",),
-        Cause("git may not use that protocol here", "Use https, ssh or file."),
+        Cause("git does not allow the protocol of the URL", "Use https, ssh or file."),
     ),
     (
         ("cannot run ssh", "unable to fork", "unable to find remote helper"),
         Cause(
-            "the program that git needs for this protocol is missing",
+            "the program that git needs for the protocol of the URL is missing",
             "Install ssh, or git's package for https, next to git.",
         ),
     ),

@@ -137,9 +137,9 @@ class TreeSource:
         raise ProblemError(
             finding(
                 "source-unreachable",
-                "The manifests changed every time while they were read.",
-                hint="The loop reads them again at the next poll. If they always change, write"
-                " each version to a separate directory and switch a symbolic link to it.",
+                "The manifests of the source kept changing while Sendroute read them.",
+                hint="Sendroute reads the manifests again at the next poll. If they keep changing,"
+                " write each version to a separate directory and switch a symbolic link to it.",
             )
         )
 

@@ -18,6 +18,7 @@ from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
 from sendroute.manifests.platforms import platform_of
 from sendroute.manifests.profiles import Reporter, profile_of, route_of
 from sendroute.manifests.read import Cache, Reading
+from sendroute.manifests.wording import shown
 from sendroute.model.codes import Code, finding
 from sendroute.model.desired import (
     AccountKey,
@@ -208,10 +209,10 @@ class Compilation:
         if any(item.code == Code.NO_MANIFESTS for item in self.findings):
             return
         message = "There is no MailPlatform."
-        hint = "Add the MailPlatform named default: it defines the plans."
+        hint = "Add the MailPlatform named default, which defines the service plans."
         if not complete:
             message = "No MailPlatform could be read."
-            hint = "Fix the files that could not be read. If none of them defines it, add one."
+            hint = "Fix the files that could not be read, or add a MailPlatform if none defines it."
         self.findings.append(finding("no-platform", message, hint=hint))
 
     def _draft(self, namespace: str, name: str) -> _Draft:
@@ -286,7 +287,7 @@ class Compilation:
         try:
             name = domain_name(spec.domain)
         except InvalidNameError as error:
-            self.findings.append(_bad_domain(error, where, draft.key))
+            self.findings.append(_bad_domain(spec.domain, error, where, draft.key))
             name = spec.domain
         else:
             route = draft.route(route_of(spec.route))
@@ -342,10 +343,10 @@ class Compilation:
             draft.profiles[name] = DesiredProfile(profile, where, suspended, inline_in)
 
 
-def _bad_domain(error: InvalidNameError, where: Where, key: AccountKey) -> Finding:
+def _bad_domain(domain: str, error: InvalidNameError, where: Where, key: AccountKey) -> Finding:
     return finding(
         "invalid-value",
-        f"spec.domain {error.message}.",
+        f"spec.domain {error.message}; the value is {shown(domain)}.",
         hint=error.hint,
         where=where.at("spec", "domain"),
         account=key,
@@ -394,8 +395,8 @@ def _unused(draft: _Draft) -> list[Finding]:
         finding(
             "profile-unused",
             f"Nothing in the manifests routes to profile {name} of account {draft.key.name}.",
-            hint="Before you remove it, check that no domain uses it because of an earlier default"
-            " or apply-all.",
+            hint="Before you remove the profile, check that no domain uses it because of an earlier"
+            " default or apply-all.",
             remedy=Perform(Task.SHOW_ROUTES, name),
             where=draft.name_positions[name],
             account=draft.key,

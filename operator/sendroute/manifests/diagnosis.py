@@ -9,6 +9,7 @@ from sendroute.manifests.exact import Draft, shown
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
+from sendroute.manifests.wording import shown as shown_value
 from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
@@ -140,12 +141,13 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
                 "missing-field",
                 (),
                 False,
-                "kind is missing. Every document needs it.",
+                "The required field kind of the document is missing.",
                 f"{_kinds()}.",
             )
         ]
     if not isinstance(kind, str):
-        message = "kind must be one of Sendroute's kinds."
+        given = "" if kind is None else f", not {shown_value(kind)}"
+        message = f"kind must be one of Sendroute's kinds{given}."
         return [_Problem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
     if kind not in KINDS:
         message = f"{API_GROUP} has no kind {shown(kind)}."

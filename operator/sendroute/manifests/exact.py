@@ -30,7 +30,8 @@ from sendroute.model.codes import Code
 Path = tuple[str | int, ...]
 
 _MAX_EVENTS = 4_000_000  # of one file: some seconds
-_QUOTE_IT = "Quote it if it is text; otherwise write it as in YAML 1.2: true, false, 465."
+_QUOTE_IT = "Quote a text; write any other value as in YAML 1.2: true, false, 465."
+_WRITE_OUT = "Write the value in full wherever it is used."
 
 
 class Node:
@@ -203,8 +204,8 @@ class _Builder:
         if plain and AMBIGUOUS.fullmatch(event.value):
             self._fault(
                 "ambiguous-scalar",
-                f"Unquoted {event.value} is ambiguous: YAML 1.2 and YAML 1.1, which kubectl uses, "
-                "read it differently.",
+                f"The unquoted value `{event.value}` is ambiguous: YAML 1.2 and YAML 1.1, which"
+                " kubectl uses, read it differently.",
                 _QUOTE_IT,
                 position,
             )
@@ -221,12 +222,12 @@ class _Builder:
         if not isinstance(value, str):
             self._fault(
                 "invalid-value",
-                f"A key must be text, and {key[:40] or 'an empty key'} without quotes is not.",
+                f"The unquoted key {key[:40] or '(empty)'} is not text, but keys must be text.",
                 "Put the key into quotes.",
                 position,
             )
         elif plain and key == "<<":
-            self._fault("yaml-unsupported", "Merge keys (<<) are refused.", _WRITE_OUT, position)
+            self._unsupported("merge key (<<)", position)
             self._blind.add(path)
         self._check_size(key, position)
         if key in frame.node.keys:
@@ -246,10 +247,10 @@ class _Builder:
         position = self._source.position(event.start_mark)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.is_mapping and frame.key is None:
-            self._fault("yaml-unsupported", "Aliases (*) are refused.", _WRITE_OUT, position)
+            self._unsupported("alias (*)", position)
             frame.key, frame.dropped = "", True
             return
-        self._fault("yaml-unsupported", "Aliases (*) are refused.", _WRITE_OUT, position)
+        self._unsupported("alias (*)", position)
         self._blind.add(self._path())
         self._attach(Node(None, position))
 
@@ -267,7 +268,10 @@ class _Builder:
         stack = self._stack
         if stack and stack[-1].is_mapping and stack[-1].key is None:
             self._fault(
-                "invalid-value", "A key must be text, not a mapping or a list.", None, position
+                "invalid-value",
+                "A key of the document is a mapping or a list, but keys must be text.",
+                None,
+                position,
             )
             stack[-1].key, stack[-1].dropped = "", True
             self._aside, self._aside_is_key = 1, True
@@ -278,7 +282,7 @@ class _Builder:
         if len(stack) >= MAX_DEPTH + (2 if in_list else 0):
             self._fault(
                 "yaml-unsupported",
-                f"Nesting deeper than {MAX_DEPTH} levels is refused.",
+                f"The document is nested deeper than {MAX_DEPTH} levels.",
                 "No field of a manifest is nested so deeply.",
                 position,
             )
@@ -330,21 +334,25 @@ class _Builder:
         """Refuse anchors and tags: with them, the plain text no longer shows the value."""
         if event.anchor is not None:
             position = self._source.position(event.start_mark)
-            self._fault("yaml-unsupported", "Anchors (&) are refused.", _WRITE_OUT, position)
+            self._unsupported("anchor (&)", position)
         if event.tag is not None:
             position = self._source.position(event.start_mark)
             hint = "Remove the tag. To write a number as text, quote it."
-            self._fault("yaml-unsupported", "Tags (!) are refused.", hint, position)
+            self._unsupported("tag (!)", position, hint)
 
     def _check_size(self, text: str, position: tuple[int, int]) -> None:
         if len(text) > MAX_STRING // 4 and len(text.encode()) > MAX_STRING:
             self._fault(
                 "too-large",
-                "This text is longer than 64 KiB.",
+                "The document contains a text that is longer than 64 KiB.",
                 "No field accepts so much.",
                 position,
             )
             self._blind.add(self._path())
+
+    def _unsupported(self, feature: str, position: tuple[int, int], hint: str = _WRITE_OUT) -> None:
+        message = f"The document uses a YAML {feature}, which Sendroute does not accept."
+        self._fault("yaml-unsupported", message, hint, position)
 
     def _fault(
         self,
@@ -369,7 +377,6 @@ class _Builder:
 
 
 _MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first
-_WRITE_OUT = "Write the value in full wherever it is used."
 
 
 def shown(key: str) -> str:
@@ -382,6 +389,6 @@ def _too_many(source: Text, event: Any) -> Fault:
         "too-large",
         (),
         source.position(event.start_mark),
-        f"This document has more than {MAX_VALUES} keys and values.",
-        "No manifest needs so many. The rest of this file was not read.",
+        f"The document has more than {MAX_VALUES} keys and values.",
+        "No manifest needs so many. The rest of the file was not read.",
     )

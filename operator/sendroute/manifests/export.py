@@ -128,11 +128,12 @@ class _Exporter:
 
 def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:
     is_deleted = route.kind is RouteKind.PROFILE
-    why = "its profile is gone" if is_deleted else "the account's plan does not offer it"
+    plan_fault = "the account's service plan does not offer managed sending"
+    why = "the profile was deleted" if is_deleted else plan_fault
     return finding(
         "profile-deleted" if is_deleted else "managed-not-in-plan",
         f"{subject}, {route}, is left out: {why}.",
-        hint="The assigned routes are kept; `sendroute routes` lists them.",
+        hint="The store keeps the assigned routes.",
         account=key,
         severity=Severity.WARNING,
     )

@@ -84,7 +84,7 @@ class OneOf(Shape, frozen=True, kw_only=True):
 
 ManagedRoute = Annotated[
     Empty,
-    says("Send through the platform's managed relay, if the account's plan includes it."),
+    says("Send through the platform's managed relay, if the account's service plan includes it."),
 ]
 ProfileRoute = Annotated[
     Label,
@@ -139,8 +139,8 @@ class OnDelete(Shape, frozen=True, kw_only=True):
     reassign_to: Annotated[
         RouteShape | UnsetType,
         says_route(
-            "The route that the domains get. Default: managed if the plan includes it, otherwise "
-            "unconfigured.",
+            "The route that the domains get. Default: managed if the service plan includes it, "
+            "otherwise unconfigured.",
             {"managed": {}},
         ),
     ] = UNSET

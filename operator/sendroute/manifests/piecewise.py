@@ -105,11 +105,13 @@ def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
     line_start = before.rfind(b"\n") + 1
     position = before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1
     if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
-        hint = "It is UTF-16 or UTF-32. Save it as UTF-8."
+        hint = "The file is UTF-16 or UTF-32. Save it as UTF-8."
     elif data.startswith(b"\x1f\x8b"):
-        hint = "It is compressed with gzip. Unpack it."
+        hint = "The file is compressed with gzip. Unpack it."
     else:
-        hint = "Save it as UTF-8."
-    message = f"This file is not UTF-8 text: byte 0x{data[offset]:02x} is invalid here."
+        hint = "Save the file as UTF-8."
+    message = (
+        f"The file {name} is not UTF-8 text: it contains the invalid byte 0x{data[offset]:02x}."
+    )
     error = finding("not-utf8", message, hint=hint, where=Where(name, 0))
     return replace(error, position=Position(name, *position))

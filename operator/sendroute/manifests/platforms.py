@@ -66,8 +66,9 @@ def _plans(
             findings.append(
                 finding(
                     "invalid-value",
-                    f"{dotted(here.path)} must be unique, but plan {shape.name} is defined twice.",
-                    hint="Rename one of the two plans, or remove it.",
+                    f"{dotted(here.path)} must be unique, but service plan {shape.name} is defined"
+                    " twice.",
+                    hint="Rename or remove one of the two service plans.",
                     where=here,
                     related=(first,),
                 )
@@ -83,8 +84,8 @@ def _plans(
 def _without_managed(name: str, where: Where) -> Finding:
     return finding(
         "invalid-value",
-        f"{dotted(where.path)} must be false: plan {name} cannot include managed sending, because "
-        "the platform has no spec.managed.",
+        f"{dotted(where.path)} must be false: service plan {name} cannot include managed sending, "
+        "because the platform has no spec.managed.",
         hint="Describe the managed relay in spec.managed, or set managed: false.",
         where=where,
     )

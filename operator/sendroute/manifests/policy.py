@@ -89,7 +89,7 @@ def _load(file: str) -> Policy | Finding:
         reason = (error.strerror or "it is not a file").lower()
         return finding(
             "unreadable",
-            f"This policy cannot be read: {reason}.",
+            f"The policy {file} cannot be read: {reason}.",
             hint="Give the path of a JSON Schema in YAML or JSON.",
             remedy=Configure(Setting.POLICY),
             where=Where(file, 0),
@@ -101,7 +101,7 @@ def _load(file: str) -> Policy | Finding:
     draft = validators.validator_for(schema, default=Draft202012Validator)
     named = schema.get("$schema") if isinstance(schema, dict) else None
     if named is not None and str(named).rstrip("#") != _named_by(draft).rstrip("#"):
-        return _broken(file, f"its $schema, {named}, is no draft that is known here")
+        return _broken(file, f"its $schema, {named}, is not a draft that Sendroute knows")
     try:
         draft.check_schema(schema)  # type: ignore[arg-type]  # true and false are schemas too
     except SchemaError as error:
@@ -160,21 +160,21 @@ def _syntax(file: str, error: Exception) -> Finding:
     if isinstance(error, RecursionError) or "maximum nesting depth" in str(error):
         return finding(
             "yaml-unsupported",
-            "This policy is nested deeper than a YAML parser can read.",
+            f"The policy {file} is nested deeper than a YAML parser can read.",
             hint="Split the rule with $defs and $ref.",
             where=Where(file, 0),
         )
     if "integer string conversion" in str(error):  # Python's limit, sys.set_int_max_str_digits
         return finding(
             "too-large",
-            "This policy holds a number with too many digits.",
+            f"The policy {file} holds a number with too many digits.",
             hint="Write a smaller number.",
             where=Where(file, 0),
         )
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
     problem = finding(
         "yaml-syntax",
-        "This policy is not well-formed YAML or JSON.",
+        f"The policy {file} is not well-formed YAML or JSON.",
         hint="A policy is a JSON Schema in YAML or JSON.",
         where=Where(file, 0),
     )
@@ -188,7 +188,7 @@ def _syntax(file: str, error: Exception) -> Finding:
 def _broken(file: str, why: str) -> Finding:
     return finding(
         "invalid-value",
-        f"This policy cannot be used: {why}.",
+        f"The policy {file} cannot be used: {why}.",
         hint="A policy is a JSON Schema that holds all that it refers to.",
         where=Where(file, 0),
     )

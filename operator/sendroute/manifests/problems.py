@@ -80,7 +80,7 @@ def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[Problem]:
         try:
             check(name)
         except InvalidNameError as error:
-            message = f"{dotted(path)} {error.message}."
+            message = f"{dotted(path)} {error.message}; the value is {shown(name)}."
             problems.append(Problem("invalid-value", path, False, message, error.hint))
     return problems
 
@@ -122,7 +122,7 @@ def _unknown_hint(path: Path, node: inspect.Type) -> str:
     fields = _names(node)
     near = did_you_mean(key, fields)
     if path == ("metadata", "namespace"):
-        return "A MailPlatform has no namespace. Remove this field."
+        return "A MailPlatform has no namespace. Remove the field."
     secret_like = _SECRET_LIKE.search(key)
     if near is not None and (not secret_like or _SECRET_LIKE.search(near)):
         return f"Did you mean {near}?"
@@ -133,9 +133,7 @@ def _unknown_hint(path: Path, node: inspect.Type) -> str:
 
 def _missing(kind: str, path: Path) -> Problem:
     node = _at(kind, path)
-    where = dotted(path[:-1]) if path[:-1] else "the document"
-    owner = f"every {kind}" if len(path) <= 2 else where
-    message = f"{dotted(path)} is missing. It is required in {owner}."
+    message = f"The required field {dotted(path)} of {kind} is missing."
     return Problem("missing-field", path[:-1], False, message, _help(str(path[-1]), node))
 
 
@@ -143,7 +141,7 @@ def _not_one(kind: str, path: Path, value: Any) -> Problem:
     fields = _names(_at(kind, path))
     choice = ", ".join(fields)
     if not value:
-        message = f"{dotted(path)} is empty. It must have exactly one of {choice}."
+        message = f"{dotted(path)} is empty, but must have exactly one of {choice}."
         return Problem("missing-field", path, False, message, "For example: {profile: ses}.")
     given = " and ".join(name for name in fields if name in value)
     message = f"{dotted(path)} must have exactly one of {choice}, not {given}."

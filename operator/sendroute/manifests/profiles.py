@@ -5,7 +5,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sendroute.manifests.fields import Credentials, DomainRoute, ProfileFields, RouteShape
 from sendroute.manifests.names import InvalidNameError, host
 from sendroute.manifests.presets import PRESETS, Preset
-from sendroute.manifests.wording import dotted
+from sendroute.manifests.wording import dotted, shown
 from sendroute.model import profile as model
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
@@ -137,7 +137,8 @@ def _port(fields: ProfileFields, preset: Preset | None, reporter: Reporter) -> i
             "unusual-port",
             "port",
             f"{reporter.name('port')} is {port}, which is not a usual SMTP submission port.",
-            f"Usual ports are {', '.join(map(str, USUAL_PORTS))}. Ignore this if {port} is right.",
+            f"Usual ports are {', '.join(map(str, USUAL_PORTS))}. Ignore the warning if {port}"
+            " is right.",
         )
     return port
 
@@ -174,15 +175,15 @@ def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None
     try:
         parsed = host(text)
     except InvalidNameError as error:
-        message = f"{reporter.name('host')} {error.message}."
+        message = f"{reporter.name('host')} {error.message}; the value is {shown(text)}."
         reporter.report("invalid-value", "host", message, error.hint)
         return None
     if parsed.is_address and credentials:
         reporter.report(
             "credentials-need-hostname",
             "host",
-            f"{reporter.name('host')} is an IP address, but credentials are sent only to a host "
-            "that can prove its name.",
+            f"{reporter.name('host')} is the IP address {text}, but credentials are sent only to a"
+            " host that can prove its name.",
             "Write the host's DNS name, or remove the credentials if the host recognises its "
             "clients by their address.",
         )

@@ -49,13 +49,13 @@ class Reading:
         files: how many files the tree has.
     """
 
-    def __init__(self, tree: Tree, *, workers: int = 1) -> None:
+    def __init__(self, tree: Tree, *, workers: int | None = 1) -> None:
         """
         Args:
             tree: the files to read.
-            workers: how many processes may read at once, this one included. More than one is only
-                for a tree of files and for a process with a single thread; see
-                :mod:`sendroute.manifests.parallel`.
+            workers: how many processes may read at once, this one included; None for as many as
+                the machine has cores. More than one is only for a tree of files and for a process
+                with a single thread; see :mod:`sendroute.manifests.parallel`.
         """
         self._tree = tree
         self._workers = workers
@@ -113,16 +113,18 @@ class Reading:
             size += len(data) if isinstance(data, bytes) else 0
             remaining = len(entries) - number
             if (
-                self._workers > 1
+                self._workers != 1
                 and not as_documents
                 and size > _BYTES_BEFORE_WORKERS
                 and size * remaining > _BYTES_BEFORE_WORKERS * number
                 and not any(entry.path == STDIN for entry in entries[number:])
             ):
-                from sendroute.manifests.parallel import read_in_parallel
+                from sendroute.manifests.parallel import available_workers, read_in_parallel
 
-                yield from read_in_parallel(self._tree, entries[number:], self._workers)
-                return
+                self._workers = self._workers or available_workers()
+                if self._workers > 1:
+                    yield from read_in_parallel(self._tree, entries[number:], self._workers)
+                    return
 
     def _add_problems(self, result: FileResult) -> None:
         if result.problems is None:

@@ -42,7 +42,7 @@ class Revision:
         directory = _existing_parent(self._paths[0]) if self._paths else "."
         self._top = toplevel(directory) or _fail(
             f"There is no git repository at {display(directory)}.",
-            "Run the command in the repository that holds the manifests.",
+            "Specify a path in the git repository that holds the manifests.",
         )
         self._commit = find_commit(revision, self._top) or _fail(
             f"The repository has no revision {display(revision)[:80]}.",

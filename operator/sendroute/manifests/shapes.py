@@ -171,24 +171,27 @@ class PlanShape(Shape, frozen=True, kw_only=True):
 
     name: Annotated[
         Label,
-        says("The plan's name: a lower-case RFC 1123 label.", "pro"),
+        says("The service plan's name: a lower-case RFC 1123 label.", "pro"),
     ]
     managed: Annotated[
         bool,
-        says("Whether the plan includes the managed relay, which is then the plan default.", True),
+        says(
+            "Whether the service plan includes the managed relay, which is then the plan default.",
+            True,
+        ),
     ]
     limits: Annotated[
         PlanLimitsShape | UnsetType,
-        says("The plan's limits.", {"accountPerDay": 20000, "mailboxPerDay": 1000}),
+        says("The service plan's limits.", {"accountPerDay": 20000, "mailboxPerDay": 1000}),
     ] = UNSET
 
 
 class PlatformSpec(Shape, frozen=True, kw_only=True):
-    """The managed relay and the plans."""
+    """The managed relay and the service plans."""
 
     managed: Annotated[
         ManagedShape | UnsetType,
-        says("The managed relay. Without it, no plan can include managed sending."),
+        says("The managed relay. Without it, no service plan can include managed sending."),
     ] = UNSET
     connection_test: Annotated[
         PlatformConnectionTest | UnsetType,
@@ -200,7 +203,7 @@ class PlatformSpec(Shape, frozen=True, kw_only=True):
     plans: Annotated[
         list[PlanShape],
         says(
-            "The plans that accounts can have. Each name is unique.",
+            "The service plans that accounts can have. Each name is unique.",
             [{"name": "nano", "managed": False}, {"name": "pro", "managed": True}],
         ),
     ]
@@ -241,12 +244,12 @@ class ApplyToAll(Shape, frozen=True, kw_only=True):
 class AccountSpec(Shape, frozen=True, kw_only=True):
     """An account's plan, default route and one-time switch."""
 
-    plan: Annotated[Label, says("The name of a plan in the MailPlatform.", "pro")]
+    plan: Annotated[Label, says("The name of a service plan in the MailPlatform.", "pro")]
     default_route: Annotated[
         RouteShape | UnsetType,
         says_route(
-            "The route of new domains that declare none. Default: managed if the plan includes "
-            "it, otherwise unconfigured. Changing it does not reroute existing domains.",
+            "The route of new domains that declare none. Default: managed if the service plan "
+            "includes it, otherwise unconfigured. Changing it does not reroute existing domains.",
             {"profile": "ses"},
         ),
     ] = UNSET
@@ -294,24 +297,28 @@ class DomainSpec(Shape, frozen=True, kw_only=True):
 
 
 class MailPlatform(Shape, frozen=True, kw_only=True, tag_field="kind", tag="MailPlatform"):
-    """The platform: its managed relay and its plans. There is exactly one, named default."""
+    """The platform: its managed relay and service plans. There is exactly one, named default."""
 
     api_version: _ApiVersion
     metadata: Annotated[ClusterMetadata, says("The object's name.", {"name": "default"})]
     spec: Annotated[
         PlatformSpec,
-        says("The managed relay and the plans.", {"plans": [{"name": "nano", "managed": False}]}),
+        says(
+            "The managed relay and the service plans.",
+            {"plans": [{"name": "nano", "managed": False}]},
+        ),
     ]
     status: _Status = UNSET
 
 
 class MailAccount(Shape, frozen=True, kw_only=True, tag_field="kind", tag="MailAccount"):
-    """An account: it has a plan, and owns SMTP profiles and sending domains."""
+    """An account: it has a service plan, and owns SMTP profiles and sending domains."""
 
     api_version: _ApiVersion
     metadata: _Metadata
     spec: Annotated[
-        AccountSpec, says("The plan, the default route and the one-time switch.", {"plan": "pro"})
+        AccountSpec,
+        says("The service plan, the default route and the one-time switch.", {"plan": "pro"}),
     ]
     status: _Status = UNSET
 

@@ -285,7 +285,7 @@ def unreadable(name: str, reason: str, *, directory: bool = False) -> Finding:
     }
     return finding(
         "unreadable",
-        f"This {'directory' if directory else 'file'} cannot be read: {reason}.",
+        f"The {'directory' if directory else 'file'} {name} cannot be read: {reason}.",
         hint=hints.get(
             reason, "Its content is unknown, so nothing is removed until it can be read."
         ),
@@ -296,7 +296,7 @@ def unreadable(name: str, reason: str, *, directory: bool = False) -> Finding:
 def too_large(name: str) -> Finding:
     return finding(
         "too-large",
-        "This file is larger than 32 MiB.",
-        hint="Split it into several files.",
+        f"The file {name} is larger than 32 MiB.",
+        hint="Split the file into several files.",
         where=Where(name, 0),
     )

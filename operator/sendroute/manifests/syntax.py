@@ -98,8 +98,8 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
         mark = began
     position = source.position_in_text(mark) if mark is not None else (source.first_line, 1)
     if _CONFLICT.search(source.line(position)):
-        message = "There is an unresolved merge conflict here."
-        hint = "Resolve it, and remove its markers."
+        message = "The file has an unresolved merge conflict."
+        hint = "Resolve the conflict, and remove its markers."
         return Fault("yaml-syntax", (), position, message, hint)
     message = f"Invalid YAML: {problem}"
     if context and began is not None and source.position(began)[0] < position[0]:
@@ -120,8 +120,9 @@ def too_deep(position: LineColumn) -> Fault:
         "yaml-unsupported",
         (),
         position,
-        f"This is nested deeper than {MAX_FOREIGN_DEPTH} levels.",
-        f"Sendroute's documents nest at most {MAX_DEPTH} levels. The rest was not read.",
+        f"The document is nested deeper than {MAX_FOREIGN_DEPTH} levels.",
+        f"Sendroute's documents nest at most {MAX_DEPTH} levels. The rest of the file was not"
+        " read.",
     )
 
 
@@ -149,7 +150,7 @@ _HINTS = (
         "cannot start any token",
         "Indent with spaces, not tabs. Quote a value that begins with @, ` or %.",
     ),
-    ("did not find expected key", "Compare the indentation of this line with the line above."),
+    ("did not find expected key", "Compare the indentation of the line with the line above."),
     ("could not find expected ':'", "A key needs a colon and a space after it."),
     ("',' or", "A bracket or brace is not closed, or a comma is missing."),
     ("expected node content", "A bracket or brace is not closed, or a value is missing."),
@@ -169,7 +170,7 @@ _HINTS = (
 def _hint(problem: str) -> str:
     return next(
         (hint for part, hint in _HINTS if part in problem),
-        "Check the quotes, brackets and indentation here and on the line above.",
+        "Check the quotes, brackets and indentation of the line and the line above.",
     )
 
 

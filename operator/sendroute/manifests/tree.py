@@ -59,13 +59,8 @@ def read_tree(paths: Sequence[str], *, cached: bool = False, parallel: bool = Fa
     Returns:
         The desired state, and the files.
     """
-    workers = 1
-    if parallel:
-        from sendroute.manifests.parallel import available_workers
-
-        workers = available_workers()
     files = Files(paths)
-    reading = Reading(files, workers=workers)
+    reading = Reading(files, workers=None if parallel else 1)
     desired = compile_reading(reading, cache=_cache(paths) if cached else None)
     return LoadedTree(desired, Locator(files), files, reading.foreign)
 

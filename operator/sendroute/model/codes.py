@@ -100,7 +100,7 @@ class Code(StrEnum):
         "ambiguous-scalar",
         _ERROR,
         _AUTHOR,
-        "YAML 1.1 and 1.2 read this unquoted value differently.",
+        "YAML 1.1 and 1.2 read the unquoted value differently.",
         "An unquoted word such as yes, no, on or 0o17 is a boolean or a number to one of the two.",
         "Quote the value, or write true or false.",
         Trait.VALUE,
@@ -143,7 +143,7 @@ class Code(StrEnum):
         _OPERATOR,
         "The file or directory could not be read.",
         "It is missing, its permissions do not allow it, or the disk reports an error.",
-        "Check that the path exists and that this user may read it.",
+        "Check that the path exists and that the user that runs sendroute may read it.",
     )
     UNWRITABLE = (
         "unwritable",
@@ -173,7 +173,7 @@ class Code(StrEnum):
         "unknown-kind",
         _ERROR,
         _AUTHOR,
-        "This API group has no such kind.",
+        "The API group sendroute.dev has no such kind.",
         "The kind is misspelled.",
         "Use MailPlatform, MailAccount, SMTPProfile or SendingDomain.",
     )
@@ -181,7 +181,7 @@ class Code(StrEnum):
         "unknown-version",
         _ERROR,
         _AUTHOR,
-        "This API group has no such version.",
+        "The API group sendroute.dev has no such version.",
         "The version is misspelled, or the document is for another release.",
         "Use a version that this release reads.",
     )
@@ -239,16 +239,16 @@ class Code(StrEnum):
         _ERROR,
         _AUTHOR,
         "The tree holds no readable MailPlatform.",
-        "The document is missing, has errors, or is suspended before its first apply.",
-        "Add or fix the MailPlatform document. Nothing is applied without it.",
+        "The document is missing, has errors, or is suspended and was never recorded.",
+        "Add or fix the MailPlatform document. Nothing is applied without a platform.",
     )
     HELD_BACK = (
         "held-back",
         _ERROR,
         _AUTHOR,
-        "Something could not be read, so nothing is removed from this account.",
+        "Part of the tree could not be read, so the account is unchanged.",
         "While part of the tree is unreadable, a missing object may only be unreadable.",
-        "Fix what could not be read; the other findings name it.",
+        "Fix the part that could not be read; the other findings name it.",
         Trait.NEEDS_STORE,
     )
 
@@ -270,15 +270,15 @@ class Code(StrEnum):
         _OPERATOR,
         "No account has the domain.",
         "The name is misspelled, or the domain was never applied.",
-        "Correct the name, or declare the domain and apply.",
+        "Correct the name, or declare the domain and apply the manifests.",
     )
     UNKNOWN_PLAN = (
         "unknown-plan",
         _ERROR,
         _AUTHOR,
-        "The platform does not define the plan.",
-        "The name is misspelled, or the plan was removed from the MailPlatform.",
-        "Use one of the platform's plans.",
+        "The platform does not define the service plan.",
+        "The name is misspelled, or the service plan was removed from the MailPlatform.",
+        "Use one of the platform's service plans.",
     )
     UNKNOWN_PROFILE = (
         "unknown-profile",
@@ -286,7 +286,7 @@ class Code(StrEnum):
         _AUTHOR,
         "The account has no such profile.",
         "The name is misspelled, or the profile is in another account.",
-        "Correct the name, or declare the profile in this account.",
+        "Correct the name, or declare the profile in the account.",
         Trait.ABSENCE | Trait.PROFILE_REFERENCE,
     )
     DUPLICATE_PROFILE = (
@@ -309,9 +309,9 @@ class Code(StrEnum):
         "managed-not-in-plan",
         _ERROR,
         _AUTHOR,
-        "The account's plan does not offer managed sending.",
-        "A route or a default is managed, but the plan is not.",
-        "Declare a profile, or choose a plan that offers managed sending.",
+        "The account's service plan does not offer managed sending.",
+        "A route or a default is managed, but the service plan has no managed sending.",
+        "Declare a profile, or choose a service plan that offers managed sending.",
     )
     ACCOUNT_NOT_EMPTY = (
         "account-not-empty",
@@ -319,7 +319,7 @@ class Code(StrEnum):
         _AUTHOR,
         "An account is removed only with everything that it owns.",
         "The MailAccount document is gone, but its profiles or domains are still declared.",
-        "Remove these too, or restore the MailAccount document.",
+        "Remove these documents too, or restore the MailAccount document.",
     )
 
     # Advice
@@ -328,7 +328,7 @@ class Code(StrEnum):
         "unusual-port",
         _WARN,
         _AUTHOR,
-        "SMTP providers do not use this port.",
+        "SMTP providers do not use the port.",
         "The port is mistyped, or the provider is unusual.",
         "Check the port. Providers use 587, 465, 2525 or 25.",
     )
@@ -346,7 +346,7 @@ class Code(StrEnum):
         _WARN,
         _AUTHOR,
         "The declared default is not available; new domains start on the plan default.",
-        "The default names a profile that is gone, or managed on a plan without it.",
+        "The default is a deleted profile, or managed on a service plan without it.",
         "Declare a default that the account can use.",
     )
     APPLY_ALL_WINS = (
@@ -362,7 +362,7 @@ class Code(StrEnum):
         "profile-unused",
         _WARN,
         _AUTHOR,
-        "No domain sends through this profile.",
+        "No domain sends through the profile.",
         "No route, default or reassignTo names it.",
         "Remove the profile, or declare a route through it.",
     )
@@ -415,7 +415,7 @@ class Code(StrEnum):
         "apply-all-id-reused",
         _REFUSED,
         _AUTHOR,
-        "This id ran before with another route.",
+        "The id of the apply-all ran before with another route.",
         "The route of an apply-all was edited after it ran.",
         "Give the apply-all a new id.",
         Trait.NEEDS_STORE,
@@ -424,9 +424,9 @@ class Code(StrEnum):
         "apply-all-unsatisfiable",
         _REFUSED,
         _AUTHOR,
-        "The account's plan does not offer the route of the apply-all.",
-        "The apply-all switches to managed, but the plan does not offer it.",
-        "Choose another route, or a plan that offers managed sending.",
+        "The account's service plan does not offer the route of the apply-all.",
+        "The apply-all switches to managed, but the service plan does not offer it.",
+        "Choose another route, or a service plan that offers managed sending.",
     )
 
     # Secrets and connections
@@ -437,7 +437,7 @@ class Code(StrEnum):
         _ENVIRONMENT,
         "The provider could not be reached as the profile says.",
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
-        "Fix the profile or its secret, or wait for the provider; the next apply tests again.",
+        "Fix the profile or its secret, or wait for the provider. Sendroute tests again.",
         Trait.TRANSIENT,
         "its connection test failed",
     )
@@ -447,7 +447,7 @@ class Code(StrEnum):
         _OPERATOR,
         "The profile is saved without a connection test.",
         "The plan was made without testing connections, or the profile asks for no test.",
-        "Nothing has to be done: applying tests the profile unless it asks for no test.",
+        "No action is needed: applying tests the profile, unless it asks for no test.",
     )
     SECRET_MISSING = (
         "secret-missing",
@@ -457,7 +457,7 @@ class Code(StrEnum):
         "The name is misspelled, or the secret was not created in the account's namespace.",
         "Create the secret with the keys username and password.",
         Trait.TRANSIENT,
-        "its secret is not there",
+        "its secret does not exist",
     )
     SECRET_INVALID = (
         "secret-invalid",
@@ -483,11 +483,11 @@ class Code(StrEnum):
         "secret-not-bound",
         _ERROR,
         _OPERATOR,
-        "The secret does not allow this destination.",
-        "The secret lists the hosts that it may be sent to, and this host is not among them.",
+        "The secret does not allow the destination.",
+        "The secret lists the hosts that may receive it, and the profile's host is not listed.",
         "Add the host to the secret's list, if the credentials belong there.",
         Trait.TRANSIENT,
-        "its secret is not bound to this destination",
+        "its secret is not bound to the destination",
     )
     SECRET_NOT_COMPARED = (
         "secret-not-compared",
@@ -501,7 +501,7 @@ class Code(StrEnum):
         "credential-unreadable",
         _ERROR,
         _OPERATOR,
-        "A stored credential does not open with these keys.",
+        "A stored credential does not open with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
     )
@@ -521,7 +521,7 @@ class Code(StrEnum):
         _AUTHOR,
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
-        "Fix what was skipped; the next apply tries again.",
+        "Fix what was skipped; Sendroute then tries again.",
     )
 
     # Following a source
@@ -558,7 +558,7 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "One change would reroute too many of an account's domains.",
-        "A default, a plan or many routes changed at once.",
+        "A default, a service plan or many routes changed at once.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
@@ -585,7 +585,7 @@ class Code(StrEnum):
         _OPERATOR,
         "A change must be confirmed before it is applied.",
         "The answer was not yes, or no terminal was there to ask on.",
-        "Confirm the change, or apply it with the option that confirms in advance.",
+        "Confirm the change, or confirm it in advance.",
     )
     STALE_PLAN = (
         "stale-plan",
@@ -593,16 +593,16 @@ class Code(StrEnum):
         _OPERATOR,
         "The plan no longer fits the store.",
         "Another writer changed the store after the plan was made, or the plan was applied before.",
-        "Plan again and review the new plan. If it was applied already, nothing has to be done.",
+        "Plan again and review the new plan. If the plan was applied already, no action is needed.",
         Trait.TRANSIENT,
     )
     STORE_EMPTY = (
         "store-empty",
         _REFUSED,
         _OPERATOR,
-        "A store with history was expected; this one is empty.",
-        "The store was lost or replaced, or the address is wrong.",
-        "Check the address of the store. Create a lost store from its lock file or a backup.",
+        "A store with history was expected, but the store is empty.",
+        "The store was lost or replaced, or the URL is wrong.",
+        "Check the URL of the store. Create a lost store from its lock file or a backup.",
         Trait.GUARD,
     )
     WRONG_STORE = (
@@ -610,8 +610,8 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "Another store was expected.",
-        "The address is wrong, or the store was set back or replaced.",
-        "Check the address of the store.",
+        "The URL is wrong, or the store was set back or replaced.",
+        "Check the URL of the store.",
         Trait.GUARD | Trait.STORE,
     )
     STORE_LOCKED = (
@@ -627,9 +627,9 @@ class Code(StrEnum):
         "not-initialised",
         _REFUSED,
         _OPERATOR,
-        "There is no store here yet.",
-        "The store was not created, or the address is wrong.",
-        "Create the store, or correct its address.",
+        "The store at the URL does not exist yet.",
+        "The store was not created, or the URL is wrong.",
+        "Create the store, or correct its URL.",
         Trait.STORE,
     )
     KEY_MISSING = (
@@ -645,16 +645,16 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "A key file is never overwritten.",
-        "A key file is already at this path.",
+        "A key file is already at the path.",
         "Use that key, or give the path of another file.",
     )
     STORE_EXISTS = (
         "store-exists",
         _REFUSED,
         _OPERATOR,
-        "A store exists here already.",
+        "The store at the URL exists already.",
         "The store was created before.",
-        "Use that store, or create the new one at another address.",
+        "Use that store, or create the new one at another URL.",
     )
     STORE_VERSION = (
         "store-version",
@@ -662,7 +662,7 @@ class Code(StrEnum):
         _OPERATOR,
         "Another version of Sendroute wrote the store.",
         "A newer Sendroute has migrated the store.",
-        "Use that version of Sendroute here too.",
+        "Use the newer version of Sendroute for the store at the URL.",
         Trait.STORE,
     )
     STORE_FAILED = (

@@ -71,7 +71,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
             yield finding(
                 "dependency-skipped",
                 change.message,
-                hint="Fix the profile whose test failed; the next apply tries again.",
+                hint="Fix the profile whose test failed; Sendroute then tries again.",
                 where=change.where,
                 account=inputs.key,
             )
@@ -84,17 +84,22 @@ def _account_changes(
     ran = (runs.id, RanApplyAll(runs.route, domains)) if runs is not None else None
     if before == state and ran is None:
         return
+    name = inputs.key.name
     sentences = []
     if before is None:
-        sentences.append(f"Account {inputs.key.name} is created on plan {state.plan}.")
+        sentences.append(f"Account {name} is created on service plan {state.plan}.")
     else:
         if before.plan != state.plan:
-            sentences.append(f"The plan changes from {before.plan} to {state.plan}.")
+            sentences.append(
+                f"The service plan of account {name} changes from {before.plan} to {state.plan}."
+            )
         if before.default != state.default:
             start = state.default or "the plan default"
-            sentences.append(f"New domains start on {start}.")
+            sentences.append(f"New domains of account {name} start on {start}.")
     if runs is not None:
-        sentences.append(f"The apply-all {runs.id} switches {domains} domains to {runs.route}.")
+        sentences.append(
+            f"The apply-all {runs.id} switches {domains} domains of account {name} to {runs.route}."
+        )
     yield AccountChange(
         inputs.key,
         inputs.key.name,
@@ -121,7 +126,7 @@ def _suspended(inputs: AccountInput) -> Iterator[Finding]:
 def suspended_object(subject: str, where: Where, key: AccountKey | None) -> Finding:
     return finding(
         "suspended",
-        f"{subject} is suspended: it stays as it is in the store.",
+        f"{subject} is suspended and stays unchanged in the store.",
         where=where.at("spec", "suspend"),
         account=key,
     )

@@ -40,8 +40,8 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
         return _refuse(
             inputs,
             "apply-all-id-reused",
-            f"The apply-all id {requested.id} ran before, to {ran.route}; it cannot run again, to"
-            f" {requested.route}.",
+            f"The apply-all id {requested.id} ran before in account {inputs.key.name}, with"
+            f" {ran.route}; the same id cannot run with {requested.route}.",
             "Give the apply-all a new id.",
             "id",
         )
@@ -51,9 +51,9 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
         return _refuse(
             inputs,
             "apply-all-unsatisfiable",
-            f"The apply-all {requested.id} cannot run: plan {inputs.plan.name} does not offer"
-            f" {requested.route}.",
-            "Choose another route, or a plan that offers it.",
+            f"The apply-all {requested.id} of account {inputs.key.name} cannot run: service plan"
+            f" {inputs.plan.name} does not offer {requested.route}.",
+            f"Choose another route, or a service plan that offers {requested.route}.",
             "route",
         )
     return _confirmed(inputs, requested, domains)
@@ -65,7 +65,7 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Apply
             inputs,
             "awaiting-confirmation",
             f"The apply-all {requested.id} would switch {domains} domains of account"
-            f" {inputs.key.name} to {requested.route}; it waits for its confirmation.",
+            f" {inputs.key.name} to {requested.route}, but is not confirmed.",
             f"To run it, add to spec.applyToAll: confirm: {{domains: {domains}}}",
         )
     if domains > requested.confirm:
@@ -97,8 +97,9 @@ def _refuse(
 def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDecision:
     problem = finding(
         "dependency-skipped",
-        f"The apply-all {requested.id} does not run, because {requested.route} was not saved.",
-        hint="Fix the profile; the next apply tries again.",
+        f"The apply-all {requested.id} of account {inputs.key.name} does not run:"
+        f" {requested.route} was not saved.",
+        hint="Fix the profile; Sendroute then tries again.",
         where=inputs.desired.where.at("spec", "applyToAll", "route"),
         account=inputs.key,
     )
@@ -119,10 +120,10 @@ def edited_too(
     return (
         finding(
             "apply-all-wins",
-            f"{desired.domain} declares {desired.route}, but the apply-all {requested.id} of the"
-            f" same change switches it to {requested.route}.",
-            hint="A later edit of this manifest wins. Or write the assigned routes into the"
-            " manifests.",
+            f"The manifest of {desired.domain} declares {desired.route}, but the apply-all"
+            f" {requested.id} of the same change switches the domain to {requested.route}.",
+            hint="A later edit of the domain's route takes effect. To keep the apply-all's route,"
+            " write the assigned routes into the manifests.",
             remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
             account=inputs.key,

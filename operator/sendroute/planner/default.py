@@ -35,7 +35,8 @@ def decide_default(
         f" start on the plan default, {inputs.plan.plan_default}.",
         hint="Declare the profile again, or another spec.defaultRoute."
         if declared.profile
-        else f"Plan {inputs.plan.name} does not offer managed sending: choose another default.",
+        else f"Service plan {inputs.plan.name} does not offer managed sending. Choose another"
+        " default.",
         where=inputs.desired.where.at("spec", "defaultRoute"),
         account=inputs.key,
     )
@@ -51,9 +52,9 @@ def _keep_until_saved(inputs: AccountInput, declared: Route) -> Default:
         findings = (
             finding(
                 "dependency-skipped",
-                f"The default of account {inputs.key.name} stays as it was, because {declared} was"
-                " not saved.",
-                hint="Fix the profile; the next apply tries again.",
+                f"The default of account {inputs.key.name} stays unchanged: {declared} was not"
+                " saved.",
+                hint="Fix the profile; Sendroute then tries again.",
                 where=inputs.desired.where.at("spec", "defaultRoute"),
                 account=inputs.key,
             ),

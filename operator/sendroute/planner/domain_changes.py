@@ -16,8 +16,8 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
 from sendroute.planner.removals import remove_domain
 
-_AGAIN = "The next apply tries again."
-_BOTH = "The next apply of both accounts tries again."
+_AGAIN = "Fix the profile; Sendroute then tries again."
+_BOTH = "Sendroute tries again when both accounts can change."
 
 
 class DomainChanges(Struct):
@@ -118,7 +118,8 @@ def _plan_declared_domain(
             )
     if waits:
         route = desired.route or inputs.desired.default
-        why = f"it depends on {route}, which was not saved"
+        kind = "declared" if desired.route is not None else "default"
+        why = f"its {kind} route, {route}, was not saved"
         _skip_declared_domain(inputs, desired, current, state, (why, _AGAIN), domain_changes)
 
 
@@ -143,8 +144,8 @@ def _plan_undeclared_domains(
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (target := inputs.claims.unmoved.get(name)) is not None:
             message = (
-                f"{name} does not move to account {target} yet, because that account does not"
-                " take it in this change."
+                f"{name} does not move from account {inputs.key} to account {target} yet:"
+                f" account {target} cannot take the domain now."
             )
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
 
@@ -178,7 +179,7 @@ def _record_domain(
             current,
             state,
             _reason(current, state),
-            f"{name} moves from {source}."
+            f"{name} moves from account {source} to account {inputs.key}."
             if source
             else _message(name, current, state, is_reassigned),
             where.at("spec", "route"),
@@ -218,19 +219,19 @@ def _message(
         case Origin.DEFAULT:
             return f"{name} is new and declares no route: it starts on the default, {state.route}."
         case Origin.APPLY_ALL:
-            return f"The apply-all {state.shadow} switches it to {state.route}."
+            return f"The apply-all {state.shadow} switches {name} to {state.route}."
         case Origin.REASSIGNED:
             return f"{name} is reassigned to {state.route}."
 
 
 def _state_message(name: str, current: DomainState, state: DomainState) -> str:
     if state.shadow is not None and current.shadow != state.shadow:
-        return f"The apply-all {state.shadow} keeps it on {state.route}."
+        return f"The apply-all {state.shadow} keeps {name} on {state.route}."
     if current.origin != state.origin or current.shadow != state.shadow:
         return f"{name} stays on {state.route}, which its manifest now declares."
     if state.declared is None:
-        return f"The manifest of {name} no longer declares a route; it stays on {state.route}."
-    return f"The manifest of {name} declares {state.declared}; it stays on {state.route}."
+        return f"{name} stays on {state.route}; its manifest no longer declares a route."
+    return f"{name} stays on {state.route}, although its manifest declares {state.declared}."
 
 
 def _report_waiting_move(
@@ -239,7 +240,7 @@ def _report_waiting_move(
     """Report a move that must wait as a skip. A conflict has its own finding."""
     source = inputs.claims.waiting.get(desired.domain)
     if source is not None and not desired.suspended:
-        why = f"account {source}, which holds it, cannot change now"
+        why = f"account {source}, which holds the domain, cannot change now"
         _skip_declared_domain(inputs, desired, None, None, (why, _BOTH), domain_changes)
 
 
@@ -253,10 +254,12 @@ def _skip_declared_domain(
 ) -> None:
     """A domain that a manifest declares. ``reason``: why it is skipped, and the hint."""
     why, hint = reason
-    now = "is not created" if state is None else f"does not get what it declares ({state.route})"
+    now = f"is not created in account {inputs.key}"
+    if state is not None:
+        now = f"is assigned to {state.route} instead"
     if state is not None and state == current:
         now = f"stays on {current.route}"
-    message = f"{desired.domain} {now}, because {why}."
+    message = f"{desired.domain} {now}: {why}."
     text = (message, hint, desired.where.at("spec", "route"))
     _add_skip(inputs, desired.domain, current, state, text, domain_changes)
 

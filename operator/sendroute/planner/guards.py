@@ -104,8 +104,8 @@ def _refusal(
     limit = guards.remove_percent if removing else guards.change_percent
     return finding(
         code,
-        f"This change would {verb} {count} of the {domains} domains of account {key.name};"
-        f" more than {limit} % need a confirmation.",
+        f"Applying the manifests would {verb} {count} of the {domains} domains of account {key};"
+        f" the limit is {limit} %.",
         hint=hint,
         remedy=remedy,
         where=where,

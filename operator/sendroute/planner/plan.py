@@ -177,7 +177,7 @@ def _with_unread_hint(item: Finding) -> Finding:
     if not has_trait(item.code, Trait.ABSENCE):
         return item
     return structs.replace(
-        item, hint=f"{item.hint} Or fix what could not be read: it may be there."
+        item, hint=f"{item.hint} Or fix the unreadable part of the tree, which may define it."
     )
 
 
@@ -315,9 +315,9 @@ def _hold_back_removals(plan: AccountPlan) -> AccountPlan:
         return plan
     problem = finding(
         "held-back",
-        f"Account {plan.key.name} is held back: something could not be read, and this"
-        f" change would remove {len(removals)} object{'s' * (len(removals) > 1)} from it.",
-        hint="Fix what could not be read: it may declare what seems to be missing.",
+        f"Account {plan.key} is unchanged: part of the tree is unreadable, and"
+        f" {len(removals)} object{' would' if len(removals) == 1 else 's would'} be removed.",
+        hint="Fix the unreadable part: it may declare the objects that seem to be missing.",
         account=plan.key,
     )
     return structs.replace(

@@ -49,9 +49,9 @@ def decide_platform(
     if create:
         message = "The platform is recorded."
     elif after == current.platform:
-        message = "The platform changes: the content of its managed relay's secret."
+        message = "The content of the secret of the platform's managed relay changed."
     else:
-        message = "The platform changes."
+        message = "The settings of the platform change."
     change = PlatformChange(
         Action.CREATE if create else Action.UPDATE,
         current.platform,
@@ -76,14 +76,14 @@ def _not_saved(before: Platform | None, code: str, where: Where) -> PlatformDeci
     consequence = (
         "the previous version stays in effect"
         if before is not None
-        else "nothing is applied without it"
+        else "nothing is applied without a platform"
     )
     change = PlatformChange(
         Action.SKIP,
         before,
         before,
         code,
-        f"The platform is not saved, because {why}; {consequence}.",
+        f"The platform is not saved: {why}; {consequence}.",
         where,
     )
     return before, change, ()
@@ -92,7 +92,7 @@ def _not_saved(before: Platform | None, code: str, where: Where) -> PlatformDeci
 def _never_recorded(where: Where) -> Finding:
     return finding(
         "no-platform",
-        "The MailPlatform is suspended, and the store holds none yet.",
-        hint="Lift spec.suspend for the first apply.",
+        "The MailPlatform is suspended, and the store holds no platform yet.",
+        hint="Remove spec.suspend until the platform is recorded.",
         where=where.at("spec", "suspend"),
     )

@@ -137,7 +137,7 @@ def _saved(
 ) -> ProfileChange:
     reason = "declared" if desired.inline_in is None else "declared-in-line"
     if before is None:
-        action, message = Action.CREATE, f"Profile {name} is saved."
+        action, message = Action.CREATE, f"Profile {name} of account {inputs.key.name} is saved."
     else:
         fields = [
             field.replace("_", " ")
@@ -147,7 +147,9 @@ def _saved(
         if name in inputs.rotated:
             reason = reason if fields else "credentials-changed"
             fields.append("the content of its secret")
-        action, message = Action.UPDATE, f"Profile {name} changes: {', '.join(fields)}."
+        changed = ", ".join(fields)
+        action = Action.UPDATE
+        message = f"Profile {name} of account {inputs.key.name} changes: {changed}."
     return ProfileChange(
         inputs.key,
         name,
@@ -166,9 +168,11 @@ def _skipped(
     reason = "dependency-skipped"
     if _is_tried(inputs, name, desired.profile):
         reason = inputs.failed.get(name, reason)
-    why = why_not_saved(reason) or "the profile it refers to was not saved"
+    why = why_not_saved(reason) or "the profile in its reassignTo was not saved"
     consequence = (
-        "the previous version stays in effect" if before is not None else "it does not exist"
+        "the previous version stays in effect"
+        if before is not None
+        else "no previous version exists"
     )
     return ProfileChange(
         inputs.key,
@@ -177,7 +181,7 @@ def _skipped(
         before,
         before,
         reason,
-        f"Profile {name} is not saved, because {why}; {consequence}.",
+        f"Profile {name} of account {inputs.key.name} is not saved: {why}; {consequence}.",
         desired.where,
     )
 
@@ -190,6 +194,6 @@ def _removed(inputs: AccountInput, name: str, profile: Profile) -> ProfileChange
         profile,
         None,
         "removed",
-        f"Profile {name} is no longer in the manifests.",
+        f"Profile {name} of account {inputs.key.name} is no longer in the manifests.",
         inputs.desired.where,
     )

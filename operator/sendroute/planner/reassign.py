@@ -34,9 +34,9 @@ def report_deletions(
     return tuple(
         finding(
             "profile-deleted",
-            f"Profile {name} is removed; {_count(domains)} another route:"
-            f" {_first_domains(sorted(domains))}.",
-            hint="To keep it, declare it again, in an SMTPProfile document of its own.",
+            f"Profile {name} of account {inputs.key.name} is removed; {_count(domains)} another"
+            f" route: {_first_domains(sorted(domains))}.",
+            hint="To keep the profile, declare it again in an SMTPProfile document of its own.",
             where=inputs.desired.where,
             account=inputs.key,
         )

@@ -31,7 +31,12 @@ def _check_default(inputs: AccountInput, existing: frozenset[str]) -> Iterator[F
         before = inputs.current.state.default if inputs.current.state is not None else None
         where = inputs.desired.where.at("spec", "defaultRoute", "profile")
         yield _profile_finding(
-            inputs, route, existing, where, known=route == before, subject="The default"
+            inputs,
+            route,
+            existing,
+            where,
+            known=route == before,
+            subject=f"The default of account {inputs.key.name}",
         )
 
 
@@ -43,7 +48,7 @@ def _check_apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator
         and _is_missing(requested.route, existing)
     ):
         where = inputs.desired.where.at("spec", "applyToAll", "route", "profile")
-        subject = f"The apply-all {requested.id}"
+        subject = f"The apply-all {requested.id} of account {inputs.key.name}"
         yield _profile_finding(
             inputs, requested.route, existing, where, known=False, subject=subject
         )
@@ -107,7 +112,7 @@ def _profile_finding(
             account=inputs.key,
         )
     near = did_you_mean(name, existing)
-    hint = "Declare an SMTPProfile of that name in this account."
+    hint = f"Declare an SMTPProfile {name} in account {inputs.key.name}."
     if name in inputs.desired.profiles:
         hint = f"Profile {name} is suspended and was never saved; lift spec.suspend."
     elif near:
@@ -124,9 +129,9 @@ def _profile_finding(
 def _managed_finding(inputs: AccountInput, domain: str, where: Where, *, known: bool) -> Finding:
     return finding(
         "managed-not-in-plan",
-        f"{domain} declares managed, which plan {inputs.plan.name} of account {inputs.key.name}"
-        " does not offer.",
-        hint="Declare a profile, or choose a plan that offers managed sending.",
+        f"{domain} declares managed, which service plan {inputs.plan.name} of account"
+        f" {inputs.key.name} does not offer.",
+        hint="Declare a profile, or choose a service plan that offers managed sending.",
         where=where,
         account=inputs.key,
         severity=Severity.WARNING if known else None,

@@ -23,9 +23,9 @@ def remove_domain(
 ) -> DomainChange:
     to = claims.outgoing.get(name)
     if to is None:
-        reason, message = "removed", f"{name} is no longer in the manifests; it may not send."
+        reason, message = "removed", f"{name} is no longer in the manifests and can no longer send."
     else:
-        reason, message = "moved", f"{name} moves to account {to}."
+        reason, message = "moved", f"{name} moves from account {key} to account {to}."
     return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
 
 
@@ -51,7 +51,7 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
             current.profiles[name],
             None,
             "removed",
-            f"Profile {name} is removed with its account.",
+            f"Profile {name} is removed with its account, {key.name}.",
         )
         for name in sorted(current.profiles)
     ]
@@ -67,9 +67,9 @@ def keep_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
     """Keep an account that is no longer in the manifests, because one of its domains must stay."""
     problem = finding(
         "dependency-skipped",
-        f"Account {current.key.name} is not removed yet, because {min(claims.retained)} must stay"
-        " in it for now.",
-        hint="Decide which account gets that domain; the next apply tries again.",
+        f"Account {current.key} is not removed yet: its domain {min(claims.retained)} cannot"
+        " leave the account now.",
+        hint="Decide which account gets that domain; Sendroute then tries again.",
         account=current.key,
     )
     return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
@@ -79,9 +79,8 @@ def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:
     """Report an account without its MailAccount document, of which objects are still declared."""
     problem = finding(
         "account-not-empty",
-        f"Account {current.key.name} is no longer defined, but {_count(orphans)} still belong"
-        f"{'s' if len(orphans) == 1 else ''} to it.",
-        hint="Remove these too, or restore the MailAccount document.",
+        f"Account {current.key.name} is no longer defined, but still owns {_count(orphans)}.",
+        hint="Remove these documents too, or restore the MailAccount document.",
         where=orphans[0].where.at("spec", "account"),
         related=tuple(orphan.where for orphan in orphans[1:10]),
         account=current.key,
@@ -103,7 +102,10 @@ def _unknown_account(key: AccountKey, orphan: Orphan, known: Collection[AccountK
     siblings = [other.name for other in known if other.namespace == key.namespace]
     near = did_you_mean(key.name, siblings)
     if elsewhere:
-        hint = f"There is one in namespace {elsewhere[0]}; a reference never leaves its namespace."
+        hint = (
+            f"Namespace {elsewhere[0]} has an account {key.name}, but a reference never leaves its"
+            " namespace."
+        )
     else:
         hint = f"Did you mean {near}?" if near else "Add its MailAccount document."
     return finding(

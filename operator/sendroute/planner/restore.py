@@ -118,7 +118,7 @@ def _domains(
         elif name in holder:
             message = f"{name} belonged to account {holder[name]} {at}."
         else:
-            message = f"{name} did not exist {at}; it may no longer send."
+            message = f"{name} did not exist {at} and can no longer send."
         action = _object_action(was, will)
         if was is not None and will is not None and was.route != will.route:
             action = Action.REROUTE

@@ -55,8 +55,8 @@ def _unknown_plan(desired: DesiredAccount, platform: Platform) -> Finding:
     near = did_you_mean(desired.plan, names)
     return finding(
         "unknown-plan",
-        f"Account {desired.key.name} is on plan {desired.plan}, which the platform does not"
-        " define.",
+        f"Account {desired.key.name} is on service plan {desired.plan}, which the platform does"
+        " not define.",
         hint=f"Did you mean {near}?" if near else f"The platform defines: {', '.join(names)}.",
         where=desired.where.at("spec", "plan"),
         account=desired.key,

@@ -135,9 +135,10 @@ def _result(
 def _wrong_store(now: Current, saved: SavedState) -> Finding:
     return finding(
         "wrong-store",
-        f"{saved.source} belongs to the store {saved.current.lineage}, and this one is"
+        f"{saved.source} belongs to the store {saved.current.lineage}, but the given store is"
         f" {now.lineage}.",
-        hint="Specify that store. If there is none at the URL yet, it is created",
+        hint="A missing store is created from the file. Specify the store that the file belongs"
+        " to.",
         remedy=Configure(Setting.STORE),
     )
 

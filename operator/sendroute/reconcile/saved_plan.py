@@ -280,8 +280,9 @@ def _stale(path: str, changed: list[str]) -> Finding:
     others = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
     return finding(
         "stale-plan",
-        f"The saved plan no longer fits the store: the decision would differ for {listed}{others}.",
-        hint="Save the plan again and review it",
+        f"The saved plan {path} no longer fits the store: the decision would differ for"
+        f" {listed}{others}.",
+        hint="Save the plan again and review it.",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),
     )
@@ -293,8 +294,8 @@ def _applied(path: str, revisions: list[int]) -> Finding:
     at = f"revision {first}" if first == last else f"revisions {first} to {last}"
     return finding(
         "stale-plan",
-        f"The saved plan was applied already, at {at}.",
-        hint="For further changes, save a new plan",
+        f"The saved plan {path} was applied already, at {at}.",
+        hint="For further changes, save a new plan.",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),
     )
@@ -303,8 +304,8 @@ def _applied(path: str, revisions: list[int]) -> Finding:
 def _other_store(path: str) -> Finding:
     return finding(
         "stale-plan",
-        "The saved plan was made for another store.",
-        hint="Save the plan again, or specify the store that it was made for",
+        f"The saved plan {path} was made for another store.",
+        hint="Save the plan again, or specify the store that the plan was made for.",
         remedy=Configure(Setting.STORE),
         where=whole_file(path),
     )
@@ -371,8 +372,8 @@ def unusable(code: str, path: str, why: str) -> ProblemError:
     return ProblemError(
         finding(
             code,
-            f"The saved plan `{path}` cannot be used: {why}.",
-            hint="Save the plan again",
+            f"The saved plan {path} cannot be used: {why}.",
+            hint="Save the plan again.",
             remedy=Perform(Task.SAVE_PLAN, path),
             where=whole_file(path),
         )

@@ -244,7 +244,7 @@ class _Check:
         if needs_test:
             self._failed.setdefault(endpoint.key, {})[endpoint.name] = answer.code
         elif token is None:
-            message = f"{answer.message} The store has none for {endpoint.title} either."
+            message = f"{answer.message} The store has no saved credential for {endpoint.title}."
             severity = Severity.WARNING
         elif self._secrets.given:
             code = "secret-not-compared"
@@ -257,12 +257,12 @@ class _Check:
         self._report(endpoint, code, message, answer, severity)
 
     def _report_closed(self, endpoint: CheckedEndpoint) -> None:
-        hint = "Check which other process writes to the store, and which key is missing here."
+        hint = "Check which other process writes to the store, and whether a key is missing."
         self._report(
             endpoint,
             "credential-unreadable",
             f"The stored credential of {endpoint.title} does not open with the given keys, or was"
-            " encrypted for another destination; it is saved again.",
+            " encrypted for another destination; the credential is saved again.",
             SecretProblem("credential-unreadable", "", hint),
             Severity.WARNING,
         )

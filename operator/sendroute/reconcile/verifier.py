@@ -280,8 +280,9 @@ class Verifier(Struct, frozen=True):
             if name not in secrets.failed.get(account.key, {}):
                 yield finding(
                     code,
-                    f"Profile {name} is left out, as the saved plan has shown.",
-                    hint="A new plan tries it again.",
+                    f"Profile {name} of account {account.key.name} is not saved, as the saved plan"
+                    " showed.",
+                    hint="Save a new plan to try the profile again.",
                     where=desired.accounts[account.key].profiles[name].where,
                     account=account.key,
                 )
@@ -298,17 +299,22 @@ def failure_code(result: TestResult) -> str | None:
             return "connection-test-failed"
 
 
-def failure_message(result: TestResult) -> str:
+def failure_message(request: TestRequest, result: TestResult) -> str:
     """The sentence of the finding for a failed test.
 
     Args:
-        result: the result of a test that did not pass.
+        request: the test.
+        result: its result; the test did not pass.
 
     Returns:
         The sentence. It has the outcome unless the code implies it.
     """
+    profile = request.profile
     outcome = "" if failure_code(result) == result.outcome else f" ({result.outcome})"
-    return f"The connection test of profile {result.profile} failed{outcome}: {result.detail}"
+    return (
+        f"The connection test of profile {request.name} with {profile.host}:{profile.port}"
+        f" failed{outcome}: {result.detail}"
+    )
 
 
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
@@ -318,10 +324,10 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         warns = request.profile.connection_test is ConnectionTest.WARN
         yield finding(
             code,
-            failure_message(result),
-            hint="The profile is saved anyway, as its connectionTest says."
+            failure_message(request, result),
+            hint="The profile is saved anyway, because its connectionTest is warn."
             if warns
-            else "Fix the profile or its secret; the next apply tries again.",
+            else "Fix the profile or its secret. Sendroute tries again.",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,
@@ -358,8 +364,10 @@ def _platform_after(plan: Plan, current: Current) -> Platform | None:
 def _untested(request: TestRequest, desired: Desired) -> Finding:
     return finding(
         "connection-not-tested",
-        f"The connection of profile {request.name} was not tested.",
-        hint="Applying tests it before it is saved. To test it now, plan with connection tests.",
+        f"The connection of profile {request.name} to {request.profile.host}:{request.profile.port}"
+        " was not tested.",
+        hint="Sendroute tests the connection before the profile is saved. To test now, plan with"
+        " connection tests.",
         remedy=Perform(Task.TEST_CONNECTIONS),
         where=desired.accounts[request.account].profiles[request.name].where,
         account=request.account,

@@ -97,7 +97,7 @@ def _counts(part: Part) -> str:
 
 def _omitted_row(count: int) -> Iterator[str]:
     if count > 0:
-        yield f"<p>… and {number(count)} more; <code>-o json</code> lists all.</p>"
+        yield f"<p>… and {number(count)} more; the JSON report lists all.</p>"
 
 
 def _shadowed(shadow: Shadowed) -> str:

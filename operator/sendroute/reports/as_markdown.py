@@ -59,7 +59,7 @@ def text(report: Report) -> str:
             blocks.append(block)
     if cut:
         left_out = " and ".join(counted(count, noun) for noun, count in cut.items())
-        blocks.append(f"\nThis comment is full: {left_out} left out. `-o json` lists all.\n")
+        blocks.append(f"\nThe comment is full: {left_out} left out; the JSON report lists all.\n")
     return "".join(blocks)
 
 
@@ -95,7 +95,7 @@ def _shadowed(part: Part) -> str:
         listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
     omitted = len(part.shadowed) - MAX_SIMILAR
     return listing + (
-        f"- … and {number(omitted)} more; `-o json` lists all\n" if omitted > 0 else ""
+        f"- … and {number(omitted)} more; the JSON report lists all\n" if omitted > 0 else ""
     )
 
 
@@ -119,7 +119,9 @@ def _part(part: Part) -> str:
 
 
 def _part_in_short(part: Part) -> str:
-    return f"{_heading(part)}The changes do not fit here; `-o json` lists all.\n\n"
+    return (
+        f"{_heading(part)}The changes do not fit into the comment; the JSON report lists all.\n\n"
+    )
 
 
 def _heading(part: Part) -> str:
@@ -133,7 +135,7 @@ def _folded(changes: Sequence[Change]) -> str:
         return ""
     listed = changes[:_LISTED]
     omitted = len(changes) - len(listed)
-    note = f"… and {number(omitted)} more; `-o json` lists all\n\n" if omitted else ""
+    note = f"… and {number(omitted)} more; the JSON report lists all\n\n" if omitted else ""
     summary = f"{number(len(changes))} more like these"
     table = _table(listed)
     return f"<details><summary>{summary}</summary>\n\n{table}\n{note}</details>\n\n"

@@ -91,7 +91,7 @@ def _listed(report: Report) -> Iterator[Finding]:
             yield finding
     for code, count in counts.items():
         if count > MAX_SIMILAR:
-            note = f"{number(count - MAX_SIMILAR)} more notes like this; -o json lists all"
+            note = f"{number(count - MAX_SIMILAR)} more notes like this; the JSON report lists all"
             yield Finding(code, Severity.INFO, f"… and {note}.")
 
 
@@ -111,7 +111,7 @@ def _part(part: Part, colour: bool) -> Iterator[str]:
 
 
 def _omitted_line(count: int) -> str:
-    return f"… and {number(count)} more like this; -o json lists all"
+    return f"… and {number(count)} more like this; the JSON report lists all"
 
 
 def _shadow(shadow: Shadowed) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from sendroute.model.change import Action, Kind
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import Outcome
-from sendroute.model.records import Status
 from sendroute.reports.report import Part, Report
 from sendroute.reports.text import counted, number
 
@@ -55,7 +54,7 @@ def part_status(part: Part) -> str:
         return f"committed, revision {number(part.revision)}"
     if part.outcome is not None:
         return _OUTCOMES[part.outcome]
-    return "stopped, apply does not change it" if part.stopped else ""
+    return "stopped, unchanged" if part.stopped else ""
 
 
 def actions(counts: Counter[Action], *, done: bool = False) -> str:
@@ -73,7 +72,8 @@ def more_accounts(parts: Sequence[Part]) -> str:
     """One line for the accounts that are not listed; their changes are counted."""
     counts = actions(Counter(change.action for part in parts for change in part.changes))
     return (
-        f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'}; -o json lists all"
+        f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'};"
+        " the JSON report lists all"
     )
 
 
@@ -113,7 +113,9 @@ def _done(report: Report) -> str:
     return ", ".join(filter(None, parts)) or "nothing to do"
 
 
-def holdings(status: Status) -> str:
+def holdings(accounts: int, profiles: int, domains: int) -> str:
     """``2 accounts, 1 profile and 60 domains``."""
-    accounts, profiles = counted(status.accounts, "account"), counted(status.profiles, "profile")
-    return f"{accounts}, {profiles} and {counted(status.domains, 'domain')}"
+    return (
+        f"{counted(accounts, 'account')}, {counted(profiles, 'profile')}"
+        f" and {counted(domains, 'domain')}"
+    )

@@ -117,7 +117,8 @@ class Factory:
         """
         directory = self.settings.secrets or None  # an empty value is none
         if directory is not None and not os.access(directory, os.R_OK | os.X_OK):
-            why = "is not readable by this user" if Path(directory).exists() else "does not exist"
+            exists = Path(directory).exists()
+            why = "is not readable for the user that runs sendroute" if exists else "does not exist"
             raise ProblemError(
                 finding(
                     "unreadable",

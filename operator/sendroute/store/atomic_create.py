@@ -22,7 +22,8 @@ def require_absent(path: Path) -> None:
             raise problem(
                 "store-exists",
                 f"{existing} already exists. Sendroute never overwrites it.",
-                "Specify another path, or move this file and its -wal and -journal files first.",
+                "Specify another path, or move the existing file and its -wal and -journal"
+                " files first.",
             )
 
 

@@ -220,7 +220,7 @@ def _not_a_backup(path: Path) -> ProblemError:
         with path.open("rb") as file:
             is_json = file.read(1) == b"{"
         if is_json:
-            hint = "If it is a lock file, create the store from it."
+            hint = "If the file is a lock file, create the store from the lock file."
             remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))
     return problem("wrong-store", f"{path} is not a backup of a Sendroute store.", hint, remedy)
 
@@ -240,7 +240,7 @@ def check_integrity(connection: sqlite3.Connection, source: Path) -> None:
 def damaged(source: Path) -> ProblemError:
     return problem(
         "store-failed",
-        f"{source} is damaged. Nothing was created from it.",
+        f"The backup {source} is damaged. No store was created.",
         "Use an older backup, or create the store from its lock file.",
         Perform(Task.RESTORE_FROM_LOCK_FILE),
     )

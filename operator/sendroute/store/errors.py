@@ -16,7 +16,7 @@ def stale(*accounts: object) -> StaleError:
     return StaleError(
         finding(
             "stale-plan",
-            f"The store changed after this plan was made{f' ({named})' if named else ''}.",
+            f"The store changed after the plan was made{f' ({named})' if named else ''}.",
             hint="Nothing was written. Plan again.",
         )
     )
@@ -26,7 +26,7 @@ def not_ours(location: str) -> ProblemError:
     return problem(
         "wrong-store",
         f"{location} is not a Sendroute store.",
-        "It was not changed. Specify the URL of the store, or another location for a new store.",
+        "Nothing was changed. Specify the URL of the store, or another location for a new store.",
         Configure(Setting.STORE),
     )
 
@@ -61,6 +61,6 @@ def damaged(location: str) -> ProblemError:
     return problem(
         "store-failed",
         f"The store {location} is damaged.",
-        "Create it again at another location, from a backup or its lock file.",
+        "Create the store again at another location, from a backup or its lock file.",
         Perform(Task.RESTORE_FROM_BACKUP),
     )

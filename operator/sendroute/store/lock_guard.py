@@ -21,8 +21,9 @@ from sendroute.store.lockfile import contradictory
 NAME = "sendroute.lock"
 
 _RESTORE = (
-    "Specify the right store. If the state of this store is right, remove the lock file; the next"
-    " apply that writes a lock file creates it again. To restore the state of the lock file"
+    "Specify the store that the lock file belongs to. If the state of the given store is right,"
+    " remove the lock file and write a new one with the next change. Otherwise restore the state of"
+    " the lock file."
 )
 
 Contains = Callable[[Head], bool]
@@ -96,7 +97,7 @@ def _read(path: Path) -> LockFile:
     except OSError as error:
         unreadable = finding(
             "unreadable",
-            f"The lock file cannot be read: {(error.strerror or 'it failed').lower()}.",
+            f"The lock file {path} cannot be read: {(error.strerror or 'it failed').lower()}.",
             hint="Give the user that runs sendroute read permission.",
             where=whole_file(str(path)),
         )
@@ -135,15 +136,17 @@ def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
-            f"The store is empty, but {path} belongs to a store with history.",
-            hint="Specify that store, or create this one from the lock file",
+            f"The given store is empty, but {path} belongs to a store with history.",
+            hint="Specify the store that the lock file belongs to, or create the store again from"
+            " the lock file.",
             remedy=Perform(Task.RESTORE_FROM_LOCK_FILE, str(path)),
             where=whole_file(str(path)),
         )
     return finding(
         "wrong-store",
-        f"{path} belongs to the store {head.lineage}, and this one is {current.lineage}.",
-        hint="Specify the right store. If this one is right, remove the lock file.",
+        f"{path} belongs to the store {head.lineage}, but the given store is {current.lineage}.",
+        hint="Specify the store that the lock file belongs to. If the given store is right, remove"
+        " the lock file.",
         where=whole_file(str(path)),
     )
 
@@ -152,7 +155,7 @@ def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
     """An older copy of the right store. An apply would decide the later changes again."""
     return finding(
         "wrong-store",
-        f"This store is an older copy: it is at revision {current.revision}, but {path} was written"
+        f"The given store is an older copy at revision {current.revision}, but {path} was written"
         f" at revision {head.revision}.",
         hint=_RESTORE,
         remedy=Perform(Task.RESTORE, str(path)),
@@ -164,8 +167,8 @@ def _diverged_store(head: LockHeader, path: Path) -> Finding:
     """A store from an older backup, which since then has other changes than the lost store."""
     return finding(
         "wrong-store",
-        f"{path} was written at revision {head.revision}, which this store's history does not"
-        " contain: the store was created from an older copy.",
+        f"{path} was written at revision {head.revision}, which is not in the history of the given"
+        " store: the store was created from an older copy.",
         hint=_RESTORE,
         remedy=Perform(Task.RESTORE, str(path)),
         where=whole_file(str(path)),

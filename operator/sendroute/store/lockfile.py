@@ -254,8 +254,9 @@ def read(path: Path) -> Lock:
         if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             raise problem(
                 "store-version",
-                f"The lock file {path} has format {version!r}, which this Sendroute cannot read.",
-                "Use the Sendroute that wrote it.",
+                f"The lock file {path} has format {version!r}, which the installed Sendroute"
+                " cannot read.",
+                "Use the version of Sendroute that wrote the lock file.",
             )
         lock = msgspec.json.decode(content, type=Lock)
         if lock.commit_id is None:

@@ -42,6 +42,6 @@ def schema_version(connection: Connection, location: str) -> str:
         raise problem(
             "store-version",
             f"The store {location} was written by a newer Sendroute.",
-            "It was not changed. Use the newer Sendroute here too.",
+            "The store was not changed. Use the newer Sendroute for the store.",
         )
     return version

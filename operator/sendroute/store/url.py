@@ -80,6 +80,7 @@ def unusable(path: Path, error: OSError) -> ProblemError:
     reason = error.strerror or errno.errorcode.get(error.errno or 0, "failed")
     return problem(
         "store-failed",
-        f"{path} cannot be used: {reason}.",
-        "Check this user's permissions for the file and its directory, and the space on the disk.",
+        f"The store {path} cannot be used: {reason}.",
+        "Check the space on the disk, and the permissions of the user that runs sendroute for the"
+        " file and its directory.",
     )

@@ -16,10 +16,10 @@ _REASONS = {
     ),
     errno.EADDRNOTAVAIL: (
         "no network interface has this address",
-        "Use 127.0.0.1, [::1], an address of this machine, or no host for all interfaces.",
+        "Use 127.0.0.1, [::1], an address of the machine, or no host for all interfaces.",
     ),
     errno.EACCES: (
-        "this user may not use the port",
+        "the user that runs sendroute may not use the port",
         "Use port 1024 or higher.",
     ),
 }
@@ -62,7 +62,7 @@ def listening(address: str) -> socket.socket:
         )[0]
         return socket.create_server(socket_address, family=family)
     except (socket.gaierror, UnicodeError) as error:
-        raise _bad(address, "has an unknown host", "Use an address of this machine.") from error
+        raise _bad(address, "has an unknown host", "Use an address of the machine.") from error
     except OSError as error:
         reason, hint = _REASONS.get(
             error.errno or 0, ("the operating system refuses it", "Use another address.")

@@ -64,5 +64,5 @@ def _text(file: str, status: Status, session: Session) -> Iterable[str]:
 
     key = session.settings.key_file or key_path(session.settings.store)
     yield clean(f"Wrote {file}: revision {status.revision} of {status.lineage},") + "\n"
-    yield f"{holdings(status)}, with their history.\n"
+    yield f"{holdings(status.accounts, status.profiles, status.domains)}, with their history.\n"
     yield clean(f"The key is not in it: keep a copy of {key} separately.") + "\n"

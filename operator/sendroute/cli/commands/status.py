@@ -121,7 +121,7 @@ def _text(
         [
             ("lineage", status.lineage),
             ("revision", f"{status.revision}, of {to_minute(status.changed_at)}"),
-            ("holds", holdings(status)),
+            ("holds", holdings(status.accounts, status.profiles, status.domains)),
         ]
     )
     yield "\n"

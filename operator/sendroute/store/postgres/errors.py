@@ -102,12 +102,13 @@ def why_refused(error: psycopg.Error) -> Refusal:
 _REFUSED = {
     Refusal.AWAY: (
         "The server of {} cannot be reached.",
-        "Start it, or correct the host and port in the store's URL, the network or the firewall.",
+        "Start the server, or correct the host and port in the store's URL, the network or the"
+        " firewall.",
     ),
     Refusal.SILENT: (
         "The server of {} does not answer.",
-        "It hangs, its host is down, or a firewall blocks it: check the server and its disk, or"
-        " correct the host and port in the store's URL.",
+        "The server hangs, its host is down, or a firewall blocks it: check the server and its"
+        " disk, or correct the host and port in the store's URL.",
     ),
     Refusal.STARTING: (
         "The server of {} is starting or stopping, and accepts no connections now.",
@@ -126,23 +127,24 @@ _REFUSED = {
         "Correct the host name in the store's URL, or check DNS.",
     ),
     Refusal.PASSWORD: (
-        "The server of {} refused this user and password.",
+        "The server of {} refused the user or the password.",
         "Correct the user in the store's URL, or the password in PGPASSWORD or PGPASSFILE.",
     ),
     Refusal.NO_PASSWORD: (
         "The server of {} requires a password, but none is set.",
-        "Set it in PGPASSWORD, in PGPASSFILE or in the store's URL.",
+        "Set the password in PGPASSWORD, in PGPASSFILE or in the store's URL.",
     ),
     Refusal.NO_DATABASE: (
         "The database of {} does not exist.",
-        "Create it (CREATE DATABASE … ENCODING 'UTF8'), or correct its name in the store's URL.",
+        "Create the database (CREATE DATABASE … ENCODING 'UTF8'), or correct its name in the"
+        " store's URL.",
     ),
     Refusal.NO_ROLE: (
         "The server of {} has no such user.",
-        "Create it (CREATE ROLE … LOGIN), or correct its name in the store's URL.",
+        "Create the user (CREATE ROLE … LOGIN), or correct its name in the store's URL.",
     ),
     Refusal.NOT_ALLOWED: (
-        "The server of {} does not allow this user to connect from this host.",
+        "The server of {} does not allow the database user to connect from the client's host.",
         "Check pg_hba.conf on the server, which may require encryption (sslmode in the store's"
         " URL), and grant CONNECT on the database.",
     ),
@@ -172,7 +174,7 @@ _ADVICE = {
         "Nothing was written. Specify the primary server in the store's URL.",
     ),
     "42501": (
-        "This user does not have the required privileges in the store {}.",
+        "The database user does not have the required privileges in the store {}.",
         "Use the user that created the store. Creating a store requires the CREATE privilege on"
         " the database, or an empty schema `sendroute` that the user owns.",
     ),

@@ -8,12 +8,13 @@ from sendroute.store.errors import damaged, locked, not_ours, problem
 _ADVICE = {
     sqlite3.SQLITE_READONLY: (
         "The store {} cannot be written: the file, its directory or its disk is read-only.",
-        "Nothing was written. Allow this user to write the file and its directory.",
+        "Nothing was written. Allow the user that runs sendroute to write the file and its"
+        " directory.",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         "The store {}, or its -wal or -shm file, cannot be opened.",
-        "Allow this user to read and write the file and its directory. Copy a store only"
-        " as a backup.",
+        "Allow the user that runs sendroute to read and write the file and its directory. Copy a"
+        " store only as a backup.",
     ),
     sqlite3.SQLITE_FULL: (
         "The disk of the store {} is full.",
