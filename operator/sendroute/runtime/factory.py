@@ -178,6 +178,7 @@ def run_tests(
         error.
 
     Raises:
+        ValueError: ``policy.allow_networks`` contains an invalid network.
         KeyboardInterrupt: the user stopped it; every connection is closed.
     """
     from sendroute.connection.run import run_tests as run
