@@ -15,8 +15,7 @@ from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
-from sendroute.edit.diff import unified
-from sendroute.edit.proposal import EditChange, Proposal, TextChange
+from sendroute.edit.proposal import EditChange, Proposal, TextChange, unified
 from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
