@@ -99,11 +99,13 @@ def in_one_process(tree: Files) -> list[FileResult]:
 def children() -> set[str]:
     """The children of this process, also zombies. Some may be servers of other tests."""
     pids = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
+    names = (entry.name for entry in Path("/proc").iterdir())
+    for pid in filter(str.isdecimal, names):
+        with suppress(OSError):  # it may have ended
             # pid (comm) state ppid ...; see proc(5). The name may hold spaces and brackets.
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
-                pids.add(stat.parent.name)
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            if int(stat.rpartition(")")[2].split()[1]) == os.getpid():
+                pids.add(pid)
     return pids
 
 

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sendroute.model.problem import ProblemError
 from sendroute.telemetry import server as serving_module
+from sendroute.telemetry.app import registry
 from sendroute.telemetry.health import Health
-from sendroute.telemetry.metrics import registry
 from sendroute.telemetry.server import serving
 
 LONG = 30.0
@@ -297,7 +297,7 @@ def test_the_prometheus_library_is_imported_only_when_serving() -> None:
         [
             sys.executable,
             "-c",
-            "import sys, sendroute.telemetry.server, sendroute.telemetry.metrics;"
+            "import sys, sendroute.telemetry.server, sendroute.telemetry.app;"
             "print('prometheus_client' in sys.modules)",
         ],
         env={"PYTHONPATH": source},

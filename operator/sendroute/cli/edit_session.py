@@ -15,8 +15,7 @@ from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
-from sendroute.edit.diff import unified
-from sendroute.edit.proposal import EditChange, Proposal, TextChange
+from sendroute.edit.proposal import EditChange, Proposal, TextChange, unified
 from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
@@ -84,7 +83,7 @@ class EditSession:
         """Require the whole tree, because the edit must see every reference.
 
         Raises:
-            ProblemError: A file cannot be read.
+            ProblemError: a file cannot be read.
         """
         if self._reading.findings:
             raise ProblemError(*self._reading.findings)
@@ -100,14 +99,14 @@ class EditSession:
         """Check, write (unless it is a dry run) and present the changes.
 
         Args:
-            proposal: The changes.
-            test: A new profile whose connection must be tested first.
+            proposal: the changes.
+            test: a new profile whose connection must be tested first.
 
         Returns:
             The exit status.
 
         Raises:
-            ProblemError: The result is invalid, or cannot be written.
+            ProblemError: the result is invalid, or cannot be written.
         """
 
         texts = proposal.texts()

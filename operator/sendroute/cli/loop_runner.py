@@ -17,19 +17,21 @@ from sendroute.following.relative import desired_within, locate_within
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
+from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
+from sendroute.model.finding import Finding
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import Factory, run_tests
 from sendroute.runtime.stop import Stop, stop_on_signals
 from sendroute.store.lock_guard import lock_file_candidates, locks_of, mismatches
+from sendroute.telemetry.app import registry
 from sendroute.telemetry.health import Health
-from sendroute.telemetry.metrics import registry
 from sendroute.telemetry.server import serving
 
 _log = logging.getLogger(__name__)
@@ -97,6 +99,11 @@ def run_loop(session: Session, options: RunOptions) -> None:
                 _log.info("Serving %s/metrics, /healthz and /readyz.", at, extra={"url": at})
             loop.run()
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
+
+
+def log_failure(findings: Sequence[Finding]) -> None:
+    """Log why the loop did not start, for a program that reads the log."""
+    TransitionLog("", logging.ERROR).update(findings)
 
 
 def _read(session: Session, tree: FollowedTree) -> Source:

@@ -24,7 +24,7 @@ def networks(listed: tuple[str, ...]) -> tuple[Network, ...]:
     """Parse the platform's ``allowNetworks``.
 
     Raises:
-        ValueError: An item is not a network or address.
+        ValueError: an item is not a network or address.
     """
     return tuple(ip_network(text, strict=False) for text in listed)
 

@@ -20,7 +20,7 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
     authorities that Postfix accepts (VERIFY_X509_STRICT), and both must decide the same.
 
     Args:
-        ca_file: The platform's authorities in PEM form, in addition to the system's.
+        ca_file: the platform's authorities in PEM form, in addition to the system's.
 
     Raises:
         ConnectionTestError: ``ca_file`` cannot be read (``tls-failed``).
@@ -62,8 +62,8 @@ def rejection(code: int, host: str, certificate: bytes | None) -> str:
 
     Args:
         code: OpenSSL's verification error.
-        host: The name that the certificate was verified for.
-        certificate: The server's certificate in DER form; None if it is unavailable, and then dates
+        host: the name that the certificate was verified for.
+        certificate: the server's certificate in DER form; None if it is unavailable, and then dates
             and names are omitted.
 
     Returns:

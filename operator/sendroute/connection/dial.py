@@ -18,16 +18,16 @@ async def dial(
     """Connect to the first address that accepts.
 
     Args:
-        addresses: In the order to try.
-        port: The TCP port.
-        until: The deadline as loop time. Each address gets an equal share of the remaining time, so
+        addresses: in the order to try.
+        port: the TCP port.
+        until: the deadline as loop time. Each address gets an equal share of the remaining time, so
             that a silent one leaves time for the next.
 
     Returns:
         A connected, non-blocking socket, and the address.
 
     Raises:
-        ConnectionTestError: No address accepts (``connect-failed``).
+        ConnectionTestError: no address accepts (``connect-failed``).
     """
     loop = asyncio.get_running_loop()
     tried = addresses[:MAX_ADDRESSES]

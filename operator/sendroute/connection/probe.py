@@ -33,9 +33,9 @@ async def probe(request: TestRequest, environment: Environment, deadline: float)
     """Test one profile.
 
     Args:
-        request: The profile and its credential.
-        environment: The resolver, the allowed networks and the trusted authorities.
-        deadline: Seconds for the whole test.
+        request: the profile and its credential.
+        environment: the resolver, the allowed networks and the trusted authorities.
+        deadline: seconds for the whole test.
 
     Returns:
         The result; every failure is a result. Only a cancellation is raised.

@@ -41,7 +41,7 @@ class Resolver:
     system's search list, as for Postfix.
 
     Args:
-        nameservers: Used instead of those of /etc/resolv.conf.
+        nameservers: used instead of those of /etc/resolv.conf.
         hosts_file: None for no such file. It is read when the resolver is created.
     """
 
@@ -60,7 +60,7 @@ class Resolver:
             At least one address, IPv6 and IPv4 in turn; an address resolves to itself.
 
         Raises:
-            ConnectionTestError: The host cannot be resolved (``dns-failed``).
+            ConnectionTestError: the host cannot be resolved (``dns-failed``).
         """
         if is_address(host):
             return Addresses((ip_address(host),))

@@ -32,22 +32,22 @@ def run_tests(
     """Test every profile. It runs its own event loop, so it cannot be called from within another.
 
     Args:
-        requests: The profiles and their credentials.
-        policy: The platform's allowed networks and authorities.
+        requests: the profiles and their credentials.
+        policy: the platform's allowed networks and authorities.
         resolver: None for the system's.
-        deadline: Seconds for each test, from its own start.
-        max_concurrent: Tests at one time.
-        per_host: Tests of one host at one time.
-        start_within: A test that has not started after so many seconds is not tried; its result is
+        deadline: seconds for each test, from its own start.
+        max_concurrent: tests at one time.
+        per_host: tests of one host at one time.
+        start_within: a test that has not started after so many seconds is not tried; its result is
             ``connect-failed``.
-        progress: Called with each result when it is known, in the caller's thread.
+        progress: called with each result when it is known, in the caller's thread.
 
     Returns:
         The results in the order of the requests.
 
     Raises:
         ValueError: ``policy.allow_networks`` holds an invalid network.
-        KeyboardInterrupt: The user stopped it; every connection is closed.
+        KeyboardInterrupt: the user stopped it; every connection is closed.
     """
     slots = Semaphore(max_concurrent)
     hosts: dict[str, Semaphore] = defaultdict(lambda: Semaphore(per_host))

@@ -93,7 +93,12 @@ class SmtpSession:
             await self._smtp.ehlo()
 
     async def upgrade(self) -> None:
-        """STARTTLS. What the server offered before is discarded (RFC 3207, section 4.2)."""
+        """Change to TLS with STARTTLS. What the server offered before is discarded (RFC 3207,
+        section 4.2).
+
+        Raises:
+            ConnectionTestError: the server does not offer STARTTLS, or the handshake failed.
+        """
         with self._at(SmtpStep.STARTTLS):
             if not self._smtp.supports_extension("starttls"):
                 raise self._failed("The server does not offer STARTTLS.")
@@ -109,7 +114,7 @@ class SmtpSession:
             The mechanism that succeeded.
 
         Raises:
-            ConnectionTestError: The sign-in failed.
+            ConnectionTestError: the sign-in failed.
         """
         if self._tls.mode is not Encryption.NONE and self._ssl_object() is None:
             raise AssertionError("signing in before the TLS that the policy requires")
@@ -129,8 +134,12 @@ class SmtpSession:
         )
 
     async def close(self, *, politely: bool, until: float) -> None:
-        """Close the connection, after QUIT if ``politely``. Never raises, and takes no longer than
-        the loop time ``until``."""
+        """Close the connection. Raises nothing.
+
+        Args:
+            politely: send QUIT first (RFC 5321, section 4.1.1.10).
+            until: the loop time at which the connection is closed at the latest.
+        """
         if politely and self._smtp.is_connected:
             quit_deadline = asyncio.get_running_loop().time() + QUIT_TIMEOUT
             try:

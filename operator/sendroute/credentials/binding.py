@@ -25,15 +25,15 @@ def allows(text: str, host: str, port: int) -> bool:
     """Check whether a list allows a destination. An empty list allows none.
 
     Args:
-        text: The content of ``allowed-hosts``.
-        host: The host of the profile.
-        port: Its port.
+        text: the content of ``allowed-hosts``.
+        host: the host of the profile.
+        port: its port.
 
     Returns:
         Whether the destination is allowed.
 
     Raises:
-        InvalidSecretError: An entry is not a destination. A partly valid list protects nothing.
+        InvalidSecretError: an entry is not a destination. A partly valid list protects nothing.
     """
     normalised_host = normalised(host)
     listed = list(_entries(text))

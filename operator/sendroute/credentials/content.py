@@ -26,7 +26,7 @@ def text_of(content: bytes) -> str:
     """Decode a value. One trailing newline, which editors and ``echo`` add, is not part of it.
 
     Raises:
-        InvalidSecretError: It is empty, too large or not UTF-8.
+        InvalidSecretError: it is empty, too large or not UTF-8.
     """
     if len(content) > MAX_BYTES:
         raise InvalidSecretError(f"is larger than {MAX_BYTES // 1024} KiB")
@@ -74,7 +74,7 @@ def credential_of(username: str, password: str) -> Credential:
     """Combine both values.
 
     Raises:
-        InvalidSecretError: They are too long together; the sentence begins with both keys.
+        InvalidSecretError: they are too long together; the sentence begins with both keys.
     """
     plain = len(username.encode()) + len(password.encode()) + 2
     if -(-plain // 3) * 4 > _MAX_LINE:

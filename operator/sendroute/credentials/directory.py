@@ -28,7 +28,7 @@ def read_consistently(directory: str, ref: SecretRef, read: Callable[[], T]) -> 
     """Call ``read``, again if the secret is replaced during the call.
 
     Raises:
-        InvalidSecretError: It is replaced every time.
+        InvalidSecretError: it is replaced every time.
     """
     link = Path(directory, ref.namespace, ref.name, "..data")
     for _ in range(_ATTEMPTS):
@@ -50,7 +50,7 @@ def keys_of(directory: str, ref: SecretRef) -> Collection[str]:
     """The names of a secret's keys.
 
     Raises:
-        InvalidSecretError: The secret is not a readable directory.
+        InvalidSecretError: the secret is not a readable directory.
     """
     try:
         return frozenset(entry.name for entry in Path(directory, ref.namespace, ref.name).iterdir())
@@ -62,7 +62,7 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
     """Read a key, up to one byte more than the limit.
 
     Raises:
-        InvalidSecretError: It is missing, unreadable, not a regular file, or outside its namespace.
+        InvalidSecretError: it is missing, unreadable, not a regular file, or outside its namespace.
     """
     home = os.path.realpath(Path(directory, ref.namespace))
     try:

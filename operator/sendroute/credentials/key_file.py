@@ -13,7 +13,13 @@ NAME = "sendroute.key"
 
 def key_path(url: str) -> Path:
     """The default path of a store's key: beside a SQLite store, otherwise in the working directory.
-    ``url`` is the store's URL."""
+
+    Args:
+        url: the store's URL. It is not checked.
+
+    Returns:
+        The path; the file need not exist.
+    """
     scheme, _, path = url.partition(":///")
     return (Path(path).parent if scheme == "sqlite" and path else Path()) / NAME
 
@@ -24,8 +30,11 @@ def create_key(path: Path) -> None:
     A key is the URL-safe base64 of 32 random bytes
     (https://github.com/fernet/spec/blob/master/Spec.md).
 
+    Args:
+        path: the path of the new file.
+
     Raises:
-        ProblemError: The file exists (``key-exists``), or it cannot be written.
+        ProblemError: the file exists (``key-exists``), or it cannot be written.
     """
     key = base64.urlsafe_b64encode(os.urandom(32)) + b"\n"
     try:

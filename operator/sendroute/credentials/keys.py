@@ -17,14 +17,17 @@ Keys = tuple[str, ...]
 
 
 def keys_in(text: str, source: str) -> Keys:
-    """The keys of a text, separated by white space or commas.
+    """Read the keys of a text, separated by white space or commas.
 
     Args:
-        text: The text.
-        source: The name of its source, for messages.
+        text: the text.
+        source: the name of its source, for messages.
+
+    Returns:
+        The keys in order, at least one. The first one encrypts, and each of them decrypts.
 
     Raises:
-        ProblemError: It has no key or an invalid one (``invalid-value``); the message shows no part
+        ProblemError: it has no key or an invalid one (``invalid-value``); the message shows no part
             of it.
     """
     keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
@@ -37,10 +40,16 @@ def keys_in(text: str, source: str) -> Keys:
 
 
 def keys_of_file(path: str) -> Keys:
-    """The keys of a file.
+    """Read the keys of a file.
+
+    Args:
+        path: the path of the file.
+
+    Returns:
+        The keys, as from :func:`keys_in`.
 
     Raises:
-        ProblemError: It cannot be read (``unreadable``), or as :func:`keys_in`.
+        ProblemError: it cannot be read (``unreadable``), or as for :func:`keys_in`.
     """
     try:
         with Path(path).open("rb") as file:
@@ -63,15 +72,15 @@ def find_keys(file: str | None, default_file: str, environment: dict[str, str]) 
     """The keys of the given file, else of the variable, else of the default file.
 
     Args:
-        file: The given file; None if none is given.
-        default_file: The file that is used if it exists.
-        environment: The environment variables.
+        file: the given file; None if none is given.
+        default_file: the file that is used if it exists.
+        environment: the environment variables.
 
     Returns:
         The keys; None if there are none.
 
     Raises:
-        ProblemError: The keys cannot be read, or are invalid.
+        ProblemError: the keys cannot be read, or are invalid.
     """
     if file is not None:
         return keys_of_file(file)

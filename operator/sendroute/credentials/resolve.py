@@ -37,9 +37,9 @@ class Secrets:
     credential is the tested one.
 
     Args:
-        directory: The directory of secrets.
-        environment: The environment variables.
-        among: The references of the whole tree and of the store, to find variables that two of
+        directory: the directory of secrets.
+        environment: the environment variables.
+        among: the references of the whole tree and of the store, to find variables that two of
             them share.
     """
 
@@ -67,10 +67,10 @@ class Secrets:
         """Resolve a secret for a destination.
 
         Args:
-            ref: The secret.
-            host: The host that the credential is for.
-            port: Its port.
-            username: The username of the profile's preset, if the secret has none.
+            ref: the secret.
+            host: the host that the credential is for.
+            port: its port.
+            username: the username of the profile's preset, if the secret has none.
 
         Returns:
             The credential, or the problem.

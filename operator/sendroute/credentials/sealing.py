@@ -34,14 +34,30 @@ class Sealer:
         return "Sealer(<hidden>)"
 
     def seal(self, credential: Credential, binding: SecretBinding) -> str:
-        """Encrypt a credential, bound to one profile and destination. Returns a Fernet token."""
+        """Encrypt a credential, bound to one profile and destination.
+
+        Args:
+            credential: the credential.
+            binding: the profile and the destination that it belongs to.
+
+        Returns:
+            A Fernet token, in ASCII (https://github.com/fernet/spec/blob/master/Spec.md).
+        """
         plain = _Plain(1, binding, credential.username, credential.password)
         text = msgspec.json.encode(plain)
         filled = text.ljust(-(-len(text) // _BLOCK) * _BLOCK)
         return self._fernet.encrypt(filled).decode("ascii")
 
     def open(self, token: str, binding: SecretBinding) -> Credential | None:
-        """Decrypt a token; None if no key fits, it was altered, or its binding differs."""
+        """Decrypt a token.
+
+        Args:
+            token: a token from :meth:`seal`.
+            binding: the profile and the destination that it must belong to.
+
+        Returns:
+            The credential; None if no key fits, the token was altered, or its binding differs.
+        """
         try:
             plain = msgspec.json.decode(self._fernet.decrypt(token.encode()), type=_Plain)
         except (InvalidToken, msgspec.MsgspecError, UnicodeError):
@@ -51,7 +67,17 @@ class Sealer:
         return Credential(plain.username, plain.password)
 
     def holds(self, token: str, binding: SecretBinding, credential: Credential) -> bool | None:
-        """Whether a token contains this credential; None if it cannot be decrypted."""
+        """Compare a token with a credential, in constant time.
+
+        Args:
+            token: a token from :meth:`seal`.
+            binding: the profile and the destination that it must belong to.
+            credential: the credential.
+
+        Returns:
+            Whether the token contains the credential; None if it cannot be decrypted, as for
+            :meth:`open`.
+        """
         current = self.open(token, binding)
         if current is None:
             return None

@@ -51,17 +51,17 @@ def add_domain(
     """Add a SendingDomain to an account.
 
     Args:
-        tree: The manifests.
-        key: The account.
-        name: The domain, written as it is given.
-        route: The declared route, or a new profile to define inline.
-        file: The file to add it to; a new one if the tree has none of that name.
+        tree: the manifests.
+        key: the account.
+        name: the domain, written as it is given.
+        route: the declared route, or a new profile to define inline.
+        file: the file to add it to; a new one if the tree has none of that name.
 
     Returns:
         The changes.
 
     Raises:
-        ProblemError: The domain or the profile exists, or a value is invalid.
+        ProblemError: the domain or the profile exists, or a value is invalid.
     """
     label = checked_name(name)
     tree.account(key)

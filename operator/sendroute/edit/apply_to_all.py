@@ -30,20 +30,20 @@ def apply_to_all(
     """Write an account's ``applyToAll``.
 
     Args:
-        tree: The manifests.
-        key: The account.
-        route: The route to switch to.
-        today: The date in a new id.
-        id: The id; None for a new one.
-        confirm: The confirmed number of domains; None for all.
-        current: The number of the account's domains in the store.
-        ran: The ids that ran in the store.
+        tree: the manifests.
+        key: the account.
+        route: the route to switch to.
+        today: the date in a new id.
+        id: the id; None for a new one.
+        confirm: the confirmed number of domains; None for all.
+        current: the number of the account's domains in the store.
+        ran: the ids that ran in the store.
 
     Returns:
         The changes.
 
     Raises:
-        ProblemError: The account or profile is unknown, or the id ran before.
+        ProblemError: the account or profile is unknown, or the id ran before.
     """
     account = tree.account(key)
     check_profile(tree, key, route)

@@ -15,7 +15,7 @@ def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
     document: another route does not delete a profile.
 
     Raises:
-        ProblemError: The profile cannot get a separate document.
+        ProblemError: the profile cannot get a separate document.
     """
     if domain.route == route:
         return
@@ -51,7 +51,7 @@ def check_profile(tree: EditTree, key: AccountKey, route: Route | None) -> None:
     A tree without the account's MailAccount is only a part: it may lack the profile too.
 
     Raises:
-        ProblemError: The account has no such profile (``unknown-profile``).
+        ProblemError: the account has no such profile (``unknown-profile``).
     """
     if route is None or route.profile is None or key not in tree.accounts:
         return

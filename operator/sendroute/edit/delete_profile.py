@@ -33,10 +33,10 @@ def delete_profile(
     """Delete a profile.
 
     Args:
-        tree: The manifests.
-        key: The account.
-        name: The profile.
-        replacement: What replaces the profile in the routes of domains, in the account's default
+        tree: the manifests.
+        key: the account.
+        name: the profile.
+        replacement: what replaces the profile in the routes of domains, in the account's default
             and in other profiles' ``reassignTo``. An ``applyToAll`` with the profile is always
             removed, because it was confirmed for that route.
 
@@ -44,7 +44,7 @@ def delete_profile(
         The changes.
 
     Raises:
-        ProblemError: The profile is unknown; or ``replacement`` is None and it is still referenced,
+        ProblemError: the profile is unknown; or ``replacement`` is None and it is still referenced,
             with one finding for each reference.
     """
     profile = tree.profile(key, name)

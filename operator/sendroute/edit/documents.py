@@ -41,7 +41,7 @@ def insert_after(layout: Layout, document: Document, fresh: list[NewDocument]) -
     """Yield the splices that insert documents behind another one, in its style.
 
     Raises:
-        SpliceError: The layout does not allow it.
+        SpliceError: the layout does not allow it.
     """
     style = style_of(layout, document)
     if document.item is not None:

@@ -20,15 +20,15 @@ def extract_profile(tree: EditTree, key: AccountKey, name: str) -> Proposal:
     """Move an inline profile into a separate document.
 
     Args:
-        tree: The manifests.
-        key: The account.
-        name: The profile.
+        tree: the manifests.
+        key: the account.
+        name: the profile.
 
     Returns:
         The changes.
 
     Raises:
-        ProblemError: The profile is unknown or already has a separate document.
+        ProblemError: the profile is unknown or already has a separate document.
     """
     proposal = Proposal(tree)
     profile = tree.profile(key, name)
@@ -55,7 +55,7 @@ def extract(proposal: Proposal, profile: EditedProfile, domain: Domain) -> None:
     domain's route.
 
     Raises:
-        ProblemError: Another account of the namespace has a profile of the same name.
+        ProblemError: another account of the namespace has a profile of the same name.
     """
     tree, where = proposal.tree, profile.where
     if (profile.key.namespace, profile.name) in tree.profile_names:

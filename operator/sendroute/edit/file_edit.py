@@ -34,15 +34,15 @@ def apply(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | None:
     """Apply an edit to a file's text.
 
     Args:
-        before: The text, without a byte-order mark.
-        edit: The changes.
-        bom: Whether the file begins with a byte-order mark, which is kept.
+        before: the text, without a byte-order mark.
+        edit: the changes.
+        bom: whether the file begins with a byte-order mark, which is kept.
 
     Returns:
         The new text; None if no document is left.
 
     Raises:
-        NotEditableError: The layout does not allow the edit without changing other lines.
+        NotEditableError: the layout does not allow the edit without changing other lines.
     """
     values = [
         edit.values.get(number, document.root.value())

@@ -55,7 +55,17 @@ class LayoutNode:
         return next((entry for entry in self.entries or () if entry.key.scalar == key), None)
 
     def entry(self, *path: str) -> "LayoutEntry":
-        """The entry at a path of keys. Raises KeyError if the text has no such path."""
+        """The entry at a path of keys.
+
+        Args:
+            path: the keys, at least one.
+
+        Returns:
+            The entry of the last key.
+
+        Raises:
+            KeyError: the text has no such path.
+        """
         *parents, key = path
         node = self.at(*parents)
         entry = node.get(key) if node is not None else None

@@ -1,6 +1,7 @@
 """The proposed changes of an edit: new values of documents, descriptions, and the new texts."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sendroute.edit.documents import NewDocument, new_file
@@ -12,6 +13,8 @@ from sendroute.edit.tree import EditTree
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
+
+_NO_NEWLINE = "\\ No newline at end of file\n"
 
 
 class EditChange(NamedTuple):
@@ -60,9 +63,9 @@ class Proposal:
         """Add a document behind another one, or at the end of a file.
 
         Args:
-            after: The other document; None for the end of the file.
-            file: The file.
-            fresh: The document to add.
+            after: the other document; None for the end of the file.
+            file: the file.
+            fresh: the document to add.
         """
         ordinal = None if after is None else after.document
         self._file(file).added.setdefault(ordinal, []).append(fresh)
@@ -87,7 +90,7 @@ class Proposal:
             Every file that changes.
 
         Raises:
-            ProblemError: A change is impossible in place (``edit-by-hand``), with its position.
+            ProblemError: a change is impossible in place (``edit-by-hand``), with its position.
         """
         texts: dict[str, TextChange] = {}
         findings: list[Finding] = []
@@ -130,3 +133,31 @@ class Proposal:
                 hint="Nothing was written. Make the change by hand.",
                 where=here if error.path else where,
             )
+
+
+def unified(texts: Mapping[str, TextChange]) -> Iterator[str]:
+    """Yield a unified diff, file by file.
+
+    Args:
+        texts: the text of each file before and after, by the file's name; None for a file that does
+            not exist.
+
+    Yields:
+        The lines of the diff, with their line breaks.
+    """
+    for file, text in texts.items():
+        relative = file.lstrip("/")
+        before = "/dev/null" if text.before is None else f"a/{relative}"
+        after = "/dev/null" if text.after is None else f"b/{relative}"
+        old, new = _lines(text.before), _lines(text.after)
+        for line in difflib.unified_diff(old, new, before, after):
+            yield line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}"
+
+
+def _lines(text: str | None) -> list[str]:
+    """Split only at line feeds, as git does."""
+    if not text:
+        return []
+    lines = [line + "\n" for line in text.split("\n")]
+    lines[-1] = lines[-1].removesuffix("\n")
+    return lines if lines[-1] else lines[:-1]

@@ -34,7 +34,7 @@ def rewrite(text: str, node: LayoutNode, new: Any, style: YamlStyle) -> Iterator
     """Yield the splices after which ``node`` has the value ``new``.
 
     Raises:
-        SpliceError: The layout does not allow it.
+        SpliceError: the layout does not allow it.
     """
     old = node.value()
     if same(old, new):

@@ -12,15 +12,15 @@ def set_default(tree: EditTree, key: AccountKey, route: Route | None) -> Proposa
     """Declare an account's default route.
 
     Args:
-        tree: The manifests.
-        key: The account.
-        route: The default; None removes it, so that the plan default applies.
+        tree: the manifests.
+        key: the account.
+        route: the default; None removes it, so that the plan default applies.
 
     Returns:
         The changes.
 
     Raises:
-        ProblemError: The account or profile is unknown.
+        ProblemError: the account or profile is unknown.
     """
     account = tree.account(key)
     check_profile(tree, key, route)

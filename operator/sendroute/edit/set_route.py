@@ -18,16 +18,16 @@ def set_route(tree: EditTree, name: str, route: Route, key: AccountKey | None = 
     """Declare a domain's route.
 
     Args:
-        tree: The manifests.
-        name: The domain.
-        route: The route to declare.
-        key: The account, if two accounts declare the domain.
+        tree: the manifests.
+        name: the domain.
+        route: the route to declare.
+        key: the account, if two accounts declare the domain.
 
     Returns:
         The changes.
 
     Raises:
-        ProblemError: The domain or profile is unknown, or the domain is declared twice.
+        ProblemError: the domain or profile is unknown, or the domain is declared twice.
     """
     domain = _find(tree, checked_name(name), key)
     check_profile(tree, domain.key, route)
@@ -40,7 +40,7 @@ def checked_name(name: str) -> str:
     """Convert a domain name given by the user to its A-label (RFC 5890).
 
     Raises:
-        ProblemError: It is not a valid name (``invalid-value``).
+        ProblemError: it is not a valid name (``invalid-value``).
     """
     try:
         return domain_name(name)

@@ -19,11 +19,14 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
     left unchanged.
 
     Args:
-        tree: The manifests.
-        current: The accounts in the store.
+        tree: the manifests.
+        current: the accounts in the store.
 
     Returns:
         The changes, with a note for each domain that differs and is left unchanged.
+
+    Raises:
+        ProblemError: an inline profile cannot get a separate document, or a file has errors.
     """
     proposal = Proposal(tree)
     claims = Counter(domain.name for domain in tree.domains)

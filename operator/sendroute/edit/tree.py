@@ -52,10 +52,10 @@ class EditTree:
     """The manifests of an edit.
 
     Args:
-        documents: All documents with their positions.
-        load: Reads a file's text.
-        files: The names of all files, as they are shown.
-        broken: The files with errors; they are never edited.
+        documents: all documents with their positions.
+        load: reads a file's text.
+        files: the names of all files, as they are shown.
+        broken: the files with errors; they are never edited.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class EditTree:
         """Get the layout of a file, by its name, without a byte-order mark.
 
         Raises:
-            ProblemError: The file has errors, or it changed after it was read.
+            ProblemError: the file has errors, or it changed after it was read.
         """
         if file in self.broken:
             raise ProblemError(_broken(file))
@@ -157,8 +157,15 @@ class EditTree:
     def account(self, key: AccountKey) -> Account:
         """Get the MailAccount of an account.
 
+        Args:
+            key: the account.
+
+        Returns:
+            The MailAccount.
+
         Raises:
-            ProblemError: There is none, or more than one.
+            ProblemError: there is none (``unknown-account``), or more than one
+                (``duplicate-object``).
         """
         accounts = self.accounts.get(key, [])
         if len(accounts) == 1:
@@ -190,8 +197,16 @@ class EditTree:
     def profile(self, key: AccountKey, name: str) -> EditedProfile:
         """Get the definition of a profile.
 
+        Args:
+            key: the account.
+            name: the name of the profile.
+
+        Returns:
+            The definition.
+
         Raises:
-            ProblemError: There is none, or more than one.
+            ProblemError: there is none (``unknown-profile``), or more than one
+                (``duplicate-profile``).
         """
         profiles = self.profiles_of(key, name)
         if len(profiles) == 1:

@@ -32,11 +32,11 @@ def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
     """Write all files or none. A link is kept and its target replaced; mode and owner are kept.
 
     Args:
-        texts: The files by the names under which they are shown.
-        paths: The path of each name.
+        texts: the files by the names under which they are shown.
+        paths: the path of each name.
 
     Raises:
-        ProblemError: A file cannot be written, or it changed after it was read. All files are as
+        ProblemError: a file cannot be written, or it changed after it was read. All files are as
             before.
     """
     steps: list[_FileStep] = []

@@ -45,7 +45,7 @@ def parse_address(source: str) -> Address:
     """Parse a git URL (git-clone(1), GIT URLS) or the path of a bare repository.
 
     Raises:
-        ProblemError: The URL is not supported, or holds a password or token (``invalid-value``).
+        ProblemError: the URL is not supported, or holds a password or token (``invalid-value``).
             The message never repeats a secret.
     """
     if is_bare_repository(source):

@@ -24,19 +24,19 @@ def checkout(
     start.
 
     Args:
-        state: The state directory, which holds the repository.
-        git: Runs git.
-        commit: The commit's object name.
-        path: A path from the repository's top; empty for the whole.
-        should_stop: Checked while the call works.
+        state: the state directory, which holds the repository.
+        git: runs git.
+        commit: the commit's object name.
+        path: a path from the repository's top; empty for the whole.
+        should_stop: checked while the call works.
 
     Returns:
         The directory of the commit, and ``path`` in it.
 
     Raises:
-        ProblemError: The commit has no such path, or a link in it leads out of the repository
+        ProblemError: the commit has no such path, or a link in it leads out of the repository
             (``source-unreachable``).
-        GitFailedError, StoppedError: As for :meth:`Git.run`.
+        GitFailedError, StoppedError: as for :meth:`Git.run`.
     """
     directory = state.trees / commit
     if not directory.exists():

@@ -28,8 +28,8 @@ class Directory:
     A link is followed again with every poll: git-sync and mounted ConfigMaps switch one.
 
     Args:
-        path: The directory or file.
-        extra_files: The other files that are read with a tree (lock files), whether they exist or
+        path: the directory or file.
+        extra_files: the other files that are read with a tree (lock files), whether they exist or
             not.
     """
 

@@ -37,18 +37,27 @@ class Follower(Protocol):
         """Get the newest state of the source.
 
         Args:
-            should_stop: Checked while the call waits.
+            should_stop: checked while the call waits.
+
+        Returns:
+            The state, with a path to read it from.
 
         Raises:
-            ProblemError: The source is unavailable (``source-unreachable``) or the commit is not
+            ProblemError: the source is unavailable (``source-unreachable``) or the commit is not
                 signed as required (``unsigned-commit``). Earlier trees stay as they are.
             StoppedError: ``should_stop()`` became true; raised promptly.
         """
         ...
 
     def unchanged(self, tree: FollowedTree) -> bool:
-        """Check, after a tree was read, that the source did not change meanwhile. If it changed,
-        poll and read again."""
+        """Check, after a tree was read, that the source did not change meanwhile.
+
+        Args:
+            tree: the tree that was read.
+
+        Returns:
+            False if it changed, or is unavailable: poll and read again.
+        """
         ...
 
     def remember(self, tree: FollowedTree) -> None:
@@ -57,8 +66,11 @@ class Follower(Protocol):
         The newest tree and the one remembered last stay readable; any other may be removed by the
         next call of the follower. A directory cannot remember: it has only its current state.
 
+        Args:
+            tree: a tree of this follower.
+
         Raises:
-            ProblemError: The state directory cannot be written (``unwritable``).
+            ProblemError: the state directory cannot be written (``unwritable``).
         """
         ...
 
@@ -66,11 +78,14 @@ class Follower(Protocol):
         """Get the tree that was remembered last, by this follower or, with a permanent state
         directory, by an earlier process.
 
+        Args:
+            should_stop: checked while the call waits.
+
         Returns:
             The tree; None if there is none.
 
         Raises:
-            ProblemError, StoppedError: As for :meth:`poll`.
+            ProblemError, StoppedError: as for :meth:`poll`.
         """
         ...
 

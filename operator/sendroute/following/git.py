@@ -53,7 +53,7 @@ class Branch:
     It locks the state directory when it is created and uses the network only in :meth:`poll`.
 
     Raises:
-        ProblemError: The state directory is unavailable (``unwritable``).
+        ProblemError: the state directory is unavailable (``unwritable``).
     """
 
     def __init__(self, address: Address, options: GitOptions, state_dir: str | None = None) -> None:

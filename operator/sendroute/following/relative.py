@@ -9,7 +9,15 @@ from sendroute.model.finding import Locate, Position, Where
 
 
 def locate_within(root: str | None, locate: Locate) -> Locate:
-    """A ``Locate`` whose positions are relative to ``root``; the same one without a root."""
+    """Make the positions of a ``Locate`` relative to the top of a checkout.
+
+    Args:
+        root: the top of the checkout; None for a tree that is no checkout.
+        locate: finds positions with the checkout's own path.
+
+    Returns:
+        A ``Locate`` with relative positions; the same one without a root.
+    """
     if root is None:
         return locate
 
@@ -21,8 +29,16 @@ def locate_within(root: str | None, locate: Locate) -> Locate:
 
 
 def desired_within(root: str | None, desired: Desired) -> Desired:
-    """The desired state with relative positions in the findings that already have one, for example
-    about a syntax error; the same value without a root."""
+    """Make the positions relative that findings already have, for example those about syntax
+    errors.
+
+    Args:
+        root: the top of the checkout; None for a tree that is no checkout.
+        desired: the desired state.
+
+    Returns:
+        The desired state with relative positions in its findings; the same value without a root.
+    """
     if root is None:
         return desired
     findings = tuple(

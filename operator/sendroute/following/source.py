@@ -28,16 +28,16 @@ def follow(
     """Follow a directory, a file, or a branch of a git URL or bare repository.
 
     Args:
-        source: A path or a git URL.
-        options: Which branch and path, and whether commits must be signed.
-        state_dir: Where the repository is kept; None for a temporary directory.
-        extra_files: As for :class:`~sendroute.following.directory.Directory`.
+        source: a path or a git URL.
+        options: which branch and path, and whether commits must be signed.
+        state_dir: where the repository is kept; None for a temporary directory.
+        extra_files: as for :class:`~sendroute.following.directory.Directory`.
 
     Returns:
         The follower; the caller closes it.
 
     Raises:
-        ProblemError: Everything that is wrong with the arguments, or the state directory is
+        ProblemError: everything that is wrong with the arguments, or the state directory is
             unavailable.
     """
     bare = is_bare_repository(source)

@@ -24,10 +24,10 @@ class State:
     (tmpfiles.d(5)), so checkouts in /tmp keep their files.
 
     Args:
-        parent: Where the state directory is created; None for a temporary one.
+        parent: where the state directory is created; None for a temporary one.
 
     Raises:
-        ProblemError: It cannot be used, or another process uses it (``unwritable``).
+        ProblemError: it cannot be used, or another process uses it (``unwritable``).
     """
 
     def __init__(self, parent: str | None) -> None:
@@ -63,6 +63,7 @@ class State:
         return self.directory / "trees"
 
     def close(self) -> None:
+        """Release the lock, and remove a temporary directory. Closing it twice is no error."""
         if self._open:
             self._open = False
             if self._temporary:
@@ -113,7 +114,7 @@ def remove(path: Path) -> None:
     files may be open.
 
     Raises:
-        OSError: It cannot be removed.
+        OSError: it cannot be removed.
     """
     if path.is_symlink():
         path.unlink()

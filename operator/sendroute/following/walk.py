@@ -24,7 +24,7 @@ def walk(top: str) -> Iterator[PathStatus]:
     """Visit a file, or a directory and everything in it, in the order of names.
 
     Args:
-        top: The path to begin with; it comes first.
+        top: the path to begin with; it comes first.
 
     Yields:
         The status of every path. A directory that cannot be listed comes twice: with its status,

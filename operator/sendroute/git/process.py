@@ -86,9 +86,9 @@ def start(
     (``--no-optional-locks``, git(1)).
 
     Args:
-        arguments: The command and its arguments.
-        directory: Where git looks for the repository.
-        stdin: As for ``subprocess.Popen``.
+        arguments: the command and its arguments.
+        directory: where git looks for the repository.
+        stdin: as for ``subprocess.Popen``.
 
     Returns:
         The process, with standard output as a pipe; git's own messages are dropped.
@@ -106,6 +106,10 @@ def start(
 def output(arguments: Sequence[str], directory: str) -> bytes | None:
     """Run a git command that only reads the user's repository.
 
+    Args:
+        arguments: the command and its arguments.
+        directory: where git looks for the repository.
+
     Returns:
         Its standard output; None if git fails or is not installed.
     """
@@ -121,9 +125,9 @@ class Git:
     """Runs git for Sendroute's own repository, with a deadline.
 
     Args:
-        directory: Where git starts; a repository above it is never used.
-        timeout: Seconds, for each call.
-        protocols: The transports that git may use.
+        directory: where git starts; a repository above it is never used.
+        timeout: seconds, for each call.
+        protocols: the transports that git may use.
     """
 
     def __init__(self, directory: str, timeout: float, protocols: Sequence[str]) -> None:
@@ -140,15 +144,15 @@ class Git:
         """Run a command in our own repository, without any user's configuration.
 
         Args:
-            arguments: The command and its arguments.
-            should_stop: Checked while git runs.
-            variables: Environment variables in addition to the usual ones.
+            arguments: the command and its arguments.
+            should_stop: checked while git runs.
+            variables: environment variables in addition to the usual ones.
 
         Returns:
             What git prints.
 
         Raises:
-            GitFailedError, StoppedError: As for :meth:`run`. If the repository is damaged, the
+            GitFailedError, StoppedError: as for :meth:`run`. If the repository is damaged, the
                 cause is None, because git reports it in many ways.
         """
         environment = self._environment()
@@ -166,8 +170,8 @@ class Git:
         """Run a command with the user's configuration.
 
         Args:
-            arguments: The command and its arguments.
-            should_stop: Checked while git runs.
+            arguments: the command and its arguments.
+            should_stop: checked while git runs.
 
         Returns:
             What git prints.

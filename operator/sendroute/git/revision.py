@@ -24,8 +24,8 @@ def find_commit(revision: str, directory: str) -> str | None:
     """Resolve a commit, branch or tag to a commit.
 
     Args:
-        revision: As the user gave it (gitrevisions(7)); never taken for an option.
-        directory: A directory of the repository.
+        revision: as the user gave it (gitrevisions(7)); never taken for an option.
+        directory: a directory of the repository.
 
     Returns:
         The commit's full object name; None if the repository has no such commit.
@@ -36,7 +36,16 @@ def find_commit(revision: str, directory: str) -> str | None:
 
 
 def list_tree(commit: str, directory: str) -> list[TreeEntry] | None:
-    """List all files of a commit, recursively; None if git fails."""
+    """List all files of a commit, recursively (git-ls-tree(1)).
+
+    Args:
+        commit: the commit's object name.
+        directory: a directory of the repository.
+
+    Returns:
+        The entries with their paths from the top of the tree; None if git fails or is not
+        installed.
+    """
     listed = output(["ls-tree", "-r", "-z", "-l", "--full-tree", commit], directory)
     if listed is None:
         return None
@@ -49,12 +58,24 @@ def list_tree(commit: str, directory: str) -> list[TreeEntry] | None:
 
 
 def read_blob(blob: str, directory: str) -> bytes | None:
-    """Read one blob; None if the repository does not have it."""
+    """Read one blob (git-cat-file(1)).
+
+    Args:
+        blob: the blob's object name.
+        directory: a directory of the repository.
+
+    Returns:
+        Its content; None if the repository does not have it, or git is not installed.
+    """
     return output(["cat-file", "blob", blob], directory)
 
 
 def read_blobs(blobs: Sequence[str], directory: str) -> Iterator[bytes | None]:
     """Read many blobs with one process (git-cat-file(1), BATCH OUTPUT).
+
+    Args:
+        blobs: the object names of the blobs.
+        directory: a directory of the repository.
 
     Yields:
         The content of each blob in order; None for one that the repository does not have.

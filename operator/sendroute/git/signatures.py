@@ -24,15 +24,15 @@ def verify_signature(
     commits are not checked.
 
     Args:
-        git: Runs git.
-        repository: The path of the repository.
-        commit: The commit's object name.
-        allowed_signers: A file as in ssh-keygen(1), ALLOWED SIGNERS; None uses git's configuration.
-        should_stop: Checked while git runs.
+        git: runs git.
+        repository: the path of the repository.
+        commit: the commit's object name.
+        allowed_signers: a file as in ssh-keygen(1), ALLOWED SIGNERS; None uses git's configuration.
+        should_stop: checked while git runs.
 
     Raises:
-        ProblemError: The commit has no valid signature by an allowed key (``unsigned-commit``).
-        GitFailedError, StoppedError: As for :meth:`Git.run`.
+        ProblemError: the commit has no valid signature by an allowed key (``unsigned-commit``).
+        GitFailedError, StoppedError: as for :meth:`Git.run`.
     """
     settings = []
     if allowed_signers is not None:

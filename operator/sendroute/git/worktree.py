@@ -31,7 +31,16 @@ _log = logging.getLogger(__name__)
 
 
 def toplevel(directory: str) -> str | None:
-    """Find the root of the working tree that a directory is in; None if it is in none."""
+    """Find the root of the working tree that a directory is in (git-rev-parse(1),
+    ``--show-toplevel``).
+
+    Args:
+        directory: any directory.
+
+    Returns:
+        The absolute path of the root; None if the directory is in no working tree, or git is not
+        installed.
+    """
     printed = output(["rev-parse", "--show-toplevel"], directory)
     return os.fsdecode(printed.removesuffix(b"\n")) if printed else None
 
@@ -40,7 +49,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
     """Find the commit that manifests are at.
 
     Args:
-        paths: Files and directories; ``-`` (standard input) is ignored.
+        paths: files and directories; ``-`` (standard input) is ignored.
 
     Returns:
         The commit of the first path that is in a repository, with ``-dirty`` appended if a manifest

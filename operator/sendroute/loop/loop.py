@@ -61,7 +61,12 @@ class Loop:
         self._write_failed = False  # only a round shows whether the store can be written again
 
     def run(self) -> None:
-        """Run until a signal stops the loop. A transaction that is being written is finished."""
+        """Run until a signal stops the loop. A transaction that is being written is finished.
+
+        Raises:
+            KeyboardInterrupt: an interrupt that did not set the stop.
+            StoppedError: the same, while git was running.
+        """
         self._options.stop.on_set(self._wakeups.put)
         try:
             with self._store:

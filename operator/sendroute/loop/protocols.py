@@ -11,9 +11,17 @@ from sendroute.reconcile.record import Record
 class Health(Protocol):
     """What the HTTP server answers at ``/healthz`` and ``/readyz``."""
 
-    def beat(self) -> None: ...
-    def ready(self, reason: str) -> None: ...
-    def not_ready(self, reason: str) -> None: ...
+    def beat(self) -> None:
+        """Report that the loop is alive."""
+        ...
+
+    def ready(self, reason: str) -> None:
+        """Report readiness, with a sentence that is visible to everyone who can connect."""
+        ...
+
+    def not_ready(self, reason: str) -> None:
+        """Report that the process is not ready, with a sentence as for :meth:`ready`."""
+        ...
 
 
 class Watch(Protocol):
@@ -33,19 +41,39 @@ class Watch(Protocol):
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the watch, which ends a wait at once."""
+        ...
 
 
 class LoopStore(Record, Protocol):
-    def head(self) -> Head: ...
-    def accounts(self) -> list[AccountKey]: ...
-    def changed_since(self, revision: int) -> dict[AccountKey, int]: ...
-    def watch(self) -> Watch: ...
+    """The store as the loop needs it. Errors are as for
+    :class:`~sendroute.reconcile.record.Record`."""
+
+    def head(self) -> Head:
+        """The latest commit of the store."""
+        ...
+
+    def accounts(self) -> list[AccountKey]:
+        """The accounts in the store, in order."""
+        ...
+
+    def changed_since(self, revision: int) -> dict[AccountKey, int]:
+        """The accounts that were changed after ``revision``, with the last revision that changed
+        each. Deleted accounts are left out."""
+        ...
+
+    def watch(self) -> Watch:
+        """A watch for commits by any process after this call."""
+        ...
+
     def is_current(self) -> bool:
         """Whether the file at the store's path is still this store. Opens nothing."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the store; closing it twice is no error."""
+        ...
 
 
 Open = Callable[[], LoopStore]

@@ -128,8 +128,9 @@ class Schedule:
 
         Args:
             due: the accounts of the round.
-            ends: the state of each of them after the round; an account that is missing was removed.
-            now: the time.
+            states: the state of each of them after the round; an account that is missing was
+                removed.
+            now: the time, in seconds of a monotonic clock.
             duration: seconds that the round took.
         """
         self._failures = 0

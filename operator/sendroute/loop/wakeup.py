@@ -24,6 +24,7 @@ class WakeupQueue:
         self._queue: SimpleQueue[None] = SimpleQueue()
 
     def put(self) -> None:
+        """Wake up the loop, from any thread or from a signal handler."""
         self._queue.put(None)
 
     def wait(self, seconds: float) -> None:
@@ -91,6 +92,7 @@ class StoreHandle:
         self.close()
 
     def close(self) -> None:
+        """Stop the watch and close the store, if it is open."""
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher = None

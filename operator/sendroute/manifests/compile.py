@@ -153,7 +153,7 @@ class Compilation:
         complete: bool = True,
         platform_seen: bool = False,
     ) -> Desired:
-        """Return the desired state of the whole tree.
+        """Complete the compilation. Call it once, after the last document.
 
         Args:
             findings: the findings of the reading.
@@ -161,6 +161,9 @@ class Compilation:
                 that such documents would define.
             complete: whether everything could be read.
             platform_seen: whether a MailPlatform was left out because it is invalid.
+
+        Returns:
+            The desired state of the whole tree, with all findings.
         """
         self.findings[:0] = findings
         for key, profiles in (stopped or {}).items():

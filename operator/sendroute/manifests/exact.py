@@ -56,9 +56,15 @@ class Draft(NamedTuple):
     blind: set[Path]
 
     def position(self, path: Path, of_key: bool) -> tuple[int, int]:
-        """Return line and column of the value, or of its key if ``of_key`` is true.
+        """Find a value of the document.
 
-        If there is no such value, the nearest mapping or list around it counts.
+        Args:
+            path: the keys and indexes that lead to the value.
+            of_key: the position of the value's key instead.
+
+        Returns:
+            Line and column, in characters, from 1. If there is no such value, those of the nearest
+            mapping or list around it.
         """
         node = self.node
         position = node.position
@@ -77,12 +83,15 @@ class Draft(NamedTuple):
 
 
 def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
-    """Yield every document that is not empty, the items of a ``List`` one by one. If reading ends
-    early, a fault is the last.
+    """Yield every document that is not empty, the items of a ``List`` one by one. An error of the
+    text is a fault, never an exception.
 
     Args:
         text: one or more documents.
-        first_line: the line of the file that ``text`` begins on.
+        first_line: the line of the file that ``text`` begins on, from 1.
+
+    Yields:
+        The documents in order; if reading ends early, the fault that ended it as the last.
     """
     source = Text(text, first_line)
     builder = _Builder(source)

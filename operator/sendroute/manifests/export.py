@@ -27,11 +27,18 @@ class Batch(NamedTuple):
 
 
 def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Iterator[Batch]:
-    """The platform, then each account with its profiles and domains, in the order of their names.
+    """Write what a store declares as manifests: the platform, then each account with its profiles
+    and domains, in the order of their names.
 
     A declared route that is no longer available (its profile was deleted, or the plan no longer
-    offers managed) is left out, because a manifest with it would be refused. ``report`` is called
-    with a finding for each.
+    offers managed) is left out, because a manifest with it would be refused.
+
+    Args:
+        store: what the store declares. It is read while the batches are read.
+        report: called with a finding for each route that is left out.
+
+    Yields:
+        The documents of the platform, then of each account.
     """
     if store.platform is not None:
         yield Batch("platform", iter([_platform(store.platform)]))

@@ -24,7 +24,14 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
 
 def is_ours(value: Any) -> bool:
     """Whether a document is of our API group, or of one of our kinds without a readable
-    ``apiVersion``. ``value`` is the document as plain data."""
+    ``apiVersion``.
+
+    Args:
+        value: the document as plain data, of any type.
+
+    Returns:
+        True also for an invalid document of ours, so that it is reported and not skipped.
+    """
     if not isinstance(value, dict):
         return False
     group = value.get("apiVersion")

@@ -19,7 +19,16 @@ _FIRST_KEY = re.compile(r"(?:---[ \t]*\n)?((?:[ \t]*(?:#[^\n]*)?\n)*)[A-Za-z]+:[
 
 
 def positions(tree: Tree, locations: Iterable[Where]) -> dict[Where, Position]:
-    """Find the position of each value in ``locations``; line 1 for a value that is not found."""
+    """Find the positions of values. Each file is read at most once.
+
+    Args:
+        tree: the tree that the values were read from.
+        locations: the values.
+
+    Returns:
+        The position of each value. A value that is not found, or whose file is no longer available,
+        has line 1.
+    """
     by_file: dict[str, set[Where]] = {}
     for where in locations:
         by_file.setdefault(where.file, set()).add(where)
@@ -32,8 +41,16 @@ def positions(tree: Tree, locations: Iterable[Where]) -> dict[Where, Position]:
 
 
 def locate(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings with their positions, without repetitions, sorted by file, line and
-    column; those without a position first."""
+    """Find the positions of findings that have none yet.
+
+    Args:
+        tree: the tree that the findings are about.
+        findings: the findings, in any order.
+
+    Returns:
+        The findings without repetitions, sorted by file, line and column; those without a position
+        are first.
+    """
     findings = list(findings)
     position_of = positions(tree, _unknown(findings))
     return sorted(

@@ -15,11 +15,15 @@ from sendroute.model.finding import Finding, Position, Where
 
 
 def read_piecewise(name: str, data: bytes) -> tuple[Parsed, Problems]:
-    """Read a file that the fast reader refused: its documents without errors, and every problem.
+    """Read a file that the fast reader refused.
 
     Args:
         name: the name that the file is shown by.
         data: its bytes.
+
+    Returns:
+        The documents without errors, and every problem of the others. A file that is not UTF-8 has
+        no documents and one problem.
     """
     try:
         text = data.decode()

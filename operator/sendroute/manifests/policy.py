@@ -54,10 +54,18 @@ def load_policies(files: Sequence[str]) -> tuple[list[Policy], list[Finding]]:
 def check(
     policies: Sequence[Policy], documents: Iterable[tuple[Where, Document]]
 ) -> Iterator[Finding]:
-    """Yield a ``policy-violation`` for each rule that a document violates, at most 100 per
-    document and policy.
+    """Check documents against policies (JSON Schema, in the draft that each policy declares).
 
-    A policy with a reference that cannot be resolved is reported once, at the policy's file.
+    A policy with a reference that cannot be resolved is reported once, at the policy's file, and is
+    then not used.
+
+    Args:
+        policies: the policies, from :func:`load_policies`.
+        documents: each document as plain data, with its file and ordinal.
+
+    Yields:
+        A ``policy-violation`` for each rule that a document violates, at most 100 per document and
+        policy.
     """
     usable = list(policies)
     for where, document in documents:

@@ -50,13 +50,15 @@ class Problem(Struct, frozen=True):
 
 
 def problems(kind: str, value: Any) -> list[Problem]:
-    """Return every problem of a document; there is none exactly if it can be decoded.
-
-    No message repeats input that is long, unprintable or may be a secret.
+    """Find every problem of a document. No message repeats input that is long, unprintable or may
+    be a secret.
 
     Args:
         kind: one of :data:`~sendroute.manifests.shapes.KINDS`.
         value: the document as read.
+
+    Returns:
+        The problems; none exactly if the document can be decoded.
     """
     try:
         model_of(kind).model_validate(with_integers(value))

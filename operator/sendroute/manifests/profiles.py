@@ -32,7 +32,15 @@ class Reporter(Struct, frozen=True):
         *,
         severity: Severity | None = None,
     ) -> None:
-        """Add a finding at a field of the mapping, at the mapping itself if ``field`` is empty."""
+        """Add a finding.
+
+        Args:
+            code: the code of the finding.
+            field: the field of the mapping that the finding is about; empty for the mapping itself.
+            message: what is wrong, as one sentence.
+            hint: what to do about it.
+            severity: None for the usual severity of the code.
+        """
         path = (*self.where.path, field) if field else self.where.path
         where = self.where.at(*path)
         self.findings.append(
@@ -45,7 +53,14 @@ class Reporter(Struct, frozen=True):
 
 
 def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
-    """Return the declared route; None if none is declared. Equal routes are one object."""
+    """Convert a route to its value in the model.
+
+    Args:
+        route: the route as the manifest has it. A new profile is a route to that profile.
+
+    Returns:
+        The declared route, one object for equal routes; None if none is declared.
+    """
     if route is UNSET:
         return None
     if route.profile is not UNSET:

@@ -28,12 +28,12 @@ class Revision:
     """The manifests under ``paths`` at a git revision; no working tree is touched.
 
     Args:
-        revision: A commit, branch or tag (gitrevisions(7)).
-        paths: As for :class:`~sendroute.manifests.sources.Files`. Paths that the revision does not
+        revision: a commit, branch or tag (gitrevisions(7)).
+        paths: as for :class:`~sendroute.manifests.sources.Files`. Paths that the revision does not
             have are skipped: a new file is in no older revision.
 
     Raises:
-        ProblemError: There is no repository, or it has no such revision (``invalid-value``).
+        ProblemError: there is no repository, or it has no such revision (``invalid-value``).
     """
 
     def __init__(self, revision: str, paths: Sequence[str]) -> None:

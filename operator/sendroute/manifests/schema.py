@@ -25,12 +25,15 @@ _SUFFIX = "Shape"
 
 
 def schema_for(kind: str | None, draft: Draft = "2020-12") -> dict[str, Any]:
-    """Return the JSON Schema of a kind.
+    """Create the JSON Schema of a kind.
 
     Args:
         kind: the kind, or None for any document of a tree: one of ours, a ``List`` of documents, or
             a foreign document, which may have any content.
         draft: most editors support ``draft-07``.
+
+    Returns:
+        The schema, as plain data.
 
     Raises:
         KeyError: the kind is unknown.

@@ -381,10 +381,13 @@ def with_integers(value: Any) -> Any:
 
 
 def decode(value: dict[str, Any]) -> Document:
-    """Return a document in its typed form.
+    """Convert a document to its typed form.
 
     Args:
         value: the document as read, of one of our kinds.
+
+    Returns:
+        The typed document.
 
     Raises:
         msgspec.ValidationError: the first problem;

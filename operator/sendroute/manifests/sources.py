@@ -34,16 +34,34 @@ class Tree(Protocol):
     again to find the lines of findings."""
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
-        """All files in order, and the findings about paths that could not be listed."""
+        """List the files.
+
+        Returns:
+            All files, always in the same order, and the findings about paths that could not be
+            listed.
+        """
         ...
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
-        """Yield the bytes of each entry, or the finding that says why they are unavailable."""
+        """Load files.
+
+        Args:
+            entries: the files, in the order in which they were listed.
+
+        Yields:
+            The bytes of each entry, or the finding that says why they are unavailable.
+        """
         ...
 
     def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield the name and the bytes of files that are still available. ``names`` are the names
-        as they are shown."""
+        """Load some files again. A file that is no longer available is left out.
+
+        Args:
+            names: the names of the files, as they are shown.
+
+        Yields:
+            The name and the bytes of each file.
+        """
         ...
 
 

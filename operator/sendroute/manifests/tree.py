@@ -100,8 +100,15 @@ def _finding_locations(findings: Iterable[Finding]) -> Iterator[Where | None]:
 
 
 def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
-    """Yield every document of ours as plain data, with or without errors. Documents that cannot be
-    parsed are left out, because reading the tree reports them."""
+    """Yield every document of ours, with or without errors. A document that cannot be parsed, or a
+    file that cannot be read, is left out, because reading the tree reports it.
+
+    Args:
+        files: the files.
+
+    Yields:
+        The file and ordinal of each document, and the document as plain data.
+    """
     from sendroute.manifests.exact import Draft, drafts
     from sendroute.manifests.headers import is_ours
     from sendroute.manifests.syntax import pieces

@@ -37,10 +37,14 @@ def _is_plain(value: str) -> bool:
 
 
 def dump(documents: Iterable[Any]) -> Iterator[str]:
-    """One YAML stream, a chunk for each document, keys in the order given.
+    """Write documents as one YAML stream. The text is that of PyYAML's own emitter, in a third of
+    the time. A document with a value that this module does not support is written by PyYAML.
 
-    The result is that of PyYAML's own emitter, in a third of the time. A document with a value that
-    this module does not support is written by PyYAML.
+    Args:
+        documents: the documents as plain data; their keys keep their order.
+
+    Yields:
+        The text of each document, with the ``---`` before it.
     """
     for document in documents:
         lines = ["---\n"]

@@ -88,8 +88,15 @@ class AccountStatus(Struct, frozen=True):
 
 
 def reported(finding: Finding, position: str | None) -> ReportedFinding:
-    """The finding in the form in which a status stores it. ``position`` is
-    ``FILE:LINE:COLUMN``; None if the finding has no position."""
+    """Convert a finding to the form in which a status stores it.
+
+    Args:
+        finding: the finding.
+        position: ``FILE:LINE:COLUMN``; None if the finding has no position.
+
+    Returns:
+        The stored form, without related positions.
+    """
     return ReportedFinding(
         finding.code, finding.severity, finding.message, finding.hint, position, finding.remedy
     )

@@ -683,7 +683,17 @@ _NOT_SAVED: dict[str, str] = {code: code.not_saved for code in Code if code.not_
 
 
 def code_of(code: str) -> Code:
-    """The code with its properties. Raises KeyError for an unknown code."""
+    """The properties of a code.
+
+    Args:
+        code: the code, for example ``unknown-profile``.
+
+    Returns:
+        The code with its properties.
+
+    Raises:
+        KeyError: the code is unknown.
+    """
     return _CODES[code]
 
 

@@ -28,7 +28,17 @@ class Alias(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Alias":
-        """Parse an alias. Raises ValueError if the text is not one."""
+        """Parse an alias.
+
+        Args:
+            text: the alias, for example ``p42r7`` or ``m0r3``.
+
+        Returns:
+            The alias.
+
+        Raises:
+            ValueError: the text is not an alias.
+        """
         if match := _PROFILE.fullmatch(text):
             return cls(int(match[1]), int(match[2]))
         if match := _RELAY.fullmatch(text):

@@ -31,5 +31,5 @@ def owner_names(owner: Owner) -> tuple[str, str]:
 
 
 def owner_named(namespace: str, name: str) -> Owner:
-    """The reverse of :func:`owner_names`."""
+    """The owner of a pair that :func:`owner_names` returned; the platform for two empty strings."""
     return AccountKey(namespace, name) if namespace or name else PLATFORM

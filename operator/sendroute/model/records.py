@@ -93,6 +93,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def alias(self) -> str:
+        """The alias of the nexthop, for example ``p42r7``."""
         return str(Alias(self.profile, self.version))
 
 

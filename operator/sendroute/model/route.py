@@ -40,7 +40,17 @@ class Route(Struct, frozen=True, gc=False, order=True):
 
     @staticmethod
     def from_manifest(form: object) -> "Route":
-        """Parse the form that :meth:`as_manifest` returns. Raises ValueError for another form."""
+        """Parse a route.
+
+        Args:
+            form: the form that :meth:`as_manifest` returns.
+
+        Returns:
+            The route, one object for equal routes.
+
+        Raises:
+            ValueError: it has another form.
+        """
         match form:
             case {"managed": {}, **rest} if not rest:
                 return MANAGED
@@ -69,5 +79,16 @@ _INTERNED: dict[str, Route] = {RouteKind.MANAGED: MANAGED, RouteKind.UNCONFIGURE
 
 
 def interned_route(kind: RouteKind | str, profile: str | None) -> Route:
-    """The route with these fields, as one object for equal routes."""
+    """The route of a row in the store.
+
+    Args:
+        kind: the kind of the route.
+        profile: the name of the profile; None for a route of another kind.
+
+    Returns:
+        The route, one object for equal routes.
+
+    Raises:
+        KeyError: the kind is unknown, or the profile of its route is missing.
+    """
     return _INTERNED[kind] if profile is None else via(profile)

@@ -53,7 +53,16 @@ class SecretBinding(NamedTuple):
 
 
 def binding_of(owner: Owner, name: str, endpoint: Profile | Relay) -> SecretBinding:
-    """The binding of an account's profile, or of the platform's managed relay."""
+    """The binding of a credential: it may be used only for this profile and this destination.
+
+    Args:
+        owner: the account; ``PLATFORM`` for the managed relay.
+        name: the name of the profile; ``RELAY`` for the managed relay.
+        endpoint: the profile or the managed relay.
+
+    Returns:
+        The binding to the owner, the name, and the endpoint's host, port and encryption.
+    """
     return SecretBinding(
         *owner_names(owner),
         name,

@@ -23,7 +23,15 @@ class TlsPolicy(Struct, frozen=True):
 
 
 def tls_policy(endpoint: Profile | Relay) -> TlsPolicy:
-    """The policy of a profile, or of the platform's managed relay."""
+    """The TLS policy of an endpoint (RFC 3207 for STARTTLS, RFC 8314 for TLS from the first byte).
+
+    Args:
+        endpoint: a profile, or the platform's managed relay.
+
+    Returns:
+        The policy. An address literal is verified, but not sent as a server name (RFC 6066, section
+        3).
+    """
     if endpoint.encryption is Encryption.NONE:
         return TlsPolicy(Encryption.NONE, None, None)
     host = endpoint.host.removesuffix(".")

@@ -42,6 +42,7 @@ class AccountInput(Struct, frozen=True):
 
     @property
     def key(self) -> AccountKey:
+        """The account that is planned."""
         return self.desired.key
 
 

@@ -64,6 +64,7 @@ def decide_platform(
 
 
 def relay_of(platform: Platform | None) -> Relay | None:
+    """The managed relay of a platform; None without a platform, or if it has no managed relay."""
     return platform.managed.relay if platform is not None and platform.managed else None
 
 

@@ -23,7 +23,15 @@ class Profiles(Struct, frozen=True):
 
 
 def needs_test(before: Profile | Relay | None, after: Profile | Relay) -> bool:
-    """Whether an endpoint needs a connection test: it is new, or a tested field changed."""
+    """Whether an endpoint needs a connection test: it is new, or a tested field changed.
+
+    Args:
+        before: the endpoint in the store; None if it is new.
+        after: the endpoint in the manifests.
+
+    Returns:
+        False also if only fields changed that no test uses, such as limits.
+    """
     return before is None or tested_fields(before) != tested_fields(after)
 
 

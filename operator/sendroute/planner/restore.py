@@ -35,6 +35,7 @@ class RestorePlan(Struct, frozen=True):
 
     @property
     def is_empty(self) -> bool:
+        """Whether the restore changes nothing."""
         return not (self.plan.accounts or self.plan.platform or self.apply_alls)
 
 

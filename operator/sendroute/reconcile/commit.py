@@ -30,8 +30,24 @@ class CommitDecision(Protocol):
     """A plan, and the encrypted credentials that belong to its changes."""
 
     @property
-    def plan(self) -> Plan: ...
-    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed: ...
+    def plan(self) -> Plan:
+        """The plan to commit."""
+        ...
+
+    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
+        """Encrypt the credentials that belong to changes of the plan.
+
+        Args:
+            accounts: the accounts that are written.
+            platform: the platform's change; None if it does not change.
+
+        Returns:
+            The encrypted credentials by owner and profile.
+
+        Raises:
+            LookupError: a change was planned without its credential, which is a bug.
+        """
+        ...
 
 
 Group = tuple[AccountPlan, ...]

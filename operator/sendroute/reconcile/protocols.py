@@ -18,14 +18,46 @@ class Secrets(Protocol):
 
     def credential(
         self, ref: SecretRef, host: str, port: int, username: str | None = None
-    ) -> Credential | SecretProblem: ...
+    ) -> Credential | SecretProblem:
+        """Resolve a secret for a destination.
+
+        Args:
+            ref: the secret.
+            host: the host that the credential is for.
+            port: its TCP port.
+            username: the username of the profile's preset, if the secret has none.
+
+        Returns:
+            The credential, or the problem: a secret that is missing, invalid or not allowed for
+            this destination raises no error.
+        """
+        ...
 
 
 class Sealer(Protocol):
-    def seal(self, credential: Credential, binding: SecretBinding) -> str: ...
+    def seal(self, credential: Credential, binding: SecretBinding) -> str:
+        """Encrypt a credential, so that it decrypts only with the same binding.
+
+        Args:
+            credential: the credential.
+            binding: the profile and the destination that it belongs to.
+
+        Returns:
+            The token to store.
+        """
+        ...
 
     def holds(self, token: str, binding: SecretBinding, credential: Credential) -> bool | None:
-        """Whether a token holds this credential; None where it does not open."""
+        """Compare a token with a credential.
+
+        Args:
+            token: a token from :meth:`seal`.
+            binding: the profile and the destination that it must belong to.
+            credential: the credential.
+
+        Returns:
+            Whether the token contains the credential; None if it cannot be decrypted.
+        """
         ...
 
 

@@ -100,7 +100,19 @@ class Planned(Struct, frozen=True):
         return replace(plan, findings=(*plan.findings, *self.mismatch)) if self.mismatch else plan
 
     def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
-        """Encrypt the credentials that belong to changes of this plan."""
+        """Encrypt the credentials that belong to changes of this plan; see
+        :meth:`~sendroute.reconcile.verifier.Verifier.seal`.
+
+        Args:
+            accounts: the accounts that are written.
+            platform: the platform's change; None if it does not change.
+
+        Returns:
+            The encrypted credentials by owner and profile.
+
+        Raises:
+            LookupError: a change was planned without its credential, which is a bug.
+        """
         return self.verifier.seal(self.verified.secrets, accounts, platform)
 
 

@@ -80,8 +80,19 @@ class Record(Protocol):
         provenance: Provenance,
         sealed: Sealed = ...,
     ) -> list[int]:
-        """Write several groups of accounts in one transaction, each as a separate revision. Returns
-        these revisions. Raises as :meth:`commit` does; then no group is written."""
+        """Write several groups of accounts in one transaction, each as a separate revision.
+
+        Args:
+            groups: the accounts of each group. Every group must have something to write.
+            provenance: who applies them, when, and from which commit.
+            sealed: the encrypted credentials of new or changed profiles.
+
+        Returns:
+            The revision of each group, in order.
+
+        Raises:
+            StaleError: as for :meth:`commit`; then no group is written.
+        """
         ...
 
     def account_statuses(self) -> dict[Owner, AccountStatus]:
@@ -91,5 +102,10 @@ class Record(Protocol):
     def write_account_statuses(
         self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
-        """Replace the statuses of some accounts, and remove those of others."""
+        """Replace some statuses and remove others.
+
+        Args:
+            written: the statuses to insert or replace.
+            cleared: the accounts, or the platform, whose statuses are removed.
+        """
         ...

@@ -59,7 +59,21 @@ class RestoreTarget(Protocol):
         provenance: Provenance,
         sealed: Sealed = ...,
     ) -> int:
-        """Write the changes in one transaction without other writers. Returns the revision."""
+        """Write the changes in one transaction, without other writers.
+
+        Args:
+            plans: the changes of the accounts.
+            platform: the platform's change; None if it does not change.
+            point: the earlier state.
+            provenance: who restores it, and when.
+            sealed: the encrypted credentials of the restored profiles, and of the relay.
+
+        Returns:
+            The store's revision.
+
+        Raises:
+            StaleError: something was committed after the restore was planned.
+        """
         ...
 
 

@@ -67,6 +67,7 @@ class SavedLimits(Struct, frozen=True):
     remove_percent: int
 
     def guards(self) -> Guards:
+        """The limits as the guards of a plan."""
         return Guards(self.change_percent, self.remove_percent)
 
 
@@ -166,11 +167,14 @@ def concerned(plan: Plan, desired: Desired, current: Current) -> frozenset[Accou
 
 
 def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
-    """The saved form of a plan: the concerned accounts and findings.
+    """Convert a plan to the form in which it is saved.
 
     Args:
         planned: the plan, and what it was made from.
         report: the plan as JSON.
+
+    Returns:
+        The saved form, without a checksum: only the accounts and findings that the plan concerns.
     """
     plan, desired, verified = planned.plan, planned.source.desired, planned.verified
     guards = planned.scope.guards
@@ -323,10 +327,14 @@ def decode(content: bytes, path: str) -> SavedPlan:
 
     Args:
         content: the content of the file.
-        path: the file, for findings.
+        path: the path of the file, for findings.
+
+    Returns:
+        The saved plan, whose checksum is correct.
 
     Raises:
-        ProblemError: it is damaged, was edited, or has another format.
+        ProblemError: it is damaged or was edited (``invalid-value``), or has another format
+            (``unknown-version``).
     """
     try:
         version = msgspec.json.decode(content, type=_Version).format_version
@@ -351,7 +359,16 @@ def _checksum(saved: SavedPlan) -> str:
 
 
 def unusable(code: str, path: str, why: str) -> ProblemError:
-    """The error for the saved plan in the file ``path``, with the reason ``why`` as a clause."""
+    """Create the error for a saved plan that cannot be used.
+
+    Args:
+        code: the code of the finding.
+        path: the path of the file.
+        why: the reason, as a clause.
+
+    Returns:
+        The error, to be raised.
+    """
     return ProblemError(
         finding(
             code,

@@ -43,6 +43,7 @@ class CheckedEndpoint(Struct, frozen=True):
 
     @property
     def account(self) -> AccountKey | None:
+        """The account of the profile; None for the managed relay."""
         return None if self.key is PLATFORM else self.key
 
     @property
@@ -100,8 +101,15 @@ def references_in(current: Current) -> Iterator[SecretRef]:
 
 
 def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretProblem | None:
-    """The credential of an endpoint, or why it is unavailable; None if the endpoint names no
-    secret."""
+    """Look up the credential of an endpoint.
+
+    Args:
+        secrets: the secrets of the run.
+        endpoint: the profile or managed relay, as the manifests declare it.
+
+    Returns:
+        The credential, or why it is unavailable; None if the endpoint refers to no secret.
+    """
     desired = endpoint.desired
     if desired.secret is None:
         return None
@@ -297,6 +305,7 @@ def report_uncompared(count: int, secrets: Secrets) -> tuple[Finding, ...]:
 
 
 def no_key() -> Finding:
+    """The finding ``key-missing``: there is no key to encrypt or decrypt credentials with."""
     return finding(
         "key-missing",
         "The key of the credentials in the store was not given; nothing was done.",

@@ -300,7 +300,15 @@ def failure_code(result: TestResult) -> str | None:
 
 
 def failure_message(request: TestRequest, result: TestResult) -> str:
-    """The finding's sentence for a failed test. It has the outcome unless the code implies it."""
+    """The sentence of the finding for a failed test.
+
+    Args:
+        request: the test.
+        result: its result; the test did not pass.
+
+    Returns:
+        The sentence. It has the outcome unless the code implies it.
+    """
     profile = request.profile
     outcome = "" if failure_code(result) == result.outcome else f" ({result.outcome})"
     return (

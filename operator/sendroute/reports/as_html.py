@@ -11,7 +11,7 @@ from sendroute.reports.grouping import MAX_ACCOUNTS
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean, number
-from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
+from sendroute.reports.words import actions, more_accounts, object_name, part_status, totals
 
 LISTED = 1000
 """Changes, and shadowed routes, of one account that a page lists; the rest is counted."""
@@ -116,7 +116,7 @@ def _table(caption: str, changes: Sequence[Change]) -> Iterator[str]:
         name = _code(object_name(change.kind, change.name))
         why = _text(f"{change.reason}: {change.message}" if change.message else change.reason)
         yield (
-            f'<tr><td>{VERBS[change.action]}</td><th scope="row">{name}</th>'
+            f'<tr><td>{change.action.value}</td><th scope="row">{name}</th>'
             f"<td>{_text(step(change))}</td><td>{why}</td></tr>"
         )
     yield "</tbody></table>"

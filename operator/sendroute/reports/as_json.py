@@ -152,8 +152,14 @@ def shadowed_form(shadow: Shadowed) -> dict[str, Any]:
 
 
 def document(members: Iterable[Member]) -> Iterator[str]:
-    """Yield a JSON object in chunks. ``members`` are its keys and values; the values of an iterator
-    become an array with one line each."""
+    """Write a JSON object in chunks, so that a large one is never in memory as a whole.
+
+    Args:
+        members: its keys and values. The values of an iterator become an array with one line each.
+
+    Yields:
+        The chunks of the text, which ends with a line break.
+    """
     before = "{"
     for key, value in members:
         yield f"{before}{encoded(key)}: "

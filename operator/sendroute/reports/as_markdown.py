@@ -19,7 +19,7 @@ from sendroute.reports.grouping import MAX_SIMILAR, group_similar
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean, counted, middle, number
-from sendroute.reports.words import VERBS, actions, object_name, part_status, totals
+from sendroute.reports.words import actions, object_name, part_status, totals
 
 LIMIT = 65_536
 _KEPT_FOR_THE_CUT = 300
@@ -151,7 +151,7 @@ def _table(changes: Sequence[Change]) -> str:
 def _row(change: Change) -> str:
     name, does = code(object_name(change.kind, change.name)), code(step(change))
     why = prose(f"{change.reason}: {change.message}" if change.message else change.reason)
-    return f"| {VERBS[change.action]} | {name} | {does} | {why} |\n"
+    return f"| {change.action.value} | {name} | {does} | {why} |\n"
 
 
 def prose(text: str) -> str:

@@ -25,7 +25,7 @@ from sendroute.reports.text import (
     width,
     wrap,
 )
-from sendroute.reports.words import VERBS, actions, more_accounts, object_name, part_status, totals
+from sendroute.reports.words import actions, more_accounts, object_name, part_status, totals
 
 _VERB, _NAME, _STEP = 8, 40, 34
 _BENEATH = 2 + _VERB + 2
@@ -160,7 +160,7 @@ def _row(
     change: Change, cells: _ChangeCells, names: int, steps: int, colour: bool, why: str
 ) -> Iterator[str]:
     """One line per change; the reason is on the next line if it does not fit."""
-    verb = paint(f"{VERBS[change.action]:<{_VERB}}", _ACTION_STYLES[change.action], colour)
+    verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], colour)
     if cells.wide <= names:
         name = cells.name + " " * (names - cells.wide)
     else:
@@ -195,8 +195,16 @@ def _why(change: Change) -> str:
 
 
 def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
-    """Yield the lines of a finding: severity, code and position, then the message, the hint and
-    related positions. ``colour`` adds ANSI sequences."""
+    """Show a finding: severity, code and position, then the message, the hint and related
+    positions.
+
+    Args:
+        finding: the finding; it is cleaned here.
+        colour: add ANSI sequences.
+
+    Yields:
+        The lines, without line breaks.
+    """
     location = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
     label = paint(head, _SEVERITY_STYLES[finding.severity], colour)

@@ -32,6 +32,7 @@ class Progress:
         self._bar: Bar | None = None
 
     def advance(self, steps: int = 1) -> None:
+        """Add steps that are done. The bar appears only after some seconds."""
         self._done += steps
         if self._bar is None:
             if self._clock() - self._begun < PATIENCE:

@@ -84,18 +84,29 @@ class Report(Struct, frozen=True):
 def of_findings(
     findings: Iterable[Finding], *, strict: bool = False, locate: Locate = no_positions
 ) -> Report:
-    """The report of a validation.
+    """Build the report of a validation.
 
     Args:
         findings: every finding.
         strict: warnings fail the command.
         locate: finds the positions of findings.
+
+    Returns:
+        The report, without changes.
     """
     return Report("validate", _with_positions(findings, locate), strict=strict, locate=locate)
 
 
 def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:
-    """The report of a plan. ``locate`` finds the positions of findings and changes."""
+    """Build the report of a plan.
+
+    Args:
+        plan: the plan.
+        locate: finds the positions of findings and changes.
+
+    Returns:
+        The report, in which no account has an outcome yet.
+    """
     findings = [*plan.all_findings]
     return Report(
         "plan",
@@ -108,12 +119,15 @@ def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:
 
 
 def of_result(result: Result, *, locate: Locate = no_positions, command: str = "apply") -> Report:
-    """The report of a result.
+    """Build the report of a result.
 
     Args:
         result: the outcome of each account.
         locate: finds the positions of findings and changes.
         command: ``apply`` or ``restore``.
+
+    Returns:
+        The report of the result's plan, with the outcomes.
     """
     plan = result.plan
     findings = [*plan.all_findings]

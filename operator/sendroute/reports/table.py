@@ -20,8 +20,11 @@ def table(
 
     Args:
         heads: the name of each column.
-        rows: the cells of each row.
+        rows: the cells of each row, one for each column. They are cleaned here.
         colour: add ANSI sequences.
+
+    Yields:
+        The lines, with their line breaks: the heads, then one for each row.
     """
     columns = Columns(heads)
     for row in rows:
@@ -49,7 +52,15 @@ class Columns:
                 widths[index] = columns
 
     def lines(self, rows: Iterable[Sequence[str]], *, colour: bool = False) -> Iterator[str]:
-        """Yield the head and a line for each row. ``rows`` are the rows that were fitted."""
+        """Yield the lines of a table whose rows were fitted.
+
+        Args:
+            rows: the rows that were passed to :meth:`fit`, in the same order.
+            colour: add ANSI sequences.
+
+        Yields:
+            The lines, with their line breaks: the heads, then one for each row.
+        """
         shown = [
             index
             for index, head in enumerate(self._heads)

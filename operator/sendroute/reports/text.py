@@ -89,13 +89,16 @@ def _head(text: str, columns: int) -> str:
 
 
 def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> Iterator[str]:
-    """Yield the lines of cleaned ``text``, broken between words.
+    """Break a text between words.
 
     Args:
         text: the text, cleaned.
         indent: the number of spaces before each line.
         first: a text before the words of the first line.
         columns: the maximum width of a line, in columns.
+
+    Yields:
+        The lines, without line breaks.
     """
     margin = " " * indent
     if indent + width(first) + width(text) <= columns:

@@ -9,15 +9,6 @@ from sendroute.model.outcome import Outcome
 from sendroute.reports.report import Part, Report
 from sendroute.reports.text import counted, number
 
-VERBS = {
-    Action.CREATE: "create",
-    Action.UPDATE: "update",
-    Action.DELETE: "delete",
-    Action.REROUTE: "reroute",
-    Action.REASSIGN: "reassign",
-    Action.SKIP: "skip",
-}
-
 DONE = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",
@@ -62,7 +53,7 @@ def actions(counts: Counter[Action], *, done: bool = False) -> str:
     if done:
         return ", ".join(f"{number(counts[a])} {DONE[a]}" for a in Action if counts[a])
     return ", ".join(
-        f"{number(counts[a])} {'skipped' if a is Action.SKIP else 'to ' + VERBS[a]}"
+        f"{number(counts[a])} {'skipped' if a is Action.SKIP else f'to {a.value}'}"
         for a in Action
         if counts[a]
     )

@@ -43,8 +43,17 @@ class Factory:
         self.settings = settings
 
     def open_store(self, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
-        """Open the store. ``busy_timeout`` is the number of seconds to wait for another writer.
-        Raises as :func:`sendroute.store.record.open_store` does."""
+        """Open the store, and upgrade its schema if it is older than this program.
+
+        Args:
+            busy_timeout: seconds to wait for another writer.
+
+        Returns:
+            The open store; the caller closes it.
+
+        Raises:
+            ProblemError: as for :func:`sendroute.store.record.open_store`.
+        """
         from sendroute.store.record import open_store
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
@@ -52,13 +61,16 @@ class Factory:
     def reconciler(
         self, store: "Store", tester: Tester, *, saves: bool, shown: SavedInputs | None = None
     ) -> Reconciler:
-        """The reconciler of one command.
+        """Build the reconciler of one command.
 
         Args:
             store: the store, which stays open as long as the reconciler is used.
             tester: tests connections.
             saves: its plan will be applied.
             shown: what a saved plan was made with; None for a new plan.
+
+        Returns:
+            The reconciler. The errors of :meth:`verifier` are raised when it plans.
         """
         return Reconciler(store, partial(self.verifier, saves=saves, shown=shown), tester)
 
@@ -70,7 +82,7 @@ class Factory:
         saves: bool = False,
         shown: SavedInputs | None = None,
     ) -> Verifier:
-        """The verifier of one run over these manifests and this store.
+        """Build the verifier of one run over these manifests and this store.
 
         Args:
             desired: the manifests.
@@ -78,6 +90,9 @@ class Factory:
                 unknown, and the secret of another tenant may mean the same variables.
             saves: the plan will be applied.
             shown: what a saved plan was made with; None for a new plan.
+
+        Returns:
+            The verifier.
 
         Raises:
             ProblemError: the directory of secrets or a given key is unusable.
@@ -88,14 +103,17 @@ class Factory:
         return Verifier(secrets, sealer, saves, shown)
 
     def secrets(self, among: Iterable[SecretRef]) -> Secrets:
-        """The secrets, from a directory or from variables.
+        """Open the secrets, from a directory or from variables.
 
         Args:
             among: every reference in the manifests and in the store, to detect two references that
                 mean the same variables.
 
+        Returns:
+            The secrets. Each is read when it is used first.
+
         Raises:
-            ProblemError: the directory is unreadable.
+            ProblemError: the directory is unreadable (``unreadable``).
         """
         directory = self.settings.secrets or None  # an empty value is none
         if directory is not None and not os.access(directory, os.R_OK | os.X_OK):
@@ -112,13 +130,26 @@ class Factory:
         return Secrets(directory, dict(os.environ), among)
 
     def keys(self) -> Keys | None:
-        """The encryption keys; None if there are none. Raises :class:`ProblemError` if a given key
-        is invalid."""
+        """Read the encryption keys of the settings.
+
+        Returns:
+            The keys, the current one first; None if there are none.
+
+        Raises:
+            ProblemError: as for :func:`sendroute.credentials.keys.find_keys`.
+        """
         default = str(key_path(self.settings.store))
         return find_keys(self.settings.key_file, default, dict(os.environ))
 
     def sealer(self) -> "Sealer | None":
-        """Encrypts and decrypts credentials; None without a key."""
+        """Build the sealer, which encrypts and decrypts credentials.
+
+        Returns:
+            The sealer; None without a key.
+
+        Raises:
+            ProblemError: as for :meth:`keys`.
+        """
         keys = self.keys()
         if keys is None:
             return None
@@ -141,6 +172,14 @@ def run_tests(
         policy: which addresses may be reached, and which authorities are trusted.
         start_within: seconds after which no further test is started.
         progress: called with each result.
+
+    Returns:
+        A result for each request, in the order of the requests. A failed test is a result, not an
+        error.
+
+    Raises:
+        ValueError: ``policy.allow_networks`` contains an invalid network.
+        KeyboardInterrupt: the user stopped it; every connection is closed.
     """
     from sendroute.connection.run import run_tests as run
 
@@ -148,7 +187,7 @@ def run_tests(
 
 
 def no_key() -> ProblemError:
-    """There is no key to encrypt or decrypt with."""
+    """The error ``key-missing``: there is no key to encrypt or decrypt with."""
     return ProblemError(secret_check.no_key())
 
 

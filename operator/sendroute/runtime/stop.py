@@ -38,20 +38,31 @@ class Stop:
         self._wake = wake
 
     def set(self, number: int) -> None:
-        """Set it to a signal's number. Raises KeyboardInterrupt, the one exception that every
-        library passes on, if the current work may be interrupted."""
+        """Set the stop, from a signal handler.
+
+        Args:
+            number: the number of the signal.
+
+        Raises:
+            KeyboardInterrupt: the current work may be interrupted. It is the one exception that
+                every library passes on.
+        """
         self.signal = number
         self._wake()
         if self._interruptible:
             raise KeyboardInterrupt
 
     def is_set(self) -> bool:
+        """Whether a signal has arrived."""
         return bool(self.signal)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A context for work that writes nothing: reading, planning, connection tests. Raises
-        KeyboardInterrupt as soon as the stop is set."""
+        """A context for work that writes nothing: reading, planning, connection tests.
+
+        Raises:
+            KeyboardInterrupt: the stop is set, before or during the work; raised at once.
+        """
         before = self._interruptible
         self._interruptible = True
         try:
@@ -133,14 +144,16 @@ def stop_between_accounts(announce: Callable[[], None]) -> Iterator[Stop]:
     """A context in which signals stop a command that a person runs.
 
     The first SIGINT or SIGTERM sets the stop, so that the command ends after the account that is
-    being written. A second one raises KeyboardInterrupt, and the running transaction is rolled
-    back.
+    being written. A second one rolls back the running transaction.
 
     Args:
         announce: called at the first signal, to inform the user.
 
     Yields:
         The stop.
+
+    Raises:
+        KeyboardInterrupt: at the second signal; at the first one in work that may be interrupted.
     """
     stop = Stop()
 

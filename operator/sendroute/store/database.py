@@ -23,12 +23,18 @@ class Watch(Protocol):
     def wait(self, timeout: float) -> bool:
         """Wait for a commit by any process.
 
-        Returns True as soon as there may be a commit since the last wait returned, or since the
-        watch began; False after ``timeout`` seconds, or when closed.
+        Args:
+            timeout: seconds to wait at most.
+
+        Returns:
+            True as soon as there may be a commit since the last wait returned, or since the watch
+            began; False after ``timeout`` seconds, or when closed.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the watch, which ends a wait at once."""
+        ...
 
 
 class Database(Protocol):
@@ -74,6 +80,10 @@ class Database(Protocol):
         files. Returns what ``work`` returns."""
         ...
 
-    def watch(self) -> Watch: ...
+    def watch(self) -> Watch:
+        """A watch for commits by any process after this call."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close every connection."""
+        ...

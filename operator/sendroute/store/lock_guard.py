@@ -72,7 +72,15 @@ def locks_of(
 def lock_file_candidates(path: str, top: str | None = None) -> Iterator[Path]:
     """Yield the possible paths of a lock file: in the given directory, or beside the given file
     (``apply manifests/*.yaml``), and in every directory above it in the same repository. A part of
-    a tree belongs to the store of the whole tree. ``top`` is as for :func:`locks_of`."""
+    a tree belongs to the store of the whole tree.
+
+    Args:
+        path: a path of manifests.
+        top: as for :func:`locks_of`.
+
+    Yields:
+        The paths, the nearest first; the files need not exist.
+    """
     given = Path(path)
     directory = given if given.is_dir() else given.parent
     yield directory / NAME

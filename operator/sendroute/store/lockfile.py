@@ -92,6 +92,7 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
         return _route(self.default)
 
     def current(self, key: AccountKey) -> CurrentAccount:
+        """The account's state under the given key; it has no revision."""
         return CurrentAccount(
             key,
             0,
@@ -117,6 +118,7 @@ class Lock(Struct, frozen=True):
 
     @property
     def head(self) -> Head:
+        """The commit that the state is of."""
         return Head(self.revision, self.commit_id)
 
     def current(self) -> Current:
@@ -187,8 +189,13 @@ def _domain(state: DomainState) -> LockDomain:
 def write(lock: Lock, path: Path) -> None:
     """Write a lock file atomically: a reader sees either the old or the new file.
 
-    Raises :class:`~sendroute.model.problem.ProblemError`: ``unwritable`` if ``path`` is not a
-    regular file, ``store-failed`` if it cannot be written.
+    Args:
+        lock: the state to write.
+        path: the path of the file; an existing one is replaced.
+
+    Raises:
+        ProblemError: ``path`` is not a regular file (``unwritable``), or it cannot be written
+            (``store-failed``).
     """
     text = msgspec.json.format(msgspec.json.encode(lock), indent=1) + b"\n"
     try:
@@ -217,11 +224,18 @@ def _replace(path: Path, text: bytes) -> None:
 
 
 def read(path: Path) -> Lock:
-    """Read and check a lock file.
+    """Read and check a lock file. References inside it, such as a route to a missing profile, are
+    checked by the schema when a store is created from it.
 
-    References inside it, such as a route to a missing profile, are checked by the schema when a
-    store is created from it. Raises :class:`~sendroute.model.problem.ProblemError`: ``unreadable``,
-    ``store-version`` for an unknown format, or ``invalid-value``.
+    Args:
+        path: the path of the file.
+
+    Returns:
+        The state in the file.
+
+    Raises:
+        ProblemError: the file cannot be read (``unreadable``), has an unknown format
+            (``store-version``), or is damaged (``invalid-value``).
     """
     try:
         content = path.read_bytes()

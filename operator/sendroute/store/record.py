@@ -90,7 +90,11 @@ class _Rereadable(Generic[_T]):
 
 
 class Store:
-    """An open store. Close it, or use it as a context manager."""
+    """An open store. Close it, or use it as a context manager.
+
+    Each method is one transaction. Instead of a database error it raises
+    :class:`~sendroute.model.problem.ProblemError`, for example ``store-locked`` while another
+    writer works, or ``store-failed`` if the database is unavailable or its content is damaged."""
 
     def __init__(self, database: Database) -> None:
         self._open: Database | None = database
@@ -212,10 +216,18 @@ class Store:
         sealed: Sealed = MappingProxyType({}),
     ) -> list[int]:
         """Write several groups of accounts in one transaction, each as a separate revision. This is
-        cheaper than calling :meth:`commit` for each. Every group must have something to write.
+        cheaper than calling :meth:`commit` for each.
 
-        Returns the revision of each group. Raises as :meth:`commit` does; then no group
-        is written.
+        Args:
+            groups: the accounts of each group. Every group must have something to write.
+            provenance: who applies them, when, and from which commit.
+            sealed: the encrypted credentials of new or changed profiles.
+
+        Returns:
+            The revision of each group, in order.
+
+        Raises:
+            StaleError: as for :meth:`commit`; then no group is written.
         """
         commit_ids = [str(uuid.uuid4()) for _ in groups]
         with translated_errors(self.location):
@@ -280,7 +292,12 @@ class Store:
         self, written: Sequence[AccountStatus], cleared: Collection[Owner]
     ) -> None:
         """Insert, replace and delete statuses, without a new revision, because no route changes.
-        An approval is kept as long as the digest of its plan is the same."""
+        An approval is kept as long as the digest of its plan is the same.
+
+        Args:
+            written: the statuses to insert or replace.
+            cleared: the accounts, or the platform, whose statuses are deleted.
+        """
         if written or cleared:
             with translated_errors(self.location):
                 self._database.write(
@@ -288,8 +305,15 @@ class Store:
                 )
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
-        """Approve the held-back plan of the status ``shown``. Returns False if that plan is no
-        longer held back."""
+        """Approve a held-back plan.
+
+        Args:
+            shown: the status that the user approves; its digest identifies the plan.
+            provenance: who approves it, and when.
+
+        Returns:
+            False, and nothing is written, if that plan is no longer held back.
+        """
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
             return self._database.write(
@@ -339,8 +363,17 @@ class Store:
         account: AccountKey | None = None,
         profile: str | None = None,
     ) -> list[RouteRow]:
-        """The domains that match all arguments, in the order of accounts and names. A domain that
-        is not in the store is left out."""
+        """List the assigned routes of domains.
+
+        Args:
+            domains: the names of the domains; empty for all. A domain that is not in the store is
+                left out.
+            account: only the domains of this account; None for all.
+            profile: only the domains that are assigned to a profile of this name; None for all.
+
+        Returns:
+            The domains that match all arguments, in the order of accounts and names.
+        """
         with self._reading() as connection:
             if not domains:
                 return list(queries.all_routes(connection, account, profile))
@@ -351,8 +384,16 @@ class Store:
     def route_stream(
         self, account: AccountKey | None = None, profile: str | None = None
     ) -> Iterator[Iterable[RouteRow]]:
-        """As :meth:`routes`, for a store of any size: each iteration reads the same rows again,
-        some thousands at a time. The read transaction lasts as long as the block."""
+        """As :meth:`routes`, for a store of any size. The read transaction lasts as long as the
+        block.
+
+        Args:
+            account: only the domains of this account; None for all.
+            profile: only the domains that are assigned to a profile of this name; None for all.
+
+        Yields:
+            The rows. Each iteration reads the same rows again, some thousands at a time.
+        """
         with self._streaming() as connection:
             yield _Rereadable(
                 lambda: queries.all_routes(connection, account, profile), self.location
@@ -381,8 +422,16 @@ class Store:
         owner: Owner | None = None,
         limit: int | None = None,
     ) -> list[HistoryEntry]:
-        """The entries of a domain, of an account or the platform, or all, the latest first; at most
-        ``limit``."""
+        """List the changes that were committed.
+
+        Args:
+            domain: only the entries of this domain; None for all.
+            owner: only the entries of this account, or of the platform; None for all.
+            limit: the maximum number of entries; None for all.
+
+        Returns:
+            The entries, the latest first.
+        """
         with self._reading() as connection:
             return history.history_of(connection, domain, owner, limit)
 
@@ -402,7 +451,14 @@ class Store:
             return self._database.watch()
 
     def write_lock(self, path: Path) -> None:
-        """Write the current state as a lock file, completely or not at all."""
+        """Write the current state as a lock file, completely or not at all.
+
+        Args:
+            path: the path of the file; an existing one is replaced.
+
+        Raises:
+            ProblemError: the file cannot be written; see :func:`sendroute.store.lockfile.write`.
+        """
         with self._reading() as connection:
             lock = lockfile.take(connection)
         lockfile.write(lock, path)

@@ -51,3 +51,14 @@ def _text(
     plain = ("Content-Type", "text/plain; charset=utf-8")
     start(status, [plain, ("Content-Length", str(len(body))), *headers])
     return [body]
+
+
+def registry() -> "CollectorRegistry":
+    """Create a registry, instead of the library's global one, with the process's memory, processor
+    time, open files and Python version."""
+    from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+    created = CollectorRegistry(auto_describe=True)
+    ProcessCollector(registry=created)
+    PlatformCollector(registry=created)
+    return created

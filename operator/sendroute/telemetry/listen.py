@@ -26,7 +26,14 @@ _REASONS = {
 
 
 def host_and_port(address: str) -> tuple[str, int] | None:
-    """Split an address; None if it is not in the form HOST:PORT."""
+    """Split an address.
+
+    Args:
+        address: ``HOST:PORT``; an IPv6 address is in brackets (RFC 3986, section 3.2.2).
+
+    Returns:
+        The host, without brackets, and the port; None if the address has another form.
+    """
     match = _FORM.fullmatch(address)
     if match is None or int(match["port"]) > 65535:
         return None
@@ -41,7 +48,7 @@ def listening(address: str) -> socket.socket:
             interfaces, and port 0 a free port.
 
     Raises:
-        ProblemError: The address is invalid (``invalid-value``) or in use (``address-in-use``).
+        ProblemError: the address is invalid (``invalid-value``) or in use (``address-in-use``).
     """
     parts = host_and_port(address)
     if parts is None:

@@ -40,7 +40,7 @@ def serving(address: str, health: Health, registry: "CollectorRegistry") -> Iter
         ``http://HOST:PORT``, with the actual port.
 
     Raises:
-        ProblemError: The address is invalid or in use.
+        ProblemError: the address is invalid or in use.
     """
     with listening(address) as listener:
         server = _Server(listener)

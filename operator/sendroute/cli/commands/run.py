@@ -99,11 +99,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    import logging
-
-    from sendroute.cli.loop_runner import RunOptions, run_loop
-    from sendroute.following.git import GitOptions
-    from sendroute.loop.event_log import TransitionLog
+    from sendroute.cli.loop_runner import GitOptions, RunOptions, log_failure, run_loop
 
     start_logs(session, lasting=True)
     branch = GitOptions(
@@ -128,8 +124,7 @@ def run(arguments: Namespace, session: Session) -> int:
     except ProblemError as problem:
         if session.settings.log_format != "json":
             raise
-        # A program that reads the log also finds there why the loop did not start.
-        TransitionLog("", logging.ERROR).update(problem.findings)
+        log_failure(problem.findings)
         return of_findings(problem.findings)
     return 0
 
