@@ -207,7 +207,7 @@ def changed(before: str, after: str) -> list[str]:
     return [line for line in lines if line[:1] in "+-"]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(texts())
 def test_a_route_is_changed_and_restored(text: str) -> None:
     before = meaning(text)
@@ -223,7 +223,7 @@ def test_a_route_is_changed_and_restored(text: str) -> None:
     assert len(changed(text, restored)) <= 2, "only the quotes may differ"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(texts())
 def test_a_default_is_declared_and_removed(text: str) -> None:
     edited = after(set_default(read(text), ACME, via("ses")))
@@ -233,7 +233,7 @@ def test_a_default_is_declared_and_removed(text: str) -> None:
     assert comments(text) == comments(edited) == comments(restored)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(texts())
 def test_extracting_a_profile_changes_no_desired_state(text: str) -> None:
     edited = after(extract_profile(read(text), ACME, "mailgun"))
@@ -242,7 +242,7 @@ def test_extracting_a_profile_changes_no_desired_state(text: str) -> None:
     assert desired(edited).accounts[ACME].profiles["mailgun"].inline_in is None
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(texts())
 def test_another_route_keeps_the_inline_profile(text: str) -> None:
     before = meaning(text)
@@ -252,7 +252,7 @@ def test_another_route_keeps_the_inline_profile(text: str) -> None:
     assert comments(edited) == comments(text)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(texts())
 def test_adding_a_domain_adds_nothing_else(text: str) -> None:
     before = meaning(text)
@@ -265,7 +265,7 @@ def test_adding_a_domain_adds_nothing_else(text: str) -> None:
     assert removed in ([], text.split("\n")[-1:]), "except for a last line without a line break"
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(texts())
 def test_an_apply_all_is_written_and_replaced(text: str) -> None:
     day = date(2026, 11, 23)
@@ -278,7 +278,7 @@ def test_an_apply_all_is_written_and_replaced(text: str) -> None:
     assert comments(replaced) == comments(text)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(texts())
 def test_deleting_a_profile_removes_nothing_else(text: str) -> None:
     before = meaning(text)
