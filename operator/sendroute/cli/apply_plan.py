@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sendroute.cli.command_line import stderr_line
-from sendroute.cli.confirm import confirm_plan
+from sendroute.cli.confirm import APPLY, confirm_plan
 from sendroute.cli.plan_source import reconciler_of
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import wait_for_relays
@@ -43,9 +43,7 @@ def apply_planned(
 
     def confirm(planned: Planned) -> Finding | None:
         locate = planned.source.locate
-        return confirm_plan(
-            session, "apply", planned.plan, approved=options.approved, locate=locate
-        )
+        return confirm_plan(session, APPLY, planned.plan, approved=options.approved, locate=locate)
 
     provenance = Provenance(datetime.now(UTC), actor(), planned.source.commit)
     reconciler = reconciler_of(store, session, saves=True)

@@ -22,29 +22,31 @@ class ConfirmedAction(NamedTuple):
     without_terminal: str
 
 
-ACTIONS = {
-    "apply": ConfirmedAction(
-        "Apply these changes?",
-        "applied",
-        "Review the plan, then apply with --auto-approve, or apply a saved plan: "
-        "sendroute plan PATH --out FILE, then sendroute apply FILE.",
-    ),
-    "restore": ConfirmedAction(
-        "Restore this state?",
-        "restored",
-        "Review what it would change, then restore with --auto-approve.",
-    ),
-}
+APPLY = ConfirmedAction(
+    "Apply these changes?",
+    "applied",
+    "Review the plan, then apply with --auto-approve, or apply a saved plan: "
+    "sendroute plan PATH --out FILE, then sendroute apply FILE.",
+)
+RESTORE = ConfirmedAction(
+    "Restore this state?",
+    "restored",
+    "Review what it would change, then restore with --auto-approve.",
+)
 
 
 def confirm_plan(
-    session: Session, verb: str, plan: Plan, *, approved: bool, locate: Locate = no_positions
+    session: Session,
+    action: ConfirmedAction,
+    plan: Plan,
+    *,
+    approved: bool,
+    locate: Locate = no_positions,
 ) -> Finding | None:
     """Show a plan and ask for a confirmation, unless it is ``approved`` already. Returns None if it
     is confirmed, else a finding."""
     if approved:
         return None
-    action = ACTIONS[verb]
     return confirm(action, lambda: report_chunks(session, of_plan(plan, locate=locate)))
 
 

@@ -84,9 +84,9 @@ def profiles_named(
             hint = f"Specify one of {', '.join(full_names)}."
             findings.append(finding("unknown-profile", message, hint=hint))
         else:
-            hint = "Specify NAME or NAMESPACE/NAME; only applied profiles can be tested."
+            usage = "Specify NAME or NAMESPACE/NAME; only applied profiles can be tested."
             message = f"The store has no profile `{name}`."
-            hint = _nearest(name, by_id) or hint
+            hint = _nearest(name, by_id) or usage
             findings.append(finding("unknown-profile", message, hint=hint))
     if findings:
         raise ProblemError(*findings)

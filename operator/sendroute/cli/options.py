@@ -64,6 +64,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     chosen = requested_outputs(arguments)
     if sum(output.path is None for output in chosen) > 1:
         raise UsageError("Only one -o can go to standard output: write the others -o FORMAT=FILE.")
+    # The options of plan and apply that write a file too.
     others = (getattr(arguments, name, None) for name in ("out", "write_lock"))
     seen: set[str] = set()
     for path in [*others, *(output.path for output in chosen)]:
@@ -75,12 +76,10 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         seen.add(resolved)
 
 
-def paths_argument(parser: Parser) -> None:
+def paths_argument(parser: Parser, also: str = "; - is standard input") -> None:
+    """Directories and files of manifests. ``also`` continues the help: what else a path may be."""
     parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="directory or file of manifests; - is standard input",
+        "paths", nargs="+", metavar="PATH", help=f"directory or file of manifests{also}"
     )
 
 
@@ -93,20 +92,29 @@ def only_option(parser: Parser) -> None:
     )
 
 
-def limit_options(parser: Parser) -> None:
-    """The limits of the guards: absent if not given, because a saved plan has its own."""
-    parser.value(
-        "--max-change-percent",
-        metavar="N",
-        type=percent,
-        help="refuse to reroute more than N %% of an account's domains (default 30)",
-    )
-    parser.value(
-        "--max-remove-percent",
-        metavar="N",
-        type=percent,
-        help="refuse to remove more than N %% of an account's domains (default 30)",
-    )
+def limit_options(
+    parser: Parser,
+    action: str = "refuse to",
+    subject: str = "an account's domains",
+    default: int | None = None,
+) -> None:
+    """The limits of the guards.
+
+    Args:
+        parser: takes the options.
+        action: what a guard does, as the beginning of the help.
+        subject: what the limit is a share of.
+        default: the value of an absent option; None to know that it is absent, because a saved
+            plan has limits of its own.
+    """
+    for option, verb in (("change", "reroute"), ("remove", "remove")):
+        parser.value(
+            f"--max-{option}-percent",
+            metavar="N",
+            type=percent,
+            default=default,
+            help=f"{action} {verb} more than N %% of {subject} (default 30)",
+        )
 
 
 def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclusiveGroup:
@@ -145,7 +153,7 @@ def profile_of_account(parser: Parser) -> None:
 
 
 def edit_options(parser: Parser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="directory or file of manifests")
+    paths_argument(parser, also="")
     parser.switch("--dry-run", help="print the changes as a diff, write nothing")
     output_option(parser, TABLES)
 

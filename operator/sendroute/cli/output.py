@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.exit_status import MOST_SEVERE_FIRST, ExitStatus, of_findings
 from sendroute.cli.hints import with_hint
-from sendroute.cli.options import REPORTS, Output, outputs_of
+from sendroute.cli.options import REPORTS, Output, outputs_of, requested_outputs
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity
@@ -63,7 +63,6 @@ def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
 def present_report(session: Session, arguments: argparse.Namespace, report: Report) -> ExitStatus:
     """Present a report. Returns the exit status of writing only: 1 if a file could not be
     written."""
-
     report = report.advised(with_hint)
 
     def show(form: str, colour: bool) -> Iterable[str]:
@@ -84,11 +83,8 @@ def present_problem(
     session: Session, arguments: argparse.Namespace, findings: Sequence[Finding]
 ) -> ExitStatus:
     """Report why a command ended, on standard error and in every requested format."""
-
     report_on_stderr(session, findings)
-    requested = [
-        output for output in getattr(arguments, "output", None) or () if _is_report(output)
-    ]
+    requested = [output for output in requested_outputs(arguments) if _is_report(output)]
     report = report_of(findings).advised(with_hint)
     status = present(
         session, requested, lambda form, colour: render(report, Format(form), colour=colour)

@@ -107,7 +107,6 @@ def _text(lines: Iterable[str]) -> Iterable[str]:
 def _given_key(file: str | None) -> str | None:
     """The file or variable that the key comes from; None if no key was given. The key is checked,
     so that a mistake shows now and not when the first credential is stored."""
-
     if file:
         keys_of_file(file)
         return file

@@ -86,7 +86,7 @@ def reconcile(
         options: what a round needs besides.
 
     Returns:
-        The result of the round, or the contradiction that prevented it.
+        The result of the round, or the mismatch that prevented it.
 
     Raises:
         ProblemError: the store, a key or the directory of secrets is unavailable.

@@ -107,10 +107,9 @@ def of_plan(plan: Plan, *, locate: Locate = no_positions) -> Report:
     Returns:
         The report, in which no account has an outcome yet.
     """
-    findings = [*plan.all_findings]
     return Report(
         "plan",
-        _with_positions(findings, locate),
+        _with_positions(plan.all_findings, locate),
         parts=_parts(plan, {}),
         store=StoreHeader(plan.lineage, plan.revision),
         platform=plan.platform,
@@ -130,8 +129,8 @@ def of_result(result: Result, *, locate: Locate = no_positions, command: str = "
         The report of the result's plan, with the outcomes.
     """
     plan = result.plan
-    findings = [*plan.all_findings]
-    findings += [
+    findings = [
+        *plan.all_findings,
         *result.findings,
         *chain.from_iterable(outcome.findings for outcome in result.accounts),
     ]

@@ -15,19 +15,14 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser, UsageError, seconds
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
-from sendroute.cli.options import REPORTS, limit_options, only_option, output_option
+from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
 from sendroute.reports.report import of_result as report_of
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument(
-        "paths",
-        nargs="+",
-        metavar="PATH",
-        help="directory or file of manifests, or one saved plan; - is standard input",
-    )
+    paths_argument(parser, also=", or one saved plan; - is standard input")
     parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
     limit_options(parser)

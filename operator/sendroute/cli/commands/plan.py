@@ -64,7 +64,7 @@ def run(arguments: Namespace, session: Session) -> int:
     return worst(status, of_findings(lost), written)
 
 
-def _save(path: str, planned: Planned) -> tuple["Finding", ...]:
+def _save(path: str, planned: Planned) -> tuple[Finding, ...]:
     """Save a plan. Returns the findings if it cannot be written; the plan is shown in any case."""
     from sendroute.cli.plan_source import save_plan
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from sendroute.cli.command_line import Parser, UsageError
-from sendroute.cli.confirm import confirm_plan
+from sendroute.cli.confirm import RESTORE, confirm_plan
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.options import REPORTS, output_option
 from sendroute.cli.output import present_report, worst
@@ -44,7 +44,7 @@ def run(arguments: Namespace, session: Session) -> int:
     store = store_if_exists(session.settings.store)
     if store is None:
         return create_from(session, path)
-    confirm = partial(confirm_plan, session, "restore", approved=arguments.auto_approve)
+    confirm = partial(confirm_plan, session, RESTORE, approved=arguments.auto_approve)
     with store:
         provenance = Provenance(datetime.now(UTC), actor())
         result = restore(store, saved_state(path), provenance, confirm)

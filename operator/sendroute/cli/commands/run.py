@@ -19,8 +19,9 @@ examples:
 import argparse
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, percent, seconds
+from sendroute.cli.command_line import Parser, seconds
 from sendroute.cli.exit_status import of_findings
+from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
@@ -82,20 +83,7 @@ def options(parser: Parser) -> None:
         default="127.0.0.1:9464",
         help="address of /metrics, /healthz and /readyz; empty: none (default 127.0.0.1:9464)",
     )
-    parser.value(
-        "--max-change-percent",
-        metavar="N",
-        type=percent,
-        default=30,
-        help="hold back changes that reroute more than N %% of an account (default 30)",
-    )
-    parser.value(
-        "--max-remove-percent",
-        metavar="N",
-        type=percent,
-        default=30,
-        help="hold back changes that remove more than N %% of an account (default 30)",
-    )
+    limit_options(parser, "hold back changes that", "an account", default=30)
 
 
 def run(arguments: Namespace, session: Session) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.exit_status import of_findings
-from sendroute.cli.options import REPORTS, TABLES, output_option
+from sendroute.cli.options import REPORTS, TABLES, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="directory or file of manifests")
+    paths_argument(parser, also="")
     parser.switch("--check", help="write nothing; exit with status 1 if something differs")
     parser.switch("--dry-run", help="print the difference and write nothing")
     output_option(parser, REPORTS)
