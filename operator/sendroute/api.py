@@ -167,7 +167,7 @@ def _keys(only: Collection[tuple[str, str]]) -> frozenset[AccountKey]:
 
 
 def _check_known(keys: Iterable[AccountKey], desired: Desired, current: Current) -> None:
-    known = {*desired.accounts, *desired.orphans, *desired.stopped, *current.accounts}
+    known = desired.mentioned | current.accounts.keys()
     unknown = [_unknown_account(key, known) for key in sorted(set(keys) - known)]
     if unknown:
         raise ProblemError(*unknown)

@@ -158,7 +158,7 @@ def findings_page() -> str:
             )
             if trait in code.traits
         ]
-        facts = [f"`{code.severity.value}`", f"who acts: {code.actor.value}", *traits]
+        facts = [f"`{code.severity.value}`", f"who acts: {code.responsible.value}", *traits]
         lines += [
             f"## {code.value}\n",
             f"{code.meaning}\n",

@@ -113,7 +113,7 @@ def test_the_traits_of_a_code_match_its_severity() -> None:
     for code in Code:
         if {Trait.GUARD, Trait.APPROVABLE} & set(code.traits):
             assert code.severity is Severity.REFUSED, code
-            assert code.actor is Responsible.OPERATOR, code
+            assert code.responsible is Responsible.OPERATOR, code
         if code.not_saved is not None:
             assert code.severity is Severity.ERROR, code
             assert Trait.TRANSIENT in code.traits, code

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,8 +80,9 @@ def plan_paths(
         ProblemError: an account is unknown, or the store, the secrets or a key is unusable.
     """
     tree = read_tree(paths, session, cached=True)
-    known = chain(tree.desired.accounts, tree.desired.orphans, tree.desired.stopped)
-    only = accounts_named(options.only, chain(known, store.accounts())) if options.only else None
+    only = None
+    if options.only:
+        only = accounts_named(options.only, tree.desired.mentioned.union(store.accounts()))
     request = PlanRequest(options.guards, only)
     source = _source(tree, paths, options)
     reconciler = reconciler_of(store, session, saves=options.saves)

@@ -53,7 +53,7 @@ _AUTHOR, _OPERATOR, _ENVIRONMENT = Responsible.AUTHOR, Responsible.OPERATOR, Res
 class Code(StrEnum):
     """A code with its properties.
 
-    ``severity`` is the default severity; a rule may give another. ``actor`` must act.
+    ``severity`` is the default severity; a rule may give another. ``responsible`` must act.
     ``meaning`` is one sentence. ``cause`` and ``fix`` say what causes it and what to do, without
     commands of a front end. ``not_saved`` is a clause that says why a profile, or the platform's
     managed relay, is not saved because of this code; None for all other codes. Such an error skips
@@ -61,7 +61,7 @@ class Code(StrEnum):
     """
 
     severity: Severity
-    actor: Responsible
+    responsible: Responsible
     meaning: str
     cause: str
     fix: str
@@ -72,7 +72,7 @@ class Code(StrEnum):
         cls,
         value: str,
         severity: Severity,
-        actor: Responsible,
+        responsible: Responsible,
         meaning: str,
         cause: str,
         fix: str,
@@ -81,7 +81,7 @@ class Code(StrEnum):
     ) -> "Code":
         code = str.__new__(cls, value)
         code._value_ = value
-        code.severity, code.actor = severity, actor
+        code.severity, code.responsible = severity, responsible
         code.meaning, code.cause, code.fix = meaning, cause, fix
         code.traits, code.not_saved = traits, not_saved
         return code

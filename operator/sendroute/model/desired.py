@@ -99,3 +99,8 @@ class Desired(Struct, frozen=True):
     stopped: frozenset[AccountKey] = frozenset()
     complete: bool = True
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def mentioned(self) -> frozenset[AccountKey]:
+        """The accounts that any document mentions, also one with an error."""
+        return frozenset((*self.accounts, *self.orphans, *self.stopped))
