@@ -93,6 +93,11 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
     positions = Positions()
     accounts: dict[AccountKey, DesiredAccount] = {}
     for key, doc in rotated_order(list(tree.accounts.items())):
+        if doc.is_removed:
+            where = positions.of("account", *key)
+            account_key = AccountKey(*key)
+            accounts[account_key] = DesiredAccount(account_key, doc.plan, where, remove=doc.remove)
+            continue
         accounts[AccountKey(*key)] = DesiredAccount(
             key=AccountKey(*key),
             plan=doc.plan,

@@ -10,6 +10,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
     Approve,
     Configure,
+    ConfirmRemoval,
     GuardLimit,
     Perform,
     RaiseLimit,
@@ -69,6 +70,8 @@ def words(remedy: Remedy) -> str:
             return f"{_LIMITS[limit]} {percent}"
         case Approve(namespace, account):
             return f"sendroute approve {namespace}/{account}"
+        case ConfirmRemoval(namespace, account):
+            return f"--remove-account {namespace}/{account}"
         case Configure(setting):
             return _SETTINGS[setting]
         case Perform(task, subject):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from sendroute.cli.command_line import Parser, UsageError, percent, suggestion
+from sendroute.model.desired import AccountKey
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
@@ -92,10 +93,29 @@ def only_option(parser: Parser) -> None:
     )
 
 
+def guard_options(parser: Parser) -> None:
+    """The options of ``plan`` and ``apply`` that let through what a guard refuses."""
+    limit_options(parser)
+    parser.value(
+        "--remove-account",
+        metavar="NAMESPACE/NAME",
+        type=_account_key,
+        action="append",
+        help="confirm that this account is removed with its domains; may be repeated",
+    )
+
+
+def _account_key(text: str) -> AccountKey:
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise argparse.ArgumentTypeError(f"`{text}` is not NAMESPACE/NAME")
+    return AccountKey(namespace, name)
+
+
 def limit_options(
     parser: Parser,
     action: str = "refuse to",
-    subject: str = "an account's domains",
+    subject: str = "the domains of an account, or of the store",
     default: int | None = None,
 ) -> None:
     """The limits of the guards.

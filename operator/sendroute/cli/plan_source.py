@@ -1,5 +1,6 @@
 """Makes a plan from paths or from a saved plan, for ``plan`` and ``apply``."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.session import Session
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, locations_of
+from sendroute.model.desired import AccountKey
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.saved_plan import (
@@ -32,17 +34,29 @@ _TOP = 4096
 
 
 class GuardOptions(NamedTuple):
-    """The limits of the guards as typed; None if not given."""
+    """The guards' options as typed: limits, None if not given, and the accounts whose removal is
+    confirmed."""
 
     change_percent: int | None = None
     remove_percent: int | None = None
+    remove_accounts: frozenset[AccountKey] = frozenset()
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> "GuardOptions":
+        """Those of a command line."""
+        return cls(
+            arguments.max_change_percent,
+            arguments.max_remove_percent,
+            frozenset(arguments.remove_account or ()),
+        )
 
     def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
-        """The guards with these limits; ``otherwise`` has those that are not given."""
-        change, remove = self
+        """The guards with these options; ``otherwise`` has what is not given."""
+        change, remove, accounts = self
         return Guards(
             otherwise.change_percent if change is None else change,
             otherwise.remove_percent if remove is None else remove,
+            remove_accounts=otherwise.remove_accounts | accounts,
         )
 
 

@@ -23,7 +23,7 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.assessment import AccountStatuses, Assessment
+from sendroute.reconcile.assessment import AccountStatuses, Assessment, pending_counts
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import PlanRequest, Reconciler, VerifierFor
 from sendroute.reconcile.record import Record, Sealed
@@ -207,7 +207,7 @@ def _request(due: DueAccounts, statuses: AccountStatuses, guards: Guards) -> Pla
     if due.accounts is None:
         return PlanRequest(guards)
     keys = frozenset(key for key in due.accounts if isinstance(key, AccountKey))
-    return PlanRequest(guards, keys, linked=True)
+    return PlanRequest(guards, keys, linked=True, pending=pending_counts(statuses))
 
 
 def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:

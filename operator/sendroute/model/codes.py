@@ -374,6 +374,14 @@ class Code(StrEnum):
         "Its spec.suspend is true.",
         "Remove spec.suspend when the object should be changed again.",
     )
+    DOCUMENTS_IGNORED = (
+        "documents-ignored",
+        _INFO,
+        _AUTHOR,
+        "The account is to be removed, so its other documents are ignored.",
+        "Its MailAccount has spec.remove.",
+        "No action is needed. Delete the documents when the account is removed.",
+    )
     INSECURE_AUTH = (
         "insecure-auth",
         _ERROR,
@@ -557,8 +565,8 @@ class Code(StrEnum):
         "too-many-changes",
         _REFUSED,
         _OPERATOR,
-        "One change would reroute too many of an account's domains.",
-        "A default, a service plan or many routes changed at once.",
+        "One change would reroute too many domains of an account, or of the store.",
+        "A default, a service plan, the platform or many routes changed at once.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
@@ -566,9 +574,19 @@ class Code(StrEnum):
         "too-many-removals",
         _REFUSED,
         _OPERATOR,
-        "One change would remove too many of an account's domains.",
+        "One change would remove too many domains of an account, or of the store.",
         "A directory is missing, the path is wrong, or many documents were deleted.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
+    ACCOUNT_REMOVAL = (
+        "account-removal",
+        _REFUSED,
+        _OPERATOR,
+        "An account that holds domains would be removed, and nobody has confirmed that.",
+        "Its documents are missing, the path is wrong, or it has more domains than were confirmed.",
+        "Restore the documents. If the account should go, declare spec.remove in its MailAccount,"
+        " confirm the removal, or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
     NOT_HELD_BACK = (

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 
 class GuardLimit(StrEnum):
-    """A share of an account's domains that one change may touch without being confirmed."""
+    """A share of an account's, or of the store's, domains that one change may touch without being
+    confirmed."""
 
     CHANGES = "changes"
     REMOVALS = "removals"
@@ -64,6 +65,13 @@ class Approve(Struct, frozen=True, tag="approve"):
     account: str
 
 
+class ConfirmRemoval(Struct, frozen=True, tag="confirm-removal"):
+    """Confirm that an account is removed with its domains."""
+
+    namespace: str
+    account: str
+
+
 class Configure(Struct, frozen=True, tag="configure"):
     """Set, or change, what Sendroute is run with."""
 
@@ -78,4 +86,4 @@ class Perform(Struct, frozen=True, tag="perform"):
     subject: str | None = None
 
 
-Remedy = RaiseLimit | Approve | Configure | Perform
+Remedy = RaiseLimit | Approve | ConfirmRemoval | Configure | Perform

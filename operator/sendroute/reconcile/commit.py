@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, Plan, PlatformChange
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import Code, finding, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -325,16 +325,22 @@ def _same_outcome(
 
 
 def left_alone(account: AccountPlan) -> AccountOutcome:
-    """The outcome of an account without a commit: nothing to do, or stopped."""
-    if not account.stopped:
-        return AccountOutcome(account.key, Outcome.UNCHANGED, account.revision)
-    return AccountOutcome(account.key, _outcome_of(account.findings), account.revision)
+    """The outcome of an account without a commit: nothing to do, or stopped. A stopped account that
+    only waits for something that failed elsewhere is skipped."""
+    outcome = Outcome.UNCHANGED
+    if account.stopped:
+        waits = any(item.code == Code.DEPENDENCY_SKIPPED for item in account.findings)
+        outcome = _outcome_of(account.findings, Outcome.SKIPPED if waits else Outcome.FAILED)
+    return AccountOutcome(account.key, outcome, account.revision)
 
 
-def _outcome_of(findings: Sequence[Finding]) -> Outcome:
-    severities = {item.severity for item in findings}
-    refused = Severity.REFUSED in severities and Severity.ERROR not in severities
-    return Outcome.REFUSED if refused else Outcome.FAILED
+def _outcome_of(findings: Sequence[Finding], otherwise: Outcome = Outcome.FAILED) -> Outcome:
+    """The outcome that the most severe finding gives. An error that skips only a part of the
+    account, such as a failed connection test, gives none."""
+    severities = {item.severity for item in findings if why_not_saved(item.code) is None}
+    if Severity.ERROR in severities:
+        return Outcome.FAILED
+    return Outcome.REFUSED if Severity.REFUSED in severities else otherwise
 
 
 def _stale(subject: str, key: AccountKey | None) -> Finding:

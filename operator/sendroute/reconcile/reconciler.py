@@ -25,6 +25,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretRef
 from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
+from sendroute.planner.plan import NOTHING_PENDING, Pending
 from sendroute.planner.selection import select
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
@@ -72,11 +73,13 @@ class Source:
 
 class PlanRequest(Struct, frozen=True):
     """What to plan. ``keys`` is None for every account. ``linked`` adds the accounts that exchange
-    domains with these; without them these domains do not move."""
+    domains with these; without them these domains do not move. ``pending`` is what the guards count
+    of the uncommitted plans of other accounts, if all belong to one change."""
 
     guards: Guards = Guards()
     keys: frozenset[AccountKey] | None = None
     linked: bool = False
+    pending: Pending = NOTHING_PENDING
 
 
 class Planned(Struct, frozen=True):
@@ -177,7 +180,7 @@ class Reconciler(Struct, frozen=True):
             )
             store = snapshot.read_accounts(())
             sealed = snapshot.sealed(selection.keys)
-        scope = PlanScope(request.guards, selection.keys, selection.others)
+        scope = PlanScope(request.guards, selection.keys, selection.others, request.pending)
         return scope, replace(store, accounts=dict(selection.current)), sealed
 
     def _stored_secrets(self, current: Current, request: PlanRequest) -> Iterator[SecretRef]:
@@ -260,7 +263,9 @@ class Reconciler(Struct, frozen=True):
 
     def _plan_again(self, planned: Planned) -> Planned:
         """Plan the same manifests on the changed store. Tests that ran are not repeated."""
-        request = PlanRequest(planned.scope.guards, planned.scope.only)
+        request = PlanRequest(
+            planned.scope.guards, planned.scope.only, pending=planned.scope.pending
+        )
         scope, current, sealed = self._read(planned.source, request)
         verified = planned.verifier.verify(
             planned.source.desired,

@@ -9,6 +9,7 @@ import hashlib
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
@@ -25,7 +26,7 @@ from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import SavedInputs
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 _MARKER = "sendroute-saved-plan"
 _LISTED = 5
 
@@ -61,14 +62,19 @@ class PlanDigests(Struct, frozen=True):
 
 
 class SavedLimits(Struct, frozen=True):
-    """The limits of the guards that the plan was made with."""
+    """The guards that the plan was made with: their limits, and the confirmed removals."""
 
     change_percent: int
     remove_percent: int
+    remove_accounts: tuple[AccountKey, ...] = ()
 
     def guards(self) -> Guards:
-        """The limits as the guards of a plan."""
-        return Guards(self.change_percent, self.remove_percent)
+        """The guards of a plan."""
+        return Guards(
+            self.change_percent,
+            self.remove_percent,
+            remove_accounts=frozenset(self.remove_accounts),
+        )
 
 
 class SavedPlan(Struct, frozen=True):
@@ -78,7 +84,8 @@ class SavedPlan(Struct, frozen=True):
     that claim the same domains. ``decided`` are the digests of the changes that were shown.
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
-    damage and edits by hand; it is no signature.
+    damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
+    belongs to the manifests; such a plan is refused.
     """
 
     format: str
@@ -98,6 +105,7 @@ class SavedPlan(Struct, frozen=True):
     findings: tuple[SavedFinding, ...]
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
+    mismatch: tuple[SavedFinding, ...] = ()
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -187,7 +195,9 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
-        limits=SavedLimits(guards.change_percent, guards.remove_percent),
+        limits=SavedLimits(
+            guards.change_percent, guards.remove_percent, tuple(sorted(guards.remove_accounts))
+        ),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
@@ -209,6 +219,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
                 for owner, names in verified.secrets.rotated.items()
             )
         ),
+        mismatch=tuple(_saved(located(item, planned.source.locate)) for item in planned.mismatch),
     )
 
 
@@ -272,7 +283,8 @@ def plan_again(
     if changed:
         revisions = applied_revisions(saved.report, history)
         raise ProblemError(_applied(path, revisions) if revisions else _stale(path, changed))
-    return planned
+    refused = tuple(item.as_finding() for item in saved.mismatch)
+    return replace(planned, mismatch=(*refused, *planned.mismatch)) if refused else planned
 
 
 def _stale(path: str, changed: list[str]) -> Finding:

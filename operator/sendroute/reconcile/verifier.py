@@ -36,9 +36,9 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
-from sendroute.planner.claims import NO_OTHERS, OtherClaims
+from sendroute.planner.claims import NO_OTHERS, OtherAccounts
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_accounts
+from sendroute.planner.plan import NOTHING_PENDING, Pending, plan_accounts
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile.protocols import Sealer, Secrets, Tester
 from sendroute.reconcile.record import Sealed
@@ -58,12 +58,13 @@ Tests = Mapping[TestRequest, TestResult]
 
 
 class PlanScope(Struct, frozen=True):
-    """What to plan. ``only`` is None for every account; otherwise ``others`` are the claims of all
-    other accounts on the domains of these."""
+    """What to plan. ``only`` is None for every account; otherwise ``others`` is what the plan must
+    know of all other accounts, and ``pending`` what the guards count of their uncommitted plans."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
-    others: OtherClaims = NO_OTHERS
+    others: OtherAccounts = NO_OTHERS
+    pending: Pending = NOTHING_PENDING
 
 
 class SavedInputs(Struct, frozen=True):
@@ -168,6 +169,7 @@ class Verifier(Struct, frozen=True):
                 failed=failed,
                 rotated=secrets.rotated,
                 guards=scope.guards,
+                pending=scope.pending,
             )
             requests = list(self._test_requests(plan, secrets))
             due = [request for request in requests if request not in tests]

@@ -487,6 +487,10 @@ class StoreSnapshot:
         """The account that has each of these domains; unknown domains are left out."""
         return current_state.holders(self._connection, domains)
 
+    def domain_count(self) -> int:
+        """The number of domains in the store."""
+        return current_state.domain_count(self._connection)
+
 
 def _identity(location: str) -> tuple[int, int] | None:
     """Device and inode of a file; None for a server's URL or a missing file."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.exit_status import of_findings, of_plan
 from sendroute.cli.fast_exit import collector_off, retain
-from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
+from sendroute.cli.options import REPORTS, guard_options, only_option, output_option, paths_argument
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.finding import Finding
@@ -32,7 +32,7 @@ def options(parser: Parser) -> None:
     parser.value("--out", metavar="FILE", help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
-    limit_options(parser)
+    guard_options(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"
     )
@@ -46,7 +46,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     start_logs(session)
     with open_store(session.settings.store) as store:
-        limits = GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
+        limits = GuardOptions.of(arguments)
         options = PlanOptions(
             arguments.only,
             limits.guards(),
