@@ -380,7 +380,7 @@ def test_a_link_never_makes_one_directory_the_platforms_and_a_tenants(
     )
 
 
-def test_the_platforms_directory_may_be_a_link_to_another_place(
+def test_the_platforms_directory_may_be_a_link_to_outside(
     write_secret: WriteSecret, tmp_path: Path
 ) -> None:
     directory = write_secret()

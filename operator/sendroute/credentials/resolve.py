@@ -129,14 +129,14 @@ class Secrets:
         return {key: name for key, name in names.items() if name in self._environment}
 
     def _with_earlier(
-        self, problem: SecretProblem, ref: SecretRef, found: Mapping[str, str]
+        self, problem: SecretProblem, ref: SecretRef, names: Mapping[str, str]
     ) -> SecretProblem:
         """Name the variables and files that an earlier version read, and what replaces them."""
-        if found:
-            subject = " and ".join(found.values())
-            verb = "has" if len(found) == 1 else "have"
+        if names:
+            subject = " and ".join(names.values())
+            verb = "has" if len(names) == 1 else "have"
             message = f"{problem.message} {subject} {verb} an earlier form, which is not read."
-            renamed = [name for key in found if (name := variable(ref, key)) is not None]
+            renamed = [name for key in names if (name := variable(ref, key)) is not None]
             hint = (
                 f"If the value is this secret's, rename the variable to {' and '.join(renamed)}."
                 if renamed
@@ -161,8 +161,8 @@ class Secrets:
         )
 
     def _as_files(self, ref: SecretRef) -> str:
-        place = self._directory or "the directory of secrets"
-        return f"Write the files username and password into {ref}/ in {place}."
+        where = self._directory or "the directory of secrets"
+        return f"Write the files username and password into {ref}/ in {where}."
 
 
 def _credential(
