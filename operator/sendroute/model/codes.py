@@ -454,7 +454,8 @@ class Code(StrEnum):
         _ERROR,
         _OPERATOR,
         "The secret that the profile names does not exist.",
-        "The name is misspelled, or the secret was not created in the account's namespace.",
+        "The name is misspelled, or the secret was not created in the account's namespace; the"
+        " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
         Trait.TRANSIENT,
         "its secret does not exist",
@@ -469,22 +470,13 @@ class Code(StrEnum):
         Trait.TRANSIENT,
         "its secret cannot be used",
     )
-    SECRET_AMBIGUOUS = (
-        "secret-ambiguous",
-        _ERROR,
-        _AUTHOR,
-        "Two references mean the same environment variables.",
-        "Two names differ only in characters that a variable's name cannot have.",
-        "Rename one of the two secrets.",
-        Trait.TRANSIENT,
-        "its secret is ambiguous",
-    )
     SECRET_NOT_BOUND = (
         "secret-not-bound",
         _ERROR,
         _OPERATOR,
         "The secret does not allow the destination.",
-        "The secret lists the hosts that may receive it, and the profile's host is not listed.",
+        "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
+        " the secret is the platform's.",
         "Add the host to the secret's list, if the credentials belong there.",
         Trait.TRANSIENT,
         "its secret is not bound to the destination",
