@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 from sendroute.cli.command_line import Parser, UsageError, one_of
 from sendroute.cli.options import edit_options, route_of_options, route_options
 from sendroute.cli.session import Session
+from sendroute.model.providers import PROVIDERS, preset_meant_by
 
 if TYPE_CHECKING:
     from sendroute.edit.add_domain import InlineProfile
 
-_PROVIDERS = ("ses", "sendgrid", "mailgun", "postmark", "microsoft365", "google")
 _OF_A_NEW_PROFILE = ("provider", "host", "port", "encryption", "secret")
 
 
@@ -37,8 +37,8 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--provider",
         metavar="PROVIDER",
-        type=one_of(*_PROVIDERS),
-        help=f"of the new profile: {', '.join(_PROVIDERS)}",
+        type=_provider,
+        help=f"of the new profile: {', '.join(PROVIDERS)}",
     )
     parser.add_argument("--host", metavar="HOST", help="of the new profile: its SMTP host")
     parser.add_argument("--port", metavar="PORT", type=_port, help="of the new profile: its port")
@@ -88,6 +88,14 @@ def _new_profile(arguments: Namespace) -> "InlineProfile | None":
     if arguments.secret is not None:
         fields["credentials"] = {"secretRef": {"name": arguments.secret}}
     return InlineProfile(arguments.new_profile, fields)
+
+
+def _provider(text: str) -> str:
+    """A preset; another name of its provider is an error that names the preset."""
+    meant = preset_meant_by(text)
+    if text not in PROVIDERS and meant is not None:
+        raise ArgumentTypeError(f"`{text}` is no preset. Did you mean `{meant}`?")
+    return one_of(*PROVIDERS)(text)
 
 
 def _port(text: str) -> int:
