@@ -125,7 +125,7 @@ def _without_issuer(chain: Chain) -> tuple[str, str | None]:
     if _names_issuer(leaf):
         return (
             "The server's certificate chain is incomplete: the server does not send the"
-            " intermediate certificate that issued its leaf.",
+            " intermediate certificate that issued its certificate.",
             f"{complete}.",
         )
     return (

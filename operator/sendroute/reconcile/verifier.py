@@ -356,7 +356,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
             failure_message(request, result),
             hint="The profile is saved anyway, because its connectionTest is warn."
             if warns
-            else f"{failure_advice(result)} Sendroute tries again.",
+            else f"{failure_advice(result)} Sendroute retries.",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,
