@@ -23,7 +23,7 @@ from sendroute.manifests.content import read_file
 from sendroute.manifests.locate import locate, positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.shapes import Document
-from sendroute.manifests.sources import Files
+from sendroute.manifests.sources import Entry, Files
 from sendroute.model.codes import Code
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
@@ -55,6 +55,7 @@ class EditSession:
         self._reading = Reading(self._files)
         self._documents: Documents = list(self._reading.documents())
         entries, _ = self._files.entries()
+        self._entries = {entry.name: entry for entry in entries}
         self._paths = {entry.name: entry.path for entry in entries}
         broken = {finding.where.file for finding in self._reading.findings if finding.where}
         self.tree = EditTree(self._documents, self._load, self._paths, frozenset(broken))
@@ -78,6 +79,11 @@ class EditSession:
             raise ProblemError(
                 *locate(self._files, [*problem.findings, *reading_findings])
             ) from problem
+
+    @property
+    def unread(self) -> Sequence[Finding]:
+        """What the tree holds besides, as far as it could not be read."""
+        return self._reading.findings
 
     def need_all(self) -> None:
         """Require the whole tree, because the edit must see every reference.
@@ -143,9 +149,10 @@ class EditSession:
         documents = [item for item in self._documents if item[1].file not in texts]
         for file, text in texts.items():
             if text.after is not None:
-                content = read_file(file, text.after.encode(), as_documents=True).content
+                entry = self._entries.get(file) or Entry(file, file)
+                content = read_file(entry, text.after.encode(), as_documents=True).content
                 documents += [
-                    (document, Where(file, number)) for number, document in content.documents
+                    (document, entry.where(number)) for number, document in content.documents
                 ]
         return compile_reading(self._reading, documents)
 

@@ -40,6 +40,8 @@ from sendroute.model.profile import Encryption
 API_GROUP = "sendroute.dev"
 API_VERSION = "sendroute.dev/v1alpha1"
 DEFAULT_NAMESPACE = "default"
+RESERVED_NAMESPACE = "sendroute-system"
+"""The platform's own: its secrets are there, and no account, profile or domain may be."""
 
 _ApiVersion = Annotated[
     Literal["sendroute.dev/v1alpha1"], says("The API group and version.", API_VERSION)

@@ -16,7 +16,7 @@ import os
 from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
-from sendroute.cli.command_line import Parser, UsageError, one_of
+from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, one_of
 from sendroute.cli.options import edit_options, route_of_options, route_options
 from sendroute.cli.session import Session
 
@@ -56,7 +56,12 @@ def options(parser: Parser) -> None:
         action="store_true",
         help="test the new profile's connection first; write nothing if it fails",
     )
-    parser.add_argument("--file", metavar="FILE", help="write it to this file, new or among PATH")
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        type=OUTPUT_FILE,
+        help="write it to this file, new or among PATH",
+    )
     edit_options(parser)
 
 
