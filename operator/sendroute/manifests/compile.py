@@ -35,6 +35,7 @@ from sendroute.model.desired import (
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, interned_route
+from sendroute.model.secret import PLATFORM_NAMESPACE
 
 _INLINE = ("spec", "route", "newProfile")
 
@@ -208,7 +209,7 @@ class Compilation:
 
     def _report_reserved(self) -> None:
         for (kind, namespace), objects in self.objects.items():
-            if namespace != shapes.RESERVED_NAMESPACE:
+            if namespace != PLATFORM_NAMESPACE:
                 continue
             self.findings += [
                 finding(

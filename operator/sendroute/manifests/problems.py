@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from sendroute.manifests import models
 from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import InvalidNameError, domain_name, host
-from sendroute.manifests.shapes import RESERVED_NAMESPACE, with_integers
+from sendroute.manifests.shapes import with_integers
 from sendroute.manifests.wording import dotted, shown
+from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.model.spelling import did_you_mean
 
 Path = tuple[str | int, ...]
@@ -89,9 +90,9 @@ def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[Problem]:
 def _reserved_namespace(kind: str, value: Any) -> list[Problem]:
     """Also reported when a document is compiled, as bad names are."""
     path = ("metadata", "namespace")
-    if kind == "MailPlatform" or _value_at(value, path) != RESERVED_NAMESPACE:
+    if kind == "MailPlatform" or _value_at(value, path) != PLATFORM_NAMESPACE:
         return []
-    message = f"The {kind} is in the namespace {RESERVED_NAMESPACE}, which is the platform's own."
+    message = f"The {kind} is in the namespace {PLATFORM_NAMESPACE}, which is the platform's own."
     hint = "Declare it in another namespace. Only the platform's secrets are there."
     return [Problem("reserved-namespace", path, False, message, hint)]
 

@@ -40,8 +40,6 @@ from sendroute.model.profile import Encryption
 API_GROUP = "sendroute.dev"
 API_VERSION = "sendroute.dev/v1alpha1"
 DEFAULT_NAMESPACE = "default"
-RESERVED_NAMESPACE = "sendroute-system"
-"""The platform's own: its secrets are there, and no account, profile or domain may be."""
 
 _ApiVersion = Annotated[
     Literal["sendroute.dev/v1alpha1"], says("The API group and version.", API_VERSION)
@@ -92,8 +90,8 @@ class RelayShape(Shape, frozen=True, kw_only=True):
     credentials: Annotated[
         Credentials | UnsetType,
         says(
-            "The secret with the relay's user name and password, in the operator's own "
-            "namespace (default for files).",
+            "The secret with the relay's user name and password, in the namespace "
+            "sendroute-system.",
             {"secretRef": {"name": "managed-relay"}},
         ),
     ] = UNSET

@@ -118,7 +118,7 @@ class SavedPlan(Struct, frozen=True):
             stopped=frozenset(self.stopped),
             complete=self.complete,
             findings=tuple(item.as_finding() for item in self.findings),
-            accepted={place: frozenset(codes) for place, codes in self.accepted},
+            accepted={document: frozenset(codes) for document, codes in self.accepted},
         )
 
 
@@ -204,7 +204,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         complete=desired.complete,
         findings=tuple(_saved(located(item, planned.source.locate)) for item in desired.findings),
         accepted=tuple(
-            (place, tuple(sorted(codes))) for place, codes in sorted(desired.accepted.items())
+            (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
         ),
         failed=tuple(
             sorted((owner_names(owner), dict(names)) for owner, names in verified.failed.items())
