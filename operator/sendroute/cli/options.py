@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sendroute.cli.command_line import (
     MANIFESTS,
+    OUTPUT_FILE,
     Parser,
     PathType,
     UsageError,
@@ -165,10 +166,32 @@ def account_argument(parser: Parser) -> None:
     parser.add_argument("account", metavar="ACCOUNT", help="NAME or NAMESPACE/NAME")
 
 
+def domain_argument(parser: Parser) -> None:
+    parser.add_argument("domain", metavar="DOMAIN", help="the domain")
+
+
+def account_of_domain(parser: Parser) -> None:
+    parser.add_argument(
+        "--account",
+        metavar="ACCOUNT",
+        help="its account, if two accounts declare it: NAME or NAMESPACE/NAME",
+    )
+
+
 def profile_of_account(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the profile")
     parser.add_argument(
         "--account", metavar="ACCOUNT", required=True, help="its account, NAME or NAMESPACE/NAME"
+    )
+
+
+def file_option(parser: Parser) -> None:
+    """The file of a new document."""
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        type=OUTPUT_FILE,
+        help="write it to this file, new or among PATH",
     )
 
 
