@@ -48,7 +48,7 @@ def history(sendroute: Program, workdir: Path, lose: Lose) -> Path:  # noqa: ARG
         lock = str(manifests / "sendroute.lock")
         result = sendroute(
             "apply", "manifests", "--auto-approve", "--write-lock", lock, "--max-change-percent",
-            "100", "--max-remove-percent", "100",
+            "100", "--max-remove-percent", "100", "--remove-account", "beta/beta",
         )  # fmt: skip
         assert result.status == 0, result
 

@@ -21,8 +21,9 @@ from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
 from sendroute.model.secret import SecretBinding
+from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.verifier import PlanScope, Verifier
+from sendroute.reconcile.verifier import PlanScope, Verifier, failure_advice
 
 PLATFORM = Platform(
     None, (ServicePlan("basic", managed=False),), allow_networks=("192.0.2.0/24",), ca_file="ca"
@@ -75,9 +76,11 @@ def tree(*accounts: DesiredAccount) -> Desired:
     return Desired(DesiredPlatform(PLATFORM, HERE), {account.key: account for account in accounts})
 
 
-def decide(tester: FakeTester, desired: Desired, current: Current) -> Plan:
+def decide(
+    tester: FakeTester, desired: Desired, current: Current, guards: Guards | None = None
+) -> Plan:
     verifier = Verifier(NoSecrets(), None, saves=True)  # type: ignore[arg-type]
-    return verifier.verify(desired, current, {}, PlanScope(Guards()), tester=tester).plan
+    return verifier.verify(desired, current, {}, PlanScope(guards or Guards()), tester=tester).plan
 
 
 def saved(plan: Plan) -> set[str]:
@@ -123,24 +126,52 @@ def test_a_profile_that_fails_its_test_is_skipped_and_reported(
     assert "The test result." in account_plan(plan, ACME).findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("outcome", "advice", "hint", "blames"),
+    [
+        (ConnectionOutcome.AUTH_FAILED, None, "Fix the secret", True),
+        (ConnectionOutcome.TEMPORARY_FAILURE, None, "Try again later", False),
+        (ConnectionOutcome.PROTOCOL_ERROR, None, "Check the host, the port", False),
+        (ConnectionOutcome.TLS_FAILED, "Set encryption: tls.", "Set encryption: tls.", False),
+    ],
+)
+def test_the_hint_follows_from_what_the_test_has_seen(
+    outcome: ConnectionOutcome, advice: str | None, hint: str, blames: bool
+) -> None:
+    result = failure_advice(TestResult("acme", "a", outcome, "The test result.", 0.1, advice))
+    assert result.startswith(hint)
+    assert ("Fix the secret" in result) is blames
+
+
 def test_an_account_unblocked_by_a_failed_test_is_tested_too() -> None:
-    """Twelve domains would move from beta, which its guard blocks, so the new profile of beta is
-    not tested. But the profile that they move to fails: the domains stay, beta is not blocked any
-    more, and its profile would be saved."""
+    """Seven of the store's twelve domains would be rerouted, so beta is blocked, and its new
+    profile is not tested. Six of the reroutes are approved, but their profile fails: one reroute is
+    left, beta is not blocked any more, and its profile would be saved."""
     names = [f"d{number:02}.example" for number in range(12)]
-    moving = DesiredAccount(
-        ACME, "basic", HERE, profiles={"a": relay("a")}, domains=declared(names, "a")
+    approved = DesiredAccount(
+        ACME, "basic", HERE, profiles={"a": relay("a")}, domains=declared(names[:6], "a")
     )
-    staying = DesiredAccount(BETA, "basic", HERE, profiles={"b": relay("b")})
+    unchanged = [DesiredDomain(name, None, HERE) for name in names[7:]]
+    blocked = DesiredAccount(
+        BETA,
+        "basic",
+        HERE,
+        profiles={"b": relay("b")},
+        domains=[*declared(names[6:7], "b"), *unchanged],
+    )
     state = DomainState(UNCONFIGURED, Origin.DEFAULT)
+    domains = {ACME: dict.fromkeys(names[:6], state), BETA: dict.fromkeys(names[6:], state)}
     current = Current(
         "line",
         1,
         PLATFORM,
-        {BETA: CurrentAccount(BETA, 1, AccountState("basic"), {}, dict.fromkeys(names, state))},
+        {key: CurrentAccount(key, 1, AccountState("basic"), {}, domains[key]) for key in domains},
     )
+    shown = decide(FakeTester(), tree(approved, blocked), current)
+    assert all(plan.stopped for plan in shown.accounts)
+    guards = Guards(approved={ACME: digest(account_plan(shown, ACME))})
     tester = FakeTester(a=ConnectionOutcome.CONNECT_FAILED)
-    plan = decide(tester, tree(moving, staying), current)
+    plan = decide(tester, tree(approved, blocked), current, guards)
     assert tester.rounds == [["a"], ["b"]]
     assert saved(plan) == {"b"}
 

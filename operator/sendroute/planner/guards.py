@@ -56,8 +56,9 @@ class Guards(Struct, frozen=True):
         return self.approved is not None and self.approved.get(key) == digest
 
 
-class WholeChange(Struct, frozen=True):
-    """What one change would do to the whole store: ``counts`` of its ``domains`` domains."""
+class ChangeSize(Struct, frozen=True):
+    """What one change would do to the domains of an account, or of the store: ``counts`` of
+    ``domains``."""
 
     domains: int
     counts: DomainCounts
@@ -87,7 +88,7 @@ def check_guards(
     plan: AccountPlan,
     desired: DesiredAccount | None,
     domains: int,
-    whole: WholeChange,
+    whole: ChangeSize,
     guards: Guards,
 ) -> tuple[Finding, ...]:
     """Check an account's plan against the limits.
@@ -102,8 +103,8 @@ def check_guards(
     Returns:
         A refusal for each limit that is exceeded.
     """
-    own = WholeChange(domains, count_domains(plan, desired, guards))
-    check = _Check(plan.key, desired, own, whole, guards)
+    account = ChangeSize(domains, count_domains(plan, desired, guards))
+    check = _Check(plan.key, desired, account, whole, guards)
     removed = _removed_domains(plan)
     refusals = []
     if _removes_account(plan) and removed and not _is_confirmed(plan, desired, guards, removed):
@@ -123,12 +124,12 @@ def total(counts: Iterable[DomainCounts]) -> DomainCounts:
 
 
 class _Check(Struct, frozen=True):
-    """One account: ``own`` is what the change would do to its domains."""
+    """One account: ``account`` is what the change would do to its domains."""
 
     key: AccountKey
     desired: DesiredAccount | None
-    own: WholeChange
-    whole: WholeChange
+    account: ChangeSize
+    whole: ChangeSize
     guards: Guards
 
     def account_removal(self, removed: int) -> Finding:
@@ -158,20 +159,20 @@ class _Check(Struct, frozen=True):
     def limit(self, code: str) -> Iterator[Finding]:
         removing = code == Code.TOO_MANY_REMOVALS
         verb = "remove" if removing else "reroute"
-        own, whole = _count(self.own, removing), _count(self.whole, removing)
+        count, whole = _count(self.account, removing), _count(self.whole, removing)
         percent = self.guards.remove_percent if removing else self.guards.change_percent
         would, limit = f"Applying the manifests would {verb}", f"the limit is {percent} %."
         kind = GuardLimit.REMOVALS if removing else GuardLimit.CHANGES
         hint = "If the change is intended, apply with a higher limit."
-        if _exceeds(own, self.own.domains, percent):
-            message = f"{would} {own} of the {self.own.domains} domains of account {self.key}"
-            remedy = RaiseLimit(kind, _percent(own, self.own.domains))
+        if _exceeds(count, self.account.domains, percent):
+            message = f"{would} {count} of the {self.account.domains} domains of account {self.key}"
+            remedy = RaiseLimit(kind, _percent(count, self.account.domains))
             yield self._refusal(code, f"{message}; {limit}", hint, remedy)
-            if self.own.domains == self.whole.domains:
+            if self.account.domains == self.whole.domains:
                 return  # the store has no other domains
-        if own and _exceeds(whole, self.whole.domains, percent):
+        if count and _exceeds(whole, self.whole.domains, percent):
             message = (
-                f"{would} {whole} of the {self.whole.domains} domains in the store, {own} of them"
+                f"{would} {whole} of the {self.whole.domains} domains in the store, {count} of them"
                 f" of account {self.key}"
             )
             remedy = RaiseLimit(kind, _percent(whole, self.whole.domains))
@@ -186,7 +187,7 @@ class _Check(Struct, frozen=True):
         return finding(code, message, hint=hint, remedy=remedy, where=where, account=self.key)
 
 
-def _count(change: WholeChange, removing: bool) -> int:
+def _count(change: ChangeSize, removing: bool) -> int:
     return change.counts.removed if removing else change.counts.rerouted
 
 

@@ -2,7 +2,6 @@
 accounts, and why an account is held back."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 from msgspec import Struct, structs
 
@@ -24,8 +23,8 @@ from sendroute.planner.claims import (
 )
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import (
+    ChangeSize,
     Guards,
-    WholeChange,
     check_guards,
     count_domains,
     total,
@@ -38,7 +37,7 @@ from sendroute.planner.stopped import check_stopped
 Pending = Mapping[AccountKey, DomainCounts]
 """By account, what the guards count of a change that was planned and not committed."""
 
-NOTHING_PENDING: Pending = MappingProxyType({})
+NOTHING_PENDING: Pending = {}
 
 
 class PlanContext(Struct, frozen=True):
@@ -232,7 +231,7 @@ def _plan_all(
     blocked = Blocked(_unchanged_accounts(context, chosen))
     plans = {key: _account_plan(context, key, blocked) for key in chosen}
     counts: dict[AccountKey, DomainCounts] = {}
-    whole: WholeChange | None = None
+    whole: ChangeSize | None = None
     while True:
         stopped = blocked.accounts | {key for key, plan in plans.items() if plan.stopped}
         moves = blocked.moves | _moves_not_accepted(context, plans, blocked)
@@ -245,7 +244,7 @@ def _plan_all(
             continue
         if whole is None:
             counts = _counts(context, plans)
-            whole = WholeChange(context.domains, total((*counts.values(), context.pending)))
+            whole = ChangeSize(context.domains, total((*counts.values(), context.pending)))
         guarded = _stopped_by_guards(context, plans, blocked, whole)
         if not guarded:
             return {
@@ -275,7 +274,7 @@ def _stopped_by_guards(
     context: PlanContext,
     plans: Mapping[AccountKey, AccountPlan],
     blocked: Blocked,
-    whole: WholeChange,
+    whole: ChangeSize,
 ) -> dict[AccountKey, AccountPlan]:
     """The plans that a guard stops. An approved plan waits too, while an account of the same tenant
     with which it exchanges a domain is stopped: both are one transaction, and the approved plan
@@ -402,7 +401,7 @@ def _hold_back_removals(plan: AccountPlan) -> AccountPlan:
     )
 
 
-def _check_guards(context: PlanContext, plan: AccountPlan, whole: WholeChange) -> AccountPlan:
+def _check_guards(context: PlanContext, plan: AccountPlan, whole: ChangeSize) -> AccountPlan:
     current = context.current.accounts.get(plan.key)
     if current is None or not plan.changes:
         return plan

@@ -93,7 +93,7 @@ def keep_account(
     problem = finding(
         "dependency-skipped",
         message,
-        hint="Decide which account gets that domain; Sendroute then tries again.",
+        hint="Decide which account gets that domain; Sendroute then retries.",
         where=where,
         account=key,
     )

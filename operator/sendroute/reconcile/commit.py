@@ -9,13 +9,14 @@ decision, and refuses a different one.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.change import AccountPlan, Action, Plan, PlatformChange
+from sendroute.model.change import AccountPlan, Action, Kind, Plan, PlatformChange
 from sendroute.model.codes import Code, finding, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
@@ -59,6 +60,25 @@ _BATCH_ACCOUNTS = 200
 _BATCH_CHANGES = 5_000
 """The maximum size of a transaction of small groups: half a second of work. Between transactions a
 stop takes effect, and other writers of these accounts continue."""
+
+
+_LOGGED = 50
+"""How many removed objects of one account a line of the log names. The history has them all."""
+
+_NOUNS = {
+    Kind.PLATFORM: "platform",
+    Kind.ACCOUNT: "account",
+    Kind.PROFILE: "profile",
+    Kind.DOMAIN: "domain",
+}
+_DONE = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.DELETE: "removed",
+    Action.REROUTE: "rerouted",
+    Action.REASSIGN: "reassigned",
+    Action.SKIP: "skipped",
+}
 
 
 class GroupResult(Struct, frozen=True):
@@ -300,15 +320,42 @@ def _outcome_without_commit(group: Group, fresh: Group) -> GroupResult | None:
 
 def _committed(group: Group, revision: int, provenance: Provenance) -> GroupResult:
     for account in group:
-        written = {"revision": revision, "changes": len(account.changes)}
+        removed = [change for change in account.changes if change.action is Action.DELETE]
+        written = {
+            "revision": revision,
+            "changes": len(account.changes),
+            "removed": [f"{change.kind} {change.name}" for change in removed[:_LOGGED]],
+        }
+        gone = any(change.kind is Kind.ACCOUNT for change in removed)
         _log.info(
-            "Account %s is committed at revision %d.",
+            "Account %s is %s at revision %d: %s.",
             account.key,
+            "removed" if gone else "committed",
             revision,
+            _summary(account),
             extra=_extra(account.key) | written | {"commit": provenance.source_commit},
         )
     outcomes = tuple(AccountOutcome(a.key, Outcome.COMMITTED, revision) for a in group)
     return GroupResult(outcomes, tuple(group), revision)
+
+
+def _summary(account: AccountPlan) -> str:
+    """What a commit did: counts by kind and action, and by name what it removed."""
+    done = [change for change in account.changes if change.action is not Action.SKIP]
+    counts = Counter((change.kind, change.action) for change in done)
+    parts = []
+    for (kind, action), count in counts.items():
+        part = f"{count} {_NOUNS[kind]}{'' if count == 1 else 's'} {_DONE[action]}"
+        if action is Action.DELETE and kind is not Kind.ACCOUNT:
+            names = [
+                change.name
+                for change in done
+                if change.kind is kind and change.action is Action.DELETE
+            ]
+            more = f" and {count - _LOGGED} more" if count > _LOGGED else ""
+            part += f" ({', '.join(names[:_LOGGED])}{more})"
+        parts.append(part)
+    return ", ".join(parts)
 
 
 def _same_outcome(
