@@ -177,6 +177,15 @@ def ask_apply_all(tree: Tree, _older: list[Tree], edit: Edit) -> None:
         doc.apply_all = ApplyAllField(pick(IDS, edit.value), pick(ROUTES, edit.value // 3), confirm)
 
 
+def put_overrides(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    """Confirm, or stop confirming, declared routes after an apply-all, perhaps one that never
+    ran."""
+    if doc := account_of(tree, edit):
+        for name, domain in doc.domains.items():
+            if domain.route is not None and (edit.item % 2 or name == pick(DOMAINS, edit.item)):
+                domain.overrides = pick([*IDS, None], edit.value)
+
+
 def drop_apply_all(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     if doc := account_of(tree, edit):
         doc.apply_all = None
@@ -245,6 +254,7 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Edit], None]] = {
     "put_inline": put_inline,
     "drop_profile": drop_profile,
     "ask_apply_all": ask_apply_all,
+    "put_overrides": put_overrides,
     "drop_apply_all": drop_apply_all,
     "suspend": suspend,
     "break_document": break_document,
@@ -263,6 +273,7 @@ WEIGHTED_VERBS = [
     *["drop_domain"] * 2,
     *["move_domain"] * 3,
     *["ask_apply_all"] * 4,
+    *["put_overrides"] * 3,
     *["set_default"] * 3,
     *["change_plan"] * 2,
     *["add_account"] * 3,
@@ -368,9 +379,13 @@ def drop_dangling_references(key: Key, doc: AccountDoc, tree: Tree, store: Store
 
     rows = stored.domains if stored else {}
     for name, domain in doc.domains.items():
-        known = name in rows and rows[name].declared == domain.route
+        known = (
+            name in rows
+            and rows[name].declared == domain.route
+            and domain.overrides in (None, rows[name].overrides)
+        )
         if not known and not resolves(domain.route):
-            domain.route = None
+            domain.route = domain.overrides = None
     if not resolves(doc.default) and not (stored and stored.default == doc.default):
         doc.default = None
     for name, profile in doc.profiles.items():

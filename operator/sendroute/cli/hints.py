@@ -6,6 +6,7 @@ from typing import TypeVar, assert_never
 from msgspec.structs import replace
 
 from sendroute.model.account_status import ReportedFinding
+from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
     Approve,
@@ -60,6 +61,21 @@ def with_hint(finding: _Finding) -> _Finding:
         return finding
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"
     return replace(finding, hint=hint, remedy=None)
+
+
+def leave_shadow(domain: str, state: DomainState) -> str:
+    """The two ways out of a shadow: back to the declared route, or to the assigned one in the
+    manifest."""
+    declared = state.declared
+    option = f"--{declared.kind}" if declared is not None else ""
+    if declared is not None and declared.profile is not None:
+        option += f" {shlex.quote(declared.profile)}"
+    command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
+    apply_all = shlex.quote(state.shadow or "")
+    return (
+        f"To return to {declared}: {command} --overrides {apply_all} PATH. To keep {state.route}:"
+        " sendroute sync PATH."
+    )
 
 
 def words(remedy: Remedy) -> str:

@@ -353,10 +353,21 @@ class Code(StrEnum):
         "apply-all-wins",
         _WARN,
         _AUTHOR,
-        "One change edits a route and runs an apply-all: the apply-all decides.",
-        "The declared route was edited in the same change as the apply-all.",
-        "Edit the route again in a later change if the domain should leave the apply-all's route.",
+        "The apply-all decides, not the declared route.",
+        "The apply-all makes a domain send that declares unconfigured, or the declared route was"
+        " edited in the same change.",
+        "To return to the declared route, add spec.overrides with the apply-all's id in a later"
+        " change.",
         Trait.NEEDS_BASE,
+    )
+    UNKNOWN_APPLY_ALL = (
+        "unknown-apply-all",
+        _WARN,
+        _AUTHOR,
+        "The apply-all that a domain overrides never ran in its account.",
+        "The id is misspelled, or the apply-all waits for its confirmation.",
+        "Write the id of an apply-all that ran, or remove spec.overrides.",
+        Trait.NEEDS_STORE,
     )
     PROFILE_UNUSED = (
         "profile-unused",

@@ -15,10 +15,18 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, interned_route
 
-# kind, profile, origin, declared kind, declared profile, shadow: in the order of the table
-DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None]
+# kind, profile, origin, declared kind, declared profile, shadow, overrides: in the table's order
+DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None, str | None]
 
-DOMAIN_COLUMNS = ("kind", "profile", "origin", "declared_kind", "declared_profile", "shadow")
+DOMAIN_COLUMNS = (
+    "kind",
+    "profile",
+    "origin",
+    "declared_kind",
+    "declared_profile",
+    "shadow",
+    "overrides",
+)
 
 
 def maybe_route_of(kind: str | None, profile: str | None) -> Route | None:
@@ -30,12 +38,13 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
 
 
 def domain_state(columns: DomainColumns) -> DomainState:
-    kind, profile, origin, declared_kind, declared_profile, shadow = columns
+    kind, profile, origin, declared_kind, declared_profile, shadow, overrides = columns
     return DomainState(
         interned_route(kind, profile),
         Origin(origin),
         maybe_route_of(declared_kind, declared_profile),
         shadow,
+        overrides,
     )
 
 
@@ -48,6 +57,7 @@ def domain_columns(state: DomainState) -> DomainColumns:
         declared_kind,
         declared_profile,
         state.shadow,
+        state.overrides,
     )
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0007"
+HEAD = "0008"
 
 metadata = MetaData(
     naming_convention={
@@ -216,6 +216,7 @@ domain = Table(
     Column("shadow", Name),
     Column("since", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
+    Column("overrides", Name),
     ForeignKeyConstraint(["account_id", "profile"], ["profile.account_id", "profile.name"]),
     ForeignKeyConstraint(["account_id", "shadow"], ["apply_all.account_id", "apply_all.id"]),
     *_route_checks(),
