@@ -25,7 +25,7 @@ def test_a_new_store_is_empty_and_records_its_creation(store: Store) -> None:
 
 def test_a_committed_change_is_read_back(store: Store, say: Any) -> None:
     account = AccountState("pro", default=via("ses"))
-    state = DomainState(via("ses"), Origin.DECLARED, via("ses"))
+    state = DomainState(via("ses"), Origin.DECLARED, via("ses"), overrides="to-ses")
     change = say.platform_change(None, say.platform)
     revision = store.commit(
         [
