@@ -291,7 +291,7 @@ def shadow_of(session: Session, key: AccountKey, domain: str) -> str | None:
     """The id of the apply-all that shadows a domain in the store. None without one, and if the
     store cannot be read: an edit never needs a store."""
     try:
-        account = current_of(session, key)
+        account = stored_account(session, key).account
     except ProblemError:
         return None
     state = account.domains.get(domain) if account is not None else None
