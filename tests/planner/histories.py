@@ -273,7 +273,6 @@ WEIGHTED_VERBS = [
     *["drop_domain"] * 2,
     *["move_domain"] * 3,
     *["ask_apply_all"] * 4,
-    *["put_overrides"] * 3,
     *["set_default"] * 3,
     *["change_plan"] * 2,
     *["add_account"] * 3,
@@ -318,6 +317,25 @@ steps = st.builds(
 
 def histories(longest: int) -> st.SearchStrategy[list[Step]]:
     return st.lists(steps, min_size=longest // 2, max_size=longest)
+
+
+def apply_all_histories(longest: int) -> st.SearchStrategy[list[Step]]:
+    """One account whose routes are declared, switched, and confirmed after the switch."""
+    verbs = ["put_domain", "ask_apply_all", "put_overrides", "put_profile", "drop_profile"]
+    of_one_account = st.builds(
+        Edit,
+        verb=st.sampled_from(verbs),
+        account=st.just(0),
+        item=st.integers(0, 3),
+        value=st.integers(0, 29),
+    )
+    step = st.builds(
+        Step,
+        edits=st.lists(of_one_account, min_size=1, max_size=4),
+        tidy=st.just(True),
+        failing=st.sampled_from([frozenset[str](), frozenset(["ses"])]),
+    )
+    return st.lists(step, min_size=longest // 2, max_size=longest)
 
 
 def first_tree() -> Tree:
