@@ -158,7 +158,7 @@ def test_help_imports_only_what_it_needs() -> None:
 
 # The modules of two packages, lowest level first: a module may import modules of earlier lines.
 STORE = (
-    {"errors", "tables", "states", "database", "migrate"},
+    {"errors", "tables", "states", "database", "migrate", "lock_text"},
     {"url", "revisions", "migrations.env", "sqlite.errors", "postgres.errors", "postgres.server"},
     {"translation", "postgres.connect"},
     {"schema", "atomic_create", "sqlite.watch", "postgres.watch"},

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 
+from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.store import lockfile, revisions
 from sendroute.store.atomic_create import created_atomically, require_absent
@@ -16,6 +17,7 @@ from sendroute.store.backups import copy_file, damaged, mark, open_backup
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.errors import exists
 from sendroute.store.history import add_store_entry
+from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
 from sendroute.store.restore import advance_ids, fill_from_lock
@@ -164,7 +166,7 @@ def _from_lock(
     try:
         now = fill_from_lock(connection, lock, provenance, commit_id)
     except IntegrityError as error:
-        raise lockfile.contradictory(path) from error
+        raise ProblemError(contradictory(path)) from error
     message = f"The store was created from a lock file of revision {lock.revision}."
     add_store_entry(connection, now, "create", "restored-from-lock", message)
     revisions.end(connection, now)
