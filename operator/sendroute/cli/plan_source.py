@@ -36,13 +36,15 @@ class GuardOptions(NamedTuple):
 
     change_percent: int | None = None
     remove_percent: int | None = None
+    allow_older_tree: bool = False
 
     def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
         """The guards with these limits; ``otherwise`` has those that are not given."""
-        change, remove = self
+        change, remove, allow_older_tree = self
         return Guards(
             otherwise.change_percent if change is None else change,
             otherwise.remove_percent if remove is None else remove,
+            allow_older_tree=allow_older_tree or otherwise.allow_older_tree,
         )
 
 
@@ -94,7 +96,32 @@ def plan_paths(
 def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
     commit = commit_of(paths) if options.recorded else None
     locks = locks_of(paths, options.lock)
-    return Source(tree.desired, commit, tree.locate, partial(mismatches, locks))
+    return Source(
+        tree.desired,
+        commit,
+        tree.locate,
+        partial(mismatches, locks),
+        partial(ancestry_of, paths),
+    )
+
+
+def ancestry_of(
+    paths: Sequence[str], applied: Sequence[AppliedCommit], *, recorded: bool = True
+) -> Ancestry | None:
+    """Compare the commit of manifests with the commits that were applied last.
+
+    Args:
+        paths: the manifests; the first that is in a repository counts.
+        applied: the commits that were applied last.
+        recorded: the tree will be applied, so its commit must be known also if there are none.
+
+    Returns:
+        The comparison; None outside git.
+    """
+    if not (applied or recorded):
+        return None
+    history = history_of(paths)
+    return compare(history, applied) if history is not None else None
 
 
 def plan_saved(

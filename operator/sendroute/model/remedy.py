@@ -57,6 +57,10 @@ class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
     percent: int
 
 
+class AllowOlderTree(Struct, frozen=True, tag="allow-older-tree"):
+    """Apply although the tree lacks a commit that was applied before."""
+
+
 class Approve(Struct, frozen=True, tag="approve"):
     """Approve the change of an account that is held back."""
 
@@ -78,4 +82,4 @@ class Perform(Struct, frozen=True, tag="perform"):
     subject: str | None = None
 
 
-Remedy = RaiseLimit | Approve | Configure | Perform
+Remedy = RaiseLimit | AllowOlderTree | Approve | Configure | Perform
