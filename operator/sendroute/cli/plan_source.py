@@ -8,8 +8,10 @@ from typing import NamedTuple
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.session import Session
+from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, locations_of
+from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.saved_plan import (
@@ -101,26 +103,26 @@ def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Sou
         commit,
         tree.locate,
         partial(mismatches, locks),
-        partial(ancestry_of, paths),
+        partial(ancestry_of, paths, options.recorded),
     )
 
 
 def ancestry_of(
-    paths: Sequence[str], applied: Sequence[AppliedCommit], *, recorded: bool = True
+    paths: Sequence[str], recorded: bool, applied: Sequence[AppliedCommit]
 ) -> Ancestry | None:
     """Compare the commit of manifests with the commits that were applied last.
 
     Args:
         paths: the manifests; the first that is in a repository counts.
+        recorded: whether the tree may be applied, so that its commit is needed in any case.
         applied: the commits that were applied last.
-        recorded: the tree will be applied, so its commit must be known also if there are none.
 
     Returns:
         The comparison; None outside git.
     """
     if not (applied or recorded):
         return None
-    history = history_of(paths)
+    history = tree_history(paths)
     return compare(history, applied) if history is not None else None
 
 

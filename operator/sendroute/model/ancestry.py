@@ -54,49 +54,46 @@ class CommitHistory(Protocol):
         """The tree's commit."""
         ...
 
-    @property
-    def is_shallow(self) -> bool:
-        """Whether older commits may be missing here."""
+    def contains(self, earlier: str) -> bool | None:
+        """Whether another commit is part of the history. False also if it is not here; None if the
+        history of a shallow clone is cut off before the answer."""
         ...
 
-    def contains(self, commit: str) -> bool | None:
-        """Whether another commit is part of the history. None if that commit is not here, or if
-        the history is cut off before the answer."""
+    def has(self, commit: str) -> bool:
+        """Whether a commit is here."""
         ...
 
-    def first_commits(self) -> Sequence[str]:
-        """The commits without a parent, that of the main line first. Empty in a shallow clone."""
+    def first_commit(self) -> str | None:
+        """The first commit of the history; None if a shallow clone does not reach it."""
         ...
 
 
-def compare(history: CommitHistory, applied: Iterable[AppliedCommit]) -> Ancestry:
+def compare(
+    history: CommitHistory, applied: Iterable[AppliedCommit], *, signed: bool = False
+) -> Ancestry:
     """Compare a tree's commit with the commits that were applied last (rules: guards).
 
     Args:
         history: the history of the tree's commit.
         applied: the commits that were applied last, perhaps of several repositories.
+        signed: whether only signed commits are accepted.
 
     Returns:
-        The comparison. A commit that is not here is missing, if the clone is complete and of the
-        same repository.
+        The comparison. A commit that is not here is missing, unless it is of another repository.
     """
     contained, missing, unknown = [], [], []
-    first: Sequence[str] | None = None
+    first = None
     for other in applied:
         match history.contains(other.commit):
             case True:
                 contained.append(other)
-            case False:
-                missing.append(other)
-            case None if history.is_shallow:
-                unknown.append(other)
             case None:
-                first = history.first_commits() if first is None else first
-                if other.repository is None or other.repository in first:
+                unknown.append(other)
+            case False:
+                first = first or history.first_commit()
+                same = first is None or other.repository in (None, first)
+                if same or history.has(other.commit):
                     missing.append(other)
     repository = next((other.repository for other in contained if other.repository), None)
-    if repository is None:
-        first = history.first_commits() if first is None else first
-        repository = first[0] if first else None
-    tree = AppliedCommit(history.commit, repository)
-    return Ancestry(tree, tuple(contained), tuple(missing), tuple(unknown))
+    tree = AppliedCommit(history.commit, repository or first or history.first_commit())
+    return Ancestry(tree, tuple(contained), tuple(missing), tuple(unknown), signed)

@@ -193,9 +193,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
-        limits=SavedLimits(
-            guards.change_percent, guards.remove_percent, guards.allow_older_tree
-        ),
+        limits=SavedLimits(guards.change_percent, guards.remove_percent, guards.allow_older_tree),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
