@@ -9,6 +9,7 @@ from sendroute.model.account_status import ReportedFinding
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
+    AllowOlderTree,
     Approve,
     Configure,
     DeleteProfile,
@@ -85,6 +86,8 @@ def words(remedy: Remedy) -> str:
     match remedy:
         case RaiseLimit(limit, percent):
             return f"{_LIMITS[limit]} {percent}"
+        case AllowOlderTree():
+            return "--allow-older-tree"
         case Approve(namespace, account):
             return f"sendroute approve {namespace}/{account}"
         case Configure(setting):

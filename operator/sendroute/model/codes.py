@@ -599,6 +599,16 @@ class Code(StrEnum):
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
+    OLDER_TREE = (
+        "older-tree",
+        _REFUSED,
+        _OPERATOR,
+        "The tree lacks a commit that was applied before, and would take something back.",
+        "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
+        "Apply a tree that contains the commit that was applied last. If the older state is"
+        " intended, allow it or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
     NOT_HELD_BACK = (
         "not-held-back",
         _ERROR,
