@@ -16,6 +16,7 @@ from sendroute.cli.command_line import (
     UsageError,
     stderr_line,
     suggestion,
+    without_password,
 )
 from sendroute.cli.commands import COMMANDS
 from sendroute.cli.session import (
@@ -67,7 +68,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageError as error:
-        stderr_line(f"sendroute: {error}")
+        stderr_line(f"sendroute: {without_password(str(error))}")
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
     except KeyboardInterrupt:

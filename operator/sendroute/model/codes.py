@@ -645,8 +645,8 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "A key file is never overwritten.",
-        "A key file is already at the path.",
-        "Use that key, or give the path of another file.",
+        "A key file is already at the path, but there is no store.",
+        "Give that key for the new store too, or create the store in another directory.",
     )
     STORE_EXISTS = (
         "store-exists",
