@@ -609,9 +609,9 @@ class Code(StrEnum):
         "wrong-store",
         _REFUSED,
         _OPERATOR,
-        "Another store was expected.",
-        "The URL is wrong, or the store was set back or replaced.",
-        "Check the URL of the store.",
+        "Another store was expected, or the store is not as Sendroute created it.",
+        "The URL is wrong, the store was set back or replaced, or another program changed its tables.",
+        "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
     )
     STORE_LOCKED = (

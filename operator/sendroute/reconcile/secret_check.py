@@ -195,7 +195,7 @@ class _Check:
                     closed.append(endpoint)
         if not opened and not all(map(self._is_keyless, closed)):
             raise ProblemError(_wrong_key(len(closed)))
-        if self._lost and not opened and not closed:
+        if self._lost and not (opened or closed or self._rotated):
             raise ProblemError(_lost_key([endpoint for endpoint, _ in self._lost]))
         for endpoint, answer in self._lost:
             self._report_lost(endpoint, answer)
@@ -381,7 +381,7 @@ def _wrong_key(count: int) -> Finding:
     return finding(
         "credential-unreadable",
         f"{subject} {'not open' if count == 1 else 'opens'} with the given key.",
-        hint="If the key is lost, create the store again from its lock file: credentials are then"
-        " saved again from their secrets. Otherwise give the right key.",
+        hint="If the key is lost, create the store again from a backup or its lock file: credentials"
+        " are then saved again from their secrets. Otherwise give the right key",
         remedy=Configure(Setting.KEY),
     )

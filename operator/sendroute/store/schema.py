@@ -15,7 +15,9 @@ from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection, String, column, select, table
+from sqlalchemy.exc import DBAPIError
 
+from sendroute.model.problem import ProblemError
 from sendroute.store.database import Database
 from sendroute.store.errors import not_ours, problem
 from sendroute.store.tables import HEAD
@@ -31,6 +33,7 @@ Objects = Mapping[str, str]
 _VERSION = select(column("version_num", String)).select_from(table("alembic_version"))
 _VERSION_TABLE = "table alembic_version"
 _LISTED = 3
+_TRIES = 3
 
 
 def upgrade_schema(database: Database) -> None:
@@ -55,7 +58,24 @@ def upgrade_schema(database: Database) -> None:
 
 def require_our_schema(database: Database) -> str:
     """Check the schema of an open database, and return its version. Raises as
-    :func:`upgrade_schema` does."""
+    :func:`upgrade_schema` does.
+
+    PostgreSQL describes objects as they are now, and not as the transaction sees them. So a
+    migration by another process that commits in between looks like a difference, or like an object
+    that does not exist; then the check is repeated.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return _version_of(database)
+        except ProblemError:
+            continue
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) is None:  # SQLite, or no connection
+                raise
+    return _version_of(database)
+
+
+def _version_of(database: Database) -> str:
     with database.reading() as connection:
         return schema_version(database, connection)
 
