@@ -610,7 +610,7 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "Another store was expected, or the store is not as Sendroute created it.",
-        "The URL is wrong, the store was set back or replaced, or another program changed its tables.",
+        "The URL is wrong, the store was set back or replaced, or another program changed it.",
         "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
     )
