@@ -307,7 +307,7 @@ def test_a_saved_plan_encrypts_again_what_it_showed(keyless: Keyless) -> None:
 
 
 def test_without_any_secret_nothing_is_changed(keyless: Keyless) -> None:
-    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "default/managed-relay")
+    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
     before = keyless.sendroute("history", "-o", "json").out
     assert keyless.apply() == (1, [("credential-unreadable", "error")])
     assert keyless.apply("--secrets", "", "manifests")[0] == 1
@@ -317,7 +317,7 @@ def test_without_any_secret_nothing_is_changed(keyless: Keyless) -> None:
 def test_an_old_key_that_is_found_again_is_enough(keyless: Keyless) -> None:
     new = next(keyless.secrets.parent.rglob("sendroute.key"))
     new.write_text(new.read_text() + Path("old.key").read_text())
-    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "default/managed-relay")
+    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
     status, found = keyless.apply()
     assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
 
