@@ -187,7 +187,7 @@ STORE = (
 )
 CLI = (
     {"command_line", "exit_status", "fast_exit", "commands", "commands.edit"},
-    {"hints", "options", "session"},
+    {"hints", "options", "profile_options", "session"},
     {"output", "lookup"},
     {"confirm", "connection_tests", "environment", "loop_runner", "stores"},
     {"approval", "edit_session", "plan_source"},

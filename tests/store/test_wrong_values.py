@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ def put(path: Path, table: str, column: str, value: object) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA ignore_check_constraints = ON")
         last = "" if table == "switched" else f" WHERE rowid = (SELECT max(rowid) FROM {table})"  # noqa: S608
-        raw.execute(f"UPDATE OR IGNORE {table} SET {column} = ?{last}", [value])  # noqa: S608
+        with suppress(sqlite3.IntegrityError):  # the number of a row takes integers only
+            raw.execute(f"UPDATE OR IGNORE {table} SET {column} = ?{last}", [value])  # noqa: S608
         raw.execute("PRAGMA writable_schema = ON")
         for name, sql in schema:
             raw.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", [sql, name])

@@ -15,19 +15,22 @@ from sendroute.store.bulk import plain_rows
 from sendroute.store.errors import WrongValueError
 from sendroute.store.export import exported_platform
 from sendroute.store.states import history_document, maybe_route_of
-from sendroute.store.tables import account, apply_all, history, relay, revision, switch, switched
+from sendroute.store.tables import account, apply_all, history, metadata, relay, revision, switch
 
 _DEFAULTS = select(account.c.plan, account.c.default_kind, account.c.default_profile)
 _APPLY_ALLS = select(apply_all.c.domains, apply_all.c.kind, apply_all.c.profile)
 
 
 def check_content(connection: Connection) -> None:
-    """Read every row, in constant memory.
+    """Read every value of every table, in constant memory.
 
     Raises :class:`~sendroute.store.errors.WrongValueError` at the first value that Sendroute cannot
     have written.
     """
     try:
+        for table in metadata.tables.values():
+            for _ in _rows(connection, select(table)):
+                pass
         queries.status(connection)
         exported_platform(connection)
         for rows in (
@@ -37,7 +40,6 @@ def check_content(connection: Connection) -> None:
             account_status.read(connection),
             connection.execute(select(revision)),
             connection.execute(select(relay)),
-            _rows(connection, select(switched)),
         ):
             for _ in rows:
                 pass

@@ -36,17 +36,16 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
     from sendroute.edit.sync import sync
     from sendroute.store.record import open_store
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise UsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
-    edit = EditSession(arguments, session)
     with open_store(session.settings.store) as store:
         current = store.read()
-    with edit.located():
+    with editing(arguments, session) as edit:
         proposal = sync(edit.tree, current.accounts)
         if arguments.check:
             return _check(arguments, session, edit, proposal)
