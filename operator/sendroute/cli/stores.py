@@ -61,7 +61,7 @@ def create_store(session: Session, *, lock: Path | None = None, backup: Path | N
         raise
     ignored = _ignore_in_git(key) if creates_key else None
     if session.terminal.quiet:
-        if ignored is not None:  # no file of the user is changed without a word
+        if ignored is not None:  # no file of the user is changed silently
             stderr_line(clean(ignored))
         return 0
     lines = [f"Created the store {location}, lineage {status.lineage}."]

@@ -84,9 +84,9 @@ def schema_version(database: Database, connection: Connection) -> str:
     """The version of a store's schema, after all of the schema was checked. Nothing else is read
     before, because reading a stranger's view would run it. Raises as :func:`upgrade_schema`
     does."""
-    found = digests(database.objects(connection))
+    present = digests(database.objects(connection))
     expected = expected_objects(connection.dialect.name, HEAD)
-    if found.get(_VERSION_TABLE) != expected[_VERSION_TABLE]:
+    if present.get(_VERSION_TABLE) != expected[_VERSION_TABLE]:
         raise not_ours(database.location)
     version = connection.execute(_VERSION).scalar()
     if not isinstance(version, str) or not (version.isascii() and version.isdecimal()):
@@ -97,7 +97,7 @@ def schema_version(database: Database, connection: Connection) -> str:
             f"The store {database.location} was written by a newer Sendroute.",
             "The store was not changed. Use the newer Sendroute for the store.",
         )
-    differences = list(_differences(found, expected_objects(connection.dialect.name, version)))
+    differences = list(_differences(present, expected_objects(connection.dialect.name, version)))
     if differences:
         raise problem(
             "wrong-store",
@@ -110,11 +110,11 @@ def schema_version(database: Database, connection: Connection) -> str:
 
 def digests(objects: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The digest of each object, from its name and its definition."""
-    found: dict[str, str] = {}
+    present: dict[str, str] = {}
     for name, definition in objects:
         digest = hashlib.sha256(definition.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        found[f"another {name}" if name in found else name] = digest
-    return found
+        present[f"another {name}" if name in present else name] = digest
+    return present
 
 
 def expected_objects(dialect: str, version: str) -> Objects:
@@ -141,13 +141,13 @@ def _recorded() -> dict[str, dict[str, dict[str, str | None]]]:
     )
 
 
-def _differences(found: Objects, expected: Objects) -> Iterator[str]:
-    for name in sorted(found.keys() - expected.keys()):
+def _differences(present: Objects, expected: Objects) -> Iterator[str]:
+    for name in sorted(present.keys() - expected.keys()):
         yield f"the {_shown(name)} is not Sendroute's"
-    for name in sorted(expected.keys() - found.keys()):
+    for name in sorted(expected.keys() - present.keys()):
         yield f"the {_shown(name)} is missing"
-    for name in sorted(found.keys() & expected.keys()):
-        if found[name] != expected[name]:
+    for name in sorted(present.keys() & expected.keys()):
+        if present[name] != expected[name]:
             yield f"the {_shown(name)} is different"
 
 
