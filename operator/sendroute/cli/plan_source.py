@@ -9,6 +9,7 @@ from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.session import Session
 from sendroute.git.worktree import commit_of
+from sendroute.manifests.sources import STDIN
 from sendroute.manifests.tree import LoadedTree, locations_of
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
@@ -130,6 +131,8 @@ def save_plan(path: str, planned: Planned) -> None:
 
 def is_saved_plan_file(path: str) -> bool:
     """Whether a file is a saved plan, valid or not, by its first bytes."""
+    if path == STDIN:
+        return False
     try:
         if not Path(path).is_file():
             return False

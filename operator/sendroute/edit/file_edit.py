@@ -148,6 +148,7 @@ def reads_as(text: str, desired: list[Any]) -> bool:
     from sendroute.manifests.headers import is_ours
     from sendroute.manifests.piecewise import read_piecewise
     from sendroute.manifests.shapes import decode
+    from sendroute.manifests.sources import Entry
 
     own_documents = {number: value for number, value in enumerate(desired) if is_ours(value)}
     drafts = list(exact.drafts(text.removeprefix(BOM)))
@@ -157,7 +158,7 @@ def reads_as(text: str, desired: list[Any]) -> bool:
         if number in own_documents and not same(draft.node.value, own_documents[number]):
             return False
     # Uses the fast reader wherever possible.
-    parsed, problems = read_piecewise("", text.encode())
+    parsed, problems = read_piecewise(Entry("", ""), text.encode())
     try:
         typed = [(number, decode(value)) for number, value in own_documents.items()]
     except ValidationError:

@@ -177,6 +177,14 @@ class Code(StrEnum):
         "The kind is misspelled.",
         "Use MailPlatform, MailAccount, SMTPProfile or SendingDomain.",
     )
+    UNKNOWN_GROUP = (
+        "unknown-group",
+        _ERROR,
+        _AUTHOR,
+        "A document of one of Sendroute's kinds has an API group that is nearly sendroute.dev.",
+        "The group is misspelled. Kinds of any other group belong to another program.",
+        "Write apiVersion: sendroute.dev/v1alpha1.",
+    )
     UNKNOWN_VERSION = (
         "unknown-version",
         _ERROR,
@@ -209,6 +217,14 @@ class Code(StrEnum):
         "The value has the wrong type or form, or is out of range.",
         "Write a value that the message lists.",
         Trait.VALUE,
+    )
+    RESERVED_NAMESPACE = (
+        "reserved-namespace",
+        _ERROR,
+        _AUTHOR,
+        "The namespace sendroute-system is the platform's own.",
+        "An account, profile or domain is declared in the namespace of the platform's secrets.",
+        "Use another namespace.",
     )
     POLICY_VIOLATION = (
         "policy-violation",
@@ -368,7 +384,7 @@ class Code(StrEnum):
     )
     PROFILE_UNUSED = (
         "profile-unused",
-        _WARN,
+        _INFO,
         _AUTHOR,
         "No domain sends through the profile.",
         "No route, default or reassignTo refers to it.",
@@ -683,6 +699,11 @@ _WITH = {trait: frozenset[str](code for code in Code if trait in code.traits) fo
 _NOT_SAVED: dict[str, str] = {code: code.not_saved for code in Code if code.not_saved is not None}
 
 
+_NOT_QUOTED = (
+    "Nothing of the file is quoted, because a link that leads out of the tree leads to it."
+)
+
+
 def code_of(code: str) -> Code:
     """The properties of a code.
 
@@ -733,12 +754,16 @@ def finding(
         remedy: the next step as data, which a front end appends to the hint.
 
     Returns:
-        The finding, without a position.
+        The finding, without a position. About a file outside the tree it says only what the code
+        means, because every message may quote its file.
 
     Raises:
         KeyError: the code does not exist.
     """
     namespace, name = account or (None, None)
+    if where is not None and where.outside:
+        message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
+        related = tuple(location for location in related if location.file == where.file)
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,

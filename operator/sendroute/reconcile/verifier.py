@@ -36,6 +36,7 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
+from sendroute.planner.accepted import without_accepted
 from sendroute.planner.claims import NO_OTHERS, OtherClaims
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
@@ -174,6 +175,7 @@ class Verifier(Struct, frozen=True):
             due = [request for request in requests if request not in tests]
             if tester is None or not due:
                 reported = self._with_findings(plan, desired, secrets, tests, due)
+                reported = without_accepted(reported, desired)
                 return VerifiedPlan(reported, failed, secrets, tests, len(due))
             policy = ConnectionPolicy.of(_platform_after(plan, current))
             results = zip(due, tester(due, policy), strict=True)

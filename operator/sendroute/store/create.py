@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DataError, IntegrityError
 
+from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.store import endpoints, lockfile, revisions
@@ -19,6 +20,7 @@ from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.errors import WrongValueError, exists
 from sendroute.store.history import add_store_entry
+from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
 from sendroute.store.record import Store, open_store
 from sendroute.store.restore import advance_ids, fill_from_lock
@@ -208,7 +210,7 @@ def _from_lock(
     try:
         now = fill_from_lock(connection, lock, provenance, commit_id)
     except IntegrityError as error:
-        raise lockfile.contradictory(path) from error
+        raise ProblemError(contradictory(path)) from error
     message = f"The store was created from a lock file of revision {lock.revision}."
     add_store_entry(connection, now, "create", "restored-from-lock", message)
     revisions.end(connection, now)

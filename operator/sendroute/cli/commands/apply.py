@@ -12,7 +12,7 @@ examples:
 
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, UsageError, seconds
+from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, seconds
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
@@ -37,6 +37,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--write-lock",
         metavar="FILE",
+        type=OUTPUT_FILE,
         help="write the assigned routes to a lock file, to keep beside the manifests",
     )
     output_option(parser, REPORTS)

@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.command_line import DIRECTORY, Parser, UsageError
 from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import Output, output_option, requested_outputs
 from sendroute.cli.output import present, report_on_stderr, worst
@@ -26,7 +26,12 @@ _FORMS = ("yaml", "json")
 
 
 def options(parser: Parser) -> None:
-    parser.value("--dir", metavar="DIR", help="write one file per account into this directory")
+    parser.value(
+        "--dir",
+        metavar="DIR",
+        type=DIRECTORY,
+        help="write one file per account into this directory",
+    )
     output_option(parser, _FORMS)
 
 
