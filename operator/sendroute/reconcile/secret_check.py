@@ -372,7 +372,7 @@ def _wrong_key(count: int) -> Finding:
     return finding(
         "credential-unreadable",
         f"{subject} {'not open' if count == 1 else 'opens'} with the given key.",
-        hint="If the key is lost, create the store again from a backup or its lock file: the next"
-        " apply encrypts credentials again from their secrets. Otherwise give the right key",
+        hint="If the key is lost, create the store again from a backup or its lock file: then"
+        " credentials are encrypted again from their secrets. Otherwise give the right key",
         remedy=Configure(Setting.KEY),
     )
