@@ -357,11 +357,11 @@ def test_an_expired_issuer_is_reported_without_a_date(
 
 
 def issued_by_an_intermediate(
-    authority: Authority, *, sends_chain: bool, names_issuer: bool
+    authority: Authority, *, sends_chain: bool, names_issuer: bool, name: str = HOST
 ) -> ssl.SSLContext:
     between = authority.ca.create_child_ca()
     chain = between.cert_pem.bytes() if sends_chain else b""
-    return server_side([x509.DNSName(HOST)], between, chain, names_issuer=names_issuer)
+    return server_side([x509.DNSName(name)], between, chain, names_issuer=names_issuer)
 
 
 def test_a_complete_chain_is_accepted(check: Check, serve: Serve, authority: Authority) -> None:
