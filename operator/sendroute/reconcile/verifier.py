@@ -130,6 +130,7 @@ class Verifier(Struct, frozen=True):
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
+            keyless=current.keyless,
         )
 
     def verify(
