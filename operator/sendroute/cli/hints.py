@@ -5,9 +5,12 @@ from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
+from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
+from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
+    AllowOlderTree,
     Approve,
     Configure,
     ConfirmRemoval,
@@ -58,11 +61,30 @@ _Finding = TypeVar("_Finding", Finding, ReportedFinding)
 
 
 def with_hint(finding: _Finding) -> _Finding:
-    """The finding with its remedy appended to its hint."""
+    """The finding with its remedy appended to its hint, without the password of a store's URL that
+    the user typed in place of something else."""
+    message = without_password(finding.message)
+    if message != finding.message:
+        finding = replace(finding, message=message)
     if finding.remedy is None:
         return finding
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"
     return replace(finding, hint=hint, remedy=None)
+
+
+def leave_shadow(domain: str, state: DomainState) -> str:
+    """The two ways out of a shadow: back to the declared route, or to the assigned one in the
+    manifest."""
+    declared = state.declared
+    option = f"--{declared.kind}" if declared is not None else ""
+    if declared is not None and declared.profile is not None:
+        option += f" {shlex.quote(declared.profile)}"
+    command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
+    apply_all = shlex.quote(state.shadow or "")
+    return (
+        f"To return to {declared}: {command} --overrides {apply_all} PATH. To keep {state.route}:"
+        " sendroute sync PATH."
+    )
 
 
 def words(remedy: Remedy) -> str:
@@ -70,6 +92,8 @@ def words(remedy: Remedy) -> str:
     match remedy:
         case RaiseLimit(limit, percent):
             return f"{_LIMITS[limit]} {percent}"
+        case AllowOlderTree():
+            return "--allow-older-tree"
         case Approve(namespace, account):
             return f"sendroute approve {namespace}/{account}"
         case ConfirmRemoval(namespace, account):

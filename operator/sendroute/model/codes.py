@@ -377,10 +377,21 @@ class Code(StrEnum):
         "apply-all-wins",
         _WARN,
         _AUTHOR,
-        "One change edits a route and runs an apply-all: the apply-all decides.",
-        "The declared route was edited in the same change as the apply-all.",
-        "Edit the route again in a later change if the domain should leave the apply-all's route.",
+        "The apply-all decides, not the declared route.",
+        "The apply-all makes a domain send that declares unconfigured, or the declared route was"
+        " edited in the same change.",
+        "To return to the declared route, add spec.overrides with the apply-all's id in a later"
+        " change.",
         Trait.NEEDS_BASE,
+    )
+    UNKNOWN_APPLY_ALL = (
+        "unknown-apply-all",
+        _WARN,
+        _AUTHOR,
+        "The apply-all that a domain overrides never ran in its account.",
+        "The id is misspelled, or the apply-all waits for its confirmation.",
+        "Write the id of an apply-all that ran, or remove spec.overrides.",
+        Trait.NEEDS_STORE,
     )
     PROFILE_UNUSED = (
         "profile-unused",
@@ -606,6 +617,16 @@ class Code(StrEnum):
         " confirm the removal, or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
+    OLDER_TREE = (
+        "older-tree",
+        _REFUSED,
+        _OPERATOR,
+        "The tree lacks a commit that was applied before, and would take something back.",
+        "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
+        "Apply a tree that contains the commit that was applied last. If the older state is"
+        " intended, allow it or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
     NOT_HELD_BACK = (
         "not-held-back",
         _ERROR,
@@ -644,9 +665,9 @@ class Code(StrEnum):
         "wrong-store",
         _REFUSED,
         _OPERATOR,
-        "Another store was expected.",
-        "The URL is wrong, or the store was set back or replaced.",
-        "Check the URL of the store.",
+        "Another store was expected, or the store is not as Sendroute created it.",
+        "The URL is wrong, the store was set back or replaced, or another program changed it.",
+        "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
     )
     STORE_LOCKED = (
@@ -680,8 +701,8 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "A key file is never overwritten.",
-        "A key file is already at the path.",
-        "Use that key, or give the path of another file.",
+        "A key file is already at the path, but there is no store.",
+        "Give that key for the new store too, or create the store in another directory.",
     )
     STORE_EXISTS = (
         "store-exists",

@@ -58,6 +58,10 @@ class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
     percent: int
 
 
+class AllowOlderTree(Struct, frozen=True, tag="allow-older-tree"):
+    """Apply although the tree lacks a commit that was applied before."""
+
+
 class Approve(Struct, frozen=True, tag="approve"):
     """Approve the change of an account that is held back."""
 
@@ -103,5 +107,12 @@ class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
 
 
 Remedy = (
-    RaiseLimit | Approve | ConfirmRemoval | Configure | Perform | DeleteProfile | ExtractProfile
+    RaiseLimit
+    | AllowOlderTree
+    | Approve
+    | ConfirmRemoval
+    | Configure
+    | Perform
+    | DeleteProfile
+    | ExtractProfile
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import AccountPlan, Action, DomainCounts, Plan
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import Current, CurrentAccount
@@ -30,6 +31,7 @@ from sendroute.planner.guards import (
     total,
 )
 from sendroute.planner.inputs import AccountInput
+from sendroute.planner.older_tree import check_older_tree, refuse_platform, report_unknown
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
 from sendroute.planner.stopped import check_stopped
@@ -56,6 +58,7 @@ class PlanContext(Struct, frozen=True):
     guards: Guards
     domains: int
     pending: DomainCounts
+    ancestry: Ancestry | None
 
 
 class Blocked(Struct, frozen=True):
@@ -78,6 +81,7 @@ def plan_accounts(
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
     pending: Pending = NOTHING_PENDING,
+    ancestry: Ancestry | None = None,
 ) -> Plan:
     """Plan what applying the manifests of some accounts changes. The cost depends only on these
     accounts.
@@ -101,14 +105,18 @@ def plan_accounts(
         pending: by account, what the guards count of changes that were planned before and not
             committed. Those of accounts outside ``keys`` belong to the same whole change, so this
             plan holds back what a plan of every account would.
+        ancestry: how the commit of the manifests relates to those that were applied last; None
+            outside git.
 
     Returns:
         The plan of these accounts, and the platform's own change.
     """
-    failed, rotated = failed or {}, rotated or {}
+    failed, rotated, guards = failed or {}, rotated or {}, guards or Guards()
     platform, change, reported = decide_platform(
         desired, current, failed.get(PLATFORM, {}), rotated.get(PLATFORM, frozenset())
     )
+    if (refusal := refuse_platform(change, ancestry, guards)) is not None:
+        platform, change, reported = current.platform, None, (*reported, refusal)
     accounts, current_accounts = desired.accounts, current.accounts
     if keys is not None:
         accounts = {key: accounts[key] for key in keys if key in accounts}
@@ -130,17 +138,22 @@ def plan_accounts(
             conflicts,
             failed,
             rotated,
-            guards or Guards(),
+            guards,
             others.domains + sum(len(account.domains) for account in current_accounts.values()),
             total(
                 counts for key, counts in pending.items() if keys is not None and key not in keys
             ),
+            ancestry,
         )
         plans, blocked = _plan_all(context, sorted(chosen))
         groups = _groups(conflicts.all_moves(), blocked)
     findings = [
         item
-        for item in (*desired.findings, *reported)
+        for item in (
+            *desired.findings,
+            *reported,
+            *report_unknown(plans.values(), ancestry, guards),
+        )
         if keys is None or item.account is None or _account_of(item) in keys
     ]
     return Plan(
@@ -402,11 +415,15 @@ def _hold_back_removals(plan: AccountPlan) -> AccountPlan:
 
 
 def _check_guards(context: PlanContext, plan: AccountPlan, whole: ChangeSize) -> AccountPlan:
-    current = context.current.accounts.get(plan.key)
-    if current is None or not plan.changes:
-        return plan
     desired = context.desired.accounts.get(plan.key)
-    refusals = check_guards(plan, desired, len(current.domains), whole, context.guards)
+    if not plan.changes:
+        return plan
+    where = desired.where if desired is not None else None
+    domains = len(_current(context.current, plan.key).domains)
+    refusals = (
+        *check_guards(plan, desired, domains, whole, context.guards),
+        *check_older_tree(plan.key, plan.changes, context.ancestry, context.guards, where),
+    )
     if not refusals:
         return plan
     return structs.replace(plan, findings=(*plan.findings, *refusals), stopped=True)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
@@ -68,6 +69,7 @@ class SavedLimits(Struct, frozen=True):
     change_percent: int
     remove_percent: int
     remove_accounts: tuple[AccountKey, ...] = ()
+    allow_older_tree: bool = False
 
     def guards(self) -> Guards:
         """The guards of a plan."""
@@ -75,6 +77,7 @@ class SavedLimits(Struct, frozen=True):
             self.change_percent,
             self.remove_percent,
             remove_accounts=frozenset(self.remove_accounts),
+            allow_older_tree=self.allow_older_tree,
         )
 
 
@@ -83,6 +86,7 @@ class SavedPlan(Struct, frozen=True):
 
     ``only`` are the accounts that this plan may change. ``accounts`` are these and the accounts
     that claim the same domains. ``decided`` are the digests of the changes that were shown.
+    ``ancestry`` compares ``commit`` with the commits that were applied before the plan was made.
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
     damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
@@ -108,6 +112,7 @@ class SavedPlan(Struct, frozen=True):
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
     mismatch: tuple[SavedFinding, ...] = ()
+    ancestry: Ancestry | None = None
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -199,7 +204,10 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         commit=planned.source.commit,
         decided=decided_by(plan),
         limits=SavedLimits(
-            guards.change_percent, guards.remove_percent, tuple(sorted(guards.remove_accounts))
+            guards.change_percent,
+            guards.remove_percent,
+            tuple(sorted(guards.remove_accounts)),
+            guards.allow_older_tree,
         ),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
@@ -226,6 +234,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
             )
         ),
         mismatch=tuple(_saved(located(item, planned.source.locate)) for item in planned.mismatch),
+        ancestry=planned.scope.ancestry,
     )
 
 
@@ -274,7 +283,9 @@ def plan_again(
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
-    source = Source(saved.desired(), saved.commit, no_positions, mismatches)
+    source = Source(
+        saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
+    )
     planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
     same = plan_accounts(
         source.desired,
@@ -284,6 +295,7 @@ def plan_again(
         failed=saved.shown().failed,
         rotated=planned.verified.secrets.rotated,
         guards=guards,
+        ancestry=saved.ancestry,
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:

@@ -15,6 +15,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import (
     AccountChange,
     AccountPlan,
@@ -60,12 +61,15 @@ Tests = Mapping[TestRequest, TestResult]
 
 class PlanScope(Struct, frozen=True):
     """What to plan. ``only`` is None for every account; otherwise ``others`` is what the plan must
-    know of all other accounts, and ``pending`` what the guards count of their uncommitted plans."""
+    know of all other accounts, and ``pending`` what the guards count of their uncommitted plans.
+    ``ancestry`` is how the commit of the manifests relates to those that were applied last; None
+    outside git."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
     others: OtherAccounts = NO_OTHERS
     pending: Pending = NOTHING_PENDING
+    ancestry: Ancestry | None = None
 
 
 class SavedInputs(Struct, frozen=True):
@@ -131,6 +135,7 @@ class Verifier(Struct, frozen=True):
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
+            keyless=current.keyless,
         )
 
     def verify(
@@ -171,6 +176,7 @@ class Verifier(Struct, frozen=True):
                 rotated=secrets.rotated,
                 guards=scope.guards,
                 pending=scope.pending,
+                ancestry=scope.ancestry,
             )
             requests = list(self._test_requests(plan, secrets))
             due = [request for request in requests if request not in tests]
@@ -350,6 +356,9 @@ _ADVICE = {
 }
 
 
+_SAVED_ANYWAY = "The profile is saved anyway, because its connectionTest is warn."
+
+
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
     for request, result in tests.items():
         if request.account != account.key or (code := failure_code(result)) is None:
@@ -358,9 +367,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         yield finding(
             code,
             failure_message(request, result),
-            hint="The profile is saved anyway, because its connectionTest is warn."
-            if warns
-            else f"{failure_advice(result)} Sendroute retries.",
+            hint=f"{failure_advice(result)} {_SAVED_ANYWAY if warns else 'Sendroute retries.'}",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,
