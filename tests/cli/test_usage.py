@@ -29,6 +29,16 @@ WRONG = {
     "an abbreviated option": (("plan", "x", "--det"), "no option `--det`", "plan --help"),
     "an option without its value": (("plan", "x", "--out"), "--out", "plan --help"),
     "a path that is missing": (("validate",), "PATH", "validate --help"),
+    "a store URL in place of a command": (
+        ("postgresql://u:hunter2@db.example/x",),
+        "no command `postgresql:…",
+        "sendroute --help",
+    ),
+    "a store URL in place of an argument": (
+        ("status", "postgresql://u:hun/ter2@db.example/x"),
+        "Unexpected argument `postgresql:…",
+        "status --help",
+    ),
     "an extra argument": (("status", "now"), "`now`", "status --help"),
     "an unknown format": (("plan", "x", "-o", "jsn"), "`jsn`", "Did you mean `json`?"),
     "a format that the command does not have": (("routes", "-o", "sarif"), "`sarif`", "text, json"),
@@ -154,7 +164,7 @@ def test_an_unknown_variable_is_a_warning_that_shows_no_value(
         "SENDROUTE_DRY_RUN": "of an edit",
         "SENDROUTE_ACTOR": "jane",
         "SENDROUTE_KEY": "",
-        "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD": "hunter2",
+        "SENDROUTE_SECRET_ACME__SES_SMTP__PASSWORD": "hunter2",
         "SENDROUTE_SERVICE_HOST": "a Service of Kubernetes",
         "SENDROUTE_METRICS_PORT_9464_TCP_ADDR": "another",
     }
@@ -169,6 +179,19 @@ def test_an_unknown_variable_is_a_warning_that_shows_no_value(
     assert "Did you mean `SENDROUTE_STORE`?" in result.err
     result = sendroute("--log-format", "json", "validate", str(manifests))
     assert json.loads(result.err)["level"] == "warning"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ACME_SES_SMTP_PASSWORD", "ACME__SES_SMTP_PASSWORD", "ACME__SES__PASWORD", "A__B__C__D"],
+)
+def test_a_secret_variable_that_no_secret_can_have_is_a_warning(
+    sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"SENDROUTE_SECRET_{name}", "hunter2")
+    result = sendroute("validate", str(manifests))
+    assert (result.status, "hunter2" in result.err) == (0, False)
+    assert f"SENDROUTE_SECRET_{name} has no effect" in result.err
 
 
 def test_a_variable_of_a_repeatable_option_holds_several_values_and_the_option_overrides_it(
@@ -221,3 +244,20 @@ def _modules(directory: Path, *arguments: str) -> set[str]:
 def test_version_prints_name_and_version(sendroute: Program) -> None:
     result = sendroute("--version")
     assert (result.status, result.out) == (0, "sendroute 0.1.0\n")
+
+
+def test_version_is_that_of_the_option(sendroute: Program) -> None:
+    shown = sendroute("version")
+    assert (shown.status, shown.out) == (0, sendroute("--version").out)
+    document = json.loads(sendroute("version", "-o", "json").out)
+    assert shown.out == f"sendroute {document['version']}\n"
+
+
+@pytest.mark.parametrize(("name", "preset"), [("gmail", "google"), ("Amazon SES", "ses")])
+def test_another_name_of_a_provider_is_wrong_usage_that_names_the_preset(
+    sendroute: Program, name: str, preset: str
+) -> None:
+    words = ("edit", "add-domain", "x.example", "--account", "acme", "--new-profile", "p")
+    result = sendroute(*words, "--provider", name, ".")
+    assert result.status == 64
+    assert f"Did you mean `{preset}`?" in result.err

@@ -17,14 +17,19 @@ namespace, which is the tenant boundary. This page is generated from the program
 
 - Manifests are `.yaml`, `.yml` and `.json` files with one or more documents. A `kind: List` is
   accepted, and `-` is standard input. Directories are read with all their subdirectories. Names
-  that begin with a dot are skipped; links are followed.
+  that begin with a dot are skipped; links are followed. A link without a target, like everything
+  else that cannot be read, is `unreadable`. Of a file that a link outside the directory leads to,
+  no finding quotes anything.
 - YAML is version 1.2. kubectl reads YAML 1.1, so an unquoted value that the two read differently
   (`no`, `on`, `y`, `1:30`, `0465`) is an error: `ambiguous-scalar`. Quote it.
 - Anchors, aliases, merge keys, tags, duplicate keys and nesting deeper than 32 levels are refused.
 - A file has at most 32 MiB, a text at most 64 KiB.
 - `null` is refused: set a value, or remove the field.
-- Documents of other API groups are skipped. `status`, labels, annotations and the API server's own
-  metadata are accepted and ignored.
+- Documents of other API groups are skipped; one of Sendroute's kinds under a misspelled group is
+  `unknown-group`. A `List` must hold a list of objects. `status`, labels, annotations and the API
+  server's own metadata are accepted and ignored.
+- The annotation `sendroute.dev/accept: CODE[,CODE]` on an object accepts findings below error that
+  arise there: they are not reported. An error or a refusal cannot be accepted.
 
 ## Secrets
 
@@ -34,6 +39,8 @@ Never write a secret in a manifest. `credentials.secretRef.name` refers to a sec
 - a directory `SECRETS_DIR/NAMESPACE/NAME/` with the files `username` and `password`, or
 - the variables `SENDROUTE_SECRET_<NAMESPACE>__<NAME>__USERNAME` and `…__PASSWORD`: upper case, `-`
   as `_`. A name with `--` or a dot needs a directory.
+
+The MailPlatform has no namespace. Its secrets are in `sendroute-system`, which no tenant can use.
 
 The owner of a secret can bind it to destinations with the file `allowed-hosts`, one `host` or
 `host:port` per line, or the variable `…__ALLOWED_HOSTS`. A profile with another destination gets
@@ -187,18 +194,29 @@ def _flow(value: Any) -> str:
 
 
 def _presets() -> str:
-    from sendroute.manifests.presets import PRESETS
+    from sendroute.model.providers import PROVIDERS, Provider
 
-    rows = [
-        f"| `{name}` | {f'`{preset.host}`' if preset.host else 'differs by region'} "
-        f"| {preset.port} | {preset.tls_port or 'none'} "
-        f"| {f'`{preset.username}`' if preset.username else ''} | `{preset.spf}` | {preset.hint} |"
-        for name, preset in PRESETS.items()
-    ]
+    def ports(listed: tuple[int, ...]) -> str:
+        return ", ".join(map(str, listed)) or "none"
+
+    def row(name: str, provider: Provider) -> str:
+        host = f"`{provider.host}`" if provider.host else "differs by region"
+        username = f"`{provider.username}`" if provider.username else ""
+        spf = f"`{provider.spf}`" if provider.spf else ""
+        sources = " ".join(
+            f"[{number}]({url})" for number, url in enumerate(provider.sources, start=1)
+        )
+        return (
+            f"| `{name}` | {host} | {ports(provider.starttls_ports)} | {ports(provider.tls_ports)} "
+            f"| {username} | {spf} | {provider.hint} | {sources} |"
+        )
+
+    rows = [row(name, provider) for name, provider in PROVIDERS.items()]
     return (
-        "## Presets\n\n`provider` selects a preset, which fills in absent fields of a profile.\n\n"
-        "| provider | host | STARTTLS port | TLS port | user name | SPF term | note |\n"
-        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        "## Presets\n\n`provider` selects a preset, which fills in absent fields of a profile. "
+        "What the sources do not say stays absent.\n\n"
+        "| provider | host | STARTTLS ports | TLS ports | user name | SPF term | note | sources |\n"
+        "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 

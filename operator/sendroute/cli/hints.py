@@ -5,11 +5,16 @@ from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
+from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
+from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
+    AllowOlderTree,
     Approve,
     Configure,
+    DeleteProfile,
+    ExtractProfile,
     GuardLimit,
     Perform,
     RaiseLimit,
@@ -36,8 +41,8 @@ _SETTINGS = {
     Setting.TREE_FILES: "--max-files N",
 }
 
-# The command, and the placeholder for its subject if the remedy has none.
-_TASKS = {
+# The command, the placeholder for its subject if the remedy has none, and what follows.
+_TASKS: dict[Task, tuple[str, ...]] = {
     Task.CREATE_STORE: ("sendroute init", ""),
     Task.RESTORE_FROM_BACKUP: ("sendroute init --from-backup", "FILE"),
     Task.RESTORE_FROM_LOCK_FILE: ("sendroute init --from-lock", "FILE"),
@@ -49,8 +54,8 @@ _TASKS = {
     Task.TEST_CONNECTIONS: ("sendroute plan --test-connections", "PATH"),
     Task.SYNC: ("sendroute sync", "PATH"),
     Task.SHOW_ROUTES: ("sendroute routes --profile", "NAME"),
-    Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN"),
-    Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN"),
+    Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN", "--account ACCOUNT PATH"),
+    Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN", "--profile NAME PATH"),
 }
 
 
@@ -58,11 +63,30 @@ _Finding = TypeVar("_Finding", Finding, ReportedFinding)
 
 
 def with_hint(finding: _Finding) -> _Finding:
-    """The finding with its remedy appended to its hint."""
+    """The finding with its remedy appended to its hint, without the password of a store's URL that
+    the user typed in place of something else."""
+    message = without_password(finding.message)
+    if message != finding.message:
+        finding = replace(finding, message=message)
     if finding.remedy is None:
         return finding
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"
     return replace(finding, hint=hint, remedy=None)
+
+
+def leave_shadow(domain: str, state: DomainState) -> str:
+    """The two ways out of a shadow: back to the declared route, or to the assigned one in the
+    manifest."""
+    declared = state.declared
+    option = f"--{declared.kind}" if declared is not None else ""
+    if declared is not None and declared.profile is not None:
+        option += f" {shlex.quote(declared.profile)}"
+    command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
+    apply_all = shlex.quote(state.shadow or "")
+    return (
+        f"To return to {declared}: {command} --overrides {apply_all} PATH. To keep {state.route}:"
+        " sendroute sync PATH."
+    )
 
 
 def words(remedy: Remedy) -> str:
@@ -70,12 +94,21 @@ def words(remedy: Remedy) -> str:
     match remedy:
         case RaiseLimit(limit, percent):
             return f"{_LIMITS[limit]} {percent}"
+        case AllowOlderTree():
+            return "--allow-older-tree"
         case Approve(namespace, account):
             return f"sendroute approve {namespace}/{account}"
         case Configure(setting):
             return _SETTINGS[setting]
         case Perform(task, subject):
-            command, placeholder = _TASKS[task]
-            return f"{command} {shlex.quote(subject) if subject else placeholder}".rstrip()
+            command, placeholder, *more = _TASKS[task]
+            shown = shlex.quote(subject) if subject else placeholder
+            return " ".join([command, shown, *more]).rstrip()
+        case DeleteProfile(namespace, account, profile):
+            command = f"sendroute edit delete-profile {profile} --account {namespace}/{account}"
+            return f"{command} --undeclare PATH"
+        case ExtractProfile(namespace, account, profile):
+            command = f"sendroute edit extract-profile {profile} --account {namespace}/{account}"
+            return f"{command} PATH"
         case _:
             assert_never(remedy)

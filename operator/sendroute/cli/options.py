@@ -9,7 +9,16 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sendroute.cli.command_line import Parser, UsageError, percent, suggestion
+from sendroute.cli.command_line import (
+    MANIFESTS,
+    OUTPUT_FILE,
+    Parser,
+    PathType,
+    UsageError,
+    percent,
+    require_utf8,
+    suggestion,
+)
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
@@ -23,24 +32,32 @@ class Output(NamedTuple):
     path: str | None
 
 
-def output_option(parser: Parser, forms: Sequence[str]) -> None:
-    def read(text: str) -> Output:
+class _OutputType(PathType):
+    def __init__(self, forms: Sequence[str]) -> None:
+        super().__init__()
+        self._forms = forms
+
+    def __call__(self, text: str) -> Output:
         form, equals, path = text.partition("=")
-        if form not in forms:
+        require_utf8("The format", form)
+        if form not in self._forms:
+            known = ", ".join(self._forms)
             raise argparse.ArgumentTypeError(
-                f"`{form}` is none of {', '.join(forms)}.{suggestion(form, forms)}".rstrip(".")
+                f"`{form}` is none of {known}.{suggestion(form, self._forms)}".rstrip(".")
             )
         if equals and not path:
             raise argparse.ArgumentTypeError(f"`{text}` specifies no file")
-        return Output(form, path or None)
+        return Output(form, None if path in ("", "-") else path)
 
+
+def output_option(parser: Parser, forms: Sequence[str]) -> None:
     parser.value(
         "-o",
         "--output",
         metavar="FORMAT[=FILE]",
-        type=read,
+        type=_OutputType(forms),
         action="append",
-        help=f"{', '.join(forms)}; may be repeated",
+        help=f"{', '.join(forms)}; may be repeated; - is standard output",
     )
     parser.check(_check_outputs)
 
@@ -79,7 +96,11 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 def paths_argument(parser: Parser, also: str = "; - is standard input") -> None:
     """Directories and files of manifests. ``also`` continues the help: what else a path may be."""
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help=f"directory or file of manifests{also}"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        type=MANIFESTS,
+        help=f"directory or file of manifests{also}",
     )
 
 
@@ -117,6 +138,13 @@ def limit_options(
         )
 
 
+def older_tree_option(parser: Parser) -> None:
+    parser.switch(
+        "--allow-older-tree",
+        help="apply although the commit of the manifests lacks one that was applied before",
+    )
+
+
 def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclusiveGroup:
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument("--profile", metavar="NAME", help="through this profile of the account")
@@ -145,10 +173,32 @@ def account_argument(parser: Parser) -> None:
     parser.add_argument("account", metavar="ACCOUNT", help="NAME or NAMESPACE/NAME")
 
 
+def domain_argument(parser: Parser) -> None:
+    parser.add_argument("domain", metavar="DOMAIN", help="the domain")
+
+
+def account_of_domain(parser: Parser) -> None:
+    parser.add_argument(
+        "--account",
+        metavar="ACCOUNT",
+        help="its account, if two accounts declare it: NAME or NAMESPACE/NAME",
+    )
+
+
 def profile_of_account(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the profile")
     parser.add_argument(
         "--account", metavar="ACCOUNT", required=True, help="its account, NAME or NAMESPACE/NAME"
+    )
+
+
+def file_option(parser: Parser) -> None:
+    """The file of a new document."""
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        type=OUTPUT_FILE,
+        help="write it to this file, new or among PATH",
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from sendroute.edit.extract_profile import extract
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Domain, EditTree, unknown_profile
+from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
@@ -32,6 +33,19 @@ def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
     proposal.describe(domain.where.at(*path), message)
 
 
+def confirm(proposal: Proposal, domain: Domain, apply_all: str) -> None:
+    """State that the domain's declared route was confirmed after an apply-all (rules: apply-all).
+    ``apply_all`` is its id."""
+    if domain.overrides == apply_all:
+        return
+    put_after(proposal.spec(domain.where), "route", "overrides", apply_all)
+    path = ("spec", "overrides") if domain.overrides else ("spec", "route")
+    proposal.describe(
+        domain.where.at(*path),
+        f"route of {domain.name}: {domain.route} overrides the apply-all {apply_all}",
+    )
+
+
 def put_after(mapping: dict[str, Any], anchor: str, key: str, value: Any) -> None:
     """Set a key; a new one is inserted behind ``anchor``."""
     if key in mapping or anchor not in mapping:
@@ -57,3 +71,21 @@ def check_profile(tree: EditTree, key: AccountKey, route: Route | None) -> None:
         return
     if not tree.profiles_of(key, route.profile):
         raise ProblemError(unknown_profile(tree, key, route.profile))
+
+
+def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
+    """Check that an account has no profile of this name.
+
+    Raises:
+        ProblemError: it has one (``duplicate-profile``).
+    """
+    for profile in tree.profiles_of(key, name):
+        raise ProblemError(
+            finding(
+                "duplicate-profile",
+                f"Account {key.name} already has a profile {name}.",
+                hint=f"Route through profile {name}, or choose another name.",
+                where=profile.where,
+                account=key,
+            )
+        )

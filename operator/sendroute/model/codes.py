@@ -39,7 +39,7 @@ class Trait(Flag):
     ABSENCE = auto()
     """Something is missing that may be in a file that could not be read."""
     PROFILE_REFERENCE = auto()
-    """A reference names a profile that does not exist, or no longer."""
+    """A reference to a profile that does not exist, or no longer."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
 
@@ -177,6 +177,14 @@ class Code(StrEnum):
         "The kind is misspelled.",
         "Use MailPlatform, MailAccount, SMTPProfile or SendingDomain.",
     )
+    UNKNOWN_GROUP = (
+        "unknown-group",
+        _ERROR,
+        _AUTHOR,
+        "A document of one of Sendroute's kinds has an API group that is nearly sendroute.dev.",
+        "The group is misspelled. Kinds of any other group belong to another program.",
+        "Write apiVersion: sendroute.dev/v1alpha1.",
+    )
     UNKNOWN_VERSION = (
         "unknown-version",
         _ERROR,
@@ -207,8 +215,16 @@ class Code(StrEnum):
         _AUTHOR,
         "The field does not accept the value.",
         "The value has the wrong type or form, or is out of range.",
-        "Write a value that the message names.",
+        "Write a value that the message lists.",
         Trait.VALUE,
+    )
+    RESERVED_NAMESPACE = (
+        "reserved-namespace",
+        _ERROR,
+        _AUTHOR,
+        "The namespace sendroute-system is the platform's own.",
+        "An account, profile or domain is declared in the namespace of the platform's secrets.",
+        "Use another namespace.",
     )
     POLICY_VIOLATION = (
         "policy-violation",
@@ -248,7 +264,7 @@ class Code(StrEnum):
         _AUTHOR,
         "Part of the tree could not be read, so the account is unchanged.",
         "While part of the tree is unreadable, a missing object may only be unreadable.",
-        "Fix the part that could not be read; the other findings name it.",
+        "Fix the part that could not be read; the other findings show which.",
         Trait.NEEDS_STORE,
     )
 
@@ -328,16 +344,24 @@ class Code(StrEnum):
         "unusual-port",
         _WARN,
         _AUTHOR,
-        "SMTP providers do not use the port.",
-        "The port is mistyped, or the provider is unusual.",
-        "Check the port. Providers use 587, 465, 2525 or 25.",
+        "The port is none of the usual ones, or none that the provider documents.",
+        "The port is mistyped, or the server is set up in its own way.",
+        "Check the port. Usual ports are 587, 465, 2525, 2587 and 25.",
+    )
+    ENCRYPTION_MISMATCH = (
+        "encryption-mismatch",
+        _WARN,
+        _AUTHOR,
+        "The port is for another encryption.",
+        "A port for TLS from the first byte has encryption starttls or none, or the reverse.",
+        "Change the encryption or the port. The provider's page says which belong together.",
     )
     PROFILE_DELETED = (
         "profile-deleted",
         _WARN,
         _AUTHOR,
         "A profile that is still referenced is gone.",
-        "The profile was deleted while a route, a default or a reassignTo names it.",
+        "The profile was deleted while a route, a default or a reassignTo refers to it.",
         "Declare another route, or the profile again.",
         Trait.PROFILE_REFERENCE,
     )
@@ -353,17 +377,28 @@ class Code(StrEnum):
         "apply-all-wins",
         _WARN,
         _AUTHOR,
-        "One change edits a route and runs an apply-all: the apply-all decides.",
-        "The declared route was edited in the same change as the apply-all.",
-        "Edit the route again in a later change if the domain should leave the apply-all's route.",
+        "The apply-all decides, not the declared route.",
+        "The apply-all makes a domain send that declares unconfigured, or the declared route was"
+        " edited in the same change.",
+        "To return to the declared route, add spec.overrides with the apply-all's id in a later"
+        " change.",
         Trait.NEEDS_BASE,
+    )
+    UNKNOWN_APPLY_ALL = (
+        "unknown-apply-all",
+        _WARN,
+        _AUTHOR,
+        "The apply-all that a domain overrides never ran in its account.",
+        "The id is misspelled, or the apply-all waits for its confirmation.",
+        "Write the id of an apply-all that ran, or remove spec.overrides.",
+        Trait.NEEDS_STORE,
     )
     PROFILE_UNUSED = (
         "profile-unused",
-        _WARN,
+        _INFO,
         _AUTHOR,
         "No domain sends through the profile.",
-        "No route, default or reassignTo names it.",
+        "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
     )
     SUSPENDED = (
@@ -437,7 +472,8 @@ class Code(StrEnum):
         _ENVIRONMENT,
         "The provider could not be reached as the profile says.",
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
-        "Fix the profile or its secret, or wait for the provider. Sendroute tests again.",
+        "The message has the outcome and the step at which the test ended. Fix what it names, or"
+        " wait for the provider. Sendroute tests again.",
         Trait.TRANSIENT,
         "its connection test failed",
     )
@@ -454,7 +490,8 @@ class Code(StrEnum):
         _ERROR,
         _OPERATOR,
         "The secret that the profile names does not exist.",
-        "The name is misspelled, or the secret was not created in the account's namespace.",
+        "The name is misspelled, or the secret was not created in the account's namespace; the"
+        " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
         Trait.TRANSIENT,
         "its secret does not exist",
@@ -469,22 +506,13 @@ class Code(StrEnum):
         Trait.TRANSIENT,
         "its secret cannot be used",
     )
-    SECRET_AMBIGUOUS = (
-        "secret-ambiguous",
-        _ERROR,
-        _AUTHOR,
-        "Two references mean the same environment variables.",
-        "Two names differ only in characters that a variable's name cannot have.",
-        "Rename one of the two secrets.",
-        Trait.TRANSIENT,
-        "its secret is ambiguous",
-    )
     SECRET_NOT_BOUND = (
         "secret-not-bound",
         _ERROR,
         _OPERATOR,
         "The secret does not allow the destination.",
-        "The secret lists the hosts that may receive it, and the profile's host is not listed.",
+        "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
+        " the secret is the platform's.",
         "Add the host to the secret's list, if the credentials belong there.",
         Trait.TRANSIENT,
         "its secret is not bound to the destination",
@@ -521,7 +549,7 @@ class Code(StrEnum):
         _AUTHOR,
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
-        "Fix what was skipped; Sendroute then tries again.",
+        "Fix what was skipped; Sendroute then retries.",
     )
 
     # Following a source
@@ -571,6 +599,16 @@ class Code(StrEnum):
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
+    OLDER_TREE = (
+        "older-tree",
+        _REFUSED,
+        _OPERATOR,
+        "The tree lacks a commit that was applied before, and would take something back.",
+        "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
+        "Apply a tree that contains the commit that was applied last. If the older state is"
+        " intended, allow it or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
     NOT_HELD_BACK = (
         "not-held-back",
         _ERROR,
@@ -609,9 +647,9 @@ class Code(StrEnum):
         "wrong-store",
         _REFUSED,
         _OPERATOR,
-        "Another store was expected.",
-        "The URL is wrong, or the store was set back or replaced.",
-        "Check the URL of the store.",
+        "Another store was expected, or the store is not as Sendroute created it.",
+        "The URL is wrong, the store was set back or replaced, or another program changed it.",
+        "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
     )
     STORE_LOCKED = (
@@ -645,8 +683,8 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "A key file is never overwritten.",
-        "A key file is already at the path.",
-        "Use that key, or give the path of another file.",
+        "A key file is already at the path, but there is no store.",
+        "Give that key for the new store too, or create the store in another directory.",
     )
     STORE_EXISTS = (
         "store-exists",
@@ -671,7 +709,7 @@ class Code(StrEnum):
         _ENVIRONMENT,
         "The store could not be read or written.",
         "The database does not answer, refuses access, or reports an error; a disk is full.",
-        "Fix what the message names. Nothing was written.",
+        "Fix the cause in the message. Nothing was written.",
         Trait.TRANSIENT | Trait.STORE,
     )
 
@@ -680,6 +718,11 @@ class Code(StrEnum):
 _CODES: dict[str, Code] = {code.value: code for code in Code}
 _WITH = {trait: frozenset[str](code for code in Code if trait in code.traits) for trait in Trait}
 _NOT_SAVED: dict[str, str] = {code: code.not_saved for code in Code if code.not_saved is not None}
+
+
+_NOT_QUOTED = (
+    "Nothing of the file is quoted, because a link that leads out of the tree leads to it."
+)
 
 
 def code_of(code: str) -> Code:
@@ -732,12 +775,16 @@ def finding(
         remedy: the next step as data, which a front end appends to the hint.
 
     Returns:
-        The finding, without a position.
+        The finding, without a position. About a file outside the tree it says only what the code
+        means, because every message may quote its file.
 
     Raises:
         KeyError: the code does not exist.
     """
     namespace, name = account or (None, None)
+    if where is not None and where.outside:
+        message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
+        related = tuple(location for location in related if location.file == where.file)
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,

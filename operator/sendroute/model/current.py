@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route
@@ -12,13 +13,16 @@ class DomainState(Struct, frozen=True, gc=False):
     """What the store holds of one domain.
 
     ``route`` is the assigned route. ``declared`` is the declared route last seen, None without
-    one. ``shadow`` is the id of the apply-all that shadows it, None without one.
+    one. ``shadow`` is the id of the apply-all that shadows it, None without one. ``overrides`` is
+    the id of the apply-all after which the manifest confirms its declared route; it was last seen
+    together with that route.
     """
 
     route: Route
     origin: Origin
     declared: Route | None = None
     shadow: str | None = None
+    overrides: str | None = None
 
     @property
     def is_shadowed(self) -> bool:
@@ -55,9 +59,14 @@ class CurrentAccount(Struct, frozen=True):
 
 
 class Current(Struct, frozen=True):
-    """A whole store at one revision, read in one transaction."""
+    """A whole store at one revision, read in one transaction.
+
+    ``keyless`` are the credentials, by owner and profile, of a store that was created from a backup
+    without its key: they may be encrypted again from their secrets.
+    """
 
     lineage: str
     revision: int
     platform: Platform | None
     accounts: dict[AccountKey, CurrentAccount]
+    keyless: frozenset[tuple[Owner, str]] = frozenset()

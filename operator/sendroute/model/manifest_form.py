@@ -31,6 +31,8 @@ def _domain(state: DomainState) -> Document:
     document: Document = {"route": state.route.as_manifest(), "origin": state.origin.value}
     if state.declared is not None:
         document["declared"] = state.declared.as_manifest()
+    if state.overrides is not None:
+        document["overrides"] = state.overrides
     if state.shadow is not None:
         document["shadowed_by"] = state.shadow
     return document
@@ -55,21 +57,30 @@ def _profile_document(profile: Profile) -> Document:
 
 
 def _platform(platform: Platform) -> Document:
-    test = _present(allowNetworks=list(platform.allow_networks) or None, caFile=platform.ca_file)
+    timeout = platform.test_timeout
+    test = _present(
+        allowNetworks=list(platform.allow_networks) or None,
+        caFile=platform.ca_file,
+        timeout=f"{timeout}s" if timeout else None,
+    )
     return _present(
         managed=_managed_document(platform.managed) if platform.managed else None,
+        heloName=platform.helo_name or None,
         connectionTest=test or None,
         plans=[_plan(plan) for plan in platform.plans],
     )
 
 
 def _managed_document(managed: Managed) -> Document:
+    return service_form(managed) | _present(relay=_relay(managed.relay), spf=managed.spf)
+
+
+def service_form(managed: Managed) -> Document:
+    """What users of the managed service configure in their mail clients; the relay is internal."""
     return _present(
         displayName=managed.display_name,
         host=managed.host,
         ports=[{"port": p.port, "encryption": p.encryption.value} for p in managed.ports],
-        relay=_relay(managed.relay),
-        spf=managed.spf,
     )
 
 

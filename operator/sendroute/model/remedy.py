@@ -60,6 +60,10 @@ class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
     percent: int
 
 
+class AllowOlderTree(Struct, frozen=True, tag="allow-older-tree"):
+    """Apply although the tree lacks a commit that was applied before."""
+
+
 class Approve(Struct, frozen=True, tag="approve"):
     """Approve the change of an account that is held back."""
 
@@ -81,4 +85,22 @@ class Perform(Struct, frozen=True, tag="perform"):
     subject: str | None = None
 
 
-Remedy = RaiseLimit | Approve | Configure | Perform
+class DeleteProfile(Struct, frozen=True, tag="delete-profile"):
+    """Delete a profile from the manifests, and declare no route where it was declared."""
+
+    namespace: str
+    account: str
+    profile: str
+
+
+class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
+    """Move a profile from a domain's document to its own document."""
+
+    namespace: str
+    account: str
+    profile: str
+
+
+Remedy = (
+    RaiseLimit | AllowOlderTree | Approve | Configure | Perform | DeleteProfile | ExtractProfile
+)

@@ -10,6 +10,7 @@ import hashlib
 import msgspec
 from msgspec import Raw, Struct
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
@@ -25,8 +26,9 @@ from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import SavedInputs
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 _MARKER = "sendroute-saved-plan"
+_BOM = b"\xef\xbb\xbf"  # some editors write one
 _LISTED = 5
 
 
@@ -65,10 +67,13 @@ class SavedLimits(Struct, frozen=True):
 
     change_percent: int
     remove_percent: int
+    allow_older_tree: bool = False
 
     def guards(self) -> Guards:
         """The limits as the guards of a plan."""
-        return Guards(self.change_percent, self.remove_percent)
+        return Guards(
+            self.change_percent, self.remove_percent, allow_older_tree=self.allow_older_tree
+        )
 
 
 class SavedPlan(Struct, frozen=True):
@@ -76,6 +81,7 @@ class SavedPlan(Struct, frozen=True):
 
     ``only`` are the accounts that this plan may change. ``accounts`` are these and the accounts
     that claim the same domains. ``decided`` are the digests of the changes that were shown.
+    ``ancestry`` compares ``commit`` with the commits that were applied before the plan was made.
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
     damage and edits by hand; it is no signature.
@@ -96,8 +102,10 @@ class SavedPlan(Struct, frozen=True):
     stopped: tuple[AccountKey, ...]
     complete: bool
     findings: tuple[SavedFinding, ...]
+    accepted: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = ()
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
+    ancestry: Ancestry | None = None
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -116,6 +124,7 @@ class SavedPlan(Struct, frozen=True):
             stopped=frozenset(self.stopped),
             complete=self.complete,
             findings=tuple(item.as_finding() for item in self.findings),
+            accepted={document: frozenset(codes) for document, codes in self.accepted},
         )
 
 
@@ -187,7 +196,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
-        limits=SavedLimits(guards.change_percent, guards.remove_percent),
+        limits=SavedLimits(guards.change_percent, guards.remove_percent, guards.allow_older_tree),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
@@ -200,6 +209,9 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         stopped=tuple(sorted(desired.stopped & accounts)),
         complete=desired.complete,
         findings=tuple(_saved(located(item, planned.source.locate)) for item in desired.findings),
+        accepted=tuple(
+            (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
+        ),
         failed=tuple(
             sorted((owner_names(owner), dict(names)) for owner, names in verified.failed.items())
         ),
@@ -209,6 +221,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
                 for owner, names in verified.secrets.rotated.items()
             )
         ),
+        ancestry=planned.scope.ancestry,
     )
 
 
@@ -257,7 +270,9 @@ def plan_again(
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
-    source = Source(saved.desired(), saved.commit, no_positions, mismatches)
+    source = Source(
+        saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
+    )
     planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
     same = plan_accounts(
         source.desired,
@@ -267,6 +282,7 @@ def plan_again(
         failed=saved.shown().failed,
         rotated=planned.verified.secrets.rotated,
         guards=guards,
+        ancestry=saved.ancestry,
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:
@@ -319,6 +335,7 @@ def encode(saved: SavedPlan) -> str:
 
 def is_saved_plan(head: bytes) -> bool:
     """Whether a file is a saved plan, valid or not, by its first bytes ``head``."""
+    head = head.removeprefix(_BOM)
     return head.lstrip().startswith(b"{") and f'"{_MARKER}"'.encode() in head
 
 
@@ -336,10 +353,11 @@ def decode(content: bytes, path: str) -> SavedPlan:
         ProblemError: it is damaged or was edited (``invalid-value``), or has another format
             (``unknown-version``).
     """
+    content = content.removeprefix(_BOM)
     try:
         version = msgspec.json.decode(content, type=_Version).format_version
         if version != FORMAT_VERSION:
-            why = f"its format is {version}, not {FORMAT_VERSION}"
+            why = f"its format is {version[:20]!r}, not {FORMAT_VERSION}"
             raise unusable("unknown-version", path, why)
         saved = msgspec.json.decode(content, type=SavedPlan)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -15,6 +15,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import (
     AccountChange,
     AccountPlan,
@@ -36,6 +37,7 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
+from sendroute.planner.accepted import without_accepted
 from sendroute.planner.claims import NO_OTHERS, OtherClaims
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
@@ -59,11 +61,13 @@ Tests = Mapping[TestRequest, TestResult]
 
 class PlanScope(Struct, frozen=True):
     """What to plan. ``only`` is None for every account; otherwise ``others`` are the claims of all
-    other accounts on the domains of these."""
+    other accounts on the domains of these. ``ancestry`` is how the commit of the manifests relates
+    to those that were applied last; None outside git."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
     others: OtherClaims = NO_OTHERS
+    ancestry: Ancestry | None = None
 
 
 class SavedInputs(Struct, frozen=True):
@@ -129,6 +133,7 @@ class Verifier(Struct, frozen=True):
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
+            keyless=current.keyless,
         )
 
     def verify(
@@ -168,11 +173,13 @@ class Verifier(Struct, frozen=True):
                 failed=failed,
                 rotated=secrets.rotated,
                 guards=scope.guards,
+                ancestry=scope.ancestry,
             )
             requests = list(self._test_requests(plan, secrets))
             due = [request for request in requests if request not in tests]
             if tester is None or not due:
                 reported = self._with_findings(plan, desired, secrets, tests, due)
+                reported = without_accepted(reported, desired)
                 return VerifiedPlan(reported, failed, secrets, tests, len(due))
             policy = ConnectionPolicy.of(_platform_after(plan, current))
             results = zip(due, tester(due, policy), strict=True)
@@ -317,6 +324,38 @@ def failure_message(request: TestRequest, result: TestResult) -> str:
     )
 
 
+def failure_advice(result: TestResult) -> str:
+    """What to do about a failed test, as one or two sentences.
+
+    Args:
+        result: the test; it did not pass.
+
+    Returns:
+        What follows from what was seen; otherwise what fits the outcome. The secret is named only
+        if the server rejected it.
+    """
+    if result.advice is not None:
+        return result.advice
+    return _ADVICE.get(result.outcome, "Fix the profile.")
+
+
+_ADVICE = {
+    ConnectionOutcome.TEMPORARY_FAILURE: "Try again later: the server reports a temporary failure, "
+    "and neither the profile nor its secret is known to be wrong.",
+    ConnectionOutcome.DNS_FAILED: "Check the host, and the name servers of this machine.",
+    ConnectionOutcome.CONNECT_FAILED: "Check the host and the port, and whether a firewall blocks "
+    "the connection.",
+    ConnectionOutcome.TLS_FAILED: "Check the host, the port and the encryption; the server's "
+    "certificate must be valid for the host.",
+    ConnectionOutcome.AUTH_FAILED: "Fix the secret, or the host and port that it is sent to.",
+    ConnectionOutcome.PROTOCOL_ERROR: "Check the host, the port and the encryption.",
+    ConnectionOutcome.ADDRESS_REFUSED: "Correct the host, or allow its network.",
+}
+
+
+_SAVED_ANYWAY = "The profile is saved anyway, because its connectionTest is warn."
+
+
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
     for request, result in tests.items():
         if request.account != account.key or (code := failure_code(result)) is None:
@@ -325,9 +364,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         yield finding(
             code,
             failure_message(request, result),
-            hint="The profile is saved anyway, because its connectionTest is warn."
-            if warns
-            else "Fix the profile or its secret. Sendroute tries again.",
+            hint=f"{failure_advice(result)} {_SAVED_ANYWAY if warns else 'Sendroute retries.'}",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,

@@ -72,7 +72,7 @@ def _pieces(report: Report) -> Iterator[MarkdownPiece]:
     if report.relays_behind:
         behind = ", ".join(map(code, report.relays_behind))
         yield MarkdownPiece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
-    for finding in report.findings:
+    for finding in report.listed():
         yield MarkdownPiece("finding", partial(_finding, finding))
     if report.platform is not None:
         yield MarkdownPiece("platform", partial(_platform, report.platform))
@@ -89,7 +89,10 @@ def _platform(change: Change) -> str:
 
 
 def _shadowed(part: Part) -> str:
-    listing = f"\nOf {code(str(part.key))}, shadowed by an apply-all:\n\n"
+    listing = (
+        f"\nOf {code(str(part.key))}, shadowed by an apply-all until the manifest sets"
+        f" {code('spec.overrides')} to its id, or declares another route:\n\n"
+    )
     for shadow in part.shadowed[:MAX_SIMILAR]:
         declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
         listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"

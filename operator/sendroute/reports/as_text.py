@@ -82,7 +82,7 @@ def _is_shown(part: Part) -> bool:
 def _listed(report: Report) -> Iterator[Finding]:
     """Every finding, but of each code only the first notes; the others are counted."""
     counts: Counter[str] = Counter()
-    for finding in report.findings:
+    for finding in report.listed():
         if finding.severity is not Severity.INFO:
             yield finding
             continue
@@ -117,7 +117,8 @@ def _omitted_line(count: int) -> str:
 def _shadow(shadow: Shadowed) -> str:
     return clean(
         f"{middle(shadow.domain, _NAME)} declares {shadow.declared}, shadowed by apply-all"
-        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest is edited."
+        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets spec.overrides:"
+        f" {shadow.apply_all}, or declares another route."
     )
 
 

@@ -16,23 +16,22 @@ import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
-from sendroute.model.codes import finding
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
-from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Origin, Route
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
+from sendroute.store.lock_text import contradictory, load, parse
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
 from sendroute.store.url import unusable
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 
 # Stored in 64 bits, with room for later increments.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
@@ -58,10 +57,15 @@ class LockDomain(Struct, frozen=True, omit_defaults=True):
     origin: Origin
     declared: dict[str, Any] | None = None
     shadow: str | None = None
+    overrides: str | None = None
 
     def state(self) -> DomainState:
         return DomainState(
-            Route.from_manifest(self.route), self.origin, _route(self.declared), self.shadow
+            Route.from_manifest(self.route),
+            self.origin,
+            _route(self.declared),
+            self.shadow,
+            self.overrides,
         )
 
 
@@ -183,7 +187,13 @@ def take(connection: Connection) -> Lock:
 
 
 def _domain(state: DomainState) -> LockDomain:
-    return LockDomain(state.route.as_manifest(), state.origin, _form(state.declared), state.shadow)
+    return LockDomain(
+        state.route.as_manifest(),
+        state.origin,
+        _form(state.declared),
+        state.shadow,
+        state.overrides,
+    )
 
 
 def write(lock: Lock, path: Path) -> None:
@@ -213,7 +223,9 @@ def write(lock: Lock, path: Path) -> None:
 def _replace(path: Path, text: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        # As for every file for the user: what the umask leaves, but writable by its owner only.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with open(descriptor, "wb") as file:  # noqa: PTH123
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -237,40 +249,30 @@ def read(path: Path) -> Lock:
         ProblemError: the file cannot be read (``unreadable``), has an unknown format
             (``store-version``), or is damaged (``invalid-value``).
     """
+    content = load(path)
+    header = parse(content, path, _Header)
+    version = header.format_version
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise problem(
+            "store-version",
+            f"The lock file {path} has format {version!r}, which the installed Sendroute cannot"
+            " read.",
+            "Use the version of Sendroute that wrote the lock file.",
+        )
+    lock = parse(content, path, Lock)
+    if lock.commit_id is None:
+        lock = msgspec.structs.replace(lock, commit_id=header.commit_id)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ProblemError(
-            finding(
-                "unreadable",
-                f"The lock file {path} cannot be read: {error.strerror}.",
-                hint="Specify a lock file that Sendroute wrote.",
-                remedy=Perform(Task.WRITE_LOCK_FILE),
-            )
-        ) from error
-    try:
-        header = msgspec.json.decode(content, type=_Header)
-        version = header.format_version
-        if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-            raise problem(
-                "store-version",
-                f"The lock file {path} has format {version!r}, which the installed Sendroute"
-                " cannot read.",
-                "Use the version of Sendroute that wrote the lock file.",
-            )
-        lock = msgspec.json.decode(content, type=Lock)
-        if lock.commit_id is None:
-            lock = msgspec.structs.replace(lock, commit_id=header.commit_id)
         _check(lock.accounts, lock.last_profile)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise contradictory(path) from error
+    except ValueError as error:
+        raise ProblemError(contradictory(path)) from error
     return lock
 
 
 class _Header(Struct):
     """Up to format 1.1, ``commit_id`` was called ``attempt``."""
 
-    format_version: str
+    format_version: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*\Z")]
     commit_id: CommitId | None = msgspec.field(default=None, name="attempt")
 
 
@@ -287,13 +289,3 @@ def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
             current.state()
         for ran in account.apply_all.values():
             ran.record()
-
-
-def contradictory(path: Path) -> ProblemError:
-    return ProblemError(
-        finding(
-            "invalid-value",
-            f"{path} is not a valid lock file.",
-            hint="Restore from git the version that Sendroute wrote.",
-        )
-    )

@@ -8,10 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, Self, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
-from sqlalchemy.exc import NoResultFound
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from sendroute.model.account_status import AccountStatus
+from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
@@ -31,6 +33,7 @@ from sendroute.model.records import (
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
     account_status,
+    applied_commits,
     commit,
     current_state,
     endpoints,
@@ -132,8 +135,8 @@ class Store:
         with translated_errors(self.location), self._database.reading() as connection:
             try:
                 yield connection
-            # An invalid time, route or origin; a revision without its row.
-            except (ValueError, KeyError, NoResultFound) as error:
+            # An invalid time or route; a row that is missing, or there twice.
+            except (ValueError, KeyError, NoResultFound, MultipleResultsFound) as error:
                 raise damaged(self.location) from error
 
     @contextmanager
@@ -152,7 +155,10 @@ class Store:
         """The current state, and the sealed credentials of the endpoints in use by account and
         profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
-            return current_state.read(connection, None), endpoints.sealed(connection)
+            current = replace(
+                current_state.read(connection, None), keyless=endpoints.keyless(connection)
+            )
+            return current, endpoints.sealed(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator["StoreSnapshot"]:
@@ -304,6 +310,23 @@ class Store:
                     lambda connection: account_status.write(connection, written, cleared)
                 )
 
+    def applied_commits(self) -> list[AppliedCommit]:
+        """The commits that manifests were applied from last, in order."""
+        with self._reading() as connection:
+            return applied_commits.read(connection)
+
+    def record_commit(self, applied: AppliedCommit, replaced: Collection[AppliedCommit]) -> None:
+        """Remember that manifests are applied from a commit, without a new revision.
+
+        Args:
+            applied: the commit.
+            replaced: the commits that it replaces; others that were recorded meanwhile stay.
+        """
+        with translated_errors(self.location):
+            self._database.write(
+                lambda connection: applied_commits.record(connection, applied, replaced)
+            )
+
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
         """Approve a held-back plan.
 
@@ -321,6 +344,12 @@ class Store:
                 accounts={shown.key},
                 commit_id=commit_id,
             )
+
+    def is_keyless(self) -> bool:
+        """Whether the store has credentials of a key that was not given when it was created from a
+        backup."""
+        with self._reading() as connection:
+            return bool(endpoints.keyless(connection))
 
     def endpoints(self) -> list[Endpoint]:
         """Every revision of every destination, retired ones included."""
@@ -472,8 +501,10 @@ class StoreSnapshot:
         self._connection = connection
 
     def read_accounts(self, keys: Collection[AccountKey]) -> Current:
-        """The current state of some accounts, with the lineage, the revision and the platform."""
-        return current_state.read(self._connection, keys)
+        """The current state of some accounts, with the lineage, the revision, the platform, and the
+        credentials of a lost key."""
+        current = current_state.read(self._connection, keys)
+        return replace(current, keyless=endpoints.keyless(self._connection))
 
     def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
         """The state of these accounts; an account that is not in the store is left out."""

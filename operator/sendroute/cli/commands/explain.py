@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser
+from sendroute.cli.hints import leave_shadow
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -78,9 +79,15 @@ def _text(answer: Explanation) -> Iterable[str]:
             ("host", f"{to.host}:{to.port}, {to.encryption}"),
             ("credentials", secret),
         ]
+    if answer.service is not None:
+        ports = " or ".join(f"{port.port} ({port.encryption})" for port in answer.service.ports)
+        lines.append(("users configure", f"{answer.service.host}, port {ports}"))
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", limits))
     yield from pairs(lines)
     for line in wrap(clean(answer.reason), 0):
         yield line + "\n"
+    if row is not None and row.state.is_shadowed:
+        for line in wrap(clean(leave_shadow(row.domain, row.state)), 0):
+            yield line + "\n"

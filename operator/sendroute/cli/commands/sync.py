@@ -16,9 +16,9 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError
-from sendroute.cli.exit_status import of_findings
+from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import REPORTS, TABLES, output_option, paths_argument
-from sendroute.cli.output import present_report, worst
+from sendroute.cli.output import present_report, report_on_stderr, worst
 from sendroute.cli.session import Session
 from sendroute.model.codes import finding
 from sendroute.reports.report import of_findings as report_of
@@ -36,21 +36,21 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
     from sendroute.edit.sync import sync
     from sendroute.store.record import open_store
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise UsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
-    edit = EditSession(arguments, session)
     with open_store(session.settings.store) as store:
         current = store.read()
-    with edit.located():
+    with editing(arguments, session) as edit:
         proposal = sync(edit.tree, current.accounts)
         if arguments.check:
             return _check(arguments, session, edit, proposal)
-        return edit.finish(proposal)
+        report_on_stderr(session, edit.with_positions(edit.unread))
+        return worst(ExitStatus(edit.finish(proposal)), of_findings(edit.unread))
 
 
 def _check(
@@ -67,6 +67,6 @@ def _check(
         )
         for change in proposal.changes
     ]
-    findings = edit.with_positions([*findings, *proposal.notes])
+    findings = edit.with_positions([*findings, *proposal.notes, *edit.unread])
     written = present_report(session, arguments, report_of(findings))
     return worst(of_findings(findings), written)

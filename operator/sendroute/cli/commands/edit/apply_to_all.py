@@ -38,13 +38,12 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession, current_of
+    from sendroute.cli.edit_session import editing, stored_account
     from sendroute.edit.apply_to_all import apply_to_all
 
-    edit = EditSession(arguments, session)
-    with edit.located():
+    with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
-        current = current_of(session, key)
+        current = stored_account(session, key).account
         route = required_route(arguments)
         return edit.finish(
             apply_to_all(

@@ -34,11 +34,10 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
     from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
-    edit = EditSession(arguments, session)
-    with edit.located():
+    with editing(arguments, session) as edit:
         edit.need_all()
         key = edit.account(arguments.account)
         replacement = NO_ROUTE if arguments.undeclare else route_of_options(arguments)

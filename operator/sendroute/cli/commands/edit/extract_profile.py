@@ -19,10 +19,9 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
     from sendroute.edit.extract_profile import extract_profile
 
-    edit = EditSession(arguments, session)
-    with edit.located():
+    with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
         return edit.finish(extract_profile(edit.tree, key, arguments.name))

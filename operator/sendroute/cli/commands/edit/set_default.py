@@ -27,10 +27,9 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
     from sendroute.edit.set_default import set_default
 
-    edit = EditSession(arguments, session)
-    with edit.located():
+    with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
         return edit.finish(set_default(edit.tree, key, route_of_options(arguments)))
