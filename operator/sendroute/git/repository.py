@@ -120,8 +120,8 @@ def _directories(path: str) -> Iterator[str]:
 def _repository_at(directory: str) -> Repository | None:
     entry = os.path.join(directory, ".git")
     if os.path.isdir(entry):
-        found = os.path.lexists(os.path.join(entry, "HEAD"))
-        return Repository(directory, os.path.realpath(entry)) if found else None
+        has_head = os.path.lexists(os.path.join(entry, "HEAD"))
+        return Repository(directory, os.path.realpath(entry)) if has_head else None
     if not os.path.isfile(entry):
         return None
     target = _target(entry)

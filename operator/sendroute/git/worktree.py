@@ -38,7 +38,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
     Returns:
         The commit of the first path that is in a repository. ``-dirty`` is appended if what
         Sendroute reads from the paths is not exactly what that commit holds: a manifest was edited,
-        added, removed or left out, git was told not to compare it or changes it when it checks it
+        added, removed or left out, git has a bit not to compare it, or changes it when it checks it
         out, a link leads out of the repository, or a submodule is at another commit. None if git
         reports no commit; a warning is logged if there is a repository.
     """
@@ -55,7 +55,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
             is_exact = len(given) == len(paths) and _is_exact(repository, given)
             return head if is_exact else f"{head}-dirty"
     repositories = (find_repository(path) for path in given)
-    top = next((found.top for found in repositories if found is not None), None)
+    top = next((repository.top for repository in repositories if repository is not None), None)
     if top is not None:
         _log.warning("The commit is not recorded: the repository %s has no commit yet.", top)
     return None
