@@ -27,8 +27,8 @@ def follow(
 ) -> Follower:
     """Follow a directory, a file, or a branch of a git URL.
 
-    A path is a directory whatever it holds, also what looks like a bare repository: any user who may
-    write files there can imitate one.
+    A path is a directory whatever it holds, also what looks like a bare repository: any
+    user who may write files there can imitate one.
 
     Args:
         source: a path or a git URL.
