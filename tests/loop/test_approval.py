@@ -110,27 +110,49 @@ def test_corrected_manifests_settle_a_held_back_account(workspace: Workspace) ->
     assert not workspace.unsettled()
 
 
+def _bolt_beside_acme(*domains: str) -> str:
+    """Account bolt in the namespace of acme: the two are one tenant."""
+    return account("bolt", *domains).replace("namespace: bolt", "namespace: acme")
+
+
 def test_accounts_linked_by_a_move_are_applied_together_after_both_approvals(
     workspace: Workspace,
 ) -> None:
     workspace.write_manifest("acme", account("acme", *NAMES))
-    workspace.write_manifest("bolt", account("bolt", *(f"b{name}" for name in NAMES)))
+    workspace.write_manifest("bolt", _bolt_beside_acme(*(f"b{name}" for name in NAMES)))
     loop = workspace.start()
-    loop.wait_for_log("bolt/bolt", "committed")
-    # acme gives half of its domains to bolt and bolt removes most of its own: a guard stops both.
-    replaced = account("bolt", *(f"b{name}" for name in NAMES[:2]), *NAMES[6:])
-    workspace.write_manifest("both", account("acme", *NAMES[:6]) + "---\n" + replaced)
+    loop.wait_for_log("acme/bolt", "committed")
+    # acme gives half of its domains to bolt, and both remove many: a guard stops both.
+    replaced = _bolt_beside_acme(*(f"b{name}" for name in NAMES[:2]), *NAMES[6:])
+    workspace.write_manifest("both", account("acme", *NAMES[:2]) + "---\n" + replaced)
     (workspace.manifests / "acme.yaml").unlink()
     (workspace.manifests / "bolt.yaml").unlink()
     wait_until(lambda: len(workspace.unsettled()) == 2, "both held back")
     digest = workspace.unsettled()["acme"]["digest"]
-    assert workspace.sendroute("approve", "acme", "--auto-approve").returncode == 0
+    assert workspace.sendroute("approve", "acme/acme", "--auto-approve").returncode == 0
     wait_until(lambda: workspace.unsettled()["acme"]["approved"], "the approval")
     assert len(workspace.domains()) == 24, "linked accounts wait for each other"
     assert workspace.unsettled()["acme"]["digest"] == digest
-    assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
+    assert workspace.sendroute("approve", "acme/bolt", "--auto-approve").returncode == 0
     wait_until(lambda: not workspace.unsettled(), "both")
-    assert len(workspace.domains()) == 14
+    assert len(workspace.domains()) == 10
+
+
+def test_accounts_that_vanish_wait_until_each_is_approved(workspace: Workspace) -> None:
+    for name in ("acme", "bolt", "crow"):
+        workspace.write_manifest(name, account(name, *(f"{name}{n}.example" for n in range(4))))
+    loop = workspace.start()
+    loop.wait_for_log("crow/crow", "committed")
+    for name in ("bolt", "crow"):
+        (workspace.manifests / f"{name}.yaml").unlink()
+    wait_until(lambda: set(workspace.unsettled()) == {"bolt", "crow"}, "both held back")
+    findings = workspace.unsettled()["bolt"]["findings"]
+    assert {item["code"] for item in findings} == {"account-removal", "too-many-removals"}
+    assert len(workspace.domains()) == 12
+    assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
+    loop.wait_for_log("Account bolt/bolt is removed", "bolt0.example")
+    assert len(workspace.domains()) == 8
+    assert set(workspace.unsettled()) == {"crow"}, "an approval is for one account"
 
 
 def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: Workspace) -> None:
