@@ -22,7 +22,7 @@ Process = Callable[..., "subprocess.CompletedProcess[str]"]
     "arguments",
     [("validate",), ("explain",), ("routes",), ("history",), ("init", "--from-backup")],
 )
-def test_a_store_url_in_place_of_something_else_is_shown_without_its_password(
+def test_a_store_url_as_another_argument_is_shown_without_its_password(
     sendroute: Program, arguments: tuple[str, ...]
 ) -> None:
     result = sendroute(*arguments, "postgresql://u:hunter2@db.example/x")
