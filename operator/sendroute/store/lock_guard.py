@@ -16,7 +16,7 @@ from sendroute.model.current import Current
 from sendroute.model.finding import Finding, whole_file
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
-from sendroute.store.lockfile import contradictory
+from sendroute.store.lockfile import LockHeader, contradictory
 
 NAME = "sendroute.lock"
 
@@ -29,21 +29,11 @@ _RESTORE = (
 Contains = Callable[[Head], bool]
 
 
-class LockHeader(msgspec.Struct, frozen=True):
-    """The part of a lock file that identifies its store. The commit id is None in format 1.0, and
-    was called ``attempt`` in 1.1."""
-
-    lineage: str
-    revision: int
-    commit_id: str | None = None
-    attempt: str | None = None
-
-
 class LockFile(NamedTuple):
-    """A lock file; ``head`` is None if it is unreadable, and ``findings`` say why."""
+    """A lock file; ``header`` is None if it is unreadable, and ``findings`` say why."""
 
     path: Path
-    head: LockHeader | None
+    header: LockHeader | None
     findings: tuple[Finding, ...] = ()
 
 
@@ -93,7 +83,7 @@ def lock_file_candidates(path: str, top: str | None = None) -> Iterator[Path]:
 
 def _read(path: Path) -> LockFile:
     try:
-        return LockFile(path, msgspec.json.decode(path.read_bytes(), type=LockHeader))
+        return LockFile(path, LockHeader.of(path.read_bytes()))
     except OSError as error:
         unreadable = finding(
             "unreadable",
@@ -120,19 +110,20 @@ def mismatches(
         ``wrong-store`` or ``store-empty`` for each lock file of another store, and the findings of
         unreadable lock files.
     """
-    for path, head, findings in locks:
+    for path, header, findings in locks:
         yield from findings
-        if head is None:
+        if header is None:
             continue
-        if head.lineage != current.lineage:
-            yield _other_store(current, head, path)
+        head = header.head
+        if header.lineage != current.lineage:
+            yield _other_store(current, header.lineage, path)
         elif current.revision < head.revision:
             yield _older_copy(current, head, path)
-        elif (name := head.commit_id or head.attempt) and not contains(Head(head.revision, name)):
+        elif head.commit_id and not contains(head):
             yield _diverged_store(head, path)
 
 
-def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
+def _other_store(current: Current, lineage: str, path: Path) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
@@ -144,14 +135,14 @@ def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
         )
     return finding(
         "wrong-store",
-        f"{path} belongs to the store {head.lineage}, but the given store is {current.lineage}.",
+        f"{path} belongs to the store {lineage}, but the given store is {current.lineage}.",
         hint="Specify the store that the lock file belongs to. If the given store is right, remove"
         " the lock file.",
         where=whole_file(str(path)),
     )
 
 
-def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
+def _older_copy(current: Current, head: Head, path: Path) -> Finding:
     """An older copy of the right store. An apply would decide the later changes again."""
     return finding(
         "wrong-store",
@@ -163,7 +154,7 @@ def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
     )
 
 
-def _diverged_store(head: LockHeader, path: Path) -> Finding:
+def _diverged_store(head: Head, path: Path) -> Finding:
     """A store from an older backup, which since then has other changes than the lost store."""
     return finding(
         "wrong-store",

@@ -41,6 +41,26 @@ Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12
 CommitId = Lineage
 
 
+class LockHeader(Struct, frozen=True):
+    """The part of a lock file that identifies its store. The commit id is absent in format 1.0, and
+    was called ``attempt`` in 1.1."""
+
+    lineage: str
+    revision: int
+    commit_id: str | None = None
+    attempt: str | None = None
+
+    @classmethod
+    def of(cls, content: bytes) -> "LockHeader":
+        """Read the header of a lock file's content. Raises as ``msgspec.json.decode`` does."""
+        return msgspec.json.decode(content, type=cls)
+
+    @property
+    def head(self) -> Head:
+        """The commit that the state is of."""
+        return Head(self.revision, self.commit_id or self.attempt)
+
+
 class LockProfile(Struct, frozen=True):
     id: Ordinal
     version: Ordinal
@@ -249,8 +269,7 @@ def read(path: Path) -> Lock:
             )
         ) from error
     try:
-        header = msgspec.json.decode(content, type=_Header)
-        version = header.format_version
+        version = msgspec.json.decode(content, type=_Format).format_version
         if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             raise problem(
                 "store-version",
@@ -260,18 +279,16 @@ def read(path: Path) -> Lock:
             )
         lock = msgspec.json.decode(content, type=Lock)
         if lock.commit_id is None:
-            lock = msgspec.structs.replace(lock, commit_id=header.commit_id)
+            commit_id = msgspec.convert(LockHeader.of(content).attempt, CommitId | None)
+            lock = msgspec.structs.replace(lock, commit_id=commit_id)
         _check(lock.accounts, lock.last_profile)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise contradictory(path) from error
     return lock
 
 
-class _Header(Struct):
-    """Up to format 1.1, ``commit_id`` was called ``attempt``."""
-
+class _Format(Struct):
     format_version: str
-    commit_id: CommitId | None = msgspec.field(default=None, name="attempt")
 
 
 def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
