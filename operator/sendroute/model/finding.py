@@ -18,6 +18,10 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+Path = tuple[str | int, ...]
+"""The path to a value in a document: keys of mappings, and indexes of lists."""
+
+
 class Where(Struct, frozen=True, gc=False):
     """A value in the manifests, before its line is known: lines are looked up only for what is
     shown.
@@ -29,7 +33,7 @@ class Where(Struct, frozen=True, gc=False):
 
     file: str
     document: int
-    path: tuple[str | int, ...] = ()
+    path: Path = ()
     of_key: bool = False
 
     def at(self, *path: str | int) -> "Where":
