@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
-from sendroute.manifests.locate import locate
+from sendroute.manifests.locate import with_positions
 from sendroute.manifests.tree import LoadedTree, read_base, read_tree
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
@@ -70,7 +70,7 @@ def validate(*paths: Path, base: str | None = None) -> tuple[Finding, ...]:
         _expect("base", base, str, "a git revision")
     tree = read_tree(names)
     findings = check_tree(tree.desired, read_base(base, names) if base is not None else None)
-    return tuple(locate(tree.files, findings))
+    return tuple(with_positions(tree.files, findings))
 
 
 def open_store(url: str, *, busy_timeout: float = 30.0) -> Store:
@@ -134,12 +134,12 @@ def plan(
         _check_known(keys, tree.desired, current)
     planned = plan_tree(tree.desired, current, guards=guards, only=keys)
     accounts = tuple(
-        replace(account, findings=tuple(locate(tree.files, account.findings)))
+        replace(account, findings=tuple(with_positions(tree.files, account.findings)))
         if account.findings
         else account
         for account in planned.accounts
     )
-    findings = tuple(locate(tree.files, planned.findings))
+    findings = tuple(with_positions(tree.files, planned.findings))
     return replace(planned, accounts=accounts, findings=findings)
 
 

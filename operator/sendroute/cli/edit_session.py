@@ -20,7 +20,7 @@ from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import read_file
-from sendroute.manifests.locate import locate, positions
+from sendroute.manifests.locate import positions, with_positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
@@ -66,7 +66,7 @@ class EditSession:
             raise ProblemError(changed_meanwhile(file)) from error
 
     @contextmanager
-    def located(self) -> Iterator[None]:
+    def adds_positions(self) -> Iterator[None]:
         """A context that adds positions to problems. If a name is unknown, it also adds the
         findings about unreadable files, which may define it."""
         try:
@@ -76,7 +76,7 @@ class EditSession:
             if any(finding.code.startswith("unknown-") for finding in problem.findings):
                 reading_findings = self._reading.findings
             raise ProblemError(
-                *locate(self._files, [*problem.findings, *reading_findings])
+                *with_positions(self._files, [*problem.findings, *reading_findings])
             ) from problem
 
     def need_all(self) -> None:
@@ -130,7 +130,7 @@ class EditSession:
 
     def with_positions(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings with their positions, sorted by file and line."""
-        return locate(self._files, findings)
+        return with_positions(self._files, findings)
 
     def _lines(self, done: Sequence[EditChange]) -> list[Line]:
         position_of = positions(self._files, [change.where for change in done if change.where])

@@ -46,7 +46,7 @@ def run(arguments: Namespace, session: Session) -> int:
     edit = EditSession(arguments, session)
     with open_store(session.settings.store) as store:
         current = store.read()
-    with edit.located():
+    with edit.adds_positions():
         proposal = sync(edit.tree, current.accounts)
         if arguments.check:
             return _check(arguments, session, edit, proposal)

@@ -66,7 +66,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
     new = _new_profile(arguments)
     edit = EditSession(arguments, session)
-    with edit.located():
+    with edit.adds_positions():
         key = edit.account(arguments.account)
         file = os.path.normpath(arguments.file) if arguments.file else None
         route = new or route_of_options(arguments)

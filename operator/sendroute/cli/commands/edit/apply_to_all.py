@@ -42,7 +42,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.edit.apply_to_all import apply_to_all
 
     edit = EditSession(arguments, session)
-    with edit.located():
+    with edit.adds_positions():
         key = edit.account(arguments.account)
         current = current_of(session, key)
         route = required_route(arguments)

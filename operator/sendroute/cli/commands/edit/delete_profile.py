@@ -38,7 +38,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
     edit = EditSession(arguments, session)
-    with edit.located():
+    with edit.adds_positions():
         edit.need_all()
         key = edit.account(arguments.account)
         replacement = NO_ROUTE if arguments.undeclare else route_of_options(arguments)

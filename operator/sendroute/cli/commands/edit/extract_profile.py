@@ -23,6 +23,6 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.edit.extract_profile import extract_profile
 
     edit = EditSession(arguments, session)
-    with edit.located():
+    with edit.adds_positions():
         key = edit.account(arguments.account)
         return edit.finish(extract_profile(edit.tree, key, arguments.name))

@@ -31,6 +31,6 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.edit.set_default import set_default
 
     edit = EditSession(arguments, session)
-    with edit.located():
+    with edit.adds_positions():
         key = edit.account(arguments.account)
         return edit.finish(set_default(edit.tree, key, route_of_options(arguments)))

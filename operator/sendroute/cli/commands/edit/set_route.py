@@ -31,7 +31,7 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.edit.set_route import set_route
 
     edit = EditSession(arguments, session)
-    with edit.located():
+    with edit.adds_positions():
         key = edit.account(arguments.account) if arguments.account else None
         route = required_route(arguments)
         return edit.finish(set_route(edit.tree, arguments.domain, route, key))
