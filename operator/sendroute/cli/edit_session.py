@@ -192,11 +192,9 @@ class EditSession:
 
 def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
     """An account in the store; None if no store is given and the default store does not exist."""
-    from sendroute.store.record import open_store
-
     if session.settings.store == DEFAULT_STORE and not sqlite_path(session.settings.store).exists():
         return None
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         return store.read([key]).accounts.get(key)
 
 

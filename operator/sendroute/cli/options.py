@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sendroute.cli.command_line import Parser, UsageError, percent, suggestion
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+from sendroute.planner.guards import Guards
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
 TABLES = ("text", "json")
@@ -92,6 +93,21 @@ def only_option(parser: Parser) -> None:
     )
 
 
+class GuardOptions(NamedTuple):
+    """The limits of the guards as typed; None if not given."""
+
+    change_percent: int | None = None
+    remove_percent: int | None = None
+
+    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
+        """The guards with these limits; ``otherwise`` has those that are not given."""
+        change, remove = self
+        return Guards(
+            otherwise.change_percent if change is None else change,
+            otherwise.remove_percent if remove is None else remove,
+        )
+
+
 def limit_options(
     parser: Parser,
     action: str = "refuse to",
@@ -115,6 +131,11 @@ def limit_options(
             default=default,
             help=f"{action} {verb} more than N %% of {subject} (default 30)",
         )
+
+
+def limits_of(arguments: argparse.Namespace) -> GuardOptions:
+    """The limits of :func:`limit_options`."""
+    return GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
 
 
 def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclusiveGroup:

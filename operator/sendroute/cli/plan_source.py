@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
+from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree, locations_of
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.saved_plan import (
     decode,
     encode,
-    is_saved_plan,
     plan_again,
     saved_plan_of,
     unusable,
@@ -27,23 +29,6 @@ from sendroute.reports.write import write
 from sendroute.runtime.factory import Factory
 from sendroute.store.lock_guard import locks_of, mismatches
 from sendroute.store.record import Store
-
-_TOP = 4096
-
-
-class GuardOptions(NamedTuple):
-    """The limits of the guards as typed; None if not given."""
-
-    change_percent: int | None = None
-    remove_percent: int | None = None
-
-    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
-        """The guards with these limits; ``otherwise`` has those that are not given."""
-        change, remove = self
-        return Guards(
-            otherwise.change_percent if change is None else change,
-            otherwise.remove_percent if remove is None else remove,
-        )
 
 
 class PlanOptions(NamedTuple):
@@ -117,23 +102,13 @@ def plan_saved(
     return plan_again(reconciler, saved, path, guards, checks, store.history)
 
 
-def save_plan(path: str, planned: Planned) -> None:
-    """Write a plan into a file that only its owner can read.
-
-    Raises:
-        ProblemError: ``unwritable``.
-    """
+def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:
+    """Write a plan into a file that only its owner can read. Returns the findings if it cannot be
+    written, because the plan is shown in any case."""
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
-    write(path, [encode(saved)], subject="The saved plan", mode=0o600)
-
-
-def is_saved_plan_file(path: str) -> bool:
-    """Whether a file is a saved plan, valid or not, by its first bytes."""
     try:
-        if not Path(path).is_file():
-            return False
-        with Path(path).open("rb") as stream:
-            return is_saved_plan(stream.read(_TOP))
-    except (OSError, ValueError):
-        return False
+        write(path, [encode(saved)], subject="The saved plan", mode=0o600)
+    except ProblemError as problem:
+        return problem.findings
+    return ()

@@ -52,9 +52,7 @@ def with_positions(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
     """
     findings = list(findings)
     position_of = positions(tree, _unknown(findings))
-    return sort_findings(
-        dict.fromkeys(located(finding, position_of.get) for finding in findings)
-    )
+    return sort_findings(dict.fromkeys(located(finding, position_of.get) for finding in findings))
 
 
 def _unknown(findings: list[Finding]) -> Iterator[Where]:

@@ -35,10 +35,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.record import open_store
-
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         answer = _explain(arguments.sender, store)
 
     def show(form: str, _colour: bool) -> Iterable[str]:

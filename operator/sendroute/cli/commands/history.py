@@ -42,10 +42,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.record import open_store
-
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         entries = _entries_of(store, arguments.of, arguments.limit)
 
     def show(form: str, colour: bool) -> Iterable[str]:

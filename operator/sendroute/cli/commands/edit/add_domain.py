@@ -14,14 +14,11 @@ examples:
 
 import os
 from argparse import ArgumentTypeError, Namespace
-from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError, one_of
 from sendroute.cli.options import edit_options, route_of_options, route_options
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.edit.add_domain import InlineProfile
+from sendroute.edit.add_domain import InlineProfile, add_domain
 
 _PROVIDERS = ("ses", "sendgrid", "mailgun", "postmark", "microsoft365", "google")
 _OF_A_NEW_PROFILE = ("provider", "host", "port", "encryption", "secret")
@@ -62,7 +59,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import EditSession
-    from sendroute.edit.add_domain import add_domain
 
     new = _new_profile(arguments)
     edit = EditSession(arguments, session)
@@ -75,15 +71,13 @@ def run(arguments: Namespace, session: Session) -> int:
         return edit.finish(proposal, test=tested)
 
 
-def _new_profile(arguments: Namespace) -> "InlineProfile | None":
+def _new_profile(arguments: Namespace) -> InlineProfile | None:
     given = [name for name in _OF_A_NEW_PROFILE if getattr(arguments, name) is not None]
     if arguments.new_profile is None:
         if given or arguments.test:
             word = given[0] if given else "test"
             raise UsageError(f"--{word} describes a new profile: specify it with --new-profile.")
         return None
-    from sendroute.edit.add_domain import InlineProfile
-
     fields = {name: getattr(arguments, name) for name in given if name != "secret"}
     if arguments.secret is not None:
         fields["credentials"] = {"secretRef": {"name": arguments.secret}}

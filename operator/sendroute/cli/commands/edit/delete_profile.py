@@ -20,6 +20,7 @@ from sendroute.cli.options import (
     route_options,
 )
 from sendroute.cli.session import Session
+from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
 
 def options(parser: Parser) -> None:
@@ -35,7 +36,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import EditSession
-    from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
     edit = EditSession(arguments, session)
     with edit.adds_positions():

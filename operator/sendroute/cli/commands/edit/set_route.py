@@ -13,6 +13,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import edit_options, required_route, route_options
 from sendroute.cli.session import Session
+from sendroute.edit.set_route import set_route
 
 
 def options(parser: Parser) -> None:
@@ -28,7 +29,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import EditSession
-    from sendroute.edit.set_route import set_route
 
     edit = EditSession(arguments, session)
     with edit.adds_positions():
