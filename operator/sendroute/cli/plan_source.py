@@ -10,11 +10,11 @@ from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.git.worktree import commit_of
-from sendroute.manifests.tree import LoadedTree, locations_of
+from sendroute.manifests.tree import locations_of
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
+from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler
 from sendroute.reconcile.saved_plan import (
     decode,
     encode,
@@ -26,7 +26,7 @@ from sendroute.reconcile.verifier import SavedInputs
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
-from sendroute.runtime.factory import Factory
+from sendroute.runtime.source import source_of
 from sendroute.store.lock_guard import locks_of, mismatches
 from sendroute.store.record import Store
 
@@ -53,7 +53,7 @@ def reconciler_of(
     """The reconciler of one command. ``saves``: its plan will be applied. ``shown``: what a saved
     plan was made with; None for a new plan."""
     tester = tester_of(session.terminal)
-    return Factory(session.settings).reconciler(store, tester, saves=saves, shown=shown)
+    return session.factory.reconciler(store, tester, saves=saves, shown=shown)
 
 
 def plan_paths(
@@ -69,17 +69,12 @@ def plan_paths(
     if options.only:
         only = accounts_named(options.only, tree.desired.mentioned.union(store.accounts()))
     request = PlanRequest(options.guards, only)
-    source = _source(tree, paths, options)
+    commit = commit_of(paths) if options.recorded else None
+    source = source_of(tree, paths, commit, lock=options.lock)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
     tree.locate.expect(locations_of(planned.plan))
     return planned
-
-
-def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
-    commit = commit_of(paths) if options.recorded else None
-    locks = locks_of(paths, options.lock)
-    return Source(tree.desired, commit, tree.locate, partial(mismatches, locks))
 
 
 def plan_saved(
