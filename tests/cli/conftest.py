@@ -105,7 +105,7 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for secret in ("default/managed-relay", "acme/ses-smtp"):
+    for secret in ("sendroute-system/managed-relay", "acme/ses-smtp"):
         write_secret(tmp_path / "secrets" / secret)
     monkeypatch.setenv("SENDROUTE_SECRETS", str(tmp_path / "secrets"))
     directory = tmp_path / "work"

@@ -266,7 +266,7 @@ def test_a_relay_without_its_secret_leaves_the_platform_unchanged(
     assert changes(report) == [("default", "skip", "secret-missing")]
     monkeypatch.setenv("SENDROUTE_SECRETS", str(shop.secret.parents[1]))
     assert [action for _, action, _ in changes(shop.apply())] == ["create", "create"]
-    write_secret(shop.secret.parents[1] / "default/managed-relay", "turned")
+    write_secret(shop.secret.parents[1] / "sendroute-system/managed-relay", "turned")
     assert changes(shop.apply()) == [("default", "update", "credentials-changed")]
     assert shop.plan("--detailed-exitcode")["changes"] == []
 
@@ -401,13 +401,16 @@ def test_a_new_provider_is_written_only_if_its_connection_test_passes(shop: Shop
     assert "new.example.com" in (shop.manifests / "all.yaml").read_text()
 
 
-def test_secret_variables_of_a_saved_profile_cannot_be_used_by_another_account(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("neighbour", ["declares its secret", "has an error"])
+def test_a_secret_variable_is_read_by_its_own_account_only(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, neighbour: str
 ) -> None:
+    """acme/ses-smtp and acme-ses/smtp had the same variables in earlier versions."""
     for key, password in (("USERNAME", "a-user"), ("PASSWORD", "right")):
-        monkeypatch.setenv(f"SENDROUTE_SECRET_ACME_SES_SMTP_{key}", password)
+        monkeypatch.setenv(f"SENDROUTE_SECRET_ACME__SES_SMTP__{key}", password)
     monkeypatch.delenv("SENDROUTE_SECRETS", raising=False)
     shop.apply()
+    assert shop.provider.offered_passwords == ["right"]
     shop.provider.offered_passwords.clear()
     other_account = f"""\
 apiVersion: sendroute.dev/v1alpha1
@@ -421,10 +424,34 @@ spec:
   credentials: {{secretRef: {{name: smtp}}}}
 """
     write(shop.manifests / "thief.yaml", account("acme-ses"), other_account)
+    if neighbour == "has an error":
+        path = shop.manifests / "all.yaml"
+        path.write_text(path.read_text().replace("encryption: starttls", "encryption: sometimes"))
+    report = shop.apply(status=4 if neighbour == "declares its secret" else 1)
+    assert codes(report)["secret-missing"] == "error"
+    assert shop.provider.offered_passwords == []
+
+
+def test_a_secret_variable_of_the_earlier_form_is_reported_with_its_new_name(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, password in (("USERNAME", "a-user"), ("PASSWORD", "right")):
+        monkeypatch.setenv(f"SENDROUTE_SECRET_ACME_SES_SMTP_{key}", password)
+    monkeypatch.delenv("SENDROUTE_SECRETS", raising=False)
+    report = shop.apply(status=4)
+    (problem,) = [finding for finding in findings(report) if finding["code"] == "secret-missing"]
+    assert "SENDROUTE_SECRET_ACME_SES_SMTP_USERNAME" in problem["message"]
+    assert "SENDROUTE_SECRET_ACME__SES_SMTP__USERNAME" in problem["hint"]
+    assert shop.provider.offered_passwords == []
+
+
+def test_a_tenant_is_never_sent_the_secret_of_the_managed_relay(shop: Shop) -> None:
+    secrets = shop.secret.parents[1]
+    write_secret(secrets / "sendroute-system/managed-relay", "password-of-the-relay")
     path = shop.manifests / "all.yaml"
-    path.write_text(path.read_text().replace("encryption: starttls", "encryption: sometimes"))
-    report = shop.apply(status=1)
-    assert codes(report)["secret-ambiguous"] == "error"
+    path.write_text(path.read_text().replace("{name: ses-smtp}", "{name: managed-relay}"))
+    report = shop.apply(status=4)
+    assert codes(report)["secret-missing"] == "error"
     assert shop.provider.offered_passwords == []
 
 

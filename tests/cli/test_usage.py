@@ -154,7 +154,7 @@ def test_an_unknown_variable_is_a_warning_that_shows_no_value(
         "SENDROUTE_DRY_RUN": "of an edit",
         "SENDROUTE_ACTOR": "jane",
         "SENDROUTE_KEY": "",
-        "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD": "hunter2",
+        "SENDROUTE_SECRET_ACME__SES_SMTP__PASSWORD": "hunter2",
         "SENDROUTE_SERVICE_HOST": "a Service of Kubernetes",
         "SENDROUTE_METRICS_PORT_9464_TCP_ADDR": "another",
     }
@@ -169,6 +169,19 @@ def test_an_unknown_variable_is_a_warning_that_shows_no_value(
     assert "Did you mean `SENDROUTE_STORE`?" in result.err
     result = sendroute("--log-format", "json", "validate", str(manifests))
     assert json.loads(result.err)["level"] == "warning"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ACME_SES_SMTP_PASSWORD", "ACME__SES_SMTP_PASSWORD", "ACME__SES__PASWORD", "A__B__C__D"],
+)
+def test_a_secret_variable_that_no_secret_can_have_is_a_warning(
+    sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"SENDROUTE_SECRET_{name}", "hunter2")
+    result = sendroute("validate", str(manifests))
+    assert (result.status, "hunter2" in result.err) == (0, False)
+    assert f"SENDROUTE_SECRET_{name} has no effect" in result.err
 
 
 def test_a_variable_of_a_repeatable_option_holds_several_values_and_the_option_overrides_it(

@@ -16,6 +16,7 @@ from tests.store.raw import opened
 
 from sendroute.credentials.keys import keys_of_file
 from sendroute.credentials.sealing import Sealer
+from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.store.record import open_store
 from sendroute.store.url import is_postgres
 
@@ -115,7 +116,7 @@ class Workspace:
         temporary.rename(directory / "password")
 
     def write_secrets(self, accounts: list[Key], password: str) -> None:
-        self.write_secret("default", "managed-relay", password)
+        self.write_secret(PLATFORM_NAMESPACE, "managed-relay", password)
         for key in accounts:
             self.write_secret(*key, f"{password} of {key[1]}")
 

@@ -2,16 +2,20 @@
 
 import base64
 import os
+import re
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sendroute.credentials.resolve import Answer, Secrets
+from sendroute.credentials.variables import KEYS, is_variable, variable
 from sendroute.model.credential import Credential
-from sendroute.model.secret import SecretProblem, SecretRef
+from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
 
 from .conftest import CANARY_NAME, CANARY_WORD, HOST, PORT, SES
 
@@ -200,8 +204,8 @@ def test_circular_and_dangling_links_are_refused(write_secret: WriteSecret) -> N
 
 
 VARIABLES = {
-    "SENDROUTE_SECRET_ACME_SES_SMTP_USERNAME": CANARY_NAME,
-    "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD": CANARY_WORD,
+    "SENDROUTE_SECRET_ACME__SES_SMTP__USERNAME": CANARY_NAME,
+    "SENDROUTE_SECRET_ACME__SES_SMTP__PASSWORD": CANARY_WORD,
 }
 
 
@@ -223,28 +227,173 @@ def test_variables_are_used_if_the_directory_does_not_have_the_secret(
     assert look_up(directory, VARIABLES) == GOOD
 
 
-def test_two_references_to_the_same_variable_are_refused() -> None:
-    """Otherwise a user who may create a namespace and a secret could read another's password."""
-    thief = SecretRef("acme-ses", "smtp")
-    secrets = Secrets(None, VARIABLES, among=[SES, thief])
-    for ref in (SES, thief):
+def test_hyphens_become_underscores_in_variable_names() -> None:
+    variables = {
+        "SENDROUTE_SECRET_A_B__C_D__USERNAME": "u",
+        "SENDROUTE_SECRET_A_B__C_D__PASSWORD": "p",
+    }
+    ref = SecretRef("a-b", "c-d")
+    assert Secrets(None, variables).credential(ref, HOST, PORT) == Credential("u", "p")
+
+
+LABELS = st.from_regex(r"[a-c]([a-c.-]{0,4}[a-c])?", fullmatch=True)
+REFS = st.tuples(LABELS, LABELS).map(lambda parts: SecretRef(*parts))
+
+
+@given(st.lists(REFS, min_size=2, max_size=30, unique=True))
+def test_no_two_references_share_a_variable(refs: list[SecretRef]) -> None:
+    names = [variable(ref, key) for ref in refs for key in KEYS]
+    given = [name for name in names if name is not None]
+    assert len(set(given)) == len(given)
+    assert all(map(is_variable, given))
+
+
+@given(st.lists(REFS, min_size=2, max_size=8, unique=True))
+def test_a_reference_resolves_only_to_its_own_variables(refs: list[SecretRef]) -> None:
+    """Whatever else is given: a variable belongs to one reference."""
+    environment = {}
+    for number, ref in enumerate(refs):
+        for key in ("username", "password"):
+            environment[variable(ref, key) or f"none {number}"] = f"{key} {number}"
+    for number, ref in enumerate(refs):
+        answer = Secrets(None, environment).credential(ref, HOST, PORT)
+        if variable(ref, "username") is None:
+            assert isinstance(answer, SecretProblem)
+        else:
+            assert answer == Credential(f"username {number}", f"password {number}")
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [SecretRef("acme", "a--b"), SecretRef("a--b", "acme"), SecretRef("acme", "a.b")],
+    ids=["two hyphens in the name", "two hyphens in the namespace", "a dot"],
+)
+def test_a_name_that_has_no_variable_is_read_from_files(
+    write_secret: WriteSecret, ref: SecretRef
+) -> None:
+    variables = {
+        f"SENDROUTE_SECRET_{namespace}{gap}{name}{gap}{key}": CANARY_WORD
+        for namespace in (ref.namespace.upper(), ref.namespace.upper().replace("-", "_"))
+        for name in (ref.name.upper(), re.sub(r"[.-]", "_", ref.name.upper()))
+        for gap in ("_", "__")
+        for key in ("USERNAME", "PASSWORD")
+    }
+    answer = Secrets(None, variables).credential(ref, HOST, PORT)
+    assert isinstance(answer, SecretProblem)
+    assert answer.code == "secret-missing"
+    assert "files" in answer.hint
+    directory = write_secret(ref, username=NAME, password=WORD)
+    assert Secrets(str(directory), variables).credential(ref, HOST, PORT) == GOOD
+
+
+EARLIER = {
+    "SENDROUTE_SECRET_ACME_SES_SMTP_USERNAME": CANARY_NAME,
+    "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD": CANARY_WORD,
+}
+
+
+def test_a_variable_of_the_earlier_form_is_reported_and_not_read() -> None:
+    for ref in (SES, SecretRef("acme-ses", "smtp")):
+        answer = Secrets(None, EARLIER).credential(ref, HOST, PORT)
+        assert isinstance(answer, SecretProblem)
+        assert answer.code == "secret-missing"
+        assert CANARY_WORD not in answer.message + answer.hint
+        assert "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD have an earlier form" in answer.message
+        assert str(variable(ref, "password")) in answer.hint
+    half_renamed = {k: v for k, v in EARLIER.items() if k.endswith("PASSWORD")} | {
+        "SENDROUTE_SECRET_ACME__SES_SMTP__USERNAME": CANARY_NAME
+    }
+    message = refused(look_up(None, half_renamed), "secret-missing")
+    assert "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD has an earlier form" in message
+
+
+def test_a_list_of_hosts_of_the_earlier_form_is_never_dropped() -> None:
+    """The secret was bound; without its list it could be sent anywhere."""
+    bound = VARIABLES | {"SENDROUTE_SECRET_ACME_SES_SMTP_ALLOWED_HOSTS": "other.example"}
+    message = refused(look_up(None, bound), "secret-not-bound")
+    assert "SENDROUTE_SECRET_ACME_SES_SMTP_ALLOWED_HOSTS" in message
+
+
+# The platform's secrets
+
+RELAY = SecretRef(PLATFORM_NAMESPACE, "managed-relay", of_platform=True)
+
+
+def test_the_platform_reads_its_secrets_in_its_own_namespace(write_secret: WriteSecret) -> None:
+    directory = write_secret(RELAY, username=NAME, password=WORD)
+    assert Secrets(str(directory), {}).credential(RELAY, HOST, PORT) == GOOD
+    variables = {
+        "SENDROUTE_SECRET_SENDROUTE_SYSTEM__MANAGED_RELAY__USERNAME": CANARY_NAME,
+        "SENDROUTE_SECRET_SENDROUTE_SYSTEM__MANAGED_RELAY__PASSWORD": CANARY_WORD,
+    }
+    assert Secrets(None, variables).credential(RELAY, HOST, PORT) == GOOD
+
+
+def test_a_tenant_never_gets_a_secret_of_the_platform(write_secret: WriteSecret) -> None:
+    directory = write_secret(RELAY, username=NAME, password=WORD)
+    secrets = Secrets(str(directory), {})
+    for ref, code in (
+        (SecretRef(PLATFORM_NAMESPACE, "managed-relay"), "secret-not-bound"),
+        (SecretRef("default", "managed-relay"), "secret-missing"),
+    ):
         answer = secrets.credential(ref, HOST, PORT)
         assert isinstance(answer, SecretProblem)
-        assert answer.code == "secret-ambiguous"
-        assert str(thief) in answer.message
-        assert str(SES) in answer.message
-        assert CANARY_WORD not in answer.message
+        assert answer.code == code
+        assert CANARY_WORD not in answer.message + answer.hint
+    assert secrets.credential(RELAY, HOST, PORT) == GOOD
 
 
-def test_dots_and_hyphens_become_underscores_in_variable_names() -> None:
-    variables = {"SENDROUTE_SECRET_A_B_C_D_USERNAME": "u", "SENDROUTE_SECRET_A_B_C_D_PASSWORD": "p"}
-    ref = SecretRef("a-b", "c.d")
-    assert Secrets(None, variables).credential(ref, HOST, PORT) == Credential("u", "p")
+def test_the_platform_never_gets_a_secret_of_a_tenant(write_secret: WriteSecret) -> None:
+    directory = write_secret(
+        SecretRef("default", "managed-relay"), username=b"tenant", password=b"tenants"
+    )
+    answer = Secrets(str(directory), {}).credential(RELAY, HOST, PORT)
+    assert isinstance(answer, SecretProblem)
+    assert answer.code == "secret-missing"
+    assert f"{directory}/default/managed-relay" in answer.hint, "where an earlier version read it"
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("default", PLATFORM_NAMESPACE),
+        ("default", "."),
+        ("default", f"{PLATFORM_NAMESPACE}/team"),
+        (PLATFORM_NAMESPACE, "default"),
+    ],
+)
+def test_a_link_never_makes_one_directory_the_platforms_and_a_tenants(
+    write_secret: WriteSecret, link: str, target: str
+) -> None:
+    directory = write_secret()
+    secret = directory / target / "managed-relay"
+    secret.mkdir(parents=True)
+    for key in ("username", "password"):
+        (secret / key).write_bytes(WORD)
+    (directory / link).symlink_to(target)
+    secrets = Secrets(str(directory), {})
+    tenant = secrets.credential(SecretRef("default", "managed-relay"), HOST, PORT)
+    assert isinstance(tenant, SecretProblem), tenant
+    assert (
+        isinstance(secrets.credential(RELAY, HOST, PORT), SecretProblem)
+        or link != PLATFORM_NAMESPACE
+    )
+
+
+def test_the_platforms_directory_may_be_a_link_to_outside(
+    write_secret: WriteSecret, tmp_path: Path
+) -> None:
+    directory = write_secret()
+    (tmp_path / "mounted" / "managed-relay").mkdir(parents=True)
+    (tmp_path / "mounted" / "managed-relay" / "username").write_bytes(NAME)
+    (tmp_path / "mounted" / "managed-relay" / "password").write_bytes(WORD)
+    (directory / PLATFORM_NAMESPACE).symlink_to(tmp_path / "mounted")
+    assert Secrets(str(directory), {}).credential(RELAY, HOST, PORT) == GOOD
 
 
 def test_a_variable_that_is_not_text_is_refused() -> None:
     broken = VARIABLES | {
-        "SENDROUTE_SECRET_ACME_SES_SMTP_PASSWORD": os.fsdecode(WORD + b"\xff\xfe")
+        "SENDROUTE_SECRET_ACME__SES_SMTP__PASSWORD": os.fsdecode(WORD + b"\xff\xfe")
     }
     assert "not UTF-8" in refused(look_up(None, broken), "secret-invalid")
 
@@ -336,8 +485,8 @@ def test_a_secret_for_other_hosts_is_not_read(write_secret: WriteSecret) -> None
 
 def test_allowed_hosts_in_a_variable_are_separated_by_commas() -> None:
     listed = VARIABLES | {
-        "SENDROUTE_SECRET_ACME_SES_SMTP_ALLOWED_HOSTS": f"other.example, {HOST}:{PORT}"
+        "SENDROUTE_SECRET_ACME__SES_SMTP__ALLOWED_HOSTS": f"other.example, {HOST}:{PORT}"
     }
     assert look_up(None, listed) == GOOD
-    listed["SENDROUTE_SECRET_ACME_SES_SMTP_ALLOWED_HOSTS"] = "other.example"
+    listed["SENDROUTE_SECRET_ACME__SES_SMTP__ALLOWED_HOSTS"] = "other.example"
     refused(look_up(None, listed), "secret-not-bound")

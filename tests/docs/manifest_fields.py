@@ -35,6 +35,8 @@ Never write a secret in a manifest. `credentials.secretRef.name` refers to a sec
 - the variables `SENDROUTE_SECRET_<NAMESPACE>__<NAME>__USERNAME` and `…__PASSWORD`: upper case, `-`
   as `_`. A name with `--` or a dot needs a directory.
 
+The MailPlatform has no namespace. Its secrets are in `sendroute-system`, which no tenant can use.
+
 The owner of a secret can bind it to destinations with the file `allowed-hosts`, one `host` or
 `host:port` per line, or the variable `…__ALLOWED_HOSTS`. A profile with another destination gets
 `secret-not-bound`, and the credential is not sent.

@@ -255,5 +255,5 @@ def _rewrite(page: Path, text: str, printed: dict[Step, str]) -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(actual)
         else:
-            assert not actual, f"{page}:{step.line} prints, but the page names no place for it"
+            assert not actual, f"{page}:{step.line} prints, but the page specifies no file for it"
     page.write_text(text)

@@ -1,13 +1,12 @@
 """The reconciler on a real store: a plan of some accounts equals their part of the full plan."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from sendroute.model.change import AccountPlan
 from sendroute.model.desired import Desired
-from sendroute.model.secret import SecretRef
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import Verifier
 from sendroute.store.create import init_store
@@ -26,7 +25,7 @@ class NoSecrets:
     given = False
 
 
-def verifier(_desired: Desired, _stored: Iterable[SecretRef]) -> Verifier:
+def verifier() -> Verifier:
     return Verifier(NoSecrets(), None)  # type: ignore[arg-type]
 
 

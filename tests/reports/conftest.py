@@ -42,7 +42,7 @@ SES = Profile(
 
 
 def placed(where: Where) -> Position:
-    """The position of a place: a document has ten lines, and each step of a path is one line."""
+    """The position of a `Where`: a document has ten lines, and each step of a path is one line."""
     return Position(where.file, where.document * 10 + 1 + len(where.path), 3)
 
 

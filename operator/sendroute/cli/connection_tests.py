@@ -18,7 +18,7 @@ from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
 from sendroute.reconcile.verifier import failure_code, failure_message
 from sendroute.reports.progress import progress
-from sendroute.runtime.factory import Factory, no_key, references, run_tests
+from sendroute.runtime.factory import Factory, no_key, run_tests
 from sendroute.store.record import Store
 
 Credentials = Callable[[StoredProfile], Credential | SecretProblem | None]
@@ -54,7 +54,7 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     current, sealed = store.read_sealed()
     profiles = store.profiles()
     chosen = profiles_named(names, profiles) if names else profiles
-    credentials = _credentials(session, profiles, sealed)
+    credentials = _credentials(session, sealed)
     requests: dict[int, TestRequest] = {}
     results: dict[int, TestResult] = {}
     for profile in chosen:
@@ -98,7 +98,7 @@ def test_new_profile(
             )
         ]
     profile = declared.profile
-    secrets = Factory(session.settings).secrets(references(desired))
+    secrets = Factory(session.settings).secrets()
     answer = look_up(secrets, CheckedEndpoint(key, name, profile, None, declared.where))
     if isinstance(answer, SecretProblem):
         return [
@@ -122,12 +122,10 @@ def test_new_profile(
     ]
 
 
-def _credentials(
-    session: Session, profiles: Sequence[StoredProfile], sealed: Sealed
-) -> Credentials:
+def _credentials(session: Session, sealed: Sealed) -> Credentials:
     """Credentials from the secrets if any are given, otherwise from the store."""
     factory = Factory(session.settings)
-    secrets = factory.secrets(p.secret for p in profiles if p.secret is not None)
+    secrets = factory.secrets()
     if not secrets.given:
         return _stored_credentials(factory, sealed)
 

@@ -32,7 +32,15 @@ def warn_of_unknown(names: Iterable[str]) -> None:
     is not shown: it may be a misspelled secret."""
     known = _known()
     for name in sorted(set(names) - known):
-        if not name.startswith(variables.PREFIX) and not _OF_A_SERVICE.fullmatch(name):
+        if name.startswith(variables.PREFIX):
+            if not variables.is_variable(name):
+                _log.warning(
+                    "The environment variable %s has no effect: a secret's variables are"
+                    " SENDROUTE_SECRET_<NAMESPACE>__<NAME>__USERNAME, …__PASSWORD and"
+                    " …__ALLOWED_HOSTS.",
+                    name,
+                )
+        elif not _OF_A_SERVICE.fullmatch(name):
             _log.warning(
                 "The environment variable %s is unknown and has no effect.%s",
                 name,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sendroute.credentials.content import MAX_BYTES, InvalidSecretError, SecretNotFoundError
-from sendroute.model.secret import SecretRef
+from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
 
 T = TypeVar("T")
 _ATTEMPTS = 5
@@ -65,9 +65,11 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
         InvalidSecretError: it is missing, unreadable, not a regular file, or outside its namespace.
     """
     home = os.path.realpath(Path(directory, ref.namespace))
+    if _is_shared(directory, ref, home):
+        raise InvalidSecretError("is in a directory that the platform and a tenant share")
     try:
         path = os.path.realpath(Path(home, ref.name, key), strict=True)
-        if os.path.commonpath([home, path]) != home:
+        if not _holds(home, path):
             raise InvalidSecretError("is a link that leads out of its namespace's directory")
         # Non-blocking: opening a FIFO would wait for a writer forever.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -77,6 +79,20 @@ def content_of(directory: str, ref: SecretRef, key: str) -> bytes:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _error_of(error, "file") from error
+
+
+def _is_shared(directory: str, ref: SecretRef, home: str) -> bool:
+    """Whether a link makes one directory the platform's and a tenant's. Links between the
+    directories of two tenants are the operator's choice; a tenant never reads the platform's."""
+    root = os.path.realpath(directory)
+    if ref.of_platform:
+        return home != str(Path(root, PLATFORM_NAMESPACE)) and _holds(root, home)
+    platform = os.path.realpath(Path(directory, PLATFORM_NAMESPACE))
+    return _holds(home, platform) or _holds(platform, home)
+
+
+def _holds(parent: str, path: str) -> bool:
+    return os.path.commonpath([parent, path]) == parent
 
 
 def _error_of(error: OSError, kind: str) -> InvalidSecretError:

@@ -6,8 +6,9 @@ never mixed in one secret. The binding is checked before the credential is read.
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
+
+from msgspec.structs import replace
 
 from sendroute.credentials import directory as files
 from sendroute.credentials.binding import allows
@@ -19,13 +20,20 @@ from sendroute.credentials.content import (
     text_of,
     username_of,
 )
-from sendroute.credentials.variables import PREFIX, stem, variable
+from sendroute.credentials.variables import (
+    ALLOWED_HOSTS,
+    KEYS,
+    PASSWORD,
+    PREFIX,
+    USERNAME,
+    earlier,
+    earlier_variable,
+    variable,
+)
 from sendroute.model.credential import Credential
 from sendroute.model.remedy import Configure, Setting
-from sendroute.model.secret import SecretProblem, SecretRef
+from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef
 
-USERNAME, PASSWORD, ALLOWED_HOSTS = "username", "password", "allowed-hosts"
-_KEYS = (USERNAME, PASSWORD, ALLOWED_HOSTS)
 # A Kubernetes Secret's name (RFC 1123 subdomain); so no name is a path.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -39,21 +47,11 @@ class Secrets:
     Args:
         directory: the directory of secrets.
         environment: the environment variables.
-        among: the references of the whole tree and of the store, to find variables that two of
-            them share.
     """
 
-    def __init__(
-        self,
-        directory: str | None,
-        environment: Mapping[str, str],
-        among: Iterable[SecretRef] = (),
-    ) -> None:
+    def __init__(self, directory: str | None, environment: Mapping[str, str]) -> None:
         self._directory = directory
         self._environment = {k: v for k, v in environment.items() if k.startswith(PREFIX)}
-        self._sharing: dict[str, set[SecretRef]] = defaultdict(set)
-        for ref in among if self._environment else ():
-            self._sharing[stem(ref)].add(ref)
         self._known: dict[tuple[SecretRef, str, int, str | None], Answer] = {}
 
     @property
@@ -83,6 +81,8 @@ class Secrets:
     def _read(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
         if not (_NAME.fullmatch(ref.namespace) and _NAME.fullmatch(ref.name)):
             return _problem("secret-missing", ref, "has an invalid name")
+        if ref.of_platform != (ref.namespace == PLATFORM_NAMESPACE):
+            return _of_another_owner(ref, host, port)
         if self._directory is not None and files.has(self._directory, ref):
             return self._from_directory(self._directory, ref, host, port, username)
         return self._from_variables(ref, host, port, username)
@@ -103,35 +103,66 @@ class Secrets:
             return _problem("secret-invalid", ref, str(unfit))
 
     def _from_variables(self, ref: SecretRef, host: str, port: int, username: str | None) -> Answer:
-        keys = [key for key in _KEYS if variable(ref, key) in self._environment]
-        if not keys:
-            return self._missing(ref)
-        others = sorted(map(str, self._sharing[stem(ref)] - {ref}))
-        if others:
-            return SecretProblem(
-                "secret-ambiguous",
-                f"The secret {ref} is ambiguous: {', '.join(others)} uses the same variables"
-                f" {stem(ref)}_….",
-                "Rename one of them, or give the secrets as files.",
-                Configure(Setting.SECRETS),
+        names = {key: name for key in KEYS if (name := variable(ref, key)) in self._environment}
+        earlier_names = self._earlier_variables(ref)
+        if ALLOWED_HOSTS in earlier_names and ALLOWED_HOSTS not in names:
+            # Without its list the secret could be sent anywhere.
+            return self._with_earlier(
+                SecretProblem("secret-not-bound", f"The secret {ref} is not sent anywhere.", ""),
+                ref,
+                earlier_names,
             )
+        if not names:
+            return self._with_earlier(self._missing(ref), ref, earlier_names)
 
         def content(key: str) -> bytes:
-            return os.fsencode(self._environment[variable(ref, key)])
+            return os.fsencode(self._environment[names[key]])
 
-        return _credential(ref, keys, content, host, port, username)
+        answer = _credential(ref, names, content, host, port, username)
+        if isinstance(answer, SecretProblem) and answer.code == "secret-missing":
+            return self._with_earlier(answer, ref, earlier_names)
+        return answer
+
+    def _earlier_variables(self, ref: SecretRef) -> dict[str, str]:
+        """The variables by their key that an earlier version would have read."""
+        names = {key: earlier_variable(ref, key) for key in KEYS}
+        return {key: name for key, name in names.items() if name in self._environment}
+
+    def _with_earlier(
+        self, problem: SecretProblem, ref: SecretRef, names: Mapping[str, str]
+    ) -> SecretProblem:
+        """Name the variables and files that an earlier version read, and what replaces them."""
+        if names:
+            subject = " and ".join(names.values())
+            verb = "has" if len(names) == 1 else "have"
+            message = f"{problem.message} {subject} {verb} an earlier form, which is not read."
+            renamed = [name for key in names if (name := variable(ref, key)) is not None]
+            hint = (
+                f"If the value is this secret's, rename the variable to {' and '.join(renamed)}."
+                if renamed
+                else self._as_files(ref)
+            )
+            return replace(problem, message=message, hint=hint)
+        moved = earlier(ref)
+        if moved != ref and self._directory is not None and files.has(self._directory, moved):
+            hint = f"Move {self._directory}/{moved} to {self._directory}/{ref}."
+            return replace(problem, hint=f"The platform's secrets have their own namespace. {hint}")
+        return problem
 
     def _missing(self, ref: SecretRef) -> SecretProblem:
         given = self._directory is not None
         state = f"is not in {self._directory}" if given else "was not given"
+        as_files, name = self._as_files(ref), variable(ref, USERNAME)
         return SecretProblem(
             "secret-missing",
             f"The secret {ref} {state}.",
-            f"Set {variable(ref, USERNAME)} and …_PASSWORD, or write the files username and"
-            f" password into {ref.namespace}/{ref.name}/ in"
-            f" {self._directory or 'the directory of secrets'}.",
+            f"{as_files.removesuffix('.')}, or set {name} and …__PASSWORD." if name else as_files,
             None if given else Configure(Setting.SECRETS),
         )
+
+    def _as_files(self, ref: SecretRef) -> str:
+        where = self._directory or "the directory of secrets"
+        return f"Write the files username and password into {ref}/ in {where}."
 
 
 def _credential(
@@ -182,6 +213,16 @@ def _not_allowed(
         "secret-not-bound",
         f"The secret {ref} is not sent to {host}:{port}, which its {ALLOWED_HOSTS} does not list.",
         hint,
+    )
+
+
+def _of_another_owner(ref: SecretRef, host: str, port: int) -> SecretProblem:
+    """A tenant in the platform's namespace, or the platform in a tenant's."""
+    return SecretProblem(
+        "secret-not-bound",
+        f"The secret {ref} is not sent to {host}:{port}: the namespace {PLATFORM_NAMESPACE} holds"
+        " the platform's secrets, which are sent to its own relays only.",
+        "Give the secret in the namespace of its owner.",
     )
 
 

@@ -90,8 +90,8 @@ class RelayShape(Shape, frozen=True, kw_only=True):
     credentials: Annotated[
         Credentials | UnsetType,
         says(
-            "The secret with the relay's user name and password, in the operator's own "
-            "namespace (default for files).",
+            "The secret with the relay's user name and password, in the namespace "
+            "sendroute-system.",
             {"secretRef": {"name": "managed-relay"}},
         ),
     ] = UNSET

@@ -85,7 +85,7 @@ def read_base(revision: str, paths: Sequence[str]) -> Desired:
 
 
 def locations_of(plan: Plan) -> Iterator[Where | None]:
-    """Yield every place that a report of this plan may show."""
+    """Yield every location that a report of this plan may show."""
     yield from _finding_locations(plan.findings)
     if plan.platform is not None:
         yield plan.platform.where

@@ -39,7 +39,7 @@ class Trait(Flag):
     ABSENCE = auto()
     """Something is missing that may be in a file that could not be read."""
     PROFILE_REFERENCE = auto()
-    """A reference names a profile that does not exist, or no longer."""
+    """A reference to a profile that does not exist, or no longer."""
     REREAD = auto()
     """Reading the same manifests again may succeed: a disk or a file server failed for a moment."""
     SKIPPED = auto()
@@ -213,7 +213,7 @@ class Code(StrEnum):
         _AUTHOR,
         "The field does not accept the value.",
         "The value has the wrong type or form, or is out of range.",
-        "Write a value that the message names.",
+        "Write a value that the message lists.",
         Trait.VALUE,
     )
     POLICY_VIOLATION = (
@@ -254,7 +254,7 @@ class Code(StrEnum):
         _AUTHOR,
         "Part of the tree could not be read, so the account is unchanged.",
         "While part of the tree is unreadable, a missing object may only be unreadable.",
-        "Fix the part that could not be read; the other findings name it.",
+        "Fix the part that could not be read; the other findings show which.",
         Trait.NEEDS_STORE,
     )
 
@@ -343,7 +343,7 @@ class Code(StrEnum):
         _WARN,
         _AUTHOR,
         "A profile that is still referenced is gone.",
-        "The profile was deleted while a route, a default or a reassignTo names it.",
+        "The profile was deleted while a route, a default or a reassignTo refers to it.",
         "Declare another route, or the profile again.",
         Trait.PROFILE_REFERENCE,
     )
@@ -369,7 +369,7 @@ class Code(StrEnum):
         _WARN,
         _AUTHOR,
         "No domain sends through the profile.",
-        "No route, default or reassignTo names it.",
+        "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
     )
     SUSPENDED = (
@@ -460,7 +460,8 @@ class Code(StrEnum):
         _ERROR,
         _OPERATOR,
         "The secret that the profile names does not exist.",
-        "The name is misspelled, or the secret was not created in the account's namespace.",
+        "The name is misspelled, or the secret was not created in the account's namespace; the"
+        " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
         Trait.TRANSIENT,
         "its secret does not exist",
@@ -475,22 +476,13 @@ class Code(StrEnum):
         Trait.TRANSIENT,
         "its secret cannot be used",
     )
-    SECRET_AMBIGUOUS = (
-        "secret-ambiguous",
-        _ERROR,
-        _AUTHOR,
-        "Two references mean the same environment variables.",
-        "Two names differ only in characters that a variable's name cannot have.",
-        "Rename one of the two secrets.",
-        Trait.TRANSIENT,
-        "its secret is ambiguous",
-    )
     SECRET_NOT_BOUND = (
         "secret-not-bound",
         _ERROR,
         _OPERATOR,
         "The secret does not allow the destination.",
-        "The secret lists the hosts that may receive it, and the profile's host is not listed.",
+        "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
+        " the secret is the platform's.",
         "Add the host to the secret's list, if the credentials belong there.",
         Trait.TRANSIENT,
         "its secret is not bound to the destination",
@@ -527,7 +519,7 @@ class Code(StrEnum):
         _AUTHOR,
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
-        "Fix what was skipped; Sendroute then tries again.",
+        "Fix what was skipped; Sendroute then retries.",
         Trait.SKIPPED,
     )
 
@@ -678,7 +670,7 @@ class Code(StrEnum):
         _ENVIRONMENT,
         "The store could not be read or written.",
         "The database does not answer, refuses access, or reports an error; a disk is full.",
-        "Fix what the message names. Nothing was written.",
+        "Fix the cause in the message. Nothing was written.",
         Trait.TRANSIENT | Trait.STORE,
     )
 

@@ -13,7 +13,7 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
 from sendroute.model.route import Route
-from sendroute.model.secret import SecretBinding, SecretRef
+from sendroute.model.secret import SecretBinding, SecretRef, secret_ref
 
 
 class RouteRow(Struct, frozen=True, gc=False):
@@ -57,8 +57,7 @@ class StoredProfile(Struct, frozen=True):
     @property
     def secret(self) -> SecretRef | None:
         """The secret of its credential; None if it does not sign in."""
-        name = self.profile.secret
-        return SecretRef(self.account.namespace, name) if name is not None else None
+        return secret_ref(self.account, self.profile)
 
 
 class ExplainFacts(Struct, frozen=True):

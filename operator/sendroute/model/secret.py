@@ -9,15 +9,20 @@ from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.remedy import Remedy
 
-PLATFORM_NAMESPACE = "default"
-"""The namespace of the MailPlatform's secrets outside a cluster."""
+PLATFORM_NAMESPACE = "sendroute-system"
+"""The namespace of the platform's own secrets. No tenant can use it (docs/rules.md, References)."""
 
 
 class SecretRef(NamedTuple):
-    """A secret of one namespace; a reference never leaves its namespace."""
+    """A secret of one namespace; a reference never leaves its namespace.
+
+    ``of_platform``: the platform refers to it, not an account. Exactly such a reference resolves in
+    the platform's namespace.
+    """
 
     namespace: str
     name: str
+    of_platform: bool = False
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -50,6 +55,23 @@ class SecretBinding(NamedTuple):
     def owner(self) -> Owner:
         """The account, or the platform for its managed relay."""
         return owner_named(self.namespace, self.account)
+
+
+def secret_ref(owner: Owner, endpoint: Profile | Relay) -> SecretRef | None:
+    """The secret that an endpoint refers to.
+
+    Args:
+        owner: the account; ``PLATFORM`` for the managed relay.
+        endpoint: the profile or the managed relay.
+
+    Returns:
+        The secret, in the namespace of its owner; None if the endpoint has no credentials.
+    """
+    if endpoint.secret is None:
+        return None
+    if owner is PLATFORM:
+        return SecretRef(PLATFORM_NAMESPACE, endpoint.secret, of_platform=True)
+    return SecretRef(owner.namespace, endpoint.secret)
 
 
 def binding_of(owner: Owner, name: str, endpoint: Profile | Relay) -> SecretBinding:

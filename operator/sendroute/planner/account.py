@@ -71,7 +71,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
             yield finding(
                 "dependency-skipped",
                 change.message,
-                hint="Fix the profile whose test failed; Sendroute then tries again.",
+                hint="Fix the profile whose test failed; Sendroute then retries.",
                 where=change.where,
                 account=inputs.key,
             )

@@ -99,7 +99,7 @@ def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDeci
         "dependency-skipped",
         f"The apply-all {requested.id} of account {inputs.key.name} does not run:"
         f" {requested.route} was not saved.",
-        hint="Fix the profile; Sendroute then tries again.",
+        hint="Fix the profile; Sendroute then retries.",
         where=inputs.desired.where.at("spec", "applyToAll", "route"),
         account=inputs.key,
     )

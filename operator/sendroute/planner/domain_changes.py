@@ -16,8 +16,8 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
 from sendroute.planner.removals import remove_domain
 
-_AGAIN = "Fix the profile; Sendroute then tries again."
-_BOTH = "Sendroute tries again when both accounts can change."
+_AGAIN = "Fix the profile; Sendroute then retries."
+_BOTH = "Sendroute retries when both accounts can change."
 
 
 class DomainChanges(Struct):

@@ -69,7 +69,7 @@ def keep_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
         "dependency-skipped",
         f"Account {current.key} is not removed yet: its domain {min(claims.retained)} cannot"
         " leave the account now.",
-        hint="Decide which account gets that domain; Sendroute then tries again.",
+        hint="Decide which account gets that domain; Sendroute then retries.",
         account=current.key,
     )
     return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)

@@ -41,7 +41,7 @@ class _Change(Struct):
 
 
 class _Report(Struct):
-    """The part of a plan's JSON that tells what would be written, and on top of which revision."""
+    """The part of a plan's JSON that says what would be written, and on top of which revision."""
 
     store: _Store
     changes: list[_Change]

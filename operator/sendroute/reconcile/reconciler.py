@@ -6,7 +6,7 @@ the same decision: the planned changes are committed, except those whose connect
 between.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,7 +22,6 @@ from sendroute.model.finding import Finding, Locate
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.model.secret import SecretRef
 from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
 from sendroute.planner.selection import select
@@ -30,15 +29,14 @@ from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Record, Sealed
-from sendroute.reconcile.secret_check import references_in
 from sendroute.reconcile.verifier import PlanScope, VerifiedPlan, Verifier
 
 Contains = Callable[[Any], bool]
 Mismatches = Callable[[Current, Contains], Iterable[Finding]]
 """Compares lock files with a store. Its arguments are the store's state, of which only lineage,
 revision and platform are complete, and a check whether a commit is in the store's history."""
-VerifierFor = Callable[[Desired, Iterable[SecretRef]], Verifier]
-"""Builds the verifier of one run from the manifests and every secret that the store refers to."""
+VerifierFor = Callable[[], Verifier]
+"""Builds the verifier of one run."""
 Confirm = Callable[["Planned"], Finding | None]
 """Asks the user whether a plan may be applied. Returns None if it may, else a finding."""
 
@@ -156,8 +154,7 @@ class Reconciler(Struct, frozen=True):
         """
         with self.interruptible():
             scope, current, sealed = self._read(source, request)
-            stored = self._stored_secrets(current, request)
-            verifier = self.verifier_for(source.desired, stored)
+            verifier = self.verifier_for()
             tester = self.tester if test else None
             verified = verifier.verify(source.desired, current, sealed, scope, tester=tester)
             mismatch = tuple(source.mismatches(current, self.store.contains))
@@ -179,16 +176,6 @@ class Reconciler(Struct, frozen=True):
             sealed = snapshot.sealed(selection.keys)
         scope = PlanScope(request.guards, selection.keys, selection.others)
         return scope, replace(store, accounts=dict(selection.current)), sealed
-
-    def _stored_secrets(self, current: Current, request: PlanRequest) -> Iterator[SecretRef]:
-        """Every secret that the store refers to. The secrets of all accounts matter, because two
-        references may mean the same variables; they are read only if variables are given."""
-        if request.keys is None:
-            yield from references_in(current)
-            return
-        for stored in self.store.profiles():
-            if stored.secret is not None:
-                yield stored.secret
 
     def confirmed(
         self, planned: Planned, confirm: Confirm = lambda _planned: None

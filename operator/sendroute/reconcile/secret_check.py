@@ -15,7 +15,7 @@ from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.remedy import Configure, Setting
-from sendroute.model.secret import PLATFORM_NAMESPACE, SecretProblem, SecretRef, binding_of
+from sendroute.model.secret import SecretProblem, binding_of, secret_ref
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import Sealer, Secrets
@@ -92,14 +92,6 @@ def endpoints(
                 yield CheckedEndpoint(key, name, profile.profile, before.get(name), where)
 
 
-def references_in(current: Current) -> Iterator[SecretRef]:
-    """Every secret that these accounts refer to in the store."""
-    for key, account in current.accounts.items():
-        for profile in account.profiles.values():
-            if profile.secret is not None:
-                yield SecretRef(key.namespace, profile.secret)
-
-
 def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretProblem | None:
     """Look up the credential of an endpoint.
 
@@ -111,11 +103,10 @@ def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretP
         The credential, or why it is unavailable; None if the endpoint refers to no secret.
     """
     desired = endpoint.desired
-    if desired.secret is None:
+    ref = secret_ref(endpoint.key, desired)
+    if ref is None:
         return None
-    namespace = PLATFORM_NAMESPACE if endpoint.key is PLATFORM else endpoint.key.namespace
     username = desired.username if isinstance(desired, Profile) else None
-    ref = SecretRef(namespace, desired.secret)
     return secrets.credential(ref, desired.host, desired.port, username)
 
 

@@ -327,7 +327,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
             failure_message(request, result),
             hint="The profile is saved anyway, because its connectionTest is warn."
             if warns
-            else "Fix the profile or its secret. Sendroute tries again.",
+            else "Fix the profile or its secret. Sendroute retries.",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,

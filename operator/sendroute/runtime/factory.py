@@ -6,9 +6,8 @@ by the function that needs them.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +16,8 @@ from sendroute.credentials.keys import Keys, find_keys
 from sendroute.credentials.resolve import Secrets
 from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.desired import Desired
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
-from sendroute.model.secret import PLATFORM_NAMESPACE, SecretRef
-from sendroute.planner.platform import relay_of
 from sendroute.reconcile import secret_check
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Reconciler
@@ -83,20 +79,10 @@ class Factory:
         """
         return Reconciler(store, partial(self.verifier, saves=saves, shown=shown), tester)
 
-    def verifier(
-        self,
-        desired: Desired,
-        stored: Iterable[SecretRef],
-        *,
-        saves: bool = False,
-        shown: SavedInputs | None = None,
-    ) -> Verifier:
-        """Build the verifier of one run over these manifests and this store.
+    def verifier(self, *, saves: bool = False, shown: SavedInputs | None = None) -> Verifier:
+        """Build the verifier of one run.
 
         Args:
-            desired: the manifests.
-            stored: every secret that the store refers to. While a file is broken its references are
-                unknown, and the secret of another tenant may mean the same variables.
             saves: the plan will be applied.
             shown: what a saved plan was made with; None for a new plan.
 
@@ -106,17 +92,13 @@ class Factory:
         Raises:
             ProblemError: the directory of secrets or a given key is unusable.
         """
-        secrets = self.secrets(chain(references(desired), stored))
+        secrets = self.secrets()
         # The library behind a sealer is slow to import, and without secrets nothing is compared.
         sealer = self.sealer() if secrets.given or saves else None
         return Verifier(secrets, sealer, saves, shown)
 
-    def secrets(self, among: Iterable[SecretRef]) -> Secrets:
+    def secrets(self) -> Secrets:
         """Open the secrets, from a directory or from variables.
-
-        Args:
-            among: every reference in the manifests and in the store, to detect two references that
-                mean the same variables.
 
         Returns:
             The secrets. Each is read when it is used first.
@@ -136,7 +118,7 @@ class Factory:
                     remedy=Configure(Setting.SECRETS),
                 )
             )
-        return Secrets(directory, dict(os.environ), among)
+        return Secrets(directory, dict(os.environ))
 
     def keys(self) -> Keys | None:
         """Read the encryption keys of the settings.
@@ -198,14 +180,3 @@ def run_tests(
 def no_key() -> ProblemError:
     """The error ``key-missing``: there is no key to encrypt or decrypt with."""
     return ProblemError(secret_check.no_key())
-
-
-def references(desired: Desired) -> Iterator[SecretRef]:
-    """Every secret that the manifests refer to."""
-    relay = relay_of(desired.platform.platform) if desired.platform is not None else None
-    if relay is not None and relay.secret is not None:
-        yield SecretRef(PLATFORM_NAMESPACE, relay.secret)
-    for key, account in desired.accounts.items():
-        for profile in account.profiles.values():
-            if profile.profile.secret is not None:
-                yield SecretRef(key.namespace, profile.profile.secret)
