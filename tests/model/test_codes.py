@@ -46,33 +46,6 @@ def test_no_other_module_has_a_list_of_codes() -> None:
     assert not lists, "use a property of the code in model/codes.py instead"
 
 
-def compared(tree: ast.Module) -> set[str]:
-    """The codes with which a module compares another code."""
-    operands = {
-        operand
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Compare)
-        for operand in (node.left, *node.comparators)
-    }
-    names = {
-        operand.attr
-        for operand in operands
-        if isinstance(operand, ast.Attribute)
-        and isinstance(operand.value, ast.Name)
-        and operand.value.id == "Code"
-    }
-    texts = {operand.value for operand in operands if isinstance(operand, ast.Constant)}
-    return {code.value for code in Code if code.name in names or code.value in texts}
-
-
-def test_a_code_that_two_modules_compare_has_a_property_instead() -> None:
-    modules: dict[str, list[str]] = {}
-    for name, tree in trees():
-        for code in compared(tree):
-            modules.setdefault(code, []).append(name)
-    assert {code: names for code, names in modules.items() if len(names) > 1} == {}
-
-
 def takes_code(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """The functions and classes with a ``code`` argument, and the position of that argument."""
     for node in ast.walk(tree):
