@@ -181,7 +181,7 @@ STORE = (
 )
 CLI = (
     {"command_line", "exit_status", "fast_exit", "hints", "commands", "commands.edit"},
-    {"options", "session"},
+    {"options", "profile_options", "session"},
     {"output", "lookup"},
     {"confirm", "connection_tests", "environment", "loop_runner", "stores"},
     {"approval", "edit_session", "plan_source"},

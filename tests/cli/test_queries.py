@@ -61,6 +61,21 @@ def test_explain_shows_the_managed_relay_and_the_limits_of_the_plan(sendroute: P
     assert explanation["limits"] == {"accountPerDay": 20000}
 
 
+@pytest.mark.usefixtures("store")
+def test_a_managed_domain_shows_what_its_users_configure(sendroute: Program) -> None:
+    service = explain(sendroute, "news.example.com")["managed_service"]
+    assert service == {
+        "host": "smtp.trekmail.example",
+        "ports": [{"port": 587, "encryption": "starttls"}],
+    }
+    text = sendroute("explain", "news.example.com").out
+    assert "users configure  smtp.trekmail.example, port 587 (starttls)" in text
+    assert explain(sendroute, "shop.example.com")["managed_service"] is None
+    assert "users configure" not in sendroute("explain", "shop.example.com").out
+    news, shop = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+    assert (news["managed_service"], shop["managed_service"]) == (service, None)
+
+
 def test_a_changed_profile_or_relay_gets_a_new_alias(sendroute: Program, store: Path) -> None:
     manifests = store.parent / "manifests"
     write(manifests / "platform.yaml", PLATFORM.replace("relay.internal", "relay2.internal"))

@@ -234,3 +234,10 @@ def _modules(directory: Path, *arguments: str) -> set[str]:
 def test_version_prints_name_and_version(sendroute: Program) -> None:
     result = sendroute("--version")
     assert (result.status, result.out) == (0, "sendroute 0.1.0\n")
+
+
+def test_version_is_that_of_the_option(sendroute: Program) -> None:
+    shown = sendroute("version")
+    assert (shown.status, shown.out) == (0, sendroute("--version").out)
+    document = json.loads(sendroute("version", "-o", "json").out)
+    assert shown.out == f"sendroute {document['version']}\n"

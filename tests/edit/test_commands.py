@@ -70,6 +70,7 @@ def test_each_change_is_printed_with_its_line(sendroute: Program, tree: Path) ->
     assert ran.out.splitlines() == [
         "m/acme.yaml:18: route of shop.example.com: profile ses → unconfigured",
         "Changed: m/acme.yaml",
+        "Next: sendroute plan m",
     ]
     assert (tree / "acme.yaml").read_text() == ACME.replace("{profile: ses}", "{unconfigured: {}}")
     again = sendroute(*words("set-route shop.example.com --unconfigured"))

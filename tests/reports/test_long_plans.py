@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, DomainChange, Plan
+from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
@@ -39,6 +40,49 @@ def test_twenty_similar_changes_are_listed_and_the_others_are_counted():
     assert text.count(".n0.example  managed → profile ses") == 20
     assert "… and 9,980 more like this; the JSON report lists all" in text
     assert text.endswith("Plan: 10,000 to reroute.\n")
+
+
+def skipped(index, domains):
+    """An account whose domains all wait for one profile, as the planner reports it."""
+    plan = account(index, domains)
+    hint = "Fix the profile whose test failed."
+    changes = [
+        replace(
+            change,
+            action=Action.SKIP,
+            after=change.before,
+            reason="dependency-skipped",
+            message=f"{change.name} stays on managed: its profile was not saved.",
+        )
+        for change in plan.changes
+    ]
+    findings = [
+        finding(
+            "dependency-skipped", change.message, hint=hint, where=change.where, account=plan.key
+        )
+        for change in changes
+    ]
+    return AccountPlan(plan.key, 1, tuple(changes), findings=tuple(findings))
+
+
+@pytest.mark.parametrize("form", [Format.TEXT, Format.MARKDOWN, Format.HTML])
+def test_skipped_changes_are_grouped_and_their_reason_is_said_once(form):
+    text = shown(form, skipped(0, 40))
+    assert text.count("d000007.n0.example stays") <= 1
+    assert text.count("Fix the profile whose test failed.") == 1
+    assert "40 changes are skipped" in text
+    assert "managed: its profile was not saved" in text
+
+
+def test_skipped_domains_share_one_line_for_their_reason():
+    text = shown(Format.TEXT, skipped(0, 40))
+    assert text.count("its profile was not saved") == 1
+    assert "… and 20 more like this; the JSON report lists all" in text
+
+
+def test_json_lists_every_skipped_change_and_its_finding():
+    document = json.loads(shown(Format.JSON, skipped(0, 40)))
+    assert len(document["changes"]) == len(document["findings"]) == 40
 
 
 def test_exactly_twenty_changes_are_all_listed():

@@ -1,12 +1,16 @@
-"""The steps that all edits share: read the tree, check the result, write the files, present it.
+"""The steps that all edits share: lock and read the tree, check the result, write the files,
+present it.
 
 An edit that would add an error of `validate` is not written.
 """
 
+import os
+import shlex
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,16 +19,17 @@ from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
+from sendroute.edit.edited_files import EditedFiles, check_listed
+from sendroute.edit.lock import EditLock
 from sendroute.edit.proposal import EditChange, Proposal, TextChange, unified
 from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
-from sendroute.manifests.content import read_file
 from sendroute.manifests.locate import positions, with_positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
-from sendroute.model.codes import Code
+from sendroute.model.codes import Code, Trait, has_trait
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Position, Severity, Where
@@ -39,15 +44,35 @@ Line = tuple[Position | None, str]
 Documents = Sequence[tuple[Document, Where]]
 
 
-# Without a store every domain counts as new, so an apply-all overrides each of them, as intended.
-_ORDERED = Code.APPLY_ALL_WINS
+@contextmanager
+def editing(arguments: Namespace, session: Session) -> Iterator["EditSession"]:
+    """A context for one edit: no other edit of the same paths runs meanwhile, unless nothing will
+    be written. It adds positions to problems.
+
+    Args:
+        arguments: those of the command.
+        session: settings and terminal.
+
+    Yields:
+        The tree, read.
+
+    Raises:
+        ProblemError: another edit does not end, or what the caller raises, with positions.
+    """
+    refuse_stdin(arguments.paths)
+    with EditLock() as lock:
+        if not arguments.dry_run and not getattr(arguments, "check", False):
+            lock.take(arguments.paths)
+        edit = EditSession(arguments, session, lock)
+        with edit.adds_positions():
+            yield edit
 
 
 class EditSession:
-    """The tree of an edit, read once."""
+    """The tree of an edit, read once. Commands get it from :func:`editing`."""
 
-    def __init__(self, arguments: Namespace, session: Session) -> None:
-        refuse_stdin(arguments.paths)
+    def __init__(self, arguments: Namespace, session: Session, lock: EditLock) -> None:
+        self._lock = lock
         self._arguments = arguments
         self._outputs = outputs_of(arguments)
         self._session = session
@@ -57,7 +82,9 @@ class EditSession:
         entries, _ = self._files.entries()
         self._paths = {entry.name: entry.path for entry in entries}
         broken = {finding.where.file for finding in self._reading.findings if finding.where}
-        self.tree = EditTree(self._documents, self._load, self._paths, frozenset(broken))
+        self.tree = EditTree(
+            self._documents, self._load, self._paths, frozenset(broken), self._files.lists
+        )
 
     def _load(self, file: str) -> str:
         try:
@@ -95,12 +122,41 @@ class EditSession:
         (key,) = accounts_named([name], known)
         return key
 
-    def finish(self, proposal: Proposal, *, test: tuple[AccountKey, str] | None = None) -> int:
+    def file(self, path: str) -> str:
+        """The name under which the tree shows a file that the user gives.
+
+        Args:
+            path: the path of the file; it may not exist yet.
+
+        Returns:
+            The name of a file of the tree, or the normalised path of a new file.
+
+        Raises:
+            ProblemError: it is no file of the tree, or would be none (``invalid-value``).
+        """
+        given = Path(path)
+        if given.exists():
+            for name, known in self._paths.items():
+                if given.samefile(known):
+                    return name
+        new = os.path.normpath(path)
+        check_listed(self._files, new)
+        return new
+
+    def finish(
+        self,
+        proposal: Proposal,
+        *,
+        test: tuple[AccountKey, str] | None = None,
+        deletes: bool = False,
+    ) -> int:
         """Check, write (unless it is a dry run) and present the changes.
 
         Args:
             proposal: the changes.
             test: a new profile whose connection must be tested first.
+            deletes: the edit takes something away on purpose, so that what depends on it is
+                reassigned with a warning, as for an applied tree.
 
         Returns:
             The exit status.
@@ -112,8 +168,11 @@ class EditSession:
         texts = proposal.texts()
         notes = [*proposal.notes]
         if texts:
-            after = self._after(texts)
-            notes += self._new_findings(after)
+            if not self._arguments.dry_run:
+                self._lock.take(self._real_paths(texts))
+            after = compile_reading(Reading(EditedFiles(self._files, texts)))
+            new = self._new_findings(after, deletes=deletes)
+            notes += [finding for finding in new if finding.code not in proposal.expected]
             if test is not None and (wrong := self._tested(after, *test)):
                 # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
                 report_on_stderr(self._session, wrong)
@@ -138,29 +197,20 @@ class EditSession:
             (position_of[change.where] if change.where else None, change.message) for change in done
         ]
 
-    def _after(self, texts: Mapping[str, TextChange]) -> Desired:
-        """The whole tree after the edit."""
-        documents = [item for item in self._documents if item[1].file not in texts]
-        for file, text in texts.items():
-            if text.after is not None:
-                content = read_file(file, text.after.encode(), as_documents=True).content
-                documents += [
-                    (document, Where(file, number)) for number, document in content.documents
-                ]
-        return compile_reading(self._reading, documents)
+    def _real_paths(self, names: Iterable[str]) -> list[str]:
+        """The files that are replaced, which may be reached through links."""
+        return [str(Path(self._paths.get(name, name)).resolve()) for name in names]
 
-    def _new_findings(self, after: Desired) -> list[Finding]:
+    def _new_findings(self, after: Desired, *, deletes: bool) -> list[Finding]:
         """The findings of `validate` that are new; raises ProblemError if one is an error.
 
         They have no position, because the new texts are not written yet."""
-        before = {
-            _identity(finding)
-            for finding in check_tree(compile_reading(self._reading, self._documents))
-        }
+        desired = compile_reading(self._reading, self._documents)
+        before = set(map(_identity, check_tree(desired)))
         new = [
             replace(finding, where=None, related=())
-            for finding in check_tree(after)
-            if _identity(finding) not in before and finding.code != _ORDERED
+            for finding in check_tree(after, desired if deletes else None)
+            if _identity(finding) not in before and not _is_intended(finding)
         ]
         wrong = [
             finding for finding in new if finding.severity in (Severity.ERROR, Severity.REFUSED)
@@ -182,20 +232,57 @@ class EditSession:
     ) -> int:
         def show(form: str, _colour: bool) -> Iterable[str]:
             if form == "json":
-                return _json(texts, lines, notes, written=not self._arguments.dry_run)
+                return _json(
+                    texts,
+                    lines,
+                    notes,
+                    written=not self._arguments.dry_run,
+                    then=self._next(texts),
+                )
             if self._arguments.dry_run:
                 return unified(texts)
-            return [] if self._session.terminal.quiet else _text(texts, lines)
+            return [] if self._session.terminal.quiet else _text(texts, lines, self._next(texts))
 
         return worst(present(self._session, self._outputs, show), ExitStatus.FINE)
 
+    def _next(self, texts: Mapping[str, TextChange]) -> str | None:
+        """The command that shows what the edit changes; None if it changes nothing. A part of a
+        tree cannot be planned."""
+        if not texts:
+            return None
+        if self.tree.platform is None:
+            return "sendroute plan PATH, with the paths of the whole tree"
+        paths = [path for path in self._arguments.paths if Path(path).exists()]
+        return " ".join(["sendroute plan", *map(shlex.quote, paths)])
 
-def current_of(session: Session, key: AccountKey) -> CurrentAccount | None:
-    """An account in the store; None if no store is given and the default store does not exist."""
+
+class StoredAccount(NamedTuple):
+    """What the store knows of an account; ``known`` is false if no store was read, and ``account``
+    None if the store does not have it."""
+
+    known: bool
+    account: CurrentAccount | None
+
+
+def stored_account(session: Session, key: AccountKey) -> StoredAccount:
+    """An account in the store. No edit needs one: if no store is given, and the default store does
+    not exist, none is read.
+
+    Raises:
+        ProblemError: the store that is given, or is there, cannot be read.
+    """
     if session.settings.store == DEFAULT_STORE and not sqlite_path(session.settings.store).exists():
-        return None
+        return StoredAccount(False, None)
     with session.factory.open_store() as store:
-        return store.read([key]).accounts.get(key)
+        return StoredAccount(True, store.read([key]).accounts.get(key))
+
+
+def _is_intended(finding: Finding) -> bool:
+    """Whether an edit is meant to have this effect. Without a store every domain counts as new, so
+    an apply-all overrides each of them. Guards protect from changes that nobody asked for; the plan
+    enforces them. A part of a tree may lose its last document."""
+    intended = (Code.APPLY_ALL_WINS, Code.NO_MANIFESTS)
+    return finding.code in intended or has_trait(finding.code, Trait.GUARD)
 
 
 def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
@@ -204,7 +291,9 @@ def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
     return finding.code, message, finding.namespace, finding.account
 
 
-def _text(texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[str]:
+def _text(
+    texts: Mapping[str, TextChange], lines: Sequence[Line], then: str | None
+) -> Iterator[str]:
     if not texts:
         yield "No changes: the manifests are up to date.\n"
         return
@@ -213,6 +302,8 @@ def _text(texts: Mapping[str, TextChange], lines: Sequence[Line]) -> Iterator[st
         yield clean(at + message) + "\n"
     for file, text in texts.items():
         yield clean(f"{_file_action(text).capitalize()}: {file}") + "\n"
+    if then is not None:
+        yield clean(f"Next: {then}") + "\n"
 
 
 def _json(
@@ -221,6 +312,7 @@ def _json(
     notes: Sequence[Finding],
     *,
     written: bool,
+    then: str | None,
 ) -> Iterator[str]:
     changes = [
         {
@@ -240,6 +332,7 @@ def _json(
             ("changes", changes),
             ("findings", [{"code": note.code, "message": note.message} for note in notes]),
             ("diff", "".join(unified(texts))),
+            ("next", then),
         ]
     )
 

@@ -10,6 +10,8 @@ from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
     Approve,
     Configure,
+    DeleteProfile,
+    ExtractProfile,
     GuardLimit,
     Perform,
     RaiseLimit,
@@ -33,8 +35,8 @@ _SETTINGS = {
     Setting.GIT_TIMEOUT: "--git-timeout SECONDS",
 }
 
-# The command, and the placeholder for its subject if the remedy has none.
-_TASKS = {
+# The command, the placeholder for its subject if the remedy has none, and what follows.
+_TASKS: dict[Task, tuple[str, ...]] = {
     Task.CREATE_STORE: ("sendroute init", ""),
     Task.RESTORE_FROM_BACKUP: ("sendroute init --from-backup", "FILE"),
     Task.RESTORE_FROM_LOCK_FILE: ("sendroute init --from-lock", "FILE"),
@@ -46,8 +48,8 @@ _TASKS = {
     Task.TEST_CONNECTIONS: ("sendroute plan --test-connections", "PATH"),
     Task.SYNC: ("sendroute sync", "PATH"),
     Task.SHOW_ROUTES: ("sendroute routes --profile", "NAME"),
-    Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN"),
-    Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN"),
+    Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN", "--account ACCOUNT PATH"),
+    Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN", "--profile NAME PATH"),
 }
 
 
@@ -72,7 +74,14 @@ def words(remedy: Remedy) -> str:
         case Configure(setting):
             return _SETTINGS[setting]
         case Perform(task, subject):
-            command, placeholder = _TASKS[task]
-            return f"{command} {shlex.quote(subject) if subject else placeholder}".rstrip()
+            command, placeholder, *more = _TASKS[task]
+            shown = shlex.quote(subject) if subject else placeholder
+            return " ".join([command, shown, *more]).rstrip()
+        case DeleteProfile(namespace, account, profile):
+            command = f"sendroute edit delete-profile {profile} --account {namespace}/{account}"
+            return f"{command} --undeclare PATH"
+        case ExtractProfile(namespace, account, profile):
+            command = f"sendroute edit extract-profile {profile} --account {namespace}/{account}"
+            return f"{command} PATH"
         case _:
             assert_never(remedy)

@@ -1,6 +1,7 @@
 """Reads the input of commands: a tree of manifests, and names of accounts and profiles."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sendroute.cli.command_line import stderr_line, suggestion
@@ -43,22 +44,14 @@ def accounts_named(names: Sequence[str], known: Iterable[AccountKey]) -> frozens
     Raises:
         ProblemError: ``unknown-account`` for each name that is unknown or ambiguous.
     """
+
+    def unknown(name: str, nearest: str) -> Finding:
+        message = f"There is no account `{name}`, neither in the manifests nor in the store."
+        hint = nearest or "Specify NAME or NAMESPACE/NAME."
+        return finding("unknown-account", message, hint=hint)
+
     accounts = {key: (str(key), key.name) for key in sorted(set(known))}
-    chosen: set[AccountKey] = set()
-    findings: list[Finding] = []
-    for name in names:
-        matching = _matching(name, accounts)
-        if len(matching) == 1:
-            chosen.update(matching)
-        elif matching:
-            findings.append(_ambiguous_account(name, matching))
-        else:
-            hint = _nearest(name, accounts) or "Specify NAME or NAMESPACE/NAME."
-            message = f"There is no account `{name}`, neither in the manifests nor in the store."
-            findings.append(finding("unknown-account", message, hint=hint))
-    if findings:
-        raise ProblemError(*findings)
-    return frozenset(chosen)
+    return frozenset(_named(names, accounts, unknown, _ambiguous_account))
 
 
 def profiles_named(
@@ -71,25 +64,19 @@ def profiles_named(
     Raises:
         ProblemError: ``unknown-profile`` for each name that is unknown or ambiguous.
     """
+
+    def unknown(name: str, nearest: str) -> Finding:
+        usage = "Specify NAME or NAMESPACE/NAME; only applied profiles can be tested."
+        message = f"The store has no profile `{name}`."
+        return finding("unknown-profile", message, hint=nearest or usage)
+
+    def ambiguous(name: str, full_names: Sequence[str]) -> Finding:
+        message = f"Profiles of several namespaces are named `{name}`."
+        hint = f"Specify one of {', '.join(full_names)}."
+        return finding("unknown-profile", message, hint=hint)
+
     by_id = {p.id: (f"{p.account.namespace}/{p.name}", p.name) for p in profiles}
-    chosen: set[int] = set()
-    findings: list[Finding] = []
-    for name in names:
-        matching = _matching(name, by_id)
-        full_names = sorted({by_id[profile_id][0] for profile_id in matching})
-        if len(full_names) == 1:
-            chosen.update(matching)
-        elif matching:
-            message = f"Profiles of several namespaces are named `{name}`."
-            hint = f"Specify one of {', '.join(full_names)}."
-            findings.append(finding("unknown-profile", message, hint=hint))
-        else:
-            usage = "Specify NAME or NAMESPACE/NAME; only applied profiles can be tested."
-            message = f"The store has no profile `{name}`."
-            hint = _nearest(name, by_id) or usage
-            findings.append(finding("unknown-profile", message, hint=hint))
-    if findings:
-        raise ProblemError(*findings)
+    chosen = _named(names, by_id, unknown, ambiguous)
     return [profile for profile in profiles if profile.id in chosen]
 
 
@@ -99,36 +86,60 @@ def held_back_account(name: str, held_back: Iterable[AccountKey]) -> AccountKey:
     Raises:
         ProblemError: ``not-held-back`` if there is none, ``unknown-account`` if there are several.
     """
+
+    def unknown(name: str, nearest: str) -> Finding:
+        message = f"Account {name} has no change that is held back."
+        hint = nearest or "`sendroute status` lists what is held back."
+        return finding("not-held-back", message, hint=hint)
+
     accounts = {key: (str(key), key.name) for key in sorted(held_back)}
-    matching = _matching(name, accounts)
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
-        raise ProblemError(_ambiguous_account(name, matching, " is held back"))
-    raise ProblemError(
-        finding(
-            "not-held-back",
-            f"Account {name} has no change that is held back.",
-            hint=_nearest(name, accounts) or "`sendroute status` lists what is held back.",
-        )
-    )
+    (key,) = _named([name], accounts, unknown, partial(_ambiguous_account, state=" is held back"))
+    return key
 
 
 _Key = TypeVar("_Key")
 
 
-def _matching(name: str, known: Mapping[_Key, tuple[str, str]]) -> list[_Key]:
-    """The keys whose full or short name is ``name``."""
-    return [key for key, names in known.items() if name in names]
+def _named(
+    names: Sequence[str],
+    known: Mapping[_Key, tuple[str, str]],
+    unknown: Callable[[str, str], Finding],
+    ambiguous: Callable[[str, Sequence[str]], Finding],
+) -> set[_Key]:
+    """The keys that the names refer to.
+
+    Args:
+        names: full or short names.
+        known: the full and the short name of each key. Several keys may share a full name.
+        unknown: the finding for a name that nothing has, and a suggestion or nothing.
+        ambiguous: the finding for a name that several full names share.
+
+    Raises:
+        ProblemError: a finding for each name that is unknown or ambiguous.
+    """
+    chosen: set[_Key] = set()
+    findings: list[Finding] = []
+    for name in names:
+        matching = [key for key, spellings in known.items() if name in spellings]
+        full_names = sorted({known[key][0] for key in matching})
+        if len(full_names) == 1:
+            chosen.update(matching)
+        elif matching:
+            findings.append(ambiguous(name, full_names))
+        else:
+            findings.append(unknown(name, _nearest(name, known)))
+    if findings:
+        raise ProblemError(*findings)
+    return chosen
 
 
 def _nearest(name: str, known: Mapping[_Key, tuple[str, str]]) -> str:
     return suggestion(name, {text for names in known.values() for text in names}).strip()
 
 
-def _ambiguous_account(name: str, matching: Sequence[AccountKey], state: str = "") -> Finding:
+def _ambiguous_account(name: str, full_names: Sequence[str], state: str = " exists") -> Finding:
     return finding(
         "unknown-account",
-        f"More than one account named `{name}`{state or ' exists'}.",
-        hint=f"Specify one of {', '.join(map(str, matching))}.",
+        f"More than one account named `{name}`{state}.",
+        hint=f"Specify one of {', '.join(full_names)}.",
     )

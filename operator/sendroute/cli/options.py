@@ -166,11 +166,28 @@ def account_argument(parser: Parser) -> None:
     parser.add_argument("account", metavar="ACCOUNT", help="NAME or NAMESPACE/NAME")
 
 
+def domain_argument(parser: Parser) -> None:
+    parser.add_argument("domain", metavar="DOMAIN", help="the domain")
+
+
+def account_of_domain(parser: Parser) -> None:
+    parser.add_argument(
+        "--account",
+        metavar="ACCOUNT",
+        help="its account, if two accounts declare it: NAME or NAMESPACE/NAME",
+    )
+
+
 def profile_of_account(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="the profile")
     parser.add_argument(
         "--account", metavar="ACCOUNT", required=True, help="its account, NAME or NAMESPACE/NAME"
     )
+
+
+def file_option(parser: Parser) -> None:
+    """The file of a new document."""
+    parser.add_argument("--file", metavar="FILE", help="write it to this file, new or among PATH")
 
 
 def edit_options(parser: Parser) -> None:

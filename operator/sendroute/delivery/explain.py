@@ -7,8 +7,9 @@ The alias of a nexthop identifies one version of one profile, ``p42r7``, or of t
 from typing import Any, NamedTuple, assert_never
 
 from sendroute.model.current import DomainState
-from sendroute.model.manifest_form import limits_form
+from sendroute.model.manifest_form import limits_form, service_form
 from sendroute.model.nexthop import RELAY_ID, Alias
+from sendroute.model.platform import Managed
 from sendroute.model.profile import Encryption
 from sendroute.model.records import ExplainFacts, HistoryEntry, RouteRow
 from sendroute.model.route import Origin, RouteKind
@@ -36,7 +37,8 @@ class Nexthop(NamedTuple):
 
 class Explanation(NamedTuple):
     """``domain`` is the A-label, None for the null sender. ``row`` is None if the store does not
-    have the domain, ``nexthop`` if mail is refused. ``given`` is the change that gave the route."""
+    have the domain, ``nexthop`` if mail is refused. ``given`` is the change that gave the route.
+    ``service`` is set for a managed domain: what its users configure to send."""
 
     address: str
     domain: str | None
@@ -46,6 +48,7 @@ class Explanation(NamedTuple):
     limits: dict[str, Any] | None
     reason: str
     given: HistoryEntry | None = None
+    service: Managed | None = None
 
     def as_document(self) -> dict[str, Any]:
         """The document of ``explain -o json``."""
@@ -64,6 +67,7 @@ class Explanation(NamedTuple):
             "port": to.port if to else None,
             "encryption": to.encryption.value if to else None,
             "credentials": {"secretRef": {"name": to.secret}} if to and to.secret else None,
+            "managed_service": service_form(self.service) if self.service else None,
             "limits": self.limits,
             "reason": self.reason,
             "change": _change(given) if given else None,
@@ -106,13 +110,14 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
     if row is None:
         reason = f"No account has the domain {domain}: {_REFUSED}."
         return Explanation(address, domain, None, None, None, None, reason)
-    nexthop, limits = None, None
+    nexthop, limits, service = None, None, None
     why = _why(row.state)
     match row.state.route.kind:
         case RouteKind.UNCONFIGURED:
             reason = f"{domain} is unconfigured {why}: {_REFUSED}."
         case RouteKind.MANAGED:
             nexthop, limits = _managed_nexthop(facts), _plan_limits(facts)
+            service = facts.platform.managed if facts.platform else None
             reason = f"{domain} is sent through the managed relay {why}."
         case RouteKind.PROFILE:
             nexthop, limits = _through_profile(facts), _profile_limits(facts)
@@ -120,7 +125,7 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
         case _:
             assert_never(row.state.route.kind)
     route = row.state.route.as_manifest()
-    return Explanation(address, domain, route, row, nexthop, limits, reason, facts.given)
+    return Explanation(address, domain, route, row, nexthop, limits, reason, facts.given, service)
 
 
 def _why(state: DomainState) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from sendroute.edit.extract_profile import extract
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Domain, EditTree, unknown_profile
+from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
@@ -57,3 +58,21 @@ def check_profile(tree: EditTree, key: AccountKey, route: Route | None) -> None:
         return
     if not tree.profiles_of(key, route.profile):
         raise ProblemError(unknown_profile(tree, key, route.profile))
+
+
+def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
+    """Check that an account has no profile of this name.
+
+    Raises:
+        ProblemError: it has one (``duplicate-profile``).
+    """
+    for profile in tree.profiles_of(key, name):
+        raise ProblemError(
+            finding(
+                "duplicate-profile",
+                f"Account {key.name} already has a profile {name}.",
+                hint=f"Route through profile {name}, or choose another name.",
+                where=profile.where,
+                account=key,
+            )
+        )

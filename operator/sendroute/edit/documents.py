@@ -1,7 +1,8 @@
 """Adding and removing whole documents: in a YAML stream, in a ``List``, in a JSON file."""
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
 from sendroute.edit.layout import Document, Layout, LayoutNode, Stream
@@ -12,10 +13,11 @@ from sendroute.edit.lines import (
     is_comment,
     line_end,
     line_start,
+    merged,
     next_line,
     with_lines,
 )
-from sendroute.edit.rewrite import SpliceError, insert_in_flow, removed_item
+from sendroute.edit.rewrite import SpliceError, insert_in_flow, removed_items
 from sendroute.edit.style import YamlStyle, block, block_lines, flow, style_of
 
 _BARE_MARKER = re.compile(r"---[ \t]*\r?\n")
@@ -72,17 +74,33 @@ def new_file(fresh: list[NewDocument], style: YamlStyle, *, json: bool) -> str:
     return f"---{style.newline}".join(parts)
 
 
-def remove_document(layout: Layout, document: Document) -> list[Splice] | None:
-    """The splices that remove a document; None if the file would be empty and can be deleted."""
-    if document.item is not None:
-        root = layout.streams[document.stream].root
-        entry = root.entry("items")
-        if len(entry.value.items or ()) == 1 and len(layout.documents) == 1:
-            return None
-        return removed_item(layout.text, entry, document.item)
-    if len(layout.documents) == 1:
+def remove_documents(layout: Layout, numbers: Set[int]) -> list[Splice] | None:
+    """Remove documents from a file.
+
+    Args:
+        layout: the file.
+        numbers: their numbers among the file's documents.
+
+    Returns:
+        The splices; None if the file would be empty and can be deleted.
+
+    Raises:
+        SpliceError: the layout does not allow it.
+    """
+    if len(numbers) == len(layout.documents):
         return None
-    return list(_without_stream(layout, document.stream))
+    items: defaultdict[int, list[int]] = defaultdict(list)
+    splices: list[Splice] = []
+    for number in sorted(numbers):
+        document = layout.documents[number]
+        if document.item is None:
+            splices += _without_stream(layout, document.stream)
+        else:
+            items[document.stream].append(document.item)
+    for stream, removed in items.items():
+        entry = layout.streams[stream].root.entry("items")
+        splices += removed_items(layout.text, entry, removed)
+    return merged(splices)
 
 
 def written(fresh: NewDocument, style: YamlStyle, indent: int = 0) -> list[str]:

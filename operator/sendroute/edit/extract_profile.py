@@ -7,12 +7,14 @@ from typing import Any
 from sendroute.edit.documents import NewDocument, can_follow
 from sendroute.edit.layout import Layout, LayoutEntry, LayoutNode
 from sendroute.edit.lines import column, comment_after, is_comment
+from sendroute.edit.placement import Placement
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.rewrite import block_of
 from sendroute.edit.style import scalar, style_of
 from sendroute.edit.tree import Domain, EditedProfile, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Where
 from sendroute.model.problem import ProblemError
 
 
@@ -50,16 +52,28 @@ def extract_profile(tree: EditTree, key: AccountKey, name: str) -> Proposal:
     return proposal
 
 
-def extract(proposal: Proposal, profile: EditedProfile, domain: Domain) -> None:
+def extract(
+    proposal: Proposal,
+    profile: EditedProfile,
+    domain: Domain,
+    placement: Placement | None = None,
+) -> None:
     """Add a separate document for a profile that ``domain`` defines inline. The caller changes the
     domain's route.
+
+    Args:
+        proposal: takes the document.
+        profile: the profile.
+        domain: the domain whose document defines it.
+        placement: where the document goes; None for behind the domain's.
 
     Raises:
         ProblemError: another account of the namespace has a profile of the same name.
     """
     tree, where = proposal.tree, profile.where
-    if (profile.key.namespace, profile.name) in tree.profile_names:
-        raise ProblemError(_name_taken(profile))
+    check_name_free(
+        tree, profile.key, profile.name, where.at("spec", "route", "newProfile", "name")
+    )
     document = tree.document(where)
     layout = tree.layout(where.file)
     entry = document.root.entry("spec", "route", "newProfile")
@@ -82,6 +96,9 @@ def extract(proposal: Proposal, profile: EditedProfile, domain: Domain) -> None:
         tuple(body),
         remark,
     )
+    if placement is not None:
+        placement.put(proposal, fresh)
+        return
     if can_follow(layout, document):
         proposal.add(where, where.file, fresh)
         return
@@ -97,15 +114,28 @@ def _free_name(tree: EditTree, stem: str) -> str:
     return file
 
 
-def _name_taken(profile: EditedProfile) -> Any:
-    namespace = profile.key.namespace
-    return finding(
-        "duplicate-object",
-        f"Namespace {namespace} already has an SMTPProfile {profile.name}, of another account.",
-        hint="Names are unique in a namespace. Rename the profile first.",
-        where=profile.where.at("spec", "route", "newProfile", "name"),
-        account=profile.key,
-    )
+def check_name_free(tree: EditTree, key: AccountKey, name: str, where: Where) -> None:
+    """Check that no other account of a namespace has a profile's document of this name.
+
+    Args:
+        tree: the manifests.
+        key: the account that will have the document.
+        name: the name.
+        where: the position of a finding.
+
+    Raises:
+        ProblemError: the name is taken (``duplicate-object``).
+    """
+    if (key.namespace, name) in tree.profile_names:
+        raise ProblemError(
+            finding(
+                "duplicate-object",
+                f"Namespace {key.namespace} already has an SMTPProfile {name}, of another account.",
+                hint="Names are unique in a namespace. Choose another name.",
+                where=where,
+                account=key,
+            )
+        )
 
 
 def _body(layout: Layout, entry: LayoutEntry) -> tuple[list[str], str]:

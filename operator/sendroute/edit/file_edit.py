@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct, ValidationError, field
 from yaml import YAMLError
 
-from sendroute.edit.documents import NewDocument, append, insert_after, remove_document
+from sendroute.edit.documents import NewDocument, append, insert_after, remove_documents
 from sendroute.edit.layout import BOM, Layout
 from sendroute.edit.lines import Splice, apply_splices
 from sendroute.edit.rewrite import SpliceError, rewrite, same
@@ -59,7 +59,7 @@ def apply(before: Layout, edit: FileEdit, *, bom: bool = False) -> str | None:
         values = _desired(values, edit)
         after = _verified(text, values, edit)
     text = BOM + after.text if bom else after.text
-    if not _reads_as(text, values):
+    if not reads_as(text, values):
         raise NotEditableError(_first(edit))
     return text
 
@@ -76,12 +76,8 @@ def _with_new_values(layout: Layout, edit: FileEdit) -> str:
 
 
 def _with_documents(layout: Layout, edit: FileEdit) -> str | None:
+    """Add documents, then remove others. None if none is left."""
     splices: list[Splice] = []
-    for ordinal in sorted(edit.removed):
-        removal = remove_document(layout, layout.documents[ordinal])
-        if removal is None:
-            return None
-        splices += removal
     for after, fresh in edit.added.items():
         try:
             if after is None:
@@ -90,7 +86,24 @@ def _with_documents(layout: Layout, edit: FileEdit) -> str | None:
                 splices += insert_after(layout, layout.documents[after], fresh)
         except SpliceError as error:
             raise NotEditableError(after or 0, error.path) from error
-    return _spliced(layout.text, splices, edit)
+    text = _spliced(layout.text, splices, edit)
+    if not edit.removed:
+        return text
+    numbers = {_shifted(ordinal, edit) for ordinal in edit.removed}
+    # What the removal of the first document leaves depends on the one that follows it then.
+    for part in (numbers - {0}, numbers & {0}):
+        layout = Layout(text)
+        removal = remove_documents(layout, part)
+        if removal is None:
+            return None
+        text = _spliced(layout.text, removal, edit)
+    return text
+
+
+def _shifted(ordinal: int, edit: FileEdit) -> int:
+    """The number of a document after others were added before it."""
+    before = [after for after in edit.added if after is not None and after < ordinal]
+    return ordinal + sum(len(edit.added[after]) for after in before)
 
 
 def _spliced(text: str, splices: list[Splice], edit: FileEdit) -> str:
@@ -130,7 +143,7 @@ def _verified(text: str, desired: list[Any], edit: FileEdit) -> Layout:
     return layout
 
 
-def _reads_as(text: str, desired: list[Any]) -> bool:
+def reads_as(text: str, desired: list[Any]) -> bool:
     """Whether Sendroute's readers, the exact and the fast one, read these values from the text."""
     from sendroute.manifests import exact
     from sendroute.manifests.piecewise import read_piecewise

@@ -24,6 +24,18 @@ def apply_splices(text: str, splices: Iterable[Splice]) -> str | None:
     return "".join([*parts, text[reached:]])
 
 
+def merged(splices: Iterable[Splice]) -> list[Splice]:
+    """The splices in order, with deletions that overlap or touch as one."""
+    result: list[Splice] = []
+    for splice in sorted(splices, key=lambda splice: (splice.start, splice.end)):
+        last = result[-1] if result else None
+        if last and not (last.new or splice.new) and splice.start <= last.end:
+            result[-1] = Splice(last.start, max(last.end, splice.end), "")
+        else:
+            result.append(splice)
+    return result
+
+
 def line_start(text: str, position: int) -> int:
     return text.rfind("\n", 0, position) + 1
 

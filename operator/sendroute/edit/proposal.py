@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sendroute.edit.documents import NewDocument, new_file
-from sendroute.edit.file_edit import FileEdit, NotEditableError, apply
+from sendroute.edit.file_edit import FileEdit, NotEditableError, apply, reads_as
 from sendroute.edit.layout import BOM
 from sendroute.edit.rewrite import same
 from sendroute.edit.style import YamlStyle
@@ -38,12 +38,14 @@ class TextChange(NamedTuple):
 
 
 class Proposal:
-    """Filled by one edit; nothing is written. ``notes`` are findings that do not stop the edit."""
+    """Filled by one edit; nothing is written. ``notes`` are findings that do not stop the edit,
+    ``expected`` the codes of new findings that the edit is meant to cause."""
 
     def __init__(self, tree: EditTree) -> None:
         self.tree = tree
         self.changes: list[EditChange] = []
         self.notes: list[Finding] = []
+        self.expected: frozenset[str] = frozenset()
         self._files: dict[str, FileEdit] = {}
         self._new: dict[str, NewFile] = {}
 
@@ -71,8 +73,11 @@ class Proposal:
         self._file(file).added.setdefault(ordinal, []).append(fresh)
 
     def add_file(self, file: str, fresh: NewDocument, style: YamlStyle, *, json: bool) -> None:
-        """Add a file with one document, in YAML or, with ``json``, as one JSON object."""
-        self._new[file] = NewFile([fresh], style, json)
+        """Add a file with a document, in YAML or, with ``json``, as one JSON object."""
+        if file in self._new:
+            self._new[file].fresh.append(fresh)
+        else:
+            self._new[file] = NewFile([fresh], style, json)
 
     def remove(self, where: Where) -> None:
         """Remove the document at ``where``. Raises as :meth:`EditTree.layout` does."""
@@ -107,7 +112,10 @@ class Proposal:
         if findings:
             raise ProblemError(*findings)
         for file, new in self._new.items():
-            texts[file] = TextChange(None, new_file(new.fresh, new.style, json=new.json))
+            text = new_file(new.fresh, new.style, json=new.json)
+            if not reads_as(text, [document.value for document in new.fresh]):
+                raise ProblemError(*self._by_hand(file, NotEditableError(0)))
+            texts[file] = TextChange(None, text)
         return texts
 
     def _file(self, file: str) -> FileEdit:

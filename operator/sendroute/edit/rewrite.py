@@ -131,18 +131,22 @@ def _removed(text: str, node: LayoutNode, new: dict[str, Any]) -> Iterator[Splic
             yield _removed_from_block(text, *parts, first, last)
 
 
-def removed_item(text: str, entry: LayoutEntry, number: int) -> list[Splice]:
-    """Remove an item of a sequence; an empty sequence becomes ``[]``."""
+def removed_items(text: str, entry: LayoutEntry, numbers: list[int]) -> list[Splice]:
+    """Remove items of a sequence, by their sorted numbers; an empty sequence becomes ``[]``."""
     node = entry.value
     items = node.items or []
-    if len(items) == 1:
+    if len(items) == len(numbers):
         return _emptied(text, entry)
     ends = [item.end for item in items]
-    if node.flow:
-        starts = [item.start for item in items]
-        return list(_removed_from_flow(text, starts, ends, number, number))
-    starts = [text.rindex("-", 0, item.start + 1) for item in items]
-    return [_removed_from_block(text, starts, ends, number, number)]
+    splices: list[Splice] = []
+    for first, last in _runs(numbers):
+        if node.flow:
+            starts = [item.start for item in items]
+            splices += _removed_from_flow(text, starts, ends, first, last)
+        else:
+            starts = [text.rindex("-", 0, item.start + 1) for item in items]
+            splices.append(_removed_from_block(text, starts, ends, first, last))
+    return splices
 
 
 def _emptied(text: str, entry: LayoutEntry) -> list[Splice]:

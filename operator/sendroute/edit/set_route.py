@@ -29,7 +29,7 @@ def set_route(tree: EditTree, name: str, route: Route, key: AccountKey | None = 
     Raises:
         ProblemError: the domain or profile is unknown, or the domain is declared twice.
     """
-    domain = _find(tree, checked_name(name), key)
+    domain = find_domain(tree, checked_name(name), key)
     check_profile(tree, domain.key, route)
     proposal = Proposal(tree)
     declare(proposal, domain, route)
@@ -54,7 +54,20 @@ def checked_name(name: str) -> str:
         ) from error
 
 
-def _find(tree: EditTree, name: str, key: AccountKey | None) -> Domain:
+def find_domain(tree: EditTree, name: str, key: AccountKey | None) -> Domain:
+    """Find the document of a domain.
+
+    Args:
+        tree: the manifests.
+        name: the domain as an A-label.
+        key: the account; None if only one account declares it.
+
+    Returns:
+        The domain.
+
+    Raises:
+        ProblemError: it is unknown (``unknown-domain``), or declared twice (``domain-conflict``).
+    """
     domains = [
         domain for domain in tree.domains if domain.name == name and key in (None, domain.key)
     ]

@@ -57,6 +57,7 @@ class EditTree:
         load: reads a file's text.
         files: the names of all files, as they are shown.
         broken: the files with errors; they are never edited.
+        lists: whether a new file of this path would belong to the tree.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class EditTree:
         load: Callable[[str], str],
         files: Iterable[str] = (),
         broken: frozenset[str] = frozenset(),
+        lists: Callable[[str], bool] = lambda _path: True,
     ) -> None:
         self.files = frozenset(files)
+        self.lists = lists
         self._load = load
         self._texts: dict[str, str] = {}
         self._layouts: dict[str, Layout] = {}
@@ -78,6 +81,7 @@ class EditTree:
         self._read: dict[str, dict[int, str]] = {}  # the names of the documents, by file
         self.names: set[tuple[str, str]] = set()  # namespace and name of every SendingDomain
         self.profile_names: set[tuple[str, str]] = set()
+        self.platform: shapes.PlatformSpec | None = None
         for document, where in documents:
             self._add(document, where)
 
@@ -85,6 +89,7 @@ class EditTree:
         self._read.setdefault(where.file, {})[where.document] = document.metadata.name
         key = account_of_document(document)
         if key is None:
+            self.platform = document.spec if isinstance(document, shapes.MailPlatform) else None
             return
         match document:
             case shapes.MailAccount():
@@ -223,6 +228,22 @@ class EditTree:
                 )
             )
         raise ProblemError(unknown_profile(self, key, name))
+
+    def documents_of(self, key: AccountKey) -> list[Where]:
+        """The documents of an account: its MailAccount, and those of what it owns."""
+        return [
+            *(account.where for account in self.accounts.get(key, ())),
+            *(p.where for p in self.profiles if p.key == key and p.domain is None),
+            *(domain.where for domain in self.domains_of(key)),
+        ]
+
+    def offers_managed(self, key: AccountKey) -> bool:
+        """Whether the account's service plan is known to offer the managed relay."""
+        accounts = self.accounts.get(key, [])
+        if self.platform is None or not accounts:
+            return False
+        plan = accounts[0].spec.plan
+        return any(known.managed for known in self.platform.plans if known.name == plan)
 
     def domains_of(self, key: AccountKey) -> list[Domain]:
         """The domains that an account declares, in the order of reading."""

@@ -20,16 +20,21 @@ from sendroute.model.problem import ProblemError
 
 class _FileStep(NamedTuple):
     """``path`` is the real file, no link; ``temporary`` holds the new content, None for a
-    deleted file; ``before`` is the old content, None for a new file."""
+    deleted file; ``before`` and ``after`` are the old and the new content, None for no file."""
 
     name: str
     path: Path
     temporary: Path | None
     before: bytes | None
+    after: bytes | None
 
 
 def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
     """Write all files or none. A link is kept and its target replaced; mode and owner are kept.
+    The directories of a new file are created.
+
+    The caller holds the lock of edits. An editor that takes no lock may still save a file: each
+    file is compared immediately before it is replaced.
 
     Args:
         texts: the files by the names under which they are shown.
@@ -40,16 +45,21 @@ def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
             before.
     """
     steps: list[_FileStep] = []
+    created: list[Path] = []
     done: list[_FileStep] = []
     name = ""
     try:
         for name, text in texts.items():
-            steps.append(_prepare(Path(paths.get(name, name)), name, text))
+            path = Path(paths.get(name, name))
+            _create_directories(path.parent, created)
+            steps.append(_prepare(path, name, text))
         for step in sorted(steps, key=lambda step: step.temporary is None):  # removals last
             name = step.name
+            _check_unchanged(step)
             done.append(step)
             _apply(step)
         done.clear()
+        created.clear()
     except OSError as error:
         raise ProblemError(_unwritable(name, error)) from error
     finally:
@@ -59,6 +69,18 @@ def write(texts: Mapping[str, TextChange], paths: Mapping[str, str]) -> None:
         for step in steps:
             if step.temporary is not None:
                 step.temporary.unlink(missing_ok=True)
+        for directory in reversed(created):
+            with suppress(OSError):
+                directory.rmdir()
+
+
+def _create_directories(directory: Path, created: list[Path]) -> None:
+    """Create missing directories, and add each to ``created`` as soon as it exists."""
+    if directory.exists():
+        return
+    _create_directories(directory.parent, created)
+    directory.mkdir()
+    created.append(directory)
 
 
 def _prepare(path: Path, name: str, text: TextChange) -> _FileStep:
@@ -69,13 +91,26 @@ def _prepare(path: Path, name: str, text: TextChange) -> _FileStep:
         before = None
     else:
         before = text.before.encode()
-        if real.read_bytes() != before:
+        if not real.exists():
             raise ProblemError(changed_meanwhile(name))
         if not os.access(real, os.W_OK):
             raise PermissionError(errno.EACCES, "it is read-only")
     if text.after is None:
-        return _FileStep(name, real, None, before)
-    return _FileStep(name, real, _temporary(real, text.after.encode()), before)
+        return _FileStep(name, real, None, before, None)
+    after = text.after.encode()
+    return _FileStep(name, real, _temporary(real, after), before, after)
+
+
+def _check_unchanged(step: _FileStep) -> None:
+    """Raises ProblemError if the file is not as it was read."""
+    if step.before is None:
+        return  # linking fails if the file exists
+    try:
+        unchanged = step.path.read_bytes() == step.before
+    except FileNotFoundError:
+        unchanged = False
+    if not unchanged:
+        raise ProblemError(changed_meanwhile(step.name))
 
 
 def _temporary(path: Path, data: bytes) -> Path:
@@ -122,7 +157,7 @@ def _restore(step: _FileStep) -> None:
     if step.before is None:
         if step.temporary and step.path.exists() and step.temporary.samefile(step.path):
             step.path.unlink()
-    elif not step.path.exists() or step.path.read_bytes() != step.before:
+    elif (step.path.read_bytes() if step.path.exists() else None) == step.after:
         _temporary(step.path, step.before).replace(step.path)
 
 

@@ -77,12 +77,14 @@ class Files:
         self._stdin = stdin
         self._typed: bytes | Finding | None = None
         self._odd: dict[str, str] = {}
+        self._directories: frozenset[tuple[int, int]] = frozenset()
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
         walk = _Walk()
         for path in self._paths:
             walk.given(path)
         self._odd = walk.odd
+        self._directories = frozenset(walk.directories)
         return _without_repeats(walk.entries), walk.findings
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
@@ -95,6 +97,21 @@ class Files:
             data = self._typed if path == STDIN else _load(Entry(name, path))
             if isinstance(data, bytes):
                 yield name, data
+
+    def lists(self, path: str) -> bool:
+        """Whether a new file of this path is listed if the tree is listed again. Its directories
+        may be new too. The tree must have been listed."""
+        if path in map(os.path.normpath, self._paths):
+            return True
+        directory, name = os.path.split(os.path.normpath(path))
+        if not name.endswith(ENDINGS) or name.startswith("."):
+            return False
+        while not os.path.isdir(directory or "."):
+            directory, name = os.path.split(directory)
+            if not name or name.startswith("."):
+                return False
+        status = os.stat(directory or ".")
+        return (status.st_dev, status.st_ino) in self._directories
 
     def _read_stdin(self) -> bytes | Finding:
         if self._typed is None:
@@ -114,7 +131,7 @@ class _Walk:
         self.entries: list[Entry] = []
         self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
-        self._directories: set[tuple[int, int]] = set()
+        self.directories: set[tuple[int, int]] = set()
 
     def given(self, path: str) -> None:
         """Add a path of the user: a file may have any suffix."""
@@ -136,9 +153,9 @@ class _Walk:
         pending = [(path, (status.st_dev, status.st_ino))]
         while pending:
             path, identity = pending.pop()
-            if identity in self._directories:
+            if identity in self.directories:
                 continue
-            self._directories.add(identity)
+            self.directories.add(identity)
             try:
                 with os.scandir(path) as listing:
                     children = sorted(listing, key=attrgetter("name"))

@@ -64,12 +64,15 @@ def _platform(platform: Platform) -> Document:
 
 
 def _managed_document(managed: Managed) -> Document:
+    return service_form(managed) | _present(relay=_relay(managed.relay), spf=managed.spf)
+
+
+def service_form(managed: Managed) -> Document:
+    """What users of the managed service configure in their mail clients; the relay is internal."""
     return _present(
         displayName=managed.display_name,
         host=managed.host,
         ports=[{"port": p.port, "encryption": p.encryption.value} for p in managed.ports],
-        relay=_relay(managed.relay),
-        spf=managed.spf,
     )
 
 

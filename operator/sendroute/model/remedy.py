@@ -78,4 +78,20 @@ class Perform(Struct, frozen=True, tag="perform"):
     subject: str | None = None
 
 
-Remedy = RaiseLimit | Approve | Configure | Perform
+class DeleteProfile(Struct, frozen=True, tag="delete-profile"):
+    """Delete a profile from the manifests, and declare no route where it was declared."""
+
+    namespace: str
+    account: str
+    profile: str
+
+
+class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
+    """Move a profile from a domain's document to its own document."""
+
+    namespace: str
+    account: str
+    profile: str
+
+
+Remedy = RaiseLimit | Approve | Configure | Perform | DeleteProfile | ExtractProfile

@@ -50,7 +50,7 @@ def lines(report: Report) -> Iterator[str]:
     if report.findings:
         yield "<h2>Findings</h2>"
         yield "<ul>"
-        for finding in report.findings:
+        for finding in report.listed():
             yield from _finding(finding)
         yield "</ul>"
     if report.platform is not None:

@@ -72,7 +72,7 @@ def _pieces(report: Report) -> Iterator[MarkdownPiece]:
     if report.relays_behind:
         behind = ", ".join(map(code, report.relays_behind))
         yield MarkdownPiece("list of relays", lambda: f"Not served yet by {behind}.\n\n")
-    for finding in report.findings:
+    for finding in report.listed():
         yield MarkdownPiece("finding", partial(_finding, finding))
     if report.platform is not None:
         yield MarkdownPiece("platform", partial(_platform, report.platform))

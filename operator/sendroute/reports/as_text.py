@@ -82,7 +82,7 @@ def _is_shown(part: Part) -> bool:
 def _listed(report: Report) -> Iterator[Finding]:
     """Every finding, but of each code only the first notes; the others are counted."""
     counts: Counter[str] = Counter()
-    for finding in report.findings:
+    for finding in report.listed():
         if finding.severity is not Severity.INFO:
             yield finding
             continue

@@ -16,6 +16,7 @@ from sendroute.model.change import (
     PlatformChange,
     Shadowed,
 )
+from sendroute.model.codes import Code
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import (
     Finding,
@@ -72,6 +73,25 @@ class Report(Struct, frozen=True):
             committed = part.outcome is Outcome.COMMITTED
             for change in part.changes:
                 yield change, committed and change.action is not Action.SKIP
+
+    def listed(self) -> Iterator[Finding]:
+        """The findings for people. A skipped change says why it is skipped, so what such changes
+        say is not repeated: one finding counts those with the same hint."""
+        messages = {
+            change.message
+            for change, _ in self.changes()
+            if change.action is Action.SKIP and change.reason == Code.DEPENDENCY_SKIPPED
+        }
+        same_hint: Counter[str | None] = Counter()
+        for finding in self.findings:
+            if finding.code == Code.DEPENDENCY_SKIPPED and finding.message in messages:
+                same_hint[finding.hint] += 1
+            else:
+                yield finding
+        for hint, count in same_hint.items():
+            verb = "changes are" if count > 1 else "change is"
+            message = f"{count:,} {verb} skipped, for the reason that is shown with each."
+            yield Finding(Code.DEPENDENCY_SKIPPED, Severity.WARNING, message, hint)
 
     def advised(self, advise: Advise) -> "Report":
         """The same report, with the remedies of a front end appended to the hints."""

@@ -24,4 +24,5 @@ COMMANDS: dict[str, str] = {
     "restore": "restore the store from a backup or a lock file",
     "rekey": "re-encrypt the credentials in the store",
     "schema": "print the JSON Schema of a kind",
+    "version": "print the version",
 }

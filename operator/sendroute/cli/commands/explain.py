@@ -76,6 +76,9 @@ def _text(answer: Explanation) -> Iterable[str]:
             ("host", f"{to.host}:{to.port}, {to.encryption}"),
             ("credentials", secret),
         ]
+    if answer.service is not None:
+        ports = " or ".join(f"{port.port} ({port.encryption})" for port in answer.service.ports)
+        lines.append(("users configure", f"{answer.service.host}, port {ports}"))
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", limits))

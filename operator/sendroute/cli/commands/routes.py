@@ -21,7 +21,10 @@ from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
+from sendroute.model.manifest_form import service_form
+from sendroute.model.platform import Managed
 from sendroute.model.records import RouteRow
+from sendroute.model.route import MANAGED
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
@@ -43,19 +46,23 @@ def run(arguments: Namespace, session: Session) -> int:
         account = None
         if arguments.account:
             (account,) = accounts_named([arguments.account], store.accounts())
+        platform = store.explain_facts("").platform
+        service = platform.managed if platform is not None else None
         if not names:
             with store.route_stream(account, arguments.profile) as every:
-                return present(session, outputs, partial(_show, every))
+                return present(session, outputs, partial(_show, every, service))
         rows = store.routes(names, account, arguments.profile)
-    written = present(session, outputs, partial(_show, rows))
+    written = present(session, outputs, partial(_show, rows, service))
     unknown = _unknown_names(names, rows)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
 
-def _show(rows: Iterable[RouteRow], form: str, colour: bool) -> Iterable[str]:
+def _show(
+    rows: Iterable[RouteRow], service: Managed | None, form: str, colour: bool
+) -> Iterable[str]:
     if form == "json":
-        entries = map(_Entries().entry, rows)
+        entries = map(_Entries(service).entry, rows)
         return document([("format_version", "1.0"), ("domains", entries)])
     return _text(rows, colour)
 
@@ -85,7 +92,8 @@ class _Entries:
     """Converts rows to JSON. A million domains share a few states, so each state is converted
     once."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: Managed | None) -> None:
+        self._service = service_form(service) if service is not None else None
         self._states: dict[DomainState, dict[str, Any]] = {}
 
     def entry(self, row: RouteRow) -> dict[str, Any]:
@@ -97,6 +105,7 @@ class _Entries:
                 "origin": state.origin.value,
                 "shadowed_by": state.shadow,
                 "declared": state.declared.as_manifest() if state.declared else None,
+                "managed_service": self._service if state.route == MANAGED else None,
             }
         return {
             "namespace": row.account.namespace,

@@ -37,15 +37,14 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise UsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
-    edit = EditSession(arguments, session)
     with session.factory.open_store() as store:
         current = store.read()
-    with edit.adds_positions():
+    with editing(arguments, session) as edit:
         proposal = sync(edit.tree, current.accounts)
         if arguments.check:
             return _check(arguments, session, edit, proposal)

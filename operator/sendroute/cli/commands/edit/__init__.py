@@ -1,7 +1,8 @@
 """Change manifests in place, and only the lines that must change.
 
 Comments, order, quotes, indentation and line endings are kept. The result is validated first: an
-edit with errors is not written, and no edit is written in part.
+edit with errors is not written, and no edit is written in part. Edits at the same time wait for
+each other. Each ends with the next command to run.
 
 examples:
   sendroute edit set-route shop.example.com --profile ses manifests/
@@ -12,8 +13,13 @@ examples:
 COMMANDS: dict[str, str] = {
     "set-route": "declare a domain's route",
     "set-default": "declare the default route of new domains",
+    "set-plan": "set an account's service plan",
     "apply-to-all": "switch every domain of an account, once",
+    "add-account": "declare a new account",
+    "add-profile": "declare a new profile of an account",
     "add-domain": "declare a new domain, and a new profile if needed",
     "delete-profile": "delete a profile, and the references to it",
+    "delete-domain": "delete a domain",
+    "rename-profile": "rename a profile, and every reference to it",
     "extract-profile": "move an inline profile to its own document",
 }

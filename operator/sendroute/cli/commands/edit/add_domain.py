@@ -12,16 +12,17 @@ examples:
       --host smtp.example.com --port 587 --encryption starttls --secret relay manifests/
 """
 
-import os
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, UsageError, one_of
-from sendroute.cli.options import edit_options, route_of_options, route_options
+from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.options import edit_options, file_option, route_of_options, route_options
+from sendroute.cli.profile_options import (
+    given_profile_options,
+    profile_fields,
+    profile_options,
+)
 from sendroute.cli.session import Session
 from sendroute.edit.add_domain import InlineProfile, add_domain
-
-_PROVIDERS = ("ses", "sendgrid", "mailgun", "postmark", "microsoft365", "google")
-_OF_A_NEW_PROFILE = ("provider", "host", "port", "encryption", "secret")
 
 
 def options(parser: Parser) -> None:
@@ -31,40 +32,18 @@ def options(parser: Parser) -> None:
     )
     group = route_options(parser, required=False)
     group.add_argument("--new-profile", metavar="NAME", help="define a new profile with this name")
-    parser.add_argument(
-        "--provider",
-        metavar="PROVIDER",
-        type=one_of(*_PROVIDERS),
-        help=f"of the new profile: {', '.join(_PROVIDERS)}",
-    )
-    parser.add_argument("--host", metavar="HOST", help="of the new profile: its SMTP host")
-    parser.add_argument("--port", metavar="PORT", type=_port, help="of the new profile: its port")
-    parser.add_argument(
-        "--encryption",
-        metavar="HOW",
-        type=one_of("none", "starttls", "tls"),
-        help="of the new profile: starttls, tls or none",
-    )
-    parser.add_argument(
-        "--secret", metavar="NAME", help="of the new profile: the secret with its credentials"
-    )
-    parser.add_argument(
-        "--test",
-        action="store_true",
-        help="test the new profile's connection first; write nothing if it fails",
-    )
-    parser.add_argument("--file", metavar="FILE", help="write it to this file, new or among PATH")
+    profile_options(parser, "of the new profile: ")
+    file_option(parser)
     edit_options(parser)
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
 
     new = _new_profile(arguments)
-    edit = EditSession(arguments, session)
-    with edit.adds_positions():
+    with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
-        file = os.path.normpath(arguments.file) if arguments.file else None
+        file = edit.file(arguments.file) if arguments.file else None
         route = new or route_of_options(arguments)
         proposal = add_domain(edit.tree, key, arguments.domain, route, file)
         tested = (key, new.name) if new and arguments.test else None
@@ -72,19 +51,10 @@ def run(arguments: Namespace, session: Session) -> int:
 
 
 def _new_profile(arguments: Namespace) -> InlineProfile | None:
-    given = [name for name in _OF_A_NEW_PROFILE if getattr(arguments, name) is not None]
     if arguments.new_profile is None:
+        given = given_profile_options(arguments)
         if given or arguments.test:
             word = given[0] if given else "test"
             raise UsageError(f"--{word} describes a new profile: specify it with --new-profile.")
         return None
-    fields = {name: getattr(arguments, name) for name in given if name != "secret"}
-    if arguments.secret is not None:
-        fields["credentials"] = {"secretRef": {"name": arguments.secret}}
-    return InlineProfile(arguments.new_profile, fields)
-
-
-def _port(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise ArgumentTypeError(f"`{text}` is not a port from 1 to 65535")
-    return int(text)
+    return InlineProfile(arguments.new_profile, profile_fields(arguments))

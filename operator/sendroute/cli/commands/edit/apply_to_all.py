@@ -39,12 +39,11 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession, current_of
+    from sendroute.cli.edit_session import editing, stored_account
 
-    edit = EditSession(arguments, session)
-    with edit.adds_positions():
+    with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
-        current = current_of(session, key)
+        current = stored_account(session, key).account
         route = required_route(arguments)
         return edit.finish(
             apply_to_all(

@@ -35,10 +35,9 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
 
-    edit = EditSession(arguments, session)
-    with edit.adds_positions():
+    with editing(arguments, session) as edit:
         edit.need_all()
         key = edit.account(arguments.account)
         replacement = NO_ROUTE if arguments.undeclare else route_of_options(arguments)

@@ -20,9 +20,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
 
-    edit = EditSession(arguments, session)
-    with edit.adds_positions():
+    with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
         return edit.finish(extract_profile(edit.tree, key, arguments.name))

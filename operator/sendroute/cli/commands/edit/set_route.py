@@ -11,27 +11,28 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.options import edit_options, required_route, route_options
+from sendroute.cli.options import (
+    account_of_domain,
+    domain_argument,
+    edit_options,
+    required_route,
+    route_options,
+)
 from sendroute.cli.session import Session
 from sendroute.edit.set_route import set_route
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("domain", metavar="DOMAIN", help="the domain")
+    domain_argument(parser)
     route_options(parser, required=True)
-    parser.add_argument(
-        "--account",
-        metavar="ACCOUNT",
-        help="its account, if two accounts declare it: NAME or NAMESPACE/NAME",
-    )
+    account_of_domain(parser)
     edit_options(parser)
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import EditSession
+    from sendroute.cli.edit_session import editing
 
-    edit = EditSession(arguments, session)
-    with edit.adds_positions():
+    with editing(arguments, session) as edit:
         key = edit.account(arguments.account) if arguments.account else None
         route = required_route(arguments)
         return edit.finish(set_route(edit.tree, arguments.domain, route, key))

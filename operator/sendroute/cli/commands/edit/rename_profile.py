@@ -1,0 +1,40 @@
+"""Rename a profile, and every reference to it: routes, defaults, reassignTo and applyToAll.
+
+To the store, the old profile goes and a new one comes, whose connection is tested. If the store is
+available, domains that use the profile without declaring it declare it then; without a store the
+plan shows that they are reassigned. The name of its secret does not change.
+
+examples:
+  sendroute edit rename-profile ses ses-ireland --account acme manifests/
+"""
+
+from argparse import Namespace
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.options import edit_options, profile_of_account
+from sendroute.cli.session import Session
+from sendroute.edit.rename_profile import rename_profile
+
+
+def options(parser: Parser) -> None:
+    profile_of_account(parser)
+    parser.add_argument("new_name", metavar="NEW-NAME", help="its new name")
+    edit_options(parser)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.cli.edit_session import editing, stored_account
+
+    with editing(arguments, session) as edit:
+        edit.need_all()
+        key = edit.account(arguments.account)
+        stored = stored_account(session, key)
+        proposal = rename_profile(
+            edit.tree,
+            key,
+            arguments.name,
+            arguments.new_name,
+            stored.account,
+            store_known=stored.known,
+        )
+        return edit.finish(proposal)

@@ -1,0 +1,57 @@
+"""The options that describe a new profile: of a domain (`edit add-domain`) or of an account (`edit
+add-profile`)."""
+
+from argparse import ArgumentTypeError, Namespace
+from typing import Any, get_args
+
+from sendroute.cli.command_line import Parser, one_of
+from sendroute.manifests.fields import Provider
+
+_FIELDS = ("provider", "host", "port", "encryption", "secret")
+
+
+def profile_options(parser: Parser, subject: str = "") -> None:
+    """Add the options. ``subject`` begins their help."""
+    providers = get_args(Provider)
+    parser.add_argument(
+        "--provider",
+        metavar="PROVIDER",
+        type=one_of(*providers),
+        help=f"{subject}{', '.join(providers)}",
+    )
+    parser.add_argument("--host", metavar="HOST", help=f"{subject}its SMTP host")
+    parser.add_argument("--port", metavar="PORT", type=_port, help=f"{subject}its port")
+    parser.add_argument(
+        "--encryption",
+        metavar="HOW",
+        type=one_of("none", "starttls", "tls"),
+        help=f"{subject}starttls, tls or none",
+    )
+    parser.add_argument(
+        "--secret", metavar="NAME", help=f"{subject}the secret with its credentials"
+    )
+    parser.add_argument(
+        "--test",
+        action="store_true",
+        help="test the new profile's connection first; write nothing if it fails",
+    )
+
+
+def given_profile_options(arguments: Namespace) -> list[str]:
+    """The names of the options that describe a profile and were given."""
+    return [name for name in _FIELDS if getattr(arguments, name) is not None]
+
+
+def profile_fields(arguments: Namespace) -> dict[str, Any]:
+    """The fields of a manifest that the options give."""
+    given = given_profile_options(arguments)
+    fields = {name: getattr(arguments, name) for name in given if name != "secret"}
+    if arguments.secret is not None:
+        fields["credentials"] = {"secretRef": {"name": arguments.secret}}
+    return fields
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ArgumentTypeError(f"`{text}` is not a port from 1 to 65535")
+    return int(text)

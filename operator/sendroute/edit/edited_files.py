@@ -1,0 +1,87 @@
+"""The files of a tree as they are after an edit, before it is written. The next command reads
+exactly this, so an edit is checked on it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from sendroute.edit.proposal import TextChange
+from sendroute.manifests.sources import ENDINGS, Entry, Files
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+
+
+class EditedFiles:
+    """A :class:`~sendroute.manifests.sources.Tree` in which some files have other texts. All others
+    are listed and read again, so that what changed meanwhile counts.
+
+    Args:
+        files: the tree on disk.
+        texts: the changed files, by the names under which they are shown.
+    """
+
+    def __init__(self, files: Files, texts: Mapping[str, TextChange]) -> None:
+        self._files = files
+        self._after = {
+            name: None if text.after is None else text.after.encode()
+            for name, text in texts.items()
+        }
+        self._new = [name for name, text in texts.items() if text.before is None]
+
+    def entries(self) -> tuple[list[Entry], list[Finding]]:
+        """List the files after the edit.
+
+        Raises:
+            ProblemError: a new file is where no command that reads these paths would find it.
+        """
+        entries, findings = self._files.entries()
+        for name in self._new:
+            check_listed(self._files, name)
+        remaining = [entry for entry in entries if self._after.get(entry.name, b"") is not None]
+        return sorted([*remaining, *(Entry(name, name) for name in self._new)]), findings
+
+    def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
+        for entry in entries:
+            data = self._after.get(entry.name)
+            if data is None:
+                yield from self._files.load([entry])
+            else:
+                yield data
+
+    def again(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        for name in names:
+            data = self._after.get(name)
+            if data is None:
+                yield from self._files.again([name])
+            else:
+                yield name, data
+
+
+def check_listed(files: Files, name: str) -> None:
+    """Check that a new file will be read with the tree.
+
+    Args:
+        files: the tree, which was listed.
+        name: the path of the new file.
+
+    Raises:
+        ProblemError: it is outside of the given paths, or its name is passed over
+            (``invalid-value``).
+    """
+    if files.lists(name):
+        return
+    *directories, base = Path(name).parts
+    if base.startswith("."):
+        reason, hint = "its name begins with a dot", "Choose a name without the dot."
+    elif any(part.startswith(".") and part != ".." for part in directories):
+        reason = "the name of one of its directories begins with a dot"
+        hint = "Choose a directory without the dot."
+    elif not base.endswith(ENDINGS):
+        reason = "its name has no ending of a manifest"
+        hint = "Choose a name that ends with .yaml, .yml or .json."
+    else:
+        reason = "it is outside of the given paths"
+        hint = "Choose a file within them, or add its directory to them."
+    raise ProblemError(
+        finding("invalid-value", f"The file {name} would never be read: {reason}.", hint=hint)
+    )

@@ -1,0 +1,195 @@
+"""Where a new document goes: beside the documents that it resembles, as their author laid them
+out."""
+
+import posixpath
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sendroute.edit.documents import NewDocument, can_follow
+from sendroute.edit.proposal import Proposal
+from sendroute.edit.style import YamlStyle, style_of
+from sendroute.edit.tree import EditTree
+from sendroute.manifests.problems import problems
+from sendroute.manifests.shapes import API_VERSION, DEFAULT_NAMESPACE
+from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Where
+from sendroute.model.problem import ProblemError
+
+
+class Sibling(NamedTuple):
+    """A document of the same kind as the new one, and its name as a file may be named."""
+
+    where: Where
+    name: str
+
+
+class Placement(NamedTuple):
+    """Behind ``after`` or at the end of ``file``, or into a new file of that name. The document is
+    written in the style of ``model``; None if the tree has no document to follow."""
+
+    file: str
+    after: Where | None
+    is_new: bool
+    model: Where | None
+
+    def put(self, proposal: Proposal, fresh: NewDocument) -> None:
+        """Add the document to the proposal. Raises what reading the model's file raises."""
+        if not self.is_new:
+            proposal.add(self.after, self.file, fresh)
+            return
+        style = YamlStyle()
+        if self.model is not None:
+            tree = proposal.tree
+            style = style_of(tree.layout(self.model.file), tree.document(self.model))
+        is_json = self.file.endswith(".json")
+        if not is_json and style.quote:
+            style = YamlStyle(newline=style.newline)
+        proposal.add_file(self.file, fresh, style, json=is_json)
+
+
+def position_among(
+    tree: EditTree,
+    siblings: Sequence[Sibling],
+    name: str,
+    otherwise: Where,
+    file: str | None = None,
+) -> Placement:
+    """Behind the last sibling in the file that has most of them. If each sibling has a file named
+    after it, in such a file. Without siblings, behind another document.
+
+    Args:
+        tree: the manifests.
+        siblings: the documents of the same kind and account, in the order of reading.
+        name: the name of the new document, as a file may be named.
+        otherwise: the document to follow if there are no siblings.
+        file: the file that the user chose; None for none.
+
+    Returns:
+        The place.
+
+    Raises:
+        ProblemError: the file of the document to follow has errors, or changed.
+    """
+    sound = [sibling for sibling in siblings if sibling.where.file not in tree.broken]
+    where, known = otherwise, ""
+    if sound:
+        counts = Counter(sibling.where.file for sibling in sound)
+        most = max(counts.values())
+        where, known = [sibling for sibling in sound if counts[sibling.where.file] == most][-1]
+    if file is not None:
+        return Placement(file, None, file not in tree.files, where)
+    layout = tree.layout(where.file)
+    stem, dot, ending = posixpath.basename(where.file).rpartition(".")
+    named_alike = {known: name, _hyphened(known): _hyphened(name)}
+    if known and len(layout.documents) == 1 and stem in named_alike:
+        separate = posixpath.join(posixpath.dirname(where.file), named_alike[stem] + dot + ending)
+        if tree.lists(separate):
+            return Placement(separate, None, separate not in tree.files, where)
+    return _behind(tree, where, name)
+
+
+def position_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
+    """Behind the last account and what it owns. If that account has a file or a directory named
+    after it, in such a file or directory. In a tree without accounts, in a file of its own.
+
+    Args:
+        tree: the manifests.
+        key: the new account.
+        file: the file that the user chose; None for none.
+
+    Returns:
+        The place.
+
+    Raises:
+        ProblemError: the file of the last account has errors, or changed.
+    """
+    accounts = [
+        account
+        for every in tree.accounts.values()
+        for account in every
+        if account.where.file not in tree.broken
+    ]
+    model = max((account.where for account in accounts), key=_order, default=None)
+    if file is not None:
+        return Placement(file, None, file not in tree.files, model)
+    if model is None:
+        return _first_account(tree, key)
+    owner = next(account.key for account in accounts if account.where == model)
+    directory, base = posixpath.split(model.file)
+    stem, dot, ending = base.rpartition(".")
+    of_file = [account for account in accounts if account.where.file == model.file]
+    near = [account for account in accounts if posixpath.dirname(account.where.file) == directory]
+    separate = ""
+    if stem == owner.name and len(of_file) == 1:
+        separate = posixpath.join(directory, key.name + dot + ending)
+    elif posixpath.basename(directory) == owner.name and len(near) == 1:
+        separate = posixpath.join(posixpath.dirname(directory), key.name, base)
+    if separate and tree.lists(separate):
+        return Placement(separate, None, separate not in tree.files, model)
+    behind = [where for where in tree.documents_of(owner) if where.file == model.file]
+    return _behind(tree, max(behind, key=_order), key.name)
+
+
+def _first_account(tree: EditTree, key: AccountKey) -> Placement:
+    file = min(tree.files - tree.broken, default="")
+    separate = posixpath.join(posixpath.dirname(file), f"{key.name}.yaml")
+    if not file or tree.lists(separate):
+        return Placement(separate, None, separate not in tree.files, None)
+    return Placement(file, None, False, None)
+
+
+def _behind(tree: EditTree, where: Where, name: str) -> Placement:
+    """Behind a document; if its JSON file can hold no other, in a file beside it."""
+    if can_follow(tree.layout(where.file), tree.document(where)):
+        return Placement(where.file, where, False, where)
+    separate = posixpath.join(posixpath.dirname(where.file), f"{_hyphened(name)}.json")
+    return Placement(separate, None, separate not in tree.files, where)
+
+
+def _order(where: Where) -> tuple[str, int]:
+    return where.file, where.document
+
+
+def _hyphened(name: str) -> str:
+    return name.replace(".", "-")
+
+
+def document(
+    kind: str,
+    name: str,
+    key: AccountKey,
+    spec: dict[str, Any],
+    tree: EditTree,
+    model: Where | None,
+) -> dict[str, Any]:
+    """The value of a new document. The namespace ``default`` is written only if the model does.
+
+    Args:
+        kind: the kind.
+        name: the object's name.
+        key: its account.
+        spec: the fields.
+        tree: the manifests.
+        model: the document that it resembles; None for none.
+
+    Returns:
+        The document as plain data, its keys in the usual order.
+    """
+    like = {} if model is None else tree.document(model).root.value()["metadata"]
+    metadata = {"name": name}
+    if key.namespace != DEFAULT_NAMESPACE or "namespace" in like:
+        metadata["namespace"] = key.namespace
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def check_document(key: AccountKey, value: dict[str, Any]) -> None:
+    """Check the fields of a new document of an account.
+
+    Raises:
+        ProblemError: every problem of the document.
+    """
+    wrong = problems(value["kind"], value)
+    if wrong:
+        raise ProblemError(*(finding(p.code, p.message, hint=p.hint, account=key) for p in wrong))

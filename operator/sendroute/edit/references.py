@@ -1,0 +1,58 @@
+"""The references to a profile within its account."""
+
+from collections.abc import Iterator
+
+from msgspec import UNSET
+
+from sendroute.edit.tree import Account, EditedProfile, EditTree
+from sendroute.manifests.profiles import route_of
+from sendroute.model.finding import Where
+from sendroute.model.route import Route, via
+
+
+class References:
+    """Domains (also the one that defines the profile inline), the account's default and apply-all,
+    and other profiles' ``reassignTo``."""
+
+    def __init__(self, tree: EditTree, profile: EditedProfile) -> None:
+        self.route = route = via(profile.name)
+        key = profile.key
+        self.domains = [domain for domain in tree.domains_of(key) if domain.route == route]
+        accounts = tree.accounts.get(key, ())
+        self.defaults = [
+            account for account in accounts if route_of(account.spec.default_route) == route
+        ]
+        self.apply_alls = [account for account in accounts if apply_all_route(account) == route]
+        self.profiles = [
+            other
+            for other in tree.profiles
+            if other.key == key and other.name != profile.name and reassign_to(other) == route
+        ]
+
+    def described(self) -> Iterator[tuple[str, Where]]:
+        """Each reference that needs a replacement, as a clause, and its position."""
+        for domain in self.domains:
+            yield f"{domain.name} declares {self.route}", domain.where.at("spec", "route")
+        for account in self.defaults:
+            where = account.where.at("spec", "defaultRoute")
+            yield f"The default of account {account.key.name} is {self.route}", where
+        for profile in self.profiles:
+            where = profile.where.at(*fields_path(profile), "onDelete", "reassignTo")
+            yield f"The reassignTo of profile {profile.name} is {self.route}", where
+
+
+def fields_path(profile: EditedProfile) -> tuple[str, ...]:
+    """Where the fields of a profile are in its document."""
+    return ("spec",) if profile.domain is None else ("spec", "route", "newProfile")
+
+
+def apply_all_route(account: Account) -> Route | None:
+    """The route of an account's ``applyToAll``; None if it has none."""
+    asked = account.spec.apply_to_all
+    return None if asked is UNSET else route_of(asked.route)
+
+
+def reassign_to(profile: EditedProfile) -> Route | None:
+    """The route to which a profile's domains go if it is deleted; None if none is declared."""
+    on_delete = profile.fields.on_delete
+    return None if on_delete is UNSET else route_of(on_delete.reassign_to)
