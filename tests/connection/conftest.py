@@ -15,6 +15,7 @@ from sendroute.model.profile import Encryption, Profile
 
 from .peers import (
     CANARY,
+    CLIENT,
     HOST,
     LOOPBACK,
     SHOP,
@@ -91,22 +92,24 @@ def check(hosts: Callable[..., Resolver], authority: Authority) -> Check:
         allow: tuple[str, ...] = LOOPBACK,
         ca_file: str | None = authority.file,
         in_clear: bool = True,
+        name: str | None = CLIENT,
+        provider: str | None = None,
     ) -> outcomes.TestResult:
         profile = Profile(
             host,
             port,
             Encryption(encryption),
+            provider=provider,
             secret=credential and "secret",
             allow_insecure_auth=in_clear,
         )
         (result,) = run_tests(
             [TestRequest(SHOP, "ses", profile, credential)],
-            policy=outcomes.ConnectionPolicy(allow, ca_file),
+            policy=outcomes.ConnectionPolicy(allow, ca_file, deadline, name),
             resolver=resolver or hosts(f"127.0.0.1 {HOST}"),
-            deadline=deadline,
         )
         assert result.seconds < deadline + 2  # tolerance for a busy machine
-        assert_contains_no_secret(result.detail)
+        assert_contains_no_secret(f"{result.detail} {result.advice}")
         return result
 
     return run

@@ -21,6 +21,8 @@ from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey
 
 HOST = "smtp.example.test"
+CLIENT = "client.example.test"
+"""The name for EHLO."""
 SHOP = AccountKey("acme", "shop")
 CANARY = Credential("canary-user-7f3", "canary-Pa55-word-91c")
 LOOPBACK = ("127.0.0.0/8", "::1/128")

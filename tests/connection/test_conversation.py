@@ -1,14 +1,33 @@
 """The session with a server that behaves, and with servers that do not."""
 
 import socket
+import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-from .peers import CANARY, HOST, Authority, Check, Hosts, Serve, Server, Talk, hang_up
+from sendroute.connection import own_name, run
+from sendroute.model.connection import ConnectionPolicy, TestRequest
+from sendroute.model.platform import Managed, Platform, Relay
+from sendroute.model.profile import Encryption, Profile
+
+from .peers import (
+    CANARY,
+    HOST,
+    LOOPBACK,
+    SHOP,
+    Authority,
+    Check,
+    Hosts,
+    Serve,
+    Server,
+    Talk,
+    hang_up,
+)
 
 
 def verbs(server: Server) -> list[str]:
@@ -39,13 +58,125 @@ def test_without_credentials_the_session_ends_after_ehlo(check: Check, serve: Se
     assert "without encryption" in result.detail
 
 
-def test_ehlo_contains_the_clients_address(check: Check, serve: Serve) -> None:
+def test_ehlo_has_the_name_of_the_client(check: Check, serve: Serve) -> None:
     server = serve()
     check(server.port, credential=None)
+    assert server.lines[0] == b"EHLO client.example.test"
+
+
+def test_a_server_that_refuses_address_literals_is_satisfied(check: Check, serve: Serve) -> None:
+    def strict(talk: Talk) -> None:
+        if b"[" in talk.lines[-1]:
+            talk.send(b"421 4.7.0 Try again later, closing connection. (EHLO)\r\n")
+            return
+        talk.send(b"250-x\r\n250 AUTH PLAIN\r\n")
+        talk.line()
+        talk.send(b"235 in\r\n")
+        talk.line()
+
+    assert check(serve(answers={"EHLO": strict}).port).outcome == "ok"
+
+
+def test_ehlo_has_the_address_only_if_there_is_no_name(
+    check: Check, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "own_name", lambda: None)
+    server = serve()
+    check(server.port, credential=None, name=None)
     assert server.lines[0] == b"EHLO [127.0.0.1]"
     six = serve(address="::1")
-    assert check(six.port, host="::1", credential=None).outcome == "ok"
+    assert check(six.port, host="::1", credential=None, name=None).outcome == "ok"
     assert six.lines[0] == b"EHLO [IPv6:::1]"
+
+
+@pytest.mark.parametrize(
+    ("declared", "own", "managed", "expected"),
+    [
+        ("mail.example", "host.example", "smtp.example", b"EHLO mail.example"),
+        (None, "host.example", "smtp.example", b"EHLO host.example"),
+        (None, None, "smtp.example", b"EHLO smtp.example"),
+    ],
+    ids=["the platform's heloName", "the machine's name", "the host of managed sending"],
+)
+def test_the_name_for_ehlo_is_the_first_that_is_there(
+    serve: Serve,
+    hosts: Hosts,
+    monkeypatch: pytest.MonkeyPatch,
+    declared: str | None,
+    own: str | None,
+    managed: str,
+    expected: bytes,
+) -> None:
+    monkeypatch.setattr(run, "own_name", lambda: own)
+    relay = Relay("relay.example", 25, Encryption.NONE)
+    platform = Platform(
+        Managed(None, managed, (), relay), (), LOOPBACK, helo_name=declared, test_timeout=5
+    )
+    server = serve()
+    run.run_tests(
+        [TestRequest(SHOP, "p", Profile(HOST, server.port, Encryption.NONE))],
+        policy=ConnectionPolicy.of(platform),
+        resolver=hosts(f"127.0.0.1 {HOST}"),
+    )
+    assert server.lines[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("hostname", "canonical", "expected"),
+    [
+        ("Mail.Example.com", "", "mail.example.com"),
+        ("mail", "mail.example.com", "mail.example.com"),
+        ("3f1c9d2e7ab4", "3f1c9d2e7ab4", None),
+        ("localhost", "localhost.localdomain", None),
+        ("10.0.0.1", "10.0.0.1", None),
+        ("bad_name.example.com", "bad_name.example.com", None),
+    ],
+)
+def test_the_machines_name_counts_only_if_it_is_fully_qualified(
+    monkeypatch: pytest.MonkeyPatch, hostname: str, canonical: str, expected: str | None
+) -> None:
+    address = (socket.AF_INET, socket.SOCK_STREAM, 6, canonical, ("192.0.2.1", 0))
+    monkeypatch.setattr(socket, "gethostname", lambda: hostname)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address])
+    assert own_name.own_name() == expected
+
+
+def test_a_lookup_of_the_machines_name_that_hangs_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released = threading.Event()
+
+    def hang(*_: object, **__: object) -> NoReturn:
+        released.wait(30)
+        raise OSError
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "mail")
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(own_name, "LOOKUP_TIMEOUT", 0.1)
+    assert own_name.own_name() is None
+    released.set()
+
+
+def test_helo_follows_a_refused_ehlo_if_nothing_else_is_needed(check: Check, serve: Serve) -> None:
+    answers = {"EHLO": b"502 5.5.2 what?\r\n", "HELO": b"250 hello\r\n"}
+    server = serve(answers=answers)
+    assert check(server.port, credential=None).outcome == "ok"
+    assert verbs(server) == ["EHLO", "HELO", "QUIT"]
+    assert server.lines[1] == b"HELO client.example.test"
+    refused = check(serve(answers=answers | {"HELO": b"550 no\r\n"}).port, credential=None)
+    assert (refused.outcome, "HELO (550)" in refused.detail) == ("protocol-error", True)
+
+
+@pytest.mark.parametrize("needs", ["a sign-in", "STARTTLS"])
+def test_helo_is_not_enough_for_what_needs_an_extension(
+    check: Check, serve: Serve, authority: Authority, needs: str
+) -> None:
+    answers = {"EHLO": b"502 5.5.2 what?\r\n", "HELO": b"250 hello\r\n"}
+    server = serve(answers=answers, context=authority.context())
+    encryption = "starttls" if needs == "STARTTLS" else "none"
+    result = check(server.port, encryption)
+    assert (result.outcome, "EHLO (502" in result.detail) == ("protocol-error", True)
+    assert verbs(server) == ["EHLO"]
 
 
 class OnAnyPort(Controller):
@@ -101,6 +232,82 @@ def test_the_next_address_is_tried(check: Check, serve: Serve, hosts: Hosts) -> 
     assert check(server.port, resolver=resolver).outcome == "ok"
 
 
+BUSY = b"421 4.3.2 too busy\r\n"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param({"GREETING": BUSY}, id="421 as greeting"),
+        pytest.param({"GREETING": b"450 4.3.2 later\r\n"}, id="another 4xx as greeting"),
+        pytest.param({"GREETING": hang_up}, id="closed before the greeting"),
+        pytest.param({"EHLO": BUSY}, id="421 to EHLO"),
+        pytest.param({"EHLO": hang_up}, id="closed at EHLO"),
+    ],
+)
+@pytest.mark.parametrize("encryption", ["none", "starttls"])
+def test_the_next_address_is_tried_if_a_server_cannot_serve_now(
+    check: Check, serve: Serve, hosts: Hosts, authority: Authority, answers, encryption: str
+) -> None:
+    context = authority.context() if encryption == "starttls" else None
+    first = serve(answers=answers, context=context)
+    second = serve(address="127.0.0.2", port=first.port, context=context)
+    resolver = hosts(f"127.0.0.1 {HOST}", f"127.0.0.2 {HOST}")
+    assert check(first.port, encryption, resolver=resolver).outcome == "ok"
+    assert len(first.talks) == 1
+    assert any(line.startswith(b"AUTH") for line in second.lines)
+
+
+def test_a_server_that_closes_in_the_handshake_leaves_the_next_address(
+    check: Check, serve: Serve, hosts: Hosts, authority: Authority
+) -> None:
+    first = serve(answers={"TLS": hang_up}, implicit=True)
+    second = serve(address="127.0.0.2", port=first.port, context=authority.context(), implicit=True)
+    resolver = hosts(f"127.0.0.1 {HOST}", f"127.0.0.2 {HOST}")
+    assert check(first.port, "tls", resolver=resolver).outcome == "ok"
+    assert second.talks
+
+
+def test_every_address_is_tried_in_order(check: Check, serve: Serve, hosts: Hosts) -> None:
+    busy = [serve(answers={"GREETING": BUSY})]
+    busy += [
+        serve(address=f"127.0.0.{n}", port=busy[0].port, answers={"GREETING": BUSY})
+        for n in range(2, 10)
+    ]
+    last = serve(address="127.0.0.10", port=busy[0].port)
+    resolver = hosts(*(f"127.0.0.{n} {HOST}" for n in range(1, 11)))
+    assert check(last.port, resolver=resolver).outcome == "ok"
+    assert [len(server.talks) for server in busy] == [1] * 9
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param({"AUTH": b"535 5.7.8 no\r\n"}, id="a rejected sign-in"),
+        pytest.param({"AUTH": b"421 4.7.0 later\r\n"}, id="421 to the sign-in"),
+        pytest.param({"AUTH": hang_up}, id="closed at the sign-in"),
+        pytest.param({"GREETING": b"554 5.7.1 no\r\n"}, id="a final refusal"),
+    ],
+)
+def test_no_other_address_is_tried_after_the_sign_in_or_a_final_refusal(
+    check: Check, serve: Serve, hosts: Hosts, answers
+) -> None:
+    first = serve(answers=answers)
+    second = serve(address="127.0.0.2", port=first.port)
+    resolver = hosts(f"127.0.0.1 {HOST}", f"127.0.0.2 {HOST}")
+    assert check(first.port, resolver=resolver).outcome != "ok"
+    assert not second.talks
+
+
+def test_if_no_address_serves_the_last_reason_is_reported(
+    check: Check, serve: Serve, hosts: Hosts
+) -> None:
+    first = serve(answers={"GREETING": BUSY})
+    resolver = hosts(f"127.0.0.1 {HOST}", f"127.0.0.9 {HOST}")
+    result = check(first.port, resolver=resolver)
+    assert (result.outcome, "(421 4.3.2)" in result.detail) == ("temporary-failure", True)
+
+
 def test_a_silent_host_fails(check: Check, silent_port: int) -> None:
     result = check(silent_port, deadline=0.6)
     assert result.outcome == "connect-failed"
@@ -136,11 +343,8 @@ def silent_port() -> Iterator[int]:
 
 REFUSALS = [
     pytest.param({"GREETING": b"554 5.7.1 no\r\n"}, "(554 5.7.1)", id="a greeting that refuses"),
-    pytest.param({"GREETING": b"421 busy\r\n"}, "(421)", id="421 as greeting"),
     pytest.param({"GREETING": b"250 hello\r\n"}, "(250)", id="a greeting with a wrong code"),
     pytest.param({"EHLO": b"502 5.5.2 what?\r\n"}, "EHLO (502 5.5.2)", id="EHLO refused"),
-    pytest.param({"EHLO": b"421 4.3.2 down\r\n"}, "EHLO (421 4.3.2)", id="421 to EHLO"),
-    pytest.param({"EHLO": b"450 later\r\n"}, "EHLO (450)", id="EHLO refused for now"),
     pytest.param({"GREETING": hang_up}, "closed the connection", id="closed before the greeting"),
     pytest.param({"EHLO": hang_up}, "closed the connection during EHLO", id="closed at EHLO"),
     pytest.param({"AUTH": hang_up}, "closed the connection during AUTH", id="closed at AUTH"),
@@ -161,7 +365,6 @@ REFUSALS = [
     ),
     pytest.param({"EHLO": b"250-a\r\nb\r\n"}, "not an SMTP reply", id="a line without a code"),
     pytest.param({"GREETING": b"220 x\r\n250 y\r\n"}, "before a command", id="talks ahead"),
-    pytest.param({"EHLO": b"250 x\r\n421 bye\r\n"}, "ended the session (421)", id="421 unasked"),
     pytest.param(
         {"AUTH": b"334 \r\n"},
         "not a valid answer to AUTH PLAIN (334)",
@@ -180,6 +383,26 @@ def test_invalid_smtp_is_a_protocol_error(
     result = check(serve(answers=answers).port)
     assert result.outcome == "protocol-error"
     assert reason in result.detail
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        pytest.param({"GREETING": BUSY}, "session now (421 4.3.2)", id="421 as greeting"),
+        pytest.param({"GREETING": b"450 x\r\n"}, "session now (450)", id="450 as greeting"),
+        pytest.param({"EHLO": BUSY}, "refuses EHLO now (421 4.3.2)", id="421 to EHLO"),
+        pytest.param({"EHLO": b"450 x\r\n"}, "refuses EHLO now (450)", id="450 to EHLO"),
+        pytest.param({"EHLO": b"250 x\r\n421 bye\r\n"}, "the session (421)", id="421 unasked"),
+    ],
+)
+@pytest.mark.parametrize("credential", [CANARY, None], ids=["with a secret", "without"])
+def test_a_4xx_reply_is_a_temporary_failure(
+    check: Check, serve: Serve, answers: dict[str, bytes], reason: str, credential
+) -> None:
+    result = check(serve(answers=answers).port, credential=credential)
+    assert result.outcome == "temporary-failure"
+    assert reason in result.detail
+    assert "HELO" not in result.detail.replace("EHLO", "")
 
 
 @pytest.mark.parametrize(

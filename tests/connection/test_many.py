@@ -83,9 +83,8 @@ def test_a_slow_host_does_not_delay_others(serve: Serve, hosts: Hosts) -> None:
     done: list[str] = []
     results = run_tests(
         requests,
-        policy=ConnectionPolicy(LOOPBACK),
+        policy=ConnectionPolicy(LOOPBACK, timeout=1.0),
         resolver=hosts("127.0.0.1 slow.test quick.test"),
-        deadline=1.0,
         max_concurrent=4,
         progress=lambda result: done.append(result.profile),
     )
@@ -102,9 +101,8 @@ def test_a_test_that_cannot_start_before_the_deadline_is_skipped(
     began = time.monotonic()
     results = run_tests(
         [TestRequest(SHOP, f"p{n}", profile(server)) for n in range(100)],
-        policy=ConnectionPolicy(LOOPBACK),
+        policy=ConnectionPolicy(LOOPBACK, timeout=0.5),
         resolver=hosts(f"127.0.0.1 {HOST}"),
-        deadline=0.5,
         start_within=0.7,
     )
     assert time.monotonic() - began < 5
@@ -119,9 +117,8 @@ def test_each_test_has_its_own_deadline(serve: Serve, hosts: Hosts) -> None:
     server = serve(answers={"GREETING": stall})
     results = run_tests(
         [TestRequest(SHOP, f"p{n}", profile(server)) for n in range(3)],
-        policy=ConnectionPolicy(LOOPBACK),
+        policy=ConnectionPolicy(LOOPBACK, timeout=0.4),
         resolver=hosts(f"127.0.0.1 {HOST}"),
-        deadline=0.4,
         max_concurrent=1,
     )
     assert all(result.seconds >= 0.4 for result in results)

@@ -28,7 +28,7 @@ from .peers import (
 
 def echo(talk: Talk) -> None:
     """Reject, and repeat everything received, also decoded."""
-    while talk.lines[-1] in (b"AUTH LOGIN", b"AUTH CRAM-MD5"):
+    while talk.lines[-1] == b"AUTH LOGIN":
         talk.send(b"334 QUFB\r\n")
         talk.line()
     given = talk.lines[-1]
@@ -54,7 +54,7 @@ ENDINGS = {
 }
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_nothing_is_logged(
     check: Check,

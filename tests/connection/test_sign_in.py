@@ -1,7 +1,6 @@
 """AUTH: which mechanism, how often, and what is never sent."""
 
 import base64
-import hmac
 
 import pytest
 
@@ -12,21 +11,9 @@ from sendroute.model.profile import Encryption, Profile
 
 from .peers import CANARY, HOST, LOOPBACK, SHOP, Authority, Check, Hosts, Serve, Talk
 
-CHALLENGE = b"<1896.697170952@postoffice.example>"
-
 
 def offering(*lines: bytes) -> bytes:
     return b"".join(b"250-" + line + b"\r\n" for line in (b"hello", *lines)) + b"250 HELP\r\n"
-
-
-def cram_md5(talk: Talk) -> None:
-    """Accept only the correct answer (RFC 2195)."""
-    talk.send(b"334 " + base64.b64encode(CHALLENGE) + b"\r\n")
-    answer = base64.b64decode(talk.line() or b"")
-    digest = hmac.new(CANARY.password.encode(), CHALLENGE, "md5").hexdigest()
-    right = answer == f"{CANARY.username} {digest}".encode()
-    talk.send(b"235 in\r\n" if right else b"535 5.7.8 out\r\n")
-    talk.line()
 
 
 def login(talk: Talk) -> None:
@@ -45,8 +32,8 @@ def login(talk: Talk) -> None:
     [
         pytest.param([b"AUTH PLAIN LOGIN CRAM-MD5"], True, b"PLAIN", id="PLAIN in TLS"),
         pytest.param([b"AUTH LOGIN CRAM-MD5"], True, b"LOGIN", id="LOGIN in TLS, before CRAM-MD5"),
-        pytest.param([b"AUTH CRAM-MD5"], True, b"CRAM-MD5", id="CRAM-MD5 in TLS, if alone"),
-        pytest.param([b"AUTH PLAIN CRAM-MD5"], False, b"CRAM-MD5", id="CRAM-MD5 in clear"),
+        pytest.param([b"AUTH CRAM-MD5 PLAIN"], False, b"PLAIN", id="PLAIN in clear"),
+        pytest.param([b"AUTH SCRAM-SHA-256 NTLM LOGIN"], False, b"LOGIN", id="LOGIN in clear"),
         pytest.param([b"AUTH PLAIN LOGIN"], False, b"PLAIN", id="PLAIN without TLS, if allowed"),
         pytest.param([b"AUTH=LOGIN"], True, b"LOGIN", id="the old spelling with an equals sign"),
         pytest.param([b"AUTH=LOGIN PLAIN"], True, b"PLAIN", id="the old spelling, two of them"),
@@ -67,9 +54,7 @@ def test_the_best_common_mechanism_is_used(
 ) -> None:
     def sign_in(talk: Talk) -> None:
         mechanism = talk.lines[-1].split()[1]
-        if mechanism == b"CRAM-MD5":
-            cram_md5(talk)
-        elif mechanism == b"LOGIN":
+        if mechanism == b"LOGIN":
             login(talk)
         else:
             given = base64.b64decode(talk.lines[-1].split()[2])
@@ -94,6 +79,9 @@ def test_the_best_common_mechanism_is_used(
         pytest.param([], "does not offer a sign-in (AUTH)", id="no AUTH at all"),
         pytest.param([b"AUTH"], "does not offer a sign-in (AUTH)", id="an empty list"),
         pytest.param([b"AUTH XOAUTH2 NTLM"], "none of the mechanisms", id="no common mechanism"),
+        pytest.param(
+            [b"AUTH CRAM-MD5 DIGEST-MD5"], "none of the mechanisms", id="mechanisms of Postfix only"
+        ),
         pytest.param([b"AUTH PLAIN-CLIENTTOKEN"], "none of the mechanisms", id="a longer name"),
         pytest.param([b"XAUTH PLAIN"], "does not offer a sign-in (AUTH)", id="another keyword"),
     ],
@@ -106,6 +94,7 @@ def test_no_common_mechanism_fails(
     assert result.outcome == "auth-failed"
     assert reason in result.detail
     assert server.lines[-1] == b"QUIT"
+    assert not any(line.startswith(b"AUTH") for line in server.lines)
 
 
 def test_mechanisms_offered_before_tls_are_ignored(
@@ -127,13 +116,32 @@ def test_mechanisms_offered_before_tls_are_ignored(
     assert check(other.port, "starttls").outcome == "auth-failed"
 
 
-@pytest.mark.parametrize("code", [421, 432, 454, 500, 503, 530, 534, 535, 538, 550])
+@pytest.mark.parametrize("code", [500, 503, 530, 534, 535, 538, 550])
 def test_a_rejected_sign_in_is_not_repeated(check: Check, serve: Serve, code: int) -> None:
     server = serve(answers={"AUTH": f"{code} 5.7.8 no\r\n".encode()})
     result = check(server.port)
     assert result.outcome == "auth-failed"
     assert f"with PLAIN ({code}" in result.detail
     assert sum(line.startswith(b"AUTH") for line in server.lines) == 1
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("code", [421, 432, 450, 451, 454])
+def test_a_temporary_failure_of_the_sign_in_does_not_blame_the_secret(
+    check: Check, serve: Serve, hosts: Hosts, code: int, mechanism: str
+) -> None:
+    """And no other address is tried: the password was sent."""
+    ehlo = offering(f"AUTH {mechanism}".encode())
+    server = serve(answers={"EHLO": ehlo, "AUTH": f"{code} 4.7.0 later\r\n".encode()})
+    second = serve(address="127.0.0.2", port=server.port)
+    resolver = hosts(f"127.0.0.1 {HOST}", f"127.0.0.2 {HOST}")
+    credential = Credential('"quoted"', "p ")
+    result = check(server.port, credential=credential, resolver=resolver)
+    assert result.outcome == "temporary-failure"
+    assert f"({code} 4.7.0)" in result.detail
+    assert "secret" not in f"{result.detail} {result.advice}"
+    assert sum(line.startswith(b"AUTH") for line in server.lines) == 1
+    assert not second.talks
 
 
 def test_the_next_mechanism_is_tried_after_504(check: Check, serve: Serve) -> None:
@@ -147,16 +155,6 @@ def test_the_next_mechanism_is_tried_after_504(check: Check, serve: Serve) -> No
     assert result.outcome == "ok"
     assert "with LOGIN" in result.detail
     assert check(serve(answers={"AUTH": b"504 no\r\n"}).port).outcome == "auth-failed"
-
-
-@pytest.mark.parametrize("challenge", ["334 ü\r\n".encode(), b"334 YQ\r\n", b"250 x\r\n"])
-def test_an_invalid_challenge_is_a_protocol_error(
-    check: Check, serve: Serve, challenge: bytes
-) -> None:
-    server = serve(answers={"EHLO": offering(b"AUTH CRAM-MD5"), "AUTH": challenge})
-    result = check(server.port)
-    assert result.outcome == "protocol-error"
-    assert "not a valid answer to AUTH CRAM-MD5" in result.detail
 
 
 def test_login_sends_the_password_only_when_asked(check: Check, serve: Serve) -> None:
@@ -210,10 +208,106 @@ def test_a_missing_secret_fails(serve: Serve, hosts: Hosts) -> None:
     ],
 )
 def test_any_text_can_be_a_password(check: Check, serve: Serve, credential: Credential) -> None:
-    server = serve()
+    def accept(talk: Talk) -> None:
+        if talk.lines[-1] == b"AUTH PLAIN":
+            talk.send(b"334 \r\n")
+            talk.line()
+        talk.send(b"235 in\r\n")
+        talk.line()
+
+    server = serve(answers={"AUTH": accept})
     assert check(server.port, credential=credential).outcome == "ok"
-    given = base64.b64decode(server.lines[1].split()[2])
+    line = next(line for line in server.lines[1:] if line != b"AUTH PLAIN")
+    given = base64.b64decode(line.removeprefix(b"AUTH PLAIN"))
     assert given == f"\0{credential.username}\0{credential.password}".encode()
+
+
+@pytest.mark.parametrize("length", [1, 365, 366, 367, 368, 369, 370, 700, 9000])
+def test_a_response_that_no_command_line_holds_is_sent_after_334(
+    check: Check, serve: Serve, length: int
+) -> None:
+    """At most 512 octets with the line's end (RFC 4954, section 4)."""
+    credential = Credential("u", "k" * length)
+
+    def strict(talk: Talk) -> None:
+        response = talk.lines[-1].removeprefix(b"AUTH PLAIN").strip()
+        if len(talk.lines[-1]) + 2 > 512:
+            talk.send(b"500 5.5.2 Line too long\r\n")
+        elif response == b"":
+            talk.send(b"334 \r\n")
+            response = talk.line() or b""
+        right = base64.b64decode(response) == b"\0u\0" + b"k" * length
+        talk.send(b"235 in\r\n" if right else b"535 out\r\n")
+        talk.line()
+
+    server = serve(answers={"AUTH": strict})
+    assert check(server.port, credential=credential).outcome == "ok"
+    in_one_line = len(b"AUTH PLAIN " + base64.b64encode(b"\0u\0" + b"k" * length)) + 2 <= 512
+    assert (b"AUTH PLAIN" in server.lines) is not in_one_line
+
+
+def test_a_refusal_before_the_response_ends_the_sign_in(check: Check, serve: Serve) -> None:
+    server = serve(answers={"AUTH": b"535 5.7.8 no\r\n"})
+    result = check(server.port, credential=Credential("u", CANARY.password * 100))
+    assert result.outcome == "auth-failed"
+    assert [line for line in server.lines if line.startswith(b"AUTH")] == [b"AUTH PLAIN"]
+    assert server.lines[-1] == b"QUIT"
+
+
+FORMS = {
+    "w ": "its password begins or ends with a space",
+    "\u00a0w": "its password begins or ends with a space",
+    "w\u200bw": "its password holds invisible characters",
+    "w\ufeff": "its password holds invisible characters",
+    '"w"': "its password is in quotes",
+    "'w'": "its password is in quotes",
+    "aHVudGVyMmh1bnRlcjI=": "its password is base64 as a whole",
+    "dw==": "its password is base64 as a whole",
+    "${SMTP_PASSWORD}": "its password is a placeholder that nothing has replaced",
+    ' "w"': "its password begins or ends with a space and is in quotes",
+}
+
+
+@pytest.mark.parametrize("password", FORMS)
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_suspicious_form_is_named_after_a_rejection(
+    check: Check, serve: Serve, password: str, mechanism: str
+) -> None:
+    ehlo = offering(f"AUTH {mechanism}".encode())
+    server = serve(answers={"EHLO": ehlo, "AUTH": b"535 5.7.8 no\r\n"})
+    result = check(server.port, credential=Credential("u", password))
+    assert result.outcome == "auth-failed"
+    assert result.detail.endswith(f"The secret may be written wrongly: {FORMS[password]}.")
+    for part in (password, password.strip()):
+        assert len(part) < 3 or part not in result.detail
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "w",
+        "two words",
+        "c29tZWJpbmFyeQ",
+        "BMlhQ4KLMSrkJ9h3yeSHnVrHwBBAvQkXWRq/ZEXAMPLE",
+        "SG.a_b-c",
+    ],
+)
+def test_nothing_is_said_of_an_ordinary_password(check: Check, serve: Serve, password: str) -> None:
+    server = serve(answers={"AUTH": b"535 5.7.8 no\r\n"})
+    result = check(server.port, credential=Credential("a.user@shop.example", password))
+    assert result.detail == "The server rejected the sign-in with PLAIN (535 5.7.8)."
+
+
+def test_the_form_of_the_username_is_checked_too(check: Check, serve: Serve) -> None:
+    server = serve(answers={"AUTH": b"535 5.7.8 no\r\n"})
+    result = check(server.port, credential=Credential(" u", "w"))
+    assert "its username begins or ends with a space" in result.detail
+
+
+def test_after_a_rejection_the_rule_of_the_provider_is_given(check: Check, serve: Serve) -> None:
+    server = serve(answers={"AUTH": b"535 5.7.8 no\r\n"})
+    result = check(server.port, provider="sendgrid")
+    assert "the word apikey" in (result.advice or "")
 
 
 def test_a_password_that_is_not_unicode_is_not_shown(check: Check, serve: Serve) -> None:

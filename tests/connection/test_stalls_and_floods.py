@@ -6,6 +6,8 @@ import socket
 import pytest
 
 from sendroute.connection import replies
+from sendroute.model.connection import ConnectionPolicy
+from sendroute.model.platform import Platform
 
 from .peers import Authority, Check, Serve, Talk, stall
 
@@ -56,6 +58,32 @@ def test_a_slow_server_fails_at_the_deadline(
     assert result.outcome == "protocol-error"
     assert "within 0.8 seconds" in result.detail
     assert result.seconds >= 0.8
+
+
+def test_a_greeting_may_take_as_long_as_the_deadline(check: Check, serve: Serve) -> None:
+    """Servers delay it to see who does not wait."""
+
+    def late(talk: Talk) -> None:
+        talk.stopped.wait(1.5)
+        talk.send(b"220 x\r\n")
+        talk.line()
+        talk.send(b"250-x\r\n250 AUTH PLAIN\r\n")
+        talk.line()
+        talk.send(b"235 in\r\n")
+        talk.line()
+
+    server = serve(answers={"GREETING": late})
+    assert check(server.port, deadline=10).outcome == "ok"
+    result = check(server.port, deadline=0.5)
+    assert result.outcome == "protocol-error"
+    assert result.detail == "The server did not finish the greeting within 0.5 seconds."
+    assert "encryption" not in (result.advice or "")
+
+
+def test_a_test_has_thirty_seconds_unless_the_platform_says_otherwise() -> None:
+    assert ConnectionPolicy.of(None).timeout == 30
+    assert ConnectionPolicy.of(Platform(None, ())).timeout == 30
+    assert ConnectionPolicy.of(Platform(None, (), test_timeout=90)).timeout == 90
 
 
 def test_a_line_in_single_bytes_fails_at_the_deadline(check: Check, serve: Serve) -> None:
@@ -117,14 +145,21 @@ def test_a_flood_after_starttls_is_a_tls_failure(
 
 
 def test_all_replies_together_are_limited(check: Check, serve: Serve) -> None:
-    """A greeting, an EHLO and a 504 for each mechanism, each within the limits of one reply."""
+    """Each reply is within the limits of one, and the last of them is one too many."""
     most = b"-" + b"x" * 1900 + b"\r\n"
 
     def long(code: bytes, text: bytes) -> bytes:
         return (code + most) * 8 + code + b" " + text + b"\r\n"
 
-    ehlo = long(b"250", b"AUTH PLAIN LOGIN CRAM-MD5")
-    answers = {"GREETING": long(b"220", b"x"), "EHLO": ehlo, "AUTH": long(b"504", b"x")}
+    def ask_again(talk: Talk) -> None:
+        talk.send(long(b"504", b"x"))
+        talk.line()
+        for _ in range(2):
+            talk.send(long(b"334", b"eA=="))
+            talk.line()
+
+    ehlo = long(b"250", b"AUTH PLAIN LOGIN")
+    answers = {"GREETING": long(b"220", b"x"), "EHLO": ehlo, "AUTH": ask_again}
     result = check(serve(answers=answers).port)
     assert result.outcome == "protocol-error"
     assert "more than 64 KiB, during AUTH" in result.detail

@@ -14,7 +14,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from .peers import CANARY, HOST, Authority, Check, Serve, Server, Talk, hang_up, secret_forms
+from sendroute.connection import probe
+
+from .peers import (
+    CANARY,
+    HOST,
+    Authority,
+    Check,
+    Serve,
+    Server,
+    Talk,
+    hang_up,
+    secret_forms,
+    stall,
+)
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -57,10 +70,8 @@ def inject_after(authority: Authority) -> Callable[[Talk], None]:
     [
         pytest.param({"EHLO": b"250-x\r\n250 AUTH PLAIN\r\n"}, "not offer", id="stripped"),
         pytest.param({"EHLO": b"250-x\r\n250 XSTARTTLS\r\n"}, "not offer", id="another keyword"),
-        pytest.param({"STARTTLS": b"454 4.7.0 no\r\n"}, "(454 4.7.0)", id="refused for now"),
         pytest.param({"STARTTLS": b"502 what?\r\n"}, "(502)", id="refused"),
         pytest.param({"STARTTLS": b"250 fine\r\n"}, "(250)", id="a wrong code"),
-        pytest.param({"STARTTLS": b"421 4.3.2 down\r\n"}, "(421 4.3.2)", id="421"),
         pytest.param({"STARTTLS": hang_up}, "closed the connection", id="closed"),
         pytest.param({"STARTTLS": b"hello\r\n"}, "not an SMTP reply", id="no reply at all"),
         pytest.param({"STARTTLS": inject_at_once}, "before a command", id="text injected"),
@@ -74,6 +85,16 @@ def test_without_tls_the_session_ends(
     result = check(server.port, "starttls")
     assert result.outcome == "tls-failed"
     assert reason in result.detail
+    assert_no_secret_received(server)
+
+
+@pytest.mark.parametrize("answer", [b"454 4.7.0 no\r\n", b"421 4.3.2 down\r\n"])
+def test_starttls_refused_for_now_is_a_temporary_failure(
+    check: Check, serve: Serve, authority: Authority, answer: bytes
+) -> None:
+    server = serve(answers={"STARTTLS": answer}, context=authority.context())
+    result = check(server.port, "starttls")
+    assert result.outcome == "temporary-failure"
     assert_no_secret_received(server)
 
 
@@ -134,6 +155,31 @@ def test_a_server_with_only_old_tls_fails(
     assert_no_secret_received(server)
 
 
+@pytest.mark.parametrize(
+    "cipher", ["AES128-SHA", "ECDHE-RSA-AES256-SHA", "AES256-GCM-SHA384", "AES128-SHA256"]
+)
+@pytest.mark.parametrize("encryption", ["tls", "starttls"])
+def test_every_default_cipher_of_openssl_is_accepted(
+    check: Check, serve: Serve, authority: Authority, encryption: str, cipher: str
+) -> None:
+    """RSA key exchange and SHA-1 MACs, which Python's own list leaves out and Postfix takes."""
+    context = authority.context(key_type=trustme.KeyType.RSA)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(cipher)
+    server = serve(context=context, implicit=encryption == "tls")
+    assert check(server.port, encryption).outcome == "ok"
+
+
+@pytest.mark.parametrize("cipher", ["NULL-SHA256", "AECDH-NULL-SHA", "ADH-AES128-SHA"])
+def test_a_cipher_that_protects_nothing_is_refused(
+    check: Check, serve: Serve, authority: Authority, cipher: str
+) -> None:
+    context = authority.context(key_type=trustme.KeyType.RSA)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(f"{cipher}:@SECLEVEL=0")
+    assert check(serve(context=context, implicit=True).port, "tls").outcome == "tls-failed"
+
+
 def test_tls_1_2_is_enough(check: Check, serve: Serve, authority: Authority) -> None:
     context = authority.context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -185,11 +231,13 @@ def server_side(
     names: Sequence[x509.GeneralName],
     issuer: trustme.CA | None = None,
     chain: bytes = b"",
+    *,
+    names_issuer: bool = False,
 ) -> ssl.SSLContext:
     """A certificate that trustme does not create: with any names; self-signed without an issuer."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "self")])
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer._certificate.subject if issuer else subject)
@@ -198,8 +246,12 @@ def server_side(
         .not_valid_before(NOW - DAY)
         .not_valid_after(NOW + DAY)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(issuer._private_key if issuer else key, hashes.SHA256())
     )
+    if names_issuer:
+        at = x509.UniformResourceIdentifier("http://ca.example.test/issuer.der")
+        access = x509.AccessDescription(x509.AuthorityInformationAccessOID.CA_ISSUERS, at)
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    certificate = builder.sign(issuer._private_key if issuer else key, hashes.SHA256())
     secret = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -256,7 +308,7 @@ def certificates(authority: Authority) -> dict[str, tuple[ssl.SSLContext, str]]:
         "self-signed": (server_side([x509.DNSName(HOST)]), "is self-signed,"),
         "of an unknown authority": (
             Authority(trustme.CA(), "").context(HOST),
-            "is issued by an unknown authority.",
+            "is issued by an unknown authority",
         ),
     }
 
@@ -302,6 +354,124 @@ def test_an_expired_issuer_is_reported_without_a_date(
     result = check(serve(context=context, implicit=True).port, "tls")
     assert result.outcome == "tls-failed"
     assert result.detail == "A certificate in the chain of the server's certificate is expired."
+
+
+def issued_by_an_intermediate(
+    authority: Authority, *, sends_chain: bool, names_issuer: bool
+) -> ssl.SSLContext:
+    between = authority.ca.create_child_ca()
+    chain = between.cert_pem.bytes() if sends_chain else b""
+    return server_side([x509.DNSName(HOST)], between, chain, names_issuer=names_issuer)
+
+
+def test_a_complete_chain_is_accepted(check: Check, serve: Serve, authority: Authority) -> None:
+    context = issued_by_an_intermediate(authority, sends_chain=True, names_issuer=False)
+    assert check(serve(context=context, implicit=True).port, "tls").outcome == "ok"
+
+
+@pytest.mark.parametrize("encryption", ["tls", "starttls"])
+@pytest.mark.parametrize("names_issuer", [True, False], ids=["public", "private"])
+def test_an_incomplete_chain_is_no_unknown_authority(
+    check: Check, serve: Serve, authority: Authority, encryption: str, names_issuer: bool
+) -> None:
+    context = issued_by_an_intermediate(authority, sends_chain=False, names_issuer=names_issuer)
+    server = serve(context=context, implicit=encryption == "tls")
+    result = check(server.port, encryption)
+    assert result.outcome == "tls-failed"
+    assert "chain is incomplete" in result.detail
+    assert ("unknown authority" in result.detail) is not names_issuer
+    assert "must send the intermediate certificates" in (result.advice or "")
+    assert_no_secret_received(server)
+
+
+def test_a_complete_chain_of_an_unknown_authority_is_not_called_incomplete(
+    check: Check, serve: Serve
+) -> None:
+    unknown = Authority(trustme.CA(), "")
+    context = issued_by_an_intermediate(unknown, sends_chain=True, names_issuer=True)
+    result = check(serve(context=context, implicit=True).port, "tls")
+    assert result.detail == "The server's certificate is issued by an unknown authority."
+    assert "caFile" in (result.advice or "")
+
+
+# Advice
+
+
+def test_starttls_that_is_offered_and_not_used_is_pointed_out(
+    check: Check, serve: Serve, authority: Authority
+) -> None:
+    server = serve(context=authority.context())
+    result = check(server.port, "none")
+    assert (result.outcome, result.advice) == (
+        "ok",
+        "The server offers STARTTLS. Set encryption: starttls.",
+    )
+    only_in_tls = {"EHLO": b"250-x\r\n250 STARTTLS\r\n"}
+    result = check(serve(answers=only_in_tls).port, "none")
+    assert (result.outcome, result.advice) == (
+        "auth-failed",
+        "The server offers STARTTLS. Set encryption: starttls.",
+    )
+    refused = {"AUTH": b"530 5.7.0 Must issue a STARTTLS command first\r\n"}
+    result = check(serve(answers=refused, context=authority.context()).port, "none")
+    assert (result.outcome, result.advice) == (
+        "auth-failed",
+        "The server offers STARTTLS. Set encryption: starttls.",
+    )
+
+
+@pytest.fixture
+def well_known_port(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server, bool | None], None]:
+    """Say of a server's port whether it is for TLS from the first byte."""
+
+    def say(server: Server, at_once: bool | None) -> None:
+        known = {server.port: at_once}
+        monkeypatch.setattr(probe, "speaks_tls_at_once", lambda _provider, port: known[port])
+
+    return say
+
+
+@pytest.mark.parametrize("behaviour", [hang_up, stall])
+@pytest.mark.parametrize("encryption", ["none", "starttls"])
+def test_a_silent_tls_port_needs_tls(
+    check: Check, serve: Serve, well_known_port, behaviour, encryption: str
+) -> None:
+    server = serve(answers={"GREETING": behaviour})
+    well_known_port(server, True)
+    result = check(server.port, encryption, deadline=0.5)
+    assert result.outcome == "protocol-error"
+    assert (
+        result.advice == f"Port {server.port} is for TLS from the first byte. Set encryption: tls."
+    )
+
+
+@pytest.mark.parametrize("behaviour", [hang_up, stall])
+@pytest.mark.parametrize("at_once", [False, None])
+def test_a_silent_port_that_is_not_for_tls_gets_no_such_advice(
+    check: Check, serve: Serve, well_known_port, behaviour, at_once: bool | None
+) -> None:
+    server = serve(answers={"GREETING": behaviour})
+    well_known_port(server, at_once)
+    result = check(server.port, "starttls", deadline=0.5)
+    assert result.outcome == "protocol-error"
+    assert "encryption: tls" not in f"{result.detail} {result.advice}"
+
+
+def test_a_port_that_greets_first_is_recognised_by_its_greeting(check: Check, serve: Serve) -> None:
+    result = check(serve().port, "tls")
+    assert result.outcome == "tls-failed"
+    assert result.advice is not None
+    assert "encryption: starttls" in result.advice
+
+
+@pytest.mark.parametrize("behaviour", [hang_up, stall])
+def test_a_starttls_port_that_ends_a_handshake_needs_starttls(
+    check: Check, serve: Serve, well_known_port, behaviour
+) -> None:
+    server = serve(answers={"TLS": behaviour}, implicit=True)
+    well_known_port(server, False)
+    result = check(server.port, "tls", deadline=0.5)
+    assert result.advice == f"Port {server.port} is for STARTTLS. Set encryption: starttls."
 
 
 def test_special_characters_in_certificate_names_are_not_shown(

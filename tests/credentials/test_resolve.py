@@ -22,6 +22,14 @@ from .conftest import CANARY_NAME, CANARY_WORD, HOST, PORT, SES
 WriteSecret = Callable[..., Path]
 NAME, WORD = CANARY_NAME.encode(), CANARY_WORD.encode()
 GOOD = Credential(CANARY_NAME, CANARY_WORD)
+BOM = b"\xef\xbb\xbf"
+WORD_16 = CANARY_WORD.encode("utf-16")
+SOPS = b"ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]"
+SOPS_FILE = b'{"data": "ENC[AES256_GCM,data:AA==]", "sops": {"version": "3.9.0"}}'
+VAULT = b"$ANSIBLE_VAULT;1.1;AES256\n6162\n"
+AGE = b"-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----\n"
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
+SPACES = "\u00a0\u200b".encode()
 
 
 def look_up(directory: Path | None, variables: dict[str, str] | None = None) -> Answer:
@@ -78,6 +86,18 @@ def test_a_password_can_contain_spaces_and_other_scripts(write_secret: WriteSecr
         ({"username": NAME + b":x", "password": WORD}, "secret-invalid", "colon"),
         ({"username": NAME, "password": WORD * 5000}, "secret-invalid", "larger than 64 KiB"),
         ({"username": NAME, "password": b"x" * 9300}, "secret-invalid", "longer than a mail"),
+        ({"username": NAME, "password": BOM + WORD}, "secret-invalid", "byte-order mark"),
+        ({"username": BOM + NAME, "password": WORD}, "secret-invalid", "byte-order mark"),
+        ({"username": NAME, "password": WORD_16}, "secret-invalid", "not UTF-8"),
+        ({"username": NAME, "password": SOPS}, "secret-invalid", "encrypted by sops"),
+        ({"username": SOPS, "password": WORD}, "secret-invalid", "encrypted by sops"),
+        ({"username": NAME, "password": SOPS_FILE}, "secret-invalid", "encrypted by sops"),
+        ({"username": NAME, "password": VAULT}, "secret-invalid", "encrypted by Ansible Vault"),
+        ({"username": NAME, "password": AGE}, "secret-invalid", "encrypted by age"),
+        ({"username": NAME, "password": LFS}, "secret-invalid", "Git LFS pointer"),
+        ({"username": b"   ", "password": WORD}, "secret-invalid", "username consists of spaces"),
+        ({"username": SPACES, "password": WORD}, "secret-invalid", "username consists of spaces"),
+        ({"username": NAME, "password": b" \n"}, "secret-invalid", "password consists of spaces"),
     ],
     ids=[
         "no password",
@@ -91,6 +111,18 @@ def test_a_password_can_contain_spaces_and_other_scripts(write_secret: WriteSecr
         "a colon in the username",
         "a file that is too large",
         "longer than a line of AUTH allows",
+        "a byte-order mark",
+        "a byte-order mark in the username",
+        "UTF-16",
+        "a value that sops encrypted",
+        "a username that sops encrypted",
+        "a file that sops encrypted",
+        "an Ansible vault",
+        "an age file",
+        "a Git LFS pointer",
+        "a username of spaces",
+        "a username of spaces that cannot be seen",
+        "a password of spaces",
     ],
 )
 def test_an_invalid_secret_is_reported_without_its_value(

@@ -189,18 +189,29 @@ def _flow(value: Any) -> str:
 
 
 def _presets() -> str:
-    from sendroute.manifests.presets import PRESETS
+    from sendroute.model.providers import PROVIDERS, Provider
 
-    rows = [
-        f"| `{name}` | {f'`{preset.host}`' if preset.host else 'differs by region'} "
-        f"| {preset.port} | {preset.tls_port or 'none'} "
-        f"| {f'`{preset.username}`' if preset.username else ''} | `{preset.spf}` | {preset.hint} |"
-        for name, preset in PRESETS.items()
-    ]
+    def ports(listed: tuple[int, ...]) -> str:
+        return ", ".join(map(str, listed)) or "none"
+
+    def row(name: str, provider: Provider) -> str:
+        host = f"`{provider.host}`" if provider.host else "differs by region"
+        username = f"`{provider.username}`" if provider.username else ""
+        spf = f"`{provider.spf}`" if provider.spf else ""
+        sources = " ".join(
+            f"[{number}]({url})" for number, url in enumerate(provider.sources, start=1)
+        )
+        return (
+            f"| `{name}` | {host} | {ports(provider.starttls_ports)} | {ports(provider.tls_ports)} "
+            f"| {username} | {spf} | {provider.hint} | {sources} |"
+        )
+
+    rows = [row(name, provider) for name, provider in PROVIDERS.items()]
     return (
-        "## Presets\n\n`provider` selects a preset, which fills in absent fields of a profile.\n\n"
-        "| provider | host | STARTTLS port | TLS port | user name | SPF term | note |\n"
-        "|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        "## Presets\n\n`provider` selects a preset, which fills in absent fields of a profile. "
+        "What the sources do not say stays absent.\n\n"
+        "| provider | host | STARTTLS ports | TLS ports | user name | SPF term | note | sources |\n"
+        "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 

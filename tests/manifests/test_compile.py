@@ -9,8 +9,10 @@ import pytest
 from sendroute.manifests import shapes
 from sendroute.manifests.compile import Compilation
 from sendroute.model.codes import finding
+from sendroute.model.connection import ConnectionPolicy
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import ServicePlan
 from sendroute.model.route import MANAGED, UNCONFIGURED, via
 
@@ -124,7 +126,12 @@ def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
                 {"name": "pro", "managed": True, "limits": {"accountPerDay": 5}},
                 {"name": "nano", "managed": False},
             ],
-            connectionTest={"allowNetworks": ["fd00:0::/8", "10.0.0.0/8"], "caFile": "/ca"},
+            connectionTest={
+                "allowNetworks": ["fd00:0::/8", "10.0.0.0/8"],
+                "caFile": "/ca",
+                "timeout": "90s",
+            },
+            heloName="Mail.BÜCHER.example",
         )
     )
     assert desired.findings == ()
@@ -133,6 +140,11 @@ def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
     assert [plan.name for plan in actual.plans] == ["nano", "pro"]
     assert actual.plans[0] == ServicePlan("nano", managed=False)
     assert (actual.allow_networks, actual.ca_file) == (("10.0.0.0/8", "fd00::/8"), "/ca")
+    assert (actual.helo_name, actual.test_timeout) == ("mail.xn--bcher-kva.example", 90)
+    policy = ConnectionPolicy.of(actual)
+    assert (policy.timeout, policy.helo_name) == (90, "mail.xn--bcher-kva.example")
+    form = as_manifest(actual)
+    assert (form["heloName"], form["connectionTest"]["timeout"]) == (actual.helo_name, "90s")
     assert actual.managed is not None
     assert actual.managed.relay.host == "relay.example"
 
@@ -275,6 +287,28 @@ def test_both_accounts_of_a_duplicate_object_are_stopped() -> None:
         domain("x", "b.example", account="b"),
     )
     assert desired.stopped == {ACME, AccountKey("acme", "b")}
+
+
+@pytest.mark.parametrize("name", ["192.0.2.1", "::1", "-x.example", "a b", "mail.example."])
+def test_a_name_for_ehlo_that_is_no_dns_name_is_reported(name: str) -> None:
+    finding = only_finding(compiled(platform(heloName=name)))
+    assert finding.code == "invalid-value"
+    assert finding.where is not None
+    assert finding.where.path == ("spec", "heloName")
+
+
+def test_the_ports_of_managed_sending_are_checked_too() -> None:
+    managed = {
+        "host": "smtp.example",
+        "ports": [{"port": 465, "encryption": "starttls"}],
+        "relay": {"host": "relay.example", "port": 587, "encryption": "tls"},
+    }
+    plans = [{"name": "pro", "managed": True}]
+    findings = compiled(platform(managed=managed, plans=plans)).findings
+    assert [(item.code, item.where and item.where.path) for item in findings] == [
+        ("encryption-mismatch", ("spec", "managed", "relay", "encryption")),
+        ("encryption-mismatch", ("spec", "managed", "ports", 0, "encryption")),
+    ]
 
 
 def test_the_hint_for_a_network_with_host_bits_is_the_correct_network() -> None:

@@ -123,6 +123,7 @@ class Store:
 ALWAYS_ALLOWED = {
     "profile-unused",
     "unusual-port",
+    "encryption-mismatch",
     "connection-test-failed",
     "connection-not-tested",
     "secret-missing",

@@ -22,7 +22,7 @@ from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
 from sendroute.model.secret import SecretBinding
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.verifier import PlanScope, Verifier
+from sendroute.reconcile.verifier import PlanScope, Verifier, failure_advice
 
 PLATFORM = Platform(
     None, (ServicePlan("basic", managed=False),), allow_networks=("192.0.2.0/24",), ca_file="ca"
@@ -121,6 +121,23 @@ def test_a_profile_that_fails_its_test_is_skipped_and_reported(
     assert saved(plan) == {"b"}
     assert [finding.code for finding in account_plan(plan, ACME).findings] == [code]
     assert "The test result." in account_plan(plan, ACME).findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("outcome", "advice", "hint", "blames"),
+    [
+        (ConnectionOutcome.AUTH_FAILED, None, "Fix the secret", True),
+        (ConnectionOutcome.TEMPORARY_FAILURE, None, "Try again later", False),
+        (ConnectionOutcome.PROTOCOL_ERROR, None, "Check the host, the port", False),
+        (ConnectionOutcome.TLS_FAILED, "Set encryption: tls.", "Set encryption: tls.", False),
+    ],
+)
+def test_the_hint_follows_from_what_the_test_has_seen(
+    outcome: ConnectionOutcome, advice: str | None, hint: str, blames: bool
+) -> None:
+    result = failure_advice(TestResult("acme", "a", outcome, "The test result.", 0.1, advice))
+    assert result.startswith(hint)
+    assert ("Fix the secret" in result) is blames
 
 
 def test_an_account_unblocked_by_a_failed_test_is_tested_too() -> None:

@@ -16,7 +16,7 @@ from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import Sealed
 from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
-from sendroute.reconcile.verifier import failure_code, failure_message
+from sendroute.reconcile.verifier import failure_advice, failure_code, failure_message
 from sendroute.reports.progress import progress
 from sendroute.runtime.factory import Factory, no_key, run_tests
 from sendroute.store.record import Store
@@ -116,7 +116,7 @@ def test_new_profile(
         finding(
             code,
             failure_message(request, result),
-            hint="Nothing was written. Fix the profile or its secret.",
+            hint=f"Nothing was written. {failure_advice(result)}",
             account=key,
         )
     ]

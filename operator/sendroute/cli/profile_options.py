@@ -2,22 +2,21 @@
 add-profile`)."""
 
 from argparse import ArgumentTypeError, Namespace
-from typing import Any, get_args
+from typing import Any
 
 from sendroute.cli.command_line import Parser, one_of
-from sendroute.manifests.fields import Provider
+from sendroute.model.providers import PROVIDERS, preset_meant_by
 
 _FIELDS = ("provider", "host", "port", "encryption", "secret")
 
 
 def profile_options(parser: Parser, subject: str = "") -> None:
     """Add the options. ``subject`` begins their help."""
-    providers = get_args(Provider)
     parser.add_argument(
         "--provider",
         metavar="PROVIDER",
-        type=one_of(*providers),
-        help=f"{subject}{', '.join(providers)}",
+        type=_provider,
+        help=f"{subject}{', '.join(PROVIDERS)}",
     )
     parser.add_argument("--host", metavar="HOST", help=f"{subject}its SMTP host")
     parser.add_argument("--port", metavar="PORT", type=_port, help=f"{subject}its port")
@@ -49,6 +48,14 @@ def profile_fields(arguments: Namespace) -> dict[str, Any]:
     if arguments.secret is not None:
         fields["credentials"] = {"secretRef": {"name": arguments.secret}}
     return fields
+
+
+def _provider(text: str) -> str:
+    """A preset; another name of its provider is an error that names the preset."""
+    meant = preset_meant_by(text)
+    if text not in PROVIDERS and meant is not None:
+        raise ArgumentTypeError(f"`{text}` is no preset. Did you mean `{meant}`?")
+    return one_of(*PROVIDERS)(text)
 
 
 def _port(text: str) -> int:

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from cryptography import x509
+from msgspec import Struct
 
 from sendroute.connection.failure import ConnectionTestError
 from sendroute.model.connection import ConnectionOutcome
+from sendroute.model.smtp_client import SMTP_CLIENT
 
 MAX_NAMES = 5
 
 
 def trusted_context(ca_file: str | None) -> ssl.SSLContext:
-    """Create a context for TLS 1.2 or newer that verifies certificates.
+    """Create a context that verifies certificates.
 
     Not ``ssl.create_default_context``: from Python 3.13 on it rejects certificates of private
     authorities that Postfix accepts (VERIFY_X509_STRICT), and both must decide the same.
@@ -25,8 +27,7 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
     Raises:
         ConnectionTestError: ``ca_file`` cannot be read (``tls-failed``).
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks chain and host name
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = _client_context()  # checks chain and host name
     context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if ca_file is not None:
         try:
@@ -41,11 +42,48 @@ def trusted_context(ca_file: str | None) -> ssl.SSLContext:
 def unverified_context() -> ssl.SSLContext:
     """Create a context that accepts every certificate, to find out why one is rejected. Only the
     handshake is sent through it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = _client_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _client_context() -> ssl.SSLContext:
+    """The versions and ciphers of our clients."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = _VERSIONS[SMTP_CLIENT.tls_minimum]
+    context.set_ciphers(SMTP_CLIENT.ciphers)
+    return context
+
+
+_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+
+
+class Chain(Struct, frozen=True):
+    """The certificates that a server sent, in DER form.
+
+    Attributes:
+        certificate: the server's own; None if it is unavailable.
+        issuers: the others that it sent; None if they are unavailable.
+    """
+
+    certificate: bytes | None = None
+    issuers: tuple[bytes, ...] | None = None
+
+
+def chain_of(tls: ssl.SSLObject) -> Chain:
+    """The certificates that the server sent in a handshake. Before Python 3.13 the ssl module shows
+    only the first of them, but its own object has them all."""
+    certificate = tls.getpeercert(binary_form=True)
+    for holder in (tls, getattr(tls, "_sslobj", None)):
+        read = getattr(holder, "get_unverified_chain", None)
+        if read is not None:
+            sent = [c if isinstance(c, bytes) else c.public_bytes(_DER) for c in read() or ()]
+            return Chain(certificate, tuple(sent[1:]))
+    return Chain(certificate)
+
+
+_DER = 2  # X509_FILETYPE_ASN1 of OpenSSL's ssl.h
 
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h; x509_verify_cert_error_string(3) explains them.
@@ -57,26 +95,62 @@ _WEAK = (66, 67, 68)
 _WRONG_NAME, _WRONG_ADDRESS = 62, 64
 
 
-def rejection(code: int, host: str, certificate: bytes | None) -> str:
+def rejection(code: int, host: str, chain: Chain) -> tuple[str, str | None]:
     """Describe why a certificate was rejected.
 
     Args:
         code: OpenSSL's verification error.
         host: the name that the certificate was verified for.
-        certificate: the server's certificate in DER form; None if it is unavailable, and then dates
-            and names are omitted.
+        chain: what the server sent; dates and names that are unavailable are omitted.
 
     Returns:
-        One sentence.
+        One sentence, and what to do about it; None if nothing in particular follows.
     """
-    seen = _parsed(certificate)
+    if code in _NO_ISSUER:
+        return _without_issuer(chain)
+    return _rejection(code, host, _parsed(chain.certificate)), None
+
+
+def _without_issuer(chain: Chain) -> tuple[str, str | None]:
+    """Tell a server that leaves out its intermediate certificates from one whose authority is
+    unknown. A certificate that names an address of its issuer's certificate (RFC 5280, section
+    4.2.2.1) is from a public authority, which issues from intermediates only."""
+    leaf = _parsed(chain.certificate)
+    sent = [issuer.subject for issuer in map(_parsed, chain.issuers or ()) if issuer is not None]
+    unknown = "The server's certificate is issued by an unknown authority"
+    trust = "Add the authority to the platform's caFile, if you trust it."
+    if leaf is None or chain.issuers is None or leaf.issuer in sent:
+        return f"{unknown}.", trust
+    complete = "The server must send the intermediate certificates of its chain too"
+    if _names_issuer(leaf):
+        return (
+            "The server's certificate chain is incomplete: the server does not send the"
+            " intermediate certificate that issued its certificate.",
+            f"{complete}.",
+        )
+    return (
+        f"{unknown}, or its chain is incomplete: the server sends no certificate of the issuer.",
+        f"{complete}, if there are any; otherwise add the authority to the platform's caFile.",
+    )
+
+
+def _names_issuer(certificate: x509.Certificate) -> bool:
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    except (x509.ExtensionNotFound, ValueError, x509.DuplicateExtension):
+        return False
+    issuer = x509.oid.AuthorityInformationAccessOID.CA_ISSUERS
+    return any(description.access_method == issuer for description in access.value)
+
+
+def _rejection(code: int, host: str, seen: x509.Certificate | None) -> str:
     if code == _EXPIRED:
         return _wrong_date(seen, "expired")
     if code == _NOT_YET_VALID:
         return _wrong_date(seen, "not yet valid")
     if code == _SELF_SIGNED:
         return "The server's certificate is self-signed, and it is not a trusted authority."
-    if code == _SELF_SIGNED_IN_CHAIN or code in _NO_ISSUER:
+    if code == _SELF_SIGNED_IN_CHAIN:
         return "The server's certificate is issued by an unknown authority."
     if code in (_WRONG_NAME, _WRONG_ADDRESS):
         names = f" but for {_shorten(_names(seen))}" if seen else ""

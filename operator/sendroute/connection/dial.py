@@ -5,47 +5,33 @@ import errno
 import socket
 
 from sendroute.connection.addresses import Address
-from sendroute.connection.failure import ConnectionTestError
-from sendroute.model.connection import ConnectionOutcome
-
-MAX_ADDRESSES = 6
-"""Addresses that are tried in turn; Postfix tries five (smtp_mx_address_limit)."""
 
 
-async def dial(
-    addresses: tuple[Address, ...], port: int, until: float
-) -> tuple[socket.socket, Address]:
-    """Connect to the first address that accepts.
+class DialError(Exception):
+    """The address was not reached. The text completes a sentence that begins with "The host"."""
+
+
+async def dial(address: Address, port: int, seconds: float) -> socket.socket:
+    """Connect to an address.
 
     Args:
-        addresses: in the order to try.
+        address: the address.
         port: the TCP port.
-        until: the deadline as loop time. Each address gets an equal share of the remaining time, so
-            that a silent one leaves time for the next.
+        seconds: how long to wait for it.
 
     Returns:
-        A connected, non-blocking socket, and the address.
+        A connected, non-blocking socket.
 
     Raises:
-        ConnectionTestError: no address accepts (``connect-failed``).
+        DialError: the address refuses, is unreachable, or does not answer.
     """
-    loop = asyncio.get_running_loop()
-    tried = addresses[:MAX_ADDRESSES]
-    reasons: list[str] = []
-    for index, address in enumerate(tried):
-        share = (until - loop.time()) / (len(tried) - index)
-        try:
-            async with asyncio.timeout(share):
-                return await _connect(address, port), address
-        except TimeoutError:  # the share passed, or ETIMEDOUT of the system
-            reasons.append("did not answer")
-        except OSError as error:
-            reasons.append(_reason(error))
-    reason = " or ".join(dict.fromkeys(reasons))
-    count = f" ({len(tried)} addresses tried)" if len(tried) > 1 else ""
-    raise ConnectionTestError(
-        ConnectionOutcome.CONNECT_FAILED, f"The host {reason} on port {port}{count}."
-    )
+    try:
+        async with asyncio.timeout(seconds):
+            return await _connect(address, port)
+    except TimeoutError:  # the seconds passed, or ETIMEDOUT of the system
+        raise DialError("did not answer") from None
+    except OSError as error:
+        raise DialError(_reason(error)) from None
 
 
 async def _connect(address: Address, port: int) -> socket.socket:

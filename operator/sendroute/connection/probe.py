@@ -1,20 +1,23 @@
 """The test of one profile: its steps in order, within one deadline."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from sendroute.connection.addresses import Address, Network, why_refused
-from sendroute.connection.certificate import rejection, unverified_context
-from sendroute.connection.dial import dial
+from sendroute.connection.certificate import Chain, rejection, unverified_context
+from sendroute.connection.dial import DialError, dial
 from sendroute.connection.failure import ConnectionTestError
 from sendroute.connection.resolve import Addresses, Resolver
 from sendroute.connection.smtp import CertificateError, SmtpSession, SmtpStep
 from sendroute.model.connection import ConnectionOutcome, TestRequest, TestResult
 from sendroute.model.profile import Encryption
-from sendroute.model.tls import is_address, tls_policy
+from sendroute.model.providers import speaks_tls_at_once, username_rule
+from sendroute.model.smtp_client import SMTP_CLIENT, is_address, tls_policy
 
 INSPECTION_TIMEOUT = 3.0
 """Seconds for the second handshake that inspects a rejected certificate."""
@@ -22,11 +25,18 @@ INSPECTION_TIMEOUT = 3.0
 
 class Environment(Struct, frozen=True):
     """What all tests of one run share. ``trusted`` raises ConnectionTestError if the platform's
-    authorities cannot be read."""
+    authorities cannot be read. ``name`` is the name for EHLO; None for the client's address."""
 
     resolver: Resolver
     allowed: tuple[Network, ...]
     trusted: Callable[[], ssl.SSLContext]
+    name: str | None
+
+
+class Verdict(NamedTuple):
+    outcome: ConnectionOutcome
+    detail: str
+    advice: str | None = None
 
 
 async def probe(request: TestRequest, environment: Environment, deadline: float) -> TestResult:
@@ -42,9 +52,16 @@ async def probe(request: TestRequest, environment: Environment, deadline: float)
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
-    outcome, detail = await _Probe(request, environment, deadline).run()
+    verdict = await _Probe(request, environment, deadline).run()
     seconds = round(loop.time() - started, 3)
-    return TestResult(request.account.namespace, request.name, outcome, detail, seconds)
+    return TestResult(
+        request.account.namespace,
+        request.name,
+        verdict.outcome,
+        verdict.detail,
+        seconds,
+        verdict.advice,
+    )
 
 
 class _Probe:
@@ -59,50 +76,103 @@ class _Probe:
         self._dialing = False
         self._session: SmtpSession | None = None
 
-    async def run(self) -> tuple[ConnectionOutcome, str]:
-        outcome: ConnectionOutcome | None = None
+    async def run(self) -> Verdict:
+        verdict: Verdict | None = None
         try:
-            outcome, detail = await self._within_deadline()
-            return outcome, detail
+            verdict = await self._within_deadline()
+            return verdict
         finally:
             # Outside the deadline's scope: QUIT must not change the outcome.
             if self._session is not None:
-                in_order = outcome in (ConnectionOutcome.OK, ConnectionOutcome.AUTH_FAILED)
+                in_order = verdict is not None and verdict.outcome in _SERVER_IS_FINE
                 await self._session.close(politely=in_order, until=self._until)
 
-    async def _within_deadline(self) -> tuple[ConnectionOutcome, str]:
+    async def _within_deadline(self) -> Verdict:
         try:
             async with asyncio.timeout_at(self._until):
-                return ConnectionOutcome.OK, await self._succeed()
+                return await self._succeed()
         except CertificateError as error:
-            seen = await self._inspect_certificate()
-            return error.outcome, rejection(error.code, self._tls.verify or "", seen)
+            chain = await self._inspect_certificate()
+            return Verdict(error.outcome, *rejection(error.code, self._tls.verify or "", chain))
         except ConnectionTestError as failure:
-            return failure.outcome, failure.detail
+            advice = self._advice(failure.outcome) or failure.advice
+            return Verdict(failure.outcome, failure.detail, advice)
         except TimeoutError:
             return self._timed_out()
 
-    async def _succeed(self) -> str:
-        """Run all steps. Returns a sentence about the success."""
+    async def _succeed(self) -> Verdict:
+        """Run all steps. The detail is a sentence about the success."""
         self._check_credential()
         context = None if self._tls.mode is Encryption.NONE else self._environment.trusted()
         resolved = await self._environment.resolver.addresses(self._profile.host)
         self._check_addresses(resolved)
         self._dialing = True
-        connected, self._address = await dial(resolved.addresses, self._profile.port, self._until)
-        session = self._session = SmtpSession(self._tls, context)
-        await session.start(connected)
-        await session.greet()
-        if self._tls.mode is Encryption.STARTTLS:
-            await session.upgrade()
-            await session.hello()
+        session = await self._open(resolved.addresses, context)
         success = "The server answered"
         if self._credential is not None:
             mechanism = await session.sign_in(self._credential)
             success = f"Signed in with {mechanism.value.upper()}"
         version = session.tls_version()
         over = f" over {version.replace('v', ' ')}" if version else " without encryption"
-        return f"{success}{over}{_FROM_HOSTS_FILE if resolved.from_hosts else ''}."
+        detail = f"{success}{over}{_FROM_HOSTS_FILE if resolved.from_hosts else ''}."
+        return Verdict(ConnectionOutcome.OK, detail, self._advice(ConnectionOutcome.OK))
+
+    async def _open(
+        self, addresses: Sequence[Address], context: ssl.SSLContext | None
+    ) -> SmtpSession:
+        """Connect to the first address whose server is ready for the sign-in.
+
+        Each address gets an equal share of the remaining time to accept the connection, so that a
+        silent one leaves time for the next. A server's greeting may take all of the time.
+
+        Raises:
+            ConnectionTestError: no server is ready, or one fails in a way that the others would
+                not change.
+        """
+        loop = asyncio.get_running_loop()
+        tried = addresses[: SMTP_CLIENT.max_addresses]
+        unreached: list[str] = []
+        failures: list[ConnectionTestError] = []
+        for index, address in enumerate(tried):
+            share = (self._until - loop.time()) / (len(tried) - index)
+            try:
+                connected = await dial(address, self._profile.port, share)
+            except DialError as error:
+                unreached.append(str(error))
+                continue
+            try:
+                self._address = address
+                return await self._ready(connected, context)
+            except ConnectionTestError as failure:
+                if not failure.next_address or index == len(tried) - 1:
+                    raise
+                failures.append(failure)
+                await self._leave()
+        if failures:
+            raise failures[-1]
+        reason = " or ".join(dict.fromkeys(unreached))
+        count = f" ({len(tried)} addresses tried)" if len(tried) > 1 else ""
+        raise ConnectionTestError(
+            ConnectionOutcome.CONNECT_FAILED,
+            f"The host {reason} on port {self._profile.port}{count}.",
+        )
+
+    async def _ready(self, connected: socket.socket, context: ssl.SSLContext | None) -> SmtpSession:
+        """Everything before the sign-in: greeting, EHLO, TLS."""
+        signs_in = self._credential is not None
+        name = self._environment.name
+        session = self._session = SmtpSession(self._tls, context, name, signs_in=signs_in)
+        await session.start(connected)
+        await session.greet()
+        if self._tls.mode is Encryption.STARTTLS:
+            await session.upgrade()
+            await session.hello()
+        return session
+
+    async def _leave(self) -> None:
+        if self._session is not None:
+            await self._session.close(politely=False, until=self._until)
+            self._session = None
 
     def _check_credential(self) -> None:
         """Check the rules for credentials. Reading manifests checks them too: credentials are
@@ -140,40 +210,67 @@ class _Probe:
                 " connectionTest.allowNetworks lists it.",
             )
 
-    async def _inspect_certificate(self) -> bytes | None:
-        """Get the rejected certificate from a second handshake with the same address: the ssl
-        module does not show one that it rejects. None if that fails."""
+    async def _inspect_certificate(self) -> Chain:
+        """Get the rejected certificates from a second handshake with the same address: the ssl
+        module does not show what it rejects. They are unavailable if that fails."""
         if self._address is None:
-            return None
+            return Chain()
         until = min(self._until, asyncio.get_running_loop().time() + INSPECTION_TIMEOUT)
-        session = SmtpSession(self._tls, unverified_context())
+        name = self._environment.name
+        session = SmtpSession(self._tls, unverified_context(), name, signs_in=False)
         try:
             async with asyncio.timeout_at(until):
-                connected, _ = await dial((self._address,), self._profile.port, until)
+                connected = await dial(self._address, self._profile.port, INSPECTION_TIMEOUT)
                 await session.start(connected)
                 if self._tls.mode is Encryption.STARTTLS:
                     await session.greet()
                     await session.upgrade()
-                return session.seen_certificate()
-        except (ConnectionTestError, TimeoutError):
-            return None
+                return session.seen_chain()
+        except (ConnectionTestError, DialError, TimeoutError):
+            return Chain()
         finally:
             await session.close(politely=False, until=until)
 
-    def _timed_out(self) -> tuple[ConnectionOutcome, str]:
+    def _timed_out(self) -> Verdict:
         within = f"within {self._deadline:g} seconds"
         if self._session is not None:
-            step = self._session.step
-            message = f"The server did not finish {step} {within}"
-            if step is SmtpStep.GREETING and self._tls.mode is not Encryption.TLS:
-                message += (
-                    "; a port that speaks TLS from the start, such as 465, needs encryption: tls"
-                )
-            return ConnectionOutcome.PROTOCOL_ERROR, f"{message}."
+            detail = f"The server did not finish {self._session.step} {within}."
+            outcome = ConnectionOutcome.PROTOCOL_ERROR
+            return Verdict(outcome, detail, self._advice(outcome) or _MORE_TIME)
         if self._dialing:
-            return ConnectionOutcome.CONNECT_FAILED, f"The host did not answer {within}."
-        return ConnectionOutcome.DNS_FAILED, f"The host name was not resolved {within}."
+            outcome, detail = ConnectionOutcome.CONNECT_FAILED, f"The host did not answer {within}."
+            return Verdict(outcome, detail)
+        detail = f"The host name was not resolved {within}."
+        return Verdict(ConnectionOutcome.DNS_FAILED, detail)
 
+    def _advice(self, outcome: ConnectionOutcome) -> str | None:
+        """What the user should change, as far as the session and the port show it."""
+        session, profile = self._session, self._profile
+        if session is None:
+            return None
+        mode, port = self._tls.mode, profile.port
+        if mode is Encryption.NONE and session.offers_starttls:
+            return "The server offers STARTTLS. Set encryption: starttls."
+        speaks_tls = speaks_tls_at_once(profile.provider, port)
+        if speaks_tls and mode is not Encryption.TLS and not session.heard:
+            return f"Port {port} is for TLS from the first byte. Set encryption: tls."
+        waits = session.step is SmtpStep.HANDSHAKE and outcome is not ConnectionOutcome.OK
+        if speaks_tls is False and mode is Encryption.TLS and waits:
+            return f"Port {port} is for STARTTLS. Set encryption: starttls."
+        if outcome is ConnectionOutcome.AUTH_FAILED and session.step is SmtpStep.AUTH:
+            return username_rule(profile.provider)
+        return None
+
+
+_SERVER_IS_FINE = (
+    ConnectionOutcome.OK,
+    ConnectionOutcome.AUTH_FAILED,
+    ConnectionOutcome.TEMPORARY_FAILURE,
+)
+
+_MORE_TIME = (
+    "If the server is only slow, give tests more time: connectionTest.timeout of the platform."
+)
 
 _FROM_HOSTS_FILE = (
     ", at an address from the local hosts file, which Postfix does not read when it uses DNS"

@@ -13,6 +13,9 @@ MAX_LINE = 2048
 MAX_LINES = 128
 """Lines of one reply; the longest EHLO replies have about 20."""
 MAX_REPLY = 16 << 10
+SHUTDOWN = "ended the session (421)"
+"""The violation of a server that must shut down: it may send 421 at any time (RFC 5321, section
+3.8)."""
 MAX_SESSION = 64 << 10
 """Octets of all replies of one test."""
 
@@ -32,6 +35,11 @@ class Replies(SMTPProtocol):
         self._unread = bytearray()
         self._reply: list[bytes] = []
         self._received = 0
+
+    @property
+    def heard(self) -> bool:
+        """Whether the server has sent anything."""
+        return self._received > 0
 
     def write(self, data: bytes) -> None:
         self._due += 1
@@ -91,7 +99,6 @@ class Replies(SMTPProtocol):
 
 
 def _unexpected(unread: bytearray) -> str:
-    """RFC 5321, section 3.8: a server that must shut down may send 421 at any time."""
     if unread.startswith(b"421"):
-        return "ended the session (421)"
+        return SHUTDOWN
     return "sent data before a command"

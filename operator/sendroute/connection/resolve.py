@@ -14,7 +14,7 @@ from msgspec import Struct
 from sendroute.connection.addresses import Address
 from sendroute.connection.failure import ConnectionTestError
 from sendroute.model.connection import ConnectionOutcome
-from sendroute.model.tls import is_address
+from sendroute.model.smtp_client import is_address
 
 LOOKUP_TIMEOUT = 5.0
 """Seconds for the lookup of a host, both address families at once: a third of a test's time."""

@@ -11,9 +11,11 @@ from functools import cache
 
 from sendroute.connection.addresses import networks
 from sendroute.connection.certificate import trusted_context
+from sendroute.connection.own_name import own_name
 from sendroute.connection.probe import Environment, probe
 from sendroute.connection.resolve import Resolver
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
+from sendroute.model.smtp_client import ehlo_name
 
 Progress = Callable[[TestResult], None]
 
@@ -23,7 +25,6 @@ def run_tests(
     *,
     policy: ConnectionPolicy,
     resolver: Resolver | None = None,
-    deadline: float = 15.0,
     max_concurrent: int = 8,
     per_host: int = 2,
     start_within: float = math.inf,
@@ -33,9 +34,9 @@ def run_tests(
 
     Args:
         requests: the profiles and their credentials.
-        policy: the platform's allowed networks and authorities.
+        policy: the platform's allowed networks and authorities, the seconds of each test from its
+            own start, and the name for EHLO.
         resolver: None for the system's.
-        deadline: seconds for each test, from its own start.
         max_concurrent: tests at one time.
         per_host: tests of one host at one time.
         start_within: a test that has not started after so many seconds is not tried; its result is
@@ -51,14 +52,15 @@ def run_tests(
     """
     slots = Semaphore(max_concurrent)
     hosts: dict[str, Semaphore] = defaultdict(lambda: Semaphore(per_host))
-    environment = _environment(policy, resolver)
+    requests = list(requests)
+    environment = _environment(policy, resolver, named=bool(requests))
     until = time.monotonic() + start_within
 
     async def test(request: TestRequest) -> TestResult:
         host = request.profile.host.removesuffix(".").lower()
         async with hosts[host], slots:  # the host first: waiting for it holds no slot
             if time.monotonic() < until:
-                result = await probe(request, environment, deadline)
+                result = await probe(request, environment, policy.timeout)
             else:
                 result = _not_tried(request, start_within)
         if progress is not None:
@@ -85,9 +87,13 @@ def _not_tried(request: TestRequest, start_within: float) -> TestResult:
     )
 
 
-def _environment(policy: ConnectionPolicy, resolver: Resolver | None) -> Environment:
+def _environment(
+    policy: ConnectionPolicy, resolver: Resolver | None, *, named: bool
+) -> Environment:
     @cache
     def trusted() -> ssl.SSLContext:  # read once, and only if some test has TLS
         return trusted_context(policy.ca_file)
 
-    return Environment(resolver or Resolver(), networks(policy.allow_networks), trusted)
+    host_name = own_name() if named and policy.helo_name is None else None
+    name = ehlo_name(policy.helo_name, host_name, policy.managed_host)
+    return Environment(resolver or Resolver(), networks(policy.allow_networks), trusted, name)

@@ -14,14 +14,16 @@ from enum import StrEnum
 from typing import assert_never
 
 import aiosmtplib
-from aiosmtplib.auth import auth_login_encode
+from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 
+from sendroute.connection.certificate import Chain, chain_of
 from sendroute.connection.failure import ConnectionTestError
-from sendroute.connection.replies import Replies
+from sendroute.connection.replies import SHUTDOWN, Replies
+from sendroute.connection.secret_form import suspicion
 from sendroute.model.connection import ConnectionOutcome
 from sendroute.model.credential import Credential
 from sendroute.model.profile import Encryption
-from sendroute.model.tls import TlsPolicy
+from sendroute.model.smtp_client import SMTP_CLIENT, Mechanism, TlsPolicy
 
 QUIT_TIMEOUT = 1.0
 """Seconds that the server has to answer QUIT; the outcome is known by then."""
@@ -33,19 +35,12 @@ class SmtpStep(StrEnum):
     HANDSHAKE = "the TLS handshake"
     GREETING = "the greeting"
     EHLO = "EHLO"
+    HELO = "HELO"
     STARTTLS = "STARTTLS"
     AUTH = "AUTH"
 
 
-class Mechanism(StrEnum):
-    PLAIN = "plain"
-    LOGIN = "login"
-    CRAM_MD5 = "cram-md5"
-
-
-WITH_TLS = (Mechanism.PLAIN, Mechanism.LOGIN, Mechanism.CRAM_MD5)
-WITHOUT_TLS = (Mechanism.CRAM_MD5, Mechanism.PLAIN, Mechanism.LOGIN)
-"""Without TLS, the mechanism that does not reveal the password comes first."""
+_BEFORE_EHLO = (SmtpStep.HANDSHAKE, SmtpStep.GREETING)
 
 
 class CertificateError(ConnectionTestError):
@@ -59,20 +54,41 @@ class CertificateError(ConnectionTestError):
 class SmtpSession:
     """The methods are called in the order below. Each raises ConnectionTestError, and then only
     ``close`` may be called. ``step`` is how far the session is. The session owns the connected
-    socket."""
+    socket.
 
-    def __init__(self, tls: TlsPolicy, context: ssl.SSLContext | None) -> None:
+    Args:
+        tls: the TLS policy.
+        context: the context of TLS; None without TLS.
+        name: the name for EHLO; None for our address.
+        signs_in: whether :meth:`sign_in` will be called.
+    """
+
+    def __init__(
+        self, tls: TlsPolicy, context: ssl.SSLContext | None, name: str | None, *, signs_in: bool
+    ) -> None:
         self.step = SmtpStep.GREETING
         self._tls = tls
         self._context = context
+        self._name = name
+        self._helo_is_enough = tls.mode is Encryption.NONE and not signs_in
         self._replies = Replies()
         self._smtp = aiosmtplib.SMTP(start_tls=False, timeout=None)
+
+    @property
+    def heard(self) -> bool:
+        """Whether the server has sent anything, apart from TLS."""
+        return self._replies.heard
+
+    @property
+    def offers_starttls(self) -> bool:
+        """Whether the server's last answer to EHLO offers STARTTLS."""
+        return self._smtp.supports_extension("starttls")
 
     async def start(self, connected: socket.socket) -> None:
         """Take over the socket; with TLS from the first byte if the policy says so."""
         in_tls = self._tls.mode is Encryption.TLS
         with self._at(SmtpStep.HANDSHAKE if in_tls else SmtpStep.GREETING):
-            self._smtp.local_hostname = _address_literal(connected)
+            self._smtp.local_hostname = self._name or _address_literal(connected)
             transport, _ = await asyncio.get_running_loop().create_connection(
                 lambda: self._replies,
                 sock=connected,
@@ -89,8 +105,17 @@ class SmtpSession:
         await self.hello()
 
     async def hello(self) -> None:
+        """EHLO; HELO if the server does not know EHLO and none of its extensions is needed (RFC
+        5321, section 3.2)."""
         with self._at(SmtpStep.EHLO):
-            await self._smtp.ehlo()
+            try:
+                await self._smtp.ehlo()
+                return
+            except aiosmtplib.SMTPHeloError as refused:
+                if not (self._helo_is_enough and 500 <= refused.code < 600):
+                    raise
+        with self._at(SmtpStep.HELO):
+            await self._smtp.helo()
 
     async def upgrade(self) -> None:
         """Change to TLS with STARTTLS. What the server offered before is discarded (RFC 3207,
@@ -100,7 +125,7 @@ class SmtpSession:
             ConnectionTestError: the server does not offer STARTTLS, or the handshake failed.
         """
         with self._at(SmtpStep.STARTTLS):
-            if not self._smtp.supports_extension("starttls"):
+            if not self.offers_starttls:
                 raise self._failed("The server does not offer STARTTLS.")
             await self._smtp.starttls(tls_context=self._context, server_hostname=self._tls.verify)
 
@@ -126,8 +151,11 @@ class SmtpSession:
         if reply.code == 235:
             return mechanism
         codes = _codes(reply.code, reply.message)
-        if 400 <= reply.code < 600:
-            raise _auth_failed(f"The server rejected the sign-in with {_label(mechanism)}{codes}.")
+        if 400 <= reply.code < 500:
+            raise _temporary(f"The server cannot sign anybody in now{codes}.")
+        if 500 <= reply.code < 600:
+            sentence = f"The server rejected the sign-in with {_label(mechanism)}{codes}."
+            raise _auth_failed(" ".join(filter(None, (sentence, suspicion(credential)))))
         raise ConnectionTestError(
             ConnectionOutcome.PROTOCOL_ERROR,
             f"The server's reply is not a valid answer to AUTH {_label(mechanism)}{codes}.",
@@ -150,9 +178,10 @@ class SmtpSession:
         if self._replies.transport is not None:
             self._replies.transport.abort()  # type: ignore[attr-defined]
 
-    def seen_certificate(self) -> bytes | None:
+    def seen_chain(self) -> Chain:
+        """The certificates that the server sent."""
         tls = self._ssl_object()
-        return tls.getpeercert(binary_form=True) if tls else None
+        return chain_of(tls) if tls else Chain()
 
     def tls_version(self) -> str | None:
         tls = self._ssl_object()
@@ -164,15 +193,15 @@ class SmtpSession:
         return tls if isinstance(tls, ssl.SSLObject) else None
 
     def _common_mechanisms(self) -> list[Mechanism]:
-        order = WITHOUT_TLS if self._tls.mode is Encryption.NONE else WITH_TLS
         offered = self._smtp.server_auth_methods
-        common = [mechanism for mechanism in order if mechanism.value in offered]
+        common = [m for m in SMTP_CLIENT.mechanisms if m.value in offered]
         if common:
             return common
         if not offered:
-            raise _auth_failed("The server does not offer a sign-in (AUTH).")
-        supported = ", ".join(map(_label, order))
-        raise _auth_failed(f"The server offers none of the mechanisms {supported}.")
+            raise _auth_failed("The server does not offer a sign-in (AUTH).", _NO_SIGN_IN)
+        supported = ", ".join(map(_label, SMTP_CLIENT.mechanisms))
+        sentence = f"The server offers none of the mechanisms {supported}."
+        raise _auth_failed(sentence, _NO_MECHANISM)
 
     async def _authenticate(
         self, mechanism: Mechanism, credential: Credential
@@ -181,22 +210,23 @@ class SmtpSession:
             try:
                 match mechanism:
                     case Mechanism.PLAIN:
-                        sign_in = self._smtp.auth_plain
-                    case Mechanism.CRAM_MD5:
-                        sign_in = self._smtp.auth_crammd5
+                        return await self._plain(credential)
                     case Mechanism.LOGIN:
                         return await self._login(credential)
                     case _:
                         assert_never(mechanism)
-                return await sign_in(credential.username, credential.password)
-            except aiosmtplib.SMTPAuthenticationError as refused:
-                return aiosmtplib.SMTPResponse(refused.code, refused.message)
             except UnicodeEncodeError:  # the exception holds the password
                 raise _auth_failed("The username or password is not Unicode text.") from None
-            except ValueError:  # from hmac, if the system's policy (FIPS 140) forbids MD5
-                raise _auth_failed(
-                    "CRAM-MD5 needs MD5, which the local security policy forbids."
-                ) from None
+
+    async def _plain(self, credential: Credential) -> aiosmtplib.SMTPResponse:
+        """The response in the command's line if it fits, otherwise after the server's 334 (RFC
+        4954, section 4)."""
+        response = auth_plain_encode(credential.username, credential.password)
+        command = (b"AUTH", b"PLAIN", response)
+        if len(b" ".join(command)) + len(b"\r\n") <= SMTP_CLIENT.command_line:
+            return await self._smtp.execute_command(*command)
+        reply = await self._smtp.execute_command(*command[:2])
+        return await self._smtp.execute_command(response) if reply.code == 334 else reply
 
     async def _login(self, credential: Credential) -> aiosmtplib.SMTPResponse:
         """Send the username when the server asks for it. aiosmtplib's own method sends it with
@@ -226,6 +256,11 @@ class SmtpSession:
             raise self._lost(error) from None
 
     def _refused(self, code: int, text: str) -> ConnectionTestError:
+        if 400 <= code < 500:
+            doing = (
+                "accepts no session" if self.step is SmtpStep.GREETING else f"refuses {self.step}"
+            )
+            return _temporary(f"The server {doing} now{_codes(code, text)}.", next_address=True)
         refusal = (
             "refused the session" if self.step is SmtpStep.GREETING else f"refused {self.step}"
         )
@@ -234,35 +269,56 @@ class SmtpSession:
     def _lost(self, error: Exception) -> ConnectionTestError:
         """The connection is closed: by us after a violation, by TLS, or by the server."""
         lost = self._replies.lost or error.__cause__
+        if self._replies.violation == SHUTDOWN:
+            before_sign_in = self.step is not SmtpStep.AUTH
+            sentence = f"The server {SHUTDOWN}, during {self.step}."
+            return _temporary(sentence, next_address=before_sign_in)
         if self._replies.violation:
             return self._failed(f"The server {self._replies.violation}, during {self.step}.")
         if isinstance(lost, ssl.SSLError):
             return _tls_failed(lost)  # for example, the server requires a client certificate
-        return self._failed(f"The server closed the connection during {self.step}.")
+        return self._failed(
+            f"The server closed the connection during {self.step}.",
+            next_address=self.step in _BEFORE_EHLO or self.step is SmtpStep.EHLO,
+        )
 
-    def _failed(self, sentence: str) -> ConnectionTestError:
+    def _failed(self, sentence: str, *, next_address: bool = False) -> ConnectionTestError:
         in_tls = self.step in (SmtpStep.HANDSHAKE, SmtpStep.STARTTLS)
         outcome = ConnectionOutcome.TLS_FAILED if in_tls else ConnectionOutcome.PROTOCOL_ERROR
-        return ConnectionTestError(outcome, sentence)
+        return ConnectionTestError(outcome, sentence, next_address=next_address)
 
 
-def _auth_failed(sentence: str) -> ConnectionTestError:
-    return ConnectionTestError(ConnectionOutcome.AUTH_FAILED, sentence)
+def _temporary(sentence: str, *, next_address: bool = False) -> ConnectionTestError:
+    return ConnectionTestError(
+        ConnectionOutcome.TEMPORARY_FAILURE, sentence, next_address=next_address
+    )
+
+
+_NO_SIGN_IN = (
+    "Check the host and the port. A host that recognises its clients by their address needs no"
+    " credentials: remove them."
+)
+_NO_MECHANISM = "Postfix signs in with PLAIN or LOGIN only. Let the provider offer one of them."
+
+
+def _auth_failed(sentence: str, advice: str | None = None) -> ConnectionTestError:
+    return ConnectionTestError(ConnectionOutcome.AUTH_FAILED, sentence, advice=advice)
 
 
 def _tls_failed(error: ssl.SSLError) -> ConnectionTestError:
     """``error.reason`` is one of OpenSSL's own words; the server has no influence on its text."""
+    advice = None
     match error.reason:
         case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "RECORD_LAYER_FAILURE" | "UNKNOWN_PROTOCOL":
-            reason_text = (
-                "The server's answer to the TLS handshake is not TLS;"
-                " a port on which the server greets first, such as 587, needs encryption: starttls."
+            reason_text = "The server's answer to the TLS handshake is not TLS."
+            advice = (
+                "A port on which the server greets first, such as 587, needs encryption: starttls."
             )
         case "UNSUPPORTED_PROTOCOL" | "TLSV1_ALERT_PROTOCOL_VERSION" | "WRONG_SSL_VERSION":
             reason_text = "The server does not support TLS 1.2 or newer."
         case reason:
             reason_text = f"The TLS handshake failed ({reason or 'no reason given'})."
-    return ConnectionTestError(ConnectionOutcome.TLS_FAILED, reason_text)
+    return ConnectionTestError(ConnectionOutcome.TLS_FAILED, reason_text, advice=advice)
 
 
 def _codes(code: int, text: str) -> str:
@@ -279,7 +335,6 @@ def _label(mechanism: Mechanism) -> str:
 
 
 def _address_literal(connected: socket.socket) -> str:
-    """The argument of EHLO: our address, as RFC 5321, section 4.1.4 says for a client without a
-    host name. Looking up a name would be another, slow DNS query."""
+    """The argument of EHLO for a client without a name: its address (RFC 5321, section 4.1.4)."""
     address = str(connected.getsockname()[0]).partition("%")[0]
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

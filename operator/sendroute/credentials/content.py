@@ -22,6 +22,17 @@ class SecretNotFoundError(InvalidSecretError):
     """The key does not exist."""
 
 
+# What tools write around an encrypted value, and what is then mounted by mistake.
+_ENVELOPES = (
+    ("ENC[AES256_GCM,", "is still encrypted by sops"),
+    ("$ANSIBLE_VAULT;", "is still encrypted by Ansible Vault"),
+    ("-----BEGIN AGE ENCRYPTED FILE-----", "is still encrypted by age"),
+    ("age-encryption.org/", "is still encrypted by age"),
+    ("-----BEGIN PGP MESSAGE-----", "is still encrypted by PGP"),
+    ("version https://git-lfs.github.com/", "is a Git LFS pointer, not the file"),
+)
+
+
 def text_of(content: bytes) -> str:
     """Decode a value. One trailing newline, which editors and ``echo`` add, is not part of it.
 
@@ -48,7 +59,7 @@ def _decoded(content: bytes) -> str | None:
 
 
 def username_of(content: bytes) -> str:
-    text = _without_controls(text_of(content))
+    text = _plausible(text_of(content))
     if ":" in text:
         # Postfix's password table holds USER:PASSWORD and splits at the first one
         # (http://www.postfix.org/SASL_README.html#client_sasl_enable).
@@ -59,10 +70,25 @@ def username_of(content: bytes) -> str:
 
 
 def password_of(content: bytes) -> str:
-    return _without_controls(text_of(content))
+    return _plausible(text_of(content))
 
 
-def _without_controls(text: str) -> str:
+def _plausible(text: str) -> str:
+    """Check that a value can be a username or password at all, before it is sent anywhere.
+
+    Raises:
+        InvalidSecretError: it begins with a byte-order mark, is the envelope of an encrypted value,
+            holds nothing that can be seen, or holds a control character.
+    """
+    if text.startswith("\ufeff"):
+        raise InvalidSecretError("begins with a byte-order mark, which some editors add")
+    for start, reason in _ENVELOPES:
+        if text.startswith(start):
+            raise InvalidSecretError(reason)
+    if text.startswith("{") and '"ENC[AES256_GCM,' in text:
+        raise InvalidSecretError("is still encrypted by sops")
+    if all(unicodedata.category(letter) in ("Zs", "Zl", "Zp", "Cf") for letter in text):
+        raise InvalidSecretError("consists of spaces")
     if any(unicodedata.category(letter) == "Cc" for letter in text):
         raise InvalidSecretError(
             "contains a control character, such as a line break, a tab or a NUL"

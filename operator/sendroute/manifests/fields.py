@@ -42,11 +42,37 @@ DisplayName = Annotated[str, _line(80)]
 ApplyAllId = Annotated[str, _line(63)]
 SpfTerm = Annotated[str, _line(255)]
 Network = Annotated[str, _line(64)]
+# At most five minutes, which RFC 5321, section 4.5.3.2.1 gives a server for its greeting.
+Seconds = Annotated[
+    str,
+    _text(
+        4,
+        r"^([1-9]|[1-9][0-9]|[12][0-9][0-9]|300)s\Z",
+        "a number of seconds from 1s to 300s",
+    ),
+]
 FilePath = Annotated[str, _line(4096)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Limit = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 Count = Annotated[int, Meta(ge=0, le=INT64_MAX)]
-Provider = Literal["ses", "sendgrid", "mailgun", "postmark", "microsoft365", "google"]
+# The keys of sendroute.model.providers.PROVIDERS; a test compares them.
+Provider = Literal[
+    "ses",
+    "sendgrid",
+    "mailgun",
+    "postmark",
+    "microsoft365",
+    "google",
+    "brevo",
+    "mailjet",
+    "sparkpost",
+    "resend",
+    "smtp2go",
+    "zeptomail",
+    "scaleway",
+    "oci",
+    "fastmail",
+]
 
 
 def says(description: str, *examples: Any) -> Meta:
@@ -156,8 +182,8 @@ class ProfileFields(Shape, frozen=True, kw_only=True):
     provider: Annotated[
         Provider | UnsetType,
         says(
-            "A preset. It fills in host, port and encryption if they are absent, and supplies "
-            "the provider's SPF term.",
+            "A preset. It fills in what the provider documents of host, port, encryption and user "
+            "name, if they are absent, and knows the provider's ports and its SPF term.",
             "ses",
         ),
     ] = UNSET

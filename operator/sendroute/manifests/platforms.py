@@ -1,9 +1,10 @@
 """Turn the declared platform into the model's platform."""
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from sendroute.manifests import shapes
-from sendroute.manifests.profiles import Reporter, check_auth, host_name, secret_of
+from sendroute.manifests.names import InvalidNameError, host
+from sendroute.manifests.profiles import Reporter, check_auth, check_fit, host_name, secret_of
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
@@ -27,10 +28,34 @@ def platform_of(
         )
     managed = None if spec.managed is UNSET else _managed(spec.managed, where, findings)
     plans = _plans(spec, where, findings)
-    networks, ca_file = _connection_test(spec, where, findings)
+    networks, ca_file, timeout = _connection_test(spec, where, findings)
+    helo_name = _helo_name(spec, where, findings)
     if any(item.severity == "error" for item in findings[before:]):
         return None
-    return Platform(managed, plans, networks, ca_file)
+    return Platform(managed, plans, networks, ca_file, helo_name, timeout)
+
+
+def _helo_name(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -> str | UnsetType:
+    """The name for EHLO (RFC 5321, section 2.3.5): a DNS name, never an address."""
+    if spec.helo_name is UNSET:
+        return UNSET
+    try:
+        parsed = host(spec.helo_name)
+        if not parsed.is_address:
+            return parsed.name
+        message, hint = "must be a DNS name", "Write the name of the host that sends."
+    except InvalidNameError as error:
+        message, hint = error.message, error.hint
+    here = where.at("spec", "heloName")
+    findings.append(
+        finding(
+            "invalid-value",
+            f"spec.heloName {message}; the value is {shown(spec.helo_name)}.",
+            hint=hint,
+            where=here,
+        )
+    )
+    return UNSET
 
 
 def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) -> Managed | None:
@@ -41,6 +66,10 @@ def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) 
     relay_host = host_name(relay.host, relay_reporter, credentials=relay.credentials is not UNSET)
     allowed = relay.allow_insecure_auth is True
     check_auth(relay.credentials, relay.encryption, allowed, relay_reporter)
+    check_fit(relay.port, relay.encryption, None, relay_reporter)
+    for index, public in enumerate(shape.ports):
+        here = where.at("spec", "managed", "ports", index)
+        check_fit(public.port, public.encryption, None, Reporter(here, None, findings))
     if shown_host is None or relay_host is None:
         return None
     return Managed(
@@ -103,17 +132,21 @@ def _limits(shape: shapes.PlanShape) -> PlanLimits:
 
 def _connection_test(
     spec: shapes.PlatformSpec, where: Where, findings: list[Finding]
-) -> tuple[tuple[str, ...], str | None]:
+) -> tuple[tuple[str, ...], str | None, int | UnsetType]:
     test = spec.connection_test
     if test is UNSET:
-        return (), None
+        return (), None, UNSET
     networks: set[str] = set()
     for index, text in enumerate(() if test.allow_networks is UNSET else test.allow_networks):
         here = where.at("spec", "connectionTest", "allowNetworks", index)
         network = _network(text, here, findings)
         if network is not None:
             networks.add(network)
-    return tuple(sorted(networks)), None if test.ca_file is UNSET else test.ca_file
+    return (
+        tuple(sorted(networks)),
+        None if test.ca_file is UNSET else test.ca_file,
+        UNSET if test.timeout is UNSET else int(test.timeout.removesuffix("s")),
+    )
 
 
 def _network(text: str, where: Where, findings: list[Finding]) -> str | None:

@@ -13,6 +13,7 @@ from sendroute.manifests.names import InvalidNameError, domain_name, host
 from sendroute.manifests.shapes import with_integers
 from sendroute.manifests.wording import Problem, dotted, shown
 from sendroute.model.finding import Path
+from sendroute.model.providers import preset_meant_by
 from sendroute.model.spelling import did_you_mean
 
 _SECRET_LIKE = re.compile(
@@ -161,6 +162,8 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> s
             return f"Write it without quotes: {value}."
         case str() if isinstance(desired, inspect.BoolType):
             return "Write true or false, without quotes."
+        case str() if path[-1] == "provider" and (preset := preset_meant_by(value)):
+            return f"Did you mean {preset}?"
         case str() if choices and (near := did_you_mean(value, choices)):
             return f"Did you mean {near}?"
         case bool() | int() | float() if isinstance(desired, inspect.StrType):

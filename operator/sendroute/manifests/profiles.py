@@ -4,13 +4,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from sendroute.manifests.fields import Credentials, DomainRoute, ProfileFields, RouteShape
 from sendroute.manifests.names import InvalidNameError, host
-from sendroute.manifests.presets import PRESETS, Preset
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model import profile as model
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.profile import ConnectionTest, Encryption, SenderAuthorization
+from sendroute.model.providers import PROVIDERS, Provider, speaks_tls_at_once
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 USUAL_PORTS = (25, 465, 587, 2525, 2587)
@@ -74,11 +74,13 @@ def route_of(route: RouteShape | DomainRoute | UnsetType) -> Route | None:
 
 def profile_of(fields: ProfileFields, reporter: Reporter) -> model.Profile | None:
     """Return the profile with its preset filled in; None, with findings, if it has errors."""
-    preset = None if fields.provider is UNSET else PRESETS[fields.provider]
+    preset = None if fields.provider is UNSET else PROVIDERS[fields.provider]
     before = len(reporter.findings)
     encryption = _encryption(fields, preset, reporter)
     port = _port(fields, preset, reporter)
     host = _host(fields, preset, reporter)
+    if port is not None and encryption is not None:
+        check_fit(port, encryption, _or_none(fields.provider), reporter)
     if encryption is not None:
         allowed = fields.allow_insecure_auth is True
         check_auth(fields.credentials, encryption, allowed, reporter)
@@ -113,7 +115,7 @@ def profile_of(fields: ProfileFields, reporter: Reporter) -> model.Profile | Non
     )
 
 
-def _host(fields: ProfileFields, preset: Preset | None, reporter: Reporter) -> str | None:
+def _host(fields: ProfileFields, preset: Provider | None, reporter: Reporter) -> str | None:
     if fields.host is not UNSET:
         return host_name(fields.host, reporter, credentials=fields.credentials is not UNSET)
     if preset is not None and preset.host is not None:
@@ -123,34 +125,41 @@ def _host(fields: ProfileFields, preset: Preset | None, reporter: Reporter) -> s
     return None
 
 
-def _port(fields: ProfileFields, preset: Preset | None, reporter: Reporter) -> int | None:
+def _port(fields: ProfileFields, preset: Provider | None, reporter: Reporter) -> int | None:
     port = fields.port
     if port is UNSET:
         desired = None if fields.encryption is UNSET else fields.encryption
-        filled = preset.fill_port(desired) if preset else None
+        filled = preset.usual_port(desired) if preset else None
         if filled is None:
             hint = preset.hint if preset else "Usually 587 with starttls, 465 with tls."
             _missing("port", hint, reporter)
         return filled
-    if port not in USUAL_PORTS:
+    usual = preset.ports if preset else USUAL_PORTS
+    if port not in usual:
+        listed = ", ".join(map(str, usual))
+        name = reporter.name("port")
         reporter.report(
             "unusual-port",
             "port",
-            f"{reporter.name('port')} is {port}, which is not a usual SMTP submission port.",
-            f"Usual ports are {', '.join(map(str, USUAL_PORTS))}. Ignore the warning if {port}"
-            " is right.",
+            f"{name} is {port}, and {fields.provider} documents the ports {listed}."
+            if preset
+            else f"{name} is {port}, and usual ports for SMTP submission are {listed}.",
+            f"Ignore the warning if {port} is right.",
         )
     return port
 
 
 def _encryption(
-    fields: ProfileFields, preset: Preset | None, reporter: Reporter
+    fields: ProfileFields, preset: Provider | None, reporter: Reporter
 ) -> Encryption | None:
     if fields.encryption is not UNSET:
         return fields.encryption
     if preset is not None:
-        return preset.fill_encryption(None if fields.port is UNSET else fields.port)
-    _missing("encryption", "Usually starttls on port 587, tls on port 465.", reporter)
+        known = Encryption.STARTTLS if fields.port is UNSET else preset.encryption_on(fields.port)
+        if known is not None:
+            return known
+    hint = preset.hint if preset else "Usually starttls on port 587, tls on port 465."
+    _missing("encryption", hint, reporter)
     return None
 
 
@@ -189,6 +198,39 @@ def host_name(text: str, reporter: Reporter, *, credentials: bool) -> str | None
         )
         return None
     return parsed.name
+
+
+def check_fit(port: int, encryption: Encryption, provider: str | None, reporter: Reporter) -> None:
+    """Report a port and an encryption that do not belong together, as far as the provider or the
+    standards say so."""
+    known = PROVIDERS.get(provider) if provider is not None else None
+    at_once = speaks_tls_at_once(provider, port)
+    documented = known is not None and port in known.ports
+    whose = f"of {provider} " if documented else ""
+    if known is not None and port in known.ports_without_tls:
+        if encryption is Encryption.NONE:
+            return
+        fact, fit = f"{provider} documents port {port} for use without TLS only", known.hint
+    elif at_once and encryption is not Encryption.TLS:
+        fact = f"port {port} {whose}is for TLS from the first byte"
+        fit = f"Set encryption: tls{_other_port(known, Encryption.STARTTLS)}."
+    elif at_once is False and encryption is Encryption.TLS:
+        fact = f"port {port} {whose}is for STARTTLS"
+        fit = f"Set encryption: starttls{_other_port(known, Encryption.TLS)}."
+    else:
+        return
+    reporter.report(
+        "encryption-mismatch",
+        "encryption",
+        f"{reporter.name('encryption')} is {encryption}, but {fact}.",
+        fit,
+    )
+
+
+def _other_port(known: Provider | None, encryption: Encryption) -> str:
+    standard = 465 if encryption is Encryption.TLS else 587
+    port = known.usual_port(encryption) if known is not None else standard
+    return f", or use port {port} with {encryption}" if port is not None else ""
 
 
 def check_auth(

@@ -30,6 +30,7 @@ from sendroute.manifests.fields import (
     Port,
     ProfileFields,
     RouteShape,
+    Seconds,
     Shape,
     SpfTerm,
     says,
@@ -137,7 +138,8 @@ class ManagedShape(Shape, frozen=True, kw_only=True):
 
 
 class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
-    """What connection tests may reach and trust in addition to the public internet."""
+    """What connection tests may reach and trust in addition to the public internet, and how long
+    they may take."""
 
     allow_networks: Annotated[
         list[Network] | UnsetType,
@@ -151,6 +153,14 @@ class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
         says(
             "A PEM file of certificate authorities to trust, in addition to the system's.",
             "/etc/ssl/our-ca.pem",
+        ),
+    ] = UNSET
+    timeout: Annotated[
+        Seconds | UnsetType,
+        says(
+            "How long one test may take, from 1s to 300s. A server that delays its greeting needs "
+            "more. Default: 30s.",
+            "30s",
         ),
     ] = UNSET
 
@@ -193,10 +203,20 @@ class PlatformSpec(Shape, frozen=True, kw_only=True):
         ManagedShape | UnsetType,
         says("The managed relay. Without it, no service plan can include managed sending."),
     ] = UNSET
+    helo_name: Annotated[
+        HostName | UnsetType,
+        says(
+            "The name that Sendroute and Postfix give with EHLO, a DNS name. Strict servers expect "
+            "it to resolve to the sender's address. Default: the name of the machine that "
+            "connects, if it is fully qualified, otherwise the managed host.",
+            "mail.trekmail.example",
+        ),
+    ] = UNSET
     connection_test: Annotated[
         PlatformConnectionTest | UnsetType,
         says(
-            "What connection tests may reach in addition to public addresses.",
+            "What connection tests may reach in addition to public addresses, and how long they "
+            "may take.",
             {"allowNetworks": ["10.0.0.0/8"]},
         ),
     ] = UNSET

@@ -334,9 +334,17 @@ class Code(StrEnum):
         "unusual-port",
         _WARN,
         _AUTHOR,
-        "SMTP providers do not use the port.",
-        "The port is mistyped, or the provider is unusual.",
-        "Check the port. Providers use 587, 465, 2525 or 25.",
+        "The port is none of the usual ones, or none that the provider documents.",
+        "The port is mistyped, or the server is set up in its own way.",
+        "Check the port. Usual ports are 587, 465, 2525, 2587 and 25.",
+    )
+    ENCRYPTION_MISMATCH = (
+        "encryption-mismatch",
+        _WARN,
+        _AUTHOR,
+        "The port is for another encryption.",
+        "A port for TLS from the first byte has encryption starttls or none, or the reverse.",
+        "Change the encryption or the port. The provider's page says which belong together.",
     )
     PROFILE_DELETED = (
         "profile-deleted",
@@ -443,7 +451,8 @@ class Code(StrEnum):
         _ENVIRONMENT,
         "The provider could not be reached as the profile says.",
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
-        "Fix the profile or its secret, or wait for the provider. Sendroute tests again.",
+        "The message has the outcome and the step at which the test ended. Fix what it names, or"
+        " wait for the provider. Sendroute tests again.",
         Trait.TRANSIENT,
         "its connection test failed",
     )

@@ -9,19 +9,22 @@ from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
+from sendroute.model.smtp_client import SMTP_CLIENT
 
 
 class ConnectionOutcome(StrEnum):
     """How a test ended. Only ``OK`` verifies a profile.
 
-    ``CONNECT_FAILED``: refused, unreachable or no answer. ``TLS_FAILED``: also if STARTTLS is not
-    offered or is refused. ``AUTH_FAILED``: the sign-in was refused, or client and server share no
-    mechanism. ``PROTOCOL_ERROR``: no SMTP or invalid SMTP, a 4xx or 5xx reply before the sign-in,
-    or a deadline that passed after connecting. ``ADDRESS_REFUSED``: tests may not reach one of the
-    host's addresses.
+    ``TEMPORARY_FAILURE``: a 4xx reply at any step; neither the profile nor its secret is known to
+    be wrong (RFC 5321, section 4.2.1; RFC 4954, section 6). ``CONNECT_FAILED``: refused,
+    unreachable or no answer. ``TLS_FAILED``: also if STARTTLS is not offered or is refused.
+    ``AUTH_FAILED``: the sign-in was refused, or client and server share no mechanism.
+    ``PROTOCOL_ERROR``: no SMTP or invalid SMTP, a 5xx reply before the sign-in, or a deadline that
+    passed after connecting. ``ADDRESS_REFUSED``: tests may not reach one of the host's addresses.
     """
 
     OK = "ok"
+    TEMPORARY_FAILURE = "temporary-failure"
     DNS_FAILED = "dns-failed"
     CONNECT_FAILED = "connect-failed"
     TLS_FAILED = "tls-failed"
@@ -45,8 +48,9 @@ class TestRequest(Struct, frozen=True):
 
 
 class TestResult(Struct, frozen=True):
-    """``detail`` is one sentence of ours with numbers (reply codes, dates, counts) and the names
-    of a certificate: never a server's text. ``seconds`` is the duration of the test."""
+    """``detail`` is a sentence of ours with numbers (reply codes, dates, counts) and the names of a
+    certificate: never a server's text. ``seconds`` is the duration of the test. ``advice`` is the
+    next step that follows from what was seen; None if nothing in particular does."""
 
     __test__: ClassVar[bool] = False  # for pytest: the name begins with Test, but it is no test
 
@@ -55,16 +59,30 @@ class TestResult(Struct, frozen=True):
     outcome: ConnectionOutcome
     detail: str
     seconds: float
+    advice: str | None = None
 
 
 class ConnectionPolicy(Struct, frozen=True):
-    """MailPlatform ``spec.connectionTest``: the networks that tests may reach besides public
-    addresses, and the file of certificate authorities that they trust besides the system's."""
+    """What the MailPlatform says of connection tests: the networks that they may reach besides
+    public addresses, the file of certificate authorities that they trust besides the system's, the
+    seconds of each test, and the name for EHLO. ``helo_name`` is None for the machine's own name,
+    and ``managed_host`` replaces that if the machine has none."""
 
     allow_networks: tuple[str, ...] = ()
     ca_file: str | None = None
+    timeout: float = SMTP_CLIENT.timeout
+    helo_name: str | None = None
+    managed_host: str | None = None
 
     @classmethod
     def of(cls, platform: Platform | None) -> "ConnectionPolicy":
         """The policy of a platform. Without one only public addresses may be reached."""
-        return cls() if platform is None else cls(platform.allow_networks, platform.ca_file)
+        if platform is None:
+            return cls()
+        return cls(
+            platform.allow_networks,
+            platform.ca_file,
+            platform.test_timeout or SMTP_CLIENT.timeout,
+            platform.helo_name or None,
+            platform.managed.host if platform.managed is not None else None,
+        )

@@ -55,9 +55,15 @@ def _profile_document(profile: Profile) -> Document:
 
 
 def _platform(platform: Platform) -> Document:
-    test = _present(allowNetworks=list(platform.allow_networks) or None, caFile=platform.ca_file)
+    timeout = platform.test_timeout
+    test = _present(
+        allowNetworks=list(platform.allow_networks) or None,
+        caFile=platform.ca_file,
+        timeout=f"{timeout}s" if timeout else None,
+    )
     return _present(
         managed=_managed_document(platform.managed) if platform.managed else None,
+        heloName=platform.helo_name or None,
         connectionTest=test or None,
         plans=[_plan(plan) for plan in platform.plans],
     )

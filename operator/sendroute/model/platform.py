@@ -1,6 +1,6 @@
 """The platform: its managed relay and its plans."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from sendroute.model.profile import Encryption
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route
@@ -55,12 +55,17 @@ class ServicePlan(Struct, frozen=True):
 
 
 class Platform(Struct, frozen=True):
-    """``plans`` is sorted by name, so that the order in a manifest never causes a change."""
+    """``plans`` is sorted by name, so that the order in a manifest never causes a change.
+    ``helo_name`` is the name for EHLO, ``test_timeout`` the seconds of a connection test; unset for
+    the default of :mod:`~sendroute.model.smtp_client`. What is unset is no part of a digest, so
+    earlier plans and approvals stay valid."""
 
     managed: Managed | None
     plans: tuple[ServicePlan, ...]
     allow_networks: tuple[str, ...] = ()
     ca_file: str | None = None
+    helo_name: str | UnsetType = UNSET
+    test_timeout: int | UnsetType = UNSET
 
     def plan(self, name: str) -> ServicePlan | None:
         """The plan of that name, None if the platform does not define it."""

@@ -317,6 +317,35 @@ def failure_message(request: TestRequest, result: TestResult) -> str:
     )
 
 
+def failure_advice(result: TestResult) -> str:
+    """What to do about a failed test, as one or two sentences.
+
+    Args:
+        result: the test; it did not pass.
+
+    Returns:
+        What follows from what was seen; otherwise what fits the outcome. The secret is named only
+        if the server rejected it.
+    """
+    if result.advice is not None:
+        return result.advice
+    return _ADVICE.get(result.outcome, "Fix the profile.")
+
+
+_ADVICE = {
+    ConnectionOutcome.TEMPORARY_FAILURE: "Try again later: the server reports a temporary failure, "
+    "and neither the profile nor its secret is known to be wrong.",
+    ConnectionOutcome.DNS_FAILED: "Check the host, and the name servers of this machine.",
+    ConnectionOutcome.CONNECT_FAILED: "Check the host and the port, and whether a firewall blocks "
+    "the connection.",
+    ConnectionOutcome.TLS_FAILED: "Check the host, the port and the encryption; the server's "
+    "certificate must be valid for the host.",
+    ConnectionOutcome.AUTH_FAILED: "Fix the secret, or the host and port that it is sent to.",
+    ConnectionOutcome.PROTOCOL_ERROR: "Check the host, the port and the encryption.",
+    ConnectionOutcome.ADDRESS_REFUSED: "Correct the host, or allow its network.",
+}
+
+
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
     for request, result in tests.items():
         if request.account != account.key or (code := failure_code(result)) is None:
@@ -327,7 +356,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
             failure_message(request, result),
             hint="The profile is saved anyway, because its connectionTest is warn."
             if warns
-            else "Fix the profile or its secret. Sendroute retries.",
+            else f"{failure_advice(result)} Sendroute retries.",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,

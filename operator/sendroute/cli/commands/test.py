@@ -58,6 +58,7 @@ def _entry(result: TestResult) -> dict[str, Any]:
         "outcome": result.outcome.value,
         "detail": result.detail,
         "seconds": result.seconds,
+        **({"advice": result.advice} if result.advice else {}),
     }
 
 
@@ -73,4 +74,5 @@ def _text(results: Sequence[TestResult], colour: bool) -> Iterable[str]:
     yield head
     for line, result in zip(lines, results, strict=True):
         yield line
-        yield from (f"    {part}\n" for part in wrap(clean(result.detail), 4))
+        text = f"{result.detail} {result.advice}" if result.advice else result.detail
+        yield from (f"    {part}\n" for part in wrap(clean(text), 4))

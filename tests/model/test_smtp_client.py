@@ -4,7 +4,7 @@ import pytest
 
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
-from sendroute.model.tls import TlsPolicy, is_address, tls_policy
+from sendroute.model.smtp_client import TlsPolicy, is_address, tls_policy
 
 NONE, STARTTLS, TLS = Encryption.NONE, Encryption.STARTTLS, Encryption.TLS
 NAME = "smtp.example.com"

@@ -1,0 +1,62 @@
+"""What is suspicious about the form of a secret that a server rejected, without any part of it."""
+
+import base64
+import binascii
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from sendroute.model.credential import Credential
+
+_MIN_BASE64 = 12
+"""Characters without padding: a shorter word may decode to text by chance."""
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}|\{\{.*\}\}|<[^<>]*>|\$\([^)]*\)")
+
+
+def suspicion(credential: Credential) -> str | None:
+    """Describe what a username or password has that is usually a mistake of writing it.
+
+    Args:
+        credential: what the server rejected.
+
+    Returns:
+        One sentence; None if nothing is suspicious. It depends on the form only: no length, no
+        position and no character of the value is in it.
+    """
+    clauses = [
+        f"its {name} {' and '.join(reasons)}"
+        for name, value in (("username", credential.username), ("password", credential.password))
+        if (reasons := list(_suspicions(value)))
+    ]
+    return f"The secret may be written wrongly: {'; '.join(clauses)}." if clauses else None
+
+
+def _suspicions(value: str) -> Iterator[str]:
+    inner = value.strip()
+    if inner != value:
+        yield "begins or ends with a space"
+    if any(map(_is_invisible, inner)):
+        yield "holds invisible characters"
+    if len(inner) > 1 and (inner[0] + inner[-1]) in ('""', "''", "``", "“”", "‘’"):
+        yield "is in quotes"
+    if _PLACEHOLDER.fullmatch(inner):
+        yield "is a placeholder that nothing has replaced"
+    if _is_encoded(inner):
+        yield "is base64 as a whole"
+
+
+def _is_invisible(letter: str) -> bool:
+    """Format characters (zero width, soft hyphen, byte-order mark) and every space but U+0020."""
+    return letter != " " and unicodedata.category(letter) in ("Cf", "Zs", "Zl", "Zp")
+
+
+def _is_encoded(value: str) -> bool:
+    """Whether it is the base64 of printable text. The base64 of other bytes is a common form of
+    generated passwords."""
+    if len(value) < _MIN_BASE64 and not value.endswith("="):
+        return False
+    try:
+        text = base64.b64decode(value, validate=True).decode().strip()
+    except (binascii.Error, ValueError):
+        return False
+    return text.isprintable() and text != ""
