@@ -158,17 +158,24 @@ def count(text: str) -> int:
     return int(text)
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """A type that accepts only ``words``, on the command line and in the environment."""
+class OneOf:
+    """A type that accepts only some words, on the command line and in the environment."""
 
-    def read(text: str) -> str:
-        if text not in words:
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self.words = words
+
+    def __call__(self, text: str) -> str:
+        if text not in self.words:
             raise argparse.ArgumentTypeError(
-                f"`{text}` is none of {', '.join(words)}.{suggestion(text, words)}".rstrip(".")
+                f"`{text}` is none of {', '.join(self.words)}."
+                f"{suggestion(text, self.words)}".rstrip(".")
             )
         return text
 
-    return read
+
+def one_of(*words: str) -> OneOf:
+    """A type that accepts only ``words``."""
+    return OneOf(words)
 
 
 def _not_empty(convert: Callable[[str], Any]) -> Callable[[str], Any]:

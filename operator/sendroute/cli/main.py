@@ -17,7 +17,7 @@ from sendroute.cli.command_line import (
     stderr_line,
     suggestion,
 )
-from sendroute.cli.commands import COMMANDS
+from sendroute.cli.commands import COMMANDS, module_name
 from sendroute.cli.session import (
     Session,
     Terminal,
@@ -119,8 +119,7 @@ def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
     if name not in known:
         full = f"{within} {name}".strip()
         raise UsageError(f"There is no command `{full}`.{suggestion(name, known)}")
-    module_name = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
-    return import_module(f"sendroute.cli.commands.{module_name}")
+    return import_module(module_name(name, within))
 
 
 def _run_command(

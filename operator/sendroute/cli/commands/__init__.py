@@ -24,5 +24,12 @@ COMMANDS: dict[str, str] = {
     "restore": "restore the store from a backup or a lock file",
     "rekey": "re-encrypt the credentials in the store",
     "schema": "print the JSON Schema of a kind",
+    "completion": "print a script for completion in bash, zsh or fish",
     "version": "print the version",
 }
+
+
+def module_name(name: str, within: str = "") -> str:
+    """The module of a command, or of a subcommand of the command ``within``."""
+    parts = f"{within} {name}".strip().replace("-", "_").replace(" ", ".")
+    return f"sendroute.cli.commands.{parts}"
