@@ -13,7 +13,7 @@ RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --extra dev --py
   --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-newest test-oldest lock postgresql bench schemas docs clean
+.PHONY: help demo test lint types unit test-newest test-oldest lock postgresql posttls-finger bench schemas docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,16 +44,16 @@ lint: $(VENV)/ready
 types: $(VENV)/ready
 	$(BIN)/mypy
 
-unit: $(VENV)/ready postgresql
+unit: $(VENV)/ready postgresql posttls-finger
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n $(JOBS)
 
-test-newest: postgresql  ## the tests with the newest libraries that the ranges allow
+test-newest: postgresql posttls-finger  ## the tests with the newest libraries that the ranges allow
 	$(supported)
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager --editable '.[dev]'
 	PATH="$(abspath .venv-newest/bin):$$PATH" .venv-newest/bin/python -m pytest -n $(JOBS)
 
-test-oldest: postgresql  ## the tests with the oldest libraries that the ranges allow
+test-oldest: postgresql posttls-finger  ## the tests with the oldest libraries that the ranges allow
 	$(supported)
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python $(PIP) --require-hashes --requirement $(OLDEST)
@@ -69,14 +69,18 @@ lock:  ## resolve the locked versions again, from the ranges in pyproject.toml
 postgresql:
 	@.ci/postgresql
 
+posttls-finger:
+	@.ci/posttls-finger .postfix
+
 bench: $(VENV)/ready postgresql  ## measure the performance goals on this machine
 	$(BIN)/python tests/bench/run.py
 
-schemas: $(VENV)/ready  ## write schemas/ from the shapes that the reader accepts
-	$(BIN)/python -m pytest -q tests/manifests/test_schema.py --rewrite-cases
+schemas: $(VENV)/ready postgresql  ## write schemas/ from the shapes, and what migrations create
+	$(BIN)/python -m pytest -q tests/manifests/test_schema.py \
+	  tests/store/test_schema_objects.py -k "up_to_date or recorded" --rewrite-cases
 
 docs: $(VENV)/ready  ## write the generated pages of docs/
 	$(BIN)/python -m tests.docs.pages
 
 clean:  ## remove the virtual environments and caches
-	rm -rf $(VENV) .venv-newest .venv-oldest .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .postfix .venv-newest .venv-oldest .venv-lock .mypy_cache .pytest_cache .ruff_cache .hypothesis

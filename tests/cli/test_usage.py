@@ -29,6 +29,16 @@ WRONG = {
     "an abbreviated option": (("plan", "x", "--det"), "no option `--det`", "plan --help"),
     "an option without its value": (("plan", "x", "--out"), "--out", "plan --help"),
     "a path that is missing": (("validate",), "PATH", "validate --help"),
+    "a store URL in place of a command": (
+        ("postgresql://u:hunter2@db.example/x",),
+        "no command `postgresql:…",
+        "sendroute --help",
+    ),
+    "a store URL in place of an argument": (
+        ("status", "postgresql://u:hun/ter2@db.example/x"),
+        "Unexpected argument `postgresql:…",
+        "status --help",
+    ),
     "an extra argument": (("status", "now"), "`now`", "status --help"),
     "an unknown format": (("plan", "x", "-o", "jsn"), "`jsn`", "Did you mean `json`?"),
     "a format that the command does not have": (("routes", "-o", "sarif"), "`sarif`", "text, json"),
@@ -241,3 +251,13 @@ def test_version_is_that_of_the_option(sendroute: Program) -> None:
     assert (shown.status, shown.out) == (0, sendroute("--version").out)
     document = json.loads(sendroute("version", "-o", "json").out)
     assert shown.out == f"sendroute {document['version']}\n"
+
+
+@pytest.mark.parametrize(("name", "preset"), [("gmail", "google"), ("Amazon SES", "ses")])
+def test_another_name_of_a_provider_is_wrong_usage_that_names_the_preset(
+    sendroute: Program, name: str, preset: str
+) -> None:
+    words = ("edit", "add-domain", "x.example", "--account", "acme", "--new-profile", "p")
+    result = sendroute(*words, "--provider", name, ".")
+    assert result.status == 64
+    assert f"Did you mean `{preset}`?" in result.err

@@ -357,11 +357,11 @@ def test_an_expired_issuer_is_reported_without_a_date(
 
 
 def issued_by_an_intermediate(
-    authority: Authority, *, sends_chain: bool, names_issuer: bool
+    authority: Authority, *, sends_chain: bool, names_issuer: bool, name: str = HOST
 ) -> ssl.SSLContext:
     between = authority.ca.create_child_ca()
     chain = between.cert_pem.bytes() if sends_chain else b""
-    return server_side([x509.DNSName(HOST)], between, chain, names_issuer=names_issuer)
+    return server_side([x509.DNSName(name)], between, chain, names_issuer=names_issuer)
 
 
 def test_a_complete_chain_is_accepted(check: Check, serve: Serve, authority: Authority) -> None:
@@ -455,6 +455,16 @@ def test_a_silent_port_that_is_not_for_tls_gets_no_such_advice(
     result = check(server.port, "starttls", deadline=0.5)
     assert result.outcome == "protocol-error"
     assert "encryption: tls" not in f"{result.detail} {result.advice}"
+
+
+def test_a_tls_port_that_greets_first_gets_no_such_advice(
+    check: Check, serve: Serve, well_known_port
+) -> None:
+    """What was seen counts: the server spoke, so it is not waiting for TLS."""
+    server = serve(answers={"EHLO": b"550 no\r\n"})
+    well_known_port(server, True)
+    result = check(server.port, "starttls")
+    assert (result.outcome, result.advice) == ("protocol-error", None)
 
 
 def test_a_port_that_greets_first_is_recognised_by_its_greeting(check: Check, serve: Serve) -> None:

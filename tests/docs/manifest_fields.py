@@ -17,14 +17,19 @@ namespace, which is the tenant boundary. This page is generated from the program
 
 - Manifests are `.yaml`, `.yml` and `.json` files with one or more documents. A `kind: List` is
   accepted, and `-` is standard input. Directories are read with all their subdirectories. Names
-  that begin with a dot are skipped; links are followed.
+  that begin with a dot are skipped; links are followed. A link without a target, like everything
+  else that cannot be read, is `unreadable`. Of a file that a link outside the directory leads to,
+  no finding quotes anything.
 - YAML is version 1.2. kubectl reads YAML 1.1, so an unquoted value that the two read differently
   (`no`, `on`, `y`, `1:30`, `0465`) is an error: `ambiguous-scalar`. Quote it.
 - Anchors, aliases, merge keys, tags, duplicate keys and nesting deeper than 32 levels are refused.
 - A file has at most 32 MiB, a text at most 64 KiB.
 - `null` is refused: set a value, or remove the field.
-- Documents of other API groups are skipped. `status`, labels, annotations and the API server's own
-  metadata are accepted and ignored.
+- Documents of other API groups are skipped; one of Sendroute's kinds under a misspelled group is
+  `unknown-group`. A `List` must hold a list of objects. `status`, labels, annotations and the API
+  server's own metadata are accepted and ignored.
+- The annotation `sendroute.dev/accept: CODE[,CODE]` on an object accepts findings below error that
+  arise there: they are not reported. An error or a refusal cannot be accepted.
 
 ## Secrets
 

@@ -46,12 +46,6 @@ def _shown_path(name: str) -> str:
     return f"/tmp/{name}"  # noqa: S108
 
 
-# A fake sops, because the real one needs a private key: the last argument is the file, whose data
-# are encoded instead of encrypted.
-SOPS = """for file; do :; done
-sed -n 's/.*data:\\([^,]*\\),.*/\\1/p' "$file" | base64 -d"""
-
-
 @dataclass(frozen=True)
 class Step:
     """``text`` is the span of the expected output in the page, ``file`` the file that holds it."""
@@ -116,7 +110,6 @@ class Sandbox:
             f'PYTHONPATH="{ROOT / "operator"}" exec "{sys.executable}" -m sendroute "$@"',
         )
         self.program("python3", f'exec "{sys.executable}" "$@"')
-        self.program("sops", SOPS)
         self.environment = {
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(root / "home"),

@@ -112,6 +112,20 @@ def script(job: str) -> str:
 # The contents of the files
 
 
+def test_a_plan_has_the_history_and_an_apply_keeps_the_lock_file() -> None:
+    """The guard against an older commit needs the history; a lost store needs the lock file."""
+    checkouts = [
+        step["with"]
+        for job in GITHUB["jobs"].values()
+        for step in job["steps"]
+        if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert [checkout["fetch-depth"] for checkout in checkouts] == [0, 0]
+    assert GITLAB["sendroute-plan"]["variables"]["GIT_DEPTH"] == "0"
+    for text in (step("apply", "Apply"), script("sendroute-apply")):
+        assert "--write-lock report/sendroute.lock" in text
+
+
 def test_every_action_is_pinned_to_a_commit_and_shows_its_version() -> None:
     uses = re.findall(r"uses: (.+)", (CI / "github.yml").read_text())
     assert uses

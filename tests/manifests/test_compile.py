@@ -372,9 +372,9 @@ def test_a_referenced_profile_is_used(use: list[dict[str, Any]]) -> None:
     assert compiled(platform(), profile("p"), *use).findings == ()
 
 
-def test_an_unused_profile_gives_a_warning() -> None:
+def test_an_unused_profile_is_information() -> None:
     finding = only_finding(compiled(platform(), account(), profile("p")))
-    assert (finding.code, finding.severity) == ("profile-unused", Severity.WARNING)
+    assert (finding.code, finding.severity) == ("profile-unused", Severity.INFO)
     assert compiled(platform(), account(), profile("p"), complete=False).findings == ()
 
 

@@ -44,7 +44,7 @@ def at(text: str, document: int, *path: str | int, of_key: bool = False) -> tupl
         (f"%YAML 1.2\n---\n{DOCUMENT}---\n{DOCUMENT}", 1, 10),
         (f"{DOCUMENT}---\n{DOCUMENT}".replace("\n", "\r\n"), 1, 8),
         (f"\ufeff{DOCUMENT}---\n{DOCUMENT}", 1, 8),
-        ("apiVersion: v1\nkind: List\nitems:\n- {a: 1}\n- null\n- {b: 1}\n", 1, 6),
+        ("apiVersion: v1\nkind: List\nitems:\n- {a: 1}\n- null\n- {b: 1}\n", 2, 6),
         (f"items:\n- a: 1\n- b: 1\nkind: List\napiVersion: v1\n---\n{DOCUMENT}", 2, 7),
         (f'kind: "x\n  kind: y"\n---\n{DOCUMENT}', 1, 4),
     ],

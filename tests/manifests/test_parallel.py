@@ -91,9 +91,7 @@ def tree(tmp_path: Path) -> Path:
 
 def in_one_process(tree: Files) -> list[FileResult]:
     entries, _ = tree.entries()
-    return [
-        read_file(entry.name, data) for entry, data in zip(entries, tree.load(entries), strict=True)
-    ]
+    return [read_file(entry, data) for entry, data in zip(entries, tree.load(entries), strict=True)]
 
 
 def children() -> set[str]:

@@ -62,7 +62,7 @@ def domains(tree: Tree, cache: GitCache | None = None) -> list[str]:
     """The content of each file; without a given cache, with an empty cache that is not written."""
     reading = Reading(tree)
     contents = reading.contents(cache or GitCache([]))
-    documents = [f"{name} {row}" for name, content in contents for row in content.in_order()]
+    documents = [f"{entry.name} {row}" for entry, content in contents for row in content.in_order()]
     codes = [f"{f.where.file} {f.code}" for f in reading.findings if f.where]
     return [*documents, *codes, f"{reading.complete} {reading.foreign} {sorted(reading.stopped)}"]
 

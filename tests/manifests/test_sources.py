@@ -74,7 +74,8 @@ def test_broken_links_are_reported() -> None:
     Path("t/a.yaml").symlink_to("nowhere")
     Path("t/self.yaml").symlink_to("self.yaml")
     Path("t/other").symlink_to("nowhere")
-    assert read(["t"]) == ([], [("t/a.yaml", "unreadable"), ("t/self.yaml", "unreadable")])
+    broken = ["t/a.yaml", "t/other", "t/self.yaml"]
+    assert read(["t"]) == ([], [(name, "unreadable") for name in broken])
 
 
 def test_special_files_are_reported_and_never_block() -> None:

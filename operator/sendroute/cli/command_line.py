@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import re
 import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterable
@@ -20,6 +21,37 @@ _FALSE = frozenset({"", "0", "false", "no", "off"})
 
 class UsageError(Exception):
     """Wrong usage of the command line, explained in one sentence."""
+
+
+class PathType:
+    """The type of an argument that is a path. Only a path may hold bytes that are not UTF-8, as a
+    file's name may. ``-`` means a standard stream everywhere, so it is never a file of that name.
+
+    Args:
+        dash: what is wrong with ``-``, as a clause; None if the command reads standard input or
+            writes standard output.
+        may_be_empty: whether an empty value has a meaning.
+    """
+
+    def __init__(self, dash: str | None = None, *, may_be_empty: bool = False) -> None:
+        self._dash = dash
+        self._may_be_empty = may_be_empty
+
+    def __call__(self, text: str) -> Any:
+        if not text and not self._may_be_empty:
+            raise argparse.ArgumentTypeError("the value is empty")
+        if text == "-" and self._dash is not None:
+            raise argparse.ArgumentTypeError(f"`-` {self._dash}; a file of that name is ./-")
+        return text
+
+
+MANIFESTS = PathType()
+"""Directories and files of manifests; ``-`` is standard input."""
+STORE_URL = PathType()
+"""A URL, which may hold a path."""
+INPUT_FILE = PathType("is standard input, which is not read here: give a file")
+OUTPUT_FILE = PathType("is standard output, which gets the report: give a file")
+DIRECTORY = PathType("is a standard stream: give a directory")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -52,6 +84,7 @@ class Parser(argparse.ArgumentParser):
         """Parse ``words``. An unknown word is wrong usage, with a suggestion."""
         arguments, unknown = self.parse_known_args(words)
         if unknown:
+            require_utf8("The argument", unknown[0])
             word = unknown[0].split("=", 1)[0]
             raise UsageError(self._unknown(word))
         for check in self._checks:
@@ -62,6 +95,14 @@ class Parser(argparse.ArgumentParser):
         """Add a check of all arguments together, which raises :class:`UsageError`. It runs
         before the command does anything."""
         self._checks.append(check)
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Convert one value; argparse calls it for each, also for those in groups."""
+        if action.nargs != argparse.REMAINDER and not isinstance(action.type, PathType):
+            wrong = _not_utf8(arg_string)
+            if wrong:
+                raise argparse.ArgumentError(action, wrong)
+        return super()._get_value(action, arg_string)
 
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
@@ -95,7 +136,8 @@ class Parser(argparse.ArgumentParser):
         a repeatable option contains the values, separated by spaces. An empty value is wrong usage,
         because a script passes it if one of its own variables is not set; an option whose default
         is empty accepts it."""
-        if not may_be_empty and options.get("default") != "":
+        is_path = isinstance(type, PathType)
+        if not is_path and not may_be_empty and options.get("default") != "":
             type = _not_empty(type)  # noqa: A001
         if again:
             options["default"] = SUPPRESS
@@ -122,6 +164,33 @@ class Parser(argparse.ArgumentParser):
                 words = os.environ[variable].split()
                 setattr(arguments, name, [_converted(variable, word, convert) for word in words])
         return arguments, unknown
+
+
+# A user and a password in a URL of a store, wherever a user typed it.
+_PASSWORD_IN_URL = re.compile(
+    r"((?:postgres|sqlite)[^\s:]*:)\S*@|(\w://[^\s:/@]*:)\S*@|(password=)[^\s`&;]*", re.IGNORECASE
+)
+
+
+def without_password(text: str) -> str:
+    """A message that repeats what the user typed, without the password of a store's URL."""
+    return _PASSWORD_IN_URL.sub(lambda match: f"{match[match.lastindex or 0]}…", text)
+
+
+def require_utf8(subject: str, text: str) -> None:
+    """Raises :class:`UsageError` for a text that was no UTF-8 (Python keeps its bytes, PEP 383).
+    Everything that it could be compared with is UTF-8, so no answer about it would be right."""
+    wrong = _not_utf8(text)
+    if wrong:
+        raise UsageError(f"{subject} {wrong}.")
+
+
+def _not_utf8(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"`{os.fsencode(text).decode(errors='backslashreplace')}` is not UTF-8"
+    return None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -204,6 +273,7 @@ def variable_of(names: tuple[str, ...]) -> str:
 
 def _truth(variable: str) -> bool:
     text = os.environ.get(variable, "").strip().lower()
+    require_utf8(f"The variable {variable}", text)
     if text in _TRUE:
         return True
     if text in _FALSE:
@@ -212,6 +282,8 @@ def _truth(variable: str) -> bool:
 
 
 def _converted(variable: str, text: str, convert: Callable[[str], Any]) -> Any:
+    if not isinstance(convert, PathType):
+        require_utf8(f"The variable {variable}", text)
     try:
         return convert(text)
     except argparse.ArgumentTypeError as error:

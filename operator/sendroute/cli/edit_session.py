@@ -106,6 +106,11 @@ class EditSession:
                 *with_positions(self._files, [*problem.findings, *reading_findings])
             ) from problem
 
+    @property
+    def unread(self) -> Sequence[Finding]:
+        """What the tree holds besides, as far as it could not be read."""
+        return self._reading.findings
+
     def need_all(self) -> None:
         """Require the whole tree, because the edit must see every reference.
 

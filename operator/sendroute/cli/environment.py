@@ -5,13 +5,15 @@ the options of all other commands.
 """
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from sendroute.cli.command_line import Parser, suggestion, variable_of
+from sendroute.cli.command_line import Parser, PathType, require_utf8, suggestion, variable_of
 from sendroute.cli.commands import COMMANDS
 from sendroute.cli.session import global_options
 from sendroute.credentials import keys, variables
@@ -49,11 +51,16 @@ def warn_of_unknown(names: Iterable[str]) -> None:
 
 
 def _known() -> frozenset[str]:
+    return frozenset({*_collected().variables, keys.VARIABLE, actor.VARIABLE})
+
+
+@cache
+def _collected() -> "_Collector":
     collector = _Collector("sendroute")
     global_options(collector)
     for options in _options_of(COMMANDS, "sendroute.cli.commands"):
         options(collector)
-    return frozenset({*collector.variables, keys.VARIABLE, actor.VARIABLE})
+    return collector
 
 
 def _options_of(names: Iterable[str], package: str) -> Iterable[Callable[[Parser], object]]:
@@ -65,15 +72,31 @@ def _options_of(names: Iterable[str], package: str) -> Iterable[Callable[[Parser
             yield module.options
 
 
+def refuse_not_utf8(names: Iterable[str]) -> None:
+    """Refuse variables that are not UTF-8, except paths and secrets: a secret is its profile's
+    problem and not that of the command.
+
+    Raises:
+        UsageError: a variable is not UTF-8.
+    """
+    paths = _collected().paths
+    for name in sorted(set(names) - paths):
+        if not name.startswith(variables.PREFIX):
+            require_utf8(f"The variable {name}", os.environ[name])
+
+
 class _Collector(Parser):
     """Collects the names of the variables of all options. No variable is read, because its value is
     for another command, and is not checked here."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, conflict_handler="resolve")
+        self.paths: set[str] = set()
 
     def switch(self, *names: str, **_options: Any) -> None:
         self.variables.add(variable_of(names))
 
-    def value(self, *names: str, **_options: Any) -> None:
+    def value(self, *names: str, **options: Any) -> None:
         self.variables.add(variable_of(names))
+        if isinstance(options.get("type"), PathType):
+            self.paths.add(variable_of(names))

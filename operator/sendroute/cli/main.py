@@ -14,8 +14,10 @@ from sendroute.cli.command_line import (
     USAGE_STATUS,
     Parser,
     UsageError,
+    require_utf8,
     stderr_line,
     suggestion,
+    without_password,
 )
 from sendroute.cli.commands import COMMANDS, module_name
 from sendroute.cli.session import (
@@ -67,7 +69,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageError as error:
-        stderr_line(f"sendroute: {error}")
+        stderr_line(f"sendroute: {without_password(str(error))}")
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
     except KeyboardInterrupt:
@@ -108,8 +110,9 @@ def _check_variables(session: Session, known: set[str]) -> None:
     """Warn of variables that nothing reads. ``known``: those that this command reads."""
     others = [name for name in os.environ if name.startswith(PREFIX) and name not in known]
     if others:
-        from sendroute.cli.environment import warn_of_unknown
+        from sendroute.cli.environment import refuse_not_utf8, warn_of_unknown
 
+        refuse_not_utf8([name for name in others if not os.environ[name].isascii()])
         start_logs(session)
         warn_of_unknown(others)
 
@@ -117,6 +120,7 @@ def _check_variables(session: Session, known: set[str]) -> None:
 def _module(name: str, known: dict[str, str], within: str = "") -> ModuleType:
     """The module of a command, or of a subcommand of the command ``within``."""
     if name not in known:
+        require_utf8("The command", name)
         full = f"{within} {name}".strip()
         raise UsageError(f"There is no command `{full}`.{suggestion(name, known)}")
     return import_module(module_name(name, within))

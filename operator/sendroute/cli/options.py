@@ -9,7 +9,16 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sendroute.cli.command_line import Parser, UsageError, percent, suggestion
+from sendroute.cli.command_line import (
+    MANIFESTS,
+    OUTPUT_FILE,
+    Parser,
+    PathType,
+    UsageError,
+    percent,
+    require_utf8,
+    suggestion,
+)
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 from sendroute.planner.guards import Guards
 
@@ -24,24 +33,32 @@ class Output(NamedTuple):
     path: str | None
 
 
-def output_option(parser: Parser, forms: Sequence[str]) -> None:
-    def read(text: str) -> Output:
+class _OutputType(PathType):
+    def __init__(self, forms: Sequence[str]) -> None:
+        super().__init__()
+        self._forms = forms
+
+    def __call__(self, text: str) -> Output:
         form, equals, path = text.partition("=")
-        if form not in forms:
+        require_utf8("The format", form)
+        if form not in self._forms:
+            known = ", ".join(self._forms)
             raise argparse.ArgumentTypeError(
-                f"`{form}` is none of {', '.join(forms)}.{suggestion(form, forms)}".rstrip(".")
+                f"`{form}` is none of {known}.{suggestion(form, self._forms)}".rstrip(".")
             )
         if equals and not path:
             raise argparse.ArgumentTypeError(f"`{text}` specifies no file")
-        return Output(form, path or None)
+        return Output(form, None if path in ("", "-") else path)
 
+
+def output_option(parser: Parser, forms: Sequence[str]) -> None:
     parser.value(
         "-o",
         "--output",
         metavar="FORMAT[=FILE]",
-        type=read,
+        type=_OutputType(forms),
         action="append",
-        help=f"{', '.join(forms)}; may be repeated",
+        help=f"{', '.join(forms)}; may be repeated; - is standard output",
     )
     parser.check(_check_outputs)
 
@@ -80,7 +97,11 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 def paths_argument(parser: Parser, also: str = "; - is standard input") -> None:
     """Directories and files of manifests. ``also`` continues the help: what else a path may be."""
     parser.add_argument(
-        "paths", nargs="+", metavar="PATH", help=f"directory or file of manifests{also}"
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        type=MANIFESTS,
+        help=f"directory or file of manifests{also}",
     )
 
 
@@ -187,7 +208,12 @@ def profile_of_account(parser: Parser) -> None:
 
 def file_option(parser: Parser) -> None:
     """The file of a new document."""
-    parser.add_argument("--file", metavar="FILE", help="write it to this file, new or among PATH")
+    parser.add_argument(
+        "--file",
+        metavar="FILE",
+        type=OUTPUT_FILE,
+        help="write it to this file, new or among PATH",
+    )
 
 
 def edit_options(parser: Parser) -> None:

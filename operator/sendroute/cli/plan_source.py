@@ -98,12 +98,12 @@ def plan_saved(
 
 
 def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:
-    """Write a plan into a file that only its owner can read. Returns the findings if it cannot be
-    written, because the plan is shown in any case."""
+    """Write a plan into a file. It names secrets, but holds none. Returns the findings if it cannot
+    be written, because the plan is shown in any case."""
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
     try:
-        write(path, [encode(saved)], subject="The saved plan", mode=0o600)
+        write(path, [encode(saved)], subject="The saved plan")
     except ProblemError as problem:
         return problem.findings
     return ()

@@ -5,7 +5,7 @@ import sys
 from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO, assert_never
 
-from sendroute.cli.command_line import Parser, one_of
+from sendroute.cli.command_line import INPUT_FILE, STORE_URL, Parser, PathType, one_of
 from sendroute.runtime.settings import DEFAULT_STORE, Settings
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def global_options(parser: Parser, *, again: bool = False) -> None:
         "--store",
         again=again,
         metavar="URL",
+        type=STORE_URL,
         default=DEFAULT_STORE,
         help="URL of the store, sqlite:///FILE or postgresql://USER@HOST/DATABASE"
         f" (default {DEFAULT_STORE})",
@@ -72,14 +73,15 @@ def global_options(parser: Parser, *, again: bool = False) -> None:
     parser.value(
         "--secrets",
         again=again,
-        may_be_empty=True,
         metavar="DIR",
+        type=PathType("is a standard stream: give a directory", may_be_empty=True),
         help="directory of secrets: DIR/NAMESPACE/NAME/KEY; empty: none",
     )
     parser.value(
         "--key-file",
         again=again,
         metavar="FILE",
+        type=INPUT_FILE,
         help="encryption keys of the store's credentials: the first encrypts, all decrypt",
     )
     parser.switch("-q", "--quiet", again=again, help="report problems only")

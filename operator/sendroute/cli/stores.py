@@ -1,10 +1,12 @@
 """Creates or restores a store from a file, and reports it."""
 
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sendroute.cli.command_line import stderr_line
 from sendroute.cli.options import Output
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -29,14 +31,19 @@ def create_store(session: Session, *, lock: Path | None = None, backup: Path | N
         created = stores.create_store(
             session.settings, provenance, lock=lock, backup=backup, advance=advance
         )
+    ignored = _ignore_in_git(Path(created.key)) if created.created_key else None
     if session.terminal.quiet:
+        if ignored is not None:  # no file of the user is changed silently
+            stderr_line(clean(ignored))
         return 0
     status = created.status
     lines = [f"Created the store {created.location}, lineage {status.lineage}."]
     if lock is not None or backup is not None:
         content = holdings(status.accounts, status.profiles, status.domains)
         lines.append(f"It is at revision {status.revision}, with {content}.")
-    lines.append(_key_line(created, sealed=backup is not None))
+    lines += _key_lines(created)
+    if ignored is not None:
+        lines.append(ignored)
     return present(session, [Output("text", None)], lambda *_: _text(lines))
 
 
@@ -59,15 +66,41 @@ def _text(lines: Iterable[str]) -> Iterable[str]:
     return (clean(line) + "\n" for line in lines)
 
 
-def _key_line(created: NewStore, *, sealed: bool) -> str:
+def _key_lines(created: NewStore) -> Iterator[str]:
     key = created.key
-    if created.created_key and sealed:
-        return (
-            f"Created the key {key}, which does not open the backup's credentials: add the old key"
-            " below it, or the next apply saves them again from their secrets."
-        )
     if created.created_key:
-        return (
+        yield (
             f"Created the key {key}: keep a copy of it, separately from the store and its backups."
         )
-    return f"It uses the key in {key}: keep it separately from the store and its backups."
+    else:
+        yield f"It uses the key in {key}: keep it separately from the store and its backups."
+    if created.is_keyless:
+        yield (
+            "It does not open the backup's credentials: the next apply encrypts them again from"
+            " their secrets. If you find the old key, add it below the new one."
+        )
+
+
+def _ignore_in_git(key: Path) -> str | None:
+    """Make git ignore a new key. Returns what was done; None if the key is in no working tree, or
+    is ignored already.
+
+    The key goes into the `.gitignore` beside it (https://git-scm.com/docs/gitignore).
+    """
+    directory = key.resolve().parent
+    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
+        return None
+    file = directory / ".gitignore"
+    advice = f"{key} is in a git working tree: never commit it. Add /{key.name} to {file}."
+    try:
+        text = file.read_text("utf-8") if os.path.lexists(file) else ""
+        if not {key.name, f"/{key.name}", f"*{key.suffix}"}.isdisjoint(text.splitlines()):
+            return None
+        if file.is_symlink():  # git does not follow it, and neither does Sendroute
+            return advice
+        gap = "\n" if text and not text.endswith("\n") else ""
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(f"{gap}/{key.name}\n")
+    except (OSError, UnicodeDecodeError):
+        return advice
+    return f"Added /{key.name} to {file}, so that git does not commit the key."

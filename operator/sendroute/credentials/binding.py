@@ -42,7 +42,7 @@ def allows(text: str, host: str, port: int) -> bool:
 
 def _entries(text: str) -> Iterator[Allowed]:
     """Entries are separated by commas and line breaks; a comment extends to the end of its line."""
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         for part in _COMMENT.sub("", line).split(","):
             if entry := part.strip():
                 yield _entry(entry, number)

@@ -30,7 +30,7 @@ def keys_in(text: str, source: str) -> Keys:
         ProblemError: it has no key or an invalid one (``invalid-value``); the message shows no part
             of it.
     """
-    keys = tuple(key for key in re.split(r"[\s,]+", text) if key)
+    keys = tuple(key for key in re.split(r"[\s,]+", text.removeprefix("\ufeff")) if key)
     if not keys:
         raise _invalid(f"{source} contains no key")
     for number, key in enumerate(keys, start=1):
@@ -63,9 +63,9 @@ def keys_of_file(path: str) -> Keys:
                 remedy=Configure(Setting.KEY),
             )
         ) from error
-    # Non-ASCII bytes are replaced, so that the check below rejects them and no exception holds
-    # them.
-    return keys_in(content.decode("ascii", "replace"), path)
+    # Some editors write a byte-order mark. Other non-ASCII bytes are replaced, so that the check
+    # below rejects them and no exception holds them.
+    return keys_in(content.removeprefix(b"\xef\xbb\xbf").decode("ascii", "replace"), path)
 
 
 def find_keys(file: str | None, default_file: str, environment: dict[str, str]) -> Keys | None:

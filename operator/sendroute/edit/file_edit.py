@@ -147,6 +147,7 @@ def reads_as(text: str, desired: list[Any]) -> bool:
     """Whether Sendroute's readers, the exact and the fast one, read these values from the text."""
     from sendroute.manifests import exact
     from sendroute.manifests.piecewise import read_piecewise
+    from sendroute.manifests.sources import Entry
 
     own_documents = {number: value for number, value in enumerate(desired) if is_ours(value)}
     drafts = list(exact.drafts(text.removeprefix(BOM)))
@@ -156,7 +157,7 @@ def reads_as(text: str, desired: list[Any]) -> bool:
         if number in own_documents and not same(draft.node.value, own_documents[number]):
             return False
     # Uses the fast reader wherever possible.
-    parsed, problems = read_piecewise("", text.encode())
+    parsed, problems = read_piecewise(Entry("", ""), text.encode())
     try:
         typed = [(number, decode(value)) for number, value in own_documents.items()]
     except ValidationError:

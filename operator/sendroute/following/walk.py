@@ -48,7 +48,7 @@ def walk(top: str) -> Iterator[PathStatus]:
         for child in children:
             if not _is_relevant(child):
                 continue
-            path = _status(child.path, child.is_symlink())
+            path = status_of(child.path)
             yield path
             if path.status is not None and stat.S_ISDIR(path.status.st_mode):
                 identity = (path.status.st_dev, path.status.st_ino)
@@ -66,9 +66,12 @@ def status_of(path: str) -> PathStatus:
 def _is_relevant(child: os.DirEntry[str]) -> bool:
     if child.name.startswith("."):
         return False
-    if child.name.endswith(ENDINGS) or child.is_symlink():
+    if child.name.endswith(ENDINGS):
         return True
-    return child.is_dir(follow_symlinks=False)
+    try:
+        return child.is_symlink() or child.is_dir(follow_symlinks=False)
+    except OSError:  # where a listing has no types, each one is a question
+        return True
 
 
 def _status(path: str, link: bool) -> PathStatus:

@@ -63,7 +63,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
             dirty = any(output([*_STATUS, "--", *specs], top) for top, specs in trees)
             return head.decode().strip() + ("-dirty" if dirty else "")
     for path in (Path(directory) for directory, _ in trees):
-        if any((parent / ".git").exists() for parent in (path, *path.parents)):
+        if any(os.path.lexists(parent / ".git") for parent in (path, *path.parents)):
             # git is not installed, the repository has no commit yet, or it belongs to another user
             # and is not in safe.directory, as in many CI containers.
             _log.warning(
@@ -105,6 +105,6 @@ class UnchangedFiles:
 def _pathspecs(path: str) -> tuple[str, tuple[str, ...]]:
     """The directory to run git in, and the pathspecs of the manifests in a path."""
     real = Path(os.path.realpath(path))
-    if real.is_dir():
+    if os.path.isdir(real):  # pathlib raises for what it may not enter
         return str(real), _MANIFESTS
     return str(real.parent), (f":(literal){real.name}",)

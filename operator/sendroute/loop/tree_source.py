@@ -184,7 +184,7 @@ def changed(before: Desired | None, after: Desired) -> frozenset[AccountKey] | N
         return None
     platforms = (before.platform, after.platform)
     old, new = ((p.platform, p.suspended) for p in platforms)
-    if old != new:
+    if old != new or before.accepted != after.accepted:
         return None
     keys = before.accounts.keys() | after.accounts.keys()
     differ = {key for key in keys if before.accounts.get(key) != after.accounts.get(key)}

@@ -93,7 +93,7 @@ class GitCache:
             skip = len(given)
             in_directory = [
                 clean.get(within + path[skip:]) if path.startswith(given) else None
-                for _, path, _, _ in entries
+                for _, path, *_ in entries
             ]
             blobs = [known or new for known, new in zip(blobs, in_directory, strict=True)]
         return blobs

@@ -10,8 +10,10 @@ from sys import intern
 from typing import assert_never
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from sendroute.manifests import shapes
+from sendroute.manifests.acceptance import accepted_codes, check_acceptance, has_acceptance
 from sendroute.manifests.content import Row, namespace_of, row_of
 from sendroute.manifests.fields import ProfileFields
 from sendroute.manifests.names import InvalidNameError, domain_name, to_unicode
@@ -33,6 +35,7 @@ from sendroute.model.desired import (
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, interned_route
+from sendroute.model.secret import PLATFORM_NAMESPACE
 
 _INLINE = ("spec", "route", "newProfile")
 
@@ -59,12 +62,14 @@ def compile_reading(
         for document, where in documents:
             compilation.add(document, where)
     else:
-        for name, content in reading.contents(cache):
+        for entry, content in reading.contents(cache):
+            name, outside = entry.name, entry.outside
             for item in content.in_order():
+                where = Where(name, item[0], (), False, outside)
                 if isinstance(item, Row):
-                    compilation.add_row(item, Where(name, item[0]))
+                    compilation.add_row(item, where)
                 else:
-                    compilation.add(item[1], Where(name, item[0]))
+                    compilation.add(item[1], where)
     return compilation.finish(
         findings=reading.findings,
         stopped=reading.stopped,
@@ -110,6 +115,7 @@ class Compilation:
         self.findings: list[Finding] = []
         self.stopped: set[AccountKey] = set()
         self.drafts: dict[tuple[str, str], _Draft] = {}
+        self.accepted: dict[tuple[str, int], frozenset[str]] = {}
         self.platform: DesiredPlatform | None = None
         self.platform_where: Where | None = None
         self.objects: defaultdict[
@@ -118,6 +124,9 @@ class Compilation:
 
     def add(self, document: shapes.Document, where: Where) -> None:
         """Add a document. ``where`` is the document itself, with an empty path."""
+        if has_acceptance(document.metadata):
+            self.accepted[where.file, where.document] = accepted_codes(document.metadata)
+            self.findings += check_acceptance(document.metadata, where)
         match document:
             case shapes.SendingDomain():
                 row = row_of(document, where.document)
@@ -166,6 +175,7 @@ class Compilation:
             The desired state of the whole tree, with all findings.
         """
         self.findings[:0] = findings
+        self._report_reserved()
         for key, profiles in (stopped or {}).items():
             self.stopped.add(key)
             self._draft(*key).unsound.update(profiles)
@@ -186,14 +196,32 @@ class Compilation:
             accounts[draft.key] = _account(draft, *draft.account)
             if complete and draft.key not in self.stopped:
                 self.findings += _unused(draft)
-        return Desired(
+        desired = Desired(
             platform=self.platform,
             accounts=accounts,
             orphans=self._orphans(),
             stopped=frozenset(self.stopped),
             complete=complete,
-            findings=tuple(self.findings),
+            accepted=self.accepted,
         )
+        findings = tuple(item for item in self.findings if not desired.accepts(item))
+        return replace(desired, findings=findings)
+
+    def _report_reserved(self) -> None:
+        for (kind, namespace), objects in self.objects.items():
+            if namespace != PLATFORM_NAMESPACE:
+                continue
+            self.findings += [
+                finding(
+                    "reserved-namespace",
+                    f"{kind.__name__} {name} is in the namespace {namespace}, which is the"
+                    " platform's own.",
+                    hint="Declare it in another namespace. Only the platform's secrets are there.",
+                    where=where.at("metadata", "namespace"),
+                    account=draft.key,
+                )
+                for name, (where, draft) in objects.items()
+            ]
 
     def _orphans(self) -> dict[AccountKey, list[Orphan]]:
         orphans: dict[AccountKey, list[Orphan]] = {}

@@ -12,18 +12,24 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from sendroute.manifests import fast
+from sendroute.manifests.acceptance import has_acceptance
 from sendroute.manifests.fast import Parsed, Problems
 from sendroute.manifests.fields import Metadata
 from sendroute.manifests.names import plain_domain_name
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE, Document, SendingDomain
-from sendroute.manifests.sources import unreadable
+from sendroute.manifests.sources import Entry, unreadable
 from sendroute.model.finding import Finding
 from sendroute.model.route import RouteKind
 
 # A pointer is valid YAML, a plain text. It would be read as a foreign document, and the objects in
 # the real file would seem to be deleted.
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, "The Pointer"
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+# https://git-annex.branchable.com/internals/pointer_file/
+_POINTERS = {
+    b"version https://git-lfs.github.com/spec/": "Git LFS",
+    b"version https://hawser.github.com/spec/": "Git LFS",
+    b"/annex/objects/": "git-annex",
+}
 
 
 class Row(NamedTuple):
@@ -70,28 +76,35 @@ class FileResult(NamedTuple):
         return self.problems is None
 
 
-def read_file(name: str, data: bytes | Finding, *, as_documents: bool = False) -> FileResult:
+def read_file(entry: Entry, data: bytes | Finding, *, as_documents: bool = False) -> FileResult:
     """Read one file, fast if that is enough, else thoroughly.
 
     Args:
-        name: the name that the file is shown by.
+        entry: the file.
         data: its bytes, or the finding that says why there are none.
         as_documents: return every document instead of turning sending domains into rows.
 
     Returns:
         The content of the file, and its problems.
     """
-    if isinstance(data, bytes) and data.startswith(_LFS_POINTER):
-        data = unreadable(name, "it is only a Git LFS pointer")
+    if isinstance(data, bytes) and (kind := _pointer(data)):
+        data = unreadable(entry.name, f"it is only a {kind} pointer")
     if not isinstance(data, bytes):
         return FileResult(Content([], [], 0), Problems([data], False, {}))
     parsed, problems = fast.read(data), None
     if parsed is None:
         from sendroute.manifests.piecewise import read_piecewise
 
-        parsed, problems = read_piecewise(name, data)
+        parsed, problems = read_piecewise(entry, data)
     content = Content([], *parsed) if as_documents else content_of(parsed)
     return FileResult(content, problems)
+
+
+def _pointer(data: bytes) -> str | None:
+    """What a file that only points to its content belongs to; None for any other file."""
+    if data[:1] not in (b"v", b"/"):
+        return None
+    return next((kind for start, kind in _POINTERS.items() if data.startswith(start)), None)
 
 
 def content_of(parsed: Parsed) -> Content:
@@ -111,7 +124,7 @@ def row_of(document: SendingDomain, ordinal: int) -> Row | None:
     """Return the document as a row, or None if it is more than a row can hold."""
     spec = document.spec
     domain = plain_domain_name(spec.domain)
-    if domain is None:
+    if domain is None or has_acceptance(document.metadata):
         return None
     kind, profile = None, None
     route = spec.route

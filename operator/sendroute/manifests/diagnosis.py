@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from sendroute.manifests.exact import Draft, shown
-from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_list_of, profiles_of
+from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_misspelt, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
 from sendroute.manifests.wording import Problem
@@ -65,16 +65,16 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     findings = [_from_fault(fault, where, account) for fault in faults]
     for problem in problems:
         position = draft.position(problem.path, problem.of_key)
-        at = Where(where.file, where.document, problem.path, problem.of_key)
+        at = where.at(*problem.path, of_key=problem.of_key)
         item = finding(problem.code, problem.message, hint=problem.hint, where=at, account=account)
         findings.append(replace(item, position=Position(where.file, *position)))
     profiles: set[str | None] = {None} if draft.blind else profiles_of(value)
     return Diagnosis(findings, account, account_known, profiles)
 
 
-def from_fault(fault: Fault, file: str) -> Finding:
-    """Return the finding for a fault of the text itself, outside any document."""
-    return _from_fault(fault, Where(file, 0), None)
+def from_fault(fault: Fault, file: Where) -> Finding:
+    """Return the finding for a fault of the text itself, outside any document of the file."""
+    return _from_fault(fault, file, None)
 
 
 def _from_fault(fault: Fault, where: Where, account: AccountKey | None) -> Finding:
@@ -113,6 +113,17 @@ def _of_shape(value: dict[str, Any]) -> list[Problem]:
 def _of_header(value: dict[str, Any], draft: Draft) -> list[Problem]:
     """Errors in the header, with which a document cannot be read as one of our kinds at all."""
     version, kind = value.get("apiVersion"), value.get("kind")
+    if is_misspelt(value):
+        group = str(version).partition("/")[0]
+        return [
+            Problem(
+                "unknown-group",
+                ("apiVersion",),
+                False,
+                f"{kind} is a kind of {API_GROUP}, and the group is {shown(group)}.",
+                f"Did you mean apiVersion: {API_VERSION}?",
+            )
+        ]
     if isinstance(version, str) and version and version != API_VERSION:
         return [
             Problem(
@@ -152,11 +163,44 @@ def _nearest(kind: str) -> str:
     return f"Did you mean {near}?" if near else f"{_kinds()}."
 
 
-def list_in_list(draft: Draft, where: Where) -> Iterator[Finding]:
-    """Refuse a List among the items of a List: kubectl writes none, and they are hard to review."""
-    if is_list_of(draft.node.value):
-        message = "A List must not contain another List."
-        item = finding(
-            "invalid-value", message, hint="Move its items into the outer List.", where=where
+def hides_objects(draft: Draft) -> bool:
+    """Whether a document that is not one of ours may hold one that cannot be seen: an item of a
+    List that is no object, or a mapping whose kind comes from somewhere else."""
+    value = draft.node.value
+    if not isinstance(value, dict):
+        return draft.in_list
+    merged = is_blind(draft, ("<<",))
+    unknown = [
+        value.get(name) is None and (merged or is_blind(draft, (name,)))
+        for name in ("apiVersion", "kind")
+    ]
+    return all(unknown)
+
+
+def unusable_list(draft: Draft, where: Where) -> Iterator[Finding]:
+    """What is wrong with a List, or with an item of one, that does not show what it holds."""
+    if draft.faults:
+        yield from (_from_fault(fault, where, None) for fault in draft.faults)
+        return
+    value = draft.node.value
+    code: str = "invalid-value"
+    path: Path = ()
+    if not draft.in_list and "apiVersion" not in value:
+        code, message = "missing-field", "The required field apiVersion of the List is missing."
+        hint = "Write apiVersion: v1."
+    elif not draft.in_list:
+        path = ("items",) if "items" in value else ()
+        given = f"not {shown_value(value['items'])}" if path else "but the List has none"
+        message = f"The items of a List must be a list of objects, {given}."
+        hint = "An empty List has items: []."
+    elif isinstance(value, dict):
+        # kubectl writes none, and they are hard to review.
+        message, hint = (
+            "A List must not contain another List.",
+            "Move its items into the outer List.",
         )
-        yield replace(item, position=Position(where.file, *draft.node.position))
+    else:
+        message = f"A List must hold objects, not {shown_value(value)}."
+        hint = "Remove the item, or write the object that belongs there."
+    item = finding(code, message, hint=hint, where=where.at(*path))
+    yield replace(item, position=Position(where.file, *draft.position(path, of_key=False)))

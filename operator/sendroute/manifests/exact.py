@@ -22,7 +22,7 @@ from yaml import (
 )
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, MAX_STRING, MAX_VALUES
-from sendroute.manifests.headers import is_foreign_already, is_list_of, is_ours
+from sendroute.manifests.headers import is_foreign_already, is_list_of, is_misspelt, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
 from sendroute.manifests.syntax import Fault, Text, syntax_fault, too_deep
 from sendroute.model.codes import Code
@@ -48,11 +48,12 @@ class Node:
 
 class Draft(NamedTuple):
     """One document. ``blind`` are the paths of values that are written but were not read, so that
-    nothing is known about them."""
+    nothing is known about them. ``in_list``: it is an item of a ``List``."""
 
     node: Node
     faults: list[Fault]
     blind: set[Path]
+    in_list: bool = False
 
     def position(self, path: Path, of_key: bool) -> tuple[int, int]:
         """Find a value of the document.
@@ -181,15 +182,14 @@ class _Builder:
                     within[index].append(fault._replace(path=tuple(rest)))
                 case ("items",) if fault.code == Code.DUPLICATE_KEY:
                     yield fault  # the dropped items may have been ours
-                case _ if any(is_ours(item) for item in root.value["items"]):
+                case _ if any(is_ours(item) or is_misspelt(item) for item in root.value["items"]):
                     yield fault
         for path in self._blind:
             match path:
                 case ("items", int(index), *rest) if index < len(items):
                     blind[index].add(tuple(rest))
         for node, faults, hidden in zip(items, within, blind, strict=True):
-            if node.value is not None:
-                yield Draft(node, faults, hidden)
+            yield Draft(node, faults, hidden, in_list=True)
 
     def _scalar(self, event: Any) -> None:
         self._refuse_marks(event)

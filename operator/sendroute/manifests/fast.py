@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import ryaml  # its stub imports its names without exporting them
 from msgspec import ValidationError
 
-from sendroute.manifests.headers import expand, is_list_of, is_ours
+from sendroute.manifests.headers import expand, is_list, is_misspelt, is_ours
 from sendroute.manifests.scalars import AMBIGUOUS, AMBIGUOUS_WORDS
 from sendroute.manifests.shapes import Document, decode
 from sendroute.model.desired import AccountKey
@@ -84,7 +84,7 @@ def read(data: bytes) -> Parsed | None:
                 documents.append((len(documents) + foreign, decode(value)))
             except ValidationError:
                 return None
-        elif is_list_of(value):
+        elif is_list(value) or is_misspelt(value):
             return None
         else:
             foreign += 1

@@ -307,7 +307,13 @@ class ClusterMetadata(Shape, frozen=True, kw_only=True):
 
     name: _Name
     labels: _Ignored = UNSET
-    annotations: _Ignored = UNSET
+    annotations: Annotated[
+        Any,
+        says(
+            "Accepted and ignored, except sendroute.dev/accept: codes of findings below error,"
+            " separated by commas, that are not reported about this object."
+        ),
+    ] = UNSET
     generate_name: _Ignored = UNSET
     uid: _Ignored = UNSET
     resource_version: _Ignored = UNSET

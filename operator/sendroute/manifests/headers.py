@@ -18,7 +18,10 @@ from sendroute.manifests.shapes import (
     SMTPProfile,
 )
 from sendroute.model.desired import AccountKey
+from sendroute.model.spelling import distance
 
+_NEAR = 2  # edits: more are another name
+_OUR_NAME = API_GROUP.partition(".")[0]
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
 
 
@@ -40,19 +43,44 @@ def is_ours(value: Any) -> bool:
     if isinstance(group, str) and group:
         # To Kubernetes, a group in capitals is another group; here it is reported as a mistake.
         return group.lower().partition("/")[0] == API_GROUP
-    kind = value.get("kind")
+    return _is_our_kind(value.get("kind"))
+
+
+def is_misspelt(value: Any) -> bool:
+    """Whether a document is of one of our kinds, under a group that is nearly ours: at most two
+    edits away, or with another ending. Any other group is another program's, whatever its kinds
+    are called."""
+    if not isinstance(value, dict) or not _is_our_kind(value.get("kind")):
+        return False
+    return _is_near(value.get("apiVersion"))
+
+
+def _is_our_kind(kind: Any) -> bool:
     return isinstance(kind, str) and kind in KINDS
 
 
-def is_list_of(value: Any) -> bool:
+def _is_near(version: Any) -> bool:
+    if not isinstance(version, str):
+        return False
+    group = version.lower().partition("/")[0]
+    if group == API_GROUP:
+        return False
+    return group.partition(".")[0] == _OUR_NAME or distance(group, API_GROUP, _NEAR) <= _NEAR
+
+
+def is_list(value: Any) -> bool:
     """Whether a document, as plain data, is a ``kind: List``, the form in which ``kubectl get -o
-    yaml`` writes several objects."""
-    return (
-        isinstance(value, dict)
-        and value.get("kind") == "List"
-        and value.get("apiVersion") == "v1"
-        and isinstance(value.get("items"), list)
-    )
+    yaml`` writes several objects, whatever its items are. One without an ``apiVersion`` is too:
+    nothing else has that kind."""
+    if not isinstance(value, dict) or value.get("kind") != "List":
+        return False
+    return value.get("apiVersion") in ("v1", None)
+
+
+def is_list_of(value: Any) -> bool:
+    """Whether a document, as plain data, is a ``List`` with a list of items. Any other ``List`` is
+    an error, because what it should hold is unknown."""
+    return is_list(value) and "apiVersion" in value and isinstance(value.get("items"), list)
 
 
 def is_foreign_already(value: dict[str, Any]) -> bool:
@@ -60,14 +88,16 @@ def is_foreign_already(value: dict[str, Any]) -> bool:
     group = value.get("apiVersion")
     if not isinstance(group, str) or not group or is_ours(value):
         return False
+    if _is_near(group) and _is_our_kind(value.get("kind", "MailAccount")):
+        return False
     return group != "v1" or value.get("kind", "List") != "List"
 
 
 def expand(values: list[Any]) -> Iterator[Any]:
-    """Yield the documents, a ``List`` replaced by its items, without empty ones."""
+    """Yield the documents without empty ones, a ``List`` of objects replaced by its items."""
     for value in values:
-        if is_list_of(value):
-            yield from (item for item in value["items"] if item is not None)
+        if is_list_of(value) and all(type(item) is dict for item in value["items"]):
+            yield from value["items"]
         elif value is not None:
             yield value
 

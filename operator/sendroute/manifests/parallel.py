@@ -190,7 +190,7 @@ class _Pool:
     def _read(self, number: int) -> Iterator[FileResult]:
         chunk = self._chunks[number]
         for entry, data in zip(chunk, self._tree.load(chunk), strict=True):
-            yield read_file(entry.name, data)
+            yield read_file(entry, data)
 
     def _receive(self, seconds: float) -> bool:
         """Receive what workers sent; False if nothing came within ``seconds``, or none is left."""

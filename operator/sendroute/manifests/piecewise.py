@@ -3,22 +3,23 @@
 from msgspec.structs import replace
 
 from sendroute.manifests import fast
-from sendroute.manifests.diagnosis import diagnose, from_fault, list_in_list
+from sendroute.manifests.diagnosis import diagnose, from_fault, hides_objects, unusable_list
 from sendroute.manifests.exact import Draft, drafts
 from sendroute.manifests.fast import Parsed, Problems
-from sendroute.manifests.headers import account_of_document, is_list_of, is_ours
+from sendroute.manifests.headers import account_of_document, is_list, is_misspelt, is_ours
 from sendroute.manifests.shapes import Document, MailPlatform, decode
-from sendroute.manifests.syntax import Fault, Piece, pieces
+from sendroute.manifests.sources import Entry
+from sendroute.manifests.syntax import Fault, Piece, Text, merge_conflict, pieces
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Position, Where
 
 
-def read_piecewise(name: str, data: bytes) -> tuple[Parsed, Problems]:
+def read_piecewise(entry: Entry, data: bytes) -> tuple[Parsed, Problems]:
     """Read a file that the fast reader refused.
 
     Args:
-        name: the name that the file is shown by.
+        entry: the file.
         data: its bytes.
 
     Returns:
@@ -28,16 +29,16 @@ def read_piecewise(name: str, data: bytes) -> tuple[Parsed, Problems]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        return Parsed([], 0), Problems([_not_utf8(name, data, error.start)], False, {})
-    reader = _Reader(name)
+        return Parsed([], 0), Problems([_not_utf8(entry, data, error.start)], False, {})
+    reader = _Reader(entry)
     for piece in pieces(text.removeprefix("\ufeff")):
         reader.piece(piece)
     return reader.result()
 
 
 class _Reader:
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
         self._documents: list[tuple[int, Document]] = []
         self._count = 0
         self._foreign = 0
@@ -48,6 +49,11 @@ class _Reader:
         self._platform_seen = False
 
     def piece(self, piece: Piece) -> None:
+        conflict = merge_conflict(Text(*piece))
+        if conflict is not None:
+            self._findings.append(from_fault(conflict, self._entry.where()))
+            self._well_formed = False
+            return
         parsed = fast.read(piece.text.encode())
         if parsed is not None:
             self._documents += [
@@ -59,29 +65,33 @@ class _Reader:
         for draft in drafts(piece.text, piece.first_line):
             match draft:
                 case Fault():
-                    self._findings.append(from_fault(draft, self._name))
+                    self._findings.append(from_fault(draft, self._entry.where()))
                     self._well_formed = False
                 case Draft():
                     self._draft(draft)
                     self._count += 1
 
     def _draft(self, draft: Draft) -> None:
-        where = Where(self._name, self._count)
-        if is_list_of(draft.node.value):
-            self._findings += list_in_list(draft, where)
+        where = self._entry.where(self._count)
+        value = draft.node.value
+        if is_ours(value) or is_misspelt(value):
+            self._ours(draft, where)
+        elif is_list(value) or hides_objects(draft):
+            self._findings += unusable_list(draft, where)
             self._accounts_known = False
-        elif is_ours(draft.node.value):
-            diagnosis = diagnose(draft, where)
-            if not diagnosis.findings:
-                self._documents.append((self._count, decode(draft.node.value)))
-                return
-            self._findings += diagnosis.findings
-            self._accounts_known &= diagnosis.account_known
-            self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
-            if diagnosis.account:
-                self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
         else:
             self._foreign += 1
+
+    def _ours(self, draft: Draft, where: Where) -> None:
+        diagnosis = diagnose(draft, where)
+        if not diagnosis.findings:
+            self._documents.append((self._count, decode(draft.node.value)))
+            return
+        self._findings += diagnosis.findings
+        self._accounts_known &= diagnosis.account_known
+        self._platform_seen |= draft.node.value.get("kind") == "MailPlatform"
+        if diagnosis.account:
+            self._stopped.setdefault(diagnosis.account, set()).update(diagnosis.profiles)
 
     def result(self) -> tuple[Parsed, Problems]:
         """The documents and problems. A file that is not well-formed may be half written, or have
@@ -100,7 +110,7 @@ class _Reader:
         return Parsed(documents, self._foreign), problems
 
 
-def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
+def _not_utf8(entry: Entry, data: bytes, offset: int) -> Finding:
     before = data[:offset]
     line_start = before.rfind(b"\n") + 1
     position = before.count(b"\n") + 1, len(before[line_start:].decode(errors="replace")) + 1
@@ -110,8 +120,7 @@ def _not_utf8(name: str, data: bytes, offset: int) -> Finding:
         hint = "The file is compressed with gzip. Unpack it."
     else:
         hint = "Save the file as UTF-8."
-    message = (
-        f"The file {name} is not UTF-8 text: it contains the invalid byte 0x{data[offset]:02x}."
-    )
-    error = finding("not-utf8", message, hint=hint, where=Where(name, 0))
-    return replace(error, position=Position(name, *position))
+    byte = f"0x{data[offset]:02x}"
+    message = f"The file {entry.name} is not UTF-8 text: it contains the invalid byte {byte}."
+    error = finding("not-utf8", message, hint=hint, where=entry.where())
+    return replace(error, position=Position(entry.name, *position))

@@ -14,6 +14,7 @@ from sendroute.manifests.shapes import with_integers
 from sendroute.manifests.wording import Problem, dotted, shown
 from sendroute.model.finding import Path
 from sendroute.model.providers import preset_meant_by
+from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.model.spelling import did_you_mean
 
 _SECRET_LIKE = re.compile(
@@ -55,7 +56,8 @@ def problems(kind: str, value: Any) -> list[Problem]:
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         of_shape = [_problem(kind, error["type"], error["loc"], error["input"]) for error in errors]
-        return of_shape + _bad_names(kind, value, {problem.path for problem in of_shape})
+        reported = {problem.path for problem in of_shape}
+        return of_shape + _bad_names(kind, value, reported) + _reserved_namespace(kind, value)
     return []
 
 
@@ -73,6 +75,16 @@ def _bad_names(kind: str, value: Any, reported: set[Path]) -> list[Problem]:
             message = f"{dotted(path)} {error.message}; the value is {shown(name)}."
             problems.append(Problem("invalid-value", path, False, message, error.hint))
     return problems
+
+
+def _reserved_namespace(kind: str, value: Any) -> list[Problem]:
+    """Also reported when a document is compiled, as bad names are."""
+    path = ("metadata", "namespace")
+    if kind == "MailPlatform" or _value_at(value, path) != PLATFORM_NAMESPACE:
+        return []
+    message = f"The {kind} is in the namespace {PLATFORM_NAMESPACE}, which is the platform's own."
+    hint = "Declare it in another namespace. Only the platform's secrets are there."
+    return [Problem("reserved-namespace", path, False, message, hint)]
 
 
 def _value_at(value: Any, path: Path) -> Any:

@@ -68,12 +68,12 @@ class Reading:
 
     def documents(self) -> Generator[tuple[Document, Where], None, None]:
         """Yield every document of ours without errors, whole and with its place."""
-        for name, content in self._contents(None, as_documents=True):
+        for entry, content in self._contents(None, as_documents=True):
             for ordinal, document in content.documents:
-                yield document, Where(name, ordinal)
+                yield document, entry.where(ordinal)
 
-    def contents(self, cache: Cache | None = None) -> Generator[tuple[str, Content], None, None]:
-        """Yield the content of each file that has no errors, with the name the file is shown by.
+    def contents(self, cache: Cache | None = None) -> Generator[tuple[Entry, Content], None, None]:
+        """Yield each file with its content, as far as it has no errors.
 
         Args:
             cache: what earlier runs read. It is saved at the end.
@@ -82,7 +82,7 @@ class Reading:
 
     def _contents(
         self, cache: Cache | None, *, as_documents: bool
-    ) -> Generator[tuple[str, Content], None, None]:
+    ) -> Generator[tuple[Entry, Content], None, None]:
         entries, findings = self._tree.entries()
         self._add_unreadable(findings)
         self.files = len(entries)
@@ -99,7 +99,7 @@ class Reading:
                     cache.learn(number, content)
             self.foreign += content.foreign
             own_count += len(content.rows) + len(content.documents)
-            yield entries[number].name, content
+            yield entries[number], content
         if not own_count and not self.findings:
             self._add_unreadable([_no_manifests(self.foreign)])
         if cache:
@@ -109,7 +109,7 @@ class Reading:
         """Read the entries in order, with several processes if there is enough work."""
         size = 0
         for number, data in enumerate(self._tree.load(entries), start=1):
-            yield read_file(entries[number - 1].name, data, as_documents=as_documents)
+            yield read_file(entries[number - 1], data, as_documents=as_documents)
             size += len(data) if isinstance(data, bytes) else 0
             remaining = len(entries) - number
             if (

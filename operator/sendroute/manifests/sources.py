@@ -1,6 +1,7 @@
 """Find and load the files of the given paths, always in the same order. A file that cannot be read
 is reported, and reading it never blocks."""
 
+import errno
 import os
 import stat
 import sys
@@ -21,12 +22,18 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 class Entry(NamedTuple):
     """A file to read: the name that is shown, and the path that opens it. ``identity`` is
-    ``(device, inode)`` if it is known, ``blob`` the object id in git."""
+    ``(device, inode)`` if it is known, ``blob`` the object id in git. ``outside``: a link that
+    leads out of the tree was followed to reach it."""
 
     name: str
     path: str
     identity: tuple[int, int] | None = None
     blob: str | None = None
+    outside: bool = False
+
+    def where(self, document: int = 0) -> Where:
+        """The document of this number in the file."""
+        return Where(self.name, document, (), False, self.outside)
 
 
 class Tree(Protocol):
@@ -119,19 +126,39 @@ class Files:
             if stream is None:
                 self._typed = unreadable(STDIN, "standard input is closed")
             else:
-                data = stream.read(MAX_BYTES + 1)
-                self._typed = data if len(data) <= MAX_BYTES else too_large(STDIN)
+                self._typed = _read_stream(stream)
         return self._typed
 
 
+def _read_stream(stream: BinaryIO) -> bytes | Finding:
+    try:
+        data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        return unreadable(STDIN, _reason(error))
+    return data if len(data) <= MAX_BYTES else too_large(STDIN)
+
+
+class _Pending(NamedTuple):
+    """A directory to walk. ``outside``: a link that leads out of the tree was followed to it."""
+
+    path: str
+    identity: tuple[int, int]
+    outside: bool
+
+
 class _Walk:
-    """One walk over all given paths. ``odd`` are the paths that are shown under other names."""
+    """One walk over all given paths. ``odd`` are the paths that are shown under other names.
+
+    Whatever cannot be looked into is reported: what it holds is unknown, and must not seem to be
+    deleted.
+    """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
         self.directories: set[tuple[int, int]] = set()
+        self._top = ""
 
     def given(self, path: str) -> None:
         """Add a path of the user: a file may have any suffix."""
@@ -143,62 +170,82 @@ class _Walk:
         except (OSError, ValueError) as error:
             self.findings.append(unreadable(display(path), _reason(error)))
             return
+        path = os.path.normpath(path)
         if stat.S_ISDIR(status.st_mode):
-            self._directory(os.path.normpath(path), status)
+            self._top = os.path.realpath(path)
+            self._directory(path, status)
         else:
-            self._file(os.path.normpath(path), status)
+            self._top = os.path.realpath(os.path.dirname(path) or ".")
+            self._file(path, status, outside=self._leads_out(path))
 
     def _directory(self, path: str, status: os.stat_result) -> None:
         """Walk a directory, depth first and by name; with a stack, because nesting has no limit."""
-        pending = [(path, (status.st_dev, status.st_ino))]
+        pending = [_Pending(path, (status.st_dev, status.st_ino), False)]
         while pending:
-            path, identity = pending.pop()
+            path, identity, outside = pending.pop()
             if identity in self.directories:
                 continue
             self.directories.add(identity)
+            prefix = "" if path == "." else path if path.endswith("/") else path + "/"
             try:
                 with os.scandir(path) as listing:
                     children = sorted(listing, key=attrgetter("name"))
+                if children:
+                    os.stat(f"{prefix}.")  # a directory may be listed and not entered
             except OSError as error:
-                self.findings.append(unreadable(display(path), _reason(error), directory=True))
+                self.findings.append(unreadable(display(path), _reason(error), kind="directory"))
                 continue
-            prefix = "" if path == "." else path if path.endswith("/") else path + "/"
             device, add = identity[0], self.entries.append  # looked up once for all its files
-            inner: list[tuple[str, tuple[int, int]]] = []
+            inner: list[_Pending] = []
             for child in children:
                 name = child.name
                 if name[0] == ".":
                     continue
                 child_path = prefix + name
                 has_suffix = name.endswith(ENDINGS)
-                if has_suffix and child.is_file(follow_symlinks=False):
-                    shown = child_path if child_path.isprintable() else self._shown(child_path)
-                    add(Entry(shown, child_path, (device, child.inode())))
-                elif has_suffix or child.is_dir(follow_symlinks=False) or child.is_symlink():
-                    inner += self._follow(child_path, has_suffix)
+                try:
+                    if has_suffix and child.is_file(follow_symlinks=False):
+                        shown = child_path if child_path.isprintable() else self._shown(child_path)
+                        add(Entry(shown, child_path, (device, child.inode()), None, outside))
+                    elif child.is_symlink():
+                        inner += self._follow(
+                            child_path, has_suffix, outside or self._leads_out(child_path)
+                        )
+                    elif has_suffix or child.is_dir(follow_symlinks=False):
+                        inner += self._follow(child_path, has_suffix, outside)
+                except OSError as error:  # where a listing has no types, each one is a question
+                    self.findings.append(unreadable(display(child_path), _reason(error)))
             pending += reversed(inner)
 
-    def _follow(self, path: str, has_suffix: bool) -> list[tuple[str, tuple[int, int]]]:
-        """Return a directory to walk, or add the file that a link leads to. A broken link, or a
-        special file, is reported only if its name ends like that of a manifest."""
+    def _follow(self, path: str, has_suffix: bool, outside: bool) -> list[_Pending]:
+        """Return a directory to walk, or add the file that a link leads to. A special file is
+        reported only if its name ends like that of a manifest."""
         try:
             status = os.stat(path)  # faster than pathlib
         except OSError as error:
-            if has_suffix:
-                self.findings.append(unreadable(display(path), _reason(error)))
+            self.findings.append(_unfollowed(path, error))
             return []
         if stat.S_ISDIR(status.st_mode):
-            return [(path, (status.st_dev, status.st_ino))]
+            return [_Pending(path, (status.st_dev, status.st_ino), outside)]
         if has_suffix:
-            self._file(path, status)
+            self._file(path, status, outside=outside)
         return []
 
-    def _file(self, path: str, status: os.stat_result) -> None:
+    def _file(self, path: str, status: os.stat_result, *, outside: bool) -> None:
         if stat.S_ISREG(status.st_mode):
             identity = (status.st_dev, status.st_ino)
-            self.entries.append(Entry(self._shown(path), path, identity))
+            self.entries.append(Entry(self._shown(path), path, identity, None, outside))
         else:
             self._special(path)
+
+    def _leads_out(self, path: str) -> bool:
+        """Whether a path leads to what is not part of the tree: outside the given directory, or to
+        a hidden name in it. The names with two dots are those of a mounted ConfigMap."""
+        within = os.path.relpath(os.path.realpath(path), self._top)
+        steps = within.split("/") if within != "." else []
+        return any(
+            step == ".." or (step.startswith(".") and not step.startswith("..")) for step in steps
+        )
 
     def _shown(self, path: str) -> str:
         shown = display(path)
@@ -208,6 +255,14 @@ class _Walk:
 
     def _special(self, path: str) -> None:
         self.findings.append(unreadable(display(path), "it is not a regular file"))
+
+
+def _unfollowed(path: str, error: OSError) -> Finding:
+    if not os.path.islink(path):
+        return unreadable(display(path), _reason(error))
+    gone = isinstance(error, FileNotFoundError)
+    reason = "its target does not exist" if gone else _reason(error)
+    return unreadable(display(path), reason, kind="symbolic link")
 
 
 def _without_repeats(entries: list[Entry]) -> list[Entry]:
@@ -246,7 +301,7 @@ def _load(entry: Entry) -> bytes | Finding:
 
 def _read(opened: int, name: str, size: int) -> bytes | Finding:
     """Read to the end, which may be after the size that fstat gave: a file may grow meanwhile, and
-    files of /proc and /sys have size 0."""
+    files of /proc and /sys have size 0. A file that became shorter was cut while it was written."""
     data = os.read(opened, size + 1)
     if len(data) == size:
         return data
@@ -255,6 +310,8 @@ def _read(opened: int, name: str, size: int) -> bytes | Finding:
     while total <= MAX_BYTES and (data := os.read(opened, 1 << 16)):
         parts.append(data)
         total += len(data)
+    if total < size:
+        return unreadable(name, "it became shorter while it was read")
     return b"".join(parts) if total <= MAX_BYTES else too_large(name)
 
 
@@ -264,6 +321,8 @@ def _reason(error: OSError | ValueError) -> str:
             return "there is no such file"
         case PermissionError():
             return "permission denied"
+        case OSError(errno=errno.ELOOP):
+            return "its symbolic links lead in a circle"
         case OSError(strerror=str(text)):
             return text[0].lower() + text[1:]
         case _:
@@ -290,22 +349,42 @@ def _escape(char: str) -> str:
     )
 
 
-def unreadable(name: str, reason: str, *, directory: bool = False) -> Finding:
-    """The finding for a file, or a directory, that cannot be read. ``reason`` is a clause."""
-    hints = {
-        "there is no such file": "Check the path. If it is a symbolic link, check its target.",
-        "permission denied": "Give the user that runs sendroute permission to read it.",
-        "it is not a regular file": "Devices, sockets and named pipes are not read; "
-        "to pipe manifests into standard input, use the path -.",
-        "it is only a Git LFS pointer": "Do not store manifests in Git LFS, or fetch the file: "
-        "git lfs pull.",
-    }
+_UNKNOWN = "Its content is unknown, so nothing is removed until it can be read."
+_HINTS = {
+    "there is no such file": "Check the path. If it is a symbolic link, check its target.",
+    "its target does not exist": "Check out or mount what the symbolic link leads to, or remove the"
+    f" link. {_UNKNOWN}",
+    "its symbolic links lead in a circle": "Let the symbolic link lead to a file or directory.",
+    "permission denied": "Give the user that runs sendroute permission to read it.",
+    "it is not a regular file": "Devices, sockets and named pipes are not read; "
+    "to pipe manifests into standard input, use the path -.",
+    "it is only a Git LFS pointer": "Do not store manifests in Git LFS, or fetch the file: "
+    "git lfs pull.",
+    "it is only a git-annex pointer": "Do not store manifests in git-annex, or fetch the file: "
+    "git annex get.",
+    "it became shorter while it was read": "Read it when it is written completely.",
+}
+
+
+def unreadable(name: str, reason: str, *, kind: str = "file", hint: str | None = None) -> Finding:
+    """Create the finding for a part of a tree that cannot be read. While there is one, nothing is
+    removed: what seems to be missing may be there.
+
+    Args:
+        name: the name that the file or directory is shown by.
+        reason: why it cannot be read, as a clause.
+        kind: what it is: a file, a directory, a symbolic link.
+        hint: the next step; None for the usual one for this reason.
+    """
+    if hint is None and kind == "directory" and reason == "permission denied":
+        hint = (
+            "Give the user that runs sendroute permission to list the directory (r) and to enter it"
+            " (x)."
+        )
     return finding(
         "unreadable",
-        f"The {'directory' if directory else 'file'} {name} cannot be read: {reason}.",
-        hint=hints.get(
-            reason, "Its content is unknown, so nothing is removed until it can be read."
-        ),
+        f"The {kind} {name} cannot be read: {reason}.",
+        hint=hint or _HINTS.get(reason, f"Check the disk or the mount. {_UNKNOWN}"),
         where=Where(name, 0),
     )
 

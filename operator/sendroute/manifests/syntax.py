@@ -98,10 +98,8 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
     if began is not None and _BEGAN_BEFORE.search(problem):
         mark = began
     position = source.position_in_text(mark) if mark is not None else (source.first_line, 1)
-    if _CONFLICT.search(source.line(position)):
-        message = "The file has an unresolved merge conflict."
-        hint = "Resolve the conflict, and remove its markers."
-        return Fault("yaml-syntax", (), position, message, hint)
+    if _CONFLICT.match(source.line(position)):
+        return _conflict_at(position)
     message = f"Invalid YAML: {problem}"
     if context and began is not None and source.position(began)[0] < position[0]:
         message += f", {context} (from line {source.position(began)[0]})"
@@ -129,7 +127,24 @@ def too_deep(position: LineColumn) -> Fault:
 
 # libyaml reports these at the end of the file, or on the line after the one to fix.
 _BEGAN_BEFORE = re.compile(r"could not find expected ':'|unexpected (?:end of|document)")
-_CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |$)")
+_CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |\r?$)", re.MULTILINE)
+_SURE_CONFLICT = re.compile(r"^(?:<<<<<<<|>>>>>>>)(?: |\r?$)", re.MULTILINE)
+
+
+def merge_conflict(source: Text) -> Fault | None:
+    """The fault for the marks that a merge leaves in a text; None if there are none. In YAML such
+    a line may be a plain text of its own, and the document behind it seem to be another
+    program's."""
+    if not _SURE_CONFLICT.search(source.written):
+        return None
+    first = _CONFLICT.search(source.written)
+    return _conflict_at(source.position_of(first.start() if first else 0))
+
+
+def _conflict_at(position: LineColumn) -> Fault:
+    message = "The file has an unresolved merge conflict."
+    hint = "Resolve the conflict, and remove its markers."
+    return Fault("yaml-syntax", (), position, message, hint)
 
 
 def _unprintable(source: Text) -> Fault:

@@ -114,13 +114,14 @@ def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
     from sendroute.manifests.syntax import pieces
 
     entries, _ = files.entries()
-    for name, data in files.again([entry.name for entry in entries]):
+    by_name = {entry.name: entry for entry in entries}
+    for name, data in files.again(by_name):
         text = data.decode("utf-8-sig", "replace")
         read = (draft for piece in pieces(text) for draft in drafts(piece.text, piece.first_line))
         documents = (draft for draft in read if isinstance(draft, Draft))
         for ordinal, draft in enumerate(documents):
             if is_ours(draft.node.value):
-                yield Where(name, ordinal), draft.node.value
+                yield by_name[name].where(ordinal), draft.node.value
 
 
 def _cache(paths: Sequence[str]) -> Cache:

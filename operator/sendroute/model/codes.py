@@ -183,6 +183,14 @@ class Code(StrEnum):
         "The kind is misspelled.",
         "Use MailPlatform, MailAccount, SMTPProfile or SendingDomain.",
     )
+    UNKNOWN_GROUP = (
+        "unknown-group",
+        _ERROR,
+        _AUTHOR,
+        "A document of one of Sendroute's kinds has an API group that is nearly sendroute.dev.",
+        "The group is misspelled. Kinds of any other group belong to another program.",
+        "Write apiVersion: sendroute.dev/v1alpha1.",
+    )
     UNKNOWN_VERSION = (
         "unknown-version",
         _ERROR,
@@ -215,6 +223,14 @@ class Code(StrEnum):
         "The value has the wrong type or form, or is out of range.",
         "Write a value that the message lists.",
         Trait.VALUE,
+    )
+    RESERVED_NAMESPACE = (
+        "reserved-namespace",
+        _ERROR,
+        _AUTHOR,
+        "The namespace sendroute-system is the platform's own.",
+        "An account, profile or domain is declared in the namespace of the platform's secrets.",
+        "Use another namespace.",
     )
     POLICY_VIOLATION = (
         "policy-violation",
@@ -374,7 +390,7 @@ class Code(StrEnum):
     )
     PROFILE_UNUSED = (
         "profile-unused",
-        _WARN,
+        _INFO,
         _AUTHOR,
         "No domain sends through the profile.",
         "No route, default or reassignTo refers to it.",
@@ -617,9 +633,9 @@ class Code(StrEnum):
         "wrong-store",
         _REFUSED,
         _OPERATOR,
-        "Another store was expected.",
-        "The URL is wrong, or the store was set back or replaced.",
-        "Check the URL of the store.",
+        "Another store was expected, or the store is not as Sendroute created it.",
+        "The URL is wrong, the store was set back or replaced, or another program changed it.",
+        "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
     )
     STORE_LOCKED = (
@@ -653,8 +669,8 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "A key file is never overwritten.",
-        "A key file is already at the path.",
-        "Use that key, or give the path of another file.",
+        "A key file is already at the path, but there is no store.",
+        "Give that key for the new store too, or create the store in another directory.",
     )
     STORE_EXISTS = (
         "store-exists",
@@ -688,6 +704,11 @@ class Code(StrEnum):
 _CODES: dict[str, Code] = {code.value: code for code in Code}
 _WITH = {trait: frozenset[str](code for code in Code if trait in code.traits) for trait in Trait}
 _NOT_SAVED: dict[str, str] = {code: code.not_saved for code in Code if code.not_saved is not None}
+
+
+_NOT_QUOTED = (
+    "Nothing of the file is quoted, because a link that leads out of the tree leads to it."
+)
 
 
 def code_of(code: str) -> Code:
@@ -740,12 +761,16 @@ def finding(
         remedy: the next step as data, which a front end appends to the hint.
 
     Returns:
-        The finding, without a position.
+        The finding, without a position. About a file outside the tree it says only what the code
+        means, because every message may quote its file.
 
     Raises:
         KeyError: the code does not exist.
     """
     namespace, name = account or (None, None)
+    if where is not None and where.outside:
+        message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
+        related = tuple(location for location in related if location.file == where.file)
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,

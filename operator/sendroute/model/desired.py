@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from sendroute.model.finding import Finding, Where
+from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
@@ -91,6 +91,7 @@ class Desired(Struct, frozen=True):
     ``complete`` is false if something could not be read; then nothing is removed. ``stopped``
     are the accounts with an error in one of their documents, ``orphans`` the objects of accounts
     that no MailAccount document defines, ``findings`` the problems found while reading.
+    ``accepted`` are the codes of findings that an object accepts, by its file and document.
     """
 
     platform: DesiredPlatform | None
@@ -99,6 +100,14 @@ class Desired(Struct, frozen=True):
     stopped: frozenset[AccountKey] = frozenset()
     complete: bool = True
     findings: tuple[Finding, ...] = ()
+    accepted: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+
+    def accepts(self, item: Finding) -> bool:
+        """Whether the object that a finding is about accepts it. No error and no refusal can be
+        accepted."""
+        if item.where is None or item.severity not in (Severity.WARNING, Severity.INFO):
+            return False
+        return item.code in self.accepted.get((item.where.file, item.where.document), ())
 
     @property
     def mentioned(self) -> frozenset[AccountKey]:

@@ -28,17 +28,19 @@ class Where(Struct, frozen=True, gc=False):
 
     ``document`` counts the documents of the file from 0 as they are read; each item of a ``List``
     counts as one, and :data:`WHOLE_FILE` stands for no document. ``path`` leads to a value in that
-    document, or with ``of_key`` to its key.
+    document, or with ``of_key`` to its key. ``outside``: the file was reached by a link that leads
+    out of the tree, so no finding quotes anything of it: its author may not be allowed to read it.
     """
 
     file: str
     document: int
     path: Path = ()
     of_key: bool = False
+    outside: bool = False
 
-    def at(self, *path: str | int) -> "Where":
-        """The same document, at another value."""
-        return Where(self.file, self.document, path)
+    def at(self, *path: str | int, of_key: bool = False) -> "Where":
+        """The same document, at another value, or at its key."""
+        return Where(self.file, self.document, path, of_key, self.outside)
 
 
 WHOLE_FILE = -1

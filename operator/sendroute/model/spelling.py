@@ -22,3 +22,26 @@ def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     by_lower = {candidate.lower(): candidate for candidate in sorted(known)}
     near = get_close_matches(name[:_LONGEST].lower(), by_lower, n=1)
     return by_lower[near[0]] if near else None
+
+
+def distance(left: str, right: str, most: int) -> int:
+    """The number of edits between two names: a character inserted, removed or replaced, or two
+    neighbours exchanged.
+
+    Args:
+        left: a name.
+        right: another name.
+        most: the number that matters; a larger distance may be returned as ``most + 1``.
+    """
+    if abs(len(left) - len(right)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, start=1):
+        before, last, row = row, before, [i]
+        for j, b in enumerate(right, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and b == left[i - 2]:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

@@ -11,6 +11,7 @@ from sendroute.model.current import AccountState, Current, CurrentAccount, Domai
 from sendroute.model.desired import Desired, DesiredAccount
 from sendroute.model.finding import Finding
 from sendroute.model.route import UNCONFIGURED, Origin
+from sendroute.planner.accepted import without_accepted
 from sendroute.planner.plan import plan_tree
 
 
@@ -24,7 +25,7 @@ def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, 
     Returns:
         Every finding that does not need a store, or a base if there is none.
     """
-    plan = plan_tree(desired, _as_current(base))
+    plan = without_accepted(plan_tree(desired, _as_current(base)), desired)
     findings = chain(plan.findings, *(account.findings for account in plan.accounts))
     return tuple(
         finding

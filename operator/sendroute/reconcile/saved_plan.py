@@ -27,6 +27,7 @@ from sendroute.reconcile.verifier import SavedInputs
 
 FORMAT_VERSION = "1.1"
 _MARKER = "sendroute-saved-plan"
+_BOM = b"\xef\xbb\xbf"  # some editors write one
 _LISTED = 5
 
 
@@ -96,6 +97,7 @@ class SavedPlan(Struct, frozen=True):
     stopped: tuple[AccountKey, ...]
     complete: bool
     findings: tuple[SavedFinding, ...]
+    accepted: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = ()
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
 
@@ -116,6 +118,7 @@ class SavedPlan(Struct, frozen=True):
             stopped=frozenset(self.stopped),
             complete=self.complete,
             findings=tuple(item.as_finding() for item in self.findings),
+            accepted={document: frozenset(codes) for document, codes in self.accepted},
         )
 
 
@@ -200,6 +203,9 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         stopped=tuple(sorted(desired.stopped & accounts)),
         complete=desired.complete,
         findings=tuple(_saved(located(item, planned.source.locate)) for item in desired.findings),
+        accepted=tuple(
+            (document, tuple(sorted(codes))) for document, codes in sorted(desired.accepted.items())
+        ),
         failed=tuple(
             sorted((owner_names(owner), dict(names)) for owner, names in verified.failed.items())
         ),
@@ -319,6 +325,7 @@ def encode(saved: SavedPlan) -> str:
 
 def is_saved_plan(head: bytes) -> bool:
     """Whether a file is a saved plan, valid or not, by its first bytes ``head``."""
+    head = head.removeprefix(_BOM)
     return head.lstrip().startswith(b"{") and f'"{_MARKER}"'.encode() in head
 
 
@@ -336,10 +343,11 @@ def decode(content: bytes, path: str) -> SavedPlan:
         ProblemError: it is damaged or was edited (``invalid-value``), or has another format
             (``unknown-version``).
     """
+    content = content.removeprefix(_BOM)
     try:
         version = msgspec.json.decode(content, type=_Version).format_version
         if version != FORMAT_VERSION:
-            why = f"its format is {version}, not {FORMAT_VERSION}"
+            why = f"its format is {version[:20]!r}, not {FORMAT_VERSION}"
             raise unusable("unknown-version", path, why)
         saved = msgspec.json.decode(content, type=SavedPlan)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

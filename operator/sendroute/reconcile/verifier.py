@@ -36,6 +36,7 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
+from sendroute.planner.accepted import without_accepted
 from sendroute.planner.claims import NO_OTHERS, OtherClaims
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_accounts
@@ -129,6 +130,7 @@ class Verifier(Struct, frozen=True):
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
+            keyless=current.keyless,
         )
 
     def verify(
@@ -173,6 +175,7 @@ class Verifier(Struct, frozen=True):
             due = [request for request in requests if request not in tests]
             if tester is None or not due:
                 reported = self._with_findings(plan, desired, secrets, tests, due)
+                reported = without_accepted(reported, desired)
                 return VerifiedPlan(reported, failed, secrets, tests, len(due))
             policy = ConnectionPolicy.of(_platform_after(plan, current))
             results = zip(due, tester(due, policy), strict=True)
@@ -346,6 +349,9 @@ _ADVICE = {
 }
 
 
+_SAVED_ANYWAY = "The profile is saved anyway, because its connectionTest is warn."
+
+
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
     for request, result in tests.items():
         if request.account != account.key or (code := failure_code(result)) is None:
@@ -354,9 +360,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         yield finding(
             code,
             failure_message(request, result),
-            hint="The profile is saved anyway, because its connectionTest is warn."
-            if warns
-            else f"{failure_advice(result)} Sendroute retries.",
+            hint=f"{failure_advice(result)} {_SAVED_ANYWAY if warns else 'Sendroute retries.'}",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,

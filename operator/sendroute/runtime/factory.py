@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sendroute.credentials.key_file import key_path
@@ -108,7 +107,7 @@ class Factory:
         """
         directory = self.settings.secrets or None  # an empty value is none
         if directory is not None and not os.access(directory, os.R_OK | os.X_OK):
-            exists = Path(directory).exists()
+            exists = os.path.lexists(directory)
             why = "is not readable for the user that runs sendroute" if exists else "does not exist"
             raise ProblemError(
                 finding(

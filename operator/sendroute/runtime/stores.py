@@ -10,21 +10,24 @@ from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Status
 from sendroute.reconcile.restore import SavedState
+from sendroute.runtime.factory import Factory
 from sendroute.runtime.settings import Settings
 from sendroute.store import lockfile
 from sendroute.store.backups import open_backup
-from sendroute.store.create import init_store
+from sendroute.store.create import Opens, init_store, require_no_store
 from sendroute.store.record import Store
 
 
 class NewStore(NamedTuple):
     """A store that was created. ``key`` is the file or the variable that its key is in;
-    ``created_key``: the key was created too."""
+    ``created_key``: the key was created too; ``is_keyless``: no given key opens the credentials
+    that came from a backup."""
 
     location: str
     status: Status
     key: str
     created_key: bool
+    is_keyless: bool
 
 
 def create_store(
@@ -36,7 +39,8 @@ def create_store(
     advance: Callable[[int], None] = lambda _rows: None,
 ) -> NewStore:
     """Create the store, and its key unless one is given. If the store cannot be created, no new key
-    is left behind.
+    is left behind. An existing store is reported before the key is looked at: its key belongs to
+    it.
 
     Args:
         settings: the URL of the store, and the key file if one is given.
@@ -52,6 +56,7 @@ def create_store(
         ProblemError: the given key is invalid or a new one cannot be written, or as for
             :func:`~sendroute.store.create.init_store`.
     """
+    require_no_store(settings.store)
     given = _given_key(settings.key_file)
     # Only the old key decrypts the credentials of a restored store, so it must exist.
     key = key_path(settings.store)
@@ -61,9 +66,16 @@ def create_store(
         create_key(key)
     try:
         with init_store(
-            settings.store, provenance, from_lock=lock, from_backup=backup, advance=advance
+            settings.store,
+            provenance,
+            from_lock=lock,
+            from_backup=backup,
+            opens=_opens(settings) if backup is not None else None,
+            advance=advance,
         ) as store:
-            return NewStore(store.location, store.status(), given or str(key), creates_key)
+            is_keyless = backup is not None and store.is_keyless()
+            used = given or str(key)
+            return NewStore(store.location, store.status(), used, creates_key, is_keyless)
     except BaseException:
         if creates_key:
             key.unlink(missing_ok=True)
@@ -80,6 +92,12 @@ def _given_key(file: str | None) -> str | None:
         keys_in(os.environ[VARIABLE], VARIABLE)
         return VARIABLE
     return None
+
+
+def _opens(settings: Settings) -> Opens:
+    """Whether the given keys open a credential."""
+    sealer = Factory(settings).sealer()
+    return lambda token, binding: sealer is not None and sealer.open(token, binding) is not None
 
 
 def is_lock_file(path: Path) -> bool:

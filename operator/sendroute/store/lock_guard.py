@@ -5,18 +5,20 @@ domain would start again on the present default.
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
+from errno import ENAMETOOLONG, ENOTDIR
 from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.finding import Finding, whole_file
+from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
-from sendroute.store.lockfile import LockHeader, contradictory
+from sendroute.store.lock_text import load, parse
+from sendroute.store.lockfile import LockHeader
 
 NAME = "sendroute.lock"
 
@@ -52,11 +54,22 @@ def locks_of(
     """
     candidates = [lock for path in paths if path != "-" for lock in lock_file_candidates(path, top)]
     candidates += [Path(written)] if written is not None else []
-    paths_by_file: dict[Path, Path] = {}
+    paths_by_file: dict[str, Path] = {}
     for path in candidates:
-        if os.path.isfile(path):  # noqa: PTH113 - a name that is too long does not exist, and is no error
-            paths_by_file.setdefault(path.resolve(), path)
+        if _may_exist(path):
+            paths_by_file.setdefault(os.path.realpath(path), path)
     return [_read(path) for path in paths_by_file.values()]
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether a lock file is there, or cannot be seen: a dangling link, or a directory that may not
+    be entered, does not mean that there is none."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return os.path.islink(path)
+    except OSError as error:
+        return error.errno not in (ENOTDIR, ENAMETOOLONG)
 
 
 def lock_file_candidates(path: str, top: str | None = None) -> Iterator[Path]:
@@ -71,29 +84,25 @@ def lock_file_candidates(path: str, top: str | None = None) -> Iterator[Path]:
     Yields:
         The paths, the nearest first; the files need not exist.
     """
-    given = Path(path)
-    directory = given if given.is_dir() else given.parent
+    # Not pathlib: it raises for a directory that may not be entered, and for links in a circle.
+    directory = Path(path if os.path.isdir(path) else os.path.dirname(path) or ".")
     yield directory / NAME
-    resolved = directory.resolve()
+    resolved = Path(os.path.realpath(directory))
     above = [resolved, *resolved.parents]
-    root = Path(top).resolve() if top is not None else None
-    tops = (i for i, parent in enumerate(above) if (parent / ".git").exists() or parent == root)
+    root = Path(os.path.realpath(top)) if top is not None else None
+    tops = (i for i, parent in enumerate(above) if _is_top(parent) or parent == root)
     yield from (parent / NAME for parent in above[1 : next(tops, 0) + 1])
+
+
+def _is_top(directory: Path) -> bool:
+    return os.path.lexists(directory / ".git")
 
 
 def _read(path: Path) -> LockFile:
     try:
-        return LockFile(path, LockHeader.of(path.read_bytes()))
-    except OSError as error:
-        unreadable = finding(
-            "unreadable",
-            f"The lock file {path} cannot be read: {(error.strerror or 'it failed').lower()}.",
-            hint="Give the user that runs sendroute read permission.",
-            where=whole_file(str(path)),
-        )
-        return LockFile(path, None, (unreadable,))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return LockFile(path, None, contradictory(path).findings)
+        return LockFile(path, parse(load(path), path, LockHeader))
+    except ProblemError as problem:
+        return LockFile(path, None, problem.findings)
 
 
 def mismatches(

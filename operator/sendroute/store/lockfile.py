@@ -16,17 +16,16 @@ import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, select
 
-from sendroute.model.codes import finding
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
-from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Origin, Route
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
+from sendroute.store.lock_text import contradictory, load, parse
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
@@ -37,7 +36,7 @@ FORMAT_VERSION = "1.2"
 # Stored in 64 bits, with room for later increments.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
-Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
 CommitId = Lineage
 
 
@@ -45,15 +44,10 @@ class LockHeader(Struct, frozen=True):
     """The part of a lock file that identifies its store. The commit id is absent in format 1.0, and
     was called ``attempt`` in 1.1."""
 
-    lineage: str
+    lineage: Lineage
     revision: int
     commit_id: str | None = None
     attempt: str | None = None
-
-    @classmethod
-    def of(cls, content: bytes) -> "LockHeader":
-        """Read the header of a lock file's content. Raises as ``msgspec.json.decode`` does."""
-        return msgspec.json.decode(content, type=cls)
 
     @property
     def head(self) -> Head:
@@ -233,7 +227,9 @@ def write(lock: Lock, path: Path) -> None:
 def _replace(path: Path, text: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        # As for every file for the user: what the umask leaves, but writable by its owner only.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with open(descriptor, "wb") as file:  # noqa: PTH123
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -257,38 +253,34 @@ def read(path: Path) -> Lock:
         ProblemError: the file cannot be read (``unreadable``), has an unknown format
             (``store-version``), or is damaged (``invalid-value``).
     """
+    content = load(path)
+    version = parse(content, path, _Format).format_version
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise problem(
+            "store-version",
+            f"The lock file {path} has format {version!r}, which the installed Sendroute cannot"
+            " read.",
+            "Use the version of Sendroute that wrote the lock file.",
+        )
+    lock = parse(content, path, Lock)
+    if lock.commit_id is None:
+        earlier = parse(content, path, _Earlier)
+        lock = msgspec.structs.replace(lock, commit_id=earlier.attempt)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ProblemError(
-            finding(
-                "unreadable",
-                f"The lock file {path} cannot be read: {error.strerror}.",
-                hint="Specify a lock file that Sendroute wrote.",
-                remedy=Perform(Task.WRITE_LOCK_FILE),
-            )
-        ) from error
-    try:
-        version = msgspec.json.decode(content, type=_Format).format_version
-        if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-            raise problem(
-                "store-version",
-                f"The lock file {path} has format {version!r}, which the installed Sendroute"
-                " cannot read.",
-                "Use the version of Sendroute that wrote the lock file.",
-            )
-        lock = msgspec.json.decode(content, type=Lock)
-        if lock.commit_id is None:
-            commit_id = msgspec.convert(LockHeader.of(content).attempt, CommitId | None)
-            lock = msgspec.structs.replace(lock, commit_id=commit_id)
         _check(lock.accounts, lock.last_profile)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise contradictory(path) from error
+    except ValueError as error:
+        raise ProblemError(contradictory(path)) from error
     return lock
 
 
 class _Format(Struct):
-    format_version: str
+    format_version: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*\Z")]
+
+
+class _Earlier(Struct):
+    """Up to format 1.1, ``commit_id`` was called ``attempt``."""
+
+    attempt: CommitId | None = None
 
 
 def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
@@ -304,13 +296,3 @@ def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
             current.state()
         for ran in account.apply_all.values():
             ran.record()
-
-
-def contradictory(path: Path) -> ProblemError:
-    return ProblemError(
-        finding(
-            "invalid-value",
-            f"{path} is not a valid lock file.",
-            hint="Restore from git the version that Sendroute wrote.",
-        )
-    )

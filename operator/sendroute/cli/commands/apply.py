@@ -13,7 +13,7 @@ examples:
 from argparse import Namespace
 from pathlib import Path
 
-from sendroute.cli.command_line import Parser, UsageError, seconds
+from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, seconds
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
@@ -26,6 +26,7 @@ from sendroute.cli.options import (
 )
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
+from sendroute.manifests.sources import STDIN
 from sendroute.reconcile.saved_plan import is_saved_plan
 from sendroute.reports.report import of_result as report_of
 
@@ -48,6 +49,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--write-lock",
         metavar="FILE",
+        type=OUTPUT_FILE,
         help="write the assigned routes to a lock file, to keep beside the manifests",
     )
     output_option(parser, REPORTS)
@@ -80,6 +82,8 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _is_saved_plan(path: str) -> bool:
     """Whether a file is a saved plan, valid or not, by its first bytes."""
+    if path == STDIN:
+        return False
     try:
         if not Path(path).is_file():
             return False

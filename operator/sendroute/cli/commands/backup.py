@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.command_line import OUTPUT_FILE, Parser
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -30,15 +30,15 @@ from sendroute.reports.words import holdings
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the file to write; it must not exist")
+    parser.add_argument(
+        "file", metavar="FILE", type=OUTPUT_FILE, help="the file to write; it must not exist"
+    )
     output_option(parser, TABLES)
 
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.backups import backup_store
 
-    if arguments.file == "-":
-        raise UsageError("A backup is written to a file: specify a file instead of -.")
     outputs = outputs_of(arguments)
     with progress("Backing up", None, sys.stderr, quiet=session.terminal.quiet) as advance:
         status = backup_store(session.settings.store, Path(arguments.file), advance=advance)

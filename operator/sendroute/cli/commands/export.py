@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.command_line import DIRECTORY, Parser, UsageError
 from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import Output, output_option, requested_outputs
 from sendroute.cli.output import present, report_on_stderr, worst
@@ -26,7 +26,12 @@ _FORMS = ("yaml", "json")
 
 
 def options(parser: Parser) -> None:
-    parser.value("--dir", metavar="DIR", help="write one file per account into this directory")
+    parser.value(
+        "--dir",
+        metavar="DIR",
+        type=DIRECTORY,
+        help="write one file per account into this directory",
+    )
     output_option(parser, _FORMS)
 
 
@@ -67,7 +72,7 @@ def _into_directory(name: str, batches: Iterator[Batch]) -> None:
 
     root = Path(name)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(0o755, parents=True, exist_ok=True)
         is_empty = not any(root.iterdir())
     except OSError as error:
         raise _unwritable(name, error.strerror or "input/output error") from error
@@ -75,7 +80,7 @@ def _into_directory(name: str, batches: Iterator[Batch]) -> None:
         raise _unwritable(name, "it is not empty")
     for batch in batches:
         path = root / f"{batch.path}.yaml"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(0o755, exist_ok=True)
         write(str(path), dump(batch.documents), subject="The manifests")
 
 

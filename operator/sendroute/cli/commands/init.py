@@ -15,7 +15,7 @@ examples:
 from argparse import Namespace
 from pathlib import Path
 
-from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.command_line import INPUT_FILE, Parser, UsageError
 from sendroute.cli.session import Session
 
 
@@ -23,9 +23,12 @@ def options(parser: Parser) -> None:
     parser.value(
         "--from-lock",
         metavar="FILE",
+        type=INPUT_FILE,
         help="restore the state of a lock file of `apply --write-lock`",
     )
-    parser.value("--from-backup", metavar="FILE", help="restore a file of `backup`")
+    parser.value(
+        "--from-backup", metavar="FILE", type=INPUT_FILE, help="restore a file of `backup`"
+    )
 
 
 def run(arguments: Namespace, session: Session) -> int:

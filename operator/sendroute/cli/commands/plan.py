@@ -15,7 +15,7 @@ from argparse import Namespace
 
 from msgspec.structs import replace
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import OUTPUT_FILE, Parser
 from sendroute.cli.exit_status import of_findings, of_plan
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
@@ -33,7 +33,7 @@ from sendroute.reports.report import of_plan as report_of
 
 def options(parser: Parser) -> None:
     paths_argument(parser)
-    parser.value("--out", metavar="FILE", help="save the plan for apply")
+    parser.value("--out", metavar="FILE", type=OUTPUT_FILE, help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
     limit_options(parser)

@@ -15,7 +15,7 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.command_line import INPUT_FILE, Parser
 from sendroute.cli.confirm import RESTORE, confirm_plan
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.options import REPORTS, output_option
@@ -25,7 +25,7 @@ from sendroute.reports.report import of_result as report_of
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a backup, or a lock file")
+    parser.add_argument("file", metavar="FILE", type=INPUT_FILE, help="a backup, or a lock file")
     parser.switch("--auto-approve", help="restore without confirmation")
     output_option(parser, REPORTS)
 
@@ -33,8 +33,6 @@ def options(parser: Parser) -> None:
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.stores import create_from, restore_from
 
-    if arguments.file == "-":
-        raise UsageError("A store is restored from a file: specify a file instead of -.")
     start_logs(session)
     path = Path(arguments.file)
     store = session.factory.store_if_exists()

@@ -19,7 +19,7 @@ examples:
 import argparse
 from argparse import Namespace
 
-from sendroute.cli.command_line import Parser, seconds
+from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, seconds
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
@@ -32,6 +32,7 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "source",
         metavar="PATH-or-GIT-URL",
+        type=DIRECTORY,
         help="directory or file of manifests, or a URL as for git clone",
     )
     parser.value(
@@ -54,6 +55,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--path",
         metavar="SUBDIR",
+        type=PathType(may_be_empty=True),
         default="",
         help="directory of the manifests in the repository (default: its top)",
     )
@@ -61,11 +63,13 @@ def options(parser: Parser) -> None:
     parser.value(
         "--allowed-signers",
         metavar="FILE",
+        type=INPUT_FILE,
         help="who may sign, as in ssh-keygen(1) (default: git's settings)",
     )
     parser.value(
         "--state-dir",
         metavar="DIR",
+        type=DIRECTORY,
         help="keeps checkouts across restarts (default: a temporary directory)",
     )
     parser.value(

@@ -16,9 +16,9 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError
-from sendroute.cli.exit_status import of_findings
+from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import REPORTS, TABLES, output_option, paths_argument
-from sendroute.cli.output import present_report, worst
+from sendroute.cli.output import present_report, report_on_stderr, worst
 from sendroute.cli.session import Session
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.sync import sync
@@ -48,7 +48,8 @@ def run(arguments: Namespace, session: Session) -> int:
         proposal = sync(edit.tree, current.accounts)
         if arguments.check:
             return _check(arguments, session, edit, proposal)
-        return edit.finish(proposal)
+        report_on_stderr(session, edit.with_positions(edit.unread))
+        return worst(ExitStatus(edit.finish(proposal)), of_findings(edit.unread))
 
 
 def _check(arguments: Namespace, session: Session, edit: "EditSession", proposal: Proposal) -> int:
@@ -63,6 +64,6 @@ def _check(arguments: Namespace, session: Session, edit: "EditSession", proposal
         )
         for change in proposal.changes
     ]
-    findings = edit.with_positions([*findings, *proposal.notes])
+    findings = edit.with_positions([*findings, *proposal.notes, *edit.unread])
     written = present_report(session, arguments, report_of(findings))
     return worst(of_findings(findings), written)

@@ -10,7 +10,7 @@ examples:
 from argparse import Namespace
 from collections.abc import Iterator
 
-from sendroute.cli.command_line import Parser, UsageError
+from sendroute.cli.command_line import INPUT_FILE, Parser, UsageError
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.lookup import read_tree
@@ -22,6 +22,7 @@ from sendroute.manifests.tree import raw_documents, read_base
 from sendroute.model.finding import Finding
 from sendroute.planner.offline import check_tree
 from sendroute.reports.report import of_findings as report_of
+from sendroute.store.lock_guard import locks_of
 
 
 def options(parser: Parser) -> None:
@@ -35,6 +36,7 @@ def options(parser: Parser) -> None:
     parser.value(
         "--policy",
         metavar="FILE",
+        type=INPUT_FILE,
         action="append",
         help="a JSON Schema that every document must satisfy; may be repeated",
     )
@@ -47,7 +49,7 @@ def run(arguments: Namespace, session: Session) -> int:
         raise UsageError("Standard input has no git revision: use --base with files only.")
     tree = read_tree(arguments.paths, session)
     base = read_base(arguments.base, arguments.paths) if arguments.base else None
-    findings = list(check_tree(tree.desired, base))
+    findings = [*check_tree(tree.desired, base), *_of_lock_files(arguments.paths)]
     if arguments.policy:
         findings += _against_policies(arguments.policy, tree.files)
     tree.locate.expect(finding.where for finding in findings)
@@ -55,6 +57,12 @@ def run(arguments: Namespace, session: Session) -> int:
     written = present_report(session, arguments, report)
     retain(tree, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
+
+
+def _of_lock_files(paths: list[str]) -> Iterator[Finding]:
+    """What is wrong with the lock files beside the manifests, without a store."""
+    for lock in locks_of(paths):
+        yield from lock.findings
 
 
 def _against_policies(policies: list[str], files: Files) -> Iterator[Finding]:

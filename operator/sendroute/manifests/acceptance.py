@@ -1,0 +1,55 @@
+"""The annotation with which an author accepts findings below error where they arise."""
+
+from collections.abc import Iterator
+
+from msgspec import UNSET
+
+from sendroute.manifests.fields import ClusterMetadata
+from sendroute.manifests.wording import shown
+from sendroute.model.codes import Code, finding
+from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.spelling import did_you_mean
+
+ANNOTATION = "sendroute.dev/accept"
+_PATH = ("metadata", "annotations", ANNOTATION)
+_CODES = frozenset[str](Code)
+_NONE: frozenset[str] = frozenset()
+
+
+def has_acceptance(metadata: ClusterMetadata) -> bool:
+    """Whether an object accepts findings."""
+    annotations = metadata.annotations
+    return annotations is not UNSET and type(annotations) is dict and ANNOTATION in annotations
+
+
+def accepted_codes(metadata: ClusterMetadata) -> frozenset[str]:
+    """Return the codes that an object accepts, known or not."""
+    if not has_acceptance(metadata):
+        return frozenset()
+    text = metadata.annotations[ANNOTATION]
+    return frozenset(code.strip() for code in text.split(",")) if isinstance(text, str) else _NONE
+
+
+def check_acceptance(metadata: ClusterMetadata, where: Where) -> Iterator[Finding]:
+    """Yield a warning for each accepted code that does not exist.
+
+    Args:
+        metadata: the metadata of the object.
+        where: the object.
+    """
+    if has_acceptance(metadata) and not isinstance(metadata.annotations[ANNOTATION], str):
+        yield _warning("must be text: CODE or CODE,CODE", "Quote the value.", where)
+    for code in sorted(accepted_codes(metadata) - _CODES):
+        near = did_you_mean(code, _CODES)
+        hint = f"Did you mean {near}?" if near else "Write codes as findings show them."
+        yield _warning(f"names {shown(code)}, which is the code of no finding", hint, where)
+
+
+def _warning(predicate: str, hint: str, where: Where) -> Finding:
+    return finding(
+        "invalid-value",
+        f"The annotation {ANNOTATION} {predicate}.",
+        hint=hint,
+        where=where.at(*_PATH),
+        severity=Severity.WARNING,
+    )

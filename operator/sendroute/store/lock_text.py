@@ -1,0 +1,99 @@
+"""A lock file as text: its bytes, and what is wrong with one that is not what Sendroute wrote.
+
+No message repeats anything of the file: a link may lead to another one.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding, Position, whole_file
+from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Perform, Task
+
+_BOM = b"\xef\xbb\xbf"  # some editors write one
+_CONFLICT = re.compile(rb"^(?:<<<<<<<|=======|>>>>>>>|\|\|\|\|\|\|\|)(?: |\r?$)", re.MULTILINE)
+_BYTE = re.compile(r"\(byte ([0-9]+)\)")
+_RESTORE = "Restore from git the version that Sendroute wrote."
+
+_Type = TypeVar("_Type")
+
+
+def load(path: Path) -> bytes:
+    """Return the content of a lock file, without a byte-order mark.
+
+    Raises:
+        ProblemError: it cannot be read (``unreadable``).
+    """
+    try:
+        return path.read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise ProblemError(
+            finding(
+                "unreadable",
+                f"The lock file {path} cannot be read: {(error.strerror or 'it failed').lower()}.",
+                hint="Give the user that runs sendroute read permission. If it is a symbolic link,"
+                " check its target.",
+                where=whole_file(str(path)),
+            )
+        ) from error
+
+
+def parse(content: bytes, path: Path, form: type[_Type]) -> _Type:
+    """Parse a lock file, or a part of it.
+
+    Args:
+        content: the content, from :func:`load`.
+        path: the path of the file, for findings.
+        form: the type to read.
+
+    Raises:
+        ProblemError: it is not a lock file (``invalid-value``), with the line if it is known.
+    """
+    try:
+        return msgspec.json.decode(content, type=form)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(_fault(content, path, error)) from error
+
+
+def contradictory(path: Path) -> Finding:
+    """The finding for a lock file whose parts contradict each other."""
+    return _invalid(path, f"{path} is not a valid lock file.", _RESTORE)
+
+
+def _fault(content: bytes, path: Path, error: Any) -> Finding:
+    conflict = _CONFLICT.search(content)
+    if conflict is not None:
+        return replace(
+            _invalid(
+                path,
+                f"The lock file {path} has an unresolved merge conflict.",
+                "Keep the side with the higher revision, and remove the markers. Or remove the file"
+                " and write a new one with the next change",
+                Perform(Task.WRITE_LOCK_FILE, str(path)),
+            ),
+            position=_position(content, conflict.start(), path),
+        )
+    if isinstance(error, UnicodeDecodeError):
+        item = _invalid(path, f"The lock file {path} is not UTF-8 text.", _RESTORE)
+        return replace(item, position=_position(content, error.start, path))
+    if isinstance(error, msgspec.ValidationError):
+        return contradictory(path)
+    item = _invalid(path, f"The lock file {path} is not well-formed JSON.", _RESTORE)
+    byte = _BYTE.search(str(error))
+    offset = int(byte[1]) if byte else len(content.rstrip())
+    return replace(item, position=_position(content, offset, path))
+
+
+def _position(content: bytes, offset: int, path: Path) -> Position:
+    before = content[:offset]
+    column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
+    return Position(str(path), before.count(b"\n") + 1, column)
+
+
+def _invalid(path: Path, message: str, hint: str, remedy: Perform | None = None) -> Finding:
+    return finding("invalid-value", message, hint=hint, remedy=remedy, where=whole_file(str(path)))

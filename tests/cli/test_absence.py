@@ -1,0 +1,217 @@
+"""What cannot be looked into is unknown: nothing of it is taken for deleted."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.privileges import respect_permissions
+
+from .conftest import (
+    CommandResult,
+    Program,
+    account,
+    command,
+    domain,
+    environment,
+    profile,
+    write,
+)
+
+BOLT = (account("bolt"), domain("bolt", "bolt.example.com", "{managed: {}}"))
+
+
+@pytest.fixture
+def bolt(store: Path, sendroute: Program, manifests: Path) -> Path:
+    """A second account in its own file, applied; and a change of the first one that is not."""
+    assert store.exists()
+    file = write(manifests / "bolt.yaml", *BOLT)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    write(manifests / "new.yaml", domain("acme", "new.example.com", "{managed: {}}"))
+    return file
+
+
+def domains(sendroute: Program) -> set[str]:
+    listed = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+    return {entry["domain"] for entry in listed}
+
+
+def replaced_by(text: str) -> Callable[[Path], None]:
+    return lambda file: void(file.write_text(text))
+
+
+def void(_: object) -> None:
+    return None
+
+
+def dangling(file: Path) -> None:
+    """A checkout beside this one that is not there today."""
+    file.unlink()
+    (file.parent / "tenants").symlink_to("../elsewhere")
+
+
+def circle(file: Path) -> None:
+    file.unlink()
+    (file.parent / "tenants").symlink_to("tenants")
+
+
+def through_a_file(file: Path) -> None:
+    file.unlink()
+    (file.parent / "tenants").symlink_to("platform.yaml/tenants")
+
+
+def name_too_long(file: Path) -> None:
+    file.unlink()
+    (file.parent / "tenants").symlink_to("x" * 300)
+
+
+def io_error(file: Path) -> None:
+    """Nothing is mapped at the beginning of a process's memory (proc(5)): EIO."""
+    file.unlink()
+    file.symlink_to("/proc/self/mem")
+
+
+MISSPELT = "---\n".join(BOLT).replace("sendroute.dev", "sendroute.io")
+ITEMS = "apiVersion: v1\nkind: List\n"
+HIDDEN = {
+    "a link without a target": (dangling, "unreadable"),
+    "a link that leads in a circle": (circle, "unreadable"),
+    "a link through a file": (through_a_file, "unreadable"),
+    "a link to a name that is too long": (name_too_long, "unreadable"),
+    "an I/O error": (io_error, "unreadable"),
+    "a pointer of Git LFS": (
+        replaced_by("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"),
+        "unreadable",
+    ),
+    "a pointer of git-annex": (replaced_by("/annex/objects/SHA256E-s9--0.yaml\n"), "unreadable"),
+    "a List without items": (replaced_by(ITEMS), "invalid-value"),
+    "a List whose items are a mapping": (replaced_by(ITEMS + "items: {}\n"), "invalid-value"),
+    "a List whose items are null": (replaced_by(ITEMS + "items: null\n"), "invalid-value"),
+    "a List of text": (replaced_by(ITEMS + "items: [bolt.yaml]\n"), "invalid-value"),
+    "a List without apiVersion": (replaced_by("kind: List\nitems: []\n"), "missing-field"),
+    "a List with an alias as an item": (
+        replaced_by(ITEMS + "items: [&a {kind: X}, *a]\n"),
+        "yaml-unsupported",
+    ),
+    "another ending of our group": (replaced_by(MISSPELT), "unknown-group"),
+    "merge marks in a document": (
+        replaced_by("<<<<<<< HEAD\n=======\n" + "---\n".join(BOLT) + ">>>>>>> theirs\n"),
+        "yaml-syntax",
+    ),
+    "merge marks that are a plain text": (
+        replaced_by("<<<<<<< HEAD\n---\nkind: Other\n---\n>>>>>>> theirs\n"),
+        "yaml-syntax",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_what_cannot_be_read_is_not_removed_and_the_rest_goes_on(
+    how: str, bolt: Path, sendroute: Program
+) -> None:
+    hide, code = HIDDEN[how]
+    hide(bolt)
+    for arguments in (("validate", "manifests"), ("plan", "manifests")):
+        assert sendroute(*arguments).status == 1
+    result = sendroute("apply", "manifests", "--auto-approve", "-o", "json")
+    codes = {entry["code"] for entry in json.loads(result.out)["findings"]}
+    assert (result.status, {code, "held-back"} <= codes) == (1, True)
+    assert {"bolt.example.com", "new.example.com"} <= domains(sendroute)
+
+
+def test_a_kind_of_another_programs_group_is_passed_over(bolt: Path, sendroute: Program) -> None:
+    bolt.write_text("---\n".join(BOLT).replace("sendroute.dev", "mail.example.com"))
+    assert sendroute("validate", "manifests").status == 0
+
+
+@pytest.fixture
+def unprivileged(workdir: Path) -> Callable[..., CommandResult]:
+    """Runs the program so that permissions count."""
+
+    def run(*arguments: str) -> CommandResult:
+        done = subprocess.run(
+            command(*arguments),
+            cwd=workdir,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            preexec_fn=respect_permissions,
+        )
+        return CommandResult(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def closed() -> Iterator[Callable[[Path], None]]:
+    """Makes directories that may be listed and not entered."""
+    directories: list[Path] = []
+
+    def close(directory: Path) -> None:
+        directories.append(directory)
+        directory.chmod(0o644)
+
+    yield close
+    for directory in reversed(directories):
+        directory.chmod(0o755)
+
+
+@pytest.mark.parametrize("inner", ["", "deeper/"])
+def test_a_directory_that_may_not_be_entered_hides_and_removes_nothing(
+    inner: str,
+    bolt: Path,
+    sendroute: Program,
+    unprivileged: Callable[..., CommandResult],
+    closed: Callable[[Path], None],
+) -> None:
+    target = bolt.parent / "region" / inner / "bolt.yaml"
+    target.parent.mkdir(parents=True)
+    bolt.rename(target)
+    closed(bolt.parent / "region")
+    result = unprivileged("apply", "manifests", "--auto-approve")
+    assert result.status == 1, result
+    assert "manifests/region cannot be read: permission denied" in " ".join(result.out.split())
+    assert "held-back" in result.out
+    assert {"bolt.example.com", "new.example.com"} <= domains(sendroute)
+
+
+COMMANDS = (
+    "validate manifests",
+    "validate manifests --base HEAD",
+    "plan manifests",
+    "plan manifests/acme.yaml",
+    "plan platform --out manifests/p.plan",
+    "apply manifests --auto-approve",
+    "apply manifests/acme.yaml --auto-approve",
+    "apply manifests --auto-approve --write-lock manifests/sendroute.lock",
+    "apply platform --auto-approve --secrets manifests/secrets",
+    "sync manifests",
+    "sync manifests --check",
+    "edit set-route shop.example.com --managed manifests",
+    "edit delete-profile ses --account acme manifests",
+    "edit add-domain a.example.com --account acme manifests --file manifests/a.yaml",
+    "init --from-lock manifests/sendroute.lock --store sqlite:///other.db",
+    "status --store sqlite:///manifests/s.db",
+    "backup manifests/b",
+    "export --dir manifests/x",
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_given_directory_that_may_not_be_entered_is_a_finding_of_every_command(
+    words: str,
+    store: Path,
+    manifests: Path,
+    unprivileged: Callable[..., CommandResult],
+    closed: Callable[[Path], None],
+) -> None:
+    assert store.exists()
+    write(manifests.parent / "platform/acme.yaml", profile("acme", "ses"))
+    closed(manifests)
+    result = unprivileged(*words.split())
+    assert result.status == 1, result
+    assert "Traceback" not in result.err
+    assert "error" in result.out + result.err
