@@ -119,13 +119,15 @@ class GuardOptions(NamedTuple):
 
     change_percent: int | None = None
     remove_percent: int | None = None
+    allow_older_tree: bool = False
 
     def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
         """The guards with these limits; ``otherwise`` has those that are not given."""
-        change, remove = self
+        change, remove, allow_older_tree = self
         return Guards(
             otherwise.change_percent if change is None else change,
             otherwise.remove_percent if remove is None else remove,
+            allow_older_tree=allow_older_tree or otherwise.allow_older_tree,
         )
 
 
@@ -155,8 +157,17 @@ def limit_options(
 
 
 def limits_of(arguments: argparse.Namespace) -> GuardOptions:
-    """The limits of :func:`limit_options`."""
-    return GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
+    """The options of :func:`limit_options` and :func:`older_tree_option`."""
+    return GuardOptions(
+        arguments.max_change_percent, arguments.max_remove_percent, arguments.allow_older_tree
+    )
+
+
+def older_tree_option(parser: Parser) -> None:
+    parser.switch(
+        "--allow-older-tree",
+        help="apply although the commit of the manifests lacks one that was applied before",
+    )
 
 
 def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclusiveGroup:

@@ -9,8 +9,10 @@ from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
+from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import locations_of
+from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
@@ -70,11 +72,31 @@ def plan_paths(
         only = accounts_named(options.only, tree.desired.mentioned.union(store.accounts()))
     request = PlanRequest(options.guards, only)
     commit = commit_of(paths) if options.recorded else None
-    source = source_of(tree, paths, commit, lock=options.lock)
+    ancestry = partial(ancestry_of, paths, options.recorded)
+    source = source_of(tree, paths, commit, lock=options.lock, ancestry=ancestry)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
     tree.locate.expect(locations_of(planned.plan))
     return planned
+
+
+def ancestry_of(
+    paths: Sequence[str], recorded: bool, applied: Sequence[AppliedCommit]
+) -> Ancestry | None:
+    """Compare the commit of manifests with the commits that were applied last.
+
+    Args:
+        paths: the manifests; the first that is in a repository counts.
+        recorded: whether the tree may be applied, so that its commit is needed in any case.
+        applied: the commits that were applied last.
+
+    Returns:
+        The comparison; None outside git.
+    """
+    if not (applied or recorded):
+        return None
+    history = tree_history(paths)
+    return compare(history, applied) if history is not None else None
 
 
 def plan_saved(

@@ -1,11 +1,12 @@
 """Every problem of one document that was read exactly, as findings with lines."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.manifests.exact import Draft, shown
+from sendroute.manifests.exact import Draft, shown, written
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_misspelt, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
@@ -46,7 +47,7 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     ]
     doubtful = {fault.path for fault in faults if has_trait(fault.code, Trait.VALUE)}
     wrong_header = _of_header(value, draft)
-    problems = wrong_header or _of_shape(value)
+    problems = wrong_header or _of_shape(value, draft)
     problems = [
         problem
         for problem in problems
@@ -104,10 +105,10 @@ def _is_ours_to_read(path: Path) -> bool:
             return False
 
 
-def _of_shape(value: dict[str, Any]) -> list[Problem]:
+def _of_shape(value: dict[str, Any], draft: Draft) -> list[Problem]:
     from sendroute.manifests.problems import problems
 
-    return problems(value["kind"], value)
+    return problems(value["kind"], value, partial(written, draft))
 
 
 def _of_header(value: dict[str, Any], draft: Draft) -> list[Problem]:

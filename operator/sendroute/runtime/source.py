@@ -5,6 +5,7 @@ from functools import partial
 
 from sendroute.following.relative import desired_within, locate_within
 from sendroute.manifests.tree import LoadedTree
+from sendroute.model.ancestry import AncestryOf, no_ancestry
 from sendroute.reconcile.reconciler import Source
 from sendroute.store.lock_guard import locks_of, mismatches
 
@@ -16,6 +17,7 @@ def source_of(
     *,
     root: str | None = None,
     lock: str | None = None,
+    ancestry: AncestryOf = no_ancestry,
 ) -> Source:
     """Build the source of a plan, with the check of its lock files.
 
@@ -25,6 +27,7 @@ def source_of(
         commit: their commit; None outside git, or if it is not needed.
         root: the top of a checkout, to which positions are relative; None for a working tree.
         lock: the lock file that an apply will write, if it exists already.
+        ancestry: how the commit relates to those that were applied before.
 
     Returns:
         The source.
@@ -34,4 +37,5 @@ def source_of(
         commit,
         locate_within(root, tree.locate),
         partial(mismatches, locks_of(paths, lock, root)),
+        ancestry,
     )

@@ -20,6 +20,7 @@ from sendroute.cli.options import (
     REPORTS,
     limit_options,
     limits_of,
+    older_tree_option,
     only_option,
     output_option,
     paths_argument,
@@ -38,6 +39,7 @@ def options(parser: Parser) -> None:
     parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
     limit_options(parser)
+    older_tree_option(parser)
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(
         "--wait-timeout",

@@ -22,6 +22,7 @@ from sendroute.cli.options import (
     REPORTS,
     limit_options,
     limits_of,
+    older_tree_option,
     only_option,
     output_option,
     paths_argument,
@@ -37,6 +38,7 @@ def options(parser: Parser) -> None:
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
     limit_options(parser)
+    older_tree_option(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"
     )
