@@ -1,6 +1,7 @@
 """A saved plan applies exactly what was shown, or it is refused."""
 
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,12 @@ def saved(sendroute: Program, manifests: Path) -> Path:
     return manifests.parent / "change.plan"
 
 
-def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
-    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+def test_a_saved_plan_can_be_written_by_its_owner_only_and_contains_the_report(
+    saved: Path,
+) -> None:
+    assert stat.S_IMODE(saved.stat().st_mode) & ~0o644 == 0
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.1"
+    assert document["format_version"] == "1.2"
     assert document["report"]["summary"]["create"] == 5
 
 
@@ -161,7 +164,10 @@ BROKEN: dict[str, tuple[Callable[[str], str], int]] = {
     "cut off": (lambda text: text[: len(text) // 2], 1),
     "edited in its changes": (edit_domain, 1),
     "edited in its report": (edit_report, 1),
-    "of another format": (lambda t: t.replace('"format_version":"1.1"', '"format_version":"9"'), 1),
+    "of another format": (
+        lambda t: re.sub('"format_version":"1[.0-9]+"', '"format_version":"9"', t),
+        1,
+    ),
     "nested beyond any parser's limit": (
         lambda t: t.replace('"only":', f'"x":{"[" * 100_000}{"]" * 100_000},"only":', 1),
         1,

@@ -24,6 +24,7 @@ from sendroute.planner.guards import Guards
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
 TABLES = ("text", "json")
+ROWS = ("text", "json", "csv")
 
 
 class Output(NamedTuple):

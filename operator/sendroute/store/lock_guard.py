@@ -17,8 +17,7 @@ from sendroute.model.finding import Finding, whole_file
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
-from sendroute.store.lock_text import load, parse
-from sendroute.store.lockfile import LockHeader
+from sendroute.store.lock_text import LockHeader, load, parse
 
 NAME = "sendroute.lock"
 

@@ -25,7 +25,7 @@ from sendroute.model.provenance import Head
 from sendroute.model.route import Origin, Route
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
-from sendroute.store.lock_text import contradictory, load, parse
+from sendroute.store.lock_text import Lineage, contradictory, load, parse
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
@@ -36,23 +36,7 @@ FORMAT_VERSION = "1.3"
 # Stored in 64 bits, with room for later increments.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
-Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
 CommitId = Lineage
-
-
-class LockHeader(Struct, frozen=True):
-    """The part of a lock file that identifies its store. The commit id is absent in format 1.0, and
-    was called ``attempt`` in 1.1."""
-
-    lineage: Lineage
-    revision: int
-    commit_id: str | None = None
-    attempt: str | None = None
-
-    @property
-    def head(self) -> Head:
-        """The commit that the state is of."""
-        return Head(self.revision, self.commit_id or self.attempt)
 
 
 class LockProfile(Struct, frozen=True):

@@ -14,6 +14,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, seconds
+from sendroute.cli.confirm import shown_plan
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
@@ -77,7 +78,9 @@ def run(arguments: Namespace, session: Session) -> int:
         planned, result, ended = apply_paths(
             session, arguments.paths, arguments.only, limits.guards(), options
         )
-    written = present_report(session, arguments, report_of(result, locate=planned.source.locate))
+    locate = planned.source.locate
+    shown = shown_plan(planned.plan, approved=options.approved, locate=locate)
+    written = present_report(session, arguments, report_of(result, locate=locate), shown)
     retain(planned, result)
     return ended or worst(of_result(result), written)
 
