@@ -90,11 +90,10 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))
     yield from pairs(lines, page)
-    reason = answer.reason
-    if not is_read:
-        reason += " This is recorded; no relay reads this store yet."
-    for line in wrap(clean(reason), 0, columns=page.columns):
+    for line in wrap(clean(answer.reason), 0, columns=page.columns):
         yield line + "\n"
     if row is not None and row.state.is_shadowed:
         for line in wrap(clean(leave_shadow(row.domain, row.state)), 0, columns=page.columns):
             yield line + "\n"
+    if row is not None and not is_read:
+        yield "The route is recorded; no relay reads this store yet.\n"
