@@ -21,7 +21,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.1"
+    assert document["format_version"] == "1.2"
     assert document["report"]["summary"]["create"] == 5
 
 
@@ -161,7 +161,7 @@ BROKEN: dict[str, tuple[Callable[[str], str], int]] = {
     "cut off": (lambda text: text[: len(text) // 2], 1),
     "edited in its changes": (edit_domain, 1),
     "edited in its report": (edit_report, 1),
-    "of another format": (lambda t: t.replace('"format_version":"1.1"', '"format_version":"9"'), 1),
+    "of another format": (lambda t: t.replace('"format_version":"1.2"', '"format_version":"9"'), 1),
     "nested beyond any parser's limit": (
         lambda t: t.replace('"only":', f'"x":{"[" * 100_000}{"]" * 100_000},"only":', 1),
         1,
