@@ -115,7 +115,7 @@ def plan_saved(
         raise unusable("unreadable", path, why) from error
     reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
     guards = limits.guards(saved.limits.guards())
-    checks = partial(mismatches, locks_of((), lock))
+    checks = partial(mismatches, locks_of((), lock), written=lock)
     return plan_again(reconciler, saved, path, guards, checks, store.history)
 
 
@@ -125,7 +125,7 @@ def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
     try:
-        write(path, [encode(saved)], subject="The saved plan")
+        write(path, [encode(saved)], subject="The saved plan", mode=0o600)
     except ProblemError as problem:
         return problem.findings
     return ()

@@ -36,6 +36,6 @@ def source_of(
         desired_within(root, tree.desired),
         commit,
         locate_within(root, tree.locate),
-        partial(mismatches, locks_of(paths, lock, root)),
+        partial(mismatches, locks_of(paths, lock, root), written=lock),
         ancestry,
     )

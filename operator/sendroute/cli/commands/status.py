@@ -1,7 +1,7 @@
 """Show the store's revision and lineage, its relays, and what is left open or shadowed.
 
 Left open is what the last apply or reconcile did not change: with the reason, since when, and
-what waits for an approval.
+what waits for an approval. A lock file in the working directory is compared with the store.
 
 examples:
   sendroute status
@@ -20,10 +20,12 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus
+from sendroute.model.finding import Finding
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
+from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
 from sendroute.reports.text import Page, clean, wrap
 from sendroute.reports.words import holdings
@@ -34,25 +36,31 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.store.lock_guard import locks_of, mismatches
+
     outputs = outputs_of(arguments)
     with session.factory.open_store() as store:
         status = store.status()
         account_statuses = list(store.account_statuses().values())
         rows = store.routes() if status.shadowed else []
+        locks = list(mismatches(locks_of(["."]), store.read(()), store.contains))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, page: Page) -> Iterable[str]:
         return (
-            document(_document(status, account_statuses, shadowed))
+            document(_document(status, account_statuses, shadowed, locks))
             if form == "json"
-            else (_text(status, account_statuses, shadowed, page))
+            else (_text(status, account_statuses, shadowed, locks, page))
         )
 
     return present(session, outputs, show)
 
 
 def _document(
-    status: Status, account_statuses: list[AccountStatus], shadowed: list[RouteRow]
+    status: Status,
+    account_statuses: list[AccountStatus],
+    shadowed: list[RouteRow],
+    locks: list[Finding],
 ) -> Iterable[tuple[str, Any]]:
     yield "format_version", "1.0"
     yield "store", {"lineage": status.lineage, "revision": status.revision}
@@ -75,6 +83,10 @@ def _document(
     )
     yield "shadowed", map(_shadowed, shadowed)
     yield "unsettled", map(_account_status, account_statuses)
+    yield (
+        "lock_files",
+        [{"code": lock.code, "message": lock.message, "hint": lock.hint} for lock in locks],
+    )
 
 
 def _account_status(status: AccountStatus) -> dict[str, Any]:
@@ -112,6 +124,7 @@ def _text(
     status: Status,
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
+    locks: list[Finding],
     page: Page,
 ) -> Iterable[str]:
 
@@ -136,7 +149,11 @@ def _text(
         ]
         yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
     else:
-        yield "No relay is registered.\n"
+        yield "No relay reads this store yet.\n"
+    if locks:
+        yield "\n"
+        for lock in locks:
+            yield from (line + "\n" for line in finding_lines(with_hint(lock), page.colour))
     if account_statuses:
         yield "\n"
         yield from _account_statuses(account_statuses, page)
