@@ -221,24 +221,6 @@ def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str
     return names
 
 
-def others_in_tree(
-    accounts: DesiredAccounts, current: CurrentAccounts, planned: frozenset[AccountKey]
-) -> OtherAccounts:
-    """What a plan must know of the accounts outside it, from a whole tree and a whole store."""
-    names = open_domains(
-        {key: accounts[key] for key in planned if key in accounts},
-        {key: current[key] for key in planned if key in current},
-    )
-    holders = {
-        domain: key
-        for key, account in current.items()
-        if key not in planned
-        for domain in account.domains.keys() & names
-    }
-    number = sum(len(account.domains) for key, account in current.items() if key not in planned)
-    return ClaimIndex(accounts.values()).others(names, planned, holders, number)
-
-
 def find_conflicts(
     accounts: DesiredAccounts, current: CurrentAccounts, others: OtherAccounts = NO_OTHERS
 ) -> DomainConflicts:
