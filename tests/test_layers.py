@@ -166,7 +166,15 @@ STORE = (
     # The statements are the same for both databases; these two modules choose the database.
     {"backend", "postgres.bulk"},
     {"bulk"},
-    {"history", "account_status", "bulk_switch", "copy", "current_state", "export"},
+    {
+        "history",
+        "account_status",
+        "followed_sources",
+        "bulk_switch",
+        "copy",
+        "current_state",
+        "export",
+    },
     {"queries"},
     {"endpoints", "lockfile", "backups"},
     {"lock_guard", "commit"},

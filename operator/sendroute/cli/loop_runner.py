@@ -21,6 +21,7 @@ from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
+from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.finding import Finding
@@ -91,6 +92,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
             Metrics(counts),
             health,
             random.random,
+            SourceRecord(_source_name(follower.shown, options.branch)),
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with ExitStack() as around:
@@ -99,6 +101,16 @@ def run_loop(session: Session, options: RunOptions) -> None:
                 _log.info("Serving %s/metrics, /healthz and /readyz.", at, extra={"url": at})
             loop.run()
     _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
+
+
+def _source_name(shown: str, options: GitOptions) -> str:
+    """Each branch and directory of a repository is a source."""
+    parts = [shown]
+    if options.branch:
+        parts.append(f"branch {options.branch}")
+    if options.path:
+        parts.append(f"path {options.path}")
+    return ", ".join(parts)
 
 
 def log_failure(findings: Sequence[Finding]) -> None:

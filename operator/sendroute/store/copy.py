@@ -29,6 +29,7 @@ from sendroute.store.tables import (
     apply_all,
     domain,
     endpoint,
+    followed_source,
     history,
     platform,
     profile,
@@ -53,6 +54,7 @@ ORDER: tuple[Table, ...] = (
     switched,
     account_status,
     relay,
+    followed_source,
 )
 """A table comes after the tables that its keys and triggers refer to. A test checks that none is
 missing."""
