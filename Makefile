@@ -75,8 +75,9 @@ posttls-finger:
 bench: $(VENV)/ready postgresql  ## measure the performance goals on this machine
 	$(BIN)/python tests/bench/run.py
 
-schemas: $(VENV)/ready  ## write schemas/ from the shapes that the reader accepts
-	$(BIN)/python -m pytest -q tests/manifests/test_schema.py --rewrite-cases
+schemas: $(VENV)/ready postgresql  ## write schemas/ from the shapes, and what migrations create
+	$(BIN)/python -m pytest -q tests/manifests/test_schema.py \
+	  tests/store/test_schema_objects.py -k "up_to_date or recorded" --rewrite-cases
 
 docs: $(VENV)/ready  ## write the generated pages of docs/
 	$(BIN)/python -m tests.docs.pages

@@ -2,14 +2,25 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from tests.cli.conftest import PLATFORM, Program, account, domain, profile, write, write_secret
+from cryptography.fernet import Fernet
+from tests.cli.conftest import (
+    PLATFORM,
+    Program,
+    account,
+    domain,
+    git,
+    profile,
+    write,
+    write_secret,
+)
 
 Lose = Callable[[], None]
 
@@ -226,3 +237,149 @@ def test_init_with_an_empty_file_name_creates_no_store(
     assert (result.returncode, f"{option}: the value is empty" in result.stderr) == (64, True)
     assert "Traceback" not in result.stderr
     assert not list(workdir.iterdir())
+
+
+# The key is lost too
+
+
+class Keyless(NamedTuple):
+    """A store from a backup whose key was lost. Two profiles and the managed relay sign in."""
+
+    sendroute: Program
+    secrets: Path
+
+    def apply(self, *arguments: str) -> tuple[int, list[tuple[str, str]]]:
+        """The exit status, and code and severity of each finding."""
+        applied = self.sendroute("apply", *(arguments or ("manifests",)), "--auto-approve",
+                                 "-o", "json=report.json")  # fmt: skip
+        report = json.loads(Path("report.json").read_text())
+        found = [(item["code"], item["severity"]) for item in report["findings"]]
+        return applied.status, [item for item in found if item[0] != "profile-unused"]
+
+    def drop(self, *names: str) -> None:
+        for name in names:
+            shutil.rmtree(self.secrets / name)
+
+
+@pytest.fixture
+def keyless(sendroute: Program, workdir: Path, lose: Lose) -> Keyless:
+    write_secret(workdir.parent / "secrets/acme/mailgun-smtp")
+    profiles = profile("acme", "ses"), profile("acme", "mailgun", host="smtp.mg.example")
+    write(workdir / "manifests/all.yaml", PLATFORM, account("acme"), *profiles)
+    assert sendroute("init").status == 0
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert sendroute("backup", "monday.db").status == 0
+    lose()
+    key = next(workdir.parent.rglob("sendroute.key"))
+    key.rename(workdir / "old.key")
+    created = sendroute("init", "--from-backup", "monday.db")
+    assert "does not open the backup's credentials" in created.out
+    return Keyless(sendroute, workdir.parent / "secrets")
+
+
+def test_with_all_secrets_every_credential_is_encrypted_again(keyless: Keyless) -> None:
+    planned = keyless.sendroute("plan", "manifests", "-o", "json")
+    assert planned.status == 0
+    assert json.loads(planned.out)["summary"]["update"] == 3
+    assert keyless.apply() == (0, [("credential-unreadable", "info")] * 3)
+    assert keyless.apply() == (0, [])
+    assert keyless.sendroute("plan", "manifests", "--detailed-exitcode").status == 0
+
+
+def test_without_some_secrets_the_others_are_encrypted_and_these_are_named(
+    keyless: Keyless,
+) -> None:
+    keyless.drop("acme/mailgun-smtp")
+    status, found = keyless.apply()
+    assert status == 4
+    assert sorted(found) == [("credential-unreadable", "info")] * 2 + [("secret-missing", "error")]
+    assert keyless.apply() == (4, [("secret-missing", "error")]), "until the secret is given"
+    write_secret(keyless.secrets / "acme/mailgun-smtp")
+    assert keyless.apply() == (0, [("credential-unreadable", "info")])
+    assert keyless.apply() == (0, [])
+
+
+def test_a_saved_plan_encrypts_again_what_it_showed(keyless: Keyless) -> None:
+    keyless.drop("acme/mailgun-smtp")
+    assert keyless.sendroute("plan", "manifests", "--out", "change.plan").status == 4
+    assert keyless.apply("change.plan")[0] == 4
+    assert keyless.apply() == (4, [("secret-missing", "error")])
+
+
+def test_without_any_secret_nothing_is_changed(keyless: Keyless) -> None:
+    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
+    before = keyless.sendroute("history", "-o", "json").out
+    assert keyless.apply() == (1, [("credential-unreadable", "error")])
+    assert keyless.apply("--secrets", "", "manifests")[0] == 1
+    assert keyless.sendroute("history", "-o", "json").out == before
+
+
+def test_an_old_key_that_is_found_again_is_enough(keyless: Keyless) -> None:
+    new = next(keyless.secrets.parent.rglob("sendroute.key"))
+    new.write_text(new.read_text() + Path("old.key").read_text())
+    keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
+    status, found = keyless.apply()
+    assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
+
+
+def test_a_wrong_key_is_still_refused(keyless: Keyless) -> None:
+    """Once the credentials were encrypted again, another key is a mistake."""
+    assert keyless.apply()[0] == 0
+    Path("wrong.key").write_text(Fernet.generate_key().decode())
+    assert keyless.apply("--key-file", "wrong.key", "manifests") == (
+        1,
+        [("credential-unreadable", "error")],
+    )
+
+
+# A second init
+
+
+def test_a_second_init_reports_the_store_and_leaves_its_key_alone(
+    sendroute: Program, lose: Lose
+) -> None:
+    assert lose
+    assert sendroute("init").status == 0
+    for arguments in ((), ("--key-file", "sendroute.key"), ("--from-backup", "none.db")):
+        again = sendroute("init", *arguments)
+        assert (again.status, "store-exists" in again.err) == (3, True), again
+        assert "move" not in again.err
+        assert "key" not in again.err
+    key = next(Path.cwd().parent.rglob("sendroute.key"))
+    kept = key.rename(key.with_name("kept"))
+    assert sendroute("init").status == 3
+    assert not key.exists()
+    kept.rename(key)
+    lose()
+    refused = sendroute("init")
+    assert (refused.status, "key-exists" in refused.err) == (3, True)
+    assert "--key-file" in refused.err
+
+
+def test_init_makes_git_ignore_the_key(sendroute: Program, workdir: Path) -> None:
+    git(workdir, "init", "-q")
+    (workdir / ".gitignore").write_text("*.pyc")
+    created = sendroute("init")
+    assert "Added /sendroute.key to" in created.out
+    assert (workdir / ".gitignore").read_text() == "*.pyc\n/sendroute.key\n"
+    assert "sendroute.key" not in git(workdir, "status", "--porcelain", "-uall")
+    (workdir / "sendroute.db").unlink()
+    (workdir / "sendroute.key").unlink()
+    assert "gitignore" not in sendroute("init").out
+
+
+def test_init_says_on_standard_error_that_it_changed_a_file_even_if_quiet(
+    sendroute: Program, workdir: Path
+) -> None:
+    git(workdir, "init", "-q")
+    assert "Added /sendroute.key" in sendroute("init", "-q").err
+
+
+def test_init_warns_if_it_cannot_change_the_list_of_ignored_files(
+    sendroute: Program, workdir: Path
+) -> None:
+    git(workdir, "init", "-q")
+    (workdir / "elsewhere").write_text("")
+    (workdir / ".gitignore").symlink_to("elsewhere")
+    assert "never commit it" in sendroute("init").out
+    assert (workdir / "elsewhere").read_text() == ""

@@ -29,6 +29,16 @@ WRONG = {
     "an abbreviated option": (("plan", "x", "--det"), "no option `--det`", "plan --help"),
     "an option without its value": (("plan", "x", "--out"), "--out", "plan --help"),
     "a path that is missing": (("validate",), "PATH", "validate --help"),
+    "a store URL in place of a command": (
+        ("postgresql://u:hunter2@db.example/x",),
+        "no command `postgresql:…",
+        "sendroute --help",
+    ),
+    "a store URL in place of an argument": (
+        ("status", "postgresql://u:hun/ter2@db.example/x"),
+        "Unexpected argument `postgresql:…",
+        "status --help",
+    ),
     "an extra argument": (("status", "now"), "`now`", "status --help"),
     "an unknown format": (("plan", "x", "-o", "jsn"), "`jsn`", "Did you mean `json`?"),
     "a format that the command does not have": (("routes", "-o", "sarif"), "`sarif`", "text, json"),

@@ -457,6 +457,16 @@ def test_a_silent_port_that_is_not_for_tls_gets_no_such_advice(
     assert "encryption: tls" not in f"{result.detail} {result.advice}"
 
 
+def test_a_tls_port_that_greets_first_gets_no_such_advice(
+    check: Check, serve: Serve, well_known_port
+) -> None:
+    """What was seen counts: the server spoke, so it is not waiting for TLS."""
+    server = serve(answers={"EHLO": b"550 no\r\n"})
+    well_known_port(server, True)
+    result = check(server.port, "starttls")
+    assert (result.outcome, result.advice) == ("protocol-error", None)
+
+
 def test_a_port_that_greets_first_is_recognised_by_its_greeting(check: Check, serve: Serve) -> None:
     result = check(serve().port, "tls")
     assert result.outcome == "tls-failed"

@@ -26,6 +26,7 @@ BOM = b"\xef\xbb\xbf"
 WORD_16 = CANARY_WORD.encode("utf-16")
 SOPS = b"ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]"
 SOPS_FILE = b'{"data": "ENC[AES256_GCM,data:AA==]", "sops": {"version": "3.9.0"}}'
+SOPS_YAML = b"password: ENC[AES256_GCM,data:AA==]\nsops:\n    version: 3.9.0\n"
 VAULT = b"$ANSIBLE_VAULT;1.1;AES256\n6162\n"
 AGE = b"-----BEGIN AGE ENCRYPTED FILE-----\nYQ==\n-----END AGE ENCRYPTED FILE-----\n"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
@@ -92,6 +93,7 @@ def test_a_password_can_contain_spaces_and_other_scripts(write_secret: WriteSecr
         ({"username": NAME, "password": SOPS}, "secret-invalid", "encrypted by sops"),
         ({"username": SOPS, "password": WORD}, "secret-invalid", "encrypted by sops"),
         ({"username": NAME, "password": SOPS_FILE}, "secret-invalid", "encrypted by sops"),
+        ({"username": NAME, "password": SOPS_YAML}, "secret-invalid", "encrypted by sops"),
         ({"username": NAME, "password": VAULT}, "secret-invalid", "encrypted by Ansible Vault"),
         ({"username": NAME, "password": AGE}, "secret-invalid", "encrypted by age"),
         ({"username": NAME, "password": LFS}, "secret-invalid", "Git LFS pointer"),
@@ -117,6 +119,7 @@ def test_a_password_can_contain_spaces_and_other_scripts(write_secret: WriteSecr
         "a value that sops encrypted",
         "a username that sops encrypted",
         "a file that sops encrypted",
+        "a file of YAML that sops encrypted",
         "an Ansible vault",
         "an age file",
         "a Git LFS pointer",

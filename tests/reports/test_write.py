@@ -33,6 +33,24 @@ def test_a_new_file_has_the_mode_of_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0, 0o644), (0o022, 0o644), (0o077, 0o600)])
+def test_a_new_file_is_never_writable_by_others(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write(str(tmp_path / "new"), ["x"])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
+
+
+def test_a_replaced_file_loses_what_a_report_never_allows(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    path.chmod(0o777)
+    write(str(path), ["new"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
 def test_an_interrupted_report_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("old")

@@ -228,8 +228,11 @@ def _newer(path: Path) -> None:
 
 def _no_row(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        named = "SELECT sql FROM sqlite_schema WHERE name = 'store_never_deleted'"
+        [trigger] = raw.execute(named).fetchone()
         raw.execute("DROP TRIGGER store_never_deleted")
         raw.execute("DELETE FROM store")
+        raw.execute(trigger)
 
 
 def _dangling(path: Path) -> None:

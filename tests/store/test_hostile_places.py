@@ -47,6 +47,12 @@ def refusal(url: str) -> tuple[str, str]:
         "mysql://sendroute:hunter2@db.example/x",
         "hunter2",
         "\x1b[31m://hunter2",
+        "sqlite://user:hunter2@db.example",
+        "sqlite:user:hunter2@db.example",
+        "sqlite:///user:hunter2@db.example/x.db",
+        "sqlite:////user:hun/ter2@db.example/x.db",
+        "sqlite:///x.db?password=hunter2",
+        "sqlite:///x.db;PWD = hunter2",
     ],
 )
 def test_invalid_store_url_is_an_invalid_value(url: str) -> None:
@@ -145,14 +151,22 @@ def test_invalid_spec_is_reported_as_damage(path: Path) -> None:
         store.read()
 
 
+def against_a_trigger(raw: sqlite3.Connection, trigger: str, statement: str) -> None:
+    named = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?"
+    [again] = raw.execute(named, [trigger]).fetchone()
+    raw.execute(f"DROP TRIGGER {trigger}")
+    raw.execute(statement)
+    raw.execute(again)
+
+
 def broken_time(raw: sqlite3.Connection) -> None:
-    raw.execute("DROP TRIGGER revision_numbered_once")
-    raw.execute("UPDATE revision SET at = '2X26-11-23 05:08:22.837934'")
+    update = "UPDATE revision SET at = '2X26-11-23 05:08:22.837934'"
+    against_a_trigger(raw, "revision_numbered_once", update)
 
 
 def broken_text(raw: sqlite3.Connection) -> None:
-    raw.execute("DROP TRIGGER history_never_updated")
-    raw.execute("UPDATE history SET message = CAST(x'41ff42' AS TEXT)")
+    update = "UPDATE history SET message = CAST(x'41ff42' AS TEXT)"
+    against_a_trigger(raw, "history_never_updated", update)
 
 
 def broken_route(raw: sqlite3.Connection) -> None:

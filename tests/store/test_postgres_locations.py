@@ -49,6 +49,22 @@ UNREADABLE = (
     f"postgres://user:{PASSWORD}%00@host/db",
     f"postgres://user:{PASSWORD}%ff@host/db",
     f"postgres://user:{PASSWORD}\udcff@host/db",
+    f"postgresql://host/db;password={PASSWORD}",
+    f"postgresql://host/db password={PASSWORD}",
+    f"postgresql://user%3A{PASSWORD}%40host/db",
+    f"postgresql://user%3A{PASSWORD}@host",
+    f"postgresql:///db?host=user:{PASSWORD}@host",
+    f"postgresql:///?dbname=postgresql://user:{PASSWORD}@host/db",
+    f"postgresql:///?service=user:{PASSWORD}@host",
+    f"host=db.example user=ada password={PASSWORD}",
+    f"postgresql+psycopg://user:{PASSWORD}@host/db",
+    f"postgresq://user:{PASSWORD}@host/db",
+    f"Postgresql://user:{PASSWORD}@host/db",
+    f"postgresql//user:{PASSWORD}@host/db",
+    f"postgresql:user:{PASSWORD}@host/db",
+    f" postgresql://user:{PASSWORD}@host/db",
+    f"{PASSWORD}://user@host/db",
+    f"{PASSWORD}:user@host/db",
 )
 
 

@@ -182,16 +182,35 @@ def test_a_slow_client_is_disconnected_and_does_not_block_others(
         assert wait_until(is_hung_up)
 
 
-def test_connections_above_the_limit_are_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_connection_makes_room_for_a_new_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(serving_module, "_MAX_CONNECTIONS", 3)
     clients = [socket.create_connection(address_of(url), LONG) for _ in range(4)]
     try:
-        clients[3].settimeout(2)  # the other connections have a longer timeout
-        assert clients[3].recv(1) == b""
+        clients[0].settimeout(2)  # the other connections have a longer timeout
+        assert clients[0].recv(1) == b""
+        clients[3].sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert clients[3].recv(12) == b"HTTP/1.0 200"
     finally:
         for client in clients:
             client.close()
     assert wait_until(lambda: _is_answered(url))
+
+
+def test_health_probes_are_answered_while_slow_clients_hold_every_connection(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_module, "_MAX_CONNECTIONS", 8)
+    slow = [socket.create_connection(address_of(url), LONG) for _ in range(40)]
+    try:
+        for client in slow:
+            with suppress(OSError):
+                client.sendall(b"GET /")
+        assert [_is_answered(url) for _ in range(20)] == [True] * 20
+    finally:
+        for client in slow:
+            client.close()
 
 
 def _is_answered(url: str) -> bool:

@@ -3,6 +3,7 @@
 
 import argparse
 import os
+import re
 import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Iterable
@@ -163,6 +164,17 @@ class Parser(argparse.ArgumentParser):
                 words = os.environ[variable].split()
                 setattr(arguments, name, [_converted(variable, word, convert) for word in words])
         return arguments, unknown
+
+
+# A user and a password in a URL of a store, wherever a user typed it.
+_PASSWORD_IN_URL = re.compile(
+    r"((?:postgres|sqlite)[^\s:]*:)\S*@|(\w://[^\s:/@]*:)\S*@|(password=)[^\s`&;]*", re.IGNORECASE
+)
+
+
+def without_password(text: str) -> str:
+    """A message that repeats what the user typed, without the password of a store's URL."""
+    return _PASSWORD_IN_URL.sub(lambda match: f"{match[match.lastindex or 0]}…", text)
 
 
 def require_utf8(subject: str, text: str) -> None:

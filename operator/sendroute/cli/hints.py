@@ -5,6 +5,7 @@ from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
+from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
@@ -57,7 +58,11 @@ _Finding = TypeVar("_Finding", Finding, ReportedFinding)
 
 
 def with_hint(finding: _Finding) -> _Finding:
-    """The finding with its remedy appended to its hint."""
+    """The finding with its remedy appended to its hint, without the password of a store's URL that
+    the user typed in place of something else."""
+    message = without_password(finding.message)
+    if message != finding.message:
+        finding = replace(finding, message=message)
     if finding.remedy is None:
         return finding
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"

@@ -17,6 +17,7 @@ from sendroute.cli.command_line import (
     require_utf8,
     stderr_line,
     suggestion,
+    without_password,
 )
 from sendroute.cli.commands import COMMANDS, module_name
 from sendroute.cli.session import (
@@ -68,7 +69,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageError as error:
-        stderr_line(f"sendroute: {error}")
+        stderr_line(f"sendroute: {without_password(str(error))}")
         stderr_line(f"See `{_where_to_look(words)} --help`.")
         return USAGE_STATUS
     except KeyboardInterrupt:

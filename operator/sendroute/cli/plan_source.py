@@ -119,14 +119,14 @@ def plan_saved(
 
 
 def save_plan(path: str, planned: Planned) -> None:
-    """Write a plan into a file that only its owner can read.
+    """Write a plan into a file. It names secrets, but holds none.
 
     Raises:
         ProblemError: ``unwritable``.
     """
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
-    write(path, [encode(saved)], subject="The saved plan", mode=0o600)
+    write(path, [encode(saved)], subject="The saved plan")
 
 
 def is_saved_plan_file(path: str) -> bool:

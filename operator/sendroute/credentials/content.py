@@ -23,8 +23,8 @@ class SecretNotFoundError(InvalidSecretError):
 
 
 # What tools write around an encrypted value, and what is then mounted by mistake.
+_SOPS = "ENC[AES256_GCM,"
 _ENVELOPES = (
-    ("ENC[AES256_GCM,", "is still encrypted by sops"),
     ("$ANSIBLE_VAULT;", "is still encrypted by Ansible Vault"),
     ("-----BEGIN AGE ENCRYPTED FILE-----", "is still encrypted by age"),
     ("age-encryption.org/", "is still encrypted by age"),
@@ -82,11 +82,11 @@ def _plausible(text: str) -> str:
     """
     if text.startswith("\ufeff"):
         raise InvalidSecretError("begins with a byte-order mark, which some editors add")
-    for start, reason in _ENVELOPES:
-        if text.startswith(start):
-            raise InvalidSecretError(reason)
-    if text.startswith("{") and '"ENC[AES256_GCM,' in text:
+    if _SOPS in text:  # a value, or a file in any format
         raise InvalidSecretError("is still encrypted by sops")
+    for start, reason in _ENVELOPES:
+        if text.lstrip().startswith(start):
+            raise InvalidSecretError(reason)
     if all(unicodedata.category(letter) in ("Zs", "Zl", "Zp", "Cf") for letter in text):
         raise InvalidSecretError("consists of spaces")
     if any(unicodedata.category(letter) == "Cc" for letter in text):

@@ -44,7 +44,8 @@ def create_key(path: Path) -> None:
             finding(
                 "key-exists",
                 f"The key file {path} exists, and a key is never overwritten.",
-                hint="Use that key, or move the file away.",
+                hint="It may be the key of another store, so leave it there. The new store can use"
+                " it too",
                 remedy=Configure(Setting.KEY),
             )
         ) from error

@@ -127,7 +127,7 @@ def _temporary(path: Path, data: bytes) -> Path:
         else:
             umask = os.umask(0o077)
             os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
+            temporary.chmod(0o644 & ~umask)
     except BaseException:
         temporary.unlink()
         raise

@@ -626,9 +626,9 @@ class Code(StrEnum):
         "wrong-store",
         _REFUSED,
         _OPERATOR,
-        "Another store was expected.",
-        "The URL is wrong, or the store was set back or replaced.",
-        "Check the URL of the store.",
+        "Another store was expected, or the store is not as Sendroute created it.",
+        "The URL is wrong, the store was set back or replaced, or another program changed it.",
+        "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
     )
     STORE_LOCKED = (
@@ -662,8 +662,8 @@ class Code(StrEnum):
         _REFUSED,
         _OPERATOR,
         "A key file is never overwritten.",
-        "A key file is already at the path.",
-        "Use that key, or give the path of another file.",
+        "A key file is already at the path, but there is no store.",
+        "Give that key for the new store too, or create the store in another directory.",
     )
     STORE_EXISTS = (
         "store-exists",

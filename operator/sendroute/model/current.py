@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from sendroute.model.desired import AccountKey
+from sendroute.model.owner import Owner
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route
@@ -55,9 +56,14 @@ class CurrentAccount(Struct, frozen=True):
 
 
 class Current(Struct, frozen=True):
-    """A whole store at one revision, read in one transaction."""
+    """A whole store at one revision, read in one transaction.
+
+    ``keyless`` are the credentials, by owner and profile, of a store that was created from a backup
+    without its key: they may be encrypted again from their secrets.
+    """
 
     lineage: str
     revision: int
     platform: Platform | None
     accounts: dict[AccountKey, CurrentAccount]
+    keyless: frozenset[tuple[Owner, str]] = frozenset()

@@ -89,6 +89,10 @@ def interned_route(kind: RouteKind | str, profile: str | None) -> Route:
         The route, one object for equal routes.
 
     Raises:
-        KeyError: the kind is unknown, or the profile of its route is missing.
+        KeyError: the kind is unknown, or does not go with the profile.
     """
-    return _INTERNED[kind] if profile is None else via(profile)
+    if profile is None:
+        return _INTERNED[kind]
+    if kind != RouteKind.PROFILE:
+        raise KeyError(kind)
+    return via(profile)

@@ -1,6 +1,6 @@
 """Which secrets exist, and which of them have other content than when they were saved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -25,6 +25,12 @@ Failed = Mapping[Owner, Mapping[str, str]]
 """Profiles that may not be saved, by account, each with the code of the reason."""
 Rotated = Mapping[Owner, frozenset[str]]
 """Profiles whose secret has other content than when they were saved, by account."""
+
+
+Keyless = Collection[tuple[Owner, str]]
+"""Credentials of a key that was lost, by owner and profile."""
+
+_LISTED = 5
 
 
 class CheckedEndpoint(Struct, frozen=True):
@@ -119,6 +125,7 @@ def check_secrets(
     required: bool,
     saves: bool,
     shown: Rotated | None = None,
+    keyless: Keyless = frozenset(),
 ) -> SecretCheck:
     """Check the secrets of the endpoints against the stored credentials.
 
@@ -130,6 +137,8 @@ def check_secrets(
         required: whether a secret that does not exist counts as missing.
         saves: whether the plan will be applied; then a key is needed.
         shown: the rotated secrets that a saved plan has shown; then no others are searched for.
+        keyless: the credentials of a key that was lost when the store was created from a backup.
+            They are encrypted again from their secrets.
 
     Returns:
         The failed profiles, the rotated secrets and the findings.
@@ -138,7 +147,8 @@ def check_secrets(
         ProblemError: there is no key to encrypt with (``key-missing``), or none of the stored
             credentials opens with the given keys (``credential-unreadable``).
     """
-    return _Check(secrets, sealer, required or secrets.given, saves, shown).run(endpoints, sealed)
+    check = _Check(secrets, sealer, required or secrets.given, saves, shown, keyless)
+    return check.run(endpoints, sealed)
 
 
 class _Check:
@@ -151,12 +161,15 @@ class _Check:
         required: bool,
         saves: bool,
         shown: Rotated | None,
+        keyless: Keyless,
     ) -> None:
         self._secrets = secrets
         self._sealer = sealer
         self._required = required
         self._saves = saves
         self._shown = shown
+        self._keyless = keyless
+        self._lost: list[tuple[CheckedEndpoint, SecretProblem]] = []
         self._failed: dict[Owner, dict[str, str]] = {}
         self._rotated: dict[Owner, frozenset[str]] = {}
         self._findings: dict[Owner, list[Finding]] = {}
@@ -171,8 +184,12 @@ class _Check:
                     opened += 1
                 case False:
                     closed.append(endpoint)
-        if closed and not opened:
+        if not opened and not all(map(self._is_keyless, closed)):
             raise ProblemError(_wrong_key(len(closed)))
+        if self._lost and not (opened or closed or self._rotated):
+            raise ProblemError(_lost_key([endpoint for endpoint, _ in self._lost]))
+        for endpoint, answer in self._lost:
+            self._report_lost(endpoint, answer)
         for endpoint in closed:
             self._rotate(endpoint)
             self._report_closed(endpoint)
@@ -190,15 +207,21 @@ class _Check:
         if rotated and not self._is_saved(endpoint, token):
             self._rotate(endpoint)
         needs_test = endpoint.needs_test or rotated
-        if endpoint.desired.secret is None or (shown and not needs_test):
+        if endpoint.desired.secret is None:
+            return None
+        if shown and not needs_test and not self._is_keyless(endpoint):
             return None
         if not self._required:
             self._uncompared += not needs_test
             return None
         answer = look_up(self._secrets, endpoint)
         if not isinstance(answer, Credential):
-            if answer is not None:
+            if answer is not None and not needs_test and self._is_lost(endpoint, token):
+                self._lost.append((endpoint, answer))
+            elif answer is not None and not (shown and not needs_test):
                 self._report_unavailable(endpoint, answer, token, needs_test)
+            return None
+        if shown and not needs_test:
             return None
         if self._saves and self._sealer is None and (needs_test or token is None):
             raise ProblemError(no_key())
@@ -215,6 +238,16 @@ class _Check:
         if holds is False:
             self._rotate(endpoint)
         return holds is not None
+
+    def _is_keyless(self, endpoint: CheckedEndpoint) -> bool:
+        return (endpoint.key, endpoint.name) in self._keyless
+
+    def _is_lost(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
+        """Whether the key of a stored credential was lost, and is not among the given keys."""
+        if token is None or self._sealer is None or not self._is_keyless(endpoint):
+            return False
+        binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
+        return self._sealer.holds(token, binding, Credential("", "")) is None
 
     def _is_saved(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
         """Whether the rotated content that the saved plan has shown is saved already."""
@@ -247,7 +280,22 @@ class _Check:
             return
         self._report(endpoint, code, message, answer, severity)
 
+    def _report_lost(self, endpoint: CheckedEndpoint, answer: SecretProblem) -> None:
+        message = (
+            f"{answer.message} The stored credential of {endpoint.title} was encrypted with the"
+            " lost key, so nothing can be sent with it."
+        )
+        self._report(endpoint, answer.code, message, answer, None)
+
     def _report_closed(self, endpoint: CheckedEndpoint) -> None:
+        if self._is_keyless(endpoint):
+            message = (
+                f"The stored credential of {endpoint.title} was encrypted with the lost key; it is"
+                " encrypted again from its secret."
+            )
+            nothing = SecretProblem("credential-unreadable", "", "")
+            self._report(endpoint, "credential-unreadable", message, nothing, Severity.INFO)
+            return
         hint = "Check which other process writes to the store, and whether a key is missing."
         self._report(
             endpoint,
@@ -270,7 +318,7 @@ class _Check:
             finding(
                 code,
                 message,
-                hint=problem.hint,
+                hint=problem.hint or None,
                 remedy=problem.remedy,
                 where=endpoint.where,
                 account=endpoint.account,
@@ -305,12 +353,26 @@ def no_key() -> Finding:
     )
 
 
+def _lost_key(endpoints: Sequence[CheckedEndpoint]) -> Finding:
+    """The key was lost, and no secret is given to encrypt any credential again."""
+    named = ", ".join(endpoint.title for endpoint in endpoints[:_LISTED])
+    more = len(endpoints) - _LISTED
+    return finding(
+        "credential-unreadable",
+        "The stored credentials were encrypted with a lost key, and none of their secrets is"
+        f" given: {named}{f' and {more} more' if more > 0 else ''}.",
+        hint="Nothing was changed. If you have the old key, add it below the new one. Otherwise"
+        " give the secrets",
+        remedy=Configure(Setting.SECRETS),
+    )
+
+
 def _wrong_key(count: int) -> Finding:
     subject = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
     return finding(
         "credential-unreadable",
         f"{subject} {'not open' if count == 1 else 'opens'} with the given key.",
-        hint="If the key is lost, create the store again from its lock file: credentials are then"
-        " saved again from their secrets. Otherwise give the right key.",
+        hint="If the key is lost, create the store again from a backup or its lock file: then"
+        " credentials are encrypted again from their secrets. Otherwise give the right key",
         remedy=Configure(Setting.KEY),
     )

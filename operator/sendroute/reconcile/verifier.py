@@ -130,6 +130,7 @@ class Verifier(Struct, frozen=True):
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
+            keyless=current.keyless,
         )
 
     def verify(
@@ -348,6 +349,9 @@ _ADVICE = {
 }
 
 
+_SAVED_ANYWAY = "The profile is saved anyway, because its connectionTest is warn."
+
+
 def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[Finding]:
     for request, result in tests.items():
         if request.account != account.key or (code := failure_code(result)) is None:
@@ -356,9 +360,7 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         yield finding(
             code,
             failure_message(request, result),
-            hint="The profile is saved anyway, because its connectionTest is warn."
-            if warns
-            else f"{failure_advice(result)} Sendroute retries.",
+            hint=f"{failure_advice(result)} {_SAVED_ANYWAY if warns else 'Sendroute retries.'}",
             where=desired.accounts[request.account].profiles[request.name].where,
             account=account.key,
             severity=Severity.WARNING if warns else None,

@@ -1,28 +1,29 @@
 """Write a report, or another file for the user: completely or not at all."""
 
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable
 
 from sendroute.model.codes import finding
 from sendroute.model.finding import whole_file
 from sendroute.model.problem import ProblemError
 
+MODE = 0o644
+"""The most that a file may allow: everybody may read it, its owner may write it."""
 
-def write(
-    path: str, chunks: Iterable[str], *, subject: str = "The report", mode: int | None = None
-) -> None:
+
+def write(path: str, chunks: Iterable[str], *, subject: str = "The report") -> None:
     """Write a file as UTF-8, completely or not at all: a reader sees the old or the new content.
 
-    A file that is not regular (``/dev/stdout``, a pipe) is written to and never replaced. A link is
-    followed.
+    A new file has the mode that the umask leaves of :data:`MODE`. A file that is replaced keeps its
+    mode, but never more than that. A file that is not regular (``/dev/stdout``, a pipe) is written
+    to and never replaced. A link is followed.
 
     Args:
         path: the file.
         chunks: its content.
         subject: the name of the content, for the message.
-        mode: the permissions; None keeps those of the replaced file, or those that the umask gives.
 
     Raises:
         ProblemError: the file cannot be written (``unwritable``).
@@ -32,7 +33,7 @@ def write(
             with open(path, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
                 file.writelines(chunks)
         else:
-            _replace(os.path.realpath(path), chunks, mode)
+            _replace(os.path.realpath(path), chunks)
     except OSError as error:
         raise ProblemError(
             finding(
@@ -51,26 +52,26 @@ def _is_special(path: str) -> bool:
         return False
 
 
-def _replace(path: str, chunks: Iterable[str], mode: int | None) -> None:
+def _replace(path: str, chunks: Iterable[str]) -> None:
     directory, name = os.path.split(path)
-    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=f".{name[:100]}.")
+    temporary = os.path.join(directory, f".{name[:100]}.{secrets.token_hex(4)}")  # noqa: PTH118
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
             file.writelines(chunks)
             file.flush()
             os.fsync(descriptor)
-            os.fchmod(descriptor, _mode(path) if mode is None else mode)
+            if (mode := _mode(path)) is not None:
+                os.fchmod(descriptor, mode & MODE)
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:  # also if interrupted: no partly written file remains
         os.unlink(temporary)  # noqa: PTH108
         raise
 
 
-def _mode(path: str) -> int:
-    """The mode of the file that is replaced; of a new one what the umask leaves of 0666."""
+def _mode(path: str) -> int | None:
+    """The mode of the file that is replaced; None if there is none."""
     try:
         return stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116
     except FileNotFoundError:
-        umask = os.umask(0o077)
-        os.umask(umask)
-        return 0o666 & ~umask
+        return None

@@ -19,6 +19,8 @@ from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.provenance import Provenance
 from sendroute.store import revisions
 from sendroute.store.bulk import chunks
+from sendroute.store.errors import WrongValueError
+from sendroute.store.states import member_of
 from sendroute.store.tables import account, history, revision
 from sendroute.store.tables import account_status as table
 
@@ -44,10 +46,12 @@ def read(connection: Connection) -> Iterator[AccountStatus]:
 def _status_of(row: Any) -> AccountStatus:
     approval = None
     if row.approved is not None:
+        if row.approved_by is None or row.approved_at is None:
+            raise WrongValueError("an approval without a person or a time")
         approval = Approval(row.approved, row.approved_by, row.approved_at)
     return AccountStatus(
         owner_named(row.namespace, row.account),
-        StatusReason(row.reason),
+        member_of(StatusReason, row.reason),
         msgspec.json.decode(row.report, type=StatusReport),
         row.since,
         row.digest,

@@ -22,8 +22,10 @@ def require_absent(path: Path) -> None:
             raise problem(
                 "store-exists",
                 f"{existing} already exists. Sendroute never overwrites it.",
-                "Specify another path, or move the existing file and its -wal and -journal"
-                " files first.",
+                "Specify another path."
+                if existing == path
+                else "It belongs to a store that was"
+                " moved or lost. Specify another path, or move it to where that store is.",
             )
 
 

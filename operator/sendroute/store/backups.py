@@ -26,8 +26,8 @@ from sendroute.store.backend import open_database
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.database import Database
 from sendroute.store.errors import problem
-from sendroute.store.schema import schema_version, upgrade_schema
-from sendroute.store.sqlite.database import Sqlite, connect
+from sendroute.store.schema import require_our_schema, upgrade_schema
+from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import HEAD
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
@@ -128,9 +128,9 @@ def copy_file(
         advance(total - left - done)
         done = total - left
 
-    engine = connect(source, busy_timeout)
-    try:
-        with _source_errors(source), closing(engine.raw_connection()) as pooled:
+    with closing(Sqlite(source, busy_timeout)) as database, _source_errors(source):
+        require_our_schema(database)
+        with closing(database.engine.raw_connection()) as pooled:
             original = pooled.driver_connection
             assert isinstance(original, sqlite3.Connection)  # noqa: S101 - connect() returns one
             # Copy one state: without a read transaction, each commit by another process would
@@ -145,8 +145,6 @@ def copy_file(
                 check_integrity(copy, source)
                 copy.execute(f"PRAGMA journal_mode = {journal}")
             original.execute("ROLLBACK")
-    finally:
-        engine.dispose()
 
 
 @contextmanager
@@ -171,13 +169,12 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]
     check_backup(path)
     with closing(Sqlite(path, busy_timeout)) as database:
         with _source_errors(path):
+            version = require_our_schema(database)
             with closing(database.engine.raw_connection()) as pooled:
                 original = pooled.driver_connection
                 assert isinstance(original, sqlite3.Connection)  # noqa: S101 - connect() returns one
                 check_integrity(original, path)
-            with database.reading() as connection:
-                older = schema_version(connection, str(path)) != HEAD
-        if not older:
+        if version == HEAD:
             yield database
             return
     with TemporaryDirectory(prefix="sendroute-") as directory:

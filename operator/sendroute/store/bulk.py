@@ -25,6 +25,8 @@ from sqlalchemy import (
     tuple_,
 )
 
+from sendroute.store.sqlite.values import check_columns, types_of
+
 # Names in one statement: below the limits of both databases on parameters.
 CHUNK = 500
 _FETCH = 5_000
@@ -120,7 +122,10 @@ def plain_rows(connection: Connection, statement: Select[Any]) -> Iterator[Seque
                 yield rows
         return
     result = connection.execute(statement)
-    assert result.cursor is not None  # noqa: S101 - a SELECT has one
-    while batch := result.cursor.fetchmany(_FETCH):
+    driver: Any = result.cursor
+    driver.row_factory = None  # whole batches are checked instead of each row
+    types = types_of(statement)
+    while batch := driver.fetchmany(_FETCH):
+        check_columns(types, batch)
         yield batch
     result.close()

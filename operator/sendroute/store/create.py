@@ -1,6 +1,7 @@
 """Creates a store: empty, from a lock file or from a backup. It is created completely or not at
 all."""
 
+import os
 import uuid
 from collections.abc import Callable
 from contextlib import closing
@@ -11,11 +12,13 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
-from sendroute.store import lockfile, revisions
+from sendroute.model.secret import SecretBinding
+from sendroute.store import endpoints, lockfile, revisions
 from sendroute.store.atomic_create import created_atomically, require_absent
 from sendroute.store.backups import copy_file, damaged, mark, open_backup
+from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
-from sendroute.store.errors import exists
+from sendroute.store.errors import WrongValueError, exists
 from sendroute.store.history import add_store_entry
 from sendroute.store.lock_text import contradictory
 from sendroute.store.migrate import migrate
@@ -27,6 +30,8 @@ from sendroute.store.tables import store
 from sendroute.store.translation import translated_errors
 from sendroute.store.url import is_postgres, sqlite_path
 
+Opens = Callable[[str, SecretBinding], bool]
+
 
 def init_store(
     url: str,
@@ -34,6 +39,7 @@ def init_store(
     *,
     from_lock: Path | None = None,
     from_backup: Path | None = None,
+    opens: Opens | None = None,
     busy_timeout: float = 30.0,
     advance: Advance = no_progress,
 ) -> Store:
@@ -48,6 +54,8 @@ def init_store(
         provenance: who creates it, and when.
         from_lock: the lock file; None for none.
         from_backup: the backup; None for none.
+        opens: whether the given keys open a credential of the backup. If they open none, the
+            history says so, and the credentials may be encrypted again from their secrets.
         busy_timeout: seconds to wait for another writer.
         advance: called with each number of copied rows.
 
@@ -71,12 +79,36 @@ def init_store(
         if from_backup is None:
             _create_database(url, fill, busy_timeout)
         else:
-            _database_from_backup(url, provenance, from_backup, busy_timeout, advance)
+            _database_from_backup(url, provenance, from_backup, opens, busy_timeout, advance)
     elif from_backup is None:
         _create_file(url, fill, busy_timeout)
     else:
-        _file_from_backup(url, provenance, from_backup, busy_timeout, advance)
+        _file_from_backup(url, provenance, from_backup, opens, busy_timeout, advance)
     return open_store(url, busy_timeout=busy_timeout)
+
+
+def require_no_store(url: str, *, busy_timeout: float = 30.0) -> None:
+    """Check that a store can be created at ``url``, before anything else is created for it.
+
+    Raises :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if something is there,
+    ``invalid-value`` if the URL is invalid, or ``store-failed``.
+    """
+    if not is_postgres(url):
+        path = sqlite_path(url)
+        if os.path.lexists(path):
+            raise exists(str(path))
+        require_absent(path)
+        return
+    from sendroute.store.postgres.database import Postgres
+    from sendroute.store.postgres.server import server_of
+
+    with (
+        closing(Postgres(server_of(url), busy_timeout)) as database,
+        translated_errors(database.location),
+        database.reading() as connection,
+    ):
+        if database.has_anything(connection):
+            raise exists(database.location)
 
 
 def _create_file(url: str, fill: Callable[[Connection], None], busy: float) -> None:
@@ -89,7 +121,12 @@ def _create_file(url: str, fill: Callable[[Connection], None], busy: float) -> N
 
 
 def _file_from_backup(
-    url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
+    url: str,
+    provenance: Provenance,
+    backup: Path,
+    opens: Opens | None,
+    busy: float,
+    advance: Advance,
 ) -> None:
     path = sqlite_path(url)
     require_absent(path)
@@ -97,11 +134,18 @@ def _file_from_backup(
         copy_file(backup, temporary, busy, advance, journal="WAL")
         with closing(Sqlite(temporary, busy, location=str(backup))) as database:
             upgrade_schema(database)
-            database.write(lambda connection: _record_restored(connection, provenance, backup))
+            database.write(
+                lambda connection: _record_restored(connection, provenance, backup, opens)
+            )
 
 
 def _database_from_backup(
-    url: str, provenance: Provenance, backup: Path, busy: float, advance: Advance
+    url: str,
+    provenance: Provenance,
+    backup: Path,
+    opens: Opens | None,
+    busy: float,
+    advance: Advance,
 ) -> None:
     """Copy the backup row by row. The backup is opened first, so that its errors are not reported
     as errors of the database."""
@@ -111,9 +155,9 @@ def _database_from_backup(
         with source.reading() as rows:
             try:
                 copy_all(rows, connection, advance)
-            except (IntegrityError, DataError) as error:
+            except (IntegrityError, DataError, ValueError) as error:
                 raise damaged(backup) from error
-        _record_restored(connection, provenance, backup, commit_id)
+        _record_restored(connection, provenance, backup, opens, commit_id)
 
     with open_backup(backup, busy_timeout=busy) as source:
         _create_database(url, fill, busy)
@@ -173,11 +217,23 @@ def _from_lock(
 
 
 def _record_restored(
-    connection: Connection, provenance: Provenance, source: Path, commit_id: str | None = None
+    connection: Connection,
+    provenance: Provenance,
+    source: Path,
+    opens: Opens | None,
+    commit_id: str | None = None,
 ) -> None:
+    try:
+        check_content(connection)
+    except WrongValueError as error:
+        raise damaged(source) from error
     before = connection.execute(select(store.c.revision)).scalar_one()
     now = revisions.begin(connection, provenance, commit_id)
     message = f"The store was created from the backup {source.name} of revision {before}."
-    add_store_entry(connection, now, "create", "restored-from-backup", message)
+    reason = "restored-from-backup"
+    if opens is not None and endpoints.opens_none(connection, opens):
+        reason = endpoints.WITHOUT_KEY
+        message += " None of its credentials opened with the given key."
+    add_store_entry(connection, now, "create", reason, message)
     advance_ids(connection, now)
     revisions.end(connection, now)

@@ -13,6 +13,7 @@ from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     domain_state,
     maybe_route_of,
+    numbered,
     platform_of,
     profile_of,
 )
@@ -29,15 +30,16 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
     spec = connection.execute(select(platform.c.spec)).scalar()
     keys: dict[int, AccountKey] = {}
     states: dict[AccountKey, tuple[int, AccountState]] = {}
+    # An outer join, because a row without its revision must not look like no row.
     fenced = select(account, revision.c.number).join_from(
-        account, revision, account.c.revision == revision.c.id
+        account, revision, account.c.revision == revision.c.id, isouter=True
     )
     for statement in restricted(fenced, account.c.namespace, account.c.name, only):
         for row in connection.execute(statement):
             key = AccountKey(row.namespace, row.name)
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
-            states[key] = row.number, AccountState(row.plan, default)
+            states[key] = numbered(row.number), AccountState(row.plan, default)
     profiles = _profiles(connection, keys, all_accounts=only is None)
     domains = _domains(connection, keys, all_accounts=only is None)
     ran = _apply_alls(connection, only)
@@ -49,7 +51,8 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
     }
     for key, ids in ran.items():
         accounts[key] = CurrentAccount(key, 0, None, ran=ids)
-    return Current(head.lineage, head.revision, platform_of(spec) if spec else None, accounts)
+    current = None if spec is None else platform_of(spec)
+    return Current(head.lineage, head.revision, current, accounts)
 
 
 def _profiles(

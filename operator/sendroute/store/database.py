@@ -1,6 +1,6 @@
 """The interface that the two databases implement. Statements are the same for both."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, Self, TypeVar
 
@@ -48,6 +48,11 @@ class Database(Protocol):
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A read transaction that sees one state."""
+        ...
+
+    def objects(self, connection: Connection) -> Sequence[tuple[str, str]]:
+        """The kind and name, and the definition, of everything in the schema besides rows. Reading
+        them runs nothing that the schema contains."""
         ...
 
     def write(

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
 from sendroute.model.desired import AccountKey
 from sendroute.model.nexthop import RELAY_ID
@@ -18,8 +18,9 @@ from sendroute.model.secret import SecretBinding, binding_of, relay_binding
 from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
 from sendroute.store.queries import profiles
-from sendroute.store.states import platform_of
+from sendroute.store.states import member_of, numbered, platform_of
 from sendroute.store.tables import endpoint, platform, revision
+from sendroute.store.tables import history as table_of_history
 
 Sealed = Mapping[Owner, Mapping[str, str]]
 """Sealed credentials by account and profile; that of the managed relay under the platform's key."""
@@ -127,6 +128,38 @@ def sealed(
     return tokens
 
 
+WITHOUT_KEY = "restored-without-key"
+"""The reason of the history entry of a store that was created from a backup without its key."""
+
+
+def opens_none(connection: Connection, opens: Callable[[str, SecretBinding], bool]) -> bool:
+    """Whether there are credentials in use, and none of them opens."""
+    in_use = select(endpoint).where(
+        endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
+    )
+    rows = connection.execute(in_use).all()
+    return bool(rows) and not any(opens(row.credential, _binding(row)) for row in rows)
+
+
+def keyless(connection: Connection) -> frozenset[tuple[Owner, str]]:
+    """The credentials in use, by owner and profile, that came with a backup whose key was not
+    given, and were not saved again since. A new version of a profile may have copied one."""
+    entries = table_of_history.c
+    restored = select(func.max(entries.revision)).where(
+        entries.name == "", entries.kind == history.STORE_KIND, entries.reason == WITHOUT_KEY
+    )
+    at = connection.execute(restored).scalar()
+    if at is None:
+        return frozenset()
+    lost = select(endpoint.c.credential).where(endpoint.c.made <= at)
+    rows = connection.execute(
+        select(endpoint.c.namespace, endpoint.c.account, endpoint.c.name).where(
+            endpoint.c.retired.is_(None), endpoint.c.credential.in_(lost)
+        )
+    )
+    return frozenset((owner_named(row.namespace, row.account), row.name) for row in rows)
+
+
 def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
     """All endpoints, retired ones included, in the order of profile ids and versions."""
     made, retired = revision.alias(), revision.alias()
@@ -138,7 +171,12 @@ def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
     )
     for row in rows:
         yield Endpoint(
-            row.profile, row.version, _binding(row), row.credential, row.since, row.until
+            row.profile,
+            row.version,
+            _binding(row),
+            row.credential,
+            numbered(row.since),
+            None if row.retired is None else numbered(row.until),
         )
 
 
@@ -188,5 +226,10 @@ def fill(connection: Connection, now: int) -> None:
 
 def _binding(row: Any) -> SecretBinding:
     return SecretBinding(
-        row.namespace, row.account, row.name, row.host, row.port, Encryption(row.encryption)
+        row.namespace,
+        row.account,
+        row.name,
+        row.host,
+        row.port,
+        member_of(Encryption, row.encryption),
     )

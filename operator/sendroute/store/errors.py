@@ -5,6 +5,10 @@ from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 
 
+class WrongValueError(ValueError):
+    """A value in the store that no version of Sendroute wrote."""
+
+
 def problem(code: str, message: str, hint: str, remedy: Remedy | None = None) -> ProblemError:
     """A problem of one finding; see :class:`~sendroute.model.finding.Finding`."""
     return ProblemError(finding(code, message, hint=hint, remedy=remedy))

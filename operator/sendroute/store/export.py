@@ -21,7 +21,7 @@ from sendroute.store.tables import account, domain, platform, profile
 def exported_platform(connection: Connection) -> Platform | None:
     """The platform, or None if none has been applied yet."""
     spec = connection.execute(select(platform.c.spec)).scalar()
-    return platform_of(spec) if spec else None
+    return None if spec is None else platform_of(spec)
 
 
 def ambiguous_names(connection: Connection) -> frozenset[tuple[str, str]]:

@@ -11,7 +11,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_names
 from sendroute.model.records import HistoryEntry, RouteRow
 from sendroute.store.bulk import execute_many
-from sendroute.store.states import history_document, history_text
+from sendroute.store.states import history_document, history_text, numbered
 from sendroute.store.tables import history, revision, switch, switched
 
 STORE_KIND = "Store"
@@ -71,13 +71,13 @@ def _row(
 _WHEN = (revision.c.number, revision.c.at, revision.c.actor, revision.c.source_commit)
 _CHANGES = (
     select(history, *_WHEN)
-    .join_from(history, revision, history.c.revision == revision.c.id)
+    .join_from(history, revision, history.c.revision == revision.c.id, isouter=True)
     .order_by(history.c.seq.desc())  # the primary key, so a limit reads only the latest rows
 )
 # An account has few switches, and each finds a domain by the primary key.
 _SWITCHES = (
     select(switch, *_WHEN)
-    .join_from(switch, revision, switch.c.revision == revision.c.id)
+    .join_from(switch, revision, switch.c.revision == revision.c.id, isouter=True)
     .order_by(revision.c.number.desc(), switch.c.id.desc())
 )
 
@@ -131,7 +131,7 @@ def _switched(
 
 def _entry(row: Any, kind: str, name: str) -> HistoryEntry:
     return HistoryEntry(
-        row.number,
+        numbered(row.number),
         row.at,
         row.actor,
         row.source_commit,
@@ -139,8 +139,8 @@ def _entry(row: Any, kind: str, name: str) -> HistoryEntry:
         kind,
         name,
         row.action,
-        history_document(kind, row.before) if row.before else None,
-        history_document(kind, row.after) if row.after else None,
+        None if row.before is None else history_document(kind, row.before),
+        None if row.after is None else history_document(kind, row.after),
         row.reason,
         row.message,
     )

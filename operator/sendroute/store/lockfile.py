@@ -212,7 +212,9 @@ def write(lock: Lock, path: Path) -> None:
 def _replace(path: Path, text: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        # As for every file for the user: what the umask leaves, but writable by its owner only.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with open(descriptor, "wb") as file:  # noqa: PTH123
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -21,6 +21,7 @@ from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
     maybe_route_of,
+    numbered,
     platform_of,
     profile_of,
 )
@@ -45,7 +46,7 @@ _ROUTES = (
         revision.c.at,
     )
     .join_from(domain, account, domain.c.account_id == account.c.id)
-    .join(revision, domain.c.since == revision.c.id)
+    .join(revision, domain.c.since == revision.c.id, isouter=True)
 )
 
 
@@ -110,6 +111,7 @@ class _RowMaker:
 
     def row(self, columns: Any) -> RouteRow:
         of_state, (name, namespace, owner, number, at) = columns[:_STATE], columns[_STATE:]
+        revision_number = numbered(number)
         state = self._states.get(of_state)
         if state is None:
             state = _cached(self._states, of_state, domain_state(of_state))
@@ -119,7 +121,7 @@ class _RowMaker:
         since = self._times.get(at)
         if since is None:
             since = _cached(self._times, at, utc(at))
-        return RouteRow(key, name, state, since, number)
+        return RouteRow(key, name, state, since, revision_number)
 
 
 _STATE = len(DOMAIN_COLUMNS)

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, Self, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
-from sqlalchemy.exc import NoResultFound
+from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.change import AccountPlan, PlatformChange
@@ -134,8 +135,8 @@ class Store:
         with translated_errors(self.location), self._database.reading() as connection:
             try:
                 yield connection
-            # An invalid time, route or origin; a revision without its row.
-            except (ValueError, KeyError, NoResultFound) as error:
+            # An invalid time or route; a row that is missing, or there twice.
+            except (ValueError, KeyError, NoResultFound, MultipleResultsFound) as error:
                 raise damaged(self.location) from error
 
     @contextmanager
@@ -154,7 +155,10 @@ class Store:
         """The current state, and the sealed credentials of the endpoints in use by account and
         profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
-            return current_state.read(connection, None), endpoints.sealed(connection)
+            current = replace(
+                current_state.read(connection, None), keyless=endpoints.keyless(connection)
+            )
+            return current, endpoints.sealed(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator["StoreSnapshot"]:
@@ -338,6 +342,12 @@ class Store:
                 commit_id=commit_id,
             )
 
+    def is_keyless(self) -> bool:
+        """Whether the store has credentials of a key that was not given when it was created from a
+        backup."""
+        with self._reading() as connection:
+            return bool(endpoints.keyless(connection))
+
     def endpoints(self) -> list[Endpoint]:
         """Every revision of every destination, retired ones included."""
         with self._reading() as connection:
@@ -488,8 +498,10 @@ class StoreSnapshot:
         self._connection = connection
 
     def read_accounts(self, keys: Collection[AccountKey]) -> Current:
-        """The current state of some accounts, with the lineage, the revision and the platform."""
-        return current_state.read(self._connection, keys)
+        """The current state of some accounts, with the lineage, the revision, the platform, and the
+        credentials of a lost key."""
+        current = current_state.read(self._connection, keys)
+        return replace(current, keyless=endpoints.keyless(self._connection))
 
     def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
         """The state of these accounts; an account that is not in the store is left out."""

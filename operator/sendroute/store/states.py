@@ -3,8 +3,9 @@
 JSON that people read (history, lock files) has the form of the manifests: ``{"managed": {}}``.
 """
 
+from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,11 +15,31 @@ from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, interned_route
+from sendroute.store.errors import WrongValueError
 
 # kind, profile, origin, declared kind, declared profile, shadow: in the order of the table
 DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None]
 
 DOMAIN_COLUMNS = ("kind", "profile", "origin", "declared_kind", "declared_profile", "shadow")
+
+
+_Enum = TypeVar("_Enum", bound=StrEnum)
+
+
+def member_of(kind: type[_Enum], text: str) -> _Enum:
+    """The member of an enumeration that a column holds. Raises :class:`WrongValueError`."""
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise WrongValueError(f"not a {kind.__name__}") from error
+
+
+def numbered(number: int | None) -> int:
+    """The number of a revision that other rows refer to. It is NULL only within the transaction
+    that creates it, or if the row is missing. Raises :class:`WrongValueError`."""
+    if number is None:
+        raise WrongValueError("a revision has no number")
+    return number
 
 
 def maybe_route_of(kind: str | None, profile: str | None) -> Route | None:
@@ -33,7 +54,7 @@ def domain_state(columns: DomainColumns) -> DomainState:
     kind, profile, origin, declared_kind, declared_profile, shadow = columns
     return DomainState(
         interned_route(kind, profile),
-        Origin(origin),
+        member_of(Origin, origin),
         maybe_route_of(declared_kind, declared_profile),
         shadow,
     )
@@ -86,7 +107,7 @@ def history_document(kind: str, text: str) -> dict[str, Any]:
     the history used the form of the manifests have other keys, which are converted: rows are
     never rewritten. Raises ``msgspec.ValidationError`` if such a row is no state of that kind.
     """
-    document: dict[str, Any] = msgspec.json.decode(text)
+    document = msgspec.json.decode(text, type=dict[str, Any])
     match kind:
         case Kind.DOMAIN:
             return _renamed(document, "shadow", "shadowed_by")

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sendroute.model.problem import ProblemError
-from sendroute.store.errors import damaged, problem
+from sendroute.store.errors import WrongValueError, damaged, problem
 
 
 @contextmanager
@@ -34,9 +34,9 @@ def translated_errors(location: str) -> Iterator[None]:
         if problem_error is None:
             raise
         raise problem_error from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        # A spec that no version of Sendroute wrote, or a schema or SQLite message that is not
-        # UTF-8.
+    except (msgspec.MsgspecError, UnicodeDecodeError, WrongValueError) as error:
+        # A spec or another value that no version of Sendroute wrote, or a schema or SQLite message
+        # that is not UTF-8.
         raise damaged(location) from error
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 from sendroute.model.problem import ProblemError
@@ -12,6 +13,11 @@ APPLICATION_ID = 0x53527465
 
 _SCHEME = "sqlite:///"
 _SERVERS = ("postgresql", "postgres")
+_WELL_KNOWN = frozenset(
+    {"mariadb", "mysql", "postgres", "postgresql", "postgresql+psycopg", "sqlite3"}
+)
+# USER:PASSWORD@ anywhere, and password=… in any spelling that programs use.
+_PASSWORD = re.compile(r":.*@|(?i:pass(word|wd|phrase)?|pwd|secret|token)\s*=")
 _HINT = "Use sqlite:///./FILE, sqlite:////ABSOLUTE/FILE or postgresql://USER@HOST:PORT/DATABASE."
 
 
@@ -27,20 +33,26 @@ def sqlite_path(url: str) -> Path:
     The path follows ``sqlite:///`` without any escapes: ``sqlite:///x.db`` and
     ``sqlite:///./x.db`` are relative, ``sqlite:////srv/x.db`` is absolute.
 
+    Nothing of a URL that is not understood is shown, except a well-known scheme: any part of it
+    may be a password. For the same reason a path that looks like a user with a password, or like a
+    parameter with one, is refused before any message can show it.
+
     Raises:
-        ProblemError: the URL has another scheme or no path (``invalid-value``).
+        ProblemError: the URL has another scheme or no path, or seems to contain a password
+            (``invalid-value``).
     """
     scheme, colon, _ = url.partition(":")
     if not colon or scheme != "sqlite":
-        # The rest of the URL is not shown: it may hold a password.
-        shown = f" {scheme[:32]!r}" if colon and scheme.isprintable() else ""
+        shown = f" {scheme!r}" if colon and scheme in _WELL_KNOWN else ""
         raise problem("invalid-value", f"The scheme{shown} of the store's URL is unknown.", _HINT)
     path = url.removeprefix(_SCHEME)
     if path == url or not path or path == ":memory:" or not _is_path(path):
+        raise problem("invalid-value", "The store's URL has no path of a file.", _HINT)
+    if _PASSWORD.search(path):
         raise problem(
             "invalid-value",
-            f"The store's URL {url!r} has no path.",
-            _HINT,
+            "The store's URL is one of SQLite, but seems to contain a password.",
+            f"A SQLite store is a file, without a user and a password. {_HINT}",
         )
     return Path(path).absolute()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CONNECTION_TIMEOUT = 5.0
 """Seconds for a connection from its first byte to its last."""
 _MAX_CONNECTIONS = 64
-"""Concurrent connections; further ones are closed."""
+"""Concurrent connections; for a further one the oldest is closed."""
 _POLL = 0.1
 
 _log = logging.getLogger(__name__)
@@ -69,10 +69,15 @@ class _Server(ThreadingMixIn, WSGIServer):
         self._guard = Lock()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        """Make room for every new connection, so that slow clients cannot keep out a health probe,
+        which takes milliseconds. A dict keeps the order of insertion: the first is the oldest."""
         with self._guard:
-            if len(self._since) >= _MAX_CONNECTIONS:
-                return False
+            oldest = next(iter(self._since)) if len(self._since) >= _MAX_CONNECTIONS else None
+            if oldest is not None:
+                del self._since[oldest]
             self._since[request] = time.monotonic()
+        if oldest is not None:
+            _hang_up(oldest)
         return True
 
     def service_actions(self) -> None:
@@ -86,8 +91,7 @@ class _Server(ThreadingMixIn, WSGIServer):
             before = time.monotonic() - age
             old = [request for request, since in self._since.items() if since <= before]
         for request in old:
-            with suppress(OSError):  # it is closed already
-                request.shutdown(socket.SHUT_RDWR)
+            _hang_up(request)
 
     def shutdown_request(self, request: Any) -> None:
         with self._guard:
@@ -97,6 +101,12 @@ class _Server(ThreadingMixIn, WSGIServer):
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A client disconnected or did not send HTTP."""
         _log.debug("A telemetry connection ended early.", exc_info=True)
+
+
+def _hang_up(request: socket.socket) -> None:
+    """End a connection. Its thread then closes it, because its next read or write fails."""
+    with suppress(OSError):  # it is closed already
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(WSGIRequestHandler):

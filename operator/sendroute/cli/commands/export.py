@@ -74,7 +74,7 @@ def _into_directory(name: str, batches: Iterator[Batch]) -> None:
 
     root = Path(name)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(0o755, parents=True, exist_ok=True)
         is_empty = not any(root.iterdir())
     except OSError as error:
         raise _unwritable(name, error.strerror or "input/output error") from error
@@ -82,7 +82,7 @@ def _into_directory(name: str, batches: Iterator[Batch]) -> None:
         raise _unwritable(name, "it is not empty")
     for batch in batches:
         path = root / f"{batch.path}.yaml"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(0o755, exist_ok=True)
         write(str(path), dump(batch.documents), subject="The manifests")
 
 

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from sendroute.model.owner import Owner, owner_names
 from sendroute.store.database import Watch
 from sendroute.store.errors import missing, problem
+from sendroute.store.postgres.catalog import objects
 from sendroute.store.postgres.connect import connect
 from sendroute.store.postgres.errors import MAY_PASS, NotConnectedError, no_privilege
 from sendroute.store.postgres.server import Server, server_of
@@ -124,6 +125,9 @@ class Postgres:
         with self._connection(writes=False) as connection:
             connection.begin()  # because a server-side cursor does not begin it
             yield connection
+
+    def objects(self, connection: Connection) -> Sequence[tuple[str, str]]:
+        return objects(connection)
 
     def write(
         self,

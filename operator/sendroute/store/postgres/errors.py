@@ -223,6 +223,8 @@ def translate(error: BaseException, location: str) -> ProblemError | None:
     if isinstance(error, NotConnectedError):
         return _advice(_REFUSED[error.why], location)
     state = error.sqlstate
+    if state is None and isinstance(error, psycopg.DataError):
+        return damaged(location)  # a value that Python cannot hold, such as the time `infinity`
     if state is None:
         # An error of the driver: a lost connection, or a wrong use of the driver, which is a bug.
         return _advice(_LOST, location) if isinstance(error, psycopg.OperationalError) else None

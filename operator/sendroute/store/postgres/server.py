@@ -6,6 +6,7 @@ PGSSLROOTCERT, …) and service files work as in other programs
 """
 
 import os
+import re
 from urllib.parse import quote
 
 import psycopg
@@ -24,6 +25,12 @@ _TIMEOUTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
+
+
+# What a message shows. `@` may only begin the name of an abstract socket, and libpq itself reads a
+# name with `=` or `://` as a connection string.
+_SHOWN = ("host", "hostaddr", "dbname", "service")
+_ODD = re.compile(r"(?<!^)(?<!,)@|=|://")
 
 
 class Server(Struct, frozen=True):
@@ -59,8 +66,8 @@ def server_of(url: str) -> Server:
 
 
 def _is_plain(url: str, parameters: dict[str, str]) -> bool:
-    """Whether no part of a password can be parsed as a host, port or database, as in
-    ``u:a@b@host`` or ``u:1/2@host/db``."""
+    """Whether no part of a password can be parsed as a host, port, database or another name that
+    is shown, as in ``u:a@b@host``, ``u:1/2@host/db`` or ``host/db;password=x``."""
     authority, _, path = url.partition("://")[2].partition("?")[0].partition("/")
     ports = parameters.get("port", "").split(",")
     return (
@@ -69,6 +76,8 @@ def _is_plain(url: str, parameters: dict[str, str]) -> bool:
         and authority.count("@") <= 1
         and "@" not in path
         and all(port == "" or (port.isascii() and port.isdecimal()) for port in ports)
+        and not any(_ODD.search(parameters.get(name, "")) for name in _SHOWN)
+        and not (":" in parameters.get("user", "") and "dbname" not in parameters)
     )
 
 

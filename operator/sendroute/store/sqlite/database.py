@@ -9,7 +9,7 @@ survive a power failure; with a write-ahead log NORMAL does not guarantee that
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,8 @@ from sqlalchemy.pool import QueuePool
 
 from sendroute.model.owner import Owner
 from sendroute.store.database import Watch
+from sendroute.store.sqlite.catalog import objects
+from sendroute.store.sqlite.values import check_values
 from sendroute.store.sqlite.watch import FileWatch
 from sendroute.store.url import check_file, sqlite_path
 
@@ -59,6 +61,9 @@ class Sqlite:
 
     def reading(self) -> AbstractContextManager[Connection]:
         return reading(self.engine)
+
+    def objects(self, connection: Connection) -> Sequence[tuple[str, str]]:
+        return objects(connection)
 
     def write(
         self,
@@ -102,6 +107,7 @@ def connect(path: Path, busy_timeout: float) -> Engine:
         "sqlite://", creator=lambda: _opened(path, busy_timeout), poolclass=QueuePool
     )
     event.listen(engine, "begin", _begin)
+    check_values(engine)
     return engine
 
 

@@ -1,0 +1,68 @@
+"""Reads all of a store that came from a file, to find values that Sendroute cannot have written
+before any command depends on them."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, literal, select
+from sqlalchemy.exc import InvalidRequestError
+
+from sendroute.model.change import Kind
+from sendroute.store import account_status, endpoints, queries
+from sendroute.store.bulk import plain_rows
+from sendroute.store.errors import WrongValueError
+from sendroute.store.export import exported_platform
+from sendroute.store.states import history_document, maybe_route_of
+from sendroute.store.tables import account, apply_all, history, metadata, relay, revision, switch
+
+_DEFAULTS = select(account.c.plan, account.c.default_kind, account.c.default_profile)
+_APPLY_ALLS = select(apply_all.c.domains, apply_all.c.kind, apply_all.c.profile)
+
+
+def check_content(connection: Connection) -> None:
+    """Read every value of every table, in constant memory.
+
+    Raises :class:`~sendroute.store.errors.WrongValueError` at the first value that Sendroute cannot
+    have written.
+    """
+    try:
+        for table in metadata.tables.values():
+            for _ in _rows(connection, select(table)):
+                pass
+        queries.status(connection)
+        exported_platform(connection)
+        for rows in (
+            queries.all_routes(connection),
+            queries.profiles(connection),
+            endpoints.all_endpoints(connection),
+            account_status.read(connection),
+            connection.execute(select(revision)),
+            connection.execute(select(relay)),
+        ):
+            for _ in rows:
+                pass
+        for statement in (_DEFAULTS, _APPLY_ALLS):
+            for row in _rows(connection, statement):
+                maybe_route_of(*row[-2:])
+        _check_history(connection)
+    except (ValueError, LookupError, InvalidRequestError, msgspec.MsgspecError) as error:
+        raise WrongValueError("a value is not Sendroute's") from error
+
+
+def _check_history(connection: Connection) -> None:
+    """A million entries share a few states, so each is decoded once."""
+    decode = lru_cache(10_000)(history_document)
+    for table, kind_of in ((history, history.c.kind), (switch, literal(Kind.DOMAIN.value))):
+        others = (column for column in table.c if column.key not in ("kind", "before", "after"))
+        statement = select(*others, kind_of, table.c.before, table.c.after)
+        for *_, kind, before, after in _rows(connection, statement):
+            for text in (before, after):
+                if text is not None:
+                    decode(kind, text)
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> Iterator[tuple[Any, ...]]:
+    for batch in plain_rows(connection, statement):
+        yield from batch

@@ -1,0 +1,169 @@
+"""A value that Sendroute cannot have written is reported as damage, whatever column it is in."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Column
+
+from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport
+from sendroute.model.current import AccountState, DomainState, RanApplyAll
+from sendroute.model.desired import AccountKey
+from sendroute.model.platform import Platform, ServicePlan
+from sendroute.model.problem import ProblemError
+from sendroute.model.provenance import Provenance
+from sendroute.model.route import MANAGED, Origin, via
+from sendroute.store import bulk_switch
+from sendroute.store.create import init_store
+from sendroute.store.record import Store, open_store
+from sendroute.store.tables import metadata
+
+from .raw import opened
+
+WRONG: tuple[Any, ...] = (
+    None, b"\xff\x00", "", "x", "\x00", -5, 2**62, 1.5, "[]", "{}", '"x"', "{", '{"route": []}',
+    '{"profile": 1}', "9999-99-99 00:00:00", "0001-01-01 00:00:00.000000",
+)  # fmt: skip
+COLUMNS = [(table.name, column) for table in metadata.tables.values() for column in table.c]
+
+
+def alias(parameter: Any) -> str:
+    return f"{parameter[0]}.{parameter[1].name}"
+
+
+def fill(url: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store with a row in every table."""
+    monkeypatch.setattr(bulk_switch, "_MIN_DOMAINS", 1)
+    key, at = say.key, datetime(2026, 11, 3, tzinfo=UTC)
+    with init_store(url, say.provenance) as store:
+        platform = Platform(None, (ServicePlan("nano", managed=False),))
+        store.commit(
+            [say.start("a.example", "b.example")],
+            say.platform_change(None, platform),
+            say.provenance,
+            {key: {"ses": "a-token"}},
+        )
+        ran = ("move", RanApplyAll(via("ses"), 2))
+        before = DomainState(MANAGED, Origin.DEFAULT)
+        after = DomainState(via("ses"), Origin.APPLY_ALL, None, "move")
+        switched = [say.domain(name, before, after) for name in ("a.example", "b.example")]
+        state = AccountState("nano")
+        plan = say.plan(1, say.account(state, AccountState("nano", MANAGED), ran), *switched)
+        store.commit([plan], None, say.provenance)
+        status = AccountStatus(key, StatusReason.HELD_BACK, StatusReport(), at, "d" * 64)
+        store.write_account_statuses([status], ())
+        store.approve(status, say.provenance)
+    with opened(url) as raw:
+        raw.execute("INSERT INTO relay VALUES ('mx1', 1, '2026-11-03 00:00:00')")
+        for table in metadata.tables:
+            assert raw.execute(f"SELECT count(*) FROM {table}").fetchone() != (0,), table  # noqa: S608
+
+
+@pytest.fixture
+def filled(tmp_path: Path, say: Any, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    fill(f"sqlite:///{tmp_path}/filled.db", say, monkeypatch)
+    return (tmp_path / "filled.db").read_bytes()
+
+
+def put(path: Path, table: str, column: str, value: object) -> None:
+    """Write a value against every rule of the schema, which is the same afterwards."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        schema = raw.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
+        raw.execute("PRAGMA writable_schema = ON")
+        raw.execute("DELETE FROM sqlite_schema WHERE type = 'trigger'")
+        triggers = [(name, sql) for name, sql in schema if sql.startswith("CREATE TRIGGER")]
+        loose = "replace(sql, ' NOT NULL,', ',')"
+        raw.execute(f"UPDATE sqlite_schema SET sql = {loose} WHERE name = ?", [table])  # noqa: S608
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        last = "" if table == "switched" else f" WHERE rowid = (SELECT max(rowid) FROM {table})"  # noqa: S608
+        with suppress(sqlite3.IntegrityError):  # the number of a row takes integers only
+            raw.execute(f"UPDATE OR IGNORE {table} SET {column} = ?{last}", [value])  # noqa: S608
+        raw.execute("PRAGMA writable_schema = ON")
+        for name, sql in schema:
+            raw.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", [sql, name])
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        for _, sql in triggers:
+            raw.execute(sql)
+
+
+def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
+    """The code of each read that ends with a problem; every other exception passes through."""
+    reads: tuple[Callable[[Store], object], ...] = (
+        Store.read,
+        Store.read_sealed,
+        Store.head,
+        Store.account_statuses,
+        Store.endpoints,
+        Store.accounts,
+        Store.profiles,
+        Store.routes,
+        Store.status,
+        Store.relays,
+        Store.history,
+        Store.is_keyless,
+        lambda store: store.history(domain="a.example"),
+        lambda store: store.history(owner=AccountKey("acme", "acme")),
+        lambda store: store.explain_facts("a.example"),
+        lambda store: store.holders(["a.example"]),
+        lambda store: store.changed_since(0),
+        lambda store: store.rekey(lambda token, _binding: token, provenance),
+    )
+    for read in (None, *reads):
+        try:
+            with open_store(f"sqlite:///{path}") as store:
+                if read is not None:
+                    read(store)
+            yield None
+        except ProblemError as problem:
+            [finding] = problem.findings
+            assert finding.hint
+            yield finding.code
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=[alias(c) for c in COLUMNS])
+def test_a_wrong_value_is_never_a_traceback(
+    table: str, column: Column[Any], filled: bytes, tmp_path: Path, say: Any
+) -> None:
+    """Each column gets a third of the values, or all of them with SENDROUTE_TEST_ALL."""
+    every = 1 if os.environ.get("SENDROUTE_TEST_ALL") else 3
+    for number, value in enumerate(WRONG[COLUMNS.index((table, column)) % every :: every]):
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(filled)
+        put(path, table, column.name, value)
+        assert set(outcomes(path, say.provenance)) <= {None, "store-failed"}, value
+        new = tmp_path / f"new-{number}.db"
+        assert created(new, path, say) in (None, "store-failed")
+
+
+def created(new: Path, backup: Path, say: Any) -> str | None:
+    """Create a store from a backup. Returns the code of the problem, and None if it was created."""
+    try:
+        init_store(f"sqlite:///{new}", say.provenance, from_backup=backup).close()
+    except ProblemError as problem:
+        [finding] = problem.findings
+        return None if new.exists() else finding.code
+    return None
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS, ids=[alias(c) for c in COLUMNS])
+def test_a_value_of_a_wrong_type_is_damage(
+    table: str, column: Column[Any], filled: bytes, tmp_path: Path, say: Any
+) -> None:
+    """At least one read reports a blob, and NULL where the schema forbids it; and no store is
+    created from such a backup."""
+    for value in (b"\xff\x00", *(() if column.nullable else (None,))):
+        path = tmp_path / "x.db"
+        path.write_bytes(filled)
+        put(path, table, column.name, value)
+        with closing(sqlite3.connect(path)) as raw:
+            stored = {row[0] for row in raw.execute(f"SELECT {column.name} FROM {table}")}  # noqa: S608
+        if value not in stored:  # an INTEGER PRIMARY KEY takes only integers
+            assert column.primary_key
+            continue
+        assert created(tmp_path / "new.db", path, say) == "store-failed"
