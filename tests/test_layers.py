@@ -181,6 +181,7 @@ STORE = (
         "history",
         "account_status",
         "followed_sources",
+        "applied_commits",
         "bulk_switch",
         "copy",
         "current_state",

@@ -381,3 +381,60 @@ def test_manifests_can_be_read_from_standard_input(
         monkeypatch.setattr("sys.stdin", stream)
         assert sendroute("apply", "-", "--auto-approve").status == 0
     assert "shop.example.com" in sendroute("routes").out
+
+
+def test_a_shadowed_route_returns_by_the_edit_that_every_command_names(
+    sendroute: Program, manifests: Path
+) -> None:
+    old = domain("acme", "old.example", "{unconfigured: {}}")
+    write(manifests / "acme.yaml", account("acme"), old)
+    sendroute("init")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    assert sendroute("edit", "apply-to-all", "acme", "--managed", "manifests").status == 0
+    switched = json.loads(sendroute("apply", "manifests", "--auto-approve", "-o", "json").out)
+    assert "apply-all-wins" in [finding["code"] for finding in switched["findings"]]
+    (shadow,) = json.loads(sendroute("status", "-o", "json").out)["shadowed"]
+
+    assert f"spec.overrides: {shadow['apply_all']}" in sendroute("plan", "manifests").out
+    for command in (["explain", "old.example"], ["status"]):
+        shown = " ".join(sendroute(*command).out.split())
+        assert f"edit set-route old.example --unconfigured --overrides {shadow['apply_all']}" in (
+            shown
+        )
+
+    edited = sendroute("edit", "set-route", "old.example", "--unconfigured", "manifests")
+    assert edited.status == 0
+    assert f"  overrides: {shadow['apply_all']}\n" in (manifests / "acme.yaml").read_text()
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (row,) = json.loads(sendroute("routes", "-o", "json").out)["domains"]
+    assert (row["route"], row["shadowed_by"]) == ({"unconfigured": {}}, None)
+    assert sendroute("plan", "manifests", "--detailed-exitcode").status == 0
+
+
+def test_a_route_that_a_store_shadows_is_confirmed_without_an_apply_all_in_the_manifests(
+    sendroute: Program, manifests: Path
+) -> None:
+    write(manifests / "acme.yaml", account("acme"), domain("acme", "a.example", "{managed: {}}"))
+    sendroute("init")
+    sendroute("apply", "manifests", "--auto-approve")
+    before = (manifests / "acme.yaml").read_text()
+    sendroute("edit", "apply-to-all", "acme", "--unconfigured", "--id", "stop", "manifests")
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    (manifests / "acme.yaml").write_text(before)
+    sendroute("edit", "set-route", "a.example", "--managed", "manifests")
+    assert "overrides: stop" in (manifests / "acme.yaml").read_text()
+    elsewhere = ("--store", "sqlite:///none.db")
+    (manifests / "acme.yaml").write_text(before)
+    edited = sendroute("edit", "set-route", "a.example", "--managed", "manifests", *elsewhere)
+    assert (edited.status, (manifests / "acme.yaml").read_text()) == (0, before)
+
+
+def test_an_unknown_apply_all_is_reported_only_with_a_store(
+    sendroute: Program, manifests: Path
+) -> None:
+    text = domain("acme", "a.example", "{managed: {}}") + "  overrides: never-ran\n"
+    write(manifests / "acme.yaml", account("acme"), text)
+    assert sendroute("validate", "manifests", "--strict").status == 0
+    sendroute("init")
+    planned = sendroute("plan", "manifests")
+    assert (planned.status, "warning unknown-apply-all" in planned.out) == (0, True)

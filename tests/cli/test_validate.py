@@ -44,8 +44,12 @@ def test_all_problems_are_reported_at_once_with_their_lines(
 
 
 def test_warnings_fail_only_with_strict(sendroute: Program, manifests: Path) -> None:
-    write(manifests / "acme.yaml", account("acme"), profile("acme", "ses"))
-    assert findings(sendroute) == [("profile-unused", "warning")]
+    write(
+        manifests / "acme.yaml",
+        account("acme", more=", defaultRoute: {profile: ses}"),
+        profile("acme", "ses").replace("587", "5870"),
+    )
+    assert findings(sendroute) == [("unusual-port", "warning")]
     assert sendroute("validate", "manifests").status == 0
     assert sendroute("validate", "manifests", "--strict").status == 1
 
@@ -195,3 +199,168 @@ def test_a_lock_file_nested_beyond_the_parsers_limit_is_a_finding(
     result = sendroute("plan", "manifests")
     assert result.status == 1
     assert "invalid-value" in result.out
+
+
+SECRET = "hunter2-in-a-strangers-file"
+OUTSIDE = {
+    "syntax": f"a: [{SECRET}\n: {SECRET}\n",
+    "an ambiguous value": domain("acme", "x.example.com").replace("account: acme", "account: 0465"),
+    "a key that is no field": account(SECRET) + f"{SECRET}: {SECRET}\n",
+    "a wrong value": account(SECRET, plan=f"'{SECRET} {SECRET}'"),
+    "a wrong domain": domain("acme", f"{SECRET}_.example.com"),
+    "an unknown profile": domain("acme", "x.example.com", f"{{profile: {SECRET}}}"),
+    "a misspelled group": account("a").replace("sendroute.dev", f"sendroute.{SECRET}"),
+    "bytes that are not UTF-8": "caf\udce9",
+}
+
+
+@pytest.mark.parametrize("what", OUTSIDE)
+@pytest.mark.parametrize("form", ["text", "json", "markdown", "html", "github", "sarif", "junit"])
+def test_a_file_outside_the_tree_is_not_quoted(
+    what: str, form: str, sendroute: Program, manifests: Path
+) -> None:
+    secret = manifests.parent / "elsewhere/secret.yaml"
+    secret.parent.mkdir()
+    secret.write_text(OUTSIDE[what], errors="surrogateescape")
+    (manifests / "link.yaml").symlink_to(secret)
+    result = sendroute("validate", "manifests", "-o", form)
+    assert result.status == 1
+    assert "link.yaml" in result.out
+    for part in (SECRET, "0465", "0xe9"):
+        assert part not in result.out + result.err
+
+
+def test_a_file_below_a_link_out_of_the_tree_is_not_quoted(
+    sendroute: Program, manifests: Path
+) -> None:
+    write(manifests.parent / "elsewhere/deep/x.yaml", account("a", plan=f"'{SECRET} '"))
+    (manifests / "tenants").symlink_to("../elsewhere")
+    (manifests / ".hidden").mkdir()
+    write(manifests / ".hidden/y.yaml", account("b", plan=f"'{SECRET} '"))
+    (manifests / "y.yaml").symlink_to(".hidden/y.yaml")
+    result = sendroute("validate", "manifests", "-o", "json")
+    found = {entry["position"]["file"] for entry in json.loads(result.out)["findings"]}
+    assert found == {"manifests/tenants/deep/x.yaml", "manifests/y.yaml"}
+    assert SECRET not in result.out
+
+
+def test_a_link_within_the_tree_is_quoted(sendroute: Program, manifests: Path) -> None:
+    write(manifests / "deep/x.txt", account("a", plan="'No Plan'"))
+    (manifests / "x.yaml").symlink_to("deep/x.txt")
+    assert "No Plan" in sendroute("validate", "manifests", "-o", "json").out
+
+
+def test_a_number_is_quoted_as_it_is_written(sendroute: Program, manifests: Path) -> None:
+    applies = ", applyToAll: {id: 1.10, route: {managed: {}}}"
+    write(manifests / "acme.yaml", account("acme", more=applies))
+    result = sendroute("validate", "manifests", "-o", "json")
+    (wrong,) = json.loads(result.out)["findings"]
+    assert wrong["message"].endswith("not 1.10.")
+    assert wrong["hint"] == 'Put it into quotes to use it as text: "1.10".'
+    write(manifests / "acme.yaml", account("acme", more=applies.replace("1.10", '"1.10"')))
+    assert sendroute("validate", "manifests").status == 0
+
+
+def test_the_hint_of_a_quoted_port_is_a_number_that_is_accepted(
+    sendroute: Program, manifests: Path
+) -> None:
+    for written, hint in (('"0465"', "Write it without quotes: 465."), ('"99999"', "without")):
+        write(
+            manifests / "acme.yaml",
+            account("acme", more=", defaultRoute: {profile: ses}"),
+            profile("acme", "ses").replace("587", written),
+        )
+        (wrong,) = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
+        assert (hint in wrong["hint"]) is (hint != "without")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        account("acme"),
+        domain("acme", "x.example.com"),
+        domain("acme", "bücher.example", "{managed: {}}"),
+        profile("acme", "ses"),
+        account("acme", more=", typo: 1"),
+    ],
+)
+def test_the_namespace_of_the_platform_is_closed_to_tenants(
+    document: str, sendroute: Program, manifests: Path
+) -> None:
+    text = document.replace("namespace: acme", "namespace: sendroute-system")
+    write(manifests / "system.yaml", text)
+    result = sendroute("validate", "manifests", "-o", "json")
+    found = {(f["code"], f["position"]["line"]) for f in json.loads(result.out)["findings"]}
+    assert ("reserved-namespace", 3) in found
+    assert result.status == 1
+
+
+def accepting(document: str, codes: str) -> str:
+    return document.replace("metadata: {", f"metadata: {{annotations: {{{codes}}}, ", 1)
+
+
+def test_an_object_accepts_findings_below_error(sendroute: Program, manifests: Path) -> None:
+    accepted = '"sendroute.dev/accept": "unusual-port,profile-unused"'
+    odd = profile("acme", "odd").replace("587", "5870")
+    write(manifests / "odd.yaml", accepting(odd, accepted), odd.replace("odd", "other"))
+    found = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
+    assert {f["position"]["line"] > 10 for f in found} == {True}
+    write(manifests / "odd.yaml", accepting(odd, accepted))
+    assert findings(sendroute, "--strict") == []
+    assert sendroute("validate", "manifests", "--strict").status == 0
+
+
+def test_an_error_cannot_be_accepted(sendroute: Program, manifests: Path) -> None:
+    accepted = '"sendroute.dev/accept": "unknown-profile"'
+    write(
+        manifests / "x.yaml",
+        accepting(domain("acme", "x.example.com", "{profile: nope}"), accepted),
+    )
+    assert findings(sendroute) == [("unknown-profile", "error")]
+
+
+def test_an_unknown_code_that_is_accepted_is_a_warning(sendroute: Program, manifests: Path) -> None:
+    accepted = '"sendroute.dev/accept": "unusual-prot"'
+    write(manifests / "x.yaml", accepting(domain("acme", "x.example.com"), accepted))
+    result = sendroute("validate", "manifests", "-o", "json")
+    (warning,) = json.loads(result.out)["findings"]
+    assert (warning["code"], warning["severity"]) == ("invalid-value", "warning")
+    assert warning["hint"] == "Did you mean unusual-port?"
+    assert result.status == 0
+
+
+LOCKS = {
+    "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "merge conflict"),
+    "no JSON": ('{\n "lineage": x\n}\n', 2, "not well-formed JSON"),
+    "a cut file": ('{\n "lineage": "\n', 2, "not well-formed JSON"),
+    "no UTF-8": ('{\n "lineage": "\udce9"\n}\n', 2, "not "),
+    "something else": ('{"lineage": "hunter2", "revision": 1}', 1, "not a valid lock file"),
+}
+
+
+@pytest.mark.parametrize("what", LOCKS)
+def test_a_lock_file_that_cannot_be_read_is_reported_at_its_line(
+    what: str, sendroute: Program, manifests: Path, store: Path
+) -> None:
+    assert store.exists()
+    text, line, message = LOCKS[what]
+    (manifests / "sendroute.lock").write_text(text, errors="surrogateescape")
+    for arguments in (("validate", "manifests"), ("plan", "manifests")):
+        result = sendroute(*arguments, "-o", "json")
+        (found,) = json.loads(result.out)["findings"]
+        assert result.status == 1
+        assert found["position"]["file"] == "manifests/sendroute.lock"
+        assert (found["position"].get("line", 1), message in found["message"]) == (line, True)
+        assert "hunter2" not in result.out
+    assert sendroute("apply", "manifests", "--auto-approve").status == 1
+
+
+def test_a_lock_file_whose_link_has_no_target_is_not_taken_for_absent(
+    sendroute: Program, manifests: Path
+) -> None:
+    (manifests / "sendroute.lock").symlink_to("nowhere")
+    found = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
+    assert {(f["code"], f["position"]["file"]) for f in found} == {
+        ("unreadable", "manifests/sendroute.lock")
+    }
+    assert any("lock file" in f["message"] for f in found)

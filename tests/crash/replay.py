@@ -46,7 +46,7 @@ FROM switch s JOIN switched d ON d.switch = s.id LEFT JOIN revision r ON r.id = 
 ORDER BY r.number"""
 _DOMAINS = """\
 SELECT d.name, a.namespace, a.name, since.number, changed.number, d.kind, d.profile, d.origin,
-  d.declared_kind, d.declared_profile, d.shadow
+  d.declared_kind, d.declared_profile, d.shadow, d.overrides
 FROM domain d LEFT JOIN account a ON a.id = d.account_id
 LEFT JOIN revision since ON since.id = d.since
 LEFT JOIN revision changed ON changed.id = d.changed"""

@@ -108,6 +108,26 @@ def test_a_broken_file_holds_back_only_removals(workspace: Workspace) -> None:
     wait_until(lambda: "b.example.com" not in workspace.domains(), "the removal")
 
 
+def test_a_link_that_loses_its_target_removes_nothing_until_it_is_back(
+    workspace: Workspace,
+) -> None:
+    elsewhere = workspace.manifests.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "acme.yaml").write_text(account("acme", "a.example.com"))
+    (workspace.manifests / "tenants").symlink_to("../elsewhere")
+    loop = workspace.start("--interval", "500ms")
+    loop.wait_for_log("acme/acme", "committed")
+    away = elsewhere.rename(elsewhere.with_name("away"))
+    loop.wait_for_log("manifests/tenants", "its target does not exist")
+    workspace.write_manifest("bolt", account("bolt", "b.example.com"))
+    loop.wait_for_log("bolt/bolt", "committed")
+    assert workspace.domains() == {"a.example.com": "managed", "b.example.com": "managed"}
+    (away / "acme.yaml").write_text(account("acme"))
+    away.rename(elsewhere)
+    wait_until(lambda: "a.example.com" not in workspace.domains(), "the removal")
+    assert loop.stop() == 0
+
+
 def test_with_the_lock_file_of_another_store_the_last_valid_tree_is_served(
     workspace: Workspace,
 ) -> None:

@@ -411,3 +411,14 @@ def test_a_platform_is_not_reported_as_missing_if_a_file_cannot_be_read() -> Non
     assert only_finding(compiled(account())).message == "There is no MailPlatform."
     unread = only_finding(compiled(account(), complete=False))
     assert (unread.code, unread.message) == ("no-platform", "No MailPlatform could be read.")
+
+
+def test_overrides_without_a_route_is_an_error_of_its_account() -> None:
+    desired = compiled(platform(), account(), domain("a", "a.example", overrides="to-ses"))
+    assert [(f.code, f.where.path if f.where else ()) for f in desired.findings] == [
+        ("missing-field", ("spec", "overrides"))
+    ]
+    assert ACME in desired.stopped
+    confirmed = domain("a", "a.example", route={"managed": {}}, overrides="to-ses")
+    (read,) = compiled(platform(), account(), confirmed).accounts[ACME].domains
+    assert read.overrides == "to-ses"

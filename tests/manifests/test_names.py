@@ -111,3 +111,36 @@ def test_ascii_names_do_not_import_idna() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "name"),
+    [
+        ("\U0001f62d.example", "xn--o38h.example"),
+        ("i\u2764\ufe0f.example", "xn--i-7iq.example"),
+        ("b\xfccher.\U0001f62d", "xn--bcher-kva.xn--o38h"),
+    ],
+)
+def test_symbols_that_idna_does_not_know_are_accepted_as_a_labels_only(
+    shown: str, name: str
+) -> None:
+    with pytest.raises(InvalidNameError) as refused:
+        domain_name(shown)
+    assert f"Write {name}." in refused.value.hint
+    assert (domain_name(name), domain_name(name.upper()), to_unicode(name)) == (name, name, name)
+    assert host(name) == Host(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "xn--o38h0.example",  # does not encode back to itself
+        "xn--a.example",  # a control character
+        "xn--a-ecp.example",  # a character that is mapped to others
+        "xn--ab-m1t.example",  # an invisible joiner between letters
+        "xn--.example",
+    ],
+)
+def test_an_a_label_that_is_not_the_form_of_its_characters_is_refused(name: str) -> None:
+    with pytest.raises(InvalidNameError):
+        domain_name(name)

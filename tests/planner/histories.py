@@ -177,6 +177,15 @@ def ask_apply_all(tree: Tree, _older: list[Tree], edit: Edit) -> None:
         doc.apply_all = ApplyAllField(pick(IDS, edit.value), pick(ROUTES, edit.value // 3), confirm)
 
 
+def put_overrides(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    """Confirm, or stop confirming, declared routes after an apply-all, perhaps one that never
+    ran."""
+    if doc := account_of(tree, edit):
+        for name, domain in doc.domains.items():
+            if domain.route is not None and (edit.item % 2 or name == pick(DOMAINS, edit.item)):
+                domain.overrides = pick([*IDS, None], edit.value)
+
+
 def drop_apply_all(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     if doc := account_of(tree, edit):
         doc.apply_all = None
@@ -245,6 +254,7 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Edit], None]] = {
     "put_inline": put_inline,
     "drop_profile": drop_profile,
     "ask_apply_all": ask_apply_all,
+    "put_overrides": put_overrides,
     "drop_apply_all": drop_apply_all,
     "suspend": suspend,
     "break_document": break_document,
@@ -309,6 +319,25 @@ def histories(longest: int) -> st.SearchStrategy[list[Step]]:
     return st.lists(steps, min_size=longest // 2, max_size=longest)
 
 
+def apply_all_histories(longest: int) -> st.SearchStrategy[list[Step]]:
+    """One account whose routes are declared, switched, and confirmed after the switch."""
+    verbs = ["put_domain", "ask_apply_all", "put_overrides", "put_profile", "drop_profile"]
+    of_one_account = st.builds(
+        Edit,
+        verb=st.sampled_from(verbs),
+        account=st.just(0),
+        item=st.integers(0, 3),
+        value=st.integers(0, 29),
+    )
+    step = st.builds(
+        Step,
+        edits=st.lists(of_one_account, min_size=1, max_size=4),
+        tidy=st.just(True),
+        failing=st.sampled_from([frozenset[str](), frozenset(["ses"])]),
+    )
+    return st.lists(step, min_size=longest // 2, max_size=longest)
+
+
 def first_tree() -> Tree:
     """Two accounts in one namespace, because a history need not start with an empty tree."""
     return Tree(
@@ -368,9 +397,13 @@ def drop_dangling_references(key: Key, doc: AccountDoc, tree: Tree, store: Store
 
     rows = stored.domains if stored else {}
     for name, domain in doc.domains.items():
-        known = name in rows and rows[name].declared == domain.route
+        known = (
+            name in rows
+            and rows[name].declared == domain.route
+            and domain.overrides in (None, rows[name].overrides)
+        )
         if not known and not resolves(domain.route):
-            domain.route = None
+            domain.route = domain.overrides = None
     if not resolves(doc.default) and not (stored and stored.default == doc.default):
         doc.default = None
     for name, profile in doc.profiles.items():

@@ -43,8 +43,11 @@ class ProfileDoc:
 
 @dataclass
 class DomainDoc:
+    """``overrides``: the id of an apply-all; it counts only beside a route."""
+
     route: str | None = None
     suspended: bool = False
+    overrides: str | None = None
 
 
 @dataclass
@@ -97,6 +100,7 @@ class Row:
     origin: str
     declared: str | None = None
     shadow: str | None = None
+    overrides: str | None = None
 
 
 @dataclass
@@ -145,6 +149,7 @@ EVERYTHING = ERRORS | {
     "managed-not-in-plan",
     "profile-deleted",
     "suspended",
+    "unknown-apply-all",
     "too-many-changes",
     "too-many-removals",
 }
@@ -474,7 +479,7 @@ def errors(
     for name, domain in doc.domains.items():
         if domain.suspended:
             continue
-        is_new_or_changed = name not in rows or rows[name].declared != domain.route
+        is_new_or_changed = newly_declared(domain, rows.get(name))
         # "A new or changed declaration that names a profile which will not exist after the change
         # is an error (`unknown-profile`)." A declaration is a domain's route, the default, a
         # `reassignTo` or an apply-all.
@@ -494,6 +499,15 @@ def errors(
     if doc.apply_all is not None and doc.apply_all.id not in ran and missing(doc.apply_all.route):
         codes.add("unknown-profile")
     return codes
+
+
+def newly_declared(domain: DomainDoc, row: Row | None) -> bool:
+    """Whether the declared route is new or changed. "`spec.overrides` is part of its declared
+    route. If it is newly seen, step 3.3 applies although the route reads the same."
+    """
+    if row is None or row.declared != domain.route:
+        return True
+    return domain.overrides is not None and domain.overrides != row.overrides
 
 
 def apply_all_runs(
@@ -605,7 +619,7 @@ def change_account(
         if domain.suspended or profile_of(domain.route) not in skipped:
             continue
         row = rows_before.get(name)
-        if row is None or row.declared != domain.route:
+        if newly_declared(domain, row):
             skipped_domains.add(name)
             verdict.require("dependency-skipped")
         elif row.shadow is None and row.route != domain.route:
@@ -666,14 +680,14 @@ def change_account(
                 rows[name] = row
         elif row is None and declared is not None:
             # 3.1: "is new and has a declared route": the declared route.
-            rows[name] = Row(declared, "declared", declared)
+            rows[name] = Row(declared, "declared", declared, None, domain.overrides)
         elif row is None and effective is None:
             verdict.require("dependency-skipped")
         elif row is None and effective is not None:
             # 3.2: "is new and has none": the effective default.
             rows[name] = Row(effective, "default")
         elif row is not None:
-            if declared is not None and declared != row.declared:
+            if declared is not None and newly_declared(domain, row):
                 # 3.3: "has a declared route that differs from the one last seen": the declared
                 # route; a shadow ends.
                 row.route, row.origin, row.shadow = declared, "declared", None
@@ -686,12 +700,12 @@ def change_account(
                 row.route, row.origin = declared, "declared"
             # 3.6: "has a declared route, unchanged and not satisfiable": unchanged here.
             # 3.7: "has no declared route": unchanged.
-            row.declared = declared
+            row.declared, row.overrides = declared, domain.overrides
             rows[name] = row
 
     # Warnings: a declaration that the store already knew and that is no longer satisfiable.
     for name, domain in documents.items():
-        known = name in rows_before and rows_before[name].declared == domain.route
+        known = not newly_declared(domain, rows_before.get(name))
         if domain.suspended:
             verdict.may |= {"profile-deleted", "managed-not-in-plan"}
         elif known and name not in skipped_domains and domain.route is not None:
@@ -748,10 +762,19 @@ def change_account(
                 # "If one change edits a declared route and also runs an apply-all, the apply-all
                 # wins, with the warning `apply-all-wins`."
                 if document is not None and document.route is not None:
-                    edited = name in rows_before and rows_before[name].declared != document.route
+                    edited = name in rows_before and newly_declared(document, rows_before[name])
+                    # "If an apply-all makes a domain send whose manifest declares `unconfigured`,
+                    # each such domain gets the warning `apply-all-wins`."
+                    if document.route == UNCONFIGURED and request.route != UNCONFIGURED:
+                        verdict.require("apply-all-wins")
                     if edited and document.route != request.route and name not in skipped_domains:
                         verdict.require("apply-all-wins")
                     verdict.may.add("apply-all-wins")
+
+    # "An id that never ran in the account is the warning `unknown-apply-all`."
+    for domain in documents.values():
+        if domain.overrides is not None and domain.overrides not in {**ran, **ran_now}:
+            verdict.require("unknown-apply-all")
 
     # --- Step 5, reassignment.
     for row in rows.values():

@@ -11,6 +11,7 @@ from tests.planner.committed import committed
 from tests.planner.histories import (
     ROUTES,
     Step,
+    apply_all_histories,
     first_tree,
     histories,
     next_tree,
@@ -104,6 +105,15 @@ def decisions(plan: Plan) -> Mapping[AccountKey, object]:
 
 @given(histories(LONGEST))
 def test_the_planner_decides_as_the_naive_model_does(history: list[Step]) -> None:
+    compare_with_the_naive_model(history)
+
+
+@given(apply_all_histories(LONGEST))
+def test_shadows_begin_and_end_as_in_the_naive_model(history: list[Step]) -> None:
+    compare_with_the_naive_model(history)
+
+
+def compare_with_the_naive_model(history: list[Step]) -> None:
     for now in moments(history):
         assert as_store(now.after) == now.expected
         account_plans = plans_by_key(now.plan)

@@ -108,7 +108,11 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
             },
             domains=[
                 DesiredDomain(
-                    name, as_route(d.route), positions.of("domain", *key, name), d.suspended
+                    name,
+                    as_route(d.route),
+                    positions.of("domain", *key, name),
+                    d.suspended,
+                    d.overrides,
                 )
                 for name, d in rotated_order(list(doc.domains.items()))
             ],
@@ -172,7 +176,9 @@ def as_store(current: Current) -> Store:
                 for name, p in account.profiles.items()
             },
             domains={
-                name: naive.Row(str(d.route), str(d.origin), words(d.declared), d.shadow)
+                name: naive.Row(
+                    str(d.route), str(d.origin), words(d.declared), d.shadow, d.overrides
+                )
                 for name, d in account.domains.items()
             },
         )

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError, StaleError
@@ -25,7 +26,7 @@ def test_a_new_store_is_empty_and_records_its_creation(store: Store) -> None:
 
 def test_a_committed_change_is_read_back(store: Store, say: Any) -> None:
     account = AccountState("pro", default=via("ses"))
-    state = DomainState(via("ses"), Origin.DECLARED, via("ses"))
+    state = DomainState(via("ses"), Origin.DECLARED, via("ses"), overrides="to-ses")
     change = say.platform_change(None, say.platform)
     revision = store.commit(
         [
@@ -358,3 +359,20 @@ def test_an_error_of_the_schema_is_reported_without_values(store: Store, say: An
         store.commit([say.plan(0, say.account(), lost)], None, say.provenance)
     assert "secret.example" not in str(caught.value)
     assert store.read().accounts == {}
+
+
+def test_the_commit_applied_last_replaces_those_that_it_was_compared_with(store: Store) -> None:
+    assert store.applied_commits() == []
+    one, two = AppliedCommit("1" * 40, "f" * 40), AppliedCommit("2" * 40, "f" * 40)
+    shallow = AppliedCommit("3" * 40)
+    store.record_commit(one, [])
+    store.record_commit(one, [one])
+    assert store.applied_commits() == [one]
+    store.record_commit(shallow, [])
+    store.record_commit(two, [one])
+    assert store.applied_commits() == [two, shallow], "a commit that was not compared stays"
+    known = AppliedCommit(shallow.commit, "e" * 40)
+    store.record_commit(known, [shallow])
+    store.record_commit(shallow, [known])
+    assert store.applied_commits() == [two, known], "a known repository stays known"
+    assert store.head().revision == 0

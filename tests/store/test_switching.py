@@ -16,13 +16,13 @@ NAMES = [f"d{number:03}.example" for number in range(300)]
 STATES = (
     DomainState(MANAGED, Origin.DEFAULT),
     DomainState(UNCONFIGURED, Origin.DECLARED, UNCONFIGURED),
-    DomainState(via("ses"), Origin.DECLARED, via("ses")),
+    DomainState(via("ses"), Origin.DECLARED, via("ses"), overrides="earlier"),
     DomainState(via("ses"), Origin.APPLY_ALL, MANAGED, 'earlier "one"\n'),
 )
 
 
 def after(before: DomainState) -> DomainState:
-    return DomainState(via("ses"), Origin.APPLY_ALL, before.declared, "once")
+    return DomainState(via("ses"), Origin.APPLY_ALL, before.declared, "once", before.overrides)
 
 
 def filled(store: Store, say: Any) -> list[ObjectChange]:

@@ -292,6 +292,17 @@ def _is_intended(finding: Finding) -> bool:
     return finding.code in intended or has_trait(finding.code, Trait.GUARD)
 
 
+def shadow_of(session: Session, key: AccountKey, domain: str) -> str | None:
+    """The id of the apply-all that shadows a domain in the store. None without one, and if the
+    store cannot be read: an edit never needs a store."""
+    try:
+        account = stored_account(session, key).account
+    except ProblemError:
+        return None
+    state = account.domains.get(domain) if account is not None else None
+    return state.shadow if state is not None else None
+
+
 def _identity(finding: Finding) -> tuple[str, str, str | None, str | None]:
     # An account that is defined in other files is not a new problem for each new object.
     message = "" if finding.code == Code.UNKNOWN_ACCOUNT else finding.message

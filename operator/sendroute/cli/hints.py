@@ -7,8 +7,10 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
+from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import (
+    AllowOlderTree,
     Approve,
     Configure,
     DeleteProfile,
@@ -69,11 +71,28 @@ def with_hint(finding: _Finding) -> _Finding:
     return replace(finding, hint=hint, remedy=None)
 
 
+def leave_shadow(domain: str, state: DomainState) -> str:
+    """The two ways out of a shadow: back to the declared route, or to the assigned one in the
+    manifest."""
+    declared = state.declared
+    option = f"--{declared.kind}" if declared is not None else ""
+    if declared is not None and declared.profile is not None:
+        option += f" {shlex.quote(declared.profile)}"
+    command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
+    apply_all = shlex.quote(state.shadow or "")
+    return (
+        f"To return to {declared}: {command} --overrides {apply_all} PATH. To keep {state.route}:"
+        " sendroute sync PATH."
+    )
+
+
 def words(remedy: Remedy) -> str:
     """The text to type for a remedy."""
     match remedy:
         case RaiseLimit(limit, percent):
             return f"{_LIMITS[limit]} {percent}"
+        case AllowOlderTree():
+            return "--allow-older-tree"
         case Approve(namespace, account):
             return f"sendroute approve {namespace}/{account}"
         case Configure(setting):

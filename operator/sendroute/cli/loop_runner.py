@@ -3,7 +3,7 @@
 import logging
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
-from sendroute.following.follower import FollowedTree
+from sendroute.following.follower import FollowedTree, Follower
 from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.relative import desired_within, locate_within
 from sendroute.following.source import follow
@@ -23,6 +23,7 @@ from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
 from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.tree_source import TreeSource
+from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.finding import Finding
 from sendroute.planner.guards import Guards
@@ -76,7 +77,8 @@ def run_loop(session: Session, options: RunOptions) -> None:
         stop_on_signals(stop, end_all),
         closing(follow(options.source, options.branch, options.state_dir, _locks)) as follower,
     ):
-        trees = TreeSource(follower, lambda tree: _read(session, tree), stop)
+        ancestry = partial(_ancestry, follower, stop, options.branch.verify_signatures)
+        trees = TreeSource(follower, lambda tree: _read(session, tree, ancestry), stop)
         factory = Factory(session.settings)
         verifier_for = partial(factory.verifier, saves=True)
         round_options = RoundOptions(verifier_for, _test, options.guards, actor(), stop)
@@ -118,7 +120,22 @@ def log_failure(findings: Sequence[Finding]) -> None:
     TransitionLog("", logging.ERROR).update(findings)
 
 
-def _read(session: Session, tree: FollowedTree) -> Source:
+def _ancestry(
+    follower: Follower,
+    stop: Stop,
+    signed: bool,
+    tree: FollowedTree,
+    applied: Sequence[AppliedCommit],
+) -> Ancestry | None:
+    history = follower.history(tree, stop.is_set)
+    return compare(history, applied, signed=signed) if history is not None else None
+
+
+def _read(
+    session: Session,
+    tree: FollowedTree,
+    ancestry: Callable[[FollowedTree, Sequence[AppliedCommit]], Ancestry | None],
+) -> Source:
     read = read_tree([tree.path], session, parallel=False)
     locks = locks_of([tree.path], top=tree.root)
     return Source(
@@ -126,6 +143,7 @@ def _read(session: Session, tree: FollowedTree) -> Source:
         tree.commit or commit_of([tree.path]),
         locate_within(tree.root, read.locate),
         partial(mismatches, locks),
+        partial(ancestry, tree),
     )
 
 

@@ -138,6 +138,13 @@ def limit_options(
         )
 
 
+def older_tree_option(parser: Parser) -> None:
+    parser.switch(
+        "--allow-older-tree",
+        help="apply although the commit of the manifests lacks one that was applied before",
+    )
+
+
 def route_options(parser: Parser, *, required: bool) -> argparse._MutuallyExclusiveGroup:
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument("--profile", metavar="NAME", help="through this profile of the account")

@@ -8,9 +8,11 @@ from typing import NamedTuple
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.session import Session
+from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
 from sendroute.manifests.sources import STDIN
 from sendroute.manifests.tree import LoadedTree, locations_of
+from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.saved_plan import (
@@ -37,13 +39,15 @@ class GuardOptions(NamedTuple):
 
     change_percent: int | None = None
     remove_percent: int | None = None
+    allow_older_tree: bool = False
 
     def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
         """The guards with these limits; ``otherwise`` has those that are not given."""
-        change, remove = self
+        change, remove, allow_older_tree = self
         return Guards(
             otherwise.change_percent if change is None else change,
             otherwise.remove_percent if remove is None else remove,
+            allow_older_tree=allow_older_tree or otherwise.allow_older_tree,
         )
 
 
@@ -95,7 +99,32 @@ def plan_paths(
 def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
     commit = commit_of(paths) if options.recorded else None
     locks = locks_of(paths, options.lock)
-    return Source(tree.desired, commit, tree.locate, partial(mismatches, locks))
+    return Source(
+        tree.desired,
+        commit,
+        tree.locate,
+        partial(mismatches, locks),
+        partial(ancestry_of, paths, options.recorded),
+    )
+
+
+def ancestry_of(
+    paths: Sequence[str], recorded: bool, applied: Sequence[AppliedCommit]
+) -> Ancestry | None:
+    """Compare the commit of manifests with the commits that were applied last.
+
+    Args:
+        paths: the manifests; the first that is in a repository counts.
+        recorded: whether the tree may be applied, so that its commit is needed in any case.
+        applied: the commits that were applied last.
+
+    Returns:
+        The comparison; None outside git.
+    """
+    if not (applied or recorded):
+        return None
+    history = tree_history(paths)
+    return compare(history, applied) if history is not None else None
 
 
 def plan_saved(

@@ -141,7 +141,10 @@ def _why(state: DomainState) -> str:
         case _:
             assert_never(state.origin)
     if state.is_shadowed:
-        why += f"; it shadows the declared route, {state.declared}"
+        why += (
+            f"; it shadows the declared route, {state.declared}, until the manifest sets"
+            f" spec.overrides: {state.shadow}, or declares another route"
+        )
     return why
 
 

@@ -33,6 +33,19 @@ def declare(proposal: Proposal, domain: Domain, route: Route) -> None:
     proposal.describe(domain.where.at(*path), message)
 
 
+def confirm(proposal: Proposal, domain: Domain, apply_all: str) -> None:
+    """State that the domain's declared route was confirmed after an apply-all (rules: apply-all).
+    ``apply_all`` is its id."""
+    if domain.overrides == apply_all:
+        return
+    put_after(proposal.spec(domain.where), "route", "overrides", apply_all)
+    path = ("spec", "overrides") if domain.overrides else ("spec", "route")
+    proposal.describe(
+        domain.where.at(*path),
+        f"route of {domain.name}: {domain.route} overrides the apply-all {apply_all}",
+    )
+
+
 def put_after(mapping: dict[str, Any], anchor: str, key: str, value: Any) -> None:
     """Set a key; a new one is inserted behind ``anchor``."""
     if key in mapping or anchor not in mapping:

@@ -46,7 +46,7 @@ def sync(tree: EditTree, current: Mapping[AccountKey, CurrentAccount]) -> Propos
 def _reason_to_keep(tree: EditTree, domain: Domain, state: DomainState) -> Finding | None:
     """Why a differing declared route is left unchanged; None if it is rewritten."""
     where = domain.where.at("spec", "route")
-    if state.declared != domain.route:
+    if (state.declared, domain.overrides or state.overrides) != (domain.route, state.overrides):
         return finding(
             "out-of-sync",
             f"The manifest of {domain.name} keeps its declared route, {domain.route}, which is not"

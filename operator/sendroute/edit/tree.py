@@ -22,7 +22,7 @@ from sendroute.model.spelling import did_you_mean
 
 class Domain(NamedTuple):
     """A SendingDomain's document. ``name`` is the A-label; ``inline`` is the profile that it
-    defines inline, if any; ``suspended`` is the document's own field."""
+    defines inline, if any; ``suspended`` and ``overrides`` are the document's own fields."""
 
     key: AccountKey
     name: str
@@ -30,6 +30,7 @@ class Domain(NamedTuple):
     route: Route | None
     inline: str | None
     suspended: bool
+    overrides: str | None = None
 
 
 class EditedProfile(NamedTuple):
@@ -114,7 +115,8 @@ class EditTree:
         new = UNSET if spec.route is UNSET else spec.route.new_profile
         inline = None if new is UNSET else new.name
         suspended = spec.suspend is True
-        domain = Domain(key, name, where, route_of(spec.route), inline, suspended)
+        overrides = None if spec.overrides is UNSET else spec.overrides
+        domain = Domain(key, name, where, route_of(spec.route), inline, suspended, overrides)
         self.domains.append(domain)
         if new is not UNSET:
             self._add_profile(EditedProfile(key, new.name, where, new, domain))

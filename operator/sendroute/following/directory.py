@@ -9,6 +9,8 @@ from errno import EACCES, ENOENT, ENOTDIR
 
 from sendroute.following.follower import FollowedTree, StoppedError
 from sendroute.following.walk import PathStatus, status_of, walk
+from sendroute.git.tree_history import tree_history
+from sendroute.model.ancestry import CommitHistory
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 
@@ -58,6 +60,13 @@ class Directory:
         except ProblemError:
             return False
         return fingerprint == tree.fingerprint
+
+    def history(
+        self,
+        tree: FollowedTree,
+        should_stop: Callable[[], bool],  # noqa: ARG002
+    ) -> CommitHistory | None:
+        return tree_history([tree.path])
 
     def remember(self, tree: FollowedTree) -> None:
         """A directory has only its current state."""

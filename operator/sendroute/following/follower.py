@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from sendroute.git.process import StoppedError as StoppedError
+from sendroute.model.ancestry import CommitHistory
 
 
 class FollowedTree(Struct, frozen=True):
@@ -57,6 +58,18 @@ class Follower(Protocol):
 
         Returns:
             False if it changed, or is unavailable: poll and read again.
+        """
+        ...
+
+    def history(self, tree: FollowedTree, should_stop: Callable[[], bool]) -> CommitHistory | None:
+        """Get the history of a tree's commit. A question about it may fetch more of the history.
+
+        Args:
+            tree: a tree of this follower.
+            should_stop: checked while a question waits.
+
+        Returns:
+            The history; None outside git. Its methods raise as :meth:`poll` does.
         """
         ...
 

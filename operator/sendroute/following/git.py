@@ -4,9 +4,10 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -17,6 +18,8 @@ from sendroute.following.state import State, cannot_use, remove
 from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
 from sendroute.git.process import Git, GitFailedError
 from sendroute.git.signatures import verify_signature
+from sendroute.git.tree_history import TreeHistory
+from sendroute.model.ancestry import CommitHistory
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
@@ -31,6 +34,10 @@ _FETCH = (
     "--no-write-fetch-head",
     "--no-show-forced-updates",
 )
+
+# How many commits of the history are fetched if the newest one may not contain the one that was
+# applied last.
+_DEPTHS = (50, 1000)
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +75,7 @@ class Branch:
         self._newest: FollowedTree | None = None
         self._remembered: FollowedTree | None = None
         self._new_enough = False
+        self._contained: dict[tuple[str, str], bool] = {}  # whether the first contains the second
 
     @property
     def shown(self) -> str:
@@ -87,6 +95,40 @@ class Branch:
     def unchanged(self, tree: FollowedTree) -> bool:
         """A checkout does not change, but another process may remove it."""
         return _exists(tree)
+
+    def history(self, tree: FollowedTree, should_stop: Callable[[], bool]) -> CommitHistory | None:
+        if tree.commit is None:
+            return None
+
+        def run(arguments: Sequence[str]) -> bytes | None:
+            try:
+                return self._local(*arguments, should_stop=should_stop)
+            except GitFailedError as error:
+                if error.is_of_the_call:
+                    raise
+                return None
+
+        return _BranchHistory(self, TreeHistory(tree.commit, run), should_stop)
+
+    def contains(self, history: TreeHistory, earlier: str, should_stop: Callable[[], bool]) -> bool:
+        """Whether a commit of the branch contains an earlier one. More of the history is fetched
+        if the answer needs it; beyond the last of ``_DEPTHS`` it does not."""
+        key = (history.commit, earlier)
+        with self._reported_errors():
+            for depth in (None, *_DEPTHS):
+                if key not in self._contained:
+                    if depth is not None:
+                        self._deepen(depth, should_stop)
+                    answer = history.contains(earlier)
+                    if answer is not None:
+                        self._contained[key] = answer
+        return self._contained.setdefault(key, False)
+
+    def _deepen(self, depth: int, should_stop: Callable[[], bool]) -> None:
+        self._state.unlock()
+        refs = f"+{self._remote}:{self._refs}/history"
+        arguments = [f"--git-dir={self._state.repository}", *_FETCH, f"--depth={depth}"]
+        self._git.run([*arguments, "--", self._address.url, refs], should_stop)
 
     def remember(self, tree: FollowedTree) -> None:
         if tree.commit is not None and tree != self._remembered:
@@ -268,6 +310,27 @@ class Branch:
                 remedy=cause.remedy,
             )
         )
+
+
+class _BranchHistory(NamedTuple):
+    """A :class:`~sendroute.model.ancestry.CommitHistory` of which more can be fetched."""
+
+    branch: Branch
+    here: TreeHistory
+    should_stop: Callable[[], bool]
+
+    @property
+    def commit(self) -> str:
+        return self.here.commit
+
+    def contains(self, earlier: str) -> bool | None:
+        return self.branch.contains(self.here, earlier, self.should_stop)
+
+    def has(self, commit: str) -> bool:
+        return self.here.has(commit)
+
+    def first_commit(self) -> str | None:
+        return self.here.first_commit()
 
 
 def _exists(tree: FollowedTree) -> bool:

@@ -153,6 +153,8 @@ class _CountingRecord:
         self.contains = store.contains
         self.snapshot = store.snapshot
         self.profiles = store.profiles
+        self.applied_commits = store.applied_commits
+        self.record_commit = store.record_commit
         self.account_statuses = store.account_statuses
         self.write_account_statuses = store.write_account_statuses
 

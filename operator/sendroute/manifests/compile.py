@@ -319,7 +319,11 @@ class Compilation:
             name = spec.domain
         else:
             route = draft.route(route_of(spec.route))
-            self._claim(draft, DesiredDomain(name, route, where, spec.suspend is True))
+            overrides = None if spec.overrides is UNSET else spec.overrides
+            if route is None and overrides is not None:
+                self.findings.append(_nothing_to_confirm(name, where, draft.key))
+            suspended = spec.suspend is True
+            self._claim(draft, DesiredDomain(name, route, where, suspended, overrides))
         if spec.route is not UNSET and spec.route.new_profile is not UNSET:
             new = spec.route.new_profile
             suspended = spec.suspend is True or new.suspend is True
@@ -377,6 +381,17 @@ def _bad_domain(domain: str, error: InvalidNameError, where: Where, key: Account
         f"spec.domain {error.message}; the value is {shown(domain)}.",
         hint=error.hint,
         where=where.at("spec", "domain"),
+        account=key,
+    )
+
+
+def _nothing_to_confirm(domain: str, where: Where, key: AccountKey) -> Finding:
+    return finding(
+        "missing-field",
+        f"spec.overrides confirms the declared route of {to_unicode(domain)}, but spec.route is"
+        " missing.",
+        hint="Declare the route, or remove spec.overrides.",
+        where=where.at("spec", "overrides"),
         account=key,
     )
 

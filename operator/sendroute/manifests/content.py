@@ -3,7 +3,7 @@
 Nearly every document is a simple sending domain, and becomes a row of plain values. A row depends
 only on the document's bytes and on this program. A domain stays a document if its name is
 internationalised (the result depends on the version of a library), if its name has an error (a
-finding reports it), or if it declares an inline profile.
+finding reports it), if it declares an inline profile, or if it overrides an apply-all.
 """
 
 from collections.abc import Sequence
@@ -124,7 +124,7 @@ def row_of(document: SendingDomain, ordinal: int) -> Row | None:
     """Return the document as a row, or None if it is more than a row can hold."""
     spec = document.spec
     domain = plain_domain_name(spec.domain)
-    if domain is None or has_acceptance(document.metadata):
+    if domain is None or spec.overrides is not UNSET or has_acceptance(document.metadata):
         return None
     kind, profile = None, None
     route = spec.route

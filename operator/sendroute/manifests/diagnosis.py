@@ -1,11 +1,12 @@
 """Every problem of one document that was read exactly, as findings with lines."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from sendroute.manifests.exact import Draft, shown
+from sendroute.manifests.exact import Draft, shown, written
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_misspelt, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
@@ -55,7 +56,7 @@ def diagnose(draft: Draft, where: Where) -> Diagnosis:
     ]
     doubtful = {fault.path for fault in faults if has_trait(fault.code, Trait.VALUE)}
     wrong_header = _of_header(value, draft)
-    problems = wrong_header or _of_shape(value)
+    problems = wrong_header or _of_shape(value, draft)
     problems = [
         problem
         for problem in problems
@@ -113,12 +114,12 @@ def _is_ours_to_read(path: Path) -> bool:
             return False
 
 
-def _of_shape(value: dict[str, Any]) -> list[_Problem]:
+def _of_shape(value: dict[str, Any], draft: Draft) -> list[_Problem]:
     from sendroute.manifests.problems import problems
 
     return [
         _Problem(problem.code, problem.path, problem.of_key, problem.message, problem.hint)
-        for problem in problems(value["kind"], value)
+        for problem in problems(value["kind"], value, partial(written, draft))
     ]
 
 

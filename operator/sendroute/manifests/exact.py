@@ -30,20 +30,21 @@ from sendroute.model.codes import Code
 Path = tuple[str | int, ...]
 
 _MAX_EVENTS = 4_000_000  # of one file: some seconds
-_QUOTE_IT = "Quote a text; write any other value as in YAML 1.2: true, false, 465."
 _WRITE_OUT = "Write the value in full wherever it is used."
 
 
 class Node:
     """A value with its place. ``items`` are the nodes of a mapping or a sequence, ``keys`` the
-    places of a mapping's keys, and ``value`` is the value as plain Python data."""
+    places of a mapping's keys, and ``value`` is the value as plain Python data. ``written`` is how
+    a number, true, false or null is written; None for anything else."""
 
-    __slots__ = ("items", "keys", "position", "value")
+    __slots__ = ("items", "keys", "position", "value", "written")
 
     def __init__(self, value: Any, position: tuple[int, int]) -> None:
         self.value = value
         self.position = position
         self.items: Any = None
+        self.written: str | None = None
         self.keys: dict[str, tuple[int, int]] = {}
 
 
@@ -81,6 +82,17 @@ class Draft(NamedTuple):
             else:
                 return node.position
         return position if of_key else node.position
+
+
+def written(draft: Draft, path: Path) -> str | None:
+    """How a number, true, false or null of a document is written; None for anything else."""
+    node = draft.node
+    for step in path:
+        try:
+            node = node.items[step]
+        except (LookupError, TypeError):
+            return None
+    return node.written
 
 
 def drafts(text: str, first_line: int = 1) -> Iterator[Draft | Fault]:
@@ -206,11 +218,13 @@ class _Builder:
                 "ambiguous-scalar",
                 f"The unquoted value `{event.value}` is ambiguous: YAML 1.2 and YAML 1.1, which"
                 " kubectl uses, read it differently.",
-                _QUOTE_IT,
+                _quote_it(event.value),
                 position,
             )
         self._check_size(event.value, position)
-        self._attach(Node(value, position))
+        node = Node(value, position)
+        node.written = None if isinstance(value, str) else event.value
+        self._attach(node)
 
     def _key(
         self, frame: _Frame, value: Any, event: Any, plain: bool, position: tuple[int, int]
@@ -374,6 +388,11 @@ class _Builder:
             elif frame.key is not None:
                 steps.append(frame.key)
         return tuple(steps)
+
+
+def _quote_it(text: str) -> str:
+    quoted = f': "{text}"' if len(text) <= 40 else ""
+    return f"Quote a text{quoted}; write any other value as in YAML 1.2: true, false, 465."
 
 
 _MAX_FAULTS = 1_000  # of one document; an author fixes the first ones first

@@ -17,6 +17,8 @@ _is_domain = re.compile(rf"(?:{_LABEL}\.)+{_LAST}\Z").match
 _is_host = re.compile(rf"(?:{_LABEL}\.)*{_LAST}\Z").match
 _LONGEST = 253  # in text: 255 octets on the wire less the first length and the root (RFC 1035)
 
+# An invisible joiner anywhere but between two symbols.
+_JOINED_LETTER = re.compile(r"(?:^|\w)[\u200c\u200d]|[\u200c\u200d](?:\w|$)")
 _DOTS = (".", "\u3002", "\uff0e", "\uff61")  # the characters that UTS #46 maps to a dot
 
 
@@ -63,6 +65,10 @@ def domain_name(text: str) -> str:
     if _address(text) is not None:
         raise InvalidNameError(
             "must be a domain name, not an IP address", "For example: example.com."
+        )
+    if re.fullmatch(r"[^@/:]+:[0-9]+", text):
+        raise InvalidNameError(
+            "must be a name without a port", "Remove the port: a sending domain has none."
         )
     name = _a_label(text)
     if "." not in name:
@@ -174,24 +180,59 @@ def _encoded(text: str) -> str:
     try:
         return idna.encode(text, uts46=True, transitional=False, std3_rules=True).decode("ascii")
     except idna.IDNAError as error:
-        _refuse_encoded(text, error)
+        outside = _outside_idna(text)
+        if outside is not None and text.isascii():
+            return outside
+        _refuse_encoded(text, error, outside)
 
 
-def _refuse_encoded(text: str, error: UnicodeError) -> NoReturn:
+def _outside_idna(text: str) -> str | None:
+    """The A-label form of a name with characters that DNS uses and IDNA 2008 has no place for, such
+    as emoji: those that UTS #46 keeps as they are. None for any other name.
+
+    Only the A-label form is accepted: it decodes and encodes back to the same, while a U-label of
+    such characters has no defined encoding.
+    """
+    labels = [_label_outside_idna(label) for label in re.split(f"[{''.join(_DOTS)}]", text)]
+    return ".".join(label for label in labels if label) if all(labels) else None
+
+
+def _label_outside_idna(label: str) -> str | None:
+    import idna
+
+    label = label.lower()
+    try:
+        if label.isascii() and not label.startswith("xn--"):
+            return label
+        given = label[4:].encode("ascii").decode("punycode") if label.isascii() else label
+        shown = idna.uts46_remap(given, std3_rules=True, transitional=False)
+        idna.check_nfc(shown)
+        idna.check_hyphen_ok(shown)
+        idna.check_initial_combiner(shown)
+        idna.check_bidi(shown)
+        encoded = f"xn--{shown.encode('punycode').decode('ascii')}"
+    except UnicodeError:  # of punycode, and of idna
+        return None
+    if shown.isascii() or (label.isascii() and encoded != label) or _JOINED_LETTER.search(shown):
+        return None
+    return encoded
+
+
+def _refuse_encoded(text: str, error: UnicodeError, outside: str | None) -> NoReturn:
     if "too long" in str(error):
         raise InvalidNameError(
             "must have labels of at most 63 characters in their xn-- form",
             "Each part between dots has at most 63 characters (RFC 1035).",
         ) from error
-    if "xn--" in text.lower():
+    if "xn--" in text.lower() and outside is None:
         raise InvalidNameError(
             "must be a valid internationalised name, and one of its xn-- labels is not",
             "Write the name in its own script, for example bücher.example.",
         ) from error
-    raise InvalidNameError(
-        "must be a valid internationalised name",
-        "IDNA 2008 (RFC 5892) does not allow one of its characters.",
-    ) from error
+    hint = "IDNA 2008 (RFC 5892) does not allow one of its characters."
+    if outside is not None and len(outside) <= _LONGEST:
+        hint = f"IDNA 2008 (RFC 5892) has no place for one of its characters. Write {outside}."
+    raise InvalidNameError("must be a valid internationalised name", hint) from error
 
 
 def _address(text: str) -> str | None:

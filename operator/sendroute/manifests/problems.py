@@ -51,13 +51,18 @@ class Problem(Struct, frozen=True):
     hint: str | None
 
 
-def problems(kind: str, value: Any) -> list[Problem]:
+Written = Callable[[Path], str | None]
+"""Returns how a number, true, false or null is written; None if that is unknown."""
+
+
+def problems(kind: str, value: Any, written: Written = lambda _path: None) -> list[Problem]:
     """Find every problem of a document. No message repeats input that is long, unprintable or may
     be a secret.
 
     Args:
         kind: one of :data:`~sendroute.manifests.shapes.KINDS`.
         value: the document as read.
+        written: how its scalars are written: 1.10 is read as 1.1.
 
     Returns:
         The problems; none exactly if the document can be decoded.
@@ -66,7 +71,10 @@ def problems(kind: str, value: Any) -> list[Problem]:
         model_of(kind).model_validate(with_integers(value))
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
-        of_shape = [_problem(kind, error["type"], error["loc"], error["input"]) for error in errors]
+        of_shape = [
+            _problem(kind, error["type"], error["loc"], error["input"], written(error["loc"]))
+            for error in errors
+        ]
         reported = {problem.path for problem in of_shape}
         return of_shape + _bad_names(kind, value, reported) + _reserved_namespace(kind, value)
     return []
@@ -104,7 +112,7 @@ def _value_at(value: Any, path: Path) -> Any:
     return value
 
 
-def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
+def _problem(kind: str, error: str, path: Path, value: Any, written: str | None) -> Problem:
     match error:
         case "extra_forbidden" | "invalid_key":
             return _unknown(kind, path)
@@ -118,7 +126,7 @@ def _problem(kind: str, error: str, path: Path, value: Any) -> Problem:
             hint = "Write the character itself instead of its escape."
             return Problem("invalid-value", path, False, message, hint)
         case _:
-            return _invalid(kind, path, value)
+            return _invalid(kind, path, value, written)
 
 
 def _unknown(kind: str, path: Path) -> Problem:
@@ -161,17 +169,25 @@ def _not_one(kind: str, path: Path, value: Any) -> Problem:
     return Problem("invalid-value", path, False, message, "Keep one of them.")
 
 
-def _invalid(kind: str, path: Path, value: Any) -> Problem:
+def _invalid(kind: str, path: Path, value: Any, written: str | None) -> Problem:
     node = _at(kind, path)
     # A value in place of a reference to credentials may be the secret itself: never repeat it.
     secret = "credentials" in path and value is not None and not isinstance(value, dict)
-    given = "the value written there" if secret else shown(value)
+    as_written = written if written and len(written) <= 40 else shown(value)
+    given = "the value written there" if secret else as_written
     subject = dotted(path) if path else "the document"
     message = f"{subject} must be {expected(node)}, not {given}."
-    return Problem("invalid-value", path, False, message, _invalid_hint(path, node, value, secret))
+    return Problem(
+        "invalid-value",
+        path,
+        False,
+        message,
+        _invalid_hint(path, node, value, None if secret else as_written),
+    )
 
 
-def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> str | None:
+def _invalid_hint(path: Path, node: inspect.Type, value: Any, written: str | None) -> str | None:
+    """``written`` is the value as the author wrote it; None for one that may be a secret."""
     desired = bare(node)
     choices = _choices(desired)
     if isinstance(desired, inspect.AnyType) or not path:
@@ -179,10 +195,10 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> s
     match value:
         case None:
             return "Set a value, or remove the field."
-        case _ if secret:
+        case _ if written is None:
             return _NEVER_WRITTEN
-        case str() if isinstance(desired, inspect.IntType) and re.fullmatch(r"[0-9]{1,19}", value):
-            return f"Write it without quotes: {value}."
+        case str() if isinstance(desired, inspect.IntType) and _is_number(desired, value):
+            return f"Write it without quotes: {int(value)}."
         case str() if isinstance(desired, inspect.BoolType):
             return "Write true or false, without quotes."
         case str() if path[-1] == "provider" and (preset := preset_meant_by(value)):
@@ -190,11 +206,21 @@ def _invalid_hint(path: Path, node: inspect.Type, value: Any, secret: bool) -> s
         case str() if choices and (near := did_you_mean(value, choices)):
             return f"Did you mean {near}?"
         case bool() | int() | float() if isinstance(desired, inspect.StrType):
-            return "Put it into quotes to use it as text."
+            if desired.pattern is not None and not re.search(desired.pattern, written):
+                return _help(str(path[-1]), node)
+            return f'Put it into quotes to use it as text: "{written}".'
         case str() if isinstance(desired, inspect.StrType):
             return _slug_hint(desired, value) or _help(str(path[-1]), node)
         case _:
             return _help(str(path[-1]), node)
+
+
+def _is_number(desired: inspect.IntType, text: str) -> bool:
+    """Whether a text is a number that the field accepts."""
+    if not re.fullmatch(r"[0-9]{1,19}", text):
+        return False
+    least, most = desired.ge, desired.le
+    return (least is None or int(text) >= least) and (most is None or int(text) <= most)
 
 
 def _slug_hint(desired: inspect.StrType, value: str) -> str | None:

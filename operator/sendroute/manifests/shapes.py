@@ -313,6 +313,14 @@ class DomainSpec(Shape, frozen=True, kw_only=True):
             {"profile": "ses"},
         ),
     ] = UNSET
+    overrides: Annotated[
+        ApplyAllId | UnsetType,
+        says(
+            "The id of an apply-all that ran. It confirms the declared route after that apply-all: "
+            "the domain gets it again, also if the route reads the same as before.",
+            "2026-11-move-to-ses",
+        ),
+    ] = UNSET
     suspend: _Suspend | UnsetType = UNSET
 
 

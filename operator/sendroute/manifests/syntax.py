@@ -104,7 +104,8 @@ def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
         message += f", {context} (from line {source.position(began)[0]})"
     elif context:
         message += f", {context}"
-    return Fault("yaml-syntax", (), position, f"{message}.", _hint(problem))
+    hint = _hint(f"{problem}, {context}", source, position)
+    return Fault("yaml-syntax", (), position, f"{message}.", hint)
 
 
 # A newer libyaml stops at a nesting limit of its own, with an error like that of its grammar. It
@@ -160,13 +161,14 @@ def _unprintable(source: Text) -> Fault:
 
 
 _HINTS = (
-    ("mapping values are not allowed", "Quote a value that contains a colon and a space."),
-    (
-        "cannot start any token",
-        "Indent with spaces, not tabs. Quote a value that begins with @, ` or %.",
-    ),
-    ("did not find expected key", "Compare the indentation of the line with the line above."),
-    ("could not find expected ':'", "A key needs a colon and a space after it."),
+    ("tab character", "Indent with spaces, not tabs."),
+    ("block sequence entries", "Begin the list on a line of its own, below its key."),
+    ("while scanning an alias", "Quote a value that begins with *."),
+    ("while scanning an anchor", "Quote a value that begins with &."),
+    ("while scanning a tag", "Quote a value that begins with !."),
+    ("while scanning a block scalar", "Begin the text of | or > on the next line."),
+    ("while scanning a directive", "Remove the line: it begins with % and is no directive."),
+    ("incompatible YAML document", "Write %YAML 1.2, or remove the line."),
     ("',' or", "A bracket or brace is not closed, or a comma is missing."),
     ("expected node content", "A bracket or brace is not closed, or a value is missing."),
     ("unexpected end of stream", "A quote, bracket or brace is not closed."),
@@ -180,13 +182,71 @@ _HINTS = (
         "In double quotes, a backslash begins an escape. Write \\\\, or use single quotes.",
     ),
 )
+_INDENTED = re.compile(r" *(?:- +)*")
 
 
-def _hint(problem: str) -> str:
+def _hint(problem: str, source: Text, position: LineColumn) -> str:
+    """The next step for a problem of libyaml, which names what it missed and not what is wrong."""
+    line, column = source.line(position), position[1]
+    if "mapping values are not allowed" in problem:
+        return _key_hint(source, position)
+    if "cannot start any token" in problem:
+        tab = line[column - 1 : column] == "\t"
+        return (
+            "Indent with spaces, not tabs." if tab else "Quote a value that begins with @, ` or %."
+        )
+    if "could not find expected ':'" in problem:
+        item = re.match(r" *-[^ -]", line)
+        return f"A {'dash' if item else 'key'} needs a {'space' if item else _COLON} after it."
+    if "did not find expected key" in problem:
+        if not line[: column - 1].strip():
+            return f"Compare the indentation of line {position[0]} with the lines above."
+        if line[column - 1 : column] in ("}", "]"):
+            return "Remove the bracket or brace: it closes nothing."
+        return "Nothing may follow a closing quote or bracket. Quote the whole value once."
     return next(
         (hint for part, hint in _HINTS if part in problem),
         "Check the quotes, brackets and indentation of the line and the line above.",
     )
+
+
+_COLON = "colon and a space"
+_LINES_ABOVE = 50  # are searched for the last one that is not empty
+
+
+def _key_hint(source: Text, position: LineColumn) -> str:
+    """The hint for a key where none can be: within a value, below a line that is no key, or too
+    far to the right."""
+    number, column = position
+    line = source.line(position)
+    start = _indentation(line)
+    if re.search(r":\s", line[start : column - 1]):
+        return "Quote a value that contains a colon and a space."
+    above = next(
+        (
+            (upper, text)
+            for upper in range(number - 1, max(source.first_line, number - _LINES_ABOVE) - 1, -1)
+            if (text := source.line((upper, 1))).strip() and not text.lstrip().startswith("#")
+        ),
+        None,
+    )
+    if above is None:
+        return f"Compare the indentation of line {number} with the lines above."
+    upper, text = above
+    expected = _indentation(text)
+    if not re.search(r":(?:\s|$)", text[expected:]) and expected == start:
+        return f"The key on line {upper} needs a {_COLON} after it."
+    if line.lstrip().startswith("- "):
+        expected = len(text) - len(text.lstrip())
+    return (
+        f"Line {number} is indented too far: begin it in column {expected + 1}, like line {upper}."
+    )
+
+
+def _indentation(line: str) -> int:
+    """How many characters are before the key of a line."""
+    indented = _INDENTED.match(line)
+    return indented.end() if indented else 0
 
 
 # At the start of a line, --- always begins a document, even within quotes and brackets, where it

@@ -377,10 +377,21 @@ class Code(StrEnum):
         "apply-all-wins",
         _WARN,
         _AUTHOR,
-        "One change edits a route and runs an apply-all: the apply-all decides.",
-        "The declared route was edited in the same change as the apply-all.",
-        "Edit the route again in a later change if the domain should leave the apply-all's route.",
+        "The apply-all decides, not the declared route.",
+        "The apply-all makes a domain send that declares unconfigured, or the declared route was"
+        " edited in the same change.",
+        "To return to the declared route, add spec.overrides with the apply-all's id in a later"
+        " change.",
         Trait.NEEDS_BASE,
+    )
+    UNKNOWN_APPLY_ALL = (
+        "unknown-apply-all",
+        _WARN,
+        _AUTHOR,
+        "The apply-all that a domain overrides never ran in its account.",
+        "The id is misspelled, or the apply-all waits for its confirmation.",
+        "Write the id of an apply-all that ran, or remove spec.overrides.",
+        Trait.NEEDS_STORE,
     )
     PROFILE_UNUSED = (
         "profile-unused",
@@ -586,6 +597,16 @@ class Code(StrEnum):
         "One change would remove too many of an account's domains.",
         "A directory is missing, the path is wrong, or many documents were deleted.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
+    OLDER_TREE = (
+        "older-tree",
+        _REFUSED,
+        _OPERATOR,
+        "The tree lacks a commit that was applied before, and would take something back.",
+        "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
+        "Apply a tree that contains the commit that was applied last. If the older state is"
+        " intended, allow it or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
     NOT_HELD_BACK = (

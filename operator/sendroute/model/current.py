@@ -13,13 +13,16 @@ class DomainState(Struct, frozen=True, gc=False):
     """What the store holds of one domain.
 
     ``route`` is the assigned route. ``declared`` is the declared route last seen, None without
-    one. ``shadow`` is the id of the apply-all that shadows it, None without one.
+    one. ``shadow`` is the id of the apply-all that shadows it, None without one. ``overrides`` is
+    the id of the apply-all after which the manifest confirms its declared route; it was last seen
+    together with that route.
     """
 
     route: Route
     origin: Origin
     declared: Route | None = None
     shadow: str | None = None
+    overrides: str | None = None
 
     @property
     def is_shadowed(self) -> bool:

@@ -24,13 +24,15 @@ class DesiredDomain(Struct, frozen=True, gc=False):
     """``domain`` is the lower-case A-label; ``route`` is the declared route, None if absent.
 
     For an inline profile, ``route`` is the route through it, and the profile is among the
-    account's profiles.
+    account's profiles. ``overrides`` is the id of the apply-all after which the declared route was
+    confirmed; None if absent, and without a declared route.
     """
 
     domain: str
     route: Route | None
     where: Where
     suspended: bool = False
+    overrides: str | None = None
 
 
 class DesiredProfile(Struct, frozen=True):

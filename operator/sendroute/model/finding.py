@@ -97,9 +97,12 @@ def located(finding: Finding, locate: Locate) -> Finding:
         locate: finds positions; called only if one is missing.
 
     Returns:
-        The finding with its positions; the same object if nothing changed.
+        The finding with its positions; the same object if nothing changed. One about a file
+        outside the tree loses its account, whose name is in the file.
     """
     position, where = finding.position, finding.where
+    if where is not None and where.outside and finding.account is not None:
+        finding = replace(finding, namespace=None, account=None)
     if position is None and where is not None and where.document != WHOLE_FILE:
         position = locate(where)
     if position is finding.position and not finding.related:

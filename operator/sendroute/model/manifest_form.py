@@ -31,6 +31,8 @@ def _domain(state: DomainState) -> Document:
     document: Document = {"route": state.route.as_manifest(), "origin": state.origin.value}
     if state.declared is not None:
         document["declared"] = state.declared.as_manifest()
+    if state.overrides is not None:
+        document["overrides"] = state.overrides
     if state.shadow is not None:
         document["shadowed_by"] = state.shadow
     return document

@@ -57,6 +57,10 @@ class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
     percent: int
 
 
+class AllowOlderTree(Struct, frozen=True, tag="allow-older-tree"):
+    """Apply although the tree lacks a commit that was applied before."""
+
+
 class Approve(Struct, frozen=True, tag="approve"):
     """Approve the change of an account that is held back."""
 
@@ -94,4 +98,6 @@ class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
     profile: str
 
 
-Remedy = RaiseLimit | Approve | Configure | Perform | DeleteProfile | ExtractProfile
+Remedy = (
+    RaiseLimit | AllowOlderTree | Approve | Configure | Perform | DeleteProfile | ExtractProfile
+)

@@ -7,7 +7,9 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding
 from sendroute.model.remedy import Perform, Task
-from sendroute.model.route import Origin, Route
+from sendroute.model.route import UNCONFIGURED, Origin, Route
+from sendroute.model.spelling import did_you_mean
+from sendroute.planner.domains import newly_declared
 from sendroute.planner.inputs import AccountInput, RouteContext
 
 
@@ -106,26 +108,52 @@ def _skip_until_saved(inputs: AccountInput, requested: ApplyAll) -> ApplyAllDeci
     return ApplyAllDecision(findings=(problem,), skipped=True)
 
 
-def switched(declared: Route | None, requested: ApplyAll) -> DomainState:
-    return DomainState(requested.route, Origin.APPLY_ALL, declared, requested.id)
+def switched(declared: Route | None, overrides: str | None, requested: ApplyAll) -> DomainState:
+    return DomainState(requested.route, Origin.APPLY_ALL, declared, requested.id, overrides)
 
 
-def edited_too(
+def overruled(
     inputs: AccountInput, desired: DesiredDomain, current: DomainState | None, requested: ApplyAll
 ) -> tuple[Finding, ...]:
-    """Warn if the same change also edits the domain's declared route: the apply-all decides."""
-    seen = current.declared if current is not None else None
-    if desired.route is None or desired.route == seen or desired.route == requested.route:
+    """Warn that the apply-all decides, if the manifest declares that the domain must not send, or
+    if the same change also edits its declared route."""
+    if desired.route is None or desired.route == requested.route:
+        return ()
+    if desired.route == UNCONFIGURED:
+        message = (
+            f"The manifest of {desired.domain} declares unconfigured, but the apply-all"
+            f" {requested.id} makes the domain send through {requested.route}."
+        )
+    elif newly_declared(desired, current):
+        message = (
+            f"The manifest of {desired.domain} declares {desired.route}, but the apply-all"
+            f" {requested.id} of the same change switches the domain to {requested.route}."
+        )
+    else:
         return ()
     return (
         finding(
             "apply-all-wins",
-            f"The manifest of {desired.domain} declares {desired.route}, but the apply-all"
-            f" {requested.id} of the same change switches the domain to {requested.route}.",
-            hint="A later edit of the domain's route takes effect. To keep the apply-all's route,"
-            " write the assigned routes into the manifests.",
+            message,
+            hint=f"To return to {desired.route}, add spec.overrides: {requested.id} in a later"
+            " change. To keep the apply-all's route, write the assigned routes into the manifests.",
             remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
             account=inputs.key,
         ),
+    )
+
+
+def unknown_override(inputs: AccountInput, desired: DesiredDomain) -> Finding:
+    """Warn that the domain's ``overrides`` is the id of no apply-all that ran in the account."""
+    near = did_you_mean(desired.overrides or "", inputs.current.ran)
+    return finding(
+        "unknown-apply-all",
+        f"The manifest of {desired.domain} overrides the apply-all {desired.overrides}, which never"
+        f" ran in account {inputs.key.name}.",
+        hint=f"Did you mean {near}?"
+        if near
+        else "Write the id of an apply-all that ran, or remove spec.overrides.",
+        where=desired.where.at("spec", "overrides"),
+        account=inputs.key,
     )

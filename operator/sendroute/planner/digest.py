@@ -15,6 +15,9 @@ from sendroute.model.change import (
     ProfileChange,
 )
 
+# Cannot be part of a text: a quotation mark in a JSON string follows a backslash (RFC 8259, 7).
+_UNSET_LATER = b',"overrides":null'
+
 
 def digest(plan: AccountPlan) -> str:
     """SHA-256, in hex, of an account's changes. Positions and messages are not included."""
@@ -26,7 +29,8 @@ def digest_changes(changes: Iterable[Change]) -> str:
 
     Saved plans and approvals contain digests, so the hashed form must never change: one line of
     JSON for each change, with kind, account (two empty strings for the platform), name, action,
-    state before, state after, reason, and the apply-all that it runs.
+    state before, state after, reason, and the apply-all that it runs. A field that states got later
+    is left out while it is not set.
     """
     total = hashlib.sha256()
     encoder = msgspec.json.Encoder()
@@ -52,6 +56,6 @@ def digest_changes(changes: Iterable[Change]) -> str:
             change.reason,
             ran,
         )
-        total.update(encoder.encode(decided))
+        total.update(encoder.encode(decided).replace(_UNSET_LATER, b""))
         total.update(b"\n")
     return total.hexdigest()

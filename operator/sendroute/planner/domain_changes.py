@@ -10,7 +10,7 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding, Where
 from sendroute.model.route import Origin
-from sendroute.planner.apply_all import edited_too, switched
+from sendroute.planner.apply_all import overruled, switched, unknown_override
 from sendroute.planner.domains import decide_domain, settled
 from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
@@ -68,15 +68,18 @@ def plan_domains(
     this change; None if none runs."""
     domain_changes = DomainChanges()
     current_domains = inputs.current.domains
+    ran = {*inputs.current.ran, *([requested.id] if requested is not None else [])}
     for desired in inputs.desired.domains:
         current = current_domains.get(desired.domain)
+        if current is None and desired.domain in inputs.claims.denied:
+            _report_waiting_move(inputs, desired, domain_changes)
+            continue
+        if desired.overrides is not None and desired.overrides not in ran:
+            domain_changes.findings.append(unknown_override(inputs, desired))
         if current is not None:
             domain_changes.matched += 1
             if requested is None and current.shadow is None and settled(desired, current, context):
                 continue
-        elif desired.domain in inputs.claims.denied:
-            _report_waiting_move(inputs, desired, domain_changes)
-            continue
         _plan_declared_domain(inputs, context, requested, desired, current, domain_changes)
     if domain_changes.matched < len(current_domains):
         _plan_undeclared_domains(inputs, context, requested, domain_changes)
@@ -105,8 +108,8 @@ def _plan_declared_domain(
     state = decide_domain(desired, current, context)
     waits = state is None
     if requested is not None and (current is not None or not waits):
-        domain_changes.findings += edited_too(inputs, desired, current, requested)
-        state, waits = switched(desired.route, requested), False
+        domain_changes.findings += overruled(inputs, desired, current, requested)
+        state, waits = switched(desired.route, desired.overrides, requested), False
     state = state or current
     if state is not None:
         state = _record_domain(
@@ -140,7 +143,9 @@ def _plan_undeclared_domains(
                 remove_domain(inputs.key, name, current, inputs.claims, where)
             )
             continue
-        state = current if requested is None else switched(current.declared, requested)
+        state = current
+        if requested is not None:
+            state = switched(current.declared, current.overrides, requested)
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (target := inputs.claims.unmoved.get(name)) is not None:
             message = (
@@ -215,6 +220,11 @@ def _message(
         return f"{name} is reassigned to {state.route}{cause}."
     match state.origin:
         case Origin.DECLARED:
+            if current is not None and state.overrides not in (None, current.overrides):
+                return (
+                    f"The manifest of {name} declares {state.route}, which overrides the apply-all"
+                    f" {state.overrides}."
+                )
             return f"The manifest of {name} declares {state.route}."
         case Origin.DEFAULT:
             return f"{name} is new and declares no route: it starts on the default, {state.route}."
@@ -231,6 +241,11 @@ def _state_message(name: str, current: DomainState, state: DomainState) -> str:
         return f"{name} stays on {state.route}, which its manifest now declares."
     if state.declared is None:
         return f"{name} stays on {state.route}; its manifest no longer declares a route."
+    if state.declared == current.declared:
+        apply_all = state.overrides or current.overrides
+        verb = "now" if state.overrides is not None else "no longer"
+        why = f"its manifest {verb} overrides the apply-all {apply_all}"
+        return f"{name} stays on {state.route}; {why}."
     return f"{name} stays on {state.route}, although its manifest declares {state.declared}."
 
 

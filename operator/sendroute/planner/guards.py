@@ -18,12 +18,14 @@ class Guards(Struct, frozen=True):
     """The limits of one change: shares of the domains that the account had before, in percent.
 
     ``approved`` maps an account to the digest of its approved plan, which the loop may apply. It is
-    None for a command, where the user raises a limit with an option instead.
+    None for a command, where the user raises a limit with an option instead. ``allow_older_tree``
+    lets a tree through that lacks a commit which was applied before.
     """
 
     change_percent: int = 30
     remove_percent: int = 30
     approved: Mapping[AccountKey, str] | None = None
+    allow_older_tree: bool = False
 
     def __post_init__(self) -> None:
         """Raises TypeError or ValueError for a limit that is not a whole number from 0 to 100."""

@@ -49,6 +49,8 @@ def _account_at_base(base: DesiredAccount) -> CurrentAccount:
             desired.route or UNCONFIGURED,
             Origin.DECLARED if desired.route else Origin.DEFAULT,
             desired.route,
+            None,
+            desired.overrides,
         )
         for desired in base.domains
     }

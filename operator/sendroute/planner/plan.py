@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import AccountPlan, Action, Plan
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import Current, CurrentAccount
@@ -24,6 +25,7 @@ from sendroute.planner.claims import (
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards, check_guards
 from sendroute.planner.inputs import AccountInput
+from sendroute.planner.older_tree import check_older_tree, refuse_platform, report_unknown
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
 from sendroute.planner.stopped import check_stopped
@@ -38,6 +40,7 @@ class PlanContext(Struct, frozen=True):
     conflicts: DomainConflicts
     failed: Mapping[Owner, Mapping[str, str]]
     rotated: Mapping[Owner, frozenset[str]]
+    ancestry: Ancestry | None
 
 
 class Blocked(Struct, frozen=True):
@@ -59,6 +62,7 @@ def plan_accounts(
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
+    ancestry: Ancestry | None = None,
 ) -> Plan:
     """Plan what applying the manifests of some accounts changes. The cost depends only on these
     accounts.
@@ -78,14 +82,18 @@ def plan_accounts(
             managed relay in the same way (:mod:`sendroute.model.owner`).
         rotated: by account, the profiles whose secret's content has changed since they were saved.
         guards: the limits of one change; None for the defaults.
+        ancestry: how the commit of the manifests relates to those that were applied last; None
+            outside git.
 
     Returns:
         The plan of these accounts, and the platform's own change.
     """
-    failed, rotated = failed or {}, rotated or {}
+    failed, rotated, guards = failed or {}, rotated or {}, guards or Guards()
     platform, change, reported = decide_platform(
         desired, current, failed.get(PLATFORM, {}), rotated.get(PLATFORM, frozenset())
     )
+    if (refusal := refuse_platform(change, ancestry, guards)) is not None:
+        platform, change, reported = current.platform, None, (*reported, refusal)
     accounts, current_accounts = desired.accounts, current.accounts
     if keys is not None:
         accounts = {key: accounts[key] for key in keys if key in accounts}
@@ -100,12 +108,16 @@ def plan_accounts(
     if platform is None:
         plans = _references_only(desired, current, sorted(chosen), conflicts)
     else:
-        context = PlanContext(desired, current, platform, conflicts, failed, rotated)
-        plans, blocked = _plan_all(context, sorted(chosen), guards or Guards())
+        context = PlanContext(desired, current, platform, conflicts, failed, rotated, ancestry)
+        plans, blocked = _plan_all(context, sorted(chosen), guards)
         groups = _groups(conflicts, blocked)
     findings = [
         item
-        for item in (*desired.findings, *reported)
+        for item in (
+            *desired.findings,
+            *reported,
+            *report_unknown(plans.values(), ancestry, guards),
+        )
         if keys is None or item.account is None or _account_of(item) in keys
     ]
     return Plan(
@@ -326,12 +338,15 @@ def _hold_back_removals(plan: AccountPlan) -> AccountPlan:
 
 
 def _check_guards(context: PlanContext, plan: AccountPlan, guards: Guards) -> AccountPlan:
-    current = context.current.accounts.get(plan.key)
     desired = context.desired.accounts.get(plan.key)
-    if current is None or not plan.changes:
+    if not plan.changes:
         return plan
     where = desired.where if desired is not None else None
-    refusals = check_guards(plan.key, plan.changes, len(current.domains), guards, where)
+    domains = len(_current(context.current, plan.key).domains)
+    refusals = (
+        *check_guards(plan.key, plan.changes, domains, guards, where),
+        *check_older_tree(plan.key, plan.changes, context.ancestry, guards, where),
+    )
     if not refusals:
         return plan
     return structs.replace(plan, findings=(*plan.findings, *refusals), stopped=True)

@@ -15,8 +15,10 @@ def reassigned(state: DomainState, context: RouteContext) -> DomainState:
     if state.route in context.satisfiable:
         return state
     if state.declared is not None and state.declared in context.satisfiable:
-        return DomainState(state.declared, Origin.DECLARED, state.declared)
-    return DomainState(_instead_of(state.route, context), Origin.REASSIGNED, state.declared)
+        instead, origin = state.declared, Origin.DECLARED
+    else:
+        instead, origin = _instead_of(state.route, context), Origin.REASSIGNED
+    return DomainState(instead, origin, state.declared, None, state.overrides)
 
 
 def _instead_of(route: Route, context: RouteContext) -> Route:

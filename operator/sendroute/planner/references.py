@@ -11,6 +11,7 @@ from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.route import MANAGED, Route
 from sendroute.model.spelling import did_you_mean
+from sendroute.planner.domains import newly_declared
 from sendroute.planner.inputs import AccountInput
 
 
@@ -77,7 +78,7 @@ def _check_domains(inputs: AccountInput, existing: frozenset[str]) -> Iterator[F
         if route.profile is None and (offered or route != MANAGED):
             continue
         current = inputs.current.domains.get(desired.domain)
-        known = current is not None and current.declared == route
+        known = not newly_declared(desired, current)
         if route.profile is not None:
             where = desired.where.at("spec", "route", "profile")
             yield _profile_finding(

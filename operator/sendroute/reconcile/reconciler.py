@@ -15,7 +15,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sendroute.model.ancestry import AncestryOf, no_ancestry
 from sendroute.model.change import AccountPlan, Plan, PlatformChange
+from sendroute.model.codes import Code
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Locate
@@ -47,8 +49,8 @@ def no_mismatches(_current: Current, _contains: Contains) -> Iterable[Finding]:
 
 
 class Source:
-    """The desired state, its commit, the positions of its values, and the check of its lock
-    files."""
+    """The desired state, its commit, the positions of its values, the check of its lock files, and
+    how its commit relates to others."""
 
     def __init__(
         self,
@@ -56,11 +58,13 @@ class Source:
         commit: str | None,
         locate: Locate,
         mismatches: Mismatches = no_mismatches,
+        ancestry: AncestryOf = no_ancestry,
     ) -> None:
         self.desired = desired
         self.commit = commit
         self.locate = locate
         self.mismatches = mismatches
+        self.ancestry = ancestry
 
     @cached_property
     def claims(self) -> ClaimIndex:
@@ -161,9 +165,11 @@ class Reconciler(Struct, frozen=True):
         return Planned(source, scope, verifier, current, sealed, verified, mismatch)
 
     def _read(self, source: Source, request: PlanRequest) -> tuple[PlanScope, Current, Sealed]:
-        """The scope of the request, and its accounts at one revision of the store."""
+        """The scope of the request, and its accounts at one revision of the store. The commits
+        applied last are read before: a commit that is recorded later belongs to a later change."""
+        ancestry = source.ancestry(self.store.applied_commits())
         if request.keys is None:
-            return PlanScope(request.guards), *self.store.read_sealed()
+            return PlanScope(request.guards, ancestry=ancestry), *self.store.read_sealed()
         with self.store.snapshot() as snapshot:
             selection = select(
                 request.keys,
@@ -174,7 +180,7 @@ class Reconciler(Struct, frozen=True):
             )
             store = snapshot.read_accounts(())
             sealed = snapshot.sealed(selection.keys)
-        scope = PlanScope(request.guards, selection.keys, selection.others)
+        scope = PlanScope(request.guards, selection.keys, selection.others, ancestry)
         return scope, replace(store, accounts=dict(selection.current)), sealed
 
     def confirmed(
@@ -220,6 +226,7 @@ class Reconciler(Struct, frozen=True):
         Returns:
             The outcome of each account. A failed commit raises nothing: it is an outcome.
         """
+        unrecorded = self._record_commit(planned)
         result = commit_plan(
             self.store,
             planned,
@@ -228,7 +235,31 @@ class Reconciler(Struct, frozen=True):
             should_stop=should_stop,
             advance=advance,
         )
+        result = replace(result, findings=(*result.findings, *unrecorded))
         return self._record_statuses(planned, result, statuses)
+
+    def _record_commit(self, planned: Planned) -> tuple[Finding, ...]:
+        """Remember the commit of the manifests as applied, before the first change is written: if
+        the process ends in between, an older tree is refused all the same.
+
+        An older tree becomes the one applied last only if it is allowed, or if nothing of the whole
+        tree is held back because of its age: then the store has its state.
+
+        Returns:
+            The findings if the store cannot be written.
+        """
+        ancestry, scope = planned.scope.ancestry, planned.scope
+        if ancestry is None or ancestry.compared == (ancestry.tree,):
+            return ()
+        if ancestry.missing and not scope.guards.allow_older_tree:
+            held_back = any(item.code == Code.OLDER_TREE for item in planned.plan.all_findings)
+            if held_back or scope.only is not None:
+                return ()
+        try:
+            self.store.record_commit(ancestry.tree, ancestry.compared)
+        except ProblemError as problem:
+            return problem.findings
+        return ()
 
     def _tested(self, planned: Planned) -> Planned:
         """The same decision without the changes whose connection test fails now."""

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sendroute.model.account_status import AccountStatus
+from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey
@@ -49,6 +50,20 @@ class Record(Protocol):
     def contains(self, head: Any) -> bool:
         """Whether a commit is in the store's history, or the store was restored to it. A store made
         from an older backup does not contain the lost commits."""
+        ...
+
+    def applied_commits(self) -> list[AppliedCommit]:
+        """The commits that manifests were applied from last: one for each repository, or several
+        if trees were applied of which none contains the other."""
+        ...
+
+    def record_commit(self, applied: AppliedCommit, replaced: Collection[AppliedCommit]) -> None:
+        """Remember that manifests are applied from a commit.
+
+        Args:
+            applied: the commit.
+            replaced: the commits that it replaces; others that were recorded meanwhile stay.
+        """
         ...
 
     def commit(

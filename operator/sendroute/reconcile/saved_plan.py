@@ -10,6 +10,7 @@ import hashlib
 import msgspec
 from msgspec import Raw, Struct
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
@@ -25,7 +26,7 @@ from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import SavedInputs
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 _MARKER = "sendroute-saved-plan"
 _BOM = b"\xef\xbb\xbf"  # some editors write one
 _LISTED = 5
@@ -66,10 +67,13 @@ class SavedLimits(Struct, frozen=True):
 
     change_percent: int
     remove_percent: int
+    allow_older_tree: bool = False
 
     def guards(self) -> Guards:
         """The limits as the guards of a plan."""
-        return Guards(self.change_percent, self.remove_percent)
+        return Guards(
+            self.change_percent, self.remove_percent, allow_older_tree=self.allow_older_tree
+        )
 
 
 class SavedPlan(Struct, frozen=True):
@@ -77,6 +81,7 @@ class SavedPlan(Struct, frozen=True):
 
     ``only`` are the accounts that this plan may change. ``accounts`` are these and the accounts
     that claim the same domains. ``decided`` are the digests of the changes that were shown.
+    ``ancestry`` compares ``commit`` with the commits that were applied before the plan was made.
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
     damage and edits by hand; it is no signature.
@@ -100,6 +105,7 @@ class SavedPlan(Struct, frozen=True):
     accepted: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = ()
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
+    ancestry: Ancestry | None = None
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -190,7 +196,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
-        limits=SavedLimits(guards.change_percent, guards.remove_percent),
+        limits=SavedLimits(guards.change_percent, guards.remove_percent, guards.allow_older_tree),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
@@ -215,6 +221,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
                 for owner, names in verified.secrets.rotated.items()
             )
         ),
+        ancestry=planned.scope.ancestry,
     )
 
 
@@ -263,7 +270,9 @@ def plan_again(
     with reconciler.store.snapshot() as snapshot:
         if saved.lineage != snapshot.read_accounts(()).lineage:
             raise ProblemError(_other_store(path))
-    source = Source(saved.desired(), saved.commit, no_positions, mismatches)
+    source = Source(
+        saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
+    )
     planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
     same = plan_accounts(
         source.desired,
@@ -273,6 +282,7 @@ def plan_again(
         failed=saved.shown().failed,
         rotated=planned.verified.secrets.rotated,
         guards=guards,
+        ancestry=saved.ancestry,
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:

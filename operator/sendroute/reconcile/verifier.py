@@ -15,6 +15,7 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import (
     AccountChange,
     AccountPlan,
@@ -60,11 +61,13 @@ Tests = Mapping[TestRequest, TestResult]
 
 class PlanScope(Struct, frozen=True):
     """What to plan. ``only`` is None for every account; otherwise ``others`` are the claims of all
-    other accounts on the domains of these."""
+    other accounts on the domains of these. ``ancestry`` is how the commit of the manifests relates
+    to those that were applied last; None outside git."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
     others: OtherClaims = NO_OTHERS
+    ancestry: Ancestry | None = None
 
 
 class SavedInputs(Struct, frozen=True):
@@ -170,6 +173,7 @@ class Verifier(Struct, frozen=True):
                 failed=failed,
                 rotated=secrets.rotated,
                 guards=scope.guards,
+                ancestry=scope.ancestry,
             )
             requests = list(self._test_requests(plan, secrets))
             due = [request for request in requests if request not in tests]

@@ -103,7 +103,9 @@ def _omitted_row(count: int) -> Iterator[str]:
 def _shadowed(shadow: Shadowed) -> str:
     declares = f"{_code(shadow.domain)} declares {_code(str(shadow.declared))}"
     stays = f"it stays {_code(str(shadow.assigned))}"
-    return f"<li>{declares}, shadowed by apply-all {_code(shadow.apply_all)}: {stays}</li>"
+    until = f"until its manifest sets {_code(f'spec.overrides: {shadow.apply_all}')}"
+    by = f"shadowed by apply-all {_code(shadow.apply_all)}"
+    return f"<li>{declares}, {by}: {stays} {until}, or declares another route</li>"
 
 
 def _table(caption: str, changes: Sequence[Change]) -> Iterator[str]:

@@ -89,7 +89,10 @@ def _platform(change: Change) -> str:
 
 
 def _shadowed(part: Part) -> str:
-    listing = f"\nOf {code(str(part.key))}, shadowed by an apply-all:\n\n"
+    listing = (
+        f"\nOf {code(str(part.key))}, shadowed by an apply-all until the manifest sets"
+        f" {code('spec.overrides')} to its id, or declares another route:\n\n"
+    )
     for shadow in part.shadowed[:MAX_SIMILAR]:
         declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
         listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"

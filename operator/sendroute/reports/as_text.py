@@ -117,7 +117,8 @@ def _omitted_line(count: int) -> str:
 def _shadow(shadow: Shadowed) -> str:
     return clean(
         f"{middle(shadow.domain, _NAME)} declares {shadow.declared}, shadowed by apply-all"
-        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest is edited."
+        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets spec.overrides:"
+        f" {shadow.apply_all}, or declares another route."
     )
 
 

@@ -70,7 +70,9 @@ def whole_switch(ran: tuple[str, RanApplyAll], changes: Sequence[DomainChange]) 
             return None
         entry = entries.get(before)
         if entry is None:
-            desired = DomainState(record.route, Origin.APPLY_ALL, before.declared, ran_id)
+            desired = DomainState(
+                record.route, Origin.APPLY_ALL, before.declared, ran_id, before.overrides
+            )
             if after != desired or len(entries) == _MAX_STATES:
                 return None
             entries[before] = StateSwitch(after, change.action, change.reason, change.message)

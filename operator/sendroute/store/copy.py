@@ -26,6 +26,7 @@ from sendroute.store.bulk import execute_many, plain_rows
 from sendroute.store.tables import (
     account,
     account_status,
+    applied_commit,
     apply_all,
     domain,
     endpoint,
@@ -53,6 +54,7 @@ ORDER: tuple[Table, ...] = (
     switch,
     switched,
     account_status,
+    applied_commit,
     relay,
     followed_source,
 )

@@ -11,6 +11,7 @@ from sendroute.model.profile import Profile
 from sendroute.model.route import interned_route
 from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
+    DOMAIN_COLUMNS,
     domain_state,
     maybe_route_of,
     numbered,
@@ -84,14 +85,7 @@ def _domains(
     connection: Connection, keys: dict[int, AccountKey], *, all_accounts: bool
 ) -> dict[AccountKey, dict[str, DomainState]]:
     columns = select(
-        domain.c.account_id,
-        domain.c.name,
-        domain.c.kind,
-        domain.c.profile,
-        domain.c.origin,
-        domain.c.declared_kind,
-        domain.c.declared_profile,
-        domain.c.shadow,
+        domain.c.account_id, domain.c.name, *(domain.c[name] for name in DOMAIN_COLUMNS)
     )
     domains: dict[int, dict[str, DomainState]] = {number: {} for number in keys}
     if all_accounts:

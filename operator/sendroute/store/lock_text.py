@@ -5,7 +5,7 @@ No message repeats anything of the file: a link may lead to another one.
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -65,7 +65,7 @@ def contradictory(path: Path) -> Finding:
     return _invalid(path, f"{path} is not a valid lock file.", _RESTORE)
 
 
-def _fault(content: bytes, path: Path, error: Any) -> Finding:
+def _fault(content: bytes, path: Path, error: Exception) -> Finding:
     conflict = _CONFLICT.search(content)
     if conflict is not None:
         return replace(
@@ -78,9 +78,11 @@ def _fault(content: bytes, path: Path, error: Any) -> Finding:
             ),
             position=_position(content, conflict.start(), path),
         )
-    if isinstance(error, UnicodeDecodeError):
+    try:
+        content.decode()
+    except UnicodeDecodeError as invalid:
         item = _invalid(path, f"The lock file {path} is not UTF-8 text.", _RESTORE)
-        return replace(item, position=_position(content, error.start, path))
+        return replace(item, position=_position(content, invalid.start, path))
     if isinstance(error, msgspec.ValidationError):
         return contradictory(path)
     item = _invalid(path, f"The lock file {path} is not well-formed JSON.", _RESTORE)

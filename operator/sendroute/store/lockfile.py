@@ -31,7 +31,7 @@ from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
 from sendroute.store.url import unusable
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 
 # Stored in 64 bits, with room for later increments.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
@@ -57,10 +57,15 @@ class LockDomain(Struct, frozen=True, omit_defaults=True):
     origin: Origin
     declared: dict[str, Any] | None = None
     shadow: str | None = None
+    overrides: str | None = None
 
     def state(self) -> DomainState:
         return DomainState(
-            Route.from_manifest(self.route), self.origin, _route(self.declared), self.shadow
+            Route.from_manifest(self.route),
+            self.origin,
+            _route(self.declared),
+            self.shadow,
+            self.overrides,
         )
 
 
@@ -182,7 +187,13 @@ def take(connection: Connection) -> Lock:
 
 
 def _domain(state: DomainState) -> LockDomain:
-    return LockDomain(state.route.as_manifest(), state.origin, _form(state.declared), state.shadow)
+    return LockDomain(
+        state.route.as_manifest(),
+        state.origin,
+        _form(state.declared),
+        state.shadow,
+        state.overrides,
+    )
 
 
 def write(lock: Lock, path: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from sendroute.model.account_status import AccountStatus
+from sendroute.model.ancestry import AppliedCommit
 from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
@@ -33,6 +34,7 @@ from sendroute.model.records import (
 from sendroute.model.secret import SecretBinding
 from sendroute.store import (
     account_status,
+    applied_commits,
     commit,
     current_state,
     endpoints,
@@ -323,6 +325,23 @@ class Store:
         """
         with translated_errors(self.location):
             self._database.write(lambda connection: followed_sources.write(connection, source))
+
+    def applied_commits(self) -> list[AppliedCommit]:
+        """The commits that manifests were applied from last, in order."""
+        with self._reading() as connection:
+            return applied_commits.read(connection)
+
+    def record_commit(self, applied: AppliedCommit, replaced: Collection[AppliedCommit]) -> None:
+        """Remember that manifests are applied from a commit, without a new revision.
+
+        Args:
+            applied: the commit.
+            replaced: the commits that it replaces; others that were recorded meanwhile stay.
+        """
+        with translated_errors(self.location):
+            self._database.write(
+                lambda connection: applied_commits.record(connection, applied, replaced)
+            )
 
     def approve(self, shown: AccountStatus, provenance: Provenance) -> bool:
         """Approve a held-back plan.

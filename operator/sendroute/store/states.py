@@ -17,10 +17,18 @@ from sendroute.model.profile import Profile
 from sendroute.model.route import Origin, Route, interned_route
 from sendroute.store.errors import WrongValueError
 
-# kind, profile, origin, declared kind, declared profile, shadow: in the order of the table
-DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None]
+# kind, profile, origin, declared kind, declared profile, shadow, overrides: in the table's order
+DomainColumns = tuple[str, str | None, str, str | None, str | None, str | None, str | None]
 
-DOMAIN_COLUMNS = ("kind", "profile", "origin", "declared_kind", "declared_profile", "shadow")
+DOMAIN_COLUMNS = (
+    "kind",
+    "profile",
+    "origin",
+    "declared_kind",
+    "declared_profile",
+    "shadow",
+    "overrides",
+)
 
 
 _Enum = TypeVar("_Enum", bound=StrEnum)
@@ -51,12 +59,13 @@ def route_columns(route: Route | None) -> tuple[str | None, str | None]:
 
 
 def domain_state(columns: DomainColumns) -> DomainState:
-    kind, profile, origin, declared_kind, declared_profile, shadow = columns
+    kind, profile, origin, declared_kind, declared_profile, shadow, overrides = columns
     return DomainState(
         interned_route(kind, profile),
         member_of(Origin, origin),
         maybe_route_of(declared_kind, declared_profile),
         shadow,
+        overrides,
     )
 
 
@@ -69,6 +78,7 @@ def domain_columns(state: DomainState) -> DomainColumns:
         declared_kind,
         declared_profile,
         state.shadow,
+        state.overrides,
     )
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0008"
+HEAD = "0010"
 
 metadata = MetaData(
     naming_convention={
@@ -216,6 +216,7 @@ domain = Table(
     Column("shadow", Name),
     Column("since", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
+    Column("overrides", Name),
     ForeignKeyConstraint(["account_id", "profile"], ["profile.account_id", "profile.name"]),
     ForeignKeyConstraint(["account_id", "shadow"], ["apply_all.account_id", "apply_all.id"]),
     *_route_checks(),
@@ -290,6 +291,16 @@ account_status = Table(
         "(approved IS NULL) = (approved_by IS NULL) AND (approved IS NULL) = (approved_at IS NULL)",
         name="approved",
     ),
+)
+
+# The commits that manifests were applied from last: one, or several if trees were applied of which
+# none contains the other. `repository` is the first commit of its history; NULL if it is unknown,
+# because the clone was shallow.
+applied_commit = Table(
+    "applied_commit",
+    metadata,
+    Column("source_commit", Text, primary_key=True),
+    Column("repository", Text),
 )
 
 # The agents on the mail servers, and the revision that each serves.

@@ -15,7 +15,14 @@ from argparse import Namespace
 from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, seconds
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
-from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
+from sendroute.cli.options import (
+    REPORTS,
+    limit_options,
+    older_tree_option,
+    only_option,
+    output_option,
+    paths_argument,
+)
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
 from sendroute.reports.report import of_result as report_of
@@ -26,6 +33,7 @@ def options(parser: Parser) -> None:
     parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
     limit_options(parser)
+    older_tree_option(parser)
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(
         "--wait-timeout",
@@ -56,7 +64,11 @@ def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     start_logs(session)
-    limits = GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
+    limits = GuardOptions(
+        arguments.max_change_percent,
+        arguments.max_remove_percent,
+        arguments.allow_older_tree,
+    )
     saved = any(is_saved_plan_file(path) for path in arguments.paths)
     if saved:
         _alone(arguments)

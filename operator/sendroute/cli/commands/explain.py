@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser
+from sendroute.cli.hints import leave_shadow
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -87,3 +88,6 @@ def _text(answer: Explanation) -> Iterable[str]:
     yield from pairs(lines)
     for line in wrap(clean(answer.reason), 0):
         yield line + "\n"
+    if row is not None and row.state.is_shadowed:
+        for line in wrap(clean(leave_shadow(row.domain, row.state)), 0):
+            yield line + "\n"

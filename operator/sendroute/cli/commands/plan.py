@@ -18,7 +18,14 @@ from msgspec.structs import replace
 from sendroute.cli.command_line import OUTPUT_FILE, Parser
 from sendroute.cli.exit_status import of_findings, of_plan
 from sendroute.cli.fast_exit import collector_off, retain
-from sendroute.cli.options import REPORTS, limit_options, only_option, output_option, paths_argument
+from sendroute.cli.options import (
+    REPORTS,
+    limit_options,
+    older_tree_option,
+    only_option,
+    output_option,
+    paths_argument,
+)
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.finding import Finding
@@ -33,6 +40,7 @@ def options(parser: Parser) -> None:
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
     limit_options(parser)
+    older_tree_option(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"
     )
@@ -46,7 +54,11 @@ def run(arguments: Namespace, session: Session) -> int:
 
     start_logs(session)
     with open_store(session.settings.store) as store:
-        limits = GuardOptions(arguments.max_change_percent, arguments.max_remove_percent)
+        limits = GuardOptions(
+            arguments.max_change_percent,
+            arguments.max_remove_percent,
+            arguments.allow_older_tree,
+        )
         options = PlanOptions(
             arguments.only,
             limits.guards(),

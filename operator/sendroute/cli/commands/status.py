@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.hints import with_hint
+from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
@@ -176,6 +176,9 @@ def _text(
         ]
         head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
         yield from table(head, cells, colour=colour)
+        first = shadowed[0]
+        for line in wrap(clean(leave_shadow(first.domain, first.state)), 0):
+            yield line + "\n"
 
 
 def _source_text(source: FollowedSource) -> Iterable[str]:

@@ -1,14 +1,18 @@
 """Declare the route of a domain.
 
-An inline profile of the domain is kept: it moves to its own document.
+An inline profile of the domain is kept: it moves to its own document. If the route is declared
+already, but an apply-all shadows it, the document states that its route overrides that apply-all:
+the next apply gives the domain its declared route again.
 
 examples:
   sendroute edit set-route shop.example.com --profile ses manifests/
   sendroute edit set-route shop.example.com --managed manifests/acme.yaml
   sendroute edit set-route old.example.com --unconfigured manifests/ --dry-run
+  sendroute edit set-route old.example.com --unconfigured --overrides 2026-11-move manifests/
 """
 
 from argparse import Namespace
+from functools import partial
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import (
@@ -25,14 +29,28 @@ def options(parser: Parser) -> None:
     domain_argument(parser)
     route_options(parser, required=True)
     account_of_domain(parser)
+    parser.add_argument(
+        "--overrides",
+        metavar="ID",
+        help="the apply-all that the route overrides (default: that of the account's manifest, else"
+        " the one in the store, if the route is declared already)",
+    )
     edit_options(parser)
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.edit_session import editing
+    from sendroute.cli.edit_session import editing, shadow_of
     from sendroute.edit.set_route import set_route
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account) if arguments.account else None
         route = required_route(arguments)
-        return edit.finish(set_route(edit.tree, arguments.domain, route, key))
+        proposal = set_route(
+            edit.tree,
+            arguments.domain,
+            route,
+            key,
+            overrides=arguments.overrides,
+            shadow_of=partial(shadow_of, session),
+        )
+        return edit.finish(proposal)

@@ -1,0 +1,82 @@
+"""The history of a tree's commit: which earlier commits it contains, and where it begins."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sendroute.git.process import output
+
+_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+Run = Callable[[Sequence[str]], bytes | None]
+"""Runs a git command in a repository; None if it fails."""
+
+
+class TreeHistory(NamedTuple):
+    """A :class:`~sendroute.model.ancestry.CommitHistory` of what a repository has."""
+
+    commit: str
+    run: Run
+
+    def contains(self, earlier: str) -> bool | None:
+        """Whether the commit is another one, or descends from it. False also if that one is not
+        here; None if the history of a shallow clone ends before the answer."""
+        if self.has(earlier) and self._lines("rev-list", "-1", earlier, "--not", self.commit) == []:
+            return True
+        # What the commit has and the other lacks; if a parent is cut off there, it may be the
+        # other one or lead to it (gitrepository-layout(5), shallow).
+        beyond = ["--not", earlier] if self.has(earlier) else []
+        roots = self._lines("rev-list", "--max-parents=0", self.commit, *beyond)
+        cut = self._boundaries()
+        return None if roots is None or cut.intersection(roots) else False
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is here."""
+        if _NAME.fullmatch(commit) is None:
+            return False
+        return self.run(["cat-file", "-e", f"{commit}^{{commit}}"]) is not None
+
+    def first_commit(self) -> str | None:
+        """The commit without parents that the first parents lead to, which all complete clones
+        have in common; None in a shallow clone that does not reach it."""
+        roots = self._lines("rev-list", "--first-parent", "--max-parents=0", self.commit)
+        if not roots or roots[-1] in self._boundaries():
+            return None
+        return roots[-1]
+
+    def _lines(self, *arguments: str) -> list[str] | None:
+        printed = self.run(arguments)
+        return None if printed is None else printed.decode().split()
+
+    def _boundaries(self) -> set[str]:
+        path = self.run(["rev-parse", "--path-format=absolute", "--git-path", "shallow"])
+        if path is None:
+            return set()
+        try:
+            return set(Path(os.fsdecode(path.removesuffix(b"\n"))).read_text("ascii").split())
+        except FileNotFoundError:
+            return set()
+
+
+def tree_history(paths: Sequence[str]) -> TreeHistory | None:
+    """The history of the commit that manifests are at, whether they were changed since or not.
+
+    Args:
+        paths: files and directories; ``-`` (standard input) is ignored. The first that is in a
+            repository counts.
+
+    Returns:
+        The history; None if none of the paths is in a repository that git can read.
+    """
+    for path in paths:
+        if path == "-":
+            continue
+        real = Path(os.path.realpath(path))
+        directory = str(real if real.is_dir() else real.parent)
+        head = output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], directory)
+        if head is not None:
+            return TreeHistory(head.decode().strip(), partial(output, directory=directory))
+    return None

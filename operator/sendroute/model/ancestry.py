@@ -1,0 +1,99 @@
+"""How the commit of a tree relates to the commits that manifests were applied from before."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class AppliedCommit(Struct, frozen=True):
+    """A commit that manifests were applied from.
+
+    ``repository`` is the first commit of its history, which every complete clone has in common;
+    None if it is unknown, because the clone was shallow.
+    """
+
+    commit: str
+    repository: str | None = None
+
+
+class Ancestry(Struct, frozen=True):
+    """The commit of a tree, compared with the commits that were applied last.
+
+    ``contained`` are part of its history, ``missing`` are not: the tree is older, or its history
+    was rewritten. Of those in ``unknown`` a shallow clone does not tell. Commits of another
+    repository are in none of them. ``signed``: only signed commits are accepted.
+    """
+
+    tree: AppliedCommit
+    contained: tuple[AppliedCommit, ...] = ()
+    missing: tuple[AppliedCommit, ...] = ()
+    unknown: tuple[AppliedCommit, ...] = ()
+    signed: bool = False
+
+    @property
+    def compared(self) -> tuple[AppliedCommit, ...]:
+        """The commits of the same repository, which an apply of the tree replaces."""
+        return (*self.contained, *self.missing, *self.unknown)
+
+
+AncestryOf = Callable[[Sequence[AppliedCommit]], Ancestry | None]
+"""Compares a tree's commit with those that were applied last; None for a tree outside git."""
+
+
+def no_ancestry(_applied: Sequence[AppliedCommit]) -> Ancestry | None:
+    """For a tree outside git."""
+    return None
+
+
+class CommitHistory(Protocol):
+    """The history of a tree's commit, as far as a repository has it."""
+
+    @property
+    def commit(self) -> str:
+        """The tree's commit."""
+        ...
+
+    def contains(self, earlier: str) -> bool | None:
+        """Whether another commit is part of the history. False also if it is not here; None if the
+        history of a shallow clone is cut off before the answer."""
+        ...
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is here."""
+        ...
+
+    def first_commit(self) -> str | None:
+        """The first commit of the history; None if a shallow clone does not reach it."""
+        ...
+
+
+def compare(
+    history: CommitHistory, applied: Iterable[AppliedCommit], *, signed: bool = False
+) -> Ancestry:
+    """Compare a tree's commit with the commits that were applied last (rules: guards).
+
+    Args:
+        history: the history of the tree's commit.
+        applied: the commits that were applied last, perhaps of several repositories.
+        signed: whether only signed commits are accepted.
+
+    Returns:
+        The comparison. A commit that is not here is missing, unless it is of another repository.
+    """
+    contained, missing, unknown = [], [], []
+    first = None
+    for other in applied:
+        match history.contains(other.commit):
+            case True:
+                contained.append(other)
+            case None:
+                unknown.append(other)
+            case False:
+                first = first or history.first_commit()
+                same = first is None or other.repository in (None, first)
+                if same or history.has(other.commit):
+                    missing.append(other)
+    repository = next((other.repository for other in contained if other.repository), None)
+    tree = AppliedCommit(history.commit, repository or first or history.first_commit())
+    return Ancestry(tree, tuple(contained), tuple(missing), tuple(unknown), signed)

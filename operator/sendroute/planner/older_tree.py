@@ -1,0 +1,143 @@
+"""The guard ``older-tree``: a tree that lacks a commit which was applied before takes nothing back.
+
+An old checkout, a CI job that runs late or a branch that was set back would remove what a newer
+tree added, and return routes to what they were. Whether a commit contains another one is a fact
+that the caller asks git for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import assert_never
+
+from sendroute.model.ancestry import Ancestry, AppliedCommit
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    ObjectChange,
+    PlatformChange,
+    ProfileChange,
+)
+from sendroute.model.codes import finding
+from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.remedy import AllowOlderTree, Approve, Remedy
+from sendroute.planner.guards import Guards
+from sendroute.planner.profiles import needs_test
+
+_SHOWN = 12
+"""Characters of a commit's name that are shown."""
+
+
+def check_older_tree(
+    key: AccountKey,
+    changes: Iterable[ObjectChange],
+    ancestry: Ancestry | None,
+    guards: Guards,
+    where: Where | None,
+) -> tuple[Finding, ...]:
+    """Check whether the tree of an account is older than the one that was applied last.
+
+    Args:
+        key: the account.
+        changes: its changes.
+        ancestry: how the tree's commit relates to those applied last; None outside git.
+        guards: whether an older tree is allowed.
+        where: the position of its MailAccount; None if it has none.
+
+    Returns:
+        A refusal if the tree is older and the changes would take anything back. If only signed
+        commits are accepted, every change counts.
+    """
+    if ancestry is None or not ancestry.missing or guards.allow_older_tree:
+        return ()
+    counts: Counter[str] = Counter()
+    for change in changes:
+        effect = _effect(change)
+        if effect is None and ancestry.signed and change.action is not Action.SKIP:
+            effect = "change"
+        if effect is not None:
+            counts[effect] += 1
+    if not counts:
+        return ()
+    would = " and ".join(f"{verb} {_objects(count)}" for verb, count in sorted(counts.items()))
+    return (_refusal(ancestry, guards, f"would {would} of account {key}", key, where),)
+
+
+def refuse_platform(
+    change: PlatformChange | None, ancestry: Ancestry | None, guards: Guards
+) -> Finding | None:
+    """Refuse to change the platform by an older tree; None if it may change. Its relay and its
+    service plans decide the routes of every account."""
+    if ancestry is None or not ancestry.missing or guards.allow_older_tree:
+        return None
+    if change is None or change.action is not Action.UPDATE or change.before == change.after:
+        return None
+    return _refusal(ancestry, guards, "would change the platform", None, change.where)
+
+
+def report_unknown(
+    plans: Iterable[AccountPlan], ancestry: Ancestry | None, guards: Guards
+) -> Iterable[Finding]:
+    """Warn once if a shallow clone does not tell whether the tree is older, and it matters."""
+    if ancestry is None or not ancestry.unknown or ancestry.missing or guards.allow_older_tree:
+        return
+    if not any(_effect(change) for plan in plans for change in plan.changes):
+        return
+    yield finding(
+        "older-tree",
+        f"Whether commit {_short(ancestry.tree)} contains commit {_short(ancestry.unknown[0])},"
+        " which was applied last, cannot be checked in this shallow clone.",
+        hint="Fetch more of the history before applying, for example with git fetch --unshallow.",
+        severity=Severity.WARNING,
+    )
+
+
+def _effect(change: ObjectChange) -> str | None:
+    """How the change takes something back; None if it only adds."""
+    if change.action in (Action.CREATE, Action.SKIP):
+        return None
+    if change.action is Action.DELETE:
+        return "remove"
+    match change:
+        case DomainChange():
+            return "reroute" if change.action in (Action.REROUTE, Action.REASSIGN) else None
+        case ProfileChange():
+            # The mail of its domains goes to another host, or with another credential.
+            return "reroute" if needs_test(change.before, change.written) else None
+        case AccountChange():
+            return None
+        case _:
+            assert_never(change)
+
+
+def _refusal(
+    ancestry: Ancestry, guards: Guards, effect: str, key: AccountKey | None, where: Where | None
+) -> Finding:
+    hint = (
+        "Use a checkout that contains that commit: fetch, then merge or rebase. If the older state"
+        " is intended, "
+    )
+    remedy: Remedy
+    if guards.approved is not None and key is not None:
+        hint, remedy = f"{hint}approve it.", Approve(*key)
+    else:
+        hint, remedy = f"{hint}allow it.", AllowOlderTree()
+    return finding(
+        "older-tree",
+        f"Commit {_short(ancestry.tree)} does not contain commit {_short(ancestry.missing[0])},"
+        f" which was applied last from this repository, and applying it {effect}.",
+        hint=hint,
+        remedy=remedy,
+        where=where,
+        account=key,
+    )
+
+
+def _objects(count: int) -> str:
+    return "1 object" if count == 1 else f"{count} objects"
+
+
+def _short(commit: AppliedCommit) -> str:
+    return commit.commit[:_SHOWN]

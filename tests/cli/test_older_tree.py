@@ -1,0 +1,167 @@
+"""A tree that lacks a commit which was applied before takes nothing back."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import PLATFORM, CommandResult, Program, account, domain, git, write
+
+BASE = (account("acme"), domain("acme", "base.example", "{managed: {}}"))
+
+
+class Clones:
+    """A repository of manifests, whose base commit is applied, and its clones."""
+
+    def __init__(self, workdir: Path, sendroute: Program) -> None:
+        self._workdir, self._run = workdir, sendroute
+        origin = workdir / "origin"
+        write(origin / "m/platform.yaml", PLATFORM)
+        self.commit("origin", *BASE, init=True)
+        assert sendroute("init").status == 0
+        assert self.apply("origin").status == 0
+
+    def clone(self, name: str, *options: str) -> None:
+        url = f"file://{self._workdir}/origin"
+        git(self._workdir, "clone", "-q", *options, url, name)
+
+    def commit(self, name: str, *documents: str, init: bool = False) -> str:
+        """Commit the documents as the whole file of the account."""
+        directory = self._workdir / name
+        write(directory / "m/acme.yaml", *documents)
+        if init:
+            git(directory, "init", "-q", "-b", "main")
+        git(directory, "add", "-A")
+        git(directory, "commit", "-q", "--allow-empty", "-m", "a change")
+        return git(directory, "rev-parse", "HEAD")
+
+    def plan(self, name: str, *options: str) -> CommandResult:
+        return self._run("plan", f"{name}/m", *options)
+
+    def apply(self, name: str, *options: str) -> CommandResult:
+        return self._run("apply", f"{name}/m", "--auto-approve", *options)
+
+    def domains(self) -> list[str]:
+        rows = json.loads(self._run("routes", "-o", "json").out)["domains"]
+        return [row["domain"] for row in rows]
+
+
+@pytest.fixture
+def clones(workdir: Path, sendroute: Program) -> Clones:
+    return Clones(workdir, sendroute)
+
+
+@pytest.fixture
+def diverged(clones: Clones) -> Clones:
+    """Two clones added a domain each, and that of bert was applied."""
+    for name in ("anna", "bert"):
+        clones.clone(name)
+        clones.commit(name, *BASE, domain("acme", f"{name}.example", "{managed: {}}"))
+    assert clones.apply("bert").status == 0
+    return clones
+
+
+def test_a_tree_without_the_commit_applied_last_removes_nothing(diverged: Clones) -> None:
+    for result in (diverged.plan("anna"), diverged.apply("anna")):
+        assert (result.status, "refused older-tree" in result.out) == (3, True)
+        assert "--allow-older-tree" in result.out
+    assert diverged.domains() == ["base.example", "bert.example"]
+
+
+def test_an_older_tree_goes_through_if_it_is_allowed(diverged: Clones) -> None:
+    assert diverged.plan("anna", "--allow-older-tree").status == 0
+    assert diverged.apply("anna", "--allow-older-tree").status == 0
+    assert diverged.domains() == ["anna.example", "base.example"]
+    assert diverged.plan("anna").status == 0
+    assert diverged.plan("bert").status == 3, "it lacks the commit that is applied last now"
+
+
+def test_a_tree_that_contains_both_commits_is_applied(diverged: Clones, workdir: Path) -> None:
+    git(workdir / "anna", "fetch", "-q", "../bert", "main")
+    git(workdir / "anna", "reset", "-q", "--hard", "FETCH_HEAD")
+    diverged.commit("anna", *BASE)
+    assert diverged.apply("anna").status == 0
+    assert diverged.domains() == ["base.example"]
+
+
+def test_an_older_tree_that_only_adds_is_applied_and_leaves_the_newer_one_remembered(
+    clones: Clones,
+) -> None:
+    clones.clone("anna")
+    clones.commit("anna", *BASE, domain("acme", "anna.example", "{managed: {}}"))
+    clones.commit("origin", *BASE)
+    assert clones.apply("origin").status == 0, "a commit that changes nothing is remembered too"
+    clones.clone("carl")
+    assert clones.apply("anna").status == 0
+    assert clones.domains() == ["anna.example", "base.example"]
+    clones.commit("carl", account("acme"))
+    assert clones.apply("carl").status == 3, "it lacks the commit of anna"
+
+
+def test_a_reroute_and_a_changed_profile_count_as_taken_back(clones: Clones) -> None:
+    clones.clone("anna")
+    rerouted = (account("acme"), domain("acme", "base.example", "{unconfigured: {}}"))
+    clones.commit("origin", *rerouted)
+    assert clones.apply("origin").status == 0
+    assert clones.apply("anna").status == 3
+    assert clones.apply("anna", "--only", "acme").status == 3
+
+
+def test_an_older_tree_does_not_change_the_platform(clones: Clones, workdir: Path) -> None:
+    clones.clone("anna")
+    platform = workdir / "origin/m/platform.yaml"
+    platform.write_text(PLATFORM.replace("relay.internal.example", "new.internal.example"))
+    clones.commit("origin", *BASE)
+    assert clones.apply("origin").status == 0
+    result = clones.apply("anna")
+    assert (result.status, "would change the platform" in " ".join(result.out.split())) == (3, True)
+    assert clones.plan("origin", "--detailed-exitcode").status == 0, "it is unchanged"
+
+
+def test_rewritten_history_is_refused(clones: Clones, workdir: Path) -> None:
+    clones.commit("origin", *BASE, domain("acme", "new.example", "{managed: {}}"))
+    assert clones.apply("origin").status == 0
+    git(workdir / "origin", "reset", "-q", "--hard", "HEAD~1")
+    clones.commit("origin", *BASE)
+    assert clones.apply("origin").status == 3, "the commit is here, and is no ancestor"
+    clones.clone("fresh")
+    assert clones.apply("fresh").status == 3, "the commit is not here"
+
+
+def test_a_shallow_clone_that_does_not_reach_the_commit_gets_a_warning(clones: Clones) -> None:
+    clones.commit("origin", *BASE, domain("acme", "new.example", "{managed: {}}"))
+    assert clones.apply("origin").status == 0
+    clones.commit("origin", *BASE)
+    clones.clone("shallow", "--depth=1")
+    clones.clone("deep", "--depth=2")
+    result = clones.plan("shallow")
+    assert (result.status, "warning older-tree" in result.out) == (0, True)
+    assert "git fetch --unshallow" in result.out
+    assert "older-tree" not in clones.plan("deep").out, "it reaches the commit"
+    assert clones.apply("shallow").status == 0
+
+
+def test_another_repository_is_not_older(clones: Clones, workdir: Path) -> None:
+    write(workdir / "other/m/platform.yaml", PLATFORM)
+    clones.commit("other", account("acme"), init=True)
+    assert clones.apply("other").status == 0
+    assert clones.domains() == []
+
+
+def test_uncommitted_edits_count_for_the_commit_below_them(diverged: Clones, workdir: Path) -> None:
+    write(workdir / "bert/m/acme.yaml", *BASE)
+    assert diverged.apply("bert").status == 0, "it contains the commit applied last"
+    write(workdir / "anna/m/acme.yaml", account("acme"))
+    assert diverged.apply("anna").status == 3
+
+
+def test_a_saved_plan_keeps_whether_an_older_tree_is_allowed(
+    diverged: Clones, sendroute: Program
+) -> None:
+    assert diverged.plan("anna", "--out", "refused.plan").status == 3
+    assert diverged.plan("anna", "--allow-older-tree", "--out", "allowed.plan").status == 0
+    assert sendroute("apply", "refused.plan").status == 3
+    assert diverged.domains() == ["base.example", "bert.example"]
+    assert sendroute("apply", "allowed.plan").status == 0
+    assert diverged.domains() == ["anna.example", "base.example"]
+    assert diverged.plan("bert").status == 3, "the commit of the saved plan is remembered"

@@ -1,0 +1,98 @@
+"""Which earlier commits a tree's commit contains, in real repositories."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sendroute.git.tree_history import TreeHistory, tree_history
+from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=T", "-c", "user.email=t@t.example", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(directory), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit(directory: Path, text: str) -> str:
+    git(directory, "commit", "-q", "--allow-empty", "-m", text)
+    return git(directory, "rev-parse", "HEAD")
+
+
+def history(path: Path) -> TreeHistory:
+    found = tree_history([str(path)])
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """A repository with five commits in a line."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    top = tmp_path / "line"
+    top.mkdir()
+    git(top, "init", "-q", "-b", "main")
+    return top, [commit(top, str(number)) for number in range(5)]
+
+
+def test_a_commit_contains_itself_and_its_ancestors_only(line: tuple[Path, list[str]]) -> None:
+    top, commits = line
+    git(top, "checkout", "-q", commits[2])
+    found = history(top)
+    assert [found.contains(name) for name in commits] == [True, True, True, False, False]
+    assert found.commit == commits[2]
+    assert found.first_commit() == commits[0]
+    assert found.contains("0" * 40) is False
+    assert not found.has("0" * 40)
+    assert not found.has("--help")
+
+
+def test_a_merge_contains_both_sides_and_keeps_the_first_commit(
+    line: tuple[Path, list[str]],
+) -> None:
+    top, commits = line
+    git(top, "checkout", "-q", "--orphan", "other")
+    side = commit(top, "another beginning")
+    assert history(top).contains(commits[0]) is False
+    git(top, "checkout", "-q", "main")
+    git(top, "merge", "-q", "--allow-unrelated-histories", "-m", "merged", "other")
+    found = history(top)
+    assert (found.contains(side), found.contains(commits[4])) == (True, True)
+    assert found.first_commit() == commits[0]
+
+
+def test_a_shallow_clone_answers_only_what_it_knows(
+    line: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    top, commits = line
+    git(tmp_path, "clone", "-q", "--depth=2", f"file://{top}", "shallow")
+    shallow = history(tmp_path / "shallow")
+    assert [shallow.contains(name) for name in commits] == [None, None, None, True, True]
+    assert shallow.first_commit() is None
+    # A commit that was fetched separately is here, but its place in the history is cut off.
+    git(tmp_path / "shallow", "fetch", "-q", "--depth=1", "origin", commits[1])
+    assert history(tmp_path / "shallow").contains(commits[1]) is None
+    # The other way round everything that could lead to the newer commit is known.
+    git(tmp_path / "shallow", "checkout", "-q", commits[3])
+    assert history(tmp_path / "shallow").contains(commits[4]) is False
+
+
+def test_a_path_outside_git_has_no_history(tmp_path: Path) -> None:
+    assert tree_history([str(tmp_path)]) is None
+    assert tree_history(["-"]) is None
+
+
+def test_a_missing_commit_counts_unless_it_is_of_another_repository(
+    line: tuple[Path, list[str]],
+) -> None:
+    top, commits = line
+    git(top, "checkout", "-q", commits[2])
+    here, older = AppliedCommit(commits[4], commits[0]), AppliedCommit(commits[1], commits[0])
+    rewritten = AppliedCommit("1" * 40, commits[0])
+    unplaced, foreign = AppliedCommit("2" * 40), AppliedCommit("3" * 40, "f" * 40)
+    applied = [here, older, rewritten, unplaced, foreign]
+    tree = AppliedCommit(commits[2], commits[0])
+    assert compare(history(top), applied) == Ancestry(
+        tree, contained=(older,), missing=(here, rewritten, unplaced)
+    )

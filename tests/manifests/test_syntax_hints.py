@@ -1,0 +1,67 @@
+"""The hint for a text that cannot be parsed: done as it says, the text is parsed."""
+
+import pytest
+
+from sendroute.manifests.exact import Draft, drafts
+from sendroute.manifests.syntax import Fault
+
+# The wrong text, the hint, and the text as the hint says.
+TRIED = {
+    "a key that is indented too far": (
+        "spec:\n  account: acme\n    domain: x\n",
+        "Line 3 is indented too far: begin it in column 3, like line 2.",
+        "spec:\n  account: acme\n  domain: x\n",
+    ),
+    "a key of an item that is indented too far": (
+        "plans:\n- name: x\n\n     managed: true\n",
+        "Line 4 is indented too far: begin it in column 3, like line 2.",
+        "plans:\n- name: x\n\n  managed: true\n",
+    ),
+    "an item that is indented too far": (
+        "a:\n  - x\n    - y: 1\n",
+        "Line 3 is indented too far: begin it in column 3, like line 2.",
+        "a:\n  - x\n  - y: 1\n",
+    ),
+    "a value with a colon and a space": (
+        "displayName: Amazon SES: Ireland\n",
+        "Quote a value that contains a colon and a space.",
+        "displayName: 'Amazon SES: Ireland'\n",
+    ),
+    "a key without a colon": (
+        "spec:\n  account acme\n  domain: x\n",
+        "The key on line 2 needs a colon and a space after it.",
+        "spec:\n  account: acme\n  domain: x\n",
+    ),
+    "a colon without a space": (
+        "spec:\n  account:acme\n  domain: x\n",
+        "The key on line 2 needs a colon and a space after it.",
+        "spec:\n  account: acme\n  domain: x\n",
+    ),
+    "a dash without a space": ("a:\n-b\n- c\n", "A dash needs a space after it.", "a:\n- b\n- c\n"),
+    "a tab": ("a:\n\tb: 1\n", "Indent with spaces, not tabs.", "a:\n  b: 1\n"),
+    "an at sign": ("a: @x\n", "Quote a value that begins with @, ` or %.", "a: '@x'\n"),
+    "a star": ("a: *\n", "Quote a value that begins with *.", "a: '*'\n"),
+    "a bracket that closes nothing": (
+        "a: [1]]\n",
+        "Remove the bracket or brace: it closes nothing.",
+        "a: [1]\n",
+    ),
+    "a text behind a quote": (
+        "a: 'it's'\n",
+        "Nothing may follow a closing quote or bracket. Quote the whole value once.",
+        'a: "it\'s"\n',
+    ),
+    "a list behind its key": (
+        "a: - b\n",
+        "Begin the list on a line of its own, below its key.",
+        "a:\n- b\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TRIED)
+def test_a_hint_leads_to_a_text_that_is_parsed(case: str) -> None:
+    text, hint, fixed = TRIED[case]
+    faults = [item for item in drafts(text) if isinstance(item, Fault)]
+    assert [fault.hint for fault in faults] == [hint]
+    assert all(isinstance(item, Draft) and not item.faults for item in drafts(fixed))
