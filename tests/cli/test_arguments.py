@@ -2,9 +2,15 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from sendroute.cli.command_line import Parser, PathType
+from sendroute.cli.commands import COMMANDS
 
 from .conftest import Program, command, environment
 
@@ -145,3 +151,28 @@ def test_a_byte_order_mark_in_a_key_a_plan_or_a_lock_file_is_no_content(
     assert sendroute("apply", "q.plan").status == 0
     restored = sendroute("init", "--from-lock", str(lock), "--store", "sqlite:///other.db")
     assert restored.status == 0, restored
+
+
+def modules_of(name: str) -> Iterator[ModuleType]:
+    module = import_module(f"sendroute.cli.commands.{name.replace('-', '_')}")
+    if not hasattr(module, "COMMANDS"):
+        yield module
+        return
+    for member in module.COMMANDS:
+        yield import_module(f"{module.__name__}.{member.replace('-', '_')}")
+
+
+@pytest.mark.usefixtures("workdir")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_that_is_a_path_says_so(name: str) -> None:
+    for module in modules_of(name):
+        parser = Parser(name)
+        module.options(parser)
+        for action in parser._actions:
+            if set(str(action.metavar).replace("[", "-").split("-")) & {
+                "FILE",
+                "DIR",
+                "PATH",
+                "SUBDIR",
+            }:
+                assert isinstance(action.type, PathType), (module.__name__, action.option_strings)

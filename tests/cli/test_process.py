@@ -195,6 +195,49 @@ def test_apply_asks_for_yes_at_a_terminal(many_accounts: Path, answer: str, stat
     assert ("committed" in out) is (status == 0)
 
 
+@pytest.mark.parametrize("to_file", [False, True])
+def test_after_the_question_a_terminal_shows_the_result_only(
+    many_accounts: Path, to_file: bool
+) -> None:
+    """A file gets the whole report."""
+    controller, terminal = pty.openpty()
+    more = ("-o", "text=report.txt") if to_file else ()
+    with subprocess.Popen(
+        command("apply", "manifests", "--only", "a001", *more),
+        env=environment(),
+        cwd=many_accounts.parent,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as run:
+        os.close(terminal)
+        before = _read_until(controller, b"'yes' is accepted:")
+        os.write(controller, b"yes\n")
+        after = _read_until(controller, b"Apply: ")
+        assert run.wait(60) == 0
+    os.close(controller)
+    assert b"a001.example.com" in before
+    assert b"a001.example.com" not in after
+    assert b"committed" in after
+    if to_file:
+        assert "a001.example.com" in (many_accounts.parent / "report.txt").read_text()
+
+
+def test_a_table_at_a_terminal_is_as_wide_as_the_terminal(store: Path) -> None:
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        command("routes"),
+        env=environment({"COLUMNS": "60", "NO_COLOR": "1"}),
+        cwd=store.parent,
+        stdout=terminal,
+    ) as run:
+        os.close(terminal)
+        shown = _read_until(controller, b"ses").decode()
+        run.wait(30)
+    os.close(controller)
+    assert max(map(len, shown.splitlines())) <= 60
+
+
 def _read_until(descriptor: int, word: bytes) -> bytes:
     seen = b""
     deadline = time.monotonic() + 30

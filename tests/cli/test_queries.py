@@ -1,6 +1,7 @@
 """routes, explain, history, status, export and init, on a real store."""
 
 import base64
+import csv
 import json
 import stat
 from pathlib import Path
@@ -187,6 +188,80 @@ def test_history_lists_the_changes_of_a_domain_or_an_account(sendroute: Program)
     assert len(changes("--limit", "2")) == 2
     assert changes("nobody.example.com") == []
     assert "WHO" in sendroute("history").out
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("arguments", "domains"),
+    [
+        (("*.example.com",), ["news.example.com", "shop.example.com"]),
+        (("s*",), ["shop.example.com"]),
+        (("ne?s.*",), ["news.example.com"]),
+        (("*.EXAMPLE.com", "--profile", "ses"), ["shop.example.com"]),
+        (("--origin", "default"), ["news.example.com"]),
+        (("news.example.com", "sh*"), ["news.example.com", "shop.example.com"]),
+        (("*_*",), []),
+        (("*%*",), []),
+        (("*[a-z]*",), []),
+    ],
+)
+def test_routes_takes_patterns(
+    sendroute: Program, arguments: tuple[str, ...], domains: list[str]
+) -> None:
+    result = sendroute("routes", *arguments, "-o", "json")
+    assert [row["domain"] for row in json.loads(result.out)["domains"]] == domains
+    assert (result.status, "unknown-domain" in result.err) == ((0, False) if domains else (1, True))
+
+
+@pytest.mark.usefixtures("store")
+def test_a_pattern_that_matches_nothing_is_named(sendroute: Program) -> None:
+    result = sendroute("routes", "s*", "*.none", "none.example")
+    assert result.status == 1
+    assert ("*.none" in result.err, "domain none.example" in result.err) == (True, True)
+    assert "domain s*" not in result.err
+
+
+@pytest.mark.usefixtures("store")
+def test_routes_and_history_can_be_csv(sendroute: Program) -> None:
+    routes = list(csv.DictReader(sendroute("routes", "-o", "csv").out.splitlines()))
+    shop = next(row for row in routes if row["domain"] == "shop.example.com")
+    assert (shop["account"], shop["route"], shop["profile"]) == ("acme", "profile", "ses")
+    history = list(csv.DictReader(sendroute("history", "-o", "csv").out.splitlines()))
+    created = next(row for row in history if row["name"] == "shop.example.com")
+    assert (created["action"], created["from"], created["to"]) == ("create", "", "profile ses")
+
+
+def test_history_shows_from_and_to(sendroute: Program, store: Path) -> None:
+    path = store.parent / "manifests/acme.yaml"
+    path.write_text(path.read_text().replace("route: {profile: ses}", "route: {managed: {}}"))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    head, newest, *_ = sendroute("history", "shop.example.com").out.splitlines()
+    assert head.split()[-2:] == ["FROM", "TO"]
+    assert newest.endswith("profile ses  managed")
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("name", ["acme/ses", "ses"])
+def test_history_of_a_profile(sendroute: Program, name: str) -> None:
+    changes = json.loads(sendroute("history", name, "-o", "json").out)["changes"]
+    assert [(change["kind"], change["name"]) for change in changes] == [("SMTPProfile", "ses")]
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(
+    ("since", "some"),
+    [("1h", True), ("7d", True), ("2000-01-01", True), ("2000-01-01T10:00:00Z", True),
+     ("2999-01-01", False), ("2999-01-01T10:00", False)],
+)  # fmt: skip
+def test_history_since(sendroute: Program, since: str, some: bool) -> None:
+    result = sendroute("history", "--since", since, "-o", "json")
+    assert (result.status, bool(json.loads(result.out)["changes"])) == (0, some)
+
+
+@pytest.mark.parametrize("since", ["soon", "7y", "2026-13-01", "-1d", "999999w"])
+def test_a_wrong_time_is_wrong_usage(sendroute: Program, since: str) -> None:
+    result = sendroute("history", f"--since={since}")
+    assert (result.status, "is not a date, a time or a duration" in result.err) == (64, True)
 
 
 @pytest.mark.usefixtures("store")

@@ -5,10 +5,6 @@ description that connection tests have. It does not sign in and knows no HELO. W
 these tests are skipped; ``make test`` unpacks it if it can.
 """
 
-import grp
-import os
-import pwd
-import shutil
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -21,20 +17,13 @@ from cryptography import x509
 from sendroute.model.smtp_client import SMTP_CLIENT
 
 from .peers import CLIENT, Authority, Check, Hosts, Serve, Talk, hang_up, stall
+from .postfix import environment, main_cf, program
 from .test_tls import issued_by_an_intermediate, server_side
 
 NAME = "localhost"
 """posttls-finger resolves names as the system does, so the server is where every system has it."""
 
-UNPACKED = Path(__file__).parents[2] / ".postfix"
-
-
-def find_client() -> str | None:
-    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", str(UNPACKED / "usr/sbin")))
-    return shutil.which("posttls-finger", path=path)
-
-
-FOUND = find_client()
+FOUND = program("posttls-finger")
 pytestmark = pytest.mark.skipif(
     FOUND is None,
     reason="NOT COMPARED WITH POSTFIX: posttls-finger is missing (install the package postfix)",
@@ -46,14 +35,8 @@ Postfix = Callable[..., bool]
 
 @pytest.fixture
 def postfix(tmp_path: Path, authority: Authority) -> Postfix:
-    (tmp_path / "main.cf").write_text(
-        f"compatibility_level = 3.6\nmyhostname = {CLIENT}\n{_unprivileged()}"
-    )
-    environment = {
-        **os.environ,
-        "MAIL_CONFIG": str(tmp_path),
-        "LD_LIBRARY_PATH": str(UNPACKED / "usr/lib/postfix"),
-    }
+    (tmp_path / "main.cf").write_text(main_cf())
+    variables = environment(tmp_path)
 
     def is_usable(port: int, encryption: str, timeout: int = 5) -> bool:
         wrapper = ["-w"] if encryption == "tls" else []
@@ -62,11 +45,11 @@ def postfix(tmp_path: Path, authority: Authority) -> Postfix:
             *("-h", "native", "-a", "ipv4", "-t", str(timeout), "-T", str(timeout)),
             *("-l", "none" if encryption == "none" else "secure"),
             *("-F", authority.file, "-p", f">={SMTP_CLIENT.tls_minimum}", "-s", NAME),
-            *("-o", f"tls_medium_cipherlist={SMTP_CLIENT.ciphers}", "-g", "medium"),
+            *("-g", "medium"),
             *wrapper,
             f"[{NAME}]:{port}",
         ]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
         output = done.stdout + done.stderr
         assert "Connected to" in output, output  # otherwise it did not even start
         if encryption == "none":
@@ -74,25 +57,6 @@ def postfix(tmp_path: Path, authority: Authority) -> Postfix:
         return "Verified TLS connection established" in output
 
     return is_usable
-
-
-def _unprivileged() -> str:
-    """Postfix insists on users and groups of its own, and another client's will do: two that no
-    other user shares."""
-    users = [user for user in pwd.getpwall() if user.pw_uid != 0]
-    owner = next(
-        user
-        for user in users
-        if sum(user.pw_gid == other.pw_gid for other in users) == 1
-        and sum(user.pw_uid == other.pw_uid for other in users) == 1
-    )
-    group = next(
-        group.gr_name
-        for group in grp.getgrall()
-        if group.gr_gid not in (0, owner.pw_gid) and all(u.pw_gid != group.gr_gid for u in users)
-    )
-    other = next(user.pw_name for user in users if user.pw_uid != owner.pw_uid)
-    return f"mail_owner = {owner.pw_name}\nsetgid_group = {group}\ndefault_privs = {other}\n"
 
 
 def rsa(authority: Authority, ciphers: str) -> ssl.SSLContext:

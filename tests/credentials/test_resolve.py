@@ -469,6 +469,7 @@ def test_whether_any_secret_source_is_configured(write_secret: WriteSecret) -> N
         ("evil-smtp.provider.example", False),
         ("", False),
         ("# nothing yet\n", False),
+        (f"\ufeff{HOST}\n", True),
     ],
     ids=[
         "listed",
@@ -481,6 +482,7 @@ def test_whether_any_secret_source_is_configured(write_secret: WriteSecret) -> N
         "a name with the same ending does not match",
         "an empty list allows nothing",
         "a list of comments allows nothing",
+        "behind a byte-order mark",
     ],
 )
 def test_a_secret_is_used_only_for_its_allowed_hosts(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sendroute.manifests import sources
 from sendroute.manifests.sources import MAX_BYTES, Files, display
 from sendroute.model.finding import Finding
 
@@ -112,6 +113,17 @@ def test_a_file_deleted_after_listing_is_reported() -> None:
     (finding,) = files.load(entries)
     assert isinstance(finding, Finding)
     assert finding.message == "The file a.yaml cannot be read: there is no such file."
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_reported() -> None:
+    put("a.yaml")
+    opened = os.open("a.yaml", os.O_RDONLY)
+    try:
+        finding = sources._read(opened, "a.yaml", 1000)
+    finally:
+        os.close(opened)
+    assert isinstance(finding, Finding)
+    assert "it became shorter while it was read" in finding.message
 
 
 def test_missing_paths_are_reported() -> None:

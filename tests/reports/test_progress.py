@@ -3,10 +3,11 @@
 import io
 import subprocess
 import sys
+import time
 
 import pytest
 
-from sendroute.reports.progress import PATIENCE, progress
+from sendroute.reports.progress import progress
 
 
 class Terminal(io.StringIO):
@@ -14,34 +15,31 @@ class Terminal(io.StringIO):
         return True
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-def run(stream, seconds, *, quiet=False):
-    clock = Clock()
-    with progress("Planning [accounts]", 10, stream, quiet=quiet, clock=clock) as advance:
-        advance(1)
-        clock.now = seconds
-        advance(4)
+def run(stream, seconds, *, quiet=False, steps=0):
+    with progress("Planning [accounts]", 10, stream, quiet=quiet, patience=0.05) as advance:
+        advance(steps)
+        deadline = time.monotonic() + seconds
+        while not stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
     return stream.getvalue()
 
 
 def test_a_long_operation_is_drawn_on_a_terminal():
-    drawn = run(Terminal(), PATIENCE + 0.1)
+    drawn = run(Terminal(), 30, steps=5)
     assert "Planning [accounts]" in drawn
     assert "5/10" in drawn
+
+
+def test_the_bar_is_drawn_before_the_first_step_is_done():
+    assert "0/10" in run(Terminal(), 30)
 
 
 @pytest.mark.parametrize(
     ("stream", "seconds", "quiet"),
     [
-        pytest.param(Terminal(), PATIENCE / 2, False, id="a short operation"),
-        pytest.param(Terminal(), 100.0, True, id="with quiet"),
-        pytest.param(io.StringIO(), 100.0, False, id="without a terminal"),
+        pytest.param(Terminal(), 0, False, id="a short operation"),
+        pytest.param(Terminal(), 0.2, True, id="with quiet"),
+        pytest.param(io.StringIO(), 0.2, False, id="without a terminal"),
     ],
 )
 def test_no_progress_is_drawn(stream, seconds, quiet):

@@ -59,6 +59,7 @@ def fill(url: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         store.write_account_statuses([status], ())
         store.approve(status, say.provenance)
     with opened(url) as raw:
+        raw.execute("INSERT INTO applied_commit VALUES ('c0ffee', 'f1257')")
         raw.execute("INSERT INTO relay VALUES ('mx1', 1, '2026-11-03 00:00:00')")
         for table in metadata.tables:
             assert raw.execute(f"SELECT count(*) FROM {table}").fetchone() != (0,), table  # noqa: S608
@@ -107,6 +108,7 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
         Store.relays,
         Store.history,
         Store.is_keyless,
+        Store.applied_commits,
         lambda store: store.history(domain="a.example"),
         lambda store: store.history(owner=AccountKey("acme", "acme")),
         lambda store: store.explain_facts("a.example"),

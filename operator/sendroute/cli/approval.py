@@ -17,7 +17,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.model.times import to_minute
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
-from sendroute.reports.text import clean
+from sendroute.reports.text import Page, clean
 from sendroute.runtime.actor import actor
 from sendroute.store.record import Store
 
@@ -46,8 +46,8 @@ def approve(
     if digest is not None and not _matches(shown, digest):
         raise ProblemError(_other_plan(shown))
     if not sure:
-        colour = session.terminal.colours(sys.stderr)
-        refusal = confirm(_approval_prompt(shown), lambda: lines(shown, colour))
+        page = session.terminal.page(sys.stderr)
+        refusal = confirm(_approval_prompt(shown), lambda: lines(shown, page))
         if refusal is not None:
             raise ProblemError(refusal)
     if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
@@ -55,7 +55,7 @@ def approve(
     return shown
 
 
-def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
+def lines(shown: AccountStatus, page: Page) -> Iterator[str]:
     """The held-back plan as text."""
     report = shown.report
     counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
@@ -67,7 +67,7 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     ]
     if shown.commit is not None:
         rows.insert(2, ("commit", shown.commit))
-    yield from pairs(rows)
+    yield from pairs(rows, page)
     yield "\n"
     for step in report.steps:
         yield f"  {step.action:<9}{step.kind} {clean(step.name)}: {clean(step.message)}\n"
@@ -77,7 +77,7 @@ def lines(shown: AccountStatus, colour: bool) -> Iterator[str]:
     yield "\n"
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)
-        yield from (line + "\n" for line in finding_lines(shown_finding, colour))
+        yield from (line + "\n" for line in finding_lines(shown_finding, page.colour))
 
 
 def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, AccountStatus]:

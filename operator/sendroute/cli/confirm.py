@@ -10,7 +10,8 @@ from sendroute.cli.session import Session, is_terminal
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Locate, no_positions
-from sendroute.reports.report import of_plan
+from sendroute.reconcile.commit import has_work
+from sendroute.reports.report import Report, of_plan
 
 
 class ConfirmedAction(NamedTuple):
@@ -50,9 +51,16 @@ def confirm_plan(
     return confirm(action, lambda: report_chunks(session, of_plan(plan, locate=locate)))
 
 
+def shown_plan(plan: Plan, *, approved: bool, locate: Locate = no_positions) -> Report | None:
+    """What :func:`confirm_plan` showed of a plan; None if it did not ask."""
+    if approved or not has_work(plan) or not _can_ask():
+        return None
+    return of_plan(plan, locate=locate)
+
+
 def confirm(action: ConfirmedAction, shown: Callable[[], Iterable[str]]) -> Finding | None:
     """Write ``shown`` to the terminal and ask. Returns None if the answer is 'yes'."""
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not _can_ask():
         return _not_approved(
             action, "there is no terminal to confirm it on", action.without_terminal
         )
@@ -63,6 +71,10 @@ def confirm(action: ConfirmedAction, shown: Callable[[], Iterable[str]]) -> Find
     return _not_approved(
         action, "the answer was not 'yes'", "To confirm, run the command again and answer yes."
     )
+
+
+def _can_ask() -> bool:
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def _agreed(question: str) -> bool:

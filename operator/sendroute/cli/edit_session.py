@@ -36,7 +36,7 @@ from sendroute.model.finding import Finding, Position, Severity, Where
 from sendroute.model.problem import ProblemError
 from sendroute.planner.offline import check_tree
 from sendroute.reports.as_json import document
-from sendroute.reports.text import clean
+from sendroute.reports.text import Page, clean
 from sendroute.runtime.settings import DEFAULT_STORE
 from sendroute.store.url import sqlite_path
 
@@ -235,7 +235,7 @@ class EditSession:
         lines: Sequence[Line],
         notes: Sequence[Finding],
     ) -> int:
-        def show(form: str, _colour: bool) -> Iterable[str]:
+        def show(form: str, _page: Page) -> Iterable[str]:
             if form == "json":
                 return _json(
                     texts,

@@ -23,6 +23,7 @@ from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
 TABLES = ("text", "json")
+ROWS = ("text", "json", "csv")
 
 
 class Output(NamedTuple):

@@ -21,9 +21,10 @@ from sendroute.reports.as_text import finding_lines
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import Report
 from sendroute.reports.report import of_findings as report_of
+from sendroute.reports.text import PLAIN, Page
 
-Render = Callable[[str, bool], Iterable[str]]
-"""A result in a format, coloured or not, in chunks."""
+Render = Callable[[str, Page], Iterable[str]]
+"""A result in a format, for a page, in chunks."""
 
 
 def present(session: Session, outputs: Sequence[Output], render: Render) -> ExitStatus:
@@ -40,10 +41,10 @@ def present(session: Session, outputs: Sequence[Output], render: Render) -> Exit
     lost: list[Finding] = []
     for form, path in outputs:
         if path is not None:
-            lost += _into_file(path, render(form, False))
+            lost += _into_file(path, render(form, PLAIN))
     for form, path in outputs:
         if path is None:
-            lost += _onto_stdout(form, render(form, session.terminal.colours(sys.stdout)))
+            lost += _onto_stdout(form, render(form, session.terminal.page(sys.stdout)))
     report_on_stderr(session, lost)
     return of_findings(lost)
 
@@ -60,15 +61,34 @@ def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
             stderr_line(line)
 
 
-def present_report(session: Session, arguments: argparse.Namespace, report: Report) -> ExitStatus:
-    """Present a report. Returns the exit status of writing only: 1 if a file could not be
-    written."""
-    report = report.advised(with_hint)
+def present_report(
+    session: Session,
+    arguments: argparse.Namespace,
+    report: Report,
+    shown: Report | None = None,
+) -> ExitStatus:
+    """Present a report.
 
-    def show(form: str, colour: bool) -> Iterable[str]:
+    Args:
+        session: settings and terminal.
+        arguments: the requested outputs.
+        report: the report.
+        shown: the report of the plan, if the terminal shows it just above. It is not repeated
+            there, but it is part of every file.
+
+    Returns:
+        The exit status of writing only: 1 if a file could not be written.
+    """
+    report = report.advised(with_hint)
+    above = None if shown is None else shown.advised(with_hint)
+
+    def show(form: str, page: Page) -> Iterable[str]:
         if form == "text" and session.terminal.quiet:
-            return _problems_only(report, colour)
-        return render(report, Format(form), colour=colour)
+            return _problems_only(report, page.colour)
+        at_terminal = page.columns is not None
+        return render(
+            report, Format(form), colour=page.colour, shown=above if at_terminal else None
+        )
 
     return present(session, outputs_of(arguments), show)
 
@@ -87,7 +107,7 @@ def present_problem(
     requested = [output for output in requested_outputs(arguments) if _is_report(output)]
     report = report_of(findings).advised(with_hint)
     status = present(
-        session, requested, lambda form, colour: render(report, Format(form), colour=colour)
+        session, requested, lambda form, page: render(report, Format(form), colour=page.colour)
     )
     return worst(status, of_findings(findings))
 

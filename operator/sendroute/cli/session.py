@@ -2,11 +2,15 @@
 
 import os
 import sys
+from contextlib import suppress
 from enum import IntEnum
 from typing import NamedTuple, TextIO, assert_never
 
 from sendroute.cli.command_line import INPUT_FILE, STORE_URL, Parser, PathType, one_of
+from sendroute.reports.text import PLAIN, WIDTH, Page
 from sendroute.runtime.settings import DEFAULT_STORE, Settings
+
+_NARROWEST = 40
 
 
 class Verbosity(IntEnum):
@@ -35,6 +39,16 @@ class Terminal(NamedTuple):
         if self.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
         return is_terminal(stream)
+
+    def page(self, stream: TextIO | None) -> Page:
+        """How to write text to a stream: as wide as a terminal, and otherwise as its content."""
+        if stream is None or not is_terminal(stream):
+            return PLAIN
+        given = os.environ.get("COLUMNS", "")
+        columns = int(given) if given.isascii() and given.isdecimal() else 0
+        with suppress(OSError):
+            columns = columns or os.get_terminal_size(stream.fileno()).columns
+        return Page(self.colours(stream), max(columns or WIDTH, _NARROWEST))
 
 
 class Session(NamedTuple):

@@ -105,14 +105,14 @@ class SmtpSession:
         await self.hello()
 
     async def hello(self) -> None:
-        """EHLO; HELO if the server does not know EHLO and none of its extensions is needed (RFC
-        5321, section 3.2)."""
+        """EHLO; HELO if the server refuses EHLO and none of its extensions is needed (RFC 5321,
+        section 3.2). Only 421 ends the session, as for Postfix."""
         with self._at(SmtpStep.EHLO):
             try:
                 await self._smtp.ehlo()
                 return
             except aiosmtplib.SMTPHeloError as refused:
-                if not (self._helo_is_enough and 500 <= refused.code < 600):
+                if not self._helo_is_enough or refused.code == 421:
                     raise
         with self._at(SmtpStep.HELO):
             await self._smtp.helo()

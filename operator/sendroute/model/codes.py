@@ -784,7 +784,6 @@ def finding(
     namespace, name = account or (None, None)
     if where is not None and where.outside:
         message, hint = _CODES[code].meaning, f"{_CODES[code].fix} {_NOT_QUOTED}"
-        related = tuple(location for location in related if location.file == where.file)
     return Finding(
         code=code,
         severity=severity or _CODES[code].severity,

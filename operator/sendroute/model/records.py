@@ -12,7 +12,7 @@ from sendroute.model.nexthop import Alias
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
-from sendroute.model.route import Route
+from sendroute.model.route import Origin, Route
 from sendroute.model.secret import SecretBinding, SecretRef, secret_ref
 
 
@@ -25,6 +25,22 @@ class RouteRow(Struct, frozen=True, gc=False):
     state: DomainState
     since: datetime
     revision: int
+
+
+class RouteFilter(Struct, frozen=True):
+    """Which domains to list: of this account, assigned to a profile of this name, with this origin,
+    and with one of these names. A name may be a pattern with ``*`` for any characters and ``?`` for
+    one. None and no names are no restriction."""
+
+    account: AccountKey | None = None
+    profile: str | None = None
+    origin: Origin | None = None
+    names: tuple[str, ...] = ()
+
+
+def is_pattern(name: str) -> bool:
+    """Whether the name of a :class:`RouteFilter` is a pattern."""
+    return "*" in name or "?" in name
 
 
 class HistoryEntry(Struct, frozen=True):

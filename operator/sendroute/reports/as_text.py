@@ -47,11 +47,12 @@ _SEVERITY_STYLES = {
 }
 
 
-def lines(report: Report, *, colour: bool = False) -> Iterator[str]:
-    return map(no_command, _lines(report, colour))
+def lines(report: Report, *, colour: bool = False, shown: Report | None = None) -> Iterator[str]:
+    return map(no_command, _lines(report, colour, shown))
 
 
-def _lines(report: Report, colour: bool) -> Iterator[str]:
+def _lines(whole: Report, colour: bool, already: Report | None) -> Iterator[str]:
+    report = whole if already is None else whole.beyond(already)
     if report.platform is not None:
         yield paint("platform", TextStyle.BOLD, colour)
         yield from _changes([report.platform], colour)
@@ -70,7 +71,7 @@ def _lines(report: Report, colour: bool) -> Iterator[str]:
     if report.relays_behind:
         behind = ", ".join(map(clean, report.relays_behind))
         yield from wrap(f"Not served yet by {behind}.", 0)
-    for line in wrap(totals(report), 0):
+    for line in wrap(totals(whole), 0):
         yield paint(line, TextStyle.BOLD, colour)
 
 

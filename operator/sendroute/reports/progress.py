@@ -1,11 +1,12 @@
-"""A progress bar on standard error, shown if a step takes longer than two seconds.
+"""A progress bar on standard error, shown if an operation takes longer than a second.
 
-rich draws it, and is imported only after these two seconds, because most commands end earlier.
+rich draws it, and is imported only after this second, because most commands end earlier. A timer
+draws it, so that it is there while the first step is waited for, such as a server's answer.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock, Timer
 from typing import TYPE_CHECKING, TextIO
 
 from sendroute.reports.text import clean
@@ -13,37 +14,45 @@ from sendroute.reports.text import clean
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds before anything is shown."""
 
 
 class Progress:
-    """Counts finished steps, and draws after PATIENCE. For one thread only."""
+    """Counts finished steps, and draws after PATIENCE. The timer's thread draws first; the lock
+    keeps it and the caller's thread apart."""
 
-    def __init__(
-        self, label: str, total: int | None, stream: TextIO, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, label: str, total: int | None, stream: TextIO, patience: float) -> None:
         self._label = clean(label)
         self._total = total
         self._stream = stream
-        self._clock = clock
-        self._begun = clock()
         self._done = 0
         self._bar: Bar | None = None
+        self._is_closed = False
+        self._lock = Lock()
+        self._timer = Timer(patience, self._draw)
+        self._timer.daemon = True
+        self._timer.start()
 
     def advance(self, steps: int = 1) -> None:
-        """Add steps that are done. The bar appears only after some seconds."""
-        self._done += steps
-        if self._bar is None:
-            if self._clock() - self._begun < PATIENCE:
-                return
-            self._bar = self._create_bar()
-        self._bar.update(self._bar.task_ids[0], completed=self._done)
+        """Add steps that are done."""
+        with self._lock:
+            self._done += steps
+            if self._bar is not None:
+                self._bar.update(self._bar.task_ids[0], completed=self._done)
 
     def close(self) -> None:
         """Remove the bar: the result is in the report."""
-        if self._bar is not None:
-            self._bar.stop()
+        self._timer.cancel()
+        with self._lock:
+            self._is_closed = True
+            if self._bar is not None:
+                self._bar.stop()
+
+    def _draw(self) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._bar = self._create_bar()
 
     def _create_bar(self) -> "Bar":
         from rich.console import Console
@@ -70,7 +79,7 @@ def progress(
     stream: TextIO,
     *,
     quiet: bool = False,
-    clock: Callable[[], float] = time.monotonic,
+    patience: float = PATIENCE,
 ) -> Iterator[Callable[[int], None]]:
     """A context with a progress bar, which is removed at its end.
 
@@ -79,7 +88,7 @@ def progress(
         total: the number of steps; None if it is unknown.
         stream: where to draw; nothing is drawn if it is no terminal.
         quiet: draw nothing.
-        clock: the time in seconds.
+        patience: the seconds before anything is shown.
 
     Yields:
         The function to call with each number of completed steps.
@@ -87,7 +96,7 @@ def progress(
     if quiet or not stream.isatty():
         yield lambda _steps: None
         return
-    shown = Progress(label, total, stream, clock)
+    shown = Progress(label, total, stream, patience)
     try:
         yield shown.advance
     finally:

@@ -20,13 +20,16 @@ class Format(StrEnum):
     JUNIT = "junit"
 
 
-def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[str]:
+def render(
+    report: Report, form: Format, *, colour: bool = False, shown: Report | None = None
+) -> Iterator[str]:
     """Render a report.
 
     Args:
         report: the report.
         form: the format.
         colour: add ANSI sequences; only for ``TEXT``.
+        shown: the report of the plan, if the reader has seen it just before; only for ``TEXT``.
 
     Returns:
         The text in chunks.
@@ -35,7 +38,7 @@ def render(report: Report, form: Format, *, colour: bool = False) -> Iterator[st
         case Format.TEXT:
             from sendroute.reports import as_text
 
-            return _joined_lines(as_text.lines(report, colour=colour))
+            return _joined_lines(as_text.lines(report, colour=colour, shown=shown))
         case Format.JSON:
             from sendroute.reports import as_json
 

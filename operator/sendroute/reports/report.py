@@ -96,6 +96,18 @@ class Report(Struct, frozen=True):
         """The same report, with the remedies of a front end appended to the hints."""
         return replace(self, findings=tuple(map(advise, self.findings)))
 
+    def beyond(self, shown: "Report") -> "Report":
+        """This result without what the report of its plan has shown: only other changes (skipped
+        since then) and other findings. Accounts and their outcomes stay."""
+        before = {part.key: part.changes for part in shown.parts}
+        parts = tuple(
+            replace(part, changes=_others(part.changes, before.get(part.key, ())), shadowed=())
+            for part in self.parts
+        )
+        platform = None if self.platform == shown.platform else self.platform
+        findings = tuple(item for item in self.findings if item not in shown.findings)
+        return replace(self, parts=parts, platform=platform, findings=findings)
+
     def severities(self) -> Counter[Severity]:
         """The number of findings of each severity."""
         return Counter(finding.severity for finding in self.findings)
@@ -185,6 +197,17 @@ def _parts(plan: Plan, outcomes: dict[AccountKey, tuple[Outcome, int]]) -> tuple
             )
         )
     return tuple(parts)
+
+
+def _others(
+    changes: tuple[ObjectChange, ...], shown: tuple[ObjectChange, ...]
+) -> tuple[ObjectChange, ...]:
+    by_name = {(change.kind, change.name, change.action): change for change in shown}
+    return tuple(
+        change
+        for change in changes
+        if by_name.get((change.kind, change.name, change.action)) != change
+    )
 
 
 def _change_order(change: ObjectChange) -> tuple[int, str, str]:

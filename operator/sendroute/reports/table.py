@@ -1,35 +1,36 @@
-"""Tables of text with aligned columns, at most 100 columns wide, every cell cleaned."""
+"""Tables of text with aligned columns. Nothing is cut: in a pipe or a file a table is as wide as
+its content, and at a terminal its cells are wrapped. Every cell is cleaned."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 
-from sendroute.reports.text import WIDTH, TextStyle, clean, middle, pad, paint, width, wrap
+from sendroute.reports.text import PLAIN, Page, TextStyle, clean, fold, pad, paint, width, wrap
 
 _GAP = 2
 _NARROWEST = 6
 _RIGID = frozenset({"TIME", "SINCE", "SEEN", "REVISION", "DOMAIN", "ROUTE"})
-"""Columns that are cut last, because half a time is useless, and users search for domains and
+"""Columns that are wrapped last, because half a time is useless, and users search for domains and
 routes."""
 
 
 def table(
-    heads: Sequence[str], rows: Collection[Sequence[str]], *, colour: bool = False
+    heads: Sequence[str], rows: Collection[Sequence[str]], *, page: Page = PLAIN
 ) -> Iterator[str]:
-    """Yield the lines of a table. If the rows do not fit, the cells of the widest columns are cut
-    in the middle; ``-o json`` has the full values.
+    """Yield a table.
 
     Args:
         heads: the name of each column.
         rows: the cells of each row, one for each column. They are cleaned here.
-        colour: add ANSI sequences.
+        page: where it is written.
 
     Yields:
-        The lines, with their line breaks: the heads, then one for each row.
+        The heads, then each row, with their line breaks. A row of wrapped cells has several lines.
     """
     columns = Columns(heads)
     for row in rows:
         columns.fit(row)
-    yield from columns.lines(rows, colour=colour)
+    yield from columns.lines(rows, page=page)
 
 
 class Columns:
@@ -51,15 +52,16 @@ class Columns:
             if columns > widths[index]:
                 widths[index] = columns
 
-    def lines(self, rows: Iterable[Sequence[str]], *, colour: bool = False) -> Iterator[str]:
-        """Yield the lines of a table whose rows were fitted.
+    def lines(self, rows: Iterable[Sequence[str]], *, page: Page = PLAIN) -> Iterator[str]:
+        """Yield a table whose rows were fitted.
 
         Args:
             rows: the rows that were passed to :meth:`fit`, in the same order.
-            colour: add ANSI sequences.
+            page: where it is written.
 
         Yields:
-            The lines, with their line breaks: the heads, then one for each row.
+            The heads, then each row, with their line breaks. A row of wrapped cells has several
+            lines.
         """
         shown = [
             index
@@ -68,12 +70,14 @@ class Columns:
         ]
         heads = [self._heads[index] for index in shown]
         widths = [max(width(self._heads[index]), self._widths[index]) for index in shown]
-        room = WIDTH - _GAP * (len(heads) - 1)
-        _narrow(widths, [index for index, head in enumerate(heads) if head not in _RIGID], room)
-        _narrow(widths, range(len(heads)), room)
-        yield paint(_line(heads, widths).rstrip(), TextStyle.BOLD, colour) + "\n"
+        if page.columns is not None:
+            room = page.columns - _GAP * (len(heads) - 1)
+            _narrow(widths, [index for index, head in enumerate(heads) if head not in _RIGID], room)
+            _narrow(widths, range(len(heads)), room)
+        head = _row(heads, widths).splitlines()
+        yield "".join(paint(line, TextStyle.BOLD, page.colour) + "\n" for line in head)
         for row in rows:
-            yield _line([row[index] for index in shown], widths)
+            yield _row([row[index] for index in shown], widths)
 
 
 @lru_cache(4096)
@@ -92,22 +96,29 @@ def _narrow(widths: list[int], yielding: Sequence[int], room: int) -> None:
         widths[widest] -= 1
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    fitted = []
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """The lines of a row: one, unless a cell is wrapped."""
+    fitted, wrapped = [], False
     for cell, columns in zip(cells, widths, strict=True):
         cleaned, taken = _measured(cell)
-        fitted.append(
-            cleaned + " " * (columns - taken)
-            if taken <= columns
-            else pad(middle(cleaned, columns), columns)
-        )
-    return (" " * _GAP).join(fitted).rstrip() + "\n"
+        wrapped = wrapped or taken > columns
+        fitted.append(cleaned + " " * (columns - taken))
+    if not wrapped:
+        return (" " * _GAP).join(fitted).rstrip() + "\n"
+    folded = [
+        fold(_measured(cell)[0], columns) for cell, columns in zip(cells, widths, strict=True)
+    ]
+    lines = (
+        (" " * _GAP).join(map(pad, parts, widths)).rstrip() + "\n"
+        for parts in zip_longest(*folded, fillvalue="")
+    )
+    return "".join(lines)
 
 
-def pairs(items: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield ``name   value`` lines; a long value continues below itself."""
+def pairs(items: Sequence[tuple[str, str]], page: Page = PLAIN) -> Iterator[str]:
+    """Yield ``name   value`` lines; at a terminal a long value continues below itself."""
     indent = max(len(name) for name, _ in items) + _GAP
     for name, value in items:
-        first, *continuation = wrap(clean(value), indent) or [""]
+        first, *continuation = wrap(clean(value), indent, columns=page.columns) or [""]
         yield f"{name:<{indent}}{first.lstrip()}".rstrip() + "\n"
         yield from (line + "\n" for line in continuation)

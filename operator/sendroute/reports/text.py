@@ -7,9 +7,22 @@ than a complete ``validate`` may take, and a plan of 100,000 lines needs no layo
 import unicodedata
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import NamedTuple
 
 WIDTH = 100
-"""Columns that every line of text keeps to."""
+"""Columns that every line of a report keeps to."""
+
+
+class Page(NamedTuple):
+    """Where text is written: whether it may have colour, and its width in columns. The width is
+    None where programs read (a pipe, a file): a line is then as long as its content."""
+
+    colour: bool = False
+    columns: int | None = None
+
+
+PLAIN = Page()
+"""The page of a pipe or a file."""
 
 
 class TextStyle(StrEnum):
@@ -88,20 +101,20 @@ def _head(text: str, columns: int) -> str:
     return text
 
 
-def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> Iterator[str]:
+def wrap(text: str, indent: int, *, first: str = "", columns: int | None = WIDTH) -> Iterator[str]:
     """Break a text between words.
 
     Args:
         text: the text, cleaned.
         indent: the number of spaces before each line.
         first: a text before the words of the first line.
-        columns: the maximum width of a line, in columns.
+        columns: the maximum width of a line, in columns; None for one line.
 
     Yields:
         The lines, without line breaks.
     """
     margin = " " * indent
-    if indent + width(first) + width(text) <= columns:
+    if columns is None or indent + width(first) + width(text) <= columns:
         yield margin + first + text
         return
     line, used = margin + first, indent + width(first)
@@ -115,6 +128,19 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int = WIDTH) -> It
         gap = " " if begun and not line.endswith(" ") else ""
         line, used, begun = line + gap + word, used + len(gap) + needed, True
     yield line
+
+
+def fold(text: str, columns: int) -> list[str]:
+    """Break a cleaned text into lines of at most ``columns`` columns: between words, and within a
+    word that is longer."""
+    lines, remainder = [], text
+    while width(remainder) > columns:
+        head = _head(remainder, columns)
+        space = head.rfind(" ") if remainder[len(head)] != " " else 0
+        head = head[:space] if space > 0 else head
+        lines.append(head)
+        remainder = remainder[len(head) :].lstrip(" ")
+    return [*lines, remainder]
 
 
 def _words(text: str, columns: int) -> Iterator[str]:

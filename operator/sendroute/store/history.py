@@ -1,8 +1,9 @@
 """The append-only history. Its entries are changes and bulk switches, read as one list."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, insert, or_, select
 
@@ -82,23 +83,46 @@ _SWITCHES = (
 )
 
 
-def history_of(
-    connection: Connection, name: str | None, owner: Owner | None, limit: int | None
-) -> list[HistoryEntry]:
-    """The entries of a domain (``name``), of an ``owner``, or all; at most ``limit``.
+class HistoryFilter(NamedTuple):
+    """Which entries to list, and how many at most. None is no restriction. With an owner and a
+    profile, the entries of both: a name may be that of an account and of a profile."""
+
+    domain: str | None = None
+    owner: Owner | None = None
+    profile: tuple[str | None, str] | None = None
+    since: datetime | None = None
+    limit: int | None = None
+
+
+def history_of(connection: Connection, chosen: HistoryFilter) -> list[HistoryEntry]:
+    """The entries of a filter.
 
     The latest revision comes first; within a revision, bulk switches come last.
     """
-    changes = _CHANGES.limit(limit)
-    switches = _SWITCHES
-    if name is not None:
-        changes = changes.where(history.c.name == name, history.c.kind == Kind.DOMAIN.value)
-    if owner is not None:
-        namespace, account = owner_names(owner)
-        changes = changes.where(history.c.namespace == namespace, history.c.account == account)
+    limit = chosen.limit
+    changes, switches = _CHANGES.limit(limit), _SWITCHES
+    if chosen.domain is not None:
+        of_domain = and_(history.c.name == chosen.domain, history.c.kind == Kind.DOMAIN.value)
+        changes = changes.where(of_domain)
+    either: list[ColumnElement[bool]] = []
+    if chosen.owner is not None:
+        namespace, account = owner_names(chosen.owner)
+        either.append(and_(history.c.namespace == namespace, history.c.account == account))
         switches = switches.where(switch.c.namespace == namespace, switch.c.account == account)
+    if chosen.profile is not None:
+        namespace_of_profile, name = chosen.profile
+        of_profile = and_(history.c.name == name, history.c.kind == Kind.PROFILE.value)
+        if namespace_of_profile is not None:
+            of_profile = and_(of_profile, history.c.namespace == namespace_of_profile)
+        either.append(of_profile)
+    if either:
+        changes = changes.where(or_(*either))
+    if chosen.since is not None:
+        changes = changes.where(revision.c.at >= chosen.since)
+        switches = switches.where(revision.c.at >= chosen.since)
     entries = [_entry(row, row.kind, row.name) for row in connection.execute(changes)]
-    entries += islice(_switched(connection, switches, name, limit), limit)
+    if chosen.profile is None or chosen.owner is not None:  # a switch is no change of a profile
+        entries += islice(_switched(connection, switches, chosen.domain, limit), limit)
     entries.sort(key=lambda entry: entry.revision, reverse=True)
     return entries[:limit]
 

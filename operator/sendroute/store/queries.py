@@ -4,18 +4,20 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, and_, func, not_, select
+from sqlalchemy import Connection, Select, and_, func, not_, or_, select
 
 from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.records import (
     ExplainFacts,
     RelayRow,
+    RouteFilter,
     RouteRow,
     Status,
     StoredProfile,
+    is_pattern,
 )
-from sendroute.store.bulk import chunks, plain_rows
+from sendroute.store.bulk import chunks, matches_any, plain_rows
 from sendroute.store.history import given_by
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -59,14 +61,13 @@ def accounts(connection: Connection) -> list[AccountKey]:
 
 
 def all_routes(
-    connection: Connection, only: AccountKey | None = None, through: str | None = None
+    connection: Connection,
+    chosen: RouteFilter = RouteFilter(),  # noqa: B008 - it is frozen
 ) -> Iterator[RouteRow]:
-    """The domains of the account ``only`` and with the profile ``through``; None for all.
-
-    They come in the order of accounts and names, and are read some thousands at a time.
-    """
+    """The domains of a filter, in the order of accounts and names, some thousands at a time."""
     make = _RowMaker()
-    ordered = _filtered(only, through).order_by(account.c.namespace, account.c.name, domain.c.name)
+    statement = _filtered(connection, chosen)
+    ordered = statement.order_by(account.c.namespace, account.c.name, domain.c.name)
     for rows in plain_rows(connection, ordered):
         yield from map(make.row, rows)
 
@@ -82,20 +83,36 @@ def routes(
     make = _RowMaker()
     # Sorted, so that the chunks together are in the order of names.
     for names in chunks(sorted(set(domains))):
-        named = _filtered(only, through).where(domain.c.name.in_(names)).order_by(domain.c.name)
+        named = _filtered(connection, RouteFilter(only, through, names=tuple(names)))
+        named = named.order_by(domain.c.name)
         for rows in plain_rows(connection, named):
             yield from map(make.row, rows)
 
 
-def _filtered(only: AccountKey | None, through: str | None) -> Select[Any]:
+def _filtered(connection: Connection, chosen: RouteFilter) -> Select[Any]:
     statement = _ROUTES
-    if only is not None:
+    if chosen.account is not None:
+        namespace, name = chosen.account
+        statement = statement.where(account.c.namespace == namespace, account.c.name == name)
+    if chosen.profile is not None:
+        statement = statement.where(domain.c.profile == chosen.profile)
+    if chosen.origin is not None:
+        statement = statement.where(domain.c.origin == chosen.origin.value)
+    if chosen.names:
+        exact = [name for name in chosen.names if not is_pattern(name)]
+        patterns = (_like(name) for name in chosen.names if is_pattern(name))
+        among = matches_any(connection, domain.c.name, exact)
         statement = statement.where(
-            account.c.namespace == only.namespace, account.c.name == only.name
+            or_(among, *(domain.c.name.like(pattern, escape="\\") for pattern in patterns))
         )
-    if through is not None:
-        statement = statement.where(domain.c.profile == through)
     return statement
+
+
+_LIKE = str.maketrans({"*": "%", "?": "_", "%": "\\%", "_": "\\_", "\\": "\\\\"})
+
+
+def _like(pattern: str) -> str:
+    return pattern.translate(_LIKE)
 
 
 class _RowMaker:

@@ -4,6 +4,7 @@
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, Self, TypeVar
@@ -27,6 +28,7 @@ from sendroute.model.records import (
     HistoryEntry,
     RelayRow,
     RestorePoint,
+    RouteFilter,
     RouteRow,
     Status,
     StoredProfile,
@@ -421,28 +423,26 @@ class Store:
         """
         with self._reading() as connection:
             if not domains:
-                return list(queries.all_routes(connection, account, profile))
+                return list(queries.all_routes(connection, RouteFilter(account, profile)))
             rows = list(queries.routes(connection, domains, account, profile))
         return sorted(rows, key=lambda row: (row.account, row.domain))
 
     @contextmanager
     def route_stream(
-        self, account: AccountKey | None = None, profile: str | None = None
+        self,
+        chosen: RouteFilter = RouteFilter(),  # noqa: B008 - it is frozen
     ) -> Iterator[Iterable[RouteRow]]:
         """As :meth:`routes`, for a store of any size. The read transaction lasts as long as the
         block.
 
         Args:
-            account: only the domains of this account; None for all.
-            profile: only the domains that are assigned to a profile of this name; None for all.
+            chosen: which domains.
 
         Yields:
             The rows. Each iteration reads the same rows again, some thousands at a time.
         """
         with self._streaming() as connection:
-            yield _Rereadable(
-                lambda: queries.all_routes(connection, account, profile), self.location
-            )
+            yield _Rereadable(lambda: queries.all_routes(connection, chosen), self.location)
 
     @contextmanager
     def export_stream(self) -> Iterator[StoreExport]:
@@ -465,6 +465,8 @@ class Store:
         *,
         domain: str | None = None,
         owner: Owner | None = None,
+        profile: tuple[str | None, str] | None = None,
+        since: datetime | None = None,
         limit: int | None = None,
     ) -> list[HistoryEntry]:
         """List the changes that were committed.
@@ -472,13 +474,17 @@ class Store:
         Args:
             domain: only the entries of this domain; None for all.
             owner: only the entries of this account, or of the platform; None for all.
+            profile: only the entries of profiles with this namespace (None for any) and name; with
+                an owner, the entries of both.
+            since: only the entries of this time and later; None for all.
             limit: the maximum number of entries; None for all.
 
         Returns:
             The entries, the latest first.
         """
+        chosen = history.HistoryFilter(domain, owner, profile, since, limit)
         with self._reading() as connection:
-            return history.history_of(connection, domain, owner, limit)
+            return history.history_of(connection, chosen)
 
     def status(self) -> Status:
         """The store's revision, its counts and its relays."""

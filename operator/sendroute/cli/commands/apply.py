@@ -13,6 +13,7 @@ examples:
 from argparse import Namespace
 
 from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, seconds
+from sendroute.cli.confirm import shown_plan
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
@@ -84,7 +85,9 @@ def run(arguments: Namespace, session: Session) -> int:
             options = PlanOptions(arguments.only, limits.guards(), apply_options.lock, saves=True)
             planned = plan_paths(store, session, arguments.paths, options)
         result, ended = apply_planned(session, store, planned, apply_options)
-    written = present_report(session, arguments, report_of(result, locate=planned.source.locate))
+    locate = planned.source.locate
+    shown = shown_plan(planned.plan, approved=apply_options.approved, locate=locate)
+    written = present_report(session, arguments, report_of(result, locate=locate), shown)
     retain(planned, result)
     return ended or worst(of_result(result), written)
 

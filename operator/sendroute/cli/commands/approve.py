@@ -18,6 +18,7 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.model.owner import owner_names
 from sendroute.reports.as_json import document
+from sendroute.reports.text import Page
 
 
 def options(parser: Parser) -> None:
@@ -42,7 +43,7 @@ def run(arguments: Namespace, session: Session) -> int:
             session, store, arguments.account, arguments.digest, sure=arguments.auto_approve
         )
 
-    def show(form: str, _colour: bool) -> Iterable[str]:
+    def show(form: str, _page: Page) -> Iterable[str]:
         if form == "json":
             namespace, account = owner_names(approved.key)
             return document(

@@ -29,7 +29,7 @@ def run(arguments: Namespace, session: Session) -> int:
     import shtab
 
     script: str = shtab.complete(whole_parser(), arguments.shell)
-    return present(session, outputs_of(arguments), lambda _form, _colour: [script.rstrip() + "\n"])
+    return present(session, outputs_of(arguments), lambda _form, _page: [script.rstrip() + "\n"])
 
 
 def whole_parser() -> Parser:

@@ -24,7 +24,7 @@ from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.times import to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
-from sendroute.reports.text import clean, wrap
+from sendroute.reports.text import Page, clean, wrap
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
@@ -42,8 +42,8 @@ def run(arguments: Namespace, session: Session) -> int:
     with open_store(session.settings.store) as store:
         answer = _explain(arguments.sender, store)
 
-    def show(form: str, _colour: bool) -> Iterable[str]:
-        return document(answer.as_document().items()) if form == "json" else _text(answer)
+    def show(form: str, page: Page) -> Iterable[str]:
+        return document(answer.as_document().items()) if form == "json" else _text(answer, page)
 
     return present(session, outputs, show)
 
@@ -59,7 +59,7 @@ def _explain(text: str, store: "Store") -> Explanation:
     return explain_domain(sender.address, domain, store.explain_facts(domain))
 
 
-def _text(answer: Explanation) -> Iterable[str]:
+def _text(answer: Explanation, page: Page) -> Iterable[str]:
     lines = [("sender", answer.address)]
     row, to, given = answer.row, answer.nexthop, answer.given
     if row is not None:
@@ -85,8 +85,8 @@ def _text(answer: Explanation) -> Iterable[str]:
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", limits))
-    yield from pairs(lines)
-    for line in wrap(clean(answer.reason), 0):
+    yield from pairs(lines, page)
+    for line in wrap(clean(answer.reason), 0, columns=page.columns):
         yield line + "\n"
     if row is not None and row.state.is_shadowed:
         for line in wrap(clean(leave_shadow(row.domain, row.state)), 0):

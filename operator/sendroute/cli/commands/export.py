@@ -53,7 +53,7 @@ def run(arguments: Namespace, session: Session) -> int:
             _into_directory(arguments.dir, batches())
             written = ExitStatus.FINE
         else:
-            written = present(session, outputs, lambda form, _colour: _stream(form, batches()))
+            written = present(session, outputs, lambda form, _page: _stream(form, batches()))
     report_on_stderr(session, findings)
     return worst(of_findings(findings), written)
 

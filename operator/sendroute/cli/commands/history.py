@@ -3,73 +3,170 @@
 examples:
   sendroute history
   sendroute history shop.example.com
-  sendroute history acme/acme --limit 20 -o json
+  sendroute history acme/ses --since 7d            the account or the profile of that name
+  sendroute history --since 2026-11-01 -o csv
 """
 
+import argparse
+import re
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser, count
 from sendroute.cli.lookup import accounts_named
-from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.options import ROWS, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.manifests.names import InvalidNameError, domain_name
+from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
 from sendroute.model.records import HistoryEntry
+from sendroute.model.route import Route
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
-from sendroute.reports.table import table
-from sendroute.reports.text import clean, wrap
+from sendroute.reports.table import Columns
+from sendroute.reports.text import Page, clean, wrap
 
 if TYPE_CHECKING:
     from sendroute.store.record import Store
 
+_NEWEST = 100
+
 
 def options(parser: Parser) -> None:
     parser.add_argument(
-        "of", nargs="?", metavar="DOMAIN-or-ACCOUNT", help="only its changes; all changes if absent"
+        "of",
+        nargs="?",
+        metavar="DOMAIN, ACCOUNT or PROFILE",
+        help="only its changes; all changes if absent",
+    )
+    parser.value(
+        "--since",
+        metavar="TIME",
+        type=since,
+        help="only changes since a date, a time (UTC) or a duration: 2026-11-01, 7d, 12h",
     )
     parser.value(
         "--limit",
         metavar="N",
         type=count,
-        default=100,
-        help="show the newest N changes (default 100)",
+        help=f"show the newest N changes (default {_NEWEST}; all with --since)",
     )
-    output_option(parser, TABLES)
+    output_option(parser, ROWS)
+
+
+_DURATION = re.compile(r"([0-9]{1,6})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def since(text: str) -> datetime:
+    """A date, a time, or a duration before now. A time without a zone is in UTC, as it is shown."""
+    try:
+        if match := _DURATION.fullmatch(text):
+            return datetime.now(UTC) - timedelta(**{_UNITS[match[2]]: int(match[1])})
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"`{text}` is not a date, a time or a duration, such as 2026-11-01, 2026-11-01T08:30"
+            " or 7d"
+        ) from error
 
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
+    newest = _NEWEST if arguments.since is None else None
     with open_store(session.settings.store) as store:
-        entries = _entries_of(store, arguments.of, arguments.limit)
+        limits = {"since": arguments.since, "limit": arguments.limit or newest}
+        entries = _entries_of(store, arguments.of, limits)
 
-    def show(form: str, colour: bool) -> Iterable[str]:
+    def show(form: str, page: Page) -> Iterable[str]:
+        if form == "csv":
+            return as_csv.lines(_CSV_HEADS, map(_csv_row, entries))
         if form == "json":
             return document([("format_version", "1.0"), ("changes", map(_entry, entries))])
-        return _text(entries, colour)
+        return _text(entries, page)
 
     return present(session, outputs, show)
 
 
-def _entries_of(store: "Store", of: str | None, limit: int) -> Sequence[HistoryEntry]:
-    """The entries of a domain or an account. The name of an account is a label, so a name with a
-    dot is that of a domain."""
+def _entries_of(
+    store: "Store", of: str | None, limits: Mapping[str, Any]
+) -> Sequence[HistoryEntry]:
+    """The entries of a domain, an account or a profile. The names of accounts and profiles are
+    labels, so a name with a dot is that of a domain."""
     if of is None:
-        return store.history(limit=limit)
-    if "/" in of:  # not looked up, so that the history of a deleted account can be read
-        return store.history(owner=AccountKey(*of.split("/", 1)), limit=limit)
+        return store.history(**limits)
+    if "/" in of:  # not looked up, so that the history of what was deleted can be read
+        namespace, name = of.split("/", 1)
+        account = AccountKey(namespace, name)
+        return store.history(owner=account, profile=(namespace, name), **limits)
     if "." not in of:
-        (account,) = accounts_named([of], store.accounts())
-        return store.history(owner=account, limit=limit)
+        known = store.accounts()
+        if of not in {key.name for key in known}:
+            entries = store.history(profile=(None, of), **limits)
+            if entries:
+                return entries
+        (key,) = accounts_named([of], known)
+        return store.history(owner=key, **limits)
     try:
-        return store.history(domain=domain_name(of), limit=limit)
+        return store.history(domain=domain_name(of), **limits)
     except InvalidNameError:
         return ()
+
+
+_CSV_HEADS = (
+    "revision", "time", "actor", "commit", "namespace", "account", "kind", "name", "action",
+    "from", "to", "reason", "message",
+)  # fmt: skip
+
+
+def _csv_row(entry: HistoryEntry) -> tuple[str, ...]:
+    return (
+        str(entry.revision),
+        rfc3339(entry.at),
+        entry.actor,
+        entry.source_commit or "",
+        entry.account.namespace if entry.account else "",
+        entry.account.name if entry.account else "",
+        entry.kind,
+        entry.name,
+        entry.action,
+        _brief(entry.kind, entry.before),
+        _brief(entry.kind, entry.after),
+        entry.reason,
+        entry.message,
+    )
+
+
+def _brief(kind: str, state: Mapping[str, Any] | None) -> str:
+    """What of a state is worth a column: the route of a domain, the plan and the default route of
+    an account, the destination of a profile. The JSON has all of it."""
+    if state is None:
+        return ""
+    match kind:
+        case Kind.DOMAIN:
+            return _route(state.get("route"))
+        case Kind.ACCOUNT:
+            parts = str(state.get("plan") or ""), _route(state.get("defaultRoute"))
+            return ", default ".join(filter(None, parts))
+        case Kind.PROFILE:
+            host, port, encryption = map(state.get, ("host", "port", "encryption"))
+            return f"{host}:{port} {encryption}"
+        case _:
+            return ""
+
+
+def _route(form: object) -> str:
+    try:
+        return "" if form is None else str(Route.from_manifest(form))
+    except ValueError:
+        return ""
 
 
 def _entry(entry: HistoryEntry) -> dict[str, Any]:
@@ -90,7 +187,7 @@ def _entry(entry: HistoryEntry) -> dict[str, Any]:
     }
 
 
-def _text(entries: Sequence[HistoryEntry], colour: bool) -> Iterable[str]:
+def _text(entries: Sequence[HistoryEntry], page: Page) -> Iterable[str]:
     if not entries:
         yield "No changes.\n"
         return
@@ -102,15 +199,21 @@ def _text(entries: Sequence[HistoryEntry], colour: bool) -> Iterable[str]:
             (entry.source_commit or "-")[:12] + _dirty(entry),
             entry.action,
             f"{entry.kind} {entry.name}",
+            _brief(entry.kind, entry.before),
+            _brief(entry.kind, entry.after),
         )
         for entry in entries
     ]
-    heads = ("REVISION", "TIME", "WHO", "COMMIT", "CHANGE", "OF")
-    head, *lines = table(heads, rows, colour=colour)
+    heads = ("REVISION", "TIME", "WHO", "COMMIT", "CHANGE", "OF", "FROM", "TO")
+    columns = Columns(heads, optional=("FROM", "TO"))
+    for row in rows:
+        columns.fit(row)
+    head, *lines = columns.lines(rows, page=page)
     yield head
     for line, entry in zip(lines, entries, strict=True):
         yield line
-        yield from (line + "\n" for line in wrap(clean(entry.message), 10))
+        message = wrap(clean(entry.message), 10, columns=page.columns)
+        yield from (line + "\n" for line in message)
 
 
 def _dirty(entry: HistoryEntry) -> str:

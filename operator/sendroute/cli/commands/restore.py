@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from sendroute.cli.command_line import INPUT_FILE, Parser
-from sendroute.cli.confirm import RESTORE, confirm_plan
+from sendroute.cli.confirm import RESTORE, confirm_plan, shown_plan
 from sendroute.cli.exit_status import of_result
 from sendroute.cli.options import REPORTS, output_option
 from sendroute.cli.output import present_report, worst
@@ -46,5 +46,6 @@ def run(arguments: Namespace, session: Session) -> int:
     with store:
         provenance = Provenance(datetime.now(UTC), actor())
         result = restore(store, saved_state(path), provenance, confirm)
-    written = present_report(session, arguments, report_of(result, command="restore"))
+    shown = shown_plan(result.plan, approved=arguments.auto_approve)
+    written = present_report(session, arguments, report_of(result, command="restore"), shown)
     return worst(of_result(result), written)

@@ -3,18 +3,23 @@
 examples:
   sendroute routes
   sendroute routes shop.example.com mail.example.com
-  sendroute routes --account acme/acme --profile ses -o json
+  sendroute routes '*.example.com' --origin apply-all
+  sendroute routes --account acme/acme --profile ses -o csv
+
+A pattern has * for any characters, dots too, and ? for one.
 """
 
+import fnmatch
+import re
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import Parser, one_of
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.lookup import accounts_named
-from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.options import ROWS, output_option, outputs_of
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
 from sendroute.manifests.names import InvalidNameError, domain_name
@@ -23,20 +28,30 @@ from sendroute.model.current import DomainState
 from sendroute.model.finding import Finding
 from sendroute.model.manifest_form import service_form
 from sendroute.model.platform import Managed
-from sendroute.model.records import RouteRow
-from sendroute.model.route import MANAGED
+from sendroute.model.records import RouteFilter, RouteRow, is_pattern
+from sendroute.model.route import MANAGED, Origin
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.reports import as_csv
 from sendroute.reports.as_json import document
 from sendroute.reports.table import Columns
+from sendroute.reports.text import Page
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("domains", nargs="*", metavar="DOMAIN", help="only these domains")
+    parser.add_argument(
+        "domains", nargs="*", metavar="DOMAIN", help="only these domains, or patterns"
+    )
     parser.value(
         "--account", metavar="ACCOUNT", help="only of this account, NAME or NAMESPACE/NAME"
     )
     parser.value("--profile", metavar="PROFILE", help="only through this profile")
-    output_option(parser, TABLES)
+    parser.value(
+        "--origin",
+        metavar="ORIGIN",
+        type=one_of(*Origin),
+        help="only with this origin: declared, default, apply-all or reassigned",
+    )
+    output_option(parser, ROWS)
 
 
 def run(arguments: Namespace, session: Session) -> int:
@@ -50,35 +65,56 @@ def run(arguments: Namespace, session: Session) -> int:
             (account,) = accounts_named([arguments.account], store.accounts())
         platform = store.explain_facts("").platform
         service = platform.managed if platform is not None else None
-        if not names:
-            with store.route_stream(account, arguments.profile) as every:
-                return present(session, outputs, partial(_show, every, service))
-        rows = store.routes(names, account, arguments.profile)
-    written = present(session, outputs, partial(_show, rows, service))
-    unknown = _unknown_names(names, rows)
+        origin = Origin(arguments.origin) if arguments.origin else None
+        chosen = RouteFilter(account, arguments.profile, origin, tuple(names))
+        with store.route_stream(chosen) as rows:
+            written = present(session, outputs, partial(_show, rows, service))
+            unknown = _unknown_names(names, rows)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
 
 def _show(
-    rows: Iterable[RouteRow], service: Managed | None, form: str, colour: bool
+    rows: Iterable[RouteRow], service: Managed | None, form: str, page: Page
 ) -> Iterable[str]:
+    if form == "csv":
+        return as_csv.lines(_CSV_HEADS, map(_csv_row, rows))
     if form == "json":
         entries = map(_Entries(service).entry, rows)
         return document([("format_version", "1.0"), ("domains", entries)])
-    return _text(rows, colour)
+    return _text(rows, page)
 
 
 def _normalised(name: str) -> str:
+    """A domain in the form of the store; of a pattern each label without a wildcard."""
+    if is_pattern(name):
+        return ".".join(map(_label, name.lower().split(".")))
     try:
         return domain_name(name)
     except InvalidNameError:
         return name
 
 
-def _unknown_names(names: Sequence[str], rows: Sequence[RouteRow]) -> list[Finding]:
-    """A finding for each requested domain that is not among the rows."""
-    known = {row.domain for row in rows}
+def _label(label: str) -> str:
+    if label.isascii() or is_pattern(label):
+        return label
+    try:
+        return domain_name(f"{label}.example").removesuffix(".example")
+    except InvalidNameError:
+        return label
+
+
+def _unknown_names(names: Sequence[str], rows: Iterable[RouteRow]) -> list[Finding]:
+    """A finding for each requested domain or pattern that no row matches."""
+    missing = {name: re.compile(fnmatch.translate(name.replace("[", "[[]"))) for name in names}
+    known: set[str] = set()
+    for row in rows if names else ():
+        matching = [name for name, pattern in missing.items() if pattern.match(row.domain)]
+        known.update(matching)
+        for name in matching:
+            del missing[name]
+        if not missing:
+            break
     return [
         finding(
             "unknown-domain",
@@ -118,10 +154,32 @@ class _Entries:
         }
 
 
+_CSV_HEADS = (
+    "namespace", "account", "domain", "route", "profile", "origin", "since", "shadowed_by",
+    "declared_route", "declared_profile",
+)  # fmt: skip
+
+
+def _csv_row(row: RouteRow) -> tuple[str, ...]:
+    state = row.state
+    return (
+        row.account.namespace,
+        row.account.name,
+        row.domain,
+        state.route.kind.value,
+        state.route.profile or "",
+        state.origin.value,
+        rfc3339(row.since),
+        state.shadow or "",
+        state.declared.kind.value if state.declared else "",
+        (state.declared.profile or "") if state.declared else "",
+    )
+
+
 _HEADS = ("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE")
 
 
-def _text(rows: Iterable[RouteRow], colour: bool) -> Iterable[str]:
+def _text(rows: Iterable[RouteRow], page: Page) -> Iterable[str]:
     """Reads the rows twice, because the column widths must be known before the first line."""
     # The declared routes are only shown if an apply-all shadows one of them.
     columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
@@ -130,7 +188,7 @@ def _text(rows: Iterable[RouteRow], colour: bool) -> Iterable[str]:
         columns.fit(cells(row))
     if columns.is_empty:
         return ["No domains.\n"]
-    return columns.lines(map(cells, rows), colour=colour)
+    return columns.lines(map(cells, rows), page=page)
 
 
 class _RouteCells:

@@ -37,4 +37,4 @@ def run(arguments: Namespace, session: Session) -> int:
         raise UsageError(f"There is no kind `{kind}`.{near}")
     schema = schema_for(kind, arguments.draft)
     text = json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-    return present(session, [Output("json", None)], lambda _form, _colour: [text])
+    return present(session, [Output("json", None)], lambda _form, _page: [text])

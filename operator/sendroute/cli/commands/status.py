@@ -28,7 +28,7 @@ from sendroute.model.records import RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs, table
-from sendroute.reports.text import clean, wrap
+from sendroute.reports.text import Page, clean, wrap
 from sendroute.reports.words import holdings
 
 
@@ -47,11 +47,11 @@ def run(arguments: Namespace, session: Session) -> int:
         rows = store.routes() if status.shadowed else []
     shadowed = [row for row in rows if row.state.is_shadowed]
 
-    def show(form: str, colour: bool) -> Iterable[str]:
+    def show(form: str, page: Page) -> Iterable[str]:
         return (
             document(_document(status, sources, account_statuses, shadowed))
             if form == "json"
-            else (_text(status, sources, account_statuses, shadowed, colour))
+            else (_text(status, sources, account_statuses, shadowed, page))
         )
 
     return present(session, outputs, show)
@@ -133,18 +133,19 @@ def _text(
     sources: Sequence[FollowedSource],
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
-    colour: bool,
+    page: Page,
 ) -> Iterable[str]:
     yield from pairs(
         [
             ("lineage", status.lineage),
             ("revision", f"{status.revision}, of {to_minute(status.changed_at)}"),
             ("holds", holdings(status.accounts, status.profiles, status.domains)),
-        ]
+        ],
+        page,
     )
     yield "\n"
     for source in sources:
-        yield from _source_text(source)
+        yield from _source_text(source, page)
         yield "\n"
     if status.relays:
         rows = [
@@ -156,12 +157,12 @@ def _text(
             )
             for relay in status.relays
         ]
-        yield from table(("RELAY", "REVISION", "SEEN", ""), rows, colour=colour)
+        yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
     else:
         yield "No relay is registered.\n"
     if account_statuses:
         yield "\n"
-        yield from _account_statuses(account_statuses, colour)
+        yield from _account_statuses(account_statuses, page)
     if shadowed:
         yield "\n"
         cells = [
@@ -175,18 +176,18 @@ def _text(
             for row in shadowed
         ]
         head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
-        yield from table(head, cells, colour=colour)
+        yield from table(head, cells, page=page)
         first = shadowed[0]
-        for line in wrap(clean(leave_shadow(first.domain, first.state)), 0):
+        for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=page.columns):
             yield line + "\n"
 
 
-def _source_text(source: FollowedSource) -> Iterable[str]:
+def _source_text(source: FollowedSource, page: Page) -> Iterable[str]:
     serves = "nothing yet"
     if source.since is not None:
         tree = f"commit {source.commit}" if source.commit else "the directory"
         serves = f"{tree}, since {to_minute(source.since)}"
-    yield from pairs([("follows", source.name), ("serves", serves)])
+    yield from pairs([("follows", source.name), ("serves", serves)], page)
     if source.faulty_since is None:
         return
     texts = [f"The newest tree is not served, since {to_minute(source.faulty_since)}."]
@@ -194,10 +195,10 @@ def _source_text(source: FollowedSource) -> Iterable[str]:
         position = f"{fault.position}: " if fault.position else ""
         texts.append(f"{position}{fault.message} {fault.hint or ''}".rstrip())
     for text in texts:
-        yield from (line + "\n" for line in wrap(clean(text), 10))
+        yield from (line + "\n" for line in wrap(clean(text), 10, columns=page.columns))
 
 
-def _account_statuses(account_statuses: list[AccountStatus], colour: bool) -> Iterable[str]:
+def _account_statuses(account_statuses: list[AccountStatus], page: Page) -> Iterable[str]:
     rows = [
         (
             str(status.key),
@@ -207,12 +208,12 @@ def _account_statuses(account_statuses: list[AccountStatus], colour: bool) -> It
         )
         for status in account_statuses
     ]
-    head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, colour=colour)
+    head, *lines = table(("ACCOUNT", "LEFT OPEN", "SINCE", "PLAN"), rows, page=page)
     yield head
     for line, status in zip(lines, account_statuses, strict=True):
         yield line
         for text in _why(status):
-            yield from (more + "\n" for more in wrap(clean(text), 10))
+            yield from (more + "\n" for more in wrap(clean(text), 10, columns=page.columns))
 
 
 def _why(status: AccountStatus) -> Iterable[str]:

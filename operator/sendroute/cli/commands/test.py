@@ -21,7 +21,7 @@ from sendroute.cli.session import Session
 from sendroute.model.connection import ConnectionOutcome, TestResult
 from sendroute.reports.as_json import document
 from sendroute.reports.table import table
-from sendroute.reports.text import clean, wrap
+from sendroute.reports.text import Page, clean, wrap
 
 
 def options(parser: Parser) -> None:
@@ -42,10 +42,10 @@ def run(arguments: Namespace, session: Session) -> int:
     with open_store(session.settings.store) as store:
         results = test_profiles(store, session, arguments.profiles)
 
-    def show(form: str, colour: bool) -> Iterable[str]:
+    def show(form: str, page: Page) -> Iterable[str]:
         if form == "json":
             return document([("format_version", "1.0"), ("results", map(_entry, results))])
-        return _text(results, colour)
+        return _text(results, page)
 
     written = present(session, outputs, show)
     failed = any(result.outcome is not ConnectionOutcome.OK for result in results)
@@ -63,7 +63,7 @@ def _entry(result: TestResult) -> dict[str, Any]:
     }
 
 
-def _text(results: Sequence[TestResult], colour: bool) -> Iterable[str]:
+def _text(results: Sequence[TestResult], page: Page) -> Iterable[str]:
     if not results:
         yield "No profiles.\n"
         return
@@ -71,9 +71,9 @@ def _text(results: Sequence[TestResult], colour: bool) -> Iterable[str]:
         (f"{result.namespace}/{result.profile}", result.outcome.value, f"{result.seconds:.1f} s")
         for result in results
     ]
-    head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, colour=colour)
+    head, *lines = table(("PROFILE", "OUTCOME", "TOOK"), rows, page=page)
     yield head
     for line, result in zip(lines, results, strict=True):
         yield line
         text = f"{result.detail} {result.advice}" if result.advice else result.detail
-        yield from (f"    {part}\n" for part in wrap(clean(text), 4))
+        yield from (f"    {part}\n" for part in wrap(clean(text), 4, columns=page.columns))

@@ -14,6 +14,8 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.model.version import __version__
 from sendroute.reports.as_json import document
+from sendroute.reports.text import Page
+from sendroute.reports.text import Page
 
 
 def options(parser: Parser) -> None:
@@ -21,7 +23,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    def show(form: str, _colour: bool) -> Iterable[str]:
+    def show(form: str, _page: Page) -> Iterable[str]:
         if form == "json":
             return document([("format_version", "1.0"), ("version", __version__)])
         return [f"sendroute {__version__}\n"]

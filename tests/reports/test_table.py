@@ -1,0 +1,64 @@
+"""Tables: as wide as their content for programs, wrapped for eyes, and never cut."""
+
+import csv
+
+import pytest
+
+from sendroute.reports import as_csv
+from sendroute.reports.table import Columns, pairs, table
+from sendroute.reports.text import Page, width
+
+LONG = "nordwind-handelsgesellschaft-und-verlag-gmbh/nordwind-handelsgesellschaft-und-verlag-gmbh"
+ROWS = [(LONG, "mandanten.kanzlei-hartmann.example", "managed"), ("acme/acme", "a.example", "ü界")]
+HEADS = ("ACCOUNT", "DOMAIN", "ROUTE")
+
+
+def test_in_a_file_every_cell_is_whole_and_on_one_line():
+    head, first, second = table(HEADS, ROWS)
+    assert head.split() == list(HEADS)
+    assert first.split() == list(ROWS[0])
+    assert second.split() == list(ROWS[1])
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 130])
+def test_at_a_terminal_cells_are_wrapped_to_its_width_and_nothing_is_lost(columns):
+    _head, *rows = table(HEADS, ROWS, page=Page(columns=columns))
+    assert len(rows) == len(ROWS)
+    for row, cells in zip(rows, ROWS, strict=True):
+        assert max(map(width, row.splitlines())) <= columns
+        assert "…" not in row
+        assert sorted(row.replace(" ", "").replace("\n", "")) == sorted("".join(cells))
+
+
+def test_words_are_kept_together_where_they_fit():
+    _, row = table(("A", "B"), [("x", "one two three four")], page=Page(columns=13))
+    assert row == "x  one two\n   three four\n"
+
+
+def test_an_optional_column_is_left_out_if_it_is_empty():
+    columns = Columns(("A", "B"), optional=("B",))
+    columns.fit(("x", ""))
+    assert list(columns.lines([("x", "")])) == ["A\n", "x\n"]
+
+
+def test_a_long_value_of_a_pair_is_one_line_in_a_file():
+    value = "word " * 60
+    assert len(list(pairs([("name", value)]))) == 1
+    assert len(list(pairs([("name", value)], Page(columns=80)))) > 1
+
+
+def test_csv_is_read_back_as_it_was_written():
+    rows = [("a,b", 'say "x"', ""), ("1", "ü", "x")]
+    text = "".join(as_csv.lines(("A", "B", "C"), rows))
+    assert list(csv.reader(text.splitlines())) == [["A", "B", "C"], *map(list, rows)]
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@sum", "=cmd|' /c calc'!A1"])
+def test_csv_holds_no_formula(cell):
+    _, line = as_csv.lines(("A",), [(cell,)])
+    assert next(csv.reader([line])) == [f"'{cell}"]
+
+
+def test_csv_holds_no_control_characters_and_no_line_breaks():
+    _, line = as_csv.lines(("A",), [("a\x1b[31m\nb\r",)])
+    assert line == "a\\x1b[31m\\nb\\r\n"
