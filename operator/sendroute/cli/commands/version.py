@@ -15,7 +15,6 @@ from sendroute.cli.session import Session
 from sendroute.model.version import __version__
 from sendroute.reports.as_json import document
 from sendroute.reports.text import Page
-from sendroute.reports.text import Page
 
 
 def options(parser: Parser) -> None:
