@@ -287,7 +287,7 @@ def test_a_lock_file_name_that_is_too_long_is_reported(sendroute: Program, store
 def test_wait_reports_that_no_relay_is_registered(sendroute: Program, store: Path) -> None:
     assert store.is_file()
     result = sendroute("apply", "manifests", "--wait", "--wait-timeout", "5")
-    assert (result.status, "No relay is registered" in result.err) == (0, True)
+    assert (result.status, "No relay reads this store yet" in result.err) == (0, True)
 
 
 def register(store: Path, name: str, revision: int, *, seconds_ago: int) -> None:
@@ -438,3 +438,53 @@ def test_an_unknown_apply_all_is_reported_only_with_a_store(
     sendroute("init")
     planned = sendroute("plan", "manifests")
     assert (planned.status, "warning unknown-apply-all" in planned.out) == (0, True)
+
+
+def test_a_plan_without_secrets_says_which_profiles_it_cannot_judge(
+    sendroute: Program, manifests: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SENDROUTE_SECRETS")
+    write(manifests / "acme.yaml", account("acme"), profile("acme", "ses"), SHOP)
+    sendroute("init")
+    planned = sendroute("plan", "manifests", "-o", "json")
+    notes = [
+        finding["message"]
+        for finding in json.loads(planned.out)["findings"]
+        if finding["code"] == "secret-not-compared"
+    ]
+    assert planned.status == 0
+    assert len(notes) == 2
+    assert any("profile ses can be saved is not known here" in note for note in notes)
+    assert any("the managed relay can be saved is not known here" in note for note in notes)
+
+
+def test_validate_says_nothing_of_what_a_store_holds_of_suspended_objects(
+    sendroute: Program, manifests: Path
+) -> None:
+    write(manifests / "platform.yaml", PLATFORM + "  suspend: true\n")
+    suspended = profile("acme", "ses") + "  suspend: true\n"
+    write(manifests / "acme.yaml", account("acme"), suspended, SHOP)
+    validated = sendroute("validate", "manifests", "-o", "json")
+    codes = {finding["code"] for finding in json.loads(validated.out)["findings"]}
+    assert (validated.status, codes) == (0, {"suspended"})
+    sendroute("init")
+    assert sendroute("plan", "manifests").status == 1, "this store holds no platform"
+
+
+@pytest.mark.usefixtures("store")
+def test_a_lock_file_that_is_older_than_the_store_is_reported(
+    sendroute: Program, manifests: Path
+) -> None:
+    lock = "manifests/sendroute.lock"
+    assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
+    assert "stale-lock" not in sendroute("plan", "manifests").out
+    write(manifests / "more.yaml", domain("acme", "more.example", "{managed: {}}"))
+    assert "stale-lock" not in sendroute("apply", "manifests", "--auto-approve").out
+    for command in (["plan", "manifests"], ["apply", "manifests"]):
+        result = sendroute(*command)
+        assert (result.status, "warning stale-lock" in result.out) == (0, True), command
+    Path(lock).rename("sendroute.lock")
+    assert "warning stale-lock" in sendroute("status").out
+    rewritten = sendroute("apply", "manifests", "--write-lock", "sendroute.lock")
+    assert "stale-lock" not in rewritten.out
+    assert "stale-lock" not in sendroute("status").out

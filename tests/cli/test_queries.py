@@ -268,7 +268,7 @@ def test_a_wrong_time_is_wrong_usage(sendroute: Program, since: str) -> None:
 def test_status_shows_revision_domains_and_relays(sendroute: Program) -> None:
     document = json.loads(sendroute("status", "-o", "json").out)
     assert (document["store"]["revision"], document["domains"], document["relays"]) == (2, 2, [])
-    assert "No relay is registered" in sendroute("status").out
+    assert "No relay reads this store yet" in sendroute("status").out
 
 
 def test_an_export_is_valid_and_its_plan_has_no_changes(sendroute: Program, store: Path) -> None:

@@ -21,7 +21,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.1"
+    assert document["format_version"] == "1.2"
     assert document["report"]["summary"]["create"] == 5
 
 
@@ -161,7 +161,7 @@ BROKEN: dict[str, tuple[Callable[[str], str], int]] = {
     "cut off": (lambda text: text[: len(text) // 2], 1),
     "edited in its changes": (edit_domain, 1),
     "edited in its report": (edit_report, 1),
-    "of another format": (lambda t: t.replace('"format_version":"1.1"', '"format_version":"9"'), 1),
+    "of another format": (lambda t: t.replace('"format_version":"1.2"', '"format_version":"9"'), 1),
     "nested beyond any parser's limit": (
         lambda t: t.replace('"only":', f'"x":{"[" * 100_000}{"]" * 100_000},"only":', 1),
         1,
@@ -223,3 +223,16 @@ def test_a_plan_of_one_account_excludes_changes_of_a_conflicting_account(
     listed = sendroute("routes").out
     assert "more.example.com" in listed
     assert "bolt.example.com" not in listed
+
+
+def test_a_plan_that_was_applied_in_part_says_so(
+    sendroute: Program, manifests: Path, workdir: Path
+) -> None:
+    write(manifests / "new.yaml", account("zoo"), domain("zoo", "z.example", "{managed: {}}"))
+    sendroute("init")
+    assert sendroute("plan", "manifests", "--out", "change.plan").status == 0
+    (workdir.parent / "secrets/acme/ses-smtp/password").unlink()
+    assert sendroute("apply", "change.plan").status == 4, "the profile of acme is not saved"
+    again = sendroute("apply", "change.plan")
+    assert again.status == 3
+    assert "applied already in part, at revisions 1 to 3" in again.err, again

@@ -163,13 +163,13 @@ def test_a_repository_that_changes_its_object_format(tmp_path: Path, following: 
     assert follower.poll(never).commit == commit
 
 
-def test_a_bare_repository_is_followed_by_its_path(
+def test_a_bare_repository_is_followed_by_its_file_url(
     repository: Repository, following: Follow, tmp_path: Path
 ) -> None:
     commit = repository.commit()
     bare = tmp_path / "bare repository"
     repository.git("clone", "-q", "--bare", str(repository.directory), str(bare))
-    assert following(str(bare)).poll(never).commit == commit
+    assert following(f"file://{bare}").poll(never).commit == commit
 
 
 def test_only_one_commit_is_fetched(

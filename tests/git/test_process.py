@@ -1,4 +1,4 @@
-"""git is started only by one package and in a defined environment."""
+"""git is started only by one module and in a defined environment."""
 
 import ast
 import os
@@ -7,9 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.git.process import output
+from sendroute.git.failures import NO_SSH_KEYGEN, NOT_INSTALLED, TOO_MANY_BYTES, TOO_MUCH_MEMORY
+from sendroute.git.process import Git, GitFailedError, ProcessLimits, StoppedError, output
 
 PACKAGE = Path(__file__).parents[2] / "operator/sendroute"
+STARTING_MODULES = {
+    "subprocess",
+    "asyncio.subprocess",
+    "multiprocessing",
+    "pty",
+    "sh",
+    "_posixsubprocess",
+}
+STARTING_FUNCTIONS = (
+    "spawn",
+    "exec",
+    "popen",
+    "posix_spawn",
+    "system",
+    "startfile",
+    "create_subprocess",
+)
+
+
+def never() -> bool:
+    return False
 
 
 def starts_programs(source: str) -> bool:
@@ -19,23 +41,39 @@ def starts_programs(source: str) -> bool:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-        elif isinstance(node, ast.Attribute):
-            names.add(f"os.{node.attr}" if node.attr.startswith(("spawn", "exec", "popen")) else "")
-    started = {"os.execv", "os.execve", "os.execvp", "os.spawnv", "os.spawnvp", "os.popen"}
-    return bool(names & ({"subprocess", "asyncio.subprocess", "pty"} | started))
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names.add(f"{node.value.id}.{node.attr}")
+    functions = {
+        name
+        for name in names
+        if name.startswith(("os.", "asyncio."))
+        and name.partition(".")[2].startswith(STARTING_FUNCTIONS)
+    }
+    return bool(functions or names & STARTING_MODULES)
 
 
-def test_no_other_package_starts_git() -> None:
-    packages = {
-        path.relative_to(PACKAGE).parts[0]
+def test_no_other_module_starts_git() -> None:
+    modules = {
+        str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if starts_programs(path.read_text())
     }
-    assert packages == {"git"}
+    assert modules == {"git/process.py"}
 
 
-@pytest.mark.parametrize("source", ["import subprocess", "from subprocess import run", "os.popen"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess",
+        "from subprocess import run",
+        "import os\nos.popen",
+        "import os\nos.system('git')",
+        "from os import execvp",
+        "import os\nos.posix_spawn",
+        "import asyncio\nasyncio.create_subprocess_exec",
+    ],
+)
 def test_a_module_that_starts_programs_is_detected(source: str) -> None:
     assert starts_programs(source)
 
@@ -48,33 +86,125 @@ def environment_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nenv > "{written}"\necho "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{program.parent}:.::bin:{os.environ['PATH']}")
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        "GIT_DIR": "/elsewhere",
+        "GIT_TRACE": "1",
+        "GIT_EXTERNAL_DIFF": "/bin/program",
+        "GIT_CONFIG_COUNT": "0",
+        "GIT_SSH_COMMAND": "ssh -i key",
+        "SENDROUTE_KEY": "secret",
+        "SENDROUTE_STORE": "postgresql://u:secret@h/d",
+        "PGPASSWORD": "secret",
+        "SSH_AUTH_SOCK": "/agent",
+        "GIT_TOKEN_OF_CI": "secret",
+        "TOKEN_OF_CI": "for a credential helper",
+    }.items():
+        monkeypatch.setenv(name, value)
     return written
 
 
-def test_reading_a_working_tree_runs_no_hooks_asks_nothing_and_takes_no_lock(
-    environment_of_git: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def variables_in(written: Path) -> dict[str, str]:
+    lines = (line.partition("=") for line in written.read_text().splitlines())
+    # The shell that runs the program adds these.
+    return {name: value for name, _, value in lines if name not in ("PWD", "OLDPWD", "SHLVL", "_")}
+
+
+def test_reading_a_repository_passes_no_secret_and_allows_no_transport(
+    environment_of_git: Path, tmp_path: Path
 ) -> None:
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_DIR", "/elsewhere")
-    monkeypatch.setenv("GIT_TRACE", "1")
-    monkeypatch.setenv("GIT_CONFIG_COUNT", "0")
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", "/srv")
-    arguments = (output(["status"], str(tmp_path)) or b"").decode()
-    variables = environment_of_git.read_text().splitlines()
-    git_variables = {line for line in variables if line.startswith("GIT_")}
-    assert git_variables == {
-        "GIT_CONFIG_COUNT=0",
-        "GIT_CEILING_DIRECTORIES=/srv",
-        "GIT_TERMINAL_PROMPT=0",
-        "GIT_NO_REPLACE_OBJECTS=1",
+    arguments = output(["status"], str(tmp_path)).decode()
+    variables = variables_in(environment_of_git)
+    assert variables.keys() <= {
+        *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "XDG_CONFIG_HOME", "SUDO_UID"),
+        *("LC_ALL", "LANGUAGE", "GIT_CONFIG_COUNT", "GIT_TERMINAL_PROMPT"),
+        *("GIT_NO_REPLACE_OBJECTS", "GIT_NO_LAZY_FETCH", "GIT_ALLOW_PROTOCOL"),
     }
-    assert "LC_ALL=C" in variables
-    assert "-c core.hooksPath=/dev/null -c core.fsmonitor=false" in arguments
+    assert variables["GIT_ALLOW_PROTOCOL"] == ""
+    assert variables["GIT_NO_LAZY_FETCH"] == "1"
+    assert variables["LC_ALL"] == "C"
+    assert all(directory.startswith("/") for directory in variables["PATH"].split(":"))
+    for setting in ("safe.bareRepository=explicit", "core.hooksPath=/dev/null"):
+        assert f"-c {setting}" in arguments
+    assert "-c core.fsmonitor=false" in arguments
     assert arguments.endswith(f"--no-optional-locks -C {tmp_path} status\n")
 
 
-def test_without_git_there_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_talking_to_a_server_passes_what_ssh_and_credential_helpers_need_and_nothing_of_ours(
+    environment_of_git: Path, tmp_path: Path
+) -> None:
+    Git(str(tmp_path), 30, ("ssh",)).run(["fetch"], never)
+    variables = variables_in(environment_of_git)
+    assert variables["SSH_AUTH_SOCK"] == "/agent"
+    assert variables["GIT_SSH_COMMAND"] == "ssh -i key"
+    assert variables["TOKEN_OF_CI"] == "for a credential helper"
+    assert variables["GIT_ALLOW_PROTOCOL"] == "ssh"
+    assert not {name for name in variables if name.startswith(("SENDROUTE_", "PG"))}
+    assert variables.keys().isdisjoint({"GIT_DIR", "GIT_TRACE", "GIT_EXTERNAL_DIFF"})
+    assert "secret" not in environment_of_git.read_text()
+
+
+def test_the_own_repository_has_no_user_configuration(
+    environment_of_git: Path, tmp_path: Path
+) -> None:
+    Git(str(tmp_path), 30, ("ssh",)).local(["gc"], never)
+    variables = variables_in(environment_of_git)
+    assert variables["GIT_CONFIG_GLOBAL"] == variables["GIT_CONFIG_SYSTEM"] == "/dev/null"
+    assert "SSH_AUTH_SOCK" not in variables
+    assert "secret" not in environment_of_git.read_text()
+
+
+def test_a_missing_program_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert output(["status"], str(tmp_path)) is None
+    git = Git(str(tmp_path), 30, ())
+    for call, cause in (
+        (lambda: output(["status"], str(tmp_path)), NOT_INSTALLED),
+        (lambda: git.run(["status"], never), NOT_INSTALLED),
+        (lambda: git.ssh_keygen(["-Y", "verify"], never), NO_SSH_KEYGEN),
+    ):
+        with pytest.raises(GitFailedError) as caught:
+            call()
+        assert caught.value.cause is cause
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    Git(str(tmp_path), 30, ()).local(["init", "-q", "--bare", "own"], never)
+    return tmp_path / "own"
+
+
+def test_lines_are_yielded_while_git_runs_and_git_ends_with_the_iterator(own: Path) -> None:
+    git = Git(str(own), 30, ())
+    endless = ["-c", "alias.endless=!while :; do printf 'x\\0y\\0'; done", "endless"]
+    lines = git.lines(endless, never)
+    assert [next(lines), next(lines)] == [b"x", b"y"]
+    lines.close()
+    with pytest.raises(StoppedError):
+        list(git.lines(endless, lambda: True))
+    with pytest.raises(GitFailedError) as caught:
+        list(Git(str(own), 0.3, ()).lines(endless, never))
+    assert caught.value.is_of_the_call
+
+
+def test_a_process_may_use_only_so_much_memory(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(64 << 20))
+    git = Git(str(own), 30, ())
+    own_git = f"--git-dir={own}"
+    tag = ("hash-object", "-t", "tag", "--literally", "-w")  # git does not stream a tag
+    written = git.local([own_git, *tag, str(tmp_path / "big")], never)
+    arguments = [own_git, "cat-file", "tag", written.decode().strip()]
+    assert len(git.local(arguments, never)) == 64 << 20
+    with pytest.raises(GitFailedError) as caught:
+        Git(str(own), 30, (), ProcessLimits(memory=16 << 20)).local(arguments, never)
+    assert caught.value.cause == TOO_MUCH_MEMORY
+
+
+def test_a_process_may_write_only_so_large_files(own: Path) -> None:
+    (own / "big").write_bytes(os.urandom(1 << 20))
+    arguments = [f"--git-dir={own}", "hash-object", "-w", str(own / "big")]
+    with pytest.raises(GitFailedError) as caught:
+        Git(str(own), 30, (), ProcessLimits(file_size=1 << 16)).local(arguments, never)
+    assert caught.value.cause == TOO_MANY_BYTES
+    Git(str(own), 30, ()).local(arguments, never)

@@ -186,3 +186,19 @@ def test_an_invalid_source_or_option_is_logged_as_an_error(
     loop = workspace.start(*arguments)
     assert loop.wait_for_exit() == 1
     assert (loop.lines[-1]["code"], loop.lines[-1]["level"]) == (code, "error")
+
+
+def test_only_what_was_put_back_counts_as_repaired_drift(workspace: Workspace) -> None:
+    undeclared = account("acme", "a.example.com").replace("  route: {managed: {}}\n", "")
+    workspace.write_manifest("acme", undeclared)
+    loop = workspace.start()
+    loop.wait_for_log("acme/acme", "committed")
+    other = workspace.directory / "other"
+    other.mkdir()
+    replace(other / "all.yaml", (workspace.manifests / "platform.yaml").read_text())
+    replace(other / "acme.yaml", account("acme", "a.example.com", route="{unconfigured: {}}"))
+    assert workspace.sendroute("apply", "other", "--auto-approve").returncode == 0
+    loop.wait_for_log("acme/acme", "committed", times=2)
+    assert workspace.domains()["a.example.com"] == "unconfigured", "it stays as assigned"
+    assert loop.stop() == 0
+    assert not loop.logged("had drifted")

@@ -422,3 +422,14 @@ def test_overrides_without_a_route_is_an_error_of_its_account() -> None:
     confirmed = domain("a", "a.example", route={"managed": {}}, overrides="to-ses")
     (read,) = compiled(platform(), account(), confirmed).accounts[ACME].domains
     assert read.overrides == "to-ses"
+
+
+def test_fields_that_have_no_effect_yet_are_reported() -> None:
+    declared = profile("p", senderAuthorization="block", limits={"perSecond": 1})
+    off = profile("q", senderAuthorization="off")
+    use = [domain("a", "a.example", route={"profile": "p"}), account(defaultRoute={"profile": "q"})]
+    findings = compiled(platform(), declared, off, *use).findings
+    assert [(f.code, f.severity, f.where.path if f.where else ()) for f in findings] == [
+        ("not-enforced", Severity.INFO, ("spec", "senderAuthorization")),
+        ("not-enforced", Severity.INFO, ("spec", "limits")),
+    ]

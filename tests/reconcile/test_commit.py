@@ -253,3 +253,20 @@ def test_a_stop_between_transactions_leaves_complete_accounts(store: Store) -> N
     current = store.read()
     assert [key.name for key in sorted(current.accounts)] == names[:committed]
     assert all(len(account.domains) == 1 for account in current.accounts.values())
+
+
+def test_a_platform_that_another_writer_recorded_first_is_no_change(store: Store) -> None:
+    desired = tree(acme="a.example")
+    result = run(ConcurrentStore(store, desired, 1), desired)
+    assert (result.platform, result.plan.platform) == (None, None)
+    assert outcomes(result) == {"acme": Outcome.UNCHANGED}
+    assert [account.changes for account in result.plan.accounts] == [()]
+    assert result.findings == ()
+
+
+def test_an_account_that_another_writer_removed_first_is_no_change(store: Store) -> None:
+    run(store, tree(acme="a.example", zoo="z.example"))
+    without = tree(zoo="z.example")
+    result = run(ConcurrentStore(store, without, 1), without)
+    changes = {account.key.name: account.changes for account in result.plan.accounts}
+    assert (outcomes(result)["acme"], changes["acme"]) == (Outcome.UNCHANGED, ())

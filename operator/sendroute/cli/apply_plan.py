@@ -85,7 +85,7 @@ def _wait(store: Store, result: Result, timeout: float, stop: Stop) -> Result:
     except ProblemError as problem:
         return _with_findings(result, problem.findings)
     if not waited.relays:
-        _log.warning("No relay is registered, so there is none to wait for.")
+        _log.warning("No relay reads this store yet, so there is none to wait for.")
     for name in waited.unseen:
         _log.warning("Relay %s was not seen for 60 seconds and is not waited for.", name)
     for name in waited.behind:

@@ -36,6 +36,9 @@ _SETTINGS = {
     Setting.ALLOWED_SIGNERS: "--allowed-signers FILE",
     Setting.STATE_DIRECTORY: "--state-dir DIR",
     Setting.GIT_TIMEOUT: "--git-timeout SECONDS",
+    Setting.GIT_MEMORY: "--git-memory SIZE",
+    Setting.TREE_SIZE: "--max-size SIZE",
+    Setting.TREE_FILES: "--max-files N",
 }
 
 # The command, the placeholder for its subject if the remedy has none, and what follows.

@@ -103,7 +103,7 @@ def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Sou
         tree.desired,
         commit,
         tree.locate,
-        partial(mismatches, locks),
+        partial(mismatches, locks, written=options.lock),
         partial(ancestry_of, paths, options.recorded),
     )
 
@@ -143,7 +143,7 @@ def plan_saved(
         raise unusable("unreadable", path, why) from error
     reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
     guards = limits.guards(saved.limits.guards())
-    checks = partial(mismatches, locks_of((), lock))
+    checks = partial(mismatches, locks_of((), lock), written=lock)
     return plan_again(reconciler, saved, path, guards, checks, store.history)
 
 

@@ -70,7 +70,7 @@ class SmtpSession:
         self._tls = tls
         self._context = context
         self._name = name
-        self._helo_is_enough = tls.mode is Encryption.NONE and not signs_in
+        self._signs_in = signs_in
         self._replies = Replies()
         self._smtp = aiosmtplib.SMTP(start_tls=False, timeout=None)
 
@@ -112,7 +112,10 @@ class SmtpSession:
                 await self._smtp.ehlo()
                 return
             except aiosmtplib.SMTPHeloError as refused:
-                if not self._helo_is_enough or refused.code == 421:
+                needs_starttls = (
+                    self._tls.mode is Encryption.STARTTLS and self._ssl_object() is None
+                )
+                if self._signs_in or needs_starttls or refused.code == 421:
                     raise
         with self._at(SmtpStep.HELO):
             await self._smtp.helo()

@@ -1,6 +1,5 @@
 """Git URLs: which ones are supported, and which protocols git may use for them."""
 
-import os
 import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -32,25 +31,13 @@ def is_url(source: str) -> bool:
     return "://" in source or "::" in source or bool(_SCP_LIKE.fullmatch(source))
 
 
-def is_bare_repository(path: str) -> bool:
-    """Whether a directory is a bare repository (gitrepository-layout(5))."""
-    return (
-        os.path.isfile(os.path.join(path, "HEAD"))
-        and os.path.isdir(os.path.join(path, "objects"))
-        and os.path.isdir(os.path.join(path, "refs"))
-    )
-
-
 def parse_address(source: str) -> Address:
-    """Parse a git URL (git-clone(1), GIT URLS) or the path of a bare repository.
+    """Parse a git URL (git-clone(1), GIT URLS).
 
     Raises:
         ProblemError: the URL is not supported, or holds a password or token (``invalid-value``).
             The message never repeats a secret.
     """
-    if is_bare_repository(source):
-        path = os.path.realpath(source)
-        return Address(path, ascii(source)[1:-1], ("file",), trusted=True)
     if not source.isprintable() or source.startswith("-"):
         raise _invalid("The source is not a git URL.", "Give a URL as for git clone.")
     if "://" not in source:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 
-from sendroute.following.address import is_bare_repository, is_url, parse_address
+from sendroute.following.address import is_url, parse_address
 from sendroute.following.directory import Directory
 from sendroute.following.follower import Follower
 from sendroute.following.git import Branch, GitOptions
@@ -25,7 +25,10 @@ def follow(
     state_dir: str | None = None,
     extra_files: Callable[[str], Iterable[str]] = lambda _path: (),
 ) -> Follower:
-    """Follow a directory, a file, or a branch of a git URL or bare repository.
+    """Follow a directory, a file, or a branch of a git URL.
+
+    A path is a directory whatever it holds, also what looks like a bare repository: any
+    user who may write files there can imitate one.
 
     Args:
         source: a path or a git URL.
@@ -40,11 +43,10 @@ def follow(
         ProblemError: everything that is wrong with the arguments, or the state directory is
             unavailable.
     """
-    bare = is_bare_repository(source)
-    if os.path.exists(source) and not bare:
+    if os.path.exists(source):
         _raise_if_any(_git_options_given(options, state_dir))
         return Directory(source, extra_files)
-    if not bare and not is_url(source):
+    if not is_url(source):
         raise ProblemError(
             finding(
                 "source-unreachable",

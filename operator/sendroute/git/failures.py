@@ -2,10 +2,17 @@
 may contain a token of a URL, and anything that a server sends."""
 
 import re
+import signal
 from typing import NamedTuple
 
 from sendroute.model.remedy import Configure, Remedy, Setting
 
+# The messages about git's configuration. A path in them is of this machine, and holds no URL.
+_CONFIG_LINE = re.compile(r"^fatal: bad config line (\d+) in file (.+)$", re.MULTILINE)
+_CONFIG_VALUE = re.compile(r"^fatal: bad \w+ config value '.*' for '([\w.-]+)'", re.MULTILINE)
+_CONFIG_ACCESS = re.compile(
+    r"^fatal: unable to access '(/[^']*)': Permission denied$", re.MULTILINE
+)
 _QUOTED = re.compile(r"'[^']*'")
 
 
@@ -34,6 +41,25 @@ NO_REPOSITORY = Cause(
     "Check the URL and the access rights of that user.",
 )
 NOT_INSTALLED = Cause("git is not installed", "Install git, version 2.34 or newer.")
+NO_SSH_KEYGEN = Cause("ssh-keygen is not installed", "Install OpenSSH's ssh-keygen.")
+NO_WORKING_TREE = Cause(
+    "its .git leads to no repository",
+    "Clone the repository again, or run git -C DIRECTORY status to see the reason.",
+)
+UNREADABLE = Cause(
+    "the repository is damaged, or a part of it is missing",
+    "Check the repository with git fsck; a partial clone may need git fetch first.",
+)
+TOO_MUCH_MEMORY = Cause(
+    "git needs more memory than it may use",
+    "Look for very large files in the repository, or raise the limit.",
+    Configure(Setting.GIT_MEMORY),
+)
+TOO_MANY_BYTES = Cause(
+    "git writes a larger file than it may",
+    "Look for very large files in the repository, or raise the limit.",
+    Configure(Setting.TREE_SIZE),
+)
 UNKNOWN = Cause(
     "git failed for an unknown reason",
     "Run git ls-remote with the same URL, as the user that runs sendroute, to see the reason.",
@@ -61,6 +87,11 @@ _DISCONNECTED = Cause(
 # The first match counts, so the more specific messages come first.
 _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
     (("no space left on device", "disk quota exceeded"), DISK_FULL),
+    (
+        ("out of memory", "cannot allocate memory", "unable to create thread", "bad_alloc"),
+        TOO_MUCH_MEMORY,
+    ),
+    (("file too large", f"died of signal {signal.SIGXFSZ:d}"), TOO_MANY_BYTES),
     (
         ("does not support shallow", "dumb http transport does not support"),
         NO_SHALLOW,
@@ -102,12 +133,16 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
         _REFUSED,
     ),
     (
-        ("dubious ownership",),
+        ("dubious ownership", "unsafe repository"),
         Cause(
             "the repository belongs to another user",
             "Add the repository to safe.directory in the git configuration of the user that runs"
             " sendroute.",
         ),
+    ),
+    (
+        ("unknown repository extension", "expected git repo version"),
+        Cause("its format is newer than the installed git", "Install a newer version of git."),
     ),
     (
         (
@@ -175,11 +210,34 @@ def cause_of(messages: str) -> Cause | None:
     Returns:
         The cause; None if the messages match none of the known ones.
     """
+    configuration = _configuration_cause(messages)
+    if configuration is not None:
+        return configuration
     lines = messages.lower().splitlines()
     local = "\n".join(_QUOTED.sub("", line) for line in lines if not line.startswith("remote:"))
     for words, cause in _KNOWN:
         if any(word in local for word in words):
             return cause
+    return None
+
+
+def _configuration_cause(messages: str) -> Cause | None:
+    if line := _CONFIG_LINE.search(messages):
+        return Cause(
+            f"line {line[1]} of git's configuration {ascii(line[2])[1:-1]} does not parse",
+            "Fix that line; git config --list shows whether git can read the file.",
+        )
+    if value := _CONFIG_VALUE.search(messages):
+        return Cause(
+            f"git does not accept the value of {value[1]} in its configuration",
+            f"Fix that value; git config --show-origin {value[1]} shows where it is set.",
+        )
+    if file := _CONFIG_ACCESS.search(messages):
+        return Cause(
+            f"git may not read its configuration {ascii(file[1])[1:-1]}",
+            "Give the user that runs sendroute permission to read it, or set HOME to the"
+            " directory of that user.",
+        )
     return None
 
 

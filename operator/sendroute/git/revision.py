@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from subprocess import PIPE
 from threading import Thread
 from typing import IO, NamedTuple
 
-from sendroute.git.process import output, start
+from sendroute.git.process import GitFailedError
+from sendroute.git.repository import Repository
 
 
 class TreeEntry(NamedTuple):
@@ -20,72 +20,85 @@ class TreeEntry(NamedTuple):
     path: str
 
 
-def find_commit(revision: str, directory: str) -> str | None:
+def find_commit(revision: str, repository: Repository) -> str | None:
     """Resolve a commit, branch or tag to a commit.
 
     Args:
         revision: as the user gave it (gitrevisions(7)); never taken for an option.
-        directory: a directory of the repository.
+        repository: the repository.
 
     Returns:
         The commit's full object name; None if the repository has no such commit.
+
+    Raises:
+        GitFailedError: git fails for a reason that is known, or is not installed.
     """
     arguments = ["rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}"]
-    printed = output(arguments, directory)
-    return printed.decode().strip() if printed else None
+    try:
+        printed = repository.output(arguments)
+    except GitFailedError as error:
+        if error.cause is not None:
+            raise
+        return None
+    return printed.decode().strip()
 
 
-def list_tree(commit: str, directory: str) -> list[TreeEntry] | None:
+def list_tree(commit: str, repository: Repository) -> list[TreeEntry]:
     """List all files of a commit, recursively (git-ls-tree(1)).
 
     Args:
         commit: the commit's object name.
-        directory: a directory of the repository.
+        repository: the repository.
 
     Returns:
-        The entries with their paths from the top of the tree; None if git fails or is not
-        installed.
+        The entries with their paths from the top of the tree.
+
+    Raises:
+        GitFailedError: git fails or is not installed.
     """
-    listed = output(["ls-tree", "-r", "-z", "-l", "--full-tree", commit], directory)
-    if listed is None:
-        return None
-    entries = []
-    for line in os.fsdecode(listed).split("\0")[:-1]:
-        facts, _, path = line.partition("\t")
-        mode, kind, blob, size = facts.split()
-        entries.append(TreeEntry(mode, kind, blob, int(size) if size.isdigit() else None, path))
-    return entries
+    listed = repository.output(["ls-tree", "-r", "-z", "-l", "--full-tree", commit])
+    return [parse_entry(line) for line in listed.split(b"\0")[:-1]]
 
 
-def read_blob(blob: str, directory: str) -> bytes | None:
+def parse_entry(line: bytes) -> TreeEntry:
+    """Parse a line of ``git ls-tree -l -z``."""
+    facts, _, path = os.fsdecode(line).partition("\t")
+    mode, kind, blob, size = facts.split()
+    return TreeEntry(mode, kind, blob, int(size) if size.isdigit() else None, path)
+
+
+def read_blob(blob: str, repository: Repository) -> bytes | None:
     """Read one blob (git-cat-file(1)).
 
     Args:
         blob: the blob's object name.
-        directory: a directory of the repository.
+        repository: the repository.
 
     Returns:
         Its content; None if the repository does not have it, or git is not installed.
     """
-    return output(["cat-file", "blob", blob], directory)
+    try:
+        return repository.output(["cat-file", "blob", blob])
+    except GitFailedError:
+        return None
 
 
-def read_blobs(blobs: Sequence[str], directory: str) -> Iterator[bytes | None]:
+def read_blobs(blobs: Sequence[str], repository: Repository) -> Iterator[bytes | None]:
     """Read many blobs with one process (git-cat-file(1), BATCH OUTPUT).
 
     Args:
         blobs: the object names of the blobs.
-        directory: a directory of the repository.
+        repository: the repository.
 
     Yields:
         The content of each blob in order; None for one that the repository does not have.
 
     Raises:
-        OSError: git is not installed.
+        GitFailedError: git is not installed.
     """
-    with start(["cat-file", "--batch"], directory, stdin=PIPE) as process:
+    with repository.start(["cat-file", "--batch"], piped=True) as process:
         requests, answers = process.stdin, process.stdout
-        assert requests is not None  # noqa: S101 - a pipe, because start() was called with PIPE
+        assert requests is not None  # noqa: S101 - a pipe, because start() was called with it
         assert answers is not None  # noqa: S101 - a pipe, because start() makes it one
         # A thread writes while this one reads; otherwise both pipes fill up and neither side
         # continues.

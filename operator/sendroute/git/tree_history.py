@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sendroute.git.process import output
+from sendroute.git.process import GitFailedError
+from sendroute.git.repository import Repository, open_repository
 
 _NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -74,9 +74,22 @@ def tree_history(paths: Sequence[str]) -> TreeHistory | None:
     for path in paths:
         if path == "-":
             continue
-        real = Path(os.path.realpath(path))
-        directory = str(real if real.is_dir() else real.parent)
-        head = output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], directory)
-        if head is not None:
-            return TreeHistory(head.decode().strip(), partial(output, directory=directory))
+        try:
+            repository = open_repository(path)
+            if repository is None:
+                continue
+            head = repository.output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+        except GitFailedError:
+            continue
+        return TreeHistory(head.decode().strip(), _runner(repository))
     return None
+
+
+def _runner(repository: Repository) -> Run:
+    def run(arguments: Sequence[str]) -> bytes | None:
+        try:
+            return repository.output(arguments)
+        except GitFailedError:
+            return None
+
+    return run

@@ -1,88 +1,77 @@
-"""The user's working tree: its root, the commit that it is at, and which files are as committed."""
+"""The user's working tree: which commit it is exactly at, and which files are as committed."""
 
 import logging
 import os
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import new as new_hash
+from typing import NamedTuple
 
-from sendroute.git.process import output, start
+from sendroute.git.process import GitFailedError, Process
+from sendroute.git.repository import Repository, find_repository, open_repository, submodule_at
 
 # The files that reading a directory takes: names that begin with a dot are skipped.
-_MANIFESTS = (
-    *(f":(glob)**/*.{ending}" for ending in ("yaml", "yml", "json")),
-    *(":(exclude,glob)**/.*", ":(exclude,glob)**/.*/**"),
-)
-# Independent of the user's settings: a manifest that is in no commit makes the tree dirty, also one
-# that .gitignore excludes, because it is applied too.
-_STATUS = ("status", "--porcelain", "-z", "--untracked-files=all", "--ignored=traditional")
-
+_ENDINGS = (".yaml", ".yml", ".json")
 # Files that git changes when it checks them out differ on disk from their blob (gitattributes(5));
-# line endings alone make no difference to YAML.
-_UNFILTERED = ":(top,attr:!filter !ident !working-tree-encoding)"
-# One entry of `git ls-files -s -v -z`. The groups, blob and path, match only for a regular file
-# (mode 100644 or 100755: no link, no submodule) that is not in conflict (stage 0) and that git
-# compares (tag H).
+# line endings alone make no difference to YAML. They are never compared: git would run the filter.
+_UNFILTERED = "attr:!filter !ident !working-tree-encoding"
+# One entry of `git ls-files -s -v -z`: tag, mode, blob, stage and path.
+_ENTRY = re.compile(r"(\S) ([0-7]{6}) ([0-9a-f]+) ([0-3])\t([^\0]+)\0")
+# The groups, blob and path, match only for a regular file (mode 100644 or 100755: no link, no
+# submodule) that is not in conflict (stage 0) and that git compares (tag H).
 _LISTED = re.compile(r"(?:H 100[0-9]{3} ([0-9a-f]+) 0\t([^\0]+)|[^\0]*)\0")
 # A repository may be set to compare less, for speed or for unusual file systems (git-config(1)).
 _COMPARE_FULLY = ("-c", "core.checkStat=default", "-c", "core.trustctime=true")
+# git must not look into submodules: it would use their own configuration.
+_DIFF = ("--no-ext-diff", "--no-textconv", "-z")
+_LINK, _SUBMODULE = "120000", "160000"
 
 _log = logging.getLogger(__name__)
-
-
-def toplevel(directory: str) -> str | None:
-    """Find the root of the working tree that a directory is in (git-rev-parse(1),
-    ``--show-toplevel``).
-
-    Args:
-        directory: any directory.
-
-    Returns:
-        The absolute path of the root; None if the directory is in no working tree, or git is not
-        installed.
-    """
-    printed = output(["rev-parse", "--show-toplevel"], directory)
-    return os.fsdecode(printed.removesuffix(b"\n")) if printed else None
 
 
 def commit_of(paths: Sequence[str]) -> str | None:
     """Find the commit that manifests are at.
 
     Args:
-        paths: files and directories; ``-`` (standard input) is ignored.
+        paths: files and directories; ``-`` is standard input.
 
     Returns:
-        The commit of the first path that is in a repository, with ``-dirty`` appended if a manifest
-        under any of the paths differs from its commit. None if git reports no commit; a warning is
-        logged if there is a repository.
+        The commit of the first path that is in a repository. ``-dirty`` is appended if what
+        Sendroute reads from the paths is not exactly what that commit holds: a manifest was edited,
+        added, removed or left out, git has a bit not to compare it, or changes it when it checks it
+        out, a link leads out of the repository, or a submodule is at another commit. None if git
+        reports no commit; a warning is logged if there is a repository.
     """
-    trees = [_pathspecs(path) for path in paths if path != "-"]
-    for directory, _ in trees:
-        head = output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], directory)
-        if head is not None:
-            dirty = any(output([*_STATUS, "--", *specs], top) for top, specs in trees)
-            return head.decode().strip() + ("-dirty" if dirty else "")
-    for path in (Path(directory) for directory, _ in trees):
-        if any(os.path.lexists(parent / ".git") for parent in (path, *path.parents)):
-            # git is not installed, the repository has no commit yet, or it belongs to another user
-            # and is not in safe.directory, as in many CI containers.
-            _log.warning(
-                "The commit is not recorded: git does not report it. Run: git -C %s rev-parse HEAD",
-                path,
-            )
-            break
+    given = [path for path in paths if path != "-"]
+    for path in given:
+        try:
+            repository = open_repository(path)
+            head = _head(repository) if repository is not None else None
+        except GitFailedError as error:
+            reason = f"{error.cause.sentence}. {error.cause.hint}" if error.cause else "git failed."
+            _log.warning("The commit is not recorded: %s", reason)
+            return None
+        if repository is not None and head is not None:
+            is_exact = len(given) == len(paths) and _is_exact(repository, given)
+            return head if is_exact else f"{head}-dirty"
+    repositories = (find_repository(path) for path in given)
+    top = next((repository.top for repository in repositories if repository is not None), None)
+    if top is not None:
+        _log.warning("The commit is not recorded: the repository %s has no commit yet.", top)
     return None
 
 
 class UnchangedFiles:
     """The files of a working tree that are as committed. git starts at once and works while the
-    caller does something else."""
+    caller does something else.
 
-    def __init__(self, top: str) -> None:
-        self.top = top
-        self._listing = start(["ls-files", "-s", "-v", "-z", "--", _UNFILTERED], top)
-        changed = ["diff-files", "--name-only", "--ignore-submodules", "-z"]
-        self._changed = start([*_COMPARE_FULLY, *changed], top)
+    Raises:
+        GitFailedError: git is not installed.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self.top = repository.top
+        self._listing, self._changed = _start_comparison(repository, f":(top,{_UNFILTERED})")
 
     def blobs(self) -> dict[str, str]:
         """Wait for git.
@@ -102,9 +91,169 @@ class UnchangedFiles:
         return blobs
 
 
-def _pathspecs(path: str) -> tuple[str, tuple[str, ...]]:
-    """The directory to run git in, and the pathspecs of the manifests in a path."""
-    real = Path(os.path.realpath(path))
-    if os.path.isdir(real):  # pathlib raises for what it may not enter
-        return str(real), _MANIFESTS
-    return str(real.parent), (f":(literal){real.name}",)
+def _start_comparison(repository: Repository, pathspec: str) -> tuple[Process, Process]:
+    """Start to list the index, and which of its files seem to differ on disk."""
+    listing = repository.start(["ls-files", "-s", "-v", "-z", "--", pathspec])
+    differ = ["diff-files", "--name-only", "--ignore-submodules=all", *_DIFF, "--", pathspec]
+    return listing, repository.start([*_COMPARE_FULLY, *differ])
+
+
+def _head(repository: Repository) -> str | None:
+    try:
+        printed = repository.output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+        return printed.decode().strip()
+    except GitFailedError as error:
+        if error.cause is not None or error.is_of_the_call:
+            raise
+        return None  # no commit yet
+
+
+class _Entry(NamedTuple):
+    """An entry of the index; ``is_compared`` is false for the bits assume-unchanged and
+    skip-worktree (git-update-index(1)), and for a conflict."""
+
+    path: str
+    mode: str
+    blob: str
+    is_compared: bool
+
+
+def _is_exact(repository: Repository, paths: Iterable[str]) -> bool:
+    """Whether what is read from the paths is exactly what the repository's HEAD holds."""
+    pending = [os.path.realpath(path) for path in paths]
+    checked: set[str] = set()
+    try:
+        while pending:
+            path = pending.pop()
+            if path in checked:
+                continue
+            checked.add(path)
+            nearest = find_repository(path)
+            if nearest is None or nearest != repository:
+                return False
+            links = _links_of_exact(repository, path)
+            if links is None:
+                return False
+            pending += links
+    except (GitFailedError, OSError):
+        return False
+    return True
+
+
+def _links_of_exact(repository: Repository, path: str) -> list[str] | None:
+    """Where the links in a path lead to; None if the path is not as committed."""
+    part = _Part(repository, path)
+    if part.has_other_files() or part.is_staged():
+        return None
+    links = []
+    differs = part.differing()
+    for entry in part.entries():
+        if not entry.is_compared:
+            return None
+        full_path = os.path.join(repository.top, entry.path)
+        if entry.mode == _SUBMODULE:
+            if not _is_exact_submodule(full_path, entry.blob):
+                return None
+        # A file that a filter changes is not in ``differs``.
+        elif differs.get(entry.path, True) and not (
+            entry.path in differs and _has_content(full_path, entry)
+        ):
+            return None
+        elif entry.mode == _LINK:
+            links.append(os.path.realpath(full_path))
+    return links
+
+
+def _is_exact_submodule(directory: str, commit: str) -> bool:
+    repository = submodule_at(directory)
+    if repository is None:
+        return False
+    repository.require_usable()
+    return _head(repository) == commit and _is_exact(repository, [directory])
+
+
+def _has_content(path: str, entry: _Entry) -> bool:
+    """Whether a file on disk is that of the index, although git's cheaper comparison says that it
+    may differ: it was copied, or only touched."""
+    if os.path.islink(path) != (entry.mode == _LINK):
+        return False
+    if entry.mode == _LINK:
+        contents = [os.fsencode(os.readlink(path))]
+    else:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            data = file.read()
+        contents = [data, data.replace(b"\r\n", b"\n")]
+    return any(_object_name(content, len(entry.blob)) == entry.blob for content in contents)
+
+
+def _object_name(content: bytes, length: int) -> str:
+    """The name of a blob (gitformat-pack(5)), as SHA-1 or SHA-256."""
+    digest = new_hash("sha1" if length == 40 else "sha256", usedforsecurity=False)
+    digest.update(b"blob %d\0" % len(content))
+    digest.update(content)
+    return digest.hexdigest()
+
+
+class _Part:
+    """A file or directory of a working tree, and what Sendroute reads of it."""
+
+    def __init__(self, repository: Repository, path: str) -> None:
+        self._repository = repository
+        self._within = os.path.relpath(path, repository.top)
+        self._is_directory = os.path.isdir(path)
+        self._pathspec = [] if self._within == "." else [f":(literal){self._within}"]
+
+    def entries(self) -> Iterator[_Entry]:
+        """The entries of the index that are read."""
+        listed = self._output("ls-files", "-s", "-v", "-z")
+        for tag, mode, blob, stage, path in _ENTRY.findall(os.fsdecode(listed)):
+            if self._is_read(path, mode):
+                yield _Entry(path, mode, blob, tag == "H" and stage == "0")
+
+    def has_other_files(self) -> bool:
+        """Whether a file is read that is in no commit, ignored by git or not."""
+        for path in os.fsdecode(self._output("ls-files", "--others", "-z")).split("\0")[:-1]:
+            full_path = os.path.join(self._repository.top, path)
+            # A path that ends with / is another repository.
+            leads_further = path.endswith("/") or os.path.isdir(full_path)
+            if self._is_read(path.rstrip("/"), _LINK if leads_further else ""):
+                return True
+        return False
+
+    def is_staged(self) -> bool:
+        """Whether the index differs from the commit (git-diff-index(1), raw output)."""
+        differ = ["diff-index", "--cached", "--raw", "--no-renames", "--ignore-submodules=none"]
+        words = os.fsdecode(self._output(*differ, *_DIFF, "HEAD")).split("\0")[:-1]
+        changes = zip(words[::2], words[1::2], strict=True)
+        return any(
+            self._is_read(path, mode)
+            for facts, path in changes
+            for mode in facts.removeprefix(":").split(" ")[:2]
+        )
+
+    def differing(self) -> dict[str, bool]:
+        """By the path of each file that git does not change when it checks it out: whether it
+        seems to differ from the index."""
+        magic = f":({_UNFILTERED})" if not self._pathspec else f":(literal,{_UNFILTERED})"
+        pathspec = magic if not self._pathspec else magic + self._within
+        listing, changed = _start_comparison(self._repository, pathspec)
+        with listing, changed:
+            listed, _ = listing.communicate()
+            names, _ = changed.communicate()
+        if listing.returncode or changed.returncode:
+            raise GitFailedError(None)
+        dirty = frozenset(os.fsdecode(names).split("\0"))
+        return {path: path in dirty for *_, path in _ENTRY.findall(os.fsdecode(listed))}
+
+    def _output(self, *arguments: str) -> bytes:
+        return self._repository.output([*arguments, "--", *self._pathspec])
+
+    def _is_read(self, path: str, mode: str) -> bool:
+        """Whether a path is read, or may lead to others that are. A file that the user gives may
+        have any name."""
+        if not self._is_directory:
+            return True
+        inner = path if self._within == "." else path[len(self._within) + 1 :]
+        if inner.startswith(".") or "/." in inner:
+            return False
+        return mode in (_LINK, _SUBMODULE) or path.endswith(_ENDINGS)

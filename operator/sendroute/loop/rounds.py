@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +14,15 @@ from msgspec.structs import replace
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.schedule import DueAccounts, RoundState
 from sendroute.loop.tree_source import ServedTree, TreeSource, changed
-from sendroute.model.change import AccountPlan, Action, PlatformChange
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    ObjectChange,
+    PlatformChange,
+    ProfileChange,
+)
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
@@ -213,7 +221,7 @@ def _request(due: DueAccounts, statuses: AccountStatuses, guards: Guards) -> Pla
 
 
 def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
-    """The number of changes that repaired drift, by account. Changes have another reason if the
+    """The number of changes that put something back, by account. Changes have another reason if the
     manifests changed, a secret was rotated, or the account had a status."""
     if result.platform is Outcome.COMMITTED:
         explained = explained | {outcome.key for outcome in result.accounts}
@@ -221,8 +229,21 @@ def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:
     counted = {}
     for plan in result.plan.accounts:
         if plan.key in committed and plan.key not in explained:
-            counted[plan.key] = sum(
-                change.action is not Action.SKIP and change.reason != "credentials-changed"
-                for change in plan.changes
-            )
+            counted[plan.key] = sum(map(_puts_back, plan.changes))
     return {key: count for key, count in counted.items() if count}
+
+
+def _puts_back(change: ObjectChange) -> bool:
+    """Whether the change makes something again what the manifests declare. A domain that keeps its
+    route is only recorded: without a declared route it stays as another process assigned it."""
+    if change.action is Action.SKIP or change.reason == "credentials-changed":
+        return False
+    match change:
+        case DomainChange():
+            return change.action is not Action.UPDATE
+        case AccountChange():
+            return change.before != change.after
+        case ProfileChange():
+            return True
+        case _:
+            assert_never(change)

@@ -19,7 +19,9 @@ from tempfile import mkstemp
 
 import msgspec
 
-from sendroute.git.worktree import UnchangedFiles, toplevel
+from sendroute.git.process import GitFailedError
+from sendroute.git.repository import Repository, open_repository
+from sendroute.git.worktree import UnchangedFiles
 from sendroute.manifests.content import Content
 from sendroute.manifests.sources import Entry
 from sendroute.model.version import __version__
@@ -55,10 +57,9 @@ class GitCache:
         self._file: str | None = None
         self._unchanged: UnchangedFiles | None = None
         all_directories = all(os.path.isdir(path) for path in self._paths)
-        tops = {toplevel(path) for path in self._paths} if all_directories else set()
-        top = tops.pop() if len(tops) == 1 else None
-        if top is not None:
-            self._unchanged = UnchangedFiles(top)
+        repository = _common_repository(self._paths) if all_directories else None
+        if repository is not None:
+            self._unchanged = UnchangedFiles(repository)
 
     def known(self, entries: list[Entry]) -> list[Content | None]:
         unchanged, self._unchanged = self._unchanged, None
@@ -97,6 +98,15 @@ class GitCache:
             ]
             blobs = [known or new for known, new in zip(blobs, in_directory, strict=True)]
         return blobs
+
+
+def _common_repository(paths: Sequence[str]) -> Repository | None:
+    """The repository that all paths are in; None if there is none that git accepts."""
+    try:
+        repositories = {open_repository(path) for path in paths}
+    except GitFailedError:
+        return None
+    return repositories.pop() if len(repositories) == 1 else None
 
 
 def _mapped(path: str, top: str) -> tuple[str, str]:

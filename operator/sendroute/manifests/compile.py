@@ -5,7 +5,7 @@ matters only for which of two duplicates is called the first.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from sys import intern
 from typing import assert_never
 
@@ -33,6 +33,7 @@ from sendroute.model.desired import (
     Orphan,
 )
 from sendroute.model.finding import Finding, Severity, Where
+from sendroute.model.profile import SenderAuthorization
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.route import Route, interned_route
 from sendroute.model.secret import PLATFORM_NAMESPACE
@@ -370,6 +371,7 @@ class Compilation:
         profile = profile_of(fields, Reporter(where.at(*path), draft.key, self.findings))
         if profile is None:
             return
+        self.findings += _not_enforced(name, fields, where.at(*path), draft.key)
         draft.route(profile.reassign_to)
         if first is name_position:
             draft.profiles[name] = DesiredProfile(profile, where, suspended, inline_in)
@@ -383,6 +385,31 @@ def _bad_domain(domain: str, error: InvalidNameError, where: Where, key: Account
         where=where.at("spec", "domain"),
         account=key,
     )
+
+
+def _not_enforced(
+    name: str, fields: ProfileFields, where: Where, key: AccountKey
+) -> Iterator[Finding]:
+    """Report the fields that are recorded and shown, but have no effect yet."""
+    check = fields.sender_authorization
+    if check is not UNSET and check is not SenderAuthorization.OFF:
+        yield finding(
+            "not-enforced",
+            f"Whether the provider of profile {name} is authorised to send for its domains is not"
+            " checked yet.",
+            hint=f"senderAuthorization: {check} has no effect. Check the SPF and DKIM records"
+            " yourself.",
+            where=where.at(*where.path, "senderAuthorization"),
+            account=key,
+        )
+    if fields.limits is not UNSET:
+        yield finding(
+            "not-enforced",
+            f"The limits of profile {name} are recorded, and not enforced yet.",
+            hint="The provider enforces its own limits.",
+            where=where.at(*where.path, "limits"),
+            account=key,
+        )
 
 
 def _nothing_to_confirm(domain: str, where: Where, key: AccountKey) -> Finding:

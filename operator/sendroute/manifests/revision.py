@@ -5,8 +5,10 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
+from sendroute.git.failures import UNREADABLE, Cause
+from sendroute.git.process import GitFailedError
+from sendroute.git.repository import open_repository
 from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
-from sendroute.git.worktree import toplevel
 from sendroute.manifests.sources import (
     ENDINGS,
     MAX_BYTES,
@@ -33,27 +35,33 @@ class Revision:
             have are skipped: a new file is in no older revision.
 
     Raises:
-        ProblemError: there is no repository, or it has no such revision (``invalid-value``).
+        ProblemError: there is no repository, or it has no such revision, or git refuses to read it
+            (``invalid-value``).
     """
 
     def __init__(self, revision: str, paths: Sequence[str]) -> None:
         self._revision = revision
         self._paths = sorted(set(paths) - {STDIN})
         directory = _existing_parent(self._paths[0]) if self._paths else "."
-        self._top = toplevel(directory) or _fail(
-            f"There is no git repository at {display(directory)}.",
-            "Specify a path in the git repository that holds the manifests.",
-        )
-        self._commit = find_commit(revision, self._top) or _fail(
-            f"The repository has no revision {display(revision)[:80]}.",
-            "Give a commit, branch or tag that exists; a shallow clone may need git fetch first.",
-        )
+        try:
+            self._repository = open_repository(directory) or _fail(
+                f"There is no git repository at {display(directory)}.",
+                "Specify a path in the git repository that holds the manifests.",
+            )
+            self._commit = find_commit(revision, self._repository) or _fail(
+                f"The repository has no revision {display(revision)[:80]}.",
+                "Give a commit, branch or tag that exists; a shallow clone may need git fetch"
+                " first.",
+            )
+        except GitFailedError as error:
+            raise _unreadable_revision(revision, error.cause) from error
         self._shown: dict[str, Entry] = {}
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
-        listed = list_tree(self._commit, self._top)
-        if listed is None:
-            _fail("git cannot list the revision's files.", "Check the repository with git fsck.")
+        try:
+            listed = list_tree(self._commit, self._repository)
+        except GitFailedError as error:
+            raise _unreadable_revision(self._revision, error.cause) from error
         listing = _Listing(listed, self._blob)
         for given in self._paths:
             inside = self._relative_path(given)
@@ -77,7 +85,7 @@ class Revision:
 
     def load(self, entries: Iterable[Entry]) -> Iterator[bytes | Finding]:
         entries = list(entries)
-        blobs = read_blobs([entry.blob or "" for entry in entries], self._top)
+        blobs = read_blobs([entry.blob or "" for entry in entries], self._repository)
         for entry, data in zip(entries, blobs, strict=True):
             yield data if data is not None else _missing_file(entry)
 
@@ -93,13 +101,13 @@ class Revision:
         here."""
         directory, name = os.path.split(os.path.abspath(given))
         for real in (os.path.join(os.path.realpath(directory), name), os.path.realpath(given)):
-            path = os.path.relpath(real, self._top)
+            path = os.path.relpath(real, self._repository.top)
             if path != ".." and not path.startswith("../"):
                 return "" if path == "." else path
         return None
 
     def _blob(self, blob: str) -> bytes:
-        return read_blob(blob, self._top) or b""
+        return read_blob(blob, self._repository) or b""
 
 
 class _Listing:
@@ -183,6 +191,12 @@ def _existing_parent(path: str) -> str:
     while not os.path.isdir(path):
         path = os.path.dirname(path) or "."
     return path
+
+
+def _unreadable_revision(revision: str, cause: Cause | None) -> ProblemError:
+    sentence, hint, _ = cause or UNREADABLE
+    message = f"Cannot read the git revision {display(revision)[:80]}: {sentence}."
+    return ProblemError(finding("invalid-value", message, hint=hint))
 
 
 def _fail(message: str, hint: str) -> NoReturn:

@@ -401,6 +401,14 @@ class Code(StrEnum):
         "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
     )
+    NOT_ENFORCED = (
+        "not-enforced",
+        _INFO,
+        _AUTHOR,
+        "The field is recorded and shown, but has no effect yet.",
+        "The profile has limits, or asks to check the authorisation of its senders.",
+        "No action is needed. Do not rely on the field.",
+    )
     SUSPENDED = (
         "suspended",
         _INFO,
@@ -521,9 +529,9 @@ class Code(StrEnum):
         "secret-not-compared",
         _INFO,
         _OPERATOR,
-        "Whether the secret's content has changed is not known.",
-        "No secrets or no key were given, so saved and present content were not compared.",
-        "Give the secrets and the key, if a rotated secret should be noticed.",
+        "Whether the secret can be used, or its content has changed, is not known.",
+        "No secrets or no key were given, so the secret was not read, or not compared.",
+        "Give the secrets and the key, if a missing or rotated secret should be noticed.",
     )
     CREDENTIAL_UNREADABLE = (
         "credential-unreadable",
@@ -651,6 +659,15 @@ class Code(StrEnum):
         "The URL is wrong, the store was set back or replaced, or another program changed it.",
         "Check the URL of the store. If another program changed it, undo that change.",
         Trait.GUARD | Trait.STORE,
+    )
+    STALE_LOCK = (
+        "stale-lock",
+        _WARN,
+        _OPERATOR,
+        "A lock file beside the manifests is older than the store.",
+        "The store was changed without writing the lock file again.",
+        "Write the lock file with each change, and commit it.",
+        Trait.NEEDS_STORE,
     )
     STORE_LOCKED = (
         "store-locked",

@@ -30,6 +30,9 @@ class Setting(StrEnum):
     ALLOWED_SIGNERS = "allowed-signers"
     STATE_DIRECTORY = "state-directory"
     GIT_TIMEOUT = "git-timeout"
+    GIT_MEMORY = "git-memory"
+    TREE_SIZE = "tree-size"
+    TREE_FILES = "tree-files"
 
 
 class Task(StrEnum):

@@ -6,6 +6,8 @@ everything is new.
 
 from itertools import chain
 
+from msgspec import structs
+
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import Desired, DesiredAccount
@@ -25,7 +27,8 @@ def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, 
     Returns:
         Every finding that does not need a store, or a base if there is none.
     """
-    plan = without_accepted(plan_tree(desired, _as_current(base)), desired)
+    current = _with_suspended(desired, _as_current(base))
+    plan = without_accepted(plan_tree(desired, current), desired)
     findings = chain(plan.findings, *(account.findings for account in plan.accounts))
     return tuple(
         finding
@@ -33,6 +36,22 @@ def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, 
         if not has_trait(finding.code, Trait.NEEDS_STORE)
         and (base is not None or not has_trait(finding.code, Trait.NEEDS_BASE))
     )
+
+
+def _with_suspended(desired: Desired, current: Current) -> Current:
+    """Count what a suspended document declares as stored, if the base does not have it: only a
+    store knows whether it holds the platform or the profile, so nothing is said of it."""
+    platform = current.platform
+    if platform is None and desired.platform is not None and desired.platform.suspended:
+        platform = desired.platform.platform
+    accounts = dict(current.accounts)
+    for key, account in desired.accounts.items():
+        suspended = {name: p.profile for name, p in account.profiles.items() if p.suspended}
+        if suspended:
+            before = accounts.get(key) or CurrentAccount(key, 0, None)
+            profiles = suspended | before.profiles
+            accounts[key] = structs.replace(before, profiles=profiles)
+    return structs.replace(current, platform=platform, accounts=accounts)
 
 
 def _as_current(base: Desired | None) -> Current:

@@ -64,27 +64,38 @@ class History(Protocol):
     def __call__(self, *, owner: Owner, limit: int) -> Sequence[HistoryEntry]: ...
 
 
-def applied_revisions(report_json: bytes, history: History) -> list[int]:
-    """The revisions at which a saved plan was applied, in order; empty if any part of it that was
-    not refused is not in the history.
+class AppliedRevisions(NamedTuple):
+    """The revisions at which a saved plan was applied, in order; none if it was not. ``complete``
+    is false if a part of it that was not refused is not in the history."""
+
+    revisions: list[int]
+    complete: bool
+
+
+def applied_revisions(report_json: bytes, history: History) -> AppliedRevisions:
+    """Find out whether a saved plan was applied already.
 
     Args:
         report_json: the plan as JSON, which the saved plan contains.
         history: reads the history of the store that it was made for.
 
+    Returns:
+        The revisions that have changes of the plan and no others in the same account.
+
     Raises:
         ProblemError: the store cannot be read.
     """
     report = msgspec.json.decode(report_json, type=_Report)
-    revisions = set()
+    revisions: set[int] = set()
+    complete = True
     for owner, planned in _planned(report).items():
         entries = history(owner=owner, limit=len(planned) + _LATER_ENTRIES)
         later = (entry for entry in entries if entry.revision > report.store.revision)
-        revision = _revision_of(planned, later)
-        if revision is None:
-            return []
-        revisions.add(revision)
-    return sorted(revisions)
+        of_owner, whole = _revision_of(planned, later)
+        complete = complete and whole
+        if of_owner is not None:
+            revisions.add(of_owner)
+    return AppliedRevisions(sorted(revisions), complete)
 
 
 def _planned(report: _Report) -> dict[Owner, set[_Key]]:
@@ -100,11 +111,18 @@ def _planned(report: _Report) -> dict[Owner, set[_Key]]:
     return planned
 
 
-def _revision_of(planned: set[_Key], entries: Iterable[HistoryEntry]) -> int | None:
+def _revision_of(planned: set[_Key], entries: Iterable[HistoryEntry]) -> tuple[int | None, bool]:
+    """The revision that has all changes of an account, or the first that has some of them and no
+    others: what could not be saved was left out. And whether it has all."""
     recorded: dict[int, set[_Key]] = defaultdict(set)
     for entry in entries:
         recorded[entry.revision].add(_key(entry))
-    return next((revision for revision, keys in recorded.items() if keys == planned), None)
+    whole = next((revision for revision, keys in recorded.items() if keys == planned), None)
+    if whole is not None:
+        return whole, True
+    return min((revision for revision, keys in recorded.items() if keys < planned), default=None), (
+        False
+    )
 
 
 def _key(change: _Change | HistoryEntry) -> _Key:

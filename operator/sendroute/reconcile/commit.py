@@ -94,6 +94,8 @@ def commit_plan(
     plan = decision.plan
     run = _Run(record, provenance, decision, replan)
     platform, findings, revision = run.platform(plan)
+    if platform is Outcome.UNCHANGED:  # another writer recorded the same
+        plan, platform = replace(plan, platform=None), None
     plans = {account.key: account for account in plan.accounts}
     outcomes: dict[AccountKey, AccountOutcome] = {}
     stopped = platform in (Outcome.FAILED, Outcome.REFUSED)
@@ -267,7 +269,9 @@ class _Run:
         fresh = self._fresh_plans
         if fresh is None:
             return group
-        return tuple(fresh[account.key] for account in group if account.key in fresh)
+        # An account that is no longer there, as the plan wanted it, needs no change.
+        gone = (AccountPlan(account.key, 0, ()) for account in group)
+        return tuple(fresh.get(account.key, account) for account in gone)
 
     def _plan_again(self) -> Plan:
         self._decision = self._replan()

@@ -20,7 +20,7 @@ from sendroute.model.change import AccountPlan, Plan, PlatformChange
 from sendroute.model.codes import Code
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
-from sendroute.model.finding import Finding, Locate
+from sendroute.model.finding import Finding, Locate, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
@@ -84,7 +84,8 @@ class PlanRequest(Struct, frozen=True):
 class Planned(Struct, frozen=True):
     """A verified plan and everything that it was made from, so that it can be repeated.
 
-    ``mismatch``: why the store is not the one that belongs to the manifests; empty if it is.
+    ``mismatch``: why the store is not the one that belongs to the manifests, and warnings about
+    their lock files.
     """
 
     source: Source
@@ -199,7 +200,7 @@ class Reconciler(Struct, frozen=True):
         Raises:
             ProblemError: a secret or a file that the tests need cannot be read.
         """
-        if planned.mismatch:
+        if any(item.severity is not Severity.WARNING for item in planned.mismatch):
             return planned, _refused(planned.plan)
         if has_work(planned.plan) and (refusal := confirm(planned)) is not None:
             return planned, _refused(planned.plan, refusal)

@@ -286,18 +286,21 @@ def plan_again(
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:
-        revisions = applied_revisions(saved.report, history)
-        raise ProblemError(_applied(path, revisions) if revisions else _stale(path, changed))
+        applied = applied_revisions(saved.report, history)
+        if applied.revisions and applied.complete:
+            raise ProblemError(_applied(path, applied.revisions))
+        raise ProblemError(_stale(path, changed, applied.revisions))
     return planned
 
 
-def _stale(path: str, changed: list[str]) -> Finding:
+def _stale(path: str, changed: list[str], applied: list[int]) -> Finding:
+    """``applied`` are the revisions at which a part of the plan was applied."""
     listed = ", ".join(changed[:_LISTED])
     others = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""
+    why = f"was applied already in part, {_at(applied)}" if applied else "no longer fits the store"
     return finding(
         "stale-plan",
-        f"The saved plan {path} no longer fits the store: the decision would differ for"
-        f" {listed}{others}.",
+        f"The saved plan {path} {why}: the decision would differ for {listed}{others}.",
         hint="Save the plan again and review it.",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),
@@ -306,15 +309,18 @@ def _stale(path: str, changed: list[str]) -> Finding:
 
 def _applied(path: str, revisions: list[int]) -> Finding:
     """The decision differs because the plan is in effect."""
-    first, last = revisions[0], revisions[-1]
-    at = f"revision {first}" if first == last else f"revisions {first} to {last}"
     return finding(
         "stale-plan",
-        f"The saved plan {path} was applied already, at {at}.",
+        f"The saved plan {path} was applied already, {_at(revisions)}.",
         hint="For further changes, save a new plan.",
         remedy=Perform(Task.SAVE_PLAN, path),
         where=whole_file(path),
     )
+
+
+def _at(revisions: list[int]) -> str:
+    first, last = revisions[0], revisions[-1]
+    return f"at revision {first}" if first == last else f"at revisions {first} to {last}"
 
 
 def _other_store(path: str) -> Finding:

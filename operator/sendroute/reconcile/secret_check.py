@@ -212,7 +212,10 @@ class _Check:
         if shown and not needs_test and not self._is_keyless(endpoint):
             return None
         if not self._required:
-            self._uncompared += not needs_test
+            if needs_test:
+                self._report_unseen(endpoint)
+            else:
+                self._uncompared += 1
             return None
         answer = look_up(self._secrets, endpoint)
         if not isinstance(answer, Credential):
@@ -286,6 +289,21 @@ class _Check:
             " lost key, so nothing can be sent with it."
         )
         self._report(endpoint, answer.code, message, answer, None)
+
+    def _report_unseen(self, endpoint: CheckedEndpoint) -> None:
+        self._report(
+            endpoint,
+            "secret-not-compared",
+            f"Whether {endpoint.title} can be saved is not known here, because no secrets were"
+            " given: its secret may be missing or unusable.",
+            SecretProblem(
+                "secret-not-compared",
+                "",
+                "Applying checks the secret. To check it now, give the secrets.",
+                Configure(Setting.SECRETS),
+            ),
+            None,
+        )
 
     def _report_closed(self, endpoint: CheckedEndpoint) -> None:
         if self._is_keyless(endpoint):

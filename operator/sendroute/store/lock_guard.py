@@ -122,7 +122,11 @@ def _read(path: Path) -> LockFile:
 
 
 def mismatches(
-    locks: Sequence[LockFile], current: Current, contains: Contains
+    locks: Sequence[LockFile],
+    current: Current,
+    contains: Contains,
+    *,
+    written: str | None = None,
 ) -> Iterator[Finding]:
     """Compare lock files with a store.
 
@@ -130,11 +134,14 @@ def mismatches(
         locks: the lock files.
         current: the store's lineage and revision.
         contains: whether a commit is in the store's history.
+        written: the lock file that an apply will write; None for none.
 
     Yields:
-        ``wrong-store`` or ``store-empty`` for each lock file of another store, and the findings of
-        unreadable lock files.
+        ``wrong-store`` or ``store-empty`` for each lock file of another store, the warning
+        ``stale-lock`` for each that is older than the store, and the findings of unreadable lock
+        files.
     """
+    rewritten = os.path.realpath(written) if written is not None else None
     for path, head, findings in locks:
         yield from findings
         if head is None:
@@ -145,6 +152,19 @@ def mismatches(
             yield _older_copy(current, head, path)
         elif (name := head.commit_id or head.attempt) and not contains(Head(head.revision, name)):
             yield _diverged_store(head, path)
+        elif current.revision > head.revision and os.path.realpath(path) != rewritten:
+            yield _stale_lock(current, head, path)
+
+
+def _stale_lock(current: Current, head: LockHeader, path: Path) -> Finding:
+    return finding(
+        "stale-lock",
+        f"{path} was written at revision {head.revision}, and the store is at revision"
+        f" {current.revision}: a store created from it would lack the later changes.",
+        hint="Write the lock file again when you apply.",
+        remedy=Perform(Task.WRITE_LOCK_FILE),
+        where=whole_file(str(path)),
+    )
 
 
 def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:

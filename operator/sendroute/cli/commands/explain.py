@@ -41,9 +41,12 @@ def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
     with open_store(session.settings.store) as store:
         answer = _explain(arguments.sender, store)
+        is_read = bool(store.relays())
 
     def show(form: str, page: Page) -> Iterable[str]:
-        return document(answer.as_document().items()) if form == "json" else _text(answer, page)
+        if form == "json":
+            return document(answer.as_document().items())
+        return _text(answer, page, is_read=is_read)
 
     return present(session, outputs, show)
 
@@ -59,7 +62,8 @@ def _explain(text: str, store: "Store") -> Explanation:
     return explain_domain(sender.address, domain, store.explain_facts(domain))
 
 
-def _text(answer: Explanation, page: Page) -> Iterable[str]:
+def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
+    """``is_read``: a relay reads the store."""
     lines = [("sender", answer.address)]
     row, to, given = answer.row, answer.nexthop, answer.given
     if row is not None:
@@ -84,10 +88,13 @@ def _text(answer: Explanation, page: Page) -> Iterable[str]:
         lines.append(("users configure", f"{answer.service.host}, port {ports}"))
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
-        lines.append(("limits", limits))
+        lines.append(("limits", f"{limits} (recorded, not enforced yet)"))
     yield from pairs(lines, page)
-    for line in wrap(clean(answer.reason), 0, columns=page.columns):
+    reason = answer.reason
+    if not is_read:
+        reason += " This is recorded; no relay reads this store yet."
+    for line in wrap(clean(reason), 0, columns=page.columns):
         yield line + "\n"
     if row is not None and row.state.is_shadowed:
-        for line in wrap(clean(leave_shadow(row.domain, row.state)), 0):
+        for line in wrap(clean(leave_shadow(row.domain, row.state)), 0, columns=page.columns):
             yield line + "\n"

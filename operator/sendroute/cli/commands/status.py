@@ -3,7 +3,7 @@
 For each loop it shows the source, which commit it serves since when, and why not the newest.
 
 Left open is what the last apply or reconcile did not change: with the reason, since when, and
-what waits for an approval.
+what waits for an approval. A lock file in the working directory is compared with the store.
 
 examples:
   sendroute status
@@ -22,11 +22,13 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.model.account_status import AccountStatus
+from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
+from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
 from sendroute.reports.text import Page, clean, wrap
 from sendroute.reports.words import holdings
@@ -37,6 +39,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
+    from sendroute.store.lock_guard import locks_of, mismatches
     from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
@@ -45,13 +48,14 @@ def run(arguments: Namespace, session: Session) -> int:
         account_statuses = list(store.account_statuses().values())
         sources = store.followed_sources()
         rows = store.routes() if status.shadowed else []
+        locks = list(mismatches(locks_of(["."]), store.read(()), store.contains))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, page: Page) -> Iterable[str]:
         return (
-            document(_document(status, sources, account_statuses, shadowed))
+            document(_document(status, sources, account_statuses, shadowed, locks))
             if form == "json"
-            else (_text(status, sources, account_statuses, shadowed, page))
+            else (_text(status, sources, account_statuses, shadowed, locks, page))
         )
 
     return present(session, outputs, show)
@@ -62,6 +66,7 @@ def _document(
     sources: Sequence[FollowedSource],
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
+    locks: list[Finding],
 ) -> Iterable[tuple[str, Any]]:
     yield "format_version", "1.0"
     yield "store", {"lineage": status.lineage, "revision": status.revision}
@@ -85,6 +90,10 @@ def _document(
     yield "sources", map(_source, sources)
     yield "shadowed", map(_shadowed, shadowed)
     yield "unsettled", map(_account_status, account_statuses)
+    yield (
+        "lock_files",
+        [{"code": lock.code, "message": lock.message, "hint": lock.hint} for lock in locks],
+    )
 
 
 def _source(source: FollowedSource) -> dict[str, Any]:
@@ -133,6 +142,7 @@ def _text(
     sources: Sequence[FollowedSource],
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
+    locks: list[Finding],
     page: Page,
 ) -> Iterable[str]:
     yield from pairs(
@@ -159,7 +169,11 @@ def _text(
         ]
         yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
     else:
-        yield "No relay is registered.\n"
+        yield "No relay reads this store yet.\n"
+    if locks:
+        yield "\n"
+        for lock in locks:
+            yield from (line + "\n" for line in finding_lines(with_hint(lock), page.colour))
     if account_statuses:
         yield "\n"
         yield from _account_statuses(account_statuses, page)

@@ -1,0 +1,145 @@
+"""What git's index says about a checkout, read without git: a checkout lacks what it lacks also if
+git is not installed, or refuses the repository because it belongs to another user.
+
+The format is gitformat-index(5). Only entries that a checkout may lack are returned.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sendroute.git.process import GitFailedError
+from sendroute.git.repository import Repository
+
+_HEADER = struct.Struct(">4sII")
+_MODE = struct.Struct(">I")
+_FLAGS = struct.Struct(">H")
+_MODE_AT, _NAME_AT = 24, 40  # of an entry; the object name and the flags follow at _NAME_AT
+_LENGTH, _EXTENDED = 0xFFF, 0x4000
+_SKIP_WORKTREE = 0x4000  # of the extended flags
+_SUBMODULE = 0o160000
+_SUBMODULE_BYTES = _MODE.pack(_SUBMODULE)
+
+
+class IndexEntry(NamedTuple):
+    """A submodule, or an entry that a sparse checkout left out (its skip-worktree bit is set). The
+    path of a directory of a sparse index ends with ``/``."""
+
+    path: str
+    mode: int
+    left_out: bool
+
+    @property
+    def is_submodule(self) -> bool:
+        return self.mode == _SUBMODULE
+
+
+def entries_to_check(repository: Repository) -> list[IndexEntry]:
+    """Find the entries of the index that the checkout may lack on purpose.
+
+    Args:
+        repository: a repository with a working tree.
+
+    Returns:
+        The entries, none if there is no index.
+
+    Raises:
+        OSError: the index cannot be read.
+        ValueError: it is damaged, or of a version that is unknown.
+    """
+    directory = repository.git_directory
+    try:
+        data = _read(os.path.join(directory, "index"))
+    except FileNotFoundError:
+        return []
+    try:
+        reader = _Reader(data, _hash_length(directory))
+        return _listed(repository) if reader.is_split() else list(reader.entries())
+    except (struct.error, IndexError, GitFailedError) as error:
+        raise ValueError("it is damaged") from error
+
+
+def _listed(repository: Repository) -> list[IndexEntry]:
+    """The same for an index in two files (git-update-index(1), --split-index), which only git
+    reads."""
+    lines = os.fsdecode(repository.output(["ls-files", "-s", "-v", "-z"])).split("\0")[:-1]
+    entries = [
+        IndexEntry(line[line.index("\t") + 1 :], int(line[2:8], 8), line[0] in "Ss")
+        for line in lines
+    ]
+    return [entry for entry in entries if entry.left_out or entry.is_submodule]
+
+
+class _Reader:
+    def __init__(self, data: bytes, hash_length: int) -> None:
+        signature, self._version, self._count = _HEADER.unpack_from(data)
+        if signature != b"DIRC" or self._version not in (2, 3, 4):
+            raise ValueError("its version is unknown")
+        self._data = data
+        self._hash_length = hash_length
+
+    def entries(self) -> Iterator[IndexEntry]:
+        if self._version > 2 or _SUBMODULE_BYTES in self._data:
+            for path, mode, skipped, _ in self._all():
+                if skipped or mode == _SUBMODULE:
+                    yield IndexEntry(os.fsdecode(path), mode, skipped)
+        # Otherwise, nearly always, there are none: version 2 has no bits for sparse checkouts.
+
+    def is_split(self) -> bool:
+        """Whether the first extension says that there is another file."""
+        if b"link" not in self._data:
+            return False
+        ends = [_HEADER.size, *(end for *_, end in self._all())]
+        return self._data.startswith(b"link", ends[-1])
+
+    def _all(self) -> Iterator[tuple[bytes, int, bool, int]]:
+        """The path, mode and skip-worktree bit of each entry, and where it ends."""
+        data, flags_at = self._data, _NAME_AT + self._hash_length
+        start, path = _HEADER.size, b""
+        for _ in range(self._count):
+            (mode,) = _MODE.unpack_from(data, start + _MODE_AT)
+            (flags,) = _FLAGS.unpack_from(data, start + flags_at)
+            name_at, skipped = start + flags_at + 2, False
+            if flags & _EXTENDED:
+                skipped = bool(_FLAGS.unpack_from(data, name_at)[0] & _SKIP_WORKTREE)
+                name_at += 2
+            if self._version == 4:
+                removed, name_at = _varint(data, name_at)
+                end = data.index(b"\0", name_at)
+                path = path[: len(path) - removed] + data[name_at:end]
+                start = end + 1
+            else:
+                known = flags & _LENGTH
+                end = name_at + known if known < _LENGTH else data.index(b"\0", name_at)
+                path = data[name_at:end]
+                start += (end - start + 8) // 8 * 8  # padded with 1 to 8 NULs
+            yield path, mode, skipped, start
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at a position, as in git's packs (gitformat-pack(5), offset encoding), and the
+    position after it."""
+    byte = data[at]
+    number = byte & 0x7F
+    while byte & 0x80:
+        at += 1
+        byte = data[at]
+        number = ((number + 1) << 7) | (byte & 0x7F)
+    return number, at + 1
+
+
+def _read(path: str) -> bytes:
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return file.read()
+
+
+def _hash_length(git_directory: str) -> int:
+    """20 for SHA-1, 32 for SHA-256 (git-config(1), extensions.objectFormat)."""
+    common = git_directory
+    try:
+        path = os.fsdecode(_read(os.path.join(git_directory, "commondir")).strip())
+        common = os.path.join(git_directory, path)
+    except FileNotFoundError:
+        pass
+    return 32 if b"sha256" in _read(os.path.join(common, "config")).lower() else 20

@@ -1,0 +1,161 @@
+"""The repository that a path of manifests is in: what has a ``.git`` at the path or above it.
+
+A directory that merely holds the files of a repository (HEAD, config, objects, refs) is a
+directory: anybody who may commit can create these files. No repository has a file or directory
+named ``.git`` in a commit, because git refuses that name. git itself looks for repositories in
+other ways too (gitrepository-layout(5)), so it is always told which one to use.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from sendroute.git.failures import NO_WORKING_TREE
+from sendroute.git.process import GitFailedError, Process, output, start
+
+_MAX_GITFILE = 1 << 14
+"""Bytes of a ``.git`` file: one path and a few words."""
+
+
+class Repository(NamedTuple):
+    """A repository with a working tree: ``top`` is the directory that has the ``.git``, and
+    ``git_directory`` what that is or leads to. Both are real paths."""
+
+    top: str
+    git_directory: str
+
+    def output(self, arguments: Sequence[str]) -> bytes:
+        """Run a git command that only reads this repository.
+
+        Args:
+            arguments: the command and its arguments.
+
+        Returns:
+            Its standard output.
+
+        Raises:
+            GitFailedError: git fails or is not installed.
+        """
+        return output([*self._selection(), *arguments], self.top)
+
+    def start(self, arguments: Sequence[str], *, piped: bool = False) -> Process:
+        """Start such a command; see :func:`sendroute.git.process.start`."""
+        return start([*self._selection(), *arguments], self.top, piped=piped)
+
+    def require_usable(self) -> None:
+        """Have git check the repository: its owner (git-config(1), safe.directory), its format and
+        the configuration.
+
+        Raises:
+            GitFailedError: git refuses it, or is not installed.
+        """
+        # Only here git looks for the repository itself, because it checks the owner only then.
+        printed = output(["rev-parse", "--absolute-git-dir"], self.top)
+        if os.path.realpath(os.fsdecode(printed.removesuffix(b"\n"))) != self.git_directory:
+            raise GitFailedError(NO_WORKING_TREE)
+
+    def _selection(self) -> list[str]:
+        return [f"--git-dir={self.git_directory}", f"--work-tree={self.top}"]
+
+
+def find_repository(path: str) -> Repository | None:
+    """Find the repository of a path, without asking git. The path need not exist.
+
+    Args:
+        path: a file or directory.
+
+    Returns:
+        The nearest repository; None if no ``.git`` is at the path or above it. git may still
+        refuse to use it: see :meth:`Repository.require_usable`.
+    """
+    for directory in _directories(os.path.realpath(path)):
+        repository = _repository_at(directory)
+        if repository is not None:
+            return repository
+    return None
+
+
+def open_repository(path: str) -> Repository | None:
+    """Find the repository of a path, and have git check it.
+
+    Args:
+        path: a file or directory.
+
+    Returns:
+        The repository; None if no ``.git`` is at the path or above it.
+
+    Raises:
+        GitFailedError: there is one, but git refuses it, or is not installed.
+    """
+    repository = find_repository(path)
+    if repository is not None:
+        repository.require_usable()
+    return repository
+
+
+def submodule_at(directory: str) -> Repository | None:
+    """The repository of a submodule's directory; None if it is not checked out."""
+    return _repository_at(os.path.realpath(directory))
+
+
+def _directories(path: str) -> Iterator[str]:
+    """The path and all directories above it, as far as git would look (git(1),
+    GIT_CEILING_DIRECTORIES; GIT_DISCOVERY_ACROSS_FILESYSTEM)."""
+    ceilings = {
+        os.path.realpath(ceiling)
+        for ceiling in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep)
+        if os.path.isabs(ceiling)
+    }
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    across = os.environ.get("GIT_DISCOVERY_ACROSS_FILESYSTEM", "").lower() in ("1", "true", "yes")
+    device = os.stat(path).st_dev
+    yield path
+    while path != (path := os.path.dirname(path)):
+        if path in ceilings or (not across and os.stat(path).st_dev != device):
+            return
+        yield path
+
+
+def _repository_at(directory: str) -> Repository | None:
+    entry = os.path.join(directory, ".git")
+    if os.path.isdir(entry):
+        has_head = os.path.lexists(os.path.join(entry, "HEAD"))
+        return Repository(directory, os.path.realpath(entry)) if has_head else None
+    if not os.path.isfile(entry):
+        return None
+    target = _target(entry)
+    if target is None or not _may_lead_to(directory, target):
+        return None
+    return Repository(directory, target)
+
+
+def _target(gitfile: str) -> str | None:
+    """Where a ``.git`` file leads (gitrepository-layout(5)); worktrees and submodules have one."""
+    try:
+        with open(gitfile, "rb") as file:
+            content = file.read(_MAX_GITFILE)
+    except OSError:
+        return None
+    key, _, path = content.partition(b": ")
+    if key != b"gitdir" or b"\0" in path:
+        return None
+    target = os.path.join(os.path.dirname(gitfile), os.fsdecode(path.rstrip(b"\r\n")))
+    return os.path.realpath(target) if os.path.isdir(target) else None
+
+
+def _may_lead_to(directory: str, target: str) -> bool:
+    """Whether a ``.git`` file in a directory may lead to a target. Inside the tree of another
+    repository it leads only to where git keeps the repositories of worktrees and submodules: in
+    the other repository's own directory, or in some ``.git``, which no commit can hold. Anything
+    else inside that tree may be files of a commit."""
+    if ".git" in target.split("/"):
+        return True
+    outer = find_repository(os.path.dirname(directory)) if directory != "/" else None
+    if outer is None or not _is_within(outer.top, target):
+        return True
+    return _is_within(outer.git_directory, target)
+
+
+def _is_within(directory: str, path: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")

@@ -1,0 +1,286 @@
+"""Real mail through a real Postfix: what a connection test predicts is what delivery does.
+
+Postfix runs in a process namespace of its own, which ends with the tests, and delivers to the same
+servers. Where it is missing, or namespaces are not allowed, these tests are skipped.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from sendroute.model.credential import Credential
+
+from .peers import Answer, Authority, Check, Hosts, Serve, Talk, hang_up
+from .postfix import environment, main_cf, program, root
+
+NAME = "localhost"
+NAMESPACE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+SERVICES = """\
+pickup unix n - n 1 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+none unix - - n - - smtp
+  -o smtp_tls_security_level=none
+starttls unix - - n - - smtp
+  -o smtp_tls_security_level=secure
+tls unix - - n - - smtp
+  -o smtp_tls_security_level=secure -o smtp_tls_wrappermode=yes
+error unix - - n - - error
+retry unix - - n - - error
+proxymap unix - - n - - proxymap
+postlog unix-dgram n - n - 1 postlogd
+"""
+PASSED_ON = "MAIL_CONFIG LD_LIBRARY_PATH SASL_PATH PATH POSTLOG_SERVICE POSTLOG_HOSTNAME"
+
+
+def why_not() -> str | None:
+    if program("postfix") is None:
+        return "the package postfix is missing"
+    if os.getuid() != 0 or shutil.which("unshare") is None:
+        return "Postfix starts as root only, and unshare must be there"
+    if subprocess.run((*NAMESPACE, "true"), capture_output=True).returncode != 0:
+        return "this machine allows no process namespaces"
+    has_plain = any(root().glob("usr/lib/*/sasl2/libplain.so"))
+    return None if has_plain else "libsasl2-modules is missing"
+
+
+WHY_NOT = why_not()
+pytestmark = pytest.mark.skipif(
+    WHY_NOT is not None, reason=f"NOT COMPARED WITH A REAL DELIVERY: {WHY_NOT}"
+)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports below those that the system gives to clients."""
+    ports: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 1000):
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError("too few free ports")
+
+
+def domain(case: str, encryption: str) -> str:
+    return f"{encryption}-{list(CASES).index(case)}.test"
+
+
+def sender(credential: Credential | None) -> str:
+    return f"{len(credential.password) if credential else 0}@x.test"
+
+
+class Postfix:
+    """``ports`` has the port of each case's server: after a failure Postfix does not try
+    a destination again for minutes, so no two cases share one."""
+
+    def __init__(self, home: Path, ca_file: str) -> None:
+        self.home = home
+        self.ports = dict(zip(DESTINATIONS, free_ports(len(DESTINATIONS)), strict=True))
+        self.config = home / "etc"
+        for name in ("etc", "spool", "data"):
+            (home / name).mkdir()
+        shutil.copy(ca_file, home / "ca.pem")
+        base = root()
+        settings = main_cf()
+        (self.config / "main.cf").write_text(f"""\
+{settings}
+queue_directory = {home}/spool
+data_directory = {home}/data
+command_directory = {base}/usr/sbin
+daemon_directory = {base}/usr/lib/postfix/sbin
+shlib_directory = {base}/usr/lib/postfix
+meta_directory = {base}/etc/postfix
+sendmail_path = {base}/usr/sbin/sendmail
+maillog_file = {home}/log
+maillog_file_prefixes = {home}
+import_environment = {PASSED_ON}
+export_environment = {PASSED_ON}
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+mydestination =
+queue_minfree = 0
+smtp_host_lookup = native
+smtp_sasl_auth_enable = yes
+smtp_sender_dependent_authentication = yes
+smtp_sasl_password_maps = texthash:{home}/etc/sasl
+transport_maps = texthash:{home}/etc/transport
+smtp_sasl_security_options = noanonymous
+smtp_sasl_tls_security_options = noanonymous
+smtp_tls_CAfile = {home}/ca.pem
+default_transport = error:no such case
+""")
+        (self.config / "master.cf").write_text(SERVICES)
+        (self.config / "transport").write_text(
+            "".join(
+                f"{domain(case, encryption)} {encryption}:[{NAME}]:{port}\n"
+                for (case, encryption), port in self.ports.items()
+            )
+        )
+        (self.config / "sasl").write_text(
+            "".join(f"{sender(user)} {user.username}:{user.password}\n" for user in (USER, LONG))
+        )
+        owner = re.search(r"mail_owner = (\S+)", settings)
+        assert owner is not None
+        shutil.chown(home / "data", owner[1])
+        self.environment = environment(self.config)
+        self.process = subprocess.Popen(
+            (*NAMESPACE, str(program("postfix")), "start-fg"),
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def stop(self) -> None:
+        """End the first process of the namespace, and with it all others."""
+        number = self.process.pid
+        children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        self.process.wait(10)
+
+    def deliver(self, case: str, encryption: str) -> str:
+        """Send one message; its first status in the log: ``sent``, ``deferred`` or ``bounced``."""
+        log, recipient = self.home / "log", f"b@{domain(case, encryption)}"
+        status = re.compile(rf"to=<{re.escape(recipient)}>.* status=(\w+)")
+        self._wait(log.exists)
+        text = "Subject: a test\n\nhello\n"
+        self._run("sendmail", "-f", sender(CASES[case][1]), recipient, text=text)
+        self._wait(lambda: status.search(log.read_text()) is not None)
+        match = status.search(log.read_text())
+        assert match is not None
+        return match[1]
+
+    def _run(self, name: str, *arguments: str, text: str) -> None:
+        command = (str(program(name)), *arguments)
+        subprocess.run(
+            command, env=self.environment, input=text, text=True, capture_output=True, check=True
+        )
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        until = time.monotonic() + 60
+        while not done():
+            assert time.monotonic() < until, (self.home / "log").read_text()[-2000:]
+            assert self.process.poll() is None
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def postfix(authority: Authority) -> Iterator[Postfix]:
+    # Not below pytest's own directory, which no other user may enter.
+    home = Path(tempfile.mkdtemp(prefix="postfix-"))
+    home.chmod(0o755)
+    running = Postfix(home, authority.file)
+    try:
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def take(talk: Talk) -> None:
+    """Take a message, then end the session."""
+    talk.send(b"354 go\r\n")
+    while talk.line() not in (b".", None):
+        pass
+    talk.send(b"250 taken\r\n")
+    talk.line()
+    talk.send(b"221 bye\r\n")
+
+
+def offer(mechanisms: str) -> bytes:
+    return f"250-x\r\n250 AUTH {mechanisms}\r\n".encode()
+
+
+def strict(talk: Talk) -> None:
+    """Accept no command of more than 512 octets, and any password."""
+    if len(talk.lines[-1]) + 2 > 512:
+        talk.send(b"500 5.5.2 Line too long\r\n")
+        return
+    if talk.lines[-1] == b"AUTH PLAIN":
+        talk.send(b"334 \r\n")
+        talk.line()
+    talk.send(b"235 in\r\n")
+    while (line := talk.line()) is not None:
+        if line == b"DATA":
+            take(talk)
+            return
+        talk.send(b"221 bye\r\n" if line == b"QUIT" else b"250 ok\r\n")
+
+
+USER, LONG = Credential("u", "p"), Credential("u", "k" * 700)
+CASES: dict[str, tuple[dict[str, Answer], Credential | None]] = {
+    "in order": ({}, None),
+    "a sign-in": ({}, USER),
+    "HELO only": ({"EHLO": b"502 what?\r\n"}, None),
+    "HELO only, and a sign-in": ({"EHLO": b"502 what?\r\n"}, USER),
+    "EHLO refused for now": ({"EHLO": b"450 later\r\n"}, None),
+    "421 to EHLO": ({"EHLO": b"421 busy\r\n"}, None),
+    "421 as greeting": ({"GREETING": b"421 busy\r\n"}, None),
+    "closed before the greeting": ({"GREETING": hang_up}, None),
+    "CRAM-MD5 beside PLAIN": ({"EHLO": offer("CRAM-MD5 DIGEST-MD5 PLAIN")}, USER),
+    "LOGIN before PLAIN": ({"EHLO": offer("LOGIN PLAIN")}, USER),
+    "CRAM-MD5 only": ({"EHLO": offer("CRAM-MD5")}, USER),
+    "no sign-in": ({"EHLO": b"250 x\r\n"}, USER),
+    "a long password": ({"EHLO": offer("PLAIN"), "AUTH": strict}, LONG),
+    "a rejected sign-in": ({"AUTH": b"535 5.7.8 no\r\n"}, USER),
+    "a sign-in that fails for now": ({"AUTH": b"454 4.7.0 later\r\n"}, USER),
+}
+WITHOUT_SIGNING_IN = ("HELO only, and a sign-in", "no sign-in")
+"""Postfix hands the mail over without a sign-in, and a test does not let it come to that."""
+DESTINATIONS = [(case, how) for case in CASES for how in ("none", "starttls", "tls")]
+SERVER: dict[str, Answer] = {
+    "HELO": b"250 ok\r\n",
+    "MAIL": b"250 ok\r\n",
+    "RCPT": b"250 ok\r\n",
+    "DATA": take,
+}
+
+
+@pytest.mark.parametrize("encryption", ["none", "starttls", "tls"])
+@pytest.mark.parametrize("case", CASES)
+def test_a_profile_passes_exactly_if_its_mail_is_delivered(
+    check: Check,
+    serve: Serve,
+    hosts: Hosts,
+    authority: Authority,
+    postfix: Postfix,
+    case: str,
+    encryption: str,
+) -> None:
+    answers, credential = CASES[case]
+    if encryption == "starttls" and "EHLO" in answers:
+        answers = answers | {"TLS-EHLO": answers["EHLO"], "EHLO": b"250-x\r\n250 STARTTLS\r\n"}
+    context = authority.context(NAME) if encryption != "none" else None
+    server = serve(
+        answers=SERVER | answers,
+        context=context,
+        implicit=encryption == "tls",
+        port=postfix.ports[case, encryption],
+    )
+    resolver = hosts(f"127.0.0.1 {NAME}")
+    result = check(server.port, encryption, host=NAME, credential=credential, resolver=resolver)
+    tested = [line for line in server.lines if line.startswith(b"AUTH")]
+    delivered = postfix.deliver(case, encryption) == "sent"
+    if case in WITHOUT_SIGNING_IN:
+        assert (result.outcome == "ok", delivered) == (False, True), result.detail
+    else:
+        assert (result.outcome == "ok") is delivered, result.detail
+    signed_in = [line for line in server.lines if line.startswith(b"AUTH")]
+    assert signed_in == tested * 2, "both send the same"
