@@ -157,7 +157,7 @@ def test_the_user_name_of_a_url_is_not_logged(workspace: Workspace) -> None:
 
 
 def test_skipped_documents_are_logged_as_json(workspace: Workspace) -> None:
-    workspace.write_manifest("others", "kind: List\n---\nkind: Other\n")
+    workspace.write_manifest("others", "kind: Deployment\n---\nkind: Other\n")
     loop = workspace.start("-v")
     assert loop.wait_for_log("Skipped 2 documents")["level"] == "debug"
     assert loop.stop() == 0, "every line is JSON"

@@ -40,10 +40,9 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.lock_guard import locks_of, mismatches
-    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         status = store.status()
         account_statuses = list(store.account_statuses().values())
         sources = store.followed_sources()
