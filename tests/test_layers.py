@@ -185,6 +185,7 @@ STORE = (
     {
         "history",
         "account_status",
+        "followed_sources",
         "applied_commits",
         "bulk_switch",
         "copy",

@@ -19,6 +19,7 @@ from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
+from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
@@ -87,10 +88,21 @@ def run_loop(session: Session, options: RunOptions) -> None:
             Metrics(service.metrics),
             service.health,
             random.random,
+            SourceRecord(_source_name(follower.shown, options.branch)),
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with service.serving(options.listen):
             loop.run()
+
+
+def _source_name(shown: str, options: GitOptions) -> str:
+    """Each branch and directory of a repository is a source."""
+    parts = [shown]
+    if options.branch:
+        parts.append(f"branch {options.branch}")
+    if options.path:
+        parts.append(f"path {options.path}")
+    return ", ".join(parts)
 
 
 def log_failure(findings: Sequence[Finding]) -> None:
