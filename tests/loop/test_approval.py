@@ -34,7 +34,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     completed = workspace.sendroute("approve", "acme", "--auto-approve")
     assert (completed.returncode, completed.stderr) == (0, "")
     wait_until(lambda: len(workspace.domains()) == 1, "the removal")
-    loop.wait_for_log("Account acme/acme is settled")
+    loop.wait_for_log("Account acme/acme is fully applied")
     assert not workspace.unsettled()
 
     changes = json.loads(workspace.sendroute("history", "acme", "-o", "json").stdout)["changes"]
@@ -106,7 +106,7 @@ def test_approve_reports_that_nothing_is_held_back(workspace: Workspace) -> None
 def test_corrected_manifests_settle_a_held_back_account(workspace: Workspace) -> None:
     loop = _start_held_back(workspace, NAMES[0])
     workspace.write_manifest("acme", account("acme", *NAMES))
-    loop.wait_for_log("Account acme/acme is settled")
+    loop.wait_for_log("Account acme/acme is fully applied")
     assert not workspace.unsettled()
 
 

@@ -185,7 +185,7 @@ def test_an_unavailable_provider_is_retried_and_does_not_stop_other_accounts(
     provider = Controller(object(), hostname="127.0.0.1", port=port)
     provider.start()
     try:
-        loop.wait_for_log("Account acme/acme is settled")
+        loop.wait_for_log("Account acme/acme is fully applied")
     finally:
         provider.stop()
     assert workspace.domains() == {"a.example.com": "own", "b.example.com": "managed"}
@@ -254,7 +254,7 @@ def test_metrics_count_accounts_findings_and_repairs(workspace: Workspace) -> No
     assert counts['sendroute_account_reconciles_total{outcome="committed"}'] == 2
     assert counts["sendroute_last_success_timestamp_seconds"] == 0, "one account is not settled"
     (workspace.manifests / "bolt.yaml").unlink()
-    loop.wait_for_log("bolt/bolt is settled")
+    loop.wait_for_log("bolt/bolt is fully applied")
     wait_until(lambda: metrics()["sendroute_last_success_timestamp_seconds"] > 0, "success")
     wait_until(lambda: metrics()["sendroute_accounts"] == 1, "the new tree")
     assert 'sendroute_findings{code="unknown-plan"}' not in metrics()

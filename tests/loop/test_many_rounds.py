@@ -59,7 +59,7 @@ def test_the_loop_reconciles_a_store_on_postgresql(
     loop.wait_for_log("Account acme/acme is held back")
     completed = workspace.sendroute("approve", "acme", "--auto-approve")
     assert completed.returncode == 0, completed.stderr
-    loop.wait_for_log("Account acme/acme is settled")
+    loop.wait_for_log("Account acme/acme is fully applied")
     assert workspace.status()["domains"] == 1
     workspace.write_manifest("platform", "kind: [")
     loop.wait_for_log("No MailPlatform could be read")

@@ -207,11 +207,15 @@ def test_an_apply_all_id_runs_at_most_once_per_account(history: list[Step]) -> N
     for now in moments(history):
         for account in now.plan.accounts:
             for change in account.changes:
-                if account.stopped or not isinstance(change, AccountChange) or not change.ran:
+                if account.stopped or not isinstance(change, AccountChange) or not change.completed:
                     continue
-                assert (account.key, change.ran[0]) not in ran
-                ran.add((account.key, change.ran[0]))
-        stored = {(key, id_) for key, account in now.after.accounts.items() for id_ in account.ran}
+                assert (account.key, change.completed[0]) not in ran
+                ran.add((account.key, change.completed[0]))
+        stored = {
+            (key, id_)
+            for key, account in now.after.accounts.items()
+            for id_ in account.completed_apply_alls
+        }
         assert stored == ran
 
 
@@ -277,7 +281,7 @@ def test_the_shown_changes_are_the_committed_changes(history: list[Step]) -> Non
         assert apply_changes(now.current, now.plan) == contents(now.after)
         for account in now.plan.accounts:
             for change in effective(account):
-                runs = isinstance(change, AccountChange) and change.ran is not None
+                runs = isinstance(change, AccountChange) and change.completed is not None
                 hidden = runs or change.reason == "credentials-changed"
                 assert change.before != change.after or hidden, change
         platform = now.current.platform if now.plan.platform is None else now.plan.platform.after

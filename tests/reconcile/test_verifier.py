@@ -195,14 +195,14 @@ class OneSecret:
         return Credential("user", self._password)
 
 
-class PlainSealer:
+class PlainCipher:
     """A token that shows what it holds; used by this test only."""
 
-    def seal(self, credential: Credential, binding: SecretBinding) -> str:
+    def encrypt(self, credential: Credential, binding: SecretBinding) -> str:
         return f"{binding.profile}:{credential.password}"
 
     def holds(self, token: str, binding: SecretBinding, credential: Credential) -> bool:
-        return token == self.seal(credential, binding)
+        return token == self.encrypt(credential, binding)
 
 
 def signed_in(name: str) -> DesiredProfile:
@@ -211,9 +211,9 @@ def signed_in(name: str) -> DesiredProfile:
 
 
 def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
-    """One verifier, two plans: the sealed credentials and the tests of each plan are separate,
+    """One verifier, two plans: the encrypted credentials and the tests of each plan are separate,
     in any order of use."""
-    verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
+    verifier = Verifier(OneSecret("new"), PlainCipher(), saves=True)  # type: ignore[arg-type]
     first = tree(DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")}))
     current = Current(
         "line",
@@ -227,9 +227,11 @@ def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
     assert rotated.plan.accounts[0].changes
     assert not settled.plan.accounts[0].changes
     changes = rotated.plan.accounts
-    assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
-    assert verifier.seal(settled.secrets, changes, None) == {}, "the second check found no rotation"
-    assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
+    assert verifier.encrypt(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
+    assert verifier.encrypt(settled.secrets, changes, None) == {}, (
+        "the second check found no rotation"
+    )
+    assert verifier.encrypt(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
 
     tester = FakeTester(a=ConnectionOutcome.AUTH_FAILED)
     tested = verifier.verify(
@@ -241,7 +243,7 @@ def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
 
 
 def test_verified_plans_and_checks_are_immutable() -> None:
-    verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
+    verifier = Verifier(OneSecret("new"), PlainCipher(), saves=True)  # type: ignore[arg-type]
     account = DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")})
     verified = verifier.verify(tree(account), EMPTY, {}, PlanScope(Guards()))
     for value in (verifier, verified, verified.secrets):

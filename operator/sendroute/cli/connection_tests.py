@@ -14,7 +14,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
 from sendroute.reconcile.verifier import failure_advice, failure_code, failure_message
 from sendroute.reports.progress import progress
@@ -51,10 +51,10 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     Raises:
         ProblemError: a name is unknown or ambiguous.
     """
-    current, sealed = store.read_sealed()
+    current, encrypted = store.read_with_credentials()
     profiles = store.profiles()
     chosen = profiles_named(names, profiles) if names else profiles
-    credentials = _credentials(session, sealed)
+    credentials = _credentials(session, encrypted)
     requests: dict[int, TestRequest] = {}
     results: dict[int, TestResult] = {}
     for profile in chosen:
@@ -122,12 +122,12 @@ def test_new_profile(
     ]
 
 
-def _credentials(session: Session, sealed: Sealed) -> Credentials:
+def _credentials(session: Session, encrypted: EncryptedCredentials) -> Credentials:
     """Credentials from the secrets if any are given, otherwise from the store."""
     factory = Factory(session.settings)
     secrets = factory.secrets()
     if not secrets.given:
-        return _stored_credentials(factory, sealed)
+        return _stored_credentials(factory, encrypted)
 
     def given(stored: StoredProfile) -> Credential | SecretProblem | None:
         profile = stored.profile
@@ -138,21 +138,21 @@ def _credentials(session: Session, sealed: Sealed) -> Credentials:
     return given
 
 
-def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
-    sealer = factory.sealer()
+def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> Credentials:
+    cipher = factory.cipher()
 
     def stored(profile: StoredProfile) -> Credential | SecretProblem | None:
         if profile.secret is None:
             return None
-        if sealer is None:
+        if cipher is None:
             raise no_key()
-        token = sealed.get(profile.account, {}).get(profile.name)
+        token = encrypted.get(profile.account, {}).get(profile.name)
         if token is None:
             return SecretProblem(
                 "secret-missing", "The store has no credential for the profile.", ""
             )
         binding = binding_of(profile.account, profile.name, profile.profile)
-        credential = sealer.open(token, binding)
+        credential = cipher.decrypt(token, binding)
         if credential is None:
             message = "The stored credential of the profile does not open with the given keys."
             return SecretProblem("credential-unreadable", message, "")

@@ -91,8 +91,7 @@ class RelayShape(Shape, frozen=True, kw_only=True):
     credentials: Annotated[
         Credentials | UnsetType,
         says(
-            "The secret with the relay's user name and password, in the namespace "
-            "sendroute-system.",
+            "The secret with the relay's username and password, in the namespace sendroute-system.",
             {"secretRef": {"name": "managed-relay"}},
         ),
     ] = UNSET

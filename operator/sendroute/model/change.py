@@ -67,7 +67,7 @@ class AccountChange(_AccountsChange[AccountState], frozen=True):
     """``ran`` is the apply-all that this change runs: its id and its record."""
 
     kind: ClassVar[Kind] = Kind.ACCOUNT
-    ran: tuple[str, RanApplyAll] | None = None
+    completed: tuple[str, RanApplyAll] | None = None
 
 
 class ProfileChange(_AccountsChange[Profile], frozen=True):

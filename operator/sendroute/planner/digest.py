@@ -49,7 +49,7 @@ def digest_changes(changes: Iterable[Change]) -> str:
             case ProfileChange():
                 account = change.account
             case AccountChange():
-                account, ran = change.account, change.ran
+                account, ran = change.account, change.completed
             case PlatformChange():
                 pass
             case _:

@@ -27,17 +27,17 @@ AccountStatuses = Mapping[Owner, AccountStatus]
 class Assessment(Struct, frozen=True):
     """What a result leaves open.
 
-    ``now`` are the statuses of the planned accounts that are not settled. ``again`` are the
+    ``statuses`` are those of the planned accounts that are not fully applied. ``retryable`` are the
     accounts for which a retry may succeed without an edit or an approval. ``written`` are the
     statuses that differ from the stored ones, ``cleared`` the owners whose status is deleted,
-    ``voided`` the statuses whose approval is void, because it is for another plan.
+    ``voided_approvals`` the statuses whose approval is void, because it is for another plan.
     """
 
-    now: AccountStatuses
-    again: frozenset[Owner]
+    statuses: AccountStatuses
+    retryable: frozenset[Owner]
     written: tuple[AccountStatus, ...]
     cleared: frozenset[Owner]
-    voided: tuple[AccountStatus, ...]
+    voided_approvals: tuple[AccountStatus, ...]
 
 
 def assess(

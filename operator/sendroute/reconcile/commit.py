@@ -24,7 +24,7 @@ from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.digest import digest, digest_changes
-from sendroute.reconcile.record import Record, Sealed
+from sendroute.reconcile.record import EncryptedCredentials, Record
 
 
 class CommitDecision(Protocol):
@@ -35,7 +35,9 @@ class CommitDecision(Protocol):
         """The plan to commit."""
         ...
 
-    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
+    def encrypt(
+        self, accounts: Sequence[AccountPlan], platform: PlatformChange | None
+    ) -> EncryptedCredentials:
         """Encrypt the credentials that belong to changes of the plan.
 
         Args:
@@ -250,8 +252,10 @@ class _Run:
         written = [fresh for fresh, done in zip(planned, decided, strict=True) if done is None]
         revisions: Iterator[int] = iter(())
         if written:
-            sealed = self._decision.seal([account for group in written for account in group], None)
-            revisions = iter(self._record.commit_groups(written, self._provenance, sealed))
+            encrypted = self._decision.encrypt(
+                [account for group in written for account in group], None
+            )
+            revisions = iter(self._record.commit_groups(written, self._provenance, encrypted))
         return [
             _committed(fresh, next(revisions), self._provenance) if done is None else done
             for fresh, done in zip(planned, decided, strict=True)
@@ -282,8 +286,8 @@ class _Run:
 
     def _write(self, accounts: Group, platform: PlatformChange | None) -> int:
         """Credentials are encrypted just before the commit, so no plan and no run holds one."""
-        sealed = self._decision.seal(accounts, platform)
-        return self._record.commit(accounts, platform, self._provenance, sealed)
+        encrypted = self._decision.encrypt(accounts, platform)
+        return self._record.commit(accounts, platform, self._provenance, encrypted)
 
     def _replanned(self, group: Group) -> Group:
         fresh = self._fresh_plans

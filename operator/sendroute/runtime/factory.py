@@ -24,7 +24,7 @@ from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from sendroute.credentials.sealing import Sealer
+    from sendroute.credentials.cipher import CredentialCipher
     from sendroute.store.record import Store
 
 BUSY_TIMEOUT = 30.0
@@ -92,9 +92,9 @@ class Factory:
             ProblemError: the directory of secrets or a given key is unusable.
         """
         secrets = self.secrets()
-        # The library behind a sealer is slow to import, and without secrets nothing is compared.
-        sealer = self.sealer() if secrets.given or saves else None
-        return Verifier(secrets, sealer, saves, shown)
+        # The library behind a cipher is slow to import, and without secrets nothing is compared.
+        cipher = self.cipher() if secrets.given or saves else None
+        return Verifier(secrets, cipher, saves, shown)
 
     def secrets(self) -> Secrets:
         """Open the secrets, from a directory or from variables.
@@ -131,11 +131,11 @@ class Factory:
         default = str(key_path(self.settings.store))
         return find_keys(self.settings.key_file, default, dict(os.environ))
 
-    def sealer(self) -> "Sealer | None":
-        """Build the sealer, which encrypts and decrypts credentials.
+    def cipher(self) -> "CredentialCipher | None":
+        """Build the cipher, which encrypts and decrypts credentials.
 
         Returns:
-            The sealer; None without a key.
+            The cipher; None without a key.
 
         Raises:
             ProblemError: as for :meth:`keys`.
@@ -143,9 +143,9 @@ class Factory:
         keys = self.keys()
         if keys is None:
             return None
-        from sendroute.credentials.sealing import Sealer
+        from sendroute.credentials.cipher import CredentialCipher
 
-        return Sealer(keys)
+        return CredentialCipher(keys)
 
 
 def run_tests(

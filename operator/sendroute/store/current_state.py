@@ -51,7 +51,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
         for key, (revision, state) in states.items()
     }
     for key, ids in ran.items():
-        accounts[key] = CurrentAccount(key, 0, None, ran=ids)
+        accounts[key] = CurrentAccount(key, 0, None, completed_apply_alls=ids)
     current = None if spec is None else platform_of(spec)
     return Current(head.lineage, head.revision, current, accounts)
 

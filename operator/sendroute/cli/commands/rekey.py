@@ -26,21 +26,21 @@ def options(_parser: Parser) -> None:
 
 
 def run(_arguments: Namespace, session: Session) -> int:
-    from sendroute.credentials.sealing import Sealer
+    from sendroute.credentials.cipher import CredentialCipher
 
     keys = session.factory.keys()
     if keys is None:
         raise no_key()
-    sealer = Sealer(keys)
+    cipher = CredentialCipher(keys)
 
-    def reseal(token: str, binding: SecretBinding) -> str:
-        credential = sealer.open(token, binding)
+    def reencrypt(token: str, binding: SecretBinding) -> str:
+        credential = cipher.decrypt(token, binding)
         if credential is None:
             raise _unreadable(binding)
-        return sealer.seal(credential, binding)
+        return cipher.encrypt(credential, binding)
 
     with session.factory.open_store() as store:
-        count = store.rekey(reseal, Provenance(datetime.now(UTC), actor()))
+        count = store.rekey(reencrypt, Provenance(datetime.now(UTC), actor()))
     if not session.terminal.quiet:
         credentials = "1 credential" if count == 1 else f"{count} credentials"
         print(f"Re-encrypted {credentials} with the first of {len(keys)} keys.")
