@@ -273,7 +273,7 @@ def keyless(sendroute: Program, workdir: Path, lose: Lose) -> Keyless:
     key = next(workdir.parent.rglob("sendroute.key"))
     key.rename(workdir / "old.key")
     created = sendroute("init", "--from-backup", "monday.db")
-    assert "does not open the backup's credentials" in created.out
+    assert "does not decrypt the backup's credentials" in created.out
     return Keyless(sendroute, workdir.parent / "secrets")
 
 

@@ -25,7 +25,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     assert "--max-remove-percent" not in line["message"], "a loop has no such option"
     assert len(workspace.domains()) == 12, "nothing was removed"
     status = workspace.unsettled()["acme"]
-    assert (status["outcome"], status["changes"]) == ("held-back", {"delete": 11})
+    assert (status["reason"], status["changes"]) == ("held-back", {"delete": 11})
     assert status["digest"] == line["digest"]
     output = workspace.sendroute("status").stdout
     assert "11 to delete" in output
@@ -160,7 +160,7 @@ def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: W
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
     workspace.write_manifest("acme", account("acme", NAMES[0]))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 3
-    assert workspace.unsettled()["acme"]["outcome"] == "held-back"
+    assert workspace.unsettled()["acme"]["reason"] == "held-back"
     workspace.write_manifest("acme", account("acme", *NAMES[:11]))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
     assert not workspace.unsettled()

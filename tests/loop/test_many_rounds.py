@@ -19,7 +19,7 @@ def _resident(loop: LoopProcess) -> int:
 def _rounds(url: str) -> float:
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310
         for line in answer.read().decode().splitlines():
-            if line.startswith('sendroute_rounds_total{outcome="made"}'):
+            if line.startswith('sendroute_rounds_total{outcome="completed"}'):
                 return float(line.split()[-1])
     return 0.0
 

@@ -11,14 +11,15 @@ from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, Test
 from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
 from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import EncryptedCredentials
-from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
+from sendroute.reconcile.secret_check import CheckedEndpoint, look_up, no_key
 from sendroute.reconcile.verifier import failure_advice, failure_code, failure_message
 from sendroute.reports.progress import progress
-from sendroute.runtime.factory import Factory, no_key, run_tests
+from sendroute.runtime.factory import Factory, run_tests
 from sendroute.store.record import Store
 
 Credentials = Callable[[StoredProfile], Credential | SecretProblem | None]
@@ -51,9 +52,11 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     Raises:
         ProblemError: a name is unknown or ambiguous.
     """
-    current, encrypted = store.read_with_credentials()
     profiles = store.profiles()
     chosen = profiles_named(names, profiles) if names else profiles
+    with store.snapshot() as snapshot:
+        platform = snapshot.read_accounts(()).platform
+        encrypted = snapshot.encrypted({profile.account for profile in chosen})
     credentials = _credentials(session, encrypted)
     requests: dict[int, TestRequest] = {}
     results: dict[int, TestResult] = {}
@@ -65,7 +68,7 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
             requests[profile.id] = TestRequest(
                 profile.account, profile.name, profile.profile, answer
             )
-    policy = ConnectionPolicy.of(current.platform)
+    policy = ConnectionPolicy.of(platform)
     tested = tester_of(session.terminal)(list(requests.values()), policy)
     results |= zip(requests, tested, strict=True)
     return [results[profile.id] for profile in chosen]
@@ -145,7 +148,7 @@ def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> Cr
         if profile.secret is None:
             return None
         if cipher is None:
-            raise no_key()
+            raise ProblemError(no_key())
         token = encrypted.get(profile.account, {}).get(profile.name)
         if token is None:
             return SecretProblem(
@@ -154,7 +157,7 @@ def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> Cr
         binding = binding_of(profile.account, profile.name, profile.profile)
         credential = cipher.decrypt(token, binding)
         if credential is None:
-            message = "The stored credential of the profile does not open with the given keys."
+            message = "The given keys cannot decrypt the stored credential of the profile."
             return SecretProblem("credential-unreadable", message, "")
         return credential
 

@@ -116,7 +116,7 @@ class EventLog:
         )
         reasons = status.report.findings
         code = reasons[0].code if reasons else None
-        extra = _fields(key) | {"commit": status.commit, "code": code, "outcome": status.reason}
+        extra = _fields(key) | {"commit": status.commit, "code": code, "reason": status.reason}
         if status.digest is not None:
             extra["digest"] = status.digest
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""

@@ -35,7 +35,7 @@ class Metrics:
         for outcome in Outcome:
             self._reconciles.labels(outcome.value)
         self._rounds = Count("sendroute_rounds", "Rounds, by outcome.", ["outcome"], registry=at)
-        for outcome_of_round in ("made", "failed"):
+        for outcome_of_round in ("completed", "failed"):
             self._rounds.labels(outcome_of_round)
         self._seconds = Histogram(
             "sendroute_round_duration_seconds",
@@ -53,7 +53,7 @@ class Metrics:
         self._unsettled = Gauge(
             "sendroute_unsettled_accounts",
             "Accounts that the last round left open, by reason.",
-            ["outcome"],
+            ["reason"],
             registry=at,
         )
         self._approved = Gauge(
@@ -122,7 +122,7 @@ class Metrics:
 
     def round_completed(self, round_result: RoundResult, seconds: float, now: float) -> None:
         """Report a completed round, its duration in ``seconds``, and ``now``, a Unix time."""
-        self._rounds.labels("made").inc()
+        self._rounds.labels("completed").inc()
         self._seconds.observe(seconds)
         self._failures.set(0)
         self._reconciled.set(now)

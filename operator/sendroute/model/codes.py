@@ -551,7 +551,7 @@ class Code(StrEnum):
         "credential-unreadable",
         _ERROR,
         _OPERATOR,
-        "A stored credential does not open with the given keys.",
+        "A stored credential cannot be decrypted with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
     )

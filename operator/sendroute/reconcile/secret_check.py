@@ -320,8 +320,8 @@ class _Check:
         self._report(
             endpoint,
             "credential-unreadable",
-            f"The stored credential of {endpoint.title} does not open with the given keys, or was"
-            " encrypted for another destination; the credential is saved again.",
+            f"The stored credential of {endpoint.title} cannot be decrypted with the given keys, or"
+            " was encrypted for another destination; the credential is saved again.",
             SecretProblem("credential-unreadable", "", hint),
             Severity.WARNING,
         )

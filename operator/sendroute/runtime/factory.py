@@ -17,7 +17,6 @@ from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
-from sendroute.reconcile import secret_check
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
@@ -174,8 +173,3 @@ def run_tests(
     from sendroute.connection.run import run_tests as run
 
     return run(requests, policy=policy, start_within=start_within, progress=progress)
-
-
-def no_key() -> ProblemError:
-    """The error ``key-missing``: there is no key to encrypt or decrypt with."""
-    return ProblemError(secret_check.no_key())

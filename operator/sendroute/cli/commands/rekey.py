@@ -17,8 +17,8 @@ from sendroute.model.owner import PLATFORM
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
+from sendroute.reconcile.secret_check import no_key
 from sendroute.runtime.actor import actor
-from sendroute.runtime.factory import no_key
 
 
 def options(_parser: Parser) -> None:
@@ -30,7 +30,7 @@ def run(_arguments: Namespace, session: Session) -> int:
 
     keys = session.factory.keys()
     if keys is None:
-        raise no_key()
+        raise ProblemError(no_key())
     cipher = CredentialCipher(keys)
 
     def reencrypt(token: str, binding: SecretBinding) -> str:
@@ -54,7 +54,8 @@ def _unreadable(binding: SecretBinding) -> ProblemError:
     return ProblemError(
         finding(
             "credential-unreadable",
-            f"Nothing was changed: a credential of {whose} does not open with the given keys.",
+            f"Nothing was changed: a credential of {whose} cannot be decrypted with the given"
+            " keys.",
             hint="Add the key that it was encrypted with below the new one.",
         )
     )
