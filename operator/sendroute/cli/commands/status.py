@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.hints import leave_shadow, with_hint
@@ -126,10 +127,9 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
 
 def _finding(reported: ReportedFinding) -> dict[str, Any]:
     """A finding as in every other document: its position is an object."""
-    form: dict[str, Any] = to_builtins(with_hint(reported))
-    place = form.pop("place", None)
-    if place is not None:
-        file, line, column = place.rsplit(":", 2)
+    form: dict[str, Any] = to_builtins(replace(with_hint(reported), position=None))
+    if reported.position is not None:
+        file, line, column = reported.position.rsplit(":", 2)
         form["position"] = {"file": file, "line": int(line), "column": int(column)}
     return form
 
