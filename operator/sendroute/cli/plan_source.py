@@ -155,7 +155,7 @@ def save_plan(path: str, planned: Planned) -> None:
     """
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
-    write(path, [encode(saved)], subject="The saved plan")
+    write(path, [encode(saved)], subject="The saved plan", mode=0o600)
 
 
 def is_saved_plan_file(path: str) -> bool:

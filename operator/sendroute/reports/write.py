@@ -13,10 +13,12 @@ MODE = 0o644
 """The most that a file may allow: everybody may read it, its owner may write it."""
 
 
-def write(path: str, chunks: Iterable[str], *, subject: str = "The report") -> None:
+def write(
+    path: str, chunks: Iterable[str], *, subject: str = "The report", mode: int = MODE
+) -> None:
     """Write a file as UTF-8, completely or not at all: a reader sees the old or the new content.
 
-    A new file has the mode that the umask leaves of :data:`MODE`. A file that is replaced keeps its
+    A new file has the mode that the umask leaves of ``mode``. A file that is replaced keeps its
     mode, but never more than that. A file that is not regular (``/dev/stdout``, a pipe) is written
     to and never replaced. A link is followed.
 
@@ -24,6 +26,7 @@ def write(path: str, chunks: Iterable[str], *, subject: str = "The report") -> N
         path: the file.
         chunks: its content.
         subject: the name of the content, for the message.
+        mode: the most that the file may allow.
 
     Raises:
         ProblemError: the file cannot be written (``unwritable``).
@@ -33,7 +36,7 @@ def write(path: str, chunks: Iterable[str], *, subject: str = "The report") -> N
             with open(path, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
                 file.writelines(chunks)
         else:
-            _replace(os.path.realpath(path), chunks)
+            _replace(os.path.realpath(path), chunks, mode)
     except OSError as error:
         raise ProblemError(
             finding(
@@ -52,17 +55,17 @@ def _is_special(path: str) -> bool:
         return False
 
 
-def _replace(path: str, chunks: Iterable[str]) -> None:
+def _replace(path: str, chunks: Iterable[str], most: int) -> None:
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name[:100]}.{secrets.token_hex(4)}")  # noqa: PTH118
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, most)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:  # noqa: PTH123
             file.writelines(chunks)
             file.flush()
             os.fsync(descriptor)
             if (mode := _mode(path)) is not None:
-                os.fchmod(descriptor, mode & MODE)
+                os.fchmod(descriptor, mode & most)
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:  # also if interrupted: no partly written file remains
         os.unlink(temporary)  # noqa: PTH108
