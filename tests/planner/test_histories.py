@@ -310,26 +310,3 @@ def test_a_stopped_account_stays_unchanged(history: list[Step]) -> None:
             if account.stopped:
                 before = now.current.accounts.get(account.key)
                 assert now.after.accounts.get(account.key) == before
-
-
-@given(histories(LONGEST), st.integers(0, 2))
-def test_the_only_option_leaves_the_other_accounts_unchanged(
-    history: list[Step], number: int
-) -> None:
-    for now in moments(history):
-        keys = sorted({*now.desired.accounts, *now.current.accounts})
-        if not keys:
-            continue
-        selected = keys[number % len(keys)]
-        plan = plan_tree(
-            now.desired,
-            now.current,
-            failed=now.failed,
-            rotated=now.rotated,
-            only=frozenset([selected]),
-        )
-        after = contents(committed(now.current, plan))
-        for key, account in contents(now.current).items():
-            if key != selected:
-                assert after.get(key) == account
-        assert set(after) <= {selected, *contents(now.current)}

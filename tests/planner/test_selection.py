@@ -104,6 +104,26 @@ def test_committing_accounts_separately_in_any_order_gives_the_result_of_the_who
             assert current.platform == now.after.platform
 
 
+@given(histories(LONGEST), st.integers(0, 2))
+def test_a_plan_of_one_account_leaves_the_other_accounts_unchanged(
+    history: list[Step], number: int
+) -> None:
+    for now in moments(history):
+        keys = list(all_keys(now))
+        if not keys:
+            continue
+        key = keys[number % len(keys)]
+        index = ClaimIndex(now.desired.accounts.values())
+        store = MemoryStore(now.current)
+        selection = select({key}, now.desired.accounts, index, store, linked=False)
+        assert selection.keys == {key}
+        after = contents(committed(now.current, planned(now, selection, now.current)))
+        for other, account in contents(now.current).items():
+            if other != key:
+                assert after.get(other) == account
+        assert set(after) <= {key, *contents(now.current)}
+
+
 @given(histories(LONGEST))
 def test_an_updated_claim_index_equals_a_newly_built_index(history: list[Step]) -> None:
     index = ClaimIndex()

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.current import DomainState
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Position
 from sendroute.model.remedy import (
     AllowOlderTree,
     Approve,
@@ -68,6 +68,10 @@ def with_hint(finding: _Finding) -> _Finding:
     message = without_password(finding.message)
     if message != finding.message:
         finding = replace(finding, message=message)
+    if isinstance(finding.position, Position):
+        file = without_password(finding.position.file)
+        if file != finding.position.file:
+            finding = replace(finding, position=replace(finding.position, file=file))
     if finding.remedy is None:
         return finding
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"

@@ -20,6 +20,7 @@ from sendroute.cli.command_line import (
     suggestion,
 )
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+from sendroute.planner.guards import Guards
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
 TABLES = ("text", "json")
@@ -114,6 +115,23 @@ def only_option(parser: Parser) -> None:
     )
 
 
+class GuardOptions(NamedTuple):
+    """The limits of the guards as typed; None if not given."""
+
+    change_percent: int | None = None
+    remove_percent: int | None = None
+    allow_older_tree: bool = False
+
+    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
+        """The guards with these limits; ``otherwise`` has those that are not given."""
+        change, remove, allow_older_tree = self
+        return Guards(
+            otherwise.change_percent if change is None else change,
+            otherwise.remove_percent if remove is None else remove,
+            allow_older_tree=allow_older_tree or otherwise.allow_older_tree,
+        )
+
+
 def limit_options(
     parser: Parser,
     action: str = "refuse to",
@@ -137,6 +155,13 @@ def limit_options(
             default=default,
             help=f"{action} {verb} more than N %% of {subject} (default 30)",
         )
+
+
+def limits_of(arguments: argparse.Namespace) -> GuardOptions:
+    """The options of :func:`limit_options` and :func:`older_tree_option`."""
+    return GuardOptions(
+        arguments.max_change_percent, arguments.max_remove_percent, arguments.allow_older_tree
+    )
 
 
 def older_tree_option(parser: Parser) -> None:

@@ -4,6 +4,8 @@ confirmed number of domains."""
 from collections.abc import Container
 from datetime import date
 
+from msgspec import UNSET
+
 from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Account, EditTree
@@ -70,8 +72,6 @@ def apply_to_all(
 
 
 def _fresh_id(today: date, route: Route, account: Account, ran: Container[str]) -> str:
-    from msgspec import UNSET
-
     last = account.spec.apply_to_all
     taken = None if last is UNSET else last.id
     stem = f"{today.isoformat()}-to-{route.profile or route.kind.value}"

@@ -4,6 +4,7 @@ An account that fails stops no other account. A tree that is invalid, or a store
 unavailable, does not end the loop.
 """
 
+import logging
 import time
 from typing import NamedTuple, assert_never
 
@@ -14,6 +15,7 @@ from sendroute.loop.poller import SourcePoller
 from sendroute.loop.protocols import Health, Open
 from sendroute.loop.rounds import Reconciled, RoundOptions, StoreMismatch, reconcile
 from sendroute.loop.schedule import DueAccounts, Random, Schedule
+from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.store_changes import StoreChanges
 from sendroute.loop.tree_source import ServedTree, TreeSource
 from sendroute.loop.wakeup import StoreHandle, WakeupQueue
@@ -22,6 +24,8 @@ from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
+
+_log = logging.getLogger(__name__)
 
 _HEARTBEAT = 30.0
 """Seconds that the loop waits at most, so that its heartbeat is seen."""
@@ -46,6 +50,7 @@ class Loop:
         metrics: Metrics,
         health: Health,
         random: Random,
+        source: SourceRecord,
     ) -> None:
         self._trees = trees
         self._options = options
@@ -58,6 +63,7 @@ class Loop:
         self._store = StoreHandle(open_store, self._wakeups.put, random)
         self._changes = StoreChanges()
         self._served: ServedTree | None = None
+        self._source = source
         self._write_failed = False  # only a round shows whether the store can be written again
 
     def run(self) -> None:
@@ -83,6 +89,7 @@ class Loop:
         due = self._schedule.due(time.monotonic()) if self._trees.has_tree else None
         if due is not None:
             self._run_round(due)
+        self._record_source()
         self._report_health()
         self._wakeups.wait(self._next_at() - time.monotonic())
 
@@ -172,6 +179,16 @@ class Loop:
                 self._trees.remember()
             except ProblemError as problem:
                 self._event_log.last_good.update(problem.findings)
+
+    def _record_source(self) -> None:
+        """Record what is served. It is only shown, so a failure is retried with the next wakeup."""
+        if not self._store.is_up:
+            return
+        try:
+            with self._options.stop.interruptible():
+                self._source.update(self._store.get(), self._served, self._trees.fault)
+        except ProblemError as problem:
+            _log.debug("%s", problem)
 
     def _round_failed(self) -> None:
         self._metrics.round_failed()

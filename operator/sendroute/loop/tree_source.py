@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sendroute.following.follower import FollowedTree, Follower
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.problem import ProblemError
@@ -51,7 +51,7 @@ class TreeSource:
     @property
     def is_partial(self) -> bool:
         """Whether a part of the newest tree could not be read. Reading it again may succeed
-        although nothing changed: a disk or a file server failed for a moment."""
+        although nothing changed."""
         return bool(self._read_errors)
 
     @property
@@ -160,7 +160,9 @@ class TreeSource:
 
 
 def _read_errors(source: Source) -> frozenset[Finding]:
-    return frozenset(error for error in source.desired.findings if error.code == Code.UNREADABLE)
+    return frozenset(
+        error for error in source.desired.findings if has_trait(error.code, Trait.REREAD)
+    )
 
 
 def faults(source: Source) -> tuple[Finding, ...]:

@@ -40,6 +40,11 @@ class Trait(Flag):
     """Something is missing that may be in a file that could not be read."""
     PROFILE_REFERENCE = auto()
     """A reference to a profile that does not exist, or no longer."""
+    REREAD = auto()
+    """Reading the same manifests again may succeed: a disk or a file server failed for a moment."""
+    SKIPPED = auto()
+    """Part of a change waits for something else, and the rest is applied. Whatever its severity,
+    it leaves the account open."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
 
@@ -144,6 +149,7 @@ class Code(StrEnum):
         "The file or directory could not be read.",
         "It is missing, its permissions do not allow it, or the disk reports an error.",
         "Check that the path exists and that the user that runs sendroute may read it.",
+        Trait.REREAD,
     )
     UNWRITABLE = (
         "unwritable",
@@ -558,6 +564,7 @@ class Code(StrEnum):
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
         "Fix what was skipped; Sendroute then retries.",
+        Trait.SKIPPED,
     )
 
     # Following a source

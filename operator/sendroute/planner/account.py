@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sendroute.model.change import AccountChange, AccountPlan, Action
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
@@ -67,7 +67,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
     """Report profiles that are skipped because they refer to another profile that is not saved. A
     failed test has its own finding."""
     for change in profiles.changes:
-        if change.reason == Code.DEPENDENCY_SKIPPED:
+        if has_trait(change.reason, Trait.SKIPPED):
             yield finding(
                 "dependency-skipped",
                 change.message,

@@ -201,23 +201,6 @@ def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str
     return names
 
 
-def others_in_tree(
-    accounts: DesiredAccounts, current: CurrentAccounts, planned: frozenset[AccountKey]
-) -> OtherClaims:
-    """The claims of the accounts outside a plan, from a whole tree and a whole store."""
-    names = open_domains(
-        {key: accounts[key] for key in planned if key in accounts},
-        {key: current[key] for key in planned if key in current},
-    )
-    holders = {
-        domain: key
-        for key, account in current.items()
-        if key not in planned
-        for domain in account.domains.keys() & names
-    }
-    return ClaimIndex(accounts.values()).others(names, planned, holders)
-
-
 def find_conflicts(
     accounts: DesiredAccounts, current: CurrentAccounts, others: OtherClaims = NO_OTHERS
 ) -> DomainConflicts:

@@ -20,7 +20,6 @@ from sendroute.planner.claims import (
     Move,
     OtherClaims,
     find_conflicts,
-    others_in_tree,
 )
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards, check_guards
@@ -137,7 +136,6 @@ def plan_tree(
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
-    only: frozenset[AccountKey] | None = None,
 ) -> Plan:
     """Plan as :func:`plan_accounts` does, from a whole tree and a whole store.
 
@@ -147,17 +145,11 @@ def plan_tree(
         failed: as for :func:`plan_accounts`.
         rotated: as for :func:`plan_accounts`.
         guards: as for :func:`plan_accounts`.
-        only: the accounts to plan; all others stay as they are. None for all.
 
     Returns:
-        The plan of these accounts, and the platform's own change.
+        The plan of every account, and the platform's own change.
     """
-    others = NO_OTHERS
-    if only is not None:
-        others = others_in_tree(desired.accounts, current.accounts, only)
-    return plan_accounts(
-        desired, current, only, others, failed=failed, rotated=rotated, guards=guards
-    )
+    return plan_accounts(desired, current, failed=failed, rotated=rotated, guards=guards)
 
 
 def _references_only(

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step, reported
 from sendroute.model.change import AccountPlan, Action, Change
-from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
+from sendroute.model.codes import Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -171,7 +171,7 @@ def _platform_status(result: Result, context: StatusContext) -> AccountStatus | 
 def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> StatusReport:
     """Errors come before skipped domains, because a million domains may wait for one profile."""
     reasons = [finding for finding in findings if _is_reason(finding)]
-    reasons.sort(key=lambda finding: finding.code == Code.DEPENDENCY_SKIPPED)
+    reasons.sort(key=lambda finding: has_trait(finding.code, Trait.SKIPPED))
     first = [located(finding, locate) for finding in reasons[:_FINDINGS]]
     done = [change for change in changes if change.action is not Action.SKIP]
     return StatusReport(
@@ -189,9 +189,8 @@ def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Loca
 
 
 def _is_reason(finding: Finding) -> bool:
-    return (
-        finding.severity in (Severity.ERROR, Severity.REFUSED)
-        or finding.code == Code.DEPENDENCY_SKIPPED
+    return finding.severity in (Severity.ERROR, Severity.REFUSED) or has_trait(
+        finding.code, Trait.SKIPPED
     )
 
 

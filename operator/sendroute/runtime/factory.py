@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sendroute.credentials.key_file import key_path
 from sendroute.credentials.keys import Keys, find_keys
 from sendroute.credentials.resolve import Secrets
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
@@ -52,6 +52,15 @@ class Factory:
         from sendroute.store.record import open_store
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
+
+    def store_if_exists(self) -> "Store | None":
+        """Open the store as :meth:`open_store` does; None if there is none."""
+        try:
+            return self.open_store()
+        except ProblemError as problem:
+            if any(item.code == Code.NOT_INITIALISED for item in problem.findings):
+                return None
+            raise
 
     def reconciler(
         self, store: "Store", tester: Tester, *, saves: bool, shown: SavedInputs | None = None

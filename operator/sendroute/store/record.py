@@ -19,6 +19,7 @@ from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.export import StoreExport
+from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import (
@@ -40,6 +41,7 @@ from sendroute.store import (
     current_state,
     endpoints,
     export,
+    followed_sources,
     history,
     lockfile,
     queries,
@@ -311,6 +313,20 @@ class Store:
                 self._database.write(
                     lambda connection: account_status.write(connection, written, cleared)
                 )
+
+    def followed_sources(self) -> tuple[FollowedSource, ...]:
+        """What loops follow, in the order of the sources' names."""
+        with self._reading() as connection:
+            return followed_sources.read(connection)
+
+    def write_followed_source(self, source: FollowedSource) -> None:
+        """Insert or replace what a loop follows, without a new revision.
+
+        Args:
+            source: the source, and the tree that is served.
+        """
+        with translated_errors(self.location):
+            self._database.write(lambda connection: followed_sources.write(connection, source))
 
     def applied_commits(self) -> list[AppliedCommit]:
         """The commits that manifests were applied from last, in order."""

@@ -36,10 +36,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.record import open_store
-
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         answer = _explain(arguments.sender, store)
         is_read = bool(store.relays())
 
@@ -90,11 +88,10 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))
     yield from pairs(lines, page)
-    reason = answer.reason
-    if not is_read:
-        reason += " This is recorded; no relay reads this store yet."
-    for line in wrap(clean(reason), 0, columns=page.columns):
+    for line in wrap(clean(answer.reason), 0, columns=page.columns):
         yield line + "\n"
     if row is not None and row.state.is_shadowed:
         for line in wrap(clean(leave_shadow(row.domain, row.state)), 0, columns=page.columns):
             yield line + "\n"
+    if row is not None and not is_read:
+        yield "The route is recorded; no relay reads this store yet.\n"

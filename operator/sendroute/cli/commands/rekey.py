@@ -18,7 +18,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.runtime.actor import actor
-from sendroute.runtime.factory import Factory, no_key
+from sendroute.runtime.factory import no_key
 
 
 def options(_parser: Parser) -> None:
@@ -27,9 +27,8 @@ def options(_parser: Parser) -> None:
 
 def run(_arguments: Namespace, session: Session) -> int:
     from sendroute.credentials.sealing import Sealer
-    from sendroute.store.record import open_store
 
-    keys = Factory(session.settings).keys()
+    keys = session.factory.keys()
     if keys is None:
         raise no_key()
     sealer = Sealer(keys)
@@ -40,7 +39,7 @@ def run(_arguments: Namespace, session: Session) -> int:
             raise _unreadable(binding)
         return sealer.seal(credential, binding)
 
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         count = store.rekey(reseal, Provenance(datetime.now(UTC), actor()))
     if not session.terminal.quiet:
         credentials = "1 credential" if count == 1 else f"{count} credentials"
