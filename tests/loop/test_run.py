@@ -108,9 +108,9 @@ def test_an_account_with_an_error_does_not_stop_other_accounts(workspace: Worksp
     line = loop.wait_for_log("Account acme/acme failed", "none-such")
     assert (line["code"], line["level"]) == ("unknown-plan", "warning")
     assert workspace.domains() == {"b.example.com": "managed"}
-    assert workspace.unsettled()["acme"]["outcome"] == "failed"
+    assert workspace.unsettled()["acme"]["reason"] == "failed"
     workspace.write_manifest("acme", account("acme", "a.example.com"))
-    loop.wait_for_log("acme/acme is settled")
+    loop.wait_for_log("acme/acme is fully applied")
     assert not workspace.unsettled()
     assert len(loop.logged("Account acme/acme failed")) == 1, "logged once, not in every round"
 
@@ -134,7 +134,7 @@ def test_a_domain_moves_between_accounts_whose_manifests_change_at_different_tim
         return rows == [("bolt",)]
 
     wait_until(owner, "the move")
-    loop.wait_for_log("bolt/bolt is settled")
+    loop.wait_for_log("bolt/bolt is fully applied")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sendroute.model.remedy import (
     AllowOlderTree,
     Approve,
     Configure,
+    ConfirmRemoval,
     DeleteProfile,
     ExtractProfile,
     GuardLimit,
@@ -102,6 +103,8 @@ def words(remedy: Remedy) -> str:
             return "--allow-older-tree"
         case Approve(namespace, account):
             return f"sendroute approve {namespace}/{account}"
+        case ConfirmRemoval(namespace, account):
+            return f"--remove-account {namespace}/{account}"
         case Configure(setting):
             return _SETTINGS[setting]
         case Perform(task, subject):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from sendroute.loop.protocols import LoopStore
-from sendroute.loop.tree_source import ServedTree
+from sendroute.loop.tree_source import ReadTree
 from sendroute.model.account_status import ReportedFinding, reported
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
@@ -24,12 +24,10 @@ class SourceRecord:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._tree: ServedTree | None = None
+        self._tree: ReadTree | None = None
         self._written: FollowedSource | None = None
 
-    def update(
-        self, store: LoopStore, served: ServedTree | None, faults: Sequence[Finding]
-    ) -> None:
+    def update(self, store: LoopStore, served: ReadTree | None, faults: Sequence[Finding]) -> None:
         """Record what is served, if that changed. Nothing is written into a store to which the tree
         does not belong.
 

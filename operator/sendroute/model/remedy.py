@@ -11,7 +11,8 @@ from msgspec import Struct
 
 
 class GuardLimit(StrEnum):
-    """A share of an account's domains that one change may touch without being confirmed."""
+    """A share of an account's, or of the store's, domains that one change may touch without being
+    confirmed."""
 
     CHANGES = "changes"
     REMOVALS = "removals"
@@ -71,6 +72,13 @@ class Approve(Struct, frozen=True, tag="approve"):
     account: str
 
 
+class ConfirmRemoval(Struct, frozen=True, tag="confirm-removal"):
+    """Confirm that an account is removed with its domains."""
+
+    namespace: str
+    account: str
+
+
 class Configure(Struct, frozen=True, tag="configure"):
     """Set, or change, what Sendroute is run with."""
 
@@ -102,5 +110,12 @@ class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
 
 
 Remedy = (
-    RaiseLimit | AllowOlderTree | Approve | Configure | Perform | DeleteProfile | ExtractProfile
+    RaiseLimit
+    | AllowOlderTree
+    | Approve
+    | ConfirmRemoval
+    | Configure
+    | Perform
+    | DeleteProfile
+    | ExtractProfile
 )

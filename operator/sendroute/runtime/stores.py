@@ -96,8 +96,8 @@ def _given_key(file: str | None) -> str | None:
 
 def _opens(settings: Settings) -> Opens:
     """Whether the given keys open a credential."""
-    sealer = Factory(settings).sealer()
-    return lambda token, binding: sealer is not None and sealer.open(token, binding) is not None
+    cipher = Factory(settings).cipher()
+    return lambda token, binding: cipher is not None and cipher.decrypt(token, binding) is not None
 
 
 def is_lock_file(path: Path) -> bool:
@@ -128,5 +128,5 @@ def saved_state(path: Path) -> SavedState:
         return SavedState(path, lock.current(), {}, lock.head)
     with open_backup(path) as opened:
         backup = Store(opened)
-        current, sealed = backup.read_sealed()
-        return SavedState(path, current, sealed, backup.head())
+        current, encrypted = backup.read_with_credentials()
+        return SavedState(path, current, encrypted, backup.head())

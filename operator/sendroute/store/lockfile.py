@@ -142,7 +142,7 @@ def _form(route: Route | None) -> dict[str, Any] | None:
     return None if route is None else route.as_manifest()
 
 
-def take(connection: Connection) -> Lock:
+def lock_of(connection: Connection) -> Lock:
     """The state of a store as a lock file, with everything in the order of names."""
     current = current_state.read(connection, None)
     last_profile = connection.execute(select(store.c.last_profile)).scalar_one()
@@ -169,7 +169,7 @@ def take(connection: Connection) -> Lock:
                 },
                 {
                     ran_id: LockApplyAll(ran.route.as_manifest(), ran.domains)
-                    for ran_id, ran in sorted(account.ran.items())
+                    for ran_id, ran in sorted(account.completed_apply_alls.items())
                 },
             )
         )

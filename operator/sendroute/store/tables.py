@@ -162,7 +162,8 @@ profile = Table(
 # the managed relay, `m0r{version}`, whose profile is 0. A message in a queue identifies its nexthop
 # by the alias alone, so a replaced revision stays, with its credential; therefore no foreign key
 # refers to the profile's row. `made` and `retired` are the transactions that created and replaced
-# it. `credential` is sealed; NULL if there is none, or none yet (a store created from a lock file).
+# it. `credential` is encrypted; NULL if there is none, or none yet (a store created from a lock
+# file).
 endpoint = Table(
     "endpoint",
     metadata,

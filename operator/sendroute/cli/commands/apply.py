@@ -19,7 +19,7 @@ from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
     REPORTS,
-    limit_options,
+    guard_options,
     limits_of,
     older_tree_option,
     only_option,
@@ -39,7 +39,7 @@ def options(parser: Parser) -> None:
     paths_argument(parser, also=", or one saved plan; - is standard input")
     parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
-    limit_options(parser)
+    guard_options(parser)
     older_tree_option(parser)
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(

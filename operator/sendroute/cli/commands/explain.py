@@ -63,7 +63,7 @@ def _explain(text: str, store: "Store") -> Explanation:
 def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
     """``is_read``: a relay reads the store."""
     lines = [("sender", answer.address)]
-    row, to, given = answer.row, answer.nexthop, answer.given
+    row, to, assignment = answer.row, answer.nexthop, answer.assignment
     if row is not None:
         lines += [
             ("account", str(row.account)),
@@ -71,9 +71,9 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
             ("origin", row.state.origin.value),
             ("since", to_minute(row.since)),
         ]
-    if given is not None:
-        commit = f", commit {given.source_commit}" if given.source_commit else ""
-        lines.append(("given by", f"revision {given.revision}, {given.actor}{commit}"))
+    if assignment is not None:
+        commit = f", commit {assignment.source_commit}" if assignment.source_commit else ""
+        lines.append(("given by", f"revision {assignment.revision}, {assignment.actor}{commit}"))
     if to is not None:
         secret = f"secret {to.namespace}/{to.secret}" if to.secret else "none"
         lines += [

@@ -20,7 +20,7 @@ from sendroute.cli.exit_status import of_findings, of_plan
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
     REPORTS,
-    limit_options,
+    guard_options,
     limits_of,
     older_tree_option,
     only_option,
@@ -37,7 +37,7 @@ def options(parser: Parser) -> None:
     parser.value("--out", metavar="FILE", type=OUTPUT_FILE, help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
-    limit_options(parser)
+    guard_options(parser)
     older_tree_option(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"

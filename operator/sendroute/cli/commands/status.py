@@ -15,13 +15,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
-from sendroute.model.account_status import AccountStatus
+from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
@@ -101,7 +102,7 @@ def _source(source: FollowedSource) -> dict[str, Any]:
         "commit": source.commit,
         "since": rfc3339(source.since) if source.since is not None else None,
         "not_served_since": rfc3339(source.faulty_since) if source.faulty_since else None,
-        "findings": to_builtins([with_hint(fault) for fault in source.faults]),
+        "findings": [_finding(fault) for fault in source.faults],
     }
 
 
@@ -111,7 +112,7 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
     return {
         "namespace": namespace,
         "account": account,
-        "outcome": status.reason.value,
+        "reason": status.reason.value,
         "since": rfc3339(status.since),
         "commit": status.commit,
         "digest": status.digest,
@@ -119,9 +120,18 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
         "approved": {"by": approval.by, "time": rfc3339(approval.at)}
         if approval is not None and status.approved
         else None,
-        "findings": to_builtins([with_hint(finding) for finding in status.report.findings]),
+        "findings": [_finding(finding) for finding in status.report.findings],
         "more_findings": status.report.more,
     }
+
+
+def _finding(reported: ReportedFinding) -> dict[str, Any]:
+    """A finding as in every other document: its position is an object."""
+    form: dict[str, Any] = to_builtins(replace(with_hint(reported), position=None))
+    if reported.position is not None:
+        file, line, column = reported.position.rsplit(":", 2)
+        form["position"] = {"file": file, "line": int(line), "column": int(column)}
+    return form
 
 
 def _shadowed(row: RouteRow) -> dict[str, Any]:

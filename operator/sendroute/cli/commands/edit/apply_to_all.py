@@ -54,6 +54,6 @@ def run(arguments: Namespace, session: Session) -> int:
                 id=arguments.id,
                 confirm=arguments.confirm,
                 current=len(current.domains) if current else 0,
-                ran=current.ran if current else (),
+                completed=current.completed_apply_alls if current else (),
             )
         )
