@@ -33,9 +33,9 @@ _WRITE_OUT = "Write the value in full wherever it is used."
 
 
 class Node:
-    """A value with its place. ``items`` are the nodes of a mapping or a sequence, ``keys`` the
-    places of a mapping's keys, and ``value`` is the value as plain Python data. ``written`` is how
-    a number, true, false or null is written; None for anything else."""
+    """A value with its position. ``items`` are the nodes of a mapping or a sequence, ``keys`` the
+    positions of a mapping's keys, and ``value`` is the value as plain Python data. ``written`` is
+    how a number, true, false or null is written; None for anything else."""
 
     __slots__ = ("items", "keys", "position", "value", "written")
 

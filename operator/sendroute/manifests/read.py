@@ -67,7 +67,7 @@ class Reading:
         self.files = 0
 
     def documents(self) -> Generator[tuple[Document, Where], None, None]:
-        """Yield every document of ours without errors, whole and with its place."""
+        """Yield every document of ours without errors, whole and with its position."""
         for entry, content in self._contents(None, as_documents=True):
             for ordinal, document in content.documents:
                 yield document, entry.where(ordinal)

@@ -1,4 +1,4 @@
-"""Text in the form that libyaml accepts, places in it, and libyaml's errors as sentences."""
+"""Text in the form that libyaml accepts, positions in it, and libyaml's errors as sentences."""
 
 import re
 from bisect import bisect_left
@@ -33,7 +33,8 @@ _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010
 
 
 class Text:
-    """A text, or a piece of a file that begins on ``first_line``, and the places of its marks."""
+    """A text, or a piece of a file that begins on ``first_line``, with the positions of its
+    marks."""
 
     def __init__(self, text: str, first_line: int = 1) -> None:
         self.written = text
@@ -74,7 +75,7 @@ class Text:
         return self.position_of(len(self.written.rstrip()) - 1)
 
     def line(self, position: LineColumn) -> str:
-        """Return the line at a place."""
+        """Return the line at a position."""
         lines = self.written.split("\n", position[0] - self.first_line + 1)
         return lines[position[0] - self.first_line].rstrip("\r") if len(lines) > 1 else lines[0]
 
@@ -85,7 +86,7 @@ class Text:
 
 
 def syntax_fault(source: Text, error: yaml.YAMLError) -> Fault:
-    """Return libyaml's error as a sentence, with its place."""
+    """Return libyaml's error as a sentence, with its position."""
     if isinstance(error, ReaderError):
         return _unprintable(source)
     problem = getattr(error, "problem", None) or "it cannot be parsed"

@@ -115,7 +115,7 @@ PROVIDERS: dict[str, Provider] = {
             "https://www.twilio.com/docs/sendgrid/for-developers/sending-email/"
             "integrating-with-the-smtp-api",
         ),
-        hint="The user name is the word apikey. The password is an API key that may send mail.",
+        hint="The username is the word apikey. The password is an API key that may send mail.",
     ),
     "mailgun": Provider(
         host="smtp.mailgun.org",

@@ -1,4 +1,4 @@
-"""Secrets without their values: references, problems, and what a encrypted credential is bound
+"""Secrets without their values: references, problems, and what an encrypted credential is bound
 to."""
 
 from typing import NamedTuple
