@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Action, Plan, ProfileChange
 from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, TestRequest, TestResult
@@ -106,6 +107,14 @@ def test_each_profile_is_tested_once_with_the_policy_of_the_platform() -> None:
     assert saved(decide(tester, tree(account), EMPTY)) == {"a", "b"}
     assert tester.rounds == [["a", "b"]]
     assert tester.policies == [ConnectionPolicy(("192.0.2.0/24",), "ca")]
+
+
+def test_a_relative_ca_file_is_relative_to_the_manifest() -> None:
+    tester = FakeTester()
+    account = DesiredAccount(ACME, "basic", HERE, profiles={"a": relay("a")})
+    platform = DesiredPlatform(PLATFORM, Where("mail/base/platform.yaml", 0))
+    decide(tester, replace(tree(account), platform=platform), EMPTY)
+    assert [policy.ca_file for policy in tester.policies] == ["mail/base/ca"]
 
 
 @pytest.mark.parametrize(

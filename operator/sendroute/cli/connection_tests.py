@@ -109,9 +109,11 @@ def test_new_profile(
                 answer.code, answer.message, hint=answer.hint, remedy=answer.remedy, account=key
             )
         ]
-    platform = desired.platform.platform if desired.platform is not None else None
+    policy = ConnectionPolicy()
+    if desired.platform is not None:
+        policy = ConnectionPolicy.of(desired.platform.platform, desired.platform.where.file)
     request = TestRequest(key, name, profile, answer)
-    (result,) = tester_of(session.terminal)([request], ConnectionPolicy.of(platform))
+    (result,) = tester_of(session.terminal)([request], policy)
     code = failure_code(result)
     if code is None:
         return []

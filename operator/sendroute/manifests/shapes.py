@@ -150,7 +150,8 @@ class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
     ca_file: Annotated[
         FilePath | UnsetType,
         says(
-            "A PEM file of certificate authorities to trust, in addition to the system's.",
+            "A PEM file of certificate authorities to trust, in addition to the system's. A "
+            "relative path is relative to this manifest.",
             "/etc/ssl/our-ca.pem",
         ),
     ] = UNSET

@@ -75,13 +75,26 @@ class ConnectionPolicy(Struct, frozen=True):
     managed_host: str | None = None
 
     @classmethod
-    def of(cls, platform: Platform | None) -> "ConnectionPolicy":
-        """The policy of a platform. Without one only public addresses may be reached."""
+    def of(cls, platform: Platform | None, manifest: str = "") -> "ConnectionPolicy":
+        """The policy of a platform.
+
+        Args:
+            platform: the platform; without one only public addresses may be reached.
+            manifest: the file of its manifest, to whose directory a relative caFile is relative. If
+                it is unknown, a relative caFile is relative to the working directory.
+
+        Returns:
+            The policy.
+        """
         if platform is None:
             return cls()
+        ca_file = platform.ca_file
+        if ca_file is not None and not ca_file.startswith("/"):
+            directory, slash, _ = manifest.rpartition("/")
+            ca_file = directory + slash + ca_file
         return cls(
             platform.allow_networks,
-            platform.ca_file,
+            ca_file,
             platform.test_timeout or SMTP_CLIENT.timeout,
             platform.helo_name or None,
             platform.managed.host if platform.managed is not None else None,

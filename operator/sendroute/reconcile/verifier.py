@@ -184,7 +184,9 @@ class Verifier(Struct, frozen=True):
                 reported = self._with_findings(plan, desired, secrets, tests, due)
                 reported = without_accepted(reported, desired)
                 return VerifiedPlan(reported, failed, secrets, tests, len(due))
-            policy = ConnectionPolicy.of(_platform_after(plan, current))
+            declared = desired.platform
+            manifest = declared.where.file if declared is not None else ""
+            policy = ConnectionPolicy.of(_platform_after(plan, current), manifest)
             results = zip(due, tester(due, policy), strict=True)
             tests = MappingProxyType({**tests, **dict(results)})
 
