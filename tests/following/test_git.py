@@ -437,3 +437,29 @@ class TestStopping:
         with pytest.raises(StoppedError):
             follower.poll(lambda: True)
         assert text_of(follower.poll(never)) == "x"
+
+
+def test_a_commit_that_unfolds_to_too_much_is_refused_before_it_is_written(
+    repository: Repository, following: Follow, tmp_path: Path
+) -> None:
+    repository.commit(text="good")
+    follower = following(repository.url)
+    good = follower.poll(never)
+    tree = repository.git("rev-parse", "HEAD^{tree}")
+    for _ in range(12):  # 10 ** 12 files
+        (tmp_path / "entries").write_text(
+            "".join(f"040000 tree {tree}\td{number}\n" for number in range(10))
+        )
+        with (tmp_path / "entries").open() as entries:
+            tree = subprocess.run(
+                ["git", "-C", str(repository.directory), "mktree"],
+                stdin=entries,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.strip()
+    commit = repository.git("commit-tree", "-m", "bomb", tree)
+    repository.git("update-ref", "refs/heads/main", commit)
+    finding = refused(follower)
+    assert finding.code == "source-too-large"
+    assert text_of(good) == "good"

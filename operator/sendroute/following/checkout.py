@@ -2,15 +2,21 @@
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from sendroute.following.follower import StoppedError
 from sendroute.following.state import State, remove
 from sendroute.following.walk import walk
 from sendroute.git.process import Git
+from sendroute.git.revision import parse_entry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
+
+MAX_FILES = 250_000
+MAX_BYTES = 512 << 20
+"""What a commit may unfold to: files and directories, and their bytes."""
 
 # Overrides the repository's own .gitattributes (gitattributes(5)): files are read as committed.
 _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
@@ -57,6 +63,7 @@ def _create(
     index = {"GIT_INDEX_FILE": str(new.with_suffix(".index"))}
     repository = [f"--git-dir={state.repository}"]
     try:
+        _check_size(git, repository, commit, should_stop)
         git.local([*repository, "read-tree", commit], should_stop, index)
         arguments = [*repository, f"--work-tree={new}", "checkout-index", "--all", "--quiet"]
         git.local(arguments, should_stop, index)
@@ -65,6 +72,29 @@ def _create(
         remove(new)
         for leftover in state.trees.glob(".new-*.index*"):
             leftover.unlink(missing_ok=True)
+
+
+def _check_size(
+    git: Git, repository: list[str], commit: str, should_stop: Callable[[], bool]
+) -> None:
+    """Check how much a commit unfolds to before anything is written: a few blobs and trees that
+    share each other may name any number of files."""
+    files = size = 0
+    listing = [*repository, "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit]
+    with closing(git.lines(listing, should_stop)) as lines:
+        for line in lines:
+            files += 1
+            size += parse_entry(line).size or 0
+            if files > MAX_FILES or size > MAX_BYTES:
+                raise ProblemError(
+                    finding(
+                        "source-too-large",
+                        f"Commit {commit[:12]} unfolds to more than {MAX_FILES:,} files or"
+                        f" {MAX_BYTES >> 20} MiB.",
+                        hint="Look for large or repeated directories in the commit, and push one"
+                        " without them. The previous version stays in effect.",
+                    )
+                )
 
 
 def _check_links(

@@ -16,7 +16,7 @@ from sendroute.following.checkout import checkout
 from sendroute.following.follower import FollowedTree
 from sendroute.following.state import State, cannot_use, remove
 from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
-from sendroute.git.process import Git, GitFailedError
+from sendroute.git.process import Git, GitFailedError, ProcessLimits
 from sendroute.git.signatures import verify_signature
 from sendroute.git.tree_history import TreeHistory
 from sendroute.model.ancestry import CommitHistory
@@ -38,6 +38,9 @@ _FETCH = (
 # How many commits of the history are fetched if the newest one may not contain the one that was
 # applied last.
 _DEPTHS = (50, 1000)
+
+# Much more than manifests need: a repository may be built to use up the memory or the disk.
+_PROCESS_LIMITS = ProcessLimits(memory=1 << 30, file_size=2 << 30)
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +71,9 @@ class Branch:
         self._options = options
         self._remote = f"refs/heads/{options.branch}" if options.branch else "HEAD"
         self._state = State(state_dir)
-        self._git = Git(str(self._state.directory), options.timeout, address.protocols)
+        self._git = Git(
+            str(self._state.directory), options.timeout, address.protocols, _PROCESS_LIMITS
+        )
         # The state directory may have been used for another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
