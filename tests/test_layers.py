@@ -1,9 +1,11 @@
 """Imports point inwards: which packages each package may import, read from the sources."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,10 +32,13 @@ MAY_IMPORT = {
     "runtime": {
         "model",
         "planner",
+        "manifests",
         "store",
         "credentials",
         "connection",
+        "following",
         "reports",
+        "telemetry",
         "reconcile",
     },
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
@@ -180,6 +185,7 @@ STORE = (
     {
         "history",
         "account_status",
+        "followed_sources",
         "applied_commits",
         "bulk_switch",
         "copy",
@@ -293,33 +299,145 @@ def test_an_upward_import_within_a_package_is_detected(
 
 # Modules that `--help` needs; they import everything else inside functions.
 FOR_HELP = {"main", "session"}
+# How many modules each late import loads, after the imports of its module and the earlier ones of
+# its function.
 MEASURE = """
 import importlib, json, os, sys
 importlib.import_module(sys.argv[1])
-loaded = set(sys.modules)
-for name in sys.argv[2:]:
+for function, names in json.loads(sys.argv[2]).items():
     if os.fork() == 0:
-        importlib.import_module(name)
-        sys.stdout.write(f"{len(set(sys.modules) - loaded)} ")
-        sys.stdout.flush()
+        for name in names:
+            before = len(sys.modules)
+            importlib.import_module(name)
+            print(json.dumps([f"{function}: {name}", len(sys.modules) - before]), flush=True)
         os._exit(0)
     os.wait()
 """
 SAVES = 10
 
 
-def late_imports(tree: ast.AST) -> set[str]:
-    """The modules of Sendroute that are imported inside functions."""
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-    names = {name for function in functions for name in imports(function)}
-    return {name for name in names if name.startswith("sendroute.") and name.count(".") > 1}
+def outermost_functions(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef):
+            yield child
+        else:
+            yield from outermost_functions(child)
+
+
+def imported_modules(tree: ast.AST) -> Iterator[str]:
+    """As :func:`imports`; ``from package import module`` is the module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            submodules = [name for name in names if is_ours(name)]
+            yield from submodules or [node.module or ""]
+
+
+def is_ours(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def late_imports(tree: ast.AST, prefix: str = "") -> dict[str, list[str]]:
+    """The modules that each function imports, in their order."""
+    named = {
+        f"{function.lineno} {function.name}": [
+            name for name in imported_modules(function) if name.startswith(prefix)
+        ]
+        for function in outermost_functions(tree)
+    }
+    return {function: names for function, names in named.items() if names}
+
+
+def saved(module: str, late: dict[str, list[str]]) -> dict[str, int]:
+    """How many modules each late import saves."""
+    command = [sys.executable, "-c", MEASURE, module, json.dumps(late)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return dict(map(json.loads, done.stdout.splitlines()))
 
 
 @pytest.mark.parametrize("module", sorted(modules_of("cli").keys() - FOR_HELP))
-def test_a_late_import_saves_the_import_of_many_modules(module: str) -> None:
+def test_a_late_import_of_a_command_saves_the_import_of_many_modules(module: str) -> None:
     """A command shows its help without a database driver; cheap imports are at the top."""
-    names = sorted(late_imports(ast.parse(modules_of("cli")[module].read_text())))
-    command = [sys.executable, "-c", MEASURE, f"sendroute.cli.{module}", *names]
-    measured = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    counts = dict(zip(names, map(int, measured.stdout.split()), strict=True))
+    late = late_imports(ast.parse(modules_of("cli")[module].read_text()), "sendroute.")
+    counts = saved(f"sendroute.cli.{module}", late)
     assert {name: count for name, count in counts.items() if count < SAVES} == {}
+
+
+def test_a_late_import_that_saves_nothing_after_an_earlier_one_is_detected() -> None:
+    source = """
+def first():
+    import sendroute.store.record
+    from sendroute.store import tables
+def second():
+    import sendroute.store.tables, enum
+"""
+    counts = saved("sendroute.model.finding", late_imports(ast.parse(source))).values()
+    assert [count > SAVES for count in counts] == [True, False, True, False]
+
+
+def imports_at_once(tree: ast.AST) -> Iterator[str]:
+    """The modules that a module imports when it is imported itself."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef) or (
+            isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        ):
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported_modules(node)
+        else:
+            yield from imports_at_once(node)
+
+
+@cache
+def sources() -> dict[str, ast.AST]:
+    parts = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in modules()}
+    return {
+        ".".join(names).removesuffix(".__init__"): ast.parse(path.read_text())
+        for path, names in parts.items()
+    }
+
+
+def loaded_with(tree: ast.AST) -> set[str]:
+    """The modules that are loaded when this one is imported: of Sendroute all, of other projects
+    those that Sendroute imports."""
+    loaded: set[str] = set()
+    names = list(imports_at_once(tree))
+    while names:
+        name = names.pop()
+        if name not in loaded:
+            loaded.add(name)
+            names.append(name.rpartition(".")[0])
+            names += imports_at_once(sources()[name]) if name in sources() else ()
+    return loaded
+
+
+def loaded_already(tree: ast.AST) -> list[str]:
+    loaded = loaded_with(tree)
+    return [
+        f"{function}: {name}"
+        for function, names in late_imports(tree).items()
+        for name in names
+        if name in loaded
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(sources()))
+def test_no_late_import_is_loaded_already(module: str) -> None:
+    assert loaded_already(sources()[module]) == []
+
+
+def test_a_late_import_that_is_loaded_already_is_detected() -> None:
+    source = """
+from sendroute.model.codes import finding
+def late():
+    from msgspec.structs import replace
+    import sendroute.model.finding
+    import yaml
+"""
+    assert loaded_already(ast.parse(source)) == [
+        "3 late: msgspec.structs",
+        "3 late: sendroute.model.finding",
+    ]

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 
 from msgspec.structs import replace
 
-from sendroute.manifests.locate import locate
+from sendroute.manifests.locate import with_positions
 from sendroute.manifests.tree import LoadedTree, read_base, read_tree
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
@@ -21,9 +21,11 @@ from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.spelling import did_you_mean
+from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
 from sendroute.planner.offline import check_tree
-from sendroute.planner.plan import plan_tree
+from sendroute.planner.plan import plan_accounts
+from sendroute.planner.selection import Selection, select
 from sendroute.store import record
 from sendroute.store.record import Store
 
@@ -70,7 +72,7 @@ def validate(*paths: Path, base: str | None = None) -> tuple[Finding, ...]:
         _expect("base", base, str, "a git revision")
     tree = read_tree(names)
     findings = check_tree(tree.desired, read_base(base, names) if base is not None else None)
-    return tuple(locate(tree.files, findings))
+    return tuple(with_positions(tree.files, findings))
 
 
 def open_store(url: str, *, busy_timeout: float = 30.0) -> Store:
@@ -128,18 +130,19 @@ def plan(
     _expect("tree", tree, LoadedTree, "what load() returned")
     _expect("store", store, Store, "what open_store() returned")
     _expect("guards", guards, (Guards, type(None)), "Guards or None")
-    keys = None if only is None else _keys(only)
-    current = store.read()
-    if keys is not None:
-        _check_known(keys, tree.desired, current)
-    planned = plan_tree(tree.desired, current, guards=guards, only=keys)
+    desired = tree.desired
+    if only is None:
+        planned = plan_accounts(desired, store.read(), guards=guards)
+    else:
+        selection, current = _read_accounts(_keys(only), desired, store)
+        planned = plan_accounts(desired, current, selection.keys, selection.others, guards=guards)
     accounts = tuple(
-        replace(account, findings=tuple(locate(tree.files, account.findings)))
+        replace(account, findings=tuple(with_positions(tree.files, account.findings)))
         if account.findings
         else account
         for account in planned.accounts
     )
-    findings = tuple(locate(tree.files, planned.findings))
+    findings = tuple(with_positions(tree.files, planned.findings))
     return replace(planned, accounts=accounts, findings=findings)
 
 
@@ -166,11 +169,20 @@ def _keys(only: Collection[tuple[str, str]]) -> frozenset[AccountKey]:
     return frozenset(keys)
 
 
-def _check_known(keys: Iterable[AccountKey], desired: Desired, current: Current) -> None:
-    known = desired.mentioned | current.accounts.keys()
-    unknown = [_unknown_account(key, known) for key in sorted(set(keys) - known)]
+def _read_accounts(
+    keys: frozenset[AccountKey], desired: Desired, store: Store
+) -> tuple[Selection, Current]:
+    """Read only these accounts from the store, at one revision."""
+    with store.snapshot() as snapshot:
+        undeclared = keys - desired.mentioned
+        unknown = undeclared - snapshot.accounts(undeclared).keys()
+        index = ClaimIndex(desired.accounts.values())
+        selection = select(keys, desired.accounts, index, snapshot, linked=False)
+        current = replace(snapshot.read_accounts(()), accounts=dict(selection.current))
     if unknown:
-        raise ProblemError(*unknown)
+        known = desired.mentioned.union(store.accounts())
+        raise ProblemError(*(_unknown_account(key, known) for key in sorted(unknown)))
+    return selection, current
 
 
 def _unknown_account(key: AccountKey, known: Iterable[AccountKey]) -> Finding:

@@ -211,11 +211,11 @@ def test_a_traceback_with_all_variables_does_not_hold_the_secret(
             replace(reconciler, tester=fail).confirmed(planned)
         assert_no_secret(traceback_of(caught.value), "a connection test that failed")
         planned, _ = reconciler.confirmed(planned)
-        sealed = planned.seal(planned.plan.accounts, planned.plan.platform)
-        assert_no_secret(repr((planned, sealed)).encode(), "a plan in full")
+        encrypted = planned.encrypt(planned.plan.accounts, planned.plan.platform)
+        assert_no_secret(repr((planned, encrypted)).encode(), "a plan in full")
 
         def refuse(*_: Any) -> None:
-            raise BrokenError(sealed)
+            raise BrokenError(encrypted)
 
         monkeypatch.setattr(store, "commit", refuse)
         with pytest.raises(BrokenError) as caught:

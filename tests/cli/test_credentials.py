@@ -44,7 +44,7 @@ spec:
         write(self.manifests / "all.yaml", platform, account("acme"), profile, shop, *documents)
 
     def set_secret(self, password: str, user: str = "a-user") -> None:
-        """Store this password and user name in the secret."""
+        """Store this password and username in the secret."""
         write_secret(self.secret, password)
         (self.secret / "username").write_text(user)
 

@@ -17,6 +17,18 @@ from .conftest import Program, account, domain, environment
 
 Process = Callable[..., "subprocess.CompletedProcess[str]"]
 
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("validate",), ("explain",), ("routes",), ("history",), ("init", "--from-backup")],
+)
+def test_a_store_url_as_another_argument_is_shown_without_its_password(
+    sendroute: Program, arguments: tuple[str, ...]
+) -> None:
+    result = sendroute(*arguments, "postgresql://u:hunter2@db.example/x")
+    assert "hunter2" not in result.out + result.err
+
+
 WRONG = {
     "no command at all": ((), "usage:", "COMMAND"),
     "a mistyped command": (("aply",), "no command `aply`", "Did you mean `apply`?"),

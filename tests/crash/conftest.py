@@ -14,8 +14,8 @@ from tests.planner.naive import Key, Store
 from tests.planner.values import as_store
 from tests.store.raw import opened
 
+from sendroute.credentials.cipher import CredentialCipher
 from sendroute.credentials.keys import keys_of_file
-from sendroute.credentials.sealing import Sealer
 from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.store.record import open_store
 from sendroute.store.url import is_postgres
@@ -175,11 +175,11 @@ class Workspace:
         if not is_postgres(self.url):
             self._check_file()
         changes = check(self.url)
-        sealer = Sealer(keys_of_file(str(self.directory / "sendroute.key")))
+        cipher = CredentialCipher(keys_of_file(str(self.directory / "sendroute.key")))
         with open_store(self.url) as store:
             for endpoint in store.endpoints():
                 assert endpoint.credential is not None, f"{endpoint.alias} has no credential"
-                credential = sealer.open(endpoint.credential, endpoint.binding)
+                credential = cipher.decrypt(endpoint.credential, endpoint.binding)
                 assert credential is not None, f"the credential of {endpoint.alias} does not open"
                 if opens and endpoint.retired is None and endpoint.profile:
                     path = (

@@ -215,7 +215,7 @@ def _presets() -> str:
     return (
         "## Presets\n\n`provider` selects a preset, which fills in absent fields of a profile. "
         "What the sources do not say stays absent.\n\n"
-        "| provider | host | STARTTLS ports | TLS ports | user name | SPF term | note | sources |\n"
+        "| provider | host | STARTTLS ports | TLS ports | username | SPF term | note | sources |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 

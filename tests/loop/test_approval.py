@@ -25,7 +25,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     assert "--max-remove-percent" not in line["message"], "a loop has no such option"
     assert len(workspace.domains()) == 12, "nothing was removed"
     status = workspace.unsettled()["acme"]
-    assert (status["outcome"], status["changes"]) == ("held-back", {"delete": 11})
+    assert (status["reason"], status["changes"]) == ("held-back", {"delete": 11})
     assert status["digest"] == line["digest"]
     output = workspace.sendroute("status").stdout
     assert "11 to delete" in output
@@ -34,7 +34,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     completed = workspace.sendroute("approve", "acme", "--auto-approve")
     assert (completed.returncode, completed.stderr) == (0, "")
     wait_until(lambda: len(workspace.domains()) == 1, "the removal")
-    loop.wait_for_log("Account acme/acme is settled")
+    loop.wait_for_log("Account acme/acme is fully applied")
     assert not workspace.unsettled()
 
     changes = json.loads(workspace.sendroute("history", "acme", "-o", "json").stdout)["changes"]
@@ -106,31 +106,53 @@ def test_approve_reports_that_nothing_is_held_back(workspace: Workspace) -> None
 def test_corrected_manifests_settle_a_held_back_account(workspace: Workspace) -> None:
     loop = _start_held_back(workspace, NAMES[0])
     workspace.write_manifest("acme", account("acme", *NAMES))
-    loop.wait_for_log("Account acme/acme is settled")
+    loop.wait_for_log("Account acme/acme is fully applied")
     assert not workspace.unsettled()
+
+
+def _bolt_beside_acme(*domains: str) -> str:
+    """Account bolt in the namespace of acme: the two are one tenant."""
+    return account("bolt", *domains).replace("namespace: bolt", "namespace: acme")
 
 
 def test_accounts_linked_by_a_move_are_applied_together_after_both_approvals(
     workspace: Workspace,
 ) -> None:
     workspace.write_manifest("acme", account("acme", *NAMES))
-    workspace.write_manifest("bolt", account("bolt", *(f"b{name}" for name in NAMES)))
+    workspace.write_manifest("bolt", _bolt_beside_acme(*(f"b{name}" for name in NAMES)))
     loop = workspace.start()
-    loop.wait_for_log("bolt/bolt", "committed")
-    # acme gives half of its domains to bolt and bolt removes most of its own: a guard stops both.
-    replaced = account("bolt", *(f"b{name}" for name in NAMES[:2]), *NAMES[6:])
-    workspace.write_manifest("both", account("acme", *NAMES[:6]) + "---\n" + replaced)
+    loop.wait_for_log("acme/bolt", "committed")
+    # acme gives half of its domains to bolt, and both remove many: a guard stops both.
+    replaced = _bolt_beside_acme(*(f"b{name}" for name in NAMES[:2]), *NAMES[6:])
+    workspace.write_manifest("both", account("acme", *NAMES[:2]) + "---\n" + replaced)
     (workspace.manifests / "acme.yaml").unlink()
     (workspace.manifests / "bolt.yaml").unlink()
     wait_until(lambda: len(workspace.unsettled()) == 2, "both held back")
     digest = workspace.unsettled()["acme"]["digest"]
-    assert workspace.sendroute("approve", "acme", "--auto-approve").returncode == 0
+    assert workspace.sendroute("approve", "acme/acme", "--auto-approve").returncode == 0
     wait_until(lambda: workspace.unsettled()["acme"]["approved"], "the approval")
     assert len(workspace.domains()) == 24, "linked accounts wait for each other"
     assert workspace.unsettled()["acme"]["digest"] == digest
-    assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
+    assert workspace.sendroute("approve", "acme/bolt", "--auto-approve").returncode == 0
     wait_until(lambda: not workspace.unsettled(), "both")
-    assert len(workspace.domains()) == 14
+    assert len(workspace.domains()) == 10
+
+
+def test_accounts_that_vanish_wait_until_each_is_approved(workspace: Workspace) -> None:
+    for name in ("acme", "bolt", "crow"):
+        workspace.write_manifest(name, account(name, *(f"{name}{n}.example" for n in range(4))))
+    loop = workspace.start()
+    loop.wait_for_log("crow/crow", "committed")
+    for name in ("bolt", "crow"):
+        (workspace.manifests / f"{name}.yaml").unlink()
+    wait_until(lambda: set(workspace.unsettled()) == {"bolt", "crow"}, "both held back")
+    findings = workspace.unsettled()["bolt"]["findings"]
+    assert {item["code"] for item in findings} == {"account-removal", "too-many-removals"}
+    assert len(workspace.domains()) == 12
+    assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
+    loop.wait_for_log("Account bolt/bolt is removed", "bolt0.example")
+    assert len(workspace.domains()) == 8
+    assert set(workspace.unsettled()) == {"crow"}, "an approval is for one account"
 
 
 def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: Workspace) -> None:
@@ -138,7 +160,7 @@ def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: W
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
     workspace.write_manifest("acme", account("acme", NAMES[0]))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 3
-    assert workspace.unsettled()["acme"]["outcome"] == "held-back"
+    assert workspace.unsettled()["acme"]["reason"] == "held-back"
     workspace.write_manifest("acme", account("acme", *NAMES[:11]))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
     assert not workspace.unsettled()

@@ -185,7 +185,7 @@ def test_an_unavailable_provider_is_retried_and_does_not_stop_other_accounts(
     provider = Controller(object(), hostname="127.0.0.1", port=port)
     provider.start()
     try:
-        loop.wait_for_log("Account acme/acme is settled")
+        loop.wait_for_log("Account acme/acme is fully applied")
     finally:
         provider.stop()
     assert workspace.domains() == {"a.example.com": "own", "b.example.com": "managed"}
@@ -250,11 +250,11 @@ def test_metrics_count_accounts_findings_and_repairs(workspace: Workspace) -> No
     assert counts["sendroute_store_up"] == 1
     assert counts["sendroute_consecutive_failures"] == 0
     assert counts['sendroute_findings{code="unknown-plan"}'] == 1
-    assert counts['sendroute_unsettled_accounts{outcome="failed"}'] == 1
+    assert counts['sendroute_unsettled_accounts{reason="failed"}'] == 1
     assert counts['sendroute_account_reconciles_total{outcome="committed"}'] == 2
     assert counts["sendroute_last_success_timestamp_seconds"] == 0, "one account is not settled"
     (workspace.manifests / "bolt.yaml").unlink()
-    loop.wait_for_log("bolt/bolt is settled")
+    loop.wait_for_log("bolt/bolt is fully applied")
     wait_until(lambda: metrics()["sendroute_last_success_timestamp_seconds"] > 0, "success")
     wait_until(lambda: metrics()["sendroute_accounts"] == 1, "the new tree")
     assert 'sendroute_findings{code="unknown-plan"}' not in metrics()
@@ -292,7 +292,8 @@ def test_a_branch_is_followed_and_its_commits_are_recorded(
     line = loop.wait_for_log("Account acme/acme failed")
     assert line["commit"] == git("rev-parse", "HEAD")
     (finding,) = workspace.unsettled()["acme"]["findings"]
-    assert finding["place"] == "mail/acme.yaml:4:14", "relative to the root of the repository"
+    expected = {"file": "mail/acme.yaml", "line": 4, "column": 14}
+    assert finding["position"] == expected, "relative to the root of the repository"
     (tree / "mail/platform.yaml").write_text(PLATFORM + "more: [")
     git("commit", "-q", "-a", "-m", "three")
     line = loop.wait_for_log("Invalid YAML")
@@ -396,7 +397,7 @@ def test_a_syntax_error_is_logged_as_the_cause_of_the_failed_account(workspace: 
     assert line["code"] == "yaml-syntax"
     assert "Invalid YAML" in line["message"]
     (finding,) = workspace.unsettled()["acme"]["findings"]
-    assert finding["place"].startswith("manifests/acme.yaml:")
+    assert finding["position"]["file"] == "manifests/acme.yaml"
 
 
 SIGNED_IN = """\

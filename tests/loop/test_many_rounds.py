@@ -19,7 +19,7 @@ def _resident(loop: LoopProcess) -> int:
 def _rounds(url: str) -> float:
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310
         for line in answer.read().decode().splitlines():
-            if line.startswith('sendroute_rounds_total{outcome="made"}'):
+            if line.startswith('sendroute_rounds_total{outcome="completed"}'):
                 return float(line.split()[-1])
     return 0.0
 
@@ -59,7 +59,7 @@ def test_the_loop_reconciles_a_store_on_postgresql(
     loop.wait_for_log("Account acme/acme is held back")
     completed = workspace.sendroute("approve", "acme", "--auto-approve")
     assert completed.returncode == 0, completed.stderr
-    loop.wait_for_log("Account acme/acme is settled")
+    loop.wait_for_log("Account acme/acme is fully applied")
     assert workspace.status()["domains"] == 1
     workspace.write_manifest("platform", "kind: [")
     loop.wait_for_log("No MailPlatform could be read")

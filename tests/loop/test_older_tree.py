@@ -77,7 +77,7 @@ def test_a_branch_that_was_set_back_waits_for_an_approval(
     approved = workspace.sendroute("approve", "acme", "--auto-approve")
     assert approved.returncode == 0, approved.stderr
     wait_until(lambda: set(workspace.domains()) == {"a.example"}, "the removal")
-    loop.wait_for_log("Account acme/acme is settled")
+    loop.wait_for_log("Account acme/acme is fully applied")
     # The older commit is the one applied last now, so what follows it needs no approval.
     recorded = "select source_commit from applied_commit"
     wait_until(lambda: workspace.sql(recorded) == [(one,)], "the older commit")

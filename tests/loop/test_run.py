@@ -20,6 +20,33 @@ def test_existing_and_changed_manifests_are_applied(workspace: Workspace) -> Non
     assert loop.lines[-1]["message"] == "Stopped by SIGTERM."
 
 
+def test_status_shows_what_is_served_and_why_the_newest_is_not(workspace: Workspace) -> None:
+    workspace.write_manifest("acme", account("acme", "a.example.com"))
+    loop = workspace.start()
+    loop.wait_for_log("acme/acme", "committed")
+
+    def source() -> dict[str, object]:
+        (entry,) = json.loads(workspace.sendroute("status", "-o", "json").stdout)["sources"]
+        return dict(entry)
+
+    first = source()
+    assert first["since"] is not None
+    assert (first["not_served_since"], first["findings"]) == (None, [])
+    platform = workspace.manifests / "platform.yaml"
+    good = platform.read_text()
+    replace(platform, "kind: MailPlatform\nmetadata: {name: default\n")
+    faulty = wait_until(lambda: source() if source()["findings"] else None, "the fault")
+    assert (faulty["since"], faulty["source"]) == (first["since"], first["source"])
+    assert faulty["not_served_since"] is not None
+    text = workspace.sendroute("status").stdout
+    assert "  the directory, since" in text
+    assert "The newest tree is not served, since" in text
+    assert "platform.yaml:" in text
+    replace(platform, good)
+    wait_until(lambda: not source()["findings"], "the end of the fault")
+    assert loop.stop() == 0
+
+
 def test_only_the_account_whose_manifests_changed_is_reconciled(workspace: Workspace) -> None:
     for name in ("acme", "bolt"):
         workspace.write_manifest(name, account(name, f"{name}.example.com"))
@@ -81,9 +108,9 @@ def test_an_account_with_an_error_does_not_stop_other_accounts(workspace: Worksp
     line = loop.wait_for_log("Account acme/acme failed", "none-such")
     assert (line["code"], line["level"]) == ("unknown-plan", "warning")
     assert workspace.domains() == {"b.example.com": "managed"}
-    assert workspace.unsettled()["acme"]["outcome"] == "failed"
+    assert workspace.unsettled()["acme"]["reason"] == "failed"
     workspace.write_manifest("acme", account("acme", "a.example.com"))
-    loop.wait_for_log("acme/acme is settled")
+    loop.wait_for_log("acme/acme is fully applied")
     assert not workspace.unsettled()
     assert len(loop.logged("Account acme/acme failed")) == 1, "logged once, not in every round"
 
@@ -107,7 +134,7 @@ def test_a_domain_moves_between_accounts_whose_manifests_change_at_different_tim
         return rows == [("bolt",)]
 
     wait_until(owner, "the move")
-    loop.wait_for_log("bolt/bolt is settled")
+    loop.wait_for_log("bolt/bolt is fully applied")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +157,7 @@ def test_the_user_name_of_a_url_is_not_logged(workspace: Workspace) -> None:
 
 
 def test_skipped_documents_are_logged_as_json(workspace: Workspace) -> None:
-    workspace.write_manifest("others", "kind: List\n---\nkind: Other\n")
+    workspace.write_manifest("others", "kind: Deployment\n---\nkind: Other\n")
     loop = workspace.start("-v")
     assert loop.wait_for_log("Skipped 2 documents")["level"] == "debug"
     assert loop.stop() == 0, "every line is JSON"

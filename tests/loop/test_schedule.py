@@ -42,9 +42,9 @@ def replay(history: History, check: Callable[[Schedule, float], None]) -> None:
             case "tree":
                 schedule.tree_changed(now)
             case "everything":
-                schedule.everything(now)
+                schedule.all_due(now)
             case "failed":
-                schedule.failed(now)
+                schedule.round_failed(now)
             case _:
                 due = schedule.due(now)
                 if due is not None:
@@ -53,7 +53,7 @@ def replay(history: History, check: Callable[[Schedule, float], None]) -> None:
                         if due.accounts is None
                         else {key: end for key, end in results.items() if key in due.accounts}
                     )
-                    schedule.done(due, known, now)
+                    schedule.round_succeeded(due, known, now)
         check(schedule, now)
 
 
@@ -96,27 +96,31 @@ def test_backoff_never_exceeds_the_cap(chance: float, attempts: int) -> None:
 
 def test_retries_use_exponential_backoff() -> None:
     schedule = Schedule(1e9, lambda: 1.0, 0.0)
-    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.RETRY}, 0.0)
+    schedule.round_succeeded(DueAccounts(None), {KEYS[0]: RoundState.RETRY}, 0.0)
     times = [0.0]
     for _ in range(12):
         now = schedule.next()
         times.append(now)
         due = schedule.due(now)
         assert due == DueAccounts(frozenset({KEYS[0]})), "only the failed account"
-        schedule.done(due, {KEYS[0]: RoundState.RETRY}, now)
+        schedule.round_succeeded(due, {KEYS[0]: RoundState.RETRY}, now)
     assert [second - first for first, second in pairwise(times)] == [2.0**n for n in range(12)]
 
 
 def test_a_settled_account_is_not_retried_before_the_interval() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.RETRY, KEYS[1]: RoundState.WAITS}, 0.0)
-    schedule.done(DueAccounts(frozenset({KEYS[0]})), {KEYS[0]: RoundState.SETTLED}, 1.0)
+    schedule.round_succeeded(
+        DueAccounts(None), {KEYS[0]: RoundState.RETRY, KEYS[1]: RoundState.WAITS}, 0.0
+    )
+    schedule.round_succeeded(DueAccounts(frozenset({KEYS[0]})), {KEYS[0]: RoundState.COMPLETE}, 1.0)
     assert schedule.next() == INTERVAL
 
 
 def test_a_waiting_account_is_due_when_the_tree_changes() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.WAITS, KEYS[1]: RoundState.RETRY}, 0.0)
+    schedule.round_succeeded(
+        DueAccounts(None), {KEYS[0]: RoundState.WAITS, KEYS[1]: RoundState.RETRY}, 0.0
+    )
     assert schedule.due(0.5) is None
     schedule.tree_changed(0.5)
     assert schedule.due(0.5) == DueAccounts(frozenset({KEYS[0]})), (
@@ -126,9 +130,9 @@ def test_a_waiting_account_is_due_when_the_tree_changes() -> None:
 
 def test_accounts_stay_due_after_a_failed_round() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(DueAccounts(None), {}, 0.0)
+    schedule.round_succeeded(DueAccounts(None), {}, 0.0)
     schedule.changed(frozenset({KEYS[2]}), 1.0)
-    wait = schedule.failed(1.0)
+    wait = schedule.round_failed(1.0)
     assert schedule.due(1.0) is None
     assert schedule.next() == 1.0 + wait
     assert schedule.due(1.0 + wait) == DueAccounts(frozenset({KEYS[2]}))
@@ -136,5 +140,5 @@ def test_accounts_stay_due_after_a_failed_round() -> None:
 
 def test_retries_of_a_long_round_leave_time_for_other_work() -> None:
     schedule = Schedule(INTERVAL, lambda: 1.0, 0.0)
-    schedule.done(DueAccounts(None), {KEYS[0]: RoundState.RETRY}, 0.0, duration=10.0)
+    schedule.round_succeeded(DueAccounts(None), {KEYS[0]: RoundState.RETRY}, 0.0, duration=10.0)
     assert schedule.next() == 40.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.manifests.locate import locate, positions
+from sendroute.manifests.locate import positions, with_positions
 from sendroute.manifests.sources import Files
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, Where
@@ -88,7 +88,7 @@ def test_findings_are_sorted_and_unique() -> None:
         return finding("invalid-value", "No.", where=Where(file, 0, path), related=(first,))
 
     nowhere = finding("no-platform", "None.")
-    located = locate(
+    located = with_positions(
         Files(["."]),
         [
             finding_at("b.yaml"),

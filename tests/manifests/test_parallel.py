@@ -17,7 +17,7 @@ import pytest
 from sendroute.manifests import parallel
 from sendroute.manifests.compile import compile_reading
 from sendroute.manifests.content import FileResult, read_file
-from sendroute.manifests.locate import locate
+from sendroute.manifests.locate import with_positions
 from sendroute.manifests.parallel import read_in_parallel
 from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Entry, Files
@@ -146,7 +146,9 @@ def test_any_number_of_processes_gives_the_same_compiled_tree(
     )
     assert compile_reading(parallel_reading) == compile_reading(single)
     files = Files([str(tmp_path)])
-    assert locate(files, parallel_reading.findings) == locate(files, single.findings)
+    assert with_positions(files, parallel_reading.findings) == with_positions(
+        files, single.findings
+    )
     assert parallel_reading.findings
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sendroute.manifests.problems import Problem, problems
+from sendroute.manifests.problems import problems
+from sendroute.manifests.wording import Problem
 
 ACCOUNT = {"account": "acme"}
 

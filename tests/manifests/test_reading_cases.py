@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.manifests.locate import locate
+from sendroute.manifests.locate import with_positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.sources import Files
 from sendroute.model.finding import Finding
@@ -24,7 +24,7 @@ def outcome() -> str:
     tree = Files(["."])
     reading = Reading(tree)
     documents = list(reading.documents())
-    findings = locate(tree, reading.findings)
+    findings = with_positions(tree, reading.findings)
     kinds = [
         f"{where.file}[{where.document}] {type(document).__name__}" for document, where in documents
     ]

@@ -15,11 +15,16 @@ def committed(current: Current, plan: Plan) -> Current:
             continue
         revision = 0 if account.state is None else (before.revision if before else 0) + 1
         accounts[key] = CurrentAccount(
-            key, revision, account.state, account.profiles, account.domains, account.ran
+            key,
+            revision,
+            account.state,
+            account.profiles,
+            account.domains,
+            account.completed_apply_alls,
         )
     platform = plan.platform.after if plan.platform is not None else current.platform
     return Current(current.lineage, current.revision + 1, platform, accounts)
 
 
 def _contents(account: CurrentAccount) -> tuple[object, ...]:
-    return (account.state, account.profiles, account.domains, account.ran)
+    return (account.state, account.profiles, account.domains, account.completed_apply_alls)

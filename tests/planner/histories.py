@@ -104,6 +104,19 @@ def put_many(tree: Tree, _older: list[Tree], edit: Edit) -> None:
                 doc.domains.setdefault(name, DomainDoc(route_or_none(edit.value)))
 
 
+def spread_domains(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    """Few domains in each account, many in the store."""
+    for number, doc in enumerate(tree.accounts.values()):
+        for name in DOMAINS[4 * number : 4 * number + 4]:
+            if name not in doc.contested:
+                doc.domains.setdefault(name, DomainDoc(route_or_none(edit.value)))
+
+
+def ask_removal(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        doc.remove = pick([12, None, 3, 0], edit.value)
+
+
 def drop_domain(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     if doc := account_of(tree, edit):
         for offset in range(1 + edit.value % 3):
@@ -246,6 +259,8 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Edit], None]] = {
     "set_default": set_default,
     "put_domain": put_domain,
     "put_many": put_many,
+    "spread_domains": spread_domains,
+    "ask_removal": ask_removal,
     "drop_domain": drop_domain,
     "move_domain": move_domain,
     "claim_domain": claim_domain,
@@ -267,6 +282,7 @@ WEIGHTED_VERBS = [
     "nothing",
     *["put_domain"] * 6,
     *["put_many"] * 2,
+    *["spread_domains"] * 2,
     *["put_profile"] * 5,
     *["put_inline"] * 2,
     *["drop_profile"] * 3,
@@ -288,13 +304,15 @@ class Step:
     """The edits between two applies.
 
     ``tidy``: errors are removed from the tree; ``failing``: the new and changed profiles whose
-    connection test fails; ``rotated``: the profiles whose secret has new content.
+    connection test fails; ``rotated``: the profiles whose secret has new content; ``removals``: the
+    accounts whose removal the user confirms.
     """
 
     edits: list[Edit]
     tidy: bool
     failing: frozenset[str]
     rotated: frozenset[str] = frozenset()
+    removals: frozenset[Key] = frozenset()
 
 
 edits = st.builds(
@@ -312,6 +330,9 @@ steps = st.builds(
         [frozenset[str]()] * 3 + [frozenset([name]) for name in PROFILES] + [frozenset(PROFILES)]
     ),
     rotated=st.sampled_from([frozenset[str]()] * 3 + [frozenset([name]) for name in PROFILES]),
+    removals=st.sampled_from(
+        [frozenset[Key](), frozenset(ACCOUNTS), *(frozenset([key]) for key in ACCOUNTS)]
+    ),
 )
 
 

@@ -60,7 +60,8 @@ class ApplyAllField:
 @dataclass
 class AccountDoc:
     """``broken``: one of the account's documents has an error; ``contested``: the domains that two
-    documents of this account declare. They are not in ``domains``."""
+    documents of this account declare. They are not in ``domains``. ``remove``: the confirming
+    number of its ``spec.remove``."""
 
     plan: str
     default: str | None = None
@@ -70,6 +71,12 @@ class AccountDoc:
     profiles: dict[str, ProfileDoc] = field(default_factory=dict)
     domains: dict[str, DomainDoc] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
+    remove: int | None = None
+
+    @property
+    def is_removed(self) -> bool:
+        """ "A suspended account is not planned", so it is not removed either."""
+        return self.remove is not None and not self.suspended
 
 
 @dataclass
@@ -137,6 +144,7 @@ ALWAYS_ALLOWED = {
 ERRORS = {"unknown-profile", "unknown-plan", "unknown-account", "account-not-empty"}
 # An account that stays unchanged may be reported with any code that its change would have.
 EVERYTHING = ERRORS | {
+    "account-removal",
     "apply-all-id-reused",
     "apply-all-unsatisfiable",
     "apply-all-wins",
@@ -190,6 +198,15 @@ class Outcome:
     removed: set[str] = field(default_factory=set)
 
 
+@dataclass
+class Size:
+    """What a guard compares: so many of ``domains`` are removed, and so many rerouted."""
+
+    domains: int
+    removed: int
+    rerouted: int
+
+
 def step(
     tree: Tree,
     store: Store,
@@ -197,13 +214,20 @@ def step(
     rotated: frozenset[str] = frozenset(),
     change_percent: int = 30,
     remove_percent: int = 30,
+    remove_accounts: frozenset[Key] = frozenset(),
 ) -> tuple[Store, dict[Key, Verdict]]:
     """The store after the tree is applied, and the verdict of each account.
 
     ``failing``: the names of profiles whose connection test fails, in any account; ``rotated``: the
-    names of profiles whose secret has new content.
+    names of profiles whose secret has new content; ``remove_accounts``: the accounts whose removal
+    the user confirms.
     """
     after = deepcopy(store)
+    # `spec.remove`: "The other documents of the account may stay or go: they are ignored".
+    tree = deepcopy(tree)
+    for doc in tree.accounts.values():
+        if doc.is_removed:
+            doc.profiles, doc.domains, doc.contested = {}, {}, set()
     verdicts = {key: Verdict() for key in {*tree.accounts, *tree.orphans, *store.accounts}}
 
     # "`spec.suspend: true` leaves an object as the store holds it."
@@ -219,17 +243,17 @@ def step(
     after.plans = deepcopy(plans)
 
     # 1. What stops an account, whatever the other accounts do.
-    denied, retained = conflicts(tree, store, verdicts)
+    denied, retained, moves = conflicts(tree, store, verdicts)
     stopped = {key for key in verdicts if is_stopped(key, tree, store, plans, verdicts[key])}
-    # The plan of an account states what its change "would" take, remove or reroute, also if
-    # another account has an error; a suspended account has no plan.
+    # The plan of an account states what its change "would" take, also if another account has an
+    # error; a suspended account has no plan.
     unchanged = {key for key in stopped if key in tree.accounts and tree.accounts[key].suspended}
 
     # 2. "A domain that another account declares **moves**: it leaves one account and is new in the
-    # other, in one transaction." So it stays where it is unless both accounts can change. If a
-    # move turns out to be blocked, the changes of the accounts are computed again.
-    moves = find_moves(tree, store, denied, retained)
+    # other, in one transaction." If a move turns out to be blocked, the changes of the accounts are
+    # computed again.
     blocked: set[str] = set()
+    whole: Size | None = None
     while True:
         outcomes: dict[Key, Outcome] = {}
         drafts: dict[Key, Verdict] = {}
@@ -239,9 +263,12 @@ def step(
             doc, stored = tree.accounts.get(key), store.accounts.get(key)
             outgoing = {name for name, (source, _) in moves.items() if source == key}
             incoming = {name for name, (_, target) in moves.items() if target == key}
-            stays = (outgoing & blocked) | (retained & set(stored.domains if stored else ()))
+            # "If one of the two accounts cannot change [...], the domain stays", within a
+            # namespace. A domain that only other namespaces claim "is removed for its owner".
+            waiting = {name for name in outgoing & blocked if moves[name][1][0] == key[0]}
+            stays = waiting | (retained & set(stored.domains if stored else ()))
             drafts[key] = Verdict()
-            if doc is not None:
+            if doc is not None and not doc.is_removed:
                 ignored = denied.get(key, set()) | (incoming & blocked)
                 for name in ignored & set(doc.domains):
                     if doc.domains[name].suspended:
@@ -258,9 +285,11 @@ def step(
                     drafts[key],
                 )
             elif stored is not None and stays:
-                # "An account is removed only with everything it owns."
+                # "An account is removed only with everything it owns": it waits for the other
+                # account of its namespace, and "is skipped".
                 unchanged.add(key)
                 verdicts[key].unchanged = True
+                verdicts[key].must = [{"dependency-skipped"}]
                 verdicts[key].may |= EVERYTHING
             elif stored is not None:
                 outcomes[key] = Outcome(None, {}, removed=set(stored.domains))
@@ -272,36 +301,79 @@ def step(
         if now_blocked != blocked:
             blocked = now_blocked
             continue
-        halted = bool(stopped - unchanged)
+
+        errors_found = bool(stopped - unchanged)
         unchanged |= stopped
         for key, outcome in outcomes.items():
             before = store.accounts.get(key)
-            if before is None:
-                continue
-            if guard_stops(before, outcome, drafts[key], change_percent, remove_percent):
-                verdicts[key].must += drafts[key].must
-                verdicts[key].may |= drafts[key].may | {"held-back"}
-                halted = verdicts[key].unchanged = True
-                unchanged.add(key)
-            if not tree.complete and removes_anything(before, outcome):
+            if before is not None and not tree.complete and removes_anything(before, outcome):
                 # "An account that would lose anything is held back as a whole (`held-back`), and
                 # the others continue."
                 verdicts[key].must = [{"held-back"}]
                 verdicts[key].may |= EVERYTHING
+                errors_found = verdicts[key].unchanged = True
+                unchanged.add(key)
+        if errors_found:
+            continue
+
+        # 3. The guards. "What counts is what the manifests would remove and reroute, whatever
+        # another guard holds back." "A domain that moves [...] and a confirmed removal [...] do not
+        # count."
+        sizes: dict[Key, Size] = {}
+        unconfirmed: set[Key] = set()
+        for key, outcome in outcomes.items():
+            before = store.accounts.get(key)
+            if before is None:
+                continue
+            moved = {n for n, (source, _) in moves.items() if source == key} - blocked
+            removed = len(outcome.removed - moved)
+            if outcome.stored is None and removed:
+                doc = tree.accounts.get(key)
+                confirmed = doc is not None and doc.remove is not None and removed <= doc.remove
+                if confirmed or key in remove_accounts:
+                    removed = 0
+                else:
+                    unconfirmed.add(key)
+            sizes[key] = Size(len(before.domains), removed, len(outcome.rerouted))
+        if whole is None:
+            whole = Size(
+                sum(len(stored.domains) for stored in store.accounts.values()),
+                sum(size.removed for size in sizes.values()),
+                sum(size.rerouted for size in sizes.values()),
+            )
+        halted = False
+        for key, size in sizes.items():
+            refusals = set()
+            if key in unconfirmed:
+                # `account-removal`: "an account that holds any domain vanishes from the tree", or
+                # "has more domains than its `remove.confirm` says".
+                refusals.add("account-removal")
+            if too_many(size.removed, size.domains, remove_percent) or (
+                size.removed and too_many(whole.removed, whole.domains, remove_percent)
+            ):
+                refusals.add("too-many-removals")
+            if too_many(size.rerouted, size.domains, change_percent) or (
+                size.rerouted and too_many(whole.rerouted, whole.domains, change_percent)
+            ):
+                refusals.add("too-many-changes")
+            if refusals:
+                verdicts[key].must += [*drafts[key].must, *({code} for code in refusals)]
+                verdicts[key].may |= drafts[key].may
                 halted = verdicts[key].unchanged = True
                 unchanged.add(key)
         if not halted:
             break
 
-    # "waiting for something that failed elsewhere (a move whose other side cannot change [...]) is
-    # `skipped`, exit 4, on both sides."
+    # "Waiting for something that failed elsewhere is skipped, on both sides": within a namespace.
+    # Otherwise "only the claim waits".
     for name in blocked:
-        for key in moves[name]:
+        source, target = moves[name]
+        for key in (source, target) if source[0] == target[0] else (target,):
             verdicts[key].may |= {"dependency-skipped", "domain-conflict"}
             if key not in unchanged:
                 verdicts[key].require("dependency-skipped")
 
-    # 3. "Sendroute plans and commits each account as one transaction: all of it or nothing."
+    # 4. "Sendroute plans and commits each account as one transaction: all of it or nothing."
     for key, outcome in outcomes.items():
         verdicts[key].must += drafts[key].must
         verdicts[key].may |= drafts[key].may
@@ -316,23 +388,9 @@ def step(
     return after, verdicts
 
 
-def guard_stops(
-    before: Stored, outcome: Outcome, verdict: Verdict, change_percent: int, remove_percent: int
-) -> bool:
-    """Whether a guard "refuses removing more than 30 % of an account's domains (from 10 domains)"
-    or "rerouting more than 30 % of an account's domains in another way than by a confirmed
-    apply-all; reassignments count (from 10 domains)".
-
-    A move is a removal of step 6: the domain "leaves one account".
-    """
-    count = len(before.domains)
-    if count < 10:
-        return False
-    if len(outcome.removed) * 100 > remove_percent * count:
-        verdict.require("too-many-removals")
-    if len(outcome.rerouted) * 100 > change_percent * count:
-        verdict.require("too-many-changes")
-    return {"too-many-removals"} in verdict.must or {"too-many-changes"} in verdict.must
+def too_many(count: int, domains: int, percent: int) -> bool:
+    """More than 30 % of the domains, of an account or of the store, "from 10 domains"."""
+    return domains >= 10 and count * 100 > percent * domains
 
 
 def removes_anything(before: Stored, outcome: Outcome) -> bool:
@@ -347,64 +405,60 @@ def domains_of(outcome: Outcome) -> set[str]:
 
 def conflicts(
     tree: Tree, store: Store, verdicts: dict[Key, Verdict]
-) -> tuple[dict[Key, set[str]], set[str]]:
-    """The denied claims of each account, and the domains that stay in the store although the
-    manifests of their account no longer declare them."""
+) -> tuple[dict[Key, set[str]], set[str], dict[str, tuple[Key, Key]]]:
+    """The denied claims of each account; the domains that stay in the store although the manifests
+    of their account no longer declare them; and for each domain that moves, the account that loses
+    it and the one that gets it."""
     claims: dict[str, list[Key]] = {}
     for key, doc in tree.accounts.items():
-        for name in doc.domains:
-            claims.setdefault(name, []).append(key)
-        for name in doc.contested:
+        for name in [*doc.domains, *doc.contested]:
             claims.setdefault(name, []).append(key)
 
     denied: dict[Key, set[str]] = {}
     retained: set[str] = set()
+    moves: dict[str, tuple[Key, Key]] = {}
+
+    def deny(keys: list[Key], name: str) -> None:
+        for key in keys:
+            denied.setdefault(key, set()).add(name)
+            if name not in tree.accounts[key].contested:
+                verdicts[key].require("domain-conflict")
+
     for name, claimants in claims.items():
-        holders = [key for key, stored in store.accounts.items() if name in stored.domains]
-        # Two claims within one account: it is unknown which of them is meant. The reader of the
-        # tree reports it.
+        holder = next((k for k, stored in store.accounts.items() if name in stored.domains), None)
         for key in claimants:
+            # Two claims within one account: the reader of the tree reports it.
             if name in tree.accounts[key].contested:
-                for claimant in claimants:
-                    if claimant not in holders or claimant == key:
-                        denied.setdefault(claimant, set()).add(name)
                 verdicts[key].may.add("domain-conflict")
+        others = [key for key in claimants if key != holder]
+        if holder in claimants:
+            # "If two accounts declare one domain, the account that holds it in the store keeps it."
+            # If it declares it twice, it is unknown which declaration is meant.
+            deny(others, name)
+            if name in tree.accounts[holder].contested:
                 retained.add(name)
-        if len(claimants) < 2:
             continue
-        # "If two accounts declare one domain, the account that holds it in the store keeps it. If
-        # none holds it, neither gets it (`domain-conflict`). This stops the claim, not the
-        # accounts."
-        for key in claimants:
-            verdicts[key].may.add("domain-conflict")
-            if key not in holders:
-                denied.setdefault(key, set()).add(name)
-                if name not in tree.accounts[key].contested:
-                    verdicts[key].require("domain-conflict")
-        if holders and holders[0] not in claimants:
-            retained.add(name)
-            verdicts[holders[0]].may.add("domain-conflict")
-    return denied, retained
-
-
-def find_moves(
-    tree: Tree, store: Store, denied: dict[Key, set[str]], retained: set[str]
-) -> dict[str, tuple[Key, Key]]:
-    """The account that loses and the account that gets each domain that moves. Adds domains that
-    a suspended document declares to ``retained``."""
-    moves = {}
-    for source, stored in store.accounts.items():
-        for name in stored.domains:
-            for target, doc in tree.accounts.items():
-                if target == source or name not in doc.domains:
-                    continue
-                if doc.domains[name].suspended:
-                    # "`spec.suspend: true` leaves an object as the store holds it": also in the
-                    # account that holds it.
-                    retained.add(name)
-                elif name not in denied.get(target, set()):
-                    moves[name] = (source, target)
-    return moves
+        # "A namespace is one tenant": its claims come first.
+        family = [key for key in others if holder is not None and key[0] == holder[0]]
+        if family:
+            deny([key for key in others if key not in family], name)
+            others = family
+        is_clear = len(others) == 1 and name not in tree.accounts[others[0]].contested
+        if not is_clear:
+            # "If none holds it, neither gets it (`domain-conflict`). This stops the claim, not the
+            # accounts."
+            if len(others) > 1:
+                deny(others, name)
+            if family:
+                retained.add(name)
+        elif holder is not None and tree.accounts[others[0]].domains[name].suspended:
+            # "`spec.suspend: true` leaves an object as the store holds it": also in the account
+            # that holds it. But "a claim never holds what its owner gave up".
+            if family:
+                retained.add(name)
+        elif holder is not None:
+            moves[name] = (holder, others[0])
+    return denied, retained, moves
 
 
 def is_stopped(
@@ -434,6 +488,13 @@ def is_stopped(
         verdict.must = [] if doc.broken else [{"suspended"}]
         verdict.may |= EVERYTHING
         return True
+
+    # A removal needs no service plan, and refers to nothing.
+    if doc is not None and doc.is_removed:
+        if doc.broken:
+            verdict.unchanged = True
+            verdict.may |= EVERYTHING
+        return doc.broken
 
     # "An error in a document or a reference stops its account."
     if doc is not None:

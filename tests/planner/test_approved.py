@@ -99,7 +99,7 @@ def test_an_approval_of_one_account_does_not_approve_another_account() -> None:
 
 def test_accounts_that_exchange_domains_need_both_approvals() -> None:
     before = {A: names("a", 12), B: names("b", 12)}
-    after = {A: names("a", 6), B: [*names("b", 2), *names("a", 12)[6:]]}
+    after = {A: names("a", 3), B: [*names("b", 2), *names("a", 12)[9:]]}
     shown = planned(after, before, {})
     assert shown[A].stopped
     assert shown[B].stopped

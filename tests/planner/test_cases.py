@@ -95,7 +95,7 @@ def plan_lines(plan: Plan, desired: Desired) -> list[str]:
 def line_of(change: Change) -> str:
     match change:
         case AccountChange():
-            ran = "" if change.ran is None else f": ran {change.ran[0]}"
+            ran = "" if change.completed is None else f": ran {change.completed[0]}"
             return f"{change.action} account {change.account}{ran}"
         case ProfileChange():
             return f"{change.action} profile {change.name}"

@@ -23,6 +23,7 @@ from sendroute.model.change import (
     AccountChange,
     AccountPlan,
     Action,
+    DomainCounts,
     ObjectChange,
     Plan,
     ProfileChange,
@@ -30,7 +31,9 @@ from sendroute.model.change import (
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.route import RouteKind
-from sendroute.planner.plan import plan_tree
+from sendroute.planner.claims import OtherAccounts
+from sendroute.planner.guards import Guards
+from sendroute.planner.plan import plan_accounts, plan_tree
 
 LONGEST = 8
 
@@ -45,6 +48,7 @@ class Moment:
     current: Current
     failed: dict[AccountKey, dict[str, str]]
     rotated: dict[AccountKey, frozenset[str]]
+    guards: Guards
     plan: Plan
     after: Current
     expected: Store
@@ -56,6 +60,7 @@ class Moment:
             current or self.current,
             failed=self.failed,
             rotated=self.rotated,
+            guards=self.guards,
         )
 
 
@@ -73,11 +78,14 @@ def moments(history: list[Step]) -> Iterator[Moment]:
             AccountKey(*key): step.rotated & set(store.accounts[key].profiles)
             for key in tree.accounts.keys() & store.accounts.keys()
         }
-        plan = plan_tree(desired, current, failed=failed, rotated=rotated)
+        guards = Guards(remove_accounts=frozenset(AccountKey(*key) for key in step.removals))
+        plan = plan_tree(desired, current, failed=failed, rotated=rotated, guards=guards)
         after = committed(current, plan)
-        expected, verdicts = naive.step(tree, store, step.failing, step.rotated)
+        expected, verdicts = naive.step(
+            tree, store, step.failing, step.rotated, remove_accounts=step.removals
+        )
         yield Moment(
-            tree, desired, store, current, failed, rotated, plan, after, expected, verdicts
+            tree, desired, store, current, failed, rotated, guards, plan, after, expected, verdicts
         )
         current = after
 
@@ -171,8 +179,8 @@ def test_a_domain_has_one_account_and_moves_in_one_transaction(history: list[Ste
             if before.get(name, key) != key:
                 groups = [group for group in now.plan.groups if key in group]
                 assert any(before[name] in group for group in groups), (name, now.plan.groups)
-        lost = {n for n in before.keys() - after.keys() if declarations(now, n) == 1}
-        assert not lost, f"{lost}: declared by one account, in the store before, and now lost"
+        lost = {name for name in before.keys() - after.keys() if is_kept(now, name, before[name])}
+        assert not lost, f"{lost}: declared by the tenant that held them, and now lost"
 
 
 def holders(current: Current) -> dict[str, AccountKey]:
@@ -184,8 +192,13 @@ def holders(current: Current) -> dict[str, AccountKey]:
     return keys
 
 
-def declarations(now: Moment, name: str) -> int:
-    return sum(name in doc.domains for doc in now.tree.accounts.values())
+def is_kept(now: Moment, name: str, holder: AccountKey) -> bool:
+    """Whether any account in the namespace of its holder declares the domain."""
+    return any(
+        key[0] == holder.namespace and name in {*doc.domains, *doc.contested}
+        for key, doc in now.tree.accounts.items()
+        if not doc.is_removed
+    )
 
 
 @given(histories(LONGEST))
@@ -194,11 +207,15 @@ def test_an_apply_all_id_runs_at_most_once_per_account(history: list[Step]) -> N
     for now in moments(history):
         for account in now.plan.accounts:
             for change in account.changes:
-                if account.stopped or not isinstance(change, AccountChange) or not change.ran:
+                if account.stopped or not isinstance(change, AccountChange) or not change.completed:
                     continue
-                assert (account.key, change.ran[0]) not in ran
-                ran.add((account.key, change.ran[0]))
-        stored = {(key, id_) for key, account in now.after.accounts.items() for id_ in account.ran}
+                assert (account.key, change.completed[0]) not in ran
+                ran.add((account.key, change.completed[0]))
+        stored = {
+            (key, id_)
+            for key, account in now.after.accounts.items()
+            for id_ in account.completed_apply_alls
+        }
         assert stored == ran
 
 
@@ -264,7 +281,7 @@ def test_the_shown_changes_are_the_committed_changes(history: list[Step]) -> Non
         assert apply_changes(now.current, now.plan) == contents(now.after)
         for account in now.plan.accounts:
             for change in effective(account):
-                runs = isinstance(change, AccountChange) and change.ran is not None
+                runs = isinstance(change, AccountChange) and change.completed is not None
                 hidden = runs or change.reason == "credentials-changed"
                 assert change.before != change.after or hidden, change
         platform = now.current.platform if now.plan.platform is None else now.plan.platform.after
@@ -289,14 +306,27 @@ def test_the_plan_of_an_account_does_not_depend_on_unrelated_accounts(history: l
                 now.current.platform,
                 {k: a for k, a in now.current.accounts.items() if k == key},
             )
-            separate = plan_tree(as_desired(alone), current, failed=now.failed, rotated=now.rotated)
+            separate = plan_accounts(
+                as_desired(alone),
+                current,
+                frozenset([AccountKey(*key)]),
+                OtherAccounts(domains=len(domains_of_others(now, key, stored_only=True))),
+                failed=now.failed,
+                rotated=now.rotated,
+                guards=now.guards,
+                pending=pending(now.plan),
+            )
             together = plans_by_key(now.plan).get(AccountKey(*key))
             assert plans_by_key(separate).get(AccountKey(*key)) == together
 
 
-def domains_of_others(now: Moment, key: Key) -> set[str]:
+def pending(plan: Plan) -> dict[AccountKey, DomainCounts]:
+    return {account.key: account.counts for account in plan.accounts}
+
+
+def domains_of_others(now: Moment, key: Key, *, stored_only: bool = False) -> set[str]:
     names: set[str] = set()
-    for other, doc in now.tree.accounts.items():
+    for other, doc in now.tree.accounts.items() if not stored_only else ():
         names |= (set(doc.domains) | doc.contested) if other != key else set()
     for other, stored in now.store.accounts.items():
         names |= set(stored.domains) if other != key else set()
@@ -310,26 +340,3 @@ def test_a_stopped_account_stays_unchanged(history: list[Step]) -> None:
             if account.stopped:
                 before = now.current.accounts.get(account.key)
                 assert now.after.accounts.get(account.key) == before
-
-
-@given(histories(LONGEST), st.integers(0, 2))
-def test_the_only_option_leaves_the_other_accounts_unchanged(
-    history: list[Step], number: int
-) -> None:
-    for now in moments(history):
-        keys = sorted({*now.desired.accounts, *now.current.accounts})
-        if not keys:
-            continue
-        selected = keys[number % len(keys)]
-        plan = plan_tree(
-            now.desired,
-            now.current,
-            failed=now.failed,
-            rotated=now.rotated,
-            only=frozenset([selected]),
-        )
-        after = contents(committed(now.current, plan))
-        for key, account in contents(now.current).items():
-            if key != selected:
-                assert after.get(key) == account
-        assert set(after) <= {selected, *contents(now.current)}

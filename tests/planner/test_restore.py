@@ -16,7 +16,7 @@ from sendroute.planner.restore import REASON, plan_restore
 def without_ids(current: Current) -> dict[AccountKey, CurrentAccount]:
     """The state without the ids of apply-alls, which every restore keeps."""
     return {
-        key: replace(account, ran={})
+        key: replace(account, completed_apply_alls={})
         for key, account in contents(current).items()
         if account.state is not None
     }
@@ -43,10 +43,10 @@ def test_a_restore_keeps_the_ids_of_both_states(
     now, then = states[first % len(states)], states[second % len(states)]
     back = plan_restore(now, then)
     for key in now.accounts.keys() | then.accounts.keys():
-        known = now.accounts[key].ran if key in now.accounts else {}
+        known = now.accounts[key].completed_apply_alls if key in now.accounts else {}
         added = back.apply_alls.get(key, {})
         assert not known.keys() & added.keys()
-        earlier = then.accounts[key].ran if key in then.accounts else {}
+        earlier = then.accounts[key].completed_apply_alls if key in then.accounts else {}
         assert known.keys() | added.keys() == known.keys() | earlier.keys()
 
 
@@ -68,7 +68,9 @@ def test_a_plan_after_a_restore_equals_the_plan_at_the_earlier_state(
     accounts = apply_changes(now.after, back.plan)
     for key, missing in back.apply_alls.items():
         account = accounts.get(key, CurrentAccount(key, 0, None))
-        accounts[key] = replace(account, ran=account.ran | missing)
+        accounts[key] = replace(
+            account, completed_apply_alls=account.completed_apply_alls | missing
+        )
     restored = replace(then.after, accounts=accounts)
     if restored.accounts == contents(then.after):
         again = plan_tree(then.desired, restored, failed=then.failed)

@@ -5,9 +5,10 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.planner.committed import committed
 from tests.planner.histories import Step, histories
-from tests.planner.test_histories import LONGEST, Moment, moments, plans_by_key
+from tests.planner.test_histories import LONGEST, Moment, moments, pending, plans_by_key
 from tests.planner.values import contents
 
 from sendroute.model.change import Plan
@@ -36,6 +37,9 @@ class MemoryStore:
             for domain in account.domains.keys() & asked
         }
 
+    def domain_count(self) -> int:
+        return sum(len(account.domains) for account in self._current.accounts.values())
+
 
 def selected(now: Moment, key: AccountKey, current: Current, index: ClaimIndex) -> Selection:
     return select({key}, now.desired.accounts, index, MemoryStore(current))
@@ -57,8 +61,18 @@ def planned(now: Moment, selection: Selection, current: Current) -> Plan:
         tree.findings,
     )
     some = Current(current.lineage, current.revision, current.platform, dict(selection.current))
+    # The whole change is measured by the store before it, whatever is committed meanwhile.
+    stored = sum(len(account.domains) for account in now.current.accounts.values())
+    of_keys = sum(len(account.domains) for account in some.accounts.values())
     return plan_accounts(
-        desired, some, keys, selection.others, failed=now.failed, rotated=now.rotated
+        desired,
+        some,
+        keys,
+        replace(selection.others, domains=stored - of_keys),
+        failed=now.failed,
+        rotated=now.rotated,
+        guards=now.guards,
+        pending=pending(now.plan),
     )
 
 
@@ -102,6 +116,26 @@ def test_committing_accounts_separately_in_any_order_gives_the_result_of_the_who
         assert contents(current) == contents(now.after)
         if keys:
             assert current.platform == now.after.platform
+
+
+@given(histories(LONGEST), st.integers(0, 2))
+def test_a_plan_of_one_account_leaves_the_other_accounts_unchanged(
+    history: list[Step], number: int
+) -> None:
+    for now in moments(history):
+        keys = list(all_keys(now))
+        if not keys:
+            continue
+        key = keys[number % len(keys)]
+        index = ClaimIndex(now.desired.accounts.values())
+        store = MemoryStore(now.current)
+        selection = select({key}, now.desired.accounts, index, store, linked=False)
+        assert selection.keys == {key}
+        after = contents(committed(now.current, planned(now, selection, now.current)))
+        for other, account in contents(now.current).items():
+            if other != key:
+                assert after.get(other) == account
+        assert set(after) <= {key, *contents(now.current)}
 
 
 @given(histories(LONGEST))

@@ -93,6 +93,11 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
     positions = Positions()
     accounts: dict[AccountKey, DesiredAccount] = {}
     for key, doc in rotated_order(list(tree.accounts.items())):
+        if doc.is_removed:
+            where = positions.of("account", *key)
+            account_key = AccountKey(*key)
+            accounts[account_key] = DesiredAccount(account_key, doc.plan, where, remove=doc.remove)
+            continue
         accounts[AccountKey(*key)] = DesiredAccount(
             key=AccountKey(*key),
             plan=doc.plan,
@@ -162,8 +167,10 @@ def as_store(current: Current) -> Store:
     )
     for account_key, account in current.accounts.items():
         key = (account_key.namespace, account_key.name)
-        if account.ran:
-            store.ran[key] = {id_: str(ran.route) for id_, ran in account.ran.items()}
+        if account.completed_apply_alls:
+            store.ran[key] = {
+                id_: str(ran.route) for id_, ran in account.completed_apply_alls.items()
+            }
         if account.state is None:
             assert not account.profiles, "an account that is gone owns no profile"
             assert not account.domains, "an account that is gone owns no domain"
@@ -188,9 +195,9 @@ def as_store(current: Current) -> Store:
 def contents(current: Current) -> dict[AccountKey, CurrentAccount]:
     """The accounts without their revisions; without accounts of which nothing is stored."""
     return {
-        key: CurrentAccount(key, 0, a.state, a.profiles, a.domains, a.ran)
+        key: CurrentAccount(key, 0, a.state, a.profiles, a.domains, a.completed_apply_alls)
         for key, a in current.accounts.items()
-        if a.state is not None or a.ran
+        if a.state is not None or a.completed_apply_alls
     }
 
 
@@ -201,7 +208,12 @@ def apply_changes(current: Current, plan: Plan) -> dict[AccountKey, CurrentAccou
     """
     accounts = {
         key: CurrentAccount(
-            key, 0, account.state, dict(account.profiles), dict(account.domains), dict(account.ran)
+            key,
+            0,
+            account.state,
+            dict(account.profiles),
+            dict(account.domains),
+            dict(account.completed_apply_alls),
         )
         for key, account in current.accounts.items()
     }
@@ -212,11 +224,11 @@ def apply_changes(current: Current, plan: Plan) -> dict[AccountKey, CurrentAccou
             key = change.account
             account = accounts.setdefault(key, CurrentAccount(key, 0, None))
             accounts[key] = with_change(account, change)
-    return {key: a for key, a in accounts.items() if a.state is not None or a.ran}
+    return {key: a for key, a in accounts.items() if a.state is not None or a.completed_apply_alls}
 
 
 def with_change(account: CurrentAccount, change: ObjectChange) -> CurrentAccount:
-    state, ran = account.state, dict(account.ran)
+    state, ran = account.state, dict(account.completed_apply_alls)
     profiles, domains = dict(account.profiles), dict(account.domains)
     if change.action is Action.SKIP:
         return account
@@ -224,9 +236,9 @@ def with_change(account: CurrentAccount, change: ObjectChange) -> CurrentAccount
         case AccountChange():
             assert change.before == state, f"{change} starts from something else"
             state = change.after
-            if change.ran is not None:
-                assert change.ran[0] not in ran, f"{change.ran[0]} runs twice"
-                ran[change.ran[0]] = change.ran[1]
+            if change.completed is not None:
+                assert change.completed[0] not in ran, f"{change.completed[0]} runs twice"
+                ran[change.completed[0]] = change.completed[1]
         case ProfileChange():
             assert change.before == profiles.get(change.name), f"{change} starts from another"
             profiles.pop(change.name, None)

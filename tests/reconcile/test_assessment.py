@@ -69,7 +69,7 @@ HELD_BACK = result(Outcome.REFUSED, "too-many-removals", stopped=True)
     ],
     ids=[
         "a commit without findings is settled",
-        "advice leaves nothing unsettled",
+        "advice is fully applied",
         "a guard holds the account back until it is approved",
         "an error in the manifests fails until they are fixed",
         "an unwritable store fails and is retried",
@@ -84,9 +84,9 @@ def test_each_outcome_leads_to_its_account_status(
     result: Result, expected: StatusReason | None, retried: bool
 ) -> None:
     assessment = assess_result(result)
-    assert assessment.now.get(KEY) == (assessment.written[0] if assessment.written else None)
-    assert (assessment.now[KEY].reason if KEY in assessment.now else None) is expected
-    assert (KEY in assessment.again) is retried
+    assert assessment.statuses.get(KEY) == (assessment.written[0] if assessment.written else None)
+    assert (assessment.statuses[KEY].reason if KEY in assessment.statuses else None) is expected
+    assert (KEY in assessment.retryable) is retried
 
 
 def test_a_held_back_status_contains_the_plan_for_review() -> None:
@@ -108,7 +108,7 @@ def test_an_unchanged_status_keeps_its_time_and_is_not_written_again() -> None:
     (status,) = assess_result(HELD_BACK).written
     later = assess_result(HELD_BACK, status, at=NOW + timedelta(hours=1))
     assert later.written == ()
-    assert later.now[KEY].since == NOW
+    assert later.statuses[KEY].since == NOW
 
 
 def test_the_status_of_a_settled_account_is_cleared() -> None:
@@ -128,7 +128,7 @@ def test_the_status_of_an_account_outside_the_round_stays() -> None:
 def test_a_skipped_account_keeps_its_status() -> None:
     (status,) = assess_result(HELD_BACK).written
     assessment = assess_result(result(Outcome.SKIPPED), status)
-    assert (assessment.now[KEY], assessment.written, assessment.cleared) == (
+    assert (assessment.statuses[KEY], assessment.written, assessment.cleared) == (
         status,
         (),
         frozenset(),
@@ -138,17 +138,21 @@ def test_a_skipped_account_keeps_its_status() -> None:
 def test_an_approval_is_void_if_the_plan_changed() -> None:
     (status,) = assess_result(HELD_BACK).written
     approved = replace(status, approval=Approval(str(status.digest), "ada", NOW))
-    assert assess_result(HELD_BACK, approved).voided == ()
+    assert assess_result(HELD_BACK, approved).voided_approvals == ()
     other = replace(CHANGE, name="b.example.com")
     assessment = assess_result(
         result(Outcome.REFUSED, "too-many-removals", stopped=True, changes=(other,)), approved
     )
-    assert assessment.voided == (approved,)
-    assert assessment.now[KEY].approval is None
+    assert assessment.voided_approvals == (approved,)
+    assert assessment.statuses[KEY].approval is None
 
 
 def test_an_approval_remains_after_a_store_failure() -> None:
     (status,) = assess_result(HELD_BACK).written
     approved = replace(status, approval=Approval(str(status.digest), "ada", NOW))
     assessment = assess_result(result(Outcome.FAILED, added=("store-failed",)), approved)
-    assert (assessment.now[KEY], assessment.voided, KEY in assessment.again) == (approved, (), True)
+    assert (assessment.statuses[KEY], assessment.voided_approvals, KEY in assessment.retryable) == (
+        approved,
+        (),
+        True,
+    )

@@ -24,7 +24,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.commit import commit_plan
-from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.store.create import init_store
 from sendroute.store.record import Store
 
@@ -66,7 +66,7 @@ class ConcurrentStore:
         self.reads += 1
         return self.store.read()
 
-    def read_sealed(self) -> tuple[Current, Sealed]:
+    def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
         return self.read(), {}
 
     def commit(
@@ -74,38 +74,38 @@ class ConcurrentStore:
         plans: Sequence[AccountPlan],
         platform: PlatformChange | None,
         provenance: Provenance,
-        sealed: Sealed = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> int:
         self.commits += 1
         if self.commits == self.before:
             run(self.store, self.other)
-        return self.store.commit(plans, platform, provenance, sealed)
+        return self.store.commit(plans, platform, provenance, encrypted)
 
     def commit_groups(
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
-        sealed: Sealed = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> list[int]:
         self.commits += 1
         if self.commits == self.before:
             run(self.store, self.other)
-        return self.store.commit_groups(groups, provenance, sealed)
+        return self.store.commit_groups(groups, provenance, encrypted)
 
 
 def run(record: Store | ConcurrentStore, desired: Desired) -> Result:
-    def decide() -> Unsealed:
-        return Unsealed(plan_tree(desired, record.read()))
+    def decide() -> WithoutCredentials:
+        return WithoutCredentials(plan_tree(desired, record.read()))
 
     return commit_plan(record, decide(), STAMP, replan=decide)
 
 
-class Unsealed(NamedTuple):
+class WithoutCredentials(NamedTuple):
     """A plan without credentials: no profile in these tests refers to a secret."""
 
     plan: Plan
 
-    def seal(self, *_: object) -> Sealed:
+    def encrypt(self, *_: object) -> EncryptedCredentials:
         return {}
 
 
@@ -162,12 +162,12 @@ def test_the_same_decision_on_a_newer_revision_is_committed(store: Store) -> Non
             plans: Sequence[AccountPlan],
             platform: PlatformChange | None,
             provenance: Provenance,
-            sealed: Sealed = MappingProxyType({}),
+            encrypted: EncryptedCredentials = MappingProxyType({}),
         ) -> int:
             if self.commits == 0:
                 run(self.store, tree(a="a.example x.example y.example"))
                 run(self.store, tree(a="a.example x.example"))
-            return super().commit(plans, platform, provenance, sealed)
+            return super().commit(plans, platform, provenance, encrypted)
 
     result = run(Touching(store, desired, before=0), desired)
     assert outcomes(result) == {"a": Outcome.COMMITTED}
@@ -180,21 +180,21 @@ def test_a_failure_of_one_account_does_not_stop_other_accounts(store: Store) -> 
             plans: Sequence[AccountPlan],
             platform: PlatformChange | None,
             provenance: Provenance,
-            sealed: Sealed = MappingProxyType({}),
+            encrypted: EncryptedCredentials = MappingProxyType({}),
         ) -> int:
             if any(plan.key.name == "a" for plan in plans):
                 raise ProblemError(finding("store-failed", "The disk is full."))
-            return super().commit(plans, platform, provenance, sealed)
+            return super().commit(plans, platform, provenance, encrypted)
 
         def commit_groups(
             self,
             groups: Sequence[Sequence[AccountPlan]],
             provenance: Provenance,
-            sealed: Sealed = MappingProxyType({}),
+            encrypted: EncryptedCredentials = MappingProxyType({}),
         ) -> list[int]:
             if any(plan.key.name == "a" for group in groups for plan in group):
                 raise ProblemError(finding("store-failed", "The disk is full."))
-            return super().commit_groups(groups, provenance, sealed)
+            return super().commit_groups(groups, provenance, encrypted)
 
     desired = tree(a="a.example", b="b.example")
     result = run(Failing(store, desired, before=0), desired)
@@ -240,9 +240,9 @@ def test_a_stop_between_transactions_leaves_complete_accounts(store: Store) -> N
     revisions: list[int] = []
     result = commit_plan(
         store,
-        Unsealed(plan_tree(desired, store.read())),
+        WithoutCredentials(plan_tree(desired, store.read())),
         STAMP,
-        replan=lambda: Unsealed(plan_tree(desired, store.read())),
+        replan=lambda: WithoutCredentials(plan_tree(desired, store.read())),
         should_stop=lambda: bool(revisions),
         advance=revisions.append,
     )

@@ -40,7 +40,7 @@ class SomeAccountsOnly:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("read", "read_sealed"):
+        if name in ("read", "read_with_credentials"):
             raise AssertionError(f"{name} reads the whole store")
         return getattr(self._store, name)
 

@@ -21,6 +21,7 @@ from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
 from sendroute.model.secret import SecretBinding
+from sendroute.planner.digest import digest
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.verifier import PlanScope, Verifier, failure_advice
 
@@ -75,9 +76,11 @@ def tree(*accounts: DesiredAccount) -> Desired:
     return Desired(DesiredPlatform(PLATFORM, HERE), {account.key: account for account in accounts})
 
 
-def decide(tester: FakeTester, desired: Desired, current: Current) -> Plan:
+def decide(
+    tester: FakeTester, desired: Desired, current: Current, guards: Guards | None = None
+) -> Plan:
     verifier = Verifier(NoSecrets(), None, saves=True)  # type: ignore[arg-type]
-    return verifier.verify(desired, current, {}, PlanScope(Guards()), tester=tester).plan
+    return verifier.verify(desired, current, {}, PlanScope(guards or Guards()), tester=tester).plan
 
 
 def saved(plan: Plan) -> set[str]:
@@ -141,23 +144,34 @@ def test_the_hint_follows_from_what_the_test_has_seen(
 
 
 def test_an_account_unblocked_by_a_failed_test_is_tested_too() -> None:
-    """Twelve domains would move from beta, which its guard blocks, so the new profile of beta is
-    not tested. But the profile that they move to fails: the domains stay, beta is not blocked any
-    more, and its profile would be saved."""
+    """Seven of the store's twelve domains would be rerouted, so beta is blocked, and its new
+    profile is not tested. Six of the reroutes are approved, but their profile fails: one reroute is
+    left, beta is not blocked any more, and its profile would be saved."""
     names = [f"d{number:02}.example" for number in range(12)]
-    moving = DesiredAccount(
-        ACME, "basic", HERE, profiles={"a": relay("a")}, domains=declared(names, "a")
+    approved = DesiredAccount(
+        ACME, "basic", HERE, profiles={"a": relay("a")}, domains=declared(names[:6], "a")
     )
-    staying = DesiredAccount(BETA, "basic", HERE, profiles={"b": relay("b")})
+    unchanged = [DesiredDomain(name, None, HERE) for name in names[7:]]
+    blocked = DesiredAccount(
+        BETA,
+        "basic",
+        HERE,
+        profiles={"b": relay("b")},
+        domains=[*declared(names[6:7], "b"), *unchanged],
+    )
     state = DomainState(UNCONFIGURED, Origin.DEFAULT)
+    domains = {ACME: dict.fromkeys(names[:6], state), BETA: dict.fromkeys(names[6:], state)}
     current = Current(
         "line",
         1,
         PLATFORM,
-        {BETA: CurrentAccount(BETA, 1, AccountState("basic"), {}, dict.fromkeys(names, state))},
+        {key: CurrentAccount(key, 1, AccountState("basic"), {}, domains[key]) for key in domains},
     )
+    shown = decide(FakeTester(), tree(approved, blocked), current)
+    assert all(plan.stopped for plan in shown.accounts)
+    guards = Guards(approved={ACME: digest(account_plan(shown, ACME))})
     tester = FakeTester(a=ConnectionOutcome.CONNECT_FAILED)
-    plan = decide(tester, tree(moving, staying), current)
+    plan = decide(tester, tree(approved, blocked), current, guards)
     assert tester.rounds == [["a"], ["b"]]
     assert saved(plan) == {"b"}
 
@@ -181,14 +195,14 @@ class OneSecret:
         return Credential("user", self._password)
 
 
-class PlainSealer:
+class PlainCipher:
     """A token that shows what it holds; used by this test only."""
 
-    def seal(self, credential: Credential, binding: SecretBinding) -> str:
+    def encrypt(self, credential: Credential, binding: SecretBinding) -> str:
         return f"{binding.profile}:{credential.password}"
 
     def holds(self, token: str, binding: SecretBinding, credential: Credential) -> bool:
-        return token == self.seal(credential, binding)
+        return token == self.encrypt(credential, binding)
 
 
 def signed_in(name: str) -> DesiredProfile:
@@ -197,9 +211,9 @@ def signed_in(name: str) -> DesiredProfile:
 
 
 def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
-    """One verifier, two plans: the sealed credentials and the tests of each plan are separate,
+    """One verifier, two plans: the encrypted credentials and the tests of each plan are separate,
     in any order of use."""
-    verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
+    verifier = Verifier(OneSecret("new"), PlainCipher(), saves=True)  # type: ignore[arg-type]
     first = tree(DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")}))
     current = Current(
         "line",
@@ -213,9 +227,11 @@ def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
     assert rotated.plan.accounts[0].changes
     assert not settled.plan.accounts[0].changes
     changes = rotated.plan.accounts
-    assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
-    assert verifier.seal(settled.secrets, changes, None) == {}, "the second check found no rotation"
-    assert verifier.seal(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
+    assert verifier.encrypt(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
+    assert verifier.encrypt(settled.secrets, changes, None) == {}, (
+        "the second check found no rotation"
+    )
+    assert verifier.encrypt(rotated.secrets, changes, None) == {ACME: {"a": "a:new"}}
 
     tester = FakeTester(a=ConnectionOutcome.AUTH_FAILED)
     tested = verifier.verify(
@@ -227,7 +243,7 @@ def test_a_plan_does_not_depend_on_which_verification_came_last() -> None:
 
 
 def test_verified_plans_and_checks_are_immutable() -> None:
-    verifier = Verifier(OneSecret("new"), PlainSealer(), saves=True)  # type: ignore[arg-type]
+    verifier = Verifier(OneSecret("new"), PlainCipher(), saves=True)  # type: ignore[arg-type]
     account = DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")})
     verified = verifier.verify(tree(account), EMPTY, {}, PlanScope(Guards()))
     for value in (verifier, verified, verified.secrets):

@@ -99,7 +99,7 @@ def acme_changes() -> list[ObjectChange]:
     )
     return [
         AccountChange(**{f: getattr(ran, f) for f in ran.__struct_fields__[:-1]},
-               ran=("2026-11-move-to-ses", RanApplyAll(via("ses"), 2))),
+               completed=("2026-11-move-to-ses", RanApplyAll(via("ses"), 2))),
         change(ACME, ProfileChange, "ses", Action.CREATE, None, SES, "declared",
                "Profile ses is saved."),
         change(ACME, ProfileChange, "old", Action.DELETE,

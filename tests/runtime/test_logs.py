@@ -12,7 +12,7 @@ from threading import Thread
 import logging
 from sendroute.runtime import logs
 
-logs.start("json", logging.INFO, lasting=True)
+logs.start("json", "INFO", lasting=True)
 
 
 def fail():

@@ -14,6 +14,7 @@ from sendroute.model.account_status import (
 )
 from sendroute.model.current import DomainState
 from sendroute.model.finding import Severity
+from sendroute.model.followed_source import FollowedSource
 from sendroute.model.remedy import Approve, Configure, Setting
 from sendroute.model.route import MANAGED, Origin
 from sendroute.store.record import Store
@@ -55,6 +56,21 @@ def test_account_statuses_are_read_as_written(store: Store, say: Say, other: Say
     assert store.account_statuses() == {say.key: held_back(say), other.key: failed}
     store.write_account_statuses((), {other.key})
     assert store.account_statuses() == {say.key: held_back(say)}
+
+
+def test_followed_sources_are_read_as_written(store: Store) -> None:
+    head = store.head()
+    good = FollowedSource("manifests/", None, SINCE)
+    faulty = FollowedSource(
+        "https://git.example.com/mail.git", "c0ffee", SINCE, REPORT.findings, SINCE
+    )
+    for source in (faulty, good):
+        store.write_followed_source(source)
+    assert store.followed_sources() == (faulty, good)
+    repaired = FollowedSource(faulty.name, "beef", SINCE)
+    store.write_followed_source(repaired)
+    assert store.followed_sources() == (repaired, good)
+    assert store.head() == head
 
 
 def test_account_status_creates_no_revision(store: Store, say: Say) -> None:

@@ -44,7 +44,7 @@ def target_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def filled(store: Store, say: Any, other: Any) -> Store:
     """A store with deleted and recreated accounts, a bulk switch, a changed and a deleted profile,
-    sealed credentials, a relay, and an account that is held back."""
+    encrypted credentials, a relay, and an account that is held back."""
     platform = say.platform_change(None, say.platform)
     names = [f"d{number}.example" for number in range(150)]
     store.commit([say.start(*names)], platform, say.provenance, {say.key: {"ses": "a-token"}})
@@ -117,13 +117,13 @@ def test_a_backup_creates_a_store_in_either_database(
     before = (tmp_path / "backup.db").read_bytes()
     with init_store(target_url, say.provenance, from_backup=tmp_path / "backup.db") as again:
         assert (tmp_path / "backup.db").read_bytes() == before, "a backup is never changed"
-        current, before_copy = again.read_sealed(), store.read_sealed()
+        current, before_copy = again.read_with_credentials(), store.read_with_credentials()
         assert current[0].accounts == before_copy[0].accounts
         assert (current[0].platform, current[0].lineage) == (
             before_copy[0].platform,
             before_copy[0].lineage,
         )
-        assert current[1] == before_copy[1], "the sealed credentials are copied too"
+        assert current[1] == before_copy[1], "the encrypted credentials are copied too"
         assert again.routes() == store.routes()
         creation, *earlier = again.history()
         assert (creation.reason, creation.revision) == ("restored-from-backup", 6)

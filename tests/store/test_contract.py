@@ -95,17 +95,17 @@ def test_a_snapshot_of_some_accounts_equals_the_full_read(
         [say.plan(0, say.account(ran=ran), say.profile("ses"))],
         None,
         say.provenance,
-        {say.key: {"ses": "sealed"}},
+        {say.key: {"ses": "encrypted"}},
     )
     store.commit([other.start("b.example")], None, say.provenance, {other.key: {"ses": "others"}})
-    whole, sealed = store.read_sealed()
+    whole, encrypted = store.read_with_credentials()
     unknown = AccountKey("nobody", "nobody")
     with store.snapshot() as snapshot:
         current = snapshot.read_accounts({say.key, unknown})
         assert current.accounts == {say.key: whole.accounts[say.key]}
         assert (current.lineage, current.revision) == (whole.lineage, whole.revision)
         assert current.platform == whole.platform
-        assert snapshot.sealed({say.key}) == {say.key: sealed[say.key]}
+        assert snapshot.encrypted({say.key}) == {say.key: encrypted[say.key]}
         assert snapshot.read_accounts(set()).accounts == {}
 
 
@@ -298,9 +298,9 @@ def test_explain_returns_all_facts_of_a_domain(store: Store, say: Any) -> None:
     assert (facts.platform, facts.platform_version, facts.plan) == (say.platform, 1, "nano")
     assert facts.profile is not None
     assert (facts.profile.id, facts.profile.version, facts.profile.profile) == (1, 1, say.ses)
-    assert facts.given is not None
-    assert (facts.given.action, facts.given.source_commit) == ("reroute", "c0ffee")
-    assert facts.given.before == {"route": {"managed": {}}, "origin": "default"}
+    assert facts.assignment is not None
+    assert (facts.assignment.action, facts.assignment.source_commit) == ("reroute", "c0ffee")
+    assert facts.assignment.before == {"route": {"managed": {}}, "origin": "default"}
     unknown = store.explain_facts("unknown.example")
     assert (unknown.row, unknown.platform) == (None, say.platform)
 

@@ -138,7 +138,7 @@ def test_a_lock_file_restores_state_and_lineage(
     made = again.history()[0]
     assert (made.reason, made.revision) == ("restored-from-lock", 4)
     facts = again.explain_facts("a.example")
-    assert facts.given == made
+    assert facts.assignment == made
     # A version or id that a profile has had before is not used again, even if it is not in the
     # lock file.
     assert [profile.version for profile in again.profiles()] == [1002]

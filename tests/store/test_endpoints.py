@@ -1,4 +1,4 @@
-"""Sealed credentials are stored with their endpoint and kept while queued mail may need them."""
+"""Encrypted credentials are stored with their endpoint and kept while queued mail may need them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -34,8 +34,8 @@ def started(store: Store, say: Any) -> Store:
 def change(store: Store, say: Any, after: Any, token: str | None = None) -> None:
     current = store.read().accounts[say.key]
     update = say.profile("ses", current.profiles["ses"], after)
-    sealed = {say.key: {"ses": token}} if token is not None else {}
-    store.commit([say.plan(current.revision, update)], None, say.provenance, sealed)
+    encrypted = {say.key: {"ses": token}} if token is not None else {}
+    store.commit([say.plan(current.revision, update)], None, say.provenance, encrypted)
 
 
 def summary(store: Store) -> list[tuple[str, str, str | None, bool]]:
@@ -43,7 +43,7 @@ def summary(store: Store) -> list[tuple[str, str, str | None, bool]]:
 
 
 def test_a_credential_is_written_with_its_profile(started: Store, say: Any) -> None:
-    assert started.read_sealed()[1] == {say.key: {"ses": "first"}}
+    assert started.read_with_credentials()[1] == {say.key: {"ses": "first"}}
     assert started.endpoints() == [
         Endpoint(1, 1, binding_of(say.key, "ses", say.ses), "first", made=1, retired=None)
     ]
@@ -55,7 +55,7 @@ def test_a_new_credential_keeps_the_old_one_for_queued_mail(started: Store, say:
         ("p1r1", say.ses.host, "first", False),
         ("p1r2", say.ses.host, "second", True),
     ]
-    assert started.read_sealed()[1] == {say.key: {"ses": "second"}}
+    assert started.read_with_credentials()[1] == {say.key: {"ses": "second"}}
     entry = started.history(limit=1)[0]
     assert (entry.kind, entry.name, entry.before == entry.after) == ("SMTPProfile", "ses", True)
 
@@ -81,7 +81,7 @@ def test_a_credential_is_never_used_for_another_destination_or_secret(
     started: Store, say: Any, different: dict[str, Any]
 ) -> None:
     change(started, say, replace(say.ses, **different))
-    assert started.read_sealed()[1] == {}
+    assert started.read_with_credentials()[1] == {}
     assert started.endpoints()[0].credential == "first", (
         "for mail that is queued for the old destination"
     )
@@ -91,7 +91,7 @@ def test_a_deleted_profile_keeps_its_credential_for_queued_mail(started: Store, 
     deletion = say.profile("ses", say.ses, None)
     started.commit([say.plan(1, deletion)], None, say.provenance)
     assert summary(started) == [("p1r1", say.ses.host, "first", False)]
-    assert started.read_sealed()[1] == {}
+    assert started.read_with_credentials()[1] == {}
     again = say.plan(2, say.profile("ses"))
     started.commit([again], None, say.provenance, {say.key: {"ses": "new"}})
     assert summary(started)[-1] == ("p2r1", say.ses.host, "new", True)
@@ -112,14 +112,14 @@ def with_relay(host: str = "relay.internal.example") -> Platform:
 
 def put(store: Store, say: Any, before: Any, after: Any, token: str | None = None) -> None:
     change = say.platform_change(before, after)
-    sealed = {PLATFORM: {RELAY: token}} if token else {}
-    store.commit([], change, say.provenance, sealed)
+    encrypted = {PLATFORM: {RELAY: token}} if token else {}
+    store.commit([], change, say.provenance, encrypted)
 
 
 def test_the_managed_relay_has_endpoint_revisions(store: Store, say: Any) -> None:
     first = with_relay()
     put(store, say, None, first, "a")
-    assert store.read_sealed()[1] == {PLATFORM: {RELAY: "a"}}
+    assert store.read_with_credentials()[1] == {PLATFORM: {RELAY: "a"}}
     assert first.managed
     assert store.endpoints()[0].binding == relay_binding(first.managed.relay)
     put(store, say, first, first, "b")
@@ -148,13 +148,13 @@ def test_a_store_from_a_lock_file_has_no_credentials(
         assert summary(again)[-1] == ("p1r1002", say.ses.host, "new-token", True)
 
 
-def test_a_backup_holds_the_sealed_credentials(
+def test_a_backup_holds_the_encrypted_credentials(
     started: Store, store_url: str, say: Any, tmp_path: Path
 ) -> None:
     backup_store(store_url, tmp_path / "backup")
     url = f"sqlite:///{tmp_path}/again.db"
     with init_store(url, say.provenance, from_backup=tmp_path / "backup") as again:
-        assert again.read_sealed()[1] == started.read_sealed()[1]
+        assert again.read_with_credentials()[1] == started.read_with_credentials()[1]
 
 
 def test_migration_creates_the_endpoints_of_an_older_store(store_url: str, say: Any) -> None:
@@ -188,11 +188,11 @@ def test_rekey_replaces_every_credential_and_is_recorded(started: Store, say: An
     change(started, say, say.ses, "second")
     seen: list[tuple[str, SecretBinding]] = []
 
-    def reseal(token: str, binding: SecretBinding) -> str:
+    def reencrypt(token: str, binding: SecretBinding) -> str:
         seen.append((token, binding))
         return token.upper()
 
-    assert started.rekey(reseal, say.provenance) == 2
+    assert started.rekey(reencrypt, say.provenance) == 2
     assert [credential for _, _, credential, _ in summary(started)] == ["FIRST", "SECOND"]
     assert {binding for _, binding in seen} == {binding_of(say.key, "ses", say.ses)}
     entry = started.history(limit=1)[0]
@@ -204,13 +204,13 @@ def test_a_failed_rekey_changes_nothing(started: Store, say: Any) -> None:
     change(started, say, say.ses, "second")
     before = started.endpoints()
 
-    def reseal(token: str, _bond: SecretBinding) -> str:
+    def reencrypt(token: str, _bond: SecretBinding) -> str:
         if token == "second":
             raise LookupError
         return "new-token"
 
     with pytest.raises(LookupError):
-        started.rekey(reseal, say.provenance)
+        started.rekey(reencrypt, say.provenance)
     assert started.endpoints() == before
     assert started.read().revision == 2
 

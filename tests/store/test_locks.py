@@ -157,19 +157,21 @@ def test_a_commit_during_a_rekey_waits_until_it_is_done(
     with open_store(url) as store, open_store(url) as writer, ThreadPoolExecutor(1) as pool:
         begun: list[Any] = []
 
-        def reseal(token: str, _binding: Any) -> str:
+        def reencrypt(token: str, _binding: Any) -> str:
             def write_late() -> int:
                 made = other.plan(2, other.profile("late"))
-                return writer.commit([made], None, say.provenance, {other.key: {"late": "sealed"}})
+                return writer.commit(
+                    [made], None, say.provenance, {other.key: {"late": "encrypted"}}
+                )
 
             begun.append(pool.submit(write_late))
             until(raw, WAITING)
             return token.upper()
 
-        assert store.rekey(reseal, say.provenance) == 1
+        assert store.rekey(reencrypt, say.provenance) == 1
         assert begun[0].result() == 4, "after the rekey, which is revision 3"
         stored = {e.binding.profile: e.credential for e in store.endpoints() if e.credential}
-    assert stored == {"ses": "OLD", "late": "sealed"}
+    assert stored == {"ses": "OLD", "late": "encrypted"}
 
 
 def test_a_rekey_waits_for_a_writer(

@@ -57,14 +57,14 @@ def restore(store: Store, provenance: Provenance, source: Path) -> int:
     """Restore as the command does."""
     if source.suffix == ".lock":
         lock = lockfile.read(source)
-        current, sealed, head = lock.current(), {}, lock.head
+        current, encrypted, head = lock.current(), {}, lock.head
     else:
         with open_backup(source) as opened:
-            current, sealed = Store(opened).read_sealed()
+            current, encrypted = Store(opened).read_with_credentials()
             head = Store(opened).head()
     now = store.read()
     planned = plan_restore(now, current)
-    tokens = credentials_to_restore(planned.plan, sealed)
+    tokens = credentials_to_restore(planned.plan, encrypted)
     point = RestorePoint(head, source.name, planned.apply_alls, now.revision)
     return store.restore(planned.plan.accounts, planned.plan.platform, point, provenance, tokens)
 
@@ -99,10 +99,10 @@ def test_a_restored_profile_with_the_same_destination_keeps_its_credential(
     change = say.plan(1, say.profile("ses", say.ses, noted))
     switched.commit([change], None, say.provenance, {say.key: {"ses": "rotated"}})
     restore(switched, say.provenance, tmp_path / "b.db")
-    assert switched.read_sealed()[1] == {say.key: {"ses": "rotated"}}
+    assert switched.read_with_credentials()[1] == {say.key: {"ses": "rotated"}}
     delete(switched, say, 3, a=SHADOWED)
     restore(switched, say.provenance, tmp_path / "b.db")
-    assert switched.read_sealed()[1] == {say.key: {"ses": "first"}}, (
+    assert switched.read_with_credentials()[1] == {say.key: {"ses": "first"}}, (
         "a recreated profile gets the credential of the backup"
     )
 
@@ -295,7 +295,7 @@ def opened_backup(opened: ExitStack, path: Path) -> Any:
 def apply_moment(store: Store, now: Any) -> None:
     def decide() -> Any:
         plan = plan_tree(now.desired, store.read(), failed=now.failed)
-        return SimpleNamespace(plan=plan, seal=lambda *_: {})
+        return SimpleNamespace(plan=plan, encrypt=lambda *_: {})
 
     result = commit_plan(store, decide(), STAMP, replan=decide)
     assert all(done.outcome is not Outcome.SKIPPED for done in result.accounts)

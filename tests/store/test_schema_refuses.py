@@ -163,7 +163,7 @@ ACCEPTED = {
     "deleting an unused profile": "DELETE FROM profile WHERE name = 'idle'",
     "a changed profile with a higher version": "UPDATE profile SET spec = '{}', version = 2",
     "retiring an endpoint": "UPDATE endpoint SET retired = 2 WHERE name = 'ses' AND profile = 1",
-    "a resealed credential": "UPDATE endpoint SET credential = 'x'",
+    "a credential encrypted again": "UPDATE endpoint SET credential = 'x'",
     "a shadow by an apply-all that ran": "UPDATE domain SET origin = 'apply-all', shadow = 'once'",
 }
 

@@ -97,7 +97,7 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
     """The code of each read that ends with a problem; every other exception passes through."""
     reads: tuple[Callable[[Store], object], ...] = (
         Store.read,
-        Store.read_sealed,
+        Store.read_with_credentials,
         Store.head,
         Store.account_statuses,
         Store.endpoints,

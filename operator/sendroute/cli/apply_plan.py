@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +11,15 @@ from msgspec.structs import replace
 
 from sendroute.cli.command_line import stderr_line
 from sendroute.cli.confirm import APPLY, confirm_plan
-from sendroute.cli.plan_source import reconciler_of
+from sendroute.cli.options import GuardOptions
+from sendroute.cli.plan_source import PlanOptions, plan_paths, plan_saved, reconciler_of
 from sendroute.cli.session import Session
 from sendroute.delivery.rollout import wait_for_relays
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
+from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned
 from sendroute.reports.progress import progress
 from sendroute.runtime.actor import actor
@@ -33,6 +36,37 @@ class ApplyOptions(NamedTuple):
     approved: bool
     wait: float | None
     lock: str | None
+
+
+def apply_paths(
+    session: Session,
+    paths: Sequence[str],
+    only: Sequence[str] | None,
+    guards: Guards,
+    options: ApplyOptions,
+) -> tuple[Planned, Result, int]:
+    """Plan manifests and apply the plan. Returns the plan, and what :func:`apply_planned` does.
+
+    Raises:
+        ProblemError: as for :func:`~sendroute.cli.plan_source.plan_paths`.
+    """
+    plan_options = PlanOptions(only, guards, options.lock, saves=True)
+    with session.factory.open_store() as store:
+        planned = plan_paths(store, session, paths, plan_options)
+        return planned, *apply_planned(session, store, planned, options)
+
+
+def apply_saved(
+    session: Session, path: str, limits: GuardOptions, options: ApplyOptions
+) -> tuple[Planned, Result, int]:
+    """Apply the saved plan in a file. Returns the plan, and what :func:`apply_planned` does.
+
+    Raises:
+        ProblemError: as for :func:`~sendroute.cli.plan_source.plan_saved`.
+    """
+    with session.factory.open_store() as store:
+        planned = plan_saved(store, session, path, limits, options.lock)
+        return planned, *apply_planned(session, store, planned, options)
 
 
 def apply_planned(

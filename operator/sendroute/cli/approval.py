@@ -42,31 +42,31 @@ def approve(
             was reviewed, ``not-approved`` if it was not confirmed.
     """
     held_back = _held_back(store.account_statuses())
-    shown = held_back[held_back_account(name, held_back)]
-    if digest is not None and not _matches(shown, digest):
-        raise ProblemError(_other_plan(shown))
+    status = held_back[held_back_account(name, held_back)]
+    if digest is not None and not _matches(status, digest):
+        raise ProblemError(_other_plan(status))
     if not sure:
         page = session.terminal.page(sys.stderr)
-        refusal = confirm(_approval_prompt(shown), lambda: lines(shown, page))
+        refusal = confirm(_approval_prompt(status), lambda: lines(status, page))
         if refusal is not None:
             raise ProblemError(refusal)
-    if not store.approve(shown, Provenance(datetime.now(UTC), actor(), shown.commit)):
-        raise ProblemError(_other_plan(shown))
-    return shown
+    if not store.approve(status, Provenance(datetime.now(UTC), actor(), status.commit)):
+        raise ProblemError(_other_plan(status))
+    return status
 
 
-def lines(shown: AccountStatus, page: Page) -> Iterator[str]:
+def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     """The held-back plan as text."""
-    report = shown.report
+    report = status.report
     counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
     rows = [
-        ("account", str(shown.key)),
-        ("held back", f"since {to_minute(shown.since)}"),
+        ("account", str(status.key)),
+        ("held back", f"since {to_minute(status.since)}"),
         ("changes", counts or "none"),
-        ("digest", shown.digest or ""),
+        ("digest", status.digest or ""),
     ]
-    if shown.commit is not None:
-        rows.insert(2, ("commit", shown.commit))
+    if status.commit is not None:
+        rows.insert(2, ("commit", status.commit))
     yield from pairs(rows, page)
     yield "\n"
     for step in report.steps:
@@ -88,23 +88,23 @@ def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, Acco
     }
 
 
-def _matches(shown: AccountStatus, digest: str) -> bool:
+def _matches(status: AccountStatus, digest: str) -> bool:
     """Whether it is the plan's digest or, as in git, the beginning of it."""
-    return shown.digest is not None and len(digest) >= 8 and shown.digest.startswith(digest)
+    return status.digest is not None and len(digest) >= 8 and status.digest.startswith(digest)
 
 
-def _other_plan(shown: AccountStatus) -> Finding:
+def _other_plan(status: AccountStatus) -> Finding:
     return finding(
         "stale-plan",
-        f"The held-back plan of account {shown.key} is not the reviewed one.",
-        hint=f"Review it: sendroute status, then sendroute approve {shown.key}",
+        f"The held-back plan of account {status.key} is not the reviewed one.",
+        hint=f"Review it: sendroute status, then sendroute approve {status.key}",
     )
 
 
-def _approval_prompt(shown: AccountStatus) -> ConfirmedAction:
+def _approval_prompt(status: AccountStatus) -> ConfirmedAction:
     return ConfirmedAction(
         "Approve this plan?",
         "approved",
-        f"Review the plan, then: sendroute approve {shown.key} --auto-approve"
-        f" --digest {shown.digest}",
+        f"Review the plan, then: sendroute approve {status.key} --auto-approve"
+        f" --digest {status.digest}",
     )

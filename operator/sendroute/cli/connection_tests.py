@@ -11,14 +11,15 @@ from sendroute.model.connection import ConnectionOutcome, ConnectionPolicy, Test
 from sendroute.model.credential import Credential
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
 from sendroute.model.records import StoredProfile
 from sendroute.model.secret import SecretProblem, binding_of
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.record import Sealed
-from sendroute.reconcile.secret_check import CheckedEndpoint, look_up
+from sendroute.reconcile.record import EncryptedCredentials
+from sendroute.reconcile.secret_check import CheckedEndpoint, look_up, no_key
 from sendroute.reconcile.verifier import failure_advice, failure_code, failure_message
 from sendroute.reports.progress import progress
-from sendroute.runtime.factory import Factory, no_key, run_tests
+from sendroute.runtime.factory import Factory, run_tests
 from sendroute.store.record import Store
 
 Credentials = Callable[[StoredProfile], Credential | SecretProblem | None]
@@ -51,10 +52,12 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
     Raises:
         ProblemError: a name is unknown or ambiguous.
     """
-    current, sealed = store.read_sealed()
     profiles = store.profiles()
     chosen = profiles_named(names, profiles) if names else profiles
-    credentials = _credentials(session, sealed)
+    with store.snapshot() as snapshot:
+        platform = snapshot.read_accounts(()).platform
+        encrypted = snapshot.encrypted({profile.account for profile in chosen})
+    credentials = _credentials(session, encrypted)
     requests: dict[int, TestRequest] = {}
     results: dict[int, TestResult] = {}
     for profile in chosen:
@@ -65,7 +68,7 @@ def test_profiles(store: Store, session: Session, names: Sequence[str]) -> list[
             requests[profile.id] = TestRequest(
                 profile.account, profile.name, profile.profile, answer
             )
-    policy = ConnectionPolicy.of(current.platform)
+    policy = ConnectionPolicy.of(platform)
     tested = tester_of(session.terminal)(list(requests.values()), policy)
     results |= zip(requests, tested, strict=True)
     return [results[profile.id] for profile in chosen]
@@ -122,12 +125,12 @@ def test_new_profile(
     ]
 
 
-def _credentials(session: Session, sealed: Sealed) -> Credentials:
+def _credentials(session: Session, encrypted: EncryptedCredentials) -> Credentials:
     """Credentials from the secrets if any are given, otherwise from the store."""
     factory = Factory(session.settings)
     secrets = factory.secrets()
     if not secrets.given:
-        return _stored_credentials(factory, sealed)
+        return _stored_credentials(factory, encrypted)
 
     def given(stored: StoredProfile) -> Credential | SecretProblem | None:
         profile = stored.profile
@@ -138,23 +141,23 @@ def _credentials(session: Session, sealed: Sealed) -> Credentials:
     return given
 
 
-def _stored_credentials(factory: Factory, sealed: Sealed) -> Credentials:
-    sealer = factory.sealer()
+def _stored_credentials(factory: Factory, encrypted: EncryptedCredentials) -> Credentials:
+    cipher = factory.cipher()
 
     def stored(profile: StoredProfile) -> Credential | SecretProblem | None:
         if profile.secret is None:
             return None
-        if sealer is None:
-            raise no_key()
-        token = sealed.get(profile.account, {}).get(profile.name)
+        if cipher is None:
+            raise ProblemError(no_key())
+        token = encrypted.get(profile.account, {}).get(profile.name)
         if token is None:
             return SecretProblem(
                 "secret-missing", "The store has no credential for the profile.", ""
             )
         binding = binding_of(profile.account, profile.name, profile.profile)
-        credential = sealer.open(token, binding)
+        credential = cipher.decrypt(token, binding)
         if credential is None:
-            message = "The stored credential of the profile does not open with the given keys."
+            message = "The given keys cannot decrypt the stored credential of the profile."
             return SecretProblem("credential-unreadable", message, "")
         return credential
 

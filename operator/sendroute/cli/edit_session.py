@@ -25,7 +25,7 @@ from sendroute.edit.proposal import EditChange, Proposal, TextChange, unified
 from sendroute.edit.tree import EditTree, changed_meanwhile
 from sendroute.edit.write import write
 from sendroute.manifests.compile import compile_reading
-from sendroute.manifests.locate import locate, positions
+from sendroute.manifests.locate import positions, with_positions
 from sendroute.manifests.read import Reading
 from sendroute.manifests.shapes import Document
 from sendroute.manifests.sources import Files
@@ -64,7 +64,7 @@ def editing(arguments: Namespace, session: Session) -> Iterator["EditSession"]:
         if not arguments.dry_run and not getattr(arguments, "check", False):
             lock.take(arguments.paths)
         edit = EditSession(arguments, session, lock)
-        with edit.located():
+        with edit.adds_positions():
             yield edit
 
 
@@ -93,7 +93,7 @@ class EditSession:
             raise ProblemError(changed_meanwhile(file)) from error
 
     @contextmanager
-    def located(self) -> Iterator[None]:
+    def adds_positions(self) -> Iterator[None]:
         """A context that adds positions to problems. If a name is unknown, it also adds the
         findings about unreadable files, which may define it."""
         try:
@@ -103,7 +103,7 @@ class EditSession:
             if any(finding.code.startswith("unknown-") for finding in problem.findings):
                 reading_findings = self._reading.findings
             raise ProblemError(
-                *locate(self._files, [*problem.findings, *reading_findings])
+                *with_positions(self._files, [*problem.findings, *reading_findings])
             ) from problem
 
     @property
@@ -194,7 +194,7 @@ class EditSession:
 
     def with_positions(self, findings: Iterable[Finding]) -> list[Finding]:
         """The findings with their positions, sorted by file and line."""
-        return locate(self._files, findings)
+        return with_positions(self._files, findings)
 
     def _lines(self, done: Sequence[EditChange]) -> list[Line]:
         position_of = positions(self._files, [change.where for change in done if change.where])
@@ -276,11 +276,9 @@ def stored_account(session: Session, key: AccountKey) -> StoredAccount:
     Raises:
         ProblemError: the store that is given, or is there, cannot be read.
     """
-    from sendroute.store.record import open_store
-
     if session.settings.store == DEFAULT_STORE and not sqlite_path(session.settings.store).exists():
         return StoredAccount(False, None)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         return StoredAccount(True, store.read([key]).accounts.get(key))
 
 

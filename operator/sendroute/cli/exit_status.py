@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from sendroute.model.change import Action, Plan
-from sendroute.model.codes import Code, why_not_saved
+from sendroute.model.codes import Trait, has_trait, why_not_saved
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome, Result
 
@@ -75,7 +75,7 @@ _OF_OUTCOME = {
 def _of_finding(finding: Finding) -> ExitStatus:
     if finding.severity is Severity.REFUSED:
         return ExitStatus.REFUSED
-    if finding.code == Code.DEPENDENCY_SKIPPED:
+    if has_trait(finding.code, Trait.SKIPPED):
         return ExitStatus.PARTIAL
     if finding.severity is Severity.ERROR:
         return ExitStatus.PARTIAL if why_not_saved(finding.code) else ExitStatus.FAILED

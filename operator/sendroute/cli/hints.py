@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from sendroute.cli.command_line import without_password
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.current import DomainState
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, Position
 from sendroute.model.remedy import (
     AllowOlderTree,
     Approve,
     Configure,
+    ConfirmRemoval,
     DeleteProfile,
     ExtractProfile,
     GuardLimit,
@@ -56,6 +57,7 @@ _TASKS: dict[Task, tuple[str, ...]] = {
     Task.SHOW_ROUTES: ("sendroute routes --profile", "NAME"),
     Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN", "--account ACCOUNT PATH"),
     Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN", "--profile NAME PATH"),
+    Task.CHECK_OUT_SUBMODULE: ("git submodule update --init", ""),
 }
 
 
@@ -68,6 +70,10 @@ def with_hint(finding: _Finding) -> _Finding:
     message = without_password(finding.message)
     if message != finding.message:
         finding = replace(finding, message=message)
+    if isinstance(finding.position, Position):
+        file = without_password(finding.position.file)
+        if file != finding.position.file:
+            finding = replace(finding, position=replace(finding.position, file=file))
     if finding.remedy is None:
         return finding
     hint = f"{(finding.hint or 'To fix it').removesuffix('.')}: {words(finding.remedy)}"
@@ -98,6 +104,8 @@ def words(remedy: Remedy) -> str:
             return "--allow-older-tree"
         case Approve(namespace, account):
             return f"sendroute approve {namespace}/{account}"
+        case ConfirmRemoval(namespace, account):
+            return f"--remove-account {namespace}/{account}"
         case Configure(setting):
             return _SETTINGS[setting]
         case Perform(task, subject):

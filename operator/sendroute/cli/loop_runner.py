@@ -1,10 +1,9 @@
-"""Wires the loop to its source, store, secrets, connection tests and HTTP server."""
+"""Wires the loop to its source, store, secrets and connection tests."""
 
 import logging
 import random
-import signal
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
 from sendroute.following.follower import FollowedTree, Follower
 from sendroute.following.git import GitOptions as GitOptions
-from sendroute.following.relative import desired_within, locate_within
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
@@ -21,6 +19,7 @@ from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
+from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.tree_source import TreeSource
 from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
@@ -28,12 +27,11 @@ from sendroute.model.finding import Finding
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
-from sendroute.runtime.factory import Factory, run_tests
-from sendroute.runtime.stop import Stop, stop_on_signals
-from sendroute.store.lock_guard import lock_file_candidates, locks_of, mismatches
-from sendroute.telemetry.app import registry
-from sendroute.telemetry.health import Health
-from sendroute.telemetry.server import serving
+from sendroute.runtime.factory import run_tests
+from sendroute.runtime.service import running
+from sendroute.runtime.source import source_of
+from sendroute.runtime.stop import Stop
+from sendroute.store.lock_guard import lock_file_candidates
 
 _log = logging.getLogger(__name__)
 
@@ -71,36 +69,40 @@ def run_loop(session: Session, options: RunOptions) -> None:
     Raises:
         ProblemError: the source is invalid, or the state directory or the address is unavailable.
     """
-    stop = Stop()
     with (
-        stop_on_signals(stop, end_all),
+        running(options.interval + _LONGEST_ROUND, end_all) as service,
         closing(follow(options.source, options.branch, options.state_dir, _locks)) as follower,
     ):
-        ancestry = partial(_ancestry, follower, stop, options.branch.verify_signatures)
-        trees = TreeSource(follower, lambda tree: _read(session, tree, ancestry), stop)
-        factory = Factory(session.settings)
+        ancestry = partial(_ancestry, follower, service.stop, options.branch.verify_signatures)
+        trees = TreeSource(follower, lambda tree: _read(session, tree, ancestry), service.stop)
+        factory = session.factory
         verifier_for = partial(factory.verifier, saves=True)
-        round_options = RoundOptions(verifier_for, _test, options.guards, actor(), stop)
+        round_options = RoundOptions(verifier_for, _test, options.guards, actor(), service.stop)
         is_path = isinstance(follower, Directory)
         poll = options.poll or (_POLL_DIRECTORY if is_path else _POLL_GIT)
-        counts, health = registry(), Health(options.interval + _LONGEST_ROUND)
-        intervals = PollIntervals(options.interval, poll)
         loop = Loop(
             trees,
             partial(factory.open_store, _BUSY),
             round_options,
-            intervals,
-            Metrics(counts),
-            health,
+            PollIntervals(options.interval, poll),
+            Metrics(service.metrics),
+            service.health,
             random.random,
+            SourceRecord(_source_name(follower.shown, options.branch)),
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
-        with ExitStack() as around:
-            if options.listen:
-                at = around.enter_context(serving(options.listen, health, counts))
-                _log.info("Serving %s/metrics, /healthz and /readyz.", at, extra={"url": at})
+        with service.serving(options.listen):
             loop.run()
-    _log.info("Stopped by %s.", signal.Signals(stop.signal).name)
+
+
+def _source_name(shown: str, options: GitOptions) -> str:
+    """Each branch and directory of a repository is a source."""
+    parts = [shown]
+    if options.branch:
+        parts.append(f"branch {options.branch}")
+    if options.path:
+        parts.append(f"path {options.path}")
+    return ", ".join(parts)
 
 
 def log_failure(findings: Sequence[Finding]) -> None:
@@ -125,14 +127,8 @@ def _read(
     ancestry: Callable[[FollowedTree, Sequence[AppliedCommit]], Ancestry | None],
 ) -> Source:
     read = read_tree([tree.path], session, parallel=False)
-    locks = locks_of([tree.path], top=tree.root)
-    return Source(
-        desired_within(tree.root, read.desired),
-        tree.commit or commit_of([tree.path]),
-        locate_within(tree.root, read.locate),
-        partial(mismatches, locks),
-        partial(ancestry, tree),
-    )
+    commit = tree.commit or commit_of([tree.path])
+    return source_of(read, [tree.path], commit, root=tree.root, ancestry=partial(ancestry, tree))
 
 
 def _locks(path: str) -> list[str]:

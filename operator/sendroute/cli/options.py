@@ -19,7 +19,9 @@ from sendroute.cli.command_line import (
     require_utf8,
     suggestion,
 )
+from sendroute.model.desired import AccountKey
 from sendroute.model.route import MANAGED, UNCONFIGURED, Route, via
+from sendroute.planner.guards import Guards
 
 REPORTS = ("text", "json", "markdown", "html", "github", "sarif", "junit")
 TABLES = ("text", "json")
@@ -114,10 +116,49 @@ def only_option(parser: Parser) -> None:
     )
 
 
+def guard_options(parser: Parser) -> None:
+    """The options of ``plan`` and ``apply`` that let through what a guard refuses."""
+    limit_options(parser)
+    parser.value(
+        "--remove-account",
+        metavar="NAMESPACE/NAME",
+        type=_account_key,
+        action="append",
+        help="confirm that this account is removed with its domains; may be repeated",
+    )
+
+
+def _account_key(text: str) -> AccountKey:
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise argparse.ArgumentTypeError(f"`{text}` is not NAMESPACE/NAME")
+    return AccountKey(namespace, name)
+
+
+class GuardOptions(NamedTuple):
+    """The guards' options as typed: limits, None if not given, and the accounts whose removal is
+    confirmed."""
+
+    change_percent: int | None = None
+    remove_percent: int | None = None
+    allow_older_tree: bool = False
+    remove_accounts: frozenset[AccountKey] = frozenset()
+
+    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
+        """The guards with these options; ``otherwise`` has what is not given."""
+        change, remove, allow_older_tree, accounts = self
+        return Guards(
+            otherwise.change_percent if change is None else change,
+            otherwise.remove_percent if remove is None else remove,
+            remove_accounts=otherwise.remove_accounts | accounts,
+            allow_older_tree=allow_older_tree or otherwise.allow_older_tree,
+        )
+
+
 def limit_options(
     parser: Parser,
     action: str = "refuse to",
-    subject: str = "an account's domains",
+    subject: str = "the domains of an account, or of the store",
     default: int | None = None,
 ) -> None:
     """The limits of the guards.
@@ -137,6 +178,16 @@ def limit_options(
             default=default,
             help=f"{action} {verb} more than N %% of {subject} (default 30)",
         )
+
+
+def limits_of(arguments: argparse.Namespace) -> GuardOptions:
+    """The options of :func:`guard_options` and :func:`older_tree_option`."""
+    return GuardOptions(
+        arguments.max_change_percent,
+        arguments.max_remove_percent,
+        arguments.allow_older_tree,
+        frozenset(arguments.remove_account or ()),
+    )
 
 
 def older_tree_option(parser: Parser) -> None:

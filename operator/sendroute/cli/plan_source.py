@@ -7,18 +7,19 @@ from typing import NamedTuple
 
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
+from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.git.tree_history import tree_history
 from sendroute.git.worktree import commit_of
-from sendroute.manifests.sources import STDIN
-from sendroute.manifests.tree import LoadedTree, locations_of
+from sendroute.manifests.tree import locations_of
 from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler, Source
+from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler
 from sendroute.reconcile.saved_plan import (
     decode,
     encode,
-    is_saved_plan,
     plan_again,
     saved_plan_of,
     unusable,
@@ -27,28 +28,9 @@ from sendroute.reconcile.verifier import SavedInputs
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
-from sendroute.runtime.factory import Factory
+from sendroute.runtime.source import source_of
 from sendroute.store.lock_guard import locks_of, mismatches
 from sendroute.store.record import Store
-
-_TOP = 4096
-
-
-class GuardOptions(NamedTuple):
-    """The limits of the guards as typed; None if not given."""
-
-    change_percent: int | None = None
-    remove_percent: int | None = None
-    allow_older_tree: bool = False
-
-    def guards(self, otherwise: Guards = Guards()) -> Guards:  # noqa: B008 - it is frozen
-        """The guards with these limits; ``otherwise`` has those that are not given."""
-        change, remove, allow_older_tree = self
-        return Guards(
-            otherwise.change_percent if change is None else change,
-            otherwise.remove_percent if remove is None else remove,
-            allow_older_tree=allow_older_tree or otherwise.allow_older_tree,
-        )
 
 
 class PlanOptions(NamedTuple):
@@ -73,7 +55,7 @@ def reconciler_of(
     """The reconciler of one command. ``saves``: its plan will be applied. ``shown``: what a saved
     plan was made with; None for a new plan."""
     tester = tester_of(session.terminal)
-    return Factory(session.settings).reconciler(store, tester, saves=saves, shown=shown)
+    return session.factory.reconciler(store, tester, saves=saves, shown=shown)
 
 
 def plan_paths(
@@ -89,23 +71,13 @@ def plan_paths(
     if options.only:
         only = accounts_named(options.only, tree.desired.mentioned.union(store.accounts()))
     request = PlanRequest(options.guards, only)
-    source = _source(tree, paths, options)
+    commit = commit_of(paths) if options.recorded else None
+    ancestry = partial(ancestry_of, paths, options.recorded)
+    source = source_of(tree, paths, commit, lock=options.lock, ancestry=ancestry)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
     tree.locate.expect(locations_of(planned.plan))
     return planned
-
-
-def _source(tree: LoadedTree, paths: Sequence[str], options: PlanOptions) -> Source:
-    commit = commit_of(paths) if options.recorded else None
-    locks = locks_of(paths, options.lock)
-    return Source(
-        tree.desired,
-        commit,
-        tree.locate,
-        partial(mismatches, locks, written=options.lock),
-        partial(ancestry_of, paths, options.recorded),
-    )
 
 
 def ancestry_of(
@@ -147,25 +119,13 @@ def plan_saved(
     return plan_again(reconciler, saved, path, guards, checks, store.history)
 
 
-def save_plan(path: str, planned: Planned) -> None:
-    """Write a plan into a file. It names secrets, but holds none.
-
-    Raises:
-        ProblemError: ``unwritable``.
-    """
+def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:
+    """Write a plan into a file. It names secrets, but holds none. Returns the findings if it cannot
+    be written, because the plan is shown in any case."""
     report = of_plan(planned.plan, locate=planned.source.locate)
     saved = saved_plan_of(planned, "".join(render(report, Format.JSON)))
-    write(path, [encode(saved)], subject="The saved plan", mode=0o600)
-
-
-def is_saved_plan_file(path: str) -> bool:
-    """Whether a file is a saved plan, valid or not, by its first bytes."""
-    if path == STDIN:
-        return False
     try:
-        if not Path(path).is_file():
-            return False
-        with Path(path).open("rb") as stream:
-            return is_saved_plan(stream.read(_TOP))
-    except (OSError, ValueError):
-        return False
+        write(path, [encode(saved)], subject="The saved plan", mode=0o600)
+    except ProblemError as problem:
+        return problem.findings
+    return ()

@@ -4,11 +4,14 @@ import os
 import sys
 from contextlib import suppress
 from enum import IntEnum
-from typing import NamedTuple, TextIO, assert_never
+from typing import TYPE_CHECKING, NamedTuple, TextIO, assert_never
 
 from sendroute.cli.command_line import INPUT_FILE, STORE_URL, Parser, PathType, one_of
 from sendroute.reports.text import PLAIN, WIDTH, Page
 from sendroute.runtime.settings import DEFAULT_STORE, Settings
+
+if TYPE_CHECKING:
+    from sendroute.runtime.factory import Factory
 
 _NARROWEST = 40
 
@@ -56,6 +59,13 @@ class Session(NamedTuple):
 
     settings: Settings
     terminal: Terminal
+
+    @property
+    def factory(self) -> "Factory":
+        """What builds the store and the other adapters."""
+        from sendroute.runtime.factory import Factory
+
+        return Factory(self.settings)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -119,16 +129,15 @@ def start_logs(session: Session, *, lasting: bool = False) -> None:
     logs.start(session.settings.log_format, _level(session, lasting), lasting=lasting)
 
 
-def _level(session: Session, lasting: bool) -> int:
-    from logging import DEBUG, ERROR, INFO, WARNING
-
+def _level(session: Session, lasting: bool) -> str:
     match session.terminal.verbosity:
         case Verbosity.QUIET:
-            return ERROR
+            return "ERROR"
         case Verbosity.VERBOSE:
-            return DEBUG
+            return "DEBUG"
         case Verbosity.NORMAL:
             # A person reads the report, which lists the commits; a program reads the log.
-            return INFO if lasting or session.settings.log_format == "json" else WARNING
+            is_read = lasting or session.settings.log_format == "json"
+            return "INFO" if is_read else "WARNING"
         case _:
             assert_never(session.terminal.verbosity)

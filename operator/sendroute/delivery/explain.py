@@ -37,8 +37,8 @@ class Nexthop(NamedTuple):
 
 class Explanation(NamedTuple):
     """``domain`` is the A-label, None for the null sender. ``row`` is None if the store does not
-    have the domain, ``nexthop`` if mail is refused. ``given`` is the change that gave the route.
-    ``service`` is set for a managed domain: what its users configure to send."""
+    have the domain, ``nexthop`` if mail is refused. ``assignment`` is the change that gave the
+    route. ``service`` is set for a managed domain: what its users configure to send."""
 
     address: str
     domain: str | None
@@ -47,12 +47,12 @@ class Explanation(NamedTuple):
     nexthop: Nexthop | None
     limits: dict[str, Any] | None
     reason: str
-    given: HistoryEntry | None = None
+    assignment: HistoryEntry | None = None
     service: Managed | None = None
 
     def as_document(self) -> dict[str, Any]:
         """The document of ``explain -o json``."""
-        row, to, given = self.row, self.nexthop, self.given
+        row, to, assignment = self.row, self.nexthop, self.assignment
         return {
             "format_version": "1.0",
             "address": self.address,
@@ -70,17 +70,17 @@ class Explanation(NamedTuple):
             "managed_service": service_form(self.service) if self.service else None,
             "limits": self.limits,
             "reason": self.reason,
-            "change": _change(given) if given else None,
+            "change": _change(assignment) if assignment else None,
         }
 
 
-def _change(given: HistoryEntry) -> dict[str, Any]:
+def _change(assignment: HistoryEntry) -> dict[str, Any]:
     return {
-        "revision": given.revision,
-        "time": rfc3339(given.at),
-        "actor": given.actor,
-        "commit": given.source_commit,
-        "reason": given.reason,
+        "revision": assignment.revision,
+        "time": rfc3339(assignment.at),
+        "actor": assignment.actor,
+        "commit": assignment.source_commit,
+        "reason": assignment.reason,
     }
 
 
@@ -125,7 +125,9 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
         case _:
             assert_never(row.state.route.kind)
     route = row.state.route.as_manifest()
-    return Explanation(address, domain, route, row, nexthop, limits, reason, facts.given, service)
+    return Explanation(
+        address, domain, route, row, nexthop, limits, reason, facts.assignment, service
+    )
 
 
 def _why(state: DomainState) -> str:

@@ -4,6 +4,8 @@ confirmed number of domains."""
 from collections.abc import Container
 from datetime import date
 
+from msgspec import UNSET
+
 from sendroute.edit.declare import check_profile, put_after
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Account, EditTree
@@ -25,7 +27,7 @@ def apply_to_all(
     id: str | None = None,  # noqa: A002  (as the manifest calls it)
     confirm: int | None = None,
     current: int = 0,
-    ran: Container[str] = (),
+    completed: Container[str] = (),
 ) -> Proposal:
     """Write an account's ``applyToAll``.
 
@@ -37,7 +39,7 @@ def apply_to_all(
         id: the id; None for a new one.
         confirm: the confirmed number of domains; None for all.
         current: the number of the account's domains in the store.
-        ran: the ids that ran in the store.
+        completed: the ids that ran in the store.
 
     Returns:
         The changes.
@@ -50,16 +52,16 @@ def apply_to_all(
     proposal = Proposal(tree)
     count = max(len(tree.domains_of(key)), current)
     if id is None:
-        id = _fresh_id(today, route, account, ran)  # noqa: A001
-    elif id in ran:
+        id = _fresh_id(today, route, account, completed)  # noqa: A001
+    elif id in completed:
         raise ProblemError(_ran_before(id, account))
     if confirm is not None and confirm < count:
         proposal.notes.append(_too_few(confirm, count, account))
     spec = proposal.spec(account.where)
     number = confirm or count
-    asked = {"id": id, "route": route.as_manifest(), "confirm": {"domains": number}}
+    apply_all = {"id": id, "route": route.as_manifest(), "confirm": {"domains": number}}
     # An existing applyToAll is rewritten key by key, in its order and with its comments.
-    desired = spec.get("applyToAll", {}) | asked
+    desired = spec.get("applyToAll", {}) | apply_all
     put_after(spec, "defaultRoute" if "defaultRoute" in spec else "plan", "applyToAll", desired)
     proposal.describe(
         account.where.at("spec"),
@@ -69,17 +71,15 @@ def apply_to_all(
     return proposal
 
 
-def _fresh_id(today: date, route: Route, account: Account, ran: Container[str]) -> str:
-    from msgspec import UNSET
-
+def _fresh_id(today: date, route: Route, account: Account, completed: Container[str]) -> str:
     last = account.spec.apply_to_all
-    taken = None if last is UNSET else last.id
+    last_id = None if last is UNSET else last.id
     stem = f"{today.isoformat()}-to-{route.profile or route.kind.value}"
     number = 1
     while True:
         suffix = f"-{number}" if number > 1 else ""
         fresh = stem[: _MAX_ID - len(suffix)] + suffix
-        if fresh != taken and fresh not in ran:
+        if fresh != last_id and fresh not in completed:
             return fresh
         number += 1
 

@@ -4,12 +4,15 @@ accepted only if both readers read exactly the intended values from the result."
 from typing import Any
 
 from msgspec import Struct, ValidationError, field
+from yaml import YAMLError
 
 from sendroute.edit.documents import NewDocument, append, insert_after, remove_documents
 from sendroute.edit.layout import BOM, Layout
 from sendroute.edit.lines import Splice, apply_splices
 from sendroute.edit.rewrite import SpliceError, rewrite, same
 from sendroute.edit.style import style_of
+from sendroute.manifests.headers import is_ours
+from sendroute.manifests.shapes import decode
 
 
 class FileEdit(Struct):
@@ -127,8 +130,6 @@ def _desired(values: list[Any], edit: FileEdit) -> list[Any]:
 
 def _verified(text: str, desired: list[Any], edit: FileEdit) -> Layout:
     """Parse the text; raise NotEditableError if its values are not exactly the desired ones."""
-    from yaml import YAMLError
-
     try:
         layout = Layout(text)
     except YAMLError as error:
@@ -145,9 +146,7 @@ def _verified(text: str, desired: list[Any], edit: FileEdit) -> Layout:
 def reads_as(text: str, desired: list[Any]) -> bool:
     """Whether Sendroute's readers, the exact and the fast one, read these values from the text."""
     from sendroute.manifests import exact
-    from sendroute.manifests.headers import is_ours
     from sendroute.manifests.piecewise import read_piecewise
-    from sendroute.manifests.shapes import decode
     from sendroute.manifests.sources import Entry
 
     own_documents = {number: value for number, value in enumerate(desired) if is_ours(value)}

@@ -96,7 +96,7 @@ def _rename_in_apply_all(
     another route it would be refused."""
     for account in references.apply_alls:
         asked = proposal.spec(account.where)["applyToAll"]
-        if current is not None and asked["id"] in current.ran:
+        if current is not None and asked["id"] in current.completed_apply_alls:
             remove_apply_all(proposal, account, ", because it ran already")
             continue
         asked["route"] = {"profile": new}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, assert_never
 
 from msgspec import UNSET
+from yaml import YAMLError
 
 from sendroute.edit.layout import BOM, Document, Layout
 from sendroute.manifests import shapes
@@ -144,8 +145,6 @@ class EditTree:
         return self._layouts[file]
 
     def _laid_out(self, file: str) -> Layout:
-        from yaml import YAMLError
-
         try:
             layout = Layout(self.text(file).removeprefix(BOM))
         except YAMLError as error:

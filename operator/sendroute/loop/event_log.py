@@ -5,8 +5,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sendroute.loop.rounds import Reconciled
-from sendroute.loop.tree_source import ServedTree
+from sendroute.loop.rounds import RoundResult
+from sendroute.loop.tree_source import ReadTree
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.finding import Finding, Locate, Severity, located, no_positions
 from sendroute.model.owner import PLATFORM, Owner
@@ -51,7 +51,7 @@ class EventLog:
         self._tree_errors: frozenset[str] = frozenset()
         self._statuses: dict[Owner, AccountStatus] = {}
 
-    def serving(self, loaded: ServedTree) -> None:
+    def serving(self, loaded: ReadTree) -> None:
         desired = loaded.source.desired
         domains = sum(len(account.domains) for account in desired.accounts.values())
         at = f"commit {loaded.source.commit}" if loaded.source.commit else "the directory"
@@ -63,36 +63,42 @@ class EventLog:
             extra={"commit": loaded.source.commit},
         )
 
-    def round_completed(self, done: Reconciled, statuses: Mapping[Owner, AccountStatus]) -> None:
+    def round_completed(
+        self, round_result: RoundResult, statuses: Mapping[Owner, AccountStatus]
+    ) -> None:
         """Log what a round changed. ``statuses`` are those of all accounts after the round."""
-        commit = done.loaded.source.commit
-        for key, count in done.drifted.items():
+        commit = round_result.tree.source.commit
+        for key, count in round_result.drifted.items():
             _log.warning(
                 "Account %s had drifted: repaired with %s.",
                 key,
                 _counted(count, "change"),
                 extra=_fields(key) | {"commit": commit, "changes": count},
             )
-        for old in done.assessment.voided:
+        for old in round_result.assessment.voided_approvals:
             _log.warning(
                 "The approval of account %s by %s is void: it is for another plan.",
                 old.key,
                 old.approval.by if old.approval is not None else "",
                 extra=_fields(old.key) | {"commit": commit, "digest": old.digest},
             )
-        self._log_tree_errors(done, commit)
+        self._log_tree_errors(round_result, commit)
         for owner, status in statuses.items():
             self._log_status(owner, status)
-        for settled in self._statuses.keys() - statuses.keys():
-            _log.info("%s is settled.", _name(settled), extra=_fields(settled) | {"commit": commit})
+        for complete in self._statuses.keys() - statuses.keys():
+            _log.info(
+                "%s is fully applied.",
+                _name(complete),
+                extra=_fields(complete) | {"commit": commit},
+            )
         self._statuses = dict(statuses)
 
-    def _log_tree_errors(self, done: Reconciled, commit: str | None) -> None:
+    def _log_tree_errors(self, round_result: RoundResult, commit: str | None) -> None:
         """Errors that belong to no account, for example of a file that cannot be read."""
-        locate = done.loaded.source.locate
+        locate = round_result.tree.source.locate
         codes = {
             _message(finding, locate): finding.code
-            for finding in done.result.plan.findings
+            for finding in round_result.result.plan.findings
             if finding.account is None and finding.severity in (Severity.ERROR, Severity.REFUSED)
         }
         for message in sorted(codes.keys() - self._tree_errors):
@@ -110,7 +116,7 @@ class EventLog:
         )
         reasons = status.report.findings
         code = reasons[0].code if reasons else None
-        extra = _fields(key) | {"commit": status.commit, "code": code, "outcome": status.reason}
+        extra = _fields(key) | {"commit": status.commit, "code": code, "reason": status.reason}
         if status.digest is not None:
             extra["digest"] = status.digest
         first = f"{reasons[0].message} {reasons[0].hint or ''}".strip() if reasons else ""

@@ -4,6 +4,7 @@ An account that fails stops no other account. A tree that is invalid, or a store
 unavailable, does not end the loop.
 """
 
+import logging
 import time
 from typing import NamedTuple, assert_never
 
@@ -12,16 +13,19 @@ from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.poller import SourcePoller
 from sendroute.loop.protocols import Health, Open
-from sendroute.loop.rounds import Reconciled, RoundOptions, StoreMismatch, reconcile
+from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
 from sendroute.loop.schedule import DueAccounts, Random, Schedule
+from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.store_changes import StoreChanges
-from sendroute.loop.tree_source import ServedTree, TreeSource
+from sendroute.loop.tree_source import ReadTree, TreeSource
 from sendroute.loop.wakeup import StoreHandle, WakeupQueue
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
+
+_log = logging.getLogger(__name__)
 
 _HEARTBEAT = 30.0
 """Seconds that the loop waits at most, so that its heartbeat is seen."""
@@ -46,6 +50,7 @@ class Loop:
         metrics: Metrics,
         health: Health,
         random: Random,
+        source: SourceRecord,
     ) -> None:
         self._trees = trees
         self._options = options
@@ -57,7 +62,8 @@ class Loop:
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
         self._store = StoreHandle(open_store, self._wakeups.put, random)
         self._changes = StoreChanges()
-        self._served: ServedTree | None = None
+        self._served: ReadTree | None = None
+        self._source = source
         self._write_failed = False  # only a round shows whether the store can be written again
 
     def run(self) -> None:
@@ -83,6 +89,7 @@ class Loop:
         due = self._schedule.due(time.monotonic()) if self._trees.has_tree else None
         if due is not None:
             self._run_round(due)
+        self._record_source()
         self._report_health()
         self._wakeups.wait(self._next_at() - time.monotonic())
 
@@ -124,8 +131,8 @@ class Loop:
             with self._options.stop.interruptible():
                 store = self._store.get()
                 head = store.head()
-            done = reconcile(store, self._trees, due, self._options)
-            statuses = store.account_statuses() if isinstance(done, Reconciled) else {}
+            round_result = run_round(store, self._trees, due, self._options)
+            statuses = store.account_statuses() if isinstance(round_result, RoundResult) else {}
         except ProblemError as problem:
             self._round_failed()
             if any(has_trait(finding.code, Trait.STORE) for finding in problem.findings):
@@ -136,34 +143,36 @@ class Loop:
                 self._event_log.round.update(problem.findings)
             return
         self._store_up()
-        match done:
-            case Reconciled():
-                self._changes.record_round(head, done, statuses)
-                self._round_succeeded(done, statuses, time.monotonic() - started)
+        match round_result:
+            case RoundResult():
+                self._changes.record_round(head, round_result, statuses)
+                self._round_succeeded(round_result, statuses, time.monotonic() - started)
             case StoreMismatch(findings):
                 if self._changes.seen is None:  # a commit may fix the store before the next round
                     self._changes.seen = head
                 self._round_failed()
                 self._event_log.round.update(findings)
             case _:
-                assert_never(done)
+                assert_never(round_result)
 
     def _round_succeeded(
-        self, done: Reconciled, statuses: dict[Owner, AccountStatus], duration: float
+        self, round_result: RoundResult, statuses: dict[Owner, AccountStatus], duration: float
     ) -> None:
         self._event_log.round.update(())
-        if done.loaded is not self._served:
-            self._serve(done.loaded, remember=done.adopted)
-        self._schedule.done(done.due, done.states, time.monotonic(), duration=duration)
+        if round_result.tree is not self._served:
+            self._serve(round_result.tree, remember=round_result.adopted)
+        self._schedule.round_succeeded(
+            round_result.due, round_result.states, time.monotonic(), duration=duration
+        )
         self._report_tree()
-        self._event_log.round_completed(done, statuses)
-        self._metrics.round_completed(done, duration, time.time())
-        self._metrics.revision(done.result.revision)
+        self._event_log.round_completed(round_result, statuses)
+        self._metrics.round_completed(round_result, duration, time.time())
+        self._metrics.revision(round_result.result.revision)
         is_newest = not self._trees.fault
         self._metrics.statuses(statuses.values(), is_newest=is_newest, now=time.time())
         self._wakeups.put()  # another process may have written in the meantime
 
-    def _serve(self, loaded: ServedTree, *, remember: bool) -> None:
+    def _serve(self, loaded: ReadTree, *, remember: bool) -> None:
         self._served = loaded
         self._event_log.serving(loaded)
         self._metrics.serving(loaded)
@@ -173,9 +182,19 @@ class Loop:
             except ProblemError as problem:
                 self._event_log.last_good.update(problem.findings)
 
+    def _record_source(self) -> None:
+        """Record what is served. It is only shown, so a failure is retried with the next wakeup."""
+        if not self._store.is_up:
+            return
+        try:
+            with self._options.stop.interruptible():
+                self._source.update(self._store.get(), self._served, self._trees.fault)
+        except ProblemError as problem:
+            _log.debug("%s", problem)
+
     def _round_failed(self) -> None:
         self._metrics.round_failed()
-        self._schedule.failed(time.monotonic())
+        self._schedule.round_failed(time.monotonic())
         self._report_tree()
 
     def _check_store(self) -> None:
@@ -196,11 +215,11 @@ class Loop:
             self._poll()  # another process may have applied a newer tree
         now = time.monotonic()
         if not self._store.is_up:
-            self._schedule.again(now)
+            self._schedule.skip_backoff(now)
         if not self._write_failed:
             self._store_up()
         if accounts is None:
-            self._schedule.everything(now)
+            self._schedule.all_due(now)
         elif accounts:
             self._schedule.changed(accounts, now)
         if self._changes.seen is not None:

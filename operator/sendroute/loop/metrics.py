@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Count
 
-from sendroute.loop.rounds import Reconciled
-from sendroute.loop.tree_source import ServedTree
+from sendroute.loop.rounds import RoundResult
+from sendroute.loop.tree_source import ReadTree
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.outcome import Outcome
 from sendroute.model.owner import PLATFORM, Owner, owner_named
@@ -35,7 +35,7 @@ class Metrics:
         for outcome in Outcome:
             self._reconciles.labels(outcome.value)
         self._rounds = Count("sendroute_rounds", "Rounds, by outcome.", ["outcome"], registry=at)
-        for outcome_of_round in ("made", "failed"):
+        for outcome_of_round in ("completed", "failed"):
             self._rounds.labels(outcome_of_round)
         self._seconds = Histogram(
             "sendroute_round_duration_seconds",
@@ -53,7 +53,7 @@ class Metrics:
         self._unsettled = Gauge(
             "sendroute_unsettled_accounts",
             "Accounts that the last round left open, by reason.",
-            ["outcome"],
+            ["reason"],
             registry=at,
         )
         self._approved = Gauge(
@@ -104,7 +104,7 @@ class Metrics:
         """Report whether the newest tree is served."""
         self._tree.set(good)
 
-    def serving(self, loaded: ServedTree) -> None:
+    def serving(self, loaded: ReadTree) -> None:
         """Report the tree that is served."""
         desired = loaded.source.desired
         self._accounts.set(len(desired.accounts))
@@ -120,28 +120,32 @@ class Metrics:
         """Report the store's revision."""
         self._revision.set(revision)
 
-    def round_completed(self, done: Reconciled, seconds: float, now: float) -> None:
+    def round_completed(self, round_result: RoundResult, seconds: float, now: float) -> None:
         """Report a completed round, its duration in ``seconds``, and ``now``, a Unix time."""
-        self._rounds.labels("made").inc()
+        self._rounds.labels("completed").inc()
         self._seconds.observe(seconds)
         self._failures.set(0)
         self._reconciled.set(now)
-        for outcome, count in Counter(account.outcome for account in done.result.accounts).items():
+        for outcome, count in Counter(
+            account.outcome for account in round_result.result.accounts
+        ).items():
             self._reconciles.labels(outcome.value).inc(count)
-        self._drift.inc(sum(done.drifted.values()))
-        self._drifted.inc(len(done.drifted))
-        self._count_findings(done)
+        self._drift.inc(sum(round_result.drifted.values()))
+        self._drifted.inc(len(round_result.drifted))
+        self._count_findings(round_result)
 
-    def _count_findings(self, done: Reconciled) -> None:
+    def _count_findings(self, round_result: RoundResult) -> None:
         """Accounts that were not in this round keep the findings of an earlier round."""
         codes: dict[Owner, Counter[str]] = {}
-        for finding in done.result.plan.all_findings:
+        for finding in round_result.result.plan.all_findings:
             key = owner_named(finding.namespace or "", finding.account or "")
             codes.setdefault(key, Counter())[finding.code] += 1
-        if done.due.accounts is None:
+        if round_result.due.accounts is None:
             self._codes = {}
         else:
-            reconciled = done.due.accounts | {account.key for account in done.result.accounts}
+            reconciled = round_result.due.accounts | {
+                account.key for account in round_result.result.accounts
+            }
             for key in reconciled | {PLATFORM}:
                 self._codes.pop(key, None)
         self._codes |= codes

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, Self
 
 from sendroute.model.desired import AccountKey
+from sendroute.model.followed_source import FollowedSource
 from sendroute.model.provenance import Head
 from sendroute.reconcile.record import Record
 
@@ -61,6 +62,14 @@ class LoopStore(Record, Protocol):
     def changed_since(self, revision: int) -> dict[AccountKey, int]:
         """The accounts that were changed after ``revision``, with the last revision that changed
         each. Deleted accounts are left out."""
+        ...
+
+    def followed_sources(self) -> tuple[FollowedSource, ...]:
+        """What loops follow, in the order of the sources' names."""
+        ...
+
+    def write_followed_source(self, source: FollowedSource) -> None:
+        """Insert or replace what a loop follows, without a new revision."""
         ...
 
     def watch(self) -> Watch:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sendroute.loop.protocols import LoopStore
 from sendroute.loop.schedule import DueAccounts, RoundState
-from sendroute.loop.tree_source import ServedTree, TreeSource, changed
+from sendroute.loop.tree_source import ReadTree, TreeSource, changed
 from sendroute.model.change import (
     AccountChange,
     AccountPlan,
@@ -31,10 +31,10 @@ from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.guards import Guards
-from sendroute.reconcile.assessment import AccountStatuses, Assessment
+from sendroute.reconcile.assessment import AccountStatuses, Assessment, pending_counts
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import PlanRequest, Reconciler, VerifierFor
-from sendroute.reconcile.record import Record, Sealed
+from sendroute.reconcile.record import EncryptedCredentials, Record
 from sendroute.runtime.stop import Stop
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class RoundOptions(NamedTuple):
     stop: Stop
 
 
-class Reconciled(Struct, frozen=True):
+class RoundResult(Struct, frozen=True):
     """A completed round.
 
     ``due`` are the reconciled accounts, ``result`` the outcome of each, ``before`` the account
@@ -59,7 +59,7 @@ class Reconciled(Struct, frozen=True):
     counts the changes of each account whose manifests and platform had not changed.
     """
 
-    loaded: ServedTree
+    tree: ReadTree
     adopted: bool
     due: DueAccounts
     before: AccountStatuses
@@ -70,10 +70,10 @@ class Reconciled(Struct, frozen=True):
     @property
     def states(self) -> dict[Owner, RoundState]:
         states: dict[Owner, RoundState] = {
-            account.key: RoundState.SETTLED for account in self.result.accounts
+            account.key: RoundState.COMPLETE for account in self.result.accounts
         }
-        states |= dict.fromkeys(self.assessment.now, RoundState.WAITS)
-        return states | dict.fromkeys(self.assessment.again, RoundState.RETRY)
+        states |= dict.fromkeys(self.assessment.statuses, RoundState.WAITS)
+        return states | dict.fromkeys(self.assessment.retryable, RoundState.RETRY)
 
 
 class StoreMismatch(Struct, frozen=True):
@@ -82,9 +82,9 @@ class StoreMismatch(Struct, frozen=True):
     findings: tuple[Finding, ...]
 
 
-def reconcile(
+def run_round(
     store: LoopStore, trees: TreeSource, due: DueAccounts, options: RoundOptions
-) -> Reconciled | StoreMismatch:
+) -> RoundResult | StoreMismatch:
     """Reconcile what is due with the newest tree that belongs to the store.
 
     Args:
@@ -104,24 +104,24 @@ def reconcile(
         due = DueAccounts(None)  # a change of the platform concerns every account
     with options.stop.interruptible():
         statuses = store.account_statuses()
-    for loaded in trees.candidates():
+    for tree in trees.candidates():
         before = trees.last_good.source.desired if trees.last_good is not None else None
         edited = (
-            changed(before, loaded.source.desired) if loaded is not trees.last_good else frozenset()
+            changed(before, tree.source.desired) if tree is not trees.last_good else frozenset()
         )
         due_now = DueAccounts(None)
         if edited is not None and due.accounts is not None:
             due_now = DueAccounts(due.accounts | edited)
         record = _CountingRecord(store)
         reconciler = _reconciler(record, options)
-        planned = reconciler.plan(loaded.source, _request(due_now, statuses, options.guards))
+        planned = reconciler.plan(tree.source, _request(due_now, statuses, options.guards))
         planned, refused = reconciler.confirmed(planned)
         if refused is not None:
             findings = planned.mismatch
-            trees.reject(loaded, findings)
+            trees.reject(tree, findings)
             continue
         _log.debug("Committing the plan of %d accounts.", len(planned.plan.accounts))
-        provenance = Provenance(datetime.now(UTC), options.actor, loaded.source.commit)
+        provenance = Provenance(datetime.now(UTC), options.actor, tree.source.commit)
         applied = reconciler.commit(
             planned,
             provenance,
@@ -133,10 +133,10 @@ def reconcile(
         if applied.assessment is None:
             raise ProblemError(*applied.unrecorded)
         # Not earlier, because a failed round is repeated, with all changes.
-        adopted = trees.adopt(loaded)
+        adopted = trees.adopt(tree)
         result = applied.result
         drifted = {} if edited is None else _drifted(result, edited | statuses.keys())
-        return Reconciled(loaded, adopted, due_now, statuses, result, applied.assessment, drifted)
+        return RoundResult(tree, adopted, due_now, statuses, result, applied.assessment, drifted)
     return StoreMismatch(findings)
 
 
@@ -157,7 +157,7 @@ class _CountingRecord:
     def __init__(self, store: LoopStore) -> None:
         self._store = store
         self._failed: list[ProblemError] = []
-        self.read_sealed = store.read_sealed
+        self.read_with_credentials = store.read_with_credentials
         self.contains = store.contains
         self.snapshot = store.snapshot
         self.profiles = store.profiles
@@ -176,19 +176,19 @@ class _CountingRecord:
         plans: Sequence[AccountPlan],
         platform: PlatformChange | None,
         provenance: Provenance,
-        sealed: Sealed = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> int:
         with self._counting():
-            return self._store.commit(plans, platform, provenance, sealed)
+            return self._store.commit(plans, platform, provenance, encrypted)
 
     def commit_groups(
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
-        sealed: Sealed = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> list[int]:
         with self._counting():
-            return self._store.commit_groups(groups, provenance, sealed)
+            return self._store.commit_groups(groups, provenance, encrypted)
 
     @contextmanager
     def _counting(self) -> Iterator[None]:
@@ -217,7 +217,7 @@ def _request(due: DueAccounts, statuses: AccountStatuses, guards: Guards) -> Pla
     if due.accounts is None:
         return PlanRequest(guards)
     keys = frozenset(key for key in due.accounts if isinstance(key, AccountKey))
-    return PlanRequest(guards, keys, linked=True)
+    return PlanRequest(guards, keys, linked=True, pending=pending_counts(statuses))
 
 
 def _drifted(result: Result, explained: Set[Owner]) -> dict[AccountKey, int]:

@@ -18,7 +18,7 @@ class RoundState(Enum):
     provider did not answer, a secret did not exist yet). ``WAITS``: only a change of the manifests,
     of another account or of an approval helps."""
 
-    SETTLED = auto()
+    COMPLETE = auto()
     RETRY = auto()
     WAITS = auto()
 
@@ -85,12 +85,12 @@ class Schedule:
         waiting = (key for key, retry in self._retries.items() if retry.retry_at is None)
         self.changed(frozenset(waiting), now)
 
-    def everything(self, now: float) -> None:
+    def all_due(self, now: float) -> None:
         """All accounts are due now."""
         self._all_at = min(self._all_at, now)
         self._not_before = min(self._not_before, now)
 
-    def again(self, now: float) -> None:
+    def skip_backoff(self, now: float) -> None:
         """Do not wait for the backoff, because the cause of the last failure may be fixed."""
         self._not_before = min(self._not_before, now)
 
@@ -116,7 +116,7 @@ class Schedule:
         times = [r.retry_at for r in self._retries.values() if r.retry_at is not None]
         return max(self._not_before, min([self._all_at, *times]))
 
-    def done(
+    def round_succeeded(
         self,
         due: DueAccounts,
         states: Mapping[Owner, RoundState],
@@ -146,7 +146,7 @@ class Schedule:
         first = max(FIRST, 4 * duration)
         for key, state in states.items():
             match state:
-                case RoundState.SETTLED:
+                case RoundState.COMPLETE:
                     self._retries.pop(key, None)
                 case RoundState.WAITS:
                     self._retries[key] = RetryState(0, None)
@@ -156,7 +156,7 @@ class Schedule:
                     wait = backoff(attempts, self._interval, self._random(), first)
                     self._retries[key] = RetryState(attempts, now + wait)
 
-    def failed(self, now: float) -> float:
+    def round_failed(self, now: float) -> float:
         """The round failed: its accounts stay due.
 
         Returns:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from sendroute.loop.protocols import LoopStore
-from sendroute.loop.rounds import Reconciled
+from sendroute.loop.rounds import RoundResult
 from sendroute.model.account_status import AccountStatus, Approval
 from sendroute.model.desired import AccountKey
 from sendroute.model.outcome import Outcome
@@ -59,15 +59,15 @@ class StoreChanges:
             self.seen = head
 
     def record_round(
-        self, head: Head, done: Reconciled, statuses: Mapping[Owner, AccountStatus]
+        self, head: Head, round_result: RoundResult, statuses: Mapping[Owner, AccountStatus]
     ) -> None:
         """A round is complete: ``head`` is the store's before it, ``statuses`` those after it."""
         self.seen = head
         self.statuses = dict(statuses)
-        self._approvals = _approvals(done.before)
+        self._approvals = _approvals(round_result.before)
         self._own_revisions = {
             outcome.key: outcome.revision
-            for outcome in done.result.accounts
+            for outcome in round_result.result.accounts
             if outcome.outcome is Outcome.COMMITTED
         }
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sendroute.following.follower import FollowedTree, Follower
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, located
 from sendroute.model.problem import ProblemError
@@ -16,7 +16,7 @@ Read = Callable[[FollowedTree], Source]
 _READ_ATTEMPTS = 5
 
 
-class ServedTree(NamedTuple):
+class ReadTree(NamedTuple):
     """A tree, and what was read from it."""
 
     tree: FollowedTree
@@ -31,12 +31,12 @@ class TreeSource:
         self._read = read
         self._stop = stop
         self._fingerprint: str | None = None
-        self._newest: ServedTree | None = None
+        self._newest: ReadTree | None = None
         self._unreachable: tuple[Finding, ...] = ()
         self._unfit: tuple[Finding, ...] = ()
         self._mismatch: tuple[Finding, ...] = ()
         self._read_errors: frozenset[Finding] = frozenset()
-        self.last_good: ServedTree | None = None
+        self.last_good: ReadTree | None = None
 
     @property
     def fault(self) -> tuple[Finding, ...]:
@@ -51,7 +51,7 @@ class TreeSource:
     @property
     def is_partial(self) -> bool:
         """Whether a part of the newest tree could not be read. Reading it again may succeed
-        although nothing changed: a disk or a file server failed for a moment."""
+        although nothing changed."""
         return bool(self._read_errors)
 
     @property
@@ -82,14 +82,14 @@ class TreeSource:
             is_new = self._load_last_good()
         return is_new
 
-    def candidates(self) -> Iterator[ServedTree]:
+    def candidates(self) -> Iterator[ReadTree]:
         """The trees that may be reconciled, the newest first."""
         if self._newest is not None:
             yield self._newest
         if self.last_good is not None:
             yield self.last_good
 
-    def adopt(self, loaded: ServedTree) -> bool:
+    def adopt(self, loaded: ReadTree) -> bool:
         """Serve this tree from now on. Returns whether it is another tree than before."""
         if self._newest is None or self._newest is loaded:
             self._mismatch = ()
@@ -107,7 +107,7 @@ class TreeSource:
         if self.last_good is not None:
             self._follower.remember(self.last_good.tree)
 
-    def reject(self, loaded: ServedTree, mismatch: tuple[Finding, ...]) -> None:
+    def reject(self, loaded: ReadTree, mismatch: tuple[Finding, ...]) -> None:
         """Reject a tree that contradicts the store. It stays a candidate, because the store may be
         fixed. ``mismatch`` are the findings about it."""
         if self._newest is None or self._newest is loaded:
@@ -124,7 +124,7 @@ class TreeSource:
             return False
         self._fingerprint = tree.fingerprint
         self._unfit = faults(source)
-        self._newest = None if self._unfit else ServedTree(tree, source)
+        self._newest = None if self._unfit else ReadTree(tree, source)
         return not self._unfit
 
     def _read_consistently(self, tree: FollowedTree) -> tuple[FollowedTree, Source]:
@@ -155,12 +155,14 @@ class TreeSource:
             return False  # the fault of the newest tree is reported
         if faults(source):
             return False
-        self.last_good = ServedTree(tree, source)
+        self.last_good = ReadTree(tree, source)
         return True
 
 
 def _read_errors(source: Source) -> frozenset[Finding]:
-    return frozenset(error for error in source.desired.findings if error.code == Code.UNREADABLE)
+    return frozenset(
+        error for error in source.desired.findings if has_trait(error.code, Trait.REREAD)
+    )
 
 
 def faults(source: Source) -> tuple[Finding, ...]:

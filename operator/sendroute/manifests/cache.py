@@ -33,7 +33,7 @@ STALE = 20
 LARGEST = 256 * 1024 * 1024  # bytes of one repository's cache: for about two million domains
 REPOSITORIES = 20  # only the latest caches are kept, because repositories get deleted
 
-_SEAL = 32  # bytes
+_DIGEST_SIZE = 32  # bytes
 _PREFIX = "manifests-"  # files with other names are not ours to delete
 # The file is missing or unreadable; or the code of this program, or the version of a library, is
 # unavailable, for example in an archive.
@@ -135,10 +135,10 @@ def _reader() -> str:
     return digest.hexdigest()
 
 
-def _seal(payload: bytes) -> bytes:
+def _digest(payload: bytes) -> bytes:
     """A digest that only the same program computes. It detects a file that is damaged, truncated
     or written by another version."""
-    return blake2b(payload, key=_reader().encode(), digest_size=_SEAL).digest()
+    return blake2b(payload, key=_reader().encode(), digest_size=_DIGEST_SIZE).digest()
 
 
 def _cache_file(top: str) -> str:
@@ -153,8 +153,8 @@ def _cache_file(top: str) -> str:
 def _load(path: str) -> _Contents:
     try:
         data = _private_bytes(path)
-        payload = data[_SEAL:]
-        return _decoder.decode(payload) if data[:_SEAL] == _seal(payload) else {}
+        payload = data[_DIGEST_SIZE:]
+        return _decoder.decode(payload) if data[:_DIGEST_SIZE] == _digest(payload) else {}
     except _NONE:
         return {}
 
@@ -176,7 +176,7 @@ def _private_bytes(path: str) -> bytes:
 def _save(path: str, contents: _Contents) -> None:
     """Write atomically: another run reads the old file or the new one."""
     payload = msgspec.msgpack.encode(contents)
-    if _SEAL + len(payload) > LARGEST:
+    if _DIGEST_SIZE + len(payload) > LARGEST:
         return
     directory = os.path.dirname(path)
     written = None
@@ -184,7 +184,7 @@ def _save(path: str, contents: _Contents) -> None:
         os.makedirs(directory, mode=0o700, exist_ok=True)
         descriptor, written = mkstemp(prefix=_PREFIX, dir=directory)  # mode 0600
         with open(descriptor, "wb") as file:
-            file.write(_seal(payload))
+            file.write(_digest(payload))
             file.write(payload)
         os.replace(written, path)
         _delete_all_but_the_latest(directory)

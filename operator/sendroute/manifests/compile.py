@@ -5,7 +5,7 @@ matters only for which of two duplicates is called the first.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from sys import intern
 from typing import assert_never
 
@@ -39,6 +39,7 @@ from sendroute.model.route import Route, interned_route
 from sendroute.model.secret import PLATFORM_NAMESPACE
 
 _INLINE = ("spec", "route", "newProfile")
+_RELATED = 10
 
 
 def compile_reading(
@@ -191,12 +192,17 @@ class Compilation:
             and item.code != Code.DOMAIN_CONFLICT  # it stops the claim, not the account
         }
         accounts = {}
+        removed = set()
         for draft in self.drafts.values():
             if draft.account is None:
                 continue
-            accounts[draft.key] = _account(draft, *draft.account)
-            if complete and draft.key not in self.stopped:
+            account = accounts[draft.key] = _account(draft, *draft.account)
+            if account.remove is not None:
+                removed.add(draft.key)
+            elif complete and draft.key not in self.stopped:
                 self.findings += _unused(draft)
+        if removed:
+            self._report_ignored(accounts, removed)
         desired = Desired(
             platform=self.platform,
             accounts=accounts,
@@ -233,6 +239,35 @@ class Compilation:
                 if draft.account is None:
                     orphans.setdefault(draft.key, []).append(Orphan(kind.__name__, name, where))
         return orphans
+
+    def _report_ignored(
+        self, accounts: Mapping[AccountKey, DesiredAccount], removed: Collection[AccountKey]
+    ) -> None:
+        """Report the other documents of accounts that are to be removed. They claim no domain, so
+        two claims of one account are no conflict."""
+        self.findings = [
+            item
+            for item in self.findings
+            if item.code != Code.DOMAIN_CONFLICT or (item.namespace, item.account) not in removed
+        ]
+        documents: dict[AccountKey, list[Where]] = {}
+        for (kind, _), objects in self.objects.items():
+            for where, draft in objects.values():
+                if kind is not shapes.MailAccount and draft.key in removed:
+                    documents.setdefault(draft.key, []).append(where)
+        for key, wheres in sorted(documents.items()):
+            count = "1 other document" if len(wheres) == 1 else f"{len(wheres)} other documents"
+            self.findings.append(
+                finding(
+                    "documents-ignored",
+                    f"Account {key.name} is to be removed (spec.remove), so {count} of it"
+                    f" {'is' if len(wheres) == 1 else 'are'} ignored.",
+                    hint="Delete them with the MailAccount document after the removal.",
+                    where=accounts[key].where.at("spec", "remove"),
+                    related=tuple(wheres[:_RELATED]),
+                    account=key,
+                )
+            )
 
     def _report_no_platform(self, complete: bool) -> None:
         if any(item.code == Code.NO_MANIFESTS for item in self.findings):
@@ -436,6 +471,8 @@ def _defined_twice(name: str, name_position: Where, first: Where, key: AccountKe
 
 def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> DesiredAccount:
     spec = document.spec
+    if spec.remove is not UNSET and spec.suspend is not True:
+        return DesiredAccount(draft.key, spec.plan, where, remove=spec.remove.confirm.domains)
     apply_all = None
     if spec.apply_to_all is not UNSET:
         apply_to_all = spec.apply_to_all

@@ -10,13 +10,12 @@ from sendroute.manifests.exact import Draft, shown, written
 from sendroute.manifests.headers import ACCOUNT_PATHS, account_of, is_misspelt, profiles_of
 from sendroute.manifests.shapes import API_GROUP, API_VERSION, KINDS
 from sendroute.manifests.syntax import Fault
+from sendroute.manifests.wording import Problem
 from sendroute.manifests.wording import shown as shown_value
 from sendroute.model.codes import Code, Trait, finding, has_trait
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Position, Where
+from sendroute.model.finding import Finding, Path, Position, Where
 from sendroute.model.spelling import did_you_mean
-
-Path = tuple[str | int, ...]
 
 
 class Diagnosis(NamedTuple):
@@ -31,14 +30,6 @@ class Diagnosis(NamedTuple):
     account: AccountKey | None
     account_known: bool
     profiles: set[str | None]
-
-
-class _Problem(NamedTuple):
-    code: str
-    path: Path
-    of_key: bool
-    message: str
-    hint: str | None
 
 
 def diagnose(draft: Draft, where: Where) -> Diagnosis:
@@ -114,22 +105,19 @@ def _is_ours_to_read(path: Path) -> bool:
             return False
 
 
-def _of_shape(value: dict[str, Any], draft: Draft) -> list[_Problem]:
+def _of_shape(value: dict[str, Any], draft: Draft) -> list[Problem]:
     from sendroute.manifests.problems import problems
 
-    return [
-        _Problem(problem.code, problem.path, problem.of_key, problem.message, problem.hint)
-        for problem in problems(value["kind"], value, partial(written, draft))
-    ]
+    return problems(value["kind"], value, partial(written, draft))
 
 
-def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
+def _of_header(value: dict[str, Any], draft: Draft) -> list[Problem]:
     """Errors in the header, with which a document cannot be read as one of our kinds at all."""
     version, kind = value.get("apiVersion"), value.get("kind")
     if is_misspelt(value):
         group = str(version).partition("/")[0]
         return [
-            _Problem(
+            Problem(
                 "unknown-group",
                 ("apiVersion",),
                 False,
@@ -139,7 +127,7 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
         ]
     if isinstance(version, str) and version and version != API_VERSION:
         return [
-            _Problem(
+            Problem(
                 "unknown-version",
                 ("apiVersion",),
                 False,
@@ -149,7 +137,7 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
         ]
     if kind is None and not is_blind(draft, ("kind",)):
         return [
-            _Problem(
+            Problem(
                 "missing-field",
                 (),
                 False,
@@ -160,10 +148,10 @@ def _of_header(value: dict[str, Any], draft: Draft) -> list[_Problem]:
     if not isinstance(kind, str):
         given = "" if kind is None else f", not {shown_value(kind)}"
         message = f"kind must be one of Sendroute's kinds{given}."
-        return [_Problem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
+        return [Problem("invalid-value", ("kind",), False, message, f"{_kinds()}.")]
     if kind not in KINDS:
         message = f"{API_GROUP} has no kind {shown(kind)}."
-        return [_Problem("unknown-kind", ("kind",), False, message, _nearest(kind))]
+        return [Problem("unknown-kind", ("kind",), False, message, _nearest(kind))]
     return []
 
 

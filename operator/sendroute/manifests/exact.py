@@ -26,8 +26,7 @@ from sendroute.manifests.headers import is_foreign_already, is_list_of, is_missp
 from sendroute.manifests.scalars import AMBIGUOUS, resolve
 from sendroute.manifests.syntax import Fault, Text, syntax_fault, too_deep
 from sendroute.model.codes import Code
-
-Path = tuple[str | int, ...]
+from sendroute.model.finding import Path
 
 _MAX_EVENTS = 4_000_000  # of one file: some seconds
 _WRITE_OUT = "Write the value in full wherever it is used."

@@ -144,7 +144,7 @@ class SecretRefShape(Shape, frozen=True, kw_only=True):
 
 
 class Credentials(Shape, frozen=True, kw_only=True):
-    """A reference to the user name and password, which are never written in a manifest."""
+    """A reference to the username and password, which are never written in a manifest."""
 
     secret_ref: Annotated[
         SecretRefShape,
@@ -214,7 +214,7 @@ class ProfileFields(Shape, frozen=True, kw_only=True):
     credentials: Annotated[
         Credentials | UnsetType,
         says(
-            "The secret with the user name and password. Leave it out for a relay that "
+            "The secret with the username and password. Leave it out for a relay that "
             "recognises its clients by their address.",
             {"secretRef": {"name": "ses-smtp"}},
         ),

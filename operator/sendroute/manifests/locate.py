@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from sendroute.manifests.exact import Draft, drafts
 from sendroute.manifests.sources import Tree
 from sendroute.manifests.syntax import Piece, pieces
-from sendroute.model.finding import Finding, Position, Where, located
+from sendroute.model.finding import Finding, Position, Where, located, sort_findings
 
 # A mapping in block style with a kind, and not a List: exactly one document.
 _KIND = re.compile(r"^kind:[ \t]", re.MULTILINE)
@@ -40,7 +40,7 @@ def positions(tree: Tree, locations: Iterable[Where]) -> dict[Where, Position]:
     return position_of
 
 
-def locate(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
+def with_positions(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
     """Find the positions of findings that have none yet.
 
     Args:
@@ -48,14 +48,11 @@ def locate(tree: Tree, findings: Iterable[Finding]) -> list[Finding]:
         findings: the findings, in any order.
 
     Returns:
-        The findings without repetitions, sorted by file, line and column; those without a position
-        are first.
+        The findings without repetitions, in the order of :func:`sort_findings`.
     """
     findings = list(findings)
     position_of = positions(tree, _unknown(findings))
-    return sorted(
-        dict.fromkeys(located(finding, position_of.get) for finding in findings), key=_order
-    )
+    return sort_findings(dict.fromkeys(located(finding, position_of.get) for finding in findings))
 
 
 def _unknown(findings: list[Finding]) -> Iterator[Where]:
@@ -63,11 +60,6 @@ def _unknown(findings: list[Finding]) -> Iterator[Where]:
         if finding.where is not None and finding.position is None:
             yield finding.where
         yield from (related for related in finding.related if isinstance(related, Where))
-
-
-def _order(finding: Finding) -> tuple[bool, Position, str, str]:
-    position = finding.position
-    return position is not None, position or Position(""), finding.code, finding.message
 
 
 def _in_file(data: bytes, requested: set[Where]) -> Iterator[tuple[Where, Position]]:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
+from msgspec.structs import replace
 from referencing.exceptions import Unresolvable
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -180,8 +181,6 @@ def _syntax(file: str, error: Exception) -> Finding:
     )
     if mark is None:
         return problem
-    from msgspec.structs import replace
-
     return replace(problem, position=Position(file, mark.line + 1, mark.column + 1))
 
 

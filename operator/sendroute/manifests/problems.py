@@ -4,19 +4,18 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct, inspect
+from msgspec import inspect
 from pydantic import ValidationError
 
 from sendroute.manifests import models
 from sendroute.manifests.models import bare, model_of, type_of
 from sendroute.manifests.names import InvalidNameError, domain_name, host
 from sendroute.manifests.shapes import with_integers
-from sendroute.manifests.wording import dotted, shown
+from sendroute.manifests.wording import Problem, dotted, shown
+from sendroute.model.finding import Path
 from sendroute.model.providers import preset_meant_by
 from sendroute.model.secret import PLATFORM_NAMESPACE
 from sendroute.model.spelling import did_you_mean
-
-Path = tuple[str | int, ...]
 
 _SECRET_LIKE = re.compile(
     r"pass(word|wd|phrase)?|pwd|secret|token|api[-_]?key|key$|credential|auth|user", re.IGNORECASE
@@ -39,16 +38,6 @@ _NAMES: dict[str, tuple[tuple[Path, Callable[[str], object]], ...]] = {
         (("spec", "route", "newProfile", "host"), host),
     ),
 }
-
-
-class Problem(Struct, frozen=True):
-    """``path`` leads to the value, or to the key itself if ``of_key`` is true."""
-
-    code: str
-    path: Path
-    of_key: bool
-    message: str
-    hint: str | None
 
 
 Written = Callable[[Path], str | None]

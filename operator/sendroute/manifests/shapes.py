@@ -91,8 +91,7 @@ class RelayShape(Shape, frozen=True, kw_only=True):
     credentials: Annotated[
         Credentials | UnsetType,
         says(
-            "The secret with the relay's user name and password, in the namespace "
-            "sendroute-system.",
+            "The secret with the relay's username and password, in the namespace sendroute-system.",
             {"secretRef": {"name": "managed-relay"}},
         ),
     ] = UNSET
@@ -261,8 +260,26 @@ class ApplyToAll(Shape, frozen=True, kw_only=True):
     ] = UNSET
 
 
+class RemoveConfirm(Shape, frozen=True, kw_only=True):
+    """The confirmation of an account's removal."""
+
+    domains: Annotated[
+        Count,
+        says("The number of domains expected to be removed. If there are more, it is refused.", 12),
+    ]
+
+
+class Remove(Shape, frozen=True, kw_only=True):
+    """The removal of an account with all its domains and profiles."""
+
+    confirm: Annotated[
+        RemoveConfirm,
+        says("The confirmation.", {"domains": 12}),
+    ]
+
+
 class AccountSpec(Shape, frozen=True, kw_only=True):
-    """An account's plan, default route and one-time switch."""
+    """An account's plan, default route, one-time switch and removal."""
 
     plan: Annotated[Label, says("The name of a service plan in the MailPlatform.", "pro")]
     default_route: Annotated[
@@ -282,6 +299,14 @@ class AccountSpec(Shape, frozen=True, kw_only=True):
                 "route": {"profile": "ses"},
                 "confirm": {"domains": 42},
             },
+        ),
+    ] = UNSET
+    remove: Annotated[
+        Remove | UnsetType,
+        says(
+            "Remove the account with all its domains and profiles. Its other documents are then "
+            "ignored. After the removal, delete this document.",
+            {"confirm": {"domains": 12}},
         ),
     ] = UNSET
     suspend: _Suspend | UnsetType = UNSET

@@ -9,6 +9,7 @@ import yaml
 from yaml.reader import ReaderError
 
 from sendroute.manifests.fast import MAX_DEPTH, MAX_FOREIGN_DEPTH, is_json
+from sendroute.model.finding import Path
 
 LineColumn = tuple[int, int]
 
@@ -17,7 +18,7 @@ class Fault(NamedTuple):
     """An error of the text itself. ``path`` leads to it; ``position`` is its line and column."""
 
     code: str
-    path: tuple[str | int, ...]
+    path: Path
     position: LineColumn
     message: str
     hint: str | None = None

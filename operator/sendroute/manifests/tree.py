@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from sendroute.manifests.compile import compile_reading
+from sendroute.manifests.headers import is_ours
 from sendroute.manifests.read import Cache, Reading
 from sendroute.manifests.sources import Files, Tree
 from sendroute.model.change import Plan
@@ -110,7 +111,6 @@ def raw_documents(files: Files) -> Iterator[tuple[Where, dict[str, Any]]]:
         The file and ordinal of each document, and the document as plain data.
     """
     from sendroute.manifests.exact import Draft, drafts
-    from sendroute.manifests.headers import is_ours
     from sendroute.manifests.syntax import pieces
 
     entries, _ = files.entries()

@@ -1,9 +1,24 @@
-"""Paths and values in messages: short, printable, never a secret."""
+"""Problems of a document, and the paths and values in their messages: short, printable, never a
+secret."""
 
 from typing import Any
 
+from msgspec import Struct
 
-def dotted(path: tuple[str | int, ...]) -> str:
+from sendroute.model.finding import Path
+
+
+class Problem(Struct, frozen=True):
+    """``path`` leads to the value, or to the key itself if ``of_key`` is true."""
+
+    code: str
+    path: Path
+    of_key: bool
+    message: str
+    hint: str | None
+
+
+def dotted(path: Path) -> str:
     """Return a path as people write it: ``spec.plans[0].name``."""
     text = ""
     for step in path:

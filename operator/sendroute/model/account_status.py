@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from sendroute.model.change import DomainCounts
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import Owner
 from sendroute.model.remedy import Remedy
@@ -49,13 +50,15 @@ class StatusReport(Struct, frozen=True, omit_defaults=True):
 
     ``findings`` are the first findings, and ``more`` counts the others. For a held-back plan,
     ``summary`` counts its changes by action, and ``steps`` are only the first of them, because a
-    plan may have a million changes.
+    plan may have a million changes. ``counts`` is what the guards count of a plan that was not
+    committed: plans of other accounts take it into account (rules: guards).
     """
 
     findings: tuple[ReportedFinding, ...] = ()
     more: int = 0
     summary: dict[str, int] = {}
     steps: tuple[Step, ...] = ()
+    counts: DomainCounts = DomainCounts()
 
 
 class Approval(Struct, frozen=True):

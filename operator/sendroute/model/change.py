@@ -67,7 +67,7 @@ class AccountChange(_AccountsChange[AccountState], frozen=True):
     """``ran`` is the apply-all that this change runs: its id and its record."""
 
     kind: ClassVar[Kind] = Kind.ACCOUNT
-    ran: tuple[str, RanApplyAll] | None = None
+    completed: tuple[str, RanApplyAll] | None = None
 
 
 class ProfileChange(_AccountsChange[Profile], frozen=True):
@@ -107,12 +107,20 @@ class Shadowed(Struct, frozen=True):
     apply_all: str
 
 
+class DomainCounts(Struct, frozen=True, omit_defaults=True):
+    """How many domains a change would remove and reroute, as the guards count them: without moves,
+    apply-alls and confirmed removals."""
+
+    removed: int = 0
+    rerouted: int = 0
+
+
 class AccountPlan(Struct, frozen=True):
     """The change of one account.
 
     ``revision`` is the fence: the account's revision that it was planned on, 0 for an account that
     does not exist. A ``stopped`` account (an error, a guard) stays as it is when the plan is
-    applied; the findings say why.
+    applied; the findings say why. ``counts`` is what the guards count of the change.
     """
 
     key: AccountKey
@@ -121,6 +129,7 @@ class AccountPlan(Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     shadowed: tuple[Shadowed, ...] = ()
     stopped: bool = False
+    counts: DomainCounts = DomainCounts()
 
 
 class Plan(Struct, frozen=True):

@@ -40,6 +40,11 @@ class Trait(Flag):
     """Something is missing that may be in a file that could not be read."""
     PROFILE_REFERENCE = auto()
     """A reference to a profile that does not exist, or no longer."""
+    REREAD = auto()
+    """Reading the same manifests again may succeed: a disk or a file server failed for a moment."""
+    SKIPPED = auto()
+    """Part of a change waits for something else, and the rest is applied. Whatever its severity,
+    it leaves the account open."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
 
@@ -144,6 +149,7 @@ class Code(StrEnum):
         "The file or directory could not be read.",
         "It is missing, its permissions do not allow it, or the disk reports an error.",
         "Check that the path exists and that the user that runs sendroute may read it.",
+        Trait.REREAD,
     )
     UNWRITABLE = (
         "unwritable",
@@ -417,6 +423,14 @@ class Code(StrEnum):
         "Its spec.suspend is true.",
         "Remove spec.suspend when the object should be changed again.",
     )
+    DOCUMENTS_IGNORED = (
+        "documents-ignored",
+        _INFO,
+        _AUTHOR,
+        "The account is to be removed, so its other documents are ignored.",
+        "Its MailAccount has spec.remove.",
+        "No action is needed. Delete the documents when the account is removed.",
+    )
     INSECURE_AUTH = (
         "insecure-auth",
         _ERROR,
@@ -537,7 +551,7 @@ class Code(StrEnum):
         "credential-unreadable",
         _ERROR,
         _OPERATOR,
-        "A stored credential does not open with the given keys.",
+        "A stored credential cannot be decrypted with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
     )
@@ -558,6 +572,7 @@ class Code(StrEnum):
         "The object stays as it is, because something that it depends on was skipped.",
         "A profile was not saved, or the other account of a move cannot change now.",
         "Fix what was skipped; Sendroute then retries.",
+        Trait.SKIPPED,
     )
 
     # Following a source
@@ -601,8 +616,8 @@ class Code(StrEnum):
         "too-many-changes",
         _REFUSED,
         _OPERATOR,
-        "One change would reroute too many of an account's domains.",
-        "A default, a service plan or many routes changed at once.",
+        "One change would reroute too many domains of an account, or of the store.",
+        "A default, a service plan, the platform or many routes changed at once.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
@@ -610,9 +625,19 @@ class Code(StrEnum):
         "too-many-removals",
         _REFUSED,
         _OPERATOR,
-        "One change would remove too many of an account's domains.",
+        "One change would remove too many domains of an account, or of the store.",
         "A directory is missing, the path is wrong, or many documents were deleted.",
         "Review the plan. If the change is intended, apply with a higher limit or approve it.",
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+    )
+    ACCOUNT_REMOVAL = (
+        "account-removal",
+        _REFUSED,
+        _OPERATOR,
+        "An account that holds domains would be removed, and nobody has confirmed that.",
+        "Its documents are missing, the path is wrong, or it has more domains than were confirmed.",
+        "Restore the documents. If the account should go, declare spec.remove in its MailAccount,"
+        " confirm the removal, or approve it.",
         Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
     )
     OLDER_TREE = (

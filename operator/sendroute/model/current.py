@@ -55,7 +55,7 @@ class CurrentAccount(Struct, frozen=True):
     state: AccountState | None
     profiles: dict[str, Profile] = field(default_factory=dict)
     domains: dict[str, DomainState] = field(default_factory=dict)
-    ran: dict[str, RanApplyAll] = field(default_factory=dict)
+    completed_apply_alls: dict[str, RanApplyAll] = field(default_factory=dict)
 
 
 class Current(Struct, frozen=True):

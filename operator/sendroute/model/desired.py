@@ -58,7 +58,9 @@ class DesiredAccount(Struct, frozen=True):
 
     ``contested`` are domains that two objects of this account declare: neither wins, and they are
     not among ``domains``. ``unsound`` are the names of profiles whose definition has errors, so
-    that they are not among ``profiles``; None means a name that cannot be read.
+    that they are not among ``profiles``; None means a name that cannot be read. ``remove`` is the
+    confirming number of domains of an account that is to be removed; such an account declares
+    nothing else.
     """
 
     key: AccountKey
@@ -71,6 +73,7 @@ class DesiredAccount(Struct, frozen=True):
     domains: list[DesiredDomain] = field(default_factory=list)
     contested: dict[str, Where] = field(default_factory=dict)
     unsound: frozenset[str | None] = frozenset()
+    remove: int | None = None
 
 
 class DesiredPlatform(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Findings: errors, refusals, warnings and information, each with code, position and hint."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -18,6 +18,10 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+Path = tuple[str | int, ...]
+"""The path to a value in a document: keys of mappings, and indexes of lists."""
+
+
 class Where(Struct, frozen=True, gc=False):
     """A value in the manifests, before its line is known: lines are looked up only for what is
     shown.
@@ -30,7 +34,7 @@ class Where(Struct, frozen=True, gc=False):
 
     file: str
     document: int
-    path: tuple[str | int, ...] = ()
+    path: Path = ()
     of_key: bool = False
     outside: bool = False
 
@@ -112,3 +116,24 @@ def located(finding: Finding, locate: Locate) -> Finding:
         for location in finding.related
     )
     return replace(finding, position=position, related=related)
+
+
+def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings by file, line and column, then by code and message. In each file, those without
+    a line are first; those without a file are first of all.
+
+    Args:
+        findings: the findings, with their positions.
+
+    Returns:
+        The sorted findings.
+    """
+    return sorted(findings, key=_order)
+
+
+def _order(finding: Finding) -> tuple[str, int, int, str, str]:
+    if finding.position is not None:
+        position = (finding.position.file, finding.position.line, finding.position.column)
+    else:
+        position = (finding.where.file if finding.where else "", 0, 0)
+    return (*position, finding.code, finding.message)

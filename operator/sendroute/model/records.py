@@ -91,7 +91,7 @@ class ExplainFacts(Struct, frozen=True):
     plan: str | None = None
     default: Route | None = None
     profile: StoredProfile | None = None
-    given: HistoryEntry | None = None
+    assignment: HistoryEntry | None = None
 
 
 class Endpoint(Struct, frozen=True):

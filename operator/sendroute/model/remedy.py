@@ -11,7 +11,8 @@ from msgspec import Struct
 
 
 class GuardLimit(StrEnum):
-    """A share of an account's domains that one change may touch without being confirmed."""
+    """A share of an account's, or of the store's, domains that one change may touch without being
+    confirmed."""
 
     CHANGES = "changes"
     REMOVALS = "removals"
@@ -51,6 +52,7 @@ class Task(StrEnum):
     SHOW_ROUTES = "show-routes"
     ADD_DOMAIN = "add-domain"
     SET_ROUTE = "set-route"
+    CHECK_OUT_SUBMODULE = "check-out-submodule"
 
 
 class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
@@ -66,6 +68,13 @@ class AllowOlderTree(Struct, frozen=True, tag="allow-older-tree"):
 
 class Approve(Struct, frozen=True, tag="approve"):
     """Approve the change of an account that is held back."""
+
+    namespace: str
+    account: str
+
+
+class ConfirmRemoval(Struct, frozen=True, tag="confirm-removal"):
+    """Confirm that an account is removed with its domains."""
 
     namespace: str
     account: str
@@ -102,5 +111,12 @@ class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
 
 
 Remedy = (
-    RaiseLimit | AllowOlderTree | Approve | Configure | Perform | DeleteProfile | ExtractProfile
+    RaiseLimit
+    | AllowOlderTree
+    | Approve
+    | ConfirmRemoval
+    | Configure
+    | Perform
+    | DeleteProfile
+    | ExtractProfile
 )

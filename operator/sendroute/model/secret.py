@@ -1,4 +1,5 @@
-"""Secrets without their values: references, problems, and what a sealed credential is bound to."""
+"""Secrets without their values: references, problems, and what a encrypted credential is bound
+to."""
 
 from typing import NamedTuple
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from sendroute.model.change import AccountChange, AccountPlan, Action
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, RanApplyAll
 from sendroute.model.desired import AccountKey, ApplyAll
 from sendroute.model.finding import Finding, Severity, Where
@@ -19,7 +19,7 @@ from sendroute.planner.references import check_references
 def plan_account(inputs: AccountInput) -> AccountPlan:
     """Steps 1 to 6 for one account that is neither suspended nor stopped by its documents."""
     profiles = decide_profiles(inputs)
-    referred = check_references(inputs, frozenset(profiles.after) | profiles.waiting)
+    referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)
     if any(item.severity is Severity.ERROR for item in referred):
         return AccountPlan(inputs.key, inputs.current.revision, (), referred, stopped=True)
 
@@ -27,15 +27,15 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     requested = inputs.desired.apply_all
     count = (
         count_after(inputs, context)
-        if requested is not None and requested.id not in inputs.current.ran
+        if requested is not None and requested.id not in inputs.current.completed_apply_alls
         else 0
     )
     switch = decide_apply_all(inputs, context, count)
-    if switch.runs is None and (used := still_used(inputs, context)):
+    if switch.apply_all is None and (used := still_used(inputs, context)):
         profiles = keep_in_use(profiles, used)
         default, context = _context(inputs, profiles)
-    domain_changes = plan_domains(inputs, context, switch.runs)
-    account = _account_changes(inputs, default.state, switch.runs, count)
+    domain_changes = plan_domains(inputs, context, switch.apply_all)
+    account = _account_changes(inputs, default.state, switch.apply_all, count)
     findings = (
         *_suspended(inputs),
         *referred,
@@ -56,9 +56,9 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
 
 def _context(inputs: AccountInput, profiles: Profiles) -> tuple[Default, RouteContext]:
     satisfiable = satisfiable_routes(inputs.plan, profiles.after)
-    default = decide_default(inputs, satisfiable, profiles.waiting)
+    default = decide_default(inputs, satisfiable, profiles.unsaved)
     context = RouteContext(
-        inputs.plan.plan_default, satisfiable, profiles.removed, profiles.waiting, default.effective
+        inputs.plan.plan_default, satisfiable, profiles.removed, profiles.unsaved, default.effective
     )
     return default, context
 
@@ -67,7 +67,7 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
     """Report profiles that are skipped because they refer to another profile that is not saved. A
     failed test has its own finding."""
     for change in profiles.changes:
-        if change.reason == Code.DEPENDENCY_SKIPPED:
+        if has_trait(change.reason, Trait.SKIPPED):
             yield finding(
                 "dependency-skipped",
                 change.message,
@@ -78,10 +78,10 @@ def _skipped_profiles(inputs: AccountInput, profiles: Profiles) -> Iterator[Find
 
 
 def _account_changes(
-    inputs: AccountInput, state: AccountState, runs: ApplyAll | None, domains: int
+    inputs: AccountInput, state: AccountState, apply_all: ApplyAll | None, domains: int
 ) -> Iterator[AccountChange]:
     before = inputs.current.state
-    ran = (runs.id, RanApplyAll(runs.route, domains)) if runs is not None else None
+    ran = (apply_all.id, RanApplyAll(apply_all.route, domains)) if apply_all is not None else None
     if before == state and ran is None:
         return
     name = inputs.key.name
@@ -96,9 +96,10 @@ def _account_changes(
         if before.default != state.default:
             start = state.default or "the plan default"
             sentences.append(f"New domains of account {name} start on {start}.")
-    if runs is not None:
+    if apply_all is not None:
         sentences.append(
-            f"The apply-all {runs.id} switches {domains} domains of account {name} to {runs.route}."
+            f"The apply-all {apply_all.id} switches {domains} domains of account {name} to"
+            f" {apply_all.route}."
         )
     yield AccountChange(
         inputs.key,

@@ -16,7 +16,7 @@ from sendroute.planner.inputs import AccountInput, RouteContext
 class ApplyAllDecision(Struct, frozen=True):
     """``runs`` is the apply-all that this change runs, None if none runs."""
 
-    runs: ApplyAll | None = None
+    apply_all: ApplyAll | None = None
     findings: tuple[Finding, ...] = ()
     skipped: bool = False
 
@@ -35,7 +35,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
     requested = inputs.desired.apply_all
     if requested is None:
         return ApplyAllDecision()
-    ran = inputs.current.ran.get(requested.id)
+    ran = inputs.current.completed_apply_alls.get(requested.id)
     if ran is not None:
         if ran.route == requested.route:
             return ApplyAllDecision()
@@ -47,7 +47,7 @@ def decide_apply_all(inputs: AccountInput, context: RouteContext, domains: int) 
             "Give the apply-all a new id.",
             "id",
         )
-    if requested.route.profile in context.waiting:
+    if requested.route.profile in context.unsaved:
         return _skip_until_saved(inputs, requested)
     if requested.route not in context.satisfiable:
         return _refuse(
@@ -80,7 +80,7 @@ def _confirmed(inputs: AccountInput, requested: ApplyAll, domains: int) -> Apply
             "confirm",
             "domains",
         )
-    return ApplyAllDecision(runs=requested)
+    return ApplyAllDecision(apply_all=requested)
 
 
 def _refuse(
@@ -146,7 +146,7 @@ def overruled(
 
 def unknown_override(inputs: AccountInput, desired: DesiredDomain) -> Finding:
     """Warn that the domain's ``overrides`` is the id of no apply-all that ran in the account."""
-    near = did_you_mean(desired.overrides or "", inputs.current.ran)
+    near = did_you_mean(desired.overrides or "", inputs.current.completed_apply_alls)
     return finding(
         "unknown-apply-all",
         f"The manifest of {desired.domain} overrides the apply-all {desired.overrides}, which never"

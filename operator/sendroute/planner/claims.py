@@ -2,13 +2,18 @@
 
 The account that holds a contested domain keeps it; if none holds it, no account gets it. A domain
 that is declared only by another account than its holder moves (step 6), in one transaction, and
-only if both accounts change; otherwise it stays where it is.
+only if both accounts change.
+
+A namespace is one tenant. Within it a domain that cannot move stays where it is. A tenant gives a
+domain up if no account of its namespace declares it: then the domain leaves its holder whatever the
+claims of other tenants look like, and a claim that cannot be served now waits without it. As long
+as an account of the holder's namespace claims the domain, claims of other tenants are denied.
 
 The claims of accounts outside a plan are looked up by domain: :func:`open_domains` returns the
 domains, a :class:`ClaimIndex` the accounts that declare them, and the store their holders.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct, field
@@ -30,21 +35,30 @@ class Move(Struct, frozen=True, order=True):
     source: AccountKey
     target: AccountKey
 
+    @property
+    def is_within_tenant(self) -> bool:
+        """Whether both accounts are in one namespace. Only then does the source keep the domain if
+        the target cannot take it."""
+        return self.source.namespace == self.target.namespace
 
-class OtherClaims(Struct, frozen=True):
-    """The claims of the accounts outside a plan on the domains of :func:`open_domains`.
 
-    ``declared``: by domain, the accounts that declare it once. ``contested``: the domains that an
-    account declares twice, so that neither declaration counts. ``holders``: the account that holds
-    each domain in the store.
+class OtherAccounts(Struct, frozen=True):
+    """What a plan must know of the accounts outside it: their claims on the domains of
+    :func:`open_domains`, and how many domains they hold.
+
+    ``declared``: by domain, the accounts that declare it once. ``contested``: by domain, the
+    accounts that declare it twice, so that neither declaration counts. ``holders``: the account
+    that holds each domain in the store. ``domains`` is the number of domains in the store that no
+    account of the plan holds.
     """
 
     declared: Mapping[str, Mapping[AccountKey, DesiredDomain]] = field(default_factory=dict)
-    contested: AbstractSet[str] = frozenset()
+    contested: Mapping[str, AbstractSet[AccountKey]] = field(default_factory=dict)
     holders: Mapping[str, AccountKey] = field(default_factory=dict)
+    domains: int = 0
 
 
-NO_OTHERS = OtherClaims()
+NO_OTHERS = OtherAccounts()
 """A plan of every account has no accounts outside."""
 
 
@@ -94,16 +108,18 @@ class ClaimIndex:
         domains: Iterable[str],
         planned: Collection[AccountKey],
         holders: Mapping[str, AccountKey],
-    ) -> OtherClaims:
-        """The claims of the accounts outside a plan on some domains.
+        number: int,
+    ) -> OtherAccounts:
+        """What a plan must know of the accounts outside it.
 
         Args:
             domains: those of :func:`open_domains`.
             planned: the accounts of the plan.
             holders: the account that holds each of these domains in the store.
+            number: the number of domains in the store that no account of the plan holds.
 
         Returns:
-            The claims.
+            The claims of the other accounts on ``domains``, and the number.
         """
         requested: dict[AccountKey, set[str]] = {}
         for domain in domains:
@@ -111,14 +127,15 @@ class ClaimIndex:
                 if key not in planned:
                     requested.setdefault(key, set()).add(domain)
         declared: dict[str, dict[AccountKey, DesiredDomain]] = {}
-        contested: set[str] = set()
+        contested: dict[str, set[AccountKey]] = {}
         for key, names in sorted(requested.items()):
             account = self._accounts[key]
-            contested |= account.contested.keys() & names
+            for domain in account.contested.keys() & names:
+                contested.setdefault(domain, set()).add(key)
             for desired in account.domains:
                 if desired.domain in names:
                     declared.setdefault(desired.domain, {})[key] = desired
-        return OtherClaims(declared, contested, holders)
+        return OtherAccounts(declared, contested, holders, number)
 
 
 def _declared_names(account: DesiredAccount) -> Iterable[str]:
@@ -133,12 +150,15 @@ class DomainConflicts(Struct, frozen=True):
     ``moves``: by account, those from it and those to it. ``denied``: by account, the domains that
     it declares but does not get. ``retained``: by account, the domains that it holds and keeps
     although no single claim on them is its own. ``findings``: by account, its conflicts.
+    ``unplanned``: the accounts outside the plan that claim a domain; because of what was left out
+    of a plan, no domain is removed.
     """
 
-    moves: Mapping[AccountKey, tuple[Move, ...]]
+    moves: Mapping[AccountKey, Sequence[Move]]
     denied: Mapping[AccountKey, AbstractSet[str]]
     retained: Mapping[AccountKey, AbstractSet[str]]
-    findings: Mapping[AccountKey, list[Finding]]
+    findings: Mapping[AccountKey, Sequence[Finding]]
+    unplanned: AbstractSet[AccountKey]
 
     def all_moves(self) -> Iterable[Move]:
         """Each move once, in the order of accounts and domains."""
@@ -170,11 +190,11 @@ class DomainConflicts(Struct, frozen=True):
         for move in self.moves.get(key, ()):
             waits = move.source in immovable or move.target in immovable
             if move.source == key:
-                if waits or move in blocked:
+                if not (waits or move in blocked):
+                    outgoing[move.domain] = move.target
+                elif move.is_within_tenant or move.target in self.unplanned:
                     retained.add(move.domain)
                     unmoved[move.domain] = move.target
-                else:
-                    outgoing[move.domain] = move.target
             elif waits:
                 denied.add(move.domain)
                 waiting[move.domain] = move.source
@@ -201,25 +221,8 @@ def open_domains(accounts: DesiredAccounts, current: CurrentAccounts) -> set[str
     return names
 
 
-def others_in_tree(
-    accounts: DesiredAccounts, current: CurrentAccounts, planned: frozenset[AccountKey]
-) -> OtherClaims:
-    """The claims of the accounts outside a plan, from a whole tree and a whole store."""
-    names = open_domains(
-        {key: accounts[key] for key in planned if key in accounts},
-        {key: current[key] for key in planned if key in current},
-    )
-    holders = {
-        domain: key
-        for key, account in current.items()
-        if key not in planned
-        for domain in account.domains.keys() & names
-    }
-    return ClaimIndex(accounts.values()).others(names, planned, holders)
-
-
 def find_conflicts(
-    accounts: DesiredAccounts, current: CurrentAccounts, others: OtherClaims = NO_OTHERS
+    accounts: DesiredAccounts, current: CurrentAccounts, others: OtherAccounts = NO_OTHERS
 ) -> DomainConflicts:
     """Find every conflict and move of the accounts of a plan.
 
@@ -232,15 +235,19 @@ def find_conflicts(
         The moves and conflicts, by account.
     """
     names, repeated = _claimed_by_newcomers(accounts, current)
-    contested = set(others.contested)
-    contested.update(*(account.contested for account in accounts.values()))
-    names |= contested | others.declared.keys()
+    contested: dict[str, set[AccountKey]] = {}
+    for domain, keys in others.contested.items():
+        contested.setdefault(domain, set()).update(keys)
+    for key, account in accounts.items():
+        for domain in account.contested:
+            contested.setdefault(domain, set()).add(key)
+    names |= contested.keys() | others.declared.keys()
     holders = {domain: key for domain, key in others.holders.items() if key not in current}
-    for key, account in current.items():
-        holders.update(dict.fromkeys(account.domains.keys() & names, key))
+    for key, current_account in current.items():
+        holders.update(dict.fromkeys(current_account.domains.keys() & names, key))
     # A domain that only one account claims and no account holds is created there. In a first apply,
     # nearly every domain is such a domain.
-    examined = repeated | contested | holders.keys() | others.declared.keys()
+    examined = repeated | contested.keys() | holders.keys() | others.declared.keys()
     newcomers = _newcomers(accounts, current, examined)
     declaring = _holder_declarations(accounts, holders)
     for domain, claims in others.declared.items():
@@ -249,28 +256,104 @@ def find_conflicts(
                 declaring[domain] = desired.where
             else:
                 newcomers.setdefault(domain, {})[key] = desired
-    moves: dict[AccountKey, list[Move]] = {}
-    denied: dict[AccountKey, set[str]] = {}
-    retained: dict[AccountKey, set[str]] = {}
-    findings: dict[AccountKey, list[Finding]] = {}
+    decisions = _Decisions()
     for domain in sorted(examined):
-        claims, holder = dict(sorted(newcomers.get(domain, {}).items())), holders.get(domain)
-        if domain in contested or len(claims) > 1 or domain in declaring:
-            if holder is not None:
-                retained.setdefault(holder, set()).add(domain)
-            for key, desired in claims.items():
-                denied.setdefault(key, set()).add(domain)
-                related = [declaring.get(domain), *(c.where for k, c in claims.items() if k != key)]
-                findings.setdefault(key, []).append(_conflict(key, desired, holder, related))
-        elif holder is not None and claims:
-            ((target, desired),) = claims.items()
-            if desired.suspended:  # a suspended domain does not move
-                retained.setdefault(holder, set()).add(domain)
+        holder = holders.get(domain)
+        claims_on_it = _Claims(
+            domain,
+            dict(sorted(newcomers.get(domain, {}).items())),
+            contested.get(domain, frozenset()),
+        )
+        if holder is None:
+            decisions.of_new_domain(claims_on_it)
+        else:
+            decisions.of_held_domain(claims_on_it, holder, declaring.get(domain))
+    unplanned = frozenset(key for claims in others.declared.values() for key in claims)
+    return DomainConflicts(
+        decisions.moves, decisions.denied, decisions.retained, decisions.findings, unplanned
+    )
+
+
+class _Claims(Struct, frozen=True):
+    """The claims on one domain by other accounts than its holder, and the accounts that declare it
+    twice, among which the holder may be."""
+
+    domain: str
+    single: Mapping[AccountKey, DesiredDomain]
+    contested: AbstractSet[AccountKey]
+
+    def of(self, accounts: Callable[[AccountKey], bool]) -> "_Claims":
+        """Those of some accounts."""
+        return _Claims(
+            self.domain,
+            {key: desired for key, desired in self.single.items() if accounts(key)},
+            frozenset(filter(accounts, self.contested)),
+        )
+
+    @property
+    def only(self) -> tuple[AccountKey, DesiredDomain] | None:
+        """The only claim; None if there are several, or none."""
+        return next(iter(self.single.items())) if self._is_clear else None
+
+    @property
+    def _is_clear(self) -> bool:
+        return len(self.single) == 1 and not self.contested
+
+
+class _Decisions:
+    """The decisions about one domain after the other."""
+
+    def __init__(self) -> None:
+        self.moves: dict[AccountKey, list[Move]] = {}
+        self.denied: dict[AccountKey, set[str]] = {}
+        self.retained: dict[AccountKey, set[str]] = {}
+        self.findings: dict[AccountKey, list[Finding]] = {}
+
+    def of_new_domain(self, claims: _Claims) -> None:
+        """A domain that no account holds: several claims on it are denied."""
+        if claims.only is None:
+            self._deny(claims, None)
+
+    def of_held_domain(self, claims: _Claims, holder: AccountKey, declared: Where | None) -> None:
+        """A domain that an account holds. ``declared`` is the position at which its holder declares
+        it; None if it does not."""
+        if declared is not None or holder in claims.contested:
+            self._retain(claims.domain, holder)
+            self._deny(claims, holder, declared)
+            return
+        of_tenant = claims.of(lambda key: key.namespace == holder.namespace)
+        of_others = claims.of(lambda key: key.namespace != holder.namespace)
+        if of_tenant.single or of_tenant.contested:
+            self._deny(of_others, holder)
+            if (only := of_tenant.only) is None:
+                self._retain(claims.domain, holder)
+                self._deny(of_tenant, holder)
+            elif only[1].suspended:  # a suspended domain does not move
+                self._retain(claims.domain, holder)
             else:
-                for key in (holder, target):
-                    moves.setdefault(key, []).append(Move(domain, holder, target))
-    by_account = {key: tuple(account_moves) for key, account_moves in moves.items()}
-    return DomainConflicts(by_account, denied, retained, findings)
+                self._move(claims.domain, holder, only[0])
+        elif (only := of_others.only) is None:
+            self._deny(of_others, None)
+        elif not only[1].suspended:
+            self._move(claims.domain, holder, only[0])
+
+    def _retain(self, domain: str, holder: AccountKey) -> None:
+        self.retained.setdefault(holder, set()).add(domain)
+
+    def _move(self, domain: str, holder: AccountKey, target: AccountKey) -> None:
+        for key in (holder, target):
+            self.moves.setdefault(key, []).append(Move(domain, holder, target))
+
+    def _deny(
+        self, claims: _Claims, holder: AccountKey | None, declared: Where | None = None
+    ) -> None:
+        """``holder`` keeps the domain; None if no account gets it."""
+        for key, desired in claims.single.items():
+            self.denied.setdefault(key, set()).add(claims.domain)
+            others = (other.where for k, other in claims.single.items() if k != key)
+            self.findings.setdefault(key, []).append(
+                _conflict(key, desired, holder, [declared, *others])
+            )
 
 
 def _claimed_by_newcomers(

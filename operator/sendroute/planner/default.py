@@ -19,13 +19,13 @@ class Default(Struct, frozen=True):
 
 
 def decide_default(
-    inputs: AccountInput, satisfiable: frozenset[Route], waiting: frozenset[str]
+    inputs: AccountInput, satisfiable: frozenset[Route], unsaved: frozenset[str]
 ) -> Default:
     declared = inputs.desired.default
     state = AccountState(inputs.desired.plan, declared)
     if declared is None:
         return Default(state, inputs.plan.plan_default)
-    if declared.profile in waiting:
+    if declared.profile in unsaved:
         return _keep_until_saved(inputs, declared)
     if declared in satisfiable:
         return Default(state, declared)

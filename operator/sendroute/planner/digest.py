@@ -9,6 +9,7 @@ import msgspec
 from sendroute.model.change import (
     AccountChange,
     AccountPlan,
+    Action,
     Change,
     DomainChange,
     PlatformChange,
@@ -31,17 +32,24 @@ def digest_changes(changes: Iterable[Change]) -> str:
     JSON for each change, with kind, account (two empty strings for the platform), name, action,
     state before, state after, reason, and the apply-all that it runs. A field that states got later
     is left out while it is not set.
+
+
+    For the account that loses a domain, a move counts as a removal: another tenant's claim, which
+    may come and go, must not make an approval of that account's plan void.
     """
     total = hashlib.sha256()
     encoder = msgspec.json.Encoder()
     for change in changes:
         account: tuple[str, str] = ("", "")
-        ran = None
+        reason, ran = change.reason, None
         match change:
-            case DomainChange() | ProfileChange():
+            case DomainChange():
+                account = change.account
+                reason = "removed" if change.action is Action.DELETE else reason
+            case ProfileChange():
                 account = change.account
             case AccountChange():
-                account, ran = change.account, change.ran
+                account, ran = change.account, change.completed
             case PlatformChange():
                 pass
             case _:
@@ -53,7 +61,7 @@ def digest_changes(changes: Iterable[Change]) -> str:
             change.action,
             change.before,
             change.after,
-            change.reason,
+            reason,
             ran,
         )
         total.update(encoder.encode(decided).replace(_UNSET_LATER, b""))

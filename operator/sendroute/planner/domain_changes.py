@@ -11,7 +11,7 @@ from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding, Where
 from sendroute.model.route import Origin
 from sendroute.planner.apply_all import overruled, switched, unknown_override
-from sendroute.planner.domains import decide_domain, settled
+from sendroute.planner.domains import decide_domain, needs_no_decision
 from sendroute.planner.inputs import AccountInput, RouteContext
 from sendroute.planner.reassign import reassigned
 from sendroute.planner.removals import remove_domain
@@ -49,7 +49,7 @@ def still_used(inputs: AccountInput, context: RouteContext) -> dict[str, str]:
     """The profiles that cannot be removed yet, because a domain's edit waits for a profile that was
     not saved. Maps the name of each to the first such domain."""
     used: dict[str, str] = {}
-    if not context.removed or not context.waiting:
+    if not context.removed or not context.unsaved:
         return used
     for desired in inputs.desired.domains:
         current = inputs.current.domains.get(desired.domain)
@@ -68,7 +68,7 @@ def plan_domains(
     this change; None if none runs."""
     domain_changes = DomainChanges()
     current_domains = inputs.current.domains
-    ran = {*inputs.current.ran, *([requested.id] if requested is not None else [])}
+    ran = {*inputs.current.completed_apply_alls, *([requested.id] if requested is not None else [])}
     for desired in inputs.desired.domains:
         current = current_domains.get(desired.domain)
         if current is None and desired.domain in inputs.claims.denied:
@@ -78,7 +78,11 @@ def plan_domains(
             domain_changes.findings.append(unknown_override(inputs, desired))
         if current is not None:
             domain_changes.matched += 1
-            if requested is None and current.shadow is None and settled(desired, current, context):
+            if (
+                requested is None
+                and current.shadow is None
+                and needs_no_decision(desired, current, context)
+            ):
                 continue
         _plan_declared_domain(inputs, context, requested, desired, current, domain_changes)
     if domain_changes.matched < len(current_domains):

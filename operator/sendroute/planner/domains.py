@@ -37,7 +37,7 @@ def newly_declared(desired: DesiredDomain, current: DomainState | None) -> bool:
     return desired.overrides not in (None, current.overrides)
 
 
-def settled(desired: DesiredDomain, current: DomainState, context: RouteContext) -> bool:
+def needs_no_decision(desired: DesiredDomain, current: DomainState, context: RouteContext) -> bool:
     """Whether the domain needs no decision. This fast check runs for every domain of a store."""
     declared = desired.route
     return (
@@ -56,14 +56,14 @@ def _new(desired: DesiredDomain, context: RouteContext) -> DomainState | None:
     if desired.route is not None:
         return _unless_waiting(desired, context)
     start = context.default
-    if start is None or start.profile in context.waiting:
+    if start is None or start.profile in context.unsaved:
         return None
     return DomainState(start, Origin.DEFAULT)
 
 
 def _unless_waiting(desired: DesiredDomain, context: RouteContext) -> DomainState | None:
     declared = desired.route
-    if declared is None or declared.profile in context.waiting:
+    if declared is None or declared.profile in context.unsaved:
         return None
     return DomainState(declared, Origin.DECLARED, declared, None, desired.overrides)
 

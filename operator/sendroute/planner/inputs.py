@@ -49,7 +49,7 @@ class AccountInput(Struct, frozen=True):
 class RouteContext(Struct, frozen=True):
     """The result of steps 1 and 2, the same for every domain of the account.
 
-    ``removed`` are the profiles that this change removes, ``waiting`` the new or changed ones that
+    ``removed`` are the profiles that this change removes, ``unsaved`` the new or changed ones that
     are not saved, so that no domain may newly depend on them. ``default`` is the route of a new
     domain without a declared route; None while it waits for such a profile.
     """
@@ -57,7 +57,7 @@ class RouteContext(Struct, frozen=True):
     plan_default: Route
     satisfiable: frozenset[Route]
     removed: dict[str, Profile]
-    waiting: frozenset[str]
+    unsaved: frozenset[str]
     default: Route | None
 
 

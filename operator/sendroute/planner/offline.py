@@ -57,7 +57,11 @@ def _with_suspended(desired: Desired, current: Current) -> Current:
 def _as_current(base: Desired | None) -> Current:
     if base is None:
         return Current("", 0, None, {})
-    accounts = {key: _account_at_base(account) for key, account in base.accounts.items()}
+    accounts = {
+        key: _account_at_base(account)
+        for key, account in base.accounts.items()
+        if account.remove is None  # then it counts as removed
+    }
     platform = base.platform.platform if base.platform is not None else None
     return Current("", 0, platform, accounts)
 

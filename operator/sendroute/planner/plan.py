@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, structs
 
 from sendroute.model.ancestry import Ancestry
-from sendroute.model.change import AccountPlan, Action, Plan
+from sendroute.model.change import AccountPlan, Action, DomainCounts, Plan
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
@@ -18,21 +18,35 @@ from sendroute.planner.claims import (
     NO_OTHERS,
     DomainConflicts,
     Move,
-    OtherClaims,
+    OtherAccounts,
     find_conflicts,
-    others_in_tree,
 )
 from sendroute.planner.digest import digest
-from sendroute.planner.guards import Guards, check_guards
+from sendroute.planner.guards import (
+    ChangeSize,
+    Guards,
+    check_guards,
+    count_domains,
+    total,
+)
 from sendroute.planner.inputs import AccountInput
 from sendroute.planner.older_tree import check_older_tree, refuse_platform, report_unknown
 from sendroute.planner.platform import decide_platform
 from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
 from sendroute.planner.stopped import check_stopped
 
+Pending = Mapping[AccountKey, DomainCounts]
+"""By account, what the guards count of a change that was planned and not committed."""
+
+NOTHING_PENDING: Pending = {}
+
 
 class PlanContext(Struct, frozen=True):
-    """What the plan of an account depends on besides its manifests and its state in the store."""
+    """What the plan of an account depends on besides its manifests and its state in the store.
+
+    ``domains`` is the number of domains in the store, ``pending`` what the guards count of the
+    accounts outside the plan.
+    """
 
     desired: Desired
     current: Current
@@ -40,6 +54,9 @@ class PlanContext(Struct, frozen=True):
     conflicts: DomainConflicts
     failed: Mapping[Owner, Mapping[str, str]]
     rotated: Mapping[Owner, frozenset[str]]
+    guards: Guards
+    domains: int
+    pending: DomainCounts
     ancestry: Ancestry | None
 
 
@@ -57,11 +74,12 @@ def plan_accounts(
     desired: Desired,
     current: Current,
     keys: frozenset[AccountKey] | None = None,
-    others: OtherClaims = NO_OTHERS,
+    others: OtherAccounts = NO_OTHERS,
     *,
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
+    pending: Pending = NOTHING_PENDING,
     ancestry: Ancestry | None = None,
 ) -> Plan:
     """Plan what applying the manifests of some accounts changes. The cost depends only on these
@@ -76,12 +94,16 @@ def plan_accounts(
             hint "Did you mean …?".
         current: the state of these accounts in the store; other accounts in it are ignored.
         keys: the accounts to plan; None for all. Then ``current`` must be complete.
-        others: the claims of all other accounts on the domains of these accounts.
+        others: the claims of all other accounts on the domains of these accounts, and the number of
+            their domains.
         failed: by account, the profiles that may not be saved (a required connection test failed,
             or a secret is missing), each with the code that says why; under the platform's key, the
             managed relay in the same way (:mod:`sendroute.model.owner`).
         rotated: by account, the profiles whose secret's content has changed since they were saved.
         guards: the limits of one change; None for the defaults.
+        pending: by account, what the guards count of changes that were planned before and not
+            committed. Those of accounts outside ``keys`` belong to the same whole change, so this
+            plan holds back what a plan of every account would.
         ancestry: how the commit of the manifests relates to those that were applied last; None
             outside git.
 
@@ -108,9 +130,22 @@ def plan_accounts(
     if platform is None:
         plans = _references_only(desired, current, sorted(chosen), conflicts)
     else:
-        context = PlanContext(desired, current, platform, conflicts, failed, rotated, ancestry)
-        plans, blocked = _plan_all(context, sorted(chosen), guards)
-        groups = _groups(conflicts, blocked)
+        context = PlanContext(
+            desired,
+            current,
+            platform,
+            conflicts,
+            failed,
+            rotated,
+            guards,
+            others.domains + sum(len(account.domains) for account in current_accounts.values()),
+            total(
+                counts for key, counts in pending.items() if keys is not None and key not in keys
+            ),
+            ancestry,
+        )
+        plans, blocked = _plan_all(context, sorted(chosen))
+        groups = _groups(conflicts.all_moves(), blocked)
     findings = [
         item
         for item in (
@@ -137,7 +172,6 @@ def plan_tree(
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
-    only: frozenset[AccountKey] | None = None,
 ) -> Plan:
     """Plan as :func:`plan_accounts` does, from a whole tree and a whole store.
 
@@ -147,17 +181,11 @@ def plan_tree(
         failed: as for :func:`plan_accounts`.
         rotated: as for :func:`plan_accounts`.
         guards: as for :func:`plan_accounts`.
-        only: the accounts to plan; all others stay as they are. None for all.
 
     Returns:
-        The plan of these accounts, and the platform's own change.
+        The plan of every account, and the platform's own change.
     """
-    others = NO_OTHERS
-    if only is not None:
-        others = others_in_tree(desired.accounts, current.accounts, only)
-    return plan_accounts(
-        desired, current, only, others, failed=failed, rotated=rotated, guards=guards
-    )
+    return plan_accounts(desired, current, failed=failed, rotated=rotated, guards=guards)
 
 
 def _references_only(
@@ -194,16 +222,21 @@ def _with_unread_hint(item: Finding) -> Finding:
 
 
 def _plan_all(
-    context: PlanContext, chosen: list[AccountKey], guards: Guards
+    context: PlanContext, chosen: list[AccountKey]
 ) -> tuple[dict[AccountKey, AccountPlan], Blocked]:
     """Every account's plan, and what is blocked.
 
     If an account is stopped, or does not accept a domain, the domain does not move, so the account
     at the other end is planned again. Errors come first, then guards, so the order of accounts
     never matters. Each round only adds to what is blocked, so the rounds end.
+
+    The size of the whole change is what the manifests would do once all errors are known; it stays
+    the same whatever the guards hold back.
     """
     blocked = Blocked(_unchanged_accounts(context, chosen))
     plans = {key: _account_plan(context, key, blocked) for key in chosen}
+    counts: dict[AccountKey, DomainCounts] = {}
+    whole: ChangeSize | None = None
     while True:
         stopped = blocked.accounts | {key for key, plan in plans.items() if plan.stopped}
         moves = blocked.moves | _moves_not_accepted(context, plans, blocked)
@@ -214,31 +247,54 @@ def _plan_all(
             for key in affected & plans.keys() - stopped:
                 plans[key] = _account_plan(context, key, blocked)
             continue
-        guarded = _stopped_by_guards(context, plans, blocked, guards)
+        if whole is None:
+            counts = _counts(context, plans)
+            whole = ChangeSize(context.domains, total((*counts.values(), context.pending)))
+        guarded = _stopped_by_guards(context, plans, blocked, whole)
         if not guarded:
-            return plans, blocked
+            return {
+                key: _with_counts(plan, counts.get(key)) for key, plan in plans.items()
+            }, blocked
         plans |= guarded
+
+
+def _counts(
+    context: PlanContext, plans: Mapping[AccountKey, AccountPlan]
+) -> dict[AccountKey, DomainCounts]:
+    """What the guards count, by account; without accounts of which they count nothing."""
+    counts = {}
+    for key, plan in plans.items():
+        if plan.changes and not plan.stopped:
+            count = count_domains(plan, context.desired.accounts.get(key), context.guards)
+            if count.removed or count.rerouted:
+                counts[key] = count
+    return counts
+
+
+def _with_counts(plan: AccountPlan, counts: DomainCounts | None) -> AccountPlan:
+    return plan if counts is None else structs.replace(plan, counts=counts)
 
 
 def _stopped_by_guards(
     context: PlanContext,
     plans: Mapping[AccountKey, AccountPlan],
     blocked: Blocked,
-    guards: Guards,
+    whole: ChangeSize,
 ) -> dict[AccountKey, AccountPlan]:
-    """The plans that a guard stops. An approved plan waits too, while an account with which it
-    exchanges a domain is stopped: both are one transaction, and the approved plan includes the
-    move."""
+    """The plans that a guard stops. An approved plan waits too, while an account of the same tenant
+    with which it exchanges a domain is stopped: both are one transaction, and the approved plan
+    includes the move."""
     stopped: dict[AccountKey, AccountPlan] = {}
     approved: dict[AccountKey, AccountPlan] = {}
     for key, plan in plans.items():
         if key in blocked.accounts:
             continue
-        checked = _check_guards(context, plan, guards)
+        checked = _check_guards(context, plan, whole)
         if checked.stopped:
-            is_approved = guards.lets_through(key, digest(plan))
+            is_approved = context.guards.lets_through(key, digest(plan))
             (approved if is_approved else stopped)[key] = checked
-    for group in _groups(context.conflicts, blocked):
+    moves = (move for move in context.conflicts.all_moves() if move.is_within_tenant)
+    for group in _groups(moves, blocked):
         if not stopped.keys().isdisjoint(group):
             stopped |= {key: approved[key] for key in group if key in approved}
     return stopped
@@ -276,6 +332,8 @@ def _account_plan(context: PlanContext, key: AccountKey, blocked: Blocked) -> Ac
         return _stopped(context, desired, current)
     if desired is None:
         plan = _undefined(context, current, blocked)
+    elif desired.remove is not None:
+        plan = _removed(context, desired, current, blocked)
     elif desired.suspended:
         reported = suspended_object(f"Account {key.name}", desired.where, key)
         return AccountPlan(key, current.revision, (), (reported,))
@@ -303,8 +361,19 @@ def _undefined(context: PlanContext, current: CurrentAccount, blocked: Blocked) 
         return unknown_account(current.key, orphans, context.desired.accounts.keys())
     if orphans:
         return not_empty(current, orphans)
+    return _removed(context, None, current, blocked)
+
+
+def _removed(
+    context: PlanContext, desired: DesiredAccount | None, current: CurrentAccount, blocked: Blocked
+) -> AccountPlan:
+    """Step 6 for an account as a whole. One that was removed already has no state."""
+    if current.state is None:
+        return AccountPlan(current.key, current.revision, ())
     claims = context.conflicts.claims_of(current.key, blocked.accounts, blocked.moves)
-    return keep_account(current, claims) if claims.retained else remove_account(current, claims)
+    if claims.retained:
+        return keep_account(current, claims, desired)
+    return remove_account(current, claims, desired)
 
 
 def _defined(
@@ -337,25 +406,25 @@ def _hold_back_removals(plan: AccountPlan) -> AccountPlan:
     )
 
 
-def _check_guards(context: PlanContext, plan: AccountPlan, guards: Guards) -> AccountPlan:
+def _check_guards(context: PlanContext, plan: AccountPlan, whole: ChangeSize) -> AccountPlan:
     desired = context.desired.accounts.get(plan.key)
     if not plan.changes:
         return plan
     where = desired.where if desired is not None else None
     domains = len(_current(context.current, plan.key).domains)
     refusals = (
-        *check_guards(plan.key, plan.changes, domains, guards, where),
-        *check_older_tree(plan.key, plan.changes, context.ancestry, guards, where),
+        *check_guards(plan, desired, domains, whole, context.guards),
+        *check_older_tree(plan.key, plan.changes, context.ancestry, context.guards, where),
     )
     if not refusals:
         return plan
     return structs.replace(plan, findings=(*plan.findings, *refusals), stopped=True)
 
 
-def _groups(conflicts: DomainConflicts, blocked: Blocked) -> tuple[tuple[AccountKey, ...], ...]:
+def _groups(moves: Iterable[Move], blocked: Blocked) -> tuple[tuple[AccountKey, ...], ...]:
     """Accounts between which a domain moves are committed in one transaction."""
     group_of: dict[AccountKey, set[AccountKey]] = {}
-    for move in conflicts.all_moves():
+    for move in moves:
         if blocked.stops(move):
             continue
         merged = {

@@ -13,13 +13,13 @@ from sendroute.planner.inputs import AccountInput
 
 
 class Profiles(Struct, frozen=True):
-    """``after`` are the profiles that exist after the change, ``waiting`` the new or changed ones
+    """``after`` are the profiles that exist after the change, ``unsaved`` the new or changed ones
     that are not saved."""
 
     changes: tuple[ProfileChange, ...]
     after: dict[str, Profile]
     removed: dict[str, Profile]
-    waiting: frozenset[str]
+    unsaved: frozenset[str]
 
 
 def needs_test(before: Profile | Relay | None, after: Profile | Relay) -> bool:
@@ -47,7 +47,7 @@ def tested_fields(endpoint: Profile | Relay) -> tuple[object, ...]:
     )
 
 
-def _is_settled(inputs: AccountInput, name: str, desired: Profile) -> bool:
+def _is_unchanged(inputs: AccountInput, name: str, desired: Profile) -> bool:
     """Neither its manifest nor its secret has changed."""
     return desired == inputs.current.profiles.get(name) and name not in inputs.rotated
 
@@ -58,15 +58,15 @@ def _is_tried(inputs: AccountInput, name: str, desired: Profile) -> bool:
 
 def decide_profiles(inputs: AccountInput) -> Profiles:
     current = inputs.current.profiles
-    waiting = _unsaved_profiles(inputs)
+    unsaved = _unsaved_profiles(inputs)
     after: dict[str, Profile] = {}
     changes = []
     for name in sorted(inputs.desired.profiles):
         desired, before = inputs.desired.profiles[name], current.get(name)
-        if desired.suspended or name in waiting or _is_settled(inputs, name, desired.profile):
+        if desired.suspended or name in unsaved or _is_unchanged(inputs, name, desired.profile):
             if before is not None:
                 after[name] = before
-            if name in waiting:
+            if name in unsaved:
                 changes.append(_skipped(inputs, name, before, desired))
             continue
         after[name] = desired.profile
@@ -75,7 +75,7 @@ def decide_profiles(inputs: AccountInput) -> Profiles:
         name: current[name] for name in sorted(current) if name not in inputs.desired.profiles
     }
     changes += [_removed(inputs, name, profile) for name, profile in removed.items()]
-    return Profiles(tuple(changes), after, removed, waiting)
+    return Profiles(tuple(changes), after, removed, unsaved)
 
 
 def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
@@ -83,9 +83,9 @@ def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
     changed = {
         name: desired.profile
         for name, desired in inputs.desired.profiles.items()
-        if not desired.suspended and not _is_settled(inputs, name, desired.profile)
+        if not desired.suspended and not _is_unchanged(inputs, name, desired.profile)
     }
-    waiting = {
+    unsaved = {
         name
         for name, profile in changed.items()
         if name in inputs.failed and _is_tried(inputs, name, profile)
@@ -93,13 +93,13 @@ def _unsaved_profiles(inputs: AccountInput) -> frozenset[str]:
     while newly_waiting := {
         name
         for name, profile in changed.items()
-        if name not in waiting
+        if name not in unsaved
         and profile.reassign_to is not None
-        and profile.reassign_to.profile in waiting
+        and profile.reassign_to.profile in unsaved
         and not _same_reassignment(inputs.current.profiles.get(name), profile)
     }:
-        waiting |= newly_waiting
-    return frozenset(waiting)
+        unsaved |= newly_waiting
+    return frozenset(unsaved)
 
 
 def _same_reassignment(before: Profile | None, after: Profile) -> bool:
@@ -118,7 +118,7 @@ def keep_in_use(profiles: Profiles, used: Mapping[str, str]) -> Profiles:
         ),
         profiles.after | {name: profiles.removed[name] for name in used},
         {name: removal for name, removal in profiles.removed.items() if name not in used},
-        profiles.waiting,
+        profiles.unsaved,
     )
 
 

@@ -45,7 +45,7 @@ def _check_apply_all(inputs: AccountInput, existing: frozenset[str]) -> Iterator
     requested = inputs.desired.apply_all
     if (
         requested is not None
-        and requested.id not in inputs.current.ran
+        and requested.id not in inputs.current.completed_apply_alls
         and _is_missing(requested.route, existing)
     ):
         where = inputs.desired.where.at("spec", "applyToAll", "route", "profile")

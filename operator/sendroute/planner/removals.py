@@ -12,7 +12,7 @@ from sendroute.model.change import (
 )
 from sendroute.model.codes import finding
 from sendroute.model.current import CurrentAccount, DomainState
-from sendroute.model.desired import AccountKey, Orphan
+from sendroute.model.desired import AccountKey, DesiredAccount, Orphan
 from sendroute.model.finding import Finding, Where
 from sendroute.model.spelling import did_you_mean
 from sendroute.planner.inputs import Claims
@@ -29,9 +29,14 @@ def remove_domain(
     return DomainChange(key, name, Action.DELETE, current, None, reason, message, where)
 
 
-def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
-    """Remove an account that is no longer in the manifests, with all that it owns."""
+def remove_account(
+    current: CurrentAccount, claims: Claims, desired: DesiredAccount | None
+) -> AccountPlan:
+    """Remove an account with all that it owns: one that is no longer in the manifests (``desired``
+    is None), or whose manifest says so."""
     key = current.key
+    where = desired.where.at("spec", "remove") if desired is not None else None
+    why = "is no longer in the manifests" if desired is None else "is to be removed (spec.remove)"
     changes: list[ObjectChange] = [
         AccountChange(
             key,
@@ -40,7 +45,8 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
             current.state,
             None,
             "removed",
-            f"Account {key.name} is no longer in the manifests.",
+            f"Account {key.name} {why}.",
+            where,
         )
     ]
     changes += [
@@ -52,27 +58,46 @@ def remove_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
             None,
             "removed",
             f"Profile {name} is removed with its account, {key.name}.",
+            where,
         )
         for name in sorted(current.profiles)
     ]
     changes += [
-        remove_domain(key, name, current.domains[name], claims, None)
+        remove_domain(key, name, current.domains[name], claims, where)
         for name in sorted(current.domains)
         if name not in claims.retained
     ]
     return AccountPlan(key, current.revision, tuple(changes))
 
 
-def keep_account(current: CurrentAccount, claims: Claims) -> AccountPlan:
-    """Keep an account that is no longer in the manifests, because one of its domains must stay."""
+def keep_account(
+    current: CurrentAccount, claims: Claims, desired: DesiredAccount | None
+) -> AccountPlan:
+    """Keep an account that is to be removed, because one of its domains must stay: another account
+    of its namespace claims the domain, and cannot take it now."""
+    key, where = current.key, desired.where if desired is not None else None
+    name = min(claims.retained)
+    target = claims.unmoved.get(name)
+    why = f"account {target} cannot take it now" if target else "several manifests claim it"
+    message = f"Account {key} is not removed yet: its domain {name} cannot leave it, because {why}."
+    skip = AccountChange(
+        key,
+        key.name,
+        Action.SKIP,
+        current.state,
+        current.state,
+        "dependency-skipped",
+        message,
+        where,
+    )
     problem = finding(
         "dependency-skipped",
-        f"Account {current.key} is not removed yet: its domain {min(claims.retained)} cannot"
-        " leave the account now.",
+        message,
         hint="Decide which account gets that domain; Sendroute then retries.",
-        account=current.key,
+        where=where,
+        account=key,
     )
-    return AccountPlan(current.key, current.revision, (), (problem,), stopped=True)
+    return AccountPlan(key, current.revision, (skip,), (problem,), stopped=True)
 
 
 def not_empty(current: CurrentAccount, orphans: list[Orphan]) -> AccountPlan:

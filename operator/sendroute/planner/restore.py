@@ -39,7 +39,7 @@ class RestorePlan(Struct, frozen=True):
         return not (self.plan.accounts or self.plan.platform or self.apply_alls)
 
 
-def plan_restore(now: Current, then: Current) -> RestorePlan:
+def plan_restore(current: Current, target: Current) -> RestorePlan:
     """Plan the changes from the current state to an earlier one.
 
     A platform that was recorded after the earlier state stays, because a platform is never deleted.
@@ -51,12 +51,12 @@ def plan_restore(now: Current, then: Current) -> RestorePlan:
     Returns:
         The plan, and the apply-alls that the store does not know.
     """
-    at = f"at revision {then.revision}"
-    holder = {name: key for key, current in then.accounts.items() for name in current.domains}
+    at = f"at revision {target.revision}"
+    holder = {name: key for key, account in target.accounts.items() for name in account.domains}
     accounts = []
-    for key in sorted(now.accounts.keys() | then.accounts.keys()):
-        before = now.accounts.get(key) or CurrentAccount(key, 0, None)
-        after = then.accounts.get(key) or CurrentAccount(key, 0, None)
+    for key in sorted(current.accounts.keys() | target.accounts.keys()):
+        before = current.accounts.get(key) or CurrentAccount(key, 0, None)
+        after = target.accounts.get(key) or CurrentAccount(key, 0, None)
         changes: tuple[ObjectChange, ...] = (
             *_account_changes(before, after, at),
             *_profiles(before, after, at),
@@ -66,21 +66,21 @@ def plan_restore(now: Current, then: Current) -> RestorePlan:
             accounts.append(AccountPlan(key, before.revision, changes))
     keys = tuple(account.key for account in accounts)
     plan = Plan(
-        now.lineage,
-        now.revision,
-        _platform(now, then, at),
+        current.lineage,
+        current.revision,
+        _platform(current, target, at),
         tuple(accounts),
         (keys,) if len(keys) > 1 else (),
     )
-    return RestorePlan(plan, _unknown_apply_alls(now, then))
+    return RestorePlan(plan, _unknown_apply_alls(current, target))
 
 
-def _platform(now: Current, then: Current, at: str) -> PlatformChange | None:
-    if then.platform is None or then.platform == now.platform:
+def _platform(current: Current, target: Current, at: str) -> PlatformChange | None:
+    if target.platform is None or target.platform == current.platform:
         return None
     message = f"The platform becomes what it was {at}."
-    action = _object_action(now.platform, then.platform)
-    return PlatformChange(action, now.platform, then.platform, REASON, message)
+    action = _object_action(current.platform, target.platform)
+    return PlatformChange(action, current.platform, target.platform, REASON, message)
 
 
 def _account_changes(
@@ -97,12 +97,12 @@ def _account_changes(
 
 def _profiles(before: CurrentAccount, after: CurrentAccount, at: str) -> Iterator[ProfileChange]:
     for name in sorted(before.profiles.keys() | after.profiles.keys()):
-        was, will = before.profiles.get(name), after.profiles.get(name)
-        if was != will:
-            state = "did not exist" if will is None else "becomes what it was"
+        old, new = before.profiles.get(name), after.profiles.get(name)
+        if old != new:
+            state = "did not exist" if new is None else "becomes what it was"
             message = f"Profile {name} {state} {at}."
             yield ProfileChange(
-                before.key, name, _object_action(was, will), was, will, REASON, message
+                before.key, name, _object_action(old, new), old, new, REASON, message
             )
 
 
@@ -110,34 +110,40 @@ def _domains(
     before: CurrentAccount, after: CurrentAccount, holder: dict[str, AccountKey], at: str
 ) -> Iterator[DomainChange]:
     for name in sorted(before.domains.keys() | after.domains.keys()):
-        was, will = before.domains.get(name), after.domains.get(name)
-        if was == will:
+        old, new = before.domains.get(name), after.domains.get(name)
+        if old == new:
             continue
-        if will is not None:
+        if new is not None:
             message = f"{name} becomes what it was {at}."
         elif name in holder:
             message = f"{name} belonged to account {holder[name]} {at}."
         else:
             message = f"{name} did not exist {at} and can no longer send."
-        action = _object_action(was, will)
-        if was is not None and will is not None and was.route != will.route:
+        action = _object_action(old, new)
+        if old is not None and new is not None and old.route != new.route:
             action = Action.REROUTE
-        yield DomainChange(before.key, name, action, was, will, REASON, message)
+        yield DomainChange(before.key, name, action, old, new, REASON, message)
 
 
-def _object_action(was: State | None, will: State | None) -> Action:
-    if was is None:
+def _object_action(old: State | None, new: State | None) -> Action:
+    if old is None:
         return Action.CREATE
-    if will is None:
+    if new is None:
         return Action.DELETE
     return Action.UPDATE
 
 
-def _unknown_apply_alls(now: Current, then: Current) -> dict[AccountKey, dict[str, RanApplyAll]]:
+def _unknown_apply_alls(
+    current: Current, target: Current
+) -> dict[AccountKey, dict[str, RanApplyAll]]:
     apply_alls = {}
-    for key, account in sorted(then.accounts.items()):
-        known = now.accounts[key].ran if key in now.accounts else {}
-        missing = {ran_id: ran for ran_id, ran in account.ran.items() if ran_id not in known}
+    for key, account in sorted(target.accounts.items()):
+        known = current.accounts[key].completed_apply_alls if key in current.accounts else {}
+        missing = {
+            ran_id: ran
+            for ran_id, ran in account.completed_apply_alls.items()
+            if ran_id not in known
+        }
         if missing:
             apply_alls[key] = missing
     return apply_alls

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from sendroute.model.current import CurrentAccount
 from sendroute.model.desired import AccountKey, DesiredAccount
-from sendroute.planner.claims import ClaimIndex, OtherClaims, find_conflicts, open_domains
+from sendroute.planner.claims import ClaimIndex, OtherAccounts, find_conflicts, open_domains
 
 
 class Holdings(Protocol):
@@ -22,13 +22,17 @@ class Holdings(Protocol):
         out."""
         ...
 
+    def domain_count(self) -> int:
+        """The number of domains in the store."""
+        ...
+
 
 class Selection(Struct, frozen=True):
-    """The accounts of a plan, their state in the store, and the claims of the other accounts."""
+    """The accounts of a plan, their state in the store, and what it must know of all others."""
 
     keys: frozenset[AccountKey]
     current: Mapping[AccountKey, CurrentAccount]
-    others: OtherClaims
+    others: OtherAccounts
 
 
 def select(
@@ -51,8 +55,9 @@ def select(
             without them these domains do not move (step 6).
 
     Returns:
-        The accounts, their state in the store, and the claims of all other accounts.
+        The accounts, their state in the store, and what the plan must know of all other accounts.
     """
+    number = holdings.domain_count()
     chosen, added = frozenset(keys), frozenset(keys)
     current: dict[AccountKey, CurrentAccount] = {}
     while True:
@@ -60,7 +65,12 @@ def select(
         accounts = {key: desired[key] for key in chosen if key in desired}
         domains = open_domains(accounts, current)
         current_domains = {domain for account in current.values() for domain in account.domains}
-        others = index.others(domains, chosen, holdings.holders(domains - current_domains))
+        others = index.others(
+            domains,
+            chosen,
+            holdings.holders(domains - current_domains),
+            number - sum(len(account.domains) for account in current.values()),
+        )
         added = find_conflicts(accounts, current, others).involving(chosen)
         if not (linked and added):
             return Selection(chosen, current, others)

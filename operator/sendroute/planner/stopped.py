@@ -42,7 +42,7 @@ def _references(inputs: AccountInput) -> tuple[Finding, ...]:
     profiles = decide_profiles(inputs)
     unsound = inputs.desired.unsound
     defined = frozenset(name for name in unsound if name is not None)
-    problems = check_references(inputs, frozenset(profiles.after) | profiles.waiting | defined)
+    problems = check_references(inputs, frozenset(profiles.after) | profiles.unsaved | defined)
     if None not in unsound:
         return problems
     return tuple(

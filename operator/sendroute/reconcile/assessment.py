@@ -10,8 +10,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step, reported
-from sendroute.model.change import AccountPlan, Action, Change
-from sendroute.model.codes import Code, Trait, has_trait, why_not_saved
+from sendroute.model.change import AccountPlan, Action, Change, DomainCounts
+from sendroute.model.codes import Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
@@ -27,17 +27,17 @@ AccountStatuses = Mapping[Owner, AccountStatus]
 class Assessment(Struct, frozen=True):
     """What a result leaves open.
 
-    ``now`` are the statuses of the planned accounts that are not settled. ``again`` are the
+    ``statuses`` are those of the planned accounts that are not fully applied. ``retryable`` are the
     accounts for which a retry may succeed without an edit or an approval. ``written`` are the
     statuses that differ from the stored ones, ``cleared`` the owners whose status is deleted,
-    ``voided`` the statuses whose approval is void, because it is for another plan.
+    ``voided_approvals`` the statuses whose approval is void, because it is for another plan.
     """
 
-    now: AccountStatuses
-    again: frozenset[Owner]
+    statuses: AccountStatuses
+    retryable: frozenset[Owner]
     written: tuple[AccountStatus, ...]
     cleared: frozenset[Owner]
-    voided: tuple[AccountStatus, ...]
+    voided_approvals: tuple[AccountStatus, ...]
 
 
 def assess(
@@ -77,7 +77,7 @@ def assess(
         if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, findings)):
             findings = unread  # findings of an unreadable file, which may belong to the account
         status = _account_status(plan, outcome, findings, StatusContext(at, commit, locate))
-        tried = outcome.outcome is not Outcome.SKIPPED
+        tried = plan.stopped or outcome.outcome is not Outcome.SKIPPED
         if old is not None and (not tried or _keeps_approval(old, plan, outcome)):
             status = old
         if status is not None:
@@ -124,6 +124,22 @@ def _is_retryable(findings: Iterable[Finding]) -> bool:
     )
 
 
+def pending_counts(statuses: AccountStatuses) -> dict[AccountKey, DomainCounts]:
+    """What the guards count of plans that were not committed, by account.
+
+    Args:
+        statuses: the account statuses.
+
+    Returns:
+        The counts; an account of which nothing is pending is left out.
+    """
+    return {
+        key: status.report.counts
+        for key, status in statuses.items()
+        if isinstance(key, AccountKey) and status.report.counts != DomainCounts()
+    }
+
+
 def _keeps_approval(old: AccountStatus, plan: AccountPlan, outcome: AccountOutcome) -> bool:
     """Whether the approval stays valid, because the approved plan could not be committed."""
     tried = outcome.outcome not in (Outcome.COMMITTED, Outcome.UNCHANGED)
@@ -133,13 +149,16 @@ def _keeps_approval(old: AccountStatus, plan: AccountPlan, outcome: AccountOutco
 def _account_status(
     plan: AccountPlan, outcome: AccountOutcome, findings: Sequence[Finding], context: StatusContext
 ) -> AccountStatus | None:
+    written = outcome.outcome in (Outcome.COMMITTED, Outcome.UNCHANGED)
+    counts = DomainCounts() if written else plan.counts
     if plan.stopped and any(has_trait(finding.code, Trait.APPROVABLE) for finding in plan.findings):
-        report = _report(findings, plan.changes, context.locate)
+        report = _report(findings, plan.changes, context.locate, counts)
         return AccountStatus(
             plan.key, StatusReason.HELD_BACK, report, context.at, digest(plan), context.commit
         )
     severities = {finding.severity for finding in findings}
-    skips = any(change.action is Action.SKIP for change in plan.changes)
+    waits = plan.stopped and outcome.outcome is Outcome.SKIPPED
+    skips = waits or any(change.action is Action.SKIP for change in plan.changes)
     if outcome.outcome is Outcome.FAILED:
         reason = StatusReason.FAILED
     elif outcome.outcome is Outcome.REFUSED or Severity.REFUSED in severities:
@@ -148,7 +167,7 @@ def _account_status(
         reason = StatusReason.SKIPPED
     else:
         return None
-    report = _report(findings, (), context.locate)
+    report = _report(findings, (), context.locate, counts)
     return AccountStatus(plan.key, reason, report, context.at, commit=context.commit)
 
 
@@ -168,10 +187,15 @@ def _platform_status(result: Result, context: StatusContext) -> AccountStatus | 
     return AccountStatus(PLATFORM, reason, report, context.at, commit=context.commit)
 
 
-def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Locate) -> StatusReport:
+def _report(
+    findings: Iterable[Finding],
+    changes: Iterable[Change],
+    locate: Locate,
+    counts: DomainCounts = DomainCounts(),  # noqa: B008 - it is frozen
+) -> StatusReport:
     """Errors come before skipped domains, because a million domains may wait for one profile."""
     reasons = [finding for finding in findings if _is_reason(finding)]
-    reasons.sort(key=lambda finding: finding.code == Code.DEPENDENCY_SKIPPED)
+    reasons.sort(key=lambda finding: has_trait(finding.code, Trait.SKIPPED))
     first = [located(finding, locate) for finding in reasons[:_FINDINGS]]
     done = [change for change in changes if change.action is not Action.SKIP]
     return StatusReport(
@@ -185,13 +209,13 @@ def _report(findings: Iterable[Finding], changes: Iterable[Change], locate: Loca
             Step(change.kind.value, change.name, change.action.value, change.message)
             for change in islice(done, _STEPS)
         ),
+        counts,
     )
 
 
 def _is_reason(finding: Finding) -> bool:
-    return (
-        finding.severity in (Severity.ERROR, Severity.REFUSED)
-        or finding.code == Code.DEPENDENCY_SKIPPED
+    return finding.severity in (Severity.ERROR, Severity.REFUSED) or has_trait(
+        finding.code, Trait.SKIPPED
     )
 
 

@@ -9,21 +9,22 @@ decision, and refuses a different one.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.change import AccountPlan, Action, Plan, PlatformChange
-from sendroute.model.codes import Code, finding
+from sendroute.model.change import AccountPlan, Action, Kind, Plan, PlatformChange
+from sendroute.model.codes import Code, finding, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.digest import digest, digest_changes
-from sendroute.reconcile.record import Record, Sealed
+from sendroute.reconcile.record import EncryptedCredentials, Record
 
 
 class CommitDecision(Protocol):
@@ -34,7 +35,9 @@ class CommitDecision(Protocol):
         """The plan to commit."""
         ...
 
-    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
+    def encrypt(
+        self, accounts: Sequence[AccountPlan], platform: PlatformChange | None
+    ) -> EncryptedCredentials:
         """Encrypt the credentials that belong to changes of the plan.
 
         Args:
@@ -59,6 +62,25 @@ _BATCH_ACCOUNTS = 200
 _BATCH_CHANGES = 5_000
 """The maximum size of a transaction of small groups: half a second of work. Between transactions a
 stop takes effect, and other writers of these accounts continue."""
+
+
+_LOGGED = 50
+"""How many removed objects of one account a line of the log names. The history has them all."""
+
+_NOUNS = {
+    Kind.PLATFORM: "platform",
+    Kind.ACCOUNT: "account",
+    Kind.PROFILE: "profile",
+    Kind.DOMAIN: "domain",
+}
+_DONE = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.DELETE: "removed",
+    Action.REROUTE: "rerouted",
+    Action.REASSIGN: "reassigned",
+    Action.SKIP: "skipped",
+}
 
 
 class GroupResult(Struct, frozen=True):
@@ -230,8 +252,10 @@ class _Run:
         written = [fresh for fresh, done in zip(planned, decided, strict=True) if done is None]
         revisions: Iterator[int] = iter(())
         if written:
-            sealed = self._decision.seal([account for group in written for account in group], None)
-            revisions = iter(self._record.commit_groups(written, self._provenance, sealed))
+            encrypted = self._decision.encrypt(
+                [account for group in written for account in group], None
+            )
+            revisions = iter(self._record.commit_groups(written, self._provenance, encrypted))
         return [
             _committed(fresh, next(revisions), self._provenance) if done is None else done
             for fresh, done in zip(planned, decided, strict=True)
@@ -262,8 +286,8 @@ class _Run:
 
     def _write(self, accounts: Group, platform: PlatformChange | None) -> int:
         """Credentials are encrypted just before the commit, so no plan and no run holds one."""
-        sealed = self._decision.seal(accounts, platform)
-        return self._record.commit(accounts, platform, self._provenance, sealed)
+        encrypted = self._decision.encrypt(accounts, platform)
+        return self._record.commit(accounts, platform, self._provenance, encrypted)
 
     def _replanned(self, group: Group) -> Group:
         fresh = self._fresh_plans
@@ -304,15 +328,42 @@ def _outcome_without_commit(group: Group, fresh: Group) -> GroupResult | None:
 
 def _committed(group: Group, revision: int, provenance: Provenance) -> GroupResult:
     for account in group:
-        written = {"revision": revision, "changes": len(account.changes)}
+        removed = [change for change in account.changes if change.action is Action.DELETE]
+        written = {
+            "revision": revision,
+            "changes": len(account.changes),
+            "removed": [f"{change.kind} {change.name}" for change in removed[:_LOGGED]],
+        }
+        gone = any(change.kind is Kind.ACCOUNT for change in removed)
         _log.info(
-            "Account %s is committed at revision %d.",
+            "Account %s is %s at revision %d: %s.",
             account.key,
+            "removed" if gone else "committed",
             revision,
+            _summary(account),
             extra=_extra(account.key) | written | {"commit": provenance.source_commit},
         )
     outcomes = tuple(AccountOutcome(a.key, Outcome.COMMITTED, revision) for a in group)
     return GroupResult(outcomes, tuple(group), revision)
+
+
+def _summary(account: AccountPlan) -> str:
+    """What a commit did: counts by kind and action, and by name what it removed."""
+    done = [change for change in account.changes if change.action is not Action.SKIP]
+    counts = Counter((change.kind, change.action) for change in done)
+    parts = []
+    for (kind, action), count in counts.items():
+        part = f"{count} {_NOUNS[kind]}{'' if count == 1 else 's'} {_DONE[action]}"
+        if action is Action.DELETE and kind is not Kind.ACCOUNT:
+            names = [
+                change.name
+                for change in done
+                if change.kind is kind and change.action is Action.DELETE
+            ]
+            more = f" and {count - _LOGGED} more" if count > _LOGGED else ""
+            part += f" ({', '.join(names[:_LOGGED])}{more})"
+        parts.append(part)
+    return ", ".join(parts)
 
 
 def _same_outcome(
@@ -329,16 +380,22 @@ def _same_outcome(
 
 
 def left_alone(account: AccountPlan) -> AccountOutcome:
-    """The outcome of an account without a commit: nothing to do, or stopped."""
-    if not account.stopped:
-        return AccountOutcome(account.key, Outcome.UNCHANGED, account.revision)
-    return AccountOutcome(account.key, _outcome_of(account.findings), account.revision)
+    """The outcome of an account without a commit: nothing to do, or stopped. A stopped account that
+    only waits for something that failed elsewhere is skipped."""
+    outcome = Outcome.UNCHANGED
+    if account.stopped:
+        waits = any(item.code == Code.DEPENDENCY_SKIPPED for item in account.findings)
+        outcome = _outcome_of(account.findings, Outcome.SKIPPED if waits else Outcome.FAILED)
+    return AccountOutcome(account.key, outcome, account.revision)
 
 
-def _outcome_of(findings: Sequence[Finding]) -> Outcome:
-    severities = {item.severity for item in findings}
-    refused = Severity.REFUSED in severities and Severity.ERROR not in severities
-    return Outcome.REFUSED if refused else Outcome.FAILED
+def _outcome_of(findings: Sequence[Finding], otherwise: Outcome = Outcome.FAILED) -> Outcome:
+    """The outcome that the most severe finding gives. An error that skips only a part of the
+    account, such as a failed connection test, gives none."""
+    severities = {item.severity for item in findings if why_not_saved(item.code) is None}
+    if Severity.ERROR in severities:
+        return Outcome.FAILED
+    return Outcome.REFUSED if Severity.REFUSED in severities else otherwise
 
 
 def _stale(subject: str, key: AccountKey | None) -> Finding:

@@ -34,8 +34,8 @@ class Secrets(Protocol):
         ...
 
 
-class Sealer(Protocol):
-    def seal(self, credential: Credential, binding: SecretBinding) -> str:
+class CredentialCipher(Protocol):
+    def encrypt(self, credential: Credential, binding: SecretBinding) -> str:
         """Encrypt a credential, so that it decrypts only with the same binding.
 
         Args:
@@ -51,7 +51,7 @@ class Sealer(Protocol):
         """Compare a token with a credential.
 
         Args:
-            token: a token from :meth:`seal`.
+            token: a token from :meth:`encrypt`.
             binding: the profile and the destination that it must belong to.
             credential: the credential.
 

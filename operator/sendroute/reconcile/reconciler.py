@@ -26,11 +26,12 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
+from sendroute.planner.plan import NOTHING_PENDING, Pending
 from sendroute.planner.selection import select
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
-from sendroute.reconcile.record import Record, Sealed
+from sendroute.reconcile.record import EncryptedCredentials, Record
 from sendroute.reconcile.verifier import PlanScope, VerifiedPlan, Verifier
 
 Contains = Callable[[Any], bool]
@@ -74,11 +75,13 @@ class Source:
 
 class PlanRequest(Struct, frozen=True):
     """What to plan. ``keys`` is None for every account. ``linked`` adds the accounts that exchange
-    domains with these; without them these domains do not move."""
+    domains with these; without them these domains do not move. ``pending`` is what the guards count
+    of the uncommitted plans of other accounts, if all belong to one change."""
 
     guards: Guards = Guards()
     keys: frozenset[AccountKey] | None = None
     linked: bool = False
+    pending: Pending = NOTHING_PENDING
 
 
 class Planned(Struct, frozen=True):
@@ -92,7 +95,7 @@ class Planned(Struct, frozen=True):
     scope: PlanScope
     verifier: Verifier
     current: Current
-    sealed: Sealed
+    encrypted: EncryptedCredentials
     verified: VerifiedPlan
     mismatch: tuple[Finding, ...] = ()
 
@@ -102,9 +105,11 @@ class Planned(Struct, frozen=True):
         plan = self.verified.plan
         return replace(plan, findings=(*plan.findings, *self.mismatch)) if self.mismatch else plan
 
-    def seal(self, accounts: Sequence[AccountPlan], platform: PlatformChange | None) -> Sealed:
+    def encrypt(
+        self, accounts: Sequence[AccountPlan], platform: PlatformChange | None
+    ) -> EncryptedCredentials:
         """Encrypt the credentials that belong to changes of this plan; see
-        :meth:`~sendroute.reconcile.verifier.Verifier.seal`.
+        :meth:`~sendroute.reconcile.verifier.Verifier.encrypt`.
 
         Args:
             accounts: the accounts that are written.
@@ -116,7 +121,7 @@ class Planned(Struct, frozen=True):
         Raises:
             LookupError: a change was planned without its credential, which is a bug.
         """
-        return self.verifier.seal(self.verified.secrets, accounts, platform)
+        return self.verifier.encrypt(self.verified.secrets, accounts, platform)
 
 
 class Applied(Struct, frozen=True):
@@ -158,19 +163,21 @@ class Reconciler(Struct, frozen=True):
             ProblemError: the store, the secrets or a key cannot be used.
         """
         with self.interruptible():
-            scope, current, sealed = self._read(source, request)
+            scope, current, encrypted = self._read(source, request)
             verifier = self.verifier_for()
             tester = self.tester if test else None
-            verified = verifier.verify(source.desired, current, sealed, scope, tester=tester)
+            verified = verifier.verify(source.desired, current, encrypted, scope, tester=tester)
             mismatch = tuple(source.mismatches(current, self.store.contains))
-        return Planned(source, scope, verifier, current, sealed, verified, mismatch)
+        return Planned(source, scope, verifier, current, encrypted, verified, mismatch)
 
-    def _read(self, source: Source, request: PlanRequest) -> tuple[PlanScope, Current, Sealed]:
+    def _read(
+        self, source: Source, request: PlanRequest
+    ) -> tuple[PlanScope, Current, EncryptedCredentials]:
         """The scope of the request, and its accounts at one revision of the store. The commits
         applied last are read before: a commit that is recorded later belongs to a later change."""
         ancestry = source.ancestry(self.store.applied_commits())
         if request.keys is None:
-            return PlanScope(request.guards, ancestry=ancestry), *self.store.read_sealed()
+            return PlanScope(request.guards, ancestry=ancestry), *self.store.read_with_credentials()
         with self.store.snapshot() as snapshot:
             selection = select(
                 request.keys,
@@ -180,9 +187,11 @@ class Reconciler(Struct, frozen=True):
                 linked=request.linked,
             )
             store = snapshot.read_accounts(())
-            sealed = snapshot.sealed(selection.keys)
-        scope = PlanScope(request.guards, selection.keys, selection.others, ancestry)
-        return scope, replace(store, accounts=dict(selection.current)), sealed
+            encrypted = snapshot.encrypted(selection.keys)
+        scope = PlanScope(
+            request.guards, selection.keys, selection.others, request.pending, ancestry
+        )
+        return scope, replace(store, accounts=dict(selection.current)), encrypted
 
     def confirmed(
         self, planned: Planned, confirm: Confirm = lambda _planned: None
@@ -270,7 +279,7 @@ class Reconciler(Struct, frozen=True):
             verified = planned.verifier.verify(
                 planned.source.desired,
                 planned.current,
-                planned.sealed,
+                planned.encrypted,
                 planned.scope,
                 tester=self.tester,
                 tests=planned.verified.tests,
@@ -279,17 +288,21 @@ class Reconciler(Struct, frozen=True):
 
     def _plan_again(self, planned: Planned) -> Planned:
         """Plan the same manifests on the changed store. Tests that ran are not repeated."""
-        request = PlanRequest(planned.scope.guards, planned.scope.only)
-        scope, current, sealed = self._read(planned.source, request)
+        request = PlanRequest(
+            planned.scope.guards, planned.scope.only, pending=planned.scope.pending
+        )
+        scope, current, encrypted = self._read(planned.source, request)
         verified = planned.verifier.verify(
             planned.source.desired,
             current,
-            sealed,
+            encrypted,
             scope,
             tester=self.tester,
             tests=planned.verified.tests,
         )
-        return replace(planned, scope=scope, current=current, sealed=sealed, verified=verified)
+        return replace(
+            planned, scope=scope, current=current, encrypted=encrypted, verified=verified
+        )
 
     def _record_statuses(
         self, planned: Planned, result: Result, statuses: AccountStatuses | None

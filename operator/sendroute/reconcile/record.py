@@ -14,8 +14,8 @@ from sendroute.model.provenance import Provenance
 from sendroute.model.records import StoredProfile
 from sendroute.planner.selection import Holdings
 
-Sealed = Mapping[Owner, Mapping[str, str]]
-"""Sealed credentials by account and profile; the managed relay's under the platform's key."""
+EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
+"""Encrypted credentials by account and profile; the managed relay's under the platform's key."""
 
 
 class Snapshot(Holdings, Protocol):
@@ -26,8 +26,8 @@ class Snapshot(Holdings, Protocol):
         """Some accounts, with the lineage, the revision and the platform."""
         ...
 
-    def sealed(self, keys: Collection[AccountKey]) -> Sealed:
-        """The sealed credentials of these accounts, and of the managed relay."""
+    def encrypted(self, keys: Collection[AccountKey]) -> EncryptedCredentials:
+        """The encrypted credentials of these accounts, and of the managed relay."""
         ...
 
 
@@ -35,7 +35,7 @@ class Record(Protocol):
     """The store. Each method is one transaction, and raises a
     :class:`~sendroute.model.problem.ProblemError` instead of a database's own error."""
 
-    def read_sealed(self) -> tuple[Current, Sealed]:
+    def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
         """The whole state at one revision, and the encrypted credentials in use."""
         ...
 
@@ -71,7 +71,7 @@ class Record(Protocol):
         plans: Sequence[AccountPlan],
         platform: PlatformChange | None,
         provenance: Provenance,
-        sealed: Sealed = ...,
+        encrypted: EncryptedCredentials = ...,
     ) -> int:
         """Write the changes of some accounts, and of the platform, as one revision: all or nothing.
 
@@ -79,7 +79,7 @@ class Record(Protocol):
             plans: the accounts.
             platform: the platform's change; None if it does not change.
             provenance: who applies it, when, and from which commit.
-            sealed: the encrypted credentials of new or changed profiles, and of the relay.
+            encrypted: the encrypted credentials of new or changed profiles, and of the relay.
 
         Returns:
             The store's revision.
@@ -93,14 +93,14 @@ class Record(Protocol):
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
-        sealed: Sealed = ...,
+        encrypted: EncryptedCredentials = ...,
     ) -> list[int]:
         """Write several groups of accounts in one transaction, each as a separate revision.
 
         Args:
             groups: the accounts of each group. Every group must have something to write.
             provenance: who applies them, when, and from which commit.
-            sealed: the encrypted credentials of new or changed profiles.
+            encrypted: the encrypted credentials of new or changed profiles.
 
         Returns:
             The revision of each group, in order.

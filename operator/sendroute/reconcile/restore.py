@@ -27,16 +27,16 @@ from sendroute.model.remedy import Configure, Setting
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
 from sendroute.planner.restore import RestorePlan, plan_restore
-from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.record import EncryptedCredentials
 
 
 class SavedState(NamedTuple):
-    """A state of the store as a file holds it. ``sealed`` are its credentials: none if the file is
-    a lock file."""
+    """A state of the store as a file holds it. ``encrypted`` are its credentials: none if the file
+    is a lock file."""
 
     source: Path
     current: Current
-    sealed: Sealed
+    encrypted: EncryptedCredentials
     head: Head
 
 
@@ -57,7 +57,7 @@ class RestoreTarget(Protocol):
         platform: PlatformChange | None,
         point: RestorePoint,
         provenance: Provenance,
-        sealed: Sealed = ...,
+        encrypted: EncryptedCredentials = ...,
     ) -> int:
         """Write the changes in one transaction, without other writers.
 
@@ -66,7 +66,7 @@ class RestoreTarget(Protocol):
             platform: the platform's change; None if it does not change.
             point: the earlier state.
             provenance: who restores it, and when.
-            sealed: the encrypted credentials of the restored profiles, and of the relay.
+            encrypted: the encrypted credentials of the restored profiles, and of the relay.
 
         Returns:
             The store's revision.
@@ -111,7 +111,7 @@ def restore(
         planned.plan.platform,
         RestorePoint(saved.head, saved.source.name, planned.apply_alls, now.revision),
         provenance,
-        credentials_to_restore(planned.plan, saved.sealed),
+        credentials_to_restore(planned.plan, saved.encrypted),
     )
     return _result(planned, Outcome.COMMITTED, (), revision)
 
@@ -143,7 +143,7 @@ def _wrong_store(now: Current, saved: SavedState) -> Finding:
     )
 
 
-def credentials_to_restore(plan: Plan, saved: Sealed) -> Sealed:
+def credentials_to_restore(plan: Plan, saved: EncryptedCredentials) -> EncryptedCredentials:
     """The ``saved`` credentials of the destinations that the restore creates or changes. An
     unchanged destination keeps its present credential, which may be newer."""
     restored: dict[Owner, dict[str, str]] = {}

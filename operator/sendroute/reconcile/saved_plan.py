@@ -9,6 +9,7 @@ import hashlib
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
 from sendroute.model.change import Plan
@@ -63,16 +64,20 @@ class PlanDigests(Struct, frozen=True):
 
 
 class SavedLimits(Struct, frozen=True):
-    """The limits of the guards that the plan was made with."""
+    """The guards that the plan was made with: their limits, and the confirmed removals."""
 
     change_percent: int
     remove_percent: int
+    remove_accounts: tuple[AccountKey, ...] = ()
     allow_older_tree: bool = False
 
     def guards(self) -> Guards:
-        """The limits as the guards of a plan."""
+        """The guards of a plan."""
         return Guards(
-            self.change_percent, self.remove_percent, allow_older_tree=self.allow_older_tree
+            self.change_percent,
+            self.remove_percent,
+            remove_accounts=frozenset(self.remove_accounts),
+            allow_older_tree=self.allow_older_tree,
         )
 
 
@@ -84,7 +89,8 @@ class SavedPlan(Struct, frozen=True):
     ``ancestry`` compares ``commit`` with the commits that were applied before the plan was made.
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
-    damage and edits by hand; it is no signature.
+    damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
+    belongs to the manifests; such a plan is refused.
     """
 
     format: str
@@ -105,6 +111,7 @@ class SavedPlan(Struct, frozen=True):
     accepted: tuple[tuple[tuple[str, int], tuple[str, ...]], ...] = ()
     failed: tuple[tuple[tuple[str, str], dict[str, str]], ...] = ()
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
+    mismatch: tuple[SavedFinding, ...] = ()
     ancestry: Ancestry | None = None
 
     def shown(self) -> SavedInputs:
@@ -196,7 +203,12 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         lineage=plan.lineage,
         commit=planned.source.commit,
         decided=decided_by(plan),
-        limits=SavedLimits(guards.change_percent, guards.remove_percent, guards.allow_older_tree),
+        limits=SavedLimits(
+            guards.change_percent,
+            guards.remove_percent,
+            tuple(sorted(guards.remove_accounts)),
+            guards.allow_older_tree,
+        ),
         report=Raw(report.strip().encode()),
         only=tuple(sorted(only)),
         platform=desired.platform,
@@ -221,6 +233,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
                 for owner, names in verified.secrets.rotated.items()
             )
         ),
+        mismatch=tuple(_saved(located(item, planned.source.locate)) for item in planned.mismatch),
         ancestry=planned.scope.ancestry,
     )
 
@@ -290,7 +303,8 @@ def plan_again(
         if applied.revisions and applied.complete:
             raise ProblemError(_applied(path, applied.revisions))
         raise ProblemError(_stale(path, changed, applied.revisions))
-    return planned
+    refused = tuple(item.as_finding() for item in saved.mismatch)
+    return replace(planned, mismatch=(*refused, *planned.mismatch)) if refused else planned
 
 
 def _stale(path: str, changed: list[str], applied: list[int]) -> Finding:

@@ -18,8 +18,8 @@ from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, binding_of, secret_ref
 from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
-from sendroute.reconcile.protocols import Sealer, Secrets
-from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.protocols import CredentialCipher, Secrets
+from sendroute.reconcile.record import EncryptedCredentials
 
 Failed = Mapping[Owner, Mapping[str, str]]
 """Profiles that may not be saved, by account, each with the code of the reason."""
@@ -118,9 +118,9 @@ def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretP
 
 def check_secrets(
     secrets: Secrets,
-    sealer: Sealer | None,
+    cipher: CredentialCipher | None,
     endpoints: Iterator[CheckedEndpoint],
-    sealed: Sealed,
+    encrypted: EncryptedCredentials,
     *,
     required: bool,
     saves: bool,
@@ -131,9 +131,9 @@ def check_secrets(
 
     Args:
         secrets: where secrets come from.
-        sealer: encrypts and compares; None without a key.
+        cipher: encrypts and compares; None without a key.
         endpoints: what may be written.
-        sealed: the stored credentials.
+        encrypted: the stored credentials.
         required: whether a secret that does not exist counts as missing.
         saves: whether the plan will be applied; then a key is needed.
         shown: the rotated secrets that a saved plan has shown; then no others are searched for.
@@ -147,8 +147,8 @@ def check_secrets(
         ProblemError: there is no key to encrypt with (``key-missing``), or none of the stored
             credentials opens with the given keys (``credential-unreadable``).
     """
-    check = _Check(secrets, sealer, required or secrets.given, saves, shown, keyless)
-    return check.run(endpoints, sealed)
+    check = _Check(secrets, cipher, required or secrets.given, saves, shown, keyless)
+    return check.run(endpoints, encrypted)
 
 
 class _Check:
@@ -157,14 +157,14 @@ class _Check:
     def __init__(
         self,
         secrets: Secrets,
-        sealer: Sealer | None,
+        cipher: CredentialCipher | None,
         required: bool,
         saves: bool,
         shown: Rotated | None,
         keyless: Keyless,
     ) -> None:
         self._secrets = secrets
-        self._sealer = sealer
+        self._cipher = cipher
         self._required = required
         self._saves = saves
         self._shown = shown
@@ -175,10 +175,12 @@ class _Check:
         self._findings: dict[Owner, list[Finding]] = {}
         self._uncompared = 0
 
-    def run(self, endpoints: Iterator[CheckedEndpoint], sealed: Sealed) -> SecretCheck:
+    def run(
+        self, endpoints: Iterator[CheckedEndpoint], encrypted: EncryptedCredentials
+    ) -> SecretCheck:
         opened, closed = 0, list[CheckedEndpoint]()
         for endpoint in endpoints:
-            token = sealed.get(endpoint.key, {}).get(endpoint.name)
+            token = encrypted.get(endpoint.key, {}).get(endpoint.name)
             match self._decrypts(endpoint, token):
                 case True:
                     opened += 1
@@ -226,18 +228,18 @@ class _Check:
             return None
         if shown and not needs_test:
             return None
-        if self._saves and self._sealer is None and (needs_test or token is None):
+        if self._saves and self._cipher is None and (needs_test or token is None):
             raise ProblemError(no_key())
         if needs_test:
             return None
         if token is None:
             self._rotate(endpoint)
             return None
-        if self._sealer is None:
+        if self._cipher is None:
             self._uncompared += 1
             return None
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
-        holds = self._sealer.holds(token, binding, answer)
+        holds = self._cipher.holds(token, binding, answer)
         if holds is False:
             self._rotate(endpoint)
         return holds is not None
@@ -247,18 +249,18 @@ class _Check:
 
     def _is_lost(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
         """Whether the key of a stored credential was lost, and is not among the given keys."""
-        if token is None or self._sealer is None or not self._is_keyless(endpoint):
+        if token is None or self._cipher is None or not self._is_keyless(endpoint):
             return False
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
-        return self._sealer.holds(token, binding, Credential("", "")) is None
+        return self._cipher.holds(token, binding, Credential("", "")) is None
 
     def _is_saved(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
         """Whether the rotated content that the saved plan has shown is saved already."""
         answer = look_up(self._secrets, endpoint)
-        if token is None or self._sealer is None or not isinstance(answer, Credential):
+        if token is None or self._cipher is None or not isinstance(answer, Credential):
             return False
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
-        return self._sealer.holds(token, binding, answer) is True
+        return self._cipher.holds(token, binding, answer) is True
 
     def _rotate(self, endpoint: CheckedEndpoint) -> None:
         known = self._rotated.get(endpoint.key, frozenset())
@@ -318,8 +320,8 @@ class _Check:
         self._report(
             endpoint,
             "credential-unreadable",
-            f"The stored credential of {endpoint.title} does not open with the given keys, or was"
-            " encrypted for another destination; the credential is saved again.",
+            f"The stored credential of {endpoint.title} cannot be decrypted with the given keys, or"
+            " was encrypted for another destination; the credential is saved again.",
             SecretProblem("credential-unreadable", "", hint),
             Severity.WARNING,
         )

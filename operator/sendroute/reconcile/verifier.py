@@ -38,12 +38,12 @@ from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
 from sendroute.planner.accepted import without_accepted
-from sendroute.planner.claims import NO_OTHERS, OtherClaims
+from sendroute.planner.claims import NO_OTHERS, OtherAccounts
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_accounts
+from sendroute.planner.plan import NOTHING_PENDING, Pending, plan_accounts
 from sendroute.planner.platform import relay_of
-from sendroute.reconcile.protocols import Sealer, Secrets, Tester
-from sendroute.reconcile.record import Sealed
+from sendroute.reconcile.protocols import CredentialCipher, Secrets, Tester
+from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import (
     CheckedEndpoint,
     Failed,
@@ -60,13 +60,15 @@ Tests = Mapping[TestRequest, TestResult]
 
 
 class PlanScope(Struct, frozen=True):
-    """What to plan. ``only`` is None for every account; otherwise ``others`` are the claims of all
-    other accounts on the domains of these. ``ancestry`` is how the commit of the manifests relates
-    to those that were applied last; None outside git."""
+    """What to plan. ``only`` is None for every account; otherwise ``others`` is what the plan must
+    know of all other accounts, and ``pending`` what the guards count of their uncommitted plans.
+    ``ancestry`` is how the commit of the manifests relates to those that were applied last; None
+    outside git."""
 
     guards: Guards = Guards()
     only: frozenset[AccountKey] | None = None
-    others: OtherClaims = NO_OTHERS
+    others: OtherAccounts = NO_OTHERS
+    pending: Pending = NOTHING_PENDING
     ancestry: Ancestry | None = None
 
 
@@ -97,7 +99,7 @@ class Verifier(Struct, frozen=True):
     """
 
     secrets: Secrets
-    sealer: Sealer | None
+    cipher: CredentialCipher | None
     saves: bool = False
     shown: SavedInputs | None = None
 
@@ -105,7 +107,7 @@ class Verifier(Struct, frozen=True):
         self,
         desired: Desired,
         current: Current,
-        sealed: Sealed,
+        encrypted: EncryptedCredentials,
         scope: PlanScope,
         *,
         required: bool = False,
@@ -115,7 +117,7 @@ class Verifier(Struct, frozen=True):
         Args:
             desired: the manifests.
             current: the store.
-            sealed: the stored credentials.
+            encrypted: the stored credentials.
             scope: the accounts.
             required: report a secret that does not exist, also if nothing will be saved.
 
@@ -127,9 +129,9 @@ class Verifier(Struct, frozen=True):
         """
         return check_secrets(
             self.secrets,
-            self.sealer,
+            self.cipher,
             endpoints(desired, current, scope.only),
-            sealed,
+            encrypted,
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
@@ -140,7 +142,7 @@ class Verifier(Struct, frozen=True):
         self,
         desired: Desired,
         current: Current,
-        sealed: Sealed,
+        encrypted: EncryptedCredentials,
         scope: PlanScope,
         *,
         tester: Tester | None = None,
@@ -151,7 +153,7 @@ class Verifier(Struct, frozen=True):
         Args:
             desired: the manifests.
             current: the store.
-            sealed: the stored credentials.
+            encrypted: the stored credentials.
             scope: the guards and the accounts.
             tester: tests what would be saved; None to test nothing.
             tests: the tests of this run so far.
@@ -162,7 +164,7 @@ class Verifier(Struct, frozen=True):
         Raises:
             ProblemError: as :meth:`check`.
         """
-        secrets = self.check(desired, current, sealed, scope, required=tester is not None)
+        secrets = self.check(desired, current, encrypted, scope, required=tester is not None)
         while True:
             failed = self._failed(secrets, desired, tests)
             plan = plan_accounts(
@@ -173,6 +175,7 @@ class Verifier(Struct, frozen=True):
                 failed=failed,
                 rotated=secrets.rotated,
                 guards=scope.guards,
+                pending=scope.pending,
                 ancestry=scope.ancestry,
             )
             requests = list(self._test_requests(plan, secrets))
@@ -185,12 +188,12 @@ class Verifier(Struct, frozen=True):
             results = zip(due, tester(due, policy), strict=True)
             tests = MappingProxyType({**tests, **dict(results)})
 
-    def seal(
+    def encrypt(
         self,
         secrets: SecretCheck,
         accounts: Sequence[AccountPlan],
         platform: PlatformChange | None,
-    ) -> Sealed:
+    ) -> EncryptedCredentials:
         """Encrypt the credentials that belong to these changes.
 
         Args:
@@ -204,7 +207,7 @@ class Verifier(Struct, frozen=True):
         Raises:
             LookupError: a change was planned without its credential, which is a bug.
         """
-        sealed: dict[Owner, dict[str, str]] = {}
+        encrypted: dict[Owner, dict[str, str]] = {}
         for change in (*(c for account in accounts for c in account.changes), platform):
             endpoint = _endpoint(change) if change is not None else None
             if endpoint is None:
@@ -212,13 +215,13 @@ class Verifier(Struct, frozen=True):
             if not (endpoint.needs_test or secrets.is_rotated(endpoint)):
                 continue  # another field changed, so the credential was not tested
             answer = look_up(self.secrets, endpoint)
-            if isinstance(answer, Credential) and self.sealer is not None:
+            if isinstance(answer, Credential) and self.cipher is not None:
                 binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
-                token = self.sealer.seal(answer, binding)
-                sealed.setdefault(endpoint.key, {})[endpoint.name] = token
+                token = self.cipher.encrypt(answer, binding)
+                encrypted.setdefault(endpoint.key, {})[endpoint.name] = token
             elif endpoint.desired.secret is not None:
                 raise LookupError(f"{endpoint.title} was planned without its credential")
-        return sealed
+        return encrypted
 
     def _failed(self, secrets: SecretCheck, desired: Desired, tests: Tests) -> Failed:
         failed = {key: dict(names) for key, names in secrets.failed.items()}

@@ -91,8 +91,8 @@ def _change(change: Change, report: Report) -> dict[str, Any]:
         "message": change.message,
         "position": _line(change.where, report) if change.where is not None else None,
     }
-    if isinstance(change, AccountChange) and change.ran is not None:
-        apply_all, ran = change.ran
+    if isinstance(change, AccountChange) and change.completed is not None:
+        apply_all, ran = change.completed
         document["apply_all"] = {
             "id": apply_all,
             "route": ran.route.as_manifest(),

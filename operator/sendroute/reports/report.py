@@ -26,6 +26,7 @@ from sendroute.model.finding import (
     Where,
     located,
     no_positions,
+    sort_findings,
 )
 from sendroute.model.outcome import Outcome, Result
 
@@ -215,15 +216,7 @@ def _change_order(change: ObjectChange) -> tuple[int, str, str]:
 
 
 def _with_positions(findings: Iterable[Finding], locate: Locate) -> tuple[Finding, ...]:
-    return tuple(sorted((located(finding, locate) for finding in findings), key=_order))
-
-
-def _order(finding: Finding) -> tuple[str, int, int, str, str]:
-    if finding.position is not None:
-        position = (finding.position.file, finding.position.line, finding.position.column)
-    else:
-        position = (finding.where.file if finding.where else "", 0, 0)
-    return (*position, finding.code, finding.message)
+    return tuple(sort_findings(located(finding, locate) for finding in findings))
 
 
 def file_of(finding: Finding) -> str | None:

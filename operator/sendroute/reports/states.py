@@ -24,8 +24,8 @@ def step(change: Change) -> str:
     if isinstance(change, DomainChange) and brief(before) != brief(after):
         return f"{brief(before)} → {brief(after)}"
     fields = list(_differing(as_manifest(before), as_manifest(after)))
-    if isinstance(change, AccountChange) and change.ran is not None:
-        apply_all, ran = change.ran
+    if isinstance(change, AccountChange) and change.completed is not None:
+        apply_all, ran = change.completed
         fields.append(f"apply-all {apply_all} → {ran.route}")
     return ", ".join(fields) or brief(after)
 

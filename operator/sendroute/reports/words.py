@@ -30,7 +30,7 @@ _OUTCOMES = {
     Outcome.UNCHANGED: "unchanged",
     Outcome.REFUSED: "refused, unchanged",
     Outcome.FAILED: "failed, unchanged",
-    Outcome.SKIPPED: "not tried, unchanged",
+    Outcome.SKIPPED: "skipped, unchanged",
 }
 
 

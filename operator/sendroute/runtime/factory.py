@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 from sendroute.credentials.key_file import key_path
 from sendroute.credentials.keys import Keys, find_keys
 from sendroute.credentials.resolve import Secrets
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
-from sendroute.reconcile import secret_check
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from sendroute.credentials.sealing import Sealer
+    from sendroute.credentials.cipher import CredentialCipher
     from sendroute.store.record import Store
 
 BUSY_TIMEOUT = 30.0
@@ -52,6 +51,15 @@ class Factory:
         from sendroute.store.record import open_store
 
         return open_store(self.settings.store, busy_timeout=busy_timeout)
+
+    def store_if_exists(self) -> "Store | None":
+        """Open the store as :meth:`open_store` does; None if there is none."""
+        try:
+            return self.open_store()
+        except ProblemError as problem:
+            if any(item.code == Code.NOT_INITIALISED for item in problem.findings):
+                return None
+            raise
 
     def reconciler(
         self, store: "Store", tester: Tester, *, saves: bool, shown: SavedInputs | None = None
@@ -83,9 +91,9 @@ class Factory:
             ProblemError: the directory of secrets or a given key is unusable.
         """
         secrets = self.secrets()
-        # The library behind a sealer is slow to import, and without secrets nothing is compared.
-        sealer = self.sealer() if secrets.given or saves else None
-        return Verifier(secrets, sealer, saves, shown)
+        # The library behind a cipher is slow to import, and without secrets nothing is compared.
+        cipher = self.cipher() if secrets.given or saves else None
+        return Verifier(secrets, cipher, saves, shown)
 
     def secrets(self) -> Secrets:
         """Open the secrets, from a directory or from variables.
@@ -122,11 +130,11 @@ class Factory:
         default = str(key_path(self.settings.store))
         return find_keys(self.settings.key_file, default, dict(os.environ))
 
-    def sealer(self) -> "Sealer | None":
-        """Build the sealer, which encrypts and decrypts credentials.
+    def cipher(self) -> "CredentialCipher | None":
+        """Build the cipher, which encrypts and decrypts credentials.
 
         Returns:
-            The sealer; None without a key.
+            The cipher; None without a key.
 
         Raises:
             ProblemError: as for :meth:`keys`.
@@ -134,9 +142,9 @@ class Factory:
         keys = self.keys()
         if keys is None:
             return None
-        from sendroute.credentials.sealing import Sealer
+        from sendroute.credentials.cipher import CredentialCipher
 
-        return Sealer(keys)
+        return CredentialCipher(keys)
 
 
 def run_tests(
@@ -165,8 +173,3 @@ def run_tests(
     from sendroute.connection.run import run_tests as run
 
     return run(requests, policy=policy, start_within=start_within, progress=progress)
-
-
-def no_key() -> ProblemError:
-    """The error ``key-missing``: there is no key to encrypt or decrypt with."""
-    return ProblemError(secret_check.no_key())

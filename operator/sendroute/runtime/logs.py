@@ -15,12 +15,12 @@ _log = logging.getLogger(__name__)
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def start(log_format: str, level: int, *, lasting: bool = False) -> None:
+def start(log_format: str, level: str, *, lasting: bool = False) -> None:
     """Send log lines to standard error. Libraries log errors only, in the same form.
 
     Args:
         log_format: ``text`` or ``json``.
-        level: the least severe level to log, as in :mod:`logging`.
+        level: the name of the least severe level to log, as in :mod:`logging`.
         lasting: the process runs until it is stopped, and reports only by its log. With ``json``,
             warnings and crashes are then log lines too.
     """

@@ -1,9 +1,9 @@
 """Backups: a copy of a store in one SQLite file, whichever database the store uses.
 
-A backup holds the store at one revision, with history, relays and sealed credentials, but without
-the key. It can be taken while other processes write. It is created completely or not at all, is
-readable only by its owner, and is checked. Because a backup is itself a store, its schema can be
-upgraded; this is done on a copy, so that the backup never changes.
+A backup holds the store at one revision, with history, relays and encrypted credentials, but
+without the key. It can be taken while other processes write. It is created completely or not at
+all, is readable only by its owner, and is checked. Because a backup is itself a store, its schema
+can be upgraded; this is done on a copy, so that the backup never changes.
 """
 
 import os

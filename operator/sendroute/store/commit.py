@@ -40,7 +40,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.model.secret import binding_of
 from sendroute.store import account_status, bulk_switch, endpoints, history, revisions
 from sendroute.store.bulk import chunks, execute_many
-from sendroute.store.endpoints import NewEndpoint, Sealed
+from sendroute.store.endpoints import EncryptedCredentials, NewEndpoint
 from sendroute.store.errors import stale
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
@@ -91,12 +91,12 @@ def commit(
     plans: Sequence[AccountPlan],
     platform_change: PlatformChange | None,
     provenance: Provenance,
-    sealed: Sealed,
+    encrypted: EncryptedCredentials,
     commit_id: str,
 ) -> int:
     """Write the changes of these accounts, and the platform's, as one revision.
 
-    ``sealed`` has the credentials of new or changed destinations; an unchanged destination keeps
+    ``encrypted`` has the credentials of new or changed destinations; an unchanged destination keeps
     its credential. ``commit_id`` is recorded with the revision.
 
     Returns the new revision, or the current one if there was nothing to write. Raises
@@ -110,8 +110,8 @@ def commit(
     with conflicts_are_stale(plans):
         now = revisions.begin(connection, provenance, commit_id)
         if platform_change is not None:
-            write_platform(connection, platform_change, now, sealed)
-        write_accounts(connection, fence_accounts(connection, plans, now), sealed)
+            write_platform(connection, platform_change, now, encrypted)
+        write_accounts(connection, fence_accounts(connection, plans, now), encrypted)
     return revisions.end(connection, now)
 
 
@@ -119,7 +119,7 @@ def commit_groups(
     connection: Connection,
     groups: Sequence[Sequence[AccountPlan]],
     provenance: Provenance,
-    sealed: Sealed,
+    encrypted: EncryptedCredentials,
     commit_ids: Sequence[str],
 ) -> list[int]:
     """Write several groups of accounts, each as a separate revision, in one transaction. Every
@@ -135,7 +135,7 @@ def commit_groups(
             for now, group in zip(ids, groups, strict=True)
             for write in fence_accounts(connection, group, now)
         ]
-        write_accounts(connection, writes, sealed)
+        write_accounts(connection, writes, encrypted)
     return revisions.end_all(connection, ids)
 
 
@@ -174,7 +174,7 @@ def _write_of(plan: AccountPlan, now: int) -> AccountWrite:
 
 
 def write_platform(
-    connection: Connection, change: PlatformChange, now: int, sealed: Sealed
+    connection: Connection, change: PlatformChange, now: int, encrypted: EncryptedCredentials
 ) -> None:
     """Write the platform and its history. The fence compares its content, because a plan has the
     platform that it was made from, but not its version.
@@ -192,7 +192,7 @@ def write_platform(
         insert(platform).values(id=1, **values) if row is None else update(platform).values(values)
     )
     before = change.before.managed if change.before is not None else None
-    token = sealed.get(PLATFORM, {}).get(RELAY)
+    token = encrypted.get(PLATFORM, {}).get(RELAY)
     relay = before.relay if before else None
     endpoints.write_relay(connection, version, change.after, relay, now, token)
     history.add_changes(connection, [(now, change)])
@@ -240,14 +240,16 @@ def _account_columns(write: AccountWrite) -> dict[str, str | int | None]:
     return {"plan": state.plan, "default_kind": kind, "default_profile": name}
 
 
-def write_accounts(connection: Connection, writes: Sequence[AccountWrite], sealed: Sealed) -> None:
+def write_accounts(
+    connection: Connection, writes: Sequence[AccountWrite], encrypted: EncryptedCredentials
+) -> None:
     """Write the objects of fenced accounts, and their history."""
     for write in writes:
         _record_apply_all(connection, write)
         _delete_domains(connection, write)
-    _create_profiles(connection, writes, sealed)
+    _create_profiles(connection, writes, encrypted)
     for write in writes:
-        _update_profiles(connection, write, sealed.get(write.key, {}))
+        _update_profiles(connection, write, encrypted.get(write.key, {}))
         _update_domains(connection, write)
     _create_domains(connection, writes)
     for write in writes:
@@ -280,9 +282,9 @@ def _in_history(writes: Sequence[AccountWrite]) -> Iterator[Change]:
 
 
 def _record_apply_all(connection: Connection, write: AccountWrite) -> None:
-    if write.account is None or write.account.ran is None:
+    if write.account is None or write.account.completed is None:
         return
-    ran_id, ran = write.account.ran
+    ran_id, ran = write.account.completed
     connection.execute(
         insert(apply_all).values(
             namespace=write.key.namespace,
@@ -298,7 +300,7 @@ def _record_apply_all(connection: Connection, write: AccountWrite) -> None:
 
 
 def _create_profiles(
-    connection: Connection, writes: Sequence[AccountWrite], sealed: Sealed
+    connection: Connection, writes: Sequence[AccountWrite], encrypted: EncryptedCredentials
 ) -> None:
     created = [(write, change) for write in writes for change in write.profiles_created]
     ids = revisions.next_profiles(connection, len(created))
@@ -319,7 +321,7 @@ def _create_profiles(
                 (number, 1),
                 binding_of(write.key, change.name, change.written),
                 write.revision,
-                sealed.get(write.key, {}).get(change.name),
+                encrypted.get(write.key, {}).get(change.name),
             )
             for number, (write, change) in numbered
         ),
@@ -372,8 +374,8 @@ def _delete_domains(connection: Connection, write: AccountWrite) -> None:
 def _update_domains(connection: Connection, write: AccountWrite) -> None:
     """An apply-all over the whole account takes a few statements, other updates one for each
     domain."""
-    if write.account is not None and write.account.ran is not None:
-        switch = bulk_switch.whole_switch(write.account.ran, write.domains_updated)
+    if write.account is not None and write.account.completed is not None:
+        switch = bulk_switch.whole_switch(write.account.completed, write.domains_updated)
         if switch is not None:
             write.switched = bulk_switch.switch(
                 connection, write.key, write.account_id, switch, write.revision

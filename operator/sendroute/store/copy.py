@@ -30,6 +30,7 @@ from sendroute.store.tables import (
     apply_all,
     domain,
     endpoint,
+    followed_source,
     history,
     platform,
     profile,
@@ -55,6 +56,7 @@ ORDER: tuple[Table, ...] = (
     account_status,
     applied_commit,
     relay,
+    followed_source,
 )
 """A table comes after the tables that its keys and triggers refer to. A test checks that none is
 missing."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
@@ -51,7 +51,7 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
         for key, (revision, state) in states.items()
     }
     for key, ids in ran.items():
-        accounts[key] = CurrentAccount(key, 0, None, ran=ids)
+        accounts[key] = CurrentAccount(key, 0, None, completed_apply_alls=ids)
     current = None if spec is None else platform_of(spec)
     return Current(head.lineage, head.revision, current, accounts)
 
@@ -121,3 +121,8 @@ def holders(connection: Connection, domains: Iterable[str]) -> dict[str, Account
         for row in connection.execute(owned.where(matches_any(connection, domain.c.name, chunk))):
             accounts[row.name] = AccountKey(row.namespace, row.owner)
     return accounts
+
+
+def domain_count(connection: Connection) -> int:
+    """The number of domains in the store, for the guards of a whole change."""
+    return connection.execute(select(func.count()).select_from(domain)).scalar_one()

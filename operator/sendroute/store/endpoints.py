@@ -22,8 +22,9 @@ from sendroute.store.states import member_of, numbered, platform_of
 from sendroute.store.tables import endpoint, platform, revision
 from sendroute.store.tables import history as table_of_history
 
-Sealed = Mapping[Owner, Mapping[str, str]]
-"""Sealed credentials by account and profile; that of the managed relay under the platform's key."""
+EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
+"""Encrypted credentials by account and profile; that of the managed relay under the platform's
+key."""
 
 _BINDING = ("namespace", "account", "name", "host", "port", "encryption")
 _COLUMNS = ("profile", "version", *_BINDING, "credential", "made")
@@ -31,7 +32,7 @@ _COLUMNS = ("profile", "version", *_BINDING, "credential", "made")
 
 class NewEndpoint(Struct, frozen=True):
     """A new revision of a destination. ``number`` is the profile's id and version, ``made`` the id
-    of the revision that creates it, ``token`` the sealed credential."""
+    of the revision that creates it, ``token`` the encrypted credential."""
 
     number: tuple[int, int]
     binding: SecretBinding
@@ -111,10 +112,10 @@ def write_relay(
     replace(connection, new, same_identity=same_identity(before, relay))
 
 
-def sealed(
+def encrypted(
     connection: Connection, only: Collection[AccountKey] | None = None
 ) -> dict[Owner, dict[str, str]]:
-    """The sealed credentials of the endpoints in use: of every account, or of some; the managed
+    """The encrypted credentials of the endpoints in use: of every account, or of some; the managed
     relay's in either case."""
     tokens: dict[Owner, dict[str, str]] = {}
     in_use = select(endpoint).where(
@@ -182,11 +183,11 @@ def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
 
 def rekey(
     connection: Connection,
-    seal: Callable[[str, SecretBinding], str],
+    encrypt: Callable[[str, SecretBinding], str],
     provenance: Provenance,
     commit_id: str,
 ) -> int:
-    """Replace every credential by what ``seal`` returns for it, as a separate revision.
+    """Replace every credential by what ``encrypt`` returns for it, as a separate revision.
 
     Credentials of retired endpoints are replaced too. Returns the number of credentials.
     """
@@ -197,7 +198,7 @@ def rekey(
         connection.execute(
             update(endpoint)
             .where(endpoint.c.profile == stored.profile, endpoint.c.version == stored.version)
-            .values(credential=seal(stored.credential, stored.binding))
+            .values(credential=encrypt(stored.credential, stored.binding))
         )
         count += 1
     now = revisions.begin(connection, provenance, commit_id)

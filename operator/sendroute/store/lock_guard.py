@@ -9,10 +9,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from errno import ENAMETOOLONG, ENOTDIR
 from pathlib import Path
-from typing import Annotated, NamedTuple
-
-import msgspec
-from msgspec import Meta
+from typing import NamedTuple
 
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
@@ -20,7 +17,7 @@ from sendroute.model.finding import Finding, whole_file
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
-from sendroute.store.lock_text import load, parse
+from sendroute.store.lock_text import LockHeader, load, parse
 
 NAME = "sendroute.lock"
 
@@ -33,25 +30,11 @@ _RESTORE = (
 Contains = Callable[[Head], bool]
 
 
-# Nothing else of a file is ever repeated in a message.
-Lineage = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
-
-
-class LockHeader(msgspec.Struct, frozen=True):
-    """The part of a lock file that identifies its store. The commit id is None in format 1.0, and
-    was called ``attempt`` in 1.1."""
-
-    lineage: Lineage
-    revision: int
-    commit_id: str | None = None
-    attempt: str | None = None
-
-
 class LockFile(NamedTuple):
-    """A lock file; ``head`` is None if it is unreadable, and ``findings`` say why."""
+    """A lock file; ``header`` is None if it is unreadable, and ``findings`` say why."""
 
     path: Path
-    head: LockHeader | None
+    header: LockHeader | None
     findings: tuple[Finding, ...] = ()
 
 
@@ -142,21 +125,22 @@ def mismatches(
         files.
     """
     rewritten = os.path.realpath(written) if written is not None else None
-    for path, head, findings in locks:
+    for path, header, findings in locks:
         yield from findings
-        if head is None:
+        if header is None:
             continue
-        if head.lineage != current.lineage:
-            yield _other_store(current, head, path)
+        head = header.head
+        if header.lineage != current.lineage:
+            yield _other_store(current, header.lineage, path)
         elif current.revision < head.revision:
             yield _older_copy(current, head, path)
-        elif (name := head.commit_id or head.attempt) and not contains(Head(head.revision, name)):
+        elif head.commit_id and not contains(head):
             yield _diverged_store(head, path)
         elif current.revision > head.revision and os.path.realpath(path) != rewritten:
             yield _stale_lock(current, head, path)
 
 
-def _stale_lock(current: Current, head: LockHeader, path: Path) -> Finding:
+def _stale_lock(current: Current, head: Head, path: Path) -> Finding:
     return finding(
         "stale-lock",
         f"{path} was written at revision {head.revision}, and the store is at revision"
@@ -167,7 +151,7 @@ def _stale_lock(current: Current, head: LockHeader, path: Path) -> Finding:
     )
 
 
-def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
+def _other_store(current: Current, lineage: str, path: Path) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
@@ -179,14 +163,14 @@ def _other_store(current: Current, head: LockHeader, path: Path) -> Finding:
         )
     return finding(
         "wrong-store",
-        f"{path} belongs to the store {head.lineage}, but the given store is {current.lineage}.",
+        f"{path} belongs to the store {lineage}, but the given store is {current.lineage}.",
         hint="Specify the store that the lock file belongs to. If the given store is right, remove"
         " the lock file.",
         where=whole_file(str(path)),
     )
 
 
-def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
+def _older_copy(current: Current, head: Head, path: Path) -> Finding:
     """An older copy of the right store. An apply would decide the later changes again."""
     return finding(
         "wrong-store",
@@ -198,7 +182,7 @@ def _older_copy(current: Current, head: LockHeader, path: Path) -> Finding:
     )
 
 
-def _diverged_store(head: LockHeader, path: Path) -> Finding:
+def _diverged_store(head: Head, path: Path) -> Finding:
     """A store from an older backup, which since then has other changes than the lost store."""
     return finding(
         "wrong-store",

@@ -5,14 +5,16 @@ No message repeats anything of the file: a link may lead to another one.
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Position, whole_file
 from sendroute.model.problem import ProblemError
+from sendroute.model.provenance import Head
 from sendroute.model.remedy import Perform, Task
 
 _BOM = b"\xef\xbb\xbf"  # some editors write one
@@ -21,6 +23,22 @@ _BYTE = re.compile(r"\(byte ([0-9]+)\)")
 _RESTORE = "Restore from git the version that Sendroute wrote."
 
 _Type = TypeVar("_Type")
+Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
+
+
+class LockHeader(Struct, frozen=True):
+    """The part of a lock file that identifies its store. The commit id is absent in format 1.0, and
+    was called ``attempt`` in 1.1."""
+
+    lineage: Lineage
+    revision: int
+    commit_id: str | None = None
+    attempt: str | None = None
+
+    @property
+    def head(self) -> Head:
+        """The commit that the state is of."""
+        return Head(self.revision, self.commit_id or self.attempt)
 
 
 def load(path: Path) -> bytes:

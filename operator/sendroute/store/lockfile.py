@@ -25,7 +25,7 @@ from sendroute.model.provenance import Head
 from sendroute.model.route import Origin, Route
 from sendroute.store import current_state, queries
 from sendroute.store.errors import problem
-from sendroute.store.lock_text import contradictory, load, parse
+from sendroute.store.lock_text import Lineage, contradictory, load, parse
 from sendroute.store.revisions import head_of
 from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
@@ -36,7 +36,6 @@ FORMAT_VERSION = "1.3"
 # Stored in 64 bits, with room for later increments.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Ordinal = Annotated[int, Meta(ge=1, lt=2**62)]
-Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 CommitId = Lineage
 
 
@@ -143,7 +142,7 @@ def _form(route: Route | None) -> dict[str, Any] | None:
     return None if route is None else route.as_manifest()
 
 
-def take(connection: Connection) -> Lock:
+def lock_of(connection: Connection) -> Lock:
     """The state of a store as a lock file, with everything in the order of names."""
     current = current_state.read(connection, None)
     last_profile = connection.execute(select(store.c.last_profile)).scalar_one()
@@ -170,7 +169,7 @@ def take(connection: Connection) -> Lock:
                 },
                 {
                     ran_id: LockApplyAll(ran.route.as_manifest(), ran.domains)
-                    for ran_id, ran in sorted(account.ran.items())
+                    for ran_id, ran in sorted(account.completed_apply_alls.items())
                 },
             )
         )
@@ -250,8 +249,7 @@ def read(path: Path) -> Lock:
             (``store-version``), or is damaged (``invalid-value``).
     """
     content = load(path)
-    header = parse(content, path, _Header)
-    version = header.format_version
+    version = parse(content, path, _Format).format_version
     if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
         raise problem(
             "store-version",
@@ -261,7 +259,8 @@ def read(path: Path) -> Lock:
         )
     lock = parse(content, path, Lock)
     if lock.commit_id is None:
-        lock = msgspec.structs.replace(lock, commit_id=header.commit_id)
+        earlier = parse(content, path, _Earlier)
+        lock = msgspec.structs.replace(lock, commit_id=earlier.attempt)
     try:
         _check(lock.accounts, lock.last_profile)
     except ValueError as error:
@@ -269,11 +268,14 @@ def read(path: Path) -> Lock:
     return lock
 
 
-class _Header(Struct):
+class _Format(Struct):
+    format_version: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*\Z")]
+
+
+class _Earlier(Struct):
     """Up to format 1.1, ``commit_id`` was called ``attempt``."""
 
-    format_version: Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})*\Z")]
-    commit_id: CommitId | None = msgspec.field(default=None, name="attempt")
+    attempt: CommitId | None = None
 
 
 def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:

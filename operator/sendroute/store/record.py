@@ -19,6 +19,7 @@ from sendroute.model.change import AccountPlan, PlatformChange
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.export import StoreExport
+from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import (
@@ -40,6 +41,7 @@ from sendroute.store import (
     current_state,
     endpoints,
     export,
+    followed_sources,
     history,
     lockfile,
     queries,
@@ -48,7 +50,7 @@ from sendroute.store import (
 )
 from sendroute.store.backend import open_database
 from sendroute.store.database import Database, Watch
-from sendroute.store.endpoints import Sealed
+from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
@@ -153,14 +155,14 @@ class Store:
         with self._reading() as connection:
             return current_state.read(connection, only)
 
-    def read_sealed(self) -> tuple[Current, Sealed]:
-        """The current state, and the sealed credentials of the endpoints in use by account and
+    def read_with_credentials(self) -> tuple[Current, EncryptedCredentials]:
+        """The current state, and the encrypted credentials of the endpoints in use by account and
         profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
             current = replace(
                 current_state.read(connection, None), keyless=endpoints.keyless(connection)
             )
-            return current, endpoints.sealed(connection)
+            return current, endpoints.encrypted(connection)
 
     @contextmanager
     def snapshot(self) -> Iterator["StoreSnapshot"]:
@@ -188,7 +190,7 @@ class Store:
         plans: Sequence[AccountPlan],
         platform: PlatformChange | None,
         provenance: Provenance,
-        sealed: Sealed = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> int:
         """Write the changes of a group of accounts, and of the platform, as one revision: all or
         nothing.
@@ -197,7 +199,7 @@ class Store:
             plans: the accounts.
             platform: the platform's change; None if it does not change.
             provenance: who applies it, when, and from which commit.
-            sealed: the encrypted credentials of new or changed profiles, and of the relay.
+            encrypted: the encrypted credentials of new or changed profiles, and of the relay.
 
         Returns:
             The store's revision.
@@ -211,7 +213,7 @@ class Store:
         with translated_errors(self.location):
             return self._database.write(
                 lambda connection: commit.commit(
-                    connection, plans, platform, provenance, sealed, commit_id
+                    connection, plans, platform, provenance, encrypted, commit_id
                 ),
                 accounts=locked | {plan.key for plan in plans},
                 commit_id=commit_id,
@@ -221,7 +223,7 @@ class Store:
         self,
         groups: Sequence[Sequence[AccountPlan]],
         provenance: Provenance,
-        sealed: Sealed = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> list[int]:
         """Write several groups of accounts in one transaction, each as a separate revision. This is
         cheaper than calling :meth:`commit` for each.
@@ -229,7 +231,7 @@ class Store:
         Args:
             groups: the accounts of each group. Every group must have something to write.
             provenance: who applies them, when, and from which commit.
-            sealed: the encrypted credentials of new or changed profiles.
+            encrypted: the encrypted credentials of new or changed profiles.
 
         Returns:
             The revision of each group, in order.
@@ -241,7 +243,7 @@ class Store:
         with translated_errors(self.location):
             return self._database.write(
                 lambda connection: commit.commit_groups(
-                    connection, groups, provenance, sealed, commit_ids
+                    connection, groups, provenance, encrypted, commit_ids
                 ),
                 accounts={plan.key for group in groups for plan in group},
                 commit_id=commit_ids[-1],
@@ -253,7 +255,7 @@ class Store:
         platform: PlatformChange | None,
         point: RestorePoint,
         provenance: Provenance,
-        sealed: Sealed = MappingProxyType({}),
+        encrypted: EncryptedCredentials = MappingProxyType({}),
     ) -> int:
         """Write the changes that return the store to an earlier state, without other writers.
 
@@ -262,7 +264,7 @@ class Store:
             platform: the platform's change; None if it does not change.
             point: the earlier state.
             provenance: who restores it, and when.
-            sealed: the encrypted credentials of the restored profiles, and of the relay.
+            encrypted: the encrypted credentials of the restored profiles, and of the relay.
 
         Returns:
             The store's revision.
@@ -274,7 +276,7 @@ class Store:
         with translated_errors(self.location):
             return self._database.write(
                 lambda connection: restore.restore(
-                    connection, plans, platform, point, provenance, sealed, commit_id
+                    connection, plans, platform, point, provenance, encrypted, commit_id
                 ),
                 commit_id=commit_id,
                 alone=True,
@@ -311,6 +313,20 @@ class Store:
                 self._database.write(
                     lambda connection: account_status.write(connection, written, cleared)
                 )
+
+    def followed_sources(self) -> tuple[FollowedSource, ...]:
+        """What loops follow, in the order of the sources' names."""
+        with self._reading() as connection:
+            return followed_sources.read(connection)
+
+    def write_followed_source(self, source: FollowedSource) -> None:
+        """Insert or replace what a loop follows, without a new revision.
+
+        Args:
+            source: the source, and the tree that is served.
+        """
+        with translated_errors(self.location):
+            self._database.write(lambda connection: followed_sources.write(connection, source))
 
     def applied_commits(self) -> list[AppliedCommit]:
         """The commits that manifests were applied from last, in order."""
@@ -358,15 +374,15 @@ class Store:
         with self._reading() as connection:
             return list(endpoints.all_endpoints(connection))
 
-    def rekey(self, seal: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
+    def rekey(self, encrypt: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
         """Replace every encrypted credential, in one transaction.
 
         The old credentials are removed from the store's files, because another person may know the
         old key.
 
         Args:
-            seal: returns the new token for a token and its binding. If it raises, nothing changes.
-            provenance: who replaces the credentials, and when.
+            encrypt: returns the new token for a token and its binding. If it raises, nothing
+            changes. provenance: who replaces the credentials, and when.
 
         Returns:
             The number of credentials.
@@ -374,7 +390,7 @@ class Store:
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):
             return self._database.write_over(
-                lambda connection: endpoints.rekey(connection, seal, provenance, commit_id),
+                lambda connection: endpoints.rekey(connection, encrypt, provenance, commit_id),
                 commit_id,
             )
 
@@ -495,7 +511,7 @@ class Store:
             ProblemError: the file cannot be written; see :func:`sendroute.store.lockfile.write`.
         """
         with self._reading() as connection:
-            lock = lockfile.take(connection)
+            lock = lockfile.lock_of(connection)
         lockfile.write(lock, path)
 
 
@@ -516,13 +532,18 @@ class StoreSnapshot:
         """The state of these accounts; an account that is not in the store is left out."""
         return self.read_accounts(keys).accounts
 
-    def sealed(self, keys: Collection[AccountKey]) -> Sealed:
-        """The sealed credentials of these accounts' endpoints in use, and the managed relay's."""
-        return endpoints.sealed(self._connection, keys)
+    def encrypted(self, keys: Collection[AccountKey]) -> EncryptedCredentials:
+        """The encrypted credentials of these accounts' endpoints in use, and the managed
+        relay's."""
+        return endpoints.encrypted(self._connection, keys)
 
     def holders(self, domains: Iterable[str]) -> dict[str, AccountKey]:
         """The account that has each of these domains; unknown domains are left out."""
         return current_state.holders(self._connection, domains)
+
+    def domain_count(self) -> int:
+        """The number of domains in the store."""
+        return current_state.domain_count(self._connection)
 
 
 def _identity(location: str) -> tuple[int, int] | None:

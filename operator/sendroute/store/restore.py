@@ -24,7 +24,7 @@ from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import RestorePoint
 from sendroute.store import commit, endpoints, revisions
 from sendroute.store.bulk import chunks, execute_many
-from sendroute.store.endpoints import Sealed
+from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import stale
 from sendroute.store.history import add_store_entry
 from sendroute.store.lockfile import Lock, LockAccount
@@ -44,7 +44,7 @@ def restore(
     platform_change: PlatformChange | None,
     point: RestorePoint,
     provenance: Provenance,
-    sealed: Sealed,
+    encrypted: EncryptedCredentials,
     commit_id: str,
 ) -> int:
     """Commit the changes that return the store to ``point``, all or nothing. The caller excludes
@@ -60,12 +60,12 @@ def restore(
     with commit.conflicts_are_stale(plans):
         now = revisions.begin(connection, provenance, commit_id)
         if platform_change is not None:
-            commit.write_platform(connection, platform_change, now, sealed)
+            commit.write_platform(connection, platform_change, now, encrypted)
         writes = commit.fence_accounts(connection, plans, now)
         _insert_apply_alls(connection, point.apply_alls, now)
         for write in writes:
             _relink_apply_alls(connection, write.key, write.account_id, write.shadows)
-        commit.write_accounts(connection, writes, sealed)
+        commit.write_accounts(connection, writes, encrypted)
     message = f"The store was restored to {point.source}, revision {point.head.revision}."
     add_store_entry(connection, now, "update", "restored", message)
     if diverged:

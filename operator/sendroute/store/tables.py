@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0009"
+HEAD = "0010"
 
 metadata = MetaData(
     naming_convention={
@@ -162,7 +162,8 @@ profile = Table(
 # the managed relay, `m0r{version}`, whose profile is 0. A message in a queue identifies its nexthop
 # by the alias alone, so a replaced revision stays, with its credential; therefore no foreign key
 # refers to the profile's row. `made` and `retired` are the transactions that created and replaced
-# it. `credential` is sealed; NULL if there is none, or none yet (a store created from a lock file).
+# it. `credential` is encrypted; NULL if there is none, or none yet (a store created from a lock
+# file).
 endpoint = Table(
     "endpoint",
     metadata,
@@ -310,4 +311,15 @@ relay = Table(
     Column("name", Name, primary_key=True),
     Column("revision", BigInteger, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
+)
+
+# What each loop follows: the tree that it serves, and why it does not serve the newest one.
+followed_source = Table(
+    "followed_source",
+    metadata,
+    Column("name", Name, primary_key=True),
+    Column("served_commit", Text),
+    Column("served_since", UtcDateTime),
+    Column("faults", Text, nullable=False),
+    Column("faulty_since", UtcDateTime),
 )

@@ -36,10 +36,10 @@ def application(health: Health, registry: "CollectorRegistry") -> WSGIApplicatio
     return answer
 
 
-def _health_page(ask: Callable[[], Answer]) -> WSGIApplication:
+def _health_page(probe: Callable[[], Answer]) -> WSGIApplication:
     def page(_: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        answer = ask()
-        return _text(start, "200 OK" if answer.good else "503 Service Unavailable", answer.text)
+        answer = probe()
+        return _text(start, "200 OK" if answer.ok else "503 Service Unavailable", answer.text)
 
     return page
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 class Answer(NamedTuple):
     """``text`` is one plain sentence."""
 
-    good: bool
+    ok: bool
     text: str
 
 

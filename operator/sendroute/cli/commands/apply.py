@@ -11,6 +11,7 @@ examples:
 """
 
 from argparse import Namespace
+from pathlib import Path
 
 from sendroute.cli.command_line import OUTPUT_FILE, Parser, UsageError, seconds
 from sendroute.cli.confirm import shown_plan
@@ -18,7 +19,8 @@ from sendroute.cli.exit_status import of_result
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
     REPORTS,
-    limit_options,
+    guard_options,
+    limits_of,
     older_tree_option,
     only_option,
     output_option,
@@ -26,14 +28,18 @@ from sendroute.cli.options import (
 )
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
+from sendroute.manifests.sources import STDIN
+from sendroute.reconcile.saved_plan import is_saved_plan
 from sendroute.reports.report import of_result as report_of
+
+_TOP = 4096
 
 
 def options(parser: Parser) -> None:
     paths_argument(parser, also=", or one saved plan; - is standard input")
     parser.switch("--auto-approve", help="apply without confirmation")
     only_option(parser)
-    limit_options(parser)
+    guard_options(parser)
     older_tree_option(parser)
     parser.switch("--wait", help="wait until every live relay serves the change")
     parser.value(
@@ -54,42 +60,42 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.apply_plan import ApplyOptions, apply_planned
-    from sendroute.cli.plan_source import (
-        GuardOptions,
-        PlanOptions,
-        is_saved_plan_file,
-        plan_paths,
-        plan_saved,
-    )
-    from sendroute.store.record import open_store
+    from sendroute.cli.apply_plan import ApplyOptions, apply_paths, apply_saved
 
     start_logs(session)
-    limits = GuardOptions(
-        arguments.max_change_percent,
-        arguments.max_remove_percent,
-        arguments.allow_older_tree,
-    )
-    saved = any(is_saved_plan_file(path) for path in arguments.paths)
+    saved = any(map(_is_saved_plan, arguments.paths))
     if saved:
         _alone(arguments)
-    apply_options = ApplyOptions(
+    limits = limits_of(arguments)
+    options = ApplyOptions(
         approved=saved or arguments.auto_approve,
         wait=arguments.wait_timeout if arguments.wait else None,
         lock=arguments.write_lock,
     )
-    with open_store(session.settings.store) as store:
-        if saved:
-            planned = plan_saved(store, session, arguments.paths[0], limits, apply_options.lock)
-        else:
-            options = PlanOptions(arguments.only, limits.guards(), apply_options.lock, saves=True)
-            planned = plan_paths(store, session, arguments.paths, options)
-        result, ended = apply_planned(session, store, planned, apply_options)
+    if saved:
+        planned, result, ended = apply_saved(session, arguments.paths[0], limits, options)
+    else:
+        planned, result, ended = apply_paths(
+            session, arguments.paths, arguments.only, limits.guards(), options
+        )
     locate = planned.source.locate
-    shown = shown_plan(planned.plan, approved=apply_options.approved, locate=locate)
+    shown = shown_plan(planned.plan, approved=options.approved, locate=locate)
     written = present_report(session, arguments, report_of(result, locate=locate), shown)
     retain(planned, result)
     return ended or worst(of_result(result), written)
+
+
+def _is_saved_plan(path: str) -> bool:
+    """Whether a file is a saved plan, valid or not, by its first bytes."""
+    if path == STDIN:
+        return False
+    try:
+        if not Path(path).is_file():
+            return False
+        with Path(path).open("rb") as stream:
+            return is_saved_plan(stream.read(_TOP))
+    except (OSError, ValueError):
+        return False
 
 
 def _alone(arguments: Namespace) -> None:

@@ -35,10 +35,9 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.approval import approve
-    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         approved = approve(
             session, store, arguments.account, arguments.digest, sure=arguments.auto_approve
         )

@@ -36,10 +36,8 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.record import open_store
-
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         answer = _explain(arguments.sender, store)
         is_read = bool(store.relays())
 
@@ -65,7 +63,7 @@ def _explain(text: str, store: "Store") -> Explanation:
 def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
     """``is_read``: a relay reads the store."""
     lines = [("sender", answer.address)]
-    row, to, given = answer.row, answer.nexthop, answer.given
+    row, to, assignment = answer.row, answer.nexthop, answer.assignment
     if row is not None:
         lines += [
             ("account", str(row.account)),
@@ -73,9 +71,9 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
             ("origin", row.state.origin.value),
             ("since", to_minute(row.since)),
         ]
-    if given is not None:
-        commit = f", commit {given.source_commit}" if given.source_commit else ""
-        lines.append(("given by", f"revision {given.revision}, {given.actor}{commit}"))
+    if assignment is not None:
+        commit = f", commit {assignment.source_commit}" if assignment.source_commit else ""
+        lines.append(("given by", f"revision {assignment.revision}, {assignment.actor}{commit}"))
     if to is not None:
         secret = f"secret {to.namespace}/{to.secret}" if to.secret else "none"
         lines += [
@@ -90,11 +88,10 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))
     yield from pairs(lines, page)
-    reason = answer.reason
-    if not is_read:
-        reason += " This is recorded; no relay reads this store yet."
-    for line in wrap(clean(reason), 0, columns=page.columns):
+    for line in wrap(clean(answer.reason), 0, columns=page.columns):
         yield line + "\n"
     if row is not None and row.state.is_shadowed:
         for line in wrap(clean(leave_shadow(row.domain, row.state)), 0, columns=page.columns):
             yield line + "\n"
+    if row is not None and not is_read:
+        yield "The route is recorded; no relay reads this store yet.\n"

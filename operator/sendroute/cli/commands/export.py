@@ -36,14 +36,12 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.record import open_store
-
     if arguments.dir and arguments.output:
         raise UsageError("--dir writes YAML files: omit -o.")
     outputs = requested_outputs(arguments) or [Output("yaml", None)]
     findings: list[Finding] = []
 
-    with open_store(session.settings.store) as store, store.export_stream() as content:
+    with session.factory.open_store() as store, store.export_stream() as content:
 
         def batches() -> Iterator[Batch]:
             findings.clear()  # every output reports the same findings

@@ -77,11 +77,9 @@ def since(text: str) -> datetime:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.record import open_store
-
     outputs = outputs_of(arguments)
     newest = _NEWEST if arguments.since is None else None
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         limits = {"since": arguments.since, "limit": arguments.limit or newest}
         entries = _entries_of(store, arguments.of, limits)
 

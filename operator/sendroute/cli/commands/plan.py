@@ -20,7 +20,8 @@ from sendroute.cli.exit_status import of_findings, of_plan
 from sendroute.cli.fast_exit import collector_off, retain
 from sendroute.cli.options import (
     REPORTS,
-    limit_options,
+    guard_options,
+    limits_of,
     older_tree_option,
     only_option,
     output_option,
@@ -28,9 +29,6 @@ from sendroute.cli.options import (
 )
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.finding import Finding
-from sendroute.model.problem import ProblemError
-from sendroute.reconcile.reconciler import Planned
 from sendroute.reports.report import of_plan as report_of
 
 
@@ -39,7 +37,7 @@ def options(parser: Parser) -> None:
     parser.value("--out", metavar="FILE", type=OUTPUT_FILE, help="save the plan for apply")
     parser.switch("--detailed-exitcode", help="exit with status 2 if changes are pending")
     only_option(parser)
-    limit_options(parser)
+    guard_options(parser)
     older_tree_option(parser)
     parser.switch(
         "--test-connections", help="also test the connections of new and changed profiles"
@@ -49,24 +47,18 @@ def options(parser: Parser) -> None:
 
 @collector_off()
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.plan_source import GuardOptions, PlanOptions, plan_paths
-    from sendroute.store.record import open_store
+    from sendroute.cli.plan_source import PlanOptions, plan_paths, save_plan
 
     start_logs(session)
-    with open_store(session.settings.store) as store:
-        limits = GuardOptions(
-            arguments.max_change_percent,
-            arguments.max_remove_percent,
-            arguments.allow_older_tree,
-        )
+    with session.factory.open_store() as store:
         options = PlanOptions(
             arguments.only,
-            limits.guards(),
+            limits_of(arguments).guards(),
             test=arguments.test_connections,
             recorded=bool(arguments.out),
         )
         planned = plan_paths(store, session, arguments.paths, options)
-    lost = _save(arguments.out, planned) if arguments.out else ()
+    lost = save_plan(arguments.out, planned) if arguments.out else ()
     plan = planned.plan
     plan = replace(plan, findings=(*plan.findings, *lost)) if lost else plan
     report = report_of(plan, locate=planned.source.locate)
@@ -74,14 +66,3 @@ def run(arguments: Namespace, session: Session) -> int:
     retain(planned, report)
     status = of_plan(plan, detailed=arguments.detailed_exitcode)
     return worst(status, of_findings(lost), written)
-
-
-def _save(path: str, planned: Planned) -> tuple[Finding, ...]:
-    """Save a plan. Returns the findings if it cannot be written; the plan is shown in any case."""
-    from sendroute.cli.plan_source import save_plan
-
-    try:
-        save_plan(path, planned)
-    except ProblemError as problem:
-        return problem.findings
-    return ()

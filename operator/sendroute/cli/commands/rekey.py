@@ -17,8 +17,8 @@ from sendroute.model.owner import PLATFORM
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
+from sendroute.reconcile.secret_check import no_key
 from sendroute.runtime.actor import actor
-from sendroute.runtime.factory import Factory, no_key
 
 
 def options(_parser: Parser) -> None:
@@ -26,22 +26,21 @@ def options(_parser: Parser) -> None:
 
 
 def run(_arguments: Namespace, session: Session) -> int:
-    from sendroute.credentials.sealing import Sealer
-    from sendroute.store.record import open_store
+    from sendroute.credentials.cipher import CredentialCipher
 
-    keys = Factory(session.settings).keys()
+    keys = session.factory.keys()
     if keys is None:
-        raise no_key()
-    sealer = Sealer(keys)
+        raise ProblemError(no_key())
+    cipher = CredentialCipher(keys)
 
-    def reseal(token: str, binding: SecretBinding) -> str:
-        credential = sealer.open(token, binding)
+    def reencrypt(token: str, binding: SecretBinding) -> str:
+        credential = cipher.decrypt(token, binding)
         if credential is None:
             raise _unreadable(binding)
-        return sealer.seal(credential, binding)
+        return cipher.encrypt(credential, binding)
 
-    with open_store(session.settings.store) as store:
-        count = store.rekey(reseal, Provenance(datetime.now(UTC), actor()))
+    with session.factory.open_store() as store:
+        count = store.rekey(reencrypt, Provenance(datetime.now(UTC), actor()))
     if not session.terminal.quiet:
         credentials = "1 credential" if count == 1 else f"{count} credentials"
         print(f"Re-encrypted {credentials} with the first of {len(keys)} keys.")
@@ -55,7 +54,8 @@ def _unreadable(binding: SecretBinding) -> ProblemError:
     return ProblemError(
         finding(
             "credential-unreadable",
-            f"Nothing was changed: a credential of {whose} does not open with the given keys.",
+            f"Nothing was changed: a credential of {whose} cannot be decrypted with the given"
+            " keys.",
             hint="Add the key that it was encrypted with below the new one.",
         )
     )

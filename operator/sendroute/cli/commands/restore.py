@@ -12,7 +12,6 @@ examples:
 """
 
 from argparse import Namespace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -22,10 +21,7 @@ from sendroute.cli.exit_status import of_result
 from sendroute.cli.options import REPORTS, output_option
 from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session, start_logs
-from sendroute.model.provenance import Provenance
-from sendroute.reconcile.restore import restore
 from sendroute.reports.report import of_result as report_of
-from sendroute.runtime.actor import actor
 
 
 def options(parser: Parser) -> None:
@@ -35,17 +31,16 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.stores import create_from, saved_state, store_if_exists
+    from sendroute.cli.stores import create_from, restore_from
 
     start_logs(session)
     path = Path(arguments.file)
-    store = store_if_exists(session.settings.store)
+    store = session.factory.store_if_exists()
     if store is None:
         return create_from(session, path)
     confirm = partial(confirm_plan, session, RESTORE, approved=arguments.auto_approve)
     with store:
-        provenance = Provenance(datetime.now(UTC), actor())
-        result = restore(store, saved_state(path), provenance, confirm)
+        result = restore_from(store, path, confirm)
     shown = shown_plan(result.plan, approved=arguments.auto_approve)
     written = present_report(session, arguments, report_of(result, command="restore"), shown)
     return worst(of_result(result), written)

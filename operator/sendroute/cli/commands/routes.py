@@ -55,11 +55,9 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.record import open_store
-
     outputs = outputs_of(arguments)
     names = [_normalised(name) for name in arguments.domains]
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         account = None
         if arguments.account:
             (account,) = accounts_named([arguments.account], store.accounts())

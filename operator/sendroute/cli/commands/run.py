@@ -87,7 +87,7 @@ def options(parser: Parser) -> None:
         default="127.0.0.1:9464",
         help="address of /metrics, /healthz and /readyz; empty: none (default 127.0.0.1:9464)",
     )
-    limit_options(parser, "hold back changes that", "an account", default=30)
+    limit_options(parser, "hold back changes that", "an account, or of the store,", default=30)
 
 
 def run(arguments: Namespace, session: Session) -> int:

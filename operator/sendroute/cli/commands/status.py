@@ -1,5 +1,7 @@
 """Show the store's revision and lineage, its relays, and what is left open or shadowed.
 
+For each loop it shows the source, which commit it serves since when, and why not the newest.
+
 Left open is what the last apply or reconcile did not change: with the reason, since when, and
 what waits for an approval. A lock file in the working directory is compared with the store.
 
@@ -9,18 +11,20 @@ examples:
 """
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from sendroute.cli.command_line import Parser
 from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
-from sendroute.model.account_status import AccountStatus
+from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
+from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
@@ -37,21 +41,21 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.store.lock_guard import locks_of, mismatches
-    from sendroute.store.record import open_store
 
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         status = store.status()
         account_statuses = list(store.account_statuses().values())
+        sources = store.followed_sources()
         rows = store.routes() if status.shadowed else []
         locks = list(mismatches(locks_of(["."]), store.read(()), store.contains))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, page: Page) -> Iterable[str]:
         return (
-            document(_document(status, account_statuses, shadowed, locks))
+            document(_document(status, sources, account_statuses, shadowed, locks))
             if form == "json"
-            else (_text(status, account_statuses, shadowed, locks, page))
+            else (_text(status, sources, account_statuses, shadowed, locks, page))
         )
 
     return present(session, outputs, show)
@@ -59,6 +63,7 @@ def run(arguments: Namespace, session: Session) -> int:
 
 def _document(
     status: Status,
+    sources: Sequence[FollowedSource],
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
     locks: list[Finding],
@@ -82,6 +87,7 @@ def _document(
             for relay in status.relays
         ],
     )
+    yield "sources", map(_source, sources)
     yield "shadowed", map(_shadowed, shadowed)
     yield "unsettled", map(_account_status, account_statuses)
     yield (
@@ -90,13 +96,23 @@ def _document(
     )
 
 
+def _source(source: FollowedSource) -> dict[str, Any]:
+    return {
+        "source": source.name,
+        "commit": source.commit,
+        "since": rfc3339(source.since) if source.since is not None else None,
+        "not_served_since": rfc3339(source.faulty_since) if source.faulty_since else None,
+        "findings": [_finding(fault) for fault in source.faults],
+    }
+
+
 def _account_status(status: AccountStatus) -> dict[str, Any]:
     namespace, account = owner_names(status.key)
     approval = status.approval
     return {
         "namespace": namespace,
         "account": account,
-        "outcome": status.reason.value,
+        "reason": status.reason.value,
         "since": rfc3339(status.since),
         "commit": status.commit,
         "digest": status.digest,
@@ -104,9 +120,18 @@ def _account_status(status: AccountStatus) -> dict[str, Any]:
         "approved": {"by": approval.by, "time": rfc3339(approval.at)}
         if approval is not None and status.approved
         else None,
-        "findings": to_builtins([with_hint(finding) for finding in status.report.findings]),
+        "findings": [_finding(finding) for finding in status.report.findings],
         "more_findings": status.report.more,
     }
+
+
+def _finding(reported: ReportedFinding) -> dict[str, Any]:
+    """A finding as in every other document: its position is an object."""
+    form: dict[str, Any] = to_builtins(replace(with_hint(reported), position=None))
+    if reported.position is not None:
+        file, line, column = reported.position.rsplit(":", 2)
+        form["position"] = {"file": file, "line": int(line), "column": int(column)}
+    return form
 
 
 def _shadowed(row: RouteRow) -> dict[str, Any]:
@@ -123,12 +148,12 @@ def _shadowed(row: RouteRow) -> dict[str, Any]:
 
 def _text(
     status: Status,
+    sources: Sequence[FollowedSource],
     account_statuses: list[AccountStatus],
     shadowed: list[RouteRow],
     locks: list[Finding],
     page: Page,
 ) -> Iterable[str]:
-
     yield from pairs(
         [
             ("lineage", status.lineage),
@@ -138,6 +163,9 @@ def _text(
         page,
     )
     yield "\n"
+    for source in sources:
+        yield from _source_text(source, page)
+        yield "\n"
     if status.relays:
         rows = [
             (
@@ -175,6 +203,22 @@ def _text(
         first = shadowed[0]
         for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=page.columns):
             yield line + "\n"
+
+
+def _source_text(source: FollowedSource, page: Page) -> Iterable[str]:
+    serves = "nothing yet"
+    if source.since is not None:
+        tree = f"commit {source.commit}" if source.commit else "the directory"
+        serves = f"{tree}, since {to_minute(source.since)}"
+    yield from pairs([("follows", source.name), ("serves", serves)], page)
+    if source.faulty_since is None:
+        return
+    texts = [f"The newest tree is not served, since {to_minute(source.faulty_since)}."]
+    for fault in map(with_hint, source.faults):
+        position = f"{fault.position}: " if fault.position else ""
+        texts.append(f"{position}{fault.message} {fault.hint or ''}".rstrip())
+    for text in texts:
+        yield from (line + "\n" for line in wrap(clean(text), 10, columns=page.columns))
 
 
 def _account_statuses(account_statuses: list[AccountStatus], page: Page) -> Iterable[str]:

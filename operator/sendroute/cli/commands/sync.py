@@ -20,12 +20,13 @@ from sendroute.cli.exit_status import ExitStatus, of_findings
 from sendroute.cli.options import REPORTS, TABLES, output_option, paths_argument
 from sendroute.cli.output import present_report, report_on_stderr, worst
 from sendroute.cli.session import Session
+from sendroute.edit.proposal import Proposal
+from sendroute.edit.sync import sync
 from sendroute.model.codes import finding
 from sendroute.reports.report import of_findings as report_of
 
 if TYPE_CHECKING:
     from sendroute.cli.edit_session import EditSession
-    from sendroute.edit.proposal import Proposal
 
 
 def options(parser: Parser) -> None:
@@ -37,13 +38,11 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.sync import sync
-    from sendroute.store.record import open_store
 
     forms = {output.form for output in arguments.output or ()}
     if not arguments.check and not forms <= set(TABLES):
         raise UsageError(f"Without --check, -o takes {' or '.join(TABLES)}.")
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         current = store.read()
     with editing(arguments, session) as edit:
         proposal = sync(edit.tree, current.accounts)
@@ -53,9 +52,7 @@ def run(arguments: Namespace, session: Session) -> int:
         return worst(ExitStatus(edit.finish(proposal)), of_findings(edit.unread))
 
 
-def _check(
-    arguments: Namespace, session: Session, edit: "EditSession", proposal: "Proposal"
-) -> int:
+def _check(arguments: Namespace, session: Session, edit: "EditSession", proposal: Proposal) -> int:
     """Report what would be rewritten. The exit status is then 1, as of other programs with a check
     mode; 2 means pending changes of a store, and only with --detailed-exitcode."""
     findings = [

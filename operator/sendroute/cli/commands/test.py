@@ -34,12 +34,11 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.connection_tests import test_profiles
-    from sendroute.store.record import open_store
 
     if bool(arguments.profiles) == arguments.all:
         raise UsageError("Specify the profiles to test, or --all.")
     outputs = outputs_of(arguments)
-    with open_store(session.settings.store) as store:
+    with session.factory.open_store() as store:
         results = test_profiles(store, session, arguments.profiles)
 
     def show(form: str, page: Page) -> Iterable[str]:

@@ -27,4 +27,6 @@ def objects(connection: Connection) -> list[tuple[str, str]]:
 def _plain(sql: str) -> str:
     """The statement with one space between its parts, and without quotes around simple names,
     because versions of SQLite and SQLAlchemy write these differently."""
-    return " ".join(_PLAIN_NAME.sub(r"\1", token) for token in _TOKEN.findall(sql))
+    return " ".join(
+        _PLAIN_NAME.sub(r"\1", token) if token[0] == '"' else token for token in _TOKEN.findall(sql)
+    )

@@ -10,6 +10,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import edit_options, file_option
 from sendroute.cli.session import Session
+from sendroute.edit.account import add_account
 from sendroute.manifests.shapes import DEFAULT_NAMESPACE
 from sendroute.model.desired import AccountKey
 
@@ -27,7 +28,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.account import add_account
 
     namespace, slash, name = arguments.account.partition("/")
     key = AccountKey(namespace, name) if slash else AccountKey(DEFAULT_NAMESPACE, namespace)

@@ -13,7 +13,6 @@ examples:
 """
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
 
 from sendroute.cli.command_line import Parser, UsageError
 from sendroute.cli.options import edit_options, file_option, route_of_options, route_options
@@ -23,9 +22,7 @@ from sendroute.cli.profile_options import (
     profile_options,
 )
 from sendroute.cli.session import Session
-
-if TYPE_CHECKING:
-    from sendroute.edit.add_domain import InlineProfile
+from sendroute.edit.add_domain import InlineProfile, add_domain
 
 
 def options(parser: Parser) -> None:
@@ -42,7 +39,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.add_domain import add_domain
 
     new = _new_profile(arguments)
     with editing(arguments, session) as edit:
@@ -54,13 +50,11 @@ def run(arguments: Namespace, session: Session) -> int:
         return edit.finish(proposal, test=tested)
 
 
-def _new_profile(arguments: Namespace) -> "InlineProfile | None":
+def _new_profile(arguments: Namespace) -> InlineProfile | None:
     if arguments.new_profile is None:
         given = given_profile_options(arguments)
         if given or arguments.test:
             word = given[0] if given else "test"
             raise UsageError(f"--{word} describes a new profile: specify it with --new-profile.")
         return None
-    from sendroute.edit.add_domain import InlineProfile
-
     return InlineProfile(arguments.new_profile, profile_fields(arguments))

@@ -15,6 +15,7 @@ from sendroute.cli.command_line import Parser
 from sendroute.cli.options import edit_options, file_option, profile_of_account
 from sendroute.cli.profile_options import profile_fields, profile_options
 from sendroute.cli.session import Session
+from sendroute.edit.add_profile import add_profile
 
 
 def options(parser: Parser) -> None:
@@ -26,7 +27,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.add_profile import add_profile
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account)

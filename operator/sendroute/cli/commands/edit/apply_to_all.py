@@ -20,6 +20,7 @@ from sendroute.cli.options import (
     route_options,
 )
 from sendroute.cli.session import Session
+from sendroute.edit.apply_to_all import apply_to_all
 
 
 def options(parser: Parser) -> None:
@@ -39,7 +40,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing, stored_account
-    from sendroute.edit.apply_to_all import apply_to_all
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account)
@@ -54,6 +54,6 @@ def run(arguments: Namespace, session: Session) -> int:
                 id=arguments.id,
                 confirm=arguments.confirm,
                 current=len(current.domains) if current else 0,
-                ran=current.ran if current else (),
+                completed=current.completed_apply_alls if current else (),
             )
         )

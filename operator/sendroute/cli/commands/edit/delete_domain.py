@@ -11,6 +11,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import account_of_domain, domain_argument, edit_options
 from sendroute.cli.session import Session
+from sendroute.edit.delete_domain import delete_domain
 
 
 def options(parser: Parser) -> None:
@@ -21,7 +22,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.delete_domain import delete_domain
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account) if arguments.account else None

@@ -20,6 +20,7 @@ from sendroute.cli.options import (
     route_options,
 )
 from sendroute.cli.session import Session
+from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
 
 def options(parser: Parser) -> None:
@@ -35,7 +36,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.delete_profile import NO_ROUTE, delete_profile
 
     with editing(arguments, session) as edit:
         edit.need_all()

@@ -11,6 +11,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import edit_options, profile_of_account
 from sendroute.cli.session import Session
+from sendroute.edit.extract_profile import extract_profile
 
 
 def options(parser: Parser) -> None:
@@ -20,7 +21,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.extract_profile import extract_profile
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account)

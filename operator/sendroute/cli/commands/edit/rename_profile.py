@@ -13,6 +13,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import edit_options, profile_of_account
 from sendroute.cli.session import Session
+from sendroute.edit.rename_profile import rename_profile
 
 
 def options(parser: Parser) -> None:
@@ -23,7 +24,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing, stored_account
-    from sendroute.edit.rename_profile import rename_profile
 
     with editing(arguments, session) as edit:
         edit.need_all()

@@ -15,6 +15,7 @@ from sendroute.cli.options import (
     route_options,
 )
 from sendroute.cli.session import Session
+from sendroute.edit.set_default import set_default
 
 
 def options(parser: Parser) -> None:
@@ -28,7 +29,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.set_default import set_default
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account)

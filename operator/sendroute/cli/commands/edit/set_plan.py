@@ -12,6 +12,7 @@ from argparse import Namespace
 from sendroute.cli.command_line import Parser
 from sendroute.cli.options import account_argument, edit_options
 from sendroute.cli.session import Session
+from sendroute.edit.account import set_plan
 
 
 def options(parser: Parser) -> None:
@@ -22,7 +23,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing
-    from sendroute.edit.account import set_plan
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account)

@@ -23,6 +23,7 @@ from sendroute.cli.options import (
     route_options,
 )
 from sendroute.cli.session import Session
+from sendroute.edit.set_route import set_route
 
 
 def options(parser: Parser) -> None:
@@ -40,7 +41,6 @@ def options(parser: Parser) -> None:
 
 def run(arguments: Namespace, session: Session) -> int:
     from sendroute.cli.edit_session import editing, shadow_of
-    from sendroute.edit.set_route import set_route
 
     with editing(arguments, session) as edit:
         key = edit.account(arguments.account) if arguments.account else None

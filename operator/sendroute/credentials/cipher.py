@@ -24,16 +24,16 @@ class _Plain(msgspec.Struct):
     password: str
 
 
-class Sealer:
+class CredentialCipher:
     """Encrypts with the first key and decrypts with every key."""
 
     def __init__(self, keys: Keys) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
 
     def __repr__(self) -> str:
-        return "Sealer(<hidden>)"
+        return "CredentialCipher(<hidden>)"
 
-    def seal(self, credential: Credential, binding: SecretBinding) -> str:
+    def encrypt(self, credential: Credential, binding: SecretBinding) -> str:
         """Encrypt a credential, bound to one profile and destination.
 
         Args:
@@ -48,11 +48,11 @@ class Sealer:
         filled = text.ljust(-(-len(text) // _BLOCK) * _BLOCK)
         return self._fernet.encrypt(filled).decode("ascii")
 
-    def open(self, token: str, binding: SecretBinding) -> Credential | None:
+    def decrypt(self, token: str, binding: SecretBinding) -> Credential | None:
         """Decrypt a token.
 
         Args:
-            token: a token from :meth:`seal`.
+            token: a token from :meth:`encrypt`.
             binding: the profile and the destination that it must belong to.
 
         Returns:
@@ -70,7 +70,7 @@ class Sealer:
         """Compare a token with a credential, in constant time.
 
         Args:
-            token: a token from :meth:`seal`.
+            token: a token from :meth:`encrypt`.
             binding: the profile and the destination that it must belong to.
             credential: the credential.
 
@@ -78,7 +78,7 @@ class Sealer:
             Whether the token contains the credential; None if it cannot be decrypted, as for
             :meth:`open`.
         """
-        current = self.open(token, binding)
+        current = self.decrypt(token, binding)
         if current is None:
             return None
         # In constant time, and always both values.

@@ -1,4 +1,4 @@
-"""A sealed credential can be decrypted only with its key and for its profile."""
+"""A encrypted credential can be decrypted only with its key and for its profile."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from sendroute.credentials.cipher import CredentialCipher
 from sendroute.credentials.keys import find_keys, keys_in
-from sendroute.credentials.sealing import Sealer
 from sendroute.model.credential import Credential
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Encryption
@@ -21,16 +21,16 @@ BINDING = SecretBinding("acme", "acme", "ses", "smtp.provider.example", 587, Enc
 
 
 def test_a_token_opens_only_with_its_key() -> None:
-    token = Sealer((KEY,)).seal(GOOD, BINDING)
-    assert Sealer((KEY,)).open(token, BINDING) == GOOD
-    assert Sealer((OTHER_KEY,)).open(token, BINDING) is None
-    assert Sealer((OTHER_KEY, KEY)).open(token, BINDING) == GOOD
+    token = CredentialCipher((KEY,)).encrypt(GOOD, BINDING)
+    assert CredentialCipher((KEY,)).decrypt(token, BINDING) == GOOD
+    assert CredentialCipher((OTHER_KEY,)).decrypt(token, BINDING) is None
+    assert CredentialCipher((OTHER_KEY, KEY)).decrypt(token, BINDING) == GOOD
 
 
-def test_the_first_key_is_used_for_sealing() -> None:
-    token = Sealer((OTHER_KEY, KEY)).seal(GOOD, BINDING)
-    assert Sealer((KEY,)).open(token, BINDING) is None
-    assert Sealer((OTHER_KEY,)).open(token, BINDING) == GOOD
+def test_the_first_key_is_used_for_encryption() -> None:
+    token = CredentialCipher((OTHER_KEY, KEY)).encrypt(GOOD, BINDING)
+    assert CredentialCipher((KEY,)).decrypt(token, BINDING) is None
+    assert CredentialCipher((OTHER_KEY,)).decrypt(token, BINDING) == GOOD
 
 
 @pytest.mark.parametrize(
@@ -48,38 +48,38 @@ def test_the_first_key_is_used_for_sealing() -> None:
     ),
 )
 def test_a_token_opens_only_for_its_profile_and_destination(other: SecretBinding) -> None:
-    sealer = Sealer((KEY,))
-    token = sealer.seal(GOOD, BINDING)
-    assert sealer.open(token, other) is None
-    assert sealer.holds(token, other, GOOD) is None
+    cipher = CredentialCipher((KEY,))
+    token = cipher.encrypt(GOOD, BINDING)
+    assert cipher.decrypt(token, other) is None
+    assert cipher.holds(token, other, GOOD) is None
 
 
 def test_a_modified_token_does_not_open() -> None:
-    sealer = Sealer((KEY,))
-    token = sealer.seal(GOOD, BINDING)
+    cipher = CredentialCipher((KEY,))
+    token = cipher.encrypt(GOOD, BINDING)
     for position in (5, 40, len(token) - 9):
         changed = (
             token[:position] + ("A" if token[position] != "A" else "B") + token[position + 1 :]
         )
-        assert sealer.open(changed, BINDING) is None
+        assert cipher.decrypt(changed, BINDING) is None
     for junk in ("", "x", "\N{SNOWMAN}", token[:-10], CANARY_WORD):
-        assert sealer.open(junk, BINDING) is None
+        assert cipher.decrypt(junk, BINDING) is None
 
 
 def test_a_token_is_compared_with_a_credential() -> None:
-    sealer = Sealer((KEY,))
-    token = sealer.seal(GOOD, BINDING)
-    assert sealer.holds(token, BINDING, GOOD) is True
-    assert sealer.holds(token, BINDING, Credential(CANARY_NAME, "other")) is False
-    assert sealer.holds(token, BINDING, Credential("other", CANARY_WORD)) is False
+    cipher = CredentialCipher((KEY,))
+    token = cipher.encrypt(GOOD, BINDING)
+    assert cipher.holds(token, BINDING, GOOD) is True
+    assert cipher.holds(token, BINDING, Credential(CANARY_NAME, "other")) is False
+    assert cipher.holds(token, BINDING, Credential("other", CANARY_WORD)) is False
 
 
 def test_a_token_hides_the_value_and_its_length() -> None:
-    sealer = Sealer((KEY,))
-    lengths = {len(sealer.seal(Credential("u", "p" * n), BINDING)) for n in (1, 20, 64)}
+    cipher = CredentialCipher((KEY,))
+    lengths = {len(cipher.encrypt(Credential("u", "p" * n), BINDING)) for n in (1, 20, 64)}
     assert len(lengths) == 1
-    assert sealer.seal(GOOD, BINDING) != sealer.seal(GOOD, BINDING)
-    assert KEY not in repr(sealer)
+    assert cipher.encrypt(GOOD, BINDING) != cipher.encrypt(GOOD, BINDING)
+    assert KEY not in repr(cipher)
 
 
 # Keys

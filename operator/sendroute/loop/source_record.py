@@ -1,0 +1,67 @@
+"""What the loop follows, recorded in the store when it changes, so that a person can see it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from sendroute.loop.protocols import LoopStore
+from sendroute.loop.tree_source import ReadTree
+from sendroute.model.account_status import ReportedFinding, reported
+from sendroute.model.codes import Trait, has_trait
+from sendroute.model.finding import Finding
+from sendroute.model.followed_source import FollowedSource
+
+_FAULTS = 20
+
+
+class SourceRecord:
+    """The record of one loop.
+
+    Args:
+        name: the source, without a user name.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tree: ReadTree | None = None
+        self._written: FollowedSource | None = None
+
+    def update(self, store: LoopStore, served: ReadTree | None, faults: Sequence[Finding]) -> None:
+        """Record what is served, if that changed. Nothing is written into a store to which the tree
+        does not belong.
+
+        Args:
+            store: the store.
+            served: the tree that is served; None for none yet.
+            faults: why the newest tree is not served.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        if served is None and any(has_trait(fault.code, Trait.GUARD) for fault in faults):
+            return
+        before = self._written or self._stored(store)
+        shown = tuple(_reported(fault) for fault in faults[:_FAULTS])
+        now = datetime.now(UTC).replace(microsecond=0)
+        after = replace(before, faults=shown, faulty_since=before.faulty_since or now)
+        if not shown:
+            after = replace(after, faulty_since=None)
+        if served is not None and served is not self._tree:
+            commit = served.source.commit
+            is_same = self._tree is None and commit is not None and commit == before.commit
+            since = before.since if is_same else now
+            after = replace(after, commit=commit, since=since)
+        if after != self._written:
+            store.write_followed_source(after)
+        self._written, self._tree = after, served
+
+    def _stored(self, store: LoopStore) -> FollowedSource:
+        """What an earlier process recorded: a restart does not begin to serve again."""
+        known = {source.name: source for source in store.followed_sources()}
+        return known.get(self._name, FollowedSource(self._name))
+
+
+def _reported(fault: Finding) -> ReportedFinding:
+    position = str(fault.position) if fault.position is not None else None
+    return reported(fault, position)

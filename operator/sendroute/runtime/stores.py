@@ -1,0 +1,132 @@
+"""Creates a store together with its key, and reads the state that a file holds."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sendroute.credentials.key_file import create_key, key_path
+from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
+from sendroute.model.provenance import Provenance
+from sendroute.model.records import Status
+from sendroute.reconcile.restore import SavedState
+from sendroute.runtime.factory import Factory
+from sendroute.runtime.settings import Settings
+from sendroute.store import lockfile
+from sendroute.store.backups import open_backup
+from sendroute.store.create import Opens, init_store, require_no_store
+from sendroute.store.record import Store
+
+
+class NewStore(NamedTuple):
+    """A store that was created. ``key`` is the file or the variable that its key is in;
+    ``created_key``: the key was created too; ``is_keyless``: no given key opens the credentials
+    that came from a backup."""
+
+    location: str
+    status: Status
+    key: str
+    created_key: bool
+    is_keyless: bool
+
+
+def create_store(
+    settings: Settings,
+    provenance: Provenance,
+    *,
+    lock: Path | None = None,
+    backup: Path | None = None,
+    advance: Callable[[int], None] = lambda _rows: None,
+) -> NewStore:
+    """Create the store, and its key unless one is given. If the store cannot be created, no new key
+    is left behind. An existing store is reported before the key is looked at: its key belongs to
+    it.
+
+    Args:
+        settings: the URL of the store, and the key file if one is given.
+        provenance: who creates it, and when.
+        lock: the lock file to create it from; None for none.
+        backup: the backup to create it from; None for none. At most one of the two is given.
+        advance: called with each number of copied rows.
+
+    Returns:
+        The store, which is closed, and where its key is.
+
+    Raises:
+        ProblemError: the given key is invalid or a new one cannot be written, or as for
+            :func:`~sendroute.store.create.init_store`.
+    """
+    require_no_store(settings.store)
+    given = _given_key(settings.key_file)
+    # Only the old key decrypts the credentials of a restored store, so it must exist.
+    key = key_path(settings.store)
+    restores = lock is not None or backup is not None
+    creates_key = given is None and not (restores and key.exists())
+    if creates_key:
+        create_key(key)
+    try:
+        with init_store(
+            settings.store,
+            provenance,
+            from_lock=lock,
+            from_backup=backup,
+            opens=_opens(settings) if backup is not None else None,
+            advance=advance,
+        ) as store:
+            is_keyless = backup is not None and store.is_keyless()
+            used = given or str(key)
+            return NewStore(store.location, store.status(), used, creates_key, is_keyless)
+    except BaseException:
+        if creates_key:
+            key.unlink(missing_ok=True)
+        raise
+
+
+def _given_key(file: str | None) -> str | None:
+    """The file or variable that the key comes from; None if no key was given. The key is checked,
+    so that a mistake shows now and not when the first credential is stored."""
+    if file:
+        keys_of_file(file)
+        return file
+    if os.environ.get(VARIABLE):
+        keys_in(os.environ[VARIABLE], VARIABLE)
+        return VARIABLE
+    return None
+
+
+def _opens(settings: Settings) -> Opens:
+    """Whether the given keys open a credential."""
+    cipher = Factory(settings).cipher()
+    return lambda token, binding: cipher is not None and cipher.decrypt(token, binding) is not None
+
+
+def is_lock_file(path: Path) -> bool:
+    """Whether a file begins like JSON. Errors are reported when the file is read."""
+    try:
+        if not path.is_file():  # reading a pipe would wait
+            return False
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False  # reported when it is opened as a backup
+
+
+def saved_state(path: Path) -> SavedState:
+    """Read a lock file or a backup.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The state in it.
+
+    Raises:
+        ProblemError: the file cannot be read, or is neither.
+    """
+    if is_lock_file(path):
+        lock = lockfile.read(path)
+        return SavedState(path, lock.current(), {}, lock.head)
+    with open_backup(path) as opened:
+        backup = Store(opened)
+        current, encrypted = backup.read_with_credentials()
+        return SavedState(path, current, encrypted, backup.head())

@@ -1,0 +1,39 @@
+"""What loops follow, one row for each source. Like a status it describes the present, and is no
+part of the history."""
+
+import msgspec
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sendroute.model.account_status import ReportedFinding
+from sendroute.model.followed_source import FollowedSource
+from sendroute.store.tables import followed_source as table
+
+
+def read(connection: Connection) -> tuple[FollowedSource, ...]:
+    """All sources, in the order of their names."""
+    return tuple(
+        FollowedSource(
+            row.name,
+            row.served_commit,
+            row.served_since,
+            msgspec.json.decode(row.faults, type=tuple[ReportedFinding, ...]),
+            row.faulty_since,
+        )
+        for row in connection.execute(select(table).order_by(table.c.name))
+    )
+
+
+def write(connection: Connection, source: FollowedSource) -> None:
+    """Insert or replace a source."""
+    values = {
+        "served_commit": source.commit,
+        "served_since": source.since,
+        "faults": msgspec.json.encode(source.faults).decode(),
+        "faulty_since": source.faulty_since,
+    }
+    is_sqlite = connection.dialect.name == "sqlite"
+    # Both databases use the same statement, but SQLAlchemy has a construct for each.
+    new: sqlite.Insert | postgresql.Insert
+    new = (sqlite if is_sqlite else postgresql).insert(table).values(name=source.name, **values)
+    connection.execute(new.on_conflict_do_update(index_elements=[table.c.name], set_=values))
