@@ -1,100 +1,91 @@
 """A commit as a directory of files: byte for byte, and without links that leave the repository."""
 
 import os
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sendroute.following.follower import StoppedError
+from sendroute.following.selection import CommitTree
 from sendroute.following.state import State, remove
 from sendroute.following.walk import walk
-from sendroute.git.process import Git
-from sendroute.git.revision import parse_entry
+from sendroute.git.failures import NO_CHECKOUT
+from sendroute.git.process import GitFailedError
+from sendroute.git.revision import TreeEntry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
-
-MAX_FILES = 250_000
-MAX_BYTES = 512 << 20
-"""What a commit may unfold to: files and directories, and their bytes."""
 
 # Overrides the repository's own .gitattributes (gitattributes(5)): files are read as committed.
 _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
 
 
+class Checkout(NamedTuple):
+    """A commit as a directory: its top, what is read of it, and its submodules, which are empty
+    directories."""
+
+    top: Path
+    path: Path
+    submodules: tuple[Path, ...]
+
+
 def checkout(
-    state: State, git: Git, commit: str, path: str, should_stop: Callable[[], bool]
-) -> tuple[Path, Path]:
-    """Check out a commit, unless its directory exists. An existing directory is complete: files are
-    written to another directory, which is then renamed, and incomplete ones are removed at the
-    start.
+    state: State,
+    tree: CommitTree,
+    path: str,
+    names_above: Sequence[str],
+) -> Checkout:
+    """Check out a part of a commit, unless its directory exists. An existing directory is complete:
+    files are written to another directory, which is then renamed, and incomplete ones are removed
+    at the start.
 
     Args:
         state: the state directory, which holds the repository.
-        git: runs git.
-        commit: the commit's object name.
+        tree: the commit.
         path: a path from the repository's top; empty for the whole.
-        should_stop: checked while the call works.
+        names_above: the names of files that are checked out from every directory above it.
 
     Returns:
         The directory of the commit, and ``path`` in it.
 
     Raises:
         ProblemError: the commit has no such path, or a link in it leads out of the repository
-            (``source-unreachable``).
+            (``source-unreachable``), or it is too large (``source-too-large``).
         GitFailedError, StoppedError: as for :meth:`Git.run`.
     """
-    directory = state.trees / commit
-    if not directory.exists():
-        _create(state, git, commit, directory, should_stop)
-    full_path = directory / path
-    _check_links(directory, full_path, path, commit, should_stop)
-    return directory, full_path
+    entries = tree.select(path, names_above)
+    top = state.trees / tree.commit
+    if not top.exists():
+        _create(state, tree, entries, top)
+    _check_links(top, top / path, path, tree.commit, tree.should_stop)
+    submodules = tuple(top / entry.path for entry in entries if entry.kind == "commit")
+    return Checkout(top, top / path, submodules)
 
 
-def _create(
-    state: State, git: Git, commit: str, directory: Path, should_stop: Callable[[], bool]
-) -> None:
+def _create(state: State, tree: CommitTree, entries: Sequence[TreeEntry], directory: Path) -> None:
     attributes = state.repository / "info" / "attributes"
     attributes.parent.mkdir(exist_ok=True)
     attributes.write_text(_AS_COMMITTED)
     new = state.trees / f".new-{os.urandom(6).hex()}"
     new.mkdir(mode=0o700)
     index = {"GIT_INDEX_FILE": str(new.with_suffix(".index"))}
-    repository = [f"--git-dir={state.repository}"]
+    in_new = [tree.repository, f"--work-tree={new}"]
+    listed = b"".join(
+        os.fsencode(f"{entry.mode} {entry.kind} {entry.blob}\t{entry.path}\0") for entry in entries
+    )
     try:
-        _check_size(git, repository, commit, should_stop)
-        git.local([*repository, "read-tree", commit], should_stop, index)
-        arguments = [*repository, f"--work-tree={new}", "checkout-index", "--all", "--quiet"]
-        git.local(arguments, should_stop, index)
+        fill = [*in_new, "update-index", "-z", "--index-info"]
+        tree.git.local(fill, tree.should_stop, index, listed)
+        indexed = tree.git.local([*in_new, "ls-files", "-z"], tree.should_stop, index)
+        if indexed.count(b"\0") != len(entries):  # git leaves out names that it does not allow
+            raise GitFailedError(NO_CHECKOUT)
+        write = [*in_new, "checkout-index", "--all", "--quiet"]
+        tree.git.local(write, tree.should_stop, index)
         new.rename(directory)
     finally:
         remove(new)
         for leftover in state.trees.glob(".new-*.index*"):
             leftover.unlink(missing_ok=True)
-
-
-def _check_size(
-    git: Git, repository: list[str], commit: str, should_stop: Callable[[], bool]
-) -> None:
-    """Check how much a commit unfolds to before anything is written: a few blobs and trees that
-    share each other may name any number of files."""
-    files = size = 0
-    listing = [*repository, "ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit]
-    with closing(git.lines(listing, should_stop)) as lines:
-        for line in lines:
-            files += 1
-            size += parse_entry(line).size or 0
-            if files > MAX_FILES or size > MAX_BYTES:
-                raise ProblemError(
-                    finding(
-                        "source-too-large",
-                        f"Commit {commit[:12]} unfolds to more than {MAX_FILES:,} files or"
-                        f" {MAX_BYTES >> 20} MiB.",
-                        hint="Look for large or repeated directories in the commit, and push one"
-                        " without them. The previous version stays in effect.",
-                    )
-                )
 
 
 def _check_links(

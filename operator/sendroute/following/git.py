@@ -14,6 +14,7 @@ from msgspec import Struct
 from sendroute.following.address import Address
 from sendroute.following.checkout import checkout
 from sendroute.following.follower import FollowedTree
+from sendroute.following.selection import CommitTree, TreeLimits
 from sendroute.following.state import State, cannot_use, remove
 from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
 from sendroute.git.process import Git, GitFailedError, ProcessLimits
@@ -39,8 +40,8 @@ _FETCH = (
 # applied last.
 _DEPTHS = (50, 1000)
 
-# Much more than manifests need: a repository may be built to use up the memory or the disk.
-_PROCESS_LIMITS = ProcessLimits(memory=1 << 30, file_size=2 << 30)
+# Bytes of a pack: git writes all that it fetches to one file.
+_MAX_PACK = 2 << 30
 
 _log = logging.getLogger(__name__)
 
@@ -48,13 +49,19 @@ _log = logging.getLogger(__name__)
 class GitOptions(Struct, frozen=True):
     """What to read of a repository. ``branch`` None is the default branch (the repository's HEAD);
     ``path`` is a directory or file relative to its top. ``timeout`` is in seconds, for each call of
-    git."""
+    git.
+
+    The limits are much more than manifests need, because a repository may be built to use up the
+    memory or the disk: ``memory`` is what each git may use, in bytes; ``tree`` is how much of a
+    commit is checked out."""
 
     branch: str | None = None
     path: str = ""
     verify_signatures: bool = False
     allowed_signers: str | None = None
     timeout: float = 60.0
+    memory: int = 1 << 30
+    tree: TreeLimits = TreeLimits()
 
 
 class Branch:
@@ -62,18 +69,30 @@ class Branch:
 
     It locks the state directory when it is created and uses the network only in :meth:`poll`.
 
+    Args:
+        address: the repository.
+        options: what to read of it.
+        state_dir: where the repository is kept; None for a temporary directory.
+        names_above: the names of files that are also read from every directory above the path.
+
     Raises:
         ProblemError: the state directory is unavailable (``unwritable``).
     """
 
-    def __init__(self, address: Address, options: GitOptions, state_dir: str | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        options: GitOptions,
+        state_dir: str | None = None,
+        names_above: Sequence[str] = (),
+    ) -> None:
         self._address = address
         self._options = options
+        self._names_above = names_above
         self._remote = f"refs/heads/{options.branch}" if options.branch else "HEAD"
         self._state = State(state_dir)
-        self._git = Git(
-            str(self._state.directory), options.timeout, address.protocols, _PROCESS_LIMITS
-        )
+        limits = ProcessLimits(options.memory, max(_MAX_PACK, options.tree.size))
+        self._git = Git(str(self._state.directory), options.timeout, address.protocols, limits)
         # The state directory may have been used for another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
@@ -264,8 +283,10 @@ class Branch:
         if options.verify_signatures:
             repository = str(self._state.repository)
             verify_signature(self._git, repository, commit, options.allowed_signers, should_stop)
-        directory, path = checkout(self._state, self._git, commit, options.path, should_stop)
-        return FollowedTree(str(path), commit, commit, str(directory))
+        repository = f"--git-dir={self._state.repository}"
+        tree = CommitTree(self._git, repository, commit, options.tree, should_stop)
+        top, path, submodules = checkout(self._state, tree, options.path, self._names_above)
+        return FollowedTree(str(path), commit, commit, str(top), tuple(map(str, submodules)))
 
     def _tidy(self, should_stop: Callable[[], bool]) -> None:
         """Remove unused checkouts and, from time to time, unreachable objects."""

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -78,18 +79,25 @@ class Files:
     """Files and directories of the file system, and standard input.
 
     The order of ``paths`` does not matter. Directories are read recursively, and ``-`` is
-    ``stdin``. A file is read once, even if several paths or links lead to it.
+    ``stdin``. A file is read once, even if several paths or links lead to it. ``submodules`` are
+    empty directories of a checkout without a repository, whose content is unknown.
     """
 
-    def __init__(self, paths: Sequence[str], stdin: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        stdin: BinaryIO | None = None,
+        submodules: Sequence[str] = (),
+    ) -> None:
         self._paths = sorted(set(paths))
         self._stdin = stdin
+        self._submodules = submodules
         self._typed: bytes | Finding | None = None
         self._odd: dict[str, str] = {}
         self._directories: frozenset[tuple[int, int]] = frozenset()
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
-        walk = _Walk()
+        walk = _Walk(_identities(self._submodules))
         for path in self._paths:
             walk.given(path)
         self._odd = walk.odd
@@ -155,7 +163,8 @@ class _Walk:
     deleted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, submodules: frozenset[tuple[int, int]]) -> None:
+        self._submodules = submodules
         self.entries: list[Entry] = []
         self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
@@ -189,6 +198,8 @@ class _Walk:
             if identity in self.directories:
                 continue
             self.directories.add(identity)
+            if identity in self._submodules:
+                self.findings.append(unreadable(display(path), _SUBMODULE, kind="directory"))
             prefix = "" if path == "." else path if path.endswith("/") else path + "/"
             try:
                 with os.scandir(path) as listing:
@@ -258,6 +269,15 @@ class _Walk:
 
     def _special(self, path: str) -> None:
         self.findings.append(unreadable(display(path), "it is not a regular file"))
+
+
+def _identities(directories: Sequence[str]) -> frozenset[tuple[int, int]]:
+    found = set()
+    for directory in directories:
+        with suppress(OSError):  # the walk reports what cannot be seen
+            status = os.stat(directory)
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def _unfollowed(path: str, error: OSError) -> Finding:
@@ -380,7 +400,10 @@ def _escape(char: str) -> str:
 
 
 _UNKNOWN = "Its content is unknown, so nothing is removed until it can be read."
+_SUBMODULE = "it is a submodule, and those are not fetched"
 _HINTS = {
+    _SUBMODULE: "Commit its manifests to the repository itself, or follow a directory in which the"
+    f" submodule is checked out. {_UNKNOWN}",
     "there is no such file": "Check the path. If it is a symbolic link, check its target.",
     "its target does not exist": "Check out or mount what the symbolic link leads to, or remove the"
     f" link. {_UNKNOWN}",
