@@ -12,6 +12,7 @@ from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
 from sendroute.following.follower import FollowedTree, Follower
 from sendroute.following.git import GitOptions as GitOptions
+from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
