@@ -69,7 +69,7 @@ def _create(state: State, tree: CommitTree, entries: Sequence[TreeEntry], direct
     new = state.trees / f".new-{os.urandom(6).hex()}"
     new.mkdir(mode=0o700)
     index = {"GIT_INDEX_FILE": str(new.with_suffix(".index"))}
-    in_new = [tree.repository, f"--work-tree={new}"]
+    in_new = tree.in_repository(f"--work-tree={new}")
     listed = b"".join(
         os.fsencode(f"{entry.mode} {entry.kind} {entry.blob}\t{entry.path}\0") for entry in entries
     )

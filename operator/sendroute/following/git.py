@@ -283,8 +283,7 @@ class Branch:
         if options.verify_signatures:
             repository = str(self._state.repository)
             verify_signature(self._git, repository, commit, options.allowed_signers, should_stop)
-        repository = f"--git-dir={self._state.repository}"
-        tree = CommitTree(self._git, repository, commit, options.tree, should_stop)
+        tree = CommitTree(self._git, self._state.repository, commit, options.tree, should_stop)
         top, path, submodules = checkout(self._state, tree, options.path, self._names_above)
         return FollowedTree(str(path), commit, commit, str(top), tuple(map(str, submodules)))
 

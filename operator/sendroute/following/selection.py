@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.git.process import Git
@@ -29,13 +30,17 @@ class TreeLimits(NamedTuple):
 
 
 class CommitTree(NamedTuple):
-    """The tree of a commit, in the repository with this ``--git-dir`` argument."""
+    """The tree of a commit in our own repository."""
 
     git: Git
-    repository: str
+    repository: Path
     commit: str
     limits: TreeLimits
     should_stop: Callable[[], bool]
+
+    def in_repository(self, *arguments: str) -> list[str]:
+        """The arguments of git for a command in the repository."""
+        return [f"--git-dir={self.repository}", *arguments]
 
     def select(self, path: str, names_above: Sequence[str]) -> list[TreeEntry]:
         """Find the files, links and submodules to check out.
@@ -86,7 +91,7 @@ class CommitTree(NamedTuple):
                     yield entry
 
     def _ls_tree(self, options: Sequence[str], paths: Iterable[str]) -> Iterator[TreeEntry]:
-        command = ["--literal-pathspecs", self.repository, "ls-tree", "-t", "-l", "-z", *options]
+        command = self.in_repository("--literal-pathspecs", "ls-tree", "-t", "-l", "-z", *options)
         command += ["--full-tree", self.commit, "--", *paths]
         with closing(self.git.lines(command, self.should_stop)) as lines:
             yield from map(parse_entry, lines)
@@ -107,7 +112,7 @@ class CommitTree(NamedTuple):
         if not blobs:
             return {}
         names = "".join(f"{blob}\n" for blob in blobs).encode()
-        command = [self.repository, "cat-file", "--batch"]
+        command = self.in_repository("cat-file", "--batch")
         data = self.git.local(command, self.should_stop, stdin=names)
         contents, at = {}, 0
         for blob in blobs:  # each after a line that ends with its size (git-cat-file(1))

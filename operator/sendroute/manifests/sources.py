@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from sendroute.git.missing import Missing, MissingPath, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
-from sendroute.model.remedy import Perform, Remedy, Task
+from sendroute.model.remedy import CheckOutSubmodules, Remedy
 
 MAX_BYTES = 32 * 1024 * 1024
 STDIN = "-"
@@ -292,7 +292,7 @@ _MISSING: dict[Missing, tuple[str, str, Remedy | None]] = {
     Missing.SUBMODULE: (
         "it is a submodule that is not checked out",
         "Until then nothing is removed. Check it out",
-        Perform(Task.CHECK_OUT_SUBMODULE),
+        CheckOutSubmodules(),
     ),
     Missing.SPARSE: (
         "it is left out by a sparse checkout",
