@@ -42,7 +42,7 @@ def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None
 
 
 def test_every_option_of_a_setting_exists(sendroute: Program) -> None:
-    helps = (("--help",), ("run", "--help"), ("init", "--help"), ("plan", "--help"))
+    helps = (("--help",), ("run", "--help"), ("validate", "--help"), ("plan", "--help"))
     shown = "".join(sendroute(*arguments).out for arguments in helps)
     for setting in Setting:
         option, _, placeholder = words(Configure(setting)).partition(" ")
