@@ -272,12 +272,12 @@ class _Walk:
 
 
 def _identities(directories: Sequence[str]) -> frozenset[tuple[int, int]]:
-    found = set()
+    identities = set()
     for directory in directories:
         with suppress(OSError):  # the walk reports what cannot be seen
             status = os.stat(directory)
-            found.add((status.st_dev, status.st_ino))
-    return frozenset(found)
+            identities.add((status.st_dev, status.st_ino))
+    return frozenset(identities)
 
 
 def _unfollowed(path: str, error: OSError) -> Finding:
