@@ -13,12 +13,13 @@ from msgspec import Struct
 
 from sendroute.following.address import Address
 from sendroute.following.checkout import checkout
+from sendroute.following.first_seen import FirstSeen
 from sendroute.following.follower import FollowedTree
 from sendroute.following.selection import CommitTree, TreeLimits
 from sendroute.following.state import State, cannot_use, remove
 from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
 from sendroute.git.process import Git, GitFailedError, ProcessLimits
-from sendroute.git.signatures import verify_signature
+from sendroute.git.signatures import Signed, verify_signature
 from sendroute.git.tree_history import TreeHistory
 from sendroute.model.ancestry import CommitHistory
 from sendroute.model.codes import finding
@@ -96,6 +97,7 @@ class Branch:
         # The state directory may have been used for another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
+        self._first_seen = FirstSeen(self._state.first_seen)
         self._newest: FollowedTree | None = None
         self._remembered: FollowedTree | None = None
         self._new_enough = False
@@ -281,8 +283,10 @@ class Branch:
     def _tree(self, commit: str, should_stop: Callable[[], bool]) -> FollowedTree:
         options = self._options
         if options.verify_signatures:
-            repository = str(self._state.repository)
-            verify_signature(self._git, repository, commit, options.allowed_signers, should_stop)
+            kept = {self._commit(name, should_stop) for name in ("tip", "good")}
+            first_seen = self._first_seen.time_of(commit, kept)
+            signed = Signed(str(self._state.repository), commit, first_seen)
+            verify_signature(self._git, signed, options.allowed_signers, should_stop)
         tree = CommitTree(self._git, self._state.repository, commit, options.tree, should_stop)
         top, path, submodules = checkout(self._state, tree, options.path, self._names_above)
         return FollowedTree(str(path), commit, commit, str(top), tuple(map(str, submodules)))
