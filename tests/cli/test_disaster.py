@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, NamedTuple
@@ -228,6 +230,21 @@ def test_restore_reports_a_file_that_is_neither_backup_nor_lock_file(
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize("has_store", [True, False])
+def test_a_wrong_value_in_a_backup_is_reported_as_damage_of_the_backup(
+    sendroute: Program, history: Path, lose: Lose, has_store: bool
+) -> None:
+    assert sendroute("backup", "b.db").status == 0
+    with closing(sqlite3.connect(history.parent / "b.db", isolation_level=None)) as raw:
+        raw.execute("UPDATE platform SET spec = '{', version = version + 1")
+    if not has_store:
+        lose()
+    result = sendroute("restore", "b.db", "--auto-approve")
+    assert result.status == 1
+    assert "The backup b.db is damaged." in result.err
+    assert "Use an older backup" in result.err
+
+
 @pytest.mark.parametrize("option", ["--from-lock", "--from-backup"])
 def test_init_with_an_empty_file_name_creates_no_store(
     process: Callable[..., "CompletedProcess[str]"], workdir: Path, option: str
@@ -319,6 +336,29 @@ def test_an_old_key_that_is_found_again_is_enough(keyless: Keyless) -> None:
     new.write_text(new.read_text() + Path("old.key").read_text())
     keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
     status, found = keyless.apply()
+    assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
+
+
+def test_rekey_leaves_the_credentials_of_the_lost_key_and_names_them(keyless: Keyless) -> None:
+    new = next(keyless.secrets.parent.rglob("sendroute.key"))
+    before = keyless.sendroute("history", "-o", "json").out
+    refused = keyless.sendroute("rekey", "--key-file", str(new))
+    assert (refused.status, "credential-unreadable" in refused.err) == (1, True), "all are lost"
+    assert keyless.sendroute("history", "-o", "json").out == before
+    keyless.drop("acme/mailgun-smtp")
+    assert keyless.apply()[0] == 4
+    keys = Path("keys")
+    keys.write_text(Fernet.generate_key().decode() + "\n" + new.read_text())
+    partly = keyless.sendroute("rekey", "--key-file", str(keys))
+    assert (partly.status, "Re-encrypted 2 credentials" in partly.out) == (4, True), partly
+    assert "of profile acme/mailgun (present) cannot be decrypted" in partly.err
+    assert "of profile acme/ses (retired) cannot be decrypted" in partly.err
+    assert keyless.apply("--key-file", "keys", "manifests") == (4, [("secret-missing", "error")])
+    keys.write_text(keys.read_text() + "\n" + Path("old.key").read_text())
+    whole = keyless.sendroute("rekey", "--key-file", str(keys))
+    assert (whole.status, whole.err) == (0, ""), "nothing was lost"
+    keys.write_text(keys.read_text().split()[0])
+    status, found = keyless.apply("--key-file", "keys", "manifests")
     assert (status, {code for code, _ in found}) == (0, {"secret-not-compared"})
 
 

@@ -70,10 +70,10 @@ class TreeSequence:
         self._add(tree)
 
     def edit(self, tree: Tree, key: Key) -> None:
-        if key not in tree.accounts:
+        if tree.accounts[key].is_removed:
             self._restore_account(tree, key)
-        for edit in self._rng.choices([*self.edits(), self._drop_account], k=2):
-            if key in tree.accounts:
+        for edit in self._rng.choices([*self.edits(), self._remove_account], k=2):
+            if not tree.accounts[key].is_removed:
                 edit(tree, key)
 
     def _add(self, tree: Tree) -> None:
@@ -134,7 +134,7 @@ class TreeSequence:
 
     def _move(self, tree: Tree, key: Key) -> None:
         other = partner(key)
-        if other not in tree.accounts:
+        if tree.accounts[other].is_removed:
             return
         for name in self._sample(tree.accounts[key], 5):
             tree.accounts[other].domains[name] = tree.accounts[key].domains.pop(name)
@@ -145,12 +145,14 @@ class TreeSequence:
     def _set_default(self, tree: Tree, key: Key) -> None:
         tree.accounts[key].default = self._route(tree.accounts[key], may_be_none=True)
 
-    def _drop_account(self, tree: Tree, key: Key) -> None:
-        del tree.accounts[key]
+    def _remove_account(self, tree: Tree, key: Key) -> None:
+        """Remove the account with its domains. Its other documents are deleted too, because they
+        would be ignored."""
+        tree.accounts[key] = AccountDoc(tree.accounts[key].plan, remove=MANY)
 
     def _restore_account(self, tree: Tree, key: Key) -> None:
         """Restore an earlier version of the account, with its names and apply-all ids that ran."""
-        versions = [old.accounts[key] for old in self.trees if key in old.accounts]
+        versions = [old.accounts[key] for old in self.trees if not old.accounts[key].is_removed]
         tree.accounts[key] = deepcopy(self._rng.choice(versions))
 
     def _sample(self, doc: AccountDoc, part: int) -> list[str]:
@@ -234,6 +236,8 @@ def documents_of(tree: Tree, key: Key) -> Iterator[dict[str, Any]]:
     if (apply_all := doc.apply_all) is not None:
         spec["applyToAll"] = {"id": apply_all.id, "route": route(apply_all.route)}
         spec["applyToAll"]["confirm"] = {"domains": apply_all.confirm}
+    if doc.remove is not None:
+        spec["remove"] = {"confirm": {"domains": doc.remove}}
     yield _object("MailAccount", key, key[1], spec)
     for name, profile in doc.profiles.items():
         spec = {

@@ -22,6 +22,7 @@ from sendroute.model.outcome import Outcome, Result
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
+from sendroute.planner.guards import Guards
 from sendroute.planner.plan import plan_tree
 from sendroute.reconcile.commit import commit_plan
 from sendroute.reconcile.record import EncryptedCredentials
@@ -30,6 +31,7 @@ from sendroute.store.record import Store
 
 STAMP = Provenance(datetime(2026, 11, 1, tzinfo=UTC), "test")
 HERE = Where("a.yaml", 0)
+CONFIRMED = Guards(remove_accounts=frozenset([AccountKey("acme", "acme")]))
 
 
 def tree(*, plans: tuple[str, ...] = ("nano",), **accounts: str) -> Desired:
@@ -95,7 +97,7 @@ class ConcurrentStore:
 
 def run(record: Store | ConcurrentStore, desired: Desired) -> Result:
     def decide() -> WithoutCredentials:
-        return WithoutCredentials(plan_tree(desired, record.read()))
+        return WithoutCredentials(plan_tree(desired, record.read(), guards=CONFIRMED))
 
     return commit_plan(record, decide(), STAMP, replan=decide)
 

@@ -58,7 +58,7 @@ class Say:
     ) -> AccountChange:
         action = _action(before, after)
         return AccountChange(
-            self.key, self.key.name, action, before, after, "declared", "Said so.", ran=ran
+            self.key, self.key.name, action, before, after, "declared", "Said so.", completed=ran
         )
 
     def profile(

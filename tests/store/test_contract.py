@@ -246,10 +246,10 @@ def test_a_deleted_account_keeps_its_apply_alls(store: Store, say: Any) -> None:
     store.commit([deletion], None, say.provenance)
     left = store.read().accounts[say.key]
     assert (left.revision, left.state, left.domains) == (0, None, {})
-    assert left.ran == {"once": ran[1]}
+    assert left.completed_apply_alls == {"once": ran[1]}
     assert store.read({say.key}).accounts[say.key] == left
     store.commit([say.start("a.example")], None, say.provenance)
-    assert store.read().accounts[say.key].ran == {"once": ran[1]}
+    assert store.read().accounts[say.key].completed_apply_alls == {"once": ran[1]}
 
 
 def test_a_recreated_profile_has_a_new_id_and_a_changed_profile_a_new_version(

@@ -12,7 +12,7 @@ from tests.postgres import Cluster
 
 from sendroute.model.owner import PLATFORM, RELAY
 from sendroute.model.platform import Managed, Platform, Relay
-from sendroute.model.problem import StaleError
+from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.profile import Encryption
 from sendroute.model.records import Endpoint
 from sendroute.model.secret import SecretBinding, binding_of, relay_binding
@@ -192,7 +192,7 @@ def test_rekey_replaces_every_credential_and_is_recorded(started: Store, say: An
         seen.append((token, binding))
         return token.upper()
 
-    assert started.rekey(reencrypt, say.provenance) == 2
+    assert started.rekey(reencrypt, say.provenance).count == 2
     assert [credential for _, _, credential, _ in summary(started)] == ["FIRST", "SECOND"]
     assert {binding for _, binding in seen} == {binding_of(say.key, "ses", say.ses)}
     entry = started.history(limit=1)[0]
@@ -213,6 +213,27 @@ def test_a_failed_rekey_changes_nothing(started: Store, say: Any) -> None:
         started.rekey(reencrypt, say.provenance)
     assert started.endpoints() == before
     assert started.read().revision == 2
+
+
+def test_rekey_leaves_retired_credentials_that_cannot_be_decrypted(
+    started: Store, say: Any
+) -> None:
+    change(started, say, say.ses, "second")
+    rekeyed = started.rekey(lambda t, _: None if t == "first" else t.upper(), say.provenance)
+    assert rekeyed.count == 1
+    assert [endpoint.credential for endpoint in rekeyed.unreadable] == ["first"]
+    assert [credential for _, _, credential, _ in summary(started)] == ["first", "SECOND"]
+
+
+@pytest.mark.parametrize("readable", [["first"], []])
+def test_rekey_changes_nothing_if_a_credential_in_use_cannot_be_decrypted(
+    started: Store, say: Any, readable: list[str]
+) -> None:
+    change(started, say, say.ses, "second")
+    before = started.endpoints()
+    with pytest.raises(ProblemError, match="acme/ses cannot be decrypted"):
+        started.rekey(lambda t, _: t.upper() if t in readable else None, say.provenance)
+    assert (started.endpoints(), started.read().revision) == (before, 2)
 
 
 @pytest.fixture
@@ -239,5 +260,5 @@ def test_rekey_removes_the_old_tokens_from_the_files(
     for number in range(40):
         change(started, say, say.ses, f"{old}-{number}")
     assert b"old-token-" in files(), "the old tokens were in the files before"
-    assert started.rekey(lambda _token, _bond: "new-token" * 10, say.provenance) == 41
+    assert started.rekey(lambda _token, _bond: "new-token" * 10, say.provenance).count == 41
     assert b"old-token-" not in files()

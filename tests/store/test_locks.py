@@ -168,7 +168,7 @@ def test_a_commit_during_a_rekey_waits_until_it_is_done(
             until(raw, WAITING)
             return token.upper()
 
-        assert store.rekey(reencrypt, say.provenance) == 1
+        assert store.rekey(reencrypt, say.provenance).count == 1
         assert begun[0].result() == 4, "after the rekey, which is revision 3"
         stored = {e.binding.profile: e.credential for e in store.endpoints() if e.credential}
     assert stored == {"ses": "OLD", "late": "encrypted"}
@@ -188,7 +188,7 @@ def test_a_rekey_waits_for_a_writer(
             store.rekey(lambda token, _: token, say.provenance)
         raw.execute("ROLLBACK")
         assert done.result() == 3
-    assert store.rekey(lambda token, _: token, say.provenance) == 1
+    assert store.rekey(lambda token, _: token, say.provenance).count == 1
 
 
 def test_a_rekey_does_not_wait_long_for_readers_of_old_rows(
@@ -201,13 +201,13 @@ def test_a_rekey_does_not_wait_long_for_readers_of_old_rows(
     monkeypatch.setattr(database, "_VACUUM_TIMEOUT", 0.0)
     raw.execute("BEGIN")
     raw.execute("SELECT * FROM endpoint")
-    assert store.rekey(lambda token, _: token.upper(), say.provenance) == 1
+    assert store.rekey(lambda token, _: token.upper(), say.provenance).count == 1
     assert "old rows remain" in caplog.text
     caplog.clear()
     raw.execute("ROLLBACK")
     files = "SELECT pg_relation_filenode('endpoint')"
     before = raw.execute(files).fetchone()
-    assert store.rekey(lambda token, _: token.lower(), say.provenance) == 1
+    assert store.rekey(lambda token, _: token.lower(), say.provenance).count == 1
     assert not caplog.text
     assert raw.execute(files).fetchone() != before, "the table was rewritten"
 

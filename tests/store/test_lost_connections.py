@@ -157,7 +157,7 @@ def test_a_rekey_after_a_lost_answer_returns_the_count(
 ) -> None:
     through.commit([say.start()], None, say.provenance, {say.key: {"ses": "old"}})
     proxy.at(COMMIT, Line.cut_after_the_answer)
-    assert through.rekey(lambda token, _: token + "+", say.provenance) == 1
+    assert through.rekey(lambda token, _: token + "+", say.provenance).count == 1
     assert proxy.is_done
     assert [endpoint.credential for endpoint in through.endpoints()] == ["old+"]
     assert through.read().revision == 2

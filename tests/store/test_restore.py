@@ -116,13 +116,13 @@ def test_apply_all_ids_are_kept_by_a_restore_in_both_directions(
     backup_store(store_url, tmp_path / "late.db")
     restore(switched, say.provenance, tmp_path / "early.db")
     deleted = switched.read().accounts[other.key]
-    assert (deleted.state, deleted.ran) == (None, dict([later]))
+    assert (deleted.state, deleted.completed_apply_alls) == (None, dict([later]))
     # Forward: a store from the early backup gets the ids that ran in the lost store.
     url = f"sqlite:///{tmp_path}/again.db"
     with init_store(url, say.provenance, from_backup=tmp_path / "early.db") as again:
         assert other.key not in again.read().accounts
         restore(again, say.provenance, tmp_path / "late.db")
-        assert again.read().accounts[other.key].ran == dict([later])
+        assert again.read().accounts[other.key].completed_apply_alls == dict([later])
         assert again.read().accounts[other.key].state == NANO
 
 

@@ -57,6 +57,7 @@ _TASKS: dict[Task, tuple[str, ...]] = {
     Task.SHOW_ROUTES: ("sendroute routes --profile", "NAME"),
     Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN", "--account ACCOUNT PATH"),
     Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN", "--profile NAME PATH"),
+    Task.CHECK_OUT_SUBMODULE: ("git submodule update --init", ""),
 }
 
 

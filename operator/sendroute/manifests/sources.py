@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
+from sendroute.git.missing import Missing, MissingPath, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
+from sendroute.model.remedy import Perform, Remedy, Task
 
 MAX_BYTES = 32 * 1024 * 1024
 STDIN = "-"
@@ -173,6 +175,7 @@ class _Walk:
         path = os.path.normpath(path)
         if stat.S_ISDIR(status.st_mode):
             self._top = os.path.realpath(path)
+            self.findings += [_missing_part(path, missing) for missing in missing_from(path)]
             self._directory(path, status)
         else:
             self._top = os.path.realpath(os.path.dirname(path) or ".")
@@ -263,6 +266,33 @@ def _unfollowed(path: str, error: OSError) -> Finding:
     gone = isinstance(error, FileNotFoundError)
     reason = "its target does not exist" if gone else _reason(error)
     return unreadable(display(path), reason, kind="symbolic link")
+
+
+_MISSING: dict[Missing, tuple[str, str, Remedy | None]] = {
+    Missing.SUBMODULE: (
+        "it is a submodule that is not checked out",
+        "Until then nothing is removed. Check it out",
+        Perform(Task.CHECK_OUT_SUBMODULE),
+    ),
+    Missing.SPARSE: (
+        "it is left out by a sparse checkout",
+        "Add it to the checkout: git sparse-checkout add. Until then nothing is removed.",
+        None,
+    ),
+    Missing.UNKNOWN: (
+        "git's index cannot be read, so parts of the checkout may be missing",
+        "Check the repository: git status. Until then nothing is removed.",
+        None,
+    ),
+}
+
+
+def _missing_part(directory: str, missing: MissingPath) -> Finding:
+    path = display(os.path.normpath(os.path.join(directory, missing.path)))
+    reason, hint, remedy = _MISSING[missing.reason]
+    kind = "file" if path.endswith(ENDINGS) else "directory"
+    message = f"The {kind} {path} cannot be read: {reason}."
+    return finding("unreadable", message, hint=hint, remedy=remedy, where=Where(path, 0))
 
 
 def _without_repeats(entries: list[Entry]) -> list[Entry]:

@@ -64,7 +64,7 @@ class _AccountsChange(Struct, Generic[_State], frozen=True):
 
 
 class AccountChange(_AccountsChange[AccountState], frozen=True):
-    """``ran`` is the apply-all that this change runs: its id and its record."""
+    """``completed`` is the apply-all that this change runs: its id and its record."""
 
     kind: ClassVar[Kind] = Kind.ACCOUNT
     completed: tuple[str, RanApplyAll] | None = None

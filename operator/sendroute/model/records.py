@@ -112,6 +112,14 @@ class Endpoint(Struct, frozen=True):
         return str(Alias(self.profile, self.version))
 
 
+class Rekeyed(Struct, frozen=True):
+    """The result of a rekey: the number of credentials that were encrypted again, and the endpoints
+    whose credential no given key decrypts, which keep it as it is."""
+
+    count: int
+    unreadable: tuple[Endpoint, ...] = ()
+
+
 class RelayRow(Struct, frozen=True, gc=False):
     """A relay's agent: the revision that it serves, and when it was last seen."""
 

@@ -52,6 +52,7 @@ class Task(StrEnum):
     SHOW_ROUTES = "show-routes"
     ADD_DOMAIN = "add-domain"
     SET_ROUTE = "set-route"
+    CHECK_OUT_SUBMODULE = "check-out-submodule"
 
 
 class RaiseLimit(Struct, frozen=True, tag="raise-limit"):

@@ -57,6 +57,13 @@ class SecretBinding(NamedTuple):
         """The account, or the platform for its managed relay."""
         return owner_named(self.namespace, self.account)
 
+    @property
+    def title(self) -> str:
+        """What the credential belongs to, for messages."""
+        if self.owner is PLATFORM:
+            return "the managed relay"
+        return f"profile {self.namespace}/{self.profile}"
+
 
 def secret_ref(owner: Owner, endpoint: Profile | Relay) -> SecretRef | None:
     """The secret that an endpoint refers to.

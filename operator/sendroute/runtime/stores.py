@@ -13,7 +13,7 @@ from sendroute.reconcile.restore import SavedState
 from sendroute.runtime.factory import Factory
 from sendroute.runtime.settings import Settings
 from sendroute.store import lockfile
-from sendroute.store.backups import open_backup
+from sendroute.store.backups import damage_of_backup, open_backup
 from sendroute.store.create import Opens, init_store, require_no_store
 from sendroute.store.record import Store
 
@@ -126,7 +126,7 @@ def saved_state(path: Path) -> SavedState:
     if is_lock_file(path):
         lock = lockfile.read(path)
         return SavedState(path, lock.current(), {}, lock.head)
-    with open_backup(path) as opened:
+    with open_backup(path) as opened, damage_of_backup(path):
         backup = Store(opened)
         current, encrypted = backup.read_with_credentials()
         return SavedState(path, current, encrypted, backup.head())

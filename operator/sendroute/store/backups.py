@@ -25,7 +25,7 @@ from sendroute.store.atomic_create import created_atomically, require_absent
 from sendroute.store.backend import open_database
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.database import Database
-from sendroute.store.errors import problem
+from sendroute.store.errors import DamagedError, problem
 from sendroute.store.schema import require_our_schema, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import HEAD
@@ -182,7 +182,8 @@ def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]
         copy.touch(0o600)
         copy_file(path, copy, busy_timeout)
         with closing(Sqlite(copy, busy_timeout, location=str(path))) as database:
-            upgrade_schema(database)
+            with damage_of_backup(path):
+                upgrade_schema(database)
             yield database
 
 
@@ -237,24 +238,26 @@ def check_integrity(connection: sqlite3.Connection, source: Path) -> None:
 def damaged(source: Path) -> ProblemError:
     return problem(
         "store-failed",
-        f"The backup {source} is damaged. No store was created.",
-        "Use an older backup, or create the store from its lock file.",
-        Perform(Task.RESTORE_FROM_LOCK_FILE),
+        f"The backup {source} is damaged.",
+        "Nothing was created or changed. Use an older backup, or restore from the lock file.",
+        Perform(Task.RESTORE),
     )
 
 
 @contextmanager
-def _source_errors(source: Path) -> Iterator[None]:
-    """Translates errors as for a store, but with the hint for a damaged backup."""
+def damage_of_backup(source: Path) -> Iterator[None]:
+    """A context that reports damage of a store as damage of the backup that is read as a store."""
     try:
-        with translated_errors(str(source)):
-            yield
-    except ProblemError as error:
-        cause = getattr(error.__cause__, "orig", error.__cause__)
-        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise damaged(source) from error
-        raise
+        yield
+    except DamagedError as error:
+        raise damaged(source) from error
+
+
+@contextmanager
+def _source_errors(source: Path) -> Iterator[None]:
+    """Translates errors as for a store, but with the message and hint for a damaged backup."""
+    with damage_of_backup(source), translated_errors(str(source)):
+        yield
 
 
 @contextmanager

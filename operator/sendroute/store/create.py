@@ -15,7 +15,7 @@ from sendroute.model.provenance import Provenance
 from sendroute.model.secret import SecretBinding
 from sendroute.store import endpoints, lockfile, revisions
 from sendroute.store.atomic_create import created_atomically, require_absent
-from sendroute.store.backups import copy_file, damaged, mark, open_backup
+from sendroute.store.backups import copy_file, damage_of_backup, damaged, mark, open_backup
 from sendroute.store.content import check_content
 from sendroute.store.copy import Advance, copy_all, no_progress
 from sendroute.store.errors import WrongValueError, exists
@@ -130,7 +130,11 @@ def _file_from_backup(
 ) -> None:
     path = sqlite_path(url)
     require_absent(path)
-    with translated_errors(str(path)), created_atomically(path) as temporary:
+    with (
+        damage_of_backup(backup),
+        translated_errors(str(path)),
+        created_atomically(path) as temporary,
+    ):
         copy_file(backup, temporary, busy, advance, journal="WAL")
         with closing(Sqlite(temporary, busy, location=str(backup))) as database:
             upgrade_schema(database)
@@ -159,7 +163,7 @@ def _database_from_backup(
                 raise damaged(backup) from error
         _record_restored(connection, provenance, backup, opens, commit_id)
 
-    with open_backup(backup, busy_timeout=busy) as source:
+    with open_backup(backup, busy_timeout=busy) as source, damage_of_backup(backup):
         _create_database(url, fill, busy)
 
 

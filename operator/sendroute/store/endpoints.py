@@ -13,10 +13,11 @@ from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
-from sendroute.model.records import Endpoint
+from sendroute.model.records import Endpoint, Rekeyed
 from sendroute.model.secret import SecretBinding, binding_of, relay_binding
 from sendroute.store import history, revisions
 from sendroute.store.bulk import execute_many, restricted
+from sendroute.store.errors import unreadable
 from sendroute.store.queries import profiles
 from sendroute.store.states import member_of, numbered, platform_of
 from sendroute.store.tables import endpoint, platform, revision
@@ -183,29 +184,43 @@ def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
 
 def rekey(
     connection: Connection,
-    encrypt: Callable[[str, SecretBinding], str],
+    encrypt: Callable[[str, SecretBinding], str | None],
     provenance: Provenance,
     commit_id: str,
-) -> int:
+) -> Rekeyed:
     """Replace every credential by what ``encrypt`` returns for it, as a separate revision.
 
-    Credentials of retired endpoints are replaced too. Returns the number of credentials.
+    Credentials of retired endpoints are replaced too. One that cannot be decrypted stays as it is
+    if it is retired, or if its key was lost with the store; then another one must be readable.
+    Otherwise a key is missing, and :class:`~sendroute.model.problem.ProblemError` is raised
+    (``credential-unreadable``).
     """
-    count = 0
+    count, left = 0, list[Endpoint]()
+    lost = keyless(connection)
     for stored in list(all_endpoints(connection)):
         if stored.credential is None:
+            continue
+        token = encrypt(stored.credential, stored.binding)
+        if token is None:
+            if stored.retired is None and _owner_and_name(stored.binding) not in lost:
+                raise unreadable(stored.binding)
+            left.append(stored)
             continue
         connection.execute(
             update(endpoint)
             .where(endpoint.c.profile == stored.profile, endpoint.c.version == stored.version)
-            .values(credential=encrypt(stored.credential, stored.binding))
+            .values(credential=token)
         )
         count += 1
+    if left and not count:
+        raise unreadable(left[0].binding)
     now = revisions.begin(connection, provenance, commit_id)
     message = f"{count} credentials were re-encrypted."
+    if left:
+        message += f" {len(left)} could not be decrypted, and stay as they are."
     history.add_store_entry(connection, now, "update", "rekeyed", message)
     revisions.end(connection, now)
-    return count
+    return Rekeyed(count, tuple(left))
 
 
 def fill(connection: Connection, now: int) -> None:
@@ -223,6 +238,10 @@ def fill(connection: Connection, now: int) -> None:
     current = connection.execute(select(platform)).one_or_none()
     if current is not None:
         write_relay(connection, current.version, platform_of(current.spec), None, now, None)
+
+
+def _owner_and_name(binding: SecretBinding) -> tuple[Owner, str]:
+    return binding.owner, binding.profile
 
 
 def _binding(row: Any) -> SecretBinding:

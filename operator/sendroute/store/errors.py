@@ -3,10 +3,15 @@
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
+from sendroute.model.secret import SecretBinding
 
 
 class WrongValueError(ValueError):
     """A value in the store that no version of Sendroute wrote."""
+
+
+class DamagedError(ProblemError):
+    """The content of a store, or of a backup that is read as a store, is damaged."""
 
 
 def problem(code: str, message: str, hint: str, remedy: Remedy | None = None) -> ProblemError:
@@ -53,6 +58,15 @@ def exists(location: str) -> ProblemError:
     )
 
 
+def unreadable(binding: SecretBinding) -> ProblemError:
+    return problem(
+        "credential-unreadable",
+        f"Nothing was changed: a credential of {binding.title} cannot be decrypted with the given"
+        " keys.",
+        "Add the key that it was encrypted with below the new one.",
+    )
+
+
 def locked(location: str) -> ProblemError:
     return problem(
         "store-locked",
@@ -61,10 +75,12 @@ def locked(location: str) -> ProblemError:
     )
 
 
-def damaged(location: str) -> ProblemError:
-    return problem(
-        "store-failed",
-        f"The store {location} is damaged.",
-        "Create the store again at another location, from a backup or its lock file.",
-        Perform(Task.RESTORE_FROM_BACKUP),
+def damaged(location: str) -> DamagedError:
+    return DamagedError(
+        finding(
+            "store-failed",
+            f"The store {location} is damaged.",
+            hint="Create the store again at another location, from a backup or its lock file.",
+            remedy=Perform(Task.RESTORE_FROM_BACKUP),
+        )
     )

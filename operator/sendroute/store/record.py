@@ -26,6 +26,7 @@ from sendroute.model.records import (
     Endpoint,
     ExplainFacts,
     HistoryEntry,
+    Rekeyed,
     RelayRow,
     RestorePoint,
     RouteFilter,
@@ -374,18 +375,25 @@ class Store:
         with self._reading() as connection:
             return list(endpoints.all_endpoints(connection))
 
-    def rekey(self, encrypt: Callable[[str, SecretBinding], str], provenance: Provenance) -> int:
-        """Replace every encrypted credential, in one transaction.
+    def rekey(
+        self, encrypt: Callable[[str, SecretBinding], str | None], provenance: Provenance
+    ) -> Rekeyed:
+        """Replace every encrypted credential that can be decrypted, in one transaction.
 
         The old credentials are removed from the store's files, because another person may know the
         old key.
 
         Args:
-            encrypt: returns the new token for a token and its binding. If it raises, nothing
-            changes. provenance: who replaces the credentials, and when.
+            encrypt: returns the new token for a token and its binding, and None if no key
+                decrypts the token. If it raises, nothing changes.
+            provenance: who replaces the credentials, and when.
 
         Returns:
-            The number of credentials.
+            The number of replaced credentials, and the endpoints that keep theirs.
+
+        Raises:
+            ProblemError: ``credential-unreadable`` if a credential in use cannot be decrypted, and
+                its key was not lost with the store; or if none can be. Then nothing changes.
         """
         commit_id = str(uuid.uuid4())
         with translated_errors(self.location):

@@ -1,0 +1,87 @@
+"""What the checkout of a directory lacks on purpose: submodules, and what a sparse checkout left
+out. What these hold is unknown, and must not seem to be deleted."""
+
+import os
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from sendroute.git.index import IndexEntry, entries_to_check
+from sendroute.git.repository import Repository, find_repository, submodule_at
+
+_ENDINGS = (".yaml", ".yml", ".json")
+_REGULAR = 0o100000
+
+
+class Missing(Enum):
+    """Why a path is not in the checkout."""
+
+    SUBMODULE = "submodule"
+    SPARSE = "sparse"
+    UNKNOWN = "unknown"
+    """The index cannot be read, so nobody knows what is missing."""
+
+
+class MissingPath(NamedTuple):
+    """A path that is not in the checkout, relative to the directory that was asked about."""
+
+    path: str
+    reason: Missing
+
+
+def missing_from(directory: str) -> list[MissingPath]:
+    """Find what the checkout of a directory lacks. git is not asked.
+
+    Args:
+        directory: any directory.
+
+    Returns:
+        The highest missing paths, sorted; none outside a repository.
+    """
+    real = os.path.realpath(directory)
+    repository = find_repository(real)
+    if repository is None:
+        return []
+    return sorted(set(_missing(repository, real)))
+
+
+def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
+    try:
+        entries = entries_to_check(repository)
+    except (OSError, ValueError):
+        yield MissingPath(".", Missing.UNKNOWN)
+        return
+    for entry in entries:
+        path = os.path.join(repository.top, entry.path.rstrip("/"))
+        inner = os.path.relpath(path, real)
+        if inner.startswith("../") or inner == "..":
+            if not entry.is_submodule or not real.startswith(f"{path}/"):
+                continue
+            inner = "."  # the directory is in the submodule
+        if not _is_read(entry, inner):
+            continue
+        if entry.is_submodule:
+            submodule = submodule_at(path)
+            if submodule is not None:
+                for nested in _missing(submodule, os.path.realpath(path)):
+                    yield MissingPath(
+                        os.path.normpath(os.path.join(inner, nested.path)), nested.reason
+                    )
+            elif not (os.path.isdir(path) and os.listdir(path)):
+                yield MissingPath(inner, Missing.SUBMODULE)
+        elif not os.path.lexists(path):
+            yield MissingPath(_highest_missing(real, inner), Missing.SPARSE)
+
+
+def _is_read(entry: IndexEntry, inner: str) -> bool:
+    if inner != "." and (inner.startswith(".") or "/." in inner):
+        return False
+    return entry.mode & 0o170000 != _REGULAR or inner.endswith(_ENDINGS)
+
+
+def _highest_missing(directory: str, inner: str) -> str:
+    while (parent := os.path.dirname(inner)) and not os.path.lexists(
+        os.path.join(directory, parent)
+    ):
+        inner = parent
+    return inner

@@ -1,0 +1,51 @@
+"""What a checkout lacks on purpose."""
+
+from pathlib import Path
+
+import pytest
+
+from sendroute.git.missing import Missing, MissingPath, missing_from
+
+from .test_worktree import git
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of a repository with a submodule in ``m/sub``, and ``m/t/b.yaml``."""
+    origin = tmp_path / "origin"
+    (origin / "m/t").mkdir(parents=True)
+    git(origin, "init", "-q", "-b", "main")
+    (origin / "m/a.yaml").write_text("a: 1\n")
+    (origin / "m/t/b.yaml").write_text("b: 1\n")
+    git(origin, "add", "-A")
+    git(origin, "commit", "-qm", "first")
+    allowed = ["-c", "protocol.file.allow=always"]
+    git(origin, *allowed, "submodule", "add", "-q", f"file://{origin}", "m/sub")
+    git(origin, "commit", "-qm", "sub")
+    git(tmp_path, "clone", "-q", str(origin), "clone")
+    return tmp_path / "clone"
+
+
+def test_a_submodule_that_is_not_checked_out_is_missing(clone: Path) -> None:
+    assert missing_from(str(clone / "m")) == [MissingPath("sub", Missing.SUBMODULE)]
+    assert missing_from(str(clone / "m/sub")) == [MissingPath(".", Missing.SUBMODULE)]
+    assert missing_from(str(clone / "m/t")) == []
+    git(clone, "-c", "protocol.file.allow=always", "submodule", "update", "-q", "--init")
+    assert missing_from(str(clone)) == []
+    (clone / "m/sub/m/a.yaml").unlink()
+    assert missing_from(str(clone)) == []
+
+
+@pytest.mark.parametrize("version", ["2", "4"])
+def test_what_a_sparse_checkout_left_out_is_missing(clone: Path, version: str) -> None:
+    git(clone, "rm", "-q", "m/sub")
+    git(clone, "config", "index.version", version)
+    git(clone, "sparse-checkout", "set", "--no-cone", "/*", "!/m/t/")
+    assert missing_from(str(clone)) == [MissingPath("m/t", Missing.SPARSE)]
+    git(clone, "sparse-checkout", "disable")
+    assert missing_from(str(clone)) == []
+
+
+def test_an_index_that_cannot_be_parsed_is_reported(clone: Path) -> None:
+    (clone / ".git/index").write_bytes(b"DIRC\0\0\0\2")
+    assert missing_from(str(clone / "m")) == [MissingPath(".", Missing.UNKNOWN)]
