@@ -16,7 +16,8 @@ def test_existing_and_changed_manifests_are_applied(workspace: Workspace) -> Non
     loop.wait_for_log("acme/acme", "committed")
     workspace.write_manifest("acme", account("acme", "a.example.com", "b.example.com"))
     wait_until(lambda: len(workspace.domains()) == 2, "the new domain")
-    (workspace.manifests / "acme.yaml").unlink()
+    removal = "{plan: pro, remove: {confirm: {domains: 2}}}"
+    workspace.write_manifest("acme", account("acme").replace("{plan: pro}", removal))
     wait_until(lambda: not workspace.domains(), "the removal")
     assert loop.stop() == 0
     assert loop.lines[-1]["message"] == "Stopped by SIGTERM."
