@@ -26,6 +26,7 @@ from sendroute.planner.guards import Guards
 from sendroute.planner.offline import check_tree
 from sendroute.planner.plan import plan_accounts
 from sendroute.planner.selection import Selection, select
+from sendroute.reconcile.assessment import held_changes
 from sendroute.store import record
 from sendroute.store.record import Store
 
@@ -131,11 +132,14 @@ def plan(
     _expect("store", store, Store, "what open_store() returned")
     _expect("guards", guards, (Guards, type(None)), "Guards or None")
     desired = tree.desired
+    held = held_changes(store.account_statuses())
     if only is None:
-        planned = plan_accounts(desired, store.read(), guards=guards)
+        planned = plan_accounts(desired, store.read(), guards=guards, held=held)
     else:
         selection, current = _read_accounts(_keys(only), desired, store)
-        planned = plan_accounts(desired, current, selection.keys, selection.others, guards=guards)
+        planned = plan_accounts(
+            desired, current, selection.keys, selection.others, guards=guards, held=held
+        )
     accounts = tuple(
         replace(account, findings=tuple(with_positions(tree.files, account.findings)))
         if account.findings

@@ -8,6 +8,7 @@ escapes.
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -229,9 +230,13 @@ def test_the_secret_is_in_no_argument_of_a_child_process(
     canary: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Only git is started, to read the commit; no argument of it holds the secret."""
+    run_git = ["git", "-c", "user.name=ada", "-c", "user.email=ada@example.com"]
+    for arguments in (["init", "-q"], ["add", "manifests"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*run_git, *arguments], check=True)
     spy = tmp_path / "bin"
     spy.mkdir()
-    (spy / "git").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexit 1\n')
+    real = shutil.which("git")
+    (spy / "git").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\nexec {real} "$@"\n')
     (spy / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{spy}:{os.environ['PATH']}")
     canary.apply()

@@ -7,6 +7,7 @@ from sendroute.cli.hints import with_hint, words
 from sendroute.model.codes import finding
 from sendroute.model.remedy import (
     Approve,
+    CheckOutSubmodules,
     Configure,
     GuardLimit,
     Perform,
@@ -21,12 +22,13 @@ REMEDIES = [
     Approve("acme", "main"),
     *map(Configure, Setting),
     *map(Perform, Task),
+    CheckOutSubmodules(),
 ]
 
 
 @pytest.mark.parametrize("remedy", REMEDIES, ids=str)
 def test_every_remedy_has_an_option_or_a_command(remedy: Remedy) -> None:
-    assert words(remedy).startswith(("--", "sendroute "))
+    assert words(remedy).startswith(("--", "sendroute ", "git "))
 
 
 def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None:
@@ -37,6 +39,14 @@ def test_every_command_and_option_of_a_remedy_exists(sendroute: Program) -> None
         assert f"sendroute {' '.join(name)}" in shown
         for option in (word for word in rest if word.startswith("--")):
             assert option in shown, task
+
+
+def test_every_option_of_a_setting_exists(sendroute: Program) -> None:
+    helps = (("--help",), ("run", "--help"), ("validate", "--help"), ("plan", "--help"))
+    shown = "".join(sendroute(*arguments).out for arguments in helps)
+    for setting in Setting:
+        option, _, placeholder = words(Configure(setting)).partition(" ")
+        assert f"{option} " in shown, (setting, placeholder)
 
 
 def test_a_hint_ends_with_the_command_to_type() -> None:

@@ -173,6 +173,49 @@ def test_a_pending_apply_all_follows_a_rename(sendroute: Program, tree: Path) ->
     assert ("SendingDomain", "news.example.com", "reroute to mg") in changes
 
 
+def test_an_account_is_deleted_in_two_steps(sendroute: Program, tree: Path) -> None:
+    """First the removal is declared and confirmed; when it is applied, the documents go."""
+    applied(sendroute)
+    ran = sendroute("edit", "delete-account", "acme", "m")
+    assert ran.status == 0, ran
+    assert ran.out.splitlines()[-1] == "Next: sendroute plan m"
+    assert "  remove: {confirm: {domains: 3}}\n" in (tree / "acme.yaml").read_text()
+    assert planned(sendroute) == {
+        ("MailAccount", "acme", "delete"),
+        ("SMTPProfile", "brevo", "delete"),
+        ("SMTPProfile", "mailgun", "delete"),
+        ("SMTPProfile", "ses", "delete"),
+        ("SendingDomain", "inline.example.com", "delete"),
+        ("SendingDomain", "news.example.com", "delete"),
+        ("SendingDomain", "shop.example.com", "delete"),
+    }
+    again = sendroute("edit", "delete-account", "acme", "m")
+    assert again.out == "No changes: the manifests are up to date.\n"
+    assert "not applied yet" in again.err
+    applied(sendroute)
+    assert planned(sendroute) == set()
+    assert sendroute("edit", "delete-account", "acme", "m").status == 0
+    assert sorted(path.name for path in tree.iterdir()) == ["platform.yaml"]
+    assert planned(sendroute) == set()
+
+
+def test_without_a_store_documents_of_an_account_are_never_removed(
+    sendroute: Program, tree: Path
+) -> None:
+    Path("sendroute.db").unlink()
+    assert sendroute("edit", "delete-account", "acme", "m").status == 0
+    assert "remove: {confirm: {domains: 3}}" in (tree / "acme.yaml").read_text()
+
+
+def test_a_suspended_account_is_not_deleted(sendroute: Program, tree: Path) -> None:
+    applied(sendroute)
+    text = (tree / "acme.yaml").read_text()
+    (tree / "acme.yaml").write_text(text.replace("plan: nano", "suspend: true\n  plan: nano", 1))
+    ran = sendroute("edit", "delete-account", "acme", "m")
+    assert ran.status == 1
+    assert "is suspended, so its removal would not be applied" in ran.err
+
+
 def test_without_a_store_a_rename_says_which_domains_it_cannot_know(
     sendroute: Program, tree: Path
 ) -> None:

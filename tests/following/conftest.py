@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,6 +69,18 @@ class Repository:
         self.git("commit", "-q", "-m", "x", "--allow-empty", *options)
         return self.git("rev-parse", "HEAD")
 
+    def tree(self, *entries: str) -> str:
+        """Write a tree of such lines as git-ls-tree(1) prints, and return its object name."""
+        done = subprocess.run(
+            ["git", "-C", str(self.directory), "mktree"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            input="\n".join(entries),
+        )
+        return done.stdout.strip()
+
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
@@ -83,9 +95,16 @@ def following(tmp_path: Path) -> Iterator[Follow]:
     """Create followers of a URL; all are closed at the end."""
     followers: list[Branch] = []
 
-    def create(url: str, *, state: str | None = "state", **options: object) -> Branch:
+    def create(
+        url: str,
+        *,
+        state: str | None = "state",
+        names_above: Sequence[str] = (),
+        **options: object,
+    ) -> Branch:
         directory = None if state is None else str(tmp_path / state)
-        follower = follow(url, GitOptions(**options), directory)  # type: ignore[arg-type]
+        git_options = GitOptions(**options)  # type: ignore[arg-type]
+        follower = follow(url, git_options, directory, names_above=names_above)
         assert isinstance(follower, Branch)
         followers.append(follower)
         return follower

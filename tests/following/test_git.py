@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from sendroute.following.follower import FollowedTree, StoppedError
+from sendroute.following.selection import TreeLimits
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
+from sendroute.model.remedy import Configure, Setting
 
 from .conftest import Follow, Repository, never
 
@@ -437,3 +439,80 @@ class TestStopping:
         with pytest.raises(StoppedError):
             follower.poll(lambda: True)
         assert text_of(follower.poll(never)) == "x"
+
+
+def unfold(repository: Repository, directory: str, levels: int) -> None:
+    """Push ``directory``, in which directories that each hold another ten times end in blobs."""
+    blob = repository.git("hash-object", "-w", "a.yaml")
+    tree = repository.tree(*(f"100644 blob {blob}\tf{number}.yaml" for number in range(10)))
+    for _ in range(levels - 1):
+        tree = repository.tree(*(f"040000 tree {tree}\td{number}" for number in range(10)))
+    top = repository.git("ls-tree", "HEAD").splitlines()
+    commit = repository.git(
+        "commit-tree", "-m", "x", repository.tree(*top, f"040000 tree {tree}\t{directory}")
+    )
+    repository.git("update-ref", "refs/heads/main", commit)
+
+
+class TestSize:
+    def test_only_the_path_and_the_named_files_above_it_are_checked_out(
+        self, repository: Repository, following: Follow
+    ) -> None:
+        for name in ("teams/acme/mail/a.yaml", "teams/acme/b.yaml", "teams/c.yaml", "d.yaml"):
+            repository.put(name)
+        repository.put("teams/x.lock")
+        repository.commit("x.lock")
+        tree = following(repository.url, names_above=["x.lock"], path="teams/acme/mail").poll(never)
+        top = Path(tree.root or "")
+        files = {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
+        assert files == {"teams/acme/mail/a.yaml", "teams/x.lock", "x.lock"}
+
+    def test_what_unfolds_beside_the_path_is_not_counted(
+        self, repository: Repository, following: Follow
+    ) -> None:
+        repository.commit("mail/a.yaml", "y")
+        repository.commit()
+        unfold(repository, "zz", levels=12)  # 10 ** 12 files
+        assert text_of(following(repository.url, path="mail").poll(never)) == "y"
+
+    @pytest.mark.parametrize("path", ["", "zz"])
+    def test_a_commit_that_unfolds_to_too_much_is_refused_before_it_is_written(
+        self, repository: Repository, following: Follow, tmp_path: Path, path: str
+    ) -> None:
+        repository.commit("zz/a.yaml", "good")
+        repository.commit()
+        follower = following(repository.url, path=path)
+        good = follower.poll(never)
+        repository.git("rm", "-q", "-r", "zz")
+        repository.commit("b.yaml")
+        unfold(repository, "zz", levels=12)
+        finding = refused(follower)
+        assert (finding.code, finding.remedy) == ("source-too-large", Configure(Setting.TREE_FILES))
+        assert (Path(good.root or "") / "zz/a.yaml").read_text() == "good"
+        trees = (tmp_path / "state/sendroute-source/trees").iterdir()
+        assert {tree.name for tree in trees} == {good.commit}
+
+    def test_a_link_to_what_unfolds_is_refused(
+        self, repository: Repository, following: Follow
+    ) -> None:
+        repository.put("mail/a.yaml")
+        repository.commit()
+        (repository.directory / "mail/in").symlink_to("../zz")
+        repository.commit("a.yaml", "y")
+        unfold(repository, "zz", levels=12)
+        assert refused(following(repository.url, path="mail")).code == "source-too-large"
+
+    @pytest.mark.parametrize(
+        ("limits", "setting"),
+        [(TreeLimits(files=9), Setting.TREE_FILES), (TreeLimits(size=9_999), Setting.TREE_SIZE)],
+    )
+    def test_the_limits_can_be_set(
+        self, repository: Repository, following: Follow, limits: TreeLimits, setting: Setting
+    ) -> None:
+        repository.put("a.yaml", "x" * 1000)
+        repository.commit("b")
+        unfold(repository, "zz", levels=1)
+        finding = refused(following(repository.url, path="zz", tree=limits))
+        assert finding.remedy == Configure(setting)
+        exact = TreeLimits(files=11, size=10_000)
+        assert following(repository.url, state="other", path="zz", tree=exact).poll(never)

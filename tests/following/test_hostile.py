@@ -151,6 +151,28 @@ class TestLinks:
         tree = following(repository.url, path="mail").poll(never)
         assert (Path(tree.path) / "in/a.yaml").read_text() == "y"
 
+    def test_a_path_through_links_within_the_repository_is_followed(
+        self, repository: Repository, following: Follow
+    ) -> None:
+        repository.commit("teams/acme/mail/a.yaml", "y")
+        repository.commit("shared/b.yaml", "z")
+        link(repository, "teams/acme/mail/shared", "../../next/to")
+        link(repository, "teams/next", "../")
+        link(repository, "to", "shared")
+        link(repository, "current", "teams/acme")
+        tree = following(repository.url, path="current/mail").poll(never)
+        assert (Path(tree.path) / "a.yaml").read_text() == "y"
+        assert (Path(tree.path) / "shared/b.yaml").read_text() == "z"
+
+    def test_links_that_lead_to_more_and_more_paths_end(
+        self, repository: Repository, following: Follow
+    ) -> None:
+        repository.commit("mail/a.yaml", "y")
+        link(repository, "mail/circle", "../circle/x")
+        link(repository, "circle", "circle/x")
+        tree = following(repository.url, path="mail").poll(never)
+        assert (Path(tree.path) / "a.yaml").read_text() == "y"
+
     def test_a_link_that_is_not_read_is_ignored(
         self, repository: Repository, following: Follow
     ) -> None:
@@ -201,6 +223,7 @@ class TestPrograms:
         repository.commit("b.yaml")
         tree = following(repository.url).poll(never)
         assert list((Path(tree.path) / "sub").iterdir()) == []
+        assert tree.submodules == (f"{tree.path}/sub",)
 
     def test_a_configured_url_that_runs_a_program_is_rejected(
         self, repository: Repository, following: Follow, home: Path, tmp_path: Path
@@ -254,3 +277,18 @@ def test_a_tree_that_would_write_outside_the_checkout_is_rejected(
     repository.git("update-ref", "refs/heads/main", commit)
     findings_of(lambda: following(repository.url).poll(never))
     assert list(tmp_path.rglob("state/**/x")) == []
+
+
+def test_a_name_that_git_leaves_out_is_not_taken_for_deleted(
+    repository: Repository, following: Follow, tmp_path: Path
+) -> None:
+    repository.commit("x")
+    blob = repository.git("rev-parse", "HEAD:x")
+    entries = [(b"100644 .git", blob), (b"100644 a.yaml", blob)]
+    (tmp_path / "tree").write_bytes(
+        b"".join(name + b"\0" + bytes.fromhex(object_name) for name, object_name in entries)
+    )
+    tree = repository.git("hash-object", "-t", "tree", "-w", "--literally", f"{tmp_path}/tree")
+    repository.git("update-ref", "refs/heads/main", repository.git("commit-tree", "-m", "x", tree))
+    (finding,) = findings_of(lambda: following(repository.url).poll(never))
+    assert "cannot be checked out" in finding.message

@@ -1,8 +1,10 @@
 """Commits signed with ssh-keygen and gpg: which ones are accepted."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,61 @@ class TestSsh:
     ) -> None:
         allow(keys, 'valid-before="20200101"')
         signed(repository, keys / "ours")
+        self.refused(follower)
+
+    @pytest.mark.parametrize(
+        ("validity", "dated"),
+        [('valid-before="20200101"', "2019-06-01"), ('valid-after="20900101"', "2090-06-01")],
+    )
+    def test_the_date_of_the_commit_does_not_make_a_key_valid(
+        self,
+        follower: object,
+        repository: Repository,
+        keys: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        validity: str,
+        dated: str,
+    ) -> None:
+        allow(keys, validity)
+        monkeypatch.setenv("GIT_COMMITTER_DATE", f"{dated}T00:00:00Z")
+        signed(repository, keys / "ours")
+        self.refused(follower)
+        allow(keys, 'valid-after="20200101",valid-before="20900101"')
+        self.accepted_commit(follower)
+
+    def test_a_commit_that_was_seen_while_its_key_was_valid_stays_accepted(
+        self, repository: Repository, following: Follow, keys: Path, tmp_path: Path
+    ) -> None:
+        options = {"verify_signatures": True, "allowed_signers": str(keys / "allowed")}
+        commit = signed(repository, keys / "ours")
+        first = following(repository.url, **options)
+        first.remember(first.poll(never))
+        first.close()
+        seen = tmp_path / "state/sendroute-source/first-seen.json"
+        assert list(json.loads(seen.read_text())) == [commit]
+        seen.write_text(json.dumps({commit: datetime(2019, 6, 1, tzinfo=UTC).timestamp()}))
+        allow(keys, 'valid-before="20200101"')
+        second = following(repository.url, **options)
+        assert second.poll(never).commit == commit
+        good = second.last_good(never)
+        assert good is not None
+        assert good.commit == commit
+        signed(repository, keys / "ours", "--date=2019-06-01T00:00:00Z")
+        self.refused(second)
+
+    def test_a_revoked_key_is_rejected(
+        self, follower: object, repository: Repository, keys: Path, home: Path
+    ) -> None:
+        signed(repository, keys / "ours")
+        with (home / ".gitconfig").open("a") as config:
+            config.write(f'[gpg "ssh"]\nrevocationFile = {keys}/ours.pub\n')
+        self.refused(follower)
+
+    def test_a_second_signature_is_rejected(
+        self, follower: object, repository: Repository, keys: Path
+    ) -> None:
+        commit = signed(repository, keys / "ours")
+        altered(repository, commit, b"\ngpgsig ", b"\ngpgsig-sha256 x\ngpgsig ")
         self.refused(follower)
 
     def test_another_tree_under_a_valid_signature_is_rejected(

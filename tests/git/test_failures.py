@@ -26,6 +26,9 @@ CAUSE_BY_MESSAGES = {
     "fatal: detected dubious ownership in repository at '/srv/x'": (
         "the repository belongs to another user"
     ),
+    "fatal: unsafe repository ('/srv/x' is owned by someone else)": (
+        "the repository belongs to another user"
+    ),
     "ssh: connect to host h port 22: Connection timed out": "the host does not answer",
     "ssh: connect to host h port 22: No route to host": "the connection to the host failed",
     "fetch-pack: unexpected disconnect while reading sideband packet\nfatal: early EOF": (

@@ -44,7 +44,8 @@ def embed(outer: Path, config: str) -> None:
     git(bare, "update-ref", "refs/heads/main", commit)
     for name in ("HEAD", "objects", "refs"):
         subprocess.run(["cp", "-r", str(bare / name), str(outer / "m")], check=True)
-    (outer / "m/config").write_text(config)
+    # Without a version git ignores where the working tree is.
+    (outer / "m/config").write_text(f"[core]\nrepositoryformatversion = 0\n{config}")
     git(outer, "add", "-A")
     git(outer, "commit", "-qm", "a tenant's commit")
 
@@ -52,7 +53,10 @@ def embed(outer: Path, config: str) -> None:
 def test_a_directory_that_looks_like_a_bare_repository_is_a_directory(
     outer: Path, tmp_path: Path
 ) -> None:
-    embed(outer, f'[core]\nbare = false\nworktree = ..\nfsmonitor = "{program(tmp_path)}"\n')
+    embed(
+        outer,
+        f'[core]\nbare = false\nworktree = ..\nfsmonitor = "{program(tmp_path)}"\n',
+    )
     found = open_repository(str(outer / "m"))
     assert found is not None
     assert found.top == str(outer)
@@ -64,7 +68,10 @@ def test_a_directory_that_looks_like_a_bare_repository_is_a_directory(
 def test_without_a_repository_above_such_a_directory_is_in_none(
     outer: Path, tmp_path: Path
 ) -> None:
-    embed(outer, f'[core]\nbare = false\nworktree = .\nfsmonitor = "{program(tmp_path)}"\n')
+    embed(
+        outer,
+        f'[core]\nbare = false\nworktree = .\nfsmonitor = "{program(tmp_path)}"\n',
+    )
     (outer / ".git").rename(tmp_path / "away")
     assert open_repository(str(outer / "m")) is None
     assert commit_of([str(outer / "m")]) is None
@@ -109,7 +116,10 @@ def test_the_configuration_of_a_real_repository_runs_nothing(
 def test_a_git_file_in_the_tree_of_a_repository_leads_to_no_files_of_that_tree(
     outer: Path, tmp_path: Path
 ) -> None:
-    embed(outer, f'[core]\nbare = false\nfsmonitor = "{program(tmp_path)}"\n')
+    embed(
+        outer,
+        f'[core]\nbare = false\nfsmonitor = "{program(tmp_path)}"\n',
+    )
     tenant = outer / "tenant"
     tenant.mkdir()
     (tenant / "a.yaml").write_text("a: 1\n")
@@ -158,7 +168,7 @@ def test_a_repository_of_another_user_is_refused_unless_it_is_safe(
     with pytest.raises(GitFailedError) as caught:
         open_repository(str(outer))
     assert caught.value.cause is not None
-    assert "safe.directory" in caught.value.cause.hint
+    assert f"Add {outer} to safe.directory" in caught.value.cause.hint
     assert commit_of([str(outer)]) is None
     assert "belongs to another user" in caplog.text
     for name, value in {"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": str(outer)}.items():

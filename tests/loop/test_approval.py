@@ -164,3 +164,35 @@ def test_status_shows_a_held_back_account_until_an_apply_settles_it(workspace: W
     workspace.write_manifest("acme", account("acme", *NAMES[:11]))
     assert workspace.sendroute("apply", "manifests", "--auto-approve").returncode == 0
     assert not workspace.unsettled()
+
+
+def test_the_rest_of_a_large_change_waits_although_a_part_and_new_domains_are_applied(
+    workspace: Workspace,
+) -> None:
+    names = [f"t{number}" for number in range(6)]
+    for name in names:
+        workspace.write_manifest(name, account(name, f"a.{name}.example", f"b.{name}.example"))
+    loop = workspace.start()
+    loop.wait_for_log("t5/t5", "committed")
+    loop.stop()
+    for name in names[:4]:
+        workspace.write_manifest(name, account(name, f"a.{name}.example"))
+    workspace.write_manifest("new", account("new", *(f"n{n}.example" for n in range(20))))
+    loop = workspace.start()
+    wait_until(lambda: len(workspace.unsettled()) == 4, "all that lose a domain held back")
+    wait_until(lambda: len(workspace.domains()) == 32, "the new domains")
+    for left, name in ((3, "t0"), (2, "t1")):
+        assert workspace.sendroute("approve", name, "--auto-approve").returncode == 0
+        wait_until(lambda: len(workspace.unsettled()) == left, "the approved removal")  # noqa: B023
+    loop.stop()
+    restarted = workspace.start()
+    restarted.wait_for_log("held back")
+    edited = account("t2", "a.t2.example", "c.t2.example")
+    workspace.write_manifest("t2", edited)
+    wait_until(lambda: workspace.unsettled()["t2"]["changes"].get("create") == 1, "the new plan")
+    assert set(workspace.unsettled()) == {"t2", "t3"}
+    assert len(workspace.domains()) == 30
+    for name in ("t2", "t3"):
+        assert workspace.sendroute("approve", name, "--auto-approve").returncode == 0
+        wait_until(lambda: name not in workspace.unsettled(), "the approved removal")  # noqa: B023
+    assert len(workspace.domains()) == 29

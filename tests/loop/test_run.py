@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,8 @@ def test_existing_and_changed_manifests_are_applied(workspace: Workspace) -> Non
     loop.wait_for_log("acme/acme", "committed")
     workspace.write_manifest("acme", account("acme", "a.example.com", "b.example.com"))
     wait_until(lambda: len(workspace.domains()) == 2, "the new domain")
-    (workspace.manifests / "acme.yaml").unlink()
+    removal = "{plan: pro, remove: {confirm: {domains: 2}}}"
+    workspace.write_manifest("acme", account("acme").replace("{plan: pro}", removal))
     wait_until(lambda: not workspace.domains(), "the removal")
     assert loop.stop() == 0
     assert loop.lines[-1]["message"] == "Stopped by SIGTERM."
@@ -59,6 +62,33 @@ def test_only_the_account_whose_manifests_changed_is_reconciled(workspace: Works
         "drift is repaired only at the interval"
     )
     assert len(loop.logged("bolt/bolt", "committed")) == 1
+
+
+def test_a_bare_repository_that_arrives_in_the_directory_runs_nothing(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    workspace.write_manifest("acme", account("acme", "a.example.com"))
+    loop = workspace.start("--interval", "500ms")
+    loop.wait_for_log("acme/acme", "committed")
+    bare, stolen = tmp_path / "bare", tmp_path / "stolen"
+    author = ("-c", "user.name=T", "-c", "user.email=t@t.example")
+    subprocess.run(["git", "init", "-q", "-b", "main", str(bare)], check=True)
+    commit = ["git", "-C", str(bare), *author, "commit", "-q", "--allow-empty", "-m", "x"]
+    subprocess.run(commit, check=True)
+    for name in ("HEAD", "objects", "refs"):
+        (bare / ".git" / name).rename(workspace.manifests / name)
+    settings = ["repositoryformatversion = 0", "bare = false", "worktree = .."]
+    settings.append(f'fsmonitor = "env > {stolen}; false"')
+    (workspace.manifests / "config").write_text("\n".join(["[core]", *settings]))
+    control = ["git", "-C", str(workspace.manifests), "status"]
+    subprocess.run(control, check=False, capture_output=True)
+    assert stolen.exists(), "an unprotected git runs it"
+    stolen.unlink()
+    workspace.write_manifest("acme", account("acme", "a.example.com", "b.example.com"))
+    loop.wait_for_log("acme/acme is committed", "1 domain created")
+    wait_until(lambda: len(workspace.domains()) == 2, "the second domain")
+    assert loop.stop() == 0
+    assert not stolen.exists()
 
 
 def test_drift_is_repaired_within_the_interval_and_logged(workspace: Workspace) -> None:

@@ -51,6 +51,20 @@ def test_the_order_of_paths_does_not_matter_and_overlaps_are_read_once() -> None
     assert read(["t/a.yaml", "t", "t/s/b.yaml"]) == expected
 
 
+def test_a_submodule_is_unreadable_by_whatever_link_it_is_reached() -> None:
+    put("t/a.yaml")
+    for name in ("t/sub", "t/.hidden", "outside", "elsewhere"):
+        Path(name).mkdir()
+    Path("t/link").symlink_to("../outside")
+    submodules = ["t/sub", "t/.hidden", "outside", "elsewhere", "t/gone"]
+    _, findings = Files(["t"], submodules=submodules).entries()
+    assert [(f.code, f.where and f.where.file) for f in findings] == [
+        ("unreadable", "t/link"),
+        ("unreadable", "t/sub"),
+    ]
+    assert all("a submodule" in f.message and "removed" in str(f.hint) for f in findings)
+
+
 def test_a_given_file_with_any_suffix_is_read() -> None:
     put("notes.txt", ".hidden")
     assert read(["notes.txt", ".hidden"]) == ([".hidden", "notes.txt"], [])

@@ -165,12 +165,14 @@ EVERYTHING = ERRORS | {
 
 @dataclass
 class Verdict:
-    """``unchanged``: the account stays as it is; ``saved``: otherwise, the profiles that are
-    written. ``must``: at least one code of each set is reported."""
+    """``unchanged``: the account stays as it is, ``by_whole_change`` because of the size of the
+    whole change; ``saved``: otherwise, the profiles that are written. ``must``: at least one code
+    of each set is reported."""
 
     unchanged: bool = False
     saved: set[str] = field(default_factory=set)
     must: list[set[str]] = field(default_factory=list)
+    by_whole_change: bool = False
     may: set[str] = field(default_factory=set)
 
     def require(self, *any_of: str) -> None:
@@ -215,12 +217,14 @@ def step(
     change_percent: int = 30,
     remove_percent: int = 30,
     remove_accounts: frozenset[Key] = frozenset(),
+    held: dict[Key, Size] | None = None,
 ) -> tuple[Store, dict[Key, Verdict]]:
     """The store after the tree is applied, and the verdict of each account.
 
     ``failing``: the names of profiles whose connection test fails, in any account; ``rotated``: the
     names of profiles whose secret has new content; ``remove_accounts``: the accounts whose removal
-    the user confirms.
+    the user confirms; ``held``: by account that waits because of a whole change, the size of the
+    store when it was first held back, and what was applied since.
     """
     after = deepcopy(store)
     # `spec.remove`: "The other documents of the account may stay or go: they are ignored".
@@ -253,7 +257,7 @@ def step(
     # other, in one transaction." If a move turns out to be blocked, the changes of the accounts are
     # computed again.
     blocked: set[str] = set()
-    whole: Size | None = None
+    measures: list[Size] = []
     while True:
         outcomes: dict[Key, Outcome] = {}
         drafts: dict[Key, Verdict] = {}
@@ -335,12 +339,19 @@ def step(
                 else:
                     unconfirmed.add(key)
             sizes[key] = Size(len(before.domains), removed, len(outcome.rerouted))
-        if whole is None:
-            whole = Size(
-                sum(len(stored.domains) for stored in store.accounts.values()),
-                sum(size.removed for size in sizes.values()),
-                sum(size.rerouted for size in sizes.values()),
-            )
+        if not measures:
+            # "The change is measured twice: by the store as it is, and by the store as it was when
+            # the account was first held back. What was approved or let through since then counts
+            # as well."
+            removed = sum(size.removed for size in sizes.values())
+            rerouted = sum(size.rerouted for size in sizes.values())
+            domains = sum(len(stored.domains) for stored in store.accounts.values())
+            measures.append(Size(domains, removed, rerouted))
+            for key, then in (held or {}).items():
+                if key in sizes and (sizes[key].removed or sizes[key].rerouted):
+                    measures.append(
+                        Size(then.domains, removed + then.removed, rerouted + then.rerouted)
+                    )
         halted = False
         for key, size in sizes.items():
             refusals = set()
@@ -348,14 +359,17 @@ def step(
                 # `account-removal`: "an account that holds any domain vanishes from the tree", or
                 # "has more domains than its `remove.confirm` says".
                 refusals.add("account-removal")
-            if too_many(size.removed, size.domains, remove_percent) or (
-                size.removed and too_many(whole.removed, whole.domains, remove_percent)
-            ):
+            if too_many(size.removed, size.domains, remove_percent):
                 refusals.add("too-many-removals")
-            if too_many(size.rerouted, size.domains, change_percent) or (
-                size.rerouted and too_many(whole.rerouted, whole.domains, change_percent)
-            ):
+            if too_many(size.rerouted, size.domains, change_percent):
                 refusals.add("too-many-changes")
+            for whole in measures:
+                if size.removed and too_many(whole.removed, whole.domains, remove_percent):
+                    refusals.add("too-many-removals")
+                    verdicts[key].by_whole_change = True
+                if size.rerouted and too_many(whole.rerouted, whole.domains, change_percent):
+                    refusals.add("too-many-changes")
+                    verdicts[key].by_whole_change = True
             if refusals:
                 verdicts[key].must += [*drafts[key].must, *({code} for code in refusals)]
                 verdicts[key].may |= drafts[key].may

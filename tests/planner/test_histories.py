@@ -27,12 +27,13 @@ from sendroute.model.change import (
     ObjectChange,
     Plan,
     ProfileChange,
+    WholeChange,
 )
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.route import RouteKind
 from sendroute.planner.claims import OtherAccounts
-from sendroute.planner.guards import Guards
+from sendroute.planner.guards import Guards, total
 from sendroute.planner.plan import plan_accounts, plan_tree
 
 LONGEST = 8
@@ -49,6 +50,7 @@ class Moment:
     failed: dict[AccountKey, dict[str, str]]
     rotated: dict[AccountKey, frozenset[str]]
     guards: Guards
+    held: dict[AccountKey, WholeChange]
     plan: Plan
     after: Current
     expected: Store
@@ -61,11 +63,13 @@ class Moment:
             failed=self.failed,
             rotated=self.rotated,
             guards=self.guards,
+            held=self.held,
         )
 
 
 def moments(history: list[Step]) -> Iterator[Moment]:
     tree, current, older = first_tree(), empty_store(), list[Tree]()
+    held: dict[AccountKey, WholeChange] = {}
     for step in [Step([], True, frozenset()), *history]:
         store = as_store(current)
         tree = next_tree(tree, step, older, store)
@@ -79,15 +83,47 @@ def moments(history: list[Step]) -> Iterator[Moment]:
             for key in tree.accounts.keys() & store.accounts.keys()
         }
         guards = Guards(remove_accounts=frozenset(AccountKey(*key) for key in step.removals))
-        plan = plan_tree(desired, current, failed=failed, rotated=rotated, guards=guards)
+        plan = plan_tree(desired, current, failed=failed, rotated=rotated, guards=guards, held=held)
         after = committed(current, plan)
         expected, verdicts = naive.step(
-            tree, store, step.failing, step.rotated, remove_accounts=step.removals
+            tree,
+            store,
+            step.failing,
+            step.rotated,
+            remove_accounts=step.removals,
+            held={
+                (key.namespace, key.name): naive.Size(
+                    whole.domains, whole.applied.removed, whole.applied.rerouted
+                )
+                for key, whole in held.items()
+            },
         )
         yield Moment(
-            tree, desired, store, current, failed, rotated, guards, plan, after, expected, verdicts
+            tree,
+            desired,
+            store,
+            current,
+            failed,
+            rotated,
+            guards,
+            held,
+            plan,
+            after,
+            expected,
+            verdicts,
         )
-        current = after
+        current, held = after, still_held(held, plan)
+
+
+def still_held(before: dict[AccountKey, WholeChange], plan: Plan) -> dict[AccountKey, WholeChange]:
+    """The whole changes that are held back after a plan was applied."""
+    applied = total(a.counts for a in plan.accounts if a.key in before and not a.stopped)
+    held = {a.key: a.whole or before.get(a.key) for a in plan.accounts if a.stopped}
+    return {
+        key: WholeChange(whole.domains, total((whole.applied, applied)))
+        for key, whole in held.items()
+        if whole is not None
+    }
 
 
 def plans_by_key(plan: Plan) -> dict[AccountKey, AccountPlan]:
@@ -133,6 +169,9 @@ def compare_with_the_naive_model(history: list[Step]) -> None:
             assert (problem := verdict.disagrees(codes)) is None, f"{key}: {problem}"
             if account is not None and effective(account):
                 assert account.stopped == verdict.unchanged, key
+                assert (account.whole is not None) == verdict.by_whole_change, key
+                if account.whole is not None:
+                    assert account.whole == now.held.get(account.key, account.whole), key
             if account is not None and not verdict.unchanged:
                 assert saved_by(account) == verdict.saved, key
 
@@ -260,7 +299,8 @@ def test_a_second_plan_of_the_same_tree_is_empty(history: list[Step]) -> None:
             key: frozenset(name for name in names if name in now.failed[key])
             for key, names in now.rotated.items()
         }
-        second = plan_tree(now.desired, now.after, failed=now.failed, rotated=unsaved)
+        held = still_held(now.held, now.plan)
+        second = plan_tree(now.desired, now.after, failed=now.failed, rotated=unsaved, held=held)
         assert second.platform is None
         for account in second.accounts:
             assert account.stopped or not effective(account), account.key
@@ -315,6 +355,7 @@ def test_the_plan_of_an_account_does_not_depend_on_unrelated_accounts(history: l
                 rotated=now.rotated,
                 guards=now.guards,
                 pending=pending(now.plan),
+                held=now.held,
             )
             together = plans_by_key(now.plan).get(AccountKey(*key))
             assert plans_by_key(separate).get(AccountKey(*key)) == together

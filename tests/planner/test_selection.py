@@ -73,6 +73,7 @@ def planned(now: Moment, selection: Selection, current: Current) -> Plan:
         rotated=now.rotated,
         guards=now.guards,
         pending=pending(now.plan),
+        held=now.held,
     )
 
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 from sendroute.model.change import AccountPlan, Plan, PlatformChange
 from sendroute.model.codes import finding
@@ -268,7 +269,10 @@ def test_a_platform_that_another_writer_recorded_first_is_no_change(store: Store
 
 def test_an_account_that_another_writer_removed_first_is_no_change(store: Store) -> None:
     run(store, tree(acme="a.example", zoo="z.example"))
-    without = tree(zoo="z.example")
+    without = tree(acme="", zoo="z.example")
+    key = AccountKey("acme", "acme")
+    without.accounts[key] = replace(without.accounts[key], remove=1)
     result = run(ConcurrentStore(store, without, 1), without)
+    assert key not in store.read().accounts
     changes = {account.key.name: account.changes for account in result.plan.accounts}
     assert (outcomes(result)["acme"], changes["acme"]) == (Outcome.UNCHANGED, ())

@@ -22,7 +22,7 @@ from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.as_sarif import artifact
 from sendroute.reports.render import Format, render
-from sendroute.reports.text import WIDTH, width
+from sendroute.reports.text import Page, width
 
 NASTY = [
     "\x1b[31mred\x1b[0m",
@@ -81,10 +81,11 @@ def shown(report, form):
     return "".join(render(report, form))
 
 
-@given(a_report())
-def test_text_fits_its_columns_and_has_no_control_character(report):
-    for line in shown(report, Format.TEXT).split("\n"):
-        assert width(line) <= WIDTH
+@pytest.mark.parametrize("columns", [None, 40, 80, 100, 200])
+@given(report=a_report())
+def test_text_fits_a_terminal_and_has_no_control_character(report, columns):
+    for line in "".join(render(report, Format.TEXT, page=Page(columns=columns))).split("\n"):
+        assert columns is None or width(line) <= columns
         assert line.isprintable()
         assert not line.lstrip().startswith("::")
         assert "##[" not in line

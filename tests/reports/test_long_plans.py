@@ -1,4 +1,4 @@
-"""Long plans are shortened for people, and the counts stay complete."""
+"""Long plans are shortened for people, and the counts stay complete. A pipe gets every change."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from sendroute.model.route import MANAGED, Origin, via
 from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.render import Format, render
-from sendroute.reports.text import WIDTH, width
+from sendroute.reports.text import PLAIN, Page, width
 
 
 def account(index, domains, to="ses"):
@@ -31,8 +31,39 @@ def account(index, domains, to="ses"):
     return AccountPlan(key, 1, tuple(map(change, range(domains))))
 
 
-def shown(form, *accounts):
-    return "".join(render(reports.of_plan(Plan("l", 1, None, accounts)), form))
+TERMINAL = Page(columns=100)
+
+
+def shown(form, *accounts, page=TERMINAL):
+    return "".join(render(reports.of_plan(Plan("l", 1, None, accounts)), form, page=page))
+
+
+def test_a_pipe_gets_every_change_account_and_note_on_a_line():
+    longest = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.example"
+    notes = [
+        finding("suspended", f"Domain n{number}.example is left as it is.") for number in range(50)
+    ]
+    first, *accounts = (account(index, 30) for index in range(1100))
+    first = replace(
+        first,
+        changes=(*first.changes, replace(first.changes[0], name=longest)),
+        findings=tuple(notes),
+    )
+    lines = shown(Format.TEXT, first, *accounts, page=PLAIN).splitlines()
+    assert sum("managed → profile ses" in line for line in lines) == 33_001
+    assert sum(longest in line for line in lines) == 1
+    assert sum("is left as it is." in line for line in lines) == 50
+    assert not any("…" in line or "more" in line for line in lines)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 160])
+def test_a_terminal_wraps_a_long_name_and_cuts_none(columns):
+    name = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.example"
+    plan = account(0, 3)
+    plan = replace(plan, changes=(*plan.changes, replace(plan.changes[0], name=name)))
+    lines = shown(Format.TEXT, plan, page=Page(columns=columns)).splitlines()
+    assert all(width(line) <= columns for line in lines)
+    assert name in "".join(line.strip() for line in lines)
 
 
 def test_twenty_similar_changes_are_listed_and_the_others_are_counted():
@@ -104,7 +135,7 @@ def test_a_heading_with_every_count_fits():
         for number in range(1000)
     ]
     text = shown(Format.TEXT, AccountPlan(key, 1, tuple(changes), stopped=True))
-    assert all(width(line) <= WIDTH for line in text.split("\n"))
+    assert all(width(line) <= 100 for line in text.split("\n"))
     assert "1,000 skipped; stopped, unchanged" in " ".join(text.split())
 
 
@@ -143,7 +174,7 @@ def test_text_of_many_changes_takes_less_time_than_json():
 
     def cost(form):
         begun = time.process_time()
-        for _ in render(report, form):
+        for _ in render(report, form, page=TERMINAL):
             pass
         return time.process_time() - begun
 

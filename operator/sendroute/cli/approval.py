@@ -77,7 +77,7 @@ def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     yield "\n"
     for reported in report.findings:
         shown_finding = finding(reported.code, reported.message, severity=reported.severity)
-        yield from (line + "\n" for line in finding_lines(shown_finding, page.colour))
+        yield from (line + "\n" for line in finding_lines(shown_finding, page))
 
 
 def _held_back(statuses: Mapping[Owner, AccountStatus]) -> dict[AccountKey, AccountStatus]:

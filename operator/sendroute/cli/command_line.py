@@ -220,6 +220,16 @@ def seconds(text: str) -> float:
     return number
 
 
+def size(text: str) -> int:
+    """A size with a unit, ``512MiB`` or ``1GiB``, in bytes; greater than 0."""
+    units = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+    digits, unit = text[:-3], text[-3:]
+    known = unit in units and digits.isascii() and digits.isdecimal() and len(digits) < 10
+    if not known or not int(digits):
+        raise argparse.ArgumentTypeError(f"`{text}` is not a size such as 512MiB or 1GiB")
+    return int(digits) * units[unit]
+
+
 def count(text: str) -> int:
     """A whole number from 1."""
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) < 2**31:

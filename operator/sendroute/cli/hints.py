@@ -12,6 +12,7 @@ from sendroute.model.finding import Finding, Position
 from sendroute.model.remedy import (
     AllowOlderTree,
     Approve,
+    CheckOutSubmodules,
     Configure,
     ConfirmRemoval,
     DeleteProfile,
@@ -57,7 +58,6 @@ _TASKS: dict[Task, tuple[str, ...]] = {
     Task.SHOW_ROUTES: ("sendroute routes --profile", "NAME"),
     Task.ADD_DOMAIN: ("sendroute edit add-domain", "DOMAIN", "--account ACCOUNT PATH"),
     Task.SET_ROUTE: ("sendroute edit set-route", "DOMAIN", "--profile NAME PATH"),
-    Task.CHECK_OUT_SUBMODULE: ("git submodule update --init", ""),
 }
 
 
@@ -112,6 +112,8 @@ def words(remedy: Remedy) -> str:
             command, placeholder, *more = _TASKS[task]
             shown = shlex.quote(subject) if subject else placeholder
             return " ".join([command, shown, *more]).rstrip()
+        case CheckOutSubmodules():
+            return "git submodule update --init"
         case DeleteProfile(namespace, account, profile):
             command = f"sendroute edit delete-profile {profile} --account {namespace}/{account}"
             return f"{command} --undeclare PATH"

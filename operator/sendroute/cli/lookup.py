@@ -18,7 +18,12 @@ if TYPE_CHECKING:  # only `test` has profiles, and these records import much of 
 
 
 def read_tree(
-    paths: Sequence[str], session: Session, *, cached: bool = False, parallel: bool = True
+    paths: Sequence[str],
+    session: Session,
+    *,
+    cached: bool = False,
+    parallel: bool = True,
+    submodules: Sequence[str] = (),
 ) -> LoadedTree:
     """Read the manifests in ``paths``; see :func:`sendroute.manifests.tree.read_tree`. With
     ``--verbose``, report the number of skipped documents.
@@ -26,7 +31,7 @@ def read_tree(
     Args:
         parallel: False for a long-running process, which has threads and connections.
     """
-    loaded = tree.read_tree(paths, cached=cached, parallel=parallel)
+    loaded = tree.read_tree(paths, cached=cached, parallel=parallel, submodules=submodules)
     if session.terminal.verbose and loaded.foreign:
         line = f"Skipped {loaded.foreign} documents of other API groups."
         if session.settings.log_format == "json":

@@ -12,6 +12,7 @@ from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
 from sendroute.following.follower import FollowedTree, Follower
 from sendroute.following.git import GitOptions as GitOptions
+from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
 from sendroute.git.worktree import commit_of
@@ -31,6 +32,7 @@ from sendroute.runtime.factory import run_tests
 from sendroute.runtime.service import running
 from sendroute.runtime.source import source_of
 from sendroute.runtime.stop import Stop
+from sendroute.store.lock_guard import NAME as LOCK_FILE
 from sendroute.store.lock_guard import lock_file_candidates
 
 _log = logging.getLogger(__name__)
@@ -71,7 +73,9 @@ def run_loop(session: Session, options: RunOptions) -> None:
     """
     with (
         running(options.interval + _LONGEST_ROUND, end_all) as service,
-        closing(follow(options.source, options.branch, options.state_dir, _locks)) as follower,
+        closing(
+            follow(options.source, options.branch, options.state_dir, _locks, [LOCK_FILE])
+        ) as follower,
     ):
         ancestry = partial(_ancestry, follower, service.stop, options.branch.verify_signatures)
         trees = TreeSource(follower, lambda tree: _read(session, tree, ancestry), service.stop)
@@ -126,7 +130,7 @@ def _read(
     tree: FollowedTree,
     ancestry: Callable[[FollowedTree, Sequence[AppliedCommit]], Ancestry | None],
 ) -> Source:
-    read = read_tree([tree.path], session, parallel=False)
+    read = read_tree([tree.path], session, parallel=False, submodules=tree.submodules)
     commit = tree.commit or commit_of([tree.path])
     return source_of(read, [tree.path], commit, root=tree.root, ancestry=partial(ancestry, tree))
 

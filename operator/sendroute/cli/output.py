@@ -57,7 +57,7 @@ def worst(*statuses: ExitStatus) -> ExitStatus:
 def report_on_stderr(session: Session, findings: Iterable[Finding]) -> None:
     """Report findings on standard error."""
     for item in findings:
-        for line in finding_lines(with_hint(item), session.terminal.colours(sys.stderr)):
+        for line in finding_lines(with_hint(item), session.terminal.page(sys.stderr)):
             stderr_line(line)
 
 
@@ -84,19 +84,17 @@ def present_report(
 
     def show(form: str, page: Page) -> Iterable[str]:
         if form == "text" and session.terminal.quiet:
-            return _problems_only(report, page.colour)
+            return _problems_only(report, page)
         at_terminal = page.columns is not None
-        return render(
-            report, Format(form), colour=page.colour, shown=above if at_terminal else None
-        )
+        return render(report, Format(form), page=page, shown=above if at_terminal else None)
 
     return present(session, outputs_of(arguments), show)
 
 
 def report_chunks(session: Session, report: Report) -> Iterable[str]:
     """A report as text for standard error."""
-    colour = session.terminal.colours(sys.stderr)
-    return render(report.advised(with_hint), Format.TEXT, colour=colour)
+    page = session.terminal.page(sys.stderr)
+    return render(report.advised(with_hint), Format.TEXT, page=page)
 
 
 def present_problem(
@@ -106,16 +104,14 @@ def present_problem(
     report_on_stderr(session, findings)
     requested = [output for output in requested_outputs(arguments) if _is_report(output)]
     report = report_of(findings).advised(with_hint)
-    status = present(
-        session, requested, lambda form, page: render(report, Format(form), colour=page.colour)
-    )
+    status = present(session, requested, lambda form, page: render(report, Format(form), page=page))
     return worst(status, of_findings(findings))
 
 
-def _problems_only(report: Report, colour: bool) -> Iterable[str]:
+def _problems_only(report: Report, page: Page) -> Iterable[str]:
     for item in report.findings:
         if item.severity is not Severity.INFO:
-            for line in finding_lines(item, colour):
+            for line in finding_lines(item, page):
                 yield line + "\n"
 
 

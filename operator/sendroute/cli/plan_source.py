@@ -68,8 +68,11 @@ def plan_paths(
     """
     tree = read_tree(paths, session, cached=True)
     only = None
-    if options.only:
-        only = accounts_named(options.only, tree.desired.mentioned.union(store.accounts()))
+    to_remove = sorted(map(str, options.guards.remove_accounts))
+    if options.only or to_remove:
+        known = tree.desired.mentioned.union(store.accounts())
+        accounts_named(to_remove, known)
+        only = accounts_named(options.only, known) if options.only else None
     request = PlanRequest(options.guards, only)
     commit = commit_of(paths) if options.recorded else None
     ancestry = partial(ancestry_of, paths, options.recorded)

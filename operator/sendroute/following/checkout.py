@@ -1,13 +1,17 @@
 """A commit as a directory of files: byte for byte, and without links that leave the repository."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sendroute.following.follower import StoppedError
+from sendroute.following.selection import CommitTree
 from sendroute.following.state import State, remove
 from sendroute.following.walk import walk
-from sendroute.git.process import Git
+from sendroute.git.failures import NO_CHECKOUT
+from sendroute.git.process import GitFailedError
+from sendroute.git.revision import TreeEntry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Setting
@@ -16,50 +20,67 @@ from sendroute.model.remedy import Configure, Setting
 _AS_COMMITTED = "* -text -eol -ident -filter -working-tree-encoding\n"
 
 
+class Checkout(NamedTuple):
+    """A commit as a directory: its top, what is read of it, and its submodules, which are empty
+    directories."""
+
+    top: Path
+    path: Path
+    submodules: tuple[Path, ...]
+
+
 def checkout(
-    state: State, git: Git, commit: str, path: str, should_stop: Callable[[], bool]
-) -> tuple[Path, Path]:
-    """Check out a commit, unless its directory exists. An existing directory is complete: files are
-    written to another directory, which is then renamed, and incomplete ones are removed at the
-    start.
+    state: State,
+    tree: CommitTree,
+    path: str,
+    names_above: Sequence[str],
+) -> Checkout:
+    """Check out a part of a commit, unless its directory exists. An existing directory is complete:
+    files are written to another directory, which is then renamed, and incomplete ones are removed
+    at the start.
 
     Args:
         state: the state directory, which holds the repository.
-        git: runs git.
-        commit: the commit's object name.
+        tree: the commit.
         path: a path from the repository's top; empty for the whole.
-        should_stop: checked while the call works.
+        names_above: the names of files that are checked out from every directory above it.
 
     Returns:
         The directory of the commit, and ``path`` in it.
 
     Raises:
         ProblemError: the commit has no such path, or a link in it leads out of the repository
-            (``source-unreachable``).
+            (``source-unreachable``), or it is too large (``source-too-large``).
         GitFailedError, StoppedError: as for :meth:`Git.run`.
     """
-    directory = state.trees / commit
-    if not directory.exists():
-        _create(state, git, commit, directory, should_stop)
-    full_path = directory / path
-    _check_links(directory, full_path, path, commit, should_stop)
-    return directory, full_path
+    entries = tree.select(path, names_above)
+    top = state.trees / tree.commit
+    if not top.exists():
+        _create(state, tree, entries, top)
+    _check_links(top, top / path, path, tree.commit, tree.should_stop)
+    submodules = tuple(top / entry.path for entry in entries if entry.kind == "commit")
+    return Checkout(top, top / path, submodules)
 
 
-def _create(
-    state: State, git: Git, commit: str, directory: Path, should_stop: Callable[[], bool]
-) -> None:
+def _create(state: State, tree: CommitTree, entries: Sequence[TreeEntry], directory: Path) -> None:
     attributes = state.repository / "info" / "attributes"
     attributes.parent.mkdir(exist_ok=True)
     attributes.write_text(_AS_COMMITTED)
     new = state.trees / f".new-{os.urandom(6).hex()}"
     new.mkdir(mode=0o700)
     index = {"GIT_INDEX_FILE": str(new.with_suffix(".index"))}
-    repository = [f"--git-dir={state.repository}"]
+    in_new = tree.in_repository(f"--work-tree={new}")
+    listed = b"".join(
+        os.fsencode(f"{entry.mode} {entry.kind} {entry.blob}\t{entry.path}\0") for entry in entries
+    )
     try:
-        git.local([*repository, "read-tree", commit], should_stop, index)
-        arguments = [*repository, f"--work-tree={new}", "checkout-index", "--all", "--quiet"]
-        git.local(arguments, should_stop, index)
+        fill = [*in_new, "update-index", "-z", "--index-info"]
+        tree.git.local(fill, tree.should_stop, index, listed)
+        indexed = tree.git.local([*in_new, "ls-files", "-z"], tree.should_stop, index)
+        if indexed.count(b"\0") != len(entries):  # git leaves out names that it does not allow
+            raise GitFailedError(NO_CHECKOUT)
+        write = [*in_new, "checkout-index", "--all", "--quiet"]
+        tree.git.local(write, tree.should_stop, index)
         new.rename(directory)
     finally:
         remove(new)

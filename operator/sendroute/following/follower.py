@@ -15,13 +15,15 @@ class FollowedTree(Struct, frozen=True):
     ``path`` is the directory or file of manifests to read. ``commit`` is the commit that it was
     checked out from; None for a directory. Two trees of one follower have the same ``fingerprint``
     exactly if nothing changed between them. File names are shown relative to ``root``, the top of a
-    checkout; None for a directory, whose names are shown as they are.
+    checkout; None for a directory, whose names are shown as they are. ``submodules`` are empty
+    directories in it: what they hold is not known.
     """
 
     path: str
     commit: str | None
     fingerprint: str
     root: str | None = None
+    submodules: tuple[str, ...] = ()
 
 
 class Follower(Protocol):

@@ -13,11 +13,13 @@ from msgspec import Struct
 
 from sendroute.following.address import Address
 from sendroute.following.checkout import checkout
+from sendroute.following.first_seen import FirstSeen
 from sendroute.following.follower import FollowedTree
+from sendroute.following.selection import CommitTree, TreeLimits
 from sendroute.following.state import State, cannot_use, remove
 from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
-from sendroute.git.process import Git, GitFailedError
-from sendroute.git.signatures import verify_signature
+from sendroute.git.process import Git, GitFailedError, ProcessLimits
+from sendroute.git.signatures import Signed, verify_signature
 from sendroute.git.tree_history import TreeHistory
 from sendroute.model.ancestry import CommitHistory
 from sendroute.model.codes import finding
@@ -39,19 +41,28 @@ _FETCH = (
 # applied last.
 _DEPTHS = (50, 1000)
 
+# Bytes of a pack: git writes all that it fetches to one file.
+_MAX_PACK = 2 << 30
+
 _log = logging.getLogger(__name__)
 
 
 class GitOptions(Struct, frozen=True):
     """What to read of a repository. ``branch`` None is the default branch (the repository's HEAD);
     ``path`` is a directory or file relative to its top. ``timeout`` is in seconds, for each call of
-    git."""
+    git.
+
+    The limits are much more than manifests need, because a repository may be built to use up the
+    memory or the disk: ``memory`` is what each git may use, in bytes; ``tree`` is how much of a
+    commit is checked out."""
 
     branch: str | None = None
     path: str = ""
     verify_signatures: bool = False
     allowed_signers: str | None = None
     timeout: float = 60.0
+    memory: int = 1 << 30
+    tree: TreeLimits = TreeLimits()
 
 
 class Branch:
@@ -59,19 +70,34 @@ class Branch:
 
     It locks the state directory when it is created and uses the network only in :meth:`poll`.
 
+    Args:
+        address: the repository.
+        options: what to read of it.
+        state_dir: where the repository is kept; None for a temporary directory.
+        names_above: the names of files that are also read from every directory above the path.
+
     Raises:
         ProblemError: the state directory is unavailable (``unwritable``).
     """
 
-    def __init__(self, address: Address, options: GitOptions, state_dir: str | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        options: GitOptions,
+        state_dir: str | None = None,
+        names_above: Sequence[str] = (),
+    ) -> None:
         self._address = address
         self._options = options
+        self._names_above = names_above
         self._remote = f"refs/heads/{options.branch}" if options.branch else "HEAD"
         self._state = State(state_dir)
-        self._git = Git(str(self._state.directory), options.timeout, address.protocols)
+        limits = ProcessLimits(options.memory, max(_MAX_PACK, options.tree.size))
+        self._git = Git(str(self._state.directory), options.timeout, address.protocols, limits)
         # The state directory may have been used for another source before.
         source = f"{address.url}\0{self._remote}".encode()
         self._refs = f"refs/sendroute/{hashlib.sha256(source).hexdigest()[:16]}"
+        self._first_seen = FirstSeen(self._state.first_seen)
         self._newest: FollowedTree | None = None
         self._remembered: FollowedTree | None = None
         self._new_enough = False
@@ -257,10 +283,13 @@ class Branch:
     def _tree(self, commit: str, should_stop: Callable[[], bool]) -> FollowedTree:
         options = self._options
         if options.verify_signatures:
-            repository = str(self._state.repository)
-            verify_signature(self._git, repository, commit, options.allowed_signers, should_stop)
-        directory, path = checkout(self._state, self._git, commit, options.path, should_stop)
-        return FollowedTree(str(path), commit, commit, str(directory))
+            kept = {self._commit(name, should_stop) for name in ("tip", "good")}
+            first_seen = self._first_seen.time_of(commit, kept)
+            signed = Signed(str(self._state.repository), commit, first_seen)
+            verify_signature(self._git, signed, options.allowed_signers, should_stop)
+        tree = CommitTree(self._git, self._state.repository, commit, options.tree, should_stop)
+        top, path, submodules = checkout(self._state, tree, options.path, self._names_above)
+        return FollowedTree(str(path), commit, commit, str(top), tuple(map(str, submodules)))
 
     def _tidy(self, should_stop: Callable[[], bool]) -> None:
         """Remove unused checkouts and, from time to time, unreachable objects."""

@@ -5,7 +5,7 @@ import os
 from msgspec.structs import replace
 
 from sendroute.model.desired import Desired
-from sendroute.model.finding import Locate, Position, Where
+from sendroute.model.finding import Finding, Locate, Position, Where
 
 
 def locate_within(root: str | None, locate: Locate) -> Locate:
@@ -29,8 +29,8 @@ def locate_within(root: str | None, locate: Locate) -> Locate:
 
 
 def desired_within(root: str | None, desired: Desired) -> Desired:
-    """Make the positions relative that findings already have, for example those about syntax
-    errors.
+    """Make the names and positions relative that findings already have, for example those about
+    syntax errors.
 
     Args:
         root: the top of the checkout; None for a tree that is no checkout.
@@ -41,13 +41,13 @@ def desired_within(root: str | None, desired: Desired) -> Desired:
     """
     if root is None:
         return desired
-    findings = tuple(
-        finding
-        if finding.position is None
-        else replace(finding, position=_relative(root, finding.position))
-        for finding in desired.findings
-    )
+    findings = tuple(_finding_within(root, finding) for finding in desired.findings)
     return replace(desired, findings=findings)
+
+
+def _finding_within(root: str, finding: Finding) -> Finding:
+    position = finding.position and _relative(root, finding.position)
+    return replace(finding, message=finding.message.replace(f"{root}/", ""), position=position)
 
 
 def _relative(root: str, position: Position) -> Position:

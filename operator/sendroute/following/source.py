@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec.structs import replace
 
 from sendroute.following.address import is_url, parse_address
 from sendroute.following.directory import Directory
@@ -24,6 +26,7 @@ def follow(
     options: GitOptions,
     state_dir: str | None = None,
     extra_files: Callable[[str], Iterable[str]] = lambda _path: (),
+    names_above: Sequence[str] = (),
 ) -> Follower:
     """Follow a directory, a file, or a branch of a git URL.
 
@@ -35,6 +38,7 @@ def follow(
         options: which branch and path, and whether commits must be signed.
         state_dir: where the repository is kept; None for a temporary directory.
         extra_files: as for :class:`~sendroute.following.directory.Directory`.
+        names_above: as for :class:`~sendroute.following.git.Branch`.
 
     Returns:
         The follower; the caller closes it.
@@ -67,7 +71,7 @@ def follow(
             )
         )
     _raise_if_any(findings)
-    return Branch(address, _absolute(options), state_dir)
+    return Branch(address, _absolute(options), state_dir, names_above)
 
 
 def _raise_if_any(findings: list[Finding]) -> None:
@@ -143,6 +147,4 @@ def _absolute(options: GitOptions) -> GitOptions:
     if options.allowed_signers is None:
         return options
     signers = os.path.abspath(options.allowed_signers)
-    return GitOptions(
-        options.branch, options.path, options.verify_signatures, signers, options.timeout
-    )
+    return replace(options, allowed_signers=signers)

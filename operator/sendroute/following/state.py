@@ -18,7 +18,8 @@ LOCK_TIMEOUT = 5.0
 
 
 class State:
-    """``repository`` holds what was fetched, ``trees`` a directory for each checkout.
+    """``repository`` holds what was fetched, ``trees`` a directory for each checkout,
+    ``first_seen`` when commits came here.
 
     The directory itself is locked: systemd-tmpfiles removes nothing in a locked directory
     (tmpfiles.d(5)), so checkouts in /tmp keep their files.
@@ -57,6 +58,10 @@ class State:
     @property
     def repository(self) -> Path:
         return self.directory / "repository"
+
+    @property
+    def first_seen(self) -> Path:
+        return self.directory / "first-seen.json"
 
     @property
     def trees(self) -> Path:

@@ -7,11 +7,16 @@ from typing import NamedTuple
 
 from sendroute.model.remedy import Configure, Remedy, Setting
 
-# The messages about git's configuration. A path in them is of this machine, and holds no URL.
+# The messages about git's configuration, and what it may not read. A path in them is of the machine
+# where git runs, and holds no URL.
 _CONFIG_LINE = re.compile(r"^fatal: bad config line (\d+) in file (.+)$", re.MULTILINE)
 _CONFIG_VALUE = re.compile(r"^fatal: bad \w+ config value '.*' for '([\w.-]+)'", re.MULTILINE)
 _CONFIG_ACCESS = re.compile(
     r"^fatal: unable to access '(/[^']*)': Permission denied$", re.MULTILINE
+)
+_OWNER = re.compile(
+    r"^fatal: (?:detected dubious ownership in repository at|unsafe repository) \(?'(/[^'\n]*)'",
+    re.MULTILINE,
 )
 _QUOTED = re.compile(r"'[^']*'")
 
@@ -133,14 +138,6 @@ _KNOWN: tuple[tuple[tuple[str, ...], Cause], ...] = (
         _REFUSED,
     ),
     (
-        ("dubious ownership", "unsafe repository"),
-        Cause(
-            "the repository belongs to another user",
-            "Add the repository to safe.directory in the git configuration of the user that runs"
-            " sendroute.",
-        ),
-    ),
-    (
         ("unknown repository extension", "expected git repo version"),
         Cause("its format is newer than the installed git", "Install a newer version of git."),
     ),
@@ -222,6 +219,12 @@ def cause_of(messages: str) -> Cause | None:
 
 
 def _configuration_cause(messages: str) -> Cause | None:
+    if owner := _OWNER.search(messages):
+        return Cause(
+            "the repository belongs to another user",
+            f"Add {ascii(owner[1])[1:-1]} to safe.directory in the git configuration of the user"
+            " that runs sendroute.",
+        )
     if line := _CONFIG_LINE.search(messages):
         return Cause(
             f"line {line[1]} of git's configuration {ascii(line[2])[1:-1]} does not parse",

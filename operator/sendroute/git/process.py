@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, NamedTuple
 
@@ -247,7 +247,9 @@ class Git:
         """
         return self._run(self._command(arguments), should_stop, self._server_environment())
 
-    def lines(self, arguments: Sequence[str], should_stop: Callable[[], bool]) -> Iterator[bytes]:
+    def lines(
+        self, arguments: Sequence[str], should_stop: Callable[[], bool]
+    ) -> Generator[bytes, None, None]:
         """Run a command in our own repository that prints lines which end with NUL, and yield each
         line as soon as it is printed. Close the iterator to end git early: what a repository
         unfolds to has no limit.

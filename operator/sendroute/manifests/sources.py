@@ -6,13 +6,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
 from sendroute.git.missing import Missing, MissingPath, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
-from sendroute.model.remedy import Perform, Remedy, Task
+from sendroute.model.remedy import CheckOutSubmodules, Remedy
 
 MAX_BYTES = 32 * 1024 * 1024
 STDIN = "-"
@@ -78,18 +79,25 @@ class Files:
     """Files and directories of the file system, and standard input.
 
     The order of ``paths`` does not matter. Directories are read recursively, and ``-`` is
-    ``stdin``. A file is read once, even if several paths or links lead to it.
+    ``stdin``. A file is read once, even if several paths or links lead to it. ``submodules`` are
+    empty directories of a checkout without a repository, whose content is unknown.
     """
 
-    def __init__(self, paths: Sequence[str], stdin: BinaryIO | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        stdin: BinaryIO | None = None,
+        submodules: Sequence[str] = (),
+    ) -> None:
         self._paths = sorted(set(paths))
         self._stdin = stdin
+        self._submodules = submodules
         self._typed: bytes | Finding | None = None
         self._odd: dict[str, str] = {}
         self._directories: frozenset[tuple[int, int]] = frozenset()
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
-        walk = _Walk()
+        walk = _Walk(_identities(self._submodules))
         for path in self._paths:
             walk.given(path)
         self._odd = walk.odd
@@ -155,7 +163,8 @@ class _Walk:
     deleted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, submodules: frozenset[tuple[int, int]]) -> None:
+        self._submodules = submodules
         self.entries: list[Entry] = []
         self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
@@ -189,6 +198,8 @@ class _Walk:
             if identity in self.directories:
                 continue
             self.directories.add(identity)
+            if identity in self._submodules:
+                self.findings.append(unreadable(display(path), _SUBMODULE, kind="directory"))
             prefix = "" if path == "." else path if path.endswith("/") else path + "/"
             try:
                 with os.scandir(path) as listing:
@@ -260,6 +271,15 @@ class _Walk:
         self.findings.append(unreadable(display(path), "it is not a regular file"))
 
 
+def _identities(directories: Sequence[str]) -> frozenset[tuple[int, int]]:
+    identities = set()
+    for directory in directories:
+        with suppress(OSError):  # the walk reports what cannot be seen
+            status = os.stat(directory)
+            identities.add((status.st_dev, status.st_ino))
+    return frozenset(identities)
+
+
 def _unfollowed(path: str, error: OSError) -> Finding:
     if not os.path.islink(path):
         return unreadable(display(path), _reason(error))
@@ -272,7 +292,7 @@ _MISSING: dict[Missing, tuple[str, str, Remedy | None]] = {
     Missing.SUBMODULE: (
         "it is a submodule that is not checked out",
         "Until then nothing is removed. Check it out",
-        Perform(Task.CHECK_OUT_SUBMODULE),
+        CheckOutSubmodules(),
     ),
     Missing.SPARSE: (
         "it is left out by a sparse checkout",
@@ -380,7 +400,10 @@ def _escape(char: str) -> str:
 
 
 _UNKNOWN = "Its content is unknown, so nothing is removed until it can be read."
+_SUBMODULE = "it is a submodule, and those are not fetched"
 _HINTS = {
+    _SUBMODULE: "Commit its manifests to the repository itself, or follow a directory in which the"
+    f" submodule is checked out. {_UNKNOWN}",
     "there is no such file": "Check the path. If it is a symbolic link, check its target.",
     "its target does not exist": "Check out or mount what the symbolic link leads to, or remove the"
     f" link. {_UNKNOWN}",

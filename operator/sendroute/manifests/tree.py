@@ -48,7 +48,13 @@ class LoadedTree(NamedTuple):
     foreign: int
 
 
-def read_tree(paths: Sequence[str], *, cached: bool = False, parallel: bool = False) -> LoadedTree:
+def read_tree(
+    paths: Sequence[str],
+    *,
+    cached: bool = False,
+    parallel: bool = False,
+    submodules: Sequence[str] = (),
+) -> LoadedTree:
     """Read the manifests in ``paths``. Nothing is raised: every problem is a finding.
 
     Args:
@@ -56,11 +62,12 @@ def read_tree(paths: Sequence[str], *, cached: bool = False, parallel: bool = Fa
         cached: use the cache for a git repository. For a single file it costs more than it saves.
         parallel: read with several processes if there are enough cores and files. Only for a
             process with one thread, which may fork.
+        submodules: as for :class:`~sendroute.manifests.sources.Files`.
 
     Returns:
         The desired state, and the files.
     """
-    files = Files(paths)
+    files = Files(paths, submodules=submodules)
     reading = Reading(files, workers=None if parallel else 1)
     desired = compile_reading(reading, cache=_cache(paths) if cached else None)
     return LoadedTree(desired, Locator(files), files, reading.foreign)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from sendroute.model.change import DomainCounts
+from sendroute.model.change import DomainCounts, WholeChange
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.owner import Owner
 from sendroute.model.remedy import Remedy
@@ -51,7 +51,9 @@ class StatusReport(Struct, frozen=True, omit_defaults=True):
     ``findings`` are the first findings, and ``more`` counts the others. For a held-back plan,
     ``summary`` counts its changes by action, and ``steps`` are only the first of them, because a
     plan may have a million changes. ``counts`` is what the guards count of a plan that was not
-    committed: plans of other accounts take it into account (rules: guards).
+    committed: plans of other accounts take it into account (rules: guards). ``whole`` is the whole
+    change because of whose size the account was held back first; it is kept until the account is
+    applied, so that what else is applied meanwhile does not let the change through.
     """
 
     findings: tuple[ReportedFinding, ...] = ()
@@ -59,6 +61,7 @@ class StatusReport(Struct, frozen=True, omit_defaults=True):
     summary: dict[str, int] = {}
     steps: tuple[Step, ...] = ()
     counts: DomainCounts = DomainCounts()
+    whole: WholeChange | None = None
 
 
 class Approval(Struct, frozen=True):

@@ -115,12 +115,21 @@ class DomainCounts(Struct, frozen=True, omit_defaults=True):
     rerouted: int = 0
 
 
+class WholeChange(Struct, frozen=True, omit_defaults=True):
+    """A whole change of which a part is held back: the number of domains in the store before it,
+    and what the guards count of the part that was approved, or let through, and applied since."""
+
+    domains: int
+    applied: DomainCounts = DomainCounts()
+
+
 class AccountPlan(Struct, frozen=True):
     """The change of one account.
 
     ``revision`` is the fence: the account's revision that it was planned on, 0 for an account that
     does not exist. A ``stopped`` account (an error, a guard) stays as it is when the plan is
-    applied; the findings say why. ``counts`` is what the guards count of the change.
+    applied; the findings say why. ``counts`` is what the guards count of the change, ``whole`` the
+    whole change because of whose size a guard stops the account.
     """
 
     key: AccountKey
@@ -130,6 +139,7 @@ class AccountPlan(Struct, frozen=True):
     shadowed: tuple[Shadowed, ...] = ()
     stopped: bool = False
     counts: DomainCounts = DomainCounts()
+    whole: WholeChange | None = None
 
 
 class Plan(Struct, frozen=True):

@@ -585,6 +585,14 @@ class Code(StrEnum):
         "The git server or the directory does not answer, or refuses access.",
         "Check the address, the network and the access rights. The last good tree stays in effect.",
     )
+    SOURCE_TOO_LARGE = (
+        "source-too-large",
+        _ERROR,
+        _AUTHOR,
+        "A commit unfolds to more files or bytes than are checked out.",
+        "The repository holds large files, or directories that repeat each other.",
+        "Push a commit without them. The last good tree stays in effect.",
+    )
     UNSIGNED_COMMIT = (
         "unsigned-commit",
         _ERROR,

@@ -52,7 +52,6 @@ class Task(StrEnum):
     SHOW_ROUTES = "show-routes"
     ADD_DOMAIN = "add-domain"
     SET_ROUTE = "set-route"
-    CHECK_OUT_SUBMODULE = "check-out-submodule"
 
 
 class RaiseLimit(Struct, frozen=True, tag="raise-limit"):
@@ -94,6 +93,10 @@ class Perform(Struct, frozen=True, tag="perform"):
     subject: str | None = None
 
 
+class CheckOutSubmodules(Struct, frozen=True, tag="check-out-submodules"):
+    """Have git check out the submodules of a repository."""
+
+
 class DeleteProfile(Struct, frozen=True, tag="delete-profile"):
     """Delete a profile from the manifests, and declare no route where it was declared."""
 
@@ -117,6 +120,7 @@ Remedy = (
     | ConfirmRemoval
     | Configure
     | Perform
+    | CheckOutSubmodules
     | DeleteProfile
     | ExtractProfile
 )

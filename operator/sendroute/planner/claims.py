@@ -150,15 +150,12 @@ class DomainConflicts(Struct, frozen=True):
     ``moves``: by account, those from it and those to it. ``denied``: by account, the domains that
     it declares but does not get. ``retained``: by account, the domains that it holds and keeps
     although no single claim on them is its own. ``findings``: by account, its conflicts.
-    ``unplanned``: the accounts outside the plan that claim a domain; because of what was left out
-    of a plan, no domain is removed.
     """
 
     moves: Mapping[AccountKey, Sequence[Move]]
     denied: Mapping[AccountKey, AbstractSet[str]]
     retained: Mapping[AccountKey, AbstractSet[str]]
     findings: Mapping[AccountKey, Sequence[Finding]]
-    unplanned: AbstractSet[AccountKey]
 
     def all_moves(self) -> Iterable[Move]:
         """Each move once, in the order of accounts and domains."""
@@ -192,7 +189,7 @@ class DomainConflicts(Struct, frozen=True):
             if move.source == key:
                 if not (waits or move in blocked):
                     outgoing[move.domain] = move.target
-                elif move.is_within_tenant or move.target in self.unplanned:
+                elif move.is_within_tenant:
                     retained.add(move.domain)
                     unmoved[move.domain] = move.target
             elif waits:
@@ -268,9 +265,8 @@ def find_conflicts(
             decisions.of_new_domain(claims_on_it)
         else:
             decisions.of_held_domain(claims_on_it, holder, declaring.get(domain))
-    unplanned = frozenset(key for claims in others.declared.values() for key in claims)
     return DomainConflicts(
-        decisions.moves, decisions.denied, decisions.retained, decisions.findings, unplanned
+        decisions.moves, decisions.denied, decisions.retained, decisions.findings
     )
 
 

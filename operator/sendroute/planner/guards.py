@@ -3,17 +3,25 @@
 Three guards are for an account: it would lose, or reroute, too large a share of its domains, or go
 as a whole without being asked to. Two are for the whole change: the accounts together would lose,
 or reroute, too large a share of the domains in the store. Then every account that loses, or
-reroutes, any is held back.
+reroutes, any is held back. As long as a part of it is held back, it is measured also by the store
+as it was when that part was held back first: what was applied meanwhile does not let it through.
 
 What counts is what the manifests would remove and reroute, whatever is held back for another
 reason. A domain that moves, an apply-all and a confirmed removal of an account do not count.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from sendroute.model.change import AccountChange, AccountPlan, Action, DomainChange, DomainCounts
+from sendroute.model.change import (
+    AccountChange,
+    AccountPlan,
+    Action,
+    DomainChange,
+    DomainCounts,
+    WholeChange,
+)
 from sendroute.model.codes import Code, finding
 from sendroute.model.desired import AccountKey, DesiredAccount
 from sendroute.model.finding import Finding
@@ -60,10 +68,20 @@ class Guards(Struct, frozen=True):
 
 class ChangeSize(Struct, frozen=True):
     """What one change would do to the domains of an account, or of the store: ``counts`` of
-    ``domains``."""
+    ``domains``. ``held`` is the whole change that it is a part of, if that was held back before;
+    ``counts`` includes what was applied of it."""
 
     domains: int
     counts: DomainCounts
+    held: WholeChange | None = None
+
+
+class Refusals(Struct, frozen=True):
+    """A refusal for each limit that an account's plan exceeds. ``whole`` is the whole change, if
+    that exceeds a limit."""
+
+    findings: tuple[Finding, ...]
+    whole: WholeChange | None
 
 
 def count_domains(
@@ -90,30 +108,47 @@ def check_guards(
     plan: AccountPlan,
     desired: DesiredAccount | None,
     domains: int,
-    whole: ChangeSize,
+    sizes: Collection[ChangeSize],
     guards: Guards,
-) -> tuple[Finding, ...]:
+) -> Refusals:
     """Check an account's plan against the limits.
 
     Args:
         plan: the plan.
         desired: its manifests; None if there are none.
         domains: the number of its domains before the change.
-        whole: what the change would do to the whole store.
+        sizes: what the change would do to the whole store, by each measure.
         guards: the limits.
 
     Returns:
-        A refusal for each limit that is exceeded.
+        The refusals.
     """
     account = ChangeSize(domains, count_domains(plan, desired, guards))
-    check = _Check(plan.key, desired, account, whole, guards)
+    check = _Check(plan.key, desired, account, sizes, guards)
     removed = _removed_domains(plan)
     refusals = []
     if _removes_account(plan) and removed and not _is_confirmed(plan, desired, guards, removed):
         refusals.append(check.account_removal(removed))
     refusals += check.limit("too-many-removals")
     refusals += check.limit("too-many-changes")
-    return tuple(refusals)
+    return Refusals(tuple(refusals), check.exceeded())
+
+
+def whole_sizes(
+    domains: int, counts: DomainCounts, held: Iterable[WholeChange]
+) -> tuple[ChangeSize, ...]:
+    """Measure a whole change.
+
+    Args:
+        domains: the number of domains in the store.
+        counts: what the guards count of the change.
+        held: the changes that were held back before, of which a part is in this one.
+
+    Returns:
+        The size now, and as a part of each of the earlier changes.
+    """
+    earlier = (ChangeSize(whole.domains, total((counts, whole.applied)), whole) for whole in held)
+    return ChangeSize(domains, counts), *earlier
 
 
 def total(counts: Iterable[DomainCounts]) -> DomainCounts:
@@ -131,8 +166,29 @@ class _Check(Struct, frozen=True):
     key: AccountKey
     desired: DesiredAccount | None
     account: ChangeSize
-    whole: ChangeSize
+    sizes: Collection[ChangeSize]
     guards: Guards
+
+    def exceeded(self) -> WholeChange | None:
+        """The whole change, if it exceeds a limit for the kind of changes that the account has."""
+        for removing in (True, False):
+            size = self._largest(removing)
+            if _count(self.account, removing) and self._exceeds(size, removing):
+                return size.held or WholeChange(size.domains)
+        return None
+
+    def _largest(self, removing: bool) -> ChangeSize:
+        return max(
+            self.sizes,
+            key=lambda size: (
+                self._exceeds(size, removing),
+                _count(size, removing) / max(size.domains, 1),
+            ),
+        )
+
+    def _exceeds(self, size: ChangeSize, removing: bool) -> bool:
+        percent = self.guards.remove_percent if removing else self.guards.change_percent
+        return _exceeds(_count(size, removing), size.domains, percent)
 
     def account_removal(self, removed: int) -> Finding:
         confirmed = self.desired.remove if self.desired is not None else None
@@ -161,23 +217,27 @@ class _Check(Struct, frozen=True):
     def limit(self, code: str) -> Iterator[Finding]:
         removing = code == Code.TOO_MANY_REMOVALS
         verb = "remove" if removing else "reroute"
-        count, whole = _count(self.account, removing), _count(self.whole, removing)
+        largest = self._largest(removing)
+        count, whole = _count(self.account, removing), _count(largest, removing)
         percent = self.guards.remove_percent if removing else self.guards.change_percent
         would, limit = f"Applying the manifests would {verb}", f"the limit is {percent} %."
         kind = GuardLimit.REMOVALS if removing else GuardLimit.CHANGES
         hint = "If the change is intended, apply with a higher limit."
-        if _exceeds(count, self.account.domains, percent):
+        if self._exceeds(self.account, removing):
             message = f"{would} {count} of the {self.account.domains} domains of account {self.key}"
             remedy = RaiseLimit(kind, _percent(count, self.account.domains))
             yield self._refusal(code, f"{message}; {limit}", hint, remedy)
-            if self.account.domains == self.whole.domains:
+            if self.account.domains == largest.domains:
                 return  # the store has no other domains
-        if count and _exceeds(whole, self.whole.domains, percent):
+        if count and self._exceeds(largest, removing):
+            if largest.held is not None:
+                would = f"With what was applied since it was held back, the change would {verb}"
+            then = " that were in the store before it" if largest.held else " in the store"
             message = (
-                f"{would} {whole} of the {self.whole.domains} domains in the store, {count} of them"
+                f"{would} {whole} of the {largest.domains} domains{then}, {count} of them"
                 f" of account {self.key}"
             )
-            remedy = RaiseLimit(kind, _percent(whole, self.whole.domains))
+            remedy = RaiseLimit(kind, _percent(whole, largest.domains))
             yield self._refusal(code, f"{message}; {limit}", hint, remedy)
 
     def _refusal(self, code: str, message: str, hint: str, remedy: Remedy, *path: str) -> Finding:

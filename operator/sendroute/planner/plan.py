@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, structs
 
 from sendroute.model.ancestry import Ancestry
-from sendroute.model.change import AccountPlan, Action, DomainCounts, Plan
+from sendroute.model.change import AccountPlan, Action, DomainCounts, Plan, WholeChange
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
@@ -28,6 +28,7 @@ from sendroute.planner.guards import (
     check_guards,
     count_domains,
     total,
+    whole_sizes,
 )
 from sendroute.planner.inputs import AccountInput
 from sendroute.planner.older_tree import check_older_tree, refuse_platform, report_unknown
@@ -40,12 +41,17 @@ Pending = Mapping[AccountKey, DomainCounts]
 
 NOTHING_PENDING: Pending = {}
 
+HeldChanges = Mapping[AccountKey, WholeChange]
+"""By account, the whole change because of whose size the account was held back."""
+
+NOTHING_HELD: HeldChanges = {}
+
 
 class PlanContext(Struct, frozen=True):
     """What the plan of an account depends on besides its manifests and its state in the store.
 
     ``domains`` is the number of domains in the store, ``pending`` what the guards count of the
-    accounts outside the plan.
+    accounts outside the plan; ``held`` are the changes that were held back before.
     """
 
     desired: Desired
@@ -56,7 +62,8 @@ class PlanContext(Struct, frozen=True):
     rotated: Mapping[Owner, frozenset[str]]
     guards: Guards
     domains: int
-    pending: DomainCounts
+    pending: Pending
+    held: HeldChanges
     ancestry: Ancestry | None
 
 
@@ -80,6 +87,7 @@ def plan_accounts(
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
     pending: Pending = NOTHING_PENDING,
+    held: HeldChanges = NOTHING_HELD,
     ancestry: Ancestry | None = None,
 ) -> Plan:
     """Plan what applying the manifests of some accounts changes. The cost depends only on these
@@ -104,6 +112,8 @@ def plan_accounts(
         pending: by account, what the guards count of changes that were planned before and not
             committed. Those of accounts outside ``keys`` belong to the same whole change, so this
             plan holds back what a plan of every account would.
+        held: by account, the whole change because of whose size it was held back before and not
+            applied since.
         ancestry: how the commit of the manifests relates to those that were applied last; None
             outside git.
 
@@ -139,9 +149,12 @@ def plan_accounts(
             rotated,
             guards,
             others.domains + sum(len(account.domains) for account in current_accounts.values()),
-            total(
-                counts for key, counts in pending.items() if keys is not None and key not in keys
-            ),
+            {
+                key: counts
+                for key, counts in pending.items()
+                if keys is not None and key not in keys
+            },
+            held,
             ancestry,
         )
         plans, blocked = _plan_all(context, sorted(chosen))
@@ -172,6 +185,7 @@ def plan_tree(
     failed: Mapping[Owner, Mapping[str, str]] | None = None,
     rotated: Mapping[Owner, frozenset[str]] | None = None,
     guards: Guards | None = None,
+    held: HeldChanges = NOTHING_HELD,
 ) -> Plan:
     """Plan as :func:`plan_accounts` does, from a whole tree and a whole store.
 
@@ -181,11 +195,12 @@ def plan_tree(
         failed: as for :func:`plan_accounts`.
         rotated: as for :func:`plan_accounts`.
         guards: as for :func:`plan_accounts`.
+        held: as for :func:`plan_accounts`.
 
     Returns:
         The plan of every account, and the platform's own change.
     """
-    return plan_accounts(desired, current, failed=failed, rotated=rotated, guards=guards)
+    return plan_accounts(desired, current, failed=failed, rotated=rotated, guards=guards, held=held)
 
 
 def _references_only(
@@ -236,7 +251,7 @@ def _plan_all(
     blocked = Blocked(_unchanged_accounts(context, chosen))
     plans = {key: _account_plan(context, key, blocked) for key in chosen}
     counts: dict[AccountKey, DomainCounts] = {}
-    whole: ChangeSize | None = None
+    sizes: tuple[ChangeSize, ...] = ()
     while True:
         stopped = blocked.accounts | {key for key, plan in plans.items() if plan.stopped}
         moves = blocked.moves | _moves_not_accepted(context, plans, blocked)
@@ -247,10 +262,10 @@ def _plan_all(
             for key in affected & plans.keys() - stopped:
                 plans[key] = _account_plan(context, key, blocked)
             continue
-        if whole is None:
+        if not sizes:
             counts = _counts(context, plans)
-            whole = ChangeSize(context.domains, total((*counts.values(), context.pending)))
-        guarded = _stopped_by_guards(context, plans, blocked, whole)
+            sizes = _whole_sizes(context, counts)
+        guarded = _stopped_by_guards(context, plans, blocked, sizes)
         if not guarded:
             return {
                 key: _with_counts(plan, counts.get(key)) for key, plan in plans.items()
@@ -271,6 +286,13 @@ def _counts(
     return counts
 
 
+def _whole_sizes(context: PlanContext, counts: Pending) -> tuple[ChangeSize, ...]:
+    """What the manifests would do to the whole store, by each measure."""
+    counted = {**counts, **context.pending}
+    held = dict.fromkeys(context.held[key] for key in sorted(counted) if key in context.held)
+    return whole_sizes(context.domains, total(counted.values()), held)
+
+
 def _with_counts(plan: AccountPlan, counts: DomainCounts | None) -> AccountPlan:
     return plan if counts is None else structs.replace(plan, counts=counts)
 
@@ -279,7 +301,7 @@ def _stopped_by_guards(
     context: PlanContext,
     plans: Mapping[AccountKey, AccountPlan],
     blocked: Blocked,
-    whole: ChangeSize,
+    sizes: tuple[ChangeSize, ...],
 ) -> dict[AccountKey, AccountPlan]:
     """The plans that a guard stops. An approved plan waits too, while an account of the same tenant
     with which it exchanges a domain is stopped: both are one transaction, and the approved plan
@@ -289,7 +311,7 @@ def _stopped_by_guards(
     for key, plan in plans.items():
         if key in blocked.accounts:
             continue
-        checked = _check_guards(context, plan, whole)
+        checked = _check_guards(context, plan, sizes)
         if checked.stopped:
             is_approved = context.guards.lets_through(key, digest(plan))
             (approved if is_approved else stopped)[key] = checked
@@ -406,19 +428,23 @@ def _hold_back_removals(plan: AccountPlan) -> AccountPlan:
     )
 
 
-def _check_guards(context: PlanContext, plan: AccountPlan, whole: ChangeSize) -> AccountPlan:
+def _check_guards(
+    context: PlanContext, plan: AccountPlan, sizes: tuple[ChangeSize, ...]
+) -> AccountPlan:
     desired = context.desired.accounts.get(plan.key)
     if not plan.changes:
         return plan
     where = desired.where if desired is not None else None
     domains = len(_current(context.current, plan.key).domains)
+    checked = check_guards(plan, desired, domains, sizes, context.guards)
     refusals = (
-        *check_guards(plan, desired, domains, whole, context.guards),
+        *checked.findings,
         *check_older_tree(plan.key, plan.changes, context.ancestry, context.guards, where),
     )
     if not refusals:
         return plan
-    return structs.replace(plan, findings=(*plan.findings, *refusals), stopped=True)
+    whole = checked.whole and context.held.get(plan.key, checked.whole)
+    return structs.replace(plan, findings=(*plan.findings, *refusals), stopped=True, whole=whole)
 
 
 def _groups(moves: Iterable[Move], blocked: Blocked) -> tuple[tuple[AccountKey, ...], ...]:

@@ -8,15 +8,18 @@ from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step, reported
-from sendroute.model.change import AccountPlan, Action, Change, DomainCounts
+from sendroute.model.change import AccountPlan, Action, Change, DomainCounts, WholeChange
 from sendroute.model.codes import Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
 from sendroute.planner.digest import digest
+from sendroute.planner.guards import total
+from sendroute.planner.plan import NOTHING_HELD, HeldChanges
 
 _FINDINGS = 20
 _STEPS = 50
@@ -47,6 +50,7 @@ def assess(
     at: datetime,
     commit: str | None,
     locate: Locate,
+    held: HeldChanges = NOTHING_HELD,
 ) -> Assessment:
     """Derive the account statuses from a result. An account that was not tried keeps its status.
 
@@ -57,6 +61,7 @@ def assess(
         at: the time of the result, aware, in UTC.
         commit: the commit of the manifests; None outside git.
         locate: finds the positions of findings.
+        held: the whole changes that were held back before the commit, which deletes statuses.
 
     Returns:
         The new statuses, and how they differ from the stored ones.
@@ -91,6 +96,9 @@ def assess(
     cleared = before.keys() - now.keys()
     if only is not None:
         cleared &= only | {PLATFORM}
+    unplanned = (held.keys() & before.keys()) - now.keys() - cleared
+    others = _with_whole_changes({key: before[key] for key in unplanned}, result, held)
+    now = _with_whole_changes(now, result, held)
     committed = {account.key for account in result.accounts if account.outcome is Outcome.COMMITTED}
     voided = (
         old
@@ -101,7 +109,9 @@ def assess(
         now,
         frozenset(again),
         tuple(
-            status for key, status in sorted(now.items(), key=_order) if status != before.get(key)
+            status
+            for key, status in sorted({**others, **now}.items(), key=_order)
+            if status != before.get(key)
         ),
         frozenset(cleared),
         tuple(voided),
@@ -140,6 +150,46 @@ def pending_counts(statuses: AccountStatuses) -> dict[AccountKey, DomainCounts]:
     }
 
 
+def held_changes(statuses: AccountStatuses) -> dict[AccountKey, WholeChange]:
+    """The whole changes because of whose size accounts are held back, by account.
+
+    Args:
+        statuses: the account statuses.
+
+    Returns:
+        The whole changes; an account that is not held back because of one is left out.
+    """
+    return {
+        key: status.report.whole
+        for key, status in statuses.items()
+        if isinstance(key, AccountKey) and status.report.whole is not None
+    }
+
+
+def _with_whole_changes(
+    statuses: Mapping[Owner, AccountStatus], result: Result, held: HeldChanges
+) -> dict[Owner, AccountStatus]:
+    """Keep, in the status of each account that was held back because of a whole change, how large
+    that was, with what was applied of it now."""
+    written = {
+        account.key
+        for account in result.accounts
+        if account.outcome in (Outcome.COMMITTED, Outcome.UNCHANGED)
+    }
+    applied = total(
+        plan.counts for plan in result.plan.accounts if plan.key in written & held.keys()
+    )
+    kept = dict(statuses)
+    for key, status in statuses.items():
+        whole = status.report.whole
+        if whole is None and isinstance(key, AccountKey) and key not in written:
+            whole = held.get(key)
+        if whole is not None:
+            whole = WholeChange(whole.domains, total((whole.applied, applied)))
+            kept[key] = replace(status, report=replace(status.report, whole=whole))
+    return kept
+
+
 def _keeps_approval(old: AccountStatus, plan: AccountPlan, outcome: AccountOutcome) -> bool:
     """Whether the approval stays valid, because the approved plan could not be committed."""
     tried = outcome.outcome not in (Outcome.COMMITTED, Outcome.UNCHANGED)
@@ -153,6 +203,7 @@ def _account_status(
     counts = DomainCounts() if written else plan.counts
     if plan.stopped and any(has_trait(finding.code, Trait.APPROVABLE) for finding in plan.findings):
         report = _report(findings, plan.changes, context.locate, counts)
+        report = replace(report, whole=plan.whole)
         return AccountStatus(
             plan.key, StatusReason.HELD_BACK, report, context.at, digest(plan), context.commit
         )

@@ -28,7 +28,7 @@ from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
 from sendroute.planner.plan import NOTHING_PENDING, Pending
 from sendroute.planner.selection import select
-from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess
+from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess, held_changes
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.record import EncryptedCredentials, Record
@@ -174,10 +174,14 @@ class Reconciler(Struct, frozen=True):
         self, source: Source, request: PlanRequest
     ) -> tuple[PlanScope, Current, EncryptedCredentials]:
         """The scope of the request, and its accounts at one revision of the store. The commits
-        applied last are read before: a commit that is recorded later belongs to a later change."""
+        applied last, and what was held back, are read before: what is recorded later belongs to a
+        later change."""
+        held = held_changes(self.store.account_statuses())
         ancestry = source.ancestry(self.store.applied_commits())
         if request.keys is None:
-            return PlanScope(request.guards, ancestry=ancestry), *self.store.read_with_credentials()
+            return PlanScope(
+                request.guards, held=held, ancestry=ancestry
+            ), *self.store.read_with_credentials()
         with self.store.snapshot() as snapshot:
             selection = select(
                 request.keys,
@@ -189,7 +193,7 @@ class Reconciler(Struct, frozen=True):
             store = snapshot.read_accounts(())
             encrypted = snapshot.encrypted(selection.keys)
         scope = PlanScope(
-            request.guards, selection.keys, selection.others, request.pending, ancestry
+            request.guards, selection.keys, selection.others, request.pending, held, ancestry
         )
         return scope, replace(store, accounts=dict(selection.current)), encrypted
 
@@ -316,6 +320,7 @@ class Reconciler(Struct, frozen=True):
                 datetime.now(UTC),
                 planned.source.commit,
                 planned.source.locate,
+                planned.scope.held,
             )
             self.store.write_account_statuses(assessment.written, assessment.cleared)
         except ProblemError as problem:

@@ -295,6 +295,7 @@ def plan_again(
         failed=saved.shown().failed,
         rotated=planned.verified.secrets.rotated,
         guards=guards,
+        held=planned.scope.held,
         ancestry=saved.ancestry,
     )
     changed = differing(saved.decided, decided_by(same))

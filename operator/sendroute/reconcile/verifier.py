@@ -40,7 +40,13 @@ from sendroute.model.secret import binding_of
 from sendroute.planner.accepted import without_accepted
 from sendroute.planner.claims import NO_OTHERS, OtherAccounts
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import NOTHING_PENDING, Pending, plan_accounts
+from sendroute.planner.plan import (
+    NOTHING_HELD,
+    NOTHING_PENDING,
+    HeldChanges,
+    Pending,
+    plan_accounts,
+)
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile.protocols import CredentialCipher, Secrets, Tester
 from sendroute.reconcile.record import EncryptedCredentials
@@ -62,6 +68,7 @@ Tests = Mapping[TestRequest, TestResult]
 class PlanScope(Struct, frozen=True):
     """What to plan. ``only`` is None for every account; otherwise ``others`` is what the plan must
     know of all other accounts, and ``pending`` what the guards count of their uncommitted plans.
+    ``held`` are the whole changes that were held back before.
     ``ancestry`` is how the commit of the manifests relates to those that were applied last; None
     outside git."""
 
@@ -69,6 +76,7 @@ class PlanScope(Struct, frozen=True):
     only: frozenset[AccountKey] | None = None
     others: OtherAccounts = NO_OTHERS
     pending: Pending = NOTHING_PENDING
+    held: HeldChanges = NOTHING_HELD
     ancestry: Ancestry | None = None
 
 
@@ -176,6 +184,7 @@ class Verifier(Struct, frozen=True):
                 rotated=secrets.rotated,
                 guards=scope.guards,
                 pending=scope.pending,
+                held=scope.held,
                 ancestry=scope.ancestry,
             )
             requests = list(self._test_requests(plan, secrets))

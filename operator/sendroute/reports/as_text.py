@@ -1,33 +1,36 @@
-"""A report as text for a terminal: 100 columns, every name cleaned, long lists shortened.
+"""A report as text, every name cleaned. No name is cut.
 
-Yields lines without their newlines. Folded items are still counted.
+In a pipe or a file each change is one line, and all are listed. A terminal gets lines of its width,
+and of many similar changes only the first; the others are counted.
 """
 
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from sendroute.model.change import Action, Change, DomainChange, Shadowed
+from sendroute.model.change import Action, Change, DomainChange, Shadowed, State
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
 from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import (
-    WIDTH,
+    PLAIN,
+    Page,
     TextStyle,
     clean,
-    middle,
+    fold,
     no_command,
     number,
-    pad,
     paint,
     width,
     wrap,
 )
 from sendroute.reports.words import actions, more_accounts, object_name, part_status, totals
 
-_VERB, _NAME, _STEP = 8, 40, 34
+_VERB, _STEP = 8, 34
 _BENEATH = 2 + _VERB + 2
 
 _ACTION_STYLES = {
@@ -47,32 +50,45 @@ _SEVERITY_STYLES = {
 }
 
 
-def lines(report: Report, *, colour: bool = False, shown: Report | None = None) -> Iterator[str]:
-    return map(no_command, _lines(report, colour, shown))
+def lines(report: Report, *, page: Page = PLAIN, shown: Report | None = None) -> Iterator[str]:
+    """Yield the lines of a report, without line breaks.
+
+    Args:
+        report: the report.
+        page: where it is written.
+        shown: the report of the plan, if the reader has seen it just before.
+    """
+    return map(no_command, _lines(report, page, shown))
 
 
-def _lines(whole: Report, colour: bool, already: Report | None) -> Iterator[str]:
+def _lines(whole: Report, page: Page, already: Report | None) -> Iterator[str]:
     report = whole if already is None else whole.beyond(already)
     if report.platform is not None:
-        yield paint("platform", TextStyle.BOLD, colour)
-        yield from _changes([report.platform], colour)
+        yield paint("platform", TextStyle.BOLD, page.colour)
+        yield from _changes([report.platform], page)
         yield ""
-    shown = [part for part in report.parts if _is_shown(part)]
-    for part in shown[:MAX_ACCOUNTS]:
-        yield from _part(part, colour)
+    parts = [part for part in report.parts if _is_shown(part)]
+    listed = parts[: _limit(MAX_ACCOUNTS, page)]
+    for part in listed:
+        yield from _part(part, page)
         yield ""
-    if len(shown) > MAX_ACCOUNTS:
-        yield from wrap(more_accounts(shown[MAX_ACCOUNTS:]), 0)
+    if omitted := parts[len(listed) :]:
+        yield from wrap(more_accounts(omitted), 0, columns=page.columns)
         yield ""
-    for finding in _listed(report):
-        yield from finding_lines(finding, colour)
+    for finding in _listed(report, page):
+        yield from finding_lines(finding, page)
     if report.findings:
         yield ""
     if report.relays_behind:
         behind = ", ".join(map(clean, report.relays_behind))
-        yield from wrap(f"Not served yet by {behind}.", 0)
-    for line in wrap(totals(whole), 0):
-        yield paint(line, TextStyle.BOLD, colour)
+        yield from wrap(f"Not served yet by {behind}.", 0, columns=page.columns)
+    for line in wrap(totals(whole), 0, columns=page.columns):
+        yield paint(line, TextStyle.BOLD, page.colour)
+
+
+def _limit(count: int, page: Page) -> int | None:
+    """How many items of a list a page shows; None for all."""
+    return None if page.columns is None else count
 
 
 def _is_shown(part: Part) -> bool:
@@ -80,15 +96,17 @@ def _is_shown(part: Part) -> bool:
     return bool(part.changes or part.shadowed or part.stopped or done)
 
 
-def _listed(report: Report) -> Iterator[Finding]:
-    """Every finding, but of each code only the first notes; the others are counted."""
+def _listed(report: Report, page: Page) -> Iterator[Finding]:
+    """Every finding, but at a terminal of each code only the first notes; the others are
+    counted."""
+    limit = _limit(MAX_SIMILAR, page)
     counts: Counter[str] = Counter()
     for finding in report.listed():
-        if finding.severity is not Severity.INFO:
+        if limit is None or finding.severity is not Severity.INFO:
             yield finding
             continue
         counts[finding.code] += 1
-        if counts[finding.code] <= MAX_SIMILAR:
+        if counts[finding.code] <= limit:
             yield finding
     for code, count in counts.items():
         if count > MAX_SIMILAR:
@@ -96,19 +114,27 @@ def _listed(report: Report) -> Iterator[Finding]:
             yield Finding(code, Severity.INFO, f"… and {note}.")
 
 
-def _part(part: Part, colour: bool) -> Iterator[str]:
+def _part(part: Part, page: Page) -> Iterator[str]:
     counts = actions(Counter(change.action for change in part.changes))
     summary = "; ".join(filter(None, (counts, part_status(part))))
-    heading = middle(clean(str(part.key)), WIDTH)
-    beside = width(heading) + 2 + width(summary) <= WIDTH
-    yield paint(heading, TextStyle.BOLD, colour) + (f"  {summary}" if beside and summary else "")
+    heading = clean(str(part.key))
+    beside = page.fits(width(heading) + 2 + width(summary))
+    for line in _folded(heading, page.columns):
+        yield paint(line, TextStyle.BOLD, page.colour) + (
+            f"  {summary}" if beside and summary else ""
+        )
     if not beside:
-        yield from wrap(summary, 2)
-    yield from _changes(part.changes, colour)
-    for shadow in part.shadowed[:MAX_SIMILAR]:
-        yield from wrap(_shadow(shadow), 4)
-    if len(part.shadowed) > MAX_SIMILAR:
-        yield f"    {_omitted_line(len(part.shadowed) - MAX_SIMILAR)}"
+        yield from wrap(summary, 2, columns=page.columns)
+    yield from _changes(part.changes, page)
+    shadowed = part.shadowed[: _limit(MAX_SIMILAR, page)]
+    for shadow in shadowed:
+        yield from wrap(_shadow(shadow), 4, columns=page.columns)
+    if omitted := len(part.shadowed) - len(shadowed):
+        yield from wrap(_omitted_line(omitted), 4, columns=page.columns)
+
+
+def _folded(text: str, columns: int | None) -> Sequence[str]:
+    return [text] if columns is None else fold(text, columns)
 
 
 def _omitted_line(count: int) -> str:
@@ -117,24 +143,25 @@ def _omitted_line(count: int) -> str:
 
 def _shadow(shadow: Shadowed) -> str:
     return clean(
-        f"{middle(shadow.domain, _NAME)} declares {shadow.declared}, shadowed by apply-all"
+        f"{shadow.domain} declares {shadow.declared}, shadowed by apply-all"
         f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets spec.overrides:"
         f" {shadow.apply_all}, or declares another route."
     )
 
 
-def _changes(changes: Sequence[Change], colour: bool) -> Iterator[str]:
+def _changes(changes: Sequence[Change], page: Page) -> Iterator[str]:
     groups = group_similar(changes)
-    shown = [[_cells(change) for change in group[:MAX_SIMILAR]] for group in groups]
-    names, steps = _columns([cells for rows in shown for cells in rows])
+    limit = _limit(MAX_SIMILAR, page)
+    shown = [list(_cells(islice(group, limit))) for group in groups]
+    names, steps = _columns([cells for rows in shown for cells in rows], page.columns)
     for group, rows in zip(groups, shown, strict=True):
         shared = _shared_why(group)
         for change, cells in zip(group, rows, strict=False):
-            yield from _row(change, cells, names, steps, colour, "" if shared else _why(change))
-        if len(group) > MAX_SIMILAR:
-            yield f"{' ' * _BENEATH}{_omitted_line(len(group) - MAX_SIMILAR)}"
+            yield from _row(change, cells, names, steps, page, "" if shared else _why(change))
+        if omitted := len(group) - len(rows):
+            yield from wrap(_omitted_line(omitted), _BENEATH, columns=page.columns)
         if shared:
-            yield from wrap(shared, _BENEATH)
+            yield from wrap(shared, _BENEATH, columns=page.columns)
 
 
 class _ChangeCells(NamedTuple):
@@ -146,37 +173,49 @@ class _ChangeCells(NamedTuple):
     columns: int
 
 
-def _cells(change: Change) -> _ChangeCells:
-    name, does = clean(object_name(change.kind, change.name)), clean(step(change))
-    return _ChangeCells(name, width(name), does, width(does))
+def _cells(changes: Iterable[Change]) -> Iterator[_ChangeCells]:
+    """The cells of similar changes. Most have the same states: their step is said once."""
+    states: tuple[State | None, State | None] | None = None
+    does, columns = "", 0
+    for change in changes:
+        if states != (change.before, change.after) or not isinstance(change, DomainChange):
+            states = change.before, change.after
+            does = clean(step(change))
+            columns = width(does)
+        name = clean(object_name(change.kind, change.name))
+        yield _ChangeCells(name, width(name), does, columns)
 
 
-def _columns(shown: Sequence[_ChangeCells]) -> tuple[int, int]:
-    """Widths of the names and of the steps, each no wider than its share of the line."""
-    names = max((cells.wide for cells in shown), default=0)
-    fitting = [cells.columns for cells in shown if cells.columns <= _STEP]
-    return min(names, _NAME), max(fitting, default=0)
+def _columns(shown: Sequence[_ChangeCells], columns: int | None) -> tuple[int, int]:
+    """Widths of the names and of the steps that fit into their share of a terminal's line."""
+    room = sys.maxsize if columns is None else columns - _BENEATH - 2
+    widest = min(_STEP, room // 2)
+    steps = max((cells.columns for cells in shown if cells.columns <= widest), default=0)
+    widest = room - max(steps, room // 3)
+    return max((cells.wide for cells in shown if cells.wide <= widest), default=0), steps
 
 
 def _row(
-    change: Change, cells: _ChangeCells, names: int, steps: int, colour: bool, why: str
+    change: Change, cells: _ChangeCells, names: int, steps: int, page: Page, why: str
 ) -> Iterator[str]:
-    """One line per change; the reason is on the next line if it does not fit."""
-    verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], colour)
-    if cells.wide <= names:
-        name = cells.name + " " * (names - cells.wide)
-    else:
-        name = pad(middle(cells.name, names), names)
+    """One line per change. At a terminal, what does not fit is on the next lines."""
+    verb = paint(f"{change.action.value:<{_VERB}}", _ACTION_STYLES[change.action], page.colour)
+    begin = f"  {verb}  {cells.name}"
     start = _BENEATH + names + 2
-    if cells.columns <= steps and start + steps + 2 + width(why) <= WIDTH:
-        gap = " " * (steps - cells.columns + 2)
-        yield f"  {verb}  {name}  {cells.does}{gap}{why}".rstrip()
+    gap = " " * (steps - cells.columns + 2)
+    if cells.wide <= names and page.fits(start + max(steps, cells.columns) + 2 + width(why)):
+        yield f"{begin}{' ' * (names - cells.wide + 2)}{cells.does}{gap or '  '}{why}".rstrip()
         return
-    first, *continuation = wrap(cells.does, start)
-    yield f"  {verb}  {name}  {first[start:]}".rstrip()
-    yield from continuation
+    does = list(wrap(cells.does, start, columns=page.columns))
+    if cells.wide <= names:
+        yield f"{begin}{does.pop(0)[_BENEATH + cells.wide :]}".rstrip()
+    else:
+        first, *others = _folded(cells.name, page.columns and page.columns - _BENEATH)
+        yield f"  {verb}  {first}".rstrip()
+        yield from (" " * _BENEATH + line for line in others)
+    yield from does
     if why:
-        yield from wrap(why, _BENEATH)
+        yield from wrap(why, _BENEATH, columns=page.columns)
 
 
 def _shared_why(group: Sequence[Change]) -> str:
@@ -196,31 +235,32 @@ def _why(change: Change) -> str:
     return clean(f"{change.reason}: {change.message}" if change.message else change.reason)
 
 
-def finding_lines(finding: Finding, colour: bool = False) -> Iterator[str]:
+def finding_lines(finding: Finding, page: Page = PLAIN) -> Iterator[str]:
     """Show a finding: severity, code and position, then the message, the hint and related
     positions.
 
     Args:
         finding: the finding; it is cleaned here.
-        colour: add ANSI sequences.
+        page: where it is written.
 
     Yields:
         The lines, without line breaks.
     """
     location = finding.position or finding.where
     head = f"{finding.severity} {clean(finding.code)}"
-    label = paint(head, _SEVERITY_STYLES[finding.severity], colour)
+    label = paint(head, _SEVERITY_STYLES[finding.severity], page.colour)
     where = clean(format_position(location) if location is not None else _account_of(finding))
-    if width(head) + 2 + width(where) <= WIDTH:
+    if page.fits(width(head) + 2 + width(where)):
         yield f"{label}  {where}".rstrip()
     else:
         yield label
-        yield f"    {middle(where, WIDTH - 4)}"
-    yield from wrap(clean(finding.message), 4)
+        yield from wrap(where, 4, columns=page.columns)
+    yield from wrap(clean(finding.message), 4, columns=page.columns)
     if finding.hint:
-        yield from wrap(clean(finding.hint), 4, first="hint: ")
+        yield from wrap(clean(finding.hint), 4, first="hint: ", columns=page.columns)
     for related in finding.related:
-        yield f"    see also: {middle(clean(format_position(related)), WIDTH - 14)}"
+        position = clean(format_position(related))
+        yield from wrap(position, 4, first="see also: ", columns=page.columns)
 
 
 def _account_of(finding: Finding) -> str:

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import assert_never
 
 from sendroute.reports.report import Report
+from sendroute.reports.text import PLAIN, Page
 
 _AT_ONCE = 500  # lines
 
@@ -21,14 +22,14 @@ class Format(StrEnum):
 
 
 def render(
-    report: Report, form: Format, *, colour: bool = False, shown: Report | None = None
+    report: Report, form: Format, *, page: Page = PLAIN, shown: Report | None = None
 ) -> Iterator[str]:
     """Render a report.
 
     Args:
         report: the report.
         form: the format.
-        colour: add ANSI sequences; only for ``TEXT``.
+        page: where it is written; only for ``TEXT``.
         shown: the report of the plan, if the reader has seen it just before; only for ``TEXT``.
 
     Returns:
@@ -38,7 +39,7 @@ def render(
         case Format.TEXT:
             from sendroute.reports import as_text
 
-            return _joined_lines(as_text.lines(report, colour=colour, shown=shown))
+            return _joined_lines(as_text.lines(report, page=page, shown=shown))
         case Format.JSON:
             from sendroute.reports import as_json
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 WIDTH = 100
-"""Columns that every line of a report keeps to."""
+"""Columns of a terminal that does not say how wide it is."""
 
 
 class Page(NamedTuple):
@@ -19,6 +19,10 @@ class Page(NamedTuple):
 
     colour: bool = False
     columns: int | None = None
+
+    def fits(self, columns: int) -> bool:
+        """Whether a line of so many columns needs no wrapping."""
+        return self.columns is None or columns <= self.columns
 
 
 PLAIN = Page()

@@ -1,8 +1,9 @@
 """Approve one change that `run` has held back.
 
-`run` leaves an account as it is if a change would remove or reroute too many of its domains. An
-approval is for the plan that is shown and no other: if the manifests or the store change before
-it is applied, the change is held back again.
+`run` leaves an account as it is if a change would remove or reroute too many of its domains, or
+of the store's, if its documents vanished, or if the tree is older than the one applied last. An
+approval is for this account and the plan that is shown: if the manifests or the store change
+before it is applied, the change is held back again.
 
 examples:
   sendroute approve acme                     show the plan, and confirm

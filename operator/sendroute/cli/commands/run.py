@@ -19,7 +19,7 @@ examples:
 import argparse
 from argparse import Namespace
 
-from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, seconds
+from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, count, seconds, size
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
@@ -80,6 +80,27 @@ def options(parser: Parser) -> None:
         help="how long to wait for git at most (default 60s)",
     )
     parser.value(
+        "--git-memory",
+        metavar="SIZE",
+        type=size,
+        default=1 << 30,
+        help="how much memory each git may use at most (default 1GiB)",
+    )
+    parser.value(
+        "--max-files",
+        metavar="N",
+        type=count,
+        default=250_000,
+        help="how many files and directories of a commit to check out at most (default 250000)",
+    )
+    parser.value(
+        "--max-size",
+        metavar="SIZE",
+        type=size,
+        default=512 << 20,
+        help="how much of a commit to check out at most (default 512MiB)",
+    )
+    parser.value(
         "--listen",
         may_be_empty=True,
         metavar="HOST:PORT",
@@ -91,7 +112,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.loop_runner import GitOptions, RunOptions, log_failure, run_loop
+    from sendroute.cli.loop_runner import GitOptions, RunOptions, TreeLimits, log_failure, run_loop
 
     start_logs(session, lasting=True)
     branch = GitOptions(
@@ -100,6 +121,8 @@ def run(arguments: Namespace, session: Session) -> int:
         arguments.verify_signatures,
         arguments.allowed_signers,
         arguments.git_timeout,
+        arguments.git_memory,
+        TreeLimits(arguments.max_files, arguments.max_size),
     )
     guards = Guards(arguments.max_change_percent, arguments.max_remove_percent)
     options = RunOptions(

@@ -182,7 +182,7 @@ def _text(
     if locks:
         yield "\n"
         for lock in locks:
-            yield from (line + "\n" for line in finding_lines(with_hint(lock), page.colour))
+            yield from (line + "\n" for line in finding_lines(with_hint(lock), page))
     if account_statuses:
         yield "\n"
         yield from _account_statuses(account_statuses, page)

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "add-account": "declare a new account",
     "add-profile": "declare a new profile of an account",
     "add-domain": "declare a new domain, and a new profile if needed",
+    "delete-account": "delete an account with all that it owns",
     "delete-profile": "delete a profile, and the references to it",
     "delete-domain": "delete a domain",
     "rename-profile": "rename a profile, and every reference to it",

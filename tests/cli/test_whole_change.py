@@ -1,0 +1,231 @@
+"""The limits of a whole change, over all accounts, and the removal of an account."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import PLATFORM, Program, account, domain, write
+
+SMALL = [f"t{number}" for number in range(6)]
+
+
+class Tenants:
+    """A directory of manifests with a file for each account, and its store."""
+
+    def __init__(self, workdir: Path, sendroute: Program) -> None:
+        self._manifests, self._run = workdir / "manifests", sendroute
+        write(self._manifests / "platform.yaml", PLATFORM)
+        assert sendroute("init").status == 0
+
+    def declare(self, name: str, *domains: str, more: str = "") -> None:
+        documents = (domain(name, each_name) for each_name in domains)
+        write(self._manifests / f"{name}.yaml", account(name, more=more), *documents)
+
+    def delete(self, name: str) -> None:
+        (self._manifests / f"{name}.yaml").unlink()
+
+    def plan(self, *options: str) -> tuple[int, str]:
+        return self._result("plan", "manifests", *options)
+
+    def apply(self, *options: str) -> tuple[int, str]:
+        return self._result("apply", "manifests", "--auto-approve", *options)
+
+    def _result(self, *arguments: str) -> tuple[int, str]:
+        result = self._run(*arguments)
+        return result.status, result.out + result.err
+
+    def holders(self, name: str) -> set[str]:
+        """The account that has this domain in the store."""
+        rows = json.loads(self._run("routes", "-o", "json").out)["domains"]
+        return {row["account"] for row in rows if row["domain"] == name}
+
+    def holding(self, *names: str) -> set[str]:
+        """Those of the accounts that have domains in the store."""
+        rows = json.loads(self._run("routes", "-o", "json").out)["domains"]
+        return {row["account"] for row in rows} & set(names)
+
+
+@pytest.fixture
+def tenants(workdir: Path, sendroute: Program) -> Tenants:
+    """Six accounts of two domains each."""
+    tenants = Tenants(workdir, sendroute)
+    for name in SMALL:
+        tenants.declare(name, f"a.{name}.example", f"b.{name}.example")
+    assert tenants.apply()[0] == 0
+    return tenants
+
+
+def lose_one_domain_each(tenants: Tenants, *names: str) -> None:
+    for name in names:
+        tenants.declare(name, f"a.{name}.example")
+
+
+def test_new_domains_do_not_let_a_refused_change_through_the_next_time(tenants: Tenants) -> None:
+    lose_one_domain_each(tenants, *SMALL)
+    tenants.declare("new", *(f"n{number}.example" for number in range(40)))
+    for _ in range(3):
+        status, text = tenants.apply()
+        assert (status, "too-many-removals" in text) == (3, True), text
+        assert "6 of the 12 domains" in text
+        status, text = tenants.plan()
+        assert (status, "too-many-removals" in text) == (3, True), text
+    assert len(tenants.holding("new")) == 1, "what loses nothing is applied"
+    assert tenants.apply("--max-remove-percent", "49")[0] == 3
+    assert tenants.apply("--max-remove-percent", "50")[0] == 0
+    assert tenants.plan() == tenants.plan("--max-remove-percent", "100")
+
+
+def test_confirmed_removals_do_not_let_a_refused_change_through_the_next_time(
+    tenants: Tenants,
+) -> None:
+    lose_one_domain_each(tenants, *SMALL[:4])
+    for name in SMALL[4:]:
+        tenants.declare(name, more=", remove: {confirm: {domains: 2}}")
+    for _ in range(3):
+        status, text = tenants.apply()
+        assert (status, "too-many-removals" in text) == (3, True), text
+        assert "4 of the 12 domains" in text
+    assert not tenants.holding(*SMALL[4:])
+    assert tenants.apply("--max-remove-percent", "33")[0] == 3
+    assert tenants.apply("--max-remove-percent", "34")[0] == 0
+
+
+def test_what_was_let_through_still_counts_for_the_rest(tenants: Tenants) -> None:
+    lose_one_domain_each(tenants, *SMALL[:4])
+    assert tenants.apply()[0] == 3
+    for name in SMALL[:2]:
+        named = ("--only", f"{name}/{name}")
+        assert tenants.apply(*named, "--max-remove-percent", "100")[0] == 0
+    for _ in range(2):
+        status, text = tenants.apply()
+        assert (status, "4 of the 12 domains" in text) == (3, True), text
+
+
+def test_a_change_that_was_taken_back_no_longer_counts(tenants: Tenants) -> None:
+    lose_one_domain_each(tenants, *SMALL)
+    assert tenants.apply()[0] == 3
+    for name in SMALL[1:]:
+        tenants.declare(name, f"a.{name}.example", f"b.{name}.example")
+    assert tenants.apply()[0] == 0
+    lose_one_domain_each(tenants, SMALL[1])
+    assert tenants.apply()[0] == 0, "several changes are not added up"
+
+
+def test_an_unreadable_tree_in_between_changes_nothing(tenants: Tenants, workdir: Path) -> None:
+    lose_one_domain_each(tenants, *SMALL)
+    tenants.declare("new", *(f"n{number}.example" for number in range(40)))
+    assert tenants.apply()[0] == 3
+    write(workdir / "manifests/broken.yaml", "a: [")
+    assert tenants.apply()[0] == 1
+    (workdir / "manifests/broken.yaml").unlink()
+    status, text = tenants.apply()
+    assert (status, "6 of the 12 domains" in text) == (3, True), text
+
+
+def test_reroutes_of_a_refused_change_are_refused_again(tenants: Tenants) -> None:
+    for name in SMALL:
+        first, second = f"a.{name}.example", f"b.{name}.example"
+        tenants.declare(name, first, second)
+        path = Path("manifests") / f"{name}.yaml"
+        write(path, account(name), domain(name, first, "{unconfigured: {}}"), domain(name, second))
+    tenants.declare("new", *(f"n{number}.example" for number in range(40)))
+    for _ in range(2):
+        status, text = tenants.apply()
+        assert (status, "too-many-changes" in text) == (3, True), text
+    assert tenants.apply("--max-change-percent", "50")[0] == 0
+
+
+def test_an_account_is_removed_only_if_it_is_named(tenants: Tenants) -> None:
+    for name in SMALL[:2]:
+        tenants.delete(name)
+    for run in (tenants.plan, tenants.apply):
+        status, text = run()
+        assert (status, "account-removal" in text) == (3, True), text
+        assert "--remove-account t0/t0" in text
+    status, text = tenants.apply("--remove-account", "t0/t0")
+    assert (status, "account t1/t1 is no longer" in text.lower()) == (3, True), text
+    assert tenants.holding("t0", "t1") == {"t1"}
+
+
+def test_several_accounts_can_be_named(tenants: Tenants) -> None:
+    for name in SMALL[:2]:
+        tenants.delete(name)
+    named = ("--remove-account", "t0/t0", "--remove-account", "t1/t1")
+    assert tenants.plan(*named)[0] == 0
+    assert tenants.plan("--detailed-exitcode", *named)[0] == 2
+    assert tenants.apply(*named)[0] == 0
+    assert not tenants.holding("t0", "t1")
+
+
+def test_a_saved_plan_keeps_the_accounts_that_it_may_remove(
+    tenants: Tenants, sendroute: Program
+) -> None:
+    tenants.delete("t0")
+    assert tenants.plan("--out", "refused.plan")[0] == 3
+    assert tenants.plan("--remove-account", "t0/t0", "--out", "named.plan")[0] == 0
+    assert sendroute("apply", "refused.plan", "--auto-approve").status == 3
+    assert tenants.holding("t0")
+    assert sendroute("apply", "named.plan", "--auto-approve").status == 0
+    assert not tenants.holding("t0")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("t0/t9", 1, "There is no account `t0/t9`, neither in the manifests nor in the store."),
+        ("t0", 64, "NAMESPACE/NAME"),
+    ],
+)
+def test_an_unknown_account_cannot_be_named(
+    tenants: Tenants, name: str, status: int, words: str
+) -> None:
+    tenants.delete("t0")
+    for run in (tenants.plan, tenants.apply):
+        result = run("--remove-account", name)
+        assert (result[0], words in result[1]) == (status, True), result[1]
+    assert tenants.holding("t0")
+
+
+def test_a_domain_that_another_tenant_claims_is_removed_when_only_its_owner_is_applied(
+    tenants: Tenants,
+) -> None:
+    tenants.declare("t0", "a.t0.example")
+    tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
+    status, text = tenants.apply("--only", "t0/t0")
+    assert status == 0, text
+    assert "dependency-skipped" not in text
+    assert tenants.holders("b.t0.example") == set()
+    assert tenants.apply("--only", "t1/t1")[0] == 0
+    assert tenants.holders("b.t0.example") == {"t1"}
+
+
+def test_a_claim_waits_while_only_the_other_tenant_is_applied(tenants: Tenants) -> None:
+    tenants.declare("t0", "a.t0.example")
+    tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
+    status, text = tenants.apply("--only", "t1/t1")
+    assert (status, "dependency-skipped" in text) == (4, True), text
+    assert tenants.holders("b.t0.example") == {"t0"}
+
+
+def test_an_account_is_removed_alone_whatever_other_tenants_claim(tenants: Tenants) -> None:
+    tenants.declare("t0", more=", remove: {confirm: {domains: 2}}")
+    tenants.declare("t1", "a.t1.example", "b.t1.example", "b.t0.example")
+    status, text = tenants.apply("--only", "t0/t0")
+    assert status == 0, text
+    assert not tenants.holding("t0")
+
+
+def test_a_move_within_a_namespace_waits_until_both_accounts_are_applied(
+    tenants: Tenants,
+) -> None:
+    tenants.declare("t0", "a.t0.example")
+    other = account("other").replace("namespace: other", "namespace: t0")
+    claim = domain("other", "b.t0.example").replace("namespace: other", "namespace: t0")
+    write(Path("manifests/other.yaml"), other, claim)
+    for name in ("t0/t0", "t0/other"):
+        status, text = tenants.apply("--only", name)
+        assert (status, "dependency-skipped" in text) == (4, True), text
+    assert tenants.holders("b.t0.example") == {"t0"}
+    assert tenants.apply()[0] == 0
+    assert tenants.holders("b.t0.example") == {"other"}

@@ -1,0 +1,66 @@
+"""What a followed commit does not contain is unknown: nothing of it is taken for deleted."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import PLATFORM, Workspace, account, replace, wait_until
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+
+
+def git(directory: Path, *arguments: str) -> None:
+    settings = ["protocol.file.allow=always", "user.name=T", "user.email=t@t.example"]
+    options = [part for setting in settings for part in ("-c", setting)]
+    subprocess.run(["git", *options, *arguments], cwd=directory, check=True, capture_output=True)
+
+
+def to_submodule(top: Path) -> None:
+    tenants = top.parent / "tenants"
+    (top / "m/tenants").rename(tenants)
+    git(tenants, "init", "-q", "-b", "main")
+    git(tenants, "add", "-A")
+    git(tenants, "commit", "-q", "-m", "tenants")
+    git(top, "rm", "-q", "-r", "--cached", "m/tenants")
+    git(top, "submodule", "add", "-q", f"file://{tenants}", "m/tenants")
+
+
+def to_pointer(top: Path) -> None:
+    (top / "m/tenants/birch.yaml").write_text(POINTER)
+
+
+@pytest.mark.parametrize(
+    ("move", "where", "reason"),
+    [
+        (to_submodule, "m/tenants", "it is a submodule"),
+        (to_pointer, "m/tenants/birch.yaml", "Git LFS pointer"),
+    ],
+)
+def test_accounts_that_moved_into_what_is_not_fetched_are_held_back(
+    workspace: Workspace, move: object, where: str, reason: str
+) -> None:
+    assert callable(move)
+    top = workspace.directory / "up"
+    (top / "m/tenants").mkdir(parents=True)
+    replace(top / "m/platform.yaml", PLATFORM)
+    replace(top / "m/acme.yaml", account("acme", "a.example"))
+    replace(top / "m/tenants/birch.yaml", account("birch", "b.example"))
+    git(top, "init", "-q", "-b", "main")
+    git(top, "add", "-A")
+    git(top, "commit", "-q", "-m", "one")
+    loop = workspace.start(f"file://{top}", "--path", "m", "--poll", "200ms")
+    wait_until(lambda: set(workspace.domains()) == {"a.example", "b.example"}, "both domains")
+
+    move(top)
+    replace(top / "m/acme.yaml", account("acme", "a.example", "c.example"))
+    git(top, "add", "-A")
+    git(top, "commit", "-q", "-m", "two")
+    line = loop.wait_for_log(where, reason)
+    assert line["code"] == "unreadable"
+    assert line["message"].startswith(f"{where}:1:1: The "), line["message"]
+    assert f" {where} cannot be read" in line["message"], "without the path of the checkout"
+    loop.wait_for_log("Account birch/birch is unchanged")
+    wait_until(lambda: "c.example" in workspace.domains(), "the change of the other account")
+    assert "b.example" in workspace.domains()
+    assert loop.stop() == 0
