@@ -164,7 +164,8 @@ class TestSsh:
         self, follower: object, repository: Repository, keys: Path
     ) -> None:
         commit = signed(repository, keys / "ours")
-        altered(repository, commit, b"\ngpgsig ", b"\ngpgsig-sha256 x\ngpgsig ")
+        end = b"-----END SSH SIGNATURE-----\n"
+        altered(repository, commit, end, end + b"gpgsig-sha256 x\n")
         self.refused(follower)
 
     def test_another_tree_under_a_valid_signature_is_rejected(

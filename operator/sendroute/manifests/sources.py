@@ -291,7 +291,7 @@ def _unfollowed(path: str, error: OSError) -> Finding:
 _MISSING: dict[Missing, tuple[str, str, Remedy | None]] = {
     Missing.SUBMODULE: (
         "it is a submodule that is not checked out",
-        "Until then nothing is removed. Check it out",
+        "Until then nothing is removed. Check it out.",
         CheckOutSubmodules(),
     ),
     Missing.SPARSE: (
