@@ -151,9 +151,11 @@ def test_apply_reports_its_changes_when_the_store_is_away_during_the_wait(
         ThreadPoolExecutor(1) as pool,
     ):
         blocker.execute("INSERT INTO sendroute.relay VALUES ('mx1', 0, now())")
+        running = pool.submit(process, *arguments)
+        # Not earlier, because opening a store looks at every table.
+        until(blocker, "SELECT EXISTS (SELECT FROM sendroute.account)")
         blocker.execute("BEGIN")
         blocker.execute("LOCK TABLE sendroute.relay")
-        running = pool.submit(process, *arguments)
         until(admin, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
         admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS off").format(name))
         admin.execute(

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -364,25 +365,21 @@ def test_a_locked_store_is_not_waited_for_once_per_account(workspace: Workspace)
     loop.wait_for_log("The store answers again.")
 
 
-def test_a_read_only_store_is_logged_once_and_retried_with_backoff(
-    workspace: Workspace,
-) -> None:
+def test_a_full_disk_is_logged_once_and_retried_with_backoff(workspace: Workspace) -> None:
     workspace.write_manifest("acme", account("acme", "a.example.com"))
     loop = workspace.start("--listen", "127.0.0.1:0", "-v")
     url = loop.wait_for_log("Serving http")["url"]
     loop.wait_for_log("acme/acme", "committed")
-    refusal = "BEGIN SELECT raise(FAIL, 'no such luck'); END"
-    for table in ("revision", "account_status"):
-        workspace.sql(f"create trigger no_{table} before insert on {table} {refusal}")
+    _, hard = resource.prlimit(loop.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(loop.pid, resource.RLIMIT_FSIZE, (0, hard))  # no write to a file succeeds
     workspace.write_manifest("acme", account("acme", "a.example.com", "b.example.com"))
-    loop.wait_for_log("Committing the plan of 1 accounts", times=4)
+    loop.wait_for_log("failed to read or write", times=4)
     assert _get(f"{url}/readyz")[0] == 503
-    loop.wait_for_log("Committing the plan of 1 accounts", times=6)
+    loop.wait_for_log("failed to read or write", times=6)
     assert not loop.logged("The store answers again.")
     failures = [line for line in loop.lines if line.get("code") == "store-failed"]
     assert [line["level"] for line in failures if line["level"] != "debug"] == ["error"]
-    for table in ("revision", "account_status"):
-        workspace.sql(f"drop trigger no_{table}")
+    resource.prlimit(loop.pid, resource.RLIMIT_FSIZE, (hard, hard))
     loop.wait_for_log("The store answers again.")
     wait_until(lambda: len(workspace.domains()) == 2, "the new domain")
     assert len(loop.logged("The store answers again.")) == 1
