@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Column
 
-from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport
+from sendroute.model.account_status import (
+    AccountStatus,
+    ReportedFinding,
+    StatusReason,
+    StatusReport,
+)
 from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Severity
+from sendroute.model.followed_source import FollowedSource
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
@@ -58,6 +65,8 @@ def fill(url: str, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         status = AccountStatus(key, StatusReason.HELD_BACK, StatusReport(), at, "d" * 64)
         store.write_account_statuses([status], ())
         store.approve(status, say.provenance)
+        fault = ReportedFinding("yaml-syntax", Severity.ERROR, "Invalid YAML.")
+        store.write_followed_source(FollowedSource("manifests", "c0ffee", at, (fault,), at))
     with opened(url) as raw:
         raw.execute("INSERT INTO applied_commit VALUES ('c0ffee', 'f1257')")
         raw.execute("INSERT INTO relay VALUES ('mx1', 1, '2026-11-03 00:00:00')")
@@ -108,6 +117,7 @@ def outcomes(path: Path, provenance: Provenance) -> Iterator[str | None]:
         Store.relays,
         Store.history,
         Store.is_keyless,
+        Store.followed_sources,
         Store.applied_commits,
         lambda store: store.history(domain="a.example"),
         lambda store: store.history(owner=AccountKey("acme", "acme")),
