@@ -52,7 +52,7 @@ def raw(store_url: str, say: Any, other: Any) -> Iterator[RawStore]:
         yield RawStore(connection)
 
 
-DOMAIN = "INSERT INTO domain VALUES ('b.example', 1, {}, 'declared', NULL, NULL, NULL, 2, 2)"
+DOMAIN = "INSERT INTO domain VALUES ('b.example', 1, {}, 'declared', NULL, NULL, NULL, 2, 2, NULL)"
 
 REFUSED = {
     "a domain with a missing profile": DOMAIN.format("'profile', 'none'"),
@@ -60,7 +60,7 @@ REFUSED = {
     "a domain of a missing account": "UPDATE domain SET account_id = 77",
     "a second owner of a domain": (
         "INSERT INTO domain VALUES"
-        " ('a.example', 2, 'managed', NULL, 'default', NULL, NULL, NULL, 2, 2)"
+        " ('a.example', 2, 'managed', NULL, 'default', NULL, NULL, NULL, 2, 2, NULL)"
     ),
     "a profile name with another kind": DOMAIN.format("'managed', 'ses'"),
     "the kind profile without a profile name": DOMAIN.format("'profile', NULL"),
