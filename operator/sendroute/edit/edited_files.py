@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from sendroute.edit.proposal import TextChange
-from sendroute.manifests.sources import ENDINGS, Entry, Files
+from sendroute.manifests.sources import Entry, Files
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
+from sendroute.model.manifest_name import ENDINGS
 from sendroute.model.problem import ProblemError
 
 

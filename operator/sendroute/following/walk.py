@@ -6,8 +6,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# As for the reader: other files of a directory are not read.
-ENDINGS = (".yaml", ".yml", ".json")
+from sendroute.model.manifest_name import ENDINGS, is_hidden
 
 
 class PathStatus(NamedTuple):
@@ -64,7 +63,7 @@ def status_of(path: str) -> PathStatus:
 
 
 def _is_relevant(child: os.DirEntry[str]) -> bool:
-    if child.name.startswith("."):
+    if is_hidden(child.name):
         return False
     if child.name.endswith(ENDINGS):
         return True

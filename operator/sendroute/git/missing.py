@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from sendroute.git.index import IndexEntry, entries_to_check
 from sendroute.git.repository import Repository, find_repository, submodule_at
+from sendroute.model.manifest_name import ENDINGS, is_hidden
 
-_ENDINGS = (".yaml", ".yml", ".json")
 _REGULAR = 0o100000
 
 
@@ -74,9 +74,9 @@ def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
 
 
 def _is_read(entry: IndexEntry, inner: str) -> bool:
-    if inner != "." and (inner.startswith(".") or "/." in inner):
+    if inner != "." and is_hidden(inner):
         return False
-    return entry.mode & 0o170000 != _REGULAR or inner.endswith(_ENDINGS)
+    return entry.mode & 0o170000 != _REGULAR or inner.endswith(ENDINGS)
 
 
 def _highest_missing(directory: str, inner: str) -> str:

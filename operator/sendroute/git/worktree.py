@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from sendroute.git.process import GitFailedError, Process
 from sendroute.git.repository import Repository, find_repository, open_repository, submodule_at
+from sendroute.model.manifest_name import ENDINGS, is_hidden
 
-# The files that reading a directory takes: names that begin with a dot are skipped.
-_ENDINGS = (".yaml", ".yml", ".json")
 # Files that git changes when it checks them out differ on disk from their blob (gitattributes(5));
 # line endings alone make no difference to YAML. They are never compared: git would run the filter.
 _UNFILTERED = "attr:!filter !ident !working-tree-encoding"
@@ -254,6 +253,6 @@ class _Part:
         if not self._is_directory:
             return True
         inner = path if self._within == "." else path[len(self._within) + 1 :]
-        if inner.startswith(".") or "/." in inner:
+        if is_hidden(inner):
             return False
-        return mode in (_LINK, _SUBMODULE) or path.endswith(_ENDINGS)
+        return mode in (_LINK, _SUBMODULE) or path.endswith(ENDINGS)

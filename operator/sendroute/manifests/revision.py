@@ -10,7 +10,6 @@ from sendroute.git.process import GitFailedError
 from sendroute.git.repository import open_repository
 from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
 from sendroute.manifests.sources import (
-    ENDINGS,
     MAX_BYTES,
     STDIN,
     Entry,
@@ -20,6 +19,7 @@ from sendroute.manifests.sources import (
 )
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
+from sendroute.model.manifest_name import ENDINGS, is_hidden
 from sendroute.model.problem import ProblemError
 
 _LINK = "120000"  # the mode of a link (git-fast-import(1))
@@ -178,8 +178,7 @@ class _Listing:
 
 def _is_visible(path: str, prefix: str) -> bool:
     """Whether a file is in the directory, and no part of its path below it begins with a dot."""
-    inner = path[len(prefix) :]
-    return path.startswith(prefix) and not inner.startswith(".") and "/." not in inner
+    return path.startswith(prefix) and not is_hidden(path[len(prefix) :])
 
 
 def _missing_file(entry: Entry) -> Finding:

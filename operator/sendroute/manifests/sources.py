@@ -13,11 +13,11 @@ from typing import BinaryIO, NamedTuple, Protocol
 from sendroute.git.missing import Missing, MissingPath, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
+from sendroute.model.manifest_name import ENDINGS
 from sendroute.model.remedy import CheckOutSubmodules, Remedy
 
 MAX_BYTES = 32 * 1024 * 1024
 STDIN = "-"
-ENDINGS = (".yaml", ".yml", ".json")
 # Without O_NONBLOCK, opening a FIFO waits for a writer; without O_NOCTTY a terminal could become
 # ours (open(2)). Neither matters to a regular file.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
