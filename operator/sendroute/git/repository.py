@@ -38,6 +38,20 @@ class Repository(NamedTuple):
         """
         return output([*self._selection(), *arguments], self.top)
 
+    def head(self) -> str | None:
+        """The commit that is checked out; None before the first one.
+
+        Raises:
+            GitFailedError: git refuses the repository, or is not installed.
+        """
+        try:
+            printed = self.output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+        except GitFailedError as error:
+            if error.cause is not None or error.is_of_the_call:
+                raise
+            return None
+        return printed.decode().strip()
+
     def start(self, arguments: Sequence[str], *, piped: bool = False) -> Process:
         """Start such a command; see :func:`sendroute.git.process.start`."""
         return start([*self._selection(), *arguments], self.top, piped=piped)

@@ -76,12 +76,11 @@ def tree_history(paths: Sequence[str]) -> TreeHistory | None:
             continue
         try:
             repository = open_repository(path)
-            if repository is None:
-                continue
-            head = repository.output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+            head = repository.head() if repository is not None else None
         except GitFailedError:
             continue
-        return TreeHistory(head.decode().strip(), _runner(repository))
+        if repository is not None and head is not None:
+            return TreeHistory(head, _runner(repository))
     return None
 
 

@@ -45,7 +45,7 @@ def commit_of(paths: Sequence[str]) -> str | None:
     for path in given:
         try:
             repository = open_repository(path)
-            head = _head(repository) if repository is not None else None
+            head = repository.head() if repository is not None else None
         except GitFailedError as error:
             reason = f"{error.cause.sentence}. {error.cause.hint}" if error.cause else "git failed."
             _log.warning("The commit is not recorded: %s", reason)
@@ -95,16 +95,6 @@ def _start_comparison(repository: Repository, pathspec: str) -> tuple[Process, P
     listing = repository.start(["ls-files", "-s", "-v", "-z", "--", pathspec])
     differ = ["diff-files", "--name-only", "--ignore-submodules=all", *_DIFF, "--", pathspec]
     return listing, repository.start([*_COMPARE_FULLY, *differ])
-
-
-def _head(repository: Repository) -> str | None:
-    try:
-        printed = repository.output(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
-        return printed.decode().strip()
-    except GitFailedError as error:
-        if error.cause is not None or error.is_of_the_call:
-            raise
-        return None  # no commit yet
 
 
 class _Entry(NamedTuple):
@@ -168,7 +158,7 @@ def _is_exact_submodule(directory: str, commit: str) -> bool:
     if repository is None:
         return False
     repository.require_usable()
-    return _head(repository) == commit and _is_exact(repository, [directory])
+    return repository.head() == commit and _is_exact(repository, [directory])
 
 
 def _has_content(path: str, entry: _Entry) -> bool:
