@@ -1,5 +1,6 @@
 """``edit add-account``, ``edit set-plan`` and ``edit delete-account``."""
 
+from sendroute.edit.declare import too_few_confirmed
 from sendroute.edit.documents import NewDocument
 from sendroute.edit.placement import check_document, document, position_of_account
 from sendroute.edit.proposal import Proposal
@@ -104,7 +105,7 @@ def delete_account(
     count = max(len(tree.domains_of(key)), len(current.domains) if current else 0)
     number = count if confirm is None else confirm
     if number < count:
-        proposal.notes.append(_too_few(number, count, account))
+        proposal.notes.append(too_few_confirmed(number, count, account, "its removal"))
     spec = proposal.spec(account.where)
     remove = {"confirm": {"domains": number}}
     if spec.get("remove") == remove:
@@ -144,16 +145,4 @@ def _not_applied(account: Account) -> Finding:
         where=account.where.at("spec", "remove"),
         account=account.key,
         severity=Severity.INFO,
-    )
-
-
-def _too_few(confirm: int, count: int, account: Account) -> Finding:
-    return finding(
-        "confirmation-exceeded",
-        f"Account {account.key.name} has {count} domains, but only {confirm} are confirmed, so its"
-        " removal would be refused.",
-        hint="Omit the confirmed number to confirm them all.",
-        where=account.where.at("spec"),
-        account=account.key,
-        severity=Severity.WARNING,
     )

@@ -6,12 +6,12 @@ from datetime import date
 
 from msgspec import UNSET
 
-from sendroute.edit.declare import check_profile, put_after
+from sendroute.edit.declare import check_profile, put_after, too_few_confirmed
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Account, EditTree
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
-from sendroute.model.finding import Finding, Severity
+from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
 
@@ -56,7 +56,7 @@ def apply_to_all(
     elif id in completed:
         raise ProblemError(_ran_before(id, account))
     if confirm is not None and confirm < count:
-        proposal.notes.append(_too_few(confirm, count, account))
+        proposal.notes.append(too_few_confirmed(confirm, count, account, "the apply-all"))
     spec = proposal.spec(account.where)
     number = confirm or count
     apply_all = {"id": id, "route": route.as_manifest(), "confirm": {"domains": number}}
@@ -91,16 +91,4 @@ def _ran_before(name: str, account: Account) -> Finding:
         hint="Choose another id, or omit it to get a new one.",
         where=account.where.at("spec"),
         account=account.key,
-    )
-
-
-def _too_few(confirm: int, count: int, account: Account) -> Finding:
-    return finding(
-        "confirmation-exceeded",
-        f"Account {account.key.name} has {count} domains, but only {confirm} are confirmed, so the"
-        " apply-all would be refused.",
-        hint="Omit the confirmed number to confirm them all.",
-        where=account.where.at("spec"),
-        account=account.key,
-        severity=Severity.WARNING,
     )

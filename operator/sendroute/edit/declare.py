@@ -1,12 +1,14 @@
-"""Functions that several edits use: declare a domain's route, and insert keys in their order."""
+"""Functions that several edits use: declare a domain's route, insert keys in their order, and warn
+of a confirmation that is too small."""
 
 from typing import Any
 
 from sendroute.edit.extract_profile import extract
 from sendroute.edit.proposal import Proposal
-from sendroute.edit.tree import Domain, EditTree, unknown_profile
+from sendroute.edit.tree import Account, Domain, EditTree, unknown_profile
 from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
 
@@ -89,3 +91,17 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
                 account=key,
             )
         )
+
+
+def too_few_confirmed(confirmed: int, count: int, account: Account, subject: str) -> Finding:
+    """The warning for a confirmation with which the next apply refuses ``subject``, for example
+    "the apply-all"."""
+    return finding(
+        "confirmation-exceeded",
+        f"Account {account.key.name} has {count} domains, but only {confirmed} are confirmed, so"
+        f" {subject} would be refused.",
+        hint="Omit the confirmed number to confirm them all.",
+        where=account.where.at("spec"),
+        account=account.key,
+        severity=Severity.WARNING,
+    )
