@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, case, delete, insert, null, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sendroute.model.account_status import AccountStatus, Approval, StatusReason, StatusReport
 from sendroute.model.change import Kind
@@ -18,7 +17,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.provenance import Provenance
 from sendroute.store import revisions
-from sendroute.store.bulk import chunks
+from sendroute.store.bulk import chunks, insert_into
 from sendroute.store.errors import WrongValueError
 from sendroute.store.states import member_of
 from sendroute.store.tables import account, history, revision
@@ -69,7 +68,6 @@ def write(
     read; if the digest differs, it is deleted.
     """
     clear(connection, cleared)
-    is_sqlite = connection.dialect.name == "sqlite"
     for status in written:
         namespace, name = owner_names(status.key)
         values = {
@@ -81,9 +79,7 @@ def write(
             "source_commit": status.commit,
             "since": status.since,
         }
-        # Both databases use the same statement, but SQLAlchemy has a construct for each.
-        new: sqlite.Insert | postgresql.Insert
-        new = (sqlite if is_sqlite else postgresql).insert(table).values(values)
+        new = insert_into(connection, table).values(values)
         same = table.c.digest == new.excluded.digest
         approval_columns = {
             name: case((same, table.c[name]), else_=null())

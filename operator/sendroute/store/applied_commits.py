@@ -7,9 +7,9 @@ commit changes nothing, and they never refer to a revision.
 from collections.abc import Collection
 
 from sqlalchemy import Connection, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sendroute.model.ancestry import AppliedCommit
+from sendroute.store.bulk import insert_into
 from sendroute.store.tables import applied_commit as table
 
 
@@ -27,9 +27,7 @@ def record(
     for other in replaced:
         if other.commit != applied.commit:
             connection.execute(delete(table).where(table.c.source_commit == other.commit))
-    # Both databases use the same statement, but SQLAlchemy has a construct for each.
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    inserted = dialect.insert(table).values(
+    inserted = insert_into(connection, table).values(
         source_commit=applied.commit, repository=applied.repository
     )
     connection.execute(

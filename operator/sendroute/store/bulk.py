@@ -1,4 +1,5 @@
-"""Executes one statement for many rows, in the form of the driver.
+"""Statements in the form of the database and its driver: one for many rows, and an insert that can
+replace a row.
 
 SQLAlchemy compiles the statement once for the database. The rows are passed to the driver, or read
 from it, without conversion: binding each row by name would double the time of a million rows.
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Insert,
     Select,
+    Table,
     Text,
     Update,
     any_,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from sendroute.store.sqlite.values import check_columns, types_of
 
@@ -66,6 +69,14 @@ def matches_any(
         return text == any_(bindparam(None, list(values), type_=ARRAY(Text())))
     packed = bindparam(None, json.dumps(list(values)), type_=Text())
     return text.in_(select(func.json_each(packed).table_valued("value").c.value))
+
+
+def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that can replace an existing row. Both databases use the same statement, but
+    SQLAlchemy has a construct for each."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
 
 
 def execute_many(

@@ -3,10 +3,10 @@ part of the history."""
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sendroute.model.account_status import ReportedFinding
 from sendroute.model.followed_source import FollowedSource
+from sendroute.store.bulk import insert_into
 from sendroute.store.tables import followed_source as table
 
 
@@ -32,8 +32,5 @@ def write(connection: Connection, source: FollowedSource) -> None:
         "faults": msgspec.json.encode(source.faults).decode(),
         "faulty_since": source.faulty_since,
     }
-    is_sqlite = connection.dialect.name == "sqlite"
-    # Both databases use the same statement, but SQLAlchemy has a construct for each.
-    new: sqlite.Insert | postgresql.Insert
-    new = (sqlite if is_sqlite else postgresql).insert(table).values(name=source.name, **values)
+    new = insert_into(connection, table).values(name=source.name, **values)
     connection.execute(new.on_conflict_do_update(index_elements=[table.c.name], set_=values))
