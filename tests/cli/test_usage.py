@@ -233,6 +233,7 @@ def test_help_imports_no_command_and_nothing_heavy(workdir: Path) -> None:
 def test_validating_valid_files_imports_no_pydantic_and_no_database(manifests: Path) -> None:
     heavy = {"pydantic", "sqlalchemy", "alembic", "yaml", "ruamel", "rich", "jsonschema", "idna"}
     heavy |= {"cryptography", "logging", "dataclasses", "asyncio", "sqlite3"}
+    heavy |= {"subprocess", "tempfile", "pathlib"}
     assert not heavy & _modules(manifests.parent, "validate", "manifests")
 
 

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.git.failures import NO_SSH_KEYGEN, NOT_INSTALLED, TOO_MANY_BYTES, TOO_MUCH_MEMORY
-from sendroute.git.process import Git, GitFailedError, ProcessLimits, StoppedError, output
+from sendroute.git.failures import (
+    NO_SSH_KEYGEN,
+    NOT_INSTALLED,
+    TOO_MANY_BYTES,
+    TOO_MUCH_MEMORY,
+    GitFailedError,
+)
+from sendroute.git.process import Git, ProcessLimits, StoppedError, output
 
 PACKAGE = Path(__file__).parents[2] / "operator/sendroute"
 STARTING_MODULES = {

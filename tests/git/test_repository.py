@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sendroute.git.process import GitFailedError
+from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import find_repository, open_repository
 from sendroute.git.revision import find_commit, list_tree
 from sendroute.git.worktree import UnchangedFiles, commit_of

@@ -136,7 +136,7 @@ def _read(
 
 
 def _locks(path: str) -> list[str]:
-    return [str(lock) for lock in lock_file_candidates(path)]
+    return list(lock_file_candidates(path))
 
 
 def _test(requests: Sequence[TestRequest], policy: ConnectionPolicy) -> Sequence[TestResult]:

@@ -9,8 +9,7 @@ from sendroute.following.follower import StoppedError
 from sendroute.following.selection import CommitTree
 from sendroute.following.state import State, remove
 from sendroute.following.walk import walk
-from sendroute.git.failures import NO_CHECKOUT
-from sendroute.git.process import GitFailedError
+from sendroute.git.failures import NO_CHECKOUT, GitFailedError
 from sendroute.git.revision import TreeEntry
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError

@@ -17,8 +17,8 @@ from sendroute.following.first_seen import FirstSeen
 from sendroute.following.follower import FollowedTree
 from sendroute.following.selection import CommitTree, TreeLimits
 from sendroute.following.state import State, cannot_use, remove
-from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, too_old
-from sendroute.git.process import Git, GitFailedError, ProcessLimits
+from sendroute.git.failures import NO_CHECKOUT, NO_SHALLOW, UNKNOWN, Cause, GitFailedError, too_old
+from sendroute.git.process import Git, ProcessLimits
 from sendroute.git.signatures import Signed, verify_signature
 from sendroute.git.tree_history import TreeHistory
 from sendroute.model.ancestry import CommitHistory

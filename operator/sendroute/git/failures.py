@@ -29,6 +29,16 @@ class Cause(NamedTuple):
     remedy: Remedy | None = None
 
 
+class GitFailedError(Exception):
+    """git failed. ``cause`` is None if its messages match no known cause. ``is_of_the_call`` is
+    true if git did not run to its end: it is not installed, or the deadline passed."""
+
+    def __init__(self, cause: Cause | None, *, is_of_the_call: bool = False) -> None:
+        super().__init__("git failed")
+        self.cause = cause
+        self.is_of_the_call = is_of_the_call
+
+
 DISK_FULL = Cause(
     "the disk is full",
     "Free space in the state directory, or set another one.",

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sendroute.git.process import GitFailedError
+from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import Repository
 
 _HEADER = struct.Struct(">4sII")

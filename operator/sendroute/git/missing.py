@@ -4,11 +4,13 @@ out. What these hold is unknown, and must not seem to be deleted."""
 import os
 from collections.abc import Iterator
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from sendroute.git.index import IndexEntry, entries_to_check
 from sendroute.git.repository import Repository, find_repository, submodule_at
 from sendroute.model.manifest_name import ENDINGS, is_hidden
+
+if TYPE_CHECKING:
+    from sendroute.git.index import IndexEntry
 
 _REGULAR = 0o100000
 
@@ -46,6 +48,8 @@ def missing_from(directory: str) -> list[MissingPath]:
 
 
 def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
+    from sendroute.git.index import entries_to_check  # only a repository has an index
+
     try:
         entries = entries_to_check(repository)
     except (OSError, ValueError):
@@ -73,7 +77,7 @@ def _missing(repository: Repository, real: str) -> Iterator[MissingPath]:
             yield MissingPath(_highest_missing(real, inner), Missing.SPARSE)
 
 
-def _is_read(entry: IndexEntry, inner: str) -> bool:
+def _is_read(entry: "IndexEntry", inner: str) -> bool:
     if inner != "." and is_hidden(inner):
         return False
     return entry.mode & 0o170000 != _REGULAR or inner.endswith(ENDINGS)

@@ -23,6 +23,7 @@ from sendroute.git.failures import (
     TOO_MANY_BYTES,
     TOO_MUCH_MEMORY,
     Cause,
+    GitFailedError,
     cause_of,
     timed_out,
 )
@@ -103,16 +104,6 @@ def end_all() -> None:
 
 class StoppedError(Exception):
     """``should_stop()`` became true: the work was stopped, and there is nothing to report."""
-
-
-class GitFailedError(Exception):
-    """git failed. ``cause`` is None if its messages match no known cause. ``is_of_the_call`` is
-    true if git did not run to its end: it is not installed, or the deadline passed."""
-
-    def __init__(self, cause: Cause | None, *, is_of_the_call: bool = False) -> None:
-        super().__init__("git failed")
-        self.cause = cause
-        self.is_of_the_call = is_of_the_call
 
 
 Process = subprocess.Popen[bytes]

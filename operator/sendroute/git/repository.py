@@ -4,14 +4,19 @@ A directory that merely holds the files of a repository (HEAD, config, objects, 
 directory: anybody who may commit can create these files. No repository has a file or directory
 named ``.git`` in a commit, because git refuses that name. git itself looks for repositories in
 other ways too (gitrepository-layout(5)), so it is always told which one to use.
+
+What starts programs is imported only when git is asked, because every reader of a directory looks
+for a repository.
 """
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from sendroute.git.failures import NO_WORKING_TREE
-from sendroute.git.process import GitFailedError, Process, output, start
+from sendroute.git.failures import NO_WORKING_TREE, GitFailedError
+
+if TYPE_CHECKING:
+    from sendroute.git.process import Process
 
 _MAX_GITFILE = 1 << 14
 """Bytes of a ``.git`` file: one path and a few words."""
@@ -36,6 +41,8 @@ class Repository(NamedTuple):
         Raises:
             GitFailedError: git fails or is not installed.
         """
+        from sendroute.git.process import output
+
         return output([*self._selection(), *arguments], self.top)
 
     def head(self) -> str | None:
@@ -52,8 +59,10 @@ class Repository(NamedTuple):
             return None
         return printed.decode().strip()
 
-    def start(self, arguments: Sequence[str], *, piped: bool = False) -> Process:
+    def start(self, arguments: Sequence[str], *, piped: bool = False) -> "Process":
         """Start such a command; see :func:`sendroute.git.process.start`."""
+        from sendroute.git.process import start
+
         return start([*self._selection(), *arguments], self.top, piped=piped)
 
     def require_usable(self) -> None:
@@ -63,6 +72,8 @@ class Repository(NamedTuple):
         Raises:
             GitFailedError: git refuses it, or is not installed.
         """
+        from sendroute.git.process import output
+
         # Only here git looks for the repository itself, because it checks the owner only then.
         printed = output(["rev-parse", "--absolute-git-dir"], self.top)
         if os.path.realpath(os.fsdecode(printed.removesuffix(b"\n"))) != self.git_directory:

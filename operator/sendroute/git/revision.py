@@ -6,7 +6,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import IO, NamedTuple
 
-from sendroute.git.process import GitFailedError
+from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import Repository
 
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from sendroute.git.process import Git, GitFailedError
+from sendroute.git.failures import GitFailedError
+from sendroute.git.process import Git
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError

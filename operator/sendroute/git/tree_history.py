@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sendroute.git.process import GitFailedError
+from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import Repository, open_repository
 
 _NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import new as new_hash
 from typing import NamedTuple
 
-from sendroute.git.process import GitFailedError, Process
+from sendroute.git.failures import GitFailedError
+from sendroute.git.process import Process
 from sendroute.git.repository import Repository, find_repository, open_repository, submodule_at
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 

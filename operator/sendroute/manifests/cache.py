@@ -19,7 +19,7 @@ from tempfile import mkstemp
 
 import msgspec
 
-from sendroute.git.process import GitFailedError
+from sendroute.git.failures import GitFailedError
 from sendroute.git.repository import Repository, open_repository
 from sendroute.git.worktree import UnchangedFiles
 from sendroute.manifests.content import Content

@@ -5,8 +5,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
-from sendroute.git.failures import UNREADABLE, Cause
-from sendroute.git.process import GitFailedError
+from sendroute.git.failures import UNREADABLE, Cause, GitFailedError
 from sendroute.git.repository import open_repository
 from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
 from sendroute.manifests.sources import (

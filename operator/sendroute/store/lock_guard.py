@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from errno import ENAMETOOLONG, ENOTDIR
-from pathlib import Path
 from typing import NamedTuple
 
 from sendroute.model.codes import finding
@@ -33,7 +32,7 @@ Contains = Callable[[Head], bool]
 class LockFile(NamedTuple):
     """A lock file; ``header`` is None if it is unreadable, and ``findings`` say why."""
 
-    path: Path
+    path: str
     header: LockHeader | None
     findings: tuple[Finding, ...] = ()
 
@@ -52,15 +51,15 @@ def locks_of(
         The lock files, readable or not.
     """
     candidates = [lock for path in paths if path != "-" for lock in lock_file_candidates(path, top)]
-    candidates += [Path(written)] if written is not None else []
-    paths_by_file: dict[str, Path] = {}
+    candidates += [_plain(written)] if written is not None else []
+    paths_by_file: dict[str, str] = {}
     for path in candidates:
         if _may_exist(path):
             paths_by_file.setdefault(os.path.realpath(path), path)
     return [_read(path) for path in paths_by_file.values()]
 
 
-def _may_exist(path: Path) -> bool:
+def _may_exist(path: str) -> bool:
     """Whether a lock file is there, or cannot be seen: a dangling link, or a directory that may not
     be entered, does not mean that there is none."""
     try:
@@ -71,7 +70,7 @@ def _may_exist(path: Path) -> bool:
         return error.errno not in (ENOTDIR, ENAMETOOLONG)
 
 
-def lock_file_candidates(path: str, top: str | None = None) -> Iterator[Path]:
+def lock_file_candidates(path: str, top: str | None = None) -> Iterator[str]:
     """Yield the possible paths of a lock file: in the given directory, or beside the given file
     (``apply manifests/*.yaml``), and in every directory above it in the same repository. A part of
     a tree belongs to the store of the whole tree.
@@ -84,20 +83,27 @@ def lock_file_candidates(path: str, top: str | None = None) -> Iterator[Path]:
         The paths, the nearest first; the files need not exist.
     """
     # Not pathlib: it raises for a directory that may not be entered, and for links in a circle.
-    directory = Path(path if os.path.isdir(path) else os.path.dirname(path) or ".")
-    yield directory / NAME
-    resolved = Path(os.path.realpath(directory))
-    above = [resolved, *resolved.parents]
-    root = Path(os.path.realpath(top)) if top is not None else None
+    directory = path if os.path.isdir(path) else os.path.dirname(path)
+    yield _plain(os.path.join(directory, NAME))
+    above = [os.path.realpath(directory or ".")]
+    while above[-1] != (parent := os.path.dirname(above[-1])):
+        above.append(parent)
+    root = os.path.realpath(top) if top is not None else None
     tops = (i for i, parent in enumerate(above) if _is_top(parent) or parent == root)
-    yield from (parent / NAME for parent in above[1 : next(tops, 0) + 1])
+    yield from (os.path.join(parent, NAME) for parent in above[1 : next(tops, 0) + 1])
 
 
-def _is_top(directory: Path) -> bool:
-    return os.path.lexists(directory / ".git")
+def _plain(path: str) -> str:
+    """A path without ``.`` and empty parts. ``..`` stays, because it may follow a link."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return ("/" if path.startswith("/") else "") + "/".join(parts)
 
 
-def _read(path: Path) -> LockFile:
+def _is_top(directory: str) -> bool:
+    return os.path.lexists(os.path.join(directory, ".git"))
+
+
+def _read(path: str) -> LockFile:
     try:
         return LockFile(path, parse(load(path), path, LockHeader))
     except ProblemError as problem:
@@ -140,7 +146,7 @@ def mismatches(
             yield _stale_lock(current, head, path)
 
 
-def _stale_lock(current: Current, head: Head, path: Path) -> Finding:
+def _stale_lock(current: Current, head: Head, path: str) -> Finding:
     return finding(
         "stale-lock",
         f"{path} was written at revision {head.revision}, and the store is at revision"
@@ -151,7 +157,7 @@ def _stale_lock(current: Current, head: Head, path: Path) -> Finding:
     )
 
 
-def _other_store(current: Current, lineage: str, path: Path) -> Finding:
+def _other_store(current: Current, lineage: str, path: str) -> Finding:
     if current.platform is None and not current.accounts:
         return finding(
             "store-empty",
@@ -170,7 +176,7 @@ def _other_store(current: Current, lineage: str, path: Path) -> Finding:
     )
 
 
-def _older_copy(current: Current, head: Head, path: Path) -> Finding:
+def _older_copy(current: Current, head: Head, path: str) -> Finding:
     """An older copy of the right store. An apply would decide the later changes again."""
     return finding(
         "wrong-store",
@@ -182,7 +188,7 @@ def _older_copy(current: Current, head: Head, path: Path) -> Finding:
     )
 
 
-def _diverged_store(head: Head, path: Path) -> Finding:
+def _diverged_store(head: Head, path: str) -> Finding:
     """A store from an older backup, which since then has other changes than the lost store."""
     return finding(
         "wrong-store",

@@ -3,8 +3,8 @@
 No message repeats anything of the file: a link may lead to another one.
 """
 
+import os
 import re
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -23,6 +23,7 @@ _BYTE = re.compile(r"\(byte ([0-9]+)\)")
 _RESTORE = "Restore from git the version that Sendroute wrote."
 
 _Type = TypeVar("_Type")
+Location = str | os.PathLike[str]
 Lineage = Annotated[str, Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\Z")]
 
 
@@ -41,14 +42,15 @@ class LockHeader(Struct, frozen=True):
         return Head(self.revision, self.commit_id or self.attempt)
 
 
-def load(path: Path) -> bytes:
+def load(path: Location) -> bytes:
     """Return the content of a lock file, without a byte-order mark.
 
     Raises:
         ProblemError: it cannot be read (``unreadable``).
     """
     try:
-        return path.read_bytes().removeprefix(_BOM)
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read().removeprefix(_BOM)
     except OSError as error:
         raise ProblemError(
             finding(
@@ -61,7 +63,7 @@ def load(path: Path) -> bytes:
         ) from error
 
 
-def parse(content: bytes, path: Path, form: type[_Type]) -> _Type:
+def parse(content: bytes, path: Location, form: type[_Type]) -> _Type:
     """Parse a lock file, or a part of it.
 
     Args:
@@ -78,12 +80,12 @@ def parse(content: bytes, path: Path, form: type[_Type]) -> _Type:
         raise ProblemError(_fault(content, path, error)) from error
 
 
-def contradictory(path: Path) -> Finding:
+def contradictory(path: Location) -> Finding:
     """The finding for a lock file whose parts contradict each other."""
     return _invalid(path, f"{path} is not a valid lock file.", _RESTORE)
 
 
-def _fault(content: bytes, path: Path, error: Exception) -> Finding:
+def _fault(content: bytes, path: Location, error: Exception) -> Finding:
     conflict = _CONFLICT.search(content)
     if conflict is not None:
         return replace(
@@ -109,11 +111,11 @@ def _fault(content: bytes, path: Path, error: Exception) -> Finding:
     return replace(item, position=_position(content, offset, path))
 
 
-def _position(content: bytes, offset: int, path: Path) -> Position:
+def _position(content: bytes, offset: int, path: Location) -> Position:
     before = content[:offset]
     column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
     return Position(str(path), before.count(b"\n") + 1, column)
 
 
-def _invalid(path: Path, message: str, hint: str, remedy: Perform | None = None) -> Finding:
+def _invalid(path: Location, message: str, hint: str, remedy: Perform | None = None) -> Finding:
     return finding("invalid-value", message, hint=hint, remedy=remedy, where=whole_file(str(path)))

@@ -33,6 +33,7 @@ from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
 from sendroute.reports.text import Page, clean, wrap
 from sendroute.reports.words import holdings
+from sendroute.store.lock_guard import locks_of, mismatches
 
 
 def options(parser: Parser) -> None:
@@ -40,8 +41,6 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.store.lock_guard import locks_of, mismatches
-
     outputs = outputs_of(arguments)
     with session.factory.open_store() as store:
         status = store.status()
