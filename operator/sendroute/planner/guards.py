@@ -11,6 +11,7 @@ reason. A domain that moves, an apply-all and a confirmed removal of an account 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -97,11 +98,7 @@ def count_domains(
     Returns:
         The counts. A move is no removal, and an apply-all is no reroute.
     """
-    removed = _removed_domains(plan)
-    return DomainCounts(
-        0 if _is_confirmed(plan, desired, guards, removed) else removed,
-        sum(isinstance(change, DomainChange) and _is_reroute(change) for change in plan.changes),
-    )
+    return _unconfirmed(plan.key, _tally(plan), desired, guards)
 
 
 def check_guards(
@@ -123,12 +120,12 @@ def check_guards(
     Returns:
         The refusals.
     """
-    account = ChangeSize(domains, count_domains(plan, desired, guards))
-    check = _Check(plan.key, desired, account, sizes, guards)
-    removed = _removed_domains(plan)
+    tally = _tally(plan)
+    counts = _unconfirmed(plan.key, tally, desired, guards)
+    check = _Check(plan.key, desired, ChangeSize(domains, counts), sizes, guards)
     refusals = []
-    if _removes_account(plan) and removed and not _is_confirmed(plan, desired, guards, removed):
-        refusals.append(check.account_removal(removed))
+    if tally.removes_account and counts.removed:
+        refusals.append(check.account_removal(counts.removed))
     refusals += check.limit("too-many-removals")
     refusals += check.limit("too-many-changes")
     return Refusals(tuple(refusals), check.exceeded())
@@ -262,31 +259,36 @@ def _percent(count: int, domains: int) -> int:
     return min(100, -(-count * 100 // domains))
 
 
-def _removes_account(plan: AccountPlan) -> bool:
-    return any(
-        isinstance(change, AccountChange) and change.action is Action.DELETE
-        for change in plan.changes
-    )
+class _Tally(NamedTuple):
+    """What a plan does to the domains of its account. A domain that moves is not removed."""
+
+    removed: int
+    rerouted: int
+    removes_account: bool
 
 
-def _removed_domains(plan: AccountPlan) -> int:
-    """The domains that the plan removes; a domain that moves is not removed."""
-    return sum(
-        isinstance(change, DomainChange)
-        and change.action is Action.DELETE
-        and change.reason != "moved"
-        for change in plan.changes
-    )
+def _tally(plan: AccountPlan) -> _Tally:
+    removed = rerouted = 0
+    removes_account = False
+    for change in plan.changes:  # one pass: a first plan has a change for each domain
+        action = change.action
+        if action is Action.DELETE:
+            removes_account |= isinstance(change, AccountChange)
+            removed += isinstance(change, DomainChange) and change.reason != "moved"
+        elif action is Action.REASSIGN or action is Action.REROUTE:
+            rerouted += isinstance(change, DomainChange) and _is_reroute(change)
+    return _Tally(removed, rerouted, removes_account)
 
 
-def _is_confirmed(
-    plan: AccountPlan, desired: DesiredAccount | None, guards: Guards, removed: int
-) -> bool:
-    """Whether the plan removes the account, and the manifests or the user confirm that."""
-    if not _removes_account(plan):
-        return False
+def _unconfirmed(
+    key: AccountKey, tally: _Tally, desired: DesiredAccount | None, guards: Guards
+) -> DomainCounts:
+    """The counts without a removal of the account that the manifests or the user confirm."""
     confirmed = desired.remove if desired is not None else None
-    return plan.key in guards.remove_accounts or (confirmed is not None and removed <= confirmed)
+    is_confirmed = tally.removes_account and (
+        key in guards.remove_accounts or (confirmed is not None and tally.removed <= confirmed)
+    )
+    return DomainCounts(0 if is_confirmed else tally.removed, tally.rerouted)
 
 
 def _is_reroute(change: DomainChange) -> bool:
