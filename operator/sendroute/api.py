@@ -24,8 +24,9 @@ from sendroute.model.spelling import did_you_mean
 from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
 from sendroute.planner.offline import check_tree
-from sendroute.planner.plan import plan_accounts
+from sendroute.planner.plan import Pending, plan_accounts
 from sendroute.planner.selection import Selection, select
+from sendroute.planner.whole_change import count_others
 from sendroute.reconcile.assessment import held_changes
 from sendroute.store import record
 from sendroute.store.record import Store
@@ -136,9 +137,15 @@ def plan(
     if only is None:
         planned = plan_accounts(desired, store.read(), guards=guards, held=held)
     else:
-        selection, current = _read_accounts(_keys(only), desired, store)
+        selection, current, pending = _read_accounts(_keys(only), desired, store, guards)
         planned = plan_accounts(
-            desired, current, selection.keys, selection.others, guards=guards, held=held
+            desired,
+            current,
+            selection.keys,
+            selection.others,
+            guards=guards,
+            pending=pending,
+            held=held,
         )
     accounts = tuple(
         replace(account, findings=tuple(with_positions(tree.files, account.findings)))
@@ -174,19 +181,23 @@ def _keys(only: Collection[tuple[str, str]]) -> frozenset[AccountKey]:
 
 
 def _read_accounts(
-    keys: frozenset[AccountKey], desired: Desired, store: Store
-) -> tuple[Selection, Current]:
-    """Read only these accounts from the store, at one revision."""
+    keys: frozenset[AccountKey], desired: Desired, store: Store, guards: Guards | None
+) -> tuple[Selection, Current, Pending]:
+    """Read these accounts from the store, at one revision, and count what the manifests would
+    remove and reroute in the others."""
     with store.snapshot() as snapshot:
         undeclared = keys - desired.mentioned
         unknown = undeclared - snapshot.accounts(undeclared).keys()
         index = ClaimIndex(desired.accounts.values())
         selection = select(keys, desired.accounts, index, snapshot, linked=False)
         current = replace(snapshot.read_accounts(()), accounts=dict(selection.current))
+        pending = count_others(
+            desired, current, selection, index, snapshot, guards=guards or Guards()
+        )
     if unknown:
         known = desired.mentioned.union(store.accounts())
         raise ProblemError(*(_unknown_account(key, known) for key in sorted(unknown)))
-    return selection, current
+    return selection, current, pending
 
 
 def _unknown_account(key: AccountKey, known: Iterable[AccountKey]) -> Finding:

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
-from sendroute.model.change import Plan
+from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
@@ -27,7 +27,7 @@ from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import SavedInputs
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 _MARKER = "sendroute-saved-plan"
 _BOM = b"\xef\xbb\xbf"  # some editors write one
 _LISTED = 5
@@ -90,7 +90,8 @@ class SavedPlan(Struct, frozen=True):
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
     damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
-    belongs to the manifests; such a plan is refused.
+    belongs to the manifests; such a plan is refused. ``pending`` is what the guards count of the
+    accounts that the plan leaves out.
     """
 
     format: str
@@ -113,6 +114,7 @@ class SavedPlan(Struct, frozen=True):
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
     mismatch: tuple[SavedFinding, ...] = ()
     ancestry: Ancestry | None = None
+    pending: tuple[tuple[AccountKey, DomainCounts], ...] = ()
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -235,6 +237,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         ),
         mismatch=tuple(_saved(located(item, planned.source.locate)) for item in planned.mismatch),
         ancestry=planned.scope.ancestry,
+        pending=tuple(sorted(planned.scope.pending.items())),
     )
 
 
@@ -286,7 +289,8 @@ def plan_again(
     source = Source(
         saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
     )
-    planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
+    request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
+    planned = reconciler.plan(source, request)
     same = plan_accounts(
         source.desired,
         planned.current,
@@ -295,6 +299,7 @@ def plan_again(
         failed=saved.shown().failed,
         rotated=planned.verified.secrets.rotated,
         guards=guards,
+        pending=planned.scope.pending,
         held=planned.scope.held,
         ancestry=saved.ancestry,
     )
