@@ -1,8 +1,8 @@
 """Whether a saved plan was applied already, and at which revisions: read from the store's history.
 
 The history holds every change in the form in which the plan's report shows it. An account's part of
-the plan was applied if one revision after the plan was made has exactly these changes, or if several
-have them together: what could not be saved at first was saved by a later apply.
+the plan was applied if one revision after the plan was made has exactly these changes, or if
+several have them together: what could not be saved at first was saved by a later apply.
 """
 
 from collections import defaultdict
