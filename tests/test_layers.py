@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "delivery": {"model"},
     "runtime": {
         "model",
+        "git",
         "planner",
         "manifests",
         "store",
