@@ -1,6 +1,7 @@
 """A committed link leads to manifests, never across the file system."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -162,11 +163,12 @@ def test_a_link_as_the_given_path_is_followed(given: str) -> None:
     assert [name for name, _ in refused(given)] == [f"{given.rstrip('/')}/up"]
 
 
-@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="there is no /dev/shm")
-def test_a_tree_in_shared_memory_is_read(tmp_path: Path) -> None:
-    import tempfile
+MEMORY = "/dev/shm"  # noqa: S108 - a directory in it is created under a random name
 
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+
+@pytest.mark.skipif(not os.access(MEMORY, os.W_OK), reason=f"there is no {MEMORY}")
+def test_a_tree_in_shared_memory_is_read() -> None:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as directory:
         put("s/s.yaml", "m/a.yaml", base=Path(directory))
         (Path(directory) / "m/s").symlink_to("../s")
         names, findings = listed(f"{directory}/m")
@@ -218,7 +220,7 @@ def test_links_to_single_files_count_too(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(refused("m")) == 3
 
 
-# --- following a directory -------------------------------------------------------------------------
+# --- following a directory ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["/", "/proc/self", ".."])

@@ -271,9 +271,8 @@ class EditSession:
 def _real_path(path: str) -> str:
     """The file that is replaced, which may be reached through links; a link that leads nowhere is
     not followed."""
-    if os.path.exists(path):
-        return os.path.realpath(path)
-    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    given = Path(path)
+    return str(given.resolve() if given.exists() else given.parent.resolve() / given.name)
 
 
 class StoredAccount(NamedTuple):

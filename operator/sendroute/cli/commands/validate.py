@@ -28,7 +28,6 @@ from sendroute.planner.offline import check_tree
 from sendroute.reports.report import of_findings as report_of
 from sendroute.store.lock_guard import locks_of
 
-
 _IN_BASE = "The base revision is not known whole. "
 _UNREAD = (Code.UNREADABLE, Code.TOO_LARGE, Code.YAML_SYNTAX, Code.NOT_UTF8)
 
