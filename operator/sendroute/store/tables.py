@@ -322,4 +322,5 @@ followed_source = Table(
     Column("served_since", UtcDateTime),
     Column("faults", Text, nullable=False),
     Column("faulty_since", UtcDateTime),
+    Column("seen_at", UtcDateTime),
 )
