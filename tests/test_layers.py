@@ -42,6 +42,7 @@ MAY_IMPORT = {
         "reconcile",
     },
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
+    "relay": {"model", "delivery", "runtime"},
     "following": {"model", "git"},
     "telemetry": {"model"},
     "cli": {
@@ -60,6 +61,7 @@ MAY_IMPORT = {
         "following",
         "telemetry",
         "loop",
+        "relay",
     },
 }
 # The core works on values only; everything else is passed in.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -12,7 +12,7 @@ from sendroute.model.nexthop import Alias
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
-from sendroute.model.route import Origin, Route
+from sendroute.model.route import Origin, Route, RouteKind
 from sendroute.model.secret import SecretBinding, SecretRef, secret_ref
 
 
@@ -110,6 +110,15 @@ class Endpoint(Struct, frozen=True):
     def alias(self) -> str:
         """The alias of the nexthop, for example ``p42r7``."""
         return str(Alias(self.profile, self.version))
+
+
+class DomainRoute(NamedTuple):
+    """A sender domain as relays need it. ``kind`` is None if the store has it no longer;
+    ``profile`` is the id and the version of the profile that it is sent through."""
+
+    domain: str
+    kind: RouteKind | None
+    profile: tuple[int, int] | None = None
 
 
 class Rekeyed(Struct, frozen=True):
