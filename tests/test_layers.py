@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "delivery": {"model"},
     "runtime": {
         "model",
+        "git",
         "planner",
         "manifests",
         "store",

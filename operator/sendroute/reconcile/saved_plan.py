@@ -22,10 +22,9 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Configure, Perform, Setting, Task
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
-from sendroute.reconcile.verifier import SavedInputs
+from sendroute.reconcile.verifier import SavedInputs, decide
 
 FORMAT_VERSION = "1.2"
 _MARKER = "sendroute-saved-plan"
@@ -287,16 +286,12 @@ def plan_again(
         saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
     )
     planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
-    same = plan_accounts(
+    same = decide(
         source.desired,
         planned.current,
-        planned.scope.only,
-        planned.scope.others,
+        planned.scope,
         failed=saved.shown().failed,
         rotated=planned.verified.secrets.rotated,
-        guards=guards,
-        held=planned.scope.held,
-        ancestry=saved.ancestry,
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:
