@@ -1,19 +1,25 @@
 """Makes a plan from paths or from a saved plan, for ``plan`` and ``apply``."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
 from sendroute.manifests.tree import locations_of
+from sendroute.model.codes import Code
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler
 from sendroute.reconcile.saved_plan import (
+    SavedFinding,
+    SavedPlan,
     decode,
     encode,
     plan_again,
@@ -92,7 +98,23 @@ def plan_saved(
         raise unusable("unreadable", path, why) from error
     reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
     guards = limits.guards(saved.limits.guards())
-    return plan_again(reconciler, saved, path, guards, lock_check((), lock), store.history)
+    stale = _stale_locks(saved, lock)
+    check = lock_check((), lock, others=sorted(stale))
+    others = (item for item in saved.mismatch if _lock_of(item) not in stale)
+    saved = replace(saved, mismatch=tuple(others))
+    return plan_again(reconciler, saved, path, guards, check, store.history)
+
+
+def _stale_locks(saved: SavedPlan, written: str | None) -> set[str]:
+    """The lock files that were stale when the plan was saved, and can be compared again or are
+    written now."""
+    locks = {lock for item in saved.mismatch if (lock := _lock_of(item))}
+    rewritten = written and os.path.realpath(written)
+    return {lock for lock in locks if Path(lock).is_file() or os.path.realpath(lock) == rewritten}
+
+
+def _lock_of(item: SavedFinding) -> str | None:
+    return item.file if item.code == Code.STALE_LOCK else None
 
 
 def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:

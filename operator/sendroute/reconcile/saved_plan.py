@@ -6,6 +6,8 @@ is the same. It contains only names of secrets, never their values.
 """
 
 import hashlib
+from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 from msgspec import Raw, Struct
@@ -19,21 +21,22 @@ from sendroute.model.desired import AccountKey, Desired, DesiredAccount, Desired
 from sendroute.model.finding import Finding, Position, Severity, located, no_positions, whole_file
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import Configure, Perform, Setting, Task
+from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
 from sendroute.reconcile.verifier import SavedInputs, decide
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 _MARKER = "sendroute-saved-plan"
 _BOM = b"\xef\xbb\xbf"  # some editors write one
 _LISTED = 5
 
 
 class SavedFinding(Struct, frozen=True):
-    """A finding of reading the manifests, at its position when the plan was made."""
+    """A finding of reading the manifests, at its position when the plan was made. ``file`` is the
+    file that it is about as a whole."""
 
     code: str
     severity: Severity
@@ -42,6 +45,8 @@ class SavedFinding(Struct, frozen=True):
     position: Position | None
     namespace: str | None
     account: str | None
+    file: str | None = None
+    remedy: Remedy | None = None
 
     def as_finding(self) -> Finding:
         return Finding(
@@ -52,6 +57,8 @@ class SavedFinding(Struct, frozen=True):
             position=self.position,
             namespace=self.namespace,
             account=self.account,
+            where=whole_file(self.file) if self.file is not None else None,
+            remedy=self.remedy,
         )
 
 
@@ -246,6 +253,8 @@ def _saved(item: Finding) -> SavedFinding:
         item.position,
         item.namespace,
         item.account,
+        item.where.file if item.position is None and item.where is not None else None,
+        item.remedy,
     )
 
 
@@ -329,8 +338,17 @@ def _applied(path: str, revisions: list[int]) -> Finding:
 
 
 def _at(revisions: list[int]) -> str:
-    first, last = revisions[0], revisions[-1]
-    return f"at revision {first}" if first == last else f"at revisions {first} to {last}"
+    """``at revision 3``, or ``at revisions 1 to 3 and 5``: only those that the plan wrote."""
+    runs = [(run[0], run[-1]) for run in _consecutive(revisions)]
+    texts = [str(first) if first == last else f"{first} to {last}" for first, last in runs]
+    *others, final = texts
+    listed = f"{', '.join(others)} and {final}" if others else final
+    return f"at revision{'s' if len(revisions) > 1 else ''} {listed}"
+
+
+def _consecutive(revisions: list[int]) -> Iterator[list[int]]:
+    for _, run in groupby(enumerate(revisions), key=lambda pair: pair[1] - pair[0]):
+        yield [revision for _, revision in run]
 
 
 def _other_store(path: str) -> Finding:

@@ -75,7 +75,11 @@ def source_of_follower(
 
 
 def lock_check(
-    paths: Sequence[str], written: str | None = None, *, top: str | None = None
+    paths: Sequence[str],
+    written: str | None = None,
+    *,
+    top: str | None = None,
+    others: Sequence[str] = (),
 ) -> Mismatches:
     """Build the check of the lock files that belong to manifests. They are read now.
 
@@ -83,8 +87,9 @@ def lock_check(
         paths: the paths of the manifests; empty for a saved plan.
         written: the lock file that an apply will write, if it exists already.
         top: the top of a checkout without a repository; None for a working tree.
+        others: further lock files.
 
     Returns:
         The check.
     """
-    return partial(mismatches, locks_of(paths, written, top), written=written)
+    return partial(mismatches, locks_of(paths, written, top, others), written=written)
