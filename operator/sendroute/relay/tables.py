@@ -32,7 +32,7 @@ _BUSY = 5_000
 _BATCH = 5_000
 
 # `nexthop` is what the agent remembers of each alias; `retired` is the time at which it was
-# replaced. `reload` is set while Postfix has not been told of a new route.
+# replaced. `reload` is set while Postfix does not know of a new route.
 _SCHEMA = (
     "".join(
         f"CREATE TABLE {name} (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -60,8 +60,8 @@ DELETE FROM temp.staged; DELETE FROM temp.listed;
 
 
 class Served(NamedTuple):
-    """The revision in the file. ``lineage`` is that of its store; ``reload`` is set until Postfix
-    was told of it."""
+    """The revision in the file. ``lineage`` is that of its store; ``reload`` is set while Postfix
+    must be reloaded for it."""
 
     lineage: str
     head: Head
@@ -229,7 +229,7 @@ class Tables:
 
         Args:
             revision: what changes.
-            now: the time, for what is retired.
+            now: the time at which old nexthops are retired.
             write_aliases: writes the alias file, before the transaction is committed. It is called
                 only if there is a new alias.
 
