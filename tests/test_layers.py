@@ -195,6 +195,7 @@ STORE = (
         "current_state",
         "export",
     },
+    {"relays"},
     {"queries"},
     {"endpoints", "lockfile", "backups"},
     {"lock_guard", "commit", "content"},

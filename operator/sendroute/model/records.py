@@ -1,6 +1,6 @@
 """The results of queries of the store, as frozen values. Times are aware, in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -130,11 +130,33 @@ class Rekeyed(Struct, frozen=True):
 
 
 class RelayRow(Struct, frozen=True, gc=False):
-    """A relay's agent: the revision that it serves, and when it was last seen."""
+    """A relay's agent: the revision that it serves, and when it was last seen.
+
+    ``age`` is the number of seconds since then, by the clock of the store. ``behind_since`` is the
+    time of the first revision that it does not serve, None if it serves the latest.
+    """
 
     name: str
     revision: int
     seen_at: datetime
+    age: float
+    behind_since: datetime | None = None
+
+
+class RelayUpdate(NamedTuple):
+    """What relays need to serve the revision ``head``: everything if it ``is_whole``, otherwise
+    what changed since the revision that is served.
+
+    ``facts`` are those of the null sender. Each endpoint is given with whether its mail is sent
+    with a credential; it may be retired. Read the endpoints first, then the domains, each once.
+    """
+
+    lineage: str
+    head: Head
+    is_whole: bool
+    facts: ExplainFacts
+    endpoints: Iterable[tuple[Endpoint, bool]]
+    domains: Iterable[DomainRoute]
 
 
 class Status(Struct, frozen=True):
