@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "postfix": {"model", "delivery"},
     "runtime": {
         "model",
+        "git",
         "planner",
         "manifests",
         "store",

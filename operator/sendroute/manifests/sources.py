@@ -78,9 +78,10 @@ class Tree(Protocol):
 class Files:
     """Files and directories of the file system, and standard input.
 
-    The order of ``paths`` does not matter. Directories are read recursively, and ``-`` is
-    ``stdin``. A file is read once, even if several paths or links lead to it. ``submodules`` are
-    empty directories of a checkout without a repository, whose content is unknown.
+    The order of ``paths`` does not matter for what is read. Directories are read recursively, and
+    ``-`` is ``stdin``. A file is read once, even if several paths or links lead to it.
+    ``submodules`` are empty directories of a checkout without a repository, whose content is
+    unknown.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Files:
         stdin: BinaryIO | None = None,
         submodules: Sequence[str] = (),
     ) -> None:
+        self.paths = tuple(paths)
         self._paths = sorted(set(paths))
         self._stdin = stdin
         self._submodules = submodules

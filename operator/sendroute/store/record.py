@@ -553,6 +553,10 @@ class StoreSnapshot:
         """The number of domains in the store."""
         return current_state.domain_count(self._connection)
 
+    def domains_by_account(self) -> dict[AccountKey, int]:
+        """The number of domains of each account; an account that holds none is left out."""
+        return current_state.domains_by_account(self._connection)
+
 
 def _identity(location: str) -> tuple[int, int] | None:
     """Device and inode of a file; None for a server's URL or a missing file."""
