@@ -71,8 +71,8 @@ def _senders(store: "Store") -> Iterator[Sender]:
     platform = store.explain_facts("")
     yield Sender("<>", explain_null_sender(platform))
     profiles = {(profile.account, profile.name): profile for profile in store.profiles()}
-    with store.route_stream() as rows:
-        for row in rows:
+    with store.route_stream() as stream:
+        for row in stream.rows:
             is_profile = row.state.route.kind is RouteKind.PROFILE
             name = row.state.route.profile
             stored = profiles.get((row.account, name or "")) if is_profile else None
