@@ -27,6 +27,23 @@ class RouteRow(Struct, frozen=True, gc=False):
     revision: int
 
 
+class RouteGroup(NamedTuple):
+    """Domains of equal account and state. ``longest`` is the number of characters of the longest
+    name."""
+
+    account: AccountKey
+    state: DomainState
+    longest: int
+
+
+class RouteStream(NamedTuple):
+    """Domains and their routes, at one revision. Each iteration over ``rows`` or ``groups`` reads
+    the store again."""
+
+    rows: Iterable[RouteRow]
+    groups: Iterable[RouteGroup]
+
+
 class RouteFilter(Struct, frozen=True):
     """Which domains to list: of this account, assigned to a profile of this name, with this origin,
     and with one of these names. A name may be a pattern with ``*`` for any characters and ``?`` for
