@@ -225,13 +225,19 @@ def relays(connection: Connection) -> tuple[RelayRow, ...]:
     """The relays, in the order of their names."""
     following = revision.alias()
     statement = (
-        select(relay, following.c.at)
+        select(relay, type_coerce(following.c.at, revision.c.at.type).label("behind_since"))
         .join_from(relay, following, following.c.number == relay.c.revision + 1, isouter=True)
         .order_by(relay.c.name)
     )
     now = _now(connection)
     return tuple(
-        RelayRow(row.name, row.revision, row.seen_at, (now - row.seen_at).total_seconds(), row.at)
+        RelayRow(
+            row.name,
+            row.revision,
+            row.seen_at,
+            (now - row.seen_at).total_seconds(),
+            row.behind_since,
+        )
         for row in connection.execute(statement)
     )
 
