@@ -65,13 +65,13 @@ def assess(
     Returns:
         The new statuses, and how they differ from the stored ones.
     """
-    found, again = _new_statuses(result, before, StatusContext(at, commit, locate))
-    cleared = before.keys() - found.keys()
+    statuses, again = _new_statuses(result, before, StatusContext(at, commit, locate))
+    cleared = before.keys() - statuses.keys()
     if only is not None:
         cleared &= only | {PLATFORM}
-    unplanned = (held.keys() & before.keys()) - found.keys() - cleared
+    unplanned = (held.keys() & before.keys()) - statuses.keys() - cleared
     others = _with_whole_changes({key: before[key] for key in unplanned}, result, held)
-    now = _with_whole_changes(found, result, held)
+    now = _with_whole_changes(statuses, result, held)
     written = (
         status
         for key, status in sorted({**others, **now}.items(), key=_order)
