@@ -291,12 +291,13 @@ def test_status_compares_the_lock_files_of_the_given_manifests(sendroute: Progra
     lock = "manifests/sendroute.lock"
     assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
     other = ("--store", "sqlite:///./other.db")
-    assert sendroute(*other, "init").status == 0
+    assert sendroute(*other, "init", "--key-file", "sendroute.key").status == 0
     assert json.loads(sendroute(*other, "status", "-o", "json").out)["lock_files"] == []
     given = json.loads(sendroute(*other, "status", "manifests", "-o", "json").out)["lock_files"]
     assert [entry["code"] for entry in given] == ["store-empty"]
 
 
+@pytest.mark.usefixtures("store")
 def test_status_shows_revision_domains_and_relays(sendroute: Program) -> None:
     document = json.loads(sendroute("status", "-o", "json").out)
     assert (document["store"]["revision"], document["domains"], document["relays"]) == (2, 2, [])
