@@ -14,7 +14,7 @@ from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.route import Route
 from sendroute.store.bulk import chunks, plain_rows
-from sendroute.store.states import maybe_route_of, platform_of, profile_of
+from sendroute.store.states import logins_of, maybe_route_of, platform_of, profile_of
 from sendroute.store.tables import account, domain, platform, profile
 
 
@@ -65,7 +65,11 @@ def exported_accounts(connection: Connection) -> Iterator[AccountExport]:
                 account_domains = following[1]
             yield AccountExport(
                 AccountKey(row.namespace, row.name),
-                AccountState(row.plan, maybe_route_of(row.default_kind, row.default_profile)),
+                AccountState(
+                    row.plan,
+                    maybe_route_of(row.default_kind, row.default_profile),
+                    logins_of(row.logins),
+                ),
                 profiles.get(row.id, {}),
                 account_domains,
             )
