@@ -16,17 +16,15 @@ from sendroute.manifests.locate import with_positions
 from sendroute.manifests.tree import LoadedTree, read_base, read_tree
 from sendroute.model.change import Plan
 from sendroute.model.codes import finding
-from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.spelling import did_you_mean
-from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
 from sendroute.planner.offline import check_tree
-from sendroute.planner.plan import plan_accounts
-from sendroute.planner.selection import Selection, select
-from sendroute.reconcile.assessment import held_changes
+from sendroute.reconcile.reconciler import PlanRequest, Reconciler
+from sendroute.runtime.factory import verifier_without_secrets
+from sendroute.runtime.source import source_of_paths
 from sendroute.store import record
 from sendroute.store.record import Store
 
@@ -108,10 +106,12 @@ def plan(
     guards: Guards | None = None,
     only: Collection[tuple[str, str]] | None = None,
 ) -> Plan:
-    """Decide what applying the tree to the store would change, and why. Nothing is written.
+    """Decide what applying the tree to the store would change, and why, as ``sendroute plan`` does
+    without secrets. Nothing is written.
 
     Secrets are not read and connections not tested, so the plan assumes that each new or changed
-    profile will pass its connection test.
+    profile will pass its connection test; ``secret-not-compared`` says so. The commit of the tree
+    and its lock files are those at the time of the call.
 
     Args:
         tree: what :func:`load` returned.
@@ -123,23 +123,19 @@ def plan(
         The plan. Its findings have positions.
 
     Raises:
-        ProblemError: the store could not be read, or ``only`` has an account that neither the
-            manifests nor the store have (``unknown-account``).
+        ProblemError: the store could not be read, or ``only`` or ``guards.remove_accounts`` has an
+            account that neither the manifests nor the store have (``unknown-account``).
         TypeError: an argument has the wrong type.
         ValueError: the store is closed.
     """
     _expect("tree", tree, LoadedTree, "what load() returned")
     _expect("store", store, Store, "what open_store() returned")
     _expect("guards", guards, (Guards, type(None)), "Guards or None")
-    desired = tree.desired
-    held = held_changes(store.account_statuses())
-    if only is None:
-        planned = plan_accounts(desired, store.read(), guards=guards, held=held)
-    else:
-        selection, current = _read_accounts(_keys(only), desired, store)
-        planned = plan_accounts(
-            desired, current, selection.keys, selection.others, guards=guards, held=held
-        )
+    guards = guards or Guards()
+    keys = None if only is None else _keys(only)
+    _require_known(guards.remove_accounts.union(keys or ()), tree.desired, store)
+    reconciler = Reconciler(store, verifier_without_secrets)
+    planned = reconciler.plan(source_of_paths(tree), PlanRequest(guards, keys)).plan
     accounts = tuple(
         replace(account, findings=tuple(with_positions(tree.files, account.findings)))
         if account.findings
@@ -173,20 +169,13 @@ def _keys(only: Collection[tuple[str, str]]) -> frozenset[AccountKey]:
     return frozenset(keys)
 
 
-def _read_accounts(
-    keys: frozenset[AccountKey], desired: Desired, store: Store
-) -> tuple[Selection, Current]:
-    """Read only these accounts from the store, at one revision."""
+def _require_known(keys: frozenset[AccountKey], desired: Desired, store: Store) -> None:
+    undeclared = keys - desired.mentioned
     with store.snapshot() as snapshot:
-        undeclared = keys - desired.mentioned
         unknown = undeclared - snapshot.accounts(undeclared).keys()
-        index = ClaimIndex(desired.accounts.values())
-        selection = select(keys, desired.accounts, index, snapshot, linked=False)
-        current = replace(snapshot.read_accounts(()), accounts=dict(selection.current))
     if unknown:
         known = desired.mentioned.union(store.accounts())
         raise ProblemError(*(_unknown_account(key, known) for key in sorted(unknown)))
-    return selection, current
 
 
 def _unknown_account(key: AccountKey, known: Iterable[AccountKey]) -> Finding:

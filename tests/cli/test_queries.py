@@ -313,6 +313,34 @@ def test_an_export_is_valid_and_its_plan_has_no_changes(sendroute: Program, stor
     assert (again.status, "not empty" in again.err) == (1, True)
 
 
+def test_an_export_keeps_what_was_confirmed_after_an_apply_all(
+    sendroute: Program, store: Path
+) -> None:
+    path = store.parent / "manifests/acme.yaml"
+    switch = ", applyToAll: {id: go, route: {managed: {}}, confirm: {domains: 9}}"
+    path.write_text(path.read_text().replace("{plan: pro}", f"{{plan: pro{switch}}}"))
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    edited = sendroute("edit", "set-route", "shop.example.com", "--profile", "ses", "manifests")
+    assert edited.status == 0, edited
+    path.write_text(
+        path.read_text() + "---\n" + domain("acme", "old.example.com", "{unconfigured: {}}")
+    )
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    routes = sendroute("routes", "-o", "json").out
+    first = sendroute("export")
+    assert "overrides: go" in first.out
+    assert "1 domain of account" not in first.err  # every assigned route is the declared one
+    Path("exported.yaml").write_text(first.out)
+    again = sendroute("plan", "exported.yaml", "--detailed-exitcode")
+    assert (again.status, sendroute("routes", "-o", "json").out) == (0, routes)
+
+    other = ("--store", "sqlite:///other.db")
+    assert sendroute(*other, "init", "--key-file", "sendroute.key").status == 0
+    assert sendroute(*other, "apply", "exported.yaml", "--auto-approve").status == 0
+    assert sendroute(*other, "plan", "exported.yaml", "--detailed-exitcode").status == 0
+    assert sendroute(*other, "export").out == first.out
+
+
 def test_init_creates_a_store_and_a_key_and_never_replaces_them(
     sendroute: Program, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

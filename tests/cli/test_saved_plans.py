@@ -22,7 +22,7 @@ def saved(sendroute: Program, manifests: Path) -> Path:
 def test_a_saved_plan_is_private_and_contains_the_report(saved: Path) -> None:
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     document = json.loads(saved.read_text())
-    assert document["format_version"] == "1.2"
+    assert document["format_version"] == "1.3"
     assert document["report"]["summary"]["create"] == 5
 
 
@@ -240,3 +240,60 @@ def test_a_plan_that_was_applied_in_part_says_so(
     again = sendroute("apply", "change.plan")
     assert again.status == 3
     assert "applied already in part, at revisions 1 to 3" in again.err, again
+
+
+def test_a_plan_that_was_completed_by_a_later_apply_names_exactly_its_revisions(
+    sendroute: Program, manifests: Path, workdir: Path
+) -> None:
+    write(manifests / "new.yaml", account("zoo"), domain("zoo", "z.example", "{managed: {}}"))
+    sendroute("init")
+    assert sendroute("plan", "manifests", "--out", "change.plan").status == 0
+    password = workdir.parent / "secrets/acme/ses-smtp/password"
+    content = password.read_text()
+    password.unlink()
+    assert sendroute("apply", "change.plan").status == 4, "the profile of acme is not saved"
+    write(manifests / "other.yaml", account("bolt"), domain("bolt", "b.example"))
+    assert sendroute("apply", "manifests", "--only", "bolt", "--auto-approve").status == 0
+    password.write_text(content)
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    again = sendroute("apply", "change.plan")
+    assert again.status == 3
+    assert "was applied already, at revisions 1 to 3 and 5." in again.err, again
+
+
+@pytest.mark.usefixtures("store")
+def test_a_lock_file_that_this_apply_writes_is_not_called_stale(
+    sendroute: Program, manifests: Path
+) -> None:
+    lock = "manifests/sendroute.lock"
+    (manifests / "more.yaml").write_text(domain("acme", "one.example"))
+    assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
+    (manifests / "more.yaml").write_text(
+        "---\n".join(domain("acme", f"{name}.example") for name in ("one", "two"))
+    )
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    with (manifests / "more.yaml").open("a") as stream:
+        stream.write("---\n" + domain("acme", "three.example"))
+    saved = sendroute("plan", "manifests", "--out", "change.plan")
+    assert "stale-lock" in saved.out
+    applied = sendroute("apply", "change.plan", "--write-lock", lock)
+    assert (applied.status, "stale-lock" in applied.out) == (0, False), applied
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("fresh", [False, True], ids=["still stale", "written since"])
+def test_a_saved_plan_compares_a_stale_lock_file_again(
+    sendroute: Program, manifests: Path, fresh: bool
+) -> None:
+    lock = manifests / "sendroute.lock"
+    assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", str(lock)).status == 0
+    (manifests / "more.yaml").write_text(domain("acme", "one.example"))
+    newer = ("--write-lock", "newer.lock")
+    assert sendroute("apply", "manifests", "--auto-approve", *newer).status == 0
+    with (manifests / "more.yaml").open("a") as stream:
+        stream.write("---\n" + domain("acme", "two.example"))
+    sendroute("plan", "manifests", "--out", "change.plan")
+    if fresh:
+        Path("newer.lock").replace(lock)
+    applied = sendroute("apply", "change.plan")
+    assert (applied.status, "stale-lock" in applied.out) == (0, not fresh), applied

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from typing import NamedTuple
@@ -10,19 +10,18 @@ from typing import NamedTuple
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
-from sendroute.following.follower import FollowedTree, Follower
+from sendroute.following.follower import FollowedTree
 from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
-from sendroute.git.worktree import commit_of
 from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
 from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.tree_source import TreeSource
-from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+from sendroute.manifests.tree import LoadedTree
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
 from sendroute.model.finding import Finding
 from sendroute.planner.guards import Guards
@@ -30,8 +29,7 @@ from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import run_tests
 from sendroute.runtime.service import running
-from sendroute.runtime.source import source_of
-from sendroute.runtime.stop import Stop
+from sendroute.runtime.source import source_of_follower
 from sendroute.store.lock_guard import NAME as LOCK_FILE
 from sendroute.store.lock_guard import lock_file_candidates
 
@@ -77,8 +75,17 @@ def run_loop(session: Session, options: RunOptions) -> None:
             follow(options.source, options.branch, options.state_dir, _locks, [LOCK_FILE])
         ) as follower,
     ):
-        ancestry = partial(_ancestry, follower, service.stop, options.branch.verify_signatures)
-        trees = TreeSource(follower, lambda tree: _read(session, tree, ancestry), service.stop)
+        source_of = partial(
+            source_of_follower,
+            follower,
+            signed=options.branch.verify_signatures,
+            should_stop=service.stop.is_set,
+        )
+
+        def read(followed: FollowedTree) -> Source:
+            return source_of(followed, _read(session, followed))
+
+        trees = TreeSource(follower, read, service.stop)
         factory = session.factory
         verifier_for = partial(factory.verifier, saves=True)
         round_options = RoundOptions(verifier_for, _test, options.guards, actor(), service.stop)
@@ -114,25 +121,8 @@ def log_failure(findings: Sequence[Finding]) -> None:
     TransitionLog("", logging.ERROR).update(findings)
 
 
-def _ancestry(
-    follower: Follower,
-    stop: Stop,
-    signed: bool,
-    tree: FollowedTree,
-    applied: Sequence[AppliedCommit],
-) -> Ancestry | None:
-    history = follower.history(tree, stop.is_set)
-    return compare(history, applied, signed=signed) if history is not None else None
-
-
-def _read(
-    session: Session,
-    tree: FollowedTree,
-    ancestry: Callable[[FollowedTree, Sequence[AppliedCommit]], Ancestry | None],
-) -> Source:
-    read = read_tree([tree.path], session, parallel=False, submodules=tree.submodules)
-    commit = tree.commit or commit_of([tree.path])
-    return source_of(read, [tree.path], commit, root=tree.root, ancestry=partial(ancestry, tree))
+def _read(session: Session, tree: FollowedTree) -> LoadedTree:
+    return read_tree([tree.path], session, parallel=False, submodules=tree.submodules)
 
 
 def _locks(path: str) -> list[str]:

@@ -1,23 +1,25 @@
 """Makes a plan from paths or from a saved plan, for ``plan`` and ``apply``."""
 
+import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from sendroute.cli.connection_tests import tester_of
 from sendroute.cli.lookup import accounts_named, read_tree
 from sendroute.cli.options import GuardOptions
 from sendroute.cli.session import Session
-from sendroute.git.tree_history import tree_history
-from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import locations_of
-from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+from sendroute.model.codes import Code
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Planned, PlanRequest, Reconciler
 from sendroute.reconcile.saved_plan import (
+    SavedFinding,
+    SavedPlan,
     decode,
     encode,
     plan_again,
@@ -28,8 +30,7 @@ from sendroute.reconcile.verifier import SavedInputs
 from sendroute.reports.render import Format, render
 from sendroute.reports.report import of_plan
 from sendroute.reports.write import write
-from sendroute.runtime.source import source_of
-from sendroute.store.lock_guard import locks_of, mismatches
+from sendroute.runtime.source import lock_check, source_of_paths
 from sendroute.store.record import Store
 
 
@@ -37,7 +38,7 @@ class PlanOptions(NamedTuple):
     """What to plan, and how.
 
     ``only`` are names of accounts as typed. ``lock`` is the lock file that apply will write.
-    ``saves``: the plan will be applied. ``test``: test connections now. ``recorded``: the commit of
+    ``saves``: the plan will be applied. ``test``: test connections now. ``records``: the commit of
     the manifests is needed; git must then examine the tree.
     """
 
@@ -46,7 +47,7 @@ class PlanOptions(NamedTuple):
     lock: str | None = None
     saves: bool = False
     test: bool = False
-    recorded: bool = True
+    records: bool = True
 
 
 def reconciler_of(
@@ -74,32 +75,11 @@ def plan_paths(
         accounts_named(to_remove, known)
         only = accounts_named(options.only, known) if options.only else None
     request = PlanRequest(options.guards, only)
-    commit = commit_of(paths) if options.recorded else None
-    ancestry = partial(ancestry_of, paths, options.recorded)
-    source = source_of(tree, paths, commit, lock=options.lock, ancestry=ancestry)
+    source = source_of_paths(tree, lock=options.lock, records=options.records)
     reconciler = reconciler_of(store, session, saves=options.saves)
     planned = reconciler.plan(source, request, test=options.test)
     tree.locate.expect(locations_of(planned.plan))
     return planned
-
-
-def ancestry_of(
-    paths: Sequence[str], recorded: bool, applied: Sequence[AppliedCommit]
-) -> Ancestry | None:
-    """Compare the commit of manifests with the commits that were applied last.
-
-    Args:
-        paths: the manifests; the first that is in a repository counts.
-        recorded: whether the tree may be applied, so that its commit is needed in any case.
-        applied: the commits that were applied last.
-
-    Returns:
-        The comparison; None outside git.
-    """
-    if not (applied or recorded):
-        return None
-    history = tree_history(paths)
-    return compare(history, applied) if history is not None else None
 
 
 def plan_saved(
@@ -118,8 +98,23 @@ def plan_saved(
         raise unusable("unreadable", path, why) from error
     reconciler = reconciler_of(store, session, saves=True, shown=saved.shown())
     guards = limits.guards(saved.limits.guards())
-    checks = partial(mismatches, locks_of((), lock), written=lock)
-    return plan_again(reconciler, saved, path, guards, checks, store.history)
+    stale = _stale_locks(saved, lock)
+    check = lock_check((), lock, others=sorted(stale))
+    others = (item for item in saved.mismatch if _lock_of(item) not in stale)
+    saved = replace(saved, mismatch=tuple(others))
+    return plan_again(reconciler, saved, path, guards, check, store.history)
+
+
+def _stale_locks(saved: SavedPlan, written: str | None) -> set[str]:
+    """The lock files that were stale when the plan was saved, and can be compared again or are
+    written now."""
+    locks = {lock for item in saved.mismatch if (lock := _lock_of(item))}
+    rewritten = written and os.path.realpath(written)
+    return {lock for lock in locks if Path(lock).is_file() or os.path.realpath(lock) == rewritten}
+
+
+def _lock_of(item: SavedFinding) -> str | None:
+    return item.file if item.code == Code.STALE_LOCK else None
 
 
 def save_plan(path: str, planned: Planned) -> tuple[Finding, ...]:

@@ -5,16 +5,19 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeGuard
 
 from sendroute.model.codes import finding
+from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.export import AccountExport, StoreExport, object_name
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.manifest_form import as_manifest
 from sendroute.model.platform import Platform, ServicePlan
 from sendroute.model.profile import Profile
-from sendroute.model.route import Route, RouteKind
+from sendroute.model.remedy import Perform, Task
+from sendroute.model.route import UNCONFIGURED, Route, RouteKind
 
 API_VERSION = "sendroute.dev/v1alpha1"
 _LABEL = 63
+_NAMED = 3
 Document = dict[str, Any]
 
 
@@ -31,11 +34,13 @@ def manifests_of(store: StoreExport, report: Callable[[Finding], None]) -> Itera
     and domains, in the order of their names.
 
     A declared route that is no longer available (its profile was deleted, or the plan no longer
-    offers managed) is left out, because a manifest with it would be refused.
+    offers managed) is left out, because a manifest with it would be refused. What an apply-all or a
+    reassignment assigned is in no manifest: another store would start with the declared route.
 
     Args:
         store: what the store declares. It is read while the batches are read.
-        report: called with a finding for each route that is left out.
+        report: called with a finding for each route that is left out, and for each account whose
+            domains would have other routes in another store.
 
     Yields:
         The documents of the platform, then of each account.
@@ -64,19 +69,24 @@ class _Exporter:
         self.report = report
         # A million domains declare few routes, so equal routes are one value.
         self.forms: dict[Route, Document] = {}
+        self.default = plan.plan_default if plan is not None else UNCONFIGURED
+        self.elsewhere = _Elsewhere()
 
     def documents(self) -> Iterator[Document]:
         yield self._account()
         for name, profile in self.account.profiles.items():
             yield self._profile(name, profile)
-        for name, declared in self.account.domains:
-            yield self._domain(name, declared)
+        for name, state in self.account.domains:
+            yield self._domain(name, state)
+        if self.elsewhere.count:
+            self.report(self.elsewhere.finding(self.account.key))
 
     def _account(self) -> Document:
         state = self.account.state
         spec: Document = {"plan": state.plan}
         if self._can_declare(state.default, "The default of the account"):
             spec["defaultRoute"] = state.default.as_manifest()
+            self.default = state.default
         if state.logins:
             spec["submission"] = {"logins": list(state.logins)}
         return self._document("MailAccount", self.account.key.name, spec)
@@ -95,13 +105,19 @@ class _Exporter:
             spec.pop("onDelete")
         return self._document("SMTPProfile", name, spec)
 
-    def _domain(self, name: str, declared: Route | None) -> Document:
+    def _domain(self, name: str, state: DomainState) -> Document:
         spec: Document = {"account": self.account.key.name, "domain": name}
+        declared, elsewhere = state.declared, self.default
         if self._can_declare(declared, f"The declared route of {name}"):
             form = self.forms.get(declared)
             if form is None:
                 form = self.forms[declared] = declared.as_manifest()
             spec["route"] = form
+            if state.overrides is not None:
+                spec["overrides"] = state.overrides
+            elsewhere = declared
+        if elsewhere != state.route:
+            self.elsewhere.add(name)
         return self._document("SendingDomain", self._object_name(name), spec)
 
     def _object_name(self, domain: str) -> str:
@@ -126,6 +142,35 @@ class _Exporter:
         if is_unavailable:
             self.report(_left_out(self.account.key, subject, route))
         return not is_unavailable
+
+
+class _Elsewhere:
+    """Counts the domains of an account that would have another route in another store."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    def add(self, name: str) -> None:
+        self.count += 1
+        if self.count <= _NAMED:
+            self._first.append(name)
+
+    def finding(self, key: AccountKey) -> Finding:
+        names = ", ".join(self._first)
+        if self.count > len(self._first):
+            names += f" and {self.count - len(self._first)} more"
+        domains = "1 domain" if self.count == 1 else f"{self.count} domains"
+        return finding(
+            "out-of-sync",
+            f"Applied to another store, these manifests would give {domains} of account {key}"
+            f" another route than the assigned one: {names}.",
+            hint="Manifests hold what is declared. To copy a store with its assigned routes, back"
+            " it up. To declare the assigned routes, write them into the manifests.",
+            remedy=Perform(Task.SYNC),
+            account=key,
+            severity=Severity.INFO,
+        )
 
 
 def _left_out(key: AccountKey, subject: str, route: Route) -> Finding:

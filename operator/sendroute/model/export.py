@@ -4,21 +4,20 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from sendroute.model.current import AccountState
+from sendroute.model.current import AccountState, DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
-from sendroute.model.route import Route
 
 
 class AccountExport(Struct, frozen=True):
-    """An account, its profiles in the order of names, and its domains with their declared routes.
+    """An account, its profiles in the order of names, and its domains with their states.
     ``domains`` reads from the database, so iterate it before the next account."""
 
     key: AccountKey
     state: AccountState
     profiles: dict[str, Profile]
-    domains: Iterator[tuple[str, Route | None]]
+    domains: Iterator[tuple[str, DomainState]]
 
 
 class StoreExport(Struct, frozen=True):

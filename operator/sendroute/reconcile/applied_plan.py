@@ -1,7 +1,8 @@
 """Whether a saved plan was applied already, and at which revisions: read from the store's history.
 
 The history holds every change in the form in which the plan's report shows it. An account's part of
-the plan was applied if one revision after the plan was made has exactly these changes.
+the plan was applied if one revision after the plan was made has exactly these changes, or if
+several have them together: what could not be saved at first was saved by a later apply.
 """
 
 from collections import defaultdict
@@ -91,10 +92,9 @@ def applied_revisions(report_json: bytes, history: History) -> AppliedRevisions:
     for owner, planned in _planned(report).items():
         entries = history(owner=owner, limit=len(planned) + _LATER_ENTRIES)
         later = (entry for entry in entries if entry.revision > report.store.revision)
-        of_owner, whole = _revision_of(planned, later)
+        of_owner, whole = _revisions_of(planned, later)
         complete = complete and whole
-        if of_owner is not None:
-            revisions.add(of_owner)
+        revisions.update(of_owner)
     return AppliedRevisions(sorted(revisions), complete)
 
 
@@ -111,18 +111,23 @@ def _planned(report: _Report) -> dict[Owner, set[_Key]]:
     return planned
 
 
-def _revision_of(planned: set[_Key], entries: Iterable[HistoryEntry]) -> tuple[int | None, bool]:
-    """The revision that has all changes of an account, or the first that has some of them and no
-    others: what could not be saved was left out. And whether it has all."""
+def _revisions_of(planned: set[_Key], entries: Iterable[HistoryEntry]) -> tuple[list[int], bool]:
+    """The revision that has all changes of an account, or those that have some of them and no
+    others. And whether they have all."""
     recorded: dict[int, set[_Key]] = defaultdict(set)
     for entry in entries:
         recorded[entry.revision].add(_key(entry))
-    whole = next((revision for revision, keys in recorded.items() if keys == planned), None)
-    if whole is not None:
-        return whole, True
-    return min((revision for revision, keys in recorded.items() if keys < planned), default=None), (
-        False
-    )
+    in_order = sorted(recorded.items())
+    for revision, keys in in_order:
+        if keys == planned:
+            return [revision], True
+    revisions = []
+    missing = set(planned)
+    for revision, keys in in_order:
+        if keys <= missing:
+            missing -= keys
+            revisions.append(revision)
+    return revisions, not missing
 
 
 def _key(change: _Change | HistoryEntry) -> _Key:

@@ -6,35 +6,37 @@ is the same. It contains only names of secrets, never their values.
 """
 
 import hashlib
+from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
-from sendroute.model.change import Plan
+from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
 from sendroute.model.finding import Finding, Position, Severity, located, no_positions, whole_file
 from sendroute.model.owner import owner_named, owner_names
 from sendroute.model.problem import ProblemError
-from sendroute.model.remedy import Configure, Perform, Setting, Task
+from sendroute.model.remedy import Configure, Perform, Remedy, Setting, Task
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.applied_plan import History, applied_revisions
 from sendroute.reconcile.reconciler import Mismatches, Planned, PlanRequest, Reconciler, Source
-from sendroute.reconcile.verifier import SavedInputs
+from sendroute.reconcile.verifier import SavedInputs, decide
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 _MARKER = "sendroute-saved-plan"
 _BOM = b"\xef\xbb\xbf"  # some editors write one
 _LISTED = 5
 
 
 class SavedFinding(Struct, frozen=True):
-    """A finding of reading the manifests, at its position when the plan was made."""
+    """A finding of reading the manifests, at its position when the plan was made. ``file`` is the
+    file that it is about as a whole."""
 
     code: str
     severity: Severity
@@ -43,6 +45,8 @@ class SavedFinding(Struct, frozen=True):
     position: Position | None
     namespace: str | None
     account: str | None
+    file: str | None = None
+    remedy: Remedy | None = None
 
     def as_finding(self) -> Finding:
         return Finding(
@@ -53,6 +57,8 @@ class SavedFinding(Struct, frozen=True):
             position=self.position,
             namespace=self.namespace,
             account=self.account,
+            where=whole_file(self.file) if self.file is not None else None,
+            remedy=self.remedy,
         )
 
 
@@ -90,7 +96,8 @@ class SavedPlan(Struct, frozen=True):
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
     damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
-    belongs to the manifests; such a plan is refused.
+    belongs to the manifests; such a plan is refused. ``pending`` is what the guards count of the
+    accounts that the plan leaves out.
     """
 
     format: str
@@ -113,6 +120,7 @@ class SavedPlan(Struct, frozen=True):
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
     mismatch: tuple[SavedFinding, ...] = ()
     ancestry: Ancestry | None = None
+    pending: tuple[tuple[AccountKey, DomainCounts], ...] = ()
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -235,6 +243,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         ),
         mismatch=tuple(_saved(located(item, planned.source.locate)) for item in planned.mismatch),
         ancestry=planned.scope.ancestry,
+        pending=tuple(sorted(planned.scope.pending.items())),
     )
 
 
@@ -247,6 +256,8 @@ def _saved(item: Finding) -> SavedFinding:
         item.position,
         item.namespace,
         item.account,
+        item.where.file if item.position is None and item.where is not None else None,
+        item.remedy,
     )
 
 
@@ -286,17 +297,14 @@ def plan_again(
     source = Source(
         saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
     )
-    planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
-    same = plan_accounts(
+    request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
+    planned = reconciler.plan(source, request)
+    same = decide(
         source.desired,
         planned.current,
-        planned.scope.only,
-        planned.scope.others,
+        planned.scope,
         failed=saved.shown().failed,
         rotated=planned.verified.secrets.rotated,
-        guards=guards,
-        held=planned.scope.held,
-        ancestry=saved.ancestry,
     )
     changed = differing(saved.decided, decided_by(same))
     if changed:
@@ -334,8 +342,17 @@ def _applied(path: str, revisions: list[int]) -> Finding:
 
 
 def _at(revisions: list[int]) -> str:
-    first, last = revisions[0], revisions[-1]
-    return f"at revision {first}" if first == last else f"at revisions {first} to {last}"
+    """``at revision 3``, or ``at revisions 1 to 3 and 5``: only those that the plan wrote."""
+    runs = [(run[0], run[-1]) for run in _consecutive(revisions)]
+    texts = [str(first) if first == last else f"{first} to {last}" for first, last in runs]
+    *others, final = texts
+    listed = f"{', '.join(others)} and {final}" if others else final
+    return f"at revision{'s' if len(revisions) > 1 else ''} {listed}"
+
+
+def _consecutive(revisions: list[int]) -> Iterator[list[int]]:
+    for _, run in groupby(enumerate(revisions), key=lambda pair: pair[1] - pair[0]):
+        yield [revision for _, revision in run]
 
 
 def _other_store(path: str) -> Finding:

@@ -99,6 +99,35 @@ class VerifiedPlan(Struct, frozen=True):
     untested: int = 0
 
 
+def decide(
+    desired: Desired, current: Current, scope: PlanScope, *, failed: Failed, rotated: Rotated
+) -> Plan:
+    """Plan a scope. Every plan of a store is decided here.
+
+    Args:
+        desired: the manifests.
+        current: the store.
+        scope: the guards, the accounts and what the plan must know besides.
+        failed: the profiles that may not be saved.
+        rotated: the profiles whose secret has other content than when they were saved.
+
+    Returns:
+        The plan, with all findings of the planner.
+    """
+    return plan_accounts(
+        desired,
+        current,
+        scope.only,
+        scope.others,
+        failed=failed,
+        rotated=rotated,
+        guards=scope.guards,
+        pending=scope.pending,
+        held=scope.held,
+        ancestry=scope.ancestry,
+    )
+
+
 class Verifier(Struct, frozen=True):
     """The secrets of one run, and the rules for what may be saved.
 
@@ -175,18 +204,7 @@ class Verifier(Struct, frozen=True):
         secrets = self.check(desired, current, encrypted, scope, required=tester is not None)
         while True:
             failed = self._failed(secrets, desired, tests)
-            plan = plan_accounts(
-                desired,
-                current,
-                scope.only,
-                scope.others,
-                failed=failed,
-                rotated=secrets.rotated,
-                guards=scope.guards,
-                pending=scope.pending,
-                held=scope.held,
-                ancestry=scope.ancestry,
-            )
+            plan = decide(desired, current, scope, failed=failed, rotated=secrets.rotated)
             requests = list(self._test_requests(plan, secrets))
             due = [request for request in requests if request not in tests]
             if tester is None or not due:

@@ -7,11 +7,12 @@ from html import escape
 
 from sendroute.model.change import Change, Shadowed
 from sendroute.model.finding import Finding
+from sendroute.model.words import actions_planned, number
 from sendroute.reports.grouping import MAX_ACCOUNTS
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
-from sendroute.reports.text import clean, number
-from sendroute.reports.words import actions, more_accounts, object_name, part_status, totals
+from sendroute.reports.text import clean
+from sendroute.reports.words import more_accounts, object_name, part_status, totals
 
 LISTED = 1000
 """Changes, and shadowed routes, of one account that a page lists; the rest is counted."""
@@ -92,7 +93,7 @@ def _part(part: Part) -> Iterator[str]:
 
 
 def _counts(part: Part) -> str:
-    return actions(Counter(change.action for change in part.changes))
+    return actions_planned(Counter(change.action for change in part.changes))
 
 
 def _omitted_row(count: int) -> Iterator[str]:

@@ -147,6 +147,15 @@ class Factory:
         return CredentialCipher(keys)
 
 
+def verifier_without_secrets() -> Verifier:
+    """Build a verifier that reads no secret, so its plan is never applied.
+
+    Returns:
+        The verifier. It reports that no secret was compared.
+    """
+    return Verifier(Secrets(None, {}), None)
+
+
 def run_tests(
     requests: Sequence[TestRequest],
     policy: ConnectionPolicy,

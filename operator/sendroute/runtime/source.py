@@ -1,41 +1,95 @@
-"""Manifests that were read, as the source of a plan."""
+"""Manifests that were read, as the source of a plan: with their commit, how it relates to those
+that were applied before, and the check of their lock files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from sendroute.following.follower import FollowedTree, Follower
 from sendroute.following.relative import desired_within, locate_within
+from sendroute.git.tree_history import tree_history
+from sendroute.git.worktree import commit_of
 from sendroute.manifests.tree import LoadedTree
-from sendroute.model.ancestry import AncestryOf, no_ancestry
-from sendroute.reconcile.reconciler import Source
+from sendroute.model.ancestry import Ancestry, AppliedCommit, compare
+from sendroute.reconcile.reconciler import Mismatches, Source
 from sendroute.store.lock_guard import locks_of, mismatches
 
 
-def source_of(
-    tree: LoadedTree,
-    paths: Sequence[str],
-    commit: str | None,
-    *,
-    root: str | None = None,
-    lock: str | None = None,
-    ancestry: AncestryOf = no_ancestry,
-) -> Source:
-    """Build the source of a plan, with the check of its lock files.
+def source_of_paths(tree: LoadedTree, *, lock: str | None = None, records: bool = False) -> Source:
+    """Build the source of a plan from files and directories.
 
     Args:
         tree: the manifests as read.
-        paths: where they were read from.
-        commit: their commit; None outside git, or if it is not needed.
-        root: the top of a checkout, to which positions are relative; None for a working tree.
         lock: the lock file that an apply will write, if it exists already.
-        ancestry: how the commit relates to those that were applied before.
+        records: the plan may be applied, so the commit is needed; git must then examine the tree.
 
     Returns:
         The source.
     """
+    paths = tree.files.paths
+
+    def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
+        history = tree_history(paths) if applied or records else None
+        return compare(history, applied) if history is not None else None
+
     return Source(
-        desired_within(root, tree.desired),
-        commit,
-        locate_within(root, tree.locate),
-        partial(mismatches, locks_of(paths, lock, root), written=lock),
+        tree.desired,
+        commit_of(paths) if records else None,
+        tree.locate,
+        lock_check(paths, lock),
         ancestry,
     )
+
+
+def source_of_follower(
+    follower: Follower,
+    followed: FollowedTree,
+    tree: LoadedTree,
+    *,
+    signed: bool,
+    should_stop: Callable[[], bool],
+) -> Source:
+    """Build the source of a plan from a tree that is followed.
+
+    Args:
+        follower: what follows it.
+        followed: the tree, as the follower found it.
+        tree: its manifests as read.
+        signed: whether only signed commits are accepted.
+        should_stop: checked while git is asked about the commit.
+
+    Returns:
+        The source. Positions are relative to the top of the checkout.
+    """
+
+    def ancestry(applied: Sequence[AppliedCommit]) -> Ancestry | None:
+        history = follower.history(followed, should_stop)
+        return compare(history, applied, signed=signed) if history is not None else None
+
+    return Source(
+        desired_within(followed.root, tree.desired),
+        followed.commit or commit_of([followed.path]),
+        locate_within(followed.root, tree.locate),
+        lock_check([followed.path], top=followed.root),
+        ancestry,
+    )
+
+
+def lock_check(
+    paths: Sequence[str],
+    written: str | None = None,
+    *,
+    top: str | None = None,
+    others: Sequence[str] = (),
+) -> Mismatches:
+    """Build the check of the lock files that belong to manifests. They are read now.
+
+    Args:
+        paths: the paths of the manifests; empty for a saved plan.
+        written: the lock file that an apply will write, if it exists already.
+        top: the top of a checkout without a repository; None for a working tree.
+        others: further lock files.
+
+    Returns:
+        The check.
+    """
+    return partial(mismatches, locks_of(paths, written, top, others), written=written)

@@ -7,14 +7,20 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, select
 
-from sendroute.model.current import AccountState
+from sendroute.model.current import AccountState, DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.export import AccountExport, object_name
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
-from sendroute.model.route import Route
 from sendroute.store.bulk import chunks, plain_rows
-from sendroute.store.states import logins_of, maybe_route_of, platform_of, profile_of
+from sendroute.store.states import (
+    DOMAIN_COLUMNS,
+    domain_state,
+    logins_of,
+    maybe_route_of,
+    platform_of,
+    profile_of,
+)
 from sendroute.store.tables import account, domain, platform, profile
 
 
@@ -60,7 +66,7 @@ def exported_accounts(connection: Connection) -> Iterator[AccountExport]:
     for rows in chunks(connection.execute(every).all()):
         profiles = _profiles(connection, [row.id for row in rows])
         for row in rows:
-            account_domains: Iterator[tuple[str, Route | None]] = iter(())
+            account_domains: Iterator[tuple[str, DomainState]] = iter(())
             if following is not None and following[0] == row.id:
                 account_domains = following[1]
             yield AccountExport(
@@ -87,15 +93,12 @@ def _profiles(connection: Connection, ids: list[int]) -> dict[int, dict[str, Pro
 
 def _domains_by_account(
     connection: Connection,
-) -> Iterator[tuple[int, Iterator[tuple[str, Route | None]]]]:
+) -> Iterator[tuple[int, Iterator[tuple[str, DomainState]]]]:
     ordered = (
-        select(account.c.id, domain.c.name, domain.c.declared_kind, domain.c.declared_profile)
+        select(account.c.id, domain.c.name, *(domain.c[column] for column in DOMAIN_COLUMNS))
         .join_from(account, domain, domain.c.account_id == account.c.id)
         .order_by(account.c.namespace, account.c.name, domain.c.name)
     )
     rows = (row for batch in plain_rows(connection, ordered) for row in batch)
     for account_id, of_account in groupby(rows, key=itemgetter(0)):
-        yield (
-            account_id,
-            ((name, maybe_route_of(kind, through)) for _, name, kind, through in of_account),
-        )
+        yield account_id, ((name, domain_state(tuple(state))) for _, name, *state in of_account)

@@ -38,7 +38,10 @@ class LockFile(NamedTuple):
 
 
 def locks_of(
-    paths: Sequence[str], written: str | None = None, top: str | None = None
+    paths: Sequence[str],
+    written: str | None = None,
+    top: str | None = None,
+    others: Sequence[str] = (),
 ) -> list[LockFile]:
     """Read the lock files of some manifests.
 
@@ -46,12 +49,13 @@ def locks_of(
         paths: the paths of the manifests; ``-`` (standard input) is ignored.
         written: the lock file that an apply will write, if it exists already.
         top: the top directory of a checkout without a repository; None for a working tree.
+        others: further lock files.
 
     Returns:
         The lock files, readable or not.
     """
     candidates = [lock for path in paths if path != "-" for lock in lock_file_candidates(path, top)]
-    candidates += [_plain(written)] if written is not None else []
+    candidates += [_plain(lock) for lock in (written, *others) if lock is not None]
     paths_by_file: dict[str, str] = {}
     for path in candidates:
         if _may_exist(path):

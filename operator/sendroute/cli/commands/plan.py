@@ -55,7 +55,7 @@ def run(arguments: Namespace, session: Session) -> int:
             arguments.only,
             limits_of(arguments).guards(),
             test=arguments.test_connections,
-            recorded=bool(arguments.out),
+            records=bool(arguments.out),
         )
         planned = plan_paths(store, session, arguments.paths, options)
     lost = save_plan(arguments.out, planned) if arguments.out else ()
