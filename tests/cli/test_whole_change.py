@@ -229,3 +229,71 @@ def test_a_move_within_a_namespace_waits_until_both_accounts_are_applied(
     assert tenants.holders("b.t0.example") == {"t0"}
     assert tenants.apply()[0] == 0
     assert tenants.holders("b.t0.example") == {"other"}
+
+
+def test_accounts_named_one_by_one_are_measured_by_the_change_of_the_whole_tree(
+    tenants: Tenants, sendroute: Program
+) -> None:
+    for name in SMALL:
+        tenants.declare(name, f"new.{name}.example")
+    for name in SMALL:
+        named = ("--only", f"{name}/{name}")
+        for run in (tenants.plan, tenants.apply):
+            status, text = run(*named)
+            assert (status, "too-many-removals" in text) == (3, True), text
+            assert "remove 12 of the 12 domains in the store, 2 of them" in text
+        assert tenants.plan(*named, "--out", "named.plan")[0] == 3
+        result = sendroute("apply", "named.plan", "--auto-approve")
+        assert (result.status, "12 of the 12 domains" in result.out) == (3, True), result.out
+        assert tenants.holders(f"a.{name}.example") == {name}
+    assert tenants.apply("--only", "t0/t0", "--max-remove-percent", "100")[0] == 0
+    status, text = tenants.apply("--only", "t1/t1")
+    assert (status, "12 of the 12 domains" in text) == (3, True), text
+
+
+def test_named_accounts_are_applied_while_the_whole_change_is_within_the_limits(
+    tenants: Tenants,
+) -> None:
+    lose_one_domain_each(tenants, *SMALL[:3])
+    for name in SMALL[:3]:
+        assert tenants.apply("--only", f"{name}/{name}")[0] == 0
+    lose_one_domain_each(tenants, SMALL[3])
+    tenants.delete(SMALL[4])
+    tenants.delete(SMALL[5])
+    status, text = tenants.plan("--only", "t3/t3")
+    assert (status, "5 of the 9 domains" in text) == (0, False), "below ten domains"
+
+
+def test_reroutes_of_accounts_that_are_not_named_count(tenants: Tenants) -> None:
+    for name in SMALL:
+        documents = (domain(name, f"{one}.{name}.example", "{unconfigured: {}}") for one in "ab")
+        write(Path(f"manifests/{name}.yaml"), account(name), *documents)
+    status, text = tenants.apply("--only", "t0/t0")
+    assert (status, "too-many-changes" in text) == (3, True), text
+    assert "reroute 12 of the 12 domains in the store, 2 of them of account t0/t0" in text
+
+
+def test_a_named_account_that_loses_nothing_is_applied_whatever_the_others_lose(
+    tenants: Tenants,
+) -> None:
+    lose_one_domain_each(tenants, *SMALL)
+    tenants.declare("t0", "a.t0.example", "b.t0.example", "new.t0.example")
+    assert tenants.apply("--only", "t0/t0")[0] == 0
+    assert tenants.holders("new.t0.example") == {"t0"}
+
+
+def test_confirmed_removals_and_moves_of_accounts_that_are_not_named_do_not_count(
+    tenants: Tenants,
+) -> None:
+    lose_one_domain_each(tenants, "t0")
+    tenants.declare("t1", more=", remove: {confirm: {domains: 2}}")
+    tenants.delete("t2")
+    tenants.declare("t3", "a.t3.example")
+    tenants.declare("t4", "a.t4.example", "b.t4.example", "b.t3.example")
+    removed = ("--remove-account", "t2/t2")
+    status, text = tenants.apply("--only", "t0/t0", *removed)
+    assert status == 0, text
+    lose_one_domain_each(tenants, "t5")
+    assert tenants.plan("--only", "t5/t5", *removed)[0] == 0
+    status, text = tenants.plan("--only", "t5/t5", "--max-remove-percent", "20")
+    assert (status, "3 of the 11 domains in the store, 1 of them" in text) == (3, True), text

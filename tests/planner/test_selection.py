@@ -1,5 +1,6 @@
 """A plan of some accounts decides the same as a plan of the whole tree."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Set
 from random import Random
 
@@ -11,12 +12,13 @@ from tests.planner.histories import Step, histories
 from tests.planner.test_histories import LONGEST, Moment, moments, pending, plans_by_key
 from tests.planner.values import contents
 
-from sendroute.model.change import Plan
+from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount
 from sendroute.planner.claims import ClaimIndex
-from sendroute.planner.plan import plan_accounts
+from sendroute.planner.plan import plan_accounts, plan_tree
 from sendroute.planner.selection import Selection, select
+from sendroute.planner.whole_change import count_others
 
 
 class MemoryStore:
@@ -36,6 +38,9 @@ class MemoryStore:
             for key, account in self._current.accounts.items()
             for domain in account.domains.keys() & asked
         }
+
+    def domains_by_account(self) -> Mapping[AccountKey, int]:
+        return {key: len(a.domains) for key, a in self._current.accounts.items() if a.domains}
 
     def domain_count(self) -> int:
         return sum(len(account.domains) for account in self._current.accounts.values())
@@ -161,3 +166,23 @@ def test_an_updated_claim_index_equals_a_newly_built_index(history: list[Step]) 
             index.remove(key)
             assert all(key not in index.declaring(domain) for domain in domains)
             index.put(accounts[key])
+
+
+@given(histories(LONGEST))
+def test_the_rest_of_the_whole_change_is_what_a_plan_of_the_tree_counts(
+    history: list[Step],
+) -> None:
+    for now in moments(history):
+        index = ClaimIndex(now.desired.accounts.values())
+        whole = plan_tree(now.desired, now.current, guards=now.guards)
+        counts = {key: count for key, count in pending(whole).items() if count != DomainCounts()}
+        for key in all_keys(now):
+            store = MemoryStore(now.current)
+            selection = select({key}, now.desired.accounts, index, store, linked=False)
+            some = Current(now.current.lineage, 0, now.current.platform, dict(selection.current))
+            others = count_others(now.desired, some, selection, index, store, guards=now.guards)
+            plan = planned(dataclasses.replace(now, failed={}, rotated={}), selection, now.current)
+            if all(account.counts == DomainCounts() for account in plan.accounts):
+                assert others == {}, "nothing of the other accounts is read"
+            else:
+                assert others == {k: count for k, count in counts.items() if k != key}

@@ -55,7 +55,7 @@ def test_some_accounts_are_planned_without_reading_the_whole_store(store: Store)
     whole = Reconciler(store, verifier).plan(source(desired), PlanRequest())
     keys = frozenset(plan.key for plan in whole.plan.accounts if plan.key.name == "a")
     some = Reconciler(SomeAccountsOnly(store), verifier).plan(  # type: ignore[arg-type]
-        source(desired), PlanRequest(keys=keys)
+        source(desired), PlanRequest(only=keys)
     )
     assert by_account(some) == {"a": by_account(whole)["a"]}
     assert by_account(some)["a"].changes
@@ -68,7 +68,7 @@ def test_a_move_is_planned_with_both_accounts_only_if_linked(store: Store, linke
     whole = Reconciler(store, verifier).plan(source(desired), PlanRequest())
     keys = frozenset(plan.key for plan in whole.plan.accounts if plan.key.name == "b")
     some = Reconciler(SomeAccountsOnly(store), verifier).plan(  # type: ignore[arg-type]
-        source(desired), PlanRequest(keys=keys, linked=linked)
+        source(desired), PlanRequest(only=keys, linked=linked)
     )
     if linked:
         assert by_account(some) == by_account(whole)
@@ -82,5 +82,5 @@ def test_a_second_plan_of_a_committed_account_is_empty(store: Store) -> None:
     desired = tree(a="a.example", b="b.example")
     run(store, desired)
     keys = frozenset({next(iter(desired.accounts))})
-    planned = Reconciler(store, verifier).plan(source(desired), PlanRequest(keys=keys))
+    planned = Reconciler(store, verifier).plan(source(desired), PlanRequest(only=keys))
     assert [plan.changes for plan in planned.plan.accounts] == [()]

@@ -107,6 +107,8 @@ def test_a_snapshot_of_some_accounts_equals_the_full_read(
         assert current.platform == whole.platform
         assert snapshot.encrypted({say.key}) == {say.key: encrypted[say.key]}
         assert snapshot.read_accounts(set()).accounts == {}
+        assert snapshot.domains_by_account() == {other.key: 1}
+        assert snapshot.domain_count() == 1
 
 
 def test_a_snapshot_does_not_change_with_later_commits(store: Store, say: Any, other: Any) -> None:

@@ -69,16 +69,16 @@ def test_object_names_are_ambiguous_within_their_namespace(
 def test_a_stream_stays_at_its_revision(store: Store, say: Any, store_url: str) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
     with store.route_stream() as routes:
-        assert [row.domain for row in routes] == ["a.example"]
+        assert [row.domain for row in routes.rows] == ["a.example"]
         with opened(store_url) as other:
             other.execute("UPDATE domain SET origin = 'declared'")
-        assert [row.state.origin.value for row in routes] == ["default"]
+        assert [row.state.origin.value for row in routes.rows] == ["default"]
 
 
 def test_an_error_of_the_caller_is_raised_unchanged(store: Store, say: Any) -> None:
     store.commit([say.start("a.example")], None, say.provenance)
     with pytest.raises(KeyError, match="example"), store.route_stream() as routes:
-        raise KeyError(next(iter(routes)).domain)
+        raise KeyError(next(iter(routes.rows)).domain)
 
 
 def test_a_damaged_row_is_reported_as_a_damaged_store(
@@ -92,4 +92,4 @@ def test_a_damaged_row_is_reported_as_a_damaged_store(
         )
         other.execute("UPDATE domain SET origin = 'nonsense'")
     with store.route_stream() as routes, pytest.raises(ProblemError, match="damaged"):
-        list(routes)
+        list(routes.rows)

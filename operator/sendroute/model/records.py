@@ -1,8 +1,8 @@
 """The results of queries of the store, as frozen values. Times are aware, in UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -25,6 +25,23 @@ class RouteRow(Struct, frozen=True, gc=False):
     state: DomainState
     since: datetime
     revision: int
+
+
+class RouteGroup(NamedTuple):
+    """Domains of equal account and state. ``longest`` is the number of characters of the longest
+    name."""
+
+    account: AccountKey
+    state: DomainState
+    longest: int
+
+
+class RouteStream(NamedTuple):
+    """Domains and their routes, at one revision. Each iteration over ``rows`` or ``groups`` reads
+    the store again."""
+
+    rows: Iterable[RouteRow]
+    groups: Iterable[RouteGroup]
 
 
 class RouteFilter(Struct, frozen=True):

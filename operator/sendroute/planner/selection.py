@@ -26,6 +26,10 @@ class Holdings(Protocol):
         """The number of domains in the store."""
         ...
 
+    def domains_by_account(self) -> Mapping[AccountKey, int]:
+        """The number of domains of each account; an account that holds none is left out."""
+        ...
+
 
 class Selection(Struct, frozen=True):
     """The accounts of a plan, their state in the store, and what it must know of all others."""
@@ -42,6 +46,7 @@ def select(
     holdings: Holdings,
     *,
     linked: bool = True,
+    stored: int | None = None,
 ) -> Selection:
     """Select the accounts to plan, and read what
     :func:`~sendroute.planner.plan.plan_accounts` needs.
@@ -53,11 +58,12 @@ def select(
         holdings: the store.
         linked: add the accounts that exchange domains with these, directly or through others;
             without them these domains do not move (step 6).
+        stored: the number of domains in the store, if it is known.
 
     Returns:
         The accounts, their state in the store, and what the plan must know of all other accounts.
     """
-    number = holdings.domain_count()
+    number = holdings.domain_count() if stored is None else stored
     chosen, added = frozenset(keys), frozenset(keys)
     current: dict[AccountKey, CurrentAccount] = {}
     while True:

@@ -26,8 +26,9 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.claims import ClaimIndex
 from sendroute.planner.guards import Guards
-from sendroute.planner.plan import NOTHING_PENDING, Pending
+from sendroute.planner.plan import Pending
 from sendroute.planner.selection import select
+from sendroute.planner.whole_change import count_others
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess, held_changes
 from sendroute.reconcile.commit import commit_plan, has_work, left_alone
 from sendroute.reconcile.protocols import Tester
@@ -74,14 +75,15 @@ class Source:
 
 
 class PlanRequest(Struct, frozen=True):
-    """What to plan. ``keys`` is None for every account. ``linked`` adds the accounts that exchange
-    domains with these; without them these domains do not move. ``pending`` is what the guards count
-    of the uncommitted plans of other accounts, if all belong to one change."""
+    """What to plan. ``only`` are the accounts; None for every account. ``linked`` adds the accounts
+    that exchange domains with these; without them these domains do not move. ``pending`` is what
+    the guards count of the other accounts of the same change; None to find it out from the
+    manifests and the store."""
 
     guards: Guards = Guards()
-    keys: frozenset[AccountKey] | None = None
+    only: frozenset[AccountKey] | None = None
     linked: bool = False
-    pending: Pending = NOTHING_PENDING
+    pending: Pending | None = None
 
 
 class Planned(Struct, frozen=True):
@@ -149,7 +151,9 @@ class Reconciler(Struct, frozen=True):
     def plan(self, source: Source, request: PlanRequest, *, test: bool = False) -> Planned:
         """Read the store and plan what applying the source would change.
 
-        The cost of planning some accounts depends only on these accounts.
+        The cost of planning some accounts depends only on these accounts, unless it must be found
+        out what the manifests would remove and reroute in the others: see
+        :func:`~sendroute.planner.whole_change.count_others`.
 
         Args:
             source: the manifests.
@@ -178,24 +182,33 @@ class Reconciler(Struct, frozen=True):
         later change."""
         held = held_changes(self.store.account_statuses())
         ancestry = source.ancestry(self.store.applied_commits())
-        if request.keys is None:
+        if request.only is None:
             return PlanScope(
                 request.guards, held=held, ancestry=ancestry
             ), *self.store.read_with_credentials()
         with self.store.snapshot() as snapshot:
             selection = select(
-                request.keys,
+                request.only,
                 source.desired.accounts,
                 source.claims,
                 snapshot,
                 linked=request.linked,
             )
-            store = snapshot.read_accounts(())
+            current = replace(snapshot.read_accounts(()), accounts=dict(selection.current))
             encrypted = snapshot.encrypted(selection.keys)
-        scope = PlanScope(
-            request.guards, selection.keys, selection.others, request.pending, held, ancestry
-        )
-        return scope, replace(store, accounts=dict(selection.current)), encrypted
+            pending = request.pending
+            if pending is None:
+                pending = count_others(
+                    source.desired,
+                    current,
+                    selection,
+                    source.claims,
+                    snapshot,
+                    guards=request.guards,
+                    ancestry=ancestry,
+                )
+        scope = PlanScope(request.guards, selection.keys, selection.others, pending, held, ancestry)
+        return scope, current, encrypted
 
     def confirmed(
         self, planned: Planned, confirm: Confirm = lambda _planned: None

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from sendroute.model.ancestry import Ancestry
-from sendroute.model.change import Plan
+from sendroute.model.change import DomainCounts, Plan
 from sendroute.model.codes import finding
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired, DesiredAccount, DesiredPlatform, Orphan
@@ -96,7 +96,8 @@ class SavedPlan(Struct, frozen=True):
     ``report`` is the plan as ``-o json`` shows it, for people, and to detect that the plan was
     applied already; no decision is read from it. ``checksum`` covers all other fields. It detects
     damage and edits by hand; it is no signature. ``mismatch``: why the store was not the one that
-    belongs to the manifests; such a plan is refused.
+    belongs to the manifests; such a plan is refused. ``pending`` is what the guards count of the
+    accounts that the plan leaves out.
     """
 
     format: str
@@ -119,6 +120,7 @@ class SavedPlan(Struct, frozen=True):
     rotated: tuple[tuple[tuple[str, str], tuple[str, ...]], ...] = ()
     mismatch: tuple[SavedFinding, ...] = ()
     ancestry: Ancestry | None = None
+    pending: tuple[tuple[AccountKey, DomainCounts], ...] = ()
 
     def shown(self) -> SavedInputs:
         """The profiles that could not be saved when the plan was made, and those whose secret had
@@ -241,6 +243,7 @@ def saved_plan_of(planned: Planned, report: str) -> SavedPlan:
         ),
         mismatch=tuple(_saved(located(item, planned.source.locate)) for item in planned.mismatch),
         ancestry=planned.scope.ancestry,
+        pending=tuple(sorted(planned.scope.pending.items())),
     )
 
 
@@ -294,7 +297,8 @@ def plan_again(
     source = Source(
         saved.desired(), saved.commit, no_positions, mismatches, lambda _applied: saved.ancestry
     )
-    planned = reconciler.plan(source, PlanRequest(guards, frozenset(saved.only)))
+    request = PlanRequest(guards, frozenset(saved.only), pending=dict(saved.pending))
+    planned = reconciler.plan(source, request)
     same = decide(
         source.desired,
         planned.current,

@@ -12,6 +12,7 @@ from sendroute.model.records import (
     ExplainFacts,
     RelayRow,
     RouteFilter,
+    RouteGroup,
     RouteRow,
     Status,
     StoredProfile,
@@ -70,6 +71,19 @@ def all_routes(
     ordered = statement.order_by(account.c.namespace, account.c.name, domain.c.name)
     for rows in plain_rows(connection, ordered):
         yield from map(make.row, rows)
+
+
+def route_groups(
+    connection: Connection,
+    chosen: RouteFilter = RouteFilter(),  # noqa: B008 - it is frozen
+) -> Iterator[RouteGroup]:
+    """The domains of a filter in groups of equal account and state, in no order."""
+    matching = _filtered(connection, chosen).subquery()
+    same = [matching.c[name] for name in (*DOMAIN_COLUMNS, "namespace", "owner")]
+    longest = func.max(func.length(matching.c.name))
+    for row in connection.execute(select(*same, longest).group_by(*same)):
+        *state, namespace, owner, length = row
+        yield RouteGroup(AccountKey(namespace, owner), domain_state(tuple(state)), length)
 
 
 def routes(

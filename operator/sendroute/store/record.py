@@ -31,6 +31,7 @@ from sendroute.model.records import (
     RestorePoint,
     RouteFilter,
     RouteRow,
+    RouteStream,
     Status,
     StoredProfile,
 )
@@ -439,7 +440,7 @@ class Store:
     def route_stream(
         self,
         chosen: RouteFilter = RouteFilter(),  # noqa: B008 - it is frozen
-    ) -> Iterator[Iterable[RouteRow]]:
+    ) -> Iterator[RouteStream]:
         """As :meth:`routes`, for a store of any size. The read transaction lasts as long as the
         block.
 
@@ -447,10 +448,13 @@ class Store:
             chosen: which domains.
 
         Yields:
-            The rows. Each iteration reads the same rows again, some thousands at a time.
+            The rows, some thousands at a time, and the groups of equal rows.
         """
         with self._streaming() as connection:
-            yield _Rereadable(lambda: queries.all_routes(connection, chosen), self.location)
+            yield RouteStream(
+                _Rereadable(lambda: queries.all_routes(connection, chosen), self.location),
+                _Rereadable(lambda: queries.route_groups(connection, chosen), self.location),
+            )
 
     @contextmanager
     def export_stream(self) -> Iterator[StoreExport]:
@@ -552,6 +556,10 @@ class StoreSnapshot:
     def domain_count(self) -> int:
         """The number of domains in the store."""
         return current_state.domain_count(self._connection)
+
+    def domains_by_account(self) -> dict[AccountKey, int]:
+        """The number of domains of each account; an account that holds none is left out."""
+        return current_state.domains_by_account(self._connection)
 
 
 def _identity(location: str) -> tuple[int, int] | None:

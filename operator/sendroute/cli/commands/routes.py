@@ -13,6 +13,7 @@ import fnmatch
 import re
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
 
@@ -25,10 +26,11 @@ from sendroute.cli.session import Session
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.codes import finding
 from sendroute.model.current import DomainState
+from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.manifest_form import service_form
 from sendroute.model.platform import Managed
-from sendroute.model.records import RouteFilter, RouteRow, is_pattern
+from sendroute.model.records import RouteFilter, RouteGroup, RouteRow, RouteStream, is_pattern
 from sendroute.model.route import MANAGED, Origin
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports import as_csv
@@ -65,22 +67,20 @@ def run(arguments: Namespace, session: Session) -> int:
         service = platform.managed if platform is not None else None
         origin = Origin(arguments.origin) if arguments.origin else None
         chosen = RouteFilter(account, arguments.profile, origin, tuple(names))
-        with store.route_stream(chosen) as rows:
-            written = present(session, outputs, partial(_show, rows, service))
-            unknown = _unknown_names(names, rows)
+        with store.route_stream(chosen) as stream:
+            written = present(session, outputs, partial(_show, stream, service))
+            unknown = _unknown_names(names, stream.rows)
     report_on_stderr(session, unknown)
     return worst(of_findings(unknown), written)
 
 
-def _show(
-    rows: Iterable[RouteRow], service: Managed | None, form: str, page: Page
-) -> Iterable[str]:
+def _show(stream: RouteStream, service: Managed | None, form: str, page: Page) -> Iterable[str]:
     if form == "csv":
-        return as_csv.lines(_CSV_HEADS, map(_csv_row, rows))
+        return as_csv.lines(_CSV_HEADS, map(_csv_row, stream.rows))
     if form == "json":
-        entries = map(_Entries(service).entry, rows)
+        entries = map(_Entries(service).entry, stream.rows)
         return document([("format_version", "1.0"), ("domains", entries)])
-    return _text(rows, page)
+    return _text(stream, page)
 
 
 def _normalised(name: str) -> str:
@@ -177,16 +177,16 @@ def _csv_row(row: RouteRow) -> tuple[str, ...]:
 _HEADS = ("ACCOUNT", "DOMAIN", "ROUTE", "ORIGIN", "SINCE")
 
 
-def _text(rows: Iterable[RouteRow], page: Page) -> Iterable[str]:
-    """Reads the rows twice, because the column widths must be known before the first line."""
+def _text(stream: RouteStream, page: Page) -> Iterable[str]:
+    """Fits the columns to the groups, because the widths must be known before the first line."""
     # The declared routes are only shown if an apply-all shadows one of them.
     columns = Columns((*_HEADS, "DECLARES"), optional=("DECLARES",))
-    cells = _RouteCells().of
-    for row in rows:
-        columns.fit(cells(row))
+    cells = _RouteCells()
+    for group in stream.groups:
+        columns.fit(cells.widest(group))
     if columns.is_empty:
         return ["No domains.\n"]
-    return columns.lines(map(cells, rows), page=page)
+    return columns.lines(map(cells.of, stream.rows), page=page)
 
 
 class _RouteCells:
@@ -198,9 +198,19 @@ class _RouteCells:
         self._minute = lru_cache(1024)(to_minute)
 
     def of(self, row: RouteRow) -> tuple[str, ...]:
-        route, origin, declared = self._state(row.state)
-        account, since = self._account(row.account), self._minute(row.since)
-        return account, row.domain, route, origin, since, declared
+        return self._cells(row.account, row.domain, row.state, self._minute(row.since))
+
+    def widest(self, group: RouteGroup) -> tuple[str, ...]:
+        """Cells as wide as the widest of the group. Names are A-labels, and all times equally
+        wide."""
+        minute = self._minute(datetime.max.replace(tzinfo=UTC))
+        return self._cells(group.account, "x" * group.longest, group.state, minute)
+
+    def _cells(
+        self, account: AccountKey, domain: str, state: DomainState, since: str
+    ) -> tuple[str, ...]:
+        route, origin, declared = self._state(state)
+        return self._account(account), domain, route, origin, since, declared
 
 
 def _state_cells(state: DomainState) -> tuple[str, str, str]:
