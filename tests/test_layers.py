@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "planner": {"model"},
     # Calls of git: the cache and the base revision of manifests need them, and so does following.
     "git": {"model"},
-    "manifests": {"model", "git"},
+    "files": {"model"},
+    "manifests": {"model", "git", "files"},
     "edit": {"model", "manifests"},
     "store": {"model"},
     "reports": {"model"},
@@ -43,7 +44,7 @@ MAY_IMPORT = {
         "reconcile",
     },
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
-    "following": {"model", "git"},
+    "following": {"model", "git", "files"},
     "telemetry": {"model"},
     "cli": {
         "model",
@@ -61,6 +62,7 @@ MAY_IMPORT = {
         "following",
         "telemetry",
         "loop",
+        "files",
     },
 }
 # The core works on values only; everything else is passed in.

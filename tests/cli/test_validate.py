@@ -81,6 +81,30 @@ def test_with_a_base_a_reference_to_a_deleted_profile_is_a_warning(
     assert git(directory, "status", "--porcelain").strip() == "M manifests/acme.yaml"
 
 
+def test_what_a_base_does_not_show_is_named_and_never_an_error(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    git(directory, "init", "-q")
+    (manifests / "broken.yaml").write_text("a: [\n")
+    (manifests / "gone").symlink_to("nowhere")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "1")
+    commit = git(directory, "rev-parse", "HEAD").strip()
+    git(directory, "update-index", "--add", "--cacheinfo", f"160000,{commit},manifests/tenants")
+    git(directory, "commit", "-qm", "2")
+    (manifests / "broken.yaml").unlink()
+    (manifests / "gone").unlink()
+    (manifests / "tenants").mkdir()
+    write(manifests / "tenants/acme.yaml", account("other"))
+    result = sendroute("validate", "manifests", "--base", "HEAD", "--strict")
+    assert result.status == 0, result
+    for name in ("broken.yaml", "gone", "tenants"):
+        assert f"HEAD:manifests/{name}" in result.out
+    assert result.out.count("The base revision is not known whole.") == 3
+    assert "it is a submodule" in result.out
+
+
 def test_an_unknown_base_is_an_error(sendroute: Program, manifests: Path) -> None:
     git(manifests.parent, "init", "-q")
     result = sendroute("validate", "manifests", "--base", "v1")

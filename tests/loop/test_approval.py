@@ -150,7 +150,7 @@ def test_accounts_that_vanish_wait_until_each_is_approved(workspace: Workspace) 
     assert {item["code"] for item in findings} == {"account-removal", "too-many-removals"}
     assert len(workspace.domains()) == 12
     assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
-    loop.wait_for_log("Account bolt/bolt is removed", "bolt0.example")
+    loop.wait_for_log("Account bolt/bolt is deleted", "bolt0.example")
     assert len(workspace.domains()) == 8
     assert set(workspace.unsettled()) == {"crow"}, "an approval is for one account"
 

@@ -71,7 +71,10 @@ def test_only_the_account_that_would_lose_something_is_held_back() -> None:
         Severity.REFUSED,
         "acme",
     )
-    assert "111111111111 does not contain commit 222222222222" in refusal.message
+    assert refusal.message == (
+        "Commit 111111111111 would delete 1 object of account acme/acme, and it does not contain"
+        " commit 222222222222, which was applied last from this repository."
+    )
 
 
 def test_if_only_signed_commits_are_accepted_an_addition_waits_too() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sendroute.reports.text import clean, counted, number, width, wrap
+from sendroute.model.words import counted, number
+from sendroute.reports.text import clean, width, wrap
 
 
 @pytest.mark.parametrize(

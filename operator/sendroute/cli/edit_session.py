@@ -19,7 +19,7 @@ from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
-from sendroute.edit.edited_files import EditedFiles, check_listed
+from sendroute.edit.edited_files import EditedFiles, check_listed, elsewhere
 from sendroute.edit.lock import EditLock
 from sendroute.edit.proposal import EditChange, Proposal, TextChange, unified
 from sendroute.edit.tree import EditTree, changed_meanwhile
@@ -83,8 +83,11 @@ class EditSession:
         self._paths = {entry.name: entry.path for entry in entries}
         broken = {finding.where.file for finding in self._reading.findings if finding.where}
         self.tree = EditTree(
-            self._documents, self._load, self._paths, frozenset(broken), self._files.lists
+            self._documents, self._load, self._paths, frozenset(broken), self._may_add
         )
+
+    def _may_add(self, path: str) -> bool:
+        return self._files.lists(path) and self._files.holds(path)
 
     def _load(self, file: str) -> str:
         try:
@@ -110,6 +113,11 @@ class EditSession:
     def unread(self) -> Sequence[Finding]:
         """What the tree holds besides, as far as it could not be read."""
         return self._reading.findings
+
+    def not_written(self, names: Iterable[str]) -> list[Finding]:
+        """Why some of these files cannot be edited; see
+        :func:`~sendroute.edit.edited_files.elsewhere`."""
+        return elsewhere(self._files, {name: self._paths.get(name, name) for name in names})
 
     def need_all(self) -> None:
         """Require the whole tree, because the edit must see every reference.
@@ -171,10 +179,13 @@ class EditSession:
         """
 
         texts = proposal.texts()
+        if refused := self.not_written(texts):
+            raise ProblemError(*refused)
+        real_paths = {name: _real_path(self._paths.get(name, name)) for name in texts}
         notes = [*proposal.notes]
         if texts:
             if not self._arguments.dry_run:
-                self._lock.take(self._real_paths(texts))
+                self._lock.take(real_paths.values())
             after = compile_reading(Reading(EditedFiles(self._files, texts)))
             new = self._new_findings(after, deletes=deletes)
             notes += [finding for finding in new if finding.code not in proposal.expected]
@@ -186,7 +197,7 @@ class EditSession:
         notes = self.with_positions(notes)
         lines = self._lines(proposal.changes)
         if not self._arguments.dry_run:
-            write(texts, self._paths)
+            write(texts, real_paths)
         if self._session.terminal.quiet:
             notes = [note for note in notes if note.severity is not Severity.INFO]
         report_on_stderr(self._session, notes)
@@ -201,10 +212,6 @@ class EditSession:
         return [
             (position_of[change.where] if change.where else None, change.message) for change in done
         ]
-
-    def _real_paths(self, names: Iterable[str]) -> list[str]:
-        """The files that are replaced, which may be reached through links."""
-        return [str(Path(self._paths.get(name, name)).resolve()) for name in names]
 
     def _new_findings(self, after: Desired, *, deletes: bool) -> list[Finding]:
         """The findings of `validate` that are new; raises ProblemError if one is an error.
@@ -259,6 +266,13 @@ class EditSession:
             return "sendroute plan PATH, with the paths of the whole tree"
         paths = [path for path in self._arguments.paths if Path(path).exists()]
         return " ".join(["sendroute plan", *map(shlex.quote, paths)])
+
+
+def _real_path(path: str) -> str:
+    """The file that is replaced, which may be reached through links; a link that leads nowhere is
+    not followed."""
+    given = Path(path)
+    return str(given.resolve() if given.exists() else given.parent.resolve() / given.name)
 
 
 class StoredAccount(NamedTuple):

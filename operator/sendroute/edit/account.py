@@ -12,6 +12,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform, Task
+from sendroute.model.words import counted
 
 
 def add_account(tree: EditTree, key: AccountKey, plan: str, file: str | None = None) -> Proposal:
@@ -113,7 +114,7 @@ def delete_account(
         proposal.notes.append(_not_applied(account))
         return proposal
     spec["remove"] = remove
-    domains = f"{number} {'domain' if number == 1 else 'domains'}"
+    domains = counted(number, "domain")
     message = f"account {key.name}: to be removed with all it owns, confirmed for {domains}"
     proposal.describe(account.where.at("spec"), message)
     return proposal

@@ -10,6 +10,7 @@ from sendroute.loop.tree_source import ReadTree
 from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.finding import Finding, Locate, Severity, located, no_positions
 from sendroute.model.owner import PLATFORM, Owner
+from sendroute.model.words import counted
 
 _log = logging.getLogger(__name__)
 _VERBS = {
@@ -58,8 +59,8 @@ class EventLog:
         _log.info(
             "Serving %s: %s, %s.",
             at,
-            _counted(len(desired.accounts), "account"),
-            _counted(domains, "domain"),
+            counted(len(desired.accounts), "account"),
+            counted(domains, "domain"),
             extra={"commit": loaded.source.commit},
         )
 
@@ -72,7 +73,7 @@ class EventLog:
             _log.warning(
                 "Account %s had drifted: repaired with %s.",
                 key,
-                _counted(count, "change"),
+                counted(count, "change"),
                 extra=_fields(key) | {"commit": commit, "changes": count},
             )
         for old in round_result.assessment.voided_approvals:
@@ -141,10 +142,6 @@ def _message(finding: Finding, locate: Locate = no_positions) -> str:
 
 def _name(key: Owner) -> str:
     return "The platform" if key is PLATFORM else f"Account {key}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _fields(key: Owner) -> dict[str, Any]:

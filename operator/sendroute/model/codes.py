@@ -147,7 +147,8 @@ class Code(StrEnum):
         _ERROR,
         _OPERATOR,
         "The file or directory could not be read.",
-        "It is missing, its permissions do not allow it, or the disk reports an error.",
+        "It is missing, its permissions do not allow it, the disk reports an error, or a symbolic"
+        " link leads to a place that is not read.",
         "Check that the path exists and that the user that runs sendroute may read it.",
         Trait.REREAD,
     )
@@ -156,7 +157,8 @@ class Code(StrEnum):
         _ERROR,
         _OPERATOR,
         "The file could not be written.",
-        "Its directory is missing or full, or its permissions do not allow it.",
+        "Its directory is missing or full, its permissions do not allow it, or a symbolic link"
+        " leads to it out of the given paths.",
         "Check the path, its permissions and the free space.",
     )
     EDIT_BY_HAND = (

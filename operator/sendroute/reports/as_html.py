@@ -9,11 +9,12 @@ from itertools import chain
 from sendroute.model.change import Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding
 from sendroute.model.waiting import Waiting
+from sendroute.model.words import actions_planned, number
 from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
-from sendroute.reports.text import clean, number
-from sendroute.reports.words import actions, object_name, part_status, totals
+from sendroute.reports.text import clean
+from sendroute.reports.words import object_name, part_status, totals
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de; --red: #b3261e; --amber: #8a5300; }
@@ -119,7 +120,7 @@ def _details(summary: str, content: Iterable[str]) -> Iterator[str]:
 
 
 def _counts(part: Part) -> str:
-    return actions(Counter(change.action for change in part.changes))
+    return actions_planned(Counter(change.action for change in part.changes))
 
 
 def _shadowed(shadow: Shadowed) -> str:

@@ -15,11 +15,12 @@ from msgspec import Struct
 from sendroute.model.change import Action, Change, DomainChange
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
+from sendroute.model.words import actions_planned, counted, number
 from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
-from sendroute.reports.text import clean, counted, number
-from sendroute.reports.words import actions, object_name, part_status, totals
+from sendroute.reports.text import clean
+from sendroute.reports.words import object_name, part_status, totals
 
 LIMIT = 65_536
 _KEPT_FOR_THE_CUT = 300
@@ -151,7 +152,7 @@ def _part_in_short(part: Part) -> str:
 
 
 def _heading(part: Part) -> str:
-    counts = actions(Counter(change.action for change in part.changes))
+    counts = actions_planned(Counter(change.action for change in part.changes))
     summary = "; ".join(filter(None, (counts, part_status(part))))
     return f"\n#### {code(str(part.key))}\n\n{prose(summary)}\n\n"
 

@@ -14,6 +14,7 @@ from sendroute.model.change import Action, Change, DomainChange, Shadowed, State
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
 from sendroute.model.waiting import Waiting
+from sendroute.model.words import actions_planned, number
 from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
@@ -24,12 +25,11 @@ from sendroute.reports.text import (
     clean,
     fold,
     no_command,
-    number,
     paint,
     width,
     wrap,
 )
-from sendroute.reports.words import actions, more_accounts, object_name, part_status, totals
+from sendroute.reports.words import more_accounts, object_name, part_status, totals
 
 _VERB, _STEP = 8, 34
 _BENEATH = 2 + _VERB + 2
@@ -116,7 +116,7 @@ def _listed(report: Report, page: Page) -> Iterator[Finding]:
 
 
 def _part(part: Part, page: Page) -> Iterator[str]:
-    counts = actions(Counter(change.action for change in part.changes))
+    counts = actions_planned(Counter(change.action for change in part.changes))
     summary = "; ".join(filter(None, (counts, part_status(part))))
     heading = clean(str(part.key))
     beside = page.fits(width(heading) + 2 + width(summary))

@@ -148,13 +148,3 @@ def _words(text: str, columns: int) -> Iterator[str]:
             remainder = remainder[len(head) :]
         if remainder:
             yield remainder
-
-
-def number(count: int) -> str:
-    """``100,000``: the same in every locale."""
-    return f"{count:,}"
-
-
-def counted(count: int, singular: str, plural: str | None = None) -> str:
-    """``1 error``, ``2 errors``."""
-    return f"{number(count)} {singular if count == 1 else plural or singular + 's'}"

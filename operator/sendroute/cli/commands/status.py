@@ -28,6 +28,7 @@ from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
@@ -244,7 +245,7 @@ def _why(status: AccountStatus) -> Iterable[str]:
         at = to_minute(approval.at)
         yield f"Approved by {approval.by}, {at}; the next round of the loop applies it."
     elif status.digest is not None:
-        counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
+        counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
     for finding in report.findings:
         yield finding.message
