@@ -28,7 +28,7 @@ class SmtpClient(Struct, frozen=True):
     Attributes:
         mechanisms: in the order of preference, with and without TLS: ``smtp_sasl_mechanism_filter``
             of the same words. Without it Postfix chooses CRAM-MD5 or SCRAM where they are offered.
-        tls_minimum: ``smtp_tls_mandatory_protocols = >=TLSv1.2``.
+        tls_minimum: ``smtp_tls_mandatory_protocols`` without all that is older.
         ciphers: OpenSSL's own default list: ``tls_medium_cipherlist``, at
             ``smtp_tls_mandatory_ciphers = medium``. Python's list is shorter.
         command_line: octets of a command with its line end (RFC 4954, section 4). A longer initial
