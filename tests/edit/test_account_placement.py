@@ -1,4 +1,4 @@
-"""A new account gets a place by the layout of the tree, and never one of another tenant."""
+"""A new account goes where the layout of the tree says, and into no file of another tenant."""
 
 from pathlib import Path
 
@@ -78,7 +78,7 @@ ACME, ZOO = account("acme", "acme"), account("zoo", "zoo")
         ),
     ],
 )  # fmt: skip
-def test_a_new_account_gets_a_place_of_its_own_tenant(
+def test_a_new_account_goes_into_no_file_of_another_tenant(
     sendroute: Program, workdir: Path, files: dict[str, str], new: str, expected: str
 ) -> None:
     tree = workdir / "m"

@@ -12,7 +12,7 @@ from sendroute.following.follower import StoppedError
 from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.poller import SourcePoller
-from sendroute.loop.protocols import Health, Open
+from sendroute.loop.protocols import Advise, Health, Open
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
 from sendroute.loop.schedule import DueAccounts, Random, Schedule
 from sendroute.loop.source_record import SourceRecord
@@ -51,13 +51,14 @@ class Loop:
         health: Health,
         random: Random,
         source: SourceRecord,
+        advise: Advise,
     ) -> None:
         self._trees = trees
         self._options = options
         self._metrics = metrics
         self._health = health
         self._wakeups = WakeupQueue()
-        self._event_log = EventLog()
+        self._event_log = EventLog(advise)
         self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
         self._store = StoreHandle(open_store, self._wakeups.put, random)

@@ -1,12 +1,23 @@
 """What the loop needs from its adapters."""
 
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
+from sendroute.model.account_status import ReportedFinding
 from sendroute.model.desired import AccountKey
+from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.provenance import Head
 from sendroute.reconcile.record import Record
+
+
+AnyFinding = TypeVar("AnyFinding", Finding, ReportedFinding)
+
+
+class Advise(Protocol):
+    """Appends a finding's remedy to its hint, in the form of the front end."""
+
+    def __call__(self, finding: AnyFinding, /) -> AnyFinding: ...
 
 
 class Health(Protocol):
