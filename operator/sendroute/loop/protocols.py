@@ -10,7 +10,6 @@ from sendroute.model.followed_source import FollowedSource
 from sendroute.model.provenance import Head
 from sendroute.reconcile.record import Record
 
-
 AnyFinding = TypeVar("AnyFinding", Finding, ReportedFinding)
 
 
