@@ -612,6 +612,105 @@ class Code(StrEnum):
         "Choose another address, or stop the other process.",
     )
 
+    # Postfix
+
+    POSTFIX_MISSING = (
+        "postfix-missing",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is not on this machine.",
+        "Its programs are neither in the PATH nor in /usr/sbin.",
+        "Install the packages postfix, postfix-sqlite and libsasl2-modules.",
+    )
+    POSTFIX_FAILED = (
+        "postfix-failed",
+        _ERROR,
+        _OPERATOR,
+        "A program of Postfix failed.",
+        "Its configuration is wrong, a table is unreadable, or the user may not run it.",
+        "Run it as root, and correct what Postfix reports.",
+    )
+    POSTFIX_VERSION = (
+        "postfix-version",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is too old.",
+        "Versions before 3.5 lack settings that delivery needs.",
+        "Upgrade Postfix.",
+    )
+    POSTFIX_PACKAGE = (
+        "postfix-package",
+        _ERROR,
+        _OPERATOR,
+        "Postfix lacks a package.",
+        "Distributions package the SQLite tables and the sign-in apart from Postfix.",
+        "Install the package that the finding names.",
+    )
+    POSTFIX_SETTING = (
+        "postfix-setting",
+        _REFUSED,
+        _OPERATOR,
+        "A user set a setting of Postfix, and mail takes its route only with another value.",
+        "The setting was there before.",
+        "Merge the two by hand, or name the setting to be replaced.",
+    )
+    POSTFIX_CHROOT = (
+        "postfix-chroot",
+        _REFUSED,
+        _OPERATOR,
+        "A service of Postfix that reads the lookup tables runs in a chroot.",
+        "Debian's master.cf has a chroot for most services; SQLite finds no files there.",
+        "Let the service run without a chroot.",
+    )
+    POSTFIX_BYPASS = (
+        "postfix-bypass",
+        _WARN,
+        _OPERATOR,
+        "Some mail does not take the route of its sender.",
+        "A setting of Postfix routes it by its recipient.",
+        "Keep the setting if that is intended, or empty it.",
+    )
+    POSTFIX_DIFFERS = (
+        "postfix-differs",
+        _ERROR,
+        _OPERATOR,
+        "A setting of Postfix is not what mail needs to take its route.",
+        "It was not installed yet, was changed since, or the platform changed.",
+        "Install the configuration again.",
+    )
+    POSTFIX_NOT_RUNNING = (
+        "postfix-not-running",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is not running.",
+        "It was stopped, or it could not start.",
+        "Start the relay's agent, then Postfix, and read Postfix's log.",
+    )
+    POSTFIX_RESTART = (
+        "postfix-restart",
+        _ERROR,
+        _OPERATOR,
+        "The running Postfix does not know the file of aliases.",
+        "It was started before its configuration named the file.",
+        "Restart Postfix; a reload does not change its environment.",
+    )
+    TABLES_MISSING = (
+        "tables-missing",
+        _ERROR,
+        _OPERATOR,
+        "The lookup tables of a relay are missing.",
+        "The relay's agent never ran with this directory, or writes to another one.",
+        "Start the agent with this directory.",
+    )
+    ROUTE_DIFFERS = (
+        "route-differs",
+        _ERROR,
+        _OPERATOR,
+        "Postfix's answer about a sender is not the store's.",
+        "The relay's agent is behind, stopped, or cannot decrypt a credential.",
+        "Look at the agent's log and at the revision that it serves.",
+    )
+
     # Guards and the store
 
     TOO_MANY_CHANGES = (
