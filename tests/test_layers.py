@@ -46,6 +46,7 @@ MAY_IMPORT = {
         "reconcile",
     },
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
+    "relay": {"model", "delivery", "runtime"},
     "following": {"model", "git", "files"},
     "telemetry": {"model"},
     "cli": {
@@ -65,6 +66,7 @@ MAY_IMPORT = {
         "following",
         "telemetry",
         "loop",
+        "relay",
         "files",
     },
 }
@@ -198,6 +200,7 @@ STORE = (
         "current_state",
         "export",
     },
+    {"relays"},
     {"queries"},
     {"endpoints", "lockfile", "backups"},
     {"lock_guard", "commit", "content"},

@@ -249,9 +249,7 @@ def step(
     # 1. What stops an account, whatever the other accounts do.
     denied, retained, moves = conflicts(tree, store, verdicts)
     stopped = {key for key in verdicts if is_stopped(key, tree, store, plans, verdicts[key])}
-    # The plan of an account states what its change "would" take, also if another account has an
-    # error; a suspended account has no plan.
-    unchanged = {key for key in stopped if key in tree.accounts and tree.accounts[key].suspended}
+    unchanged = set(stopped)
 
     # 2. "A domain that another account declares **moves**: it leaves one account and is new in the
     # other, in one transaction." If a move turns out to be blocked, the changes of the accounts are
@@ -262,7 +260,7 @@ def step(
         outcomes: dict[Key, Outcome] = {}
         drafts: dict[Key, Verdict] = {}
         for key in verdicts:
-            if key in unchanged | stopped:
+            if key in unchanged:
                 continue
             doc, stored = tree.accounts.get(key), store.accounts.get(key)
             outgoing = {name for name, (source, _) in moves.items() if source == key}
@@ -306,18 +304,17 @@ def step(
             blocked = now_blocked
             continue
 
-        errors_found = bool(stopped - unchanged)
-        unchanged |= stopped
+        held_back = False
         for key, outcome in outcomes.items():
             before = store.accounts.get(key)
             if before is not None and not tree.complete and removes_anything(before, outcome):
                 # "An account that would lose anything is held back as a whole (`held-back`), and
-                # the others continue."
+                # the others continue." A domain whose move is blocked is not lost.
                 verdicts[key].must = [{"held-back"}]
                 verdicts[key].may |= EVERYTHING
-                errors_found = verdicts[key].unchanged = True
+                held_back = verdicts[key].unchanged = True
                 unchanged.add(key)
-        if errors_found:
+        if held_back:
             continue
 
         # 3. The guards. "What counts is what the manifests would remove and reroute, whatever

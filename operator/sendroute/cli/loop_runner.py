@@ -16,7 +16,6 @@ from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
-from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
@@ -31,6 +30,7 @@ from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import run_tests
 from sendroute.runtime.service import running
 from sendroute.runtime.source import source_of_follower
+from sendroute.runtime.transition_log import TransitionLog
 from sendroute.store.lock_guard import NAME as LOCK_FILE
 from sendroute.store.lock_guard import lock_file_candidates
 

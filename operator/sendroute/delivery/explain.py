@@ -14,6 +14,7 @@ from sendroute.model.profile import Encryption
 from sendroute.model.records import ExplainFacts, HistoryEntry, RouteRow
 from sendroute.model.route import Origin, RouteKind
 from sendroute.model.secret import PLATFORM_NAMESPACE
+from sendroute.model.smtp_client import is_address
 from sendroute.model.times import rfc3339
 
 _REFUSED = "mail from it is refused with 5.7.1"
@@ -30,9 +31,20 @@ class Nexthop(NamedTuple):
     namespace: str
 
     @property
+    def site(self) -> str:
+        """The host in Postfix's tables: the alias, or an address, which has no alias. Only a relay
+        without credentials has an address, so no credential is ever looked up by it."""
+        return self.host if is_address(self.host) else self.alias
+
+    @property
+    def destination(self) -> str:
+        """The key of the TLS policy, ``[p42r7]:587`` (postconf(5), ``smtp_tls_policy_maps``)."""
+        return f"[{self.site}]:{self.port}"
+
+    @property
     def transport(self) -> str:
         """The entry of the transport table, ``transport:[alias]:port`` (Postfix, transport(5))."""
-        return f"sendroute-{self.encryption}:[{self.alias}]:{self.port}"
+        return f"sendroute-{self.encryption}:{self.destination}"
 
 
 class Explanation(NamedTuple):

@@ -2,16 +2,16 @@
 not again in every round."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sendroute.loop.protocols import Advise
 from sendroute.loop.rounds import RoundResult
 from sendroute.loop.tree_source import ReadTree
 from sendroute.model.account_status import AccountStatus, StatusReason
-from sendroute.model.finding import Finding, Locate, Severity, located, no_positions
+from sendroute.model.finding import Severity
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.words import counted
+from sendroute.runtime.transition_log import Advise, TransitionLog, finding_text
 
 _log = logging.getLogger(__name__)
 _VERBS = {
@@ -20,27 +20,6 @@ _VERBS = {
     StatusReason.REFUSED: "waits",
     StatusReason.SKIPPED: "is skipped in part",
 }
-
-
-class TransitionLog:
-    """Logs one kind of problem of the loop itself, for example of the store, when it begins,
-    changes and ends."""
-
-    def __init__(self, resolved: str, level: int, advise: Advise) -> None:
-        self._resolved = resolved
-        self._advise = advise
-        self._level = level
-        self._messages: tuple[str, ...] = ()
-
-    def update(self, findings: Iterable[Finding]) -> None:
-        """Log what is new among ``findings``, which are all problems now: none if it ended."""
-        current = [(_message(self._advise(finding)), finding.code) for finding in findings]
-        if not current and self._messages:
-            _log.info(self._resolved)
-        for message, code in current:
-            level = logging.DEBUG if message in self._messages else self._level
-            _log.log(level, "%s", message, extra={"code": code})
-        self._messages = tuple(message for message, _ in current)
 
 
 class EventLog:
@@ -103,7 +82,7 @@ class EventLog:
         """Errors that belong to no account, for example of a file that cannot be read."""
         locate = round_result.tree.source.locate
         codes = {
-            _message(self._advise(finding), locate): finding.code
+            finding_text(self._advise(finding), locate): finding.code
             for finding in round_result.result.plan.findings
             if finding.account is None and finding.severity in (Severity.ERROR, Severity.REFUSED)
         }
@@ -137,12 +116,6 @@ class EventLog:
             others,
             extra=extra,
         )
-
-
-def _message(finding: Finding, locate: Locate = no_positions) -> str:
-    position = located(finding, locate).position
-    prefix = f"{position}: " if position is not None else ""
-    return f"{prefix}{finding.message} {finding.hint or ''}".strip()
 
 
 def _name(key: Owner) -> str:

@@ -12,18 +12,20 @@ from sendroute.following.follower import StoppedError
 from sendroute.loop.event_log import EventLog
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.poller import SourcePoller
-from sendroute.loop.protocols import Advise, Health, Open
+from sendroute.loop.protocols import Health, Open
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
-from sendroute.loop.schedule import DueAccounts, Random, Schedule
+from sendroute.loop.schedule import DueAccounts, Schedule
 from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.store_changes import StoreChanges
 from sendroute.loop.tree_source import ReadTree, TreeSource
-from sendroute.loop.wakeup import StoreHandle, WakeupQueue
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
+from sendroute.runtime.backoff import Random
+from sendroute.runtime.transition_log import Advise
+from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from sendroute.model.nexthop import Alias
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
-from sendroute.model.route import Origin, Route
+from sendroute.model.route import Origin, Route, RouteKind
 from sendroute.model.secret import SecretBinding, SecretRef, secret_ref
 
 
@@ -129,6 +129,15 @@ class Endpoint(Struct, frozen=True):
         return str(Alias(self.profile, self.version))
 
 
+class DomainRoute(NamedTuple):
+    """A sender domain as relays need it. ``kind`` is None if the store has it no longer;
+    ``profile`` is the id and the version of the profile that it is sent through."""
+
+    domain: str
+    kind: RouteKind | None
+    profile: tuple[int, int] | None = None
+
+
 class Rekeyed(Struct, frozen=True):
     """The result of a rekey: the number of credentials that were encrypted again, and the endpoints
     whose credential no given key decrypts, which keep it as it is."""
@@ -138,11 +147,33 @@ class Rekeyed(Struct, frozen=True):
 
 
 class RelayRow(Struct, frozen=True, gc=False):
-    """A relay's agent: the revision that it serves, and when it was last seen."""
+    """A relay's agent: the revision that it serves, and when it was last seen.
+
+    ``age`` is the number of seconds since then, by the clock of the store. ``behind_since`` is the
+    time of the first revision that it does not serve, None if it serves the latest.
+    """
 
     name: str
     revision: int
     seen_at: datetime
+    age: float
+    behind_since: datetime | None = None
+
+
+class RelayUpdate(NamedTuple):
+    """What relays need to serve the revision ``head``: everything if it ``is_whole``, otherwise
+    what changed since the revision that is served.
+
+    ``facts`` are those of the null sender. Each endpoint is given with whether its mail is sent
+    with a credential; it may be retired. Read the endpoints first, then the domains, each once.
+    """
+
+    lineage: str
+    head: Head
+    is_whole: bool
+    facts: ExplainFacts
+    endpoints: Iterable[tuple[Endpoint, bool]]
+    domains: Iterable[DomainRoute]
 
 
 class Status(Struct, frozen=True):

@@ -34,6 +34,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     if switch.apply_all is None and (used := still_used(inputs, context)):
         profiles = keep_in_use(profiles, used)
         default, context = _context(inputs, profiles)
+        referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)
     domain_changes = plan_domains(inputs, context, switch.apply_all)
     account = _account_changes(inputs, default.state, switch.apply_all, count)
     findings = (

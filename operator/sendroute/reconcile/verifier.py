@@ -39,14 +39,14 @@ from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
 from sendroute.planner.accepted import without_accepted
 from sendroute.planner.claims import NO_OTHERS, OtherAccounts
-from sendroute.planner.guards import Guards
-from sendroute.planner.plan import (
+from sendroute.planner.guards import (
     NOTHING_HELD,
     NOTHING_PENDING,
+    Guards,
     HeldChanges,
     Pending,
-    plan_accounts,
 )
+from sendroute.planner.plan import plan_accounts
 from sendroute.planner.platform import relay_of
 from sendroute.reconcile.protocols import CredentialCipher, Secrets, Tester
 from sendroute.reconcile.record import EncryptedCredentials

@@ -10,7 +10,6 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.records import (
     ExplainFacts,
-    RelayRow,
     RouteFilter,
     RouteGroup,
     RouteRow,
@@ -20,6 +19,7 @@ from sendroute.model.records import (
 )
 from sendroute.store.bulk import chunks, matches_any, plain_rows
 from sendroute.store.history import given_by
+from sendroute.store.relays import relays
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
@@ -33,7 +33,6 @@ from sendroute.store.tables import (
     domain,
     platform,
     profile,
-    relay,
     revision,
     store,
     utc,
@@ -211,12 +210,6 @@ def profiles(
     for row in connection.execute(statement):
         key = AccountKey(row.namespace, row.owner)
         yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
-
-
-def relays(connection: Connection) -> tuple[RelayRow, ...]:
-    """The relays, in the order of their names."""
-    rows = connection.execute(select(relay).order_by(relay.c.name))
-    return tuple(RelayRow(row.name, row.revision, row.seen_at) for row in rows)
 
 
 def status(connection: Connection) -> Status:
