@@ -175,6 +175,7 @@ class _Check:
         self._rotated: dict[Owner, frozenset[str]] = {}
         self._findings: dict[Owner, list[Finding]] = {}
         self._uncompared = 0
+        self._lacks_key = False
 
     def run(
         self, endpoints: Iterator[CheckedEndpoint], encrypted: EncryptedCredentials
@@ -190,9 +191,15 @@ class _Check:
         if not opened and not all(map(self._is_keyless, closed)):
             raise ProblemError(_wrong_key(len(closed)))
         if self._lost and not (opened or closed or self._rotated):
-            raise ProblemError(_lost_key([endpoint for endpoint, _ in self._lost]))
-        for endpoint, answer in self._lost:
-            self._report_lost(endpoint, answer)
+            lost = _lost_key([endpoint for endpoint, _ in self._lost])
+            if self._required:
+                raise ProblemError(lost)
+            self._findings.setdefault(PLATFORM, []).append(lost)
+        else:
+            for endpoint, answer in self._lost:
+                self._report_lost(endpoint, answer)
+        if self._lacks_key:
+            self._findings.setdefault(PLATFORM, []).append(no_key())
         for endpoint in closed:
             self._rotate(endpoint)
             self._report_closed(endpoint)
@@ -215,10 +222,7 @@ class _Check:
         if shown and not needs_test and not self._is_keyless(endpoint):
             return None
         if not self._required:
-            if needs_test:
-                self._report_unseen(endpoint)
-            else:
-                self._uncompared += 1
+            self._without_secrets(endpoint, token, needs_test)
             return None
         answer = look_up(self._secrets, endpoint)
         if not isinstance(answer, Credential):
@@ -229,8 +233,10 @@ class _Check:
             return None
         if shown and not needs_test:
             return None
-        if self._saves and self._cipher is None and (needs_test or token is None):
-            raise ProblemError(no_key())
+        if self._cipher is None and (needs_test or token is None):
+            if self._saves:
+                raise ProblemError(no_key())
+            self._lacks_key = True
         if needs_test:
             return None
         if token is None:
@@ -244,6 +250,18 @@ class _Check:
         if holds is False:
             self._rotate(endpoint)
         return holds is not None
+
+    def _without_secrets(
+        self, endpoint: CheckedEndpoint, token: str | None, needs_test: bool
+    ) -> None:
+        """No secrets are given, and nothing will be saved: only what the store shows is known."""
+        answer = look_up(self._secrets, endpoint)
+        if needs_test:
+            self._report_unseen(endpoint)
+        elif isinstance(answer, SecretProblem) and self._is_lost(endpoint, token):
+            self._lost.append((endpoint, answer))
+        else:
+            self._uncompared += 1
 
     def _is_keyless(self, endpoint: CheckedEndpoint) -> bool:
         return (endpoint.key, endpoint.name) in self._keyless

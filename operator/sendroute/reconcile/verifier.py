@@ -8,7 +8,7 @@ Everything here is immutable. The result of one verification is the input of the
 order of calls does not matter.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import assert_never
@@ -132,13 +132,15 @@ class Verifier(Struct, frozen=True):
     """The secrets of one run, and the rules for what may be saved.
 
     ``saves``: the plan will be applied, so a profile without its secret fails, and a key is needed.
-    ``shown``: what a saved plan was made with; None for a new plan.
+    ``shown``: what a saved plan was made with; None for a new plan. ``late_cipher`` builds the
+    cipher if there is none and the store holds credentials of a lost key.
     """
 
     secrets: Secrets
     cipher: CredentialCipher | None
     saves: bool = False
     shown: SavedInputs | None = None
+    late_cipher: Callable[[], CredentialCipher | None] = lambda: None
 
     def check(
         self,
@@ -164,9 +166,12 @@ class Verifier(Struct, frozen=True):
         Raises:
             ProblemError: as :func:`~sendroute.reconcile.secret_check.check_secrets`.
         """
+        cipher = self.cipher
+        if cipher is None and current.keyless:
+            cipher = self.late_cipher()
         return check_secrets(
             self.secrets,
-            self.cipher,
+            cipher,
             endpoints(desired, current, scope.only),
             encrypted,
             required=required or self.saves,

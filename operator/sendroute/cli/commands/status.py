@@ -263,6 +263,10 @@ def _why(status: AccountStatus) -> Iterable[str]:
     elif status.digest is not None:
         counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
-    yield from (finding.message for finding in report.findings)
+    for finding in report.findings:
+        yield finding.message
+        if finding.domains:
+            more = f" and {finding.more_domains:,} more" if finding.more_domains else ""
+            yield f"{', '.join(finding.domains)}{more}"
     if report.more:
         yield f"And {report.more} more."
