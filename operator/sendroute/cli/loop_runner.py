@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
+from sendroute.cli.hints import with_hint
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
@@ -100,6 +101,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
             service.health,
             random.random,
             SourceRecord(_source_name(follower.shown, options.branch)),
+            with_hint,
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with service.serving(options.listen):
@@ -118,7 +120,7 @@ def _source_name(shown: str, options: GitOptions) -> str:
 
 def log_failure(findings: Sequence[Finding]) -> None:
     """Log why the loop did not start, for a program that reads the log."""
-    TransitionLog("", logging.ERROR).update(findings)
+    TransitionLog("", logging.ERROR, with_hint).update(findings)
 
 
 def _read(session: Session, tree: FollowedTree) -> LoadedTree:

@@ -1,5 +1,8 @@
 """Show the store's revision and lineage, its relays, and what is left open or shadowed.
 
+It counts the accounts as whose domains any authenticated client may send, because they name no
+logins.
+
 For each loop it shows the source, which commit it serves since when, why not the newest, and when
 the loop was last seen.
 
@@ -89,6 +92,7 @@ def _document(
     yield "accounts", status.accounts
     yield "profiles", status.profiles
     yield "domains", status.domains
+    yield "accounts_without_logins", status.open_accounts
     yield (
         "relays",
         [
@@ -182,6 +186,10 @@ def _text(
         yield from _source_text(source, datetime.now(UTC), page)
         yield "\n"
     yield from _relays_text(status, page)
+    if status.open_accounts:
+        yield "\n"
+        for line in wrap(_open(status.open_accounts), 0, columns=page.columns):
+            yield line + "\n"
     if locks:
         yield "\n"
         for lock in locks:
@@ -237,6 +245,14 @@ def _seen(source: FollowedSource, now: datetime) -> str:
     return f"{to_minute(source.seen_at)}; the loop does not run, or does not reach the store"
 
 
+def _open(accounts: int) -> str:
+    subject = "1 account names" if accounts == 1 else f"{accounts} accounts name"
+    return (
+        f"{subject} no logins (spec.submission.logins), so any authenticated client of a relay may"
+        f" send as {'its' if accounts == 1 else 'their'} domains."
+    )
+
+
 def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[str]:
     serves = "nothing yet"
     if source.since is not None:
@@ -280,6 +296,10 @@ def _why(status: AccountStatus) -> Iterable[str]:
     elif status.digest is not None:
         counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
-    yield from (finding.message for finding in report.findings)
+    for finding in report.findings:
+        yield finding.message
+        if finding.domains:
+            more = f" and {finding.more_domains:,} more" if finding.more_domains else ""
+            yield f"{', '.join(finding.domains)}{more}"
     if report.more:
         yield f"And {report.more} more."

@@ -1,6 +1,6 @@
 """Remember when a loop was last seen, and store the position of a finding under its name.
 
-Revision ID: 0012
+Revision ID: 0013
 """
 
 import json
@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
