@@ -10,13 +10,12 @@ from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.owner import PLATFORM, RELAY, Owner
+from sendroute.model.owner import BOUNCES, PLATFORM, RELAY, RELAY_TITLES, Owner, relays_of
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, binding_of, secret_ref
-from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import CredentialCipher, Secrets
 from sendroute.reconcile.record import EncryptedCredentials
@@ -31,11 +30,13 @@ Keyless = Collection[tuple[Owner, str]]
 """Credentials of a key that was lost, by owner and profile."""
 
 _LISTED = 5
+_FIELDS = {RELAY: "managed", BOUNCES: "bounces"}
+"""The fields of a MailPlatform that hold its relays."""
 
 
 class CheckedEndpoint(Struct, frozen=True):
-    """A profile, or the platform's managed relay: its desired and its current state; None if the
-    store does not have it."""
+    """A profile, or a relay of the platform: its desired and its current state; None if the store
+    does not have it."""
 
     key: Owner
     name: str
@@ -45,11 +46,11 @@ class CheckedEndpoint(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "the managed relay" if self.key is PLATFORM else f"profile {self.name}"
+        return RELAY_TITLES[self.name] if self.key is PLATFORM else f"profile {self.name}"
 
     @property
     def account(self) -> AccountKey | None:
-        """The account of the profile; None for the managed relay."""
+        """The account of the profile; None for a relay of the platform."""
         return None if self.key is PLATFORM else self.key
 
     @property
@@ -83,10 +84,10 @@ def endpoints(
     account that is stopped by its documents or that is not in ``only`` (None: all accounts)."""
     platform = desired.platform
     if platform is not None and not platform.suspended:
-        relay = relay_of(platform.platform)
-        if relay is not None:
-            where = platform.where.at("spec", "managed", "relay", "credentials")
-            yield CheckedEndpoint(PLATFORM, RELAY, relay, relay_of(current.platform), where)
+        saved = relays_of(current.platform)
+        for name, relay in relays_of(platform.platform).items():
+            where = platform.where.at("spec", _FIELDS[name], "relay", "credentials")
+            yield CheckedEndpoint(PLATFORM, name, relay, saved.get(name), where)
     for key, account in sorted(desired.accounts.items()):
         if account.suspended or key in desired.stopped or (only is not None and key not in only):
             continue
@@ -103,7 +104,7 @@ def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretP
 
     Args:
         secrets: the secrets of the run.
-        endpoint: the profile or managed relay, as the manifests declare it.
+        endpoint: the profile or relay, as the manifests declare it.
 
     Returns:
         The credential, or why it is unavailable; None if the endpoint refers to no secret.
