@@ -45,7 +45,9 @@ class CheckedEndpoint(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "the managed relay" if self.key is PLATFORM else f"profile {self.name}"
+        if self.key is PLATFORM:
+            return "the managed relay"
+        return f"profile {self.name} of account {self.key}"
 
     @property
     def account(self) -> AccountKey | None:
