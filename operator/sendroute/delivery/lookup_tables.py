@@ -159,7 +159,7 @@ def nexthop_rows(
 
 def _owner(bound: SecretBinding) -> str:
     if bound.owner is PLATFORM:
-        return "the managed relay"
+        return bound.title
     return f"profile {bound.profile} of account {bound.owner}"
 
 

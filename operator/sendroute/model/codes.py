@@ -409,6 +409,14 @@ class Code(StrEnum):
         "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
     )
+    BOUNCES_REFUSED = (
+        "bounces-refused",
+        _WARN,
+        _AUTHOR,
+        "A relay refuses mail of the null sender, which is that of bounces.",
+        "The MailPlatform has neither spec.bounces nor spec.managed.",
+        "Set spec.bounces.relay, or accept the finding if no client sends bounces.",
+    )
     NOT_ENFORCED = (
         "not-enforced",
         _INFO,

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from sendroute.model.change import Kind
-from sendroute.model.nexthop import RELAY_ID
+from sendroute.model.owner import PLATFORM, relays_of
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Encryption
 from sendroute.model.provenance import Head
@@ -194,13 +194,13 @@ def _endpoints(
     connection: Connection, current: Platform | None, where: ColumnElement[bool]
 ) -> Iterator[tuple[Endpoint, bool]]:
     """Endpoints, each with whether its mail is sent with a credential."""
-    managed = current.managed if current is not None else None
-    relay_signs_in = managed is not None and managed.relay.secret is not None
+    relays = relays_of(current)
     for rows in plain_rows(connection, _ENDPOINTS.where(where)):
         for number, version, *bound, token, made, retired, spec in rows:
             binding = _binding(*bound)
-            if number == RELAY_ID:
-                signs_in = relay_signs_in
+            if binding.owner is PLATFORM:
+                of_platform = relays.get(binding.profile)
+                signs_in = of_platform is not None and of_platform.secret is not None
             else:
                 signs_in = spec is not None and profile_of(spec).secret is not None
             yield Endpoint(number, version, binding, token, made, retired), signs_in
