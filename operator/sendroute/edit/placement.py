@@ -49,7 +49,7 @@ class Placement(NamedTuple):
         proposal.add_file(self.file, fresh, style, json=is_json)
 
 
-def position_among(
+def placement_among(
     tree: EditTree,
     siblings: Sequence[Sibling],
     name: str,
@@ -90,7 +90,7 @@ def position_among(
     return _behind(tree, where, name)
 
 
-def position_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
+def placement_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
     """Behind the last account and what it owns. If that account has a file or a directory named
     after it, in such a file or directory. In a tree without accounts, in a file of its own.
 
