@@ -27,6 +27,7 @@ from sendroute.runtime.factory import verifier_without_secrets
 from sendroute.runtime.source import source_of_paths
 from sendroute.store import record
 from sendroute.store.record import Store
+from sendroute.store.url import BUSY_TIMEOUT
 
 __all__ = ["load", "open_store", "plan", "validate"]
 
@@ -74,7 +75,7 @@ def validate(*paths: Path, base: str | None = None) -> tuple[Finding, ...]:
     return tuple(with_positions(tree.files, findings))
 
 
-def open_store(url: str, *, busy_timeout: float = 30.0) -> Store:
+def open_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> Store:
     """Open the store that ``sendroute init`` created, and upgrade its schema if it is older than
     this program.
 

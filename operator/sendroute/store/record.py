@@ -58,9 +58,10 @@ from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
+from sendroute.store.url import BUSY_TIMEOUT
 
 
-def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
+def open_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
     """Open the store at a URL, and upgrade its schema if it is older than this program.
 
     Args:
