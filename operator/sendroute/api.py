@@ -134,7 +134,9 @@ def plan(
     _expect("guards", guards, (Guards, type(None)), "Guards or None")
     guards = guards or Guards()
     keys = None if only is None else _keys(only)
-    _require_known(guards.remove_accounts.union(keys or ()), tree.desired, store)
+    named = guards.remove_accounts.union(keys or ())
+    removed = store.removed_accounts(guards.remove_accounts - tree.desired.mentioned)
+    _require_known(named - removed, tree.desired, store)
     reconciler = Reconciler(store, verifier_without_secrets)
     planned = reconciler.plan(source_of_paths(tree), PlanRequest(guards, keys)).plan
     accounts = tuple(

@@ -411,6 +411,16 @@ class Store:
         with self._reading() as connection:
             return queries.accounts(connection)
 
+    def removed_accounts(self, keys: Iterable[AccountKey]) -> frozenset[AccountKey]:
+        """Those of the accounts that were in the store once, by its history, and no longer are."""
+        with self._reading() as connection:
+            current = queries.accounts(connection)
+            return frozenset(
+                key
+                for key in frozenset(keys).difference(current)
+                if history.history_of(connection, history.HistoryFilter(owner=key, limit=1))
+            )
+
     def profiles(self) -> list[StoredProfile]:
         """The profiles, in the order of accounts and names."""
         with self._reading() as connection:
