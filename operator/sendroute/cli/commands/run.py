@@ -25,6 +25,7 @@ from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.problem import ProblemError
 from sendroute.planner.guards import Guards
+from sendroute.runtime.transition_log import log_failure
 from sendroute.telemetry.listen import FORMS, host_and_port
 
 
@@ -112,7 +113,7 @@ def options(parser: Parser) -> None:
 
 
 def run(arguments: Namespace, session: Session) -> int:
-    from sendroute.cli.loop_runner import GitOptions, RunOptions, TreeLimits, log_failure, run_loop
+    from sendroute.cli.loop_runner import GitOptions, RunOptions, TreeLimits, run_loop
 
     start_logs(session, lasting=True)
     branch = GitOptions(
