@@ -173,3 +173,17 @@ def _facts(stored: StoredProfile | None) -> ExplainFacts:
     state = DomainState(through, Origin.DECLARED, through)
     row = RouteRow(ACME, "shop.example.com", state, datetime(2026, 11, 3, tzinfo=UTC), 9)
     return ExplainFacts(9, PLATFORM, 3, row, "pro", None, stored)
+
+
+def test_the_senders_of_a_domain_are_the_logins_of_its_account() -> None:
+    route = DomainRoute("xn--bcher-kva.example", RouteKind.MANAGED, None, ("app", "crm"))
+    assert [(row.key, row.senders) for row in domain_rows(route, 3)] == [
+        ("xn--bcher-kva.example", "app, crm"),
+        ("bücher.example", "app, crm"),
+    ]
+
+
+def test_without_logins_a_domain_has_no_senders() -> None:
+    """An empty value would be no answer, and so a row that looks like a rule but is none."""
+    [row] = domain_rows(DomainRoute("shop.example.com", RouteKind.MANAGED), 3)
+    assert row.senders is None

@@ -61,7 +61,7 @@ class ApplyAllField:
 class AccountDoc:
     """``broken``: one of the account's documents has an error; ``contested``: the domains that two
     documents of this account declare. They are not in ``domains``. ``remove``: the confirming
-    number of its ``spec.remove``."""
+    number of its ``spec.remove``; ``logins``: empty if any authenticated client may send."""
 
     plan: str
     default: str | None = None
@@ -72,6 +72,7 @@ class AccountDoc:
     domains: dict[str, DomainDoc] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
     remove: int | None = None
+    logins: tuple[str, ...] = ()
 
     @property
     def is_removed(self) -> bool:
@@ -116,6 +117,7 @@ class Stored:
     default: str | None = None
     profiles: dict[str, StoredProfile] = field(default_factory=dict)
     domains: dict[str, Row] = field(default_factory=dict)
+    logins: tuple[str, ...] = ()
 
 
 @dataclass
@@ -275,6 +277,8 @@ def step(
                 for name in ignored & set(doc.domains):
                     if doc.domains[name].suspended:
                         drafts[key].may.add("suspended")
+                    if doc.domains[name].overrides is not None:
+                        drafts[key].may.add("unknown-apply-all")
                 outcomes[key] = change_account(
                     doc,
                     stored,
@@ -878,4 +882,6 @@ def change_account(
         and not (row.origin == "apply-all" and row.shadow in ran_now)
     }
     removed = set(rows_before) - set(rows)
-    return Outcome(Stored(doc.plan, default, profiles, rows), ran_now, saved, rerouted, removed)
+    # "The logins of an account are those of its manifest": no other rule concerns them.
+    stored_after = Stored(doc.plan, default, profiles, rows, doc.logins)
+    return Outcome(stored_after, ran_now, saved, rerouted, removed)

@@ -241,3 +241,30 @@ def test_the_age_of_a_relay_is_by_the_clock_of_the_store(
             raw.execute("UPDATE relay SET seen_at = datetime(seen_at, '-90 seconds')")
     [relay] = store.relays()
     assert 90 <= relay.age < 120
+
+
+def test_the_logins_of_an_account_come_with_its_domains(
+    store: Store, say: Say, served: Head
+) -> None:
+    named = AccountState("nano", logins=("acme-app", "acme-crm"))
+    store.commit([say.plan(1, say.account(AccountState("nano"), named))], None, say.provenance)
+    changed = update(store, served)
+    assert not changed.is_whole
+    assert {name: route.logins for name, route in changed.domains.items()} == dict.fromkeys(
+        ("a.example", "b.example", "c.example"), ("acme-app", "acme-crm")
+    )
+    assert update(store).domains["a.example"].logins == ("acme-app", "acme-crm")
+    at = store.head()
+    store.commit([say.plan(2, say.account(named, AccountState("nano")))], None, say.provenance)
+    assert {route.logins for route in update(store, at).domains.values()} == {()}
+
+
+def test_the_relay_for_bounces_is_an_endpoint(store: Store, say: Say, served: Head) -> None:
+    bounces = Relay("bounces.internal.example", 25, Encryption.NONE)
+    after = Platform(PLATFORM.managed, (), bounces=bounces)
+    store.commit([], say.platform_change(PLATFORM, after), say.provenance)
+    assert update(store, served).endpoints == {
+        "p1r1": (True, False),
+        "m0r2": (True, False),
+        "b0r2": (False, False),
+    }

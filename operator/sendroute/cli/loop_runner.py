@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
+from sendroute.cli.hints import with_hint
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
@@ -98,6 +99,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
             service.health,
             random.random,
             SourceRecord(_source_name(follower.shown, options.branch)),
+            with_hint,
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with service.serving(options.listen):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from sendroute.cli.hints import with_hint
 from sendroute.cli.session import Session
 from sendroute.model.problem import ProblemError
 from sendroute.postfix.installed import Postfix
@@ -64,6 +65,7 @@ def run_agent(session: Session, options: RelayOptions) -> None:
             service.health,
             random.random,
             notify_ready,
+            with_hint,
         )
         _log.info("Relay %s keeps the tables in %s.", options.name, directory.path)
         with service.serving(options.listen):

@@ -11,7 +11,7 @@ from sendroute.model.account_status import AccountStatus, StatusReason
 from sendroute.model.finding import Severity
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.words import counted
-from sendroute.runtime.transition_log import TransitionLog, finding_text
+from sendroute.runtime.transition_log import Advise, TransitionLog, finding_text
 
 _log = logging.getLogger(__name__)
 _VERBS = {
@@ -23,13 +23,16 @@ _VERBS = {
 
 
 class EventLog:
-    """The log of one loop."""
+    """The log of one loop. ``advise`` words what can be done about a problem."""
 
-    def __init__(self) -> None:
-        self.tree = TransitionLog("The newest tree is served again.", logging.WARNING)
-        self.store = TransitionLog("The store answers again.", logging.ERROR)
-        self.round = TransitionLog("Rounds succeed again.", logging.ERROR)
-        self.last_good = TransitionLog("The last good tree is remembered again.", logging.WARNING)
+    def __init__(self, advise: Advise) -> None:
+        self._advise = advise
+        self.tree = TransitionLog("The newest tree is served again.", logging.WARNING, advise)
+        self.store = TransitionLog("The store answers again.", logging.ERROR, advise)
+        self.round = TransitionLog("Rounds succeed again.", logging.ERROR, advise)
+        self.last_good = TransitionLog(
+            "The last good tree is remembered again.", logging.WARNING, advise
+        )
         self._tree_errors: frozenset[str] = frozenset()
         self._statuses: dict[Owner, AccountStatus] = {}
 
@@ -79,7 +82,7 @@ class EventLog:
         """Errors that belong to no account, for example of a file that cannot be read."""
         locate = round_result.tree.source.locate
         codes = {
-            finding_text(finding, locate): finding.code
+            finding_text(self._advise(finding), locate): finding.code
             for finding in round_result.result.plan.findings
             if finding.account is None and finding.severity in (Severity.ERROR, Severity.REFUSED)
         }
@@ -96,7 +99,7 @@ class EventLog:
             status.digest,
             status.report.findings,
         )
-        reasons = status.report.findings
+        reasons = [self._advise(finding) for finding in status.report.findings]
         code = reasons[0].code if reasons else None
         extra = _fields(key) | {"commit": status.commit, "code": code, "reason": status.reason}
         if status.digest is not None:

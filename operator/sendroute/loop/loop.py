@@ -24,6 +24,7 @@ from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.runtime.backoff import Random
+from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
 _log = logging.getLogger(__name__)
@@ -52,13 +53,14 @@ class Loop:
         health: Health,
         random: Random,
         source: SourceRecord,
+        advise: Advise,
     ) -> None:
         self._trees = trees
         self._options = options
         self._metrics = metrics
         self._health = health
         self._wakeups = WakeupQueue()
-        self._event_log = EventLog()
+        self._event_log = EventLog(advise)
         self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
         self._store = StoreHandle(open_store, self._wakeups.put, random)

@@ -47,6 +47,8 @@ class Trait(Flag):
     it leaves the account open."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
+    MAY_WARN = auto()
+    """An error or a refusal that a rule also reports as a warning or as information."""
 
 
 _NONE = Trait(0)
@@ -224,7 +226,7 @@ class Code(StrEnum):
         "The field does not accept the value.",
         "The value has the wrong type or form, or is out of range.",
         "Write a value that the message lists.",
-        Trait.VALUE,
+        Trait.VALUE | Trait.MAY_WARN,
     )
     RESERVED_NAMESPACE = (
         "reserved-namespace",
@@ -336,6 +338,7 @@ class Code(StrEnum):
         "The account's service plan does not offer managed sending.",
         "A route or a default is managed, but the service plan has no managed sending.",
         "Declare a profile, or choose a service plan that offers managed sending.",
+        Trait.MAY_WARN,
     )
     ACCOUNT_NOT_EMPTY = (
         "account-not-empty",
@@ -409,6 +412,14 @@ class Code(StrEnum):
         "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
     )
+    BOUNCES_REFUSED = (
+        "bounces-refused",
+        _WARN,
+        _AUTHOR,
+        "A relay refuses mail of the null sender, which is that of bounces.",
+        "The MailPlatform has neither spec.bounces nor spec.managed.",
+        "Set spec.bounces.relay, or accept the finding if no client sends bounces.",
+    )
     NOT_ENFORCED = (
         "not-enforced",
         _INFO,
@@ -440,6 +451,7 @@ class Code(StrEnum):
         "Credentials would be sent without encryption.",
         "The profile has credentials and encryption none.",
         "Use starttls or tls, or set allowInsecureAuth for a trusted network.",
+        Trait.MAY_WARN,
     )
     CREDENTIALS_NEED_HOSTNAME = (
         "credentials-need-hostname",
@@ -498,7 +510,7 @@ class Code(StrEnum):
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
         "The message has the outcome and the step at which the test ended. Fix what it names, or"
         " wait for the provider. Sendroute tests again.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its connection test failed",
     )
     CONNECTION_NOT_TESTED = (
@@ -517,7 +529,7 @@ class Code(StrEnum):
         "The name is misspelled, or the secret was not created in the account's namespace; the"
         " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret does not exist",
     )
     SECRET_INVALID = (
@@ -527,7 +539,7 @@ class Code(StrEnum):
         "The secret's content is not a username and a password.",
         "A key is missing or empty, or has characters that SMTP does not accept.",
         "Write the keys username and password, each one line of text.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret cannot be used",
     )
     SECRET_NOT_BOUND = (
@@ -538,7 +550,7 @@ class Code(StrEnum):
         "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
         " the secret is the platform's.",
         "Add the host to the secret's list, if the credentials belong there.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret is not bound to the destination",
     )
     SECRET_NOT_COMPARED = (
@@ -556,6 +568,7 @@ class Code(StrEnum):
         "A stored credential cannot be decrypted with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
+        Trait.MAY_WARN,
     )
     ADDRESS_REFUSED = (
         "address-refused",
@@ -564,7 +577,7 @@ class Code(StrEnum):
         "The host resolves to an address that connection tests may not reach.",
         "The address is private, local or reserved.",
         "Correct the host, or allow its network in the MailPlatform's connectionTest.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its host is at an address that may not be reached",
     )
     DEPENDENCY_SKIPPED = (
@@ -801,7 +814,7 @@ class Code(StrEnum):
         "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
         "Apply a tree that contains the commit that was applied last. If the older state is"
         " intended, allow it or approve it.",
-        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE | Trait.MAY_WARN,
     )
     NOT_HELD_BACK = (
         "not-held-back",

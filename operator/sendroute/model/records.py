@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from sendroute.model.current import DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
@@ -98,7 +98,7 @@ class ExplainFacts(Struct, frozen=True):
 
     ``row`` is None for a domain that no account holds; then only the platform is set. ``profile``
     is set if the route is a profile. ``given`` is the change that assigned the route; for a store
-    that was created from a lock file it may be the creation.
+    that was created from a lock file it may be the creation. ``logins`` are those of its account.
     """
 
     revision: int
@@ -109,12 +109,14 @@ class ExplainFacts(Struct, frozen=True):
     default: Route | None = None
     profile: StoredProfile | None = None
     assignment: HistoryEntry | None = None
+    logins: tuple[str, ...] | UnsetType = UNSET
 
 
 class Endpoint(Struct, frozen=True):
-    """One revision of a profile, or of the managed relay (``profile`` is 0): the destination of its
-    alias. ``credential`` is encrypted, and bound to this destination. ``made`` and ``retired`` are
-    revisions of the store; ``retired`` is None while the endpoint is in use."""
+    """One revision of a profile, of the managed relay (``profile`` is 0) or of the relay for
+    bounces (-1): the destination of its alias. ``credential`` is encrypted, and bound to this
+    destination. ``made`` and ``retired`` are revisions of the store; ``retired`` is None while the
+    endpoint is in use."""
 
     profile: int
     version: int
@@ -131,11 +133,13 @@ class Endpoint(Struct, frozen=True):
 
 class DomainRoute(NamedTuple):
     """A sender domain as relays need it. ``kind`` is None if the store has it no longer;
-    ``profile`` is the id and the version of the profile that it is sent through."""
+    ``profile`` is the id and the version of the profile that it is sent through. ``logins`` are the
+    clients that may send as it; empty if its account names none."""
 
     domain: str
     kind: RouteKind | None
     profile: tuple[int, int] | None = None
+    logins: tuple[str, ...] = ()
 
 
 class Rekeyed(Struct, frozen=True):
@@ -177,7 +181,9 @@ class RelayUpdate(NamedTuple):
 
 
 class Status(Struct, frozen=True):
-    """``shadowed`` counts domains whose declared route an apply-all shadows with another."""
+    """``shadowed`` counts domains whose declared route an apply-all shadows with another,
+    ``open_accounts`` accounts with domains that name no logins: any authenticated client may send
+    as these domains."""
 
     lineage: str
     revision: int
@@ -187,6 +193,7 @@ class Status(Struct, frozen=True):
     profiles: int
     domains: int
     shadowed: int
+    open_accounts: int
     relays: tuple[RelayRow, ...]
 
 

@@ -10,18 +10,27 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step, reported
+from sendroute.model.account_status import (
+    AccountStatus,
+    ReportedFinding,
+    StatusReason,
+    StatusReport,
+    Step,
+    reported,
+)
 from sendroute.model.change import AccountPlan, Action, Change, DomainCounts, WholeChange
 from sendroute.model.codes import Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
+from sendroute.model.waiting import Waiting, shared_wait, waiting_together
 from sendroute.planner.digest import digest
 from sendroute.planner.guards import NOTHING_HELD, HeldChanges, total
 
 _FINDINGS = 20
 _STEPS = 50
+_DOMAINS = 1000
 
 AccountStatuses = Mapping[Owner, AccountStatus]
 
@@ -261,14 +270,15 @@ def _report(
     """Errors come before skipped domains, because a million domains may wait for one profile."""
     reasons = [finding for finding in findings if _is_reason(finding)]
     reasons.sort(key=lambda finding: has_trait(finding.code, Trait.SKIPPED))
-    first = [located(finding, locate) for finding in reasons[:_FINDINGS]]
+    waiting = waiting_together(finding.message for finding in reasons)
+    listed = _once_per_wait(reasons)
     done = [change for change in changes if change.action is not Action.SKIP]
     return StatusReport(
         tuple(
-            reported(finding, str(finding.position) if finding.position is not None else None)
-            for finding in first
+            _reported(located(finding, locate), waiting.get(shared_wait(finding.message) or ""))
+            for finding in listed[:_FINDINGS]
         ),
-        len(reasons) - len(first),
+        max(0, len(listed) - _FINDINGS),
         dict(sorted(Counter(change.action.value for change in done).items())),
         tuple(
             Step(change.kind.value, change.name, change.action.value, change.message)
@@ -276,6 +286,28 @@ def _report(
         ),
         counts,
     )
+
+
+def _once_per_wait(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, but of domains that wait for the same thing only the first one."""
+    seen: set[str] = set()
+    listed = []
+    for finding in findings:
+        shared = shared_wait(finding.message)
+        if shared is None or shared not in seen:
+            listed.append(finding)
+        if shared is not None:
+            seen.add(shared)
+    return listed
+
+
+def _reported(finding: Finding, waiting: Waiting | None) -> ReportedFinding:
+    stored = reported(finding, str(finding.position) if finding.position is not None else None)
+    if waiting is None or len(waiting.domains) == 1:
+        return stored
+    named = tuple(waiting.domains[:_DOMAINS])
+    more = len(waiting.domains) - len(named)
+    return replace(stored, message=waiting.message, domains=named, more_domains=more)
 
 
 def _is_reason(finding: Finding) -> bool:

@@ -25,6 +25,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Head
 from sendroute.model.records import Endpoint, RelayUpdate
 from sendroute.relay.directory import RelayDirectory
+from sendroute.relay.event_log import EventLog
 from sendroute.relay.metrics import Metrics
 from sendroute.relay.protocols import Decrypt, Health, Keys, MailServer, RelayStore
 from sendroute.relay.queue import RetiredAliases
@@ -37,7 +38,7 @@ from sendroute.relay.tables import (
 )
 from sendroute.runtime.backoff import Random, backoff
 from sendroute.runtime.stop import Stop
-from sendroute.runtime.transition_log import TransitionLog
+from sendroute.runtime.transition_log import Advise
 from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,6 @@ _RELOAD_PAUSE = 3.0
 _HOUSEKEEPING = 30.0
 """Seconds between two looks at the queue and at the keys."""
 _LONGEST_RETRY = 15.0
-_SHOWN = 5
 
 
 class AgentOptions(NamedTuple):
@@ -76,6 +76,7 @@ class Agent:
         health: Health,
         random: Random,
         on_serving: Callable[[], None],
+        advise: Advise,
     ) -> None:
         self._directory = directory
         self._keys = keys
@@ -100,11 +101,7 @@ class Agent:
         self._retired = RetiredAliases()
         self._used_keys: object = None
         self._head: Head | None = None
-        self._store_log = TransitionLog("The store answers again.", logging.ERROR)
-        self._tables_log = TransitionLog("The tables are written again.", logging.ERROR)
-        self._reload_log = TransitionLog("Postfix is reloaded again.", logging.WARNING)
-        self._report_log = TransitionLog("The store is informed again.", logging.WARNING)
-        self._credentials_log = TransitionLog("Every credential is served.", logging.WARNING)
+        self._event_log = EventLog(advise)
 
     def run(self) -> None:
         """Run until a signal sets the stop. A transaction that is being written is finished or
@@ -194,14 +191,14 @@ class Agent:
         if served is not None and (served.head == self._head or not self._local_failures):
             self._local_failures = 0
             self._metrics.tables_good.set(1)
-            self._tables_log.update(())
+            self._event_log.tables.update(())
 
     def _damaged(self, what: str) -> None:
         self._close_tables()
         self._replaces = True
         self._metrics.tables_good.set(0)
         message = f"The file {self._directory.tables} {what}. It is built again from the store."
-        self._tables_log.update([finding("tables-damaged", message)])
+        self._event_log.tables.update([finding("tables-damaged", message)])
 
     def _not_written(self, reason: str) -> None:
         self._local_failures += 1
@@ -213,7 +210,7 @@ class Agent:
         serves = f"revision {served.head.revision} is served" if served else "nothing is served yet"
         message = f"Cannot write the tables in {self._directory.path}: {reason}; {serves}."
         hint = "Fix the cause. The agent tries again."
-        self._tables_log.update([finding("tables-not-written", message, hint=hint)])
+        self._event_log.tables.update([finding("tables-not-written", message, hint=hint)])
 
     # The store
 
@@ -305,39 +302,28 @@ class Agent:
             seconds,
             extra={"revision": head.revision, "whole": whole},
         )
-        self._log_unusable()
-
-    def _log_unusable(self) -> None:
-        assert self._tables is not None  # noqa: S101 - it was just written
-        owners = self._tables.unusable()
-        if not owners:
-            self._credentials_log.update(())
-            return
-        more = f" and {len(owners) - _SHOWN} more" if len(owners) > _SHOWN else ""
-        message = (
-            "Mail waits, because a credential is missing or cannot be decrypted:"
-            f" {', '.join(owners[:_SHOWN])}{more}."
-        )
-        hint = "Give the key, or apply the manifests again with their secrets."
-        self._credentials_log.update([finding("credential-not-served", message, hint=hint)])
+        if self._tables is not None:
+            self._event_log.without_credential(self._tables.unusable())
 
     def _read_keys(self) -> tuple[object, Decrypt | None]:
         """Without keys, what was decrypted before stays."""
         try:
-            return self._keys()
+            keys = self._keys()
         except ProblemError as problem:
-            self._credentials_log.update(problem.findings)
+            self._event_log.keys.update(problem.findings)
             return None, None
+        self._event_log.keys.update(())
+        return keys
 
     def _store_up(self, head: Head) -> None:
         self._store.mark_up()
         self._metrics.answered(head.revision)
-        self._store_log.update(())
+        self._event_log.store.update(())
 
     def _store_down(self, findings: tuple[Finding, ...]) -> None:
         self._store.mark_down()
         self._metrics.store_up.set(0)
-        self._store_log.update(findings)
+        self._event_log.store.update(findings)
 
     def _write_aliases(self) -> None:
         if self._aliases_due and self._tables is not None:
@@ -362,10 +348,10 @@ class Agent:
                 self._options.server.reload()
             except ProblemError as problem:
                 self._metrics.reloaded(completed=False)
-                self._reload_log.update(problem.findings)
+                self._event_log.reload.update(problem.findings)
                 return
             self._metrics.reloaded(completed=True)
-            self._reload_log.update(())
+            self._event_log.reload.update(())
             _log.info("Postfix is reloaded, because domains have another route.")
         self._tables.set_reload(due=False)
 
@@ -382,11 +368,11 @@ class Agent:
             with self._stop.interruptible():
                 if self._store.get().report_relay(self._options.name, head):
                     self._reported = head
-                    self._report_log.update(())
+                    self._event_log.report.update(())
                 else:
                     self._whole = True
         except ProblemError as problem:  # the store may be read-only for this user
-            self._report_log.update(problem.findings)
+            self._event_log.report.update(problem.findings)
 
     def _keep_house(self) -> None:
         """Delete aliases that no mail can take any more, and read everything if there are other

@@ -52,8 +52,8 @@ CREATE TABLE served (
 )
 
 _STAGED = """
-CREATE TEMP TABLE IF NOT EXISTS staged (key TEXT PRIMARY KEY, access TEXT, alias TEXT)
-    WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS staged
+    (key TEXT PRIMARY KEY, access TEXT, alias TEXT, senders TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS listed (alias TEXT PRIMARY KEY) WITHOUT ROWID;
 DELETE FROM temp.staged; DELETE FROM temp.listed;
 """
@@ -359,7 +359,7 @@ class Tables:
     def _stage(self, rows: Iterable[DomainRow]) -> None:
         remaining = iter(rows)
         while batch := list(islice(remaining, _BATCH)):
-            self._connection.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?)", batch)
+            self._connection.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?)", batch)
 
     def _count_rerouted(self, *, whole: bool) -> int:
         count: int = self._one(
@@ -376,22 +376,27 @@ class Tables:
     def _write_domains(self, *, whole: bool) -> None:
         run = self._connection.execute
         if whole:
-            for table in ("access", "transport"):
+            for table in ("access", "transport", "senders"):
                 run(f"DELETE FROM {table} WHERE key NOT IN (SELECT key FROM staged)")  # noqa: S608
-        run("DELETE FROM access WHERE key IN (SELECT key FROM staged WHERE access IS NULL)")
         run(
             "DELETE FROM transport WHERE key IN (SELECT key FROM staged LEFT JOIN nexthop"
             " USING (alias) WHERE transport IS NULL)"
-        )
-        run(
-            "INSERT INTO access SELECT key, access FROM staged WHERE access IS NOT NULL"
-            " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
         )
         run(
             "INSERT INTO transport SELECT key, transport FROM staged JOIN nexthop USING (alias)"
             " WHERE transport IS NOT NULL ON CONFLICT (key)"
             " DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
         )
+        for table in ("access", "senders"):
+            run(
+                f"DELETE FROM {table} WHERE key IN"  # noqa: S608 - a table of ours
+                f" (SELECT key FROM staged WHERE staged.{table} IS NULL)"
+            )
+            run(
+                f"INSERT INTO {table} SELECT key, {table} FROM staged"  # noqa: S608
+                f" WHERE {table} IS NOT NULL ON CONFLICT (key)"
+                " DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

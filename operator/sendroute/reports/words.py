@@ -54,7 +54,7 @@ def severities(counts: Counter[Severity]) -> str:
 
 def totals(report: Report) -> str:
     """The last line of a report, and the first line of a comment on a pull request."""
-    problems = severities(report.severities())
+    problems = severities(Counter(finding.severity for finding in report.listed()))
     if report.command == "validate":
         return f"Validation: {problems or 'no problems found'}."
     if report.command == "plan":

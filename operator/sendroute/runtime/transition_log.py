@@ -2,24 +2,41 @@
 
 import logging
 from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
+from sendroute.model.account_status import ReportedFinding
 from sendroute.model.finding import Finding, Locate, located, no_positions
 
 _log = logging.getLogger(__name__)
+
+
+AnyFinding = TypeVar("AnyFinding", Finding, ReportedFinding)
+
+
+class Advise(Protocol):
+    """Appends a finding's remedy to its hint, in the form of the front end."""
+
+    def __call__(self, finding: AnyFinding, /) -> AnyFinding: ...
+
+
+def no_advice(finding: AnyFinding, /) -> AnyFinding:
+    """For a front end without commands."""
+    return finding
 
 
 class TransitionLog:
     """Logs one kind of problem of the process itself, for example of the store, when it begins,
     changes and ends."""
 
-    def __init__(self, resolved: str, level: int) -> None:
+    def __init__(self, resolved: str, level: int, advise: Advise = no_advice) -> None:
         self._resolved = resolved
+        self._advise = advise
         self._level = level
         self._messages: tuple[str, ...] = ()
 
     def update(self, findings: Iterable[Finding]) -> None:
         """Log what is new among ``findings``, which are all problems now: none if it ended."""
-        current = [(finding_text(finding), finding.code) for finding in findings]
+        current = [(finding_text(self._advise(finding)), finding.code) for finding in findings]
         if not current and self._messages:
             _log.info(self._resolved)
         for message, code in current:
@@ -35,6 +52,6 @@ def finding_text(finding: Finding, locate: Locate = no_positions) -> str:
     return f"{prefix}{finding.message} {finding.hint or ''}".strip()
 
 
-def log_failure(findings: Iterable[Finding]) -> None:
+def log_failure(findings: Iterable[Finding], advise: Advise) -> None:
     """Log why a process did not start, for a program that reads the log."""
-    TransitionLog("", logging.ERROR).update(findings)
+    TransitionLog("", logging.ERROR, advise).update(findings)

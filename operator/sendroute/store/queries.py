@@ -23,6 +23,7 @@ from sendroute.store.relays import relays
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
+    logins_of,
     maybe_route_of,
     numbered,
     platform_of,
@@ -189,6 +190,7 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
         maybe_route_of(owner.default_kind, owner.default_profile),
         next(profiles(connection, key, through), None) if through else None,
         given_by(connection, row),
+        logins_of(owner.logins),
     )
 
 
@@ -230,6 +232,9 @@ def status(connection: Connection) -> Status:
     shadowed = select(func.count()).where(
         domain.c.shadow.is_not(None), domain.c.declared_kind.is_not(None), not_(agrees)
     )
+    has_domains = select(domain.c.name).where(domain.c.account_id == account.c.id).exists()
+    open_accounts = select(func.count()).select_from(account)
+    open_accounts = open_accounts.where(account.c.logins.is_(None), has_domains)
     return Status(
         head.lineage,
         head.revision,
@@ -238,6 +243,7 @@ def status(connection: Connection) -> Status:
         accounts=accounts,
         profiles=profiles,
         domains=domains,
+        open_accounts=connection.execute(open_accounts).scalar_one(),
         shadowed=connection.execute(shadowed).scalar_one(),
         relays=relays(connection),
     )

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -19,12 +20,13 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
     type_coerce,
     union_all,
 )
 
 from sendroute.model.change import Kind
-from sendroute.model.nexthop import RELAY_ID
+from sendroute.model.owner import PLATFORM, relays_of
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Encryption
 from sendroute.model.provenance import Head
@@ -35,7 +37,7 @@ from sendroute.store import revisions
 from sendroute.store.bulk import insert_into, plain_rows
 from sendroute.store.errors import WrongValueError
 from sendroute.store.history import STORE_KIND
-from sendroute.store.states import member_of, platform_of, profile_of
+from sendroute.store.states import logins_of, member_of, platform_of, profile_of
 from sendroute.store.tables import (
     account,
     domain,
@@ -88,7 +90,9 @@ def update_since(connection: Connection, lineage: str | None, served: Head | Non
         False,
         facts,
         _endpoints(connection, facts.platform, touched),
-        _domains(connection, _changed_domains(ids)) if ids else (),
+        _domains(connection, _changed_domains(ids, _with_other_logins(connection, ids)))
+        if ids
+        else (),
     )
 
 
@@ -122,18 +126,42 @@ _DOMAIN = (
     type_coerce(domain.c.kind, Text),
     type_coerce(profile.c.id, Integer),
     type_coerce(profile.c.version, Integer),
+    account.c.logins,
 )
+_OF_ACCOUNT = account.c.id == domain.c.account_id
 _OF_PROFILE = and_(profile.c.account_id == domain.c.account_id, profile.c.name == domain.c.profile)
 _ALL = (
     select(domain.c.name, *_DOMAIN)
-    .join_from(domain, profile, _OF_PROFILE, isouter=True)
+    .join_from(domain, account, _OF_ACCOUNT)
+    .join(profile, _OF_PROFILE, isouter=True)
     .order_by(domain.c.name)
 )
 
 
-def _changed_domains(ids: Collection[int]) -> Select[Any]:
-    """The domains that were changed, deleted, or are sent through a changed profile; some may be
-    there twice."""
+def _with_other_logins(connection: Connection, ids: Collection[int]) -> list[tuple[str, str]]:
+    """The accounts whose logins were changed."""
+    entries = connection.execute(
+        select(history.c.namespace, history.c.account, history.c.before, history.c.after).where(
+            history.c.revision.in_(ids), history.c.kind == Kind.ACCOUNT.value
+        )
+    )
+    return [
+        (row.namespace, row.account)
+        for row in entries
+        if row.before and row.after and _submission(row.before) != _submission(row.after)
+    ]
+
+
+def _submission(state: str) -> Any:
+    spec: dict[str, Any] = msgspec.json.decode(state, type=dict[str, Any])
+    return spec.get("submission")
+
+
+def _changed_domains(
+    ids: Collection[int], with_other_logins: Collection[tuple[str, str]]
+) -> Select[Any]:
+    """The domains that were changed, deleted, are sent through a changed profile, or are in an
+    account with other logins; some may be there twice."""
     of_domain = select(history.c.name).where(
         history.c.revision.in_(ids), history.c.kind == Kind.DOMAIN.value
     )
@@ -152,10 +180,18 @@ def _changed_domains(ids: Collection[int]) -> Select[Any]:
         .join(domain, and_(domain.c.account_id == account.c.id, domain.c.profile == history.c.name))
         .where(history.c.revision.in_(ids), history.c.kind == Kind.PROFILE.value)
     )
-    names = union_all(of_domain, of_switch, of_profile).subquery("names")
+    of_account = (
+        select(domain.c.name)
+        .join(account, domain.c.account_id == account.c.id)
+        .where(tuple_(account.c.namespace, account.c.name).in_(with_other_logins))
+    )
+    names = union_all(
+        of_domain, of_switch, of_profile, *([of_account] if with_other_logins else [])
+    ).subquery("names")
     return (
         select(names.c.name, *_DOMAIN)
         .join_from(names, domain, domain.c.name == names.c.name, isouter=True)
+        .join(account, _OF_ACCOUNT, isouter=True)
         .join(profile, _OF_PROFILE, isouter=True)
     )
 
@@ -167,11 +203,19 @@ _KINDS: dict[str | None, RouteKind | None] = {
 
 
 def _domains(connection: Connection, statement: Select[Any]) -> Iterator[DomainRoute]:
+    logins: dict[str, tuple[str, ...]] = {}
     for rows in plain_rows(connection, statement):
-        for name, kind, number, version in rows:
+        for name, kind, number, version, text in rows:
             if kind not in _KINDS:
                 raise WrongValueError("not a RouteKind")
-            yield DomainRoute(name, _KINDS[kind], None if number is None else (number, version))
+            if text is not None and text not in logins:
+                logins[text] = logins_of(text) or ()
+            yield DomainRoute(
+                name,
+                _KINDS[kind],
+                None if number is None else (number, version),
+                () if text is None else logins[text],
+            )
 
 
 _ENDPOINTS = select(
@@ -194,13 +238,13 @@ def _endpoints(
     connection: Connection, current: Platform | None, where: ColumnElement[bool]
 ) -> Iterator[tuple[Endpoint, bool]]:
     """Endpoints, each with whether its mail is sent with a credential."""
-    managed = current.managed if current is not None else None
-    relay_signs_in = managed is not None and managed.relay.secret is not None
+    relays = relays_of(current)
     for rows in plain_rows(connection, _ENDPOINTS.where(where)):
         for number, version, *bound, token, made, retired, spec in rows:
             binding = _binding(*bound)
-            if number == RELAY_ID:
-                signs_in = relay_signs_in
+            if binding.owner is PLATFORM:
+                of_platform = relays.get(binding.profile)
+                signs_in = of_platform is not None and of_platform.secret is not None
             else:
                 signs_in = spec is not None and profile_of(spec).secret is not None
             yield Endpoint(number, version, binding, token, made, retired), signs_in

@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0011"
+HEAD = "0012"
 
 metadata = MetaData(
     naming_convention={
@@ -131,6 +131,7 @@ revision = Table(
 
 # `revision` is the fence: the transaction that last changed anything in the account. Because it is
 # a revision of the store, an account that was deleted and created again never gets an earlier one.
+# `logins` is a JSON list of login names; NULL if any authenticated client may send as its domains.
 account = Table(
     "account",
     metadata,
@@ -141,6 +142,7 @@ account = Table(
     Column("default_kind", Text),
     Column("default_profile", Name),
     Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
+    Column("logins", Text),
     UniqueConstraint("namespace", "name"),
     *_route_checks("default_"),
     sqlite_autoincrement=True,

@@ -21,6 +21,7 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import DIRECTORY, Parser, UsageError
 from sendroute.cli.exit_status import of_findings
+from sendroute.cli.hints import with_hint
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.codes import finding
 from sendroute.model.problem import ProblemError
@@ -100,7 +101,7 @@ def run(arguments: Namespace, session: Session) -> int:
     except ProblemError as problem:
         if session.settings.log_format != "json":
             raise
-        log_failure(problem.findings)
+        log_failure(problem.findings, with_hint)
         return of_findings(problem.findings)
     return 0
 

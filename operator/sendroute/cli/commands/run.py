@@ -21,6 +21,7 @@ from argparse import Namespace
 
 from sendroute.cli.command_line import DIRECTORY, INPUT_FILE, Parser, PathType, count, seconds, size
 from sendroute.cli.exit_status import of_findings
+from sendroute.cli.hints import with_hint
 from sendroute.cli.options import limit_options
 from sendroute.cli.session import Session, start_logs
 from sendroute.model.problem import ProblemError
@@ -140,7 +141,7 @@ def run(arguments: Namespace, session: Session) -> int:
     except ProblemError as problem:
         if session.settings.log_format != "json":
             raise
-        log_failure(problem.findings)
+        log_failure(problem.findings, with_hint)
         return of_findings(problem.findings)
     return 0
 

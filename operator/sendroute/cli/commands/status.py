@@ -1,5 +1,8 @@
 """Show the store's revision and lineage, its relays, and what is left open or shadowed.
 
+It counts the accounts as whose domains any authenticated client may send, because they name no
+logins.
+
 For each loop it shows the source, which commit it serves since when, and why not the newest.
 
 Left open is what the last apply or reconcile did not change: with the reason, since when, and
@@ -22,11 +25,12 @@ from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.delivery.rollout import UNSEEN
 from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
-from sendroute.model.records import RouteRow, Status
+from sendroute.model.records import RelayRow, RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
@@ -75,6 +79,7 @@ def _document(
     yield "accounts", status.accounts
     yield "profiles", status.profiles
     yield "domains", status.domains
+    yield "accounts_without_logins", status.open_accounts
     yield (
         "relays",
         [
@@ -83,6 +88,8 @@ def _document(
                 "revision": relay.revision,
                 "seen": rfc3339(relay.seen_at),
                 "behind": relay.revision < status.revision,
+                "behind_since": rfc3339(relay.behind_since) if relay.behind_since else None,
+                "live": relay.age < UNSEEN,
             }
             for relay in status.relays
         ],
@@ -172,13 +179,17 @@ def _text(
                 relay.name,
                 str(relay.revision),
                 to_minute(relay.seen_at),
-                "behind" if relay.revision < status.revision else "serves it",
+                _relay_state(relay),
             )
             for relay in status.relays
         ]
         yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
     else:
         yield "No relay reads this store yet.\n"
+    if status.open_accounts:
+        yield "\n"
+        for line in wrap(_open(status.open_accounts), 0, columns=page.columns):
+            yield line + "\n"
     if locks:
         yield "\n"
         for lock in locks:
@@ -203,6 +214,21 @@ def _text(
         first = shadowed[0]
         for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=page.columns):
             yield line + "\n"
+
+
+def _open(accounts: int) -> str:
+    subject = "1 account names" if accounts == 1 else f"{accounts} accounts name"
+    return (
+        f"{subject} no logins (spec.submission.logins), so any authenticated client of a relay may"
+        f" send as {'its' if accounts == 1 else 'their'} domains."
+    )
+
+
+def _relay_state(relay: RelayRow) -> str:
+    state = "serves it"
+    if relay.behind_since is not None:
+        state = f"behind since {to_minute(relay.behind_since)}"
+    return state if relay.age < UNSEEN else f"{state}; not seen for more than {UNSEEN:.0f} s"
 
 
 def _source_text(source: FollowedSource, page: Page) -> Iterable[str]:
@@ -247,6 +273,10 @@ def _why(status: AccountStatus) -> Iterable[str]:
     elif status.digest is not None:
         counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
-    yield from (finding.message for finding in report.findings)
+    for finding in report.findings:
+        yield finding.message
+        if finding.domains:
+            more = f" and {finding.more_domains:,} more" if finding.more_domains else ""
+            yield f"{', '.join(finding.domains)}{more}"
     if report.more:
         yield f"And {report.more} more."
