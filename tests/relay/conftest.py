@@ -197,5 +197,5 @@ def site(make_site: Callable[[str], Site], store_url: str) -> Site:
 
 @pytest.fixture
 def small_site(make_site: Callable[[str], Site], tmp_path: Path) -> Site:
-    """With a SQLite store, for what does not depend on the store."""
+    """With a SQLite store, where the kind of store makes no difference."""
     return make_site(f"sqlite:///{tmp_path}/sendroute.db")

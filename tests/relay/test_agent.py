@@ -99,7 +99,7 @@ def test_reloads_are_seconds_apart(small_site: Site) -> None:
         before, after = (via("one"), via("two")) if number % 2 == 0 else (via("two"), via("one"))
         last = site.commit(site.reroute("a.example", before, after))
         transport = TWO if number % 2 == 0 else ONE
-        wait_until(lambda wanted=transport: site.rows("transport")["a.example"] == wanted)
+        wait_until(lambda expected=transport: site.rows("transport")["a.example"] == expected)
     site.wait_until_served(last)
     reloads = site.reloads()
     assert 1 <= len(reloads) <= 4

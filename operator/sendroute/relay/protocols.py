@@ -52,7 +52,7 @@ class MailServer(Protocol):
     """The Postfix beside the agent."""
 
     def reload(self) -> None:
-        """Make Postfix decide the routes of its active queue anew, and forget cached answers.
+        """Make Postfix decide the routes of its active queue again, and forget cached answers.
 
         Raises:
             ProblemError: it cannot be reloaded.

@@ -1,7 +1,7 @@
 """Which retired aliases no mail can take any more.
 
 Postfix decides the nexthop of a message when it enters the active queue, and keeps it until the
-message leaves that queue (qmgr(8)). Deferred mail is decided anew at each try. So an alias is free
+message leaves that queue (qmgr(8)). Deferred mail is decided again at each try. So an alias is free
 when every message has left the active queue that was in it after the last route through the alias
 was gone.
 """
