@@ -12,6 +12,7 @@ import pytest
 
 from sendroute.cli.commands import COMMANDS
 from sendroute.cli.commands.edit import COMMANDS as EDITS
+from sendroute.cli.commands.postfix import COMMANDS as POSTFIX
 
 PACKAGE = Path(__file__).parents[1] / "operator/sendroute"
 
@@ -30,6 +31,7 @@ MAY_IMPORT = {
     "connection": {"model"},
     "reconcile": {"model", "planner"},
     "delivery": {"model"},
+    "postfix": {"model", "delivery"},
     "runtime": {
         "model",
         "git",
@@ -44,6 +46,7 @@ MAY_IMPORT = {
         "reconcile",
     },
     "loop": {"model", "planner", "reconcile", "runtime", "following"},
+    "relay": {"model", "delivery", "runtime"},
     "following": {"model", "git", "files"},
     "telemetry": {"model"},
     "cli": {
@@ -57,11 +60,13 @@ MAY_IMPORT = {
         "reconcile",
         "runtime",
         "delivery",
+        "postfix",
         "credentials",
         "connection",
         "following",
         "telemetry",
         "loop",
+        "relay",
         "files",
     },
 }
@@ -195,6 +200,7 @@ STORE = (
         "current_state",
         "export",
     },
+    {"relays"},
     {"queries"},
     {"endpoints", "lockfile", "backups"},
     {"lock_guard", "commit", "content"},
@@ -202,15 +208,20 @@ STORE = (
     {"record"},
     {"create"},
 )
+GROUPS = {"edit": EDITS, "postfix": POSTFIX}
 CLI = (
-    {"command_line", "exit_status", "fast_exit", "commands", "commands.edit"},
+    {"command_line", "exit_status", "fast_exit", "commands", "commands.edit", "commands.postfix"},
     {"hints", "options", "profile_options", "session"},
-    {"output", "lookup"},
+    {"output", "lookup", "postfix_options"},
     {"confirm", "connection_tests", "environment", "loop_runner", "stores"},
     {"approval", "edit_session", "plan_source"},
     {"apply_plan"},
-    {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name != "edit"}
-    | {f"commands.edit.{name.replace('-', '_')}" for name in EDITS},
+    {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name not in GROUPS}
+    | {
+        f"commands.{group}.{name.replace('-', '_')}"
+        for group, names in GROUPS.items()
+        for name in names
+    },
     {"main"},
 )
 LEVEL = {

@@ -331,6 +331,29 @@ def test_without_any_secret_nothing_is_changed(keyless: Keyless) -> None:
     assert keyless.sendroute("history", "-o", "json").out == before
 
 
+@pytest.mark.parametrize("drop", [False, True], ids=["no directory", "an empty directory"])
+def test_plan_without_any_secret_refuses_as_apply_does(keyless: Keyless, drop: bool) -> None:
+    options = ["manifests"] if drop else ["manifests", "--secrets", ""]
+    if drop:
+        keyless.drop("acme/mailgun-smtp", "acme/ses-smtp", "sendroute-system/managed-relay")
+    planned = keyless.sendroute("plan", *options, "-o", "json=plan.json")
+    status, items = keyless.apply(*options)
+    assert (planned.status, status) == (1, 1)
+    report = json.loads(Path("plan.json").read_text())
+    assert (
+        [
+            (item["code"], item["severity"])
+            for item in report["findings"]
+            if item["code"] != "profile-unused"
+        ]
+        == items
+        == [("credential-unreadable", "error")]
+    )
+    new = next(keyless.secrets.parent.rglob("sendroute.key"))
+    new.write_text(new.read_text() + Path("old.key").read_text())
+    assert keyless.sendroute("plan", *options).status == 0, "the old key opens them"
+
+
 def test_an_old_key_that_is_found_again_is_enough(keyless: Keyless) -> None:
     new = next(keyless.secrets.parent.rglob("sendroute.key"))
     new.write_text(new.read_text() + Path("old.key").read_text())

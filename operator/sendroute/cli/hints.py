@@ -21,6 +21,7 @@ from sendroute.model.remedy import (
     Perform,
     RaiseLimit,
     Remedy,
+    ReplaceSetting,
     Setting,
     Task,
 )
@@ -120,5 +121,7 @@ def words(remedy: Remedy) -> str:
         case ExtractProfile(namespace, account, profile):
             command = f"sendroute edit extract-profile {profile} --account {namespace}/{account}"
             return f"{command} PATH"
+        case ReplaceSetting(name):
+            return f"sendroute postfix config --dir DIR --install --replace {name}"
         case _:
             assert_never(remedy)

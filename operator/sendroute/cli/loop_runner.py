@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
+from sendroute.cli.hints import with_hint
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
@@ -15,7 +16,6 @@ from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
-from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
@@ -30,6 +30,7 @@ from sendroute.runtime.actor import actor
 from sendroute.runtime.factory import run_tests
 from sendroute.runtime.service import running
 from sendroute.runtime.source import source_of_follower
+from sendroute.runtime.transition_log import TransitionLog
 from sendroute.store.lock_guard import NAME as LOCK_FILE
 from sendroute.store.lock_guard import lock_file_candidates
 
@@ -100,6 +101,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
             service.health,
             random.random,
             SourceRecord(_source_name(follower.shown, options.branch)),
+            with_hint,
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with service.serving(options.listen):
@@ -118,7 +120,7 @@ def _source_name(shown: str, options: GitOptions) -> str:
 
 def log_failure(findings: Sequence[Finding]) -> None:
     """Log why the loop did not start, for a program that reads the log."""
-    TransitionLog("", logging.ERROR).update(findings)
+    TransitionLog("", logging.ERROR, with_hint).update(findings)
 
 
 def _read(session: Session, tree: FollowedTree) -> LoadedTree:

@@ -84,6 +84,7 @@ class EditTree:
         self.names: set[tuple[str, str]] = set()  # namespace and name of every SendingDomain
         self.profile_names: set[tuple[str, str]] = set()
         self.platform: shapes.PlatformSpec | None = None
+        self.platform_files: set[str] = set()
         for document, where in documents:
             self._add(document, where)
 
@@ -92,6 +93,7 @@ class EditTree:
         key = account_of_document(document)
         if key is None:
             self.platform = document.spec if isinstance(document, shapes.MailPlatform) else None
+            self.platform_files.add(where.file)
             return
         match document:
             case shapes.MailAccount():

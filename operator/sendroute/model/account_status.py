@@ -26,7 +26,11 @@ class StatusReason(StrEnum):
 
 
 class ReportedFinding(Struct, frozen=True, omit_defaults=True):
-    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or None without one."""
+    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or None without one.
+
+    A finding about many domains that wait for the same thing names the first of them in
+    ``domains``, and counts the others in ``more_domains``.
+    """
 
     code: str
     severity: Severity
@@ -34,6 +38,8 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     hint: str | None = None
     position: str | None = field(default=None, name="place")
     remedy: Remedy | None = None
+    domains: tuple[str, ...] = ()
+    more_domains: int = 0
 
 
 class Step(Struct, frozen=True, omit_defaults=True):

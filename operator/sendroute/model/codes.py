@@ -47,6 +47,8 @@ class Trait(Flag):
     it leaves the account open."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
+    MAY_WARN = auto()
+    """An error or a refusal that a rule also reports as a warning or as information."""
 
 
 _NONE = Trait(0)
@@ -224,7 +226,7 @@ class Code(StrEnum):
         "The field does not accept the value.",
         "The value has the wrong type or form, or is out of range.",
         "Write a value that the message lists.",
-        Trait.VALUE,
+        Trait.VALUE | Trait.MAY_WARN,
     )
     RESERVED_NAMESPACE = (
         "reserved-namespace",
@@ -336,6 +338,7 @@ class Code(StrEnum):
         "The account's service plan does not offer managed sending.",
         "A route or a default is managed, but the service plan has no managed sending.",
         "Declare a profile, or choose a service plan that offers managed sending.",
+        Trait.MAY_WARN,
     )
     ACCOUNT_NOT_EMPTY = (
         "account-not-empty",
@@ -409,6 +412,14 @@ class Code(StrEnum):
         "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
     )
+    BOUNCES_REFUSED = (
+        "bounces-refused",
+        _WARN,
+        _AUTHOR,
+        "A relay refuses mail of the null sender, which is that of bounces.",
+        "The MailPlatform has neither spec.bounces nor spec.managed.",
+        "Set spec.bounces.relay, or accept the finding if no client sends bounces.",
+    )
     NOT_ENFORCED = (
         "not-enforced",
         _INFO,
@@ -440,6 +451,7 @@ class Code(StrEnum):
         "Credentials would be sent without encryption.",
         "The profile has credentials and encryption none.",
         "Use starttls or tls, or set allowInsecureAuth for a trusted network.",
+        Trait.MAY_WARN,
     )
     CREDENTIALS_NEED_HOSTNAME = (
         "credentials-need-hostname",
@@ -498,7 +510,7 @@ class Code(StrEnum):
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
         "The message has the outcome and the step at which the test ended. Fix what it names, or"
         " wait for the provider. Sendroute tests again.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its connection test failed",
     )
     CONNECTION_NOT_TESTED = (
@@ -517,7 +529,7 @@ class Code(StrEnum):
         "The name is misspelled, or the secret was not created in the account's namespace; the"
         " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret does not exist",
     )
     SECRET_INVALID = (
@@ -527,7 +539,7 @@ class Code(StrEnum):
         "The secret's content is not a username and a password.",
         "A key is missing or empty, or has characters that SMTP does not accept.",
         "Write the keys username and password, each one line of text.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret cannot be used",
     )
     SECRET_NOT_BOUND = (
@@ -538,7 +550,7 @@ class Code(StrEnum):
         "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
         " the secret is the platform's.",
         "Add the host to the secret's list, if the credentials belong there.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret is not bound to the destination",
     )
     SECRET_NOT_COMPARED = (
@@ -556,6 +568,7 @@ class Code(StrEnum):
         "A stored credential cannot be decrypted with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
+        Trait.MAY_WARN,
     )
     ADDRESS_REFUSED = (
         "address-refused",
@@ -564,7 +577,7 @@ class Code(StrEnum):
         "The host resolves to an address that connection tests may not reach.",
         "The address is private, local or reserved.",
         "Correct the host, or allow its network in the MailPlatform's connectionTest.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its host is at an address that may not be reached",
     )
     DEPENDENCY_SKIPPED = (
@@ -612,6 +625,105 @@ class Code(StrEnum):
         "Choose another address, or stop the other process.",
     )
 
+    # Postfix
+
+    POSTFIX_MISSING = (
+        "postfix-missing",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is not on this machine.",
+        "Its programs are neither in the PATH nor in /usr/sbin.",
+        "Install the packages postfix, postfix-sqlite and libsasl2-modules.",
+    )
+    POSTFIX_FAILED = (
+        "postfix-failed",
+        _ERROR,
+        _OPERATOR,
+        "A program of Postfix failed.",
+        "Its configuration is wrong, a table is unreadable, or the user may not run it.",
+        "Run it as root, and correct what Postfix reports.",
+    )
+    POSTFIX_VERSION = (
+        "postfix-version",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is too old.",
+        "Versions before 3.5 lack settings that delivery needs.",
+        "Upgrade Postfix.",
+    )
+    POSTFIX_PACKAGE = (
+        "postfix-package",
+        _ERROR,
+        _OPERATOR,
+        "Postfix lacks a package.",
+        "Distributions package the SQLite tables and the sign-in apart from Postfix.",
+        "Install the package that the finding names.",
+    )
+    POSTFIX_SETTING = (
+        "postfix-setting",
+        _REFUSED,
+        _OPERATOR,
+        "A user set a setting of Postfix, and mail takes its route only with another value.",
+        "The setting was there before.",
+        "Merge the two by hand, or name the setting to be replaced.",
+    )
+    POSTFIX_CHROOT = (
+        "postfix-chroot",
+        _REFUSED,
+        _OPERATOR,
+        "A service of Postfix that reads the lookup tables runs in a chroot.",
+        "Debian's master.cf has a chroot for most services; SQLite finds no files there.",
+        "Let the service run without a chroot.",
+    )
+    POSTFIX_BYPASS = (
+        "postfix-bypass",
+        _WARN,
+        _OPERATOR,
+        "Some mail does not take the route of its sender.",
+        "A setting of Postfix routes it by its recipient.",
+        "Keep the setting if that is intended, or empty it.",
+    )
+    POSTFIX_DIFFERS = (
+        "postfix-differs",
+        _ERROR,
+        _OPERATOR,
+        "A setting of Postfix is not what mail needs to take its route.",
+        "It was not installed yet, was changed since, or the platform changed.",
+        "Install the configuration again.",
+    )
+    POSTFIX_NOT_RUNNING = (
+        "postfix-not-running",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is not running.",
+        "It was stopped, or it could not start.",
+        "Start the relay's agent, then Postfix, and read Postfix's log.",
+    )
+    POSTFIX_RESTART = (
+        "postfix-restart",
+        _ERROR,
+        _OPERATOR,
+        "The running Postfix does not know the file of aliases.",
+        "It was started before its configuration named the file.",
+        "Restart Postfix; a reload does not change its environment.",
+    )
+    TABLES_MISSING = (
+        "tables-missing",
+        _ERROR,
+        _OPERATOR,
+        "The lookup tables of a relay are missing.",
+        "The relay's agent never ran with this directory, or writes to another one.",
+        "Start the agent with this directory.",
+    )
+    ROUTE_DIFFERS = (
+        "route-differs",
+        _ERROR,
+        _OPERATOR,
+        "Postfix's answer about a sender is not the store's.",
+        "The relay's agent is behind, stopped, or cannot decrypt a credential.",
+        "Look at the agent's log and at the revision that it serves.",
+    )
+
     # Guards and the store
 
     TOO_MANY_CHANGES = (
@@ -650,7 +762,7 @@ class Code(StrEnum):
         "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
         "Apply a tree that contains the commit that was applied last. If the older state is"
         " intended, allow it or approve it.",
-        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE | Trait.MAY_WARN,
     )
     NOT_HELD_BACK = (
         "not-held-back",

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from msgspec import UNSET
+
 from sendroute.model.change import AccountChange, AccountPlan, Action
 from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, RanApplyAll
@@ -14,6 +16,8 @@ from sendroute.planner.inputs import AccountInput, RouteContext, satisfiable_rou
 from sendroute.planner.profiles import Profiles, decide_profiles, keep_in_use
 from sendroute.planner.reassign import report_deletions
 from sendroute.planner.references import check_references
+
+_LISTED = 10
 
 
 def plan_account(inputs: AccountInput) -> AccountPlan:
@@ -34,6 +38,7 @@ def plan_account(inputs: AccountInput) -> AccountPlan:
     if switch.apply_all is None and (used := still_used(inputs, context)):
         profiles = keep_in_use(profiles, used)
         default, context = _context(inputs, profiles)
+        referred = check_references(inputs, frozenset(profiles.after) | profiles.unsaved)
     domain_changes = plan_domains(inputs, context, switch.apply_all)
     account = _account_changes(inputs, default.state, switch.apply_all, count)
     findings = (
@@ -96,6 +101,13 @@ def _account_changes(
         if before.default != state.default:
             start = state.default or "the plan default"
             sentences.append(f"New domains of account {name} start on {start}.")
+    logins_before = before.logins if before is not None else UNSET
+    if logins_before != state.logins:
+        sentences.append(
+            f"Only clients that sign in as {_listed(state.logins)} may send as its domains."
+            if state.logins
+            else "Any authenticated client may send as its domains."
+        )
     if apply_all is not None:
         sentences.append(
             f"The apply-all {apply_all.id} switches {domains} domains of account {name} to"
@@ -112,6 +124,11 @@ def _account_changes(
         inputs.desired.where,
         ran,
     )
+
+
+def _listed(logins: tuple[str, ...]) -> str:
+    more = len(logins) - _LISTED
+    return ", ".join(logins[:_LISTED]) + (f" or {more} more" if more > 0 else "")
 
 
 def _suspended(inputs: AccountInput) -> Iterator[Finding]:

@@ -10,13 +10,12 @@ from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.owner import PLATFORM, RELAY, Owner
+from sendroute.model.owner import BOUNCES, PLATFORM, RELAY, RELAY_TITLES, Owner, relays_of
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, binding_of, secret_ref
-from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import CredentialCipher, Secrets
 from sendroute.reconcile.record import EncryptedCredentials
@@ -31,11 +30,13 @@ Keyless = Collection[tuple[Owner, str]]
 """Credentials of a key that was lost, by owner and profile."""
 
 _LISTED = 5
+_FIELDS = {RELAY: "managed", BOUNCES: "bounces"}
+"""The fields of a MailPlatform that hold its relays."""
 
 
 class CheckedEndpoint(Struct, frozen=True):
-    """A profile, or the platform's managed relay: its desired and its current state; None if the
-    store does not have it."""
+    """A profile, or a relay of the platform: its desired and its current state; None if the store
+    does not have it."""
 
     key: Owner
     name: str
@@ -45,11 +46,11 @@ class CheckedEndpoint(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "the managed relay" if self.key is PLATFORM else f"profile {self.name}"
+        return RELAY_TITLES[self.name] if self.key is PLATFORM else f"profile {self.name}"
 
     @property
     def account(self) -> AccountKey | None:
-        """The account of the profile; None for the managed relay."""
+        """The account of the profile; None for a relay of the platform."""
         return None if self.key is PLATFORM else self.key
 
     @property
@@ -83,10 +84,10 @@ def endpoints(
     account that is stopped by its documents or that is not in ``only`` (None: all accounts)."""
     platform = desired.platform
     if platform is not None and not platform.suspended:
-        relay = relay_of(platform.platform)
-        if relay is not None:
-            where = platform.where.at("spec", "managed", "relay", "credentials")
-            yield CheckedEndpoint(PLATFORM, RELAY, relay, relay_of(current.platform), where)
+        saved = relays_of(current.platform)
+        for name, relay in relays_of(platform.platform).items():
+            where = platform.where.at("spec", _FIELDS[name], "relay", "credentials")
+            yield CheckedEndpoint(PLATFORM, name, relay, saved.get(name), where)
     for key, account in sorted(desired.accounts.items()):
         if account.suspended or key in desired.stopped or (only is not None and key not in only):
             continue
@@ -103,7 +104,7 @@ def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretP
 
     Args:
         secrets: the secrets of the run.
-        endpoint: the profile or managed relay, as the manifests declare it.
+        endpoint: the profile or relay, as the manifests declare it.
 
     Returns:
         The credential, or why it is unavailable; None if the endpoint refers to no secret.
@@ -174,6 +175,7 @@ class _Check:
         self._rotated: dict[Owner, frozenset[str]] = {}
         self._findings: dict[Owner, list[Finding]] = {}
         self._uncompared = 0
+        self._lacks_key = False
 
     def run(
         self, endpoints: Iterator[CheckedEndpoint], encrypted: EncryptedCredentials
@@ -189,9 +191,15 @@ class _Check:
         if not opened and not all(map(self._is_keyless, closed)):
             raise ProblemError(_wrong_key(len(closed)))
         if self._lost and not (opened or closed or self._rotated):
-            raise ProblemError(_lost_key([endpoint for endpoint, _ in self._lost]))
-        for endpoint, answer in self._lost:
-            self._report_lost(endpoint, answer)
+            lost = _lost_key([endpoint for endpoint, _ in self._lost])
+            if self._required:
+                raise ProblemError(lost)
+            self._findings.setdefault(PLATFORM, []).append(lost)
+        else:
+            for endpoint, answer in self._lost:
+                self._report_lost(endpoint, answer)
+        if self._lacks_key:
+            self._findings.setdefault(PLATFORM, []).append(no_key())
         for endpoint in closed:
             self._rotate(endpoint)
             self._report_closed(endpoint)
@@ -214,10 +222,7 @@ class _Check:
         if shown and not needs_test and not self._is_keyless(endpoint):
             return None
         if not self._required:
-            if needs_test:
-                self._report_unseen(endpoint)
-            else:
-                self._uncompared += 1
+            self._without_secrets(endpoint, token, needs_test)
             return None
         answer = look_up(self._secrets, endpoint)
         if not isinstance(answer, Credential):
@@ -228,8 +233,10 @@ class _Check:
             return None
         if shown and not needs_test:
             return None
-        if self._saves and self._cipher is None and (needs_test or token is None):
-            raise ProblemError(no_key())
+        if self._cipher is None and (needs_test or token is None):
+            if self._saves:
+                raise ProblemError(no_key())
+            self._lacks_key = True
         if needs_test:
             return None
         if token is None:
@@ -243,6 +250,18 @@ class _Check:
         if holds is False:
             self._rotate(endpoint)
         return holds is not None
+
+    def _without_secrets(
+        self, endpoint: CheckedEndpoint, token: str | None, needs_test: bool
+    ) -> None:
+        """No secrets are given, and nothing will be saved: only what the store shows is known."""
+        answer = look_up(self._secrets, endpoint)
+        if needs_test:
+            self._report_unseen(endpoint)
+        elif isinstance(answer, SecretProblem) and self._is_lost(endpoint, token):
+            self._lost.append((endpoint, answer))
+        else:
+            self._uncompared += 1
 
     def _is_keyless(self, endpoint: CheckedEndpoint) -> bool:
         return (endpoint.key, endpoint.name) in self._keyless

@@ -91,9 +91,10 @@ class Factory:
             ProblemError: the directory of secrets or a given key is unusable.
         """
         secrets = self.secrets()
-        # The library behind a cipher is slow to import, and without secrets nothing is compared.
+        # The library behind a cipher is slow to import, and without secrets only the credentials of
+        # a lost key are looked at.
         cipher = self.cipher() if secrets.given or saves else None
-        return Verifier(secrets, cipher, saves, shown)
+        return Verifier(secrets, cipher, saves, shown, self.cipher)
 
     def secrets(self) -> Secrets:
         """Open the secrets, from a directory or from variables.

@@ -8,8 +8,16 @@ from msgspec import Struct
 from sqlalchemy import Connection, and_, func, insert, select, update
 
 from sendroute.model.desired import AccountKey
-from sendroute.model.nexthop import RELAY_ID
-from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
+from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID
+from sendroute.model.owner import (
+    BOUNCES,
+    PLATFORM,
+    RELAY,
+    Owner,
+    owner_named,
+    owner_names,
+    relays_of,
+)
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
@@ -24,8 +32,9 @@ from sendroute.store.tables import endpoint, platform, revision
 from sendroute.store.tables import history as table_of_history
 
 EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
-"""Encrypted credentials by account and profile; that of the managed relay under the platform's
-key."""
+"""Encrypted credentials by account and profile; those of the platform's relays under its key."""
+
+_RELAY_IDS = {RELAY: RELAY_ID, BOUNCES: BOUNCES_ID}
 
 _BINDING = ("namespace", "account", "name", "host", "port", "encryption")
 _COLUMNS = ("profile", "version", *_BINDING, "credential", "made")
@@ -96,21 +105,24 @@ def retire(connection: Connection, ids: Iterable[int], now: int) -> None:
     connection.execute(update(endpoint).where(in_use).values(retired=now))
 
 
-def write_relay(
+def write_relays(
     connection: Connection,
     version: int,
     after: Platform,
-    before: Relay | None,
+    before: Platform | None,
     now: int,
-    token: str | None,
+    tokens: Mapping[str, str],
 ) -> None:
-    """Write the managed relay of a new version of the platform, or retire it if there is none."""
-    if after.managed is None:
-        retire(connection, [RELAY_ID], now)
-        return
-    relay = after.managed.relay
-    new = NewEndpoint((RELAY_ID, version), relay_binding(relay), now, token)
-    replace(connection, new, same_identity=same_identity(before, relay))
+    """Write the relays of a new version of the platform, and retire those that it no longer has.
+    ``tokens`` are their encrypted credentials by name."""
+    saved, relays = relays_of(before), relays_of(after)
+    for name, number in _RELAY_IDS.items():
+        relay = relays.get(name)
+        if relay is None:
+            retire(connection, [number], now)
+            continue
+        new = NewEndpoint((number, version), relay_binding(relay, name), now, tokens.get(name))
+        replace(connection, new, same_identity=same_identity(saved.get(name), relay))
 
 
 def encrypted(
@@ -237,7 +249,7 @@ def fill(connection: Connection, now: int) -> None:
     )
     current = connection.execute(select(platform)).one_or_none()
     if current is not None:
-        write_relay(connection, current.version, platform_of(current.spec), None, now, None)
+        write_relays(connection, current.version, platform_of(current.spec), None, now, {})
 
 
 def _owner_and_name(binding: SecretBinding) -> tuple[Owner, str]:

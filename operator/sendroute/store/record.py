@@ -28,6 +28,7 @@ from sendroute.model.records import (
     HistoryEntry,
     Rekeyed,
     RelayRow,
+    RelayUpdate,
     RestorePoint,
     RouteFilter,
     RouteRow,
@@ -47,6 +48,7 @@ from sendroute.store import (
     history,
     lockfile,
     queries,
+    relays,
     restore,
     revisions,
 )
@@ -506,7 +508,48 @@ class Store:
     def relays(self) -> tuple[RelayRow, ...]:
         """The relays, in the order of their names."""
         with self._reading() as connection:
-            return queries.relays(connection)
+            return relays.relays(connection)
+
+    @contextmanager
+    def relay_update(self, lineage: str | None, served: Head | None) -> Iterator[RelayUpdate]:
+        """What a relay needs to serve the store's revision, for a store of any size. The read
+        transaction lasts as long as the block.
+
+        Args:
+            lineage: that of the store whose revision is served.
+            served: the revision that is served; None for none.
+
+        Yields:
+            What changed since then; everything if the store does not contain that revision.
+        """
+        with self._reading() as connection:
+            yield relays.update_since(connection, lineage, served)
+
+    def report_relay(self, name: str, served: Head) -> bool:
+        """Record, without a new revision, that a relay serves a revision, and was seen now.
+
+        Args:
+            name: the relay's name.
+            served: the revision.
+
+        Returns:
+            False, and nothing is written, if the store does not contain that revision: it was
+            restored or replaced.
+        """
+        with translated_errors(self.location):
+            return self._database.write(lambda connection: relays.report(connection, name, served))
+
+    def forget_relay(self, name: str) -> bool:
+        """Delete what is known of a relay. A relay that is running is known again soon.
+
+        Args:
+            name: the relay's name.
+
+        Returns:
+            Whether it was known.
+        """
+        with translated_errors(self.location):
+            return self._database.write(lambda connection: relays.forget(connection, name))
 
     def watch(self) -> Watch:
         """A context manager that waits for commits by any process after this call."""

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "backup": "copy the store into one file, while it is in use",
     "restore": "restore the store from a backup or a lock file",
     "rekey": "re-encrypt the credentials in the store",
+    "postfix": "configure a Postfix for the decided routes, and check it",
     "schema": "print the JSON Schema of a kind",
     "completion": "print a script for completion in bash, zsh or fish",
     "version": "print the version",

@@ -84,6 +84,8 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
     if answer.service is not None:
         ports = " or ".join(f"{port.port} ({port.encryption})" for port in answer.service.ports)
         lines.append(("users configure", f"{answer.service.host}, port {ports}"))
+    if row is not None and to is not None:
+        lines.append(("clients", ", ".join(answer.logins or ("any authenticated client",))))
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))

@@ -1,5 +1,8 @@
 """Show the store's revision and lineage, its relays, and what is left open or shadowed.
 
+It counts the accounts as whose domains any authenticated client may send, because they name no
+logins.
+
 For each loop it shows the source, which commit it serves since when, and why not the newest.
 
 Left open is what the last apply or reconcile did not change: with the reason, since when, and
@@ -28,6 +31,7 @@ from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
 from sendroute.model.records import RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
+from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs, table
@@ -74,6 +78,7 @@ def _document(
     yield "accounts", status.accounts
     yield "profiles", status.profiles
     yield "domains", status.domains
+    yield "accounts_without_logins", status.open_accounts
     yield (
         "relays",
         [
@@ -178,6 +183,10 @@ def _text(
         yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
     else:
         yield "No relay reads this store yet.\n"
+    if status.open_accounts:
+        yield "\n"
+        for line in wrap(_open(status.open_accounts), 0, columns=page.columns):
+            yield line + "\n"
     if locks:
         yield "\n"
         for lock in locks:
@@ -202,6 +211,14 @@ def _text(
         first = shadowed[0]
         for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=page.columns):
             yield line + "\n"
+
+
+def _open(accounts: int) -> str:
+    subject = "1 account names" if accounts == 1 else f"{accounts} accounts name"
+    return (
+        f"{subject} no logins (spec.submission.logins), so any authenticated client of a relay may"
+        f" send as {'its' if accounts == 1 else 'their'} domains."
+    )
 
 
 def _source_text(source: FollowedSource, page: Page) -> Iterable[str]:
@@ -244,8 +261,12 @@ def _why(status: AccountStatus) -> Iterable[str]:
         at = to_minute(approval.at)
         yield f"Approved by {approval.by}, {at}; the next round of the loop applies it."
     elif status.digest is not None:
-        counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
+        counts = actions_planned(report.summary)
         yield f"Its plan ({counts}) waits for an approval: sendroute approve {status.key}"
-    yield from (finding.message for finding in report.findings)
+    for finding in report.findings:
+        yield finding.message
+        if finding.domains:
+            more = f" and {finding.more_domains:,} more" if finding.more_domains else ""
+            yield f"{', '.join(finding.domains)}{more}"
     if report.more:
         yield f"And {report.more} more."
