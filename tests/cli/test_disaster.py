@@ -374,8 +374,8 @@ def test_rekey_leaves_the_credentials_of_the_lost_key_and_names_them(keyless: Ke
     keys.write_text(Fernet.generate_key().decode() + "\n" + new.read_text())
     partly = keyless.sendroute("rekey", "--key-file", str(keys))
     assert (partly.status, "Re-encrypted 2 credentials" in partly.out) == (4, True), partly
-    assert "of profile acme/mailgun (present) cannot be decrypted" in partly.err
-    assert "of profile acme/ses (retired) cannot be decrypted" in partly.err
+    assert "of profile mailgun of account acme/acme (present) cannot be decrypted" in partly.err
+    assert "of profile ses of account acme/acme (retired) cannot be decrypted" in partly.err
     assert keyless.apply("--key-file", "keys", "manifests") == (4, [("secret-missing", "error")])
     keys.write_text(keys.read_text() + "\n" + Path("old.key").read_text())
     whole = keyless.sendroute("rekey", "--key-file", str(keys))

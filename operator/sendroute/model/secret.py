@@ -62,7 +62,7 @@ class SecretBinding(NamedTuple):
         """What the credential belongs to, for messages."""
         if self.owner is PLATFORM:
             return RELAY_TITLES.get(self.profile, "a relay of the platform")
-        return f"profile {self.namespace}/{self.profile}"
+        return f"profile {self.profile} of account {self.namespace}/{self.account}"
 
 
 def secret_ref(owner: Owner, endpoint: Profile | Relay) -> SecretRef | None:

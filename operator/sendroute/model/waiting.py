@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 _VERB = " waits for "
+_PLURAL = " wait for "
 
 
 def waiting_message(domain: str, thing: str, consequence: str) -> str:
@@ -19,7 +20,17 @@ def waiting_message(domain: str, thing: str, consequence: str) -> str:
     Returns:
         The sentence, which :func:`waiting_together` recognises.
     """
-    return f"{domain}{_VERB}{thing}: {consequence}."
+    return waits_for(domain, f"{thing}: {consequence}.")
+
+
+def waits_for(domain: str, shared: str) -> str:
+    """The sentence about one domain, from what those about many have in common."""
+    return f"{domain}{_VERB}{shared}"
+
+
+def shared_by_all(message: str) -> str:
+    """What the sentence about many domains says without them."""
+    return message.partition(_PLURAL)[2]
 
 
 class Waiting(NamedTuple):
@@ -45,9 +56,9 @@ def waiting_together(messages: Iterable[str]) -> dict[str, Waiting]:
     return {
         shared: Waiting(
             names,
-            f"{names[0]}{_VERB}{shared}"
+            waits_for(names[0], shared)
             if len(names) == 1
-            else f"{len(names):,} domains wait for {shared}",
+            else f"{len(names):,} domains{_PLURAL}{shared}",
         )
         for shared, names in domains.items()
     }

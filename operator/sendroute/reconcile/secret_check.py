@@ -46,7 +46,9 @@ class CheckedEndpoint(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return RELAY_TITLES[self.name] if self.key is PLATFORM else f"profile {self.name}"
+        if self.key is PLATFORM:
+            return RELAY_TITLES[self.name]
+        return f"profile {self.name} of account {self.key}"
 
     @property
     def account(self) -> AccountKey | None:

@@ -11,17 +11,20 @@ examples:
 
 from argparse import Namespace
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from sendroute.cli.command_line import Parser
-from sendroute.cli.hints import leave_shadow
+from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
+from sendroute.delivery.pending import PendingChange, pending_change
 from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
-from sendroute.model.times import to_minute
+from sendroute.model.owner import owner_names
+from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Page, clean, wrap
@@ -40,11 +43,15 @@ def run(arguments: Namespace, session: Session) -> int:
     with session.factory.open_store() as store:
         answer = _explain(arguments.sender, store)
         is_read = bool(store.relays())
+        statuses = list(store.account_statuses().values())
+    pending = pending_change(answer.domain, statuses) if answer.domain else None
+    others = len(statuses) if answer.row is None and pending is None and answer.domain else 0
+    spelling = _unwritable(arguments.sender)
 
     def show(form: str, page: Page) -> Iterable[str]:
         if form == "json":
-            return document(answer.as_document().items())
-        return _text(answer, page, is_read=is_read)
+            return document([*answer.as_document().items(), ("pending", _pending(pending))])
+        return chain(_text(answer, page, is_read=is_read), _notes(spelling, pending, others, page))
 
     return present(session, outputs, show)
 
@@ -58,6 +65,49 @@ def _explain(text: str, store: "Store") -> Explanation:
     except InvalidNameError:  # no manifest can declare it, so no account has it
         domain = sender.domain.lower()
     return explain_domain(sender.address, domain, store.explain_facts(domain))
+
+
+def _unwritable(text: str) -> str | None:
+    """How the domain is written, if it is typed in a form that no manifest can have."""
+    try:
+        domain_name(read_sender(text).domain or "example.com")
+    except InvalidNameError as error:
+        return f"The domain {error.message}. {error.hint}"
+    return None
+
+
+def _pending(pending: PendingChange | None) -> dict[str, Any] | None:
+    if pending is None:
+        return None
+    namespace, account = owner_names(pending.status.key)
+    return {
+        "namespace": namespace,
+        "account": account,
+        "reason": pending.status.reason.value,
+        "since": rfc3339(pending.status.since),
+        "message": pending.message,
+        "causes": [
+            {"code": cause.code, "message": cause.message, "hint": cause.hint}
+            for cause in map(with_hint, pending.causes)
+        ],
+    }
+
+
+def _notes(
+    spelling: str | None, pending: PendingChange | None, others: int, page: Page
+) -> Iterable[str]:
+    """What is not as typed, or not as the manifests say yet. ``others``: accounts of which
+    something is left open, which may be about the domain."""
+    texts = [spelling] if spelling is not None else []
+    if pending is not None:
+        texts.append(f"Not applied since {to_minute(pending.status.since)}: {pending.message}")
+        causes = map(with_hint, pending.causes)
+        texts += [f"{cause.message} {cause.hint or ''}".rstrip() for cause in causes]
+    elif others:
+        have = "account has" if others == 1 else "accounts have"
+        texts.append(f"{others:,} {have} changes that are not applied yet: sendroute status")
+    for text in texts:
+        yield from (line + "\n" for line in wrap(clean(text), 0, columns=page.columns))
 
 
 def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:

@@ -21,7 +21,9 @@ from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.manifests.names import InvalidNameError, domain_name
 from sendroute.model.change import Kind
+from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
+from sendroute.model.problem import ProblemError
 from sendroute.model.records import HistoryEntry
 from sendroute.model.route import Route
 from sendroute.model.times import rfc3339, to_minute
@@ -114,8 +116,11 @@ def _entries_of(
         return store.history(owner=key, **limits)
     try:
         return store.history(domain=domain_name(of), **limits)
-    except InvalidNameError:
-        return ()
+    except InvalidNameError as error:
+        if of.isascii():
+            return ()
+        message = f"The domain {error.message}; the value is {of!r}."
+        raise ProblemError(finding("unknown-domain", message, hint=error.hint)) from error
 
 
 _CSV_HEADS = (
