@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 from tests.store.conftest import Say
 from tests.store.raw import opened
 from tests.store.test_switching import filled
@@ -152,6 +153,35 @@ def test_a_new_plan_of_an_account_changes_no_domain(store: Store, say: Say, serv
     assert update(store, served) == Update(False, 2, {}, {})
 
 
+def test_other_logins_of_an_account_bring_its_domains(
+    store: Store, say: Say, other: Say, served: Head
+) -> None:
+    store.commit([other.start("d.example")], None, say.provenance)
+    named = AccountState("nano", logins=("app", "crm"))
+    store.commit([say.plan(1, say.account(AccountState("nano"), named))], None, say.provenance)
+    at = store.head()
+    expected = {route.domain: route._replace(logins=("app", "crm")) for route in (A, B, C)}
+    changed = update(store, served)
+    assert changed.domains.pop("d.example").logins == ()
+    assert changed.domains == expected
+    assert update(store).domains["a.example"].logins == ("app", "crm")
+    moved = say.domain("a.example", state(via("ses")), None)
+    store.commit([say.plan(at.revision, moved)], None, say.provenance)
+    new = other.domain("a.example", None, state(UNCONFIGURED))
+    store.commit([other.plan(2, new)], None, say.provenance)
+    assert update(store, at).domains["a.example"].logins == (), "its new account names none"
+    open_again = say.account(named, AccountState("nano"))
+    store.commit([say.plan(at.revision + 1, open_again)], None, say.provenance)
+    assert {route.logins for route in update(store, at).domains.values()} == {()}
+
+
+def test_a_relay_for_bounces_signs_in_as_its_secret_says(store: Store, say: Say) -> None:
+    bounces = Relay("bounces.example", 587, Encryption.STARTTLS)
+    both = replace(PLATFORM, bounces=bounces)
+    store.commit([], say.platform_change(None, both), say.provenance)
+    assert update(store).endpoints == {"b0r1": (False, False), "m0r1": (True, False)}
+
+
 def test_a_whole_switch_is_in_the_update(store: Store, say: Say) -> None:
     changes = filled(store, say)
     at = store.head()
@@ -241,30 +271,3 @@ def test_the_age_of_a_relay_is_by_the_clock_of_the_store(
             raw.execute("UPDATE relay SET seen_at = datetime(seen_at, '-90 seconds')")
     [relay] = store.relays()
     assert 90 <= relay.age < 120
-
-
-def test_the_logins_of_an_account_come_with_its_domains(
-    store: Store, say: Say, served: Head
-) -> None:
-    named = AccountState("nano", logins=("acme-app", "acme-crm"))
-    store.commit([say.plan(1, say.account(AccountState("nano"), named))], None, say.provenance)
-    changed = update(store, served)
-    assert not changed.is_whole
-    assert {name: route.logins for name, route in changed.domains.items()} == dict.fromkeys(
-        ("a.example", "b.example", "c.example"), ("acme-app", "acme-crm")
-    )
-    assert update(store).domains["a.example"].logins == ("acme-app", "acme-crm")
-    at = store.head()
-    store.commit([say.plan(2, say.account(named, AccountState("nano")))], None, say.provenance)
-    assert {route.logins for route in update(store, at).domains.values()} == {()}
-
-
-def test_the_relay_for_bounces_is_an_endpoint(store: Store, say: Say, served: Head) -> None:
-    bounces = Relay("bounces.internal.example", 25, Encryption.NONE)
-    after = Platform(PLATFORM.managed, (), bounces=bounces)
-    store.commit([], say.platform_change(PLATFORM, after), say.provenance)
-    assert update(store, served).endpoints == {
-        "p1r1": (True, False),
-        "m0r2": (True, False),
-        "b0r2": (False, False),
-    }

@@ -134,7 +134,7 @@ class Endpoint(Struct, frozen=True):
 class DomainRoute(NamedTuple):
     """A sender domain as relays need it. ``kind`` is None if the store has it no longer;
     ``profile`` is the id and the version of the profile that it is sent through. ``logins`` are the
-    clients that may send as it; empty if its account names none."""
+    clients that may send as it; empty for any."""
 
     domain: str
     kind: RouteKind | None

@@ -1,7 +1,7 @@
 """Follow the store, keep the tables at its revision, reload Postfix, and report what is served.
 
-Nothing of the store, of the disk or of Postfix ends the agent: mail continues by the revision in the
-tables, and the agent tries again.
+Nothing of the store, of the disk or of Postfix ends the agent: mail continues by the
+revision in the tables, and the agent tries again.
 """
 
 import logging

@@ -53,7 +53,7 @@ CREATE TABLE served (
 
 _STAGED = """
 CREATE TEMP TABLE IF NOT EXISTS staged
-    (key TEXT PRIMARY KEY, access TEXT, alias TEXT, senders TEXT) WITHOUT ROWID;
+    (key TEXT PRIMARY KEY, access TEXT, alias TEXT, logins TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS listed (alias TEXT PRIMARY KEY) WITHOUT ROWID;
 DELETE FROM temp.staged; DELETE FROM temp.listed;
 """
@@ -387,14 +387,14 @@ class Tables:
             " WHERE transport IS NOT NULL ON CONFLICT (key)"
             " DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
         )
-        for table in ("access", "senders"):
+        for table, column in (("access", "access"), ("senders", "logins")):
             run(
                 f"DELETE FROM {table} WHERE key IN"  # noqa: S608 - a table of ours
-                f" (SELECT key FROM staged WHERE staged.{table} IS NULL)"
+                f" (SELECT key FROM staged WHERE staged.{column} IS NULL)"
             )
             run(
-                f"INSERT INTO {table} SELECT key, {table} FROM staged"  # noqa: S608
-                f" WHERE {table} IS NOT NULL ON CONFLICT (key)"
+                f"INSERT INTO {table} SELECT key, {column} FROM staged"  # noqa: S608
+                f" WHERE {column} IS NOT NULL ON CONFLICT (key)"
                 " DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
             )
 
