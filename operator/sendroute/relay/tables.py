@@ -52,8 +52,8 @@ CREATE TABLE served (
 )
 
 _STAGED = """
-CREATE TEMP TABLE IF NOT EXISTS staged (key TEXT PRIMARY KEY, access TEXT, alias TEXT)
-    WITHOUT ROWID;
+CREATE TEMP TABLE IF NOT EXISTS staged
+    (key TEXT PRIMARY KEY, access TEXT, alias TEXT, logins TEXT) WITHOUT ROWID;
 CREATE TEMP TABLE IF NOT EXISTS listed (alias TEXT PRIMARY KEY) WITHOUT ROWID;
 DELETE FROM temp.staged; DELETE FROM temp.listed;
 """
@@ -300,7 +300,7 @@ class Tables:
     def _stage(self, rows: Iterable[DomainRow]) -> None:
         remaining = iter(rows)
         while batch := list(islice(remaining, _BATCH)):
-            self._connection.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?)", batch)
+            self._connection.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?, ?, ?)", batch)
 
     def _count_rerouted(self, *, whole: bool) -> int:
         count: int = self._one(
@@ -317,12 +317,17 @@ class Tables:
     def _write_domains(self, *, whole: bool) -> None:
         run = self._connection.execute
         if whole:
-            for table in ("access", "transport"):
+            for table in ("access", "transport", "senders"):
                 run(f"DELETE FROM {table} WHERE key NOT IN (SELECT key FROM staged)")  # noqa: S608
         run("DELETE FROM access WHERE key IN (SELECT key FROM staged WHERE access IS NULL)")
         run(
             "DELETE FROM transport WHERE key IN (SELECT key FROM staged LEFT JOIN nexthop"
             " USING (alias) WHERE transport IS NULL)"
+        )
+        run("DELETE FROM senders WHERE key IN (SELECT key FROM staged WHERE logins IS NULL)")
+        run(
+            "INSERT INTO senders SELECT key, logins FROM staged WHERE logins IS NOT NULL"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value"
         )
         run(
             "INSERT INTO access SELECT key, access FROM staged WHERE access IS NOT NULL"
