@@ -93,7 +93,7 @@ def _ignore_in_git(key: Path) -> str | None:
     file = directory / ".gitignore"
     advice = f"{key} is in a git working tree: never commit it. Add /{key.name} to {file}."
     try:
-        text = file.read_text("utf-8") if os.path.lexists(file) else ""
+        text = file.read_text("utf-8-sig") if os.path.lexists(file) else ""
         if not {key.name, f"/{key.name}", f"*{key.suffix}"}.isdisjoint(text.splitlines()):
             return None
         if file.is_symlink():  # git does not follow it, and neither does Sendroute

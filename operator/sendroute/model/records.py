@@ -133,11 +133,13 @@ class Endpoint(Struct, frozen=True):
 
 class DomainRoute(NamedTuple):
     """A sender domain as relays need it. ``kind`` is None if the store has it no longer;
-    ``profile`` is the id and the version of the profile that it is sent through."""
+    ``profile`` is the id and the version of the profile that it is sent through. ``logins`` are the
+    clients that may send as it; empty for any."""
 
     domain: str
     kind: RouteKind | None
     profile: tuple[int, int] | None = None
+    logins: tuple[str, ...] = ()
 
 
 class Rekeyed(Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sendroute.credentials.key_file import create_key, key_path
 from sendroute.credentials.keys import VARIABLE, keys_in, keys_of_file
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Status
 from sendroute.reconcile.restore import SavedState
@@ -106,7 +107,7 @@ def is_lock_file(path: Path) -> bool:
         if not path.is_file():  # reading a pipe would wait
             return False
         with path.open("rb") as file:
-            return file.read(64).lstrip().startswith(b"{")
+            return without_mark(file.read(64)).lstrip().startswith(b"{")
     except OSError:
         return False  # reported when it is opened as a backup
 
