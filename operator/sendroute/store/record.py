@@ -533,7 +533,7 @@ class Store:
         Yields:
             What changed since then; everything if the store does not contain that revision.
         """
-        with self._reading() as connection:
+        with self._streaming() as connection:
             yield relays.update_since(connection, lineage, served)
 
     def report_relay(self, name: str, served: Head) -> bool:
