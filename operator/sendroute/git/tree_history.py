@@ -76,11 +76,11 @@ def tree_history(paths: Sequence[str], find: FindCheckedOut = checked_out) -> Tr
         if path == "-":
             continue
         try:
-            found = find(path)
+            checkout = find(path)
         except GitFailedError:
             continue
-        if found is not None and found.commit is not None:
-            return TreeHistory(found.commit, _runner(found.repository))
+        if checkout is not None and checkout.commit is not None:
+            return TreeHistory(checkout.commit, _runner(checkout.repository))
     return None
 
 

@@ -53,15 +53,15 @@ def commit_of(paths: Sequence[str], find: FindCheckedOut = checked_out) -> str |
     empty = None
     for path in given:
         try:
-            found = find(path)
+            checkout = find(path)
         except GitFailedError as error:
             reason = f"{error.cause.sentence}. {error.cause.hint}" if error.cause else "git failed."
             _log.warning("The commit is not recorded: %s", reason)
             return None
-        if found is not None and found.commit is not None:
-            is_exact = len(given) == len(paths) and _is_exact(found.repository, given)
-            return found.commit if is_exact else f"{found.commit}-dirty"
-        empty = empty or found
+        if checkout is not None and checkout.commit is not None:
+            is_exact = len(given) == len(paths) and _is_exact(checkout.repository, given)
+            return checkout.commit if is_exact else f"{checkout.commit}-dirty"
+        empty = empty or checkout
     if empty is not None:
         top = empty.repository.top
         _log.warning("The commit is not recorded: the repository %s has no commit yet.", top)
