@@ -80,8 +80,8 @@ class Guards(Struct, frozen=True):
 
 class ChangeSize(Struct, frozen=True):
     """What one change would do to the domains of an account, or of the store: ``counts`` of
-    ``domain_count``. ``held`` is the whole change that it is a part of, if that was held back before;
-    ``counts`` includes what was applied of it."""
+    ``domain_count``. ``held`` is the whole change that it is a part of, if that was held back
+    before; ``counts`` includes what was applied of it."""
 
     domain_count: int
     counts: DomainCounts

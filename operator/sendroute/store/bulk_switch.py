@@ -45,7 +45,7 @@ class StateSwitch(Struct, frozen=True):
 
 
 class Switch(Struct, frozen=True):
-    """An apply-all that switches a number of XX has an entry for each state
+    """An apply-all that switches ``domain_count`` domains. ``entries`` has an entry for each state
     that these domains are in."""
 
     id: str
