@@ -348,3 +348,21 @@ def test_a_saved_plan_compares_a_stale_lock_file_again(
         Path("newer.lock").replace(lock)
     applied = sendroute("apply", "change.plan")
     assert (applied.status, "stale-lock" in applied.out) == (0, not fresh), applied
+
+
+def test_a_plan_saved_under_the_lock_file_of_another_store_stays_refused(
+    sendroute: Program, manifests: Path
+) -> None:
+    assert sendroute("--store", "sqlite:///first.db", "init").status == 0
+    lock = str(manifests / "sendroute.lock")
+    first = ("--store", "sqlite:///first.db", "apply", "manifests", "--auto-approve")
+    assert sendroute(*first, "--write-lock", lock).status == 0
+    assert sendroute("init", "--key-file", "sendroute.key").status == 0
+    planned = sendroute("plan", "manifests", "--out", "change.plan")
+    assert (planned.status, "store-empty" in planned.out) == (3, True)
+    Path(lock).unlink()
+    for _ in range(2):
+        applied = sendroute("apply", "change.plan")
+        assert (applied.status, "store-empty" in applied.out) == (3, True), applied
+    assert "No domains" in sendroute("routes").out
+    assert sendroute("apply", "manifests", "--auto-approve").status == 0

@@ -74,7 +74,7 @@ def _key_lines(created: NewStore) -> Iterator[str]:
         )
     else:
         yield f"It uses the key in {key}: keep it separately from the store and its backups."
-    if created.is_keyless:
+    if created.has_undecryptable:
         yield (
             "It does not decrypt the backup's credentials: the next apply encrypts them again from"
             " their secrets. If you find the old key, add it below the new one."

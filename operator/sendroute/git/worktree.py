@@ -9,7 +9,13 @@ from typing import NamedTuple
 
 from sendroute.git.failures import GitFailedError
 from sendroute.git.process import Process
-from sendroute.git.repository import Repository, find_repository, open_repository, submodule_at
+from sendroute.git.repository import (
+    FindCheckedOut,
+    Repository,
+    checked_out,
+    find_repository,
+    submodule_at,
+)
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 
 # Files that git changes when it checks them out differ on disk from their blob (gitattributes(5));
@@ -29,11 +35,12 @@ _LINK, _SUBMODULE = "120000", "160000"
 _log = logging.getLogger(__name__)
 
 
-def commit_of(paths: Sequence[str]) -> str | None:
+def commit_of(paths: Sequence[str], find: FindCheckedOut = checked_out) -> str | None:
     """Find the commit that manifests are at.
 
     Args:
         paths: files and directories; ``-`` is standard input.
+        find: finds the repository and the commit of a path.
 
     Returns:
         The commit of the first path that is in a repository. ``-dirty`` is appended if what
@@ -43,20 +50,20 @@ def commit_of(paths: Sequence[str]) -> str | None:
         reports no commit; a warning is logged if there is a repository.
     """
     given = [path for path in paths if path != "-"]
+    empty = None
     for path in given:
         try:
-            repository = open_repository(path)
-            head = repository.head() if repository is not None else None
+            checkout = find(path)
         except GitFailedError as error:
             reason = f"{error.cause.sentence}. {error.cause.hint}" if error.cause else "git failed."
             _log.warning("The commit is not recorded: %s", reason)
             return None
-        if repository is not None and head is not None:
-            is_exact = len(given) == len(paths) and _is_exact(repository, given)
-            return head if is_exact else f"{head}-dirty"
-    repositories = (find_repository(path) for path in given)
-    top = next((repository.top for repository in repositories if repository is not None), None)
-    if top is not None:
+        if checkout is not None and checkout.commit is not None:
+            is_exact = len(given) == len(paths) and _is_exact(checkout.repository, given)
+            return checkout.commit if is_exact else f"{checkout.commit}-dirty"
+        empty = empty or checkout
+    if empty is not None:
+        top = empty.repository.top
         _log.warning("The commit is not recorded: the repository %s has no commit yet.", top)
     return None
 
@@ -158,8 +165,7 @@ def _is_exact_submodule(directory: str, commit: str) -> bool:
     repository = submodule_at(directory)
     if repository is None:
         return False
-    repository.require_usable()
-    return repository.head() == commit and _is_exact(repository, [directory])
+    return repository.usable_head() == commit and _is_exact(repository, [directory])
 
 
 def _has_content(path: str, entry: _Entry) -> bool:
