@@ -47,8 +47,8 @@ _HEARTBEAT = 15.0
 """Seconds between two reports to the store: a relay that was not seen for 60 is not waited for."""
 _RELOAD_PAUSE = 3.0
 """Seconds between two reloads of Postfix, at least."""
-_HOUSEKEEPING = 30.0
-"""Seconds between two looks at the queue and at the keys."""
+_HOUSEKEEPING = 10.0
+"""Seconds between two checks of the queue, of the keys and of the file."""
 _LONGEST_RETRY = 15.0
 
 
@@ -375,12 +375,13 @@ class Agent:
             self._event_log.report.update(problem.findings)
 
     def _keep_house(self) -> None:
-        """Delete aliases that no mail can take any more, and read everything if there are other
-        keys."""
+        """Check the file, delete aliases that no mail can take any more, and read everything if
+        there are other keys."""
         now = time.monotonic()
         if self._tables is None or now < self._housekeeping_at:
             return
         self._housekeeping_at = now + _HOUSEKEEPING
+        self._tables.check_file()
         self._free_aliases()
         if self._tables.unusable():
             keys, _ = self._read_keys()
