@@ -265,3 +265,13 @@ def test_a_file_that_was_replaced_is_noticed(file: Written) -> None:
     assert file.tables.is_current()
     file.tables.path.rename(file.tables.path.with_name("moved"))
     assert not file.tables.is_current()
+
+
+def test_a_free_alias_is_deleted_with_its_secrets(file: Written) -> None:
+    file.write(revision(1, SHOP, nexthops=(nexthop("p1r1"), nexthop("p2r1"))))
+    file.write(revision(2, SHOP._replace(alias="p2r1"), retired=("p1r1",)))
+    assert file.tables.retired() == {"p1r1": NOW}
+    file.tables.forget(["p1r1", "p2r1"])
+    assert file.rows("credentials") == {"p2r1": "user:p2r1"}, "only what is retired"
+    assert set(file.rows("tls_policy")) == {"[p2r1]:587"}
+    assert dict(file.tables.aliases()) == {"p2r1": "smtp.provider.example"}

@@ -90,6 +90,8 @@ def leave_shadow(domain: str, state: DomainState) -> str:
         option += f" {shlex.quote(declared.profile)}"
     command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
     apply_all = shlex.quote(state.shadow or "")
+    if state.overrides == state.shadow:  # first seen in the change that ran the apply-all
+        command = f"remove spec.overrides from the manifest and apply; then {command}"
     return (
         f"To return to {declared}: {command} --overrides {apply_all} PATH. To keep {state.route}:"
         " sendroute sync PATH."

@@ -176,8 +176,11 @@ def _why(state: DomainState) -> str:
         case _:
             assert_never(state.origin)
     if state.is_shadowed:
+        again = (
+            "no longer sets, and later sets again," if state.overrides == state.shadow else "sets"
+        )
         why += (
-            f"; it shadows the declared route, {state.declared}, until the manifest sets"
+            f"; it shadows the declared route, {state.declared}, until the manifest {again}"
             f" spec.overrides: {state.shadow}, or declares another route"
         )
     return why

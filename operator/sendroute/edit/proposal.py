@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from sendroute.edit.documents import NewDocument, new_file
 from sendroute.edit.file_edit import FileEdit, NotEditableError, apply, reads_as
-from sendroute.edit.layout import BOM
 from sendroute.edit.rewrite import same
 from sendroute.edit.style import YamlStyle
 from sendroute.edit.tree import EditTree
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
@@ -105,7 +105,7 @@ class Proposal:
                 continue
             before = self.tree.text(file)
             try:
-                after = apply(self.tree.layout(file), edit, bom=before.startswith(BOM))
+                after = apply(self.tree.layout(file), edit, bom=before.startswith(BYTE_ORDER_MARK))
                 texts[file] = TextChange(before, after)
             except NotEditableError as error:
                 findings += self._by_hand(file, error)

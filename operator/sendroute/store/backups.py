@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import Code, finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Status
@@ -216,7 +217,7 @@ def _not_a_backup(path: Path) -> ProblemError:
         return problem("wrong-store", f"{path} is a directory, not a backup.", hint)
     if path.is_file():
         with path.open("rb") as file:
-            is_json = file.read(1) == b"{"
+            is_json = without_mark(file.read(64)).lstrip().startswith(b"{")
         if is_json:
             hint = "If the file is a lock file, create the store from the lock file."
             remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))

@@ -146,16 +146,16 @@ WITHOUT_KEY = "restored-without-key"
 """The reason of the history entry of a store that was created from a backup without its key."""
 
 
-def opens_none(connection: Connection, opens: Callable[[str, SecretBinding], bool]) -> bool:
-    """Whether there are credentials in use, and none of them opens."""
+def decrypts_none(connection: Connection, decrypts: Callable[[str, SecretBinding], bool]) -> bool:
+    """Whether there are credentials in use, and none of them decrypts."""
     in_use = select(endpoint).where(
         endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
     )
     rows = connection.execute(in_use).all()
-    return bool(rows) and not any(opens(row.credential, _binding(row)) for row in rows)
+    return bool(rows) and not any(decrypts(row.credential, _binding(row)) for row in rows)
 
 
-def keyless(connection: Connection) -> frozenset[tuple[Owner, str]]:
+def undecryptable(connection: Connection) -> frozenset[tuple[Owner, str]]:
     """The credentials in use, by owner and profile, that came with a backup whose key was not
     given, and were not saved again since. A new version of a profile may have copied one."""
     entries = table_of_history.c
@@ -214,7 +214,7 @@ def rekey(
     (``credential-unreadable``).
     """
     count, left = 0, list[Endpoint]()
-    lost = keyless(connection)
+    lost = undecryptable(connection)
     for stored in list(all_endpoints(connection)):
         if stored.credential is None:
             continue

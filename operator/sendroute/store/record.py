@@ -166,7 +166,8 @@ class Store:
         profile (the managed relay's under the platform's key), at one revision."""
         with self._reading() as connection:
             current = replace(
-                current_state.read(connection, None), keyless=endpoints.keyless(connection)
+                current_state.read(connection, None),
+                undecryptable=endpoints.undecryptable(connection),
             )
             return current, endpoints.encrypted(connection)
 
@@ -369,11 +370,11 @@ class Store:
                 commit_id=commit_id,
             )
 
-    def is_keyless(self) -> bool:
+    def has_undecryptable(self) -> bool:
         """Whether the store has credentials of a key that was not given when it was created from a
         backup."""
         with self._reading() as connection:
-            return bool(endpoints.keyless(connection))
+            return bool(endpoints.undecryptable(connection))
 
     def endpoints(self, only: Collection[Alias] | None = None) -> list[Endpoint]:
         """Every revision of every destination, or those of some aliases, retired ones included."""
@@ -534,7 +535,7 @@ class Store:
         Yields:
             What changed since then; everything if the store does not contain that revision.
         """
-        with self._reading() as connection:
+        with self._streaming() as connection:
             yield relays.update_since(connection, lineage, served)
 
     def report_relay(self, name: str, served: Head) -> bool:
@@ -593,7 +594,7 @@ class StoreSnapshot:
         """The current state of some accounts, with the lineage, the revision, the platform, and the
         credentials of a lost key."""
         current = current_state.read(self._connection, keys)
-        return replace(current, keyless=endpoints.keyless(self._connection))
+        return replace(current, undecryptable=endpoints.undecryptable(self._connection))
 
     def accounts(self, keys: Collection[AccountKey]) -> dict[AccountKey, CurrentAccount]:
         """The state of these accounts; an account that is not in the store is left out."""
