@@ -148,7 +148,7 @@ def test_a_message_is_explained_by_the_profile_that_took_it(
         ("smtp.old.example[203.0.113.9]:25", "is no nexthop of Sendroute"),
     ],
 )
-def test_a_message_of_before_is_told_from_one_of_another_store(
+def test_a_message_of_before_differs_from_one_of_another_store(
     sendroute: Program, store: Path, relay: str, note: str
 ) -> None:
     log = write(store.parent / "mail.log", delivery(relay))

@@ -29,9 +29,9 @@ def delivery(
 
 
 def read(*lines: str) -> LoggedMessage:
-    found = find_message(lines, ID)
-    assert found is not None
-    return found
+    message = find_message(lines, ID)
+    assert message is not None
+    return message
 
 
 def only(*lines: str) -> Delivery:
@@ -78,8 +78,8 @@ def test_each_form_of_time_is_read(time: str) -> None:
         ("none", "connect to p42r7[203.0.113.9]:587: Connection refused", Alias(42, 7)),
         (
             "none",
-            "Host or domain name not found. Name service error for name=p42r7 type=A: Host not"
-            " found",
+            "Host or domain name not message. Name service error for name=p42r7 type=A: Host not"
+            " message",
             Alias(42, 7),
         ),
         ("none", "The domain of the sender has no route at present", None),

@@ -36,8 +36,8 @@ HISTORY = [
 def day_of(delivered: float | None, retired: int | None = None) -> int | None:
     bound = binding_of(ACME, "ses", Profile("smtp.example", 587, Encryption.STARTTLS))
     at = None if delivered is None else START + timedelta(days=delivered)
-    found = assignment_of(Endpoint(1, 1, bound, None, 1, retired), HISTORY, at)
-    return found.revision if found is not None else None
+    assignment = assignment_of(Endpoint(1, 1, bound, None, 1, retired), HISTORY, at)
+    return assignment.revision if assignment is not None else None
 
 
 def test_it_is_the_latest_assignment_before_the_mail_was_delivered() -> None:

@@ -54,7 +54,7 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
         ):
             needle = queue_id.encode()
             lines = (line.decode("utf-8", "replace") for line in file if needle in line)
-            found = find_message(lines, queue_id)
+            message = find_message(lines, queue_id)
     except OSError as error:
         raise ProblemError(
             finding(
@@ -63,7 +63,7 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
                 hint="Give another log, or the journal by standard input.",
             )
         ) from error
-    if found is None:
+    if message is None:
         where = "standard input" if log == "-" else log
         raise ProblemError(
             finding(
@@ -72,7 +72,7 @@ def logged_message(queue_id: str, log: str) -> LoggedMessage:
                 hint="Read an older log, or that of the host which had the message.",
             )
         )
-    return found
+    return message
 
 
 def explain_message(message: LoggedMessage, store: "Store") -> MessageExplanation:

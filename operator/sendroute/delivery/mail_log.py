@@ -35,7 +35,7 @@ _DELIVERY = re.compile(
 # What Postfix itself writes if it reached no server.
 _UNREACHED = re.compile(
     r"connect to (?P<host>[^\s\[\]:]+)\[.*"
-    r"|Host or domain name not found\. Name service error for name=(?P<name>\S+) .*"
+    r"|Host or domain name not message\. Name service error for name=(?P<name>\S+) .*"
 )
 _BOUNCE = re.compile(r"sender (?:non-)?delivery (?:status )?notification: (?P<id>[0-9A-Za-z]+)")
 
@@ -94,7 +94,7 @@ def find_message(lines: Iterable[str], queue_id: str) -> LoggedMessage | None:
     Returns:
         The latest message with that id; None if no line has it.
     """
-    found: LoggedMessage | None = None
+    message: LoggedMessage | None = None
     for line in lines:
         if queue_id not in line:
             continue
@@ -103,31 +103,33 @@ def find_message(lines: Iterable[str], queue_id: str) -> LoggedMessage | None:
             continue
         program, event = match["program"], match["event"]
         is_new = program in ("smtpd", "pickup") and event.startswith(("client=", "uid="))
-        if found is None:
-            found = LoggedMessage(queue_id)
-        elif found.removed or (is_new and found != LoggedMessage(queue_id, earlier=found.earlier)):
-            found = LoggedMessage(queue_id, earlier=found.earlier + 1)
-        found = _with_event(found, program, event, match["time"])
-    return found
+        if message is None:
+            message = LoggedMessage(queue_id)
+        elif message.removed or (
+            is_new and message != LoggedMessage(queue_id, earlier=message.earlier)
+        ):
+            message = LoggedMessage(queue_id, earlier=message.earlier + 1)
+        message = _with_event(message, program, event, match["time"])
+    return message
 
 
-def _with_event(found: LoggedMessage, program: str, event: str, time: str) -> LoggedMessage:
+def _with_event(message: LoggedMessage, program: str, event: str, time: str) -> LoggedMessage:
     if program == "qmgr" and event == "removed":
-        return found._replace(removed=True)
+        return message._replace(removed=True)
     if program == "qmgr" and event.startswith("from="):
         if match := _FROM.fullmatch(event):
-            return found._replace(sender=match["sender"])
-        return found._replace(unread=found.unread + 1)
+            return message._replace(sender=match["sender"])
+        return message._replace(unread=message.unread + 1)
     if program == "smtpd" and (match := _CLIENT.fullmatch(event)):
-        return found._replace(login=match["login"])
+        return message._replace(login=match["login"])
     if program == "bounce" and (match := _BOUNCE.fullmatch(event)):
-        return found._replace(notification=match["id"])
+        return message._replace(notification=match["id"])
     if event.startswith("to="):
         delivery = _delivery(event, time)
         if delivery is None:
-            return found._replace(unread=found.unread + 1)
-        return found._replace(deliveries=_added(found.deliveries, delivery))
-    return found
+            return message._replace(unread=message.unread + 1)
+        return message._replace(deliveries=_added(message.deliveries, delivery))
+    return message
 
 
 def _delivery(event: str, time: str) -> Delivery | None:
