@@ -213,7 +213,15 @@ CLI = (
     {"command_line", "exit_status", "fast_exit", "commands", "commands.edit", "commands.postfix"},
     {"hints", "options", "profile_options", "session"},
     {"output", "lookup", "postfix_options"},
-    {"confirm", "connection_tests", "environment", "loop_runner", "relay_runner", "stores"},
+    {
+        "confirm",
+        "connection_tests",
+        "environment",
+        "explain_message",
+        "loop_runner",
+        "relay_runner",
+        "stores",
+    },
     {"approval", "edit_session", "plan_source"},
     {"apply_plan"},
     {f"commands.{name.replace('-', '_')}" for name in COMMANDS if name not in GROUPS}

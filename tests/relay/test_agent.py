@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import socket
 import stat
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -322,6 +324,27 @@ def test_metrics_and_health_say_what_is_served(small_site: Site) -> None:
         'sendroute_relay_reloads_total{outcome="completed"} 0.0',
     ):
         assert line in metrics
+
+
+UNIT = Path(__file__).parents[2] / "examples" / "relay" / "sendroute-relay.service"
+
+
+def test_the_command_of_the_unit_tells_systemd_when_it_serves(
+    small_site: Site, tmp_path: Path
+) -> None:
+    """With its command and variables, and the readiness of sd_notify(3)."""
+    site = small_site
+    site.fill(site.create("a.example", via("one")))
+    [line] = re.findall(r"^ExecStart=(.*)$", UNIT.read_text(), re.MULTILINE)
+    program, command, *options = line.replace("${STATE_DIRECTORY}", str(site.tables)).split()
+    assert (program, command) == ("/opt/sendroute/bin/sendroute", "relay")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(20)
+        site.start(*options, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert listener.recv(100) == b"READY=1"
+    assert site.rows("transport")["a.example"] == ONE
 
 
 def page(url: str) -> str:

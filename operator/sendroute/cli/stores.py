@@ -10,6 +10,7 @@ from sendroute.cli.command_line import stderr_line
 from sendroute.cli.options import Output
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.git.repository import find_repository
 from sendroute.model.change import Plan
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Result
@@ -88,7 +89,7 @@ def _ignore_in_git(key: Path) -> str | None:
     The key goes into the `.gitignore` beside it (https://git-scm.com/docs/gitignore).
     """
     directory = key.resolve().parent
-    if not any((above / ".git").exists() for above in (directory, *directory.parents)):
+    if find_repository(str(directory)) is None:
         return None
     file = directory / ".gitignore"
     advice = f"{key} is in a git working tree: never commit it. Add /{key.name} to {file}."

@@ -307,6 +307,14 @@ class Code(StrEnum):
         "Correct the name, or declare the domain and apply the manifests.",
         Trait.ABSENCE,
     )
+    UNKNOWN_MESSAGE = (
+        "unknown-message",
+        _ERROR,
+        _OPERATOR,
+        "The mail log has no line of the message.",
+        "The queue id is misspelled, the message is older than the log, or it was on another host.",
+        "Check the id, or read the log that has the message.",
+    )
     UNKNOWN_PLAN = (
         "unknown-plan",
         _ERROR,

@@ -113,8 +113,8 @@ class ExplainFacts(Struct, frozen=True):
 
 
 class Endpoint(Struct, frozen=True):
-    """One revision of a profile, of the managed relay (``profile`` is 0) or of the relay for
-    bounces (-1): the destination of its alias. ``credential`` is encrypted, and bound to this
+    """One revision of a profile, of the managed relay (``profile`` is 0) or of the bounce
+    relay (-1): the destination of its alias. ``credential`` is encrypted, and bound to this
     destination. ``made`` and ``retired`` are revisions of the store; ``retired`` is None while the
     endpoint is in use."""
 

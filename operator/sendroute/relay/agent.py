@@ -47,8 +47,8 @@ _HEARTBEAT = 15.0
 """Seconds between two reports to the store: a relay that was not seen for 60 is not waited for."""
 _RELOAD_PAUSE = 3.0
 """Seconds between two reloads of Postfix, at least."""
-_HOUSEKEEPING = 30.0
-"""Seconds between two looks at the queue and at the keys."""
+_HOUSEKEEPING = 10.0
+"""Seconds between two checks of the queue, of the keys and of the file."""
 _LONGEST_RETRY = 15.0
 
 
@@ -340,10 +340,12 @@ class Agent:
     def _reload(self) -> None:
         """Reload Postfix, if a domain that it knew has another route now."""
         served, now = self._served(), time.monotonic()
-        if self._tables is None or served is None or not served.reload or now < self._reload_at:
+        if self._tables is None or served is None or not served.reload:
             return
-        self._reload_at = now + _RELOAD_PAUSE
         if self._reloads and self._options.server is not None:
+            if now < self._reload_at:
+                return
+            self._reload_at = now + _RELOAD_PAUSE
             try:
                 self._options.server.reload()
             except ProblemError as problem:
@@ -375,12 +377,13 @@ class Agent:
             self._event_log.report.update(problem.findings)
 
     def _keep_house(self) -> None:
-        """Delete aliases that no mail can take any more, and read everything if there are other
-        keys."""
+        """Check the file, delete aliases that no mail can take any more, and read everything if
+        there are other keys."""
         now = time.monotonic()
         if self._tables is None or now < self._housekeeping_at:
             return
         self._housekeeping_at = now + _HOUSEKEEPING
+        self._tables.check_file()
         self._free_aliases()
         if self._tables.unusable():
             keys, _ = self._read_keys()

@@ -173,6 +173,21 @@ class Tables:
         if not names.issuperset({*TABLES, "nexthop", "served"}):
             raise DamagedTablesError
 
+    def check_file(self) -> None:
+        """Check that Postfix can read the file. This agent keeps pages in memory, so damage on the
+        disk would be seen by others first.
+
+        Raises:
+            DamagedTablesError: it cannot be read.
+        """
+        with _damage():
+            other = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
+            try:
+                for table in TABLES:
+                    other.execute(f"SELECT key, value FROM {table} LIMIT 1").fetchall()  # noqa: S608
+            finally:
+                other.close()
+
     def _one(self, statement: str, *values: Any) -> Any:
         row = self._connection.execute(statement, values).fetchone()
         return None if row is None else row[0]

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
 
 from sendroute.model.desired import AccountKey
-from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID
+from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID, Alias
 from sendroute.model.owner import (
     BOUNCES,
     PLATFORM,
@@ -174,16 +174,22 @@ def undecryptable(connection: Connection) -> frozenset[tuple[Owner, str]]:
     return frozenset((owner_named(row.namespace, row.account), row.name) for row in rows)
 
 
-def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
-    """All endpoints, retired ones included, in the order of profile ids and versions."""
+def all_endpoints(
+    connection: Connection, only: Collection[Alias] | None = None
+) -> Iterator[Endpoint]:
+    """All endpoints, or those of some aliases, retired ones included, in the order of profile ids
+    and versions."""
     made, retired = revision.alias(), revision.alias()
-    rows = connection.execute(
+    statement = (
         select(endpoint, made.c.number.label("since"), retired.c.number.label("until"))
         .join_from(endpoint, made, endpoint.c.made == made.c.id)
         .outerjoin(retired, endpoint.c.retired == retired.c.id)
         .order_by(endpoint.c.profile, endpoint.c.version)
     )
-    for row in rows:
+    if only is not None:
+        columns = tuple_(endpoint.c.profile, endpoint.c.version)
+        statement = statement.where(columns.in_([tuple(alias) for alias in only]))
+    for row in connection.execute(statement):
         yield Endpoint(
             row.profile,
             row.version,

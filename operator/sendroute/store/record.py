@@ -20,6 +20,7 @@ from sendroute.model.current import Current, CurrentAccount
 from sendroute.model.desired import AccountKey
 from sendroute.model.export import StoreExport
 from sendroute.model.followed_source import FollowedSource
+from sendroute.model.nexthop import Alias
 from sendroute.model.owner import PLATFORM, Owner
 from sendroute.model.provenance import Head, Provenance
 from sendroute.model.records import (
@@ -375,10 +376,10 @@ class Store:
         with self._reading() as connection:
             return bool(endpoints.undecryptable(connection))
 
-    def endpoints(self) -> list[Endpoint]:
-        """Every revision of every destination, retired ones included."""
+    def endpoints(self, only: Collection[Alias] | None = None) -> list[Endpoint]:
+        """Every revision of every destination, or those of some aliases, retired ones included."""
         with self._reading() as connection:
-            return list(endpoints.all_endpoints(connection))
+            return list(endpoints.all_endpoints(connection, only))
 
     def rekey(
         self, encrypt: Callable[[str, SecretBinding], str | None], provenance: Provenance
