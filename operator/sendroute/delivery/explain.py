@@ -145,7 +145,7 @@ def _why(state: DomainState) -> str:
     if state.is_shadowed:
         why += (
             f"; it shadows the declared route, {state.declared}, until the manifest sets"
-            f" spec.overrides: {state.shadow}, or declares another route"
+            " spec.overrides to that id, or declares another route"
         )
     return why
 

@@ -135,8 +135,9 @@ def overruled(
         finding(
             "apply-all-wins",
             message,
-            hint=f"To return to {desired.route}, add spec.overrides: {requested.id} in a later"
-            " change. To keep the apply-all's route, write the assigned routes into the manifests.",
+            hint=f"To return to {desired.route}, add spec.overrides with this apply-all's id in a"
+            " later change. To keep the apply-all's route, write the assigned routes into the"
+            " manifests.",
             remedy=Perform(Task.SYNC),
             where=desired.where.at("spec", "route"),
             account=inputs.key,
