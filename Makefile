@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
+# In CI no test with real mail is skipped.
+export SENDROUTE_TEST_REAL_MAIL := $(if $(CI),required)
 # What the checker of words reads.
 WORDS = $(shell git ls-files operator docs examples tests README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md Makefile)
 LOCKED := tests/requirements/locked.txt
@@ -13,7 +15,7 @@ RESOLVE := .venv-lock/bin/uv --quiet pip compile pyproject.toml --extra dev --py
   --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit test-newest test-oldest lock postgresql posttls-finger bench schemas docs clean
+.PHONY: help demo test lint types unit test-newest test-oldest lock postgresql postfix bench schemas docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,16 +46,16 @@ lint: $(VENV)/ready
 types: $(VENV)/ready
 	$(BIN)/mypy
 
-unit: $(VENV)/ready postgresql posttls-finger
+unit: $(VENV)/ready postgresql postfix
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -n $(JOBS)
 
-test-newest: postgresql posttls-finger  ## the tests with the newest libraries that the ranges allow
+test-newest: postgresql postfix  ## the tests with the newest libraries that the ranges allow
 	$(supported)
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python $(PIP) --upgrade --upgrade-strategy eager --editable '.[dev]'
 	PATH="$(abspath .venv-newest/bin):$$PATH" .venv-newest/bin/python -m pytest -n $(JOBS)
 
-test-oldest: postgresql posttls-finger  ## the tests with the oldest libraries that the ranges allow
+test-oldest: postgresql postfix  ## the tests with the oldest libraries that the ranges allow
 	$(supported)
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python $(PIP) --require-hashes --requirement $(OLDEST)
@@ -69,8 +71,8 @@ lock:  ## resolve the locked versions again, from the ranges in pyproject.toml
 postgresql:
 	@.ci/postgresql
 
-posttls-finger:
-	@.ci/posttls-finger .postfix
+postfix:
+	@.ci/postfix .postfix
 
 bench: $(VENV)/ready postgresql  ## measure the performance goals on this machine
 	$(BIN)/python tests/bench/run.py

@@ -81,6 +81,30 @@ def test_with_a_base_a_reference_to_a_deleted_profile_is_a_warning(
     assert git(directory, "status", "--porcelain").strip() == "M manifests/acme.yaml"
 
 
+def test_what_a_base_does_not_show_is_named_and_never_an_error(
+    sendroute: Program, manifests: Path
+) -> None:
+    directory = manifests.parent
+    git(directory, "init", "-q")
+    (manifests / "broken.yaml").write_text("a: [\n")
+    (manifests / "gone").symlink_to("nowhere")
+    git(directory, "add", "manifests")
+    git(directory, "commit", "-qm", "1")
+    commit = git(directory, "rev-parse", "HEAD").strip()
+    git(directory, "update-index", "--add", "--cacheinfo", f"160000,{commit},manifests/tenants")
+    git(directory, "commit", "-qm", "2")
+    (manifests / "broken.yaml").unlink()
+    (manifests / "gone").unlink()
+    (manifests / "tenants").mkdir()
+    write(manifests / "tenants/acme.yaml", account("other"))
+    result = sendroute("validate", "manifests", "--base", "HEAD", "--strict")
+    assert result.status == 0, result
+    for name in ("broken.yaml", "gone", "tenants"):
+        assert f"HEAD:manifests/{name}" in result.out
+    assert result.out.count("The base revision is not known whole.") == 3
+    assert "it is a submodule" in result.out
+
+
 def test_an_unknown_base_is_an_error(sendroute: Program, manifests: Path) -> None:
     git(manifests.parent, "init", "-q")
     result = sendroute("validate", "manifests", "--base", "v1")
@@ -316,7 +340,31 @@ def test_an_error_cannot_be_accepted(sendroute: Program, manifests: Path) -> Non
         manifests / "x.yaml",
         accepting(domain("acme", "x.example.com", "{profile: nope}"), accepted),
     )
-    assert findings(sendroute) == [("unknown-profile", "error")]
+    assert sorted(findings(sendroute)) == [
+        ("invalid-value", "warning"),
+        ("unknown-profile", "error"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("unknown-profile", "which is an error and cannot be accepted"),
+        ("account-removal", "which is a refusal and cannot be accepted"),
+        ("managed-not-in-plan", None),
+    ],
+)
+def test_accepting_what_is_never_below_error_is_a_warning(
+    sendroute: Program, manifests: Path, code: str, words: str | None
+) -> None:
+    accepted = f'"sendroute.dev/accept": "{code}"'
+    write(manifests / "x.yaml", accepting(domain("acme", "x.example.com"), accepted))
+    reported = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
+    assert [words in item["message"] for item in reported if words] == [True] * bool(words)
+    assert len(reported) == bool(words)
+    for item in reported:
+        assert (item["code"], item["severity"]) == ("invalid-value", "warning")
+        assert item["position"]["file"].endswith("x.yaml")
 
 
 def test_an_unknown_code_that_is_accepted_is_a_warning(sendroute: Program, manifests: Path) -> None:
@@ -330,7 +378,9 @@ def test_an_unknown_code_that_is_accepted_is_a_warning(sendroute: Program, manif
 
 
 LOCKS = {
-    "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "merge conflict"),
+    "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "has an unresolved merge conflict."),
+    "a mark that was forgotten": (' {\n=======\n "revision": 1}', 2, "merge conflict"),
+    "merge marks behind text": ('{"é": "\n>>>>>>> theirs\n', 2, "merge conflict"),
     "no JSON": ('{\n "lineage": x\n}\n', 2, "not well-formed JSON"),
     "a cut file": ('{\n "lineage": "\n', 2, "not well-formed JSON"),
     "no UTF-8": ('{\n "lineage": "\udce9"\n}\n', 2, "not "),

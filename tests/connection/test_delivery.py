@@ -18,14 +18,23 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.postfix.programs import (
+    NAMESPACE,
+    PASSED_ON,
+    client_cf,
+    directories_cf,
+    environment,
+    mail_owner,
+    program,
+    real_mail,
+    root,
+)
 
 from sendroute.model.credential import Credential
 
-from .peers import Answer, Authority, Check, Hosts, Serve, Talk, hang_up
-from .postfix import environment, main_cf, program, root
+from .peers import CLIENT, Answer, Authority, Check, Hosts, Serve, Talk, hang_up
 
 NAME = "localhost"
-NAMESPACE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 SERVICES = """\
 pickup unix n - n 1 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -46,24 +55,9 @@ retry unix - - n - - error
 proxymap unix - - n - - proxymap
 postlog unix-dgram n - n - 1 postlogd
 """
-PASSED_ON = "MAIL_CONFIG LD_LIBRARY_PATH SASL_PATH PATH POSTLOG_SERVICE POSTLOG_HOSTNAME"
 
 
-def why_not() -> str | None:
-    if program("postfix") is None:
-        return "the package postfix is missing"
-    if os.getuid() != 0 or shutil.which("unshare") is None:
-        return "Postfix starts as root only, and unshare must be there"
-    if subprocess.run((*NAMESPACE, "true"), capture_output=True).returncode != 0:
-        return "this machine allows no process namespaces"
-    has_plain = any(root().glob("usr/lib/*/sasl2/libplain.so"))
-    return None if has_plain else "libsasl2-modules is missing"
-
-
-WHY_NOT = why_not()
-pytestmark = pytest.mark.skipif(
-    WHY_NOT is not None, reason=f"NOT COMPARED WITH A REAL DELIVERY: {WHY_NOT}"
-)
+pytestmark = real_mail()
 
 
 def free_ports(count: int) -> list[int]:
@@ -97,25 +91,13 @@ class Postfix:
         for name in ("etc", "spool", "data"):
             (home / name).mkdir()
         shutil.copy(ca_file, home / "ca.pem")
-        base = root()
-        settings = main_cf()
+        settings = client_cf(CLIENT)
         (self.config / "main.cf").write_text(f"""\
 {settings}
-queue_directory = {home}/spool
-data_directory = {home}/data
-command_directory = {base}/usr/sbin
-daemon_directory = {base}/usr/lib/postfix/sbin
-shlib_directory = {base}/usr/lib/postfix
-meta_directory = {base}/etc/postfix
-sendmail_path = {base}/usr/sbin/sendmail
-maillog_file = {home}/log
-maillog_file_prefixes = {home}
+{directories_cf(home, root() / "etc/postfix")}
 import_environment = {PASSED_ON}
-export_environment = {PASSED_ON}
 inet_interfaces = loopback-only
-inet_protocols = ipv4
 mydestination =
-queue_minfree = 0
 smtp_host_lookup = native
 smtp_sasl_auth_enable = yes
 smtp_sender_dependent_authentication = yes
@@ -136,9 +118,7 @@ default_transport = error:no such case
         (self.config / "sasl").write_text(
             "".join(f"{sender(user)} {user.username}:{user.password}\n" for user in (USER, LONG))
         )
-        owner = re.search(r"mail_owner = (\S+)", settings)
-        assert owner is not None
-        shutil.chown(home / "data", owner[1])
+        shutil.chown(home / "data", mail_owner())
         self.environment = environment(self.config)
         self.process = subprocess.Popen(
             (*NAMESPACE, str(program("postfix")), "start-fg"),

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import trustme
 from cryptography import x509
+from tests.postfix.programs import client_cf, environment, program
 
 from sendroute.model.smtp_client import SMTP_CLIENT
 
 from .peers import CLIENT, Authority, Check, Hosts, Serve, Talk, hang_up, stall
-from .postfix import environment, main_cf, program
 from .test_tls import issued_by_an_intermediate, server_side
 
 NAME = "localhost"
@@ -35,7 +35,7 @@ Postfix = Callable[..., bool]
 
 @pytest.fixture
 def postfix(tmp_path: Path, authority: Authority) -> Postfix:
-    (tmp_path / "main.cf").write_text(main_cf())
+    (tmp_path / "main.cf").write_text(client_cf(CLIENT))
     variables = environment(tmp_path)
 
     def is_usable(port: int, encryption: str, timeout: int = 5) -> bool:

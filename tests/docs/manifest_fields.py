@@ -17,9 +17,13 @@ namespace, which is the tenant boundary. This page is generated from the program
 
 - Manifests are `.yaml`, `.yml` and `.json` files with one or more documents. A `kind: List` is
   accepted, and `-` is standard input. Directories are read with all their subdirectories. Names
-  that begin with a dot are skipped; links are followed. A link without a target, like everything
-  else that cannot be read, is `unreadable`. Of a file that a link outside the directory leads to,
-  no finding quotes anything.
+  that begin with a dot are skipped.
+- Symbolic links are followed, also out of the given directories: to a mount, a shared directory,
+  or elsewhere in the same repository. Of what is outside, no finding quotes anything, and `edit`
+  and `sync` do not write it; give its directory as a path too to edit it. A link is not followed
+  to a directory above the manifests or into `/proc`, `/sys` or `/dev`, and all links out of the
+  tree together lead to at most 200,000 names and 512 MiB of manifests. Such a link, one without a
+  target, and everything else that cannot be read is `unreadable`.
 - YAML is version 1.2. kubectl reads YAML 1.1, so an unquoted value that the two read differently
   (`no`, `on`, `y`, `1:30`, `0465`) is an error: `ambiguous-scalar`. Quote it.
 - Anchors, aliases, merge keys, tags, duplicate keys and nesting deeper than 32 levels are refused.
@@ -29,7 +33,8 @@ namespace, which is the tenant boundary. This page is generated from the program
   `unknown-group`. A `List` must hold a list of objects. `status`, labels, annotations and the API
   server's own metadata are accepted and ignored.
 - The annotation `sendroute.dev/accept: CODE[,CODE]` on an object accepts findings below error that
-  arise there: they are not reported. An error or a refusal cannot be accepted.
+  arise there: they are not reported. An error or a refusal cannot be accepted; naming one, or a
+  code that does not exist, is a warning.
 
 ## Secrets
 

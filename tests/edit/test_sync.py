@@ -113,3 +113,21 @@ def test_without_a_store_sync_fails(sendroute: Program, workdir: Path) -> None:
     (workdir / "a.yaml").write_text(ACME)
     ran = sendroute("sync", "a.yaml", "--check")
     assert (ran.status, "not-initialised" in ran.err) == (3, True)
+
+
+def test_a_file_behind_a_link_out_of_the_paths_is_not_rewritten(
+    sendroute: Program, tree: Path
+) -> None:
+    assert sendroute("edit", "apply-to-all", "acme", "--unconfigured", "m").status == 0
+    apply(sendroute)
+    (tree.parent / "other").mkdir()
+    (tree / "acme.yaml").rename(tree.parent / "other/acme.yaml")
+    (tree / "team").symlink_to("../other")
+    before = files_of(tree.parent)
+    checked = sendroute("sync", "m", "--check")
+    assert (checked.status, "unwritable" in checked.out) == (1, True)
+    ran = sendroute("sync", "m")
+    assert ran.status == 1
+    assert "m/team/acme.yaml" in ran.err
+    assert files_of(tree.parent) == before
+    assert sendroute("sync", "m", "other").status == 0

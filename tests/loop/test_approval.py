@@ -21,7 +21,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     loop = _start_held_back(workspace, NAMES[0])
     line = loop.logged("held back")[0]
     assert line["code"] == "too-many-removals"
-    assert "If the change is intended, approve it." in line["message"]
+    assert "If the change is intended, approve it: sendroute approve acme/acme" in line["message"]
     assert "--max-remove-percent" not in line["message"], "a loop has no such option"
     assert len(workspace.domains()) == 12, "nothing was removed"
     status = workspace.unsettled()["acme"]
@@ -150,7 +150,7 @@ def test_accounts_that_vanish_wait_until_each_is_approved(workspace: Workspace) 
     assert {item["code"] for item in findings} == {"account-removal", "too-many-removals"}
     assert len(workspace.domains()) == 12
     assert workspace.sendroute("approve", "bolt", "--auto-approve").returncode == 0
-    loop.wait_for_log("Account bolt/bolt is removed", "bolt0.example")
+    loop.wait_for_log("Account bolt/bolt is deleted", "bolt0.example")
     assert len(workspace.domains()) == 8
     assert set(workspace.unsettled()) == {"crow"}, "an approval is for one account"
 

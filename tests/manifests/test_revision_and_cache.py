@@ -129,23 +129,40 @@ def test_links_within_a_revision_are_followed_and_others_reported() -> None:
     Path("t/loop").symlink_to("..")
     Path("t/self.yaml").symlink_to("self.yaml")
     Path("t/out.yaml").symlink_to("/etc/passwd")
+    Path("t/gone").symlink_to("nowhere")
+    Path("t/s").mkdir()
+    Path("t/s/up").symlink_to("..")
+    Path("t/z").symlink_to("s")
+    put("t/s/b.yaml")
     commit()
     tree = Revision("HEAD", ["t"])
     entries, findings = tree.entries()
-    assert [entry.name for entry in entries] == ["HEAD:other/inner.yaml", "HEAD:t/real.yaml"]
+    assert [entry.name for entry in entries] == [
+        "HEAD:other/inner.yaml",
+        "HEAD:t/real.yaml",
+        "HEAD:t/s/b.yaml",
+    ]
     assert [finding.where.file for finding in findings if finding.where] == [
+        "HEAD:t/gone",
+        "HEAD:t/loop",
         "HEAD:t/out.yaml",
         "HEAD:t/self.yaml",
     ]
 
 
-def test_a_submodule_is_skipped() -> None:
+@pytest.mark.parametrize("given", ["t", "t/sub.yaml", "t/sub.yaml/deep", "."])
+def test_a_submodule_of_a_revision_is_reported(given: str) -> None:
     put("t/a.yaml")
+    put("u/b.yaml")
     commit()
     head = git("rev-parse", "HEAD").strip()
     git("update-index", "--add", "--cacheinfo", f"160000,{head},t/sub.yaml")
     git("commit", "-q", "-m", "x")
-    assert names(Revision("HEAD", ["t"])) == ["HEAD:t/a.yaml"]
+    _, findings = Revision("HEAD", [given]).entries()
+    assert [(f.code, f.where and f.where.file) for f in findings] == [
+        ("unreadable", "HEAD:t/sub.yaml")
+    ]
+    assert Revision("HEAD", ["u"]).entries()[1] == []
 
 
 @pytest.mark.parametrize("revision", ["nope", "--all", "", "HEAD:t", "\x1b[31m"])

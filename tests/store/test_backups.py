@@ -231,6 +231,11 @@ def _endless_version(path: Path) -> None:
         raw.execute("UPDATE alembic_version SET version_num = ?", ("9" * 5000,))
 
 
+def _two_versions(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        raw.execute("INSERT INTO alembic_version VALUES ('9999')")
+
+
 def _wrong_value(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
         named = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
@@ -288,6 +293,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a backup without a store row": (_no_row, "store-failed"),
     "a backup of a newer version": (_newer, "store-version"),
     "a backup of an endless version": (_endless_version, "wrong-store"),
+    "a backup of two versions": (_two_versions, "wrong-store"),
     "a backup with a value of the wrong type": (_wrong_value, "store-failed"),
 }
 

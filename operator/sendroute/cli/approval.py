@@ -15,6 +15,7 @@ from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.times import to_minute
+from sendroute.model.words import actions_planned
 from sendroute.reports.as_text import finding_lines
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Page, clean
@@ -58,7 +59,7 @@ def approve(
 def lines(status: AccountStatus, page: Page) -> Iterator[str]:
     """The held-back plan as text."""
     report = status.report
-    counts = ", ".join(f"{count} to {verb}" for verb, count in report.summary.items())
+    counts = actions_planned(report.summary)
     rows = [
         ("account", str(status.key)),
         ("held back", f"since {to_minute(status.since)}"),

@@ -19,7 +19,7 @@ from sendroute.cli.lookup import accounts_named
 from sendroute.cli.options import outputs_of, refuse_stdin
 from sendroute.cli.output import present, report_on_stderr, worst
 from sendroute.cli.session import Session
-from sendroute.edit.edited_files import EditedFiles, check_listed
+from sendroute.edit.edited_files import EditedFiles, check_listed, elsewhere
 from sendroute.edit.lock import EditLock
 from sendroute.edit.proposal import EditChange, Proposal, TextChange, unified
 from sendroute.edit.tree import EditTree, changed_meanwhile
@@ -83,8 +83,11 @@ class EditSession:
         self._paths = {entry.name: entry.path for entry in entries}
         broken = {finding.where.file for finding in self._reading.findings if finding.where}
         self.tree = EditTree(
-            self._documents, self._load, self._paths, frozenset(broken), self._files.lists
+            self._documents, self._load, self._paths, frozenset(broken), self._may_add
         )
+
+    def _may_add(self, path: str) -> bool:
+        return self._files.lists(path) and self._files.holds(path)
 
     def _load(self, file: str) -> str:
         try:
@@ -100,7 +103,7 @@ class EditSession:
             yield
         except ProblemError as problem:
             reading_findings: Iterable[Finding] = ()
-            if any(finding.code.startswith("unknown-") for finding in problem.findings):
+            if any(has_trait(finding.code, Trait.ABSENCE) for finding in problem.findings):
                 reading_findings = self._reading.findings
             raise ProblemError(
                 *with_positions(self._files, [*problem.findings, *reading_findings])
@@ -110,6 +113,11 @@ class EditSession:
     def unread(self) -> Sequence[Finding]:
         """What the tree holds besides, as far as it could not be read."""
         return self._reading.findings
+
+    def not_written(self, names: Iterable[str]) -> list[Finding]:
+        """Why some of these files cannot be edited; see
+        :func:`~sendroute.edit.edited_files.elsewhere`."""
+        return elsewhere(self._files, {name: self._paths.get(name, name) for name in names})
 
     def need_all(self) -> None:
         """Require the whole tree, because the edit must see every reference.
@@ -171,13 +179,16 @@ class EditSession:
         """
 
         texts = proposal.texts()
+        if refused := self.not_written(texts):
+            raise ProblemError(*refused)
+        real_paths = {name: _real_path(self._paths.get(name, name)) for name in texts}
         notes = [*proposal.notes]
         if texts:
             if not self._arguments.dry_run:
-                self._lock.take(self._real_paths(texts))
+                self._lock.take(real_paths.values())
             after = compile_reading(Reading(EditedFiles(self._files, texts)))
             new = self._new_findings(after, deletes=deletes)
-            notes += [finding for finding in new if finding.code not in proposal.expected]
+            notes += [finding for finding in new if finding.code != proposal.expected]
             if test is not None and (wrong := self._tested(after, *test)):
                 # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
                 report_on_stderr(self._session, wrong)
@@ -186,7 +197,7 @@ class EditSession:
         notes = self.with_positions(notes)
         lines = self._lines(proposal.changes)
         if not self._arguments.dry_run:
-            write(texts, self._paths)
+            write(texts, real_paths)
         if self._session.terminal.quiet:
             notes = [note for note in notes if note.severity is not Severity.INFO]
         report_on_stderr(self._session, notes)
@@ -201,10 +212,6 @@ class EditSession:
         return [
             (position_of[change.where] if change.where else None, change.message) for change in done
         ]
-
-    def _real_paths(self, names: Iterable[str]) -> list[str]:
-        """The files that are replaced, which may be reached through links."""
-        return [str(Path(self._paths.get(name, name)).resolve()) for name in names]
 
     def _new_findings(self, after: Desired, *, deletes: bool) -> list[Finding]:
         """The findings of `validate` that are new; raises ProblemError if one is an error.
@@ -261,6 +268,13 @@ class EditSession:
         return " ".join(["sendroute plan", *map(shlex.quote, paths)])
 
 
+def _real_path(path: str) -> str:
+    """The file that is replaced, which may be reached through links; a link that leads nowhere is
+    not followed."""
+    given = Path(path)
+    return str(given.resolve() if given.exists() else given.parent.resolve() / given.name)
+
+
 class StoredAccount(NamedTuple):
     """What the store knows of an account; ``known`` is false if no store was read, and ``account``
     None if the store does not have it."""
@@ -286,8 +300,7 @@ def _is_intended(finding: Finding) -> bool:
     """Whether an edit is meant to have this effect. Without a store every domain counts as new, so
     an apply-all overrides each of them. Guards protect from changes that nobody asked for; the plan
     enforces them. A part of a tree may lose its last document."""
-    intended = (Code.APPLY_ALL_WINS, Code.NO_MANIFESTS)
-    return finding.code in intended or has_trait(finding.code, Trait.GUARD)
+    return has_trait(finding.code, Trait.BY_EDIT) or has_trait(finding.code, Trait.GUARD)
 
 
 def shadow_of(session: Session, key: AccountKey, domain: str) -> str | None:

@@ -21,6 +21,7 @@ from sendroute.model.remedy import (
     Perform,
     RaiseLimit,
     Remedy,
+    ReplaceSetting,
     Setting,
     Task,
 )
@@ -89,6 +90,8 @@ def leave_shadow(domain: str, state: DomainState) -> str:
         option += f" {shlex.quote(declared.profile)}"
     command = f"sendroute edit set-route {shlex.quote(domain)} {option}"
     overrides = shlex.quote(f"--overrides={state.shadow}")  # an id may begin with a hyphen
+    if state.overrides == state.shadow:  # first seen in the change that ran the apply-all
+        command = f"remove spec.overrides from the manifest and apply; then {command}"
     return (
         f"To return to {declared}: {command} {overrides} PATH. To keep {state.route}:"
         " sendroute sync PATH."
@@ -125,5 +128,7 @@ def words(remedy: Remedy) -> str:
         case ExtractProfile(namespace, account, profile):
             command = f"sendroute edit extract-profile {profile} --account {namespace}/{account}"
             return f"{command} PATH"
+        case ReplaceSetting(name):
+            return f"sendroute postfix config --dir DIR --install --replace {name}"
         case _:
             assert_never(remedy)

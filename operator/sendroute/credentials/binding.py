@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sendroute.credentials.content import InvalidSecretError
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
 from sendroute.model.numerals import decimal
 
 _COMMENT = re.compile(r"(^|\s)#.*")
@@ -43,7 +44,7 @@ def allows(text: str, host: str, port: int) -> bool:
 
 def _entries(text: str) -> Iterator[Allowed]:
     """Entries are separated by commas and line breaks; a comment extends to the end of its line."""
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+    for number, line in enumerate(text.removeprefix(BYTE_ORDER_MARK).split("\n"), start=1):
         for part in _COMMENT.sub("", line).split(","):
             if entry := part.strip():
                 yield _entry(entry, number)

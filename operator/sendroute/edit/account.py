@@ -1,8 +1,9 @@
 """``edit add-account``, ``edit set-plan`` and ``edit delete-account``."""
 
+from sendroute.edit.account_placement import placement_of_account
 from sendroute.edit.declare import too_few_confirmed
 from sendroute.edit.documents import NewDocument
-from sendroute.edit.placement import check_document, document, position_of_account
+from sendroute.edit.placement import check_document, document
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Account, EditTree
 from sendroute.model.codes import finding
@@ -11,6 +12,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.problem import ProblemError
 from sendroute.model.remedy import Perform, Task
+from sendroute.model.words import counted
 
 
 def add_account(tree: EditTree, key: AccountKey, plan: str, file: str | None = None) -> Proposal:
@@ -38,7 +40,7 @@ def add_account(tree: EditTree, key: AccountKey, plan: str, file: str | None = N
                 account=key,
             )
         )
-    placement = position_of_account(tree, key, file)
+    placement = placement_of_account(tree, key, file)
     value = document("MailAccount", key.name, key, {"plan": plan}, tree, placement.model)
     check_document(key, value)
     proposal = Proposal(tree)
@@ -112,7 +114,7 @@ def delete_account(
         proposal.notes.append(_not_applied(account))
         return proposal
     spec["remove"] = remove
-    domains = f"{number} {'domain' if number == 1 else 'domains'}"
+    domains = counted(number, "domain")
     message = f"account {key.name}: to be removed with all it owns, confirmed for {domains}"
     proposal.describe(account.where.at("spec"), message)
     return proposal

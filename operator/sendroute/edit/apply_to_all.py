@@ -14,6 +14,7 @@ from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.route import Route
+from sendroute.model.words import counted
 
 _MAX_ID = 63
 
@@ -66,7 +67,7 @@ def apply_to_all(
     proposal.describe(
         account.where.at("spec"),
         f"apply-all {id} of account {key.name}: every domain → {route}, confirmed for "
-        f"{number} {'domain' if number == 1 else 'domains'}",
+        f"{counted(number, 'domain')}",
     )
     return proposal
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sendroute.edit.proposal import TextChange
 from sendroute.manifests.sources import Entry, Files
 from sendroute.model.codes import finding
-from sendroute.model.finding import Finding
+from sendroute.model.finding import Finding, whole_file
 from sendroute.model.manifest_name import ENDINGS
 from sendroute.model.problem import ProblemError
 
@@ -56,6 +56,30 @@ class EditedFiles:
                 yield from self._files.again([name])
             else:
                 yield name, data
+
+
+def elsewhere(files: Files, paths: Mapping[str, str]) -> list[Finding]:
+    """Find the files that no edit may write, because a link on the way to them leads out of the
+    given paths: who may commit the link may not be allowed to change them.
+
+    Args:
+        files: the tree.
+        paths: the path of each file, by the name under which it is shown.
+
+    Returns:
+        A finding for each of them (``unwritable``).
+    """
+    return [
+        finding(
+            "unwritable",
+            f"The file {name} is not written: a symbolic link leads to it, out of the given paths.",
+            hint="Nothing was written. If you may change it, add the directory that it is in to the"
+            " given paths.",
+            where=whole_file(name),
+        )
+        for name, path in paths.items()
+        if not files.holds(path)
+    ]
 
 
 def check_listed(files: Files, name: str) -> None:

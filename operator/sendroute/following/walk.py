@@ -1,11 +1,13 @@
 """The files and directories that reading a path of manifests visits: every name that does not begin
-with a dot; links are followed, and each directory is visited once."""
+with a dot; links are followed as reading follows them, and each directory is visited once."""
 
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
+from sendroute.files.links import Refusal, Region, TreeLinks
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 
 
@@ -33,28 +35,43 @@ def walk(top: str) -> Iterator[PathStatus]:
     yield first
     if first.status is None or not stat.S_ISDIR(first.status.st_mode):
         return
+    links = TreeLinks([top])
     seen = {(first.status.st_dev, first.status.st_ino)}
-    pending = [top]
+    pending: list[tuple[str, Region | None]] = [(top, None)]
     while pending:
-        directory = pending.pop()
+        directory, region = pending.pop()
+        most = None if region is None else links.names_left + 1  # one too many
         try:
             with os.scandir(directory) as listing:
-                children = sorted(listing, key=lambda child: child.name)
+                children = sorted(islice(listing, most), key=lambda child: child.name)
         except OSError as error:
             yield PathStatus(directory, None, errno=error.errno or 0)
             continue
-        inner = []
+        if region is not None and links.count(len(children)) is not None:
+            yield PathStatus(directory, None)
+            continue
+        inner: list[tuple[str, Region | None]] = []
         for child in children:
             if not _is_relevant(child):
                 continue
             path = status_of(child.path)
             yield path
             if path.status is not None and stat.S_ISDIR(path.status.st_mode):
+                target = _region(links, path, region)
                 identity = (path.status.st_dev, path.status.st_ino)
-                if identity not in seen:
+                if not isinstance(target, Refusal) and identity not in seen:
                     seen.add(identity)
-                    inner.append(child.path)
+                    inner.append((child.path, target))
         pending += reversed(inner)
+
+
+def _region(links: TreeLinks, path: PathStatus, region: Region | None) -> Region | Refusal | None:
+    if not path.link:
+        return region
+    try:
+        return links.follow(path.path, region)
+    except OSError:  # the link was changed a moment ago
+        return Refusal.ABOVE
 
 
 def status_of(path: str) -> PathStatus:

@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NoReturn
 
+from sendroute.files.links import Refusal
 from sendroute.git.failures import UNREADABLE, Cause, GitFailedError
 from sendroute.git.repository import open_repository
 from sendroute.git.revision import TreeEntry, find_commit, list_tree, read_blob, read_blobs
@@ -21,8 +22,10 @@ from sendroute.model.finding import Finding
 from sendroute.model.manifest_name import ENDINGS, is_hidden
 from sendroute.model.problem import ProblemError
 
-_LINK = "120000"  # the mode of a link (git-fast-import(1))
+_LINK, _SUBMODULE = "120000", "160000"  # the modes of a link and a submodule (git-fast-import(1))
 _MAX_LINKS = 40  # as Linux follows them (path_resolution(7))
+_NOT_KNOWN = "What the revision declares there is not compared: the deletion of a profile or a plan\
+ that is declared there is an error, and not a warning."
 
 
 class Revision:
@@ -62,14 +65,12 @@ class Revision:
         except GitFailedError as error:
             raise _unreadable_revision(self._revision, error.cause) from error
         listing = _Listing(listed, self._blob)
-        for given in self._paths:
-            inside = self._relative_path(given)
-            if inside is not None:
-                listing.find(inside)
+        relative = [self._relative_path(given) for given in self._paths]
+        listing.find([path for path in relative if path is not None])
         entries: list[Entry] = []
         findings = [
-            unreadable(self._name(path), "its link has no target in the tree")
-            for path in sorted(listing.unresolved)
+            unreadable(self._name(path), reason, kind=kind, hint=_NOT_KNOWN)
+            for path, (kind, reason) in sorted(listing.unknown.items())
         ]
         for path, (blob, size) in sorted(listing.manifests.items()):
             if size > MAX_BYTES:
@@ -110,49 +111,84 @@ class Revision:
 
 
 class _Listing:
-    """The files of a tree by path, without submodules: those are other repositories."""
+    """The files of a tree by path. ``unknown`` are the paths of which the tree does not show what
+    they hold: what each is, and why. A submodule is another repository."""
 
     def __init__(self, listed: list[TreeEntry], read: Callable[[str], bytes]) -> None:
         self._read = read
         self._files: dict[str, tuple[str, int]] = {}
         self._links: dict[str, str] = {}
+        self._submodules: set[str] = set()
         for entry in listed:
             if entry.mode == _LINK:
                 self._links[entry.path] = entry.blob
+            elif entry.mode == _SUBMODULE:
+                self._submodules.add(entry.path)
             elif entry.size is not None:
                 self._files[entry.path] = (entry.blob, entry.size)
         self._directories: set[str] = set()
+        self._tops: set[str] = set()
         self.manifests: dict[str, tuple[str, int]] = {}
-        self.unresolved: set[str] = set()
+        self.unknown: dict[str, tuple[str, str]] = {}
 
-    def find(self, given: str) -> None:
-        """Find the manifests of a directory, or a file with any suffix."""
+    def find(self, given: Sequence[str]) -> None:
+        """Find the manifests of directories, and files with any suffix."""
+        self._tops = {self._resolve(path) or path for path in given}
+        for path in given:
+            self._find(path)
+
+    def _find(self, given: str) -> None:
         pending = [given]
         while pending:
             path = self._resolve(pending.pop())
             if path is None:
-                self.unresolved.add(given)
+                self.unknown[given] = _NO_TARGET
             elif path in self._files:
                 self.manifests[path] = self._files[path]
+            elif submodule := self._submodule_of(path):
+                self.unknown[submodule] = _IS_SUBMODULE
             elif path not in self._directories:
                 self._directories.add(path)
                 pending += self._within(path)
 
     def _within(self, directory: str) -> Iterator[str]:
-        """The manifests of a directory, and the targets of its links that are in the tree."""
+        """The manifests of a directory, its submodules, and the targets of its links that are in
+        the tree."""
         prefix = f"{directory}/" if directory else ""
         for path in self._files:
             if path.endswith(ENDINGS) and _is_visible(path, prefix):
+                yield path
+        for path in self._submodules:
+            if _is_visible(path, prefix):
                 yield path
         for link in self._links:
             if not _is_visible(link, prefix):
                 continue
             target = self._resolve(link)
             is_manifest = link.endswith(ENDINGS)
-            if target is None or not (target in self._files or self._is_directory(target)):
-                self.unresolved |= {link} if is_manifest else set()
+            if target is None or not self._exists(target):
+                self.unknown[link] = _NO_TARGET
+            elif self._leads_up(target, directory):
+                self.unknown[link] = _ABOVE
             elif is_manifest or target not in self._files:
                 yield target
+
+    def _leads_up(self, target: str, directory: str) -> bool:
+        """Whether a link leads to a directory above the given ones, or above the one it is in."""
+        if any(target == top or _is_above(top, target) for top in self._tops):
+            return False
+        return any(_is_above(target, below) for below in (*self._tops, directory))
+
+    def _exists(self, path: str) -> bool:
+        return (
+            path in self._files or self._is_directory(path) or self._submodule_of(path) is not None
+        )
+
+    def _submodule_of(self, path: str) -> str | None:
+        """The submodule that a path is in, or is."""
+        steps = path.split("/")
+        heads = ("/".join(steps[:count]) for count in range(1, len(steps) + 1))
+        return next((head for head in heads if head in self._submodules), None)
 
     def _is_directory(self, path: str) -> bool:
         return any(file.startswith(f"{path}/") for file in self._files) or path == ""
@@ -173,6 +209,16 @@ class _Listing:
                 return None
             path = "" if path == "." else path
         return None
+
+
+_NO_TARGET = ("symbolic link", "it has no target in the revision")
+_ABOVE = ("symbolic link", f"{Refusal.ABOVE}, and is not followed")
+_IS_SUBMODULE = ("directory", "it is a submodule, and its repository is not read")
+
+
+def _is_above(target: str, directory: str) -> bool:
+    """Whether a directory is in another one, which may be the top of the tree."""
+    return target != directory and (target == "" or directory.startswith(f"{target}/"))
 
 
 def _is_visible(path: str, prefix: str) -> bool:

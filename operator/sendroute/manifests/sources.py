@@ -7,9 +7,11 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import BinaryIO, NamedTuple, Protocol
 
+from sendroute.files.links import Refusal, Region, TreeLinks, is_part
 from sendroute.git.missing import Missing, MissingPath, missing_from
 from sendroute.model.codes import finding
 from sendroute.model.finding import Finding, Where
@@ -99,9 +101,10 @@ class Files:
         self._directories: frozenset[tuple[int, int]] = frozenset()
 
     def entries(self) -> tuple[list[Entry], list[Finding]]:
-        walk = _Walk(_identities(self._submodules))
+        walk = _Walk(_identities(self._submodules), TreeLinks(self._paths))
         for path in self._paths:
             walk.given(path)
+        walk.end()
         self._odd = walk.odd
         self._directories = frozenset(walk.directories)
         return _without_repeats(walk.entries), walk.findings
@@ -132,6 +135,15 @@ class Files:
         status = os.stat(directory or ".")
         return (status.st_dev, status.st_ino) in self._directories
 
+    def holds(self, path: str) -> bool:
+        """Whether a file, or a new one of this path, is really in the given directories, or is a
+        given file: no link on the way to it leads out of them."""
+        name = os.path.basename(path)
+        new = os.path.join(os.path.realpath(os.path.dirname(path)), name)
+        target = os.path.realpath(path) if os.path.exists(path) else new
+        given = [os.path.realpath(given) for given in self._paths if given != STDIN]
+        return any(is_part(target, top) for top in given)
+
     def _read_stdin(self) -> bytes | Finding:
         if self._typed is None:
             stream = self._stdin or (sys.stdin.buffer if sys.stdin else None)
@@ -151,11 +163,12 @@ def _read_stream(stream: BinaryIO) -> bytes | Finding:
 
 
 class _Pending(NamedTuple):
-    """A directory to walk. ``outside``: a link that leads out of the tree was followed to it."""
+    """A directory to walk. ``region`` is where it is if links that lead out of the tree were
+    followed to it; None in the tree."""
 
     path: str
     identity: tuple[int, int]
-    outside: bool
+    region: Region | None
 
 
 class _Walk:
@@ -165,13 +178,15 @@ class _Walk:
     deleted.
     """
 
-    def __init__(self, submodules: frozenset[tuple[int, int]]) -> None:
+    def __init__(self, submodules: frozenset[tuple[int, int]], links: TreeLinks) -> None:
         self._submodules = submodules
+        self._links = links
         self.entries: list[Entry] = []
+        self._linked: dict[str, list[Entry]] = {}  # what is outside of the tree, by its link
+        self._refused: set[str] = set()
         self.odd: dict[str, str] = {}
         self.findings: list[Finding] = []
         self.directories: set[tuple[int, int]] = set()
-        self._top = ""
 
     def given(self, path: str) -> None:
         """Add a path of the user: a file may have any suffix."""
@@ -185,19 +200,24 @@ class _Walk:
             return
         path = os.path.normpath(path)
         if stat.S_ISDIR(status.st_mode):
-            self._top = os.path.realpath(path)
             self.findings += [_missing_part(path, missing) for missing in missing_from(path)]
             self._directory(path, status)
         else:
-            self._top = os.path.realpath(os.path.dirname(path) or ".")
-            self._file(path, status, outside=self._leads_out(path))
+            directory = os.path.realpath(os.path.dirname(path) or ".")
+            outside = not is_part(os.path.realpath(path), directory)
+            self._file(path, status, self.entries, outside=outside)
+
+    def end(self) -> None:
+        """Add the files outside of the tree, without those of a link that led to too much."""
+        for entries in self._linked.values():
+            self.entries += entries
 
     def _directory(self, path: str, status: os.stat_result) -> None:
         """Walk a directory, depth first and by name; with a stack, because nesting has no limit."""
-        pending = [_Pending(path, (status.st_dev, status.st_ino), False)]
+        pending = [_Pending(path, (status.st_dev, status.st_ino), None)]
         while pending:
-            path, identity, outside = pending.pop()
-            if identity in self.directories:
+            path, identity, region = pending.pop()
+            if identity in self.directories or (region and region.link in self._refused):
                 continue
             self.directories.add(identity)
             if identity in self._submodules:
@@ -205,13 +225,14 @@ class _Walk:
             prefix = "" if path == "." else path if path.endswith("/") else path + "/"
             try:
                 with os.scandir(path) as listing:
-                    children = sorted(listing, key=attrgetter("name"))
+                    children = sorted(self._bounded(listing, region), key=attrgetter("name"))
                 if children:
                     os.stat(f"{prefix}.")  # a directory may be listed and not entered
             except OSError as error:
                 self.findings.append(unreadable(display(path), _reason(error), kind="directory"))
                 continue
-            device, add = identity[0], self.entries.append  # looked up once for all its files
+            device, outside = identity[0], region is not None
+            add = self._entries(region).append  # looked up once for all its files
             inner: list[_Pending] = []
             for child in children:
                 name = child.name
@@ -221,47 +242,76 @@ class _Walk:
                 has_suffix = name.endswith(ENDINGS)
                 try:
                     if has_suffix and child.is_file(follow_symlinks=False):
+                        if region is not None and not self._has_room(child.stat().st_size, region):
+                            break
                         shown = child_path if child_path.isprintable() else self._shown(child_path)
                         add(Entry(shown, child_path, (device, child.inode()), None, outside))
                     elif child.is_symlink():
-                        inner += self._follow(
-                            child_path, has_suffix, outside or self._leads_out(child_path)
-                        )
+                        inner += self._follow(child_path, has_suffix, region, is_link=True)
                     elif has_suffix or child.is_dir(follow_symlinks=False):
-                        inner += self._follow(child_path, has_suffix, outside)
+                        inner += self._follow(child_path, has_suffix, region, is_link=False)
                 except OSError as error:  # where a listing has no types, each one is a question
                     self.findings.append(unreadable(display(child_path), _reason(error)))
             pending += reversed(inner)
 
-    def _follow(self, path: str, has_suffix: bool, outside: bool) -> list[_Pending]:
+    def _follow(
+        self, path: str, has_suffix: bool, region: Region | None, *, is_link: bool
+    ) -> list[_Pending]:
         """Return a directory to walk, or add the file that a link leads to. A special file is
         reported only if its name ends like that of a manifest."""
         try:
             status = os.stat(path)  # faster than pathlib
+            target = self._links.follow(path, region) if is_link else region
         except OSError as error:
             self.findings.append(_unfollowed(path, error))
             return []
-        if stat.S_ISDIR(status.st_mode):
-            return [_Pending(path, (status.st_dev, status.st_ino), outside)]
-        if has_suffix:
-            self._file(path, status, outside=outside)
+        if isinstance(target, Refusal):
+            self._refuse(path, target)
+        elif stat.S_ISDIR(status.st_mode):
+            if target is None and region is not None:
+                return []  # the tree's own directories are walked under their own names
+            return [_Pending(path, (status.st_dev, status.st_ino), target)]
+        elif has_suffix:
+            # A link out of the tree that leads back to a file of it is still a link out of it.
+            inside_out = target or region
+            if inside_out is None or self._has_room(status.st_size, inside_out, names=1):
+                entries = self._entries(inside_out)
+                self._file(path, status, entries, outside=inside_out is not None)
         return []
 
-    def _file(self, path: str, status: os.stat_result, *, outside: bool) -> None:
+    def _entries(self, region: Region | None) -> list[Entry]:
+        return self.entries if region is None else self._linked.setdefault(region.link, [])
+
+    def _bounded(
+        self, listing: Iterable[os.DirEntry[str]], region: Region | None
+    ) -> list[os.DirEntry[str]]:
+        """The names in a directory; none if they are too many outside of the tree."""
+        if region is None:
+            return list(listing)
+        children = list(islice(listing, self._links.names_left + 1))
+        return children if self._has_room(0, region, names=len(children)) else []
+
+    def _has_room(self, size: int, region: Region, *, names: int = 0) -> bool:
+        """Count what is outside of the tree. If it is too much, nothing of what its link leads to
+        is taken."""
+        refusal = self._links.count(names, size)
+        if refusal is not None and region.link not in self._refused:
+            self._refuse(region.link, refusal)
+        return refusal is None
+
+    def _refuse(self, link: str, refusal: Refusal) -> None:
+        self._refused.add(link)
+        self._entries(Region(link, ())).clear()
+        self.findings.append(_refused_link(link, refusal))
+
+    def _file(
+        self, path: str, status: os.stat_result, entries: list[Entry], *, outside: bool
+    ) -> None:
         if stat.S_ISREG(status.st_mode):
             identity = (status.st_dev, status.st_ino)
-            self.entries.append(Entry(self._shown(path), path, identity, None, outside))
+            entries.append(Entry(self._shown(path), path, identity, None, outside))
         else:
             self._special(path)
-
-    def _leads_out(self, path: str) -> bool:
-        """Whether a path leads to what is not part of the tree: outside the given directory, or to
-        a hidden name in it. The names with two dots are those of a mounted ConfigMap."""
-        within = os.path.relpath(os.path.realpath(path), self._top)
-        steps = within.split("/") if within != "." else []
-        return any(
-            step == ".." or (step.startswith(".") and not step.startswith("..")) for step in steps
-        )
 
     def _shown(self, path: str) -> str:
         shown = display(path)
@@ -288,6 +338,19 @@ def _unfollowed(path: str, error: OSError) -> Finding:
     gone = isinstance(error, FileNotFoundError)
     reason = "its target does not exist" if gone else _reason(error)
     return unreadable(display(path), reason, kind="symbolic link")
+
+
+def _refused_link(path: str, refusal: Refusal) -> Finding:
+    hint = {
+        Refusal.ABOVE: "Let the link lead to a directory that holds only manifests, or remove it.",
+        Refusal.SYSTEM: "Let the link lead to a file or directory of manifests, or remove it.",
+        Refusal.MANY: "Let links lead to directories that hold only manifests, or give what they"
+        " lead to as a path of its own.",
+        Refusal.LARGE: "Let links lead to directories that hold only manifests, or give what they"
+        " lead to as a path of its own.",
+    }[refusal]
+    reason = f"{refusal}, and is not followed"
+    return unreadable(display(path), reason, kind="symbolic link", hint=f"{hint} {_UNKNOWN}")
 
 
 _MISSING: dict[Missing, tuple[str, str, Remedy | None]] = {

@@ -45,8 +45,14 @@ class Trait(Flag):
     SKIPPED = auto()
     """Part of a change waits for something else, and the rest is applied. Whatever its severity,
     it leaves the account open."""
+    BY_EDIT = auto()
+    """An edit of the manifests may be meant to have this effect."""
+    UNREAD = auto()
+    """A whole file could not be read, so nothing of it is known."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
+    MAY_WARN = auto()
+    """An error or a refusal that a rule also reports as a warning or as information."""
 
 
 _NONE = Trait(0)
@@ -100,6 +106,7 @@ class Code(StrEnum):
         "The file is not well-formed YAML or JSON.",
         "A quote, a bracket or the indentation is wrong.",
         "Fix the syntax at the position.",
+        Trait.UNREAD,
     )
     AMBIGUOUS_SCALAR = (
         "ambiguous-scalar",
@@ -133,6 +140,7 @@ class Code(StrEnum):
         "The file is not UTF-8 text.",
         "An editor saved it in another encoding, or it is no text file.",
         "Save the file as UTF-8.",
+        Trait.UNREAD,
     )
     TOO_LARGE = (
         "too-large",
@@ -141,22 +149,25 @@ class Code(StrEnum):
         "A file or a string is larger than is accepted.",
         "The file is not a manifest, or several manifests should be split.",
         "Split the file, or move it out of the tree.",
+        Trait.UNREAD,
     )
     UNREADABLE = (
         "unreadable",
         _ERROR,
         _OPERATOR,
         "The file or directory could not be read.",
-        "It is missing, its permissions do not allow it, or the disk reports an error.",
+        "It is missing, its permissions do not allow it, the disk reports an error, or a symbolic"
+        " link leads to a place that is not read.",
         "Check that the path exists and that the user that runs sendroute may read it.",
-        Trait.REREAD,
+        Trait.REREAD | Trait.UNREAD,
     )
     UNWRITABLE = (
         "unwritable",
         _ERROR,
         _OPERATOR,
         "The file could not be written.",
-        "Its directory is missing or full, or its permissions do not allow it.",
+        "Its directory is missing or full, its permissions do not allow it, or a symbolic link"
+        " leads to it out of the given paths.",
         "Check the path, its permissions and the free space.",
     )
     EDIT_BY_HAND = (
@@ -222,7 +233,7 @@ class Code(StrEnum):
         "The field does not accept the value.",
         "The value has the wrong type or form, or is out of range.",
         "Write a value that the message lists.",
-        Trait.VALUE,
+        Trait.VALUE | Trait.MAY_WARN,
     )
     RESERVED_NAMESPACE = (
         "reserved-namespace",
@@ -255,6 +266,7 @@ class Code(StrEnum):
         "The tree holds no manifests.",
         "The path is wrong, or the checkout is empty.",
         "Check the path. An empty tree is never applied.",
+        Trait.BY_EDIT,
     )
     NO_PLATFORM = (
         "no-platform",
@@ -293,6 +305,15 @@ class Code(StrEnum):
         "No account has the domain.",
         "The name is misspelled, or the domain was never applied.",
         "Correct the name, or declare the domain and apply the manifests.",
+        Trait.ABSENCE,
+    )
+    UNKNOWN_MESSAGE = (
+        "unknown-message",
+        _ERROR,
+        _OPERATOR,
+        "The mail log has no line of the message.",
+        "The queue id is misspelled, the message is older than the log, or it was on another host.",
+        "Check the id, or read the log that has the message.",
     )
     UNKNOWN_PLAN = (
         "unknown-plan",
@@ -301,6 +322,7 @@ class Code(StrEnum):
         "The platform does not define the service plan.",
         "The name is misspelled, or the service plan was removed from the MailPlatform.",
         "Use one of the platform's service plans.",
+        Trait.ABSENCE,
     )
     UNKNOWN_PROFILE = (
         "unknown-profile",
@@ -334,6 +356,7 @@ class Code(StrEnum):
         "The account's service plan does not offer managed sending.",
         "A route or a default is managed, but the service plan has no managed sending.",
         "Declare a profile, or choose a service plan that offers managed sending.",
+        Trait.MAY_WARN,
     )
     ACCOUNT_NOT_EMPTY = (
         "account-not-empty",
@@ -388,7 +411,7 @@ class Code(StrEnum):
         " edited in the same change.",
         "To return to the declared route, add spec.overrides with the apply-all's id in a later"
         " change.",
-        Trait.NEEDS_BASE,
+        Trait.NEEDS_BASE | Trait.BY_EDIT,
     )
     UNKNOWN_APPLY_ALL = (
         "unknown-apply-all",
@@ -406,6 +429,14 @@ class Code(StrEnum):
         "No domain sends through the profile.",
         "No route, default or reassignTo refers to it.",
         "Remove the profile, or declare a route through it.",
+    )
+    BOUNCES_REFUSED = (
+        "bounces-refused",
+        _WARN,
+        _AUTHOR,
+        "A relay refuses mail of the null sender, which is that of bounces.",
+        "The MailPlatform has neither spec.bounces nor spec.managed.",
+        "Set spec.bounces.relay, or accept the finding if no client sends bounces.",
     )
     NOT_ENFORCED = (
         "not-enforced",
@@ -438,6 +469,7 @@ class Code(StrEnum):
         "Credentials would be sent without encryption.",
         "The profile has credentials and encryption none.",
         "Use starttls or tls, or set allowInsecureAuth for a trusted network.",
+        Trait.MAY_WARN,
     )
     CREDENTIALS_NEED_HOSTNAME = (
         "credentials-need-hostname",
@@ -496,7 +528,7 @@ class Code(StrEnum):
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
         "The message has the outcome and the step at which the test ended. Fix what it names, or"
         " wait for the provider. Sendroute tests again.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its connection test failed",
     )
     CONNECTION_NOT_TESTED = (
@@ -515,7 +547,7 @@ class Code(StrEnum):
         "The name is misspelled, or the secret was not created in the account's namespace; the"
         " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret does not exist",
     )
     SECRET_INVALID = (
@@ -525,7 +557,7 @@ class Code(StrEnum):
         "The secret's content is not a username and a password.",
         "A key is missing or empty, or has characters that SMTP does not accept.",
         "Write the keys username and password, each one line of text.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret cannot be used",
     )
     SECRET_NOT_BOUND = (
@@ -536,7 +568,7 @@ class Code(StrEnum):
         "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
         " the secret is the platform's.",
         "Add the host to the secret's list, if the credentials belong there.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret is not bound to the destination",
     )
     SECRET_NOT_COMPARED = (
@@ -554,6 +586,7 @@ class Code(StrEnum):
         "A stored credential cannot be decrypted with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
+        Trait.MAY_WARN,
     )
     ADDRESS_REFUSED = (
         "address-refused",
@@ -562,7 +595,7 @@ class Code(StrEnum):
         "The host resolves to an address that connection tests may not reach.",
         "The address is private, local or reserved.",
         "Correct the host, or allow its network in the MailPlatform's connectionTest.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its host is at an address that may not be reached",
     )
     DEPENDENCY_SKIPPED = (
@@ -610,6 +643,157 @@ class Code(StrEnum):
         "Choose another address, or stop the other process.",
     )
 
+    # Relay
+
+    RELAY_RUNNING = (
+        "relay-running",
+        _ERROR,
+        _OPERATOR,
+        "Another agent keeps the tables in this directory.",
+        "The agent was started twice, or two Postfix instances share a directory.",
+        "Stop one agent, or give each Postfix its own directory.",
+    )
+    UNSAFE_DIRECTORY = (
+        "unsafe-directory",
+        _ERROR,
+        _OPERATOR,
+        "The directory of the tables belongs to another user.",
+        "The owner could replace the tables that Postfix reads, and with them every route.",
+        "Choose a directory of the user that runs the agent.",
+    )
+    TABLES_DAMAGED = (
+        "tables-damaged",
+        _WARN,
+        _ENVIRONMENT,
+        "The tables that Postfix reads were damaged or missing, and are built again.",
+        "A disk failed, or another program changed or deleted the file.",
+        "Nothing to do, if it happens once. Otherwise find what changes the file.",
+    )
+    TABLES_NOT_WRITTEN = (
+        "tables-not-written",
+        _ERROR,
+        _ENVIRONMENT,
+        "A new revision cannot be written to the tables, so the previous one is served.",
+        "The disk is full, another process locks the file, or its directory is not writable.",
+        "Fix the cause. The agent tries again.",
+        Trait.TRANSIENT,
+    )
+    CREDENTIAL_NOT_SERVED = (
+        "credential-not-served",
+        _WARN,
+        _OPERATOR,
+        "Mail of a profile waits, because its credential is missing or cannot be decrypted.",
+        "The key was lost or not given, or the store was created from a lock file.",
+        "Give the key, or apply the manifests again with the secrets.",
+    )
+    RELAY_UNKNOWN = (
+        "relay-unknown",
+        _ERROR,
+        _OPERATOR,
+        "The store knows no relay of this name.",
+        "The name is misspelled, or the relay is forgotten already.",
+        "Look up the names of the relays.",
+    )
+
+    # Postfix
+
+    POSTFIX_MISSING = (
+        "postfix-missing",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is not on this machine.",
+        "Its programs are neither in the PATH nor in /usr/sbin.",
+        "Install the packages postfix, postfix-sqlite and libsasl2-modules.",
+    )
+    POSTFIX_FAILED = (
+        "postfix-failed",
+        _ERROR,
+        _OPERATOR,
+        "A program of Postfix failed.",
+        "Its configuration is wrong, a table is unreadable, or the user may not run it.",
+        "Run it as root, and correct what Postfix reports.",
+    )
+    POSTFIX_VERSION = (
+        "postfix-version",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is too old.",
+        "Versions before 3.5 lack settings that delivery needs.",
+        "Upgrade Postfix.",
+    )
+    POSTFIX_PACKAGE = (
+        "postfix-package",
+        _ERROR,
+        _OPERATOR,
+        "Postfix lacks a package.",
+        "Distributions package the SQLite tables and the sign-in apart from Postfix.",
+        "Install the package that the finding names.",
+    )
+    POSTFIX_SETTING = (
+        "postfix-setting",
+        _REFUSED,
+        _OPERATOR,
+        "A user set a setting of Postfix, and mail takes its route only with another value.",
+        "The setting was there before.",
+        "Merge the two by hand, or name the setting to be replaced.",
+    )
+    POSTFIX_CHROOT = (
+        "postfix-chroot",
+        _REFUSED,
+        _OPERATOR,
+        "A service of Postfix that reads the lookup tables runs in a chroot.",
+        "Debian's master.cf has a chroot for most services; SQLite finds no files there.",
+        "Let the service run without a chroot.",
+    )
+    POSTFIX_BYPASS = (
+        "postfix-bypass",
+        _WARN,
+        _OPERATOR,
+        "Some mail does not take the route of its sender.",
+        "A setting of Postfix routes it by its recipient.",
+        "Keep the setting if that is intended, or empty it.",
+    )
+    POSTFIX_DIFFERS = (
+        "postfix-differs",
+        _ERROR,
+        _OPERATOR,
+        "A setting of Postfix is not what mail needs to take its route.",
+        "It was not installed yet, was changed since, or the platform changed.",
+        "Install the configuration again.",
+    )
+    POSTFIX_NOT_RUNNING = (
+        "postfix-not-running",
+        _ERROR,
+        _OPERATOR,
+        "Postfix is not running.",
+        "It was stopped, or it could not start.",
+        "Start the relay's agent, then Postfix, and read Postfix's log.",
+    )
+    POSTFIX_RESTART = (
+        "postfix-restart",
+        _ERROR,
+        _OPERATOR,
+        "The running Postfix does not know the file of aliases.",
+        "It was started before its configuration named the file.",
+        "Restart Postfix; a reload does not change its environment.",
+    )
+    TABLES_MISSING = (
+        "tables-missing",
+        _ERROR,
+        _OPERATOR,
+        "The lookup tables of a relay are missing.",
+        "The relay's agent never ran with this directory, or writes to another one.",
+        "Start the agent with this directory.",
+    )
+    ROUTE_DIFFERS = (
+        "route-differs",
+        _ERROR,
+        _OPERATOR,
+        "Postfix's answer about a sender is not the store's.",
+        "The relay's agent is behind, stopped, or cannot decrypt a credential.",
+        "Look at the agent's log and at the revision that it serves.",
+    )
+
     # Guards and the store
 
     TOO_MANY_CHANGES = (
@@ -648,7 +832,7 @@ class Code(StrEnum):
         "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
         "Apply a tree that contains the commit that was applied last. If the older state is"
         " intended, allow it or approve it.",
-        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE | Trait.MAY_WARN,
     )
     NOT_HELD_BACK = (
         "not-held-back",
@@ -791,13 +975,27 @@ def code_of(code: str) -> Code:
 
 
 def has_trait(code: str, trait: Trait) -> bool:
-    """Whether the code has this trait; False for a code of another release."""
+    """Check a trait of a code.
+
+    Args:
+        code: the code of a finding.
+        trait: one trait.
+
+    Returns:
+        Whether the code has the trait; False for a code of another release.
+    """
     return code in _WITH[trait]
 
 
 def why_not_saved(code: str) -> str | None:
-    """Why a profile, or the managed relay, with this code is not saved, as a clause; None for a
-    code that does not concern one, and for a code of another release."""
+    """Say why a profile, or the managed relay, is not saved.
+
+    Args:
+        code: the code of a finding about it.
+
+    Returns:
+        A clause; None for a code that does not prevent saving, and for a code of another release.
+    """
     return _NOT_SAVED.get(code)
 
 

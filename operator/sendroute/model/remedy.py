@@ -113,6 +113,13 @@ class ExtractProfile(Struct, frozen=True, tag="extract-profile"):
     profile: str
 
 
+class ReplaceSetting(Struct, frozen=True, tag="replace-setting"):
+    """Replace what a user set in another program's configuration. ``name`` is that program's name
+    of the setting."""
+
+    name: str
+
+
 Remedy = (
     RaiseLimit
     | AllowOlderTree
@@ -123,4 +130,5 @@ Remedy = (
     | CheckOutSubmodules
     | DeleteProfile
     | ExtractProfile
+    | ReplaceSetting
 )

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
+from sendroute.model.secret import SecretBinding
 
 
 class Mechanism(StrEnum):
@@ -28,7 +29,7 @@ class SmtpClient(Struct, frozen=True):
     Attributes:
         mechanisms: in the order of preference, with and without TLS: ``smtp_sasl_mechanism_filter``
             of the same words. Without it Postfix chooses CRAM-MD5 or SCRAM where they are offered.
-        tls_minimum: ``smtp_tls_mandatory_protocols = >=TLSv1.2``.
+        tls_minimum: ``smtp_tls_mandatory_protocols`` without all that is older.
         ciphers: OpenSSL's own default list: ``tls_medium_cipherlist``, at
             ``smtp_tls_mandatory_ciphers = medium``. Python's list is shorter.
         command_line: octets of a command with its line end (RFC 4954, section 4). A longer initial
@@ -64,11 +65,11 @@ class TlsPolicy(Struct, frozen=True):
     sni: str | None
 
 
-def tls_policy(endpoint: Profile | Relay) -> TlsPolicy:
+def tls_policy(endpoint: Profile | Relay | SecretBinding) -> TlsPolicy:
     """The TLS policy of an endpoint (RFC 3207 for STARTTLS, RFC 8314 for TLS from the first byte).
 
     Args:
-        endpoint: a profile, or the platform's managed relay.
+        endpoint: a profile, the platform's managed relay, or the binding of a credential.
 
     Returns:
         The policy. An address literal is verified, but not sent as a server name (RFC 6066, section

@@ -32,6 +32,17 @@ from sendroute.model.route import Origin
 FROM_DOMAINS = 10
 
 
+Pending = Mapping[AccountKey, DomainCounts]
+"""By account, what the guards count of a change that was planned and not committed."""
+
+NOTHING_PENDING: Pending = {}
+
+HeldChanges = Mapping[AccountKey, WholeChange]
+"""By account, the whole change because of whose size the account was held back."""
+
+NOTHING_HELD: HeldChanges = {}
+
+
 class Guards(Struct, frozen=True):
     """The limits of one change: shares of the domains that an account, and the store, had before,
     in percent.

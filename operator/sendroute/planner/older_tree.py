@@ -23,6 +23,7 @@ from sendroute.model.codes import finding
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.remedy import AllowOlderTree, Approve, Remedy
+from sendroute.model.words import counted
 from sendroute.planner.guards import Guards
 from sendroute.planner.profiles import needs_test
 
@@ -61,8 +62,8 @@ def check_older_tree(
             counts[effect] += 1
     if not counts:
         return ()
-    would = " and ".join(f"{verb} {_objects(count)}" for verb, count in sorted(counts.items()))
-    return (_refusal(ancestry, guards, f"would {would} of account {key}", key, where),)
+    effect = " and ".join(f"{verb} {counted(n, 'object')}" for verb, n in sorted(counts.items()))
+    return (_refusal(ancestry, guards, f"{effect} of account {key}", key, where),)
 
 
 def refuse_platform(
@@ -74,7 +75,7 @@ def refuse_platform(
         return None
     if change is None or change.action is not Action.UPDATE or change.before == change.after:
         return None
-    return _refusal(ancestry, guards, "would change the platform", None, change.where)
+    return _refusal(ancestry, guards, "change the platform", None, change.where)
 
 
 def report_unknown(
@@ -99,7 +100,7 @@ def _effect(change: ObjectChange) -> str | None:
     if change.action in (Action.CREATE, Action.SKIP):
         return None
     if change.action is Action.DELETE:
-        return "remove"
+        return "delete"
     match change:
         case DomainChange():
             return "reroute" if change.action in (Action.REROUTE, Action.REASSIGN) else None
@@ -107,7 +108,10 @@ def _effect(change: ObjectChange) -> str | None:
             # The mail of its domains goes to another host, or with another credential.
             return "reroute" if needs_test(change.before, change.written) else None
         case AccountChange():
-            return None
+            # A client that was named, or removed, may send again, or no longer.
+            before = change.before
+            is_other = before is not None and before.logins != change.written.logins
+            return "change" if is_other else None
         case _:
             assert_never(change)
 
@@ -126,17 +130,13 @@ def _refusal(
         hint, remedy = f"{hint}allow it.", AllowOlderTree()
     return finding(
         "older-tree",
-        f"Commit {_short(ancestry.tree)} does not contain commit {_short(ancestry.missing[0])},"
-        f" which was applied last from this repository, and applying it {effect}.",
+        f"Commit {_short(ancestry.tree)} would {effect}, and it does not contain commit"
+        f" {_short(ancestry.missing[0])}, which was applied last from this repository.",
         hint=hint,
         remedy=remedy,
         where=where,
         account=key,
     )
-
-
-def _objects(count: int) -> str:
-    return "1 object" if count == 1 else f"{count} objects"
 
 
 def _short(commit: AppliedCommit) -> str:

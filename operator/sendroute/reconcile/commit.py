@@ -23,6 +23,7 @@ from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.provenance import Provenance
+from sendroute.model.words import DONE, NOUNS, counted
 from sendroute.planner.digest import digest, digest_changes
 from sendroute.reconcile.record import EncryptedCredentials, Record
 
@@ -65,22 +66,7 @@ stop takes effect, and other writers of these accounts continue."""
 
 
 _LOGGED = 50
-"""How many removed objects of one account a line of the log names. The history has them all."""
-
-_NOUNS = {
-    Kind.PLATFORM: "platform",
-    Kind.ACCOUNT: "account",
-    Kind.PROFILE: "profile",
-    Kind.DOMAIN: "domain",
-}
-_DONE = {
-    Action.CREATE: "created",
-    Action.UPDATE: "updated",
-    Action.DELETE: "removed",
-    Action.REROUTE: "rerouted",
-    Action.REASSIGN: "reassigned",
-    Action.SKIP: "skipped",
-}
+"""How many deleted objects of one account a line of the log names. The history has them all."""
 
 
 class GroupResult(Struct, frozen=True):
@@ -328,17 +314,17 @@ def _outcome_without_commit(group: Group, fresh: Group) -> GroupResult | None:
 
 def _committed(group: Group, revision: int, provenance: Provenance) -> GroupResult:
     for account in group:
-        removed = [change for change in account.changes if change.action is Action.DELETE]
+        deleted = [change for change in account.changes if change.action is Action.DELETE]
         written = {
             "revision": revision,
             "changes": len(account.changes),
-            "removed": [f"{change.kind} {change.name}" for change in removed[:_LOGGED]],
+            "deleted": [f"{change.kind} {change.name}" for change in deleted[:_LOGGED]],
         }
-        gone = any(change.kind is Kind.ACCOUNT for change in removed)
+        gone = any(change.kind is Kind.ACCOUNT for change in deleted)
         _log.info(
             "Account %s is %s at revision %d: %s.",
             account.key,
-            "removed" if gone else "committed",
+            DONE[Action.DELETE] if gone else "committed",
             revision,
             _summary(account),
             extra=_extra(account.key) | written | {"commit": provenance.source_commit},
@@ -348,12 +334,12 @@ def _committed(group: Group, revision: int, provenance: Provenance) -> GroupResu
 
 
 def _summary(account: AccountPlan) -> str:
-    """What a commit did: counts by kind and action, and by name what it removed."""
+    """What a commit did: counts by kind and action, and by name what it deleted."""
     done = [change for change in account.changes if change.action is not Action.SKIP]
     counts = Counter((change.kind, change.action) for change in done)
     parts = []
     for (kind, action), count in counts.items():
-        part = f"{count} {_NOUNS[kind]}{'' if count == 1 else 's'} {_DONE[action]}"
+        part = f"{counted(count, NOUNS[kind])} {DONE[action]}"
         if action is Action.DELETE and kind is not Kind.ACCOUNT:
             names = [
                 change.name

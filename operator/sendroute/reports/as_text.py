@@ -13,7 +13,9 @@ from typing import NamedTuple
 from sendroute.model.change import Action, Change, DomainChange, Shadowed, State
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
-from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar
+from sendroute.model.waiting import Waiting
+from sendroute.model.words import actions_planned, number
+from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import (
@@ -23,12 +25,11 @@ from sendroute.reports.text import (
     clean,
     fold,
     no_command,
-    number,
     paint,
     width,
     wrap,
 )
-from sendroute.reports.words import actions, more_accounts, object_name, part_status, totals
+from sendroute.reports.words import more_accounts, object_name, part_status, totals
 
 _VERB, _STEP = 8, 34
 _BENEATH = 2 + _VERB + 2
@@ -115,7 +116,7 @@ def _listed(report: Report, page: Page) -> Iterator[Finding]:
 
 
 def _part(part: Part, page: Page) -> Iterator[str]:
-    counts = actions(Counter(change.action for change in part.changes))
+    counts = actions_planned(Counter(change.action for change in part.changes))
     summary = "; ".join(filter(None, (counts, part_status(part))))
     heading = clean(str(part.key))
     beside = page.fits(width(heading) + 2 + width(summary))
@@ -150,7 +151,13 @@ def _shadow(shadow: Shadowed) -> str:
 
 
 def _changes(changes: Sequence[Change], page: Page) -> Iterator[str]:
-    groups = group_similar(changes)
+    waiting, groups = [], []
+    for group in group_similar(changes):
+        together = waiting_of(group)
+        if together is None:
+            groups.append(group)
+        else:
+            waiting.append(together)
     limit = _limit(MAX_SIMILAR, page)
     shown = [list(_cells(islice(group, limit))) for group in groups]
     names, steps = _columns([cells for rows in shown for cells in rows], page.columns)
@@ -162,6 +169,21 @@ def _changes(changes: Sequence[Change], page: Page) -> Iterator[str]:
             yield from wrap(_omitted_line(omitted), _BENEATH, columns=page.columns)
         if shared:
             yield from wrap(shared, _BENEATH, columns=page.columns)
+    for together in waiting:
+        yield from _waiting(together, page)
+
+
+def _waiting(waiting: Waiting, page: Page) -> Iterator[str]:
+    """Domains that wait for the same thing: the sentence once, then their names."""
+    verb = Action.SKIP.value
+    label = paint(f"{verb:<{_VERB}}", _ACTION_STYLES[Action.SKIP], page.colour)
+    first, *lines = wrap(clean(waiting.message), _BENEATH, columns=page.columns)
+    yield f"  {label}  {first[_BENEATH:]}"
+    yield from lines
+    names = waiting.domains[: _limit(MAX_SIMILAR, page)]
+    yield from wrap(clean(", ".join(names)), _BENEATH, columns=page.columns)
+    if omitted := len(waiting.domains) - len(names):
+        yield from wrap(_omitted_line(omitted), _BENEATH, columns=page.columns)
 
 
 class _ChangeCells(NamedTuple):

@@ -6,24 +6,8 @@ from collections.abc import Sequence
 from sendroute.model.change import Action, Kind
 from sendroute.model.finding import Severity
 from sendroute.model.outcome import Outcome
+from sendroute.model.words import NOUNS, actions_done, actions_planned, counted, number
 from sendroute.reports.report import Part, Report
-from sendroute.reports.text import counted, number
-
-DONE = {
-    Action.CREATE: "created",
-    Action.UPDATE: "updated",
-    Action.DELETE: "deleted",
-    Action.REROUTE: "rerouted",
-    Action.REASSIGN: "reassigned",
-    Action.SKIP: "skipped",
-}
-
-_KIND_WORDS = {
-    Kind.PLATFORM: "platform ",
-    Kind.ACCOUNT: "account ",
-    Kind.PROFILE: "profile ",
-    Kind.DOMAIN: "",
-}
 
 _OUTCOMES = {
     Outcome.COMMITTED: "committed",
@@ -36,7 +20,7 @@ _OUTCOMES = {
 
 def object_name(kind: Kind, name: str) -> str:
     """``profile ses``; for a domain its name only."""
-    return _KIND_WORDS[kind] + name
+    return name if kind is Kind.DOMAIN else f"{NOUNS[kind]} {name}"
 
 
 def part_status(part: Part) -> str:
@@ -48,20 +32,9 @@ def part_status(part: Part) -> str:
     return "stopped, unchanged" if part.stopped else ""
 
 
-def actions(counts: Counter[Action], *, done: bool = False) -> str:
-    """``2 to create, 1 to reroute``, or ``2 created, 1 rerouted``; empty for none."""
-    if done:
-        return ", ".join(f"{number(counts[a])} {DONE[a]}" for a in Action if counts[a])
-    return ", ".join(
-        f"{number(counts[a])} {'skipped' if a is Action.SKIP else f'to {a.value}'}"
-        for a in Action
-        if counts[a]
-    )
-
-
 def more_accounts(parts: Sequence[Part]) -> str:
     """One line for the accounts that are not listed; their changes are counted."""
-    counts = actions(Counter(change.action for part in parts for change in part.changes))
+    counts = actions_planned(Counter(change.action for part in parts for change in part.changes))
     return (
         f"… and {counted(len(parts), 'more account')}: {counts or 'no changes'};"
         " the JSON report lists all"
@@ -81,12 +54,12 @@ def severities(counts: Counter[Severity]) -> str:
 
 def totals(report: Report) -> str:
     """The last line of a report, and the first line of a comment on a pull request."""
-    problems = severities(report.severities())
+    problems = severities(Counter(finding.severity for finding in report.listed()))
     if report.command == "validate":
         return f"Validation: {problems or 'no problems found'}."
     if report.command == "plan":
         counts = Counter(change.action for change, _ in report.changes())
-        changes = actions(counts) or "nothing to do"
+        changes = actions_planned(counts) or "nothing to do"
         return f"Plan: {changes}{'; ' + problems if problems else ''}."
     return f"{report.command.capitalize()}: {_done(report)}{'; ' + problems if problems else ''}."
 
@@ -96,7 +69,7 @@ def _done(report: Report) -> str:
     left = Counter(change.action for change, applied in report.changes() if not applied)
     skipped = left.pop(Action.SKIP, 0)
     verb = "restored" if report.command == "restore" else "applied"
-    parts = [actions(applied, done=True)]
+    parts = [actions_done(applied)]
     if skipped:
         parts.append(f"{number(skipped)} skipped")
     if left.total():
@@ -105,7 +78,16 @@ def _done(report: Report) -> str:
 
 
 def holdings(accounts: int, profiles: int, domains: int) -> str:
-    """``2 accounts, 1 profile and 60 domains``."""
+    """Count what a store holds.
+
+    Args:
+        accounts: the number of accounts.
+        profiles: the number of profiles.
+        domains: the number of domains.
+
+    Returns:
+        ``2 accounts, 1 profile and 60 domains``.
+    """
     return (
         f"{counted(accounts, 'account')}, {counted(profiles, 'profile')}"
         f" and {counted(domains, 'domain')}"

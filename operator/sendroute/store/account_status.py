@@ -16,6 +16,7 @@ from sendroute.model.change import Kind
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner, owner_named, owner_names
 from sendroute.model.provenance import Provenance
+from sendroute.model.words import actions_planned
 from sendroute.store import revisions
 from sendroute.store.bulk import chunks, insert_into
 from sendroute.store.errors import WrongValueError
@@ -113,7 +114,7 @@ def approve(
         return False
     now = revisions.begin(connection, provenance, commit_id)
     namespace, name = owner_names(shown.key)
-    counts = ", ".join(f"{count} to {verb}" for verb, count in shown.report.summary.items())
+    counts = actions_planned(shown.report.summary)
     connection.execute(
         insert(history).values(
             revision=now,

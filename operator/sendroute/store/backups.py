@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from sendroute.model.byte_order_mark import without_mark
 from sendroute.model.codes import Code, finding
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import Status
@@ -31,14 +32,14 @@ from sendroute.store.schema import require_our_schema, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import HEAD
 from sendroute.store.translation import rows_of, translated_errors
-from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
+from sendroute.store.url import APPLICATION_ID, BUSY_TIMEOUT, check_file, is_postgres, sqlite_path
 
 # Pages that are copied between two calls of `advance`: 16 MiB.
 _PAGES = 4096
 
 
 def backup_store(
-    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = no_progress
+    url: str, target: Path, *, busy_timeout: float = BUSY_TIMEOUT, advance: Advance = no_progress
 ) -> Status:
     """Write a backup of a store to a new file.
 
@@ -157,7 +158,7 @@ def copy_file(
 
 
 @contextmanager
-def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]:
+def open_backup(path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> Iterator[Database]:
     """A context with a backup to read from, after it was checked.
 
     The schema of an older backup is upgraded on a copy in the directory for temporary files
@@ -225,7 +226,7 @@ def _not_a_backup(path: Path) -> ProblemError:
         return problem("wrong-store", f"{path} is a directory, not a backup.", hint)
     if path.is_file():
         with path.open("rb") as file:
-            is_json = file.read(1) == b"{"
+            is_json = without_mark(file.read(64)).lstrip().startswith(b"{")
         if is_json:
             hint = "If the file is a lock file, create the store from the lock file."
             remedy = Perform(Task.RESTORE_FROM_LOCK_FILE, str(path))

@@ -90,7 +90,8 @@ def schema_version(database: Database, connection: Connection) -> str:
     expected = expected_objects(connection.dialect.name, HEAD)
     if present.get(_VERSION_TABLE) != expected[_VERSION_TABLE]:
         raise not_ours(database.location)
-    version = connection.execute(_VERSION).scalar()
+    versions = connection.execute(_VERSION).scalars().all()
+    version = versions[0] if len(versions) == 1 else None
     number = decimal(version, _MAX_VERSION) if isinstance(version, str) else None
     if not isinstance(version, str) or number is None:
         raise not_ours(database.location)

@@ -18,6 +18,7 @@ from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.model.owner import owner_names
+from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
 from sendroute.reports.text import Page
 
@@ -55,7 +56,7 @@ def run(arguments: Namespace, session: Session) -> int:
                     ("changes", approved.report.summary),
                 ]
             )
-        counts = ", ".join(f"{count} to {verb}" for verb, count in approved.report.summary.items())
+        counts = actions_planned(approved.report.summary)
         return (
             f"Approved for account {approved.key}: {counts}.\n",
             "The loop applies it with its next round.\n",

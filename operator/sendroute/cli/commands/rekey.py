@@ -24,6 +24,7 @@ from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.model.records import Endpoint
 from sendroute.model.secret import SecretBinding
+from sendroute.model.words import counted
 from sendroute.reconcile.secret_check import no_key
 from sendroute.runtime.actor import actor
 
@@ -47,7 +48,8 @@ def run(_arguments: Namespace, session: Session) -> int:
     with session.factory.open_store() as store:
         rekeyed = store.rekey(reencrypt, Provenance(datetime.now(UTC), actor()))
     if not session.terminal.quiet:
-        print(f"Re-encrypted {_credentials(rekeyed.count)} with the first of {len(keys)} keys.")
+        credentials = counted(rekeyed.count, "credential")
+        print(f"Re-encrypted {credentials} with the first of {len(keys)} keys.")
     report_on_stderr(session, _unreadable(rekeyed.unreadable))
     return ExitStatus.PARTIAL if rekeyed.unreadable else ExitStatus.FINE
 
@@ -61,12 +63,8 @@ def _unreadable(endpoints: Iterable[Endpoint]) -> Iterable[Finding]:
             state, hint = "retired", "Only mail that waits for an earlier version uses it."
         yield finding(
             "credential-unreadable",
-            f"{_credentials(count)} of {title} ({state}) cannot be decrypted with the given keys:"
-            " nothing was changed there.",
+            f"{counted(count, 'credential')} of {title} ({state}) cannot be decrypted with the"
+            " given keys: nothing was changed there.",
             hint=f"{hint} If you find the old key, add it below the new one and repeat this.",
             severity=Severity.WARNING,
         )
-
-
-def _credentials(count: int) -> str:
-    return "1 credential" if count == 1 else f"{count} credentials"

@@ -126,11 +126,21 @@ def _unknown_names(names: Sequence[str], rows: Iterable[RouteRow]) -> list[Findi
         finding(
             "unknown-domain",
             f"No account has the domain {name}, or it does not match the options.",
-            hint="`sendroute routes` lists all domains. Mail from an unknown domain is refused.",
+            hint=_hint(name),
         )
         for name in names
         if name not in known
     ]
+
+
+def _hint(name: str) -> str:
+    """How the domain is written, if it is typed in a form that no manifest can have."""
+    if not is_pattern(name):
+        try:
+            domain_name(name)
+        except InvalidNameError as error:
+            return error.hint
+    return "`sendroute routes` lists all domains. Mail from an unknown domain is refused."
 
 
 class _Entries:

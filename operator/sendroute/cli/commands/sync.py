@@ -64,6 +64,8 @@ def _check(arguments: Namespace, session: Session, edit: "EditSession", proposal
         )
         for change in proposal.changes
     ]
+    files = dict.fromkeys(change.where.file for change in proposal.changes if change.where)
+    findings += edit.not_written(files)
     findings = edit.with_positions([*findings, *proposal.notes, *edit.unread])
     written = present_report(session, arguments, report_of(findings))
     return worst(of_findings(findings), written)

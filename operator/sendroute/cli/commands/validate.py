@@ -10,6 +10,8 @@ examples:
 from argparse import Namespace
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from sendroute.cli.command_line import INPUT_FILE, Parser, UsageError
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.fast_exit import collector_off, retain
@@ -19,10 +21,14 @@ from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
 from sendroute.manifests.sources import Files
 from sendroute.manifests.tree import raw_documents, read_base
-from sendroute.model.finding import Finding
+from sendroute.model.codes import Trait, has_trait
+from sendroute.model.desired import Desired
+from sendroute.model.finding import Finding, Severity
 from sendroute.planner.offline import check_tree
 from sendroute.reports.report import of_findings as report_of
 from sendroute.store.lock_guard import locks_of
+
+_IN_BASE = "The base revision is not known whole. "
 
 
 def options(parser: Parser) -> None:
@@ -50,6 +56,7 @@ def run(arguments: Namespace, session: Session) -> int:
     tree = read_tree(arguments.paths, session)
     base = read_base(arguments.base, arguments.paths) if arguments.base else None
     findings = [*check_tree(tree.desired, base), *_of_lock_files(arguments.paths)]
+    findings += _unknown_of(base)
     if arguments.policy:
         findings += _against_policies(arguments.policy, tree.files)
     tree.locate.expect(finding.where for finding in findings)
@@ -57,6 +64,14 @@ def run(arguments: Namespace, session: Session) -> int:
     written = present_report(session, arguments, report)
     retain(tree, report)
     return worst(of_findings(findings, strict=arguments.strict), written)
+
+
+def _unknown_of(base: Desired | None) -> Iterator[Finding]:
+    """What of the base revision is not known. It is information, because the tree may be right,
+    and a change that corrects the base must pass."""
+    for item in base.findings if base is not None else ():
+        if has_trait(item.code, Trait.UNREAD):
+            yield replace(item, severity=Severity.INFO, message=f"{_IN_BASE}{item.message}")
 
 
 def _of_lock_files(paths: list[str]) -> Iterator[Finding]:

@@ -1,0 +1,108 @@
+"""Write the Postfix side of the relay into a directory; with --install, add it to a Postfix.
+
+DIR gets `main.cf` and `master.cf` with what must be added to Postfix's own, each setting with the
+page of the manual that explains it, and the definitions of the lookup tables.
+
+--install adds it by postconf. Run again, it changes nothing. A setting that a user set to
+another value is never replaced without `--replace NAME`; then nothing is changed at all.
+
+examples:
+  sendroute postfix config --dir /var/lib/sendroute
+  sendroute postfix config --dir /var/lib/sendroute --install
+  sendroute postfix config --dir /var/lib/sendroute --install --replace default_transport
+"""
+
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sendroute.cli.command_line import Parser
+from sendroute.cli.exit_status import of_findings
+from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.output import present, report_on_stderr, worst
+from sendroute.cli.postfix_options import platform_of, postfix_options
+from sendroute.cli.session import Session
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.postfix.changes import Change, differences, make, refusals
+from sendroute.postfix.files import absolute, files, write
+from sendroute.postfix.installed import Postfix
+from sendroute.reports.as_json import document
+from sendroute.reports.table import pairs
+from sendroute.reports.text import Page
+
+
+def options(parser: Parser) -> None:
+    postfix_options(parser)
+    parser.switch("--install", help="add it to Postfix's main.cf and master.cf by postconf")
+    parser.add_argument(
+        "--replace",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="replace this setting although a user set it; may be repeated",
+    )
+    output_option(parser, TABLES)
+
+
+def run(arguments: Namespace, session: Session) -> int:
+    outputs = outputs_of(arguments)
+    directory = absolute(arguments.dir)
+    platform = platform_of(session)
+    contents = files(directory, platform)
+    changes: Sequence[Change] = ()
+    notes: Sequence[Finding] = ()
+    if arguments.install:
+        postfix = Postfix(arguments.postfix_config_dir)
+        lacking = postfix.lacks()
+        differing = differences(postfix, directory, platform, arguments.replace)
+        if refused := [*lacking, *refusals(differing.changes)]:
+            raise ProblemError(*refused, *differing.others)
+        changes, notes = differing.changes, differing.others
+    written = write(directory, contents)
+    if changes:
+        make(postfix, changes)
+    report_on_stderr(session, notes)
+
+    def show(form: str, page: Page) -> Iterable[str]:
+        if form == "json":
+            return document(_document(directory, written, changes))
+        return _text(directory, written, changes, page, installed=arguments.install)
+
+    return worst(present(session, outputs, show), of_findings(notes))
+
+
+def _document(
+    directory: str, written: Sequence[str], changes: Sequence[Change]
+) -> Iterable[tuple[str, Any]]:
+    yield "format_version", "1.0"
+    yield "directory", directory
+    yield "written", list(written)
+    yield "changes", [change.as_document() for change in changes]
+
+
+def _text(
+    directory: str,
+    written: Sequence[str],
+    changes: Sequence[Change],
+    page: Page,
+    *,
+    installed: bool,
+) -> Iterable[str]:
+    lines = [("wrote", f"{directory}/{name}") for name in written]
+    lines += [_change(change) for change in changes]
+    if lines:
+        yield from pairs(lines, page)
+    if not written and not changes:
+        yield "Nothing to change.\n"
+    elif not installed:
+        yield "Add main.cf and master.cf to Postfix's own, or let --install do it.\n"
+    elif changes:
+        yield "Start the relay's agent, then restart Postfix: it reads its environment only then.\n"
+
+
+def _change(change: Change) -> tuple[str, str]:
+    was = f" (was `{change.before}`)" if change.before else ""
+    if change.name.count("/") == 1:
+        return "service", f"{change.name}{was}"
+    return "set", f"{change.name} = {change.after}{was}"

@@ -1,0 +1,1 @@
+"""What users put on disk: where the links of a tree may lead."""

@@ -1,0 +1,70 @@
+"""The words for counts, kinds and actions that messages, reports and the log have in common."""
+
+from collections.abc import Mapping
+
+from sendroute.model.change import Action, Kind
+
+NOUNS = {
+    Kind.PLATFORM: "platform",
+    Kind.ACCOUNT: "account",
+    Kind.PROFILE: "profile",
+    Kind.DOMAIN: "domain",
+}
+DONE = {
+    Action.CREATE: "created",
+    Action.UPDATE: "updated",
+    Action.DELETE: "deleted",
+    Action.REROUTE: "rerouted",
+    Action.REASSIGN: "reassigned",
+    Action.SKIP: "skipped",
+}
+
+
+def number(count: int) -> str:
+    """``100,000``: the same in every locale."""
+    return f"{count:,}"
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """Write a count with its noun.
+
+    Args:
+        count: the number.
+        singular: the noun for one.
+        plural: the noun for several; None if it only gets an s.
+
+    Returns:
+        ``1 error``, ``2 errors``.
+    """
+    return f"{number(count)} {singular if count == 1 else plural or singular + 's'}"
+
+
+def actions_planned(counts: Mapping[Action, int] | Mapping[str, int]) -> str:
+    """Count the changes of a plan.
+
+    Args:
+        counts: the number of changes of each action.
+
+    Returns:
+        ``2 to create, 1 to reroute``; empty for none.
+    """
+    return _joined(counts, {a: "skipped" if a is Action.SKIP else f"to {a}" for a in Action})
+
+
+def actions_done(counts: Mapping[Action, int] | Mapping[str, int]) -> str:
+    """Count the changes that were made.
+
+    Args:
+        counts: the number of changes of each action.
+
+    Returns:
+        ``2 created, 1 rerouted``; empty for none.
+    """
+    return _joined(counts, DONE)
+
+
+def _joined(counts: Mapping[Action, int] | Mapping[str, int], words: Mapping[Action, str]) -> str:
+    by_name: Mapping[str, int] = {str(action): count for action, count in counts.items()}
+    return ", ".join(
+        f"{number(by_name[action])} {word}" for action, word in words.items() if by_name.get(action)
+    )

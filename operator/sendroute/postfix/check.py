@@ -1,0 +1,195 @@
+"""Whether a running Postfix gives the answers of ``explain``."""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from sendroute.delivery.explain import Explanation, Nexthop
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+from sendroute.model.platform import Relay
+from sendroute.model.smtp_client import tls_policy
+from sendroute.postfix.installed import Postfix
+from sendroute.postfix.tables import (
+    ACCESS,
+    ALIASES,
+    CREDENTIALS,
+    DATABASE,
+    NULL_ACCESS,
+    NULL_TRANSPORT,
+    TLS_POLICY,
+    TRANSPORT,
+    Table,
+)
+
+_AT_ONCE = 20_000
+_LOCAL_PART = "sendroute-check"
+_NULL_SENDER = "<>"
+
+
+class Sender(NamedTuple):
+    """A sender as Postfix looks it up: ``key`` is the domain, or ``<>``."""
+
+    key: str
+    explanation: Explanation
+
+    @property
+    def address(self) -> str:
+        """The key of the lookup."""
+        return self.key if self.key == _NULL_SENDER else f"{_LOCAL_PART}@{self.key}"
+
+
+def check_running(postfix: Postfix, directory: str) -> Iterator[Finding]:
+    """Whether Postfix runs, and was started with the file of aliases.
+
+    Args:
+        postfix: the Postfix.
+        directory: the absolute path of the lookup tables.
+
+    Yields:
+        ``postfix-not-running`` or ``postfix-restart``.
+    """
+    if postfix.master is None:
+        yield finding(
+            "postfix-not-running",
+            "Postfix is not running.",
+            hint="Start the relay's agent, then Postfix.",
+        )
+        return
+    aliases = postfix.environment("HOSTALIASES")
+    if aliases is not None and aliases != f"{directory}/{ALIASES}":
+        yield finding(
+            "postfix-restart",
+            f"The running Postfix does not know the file {directory}/{ALIASES}, because it was"
+            " started without it.",
+            hint="Restart Postfix; a reload does not change its environment.",
+        )
+
+
+def check_tables(directory: str) -> list[Finding]:
+    """Whether the lookup tables are there. Without them no answer can be compared."""
+    path = Path(directory)
+    missing = [name for name in (DATABASE, ACCESS.file, ALIASES) if not (path / name).is_file()]
+    return [
+        finding(
+            "tables-missing",
+            f"{path / name} is missing.",
+            hint="Start the relay's agent with this directory; it writes the tables.",
+        )
+        for name in missing
+    ]
+
+
+def compare(postfix: Postfix, directory: str, senders: Iterable[Sender]) -> Iterator[Finding]:
+    """Look up every sender as Postfix does, and compare the answers with what ``explain`` says.
+
+    Args:
+        postfix: the Postfix, whose programs look up.
+        directory: the absolute path of the lookup tables.
+        senders: all senders, or some of them.
+
+    Yields:
+        A finding for each difference (``route-differs``).
+
+    Raises:
+        ProblemError: a table is unreadable (``postfix-failed``).
+    """
+    nexthops: dict[str, Nexthop] = {}
+    remaining = iter(senders)
+    while batch := list(islice(remaining, _AT_ONCE)):
+        null = [sender for sender in batch if sender.key == _NULL_SENDER]
+        others = [sender for sender in batch if sender.key != _NULL_SENDER]
+        yield from _compared(postfix, directory, others, ACCESS, TRANSPORT)
+        yield from _compared(postfix, directory, null, NULL_ACCESS, NULL_TRANSPORT)
+        for sender in batch:
+            if (to := sender.explanation.nexthop) is not None:
+                nexthops[to.transport] = to
+    yield from _compared_nexthops(postfix, directory, nexthops.values())
+
+
+def surplus(directory: str, known: Collection[str]) -> Iterator[Finding]:
+    """Senders that the tables have and the store does not.
+
+    Args:
+        directory: the absolute path of the lookup tables.
+        known: the keys of all senders of the store.
+
+    Yields:
+        A finding for each (``route-differs``).
+    """
+    with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
+        for table in (ACCESS, TRANSPORT):
+            query = f"SELECT key FROM {table.table} ORDER BY key"  # noqa: S608 - our own name
+            for (key,) in database.execute(query):
+                if key not in known:
+                    yield _differs(key, table, "a row", "no row, because it has no such domain")
+
+
+def _compared(
+    postfix: Postfix, directory: str, senders: list[Sender], access: Table, transport: Table
+) -> Iterator[Finding]:
+    if not senders:
+        return
+    keys = [sender.address for sender in senders]
+    allowed = postfix.look_up(keys, access.map(directory))
+    routes = postfix.look_up(keys, transport.map(directory))
+    for sender, key in zip(senders, keys, strict=True):
+        to, has = sender.explanation.nexthop, sender.explanation.row is not None
+        expected = "OK" if to is not None else "REJECT 5.7.1"
+        answer = allowed.get(key)
+        is_refused = answer is None and not has and sender.key != _NULL_SENDER
+        is_right = answer == "OK" if to is not None else (answer or "").startswith(expected)
+        if not is_right and not is_refused:
+            yield _differs(sender.key, access, _shown(answer), expected)
+        route = to.transport if to is not None else None
+        if routes.get(key) != route:
+            yield _differs(sender.key, transport, _shown(routes.get(key)), _shown(route))
+
+
+def _compared_nexthops(
+    postfix: Postfix, directory: str, nexthops: Collection[Nexthop]
+) -> Iterator[Finding]:
+    aliases = _aliases(directory)
+    sites = {to.transport: to.transport.partition(":")[2] for to in nexthops}
+    signed = postfix.look_up([_host(site) for site in sites.values()], CREDENTIALS.map(directory))
+    policies = postfix.look_up(list(sites.values()), TLS_POLICY.map(directory))
+    for to in nexthops:
+        site = sites[to.transport]
+        name = _host(site)
+        host = to.host.removesuffix(".")
+        if name == to.alias and aliases.get(name) != host:
+            yield _differs(name, None, _shown(aliases.get(name)), _shown(host))
+        if (name in signed) is not (to.secret is not None):
+            has, should = ("a credential", "none")[:: 1 if name in signed else -1]
+            yield _differs(name, CREDENTIALS, has, should)
+        policy = tls_policy(Relay(to.host, to.port, to.encryption))
+        words = (policies.get(site) or "").split()
+        if policy.verify is not None and f"match={policy.verify}" not in words:
+            yield _differs(site, TLS_POLICY, _shown(policies.get(site)), f"match={policy.verify}")
+
+
+def _host(site: str) -> str:
+    return site.partition("]")[0].removeprefix("[")
+
+
+def _aliases(directory: str) -> dict[str, str]:
+    lines = Path(directory, ALIASES).read_text().splitlines()
+    pairs = (line.split(None, 1) for line in lines)
+    return {pair[0]: pair[1].strip() for pair in pairs if len(pair) == 2}
+
+
+def _shown(value: str | None) -> str:
+    return f"`{value}`" if value is not None else "no row"
+
+
+def _differs(key: str, table: Table | None, has: str, expected: str) -> Finding:
+    where = f"table {table.name}" if table is not None else "file of aliases"
+    return finding(
+        "route-differs",
+        f"{key} has {has} in Postfix's {where}, but the store says {expected}.",
+        hint="Look at the relay's agent: does it serve the store's revision, and has it the key of"
+        " the credentials?",
+    )

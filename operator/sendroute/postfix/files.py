@@ -1,0 +1,93 @@
+"""The files of the Postfix side, and writing them."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from sendroute.model.codes import finding
+from sendroute.model.platform import Platform
+from sendroute.model.problem import ProblemError
+from sendroute.postfix.parameters import Parameter, main_parameters
+from sendroute.postfix.services import services
+from sendroute.postfix.tables import PATTERNS, TABLES
+
+_SEPARATORS = frozenset(" \t\n,{}$'\"#;")
+
+
+def absolute(directory: str) -> str:
+    """The absolute path of the directory of lookup tables.
+
+    Raises:
+        ProblemError: Postfix's files cannot name such a path (``invalid-value``).
+    """
+    path = os.path.abspath(directory)  # noqa: PTH100 - links stay as they were typed
+    if _SEPARATORS.intersection(path):
+        raise ProblemError(
+            finding(
+                "invalid-value",
+                f"Postfix's files cannot name the directory {path}: a space, a comma, a quote or"
+                " one of {}$#; ends the name.",
+                hint="Choose a directory without these characters.",
+            )
+        )
+    return path
+
+
+def files(directory: str, platform: Platform | None) -> dict[str, str]:
+    """The files that configure Postfix.
+
+    Args:
+        directory: the absolute path of the lookup tables.
+        platform: what the platform says about delivery; None for the defaults.
+
+    Returns:
+        The content of each file by its name.
+    """
+    settings = (
+        f"# {why}\n{name} ={f' {value}' if value else ''}\n"
+        for name, value, why, _ in main_parameters(directory)
+    )
+    explained: set[Parameter] = set()
+    entries = (service.text(explained) for service in services(directory, platform))
+    return {
+        "main.cf": "# What Postfix's own main.cf needs (postconf(5)).\n\n" + "\n".join(settings),
+        "master.cf": "# What Postfix's own master.cf needs (master(5)).\n\n" + "\n".join(entries),
+        **{table.file: table.definition(directory) for table in TABLES},
+        **PATTERNS,
+    }
+
+
+def write(directory: str, contents: Mapping[str, str]) -> list[str]:
+    """Write the files that differ; each is replaced as a whole.
+
+    Args:
+        directory: is created if it is missing.
+        contents: the content of each file by its name.
+
+    Returns:
+        The names of the files that changed.
+
+    Raises:
+        ProblemError: a file cannot be written (``unwritable``).
+    """
+    root, changed = Path(directory), []
+    try:
+        root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        for name, content in contents.items():
+            path = root / name
+            if path.is_file() and path.read_text() == content:
+                continue
+            new = root / f".{name}.new"
+            new.write_text(content)
+            new.chmod(0o644)
+            new.rename(path)
+            changed.append(name)
+    except OSError as error:
+        raise ProblemError(
+            finding(
+                "unwritable",
+                f"{error.filename or directory} could not be written: {error.strerror}.",
+                hint="Let the user that runs sendroute write to the directory.",
+            )
+        ) from error
+    return changed

@@ -1,0 +1,255 @@
+"""A Postfix of this machine: what it was built with, and what it is configured with.
+
+Everything is asked of Postfix's own programs (postconf(1), postmap(1)).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from sendroute.model.codes import finding
+from sendroute.model.finding import Finding
+from sendroute.model.problem import ProblemError
+from sendroute.model.smtp_client import SMTP_CLIENT
+
+OLDEST = (3, 5)
+_PROGRAMS = "/usr/sbin:/usr/local/sbin"
+_PLUGINS = ("/usr/lib/*/sasl2", "/usr/lib64/sasl2", "/usr/lib/sasl2", "/usr/local/lib/sasl2")
+_READERS = frozenset({"smtpd", "trivial-rewrite"})
+"""The programs that read the lookup tables, besides the SMTP clients of Sendroute."""
+_TIMEOUT = 60
+
+
+class Postfix:
+    """A Postfix, by the directory of its configuration.
+
+    Args:
+        config: the directory of main.cf and master.cf; None for Postfix's own default.
+    """
+
+    def __init__(self, config: str | None) -> None:
+        self.config = config
+
+    def run(self, program: str, *arguments: str, text: str | None = None) -> str:
+        """Run one of Postfix's programs.
+
+        Args:
+            program: its name.
+            arguments: its arguments, besides the directory of the configuration.
+            text: its standard input; None for none.
+
+        Returns:
+            Its standard output.
+
+        Raises:
+            ProblemError: it is missing (``postfix-missing``), or it failed (``postfix-failed``).
+        """
+        path = os.pathsep.join((os.environ.get("PATH", ""), _PROGRAMS))
+        executable = shutil.which(program, path=path)
+        if executable is None:
+            raise ProblemError(
+                finding(
+                    "postfix-missing",
+                    f"Postfix's program {program} is not on this machine.",
+                    hint="Install the packages postfix, postfix-sqlite and libsasl2-modules.",
+                )
+            )
+        configuration = ("-c", self.config) if self.config is not None else ()
+        try:
+            done = subprocess.run(
+                (executable, *configuration, *arguments),
+                input=text or "",
+                capture_output=True,
+                encoding="utf-8",
+                errors="backslashreplace",
+                timeout=_TIMEOUT,
+                env={**os.environ, "LC_ALL": "C.UTF-8"},
+            )
+        except subprocess.TimeoutExpired:
+            raise ProblemError(_failed(program, f"no answer within {_TIMEOUT} seconds")) from None
+        # postmap exits with 1 if a key has no row (postmap(1)).
+        if done.returncode != 0 and (program != "postmap" or "fatal" in done.stderr):
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise ProblemError(_failed(program, lines[-1]))
+        return done.stdout
+
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        """``mail_version``: the numbers before anything else."""
+        text = self.run("postconf", "-dh", "mail_version")
+        return tuple(map(int, re.findall(r"\d+", text.partition("-")[0])))
+
+    @cached_property
+    def explicit(self) -> dict[str, str]:
+        """The settings of main.cf."""
+        return dict(_pairs(self.run("postconf", "-n").splitlines()))
+
+    def value(self, name: str) -> str:
+        """A setting as it is in effect, with its references expanded."""
+        return self.run("postconf", "-xh", name).strip()
+
+    @cached_property
+    def fields(self) -> dict[str, dict[str, str]]:
+        """The fields of each service of master.cf, by ``name/type``."""
+        services: dict[str, dict[str, str]] = {}
+        for key, value in _pairs(self.run("postconf", "-F").splitlines()):
+            service, _, name = key.rpartition("/")
+            services.setdefault(service, {})[name] = value
+        return services
+
+    @cached_property
+    def overrides(self) -> dict[str, dict[str, str]]:
+        """The settings (``-o``) of each service of master.cf, by ``name/type``."""
+        services: dict[str, dict[str, str]] = {}
+        for key, value in _pairs(self.run("postconf", "-P").splitlines()):
+            service, _, name = key.rpartition("/")
+            services.setdefault(service, {})[name] = value
+        return services
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether a service of smtpd lets clients sign in."""
+        name = "smtpd_sasl_auth_enable"
+        overrides = (value for _, _, value in self.smtpd_overrides([name]))
+        return "yes" in (self.value(name), *overrides)
+
+    def reading_in_chroot(self) -> list[str]:
+        """The services that read lookup tables in a chroot, where SQLite does not find its files.
+        The field's default depends on the compatibility level (master(5))."""
+        level = self.value("compatibility_level")
+        default = "y" if level.split(".")[0] == "0" else "n"
+        return [
+            key
+            for key, fields in self.fields.items()
+            if fields["command"].split(" ")[0] in _READERS
+            and (default if fields["chroot"] == "-" else fields["chroot"]) == "y"
+        ]
+
+    def smtpd_overrides(self, names: Iterable[str]) -> list[tuple[str, str, str]]:
+        """Where a service of smtpd sets one of these for itself: service, name and value."""
+        chosen = frozenset(names)
+        return [
+            (key, name, value)
+            for key, overrides in self.overrides.items()
+            if self.fields[key]["command"].split(" ")[0] == "smtpd"
+            for name, value in overrides.items()
+            if name in chosen
+        ]
+
+    def lacks(self) -> list[Finding]:
+        """What this Postfix lacks: a finding for each package, and for its version."""
+        lacking: list[Finding] = []
+        if self.version[:2] < OLDEST:
+            version, oldest = (".".join(map(str, number)) for number in (self.version, OLDEST))
+            lacking.append(
+                finding(
+                    "postfix-version",
+                    f"Postfix {version} is older than {oldest}, the oldest that is supported.",
+                    hint="Upgrade Postfix.",
+                )
+            )
+        if not self._opens_sqlite():
+            lacking.append(_package("postfix-sqlite", "it cannot read SQLite tables"))
+        if "cyrus" not in self.run("postconf", "-A").split():
+            lacking.append(_package("libsasl2-modules", "its SMTP client cannot sign in"))
+        elif missing := _missing_plugins():
+            lacking.append(
+                _package("libsasl2-modules", f"the sign-in by {' and '.join(missing)} is missing")
+            )
+        return lacking
+
+    def _opens_sqlite(self) -> bool:
+        """A package may list the type of table and leave its library to another one."""
+        if "sqlite" not in self.run("postconf", "-m").split():
+            return False
+        try:
+            self.run("postmap", "-q", "x", "sqlite:/dev/null")
+        except ProblemError as problem:
+            return "unsupported dictionary type" not in str(problem)
+        return True
+
+    def look_up(self, keys: Sequence[str], table: str) -> dict[str, str]:
+        """Look up keys as Postfix does (``postmap -q``).
+
+        Args:
+            keys: the keys; none may hold a line end.
+            table: ``type:table``.
+
+        Returns:
+            The value of each key that the table has.
+
+        Raises:
+            ProblemError: the table is unreadable (``postfix-failed``).
+        """
+        answer = self.run("postmap", "-q", "-", table, text="".join(f"{key}\n" for key in keys))
+        return dict(line.split("\t", 1) for line in answer.splitlines())
+
+    @cached_property
+    def master(self) -> int | None:
+        """The process id of its running master(8); None if it is not running."""
+        try:
+            number = int(Path(self.value("queue_directory"), "pid/master.pid").read_text())
+            os.kill(number, 0)
+        except (OSError, ValueError):
+            return None
+        return number
+
+    def environment(self, name: str) -> str | None:
+        """A variable of the running Postfix, as the processes of its master have it; None without
+        it, and if it cannot be read."""
+        for child in _children(self.master or 0):
+            try:
+                content = Path(f"/proc/{child}/environ").read_bytes()
+            except OSError:
+                continue
+            pairs = (item.partition(b"=") for item in content.split(b"\0"))
+            return next((os.fsdecode(value) for key, _, value in pairs if key == name.encode()), "")
+        return None
+
+
+def _children(parent: int) -> Iterator[str]:
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[1] == str(parent):
+            yield stat.parent.name
+
+
+def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if equals:
+            yield name.strip(), value.strip()
+
+
+def _missing_plugins() -> list[str]:
+    directories = [Path(path) for path in os.environ.get("SASL_PATH", "").split(":") if path]
+    for pattern in _PLUGINS:
+        directories += Path("/").glob(pattern.removeprefix("/"))
+    return [
+        name.upper()
+        for name in SMTP_CLIENT.mechanisms
+        if not any(any(directory.glob(f"lib{name}.so*")) for directory in directories)
+    ]
+
+
+def _package(name: str, lack: str) -> Finding:
+    return finding(
+        "postfix-package",
+        f"Postfix needs the package {name}: {lack}.",
+        hint=f"Install it: apt-get install {name}, or the package of your system.",
+    )
+
+
+def _failed(program: str, why: str) -> Finding:
+    return finding(
+        "postfix-failed",
+        f"Postfix's program {program} failed: {why}",
+        hint="Run it as root, and correct what Postfix reports.",
+    )

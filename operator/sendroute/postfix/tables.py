@@ -1,0 +1,74 @@
+"""The lookup tables, as Postfix reads them (sqlite_table(5), regexp_table(5)).
+
+``expansion_limit = 1`` makes a second row an error and not a list. The key stands in single quotes:
+Postfix escapes it for those alone. ``%d`` is the domain of an address and suppresses every lookup
+of something else, such as parent domains (access(5)).
+"""
+
+from typing import NamedTuple
+
+DATABASE = "tables.sqlite"
+ALIASES = "aliases"
+"""Lines ``p42r7 smtp.provider.com`` (hostname(7), HOSTALIASES)."""
+
+
+class Table(NamedTuple):
+    """One definition: ``name`` of its file, ``table`` of the database, and the key as SQL."""
+
+    name: str
+    table: str
+    key: str
+    why: str
+
+    @property
+    def file(self) -> str:
+        """The name of the file that defines it."""
+        return f"{self.name}.cf"
+
+    def map(self, directory: str) -> str:
+        """How Postfix calls it: ``type:table`` (DATABASE_README)."""
+        return f"sqlite:{directory}/{self.file}"
+
+    def definition(self, directory: str) -> str:
+        """The content of its file."""
+        lines = (
+            f"# {self.why} sqlite_table(5).",
+            f"dbpath = {directory}/{DATABASE}",
+            f"query = SELECT value FROM {self.table} WHERE {self.key}",  # noqa: S608 - our own
+            "expansion_limit = 1",
+        )
+        return "\n".join(lines) + "\n"
+
+
+_OF_DOMAIN = "key = '%d'"
+_OF_KEY = "key = '%s'"
+_OF_NULL_SENDER = "key = '%s' AND key = '<>'"
+
+ACCESS = Table("access", "access", _OF_DOMAIN, "OK or REJECT, by the sender's domain.")
+NULL_ACCESS = Table("access-null", "access", _OF_NULL_SENDER, "The same, for the null sender.")
+TRANSPORT = Table("transport", "transport", _OF_DOMAIN, "transport:nexthop, by sender's domain.")
+NULL_TRANSPORT = Table(
+    "transport-null", "transport", _OF_NULL_SENDER, "The same, for the null sender."
+)
+CREDENTIALS = Table("credentials", "credentials", _OF_KEY, "user:password, by alias.")
+TLS_POLICY = Table("tls-policy", "tls_policy", _OF_KEY, "The name to verify, by [alias]:port.")
+SENDERS = Table("senders", "senders", _OF_DOMAIN, "Logins that own a domain.")
+
+TABLES = (ACCESS, NULL_ACCESS, TRANSPORT, NULL_TRANSPORT, CREDENTIALS, TLS_POLICY, SENDERS)
+
+UNKNOWN_SENDERS = "unknown-senders"
+DELIVERY_STATUS = "delivery-status"
+
+PATTERNS = {
+    UNKNOWN_SENDERS: """\
+# The refusal of every sender that the access table does not have: regexp_table(5), access(5).
+/^<>$/ REJECT 5.7.1 Bounces are not accepted here: no relay is set for them
+/@([^@]+)$/ REJECT 5.7.1 No account here has the domain $1: declare it, then send again
+/^/ REJECT 5.7.1 No account here has this sender: use an address with your domain
+""",
+    DELIVERY_STATUS: """\
+# "Host not found" of an alias delays the mail (4.4.4) and does not return it (5.4.4): postconf(5)
+# default_delivery_status_filter, RFC 3463, 3.5.
+/^5\\.4\\.4( .*)$/ 4.4.4$1
+""",
+}

@@ -1,0 +1,227 @@
+"""A private Postfix with a name server of its own, in namespaces that end with the tests."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .programs import (
+    NAMESPACE,
+    PASSED_ON,
+    directories_cf,
+    environment,
+    mail_owner,
+    owners_cf,
+    program,
+    root,
+)
+
+SENDROUTE = (sys.executable, "-m", "sendroute")
+NAME = "relay.example.test"
+SMTP_PORT = 2525
+USUAL_SERVICES = """\
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+_START = """\
+mount --bind "$1" /etc/resolv.conf
+"$2" --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts --addn-hosts="$3" \\
+  --local=/#/ --bind-interfaces --listen-address="$4" --port=53 --keep-in-foreground &
+exec "$5" start-fg
+"""
+
+
+class Addresses:
+    """Addresses of loopback that this run has for itself, so that tests side by side do not meet
+    and providers have the ports that real ones have."""
+
+    def __init__(self) -> None:
+        self._net = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        self._given = 0
+
+    def next(self) -> str:
+        self._given += 1
+        return f"{self._net}.{self._given}"
+
+
+class MailServer:
+    """A Postfix with its own configuration, queue and data below ``home``.
+
+    Args:
+        home: an empty directory that any user may enter.
+        addresses: gives the addresses of smtpd and of the name server.
+        smtpd: options of the smtpd service.
+    """
+
+    def __init__(self, home: Path, addresses: Addresses, smtpd: str = "") -> None:
+        self.home, self.address, self._names = home, addresses.next(), addresses.next()
+        self.tables = home / "tables"
+        self.config = home / "etc"
+        self.environment = environment(self.config)
+        self._process: subprocess.Popen[bytes] | None = None
+        for name in ("etc", "spool", "data"):
+            (home / name).mkdir()
+        self.tables.mkdir(exist_ok=True)
+        shutil.chown(home / "data", mail_owner())
+        shutil.copy(root() / "etc/postfix/postfix-files", self.config)
+        (self.config / "dynamicmaps.cf").write_text("sqlite postfix-sqlite.so dict_sqlite_open\n")
+        (self.config / "master.cf").write_text(
+            f"{self.address}:{SMTP_PORT} inet n - n - - smtpd {smtpd}\n{USUAL_SERVICES}"
+        )
+        (self.config / "main.cf").write_text(
+            f"compatibility_level = 3.6\nmyhostname = {NAME}\nmynetworks = 127.0.0.0/8\n"
+            f"import_environment = {PASSED_ON}\ninet_interfaces = loopback-only\n"
+            "alias_maps =\nalias_database =\n"
+            # Deferred mail is tried again after a second, and not after minutes.
+            "queue_run_delay = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 2s\n"
+            "transport_retry_time = 1s\nbounce_queue_lifetime = 1d\n"
+            f"{owners_cf()}{directories_cf(home, self.config)}"
+        )
+        (home / "hosts").write_text("")
+        (home / "resolv.conf").write_text(f"nameserver {self._names}\noptions timeout:1\n")
+
+    def configure(self, store: str) -> None:
+        """Add the Postfix side of the routes, as a person does."""
+        config = ("--postfix-config-dir", str(self.config), "--dir", str(self.tables))
+        self.sendroute("postfix", "config", "--install", *config, "--store", store)
+
+    def sendroute(self, *arguments: str) -> str:
+        """Run the program with Postfix's programs in reach; its output."""
+        done = subprocess.run(
+            (*SENDROUTE, *arguments), env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def knows(self, hosts: Mapping[str, str]) -> None:
+        """Have the name server answer for these hosts; before the start."""
+        lines = [f"{address} {host}\n" for host, address in hosts.items()]
+        (self.home / "hosts").write_text("".join(lines))
+
+    def start(self) -> None:
+        command = (
+            *("sh", "-ec", _START, "start", str(self.home / "resolv.conf")),
+            *(str(program("dnsmasq")), str(self.home / "hosts"), self._names),
+            str(program("postfix")),
+        )
+        with (self.home / "output").open("w") as output:
+            self._process = subprocess.Popen(
+                (*NAMESPACE, *command), env=self.environment, stdout=output, stderr=output
+            )
+        self.wait(self._accepts, "Postfix accepts no connection")
+
+    def stop(self) -> None:
+        """End the first process of the namespace, and with it all others."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            number = self._process.pid
+            children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGKILL)
+        self._process.wait(10)
+        self._process = None
+
+    def program(self, name: str, *arguments: str) -> str:
+        """Run one of Postfix's programs; its output."""
+        done = subprocess.run(
+            (str(program(name)), *arguments), env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def reload(self) -> None:
+        """``postfix reload``: the master and its queue manager read everything again."""
+        self.program("postfix", "reload")
+
+    def flush(self) -> None:
+        """Try all deferred mail now."""
+        self.program("postqueue", "-f")
+
+    @property
+    def log(self) -> str:
+        path = self.home / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def queued(self) -> int:
+        """How many messages are in a queue."""
+        return sum(
+            1
+            for queue in ("incoming", "active", "deferred")
+            for path in (self.home / "spool" / queue).rglob("*")
+            if path.is_file()
+        )
+
+    def session(self) -> smtplib.SMTP:
+        return smtplib.SMTP(self.address, SMTP_PORT, "client.example.test", timeout=60)
+
+    def send(self, sender: str, subject: str, recipient: str = "b@rcpt.test") -> None:
+        """Submit one message.
+
+        Raises:
+            smtplib.SMTPResponseException: it was refused.
+        """
+        with self.session() as session:
+            send(session, sender, subject, recipient)
+
+    def wait(self, done: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
+        """Wait until something has happened; fails with the log's end."""
+        until = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < until, f"{otherwise}\n{self.log[-4000:]}"
+            if self._process is not None:
+                ended = self._process.poll() is not None
+                assert not ended, (self.home / "output").read_text() + self.log[-4000:]
+            time.sleep(0.02)
+
+    def statuses(self, sender: str) -> list[str]:
+        """The statuses of the deliveries of this sender's mail so far, as they were logged."""
+        text = self.log
+        ids = re.findall(rf"qmgr\[\d+\]: (\w+): from=<{re.escape(sender)}>, size", text)
+        return re.findall(rf"(?:{'|'.join(ids)}): to=.* status=(\w+)", text) if ids else []
+
+    def _accepts(self) -> bool:
+        try:
+            with socket.create_connection((self.address, SMTP_PORT), 1) as connected:
+                return connected.recv(3) == b"220"
+        except OSError:
+            return False
+
+
+def send(session: smtplib.SMTP, sender: str, subject: str, recipient: str = "b@rcpt.test") -> None:
+    """Submit one message in an open session."""
+    text = f"Subject: {subject}\r\n\r\nhello\r\n".encode()
+    code, reply = session.mail(sender)
+    if code == 250:
+        code, reply = session.rcpt(recipient)
+    if code != 250:
+        session.rset()
+        raise smtplib.SMTPResponseException(code, reply)
+    code, reply = session.data(text)
+    if code != 250:
+        raise smtplib.SMTPResponseException(code, reply)

@@ -1,0 +1,248 @@
+"""What `postfix config` writes, and how it is added to a Postfix that has settings already."""
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sendroute.model.codes import code_of
+from sendroute.model.problem import ProblemError
+from sendroute.postfix import installed
+from sendroute.postfix.files import absolute
+from sendroute.postfix.installed import Postfix
+
+from .conftest import Run
+from .programs import environment, program
+
+OURS = ("smtp/inet/chroot", "rewrite/unix/chroot")
+"""What Debian's own configuration decides otherwise."""
+
+
+Install = Callable[..., subprocess.CompletedProcess[str]]
+Postconf = Callable[..., str]
+
+
+@pytest.fixture
+def install(run: Run, config: Path, tmp_path: Path) -> Install:
+    def add(
+        *words: str, status: int | None = 0, replace: tuple[str, ...] = OURS, path: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        named = (word for name in replace for word in ("--replace", name))
+        options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+        return run(
+            "postfix", "config", "--install", *options, *named, *words, status=status, path=path
+        )
+
+    return add
+
+
+@pytest.fixture
+def postconf(config: Path) -> Postconf:
+    def ask(*words: str) -> str:
+        command = (str(program("postconf")), "-c", str(config), *words)
+        done = subprocess.run(
+            command, env=environment(config), capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    return ask
+
+
+def contents(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+def test_debians_own_configuration_is_not_changed_without_consent(
+    install: Install, config: Path, tmp_path: Path
+) -> None:
+    before = contents(config)
+    refused = install(replace=(), status=3).stderr
+    assert set(re.findall(r"--replace (\S+chroot)", refused)) == set(OURS)
+    assert "postfix-chroot" in refused
+    assert contents(config) == before
+    assert not (tmp_path / "tables").exists(), "nothing was written either"
+
+
+def test_a_second_installation_changes_nothing(install: Install, config: Path) -> None:
+    first = install().stdout
+    assert "default_transport = retry:" in first
+    assert "sendroute-starttls/unix" in first
+    before = contents(config)
+    assert install(replace=()).stdout == "Nothing to change.\n"
+    assert contents(config) == before
+
+
+def test_the_rest_of_the_configuration_stays(install: Install, postconf: Postconf) -> None:
+    before, services = set(postconf("-n").splitlines()), set(postconf("-M").splitlines())
+    install()
+    assert before <= set(postconf("-n").splitlines())
+    left = {line for line in services if not re.search(r"smtpd|trivial-rewrite", line)}
+    assert left <= set(postconf("-M").splitlines())
+    assert "mynetworks" not in "\n".join(set(postconf("-n").splitlines()) - before)
+
+
+def test_what_is_added_by_hand_is_what_is_installed(
+    run: Run, install: Install, config: Path, tmp_path: Path, postconf: Postconf
+) -> None:
+    tables = tmp_path / "tables"
+    run("postfix", "config", "--dir", str(tables))
+    (config / "main.cf").write_text(
+        "\n".join(
+            line
+            for line in (config / "main.cf").read_text().splitlines()
+            if not line.startswith(("mydestination", "smtp_tls_"))
+        )
+    )
+    for name in ("main.cf", "master.cf"):
+        with (config / name).open("a") as file:
+            file.write("\n" + (tables / name).read_text())
+    for service in OURS:
+        postconf("-F", f"{service}=n")
+    done = install(replace=())
+    # Nobody signs in here, so the installation leaves out the comparison with logins; a Postfix
+    # that compares nevertheless is fine.
+    assert done.stdout == "Nothing to change.\n"
+
+
+def test_the_platform_is_what_the_connection_test_obeys(
+    install: Install, postconf: Postconf
+) -> None:
+    install()
+    overrides = dict(
+        line.split("/")[2].split(" = ", 1)
+        for line in postconf("-P").splitlines()
+        if line.startswith("sendroute-tls/unix/") and not line.endswith("=")
+        for line in [line.replace("/etc/", "|etc|").replace("sqlite:/", "")]
+        if len(line.split("/")) == 3
+    )
+    assert overrides["smtp_helo_name"] == "out.example.test"
+    assert overrides["smtp_tls_CAfile"] == "|etc|our-ca.pem"
+    assert overrides["smtp_connect_timeout"] == overrides["smtp_helo_timeout"] == "12s"
+    assert overrides["smtp_sasl_mechanism_filter"] == "plain, login"
+    assert overrides["smtp_tls_wrappermode"] == "yes"
+
+
+def test_a_setting_that_mail_needs_is_refused_with_both_values(
+    install: Install, config: Path, postconf: Postconf
+) -> None:
+    postconf("-e", "default_transport=smtp:[old.example]")
+    before = contents(config)
+    refused = install(status=3).stderr
+    assert "postfix-setting" in refused
+    assert "smtp:[old.example]" in refused
+    assert "--replace default_transport" in refused
+    assert contents(config) == before
+    replaced = install(replace=(*OURS, "default_transport")).stdout
+    assert "(was `smtp:[old.example]`)" in replaced
+
+
+def test_a_choice_that_mail_does_not_need_is_kept_with_a_warning(
+    install: Install, postconf: Postconf
+) -> None:
+    postconf("-e", "transport_maps=hash:/etc/postfix/transport")
+    kept = install().stderr
+    assert "postfix-bypass" in kept
+    assert "hash:/etc/postfix/transport" in postconf("-h", "transport_maps")
+    install(replace=(*OURS, "transport_maps"))
+    assert postconf("-h", "transport_maps").strip() == ""
+
+
+def test_the_environment_and_earlier_restrictions_are_kept(
+    install: Install, postconf: Postconf
+) -> None:
+    postconf("-e", "import_environment=TZ LANG=de HOSTALIASES=/old")
+    install()
+    words = postconf("-h", "import_environment").split()
+    assert words[:2] == ["TZ", "LANG=de"]
+    assert [word for word in words if word.startswith("HOSTALIASES=")] == words[2:]
+    restrictions = postconf("-h", "smtpd_sender_restrictions").strip()
+    postconf("-e", f"smtpd_sender_restrictions=reject_non_fqdn_sender {restrictions}")
+    assert install().stdout == "Nothing to change.\n"
+
+
+def test_clients_that_sign_in_are_compared_with_the_logins(
+    install: Install, postconf: Postconf
+) -> None:
+    install()
+    assert "mismatch" not in postconf("-h", "smtpd_sender_restrictions")
+    postconf("-e", "smtpd_sasl_auth_enable=yes")
+    install(replace=(*OURS, "smtpd_sender_restrictions"))
+    restrictions = postconf("-h", "smtpd_sender_restrictions")
+    assert restrictions.startswith("reject_known_sender_login_mismatch, check_sender_access")
+
+
+def test_a_service_that_asks_nobody_is_an_error(install: Install, postconf: Postconf) -> None:
+    install()
+    postconf("-P", "smtp/inet/smtpd_sender_restrictions=permit")
+    done = install(status=None)
+    assert "smtp/inet/smtpd_sender_restrictions is `permit`" in done.stderr
+    assert done.returncode == 1
+
+
+def test_an_uninstalled_postfix_fails_the_check_with_each_difference(
+    run: Run, config: Path, tmp_path: Path
+) -> None:
+    options = ("--dir", str(tmp_path / "tables"), "--postfix-config-dir", str(config))
+    text = run("postfix", "check", *options, status=1).stdout
+    for code in ("postfix-differs", "postfix-not-running", "tables-missing", "postfix-bypass"):
+        assert code in text
+    for name in ("default_transport", "sendroute-none/unix", *OURS):
+        assert f"Postfix's {name} is" in text
+
+
+@pytest.mark.parametrize(
+    ("lacking", "package"),
+    [("sqlite", "postfix-sqlite"), ("cyrus", "libsasl2-modules")],
+)
+def test_a_missing_package_is_named(
+    install: Install, config: Path, tmp_path: Path, lacking: str, package: str
+) -> None:
+    """A Postfix that was built without it lists no such type."""
+    if lacking == "sqlite":
+        (config / "dynamicmaps.cf").write_text("")
+    fake = stand_in(tmp_path, 'case "$*" in *-A) exit 0;; esac' if lacking == "cyrus" else "")
+    refused = install(status=None, path=fake)
+    assert refused.returncode == 1
+    assert "postfix-package" in refused.stderr
+    assert package in refused.stderr
+
+
+def test_an_old_postfix_is_refused(install: Install, tmp_path: Path) -> None:
+    fake = stand_in(tmp_path, 'case "$*" in *mail_version) echo 3.4.23; exit 0;; esac')
+    refused = install(status=None, path=fake)
+    assert refused.returncode == 1
+    assert "Postfix 3.4.23 is older than 3.5" in refused.stderr
+
+
+def test_missing_plugins_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(installed, "_PLUGINS", (str(tmp_path),))
+    monkeypatch.delenv("SASL_PATH", raising=False)
+    (tmp_path / "libplain.so.2").touch()
+    assert installed._missing_plugins() == ["LOGIN"]
+
+
+def test_no_postfix_is_one_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(installed, "_PROGRAMS", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ProblemError) as caught:
+        Postfix(None).lacks()
+    assert [one.code for one in caught.value.findings] == ["postfix-missing"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "a$b", "a'b", "a{b"])
+def test_a_directory_that_postfixs_files_cannot_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        absolute(str(tmp_path / name))
+    assert code_of(caught.value.findings[0].code) == "invalid-value"
+
+
+def stand_in(directory: Path, first: str) -> str:
+    """A directory with a postconf that answers some questions itself."""
+    fake = directory / "bin"
+    fake.mkdir()
+    script = fake / "postconf"
+    script.write_text(f'#!/bin/sh\n{first}\nexec "{program("postconf")}" "$@"\n')
+    script.chmod(0o755)
+    return str(fake)
