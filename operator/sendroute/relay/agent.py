@@ -340,10 +340,12 @@ class Agent:
     def _reload(self) -> None:
         """Reload Postfix, if a domain that it knew has another route now."""
         served, now = self._served(), time.monotonic()
-        if self._tables is None or served is None or not served.reload or now < self._reload_at:
+        if self._tables is None or served is None or not served.reload:
             return
-        self._reload_at = now + _RELOAD_PAUSE
         if self._reloads and self._options.server is not None:
+            if now < self._reload_at:
+                return
+            self._reload_at = now + _RELOAD_PAUSE
             try:
                 self._options.server.reload()
             except ProblemError as problem:
