@@ -50,6 +50,7 @@ _RELOAD_PAUSE = 3.0
 _HOUSEKEEPING = 10.0
 """Seconds between two checks of the queue, of the keys and of the file."""
 _LONGEST_RETRY = 15.0
+_SHORTEST_RETRY = 0.1
 
 
 class AgentOptions(NamedTuple):
@@ -143,15 +144,20 @@ class Agent:
         self._wakeups.wait(self._next_at() - time.monotonic())
 
     def _next_at(self) -> float:
-        times = [time.monotonic() + _HEARTBEAT, self._report_at, self._housekeeping_at]
+        """The time of the next work, if nothing wakes the agent before."""
+        now, served = time.monotonic(), self._served()
+        times = [now + _HEARTBEAT]
         if not self._store.is_up:
             times.append(self._store.retry_at)
-        if self._local_failures:
-            times.append(self._local_retry_at)
-        served = self._served()
+        if self._tables is not None:
+            times.append(self._housekeeping_at)
         if served is not None and served.reload:
             times.append(self._reload_at)
-        return max(min(times), time.monotonic() + 0.02)
+        elif served is not None and self._store.is_up:
+            times.append(self._report_at)
+        if self._local_failures:
+            return max(min(*times, self._local_retry_at), now + _SHORTEST_RETRY)
+        return min(times)
 
     # The tables
 
