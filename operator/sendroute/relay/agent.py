@@ -102,6 +102,7 @@ class Agent:
         self._retired = RetiredAliases()
         self._used_keys: object = None
         self._head: Head | None = None
+        self._counted: Head | None = None
         self._event_log = EventLog(advise)
 
     def run(self) -> None:
@@ -396,7 +397,11 @@ class Agent:
             if keys is not None and keys != self._used_keys:
                 self._whole = True
                 self._wakeups.put()
-        self._metrics.content(self._tables.counts(), self._tables.nexthop_counts())
+        self._metrics.nexthops(self._tables.nexthop_counts())
+        served = self._tables.served()
+        if served is not None and served.head != self._counted:  # for it reads a million rows
+            self._metrics.rows(self._tables.counts())
+            self._counted = served.head
 
     def _free_aliases(self) -> None:
         assert self._tables is not None  # noqa: S101 - the caller checks it
