@@ -325,10 +325,10 @@ def test_a_foreign_function_in_the_schema_is_refused(postgres_url: str, say: Any
 
 @pytest.mark.parametrize("setting", ["datestyle = 'SQL, DMY'", "quote_all_identifiers = on"])
 def test_settings_of_the_database_change_nothing(postgres_url: str, say: Any, setting: str) -> None:
+    init_store(postgres_url, say.provenance).close()
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL(f"ALTER DATABASE {{}} SET {setting}").format(name))
-    init_store(postgres_url, say.provenance).close()
     with open_store(postgres_url) as store:
         assert store.history()[0].at == say.provenance.at
 

@@ -1,4 +1,4 @@
-"""Numbers that somebody else wrote as digits."""
+"""Numbers from untrusted text."""
 
 
 def decimal(text: str, most: int) -> int | None:

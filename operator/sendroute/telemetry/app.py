@@ -36,7 +36,7 @@ def application(health: Health, registry: "CollectorRegistry") -> WSGIApplicatio
 
 
 def _named(start: StartResponse) -> StartResponse:
-    """Names the server, for which wsgiref would give its own version and Python's."""
+    """Names the server. Otherwise wsgiref gives its own version and that of Python."""
 
     def named(status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Any:
         return start(status, [*headers, ("Server", "sendroute")], error)
