@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 from tests.loop.conftest import wait_until
+from tests.postgres import Cluster
 from tests.relay.conftest import Site, profile
 
 from sendroute.model.route import MANAGED, UNCONFIGURED, via
@@ -326,6 +328,38 @@ def test_metrics_and_health_say_what_is_served(small_site: Site) -> None:
         assert line in metrics
 
 
+@pytest.mark.parametrize("may_report", [True, False])
+def test_an_agent_needs_few_rights_in_the_database(
+    make_site: Callable[[str], Site], cluster: Cluster, postgres_url: str, *, may_report: bool
+) -> None:
+    """To read, and to report in one table; without that it still follows the store."""
+    site = make_site(postgres_url)
+    site.fill(site.create("a.example", via("one")))
+    database = postgres_url.rpartition("/")[2]
+    role = f"agent_{database}_{may_report}".lower()
+    statements = (
+        RIGHTS.read_text().replace("mailrelay", role).replace("sendroute TO", f"{database} TO", 1)
+    )
+    with cluster.connect(database) as server:
+        for statement in statements.split(";\n"):
+            if statement.strip() and (may_report or "UPDATE" not in statement):
+                server.execute(statement.encode())
+        try:
+            agent = site.start("--store", cluster.url(database, role))
+            if may_report:
+                site.wait_until_served(1)
+            else:
+                agent.wait_for_log("Serving revision 1")
+                site.commit(site.create("b.example", via("two")))
+                agent.wait_for_log("Serving revision 2")
+                assert agent.logged("does not have the required privileges")
+                assert site.store.relays() == ()
+            assert agent.stop() == 0
+        finally:
+            server.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+RIGHTS = Path(__file__).parents[2] / "examples" / "relay" / "agent.sql"
 UNIT = Path(__file__).parents[2] / "examples" / "relay" / "sendroute-relay.service"
 
 

@@ -1,5 +1,6 @@
 """What happens when something beside the agent fails: mail continues by the last revision."""
 
+import os
 import resource
 import sqlite3
 import time
@@ -64,6 +65,31 @@ def test_an_agent_that_starts_without_the_store_serves_what_it_has(
     url = again.wait_for_log("Serving http")["url"]
     assert "Revision 1 is served" in page(f"{url}/readyz")
     assert site.rows("transport")["a.example"] == ONE
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of a process (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("had_tables", [False, True])
+def test_an_agent_that_waits_for_the_store_uses_no_processor(
+    small_site: Site, *, had_tables: bool
+) -> None:
+    site = small_site
+    site.fill(site.create("a.example", via("one")))
+    if had_tables:
+        agent = site.start()
+        site.wait_until_served(1)
+        assert agent.stop() == 0
+    path = Path(site.url.removeprefix("sqlite:///"))
+    path.rename(path.with_name("hidden"))
+    agent = site.start()
+    agent.wait_for_log("There is no store")
+    before = processor_seconds(agent.pid)
+    time.sleep(3)
+    assert processor_seconds(agent.pid) - before < 0.6
 
 
 def test_a_server_that_goes_and_comes_back_is_followed(

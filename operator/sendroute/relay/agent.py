@@ -50,6 +50,7 @@ _RELOAD_PAUSE = 3.0
 _HOUSEKEEPING = 10.0
 """Seconds between two checks of the queue, of the keys and of the file."""
 _LONGEST_RETRY = 15.0
+_SHORTEST_RETRY = 0.1
 
 
 class AgentOptions(NamedTuple):
@@ -101,6 +102,7 @@ class Agent:
         self._retired = RetiredAliases()
         self._used_keys: object = None
         self._head: Head | None = None
+        self._counted: Head | None = None
         self._event_log = EventLog(advise)
 
     def run(self) -> None:
@@ -143,15 +145,20 @@ class Agent:
         self._wakeups.wait(self._next_at() - time.monotonic())
 
     def _next_at(self) -> float:
-        times = [time.monotonic() + _HEARTBEAT, self._report_at, self._housekeeping_at]
+        """The time of the next work, if nothing wakes the agent before."""
+        now, served = time.monotonic(), self._served()
+        times = [now + _HEARTBEAT]
         if not self._store.is_up:
             times.append(self._store.retry_at)
-        if self._local_failures:
-            times.append(self._local_retry_at)
-        served = self._served()
+        if self._tables is not None:
+            times.append(self._housekeeping_at)
         if served is not None and served.reload:
             times.append(self._reload_at)
-        return max(min(times), time.monotonic() + 0.02)
+        elif served is not None and self._store.is_up:
+            times.append(self._report_at)
+        if self._local_failures:
+            return max(min(*times, self._local_retry_at), now + _SHORTEST_RETRY)
+        return min(times)
 
     # The tables
 
@@ -390,7 +397,11 @@ class Agent:
             if keys is not None and keys != self._used_keys:
                 self._whole = True
                 self._wakeups.put()
-        self._metrics.content(self._tables.counts(), self._tables.nexthop_counts())
+        self._metrics.nexthops(self._tables.nexthop_counts())
+        served = self._tables.served()
+        if served is not None and served.head != self._counted:  # for it reads a million rows
+            self._metrics.rows(self._tables.counts())
+            self._counted = served.head
 
     def _free_aliases(self) -> None:
         assert self._tables is not None  # noqa: S101 - the caller checks it

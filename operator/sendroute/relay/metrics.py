@@ -89,9 +89,12 @@ class Metrics:
         """Report a reload of Postfix."""
         self._reloads.labels("completed" if completed else "failed").inc()
 
-    def content(self, rows: Mapping[str, int], nexthops: Mapping[str, int]) -> None:
-        """Report what is in the tables."""
-        for table, count in rows.items():
+    def rows(self, counts: Mapping[str, int]) -> None:
+        """Report the number of rows of each table."""
+        for table, count in counts.items():
             self._rows.labels(table).set(count)
-        for state, count in nexthops.items():
+
+    def nexthops(self, counts: Mapping[str, int]) -> None:
+        """Report the number of aliases in each state."""
+        for state, count in counts.items():
             self._nexthops.labels(state).set(count)
