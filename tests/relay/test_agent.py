@@ -120,11 +120,11 @@ def test_a_failed_reload_is_repeated_before_the_revision_is_reported(small_site:
     site.fill(site.create("a.example", via("one")))
     agent = site.start()
     site.wait_until_served(1)
-    site.fail_reloads(fail=True)
+    site.fail_reloads("fatal: no")
     last = site.commit(site.reroute("a.example", via("one"), via("two")))
     agent.wait_for_log("fatal: no")
     assert site.store.relays()[0].revision == 1
-    site.fail_reloads(fail=False)
+    site.fail_reloads("")
     site.wait_until_served(last)
     assert len(site.reloads()) == 1
 
@@ -134,14 +134,24 @@ def test_a_reload_that_was_due_is_done_after_a_kill(small_site: Site) -> None:
     site.fill(site.create("a.example", via("one")))
     agent = site.start()
     site.wait_until_served(1)
-    site.fail_reloads(fail=True)
+    site.fail_reloads("fatal: no")
     site.commit(site.reroute("a.example", via("one"), via("two")))
     agent.wait_for_log("fatal: no")
     agent.kill()
-    site.fail_reloads(fail=False)
+    site.fail_reloads("")
     site.start()
     site.wait_until_served(2)
     assert len(site.reloads()) == 1
+
+
+def test_a_postfix_that_does_not_run_needs_no_reload(small_site: Site) -> None:
+    site = small_site
+    site.fill(site.create("a.example", via("one")))
+    agent = site.start()
+    site.wait_until_served(1)
+    site.fail_reloads("postfix/postfix-script: fatal: the Postfix mail system is not running")
+    site.wait_until_served(site.commit(site.reroute("a.example", via("one"), via("two"))))
+    assert not agent.logged("not running")
 
 
 def test_without_reloads_postfix_is_left_alone(small_site: Site) -> None:
