@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sendroute.credentials.content import InvalidSecretError
 from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
+from sendroute.model.numerals import decimal
 
 _COMMENT = re.compile(r"(^|\s)#.*")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -51,10 +52,11 @@ def _entries(text: str) -> Iterator[Allowed]:
 
 def _entry(text: str, number: int) -> Allowed:
     host, colon, port = text.partition(":")
-    if colon and not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535):
+    only = decimal(port, 65535) if colon else None
+    if colon and not only:
         raise InvalidSecretError(f"has no port at the end of line {number}")
     try:
-        return Allowed(normalised(host), int(port) if colon else None)
+        return Allowed(normalised(host), only)
     except ValueError:
         raise InvalidSecretError(f"has no host name in line {number}") from None
 

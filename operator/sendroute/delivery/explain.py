@@ -181,7 +181,7 @@ def _why(state: DomainState) -> str:
         )
         why += (
             f"; it shadows the declared route, {state.declared}, until the manifest {again}"
-            f" spec.overrides: {state.shadow}, or declares another route"
+            " spec.overrides to that id, or declares another route"
         )
     return why
 

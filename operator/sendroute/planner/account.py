@@ -113,8 +113,8 @@ def _account_changes(
         )
     if apply_all is not None:
         sentences.append(
-            f"The apply-all {apply_all.id} switches {domains} domains of account {name} to"
-            f" {apply_all.route}."
+            f"The apply-all {apply_all.id} switches {domains}"
+            f" {'domain' if domains == 1 else 'domains'} of account {name} to {apply_all.route}."
         )
     yield AccountChange(
         inputs.key,

@@ -146,7 +146,7 @@ def overruled(
 
 def _later(desired: DesiredDomain, requested: ApplyAll) -> str:
     """A field that is first seen in the change that runs its apply-all does not count later."""
-    add = f"add spec.overrides: {requested.id} in a later change"
+    add = "add spec.overrides with this apply-all's id in a later change"
     if desired.overrides != requested.id:
         return add
     return f"remove spec.overrides in the next change and {add}"

@@ -11,7 +11,6 @@ from typing import Generic, Self, TypeVar
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
-from sqlalchemy.exc import MultipleResultsFound, NoResultFound
 
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.ancestry import AppliedCommit
@@ -58,7 +57,7 @@ from sendroute.store.database import Database, Watch
 from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
-from sendroute.store.translation import translated_errors
+from sendroute.store.translation import rows_of, translated_errors
 from sendroute.store.url import BUSY_TIMEOUT
 
 
@@ -142,12 +141,12 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with translated_errors(self.location), self._database.reading() as connection:
-            try:
-                yield connection
-            # An invalid time or route; a row that is missing, or there twice.
-            except (ValueError, KeyError, NoResultFound, MultipleResultsFound) as error:
-                raise damaged(self.location) from error
+        with (
+            translated_errors(self.location),
+            self._database.reading() as connection,
+            rows_of(self.location),
+        ):
+            yield connection
 
     @contextmanager
     def _streaming(self) -> Iterator[Connection]:
