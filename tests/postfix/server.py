@@ -1,5 +1,6 @@
 """A private Postfix with a name server of its own, in namespaces that end with the tests."""
 
+import json
 import os
 import random
 import re
@@ -30,7 +31,7 @@ SMTP_PORT = 2525
 USUAL_SERVICES = """\
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
+qmgr unix n - n 1 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
@@ -112,11 +113,7 @@ class MailServer:
 
     def sendroute(self, *arguments: str) -> str:
         """Run the program with Postfix's programs in reach; its output."""
-        done = subprocess.run(
-            (*SENDROUTE, *arguments), env=self.environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return self._run((*SENDROUTE, *arguments))
 
     def knows(self, hosts: Mapping[str, str]) -> None:
         """Have the name server answer for these hosts; before the start."""
@@ -139,19 +136,30 @@ class MailServer:
         """End the first process of the namespace, and with it all others."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            number = self._process.pid
-            children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
-            for child in children:
-                os.kill(int(child), signal.SIGKILL)
+        first = self._first()
+        if first is not None:
+            os.kill(first, signal.SIGKILL)
         self._process.wait(10)
         self._process = None
 
+    def _first(self) -> int | None:
+        """The number of the namespace's first process, as it is outside; None if it ended."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        number = self._process.pid
+        children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def inside(self, *command: str) -> tuple[str, ...]:
+        """A command in the namespaces of the running Postfix: what it signals is there."""
+        return ("nsenter", "--target", str(self._first()), "--mount", "--pid", *command)
+
     def program(self, name: str, *arguments: str) -> str:
         """Run one of Postfix's programs; its output."""
-        done = subprocess.run(
-            (str(program(name)), *arguments), env=self.environment, capture_output=True, text=True
-        )
+        return self._run(self.inside(str(program(name)), *arguments))
+
+    def _run(self, command: tuple[str, ...]) -> str:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -199,11 +207,29 @@ class MailServer:
                 assert not ended, (self.home / "output").read_text() + self.log[-4000:]
             time.sleep(0.02)
 
+    def attempts(self, sender: str) -> list[str]:
+        """The log's lines about the deliveries of this sender's mail."""
+        text = self.log
+        ids = set(re.findall(rf"qmgr\[\d+\]: (\w+): from=<{re.escape(sender)}>, size", text))
+        return [
+            match[0] for match in re.finditer(r"(\w+): to=<.*status=.*", text) if match[1] in ids
+        ]
+
     def statuses(self, sender: str) -> list[str]:
         """The statuses of the deliveries of this sender's mail so far, as they were logged."""
-        text = self.log
-        ids = re.findall(rf"qmgr\[\d+\]: (\w+): from=<{re.escape(sender)}>, size", text)
-        return re.findall(rf"(?:{'|'.join(ids)}): to=.* status=(\w+)", text) if ids else []
+        lines = self.attempts(sender)
+        return [match[1] for line in lines if (match := re.search(r"status=(\w+)", line))]
+
+    def last_attempt(self, sender: str) -> str:
+        """The log's last line about a delivery of this sender's mail."""
+        return next(reversed(self.attempts(sender)), "")
+
+    def discard(self, sender: str) -> None:
+        """Delete this sender's queued mail."""
+        queue = map(json.loads, self.program("postqueue", "-j").splitlines())
+        ids = [message["queue_id"] for message in queue if message["sender"] == sender]
+        for number in ids:
+            self.program("postsuper", "-d", number)
 
     def _accepts(self) -> bool:
         try:
