@@ -21,7 +21,7 @@ def test_a_held_back_removal_is_applied_after_approval(workspace: Workspace) -> 
     loop = _start_held_back(workspace, NAMES[0])
     line = loop.logged("held back")[0]
     assert line["code"] == "too-many-removals"
-    assert "If the change is intended, approve it." in line["message"]
+    assert "If the change is intended, approve it: sendroute approve acme/acme" in line["message"]
     assert "--max-remove-percent" not in line["message"], "a loop has no such option"
     assert len(workspace.domains()) == 12, "nothing was removed"
     status = workspace.unsettled()["acme"]

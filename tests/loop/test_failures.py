@@ -337,7 +337,8 @@ def test_a_missing_key_is_logged_and_the_loop_recovers_when_it_is_back(
         "acme", account("acme", "a.example.com", route="{profile: own}") + SIGNED_IN
     )
     loop = workspace.start("--secrets", "secrets")
-    assert loop.wait_for_log("The key of the credentials")["code"] == "key-missing"
+    logged = loop.wait_for_log("The key of the credentials")
+    assert (logged["code"], "--key-file FILE" in logged["message"]) == ("key-missing", True)
     key.write_text(content)
     key.chmod(0o600)
     loop.wait_for_log("Rounds succeed again.")

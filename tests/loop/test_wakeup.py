@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from sendroute.loop.wakeup import StoreHandle
+from sendroute.runtime.wakeup import StoreHandle
 from sendroute.store.record import open_store
 
 from .conftest import Workspace

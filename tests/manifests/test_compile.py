@@ -4,7 +4,9 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import UNSET
 
 from sendroute.manifests import shapes
 from sendroute.manifests.compile import Compilation
@@ -13,7 +15,8 @@ from sendroute.model.connection import ConnectionPolicy
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.manifest_form import as_manifest
-from sendroute.model.platform import ServicePlan
+from sendroute.model.platform import Relay, ServicePlan
+from sendroute.model.profile import Encryption
 from sendroute.model.route import MANAGED, UNCONFIGURED, via
 
 ACME = AccountKey("acme", "acme")
@@ -149,6 +152,39 @@ def test_the_platform_is_compiled_with_its_plans_sorted() -> None:
     assert actual.managed.relay.host == "relay.example"
 
 
+def test_the_logins_of_an_account_are_a_set() -> None:
+    named = compiled(platform(), account(submission={"logins": ["b@x", "a", "b@x"]}))
+    assert named.accounts[ACME].logins == ("a", "b@x")
+    assert compiled(platform(), account()).accounts[ACME].logins is UNSET
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [
+        {},
+        {"logins": []},
+        {"logins": None},
+        {"logins": "acme-app"},
+        *({"logins": [name]} for name in ("", "a,b", "a b", "a\n", "a\tb", "é", "x" * 256, 1)),
+        {"logins": ["x"] * 101},
+    ],
+)
+def test_a_list_that_postfix_would_read_otherwise_is_no_list_of_logins(submission: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        shapes.decode(account(submission=submission))
+
+
+def test_the_relay_for_bounces_is_checked_like_the_managed_relay() -> None:
+    desired = compiled(platform(bounces={"relay": RELAY | {"credentials": SECRET}}))
+    assert desired.platform is not None
+    bounces = desired.platform.platform.bounces
+    assert bounces == Relay("relay.example", 25, Encryption.STARTTLS, "s")
+    assert desired.platform.platform.null_sender_relay == bounces
+    assert as_manifest(desired.platform.platform)["bounces"] == {
+        "relay": RELAY | {"credentials": SECRET}
+    }
+
+
 def test_the_order_of_documents_does_not_matter() -> None:
     documents = [
         (shapes.decode(raw), Where(str(index), 0))
@@ -233,6 +269,19 @@ ROWS: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str, tuple[str | int
             )
         ],
         [("credentials-need-hostname", "0", ("spec", "managed", "relay", "host"))],
+    ),
+    "a bounce relay with credentials without encryption, and an address": (
+        [
+            platform(
+                bounces={
+                    "relay": RELAY | {"encryption": "none", "host": "::1", "credentials": SECRET}
+                }
+            )
+        ],
+        [
+            ("credentials-need-hostname", "0", ("spec", "bounces", "relay", "host")),
+            ("insecure-auth", "0", ("spec", "bounces", "relay", "encryption")),
+        ],
     ),
     "a profile with credentials without encryption": (
         [

@@ -88,6 +88,11 @@ def set_default(tree: Tree, _older: list[Tree], edit: Edit) -> None:
         doc.default = route_or_none(edit.value)
 
 
+def set_logins(tree: Tree, _older: list[Tree], edit: Edit) -> None:
+    if doc := account_of(tree, edit):
+        doc.logins = pick([(), ("app",), ("app", "crm")], edit.value)
+
+
 def put_domain(tree: Tree, _older: list[Tree], edit: Edit) -> None:
     if doc := account_of(tree, edit):
         name = pick(DOMAINS, edit.item)
@@ -257,6 +262,7 @@ EDITS: dict[str, Callable[[Tree, list[Tree], Edit], None]] = {
     "change_plan": change_plan,
     "change_platform": change_platform,
     "set_default": set_default,
+    "set_logins": set_logins,
     "put_domain": put_domain,
     "put_many": put_many,
     "spread_domains": spread_domains,

@@ -61,7 +61,7 @@ class ApplyAllField:
 class AccountDoc:
     """``broken``: one of the account's documents has an error; ``contested``: the domains that two
     documents of this account declare. They are not in ``domains``. ``remove``: the confirming
-    number of its ``spec.remove``."""
+    number of its ``spec.remove``; ``logins``: empty if any authenticated client may send."""
 
     plan: str
     default: str | None = None
@@ -72,6 +72,7 @@ class AccountDoc:
     domains: dict[str, DomainDoc] = field(default_factory=dict)
     contested: set[str] = field(default_factory=set)
     remove: int | None = None
+    logins: tuple[str, ...] = ()
 
     @property
     def is_removed(self) -> bool:
@@ -116,6 +117,7 @@ class Stored:
     default: str | None = None
     profiles: dict[str, StoredProfile] = field(default_factory=dict)
     domains: dict[str, Row] = field(default_factory=dict)
+    logins: tuple[str, ...] = ()
 
 
 @dataclass
@@ -249,9 +251,7 @@ def step(
     # 1. What stops an account, whatever the other accounts do.
     denied, retained, moves = conflicts(tree, store, verdicts)
     stopped = {key for key in verdicts if is_stopped(key, tree, store, plans, verdicts[key])}
-    # The plan of an account states what its change "would" take, also if another account has an
-    # error; a suspended account has no plan.
-    unchanged = {key for key in stopped if key in tree.accounts and tree.accounts[key].suspended}
+    unchanged = set(stopped)
 
     # 2. "A domain that another account declares **moves**: it leaves one account and is new in the
     # other, in one transaction." If a move turns out to be blocked, the changes of the accounts are
@@ -262,7 +262,7 @@ def step(
         outcomes: dict[Key, Outcome] = {}
         drafts: dict[Key, Verdict] = {}
         for key in verdicts:
-            if key in unchanged | stopped:
+            if key in unchanged:
                 continue
             doc, stored = tree.accounts.get(key), store.accounts.get(key)
             outgoing = {name for name, (source, _) in moves.items() if source == key}
@@ -277,6 +277,8 @@ def step(
                 for name in ignored & set(doc.domains):
                     if doc.domains[name].suspended:
                         drafts[key].may.add("suspended")
+                    if doc.domains[name].overrides is not None:
+                        drafts[key].may.add("unknown-apply-all")
                 outcomes[key] = change_account(
                     doc,
                     stored,
@@ -306,18 +308,17 @@ def step(
             blocked = now_blocked
             continue
 
-        errors_found = bool(stopped - unchanged)
-        unchanged |= stopped
+        held_back = False
         for key, outcome in outcomes.items():
             before = store.accounts.get(key)
             if before is not None and not tree.complete and removes_anything(before, outcome):
                 # "An account that would lose anything is held back as a whole (`held-back`), and
-                # the others continue."
+                # the others continue." A domain whose move is blocked is not lost.
                 verdicts[key].must = [{"held-back"}]
                 verdicts[key].may |= EVERYTHING
-                errors_found = verdicts[key].unchanged = True
+                held_back = verdicts[key].unchanged = True
                 unchanged.add(key)
-        if errors_found:
+        if held_back:
             continue
 
         # 3. The guards. "What counts is what the manifests would remove and reroute, whatever
@@ -881,4 +882,6 @@ def change_account(
         and not (row.origin == "apply-all" and row.shadow in ran_now)
     }
     removed = set(rows_before) - set(rows)
-    return Outcome(Stored(doc.plan, default, profiles, rows), ran_now, saved, rerouted, removed)
+    # "The logins of an account are those of its manifest": no other rule concerns them.
+    stored_after = Stored(doc.plan, default, profiles, rows, doc.logins)
+    return Outcome(stored_after, ran_now, saved, rerouted, removed)

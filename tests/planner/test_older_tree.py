@@ -1,6 +1,7 @@
 """The guard ``older-tree``, as a pure function of what git says about the tree's commit."""
 
 import pytest
+from msgspec import UNSET, UnsetType
 
 from sendroute.model.ancestry import Ancestry, AppliedCommit
 from sendroute.model.change import Plan
@@ -75,6 +76,18 @@ def test_only_the_account_that_would_lose_something_is_held_back() -> None:
         "Commit 111111111111 would delete 1 object of account acme/acme, and it does not contain"
         " commit 222222222222, which was applied last from this repository."
     )
+
+
+@pytest.mark.parametrize("logins", [("app",), ("app", "crm", "left"), UNSET])
+def test_an_older_tree_does_not_change_who_may_send(logins: tuple[str, ...] | UnsetType) -> None:
+    now = AccountState("nano", logins=("app", "crm"))
+    desired = DesiredAccount(ACME, "nano", HERE, logins=logins)
+    planned = plan_accounts(
+        Desired(DesiredPlatform(PLATFORM, HERE), {ACME: desired}),
+        Current("a-store", 1, PLATFORM, {ACME: CurrentAccount(ACME, 1, now)}),
+        ancestry=OLDER,
+    )
+    assert stopped(planned) == {"acme"}
 
 
 def test_if_only_signed_commits_are_accepted_an_addition_waits_too() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
+from msgspec import UNSET
 from tests.planner import naive
 from tests.planner.naive import ApplyAllField, ProfileDoc, Store, Tree
 
@@ -125,6 +126,7 @@ def as_desired(tree: Tree, turn: int = 0) -> Desired:
                 name: positions.of("contested", *key, name)
                 for name in rotated_order(sorted(doc.contested))
             },
+            logins=doc.logins or UNSET,
         )
     return Desired(
         platform=None
@@ -188,6 +190,7 @@ def as_store(current: Current) -> Store:
                 )
                 for name, d in account.domains.items()
             },
+            logins=account.state.logins or (),
         )
     return store
 

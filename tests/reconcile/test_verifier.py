@@ -19,6 +19,7 @@ from sendroute.model.desired import (
 )
 from sendroute.model.finding import Where
 from sendroute.model.platform import Platform, ServicePlan
+from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.route import UNCONFIGURED, Origin, via
 from sendroute.model.secret import SecretBinding
@@ -261,3 +262,14 @@ def test_verified_plans_and_checks_are_immutable() -> None:
     for mapping in (verified.tests, verified.secrets.failed, verified.secrets.rotated):
         with pytest.raises(TypeError):
             mapping[ACME] = None  # type: ignore[index]
+
+
+def test_a_plan_without_a_key_reports_what_applying_it_refuses() -> None:
+    account = DesiredAccount(ACME, "basic", HERE, profiles={"a": signed_in("a")})
+    planning = Verifier(OneSecret("new"), None)  # type: ignore[arg-type]
+    plan = planning.verify(tree(account), EMPTY, {}, PlanScope(Guards())).plan
+    assert plan.accounts[0].changes, "the plan is shown all the same"
+    shown = [item for item in plan.findings if item.code == "key-missing"]
+    with pytest.raises(ProblemError) as refused:
+        replace(planning, saves=True).verify(tree(account), EMPTY, {}, PlanScope(Guards()))
+    assert list(refused.value.findings) == shown

@@ -130,8 +130,7 @@ def acme_changes() -> list[ObjectChange]:
                "gone.example.com is no longer in the manifests and can no longer send."),
         domain("waits.example.com", Action.SKIP, state(MANAGED, yes), state(MANAGED, yes),
                "dependency-skipped",
-               "waits.example.com stays on managed: its declared route, profile bad, was not"
-               " saved."),
+               "waits.example.com waits for profile bad, which was not saved: still on managed."),
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Where
 from sendroute.model.route import MANAGED, Origin, via
+from sendroute.model.waiting import waiting_message
 from sendroute.reports import report as reports
 from sendroute.reports.as_markdown import LIMIT
 from sendroute.reports.render import Format, render
@@ -83,7 +84,9 @@ def skipped(index, domains):
             action=Action.SKIP,
             after=change.before,
             reason="dependency-skipped",
-            message=f"{change.name} stays on managed: its profile was not saved.",
+            message=waiting_message(
+                change.name, "profile bad, which was not saved", "still on managed"
+            ),
         )
         for change in plan.changes
     ]
@@ -99,16 +102,34 @@ def skipped(index, domains):
 @pytest.mark.parametrize("form", [Format.TEXT, Format.MARKDOWN, Format.HTML])
 def test_skipped_changes_are_grouped_and_their_reason_is_said_once(form):
     text = shown(form, skipped(0, 40))
-    assert text.count("d000007.n0.example stays") <= 1
+    assert text.count("d000007.n0.example waits") <= 1
     assert text.count("Fix the profile whose test failed.") == 1
     assert "40 changes are skipped" in text
-    assert "managed: its profile was not saved" in text
+    assert (
+        text.count("40 domains wait for profile bad, which was not saved: still on managed.") == 1
+    )
 
 
-def test_skipped_domains_share_one_line_for_their_reason():
-    text = shown(Format.TEXT, skipped(0, 40))
-    assert text.count("its profile was not saved") == 1
+def test_domains_that_wait_together_share_one_sentence_and_are_all_named_in_a_pipe():
+    waiting = skipped(0, 40)
+    text = shown(Format.TEXT, waiting)
+    assert text.count("which was not saved") == 1
     assert "… and 20 more like this; the JSON report lists all" in text
+    assert "40 skipped; 1 warning." in text
+    lines = shown(Format.TEXT, waiting, page=PLAIN).splitlines()
+    names = ", ".join(change.name for change in waiting.changes)
+    assert [line.strip() for line in lines if "d000007" in line] == [names]
+
+
+def test_domains_that_wait_for_different_things_are_separate_groups():
+    waiting = skipped(0, 6)
+    changes = tuple(
+        replace(change, message=change.message.replace("profile bad", f"profile p{number % 2}"))
+        for number, change in enumerate(waiting.changes)
+    )
+    text = shown(Format.TEXT, AccountPlan(waiting.key, 1, changes))
+    assert "3 domains wait for profile p0" in text
+    assert "3 domains wait for profile p1" in text
 
 
 def test_json_lists_every_skipped_change_and_its_finding():
@@ -145,13 +166,31 @@ def test_a_thousand_accounts_are_listed_and_the_others_are_counted():
     assert text.endswith("Plan: 3,000 to reroute.\n")
 
 
-@pytest.mark.parametrize("accounts", [1, 100])
-def test_a_comment_fits_and_says_what_it_omits(accounts):
-    text = shown(Format.MARKDOWN, *(account(index, 1000) for index in range(accounts)))
+def test_a_comment_without_room_for_every_account_counts_what_it_leaves_out():
+    text = shown(Format.MARKDOWN, *(account(index, 1000) for index in range(100)))
     assert len(text.encode()) <= LIMIT
     assert "the JSON report lists all" in text
     assert text.count("<details>") == text.count("</details>")
-    assert f"{accounts * 1000:,} to reroute" in text
+    assert "100,000 to reroute" in text
+
+
+@pytest.mark.parametrize("form", [Format.MARKDOWN, Format.HTML])
+@pytest.mark.parametrize("plan", [account(0, 1500), skipped(0, 1500)], ids=["rerouted", "skipped"])
+def test_a_long_list_is_folded_and_complete(form, plan):
+    text = shown(form, plan)
+    assert all(text.count(change.name) >= 1 for change in plan.changes)
+    assert "the JSON report" not in text
+    assert 1 <= text.count("<details>") == text.count("</details>")
+
+
+@pytest.mark.parametrize("form", [Format.MARKDOWN, Format.HTML])
+def test_a_report_shortens_no_name_and_no_sentence(form):
+    plan = account(0, 1)
+    word = "x" * 3000
+    change = replace(plan.changes[0], name=f"{word}.example", message=f"Because of {word}y.")
+    text = shown(form, replace(plan, changes=(change,)))
+    assert f"{word}.example" in text
+    assert f"{word}y" in text
 
 
 def test_json_lists_all_changes_sorted():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sendroute.model.words import counted, number
-from sendroute.reports.text import clean, middle, pad, width, wrap
+from sendroute.reports.text import clean, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -31,25 +31,6 @@ def test_clean_makes_terminal_controls_visible(text, cleaned):
     assert clean(text) == cleaned
 
 
-@pytest.mark.parametrize(
-    ("text", "columns", "cut"),
-    [
-        ("shop.example.com", 16, "shop.example.com"),
-        ("shop.example.com", 9, "shop….com"),
-        ("域名域名域名", 7, "域…名"),
-    ],
-)
-def test_a_cut_text_keeps_both_ends(text, columns, cut):
-    assert middle(text, columns) == cut
-
-
-@given(st.text(st.characters()), st.integers(1, 60))
-def test_a_cut_text_fits_and_a_padded_text_fits_exactly(text, columns):
-    fitted = middle(clean(text), columns)
-    assert width(fitted) <= columns
-    assert width(pad(fitted, columns)) == columns
-
-
 @given(st.text(st.characters()), st.integers(0, 60), st.sampled_from(["", "hint: "]))
 def test_wrapped_lines_fit_and_keep_every_word(text, indent, first):
     cleaned = clean(text)
@@ -57,6 +38,11 @@ def test_wrapped_lines_fit_and_keep_every_word(text, indent, first):
     assert all(width(line) <= 100 for line in lines)
     assert all(line.startswith(" " * indent) for line in lines)
     assert "".join("".join(lines).split()) == "".join((first + cleaned).split())
+
+
+def test_lines_after_the_first_hang_beneath_its_words():
+    lines = list(wrap("one two three four", 4, first="hint: ", columns=20))
+    assert lines == ["    hint: one two", "          three four"]
 
 
 def test_numbers_have_thousands_separators():

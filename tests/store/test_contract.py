@@ -1,6 +1,7 @@
 """The behaviour of a store that is the same in each database."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from sendroute.model.current import AccountState, DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.route import MANAGED, UNCONFIGURED, Origin, via
+from sendroute.store.backups import backup_store
+from sendroute.store.create import init_store
 from sendroute.store.record import Store, open_store
 
 
@@ -50,6 +53,47 @@ def test_a_committed_change_is_read_back(store: Store, say: Any) -> None:
         "shop.example": state,
         "blog.example": DomainState(UNCONFIGURED, Origin.DEFAULT),
     }
+
+
+def test_the_logins_of_an_account_are_kept_everywhere(
+    store: Store, store_url: str, say: Any, tmp_path: Path
+) -> None:
+    def state_in(other: Store) -> AccountState | None:
+        return other.read().accounts[say.key].state
+
+    named = AccountState("nano", logins=("acme-app", "acme-crm"))
+    store.commit([say.plan(0, say.account(None, named))], None, say.provenance)
+    assert state_in(store) == named
+    assert store.history()[0].after == {
+        "plan": "nano",
+        "submission": {"logins": ["acme-app", "acme-crm"]},
+    }
+    with store.export_stream() as exported:
+        assert [account.state for account in exported.accounts] == [named]
+    store.write_lock(tmp_path / "sendroute.lock")
+    backup_store(store_url, tmp_path / "backup")
+    saved: dict[str, Any] = {
+        "from_lock": tmp_path / "sendroute.lock",
+        "from_backup": tmp_path / "backup",
+    }
+    for name, path in saved.items():
+        url = f"sqlite:///{tmp_path}/{name}.db"
+        with init_store(url, say.provenance, **{name: path}) as again:
+            assert state_in(again) == named
+    removed = AccountState("nano")
+    store.commit([say.plan(1, say.account(named, removed))], None, say.provenance)
+    assert state_in(store) == removed
+
+
+def test_status_counts_the_accounts_with_domains_that_name_no_logins(
+    store: Store, say: Any, other: Any
+) -> None:
+    named = AccountState("nano", logins=("app",))
+    store.commit([say.start("a.example", "b.example")], None, say.provenance)
+    store.commit([other.plan(0, other.account())], None, say.provenance)
+    assert store.status().open_accounts == 1, "the other account has no domain"
+    store.commit([say.plan(1, say.account(AccountState("nano"), named))], None, say.provenance)
+    assert store.status().open_accounts == 0
 
 
 def test_a_closed_store_refuses_every_use_and_opens_nothing_again(store: Store, say: Any) -> None:

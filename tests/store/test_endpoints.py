@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 from tests.postgres import Cluster
 
-from sendroute.model.owner import PLATFORM, RELAY
+from sendroute.model.owner import BOUNCES, PLATFORM, RELAY
 from sendroute.model.platform import Managed, Platform, Relay
 from sendroute.model.problem import ProblemError, StaleError
 from sendroute.model.profile import Encryption
@@ -134,6 +134,31 @@ def test_the_managed_relay_has_endpoint_revisions(store: Store, say: Any) -> Non
     assert [live for *_, live in summary(store)] == [False] * 3
     put(store, say, replace(moved, managed=None), moved, "c")
     assert summary(store)[-1] == ("m0r5", "new.internal.example", "c", True)
+
+
+def test_the_relay_for_bounces_has_endpoint_revisions_of_its_own(
+    store: Store, say: Any, tmp_path: Path
+) -> None:
+    bounces = Relay("bounces.internal.example", 587, Encryption.STARTTLS, "bounces")
+    first = with_relay()
+    both = replace(first, bounces=bounces)
+    put(store, say, None, first, "a")
+    change = say.platform_change(first, both)
+    store.commit([], change, say.provenance, {PLATFORM: {BOUNCES: "b"}})
+    assert store.read_with_credentials()[1] == {PLATFORM: {RELAY: "a", BOUNCES: "b"}}
+    assert summary(store) == [
+        ("b0r2", "bounces.internal.example", "b", True),
+        ("m0r1", "relay.internal.example", "a", False),
+        ("m0r2", "relay.internal.example", "a", True),
+    ]
+    assert store.read().platform == both
+    lock = tmp_path / "sendroute.lock"
+    store.write_lock(lock)
+    with init_store(f"sqlite:///{tmp_path}/again.db", say.provenance, from_lock=lock) as again:
+        assert [row[0] for row in summary(again)] == ["b0r1002", "m0r1002"]
+    put(store, say, both, first)
+    assert [alias for alias, *_, live in summary(store) if live] == ["m0r3"]
+    assert store.endpoints()[0].credential == "b", "mail in a queue may need it"
 
 
 def test_a_store_from_a_lock_file_has_no_credentials(

@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 from typing import NamedTuple
 
+from sendroute.cli.hints import with_hint
 from sendroute.cli.lookup import read_tree
 from sendroute.cli.session import Session
 from sendroute.following.directory import Directory
@@ -15,7 +16,6 @@ from sendroute.following.git import GitOptions as GitOptions
 from sendroute.following.selection import TreeLimits as TreeLimits
 from sendroute.following.source import follow
 from sendroute.git.process import end_all
-from sendroute.loop.event_log import TransitionLog
 from sendroute.loop.loop import Loop, PollIntervals
 from sendroute.loop.metrics import Metrics
 from sendroute.loop.rounds import RoundOptions
@@ -23,7 +23,6 @@ from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.tree_source import TreeSource
 from sendroute.manifests.tree import LoadedTree
 from sendroute.model.connection import ConnectionPolicy, TestRequest, TestResult
-from sendroute.model.finding import Finding
 from sendroute.planner.guards import Guards
 from sendroute.reconcile.reconciler import Source
 from sendroute.runtime.actor import actor
@@ -100,6 +99,7 @@ def run_loop(session: Session, options: RunOptions) -> None:
             service.health,
             random.random,
             SourceRecord(_source_name(follower.shown, options.branch)),
+            with_hint,
         )
         _log.info("Following %s.", follower.shown, extra={"source": follower.shown})
         with service.serving(options.listen):
@@ -114,11 +114,6 @@ def _source_name(shown: str, options: GitOptions) -> str:
     if options.path:
         parts.append(f"path {options.path}")
     return ", ".join(parts)
-
-
-def log_failure(findings: Sequence[Finding]) -> None:
-    """Log why the loop did not start, for a program that reads the log."""
-    TransitionLog("", logging.ERROR).update(findings)
 
 
 def _read(session: Session, tree: FollowedTree) -> LoadedTree:

@@ -1,19 +1,20 @@
 """The route of mail from one sender, and the reason for it, from the store alone.
 
-The alias of a nexthop identifies one version of one profile, ``p42r7``, or of the managed relay,
-``m0r3``. Postfix gets the same aliases.
+The alias of a nexthop identifies one version of one profile, ``p42r7``, of the managed relay,
+``m0r3``, or of the bounce relay, ``b0r3``. Postfix gets the same aliases.
 """
 
 from typing import Any, NamedTuple, assert_never
 
 from sendroute.model.current import DomainState
 from sendroute.model.manifest_form import limits_form, service_form
-from sendroute.model.nexthop import RELAY_ID, Alias
-from sendroute.model.platform import Managed
+from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID, Alias
+from sendroute.model.platform import Managed, Relay
 from sendroute.model.profile import Encryption
 from sendroute.model.records import ExplainFacts, HistoryEntry, RouteRow
 from sendroute.model.route import Origin, RouteKind
 from sendroute.model.secret import PLATFORM_NAMESPACE
+from sendroute.model.smtp_client import is_address
 from sendroute.model.times import rfc3339
 
 _REFUSED = "mail from it is refused with 5.7.1"
@@ -30,15 +31,27 @@ class Nexthop(NamedTuple):
     namespace: str
 
     @property
+    def site(self) -> str:
+        """The host in Postfix's tables: the alias, or an address, which has no alias. Only a relay
+        without credentials has an address, so no credential is ever looked up by it."""
+        return self.host if is_address(self.host) else self.alias
+
+    @property
+    def destination(self) -> str:
+        """The key of the TLS policy, ``[p42r7]:587`` (postconf(5), ``smtp_tls_policy_maps``)."""
+        return f"[{self.site}]:{self.port}"
+
+    @property
     def transport(self) -> str:
         """The entry of the transport table, ``transport:[alias]:port`` (Postfix, transport(5))."""
-        return f"sendroute-{self.encryption}:[{self.alias}]:{self.port}"
+        return f"sendroute-{self.encryption}:{self.destination}"
 
 
 class Explanation(NamedTuple):
     """``domain`` is the A-label, None for the null sender. ``row`` is None if the store does not
     have the domain, ``nexthop`` if mail is refused. ``assignment`` is the change that gave the
-    route. ``service`` is set for a managed domain: what its users configure to send."""
+    route. ``service`` is set for a managed domain: what its users configure to send. ``logins`` are
+    the names of the authenticated clients that may send as the domain; None if any may."""
 
     address: str
     domain: str | None
@@ -49,6 +62,7 @@ class Explanation(NamedTuple):
     reason: str
     assignment: HistoryEntry | None = None
     service: Managed | None = None
+    logins: tuple[str, ...] | None = None
 
     def as_document(self) -> dict[str, Any]:
         """The document of ``explain -o json``."""
@@ -69,12 +83,14 @@ class Explanation(NamedTuple):
             "credentials": {"secretRef": {"name": to.secret}} if to and to.secret else None,
             "managed_service": service_form(self.service) if self.service else None,
             "limits": self.limits,
+            "logins": list(self.logins) if self.logins is not None else None,
             "reason": self.reason,
-            "change": _change(assignment) if assignment else None,
+            "change": change_document(assignment) if assignment else None,
         }
 
 
-def _change(assignment: HistoryEntry) -> dict[str, Any]:
+def change_document(assignment: HistoryEntry) -> dict[str, Any]:
+    """A change that the history has, in the documents of ``explain``."""
     return {
         "revision": assignment.revision,
         "time": rfc3339(assignment.at),
@@ -85,14 +101,22 @@ def _change(assignment: HistoryEntry) -> dict[str, Any]:
 
 
 def explain_null_sender(facts: ExplainFacts) -> Explanation:
-    """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the managed relay if the
-    platform has one, otherwise its mail is refused."""
-    nexthop = _managed_nexthop(facts)
-    if nexthop is None:
-        reason = "The null sender is refused with 5.7.1: the platform has no managed relay."
+    """Explain the route of the null sender of bounces (RFC 5321, 4.5.5): the platform's bounce
+    relay, else its managed relay; without both, mail of the null sender is refused."""
+    platform = facts.platform
+    if platform is not None and platform.bounces:
+        reason = "The null sender of bounces takes the platform's bounce relay."
+        nexthop = _relay_nexthop(platform.bounces, BOUNCES_ID, facts)
+        return Explanation("<>", None, None, None, nexthop, None, reason)
+    managed = _managed_nexthop(facts)
+    if managed is None:
+        reason = (
+            "The null sender is refused with 5.7.1: the platform has neither a bounce relay"
+            " nor a managed relay."
+        )
         return Explanation("<>", None, None, None, None, None, reason)
     reason = "The null sender of bounces takes the platform's managed relay."
-    return Explanation("<>", None, {"managed": {}}, None, nexthop, None, reason)
+    return Explanation("<>", None, {"managed": {}}, None, managed, None, reason)
 
 
 def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanation:
@@ -126,7 +150,16 @@ def explain_domain(address: str, domain: str, facts: ExplainFacts) -> Explanatio
             assert_never(row.state.route.kind)
     route = row.state.route.as_manifest()
     return Explanation(
-        address, domain, route, row, nexthop, limits, reason, facts.assignment, service
+        address,
+        domain,
+        route,
+        row,
+        nexthop,
+        limits,
+        reason,
+        facts.assignment,
+        service,
+        facts.logins or None,
     )
 
 
@@ -143,9 +176,12 @@ def _why(state: DomainState) -> str:
         case _:
             assert_never(state.origin)
     if state.is_shadowed:
+        again = (
+            "no longer sets, and later sets again," if state.overrides == state.shadow else "sets"
+        )
         why += (
-            f"; it shadows the declared route, {state.declared}, until the manifest sets"
-            f" spec.overrides: {state.shadow}, or declares another route"
+            f"; it shadows the declared route, {state.declared}, until the manifest {again}"
+            " spec.overrides to that id, or declares another route"
         )
     return why
 
@@ -153,8 +189,11 @@ def _why(state: DomainState) -> str:
 def _managed_nexthop(facts: ExplainFacts) -> Nexthop | None:
     if facts.platform is None or facts.platform.managed is None:
         return None
-    relay = facts.platform.managed.relay
-    alias = str(Alias(RELAY_ID, facts.platform_version))
+    return _relay_nexthop(facts.platform.managed.relay, RELAY_ID, facts)
+
+
+def _relay_nexthop(relay: Relay, number: int, facts: ExplainFacts) -> Nexthop:
+    alias = str(Alias(number, facts.platform_version))
     return Nexthop(
         alias, relay.host, relay.port, relay.encryption, relay.secret, PLATFORM_NAMESPACE
     )

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sendroute.model.problem import ProblemError
 from sendroute.model.records import RelayRow
 
-UNSEEN = timedelta(seconds=60)
-"""A relay that was not seen for this long is reported, and not waited for."""
+UNSEEN = 60.0
+"""A relay that was not seen for so many seconds is reported, and not waited for."""
 _PAUSE = 0.2
 
 
@@ -52,9 +51,8 @@ def wait_for_relays(
                 raise
             time.sleep(_PAUSE)
             continue
-        now = datetime.now(UTC)
         behind = [relay for relay in known if relay.revision < revision]
-        unseen = tuple(sorted(r.name for r in behind if now - r.seen_at >= UNSEEN))
+        unseen = tuple(sorted(r.name for r in behind if r.age >= UNSEEN))
         late = tuple(sorted(r.name for r in behind if r.name not in unseen))
         left = until - time.monotonic()
         if not late or left <= 0 or should_stop():

@@ -1,8 +1,9 @@
 """``edit add-account``, ``edit set-plan`` and ``edit delete-account``."""
 
+from sendroute.edit.account_placement import placement_of_account
 from sendroute.edit.declare import too_few_confirmed
 from sendroute.edit.documents import NewDocument
-from sendroute.edit.placement import check_document, document, position_of_account
+from sendroute.edit.placement import check_document, document
 from sendroute.edit.proposal import Proposal
 from sendroute.edit.tree import Account, EditTree
 from sendroute.model.codes import finding
@@ -39,7 +40,7 @@ def add_account(tree: EditTree, key: AccountKey, plan: str, file: str | None = N
                 account=key,
             )
         )
-    placement = position_of_account(tree, key, file)
+    placement = placement_of_account(tree, key, file)
     value = document("MailAccount", key.name, key, {"plan": plan}, tree, placement.model)
     check_document(key, value)
     proposal = Proposal(tree)

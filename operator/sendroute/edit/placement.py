@@ -49,7 +49,7 @@ class Placement(NamedTuple):
         proposal.add_file(self.file, fresh, style, json=is_json)
 
 
-def position_among(
+def placement_among(
     tree: EditTree,
     siblings: Sequence[Sibling],
     name: str,
@@ -87,69 +87,15 @@ def position_among(
         separate = posixpath.join(posixpath.dirname(where.file), named_alike[stem] + dot + ending)
         if tree.lists(separate):
             return Placement(separate, None, separate not in tree.files, where)
-    return _behind(tree, where, name)
+    return behind(tree, where, name)
 
 
-def position_of_account(tree: EditTree, key: AccountKey, file: str | None = None) -> Placement:
-    """Behind the last account and what it owns. If that account has a file or a directory named
-    after it, in such a file or directory. In a tree without accounts, in a file of its own.
-
-    Args:
-        tree: the manifests.
-        key: the new account.
-        file: the file that the user chose; None for none.
-
-    Returns:
-        The place.
-
-    Raises:
-        ProblemError: the file of the last account has errors, or changed.
-    """
-    accounts = [
-        account
-        for every in tree.accounts.values()
-        for account in every
-        if account.where.file not in tree.broken
-    ]
-    model = max((account.where for account in accounts), key=_order, default=None)
-    if file is not None:
-        return Placement(file, None, file not in tree.files, model)
-    if model is None:
-        return _first_account(tree, key)
-    owner = next(account.key for account in accounts if account.where == model)
-    directory, base = posixpath.split(model.file)
-    stem, dot, ending = base.rpartition(".")
-    of_file = [account for account in accounts if account.where.file == model.file]
-    near = [account for account in accounts if posixpath.dirname(account.where.file) == directory]
-    separate = ""
-    if stem == owner.name and len(of_file) == 1:
-        separate = posixpath.join(directory, key.name + dot + ending)
-    elif posixpath.basename(directory) == owner.name and len(near) == 1:
-        separate = posixpath.join(posixpath.dirname(directory), key.name, base)
-    if separate and tree.lists(separate):
-        return Placement(separate, None, separate not in tree.files, model)
-    behind = [where for where in tree.documents_of(owner) if where.file == model.file]
-    return _behind(tree, max(behind, key=_order), key.name)
-
-
-def _first_account(tree: EditTree, key: AccountKey) -> Placement:
-    file = min(tree.files - tree.broken, default="")
-    separate = posixpath.join(posixpath.dirname(file), f"{key.name}.yaml")
-    if not file or tree.lists(separate):
-        return Placement(separate, None, separate not in tree.files, None)
-    return Placement(file, None, False, None)
-
-
-def _behind(tree: EditTree, where: Where, name: str) -> Placement:
-    """Behind a document; if its JSON file can hold no other, in a file beside it."""
+def behind(tree: EditTree, where: Where, name: str) -> Placement:
+    """The placement behind a document; if its JSON file can hold no other, in a file beside it."""
     if can_follow(tree.layout(where.file), tree.document(where)):
         return Placement(where.file, where, False, where)
     separate = posixpath.join(posixpath.dirname(where.file), f"{_hyphened(name)}.json")
     return Placement(separate, None, separate not in tree.files, where)
-
-
-def _order(where: Where) -> tuple[str, int]:
-    return where.file, where.document
 
 
 def _hyphened(name: str) -> str:

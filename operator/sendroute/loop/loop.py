@@ -14,16 +14,18 @@ from sendroute.loop.metrics import Metrics
 from sendroute.loop.poller import SourcePoller
 from sendroute.loop.protocols import Health, Open
 from sendroute.loop.rounds import RoundOptions, RoundResult, StoreMismatch, run_round
-from sendroute.loop.schedule import DueAccounts, Random, Schedule
+from sendroute.loop.schedule import DueAccounts, Schedule
 from sendroute.loop.source_record import SourceRecord
 from sendroute.loop.store_changes import StoreChanges
 from sendroute.loop.tree_source import ReadTree, TreeSource
-from sendroute.loop.wakeup import StoreHandle, WakeupQueue
 from sendroute.model.account_status import AccountStatus
 from sendroute.model.codes import Trait, has_trait
 from sendroute.model.finding import Finding
 from sendroute.model.owner import Owner
 from sendroute.model.problem import ProblemError
+from sendroute.runtime.backoff import Random
+from sendroute.runtime.transition_log import Advise
+from sendroute.runtime.wakeup import StoreHandle, WakeupQueue
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +53,14 @@ class Loop:
         health: Health,
         random: Random,
         source: SourceRecord,
+        advise: Advise,
     ) -> None:
         self._trees = trees
         self._options = options
         self._metrics = metrics
         self._health = health
         self._wakeups = WakeupQueue()
-        self._event_log = EventLog()
+        self._event_log = EventLog(advise)
         self._poller = SourcePoller(trees, intervals.interval, intervals.poll, random)
         self._schedule = Schedule(intervals.interval, random, time.monotonic())
         self._store = StoreHandle(open_store, self._wakeups.put, random)

@@ -3,8 +3,8 @@ a tree could be read only in part."""
 
 import time
 
-from sendroute.loop.schedule import FIRST, Random, backoff
 from sendroute.loop.tree_source import TreeSource
+from sendroute.runtime.backoff import FIRST, Random, backoff
 
 
 class SourcePoller:

@@ -1,12 +1,13 @@
 """What the loop needs from its adapters."""
 
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Protocol
 
 from sendroute.model.desired import AccountKey
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.provenance import Head
 from sendroute.reconcile.record import Record
+from sendroute.runtime.wakeup import WatchedStore
 
 
 class Health(Protocol):
@@ -25,29 +26,7 @@ class Health(Protocol):
         ...
 
 
-class Watch(Protocol):
-    """A context manager for one thread. ``close`` may be called by another thread, and ends a wait
-    at once."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *_: object) -> None: ...
-    def wait(self, timeout: float) -> bool:
-        """Wait until a process, this one included, may have committed.
-
-        Returns:
-            False if there was no commit within ``timeout`` seconds, or the watch was closed.
-
-        Raises:
-            ProblemError: the store is unavailable.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close the watch, which ends a wait at once."""
-        ...
-
-
-class LoopStore(Record, Protocol):
+class LoopStore(Record, WatchedStore, Protocol):
     """The store as the loop needs it. Errors are as for
     :class:`~sendroute.reconcile.record.Record`."""
 
@@ -70,18 +49,6 @@ class LoopStore(Record, Protocol):
 
     def write_followed_source(self, source: FollowedSource) -> None:
         """Insert or replace what a loop follows, without a new revision."""
-        ...
-
-    def watch(self) -> Watch:
-        """A watch for commits by any process after this call."""
-        ...
-
-    def is_current(self) -> bool:
-        """Whether the file at the store's path is still this store. Opens nothing."""
-        ...
-
-    def close(self) -> None:
-        """Close the store; closing it twice is no error."""
         ...
 
 

@@ -5,12 +5,13 @@ one account each. In between, an account is due when its manifests or its part o
 Requests to other servers are spread: a failed connection test is retried after a random wait.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum, auto
 
 from msgspec import Struct
 
 from sendroute.model.owner import Owner
+from sendroute.runtime.backoff import FIRST, Random, backoff
 
 
 class RoundState(Enum):
@@ -35,29 +36,6 @@ class RetryState(Struct, frozen=True):
 
     attempts: int
     retry_at: float | None
-
-
-Random = Callable[[], float]
-"""A random number from 0 to 1."""
-
-FIRST = 1.0
-"""Seconds before the first retry, at most."""
-
-
-def backoff(attempts: int, cap: float, random: float, first: float = FIRST) -> float:
-    """Exponential backoff with full jitter, so that accounts that failed together are not retried
-    together (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-
-    Args:
-        attempts: failures in a row, at least 1.
-        cap: seconds to wait at most.
-        random: a random number from 0 to 1.
-        first: seconds before the first retry, at most.
-
-    Returns:
-        Seconds to wait.
-    """
-    return random * min(cap, first * 2.0 ** min(attempts - 1, 60))
 
 
 class Schedule:

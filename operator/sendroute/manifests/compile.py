@@ -489,6 +489,7 @@ def _account(draft: _Draft, document: shapes.MailAccount, where: Where) -> Desir
         where=where,
         default=draft.route(route_of(spec.default_route)),
         apply_all=apply_all,
+        logins=UNSET if spec.submission is UNSET else tuple(sorted(set(spec.submission.logins))),
         suspended=spec.suspend is True,
         profiles=dict(sorted(draft.profiles.items())),
         domains=list(draft.domains.values()),

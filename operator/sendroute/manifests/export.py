@@ -87,6 +87,8 @@ class _Exporter:
         if self._can_declare(state.default, "The default of the account"):
             spec["defaultRoute"] = state.default.as_manifest()
             self.default = state.default
+        if state.logins:
+            spec["submission"] = {"logins": list(state.logins)}
         return self._document("MailAccount", self.account.key.name, spec)
 
     def _profile(self, name: str, profile: Profile) -> Document:

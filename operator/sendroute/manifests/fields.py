@@ -39,6 +39,16 @@ SecretName = Annotated[
 # sendroute.manifests.names checks names of hosts and domains, and says more; so this is wide.
 HostName = Annotated[str, _text(1024, _LINE, "a DNS name")]
 DisplayName = Annotated[str, _line(80)]
+# Postfix separates the login names of an address by commas and white space
+# (postconf(5), smtpd_sender_login_maps), so a name holds neither.
+Login = Annotated[
+    str,
+    _text(
+        255,
+        r"^[!-+.-~-]+\Z",
+        "a login name of 1 to 255 visible ASCII characters without spaces and commas",
+    ),
+]
 ApplyAllId = Annotated[str, _line(63)]
 SpfTerm = Annotated[str, _line(255)]
 Network = Annotated[str, _line(64)]

@@ -3,7 +3,8 @@
 from msgspec import UNSET, UnsetType
 
 from sendroute.manifests import shapes
-from sendroute.manifests.names import InvalidNameError, host
+from sendroute.manifests.names import InvalidNameError
+from sendroute.manifests.names import host as parsed_host
 from sendroute.manifests.profiles import Reporter, check_auth, check_fit, host_name, secret_of
 from sendroute.manifests.wording import dotted, shown
 from sendroute.model.codes import finding
@@ -30,9 +31,10 @@ def platform_of(
     plans = _plans(spec, where, findings)
     networks, ca_file, timeout = _connection_test(spec, where, findings)
     helo_name = _helo_name(spec, where, findings)
+    bounces = _bounces(spec, where, findings)
     if any(item.severity == "error" for item in findings[before:]):
         return None
-    return Platform(managed, plans, networks, ca_file, helo_name, timeout)
+    return Platform(managed, plans, networks, ca_file, helo_name, timeout, bounces)
 
 
 def _helo_name(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -> str | UnsetType:
@@ -40,7 +42,7 @@ def _helo_name(spec: shapes.PlatformSpec, where: Where, findings: list[Finding])
     if spec.helo_name is UNSET:
         return UNSET
     try:
-        parsed = host(spec.helo_name)
+        parsed = parsed_host(spec.helo_name)
         if not parsed.is_address:
             return parsed.name
         message, hint = "must be a DNS name", "Write the name of the host that sends."
@@ -58,27 +60,38 @@ def _helo_name(spec: shapes.PlatformSpec, where: Where, findings: list[Finding])
     return UNSET
 
 
+def _bounces(spec: shapes.PlatformSpec, where: Where, findings: list[Finding]) -> Relay | UnsetType:
+    if spec.bounces is UNSET:
+        return UNSET
+    relay = _relay(spec.bounces.relay, where.at("spec", "bounces", "relay"), findings)
+    return UNSET if relay is None else relay
+
+
+def _relay(shape: shapes.RelayShape, where: Where, findings: list[Finding]) -> Relay | None:
+    reporter = Reporter(where, None, findings)
+    host = host_name(shape.host, reporter, credentials=shape.credentials is not UNSET)
+    allowed = shape.allow_insecure_auth is True
+    check_auth(shape.credentials, shape.encryption, allowed, reporter)
+    check_fit(shape.port, shape.encryption, None, reporter)
+    if host is None:
+        return None
+    return Relay(host, shape.port, shape.encryption, secret_of(shape.credentials), allowed)
+
+
 def _managed(shape: shapes.ManagedShape, where: Where, findings: list[Finding]) -> Managed | None:
     reporter = Reporter(where.at("spec", "managed"), None, findings)
-    relay_reporter = Reporter(where.at("spec", "managed", "relay"), None, findings)
-    relay = shape.relay
     shown_host = host_name(shape.host, reporter, credentials=False)
-    relay_host = host_name(relay.host, relay_reporter, credentials=relay.credentials is not UNSET)
-    allowed = relay.allow_insecure_auth is True
-    check_auth(relay.credentials, relay.encryption, allowed, relay_reporter)
-    check_fit(relay.port, relay.encryption, None, relay_reporter)
+    relay = _relay(shape.relay, where.at("spec", "managed", "relay"), findings)
     for index, public in enumerate(shape.ports):
         here = where.at("spec", "managed", "ports", index)
         check_fit(public.port, public.encryption, None, Reporter(here, None, findings))
-    if shown_host is None or relay_host is None:
+    if shown_host is None or relay is None:
         return None
     return Managed(
         display_name=None if shape.display_name is UNSET else shape.display_name,
         host=shown_host,
         ports=tuple(PublicPort(port.port, port.encryption) for port in shape.ports),
-        relay=Relay(
-            relay_host, relay.port, relay.encryption, secret_of(relay.credentials), allowed
-        ),
+        relay=relay,
         spf=None if shape.spf is UNSET else shape.spf,
     )
 

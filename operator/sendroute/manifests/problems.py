@@ -263,7 +263,9 @@ def expected(node: inspect.Type) -> str:
             return f"a whole number of at least {least}"
         case inspect.BoolType():
             return "true or false"
-        case inspect.ListType(min_length=least):
+        case inspect.ListType(min_length=least, max_length=most):
+            if most is not None:
+                return f"a list of {least or 0} to {most} items"
             return "a list of at least one item" if least else "a list"
         case inspect.StructType():
             return "a mapping" if desired.fields else "an empty mapping: {}"

@@ -25,6 +25,7 @@ from sendroute.manifests.fields import (
     HostName,
     Label,
     Limit,
+    Login,
     Metadata,
     Network,
     Port,
@@ -70,7 +71,7 @@ class PublicPortShape(Shape, frozen=True, kw_only=True):
 
 
 class RelayShape(Shape, frozen=True, kw_only=True):
-    """The host that receives managed mail."""
+    """A host of the platform that receives mail."""
 
     host: Annotated[
         HostName,
@@ -134,6 +135,18 @@ class ManagedShape(Shape, frozen=True, kw_only=True):
             "include:spf.trekmail.example",
         ),
     ] = UNSET
+
+
+class BouncesShape(Shape, frozen=True, kw_only=True):
+    """Where the mail of the null sender goes."""
+
+    relay: Annotated[
+        RelayShape,
+        says(
+            "The host that receives mail of the null sender.",
+            {"host": "bounces.internal.example", "port": 587, "encryption": "starttls"},
+        ),
+    ]
 
 
 class PlatformConnectionTest(Shape, frozen=True, kw_only=True):
@@ -212,6 +225,20 @@ class PlatformSpec(Shape, frozen=True, kw_only=True):
             "mail.trekmail.example",
         ),
     ] = UNSET
+    bounces: Annotated[
+        BouncesShape | UnsetType,
+        says(
+            "Where mail of the null sender goes, which is that of bounces. Without it, the managed "
+            "relay takes this mail; without both, it is refused.",
+            {
+                "relay": {
+                    "host": "bounces.internal.example",
+                    "port": 587,
+                    "encryption": "starttls",
+                }
+            },
+        ),
+    ] = UNSET
     connection_test: Annotated[
         PlatformConnectionTest | UnsetType,
         says(
@@ -279,8 +306,23 @@ class Remove(Shape, frozen=True, kw_only=True):
     ]
 
 
+class Submission(Shape, frozen=True, kw_only=True):
+    """Who may send as the domains of an account."""
+
+    logins: Annotated[
+        list[Login],
+        Meta(
+            min_length=1,
+            max_length=100,
+            description="The login names with which clients sign in to the relay. A name in this"
+            " list gives access to this account's domains, and takes nothing from another account.",
+            examples=[["acme-app", "acme-crm"]],
+        ),
+    ]
+
+
 class AccountSpec(Shape, frozen=True, kw_only=True):
-    """An account's plan, default route, one-time switch and removal."""
+    """An account's plan, default route, one-time switch, removal and clients."""
 
     plan: Annotated[Label, says("The name of a service plan in the MailPlatform.", "pro")]
     default_route: Annotated[
@@ -308,6 +350,14 @@ class AccountSpec(Shape, frozen=True, kw_only=True):
             "Remove the account with all its domains and profiles. Its other documents are then "
             "ignored. After the removal, delete this document.",
             {"confirm": {"domains": 12}},
+        ),
+    ] = UNSET
+    submission: Annotated[
+        Submission | UnsetType,
+        says(
+            "Which authenticated clients of the relay may send as this account's domains. Without "
+            "it, any authenticated client may.",
+            {"logins": ["acme-app", "acme-crm"]},
         ),
     ] = UNSET
     suspend: _Suspend | UnsetType = UNSET

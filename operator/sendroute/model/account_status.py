@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from sendroute.model.change import DomainCounts, WholeChange
 from sendroute.model.finding import Finding, Severity
@@ -26,14 +26,20 @@ class StatusReason(StrEnum):
 
 
 class ReportedFinding(Struct, frozen=True, omit_defaults=True):
-    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or None without one."""
+    """A finding as it was reported. ``position`` is ``FILE:LINE:COLUMN``, or None without one.
+
+    A finding about many domains that wait for the same thing names the first of them in
+    ``domains``, and counts the others in ``more_domains``.
+    """
 
     code: str
     severity: Severity
     message: str
     hint: str | None = None
-    position: str | None = field(default=None, name="place")
+    position: str | None = None
     remedy: Remedy | None = None
+    domains: tuple[str, ...] = ()
+    more_domains: int = 0
 
 
 class Step(Struct, frozen=True, omit_defaults=True):

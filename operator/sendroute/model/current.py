@@ -1,6 +1,6 @@
 """The current state: the content of the store, from which the next plan starts."""
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from sendroute.model.desired import AccountKey
 from sendroute.model.owner import Owner
@@ -39,10 +39,14 @@ class RanApplyAll(Struct, frozen=True, gc=False):
 
 
 class AccountState(Struct, frozen=True, gc=False):
-    """``plan`` is the name of the account's plan, ``default`` the declared default last seen."""
+    """``plan`` is the name of the account's plan, ``default`` the declared default last seen.
+    ``logins`` are the names of the authenticated clients that may send as its domains, sorted; if
+    unset, any authenticated client may. What is unset is no part of a digest, so earlier plans and
+    approvals stay valid."""
 
     plan: str
     default: Route | None = None
+    logins: tuple[str, ...] | UnsetType = UNSET
 
 
 class CurrentAccount(Struct, frozen=True):
@@ -61,12 +65,12 @@ class CurrentAccount(Struct, frozen=True):
 class Current(Struct, frozen=True):
     """A whole store at one revision, read in one transaction.
 
-    ``keyless`` are the credentials, by owner and profile, of a store that was created from a backup
-    without its key: they may be encrypted again from their secrets.
+    ``undecryptable`` are the credentials, by owner and profile, of a store that was created from a
+    backup without its key: they may be encrypted again from their secrets.
     """
 
     lineage: str
     revision: int
     platform: Platform | None
     accounts: dict[AccountKey, CurrentAccount]
-    keyless: frozenset[tuple[Owner, str]] = frozenset()
+    undecryptable: frozenset[tuple[Owner, str]] = frozenset()

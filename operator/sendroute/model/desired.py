@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.platform import Platform
@@ -60,7 +60,7 @@ class DesiredAccount(Struct, frozen=True):
     not among ``domains``. ``unsound`` are the names of profiles whose definition has errors, so
     that they are not among ``profiles``; None means a name that cannot be read. ``remove`` is the
     confirming number of domains of an account that is to be removed; such an account declares
-    nothing else.
+    nothing else. ``logins`` are sorted, as in :class:`~sendroute.model.current.AccountState`.
     """
 
     key: AccountKey
@@ -74,6 +74,7 @@ class DesiredAccount(Struct, frozen=True):
     contested: dict[str, Where] = field(default_factory=dict)
     unsound: frozenset[str | None] = frozenset()
     remove: int | None = None
+    logins: tuple[str, ...] | UnsetType = UNSET
 
 
 class DesiredPlatform(Struct, frozen=True):

@@ -17,7 +17,9 @@ def as_manifest(state: State) -> Document:
             return _domain(state)
         case AccountState():
             return _present(
-                plan=state.plan, defaultRoute=state.default and state.default.as_manifest()
+                plan=state.plan,
+                defaultRoute=state.default and state.default.as_manifest(),
+                submission={"logins": list(state.logins)} if state.logins else None,
             )
         case Profile():
             return _profile_document(state)
@@ -66,6 +68,7 @@ def _platform(platform: Platform) -> Document:
     return _present(
         managed=_managed_document(platform.managed) if platform.managed else None,
         heloName=platform.helo_name or None,
+        bounces={"relay": _relay(platform.bounces)} if platform.bounces else None,
         connectionTest=test or None,
         plans=[_plan(plan) for plan in platform.plans],
     )

@@ -3,7 +3,10 @@
 from enum import Enum
 from typing import Final
 
+from msgspec import UNSET
+
 from sendroute.model.desired import AccountKey
+from sendroute.model.platform import Platform, Relay
 
 
 class PlatformKey(Enum):
@@ -20,6 +23,12 @@ PLATFORM: Final = PlatformKey.PLATFORM
 RELAY = "relay"
 """The managed relay's name among what the platform owns, as a profile's name is an account's."""
 
+BOUNCES = "bounces"
+"""The name of the bounce relay among what the platform owns."""
+
+RELAY_TITLES = {RELAY: "the managed relay", BOUNCES: "the bounce relay"}
+"""The platform's relays by name, as messages call them."""
+
 Owner = AccountKey | PlatformKey
 
 
@@ -33,3 +42,13 @@ def owner_names(owner: Owner) -> tuple[str, str]:
 def owner_named(namespace: str, name: str) -> Owner:
     """The owner of a pair that :func:`owner_names` returned; the platform for two empty strings."""
     return AccountKey(namespace, name) if namespace or name else PLATFORM
+
+
+def relays_of(platform: Platform | None) -> dict[str, Relay]:
+    """The relays of a platform by their names; none without a platform."""
+    relays: dict[str, Relay] = {}
+    if platform is not None and platform.managed is not None:
+        relays[RELAY] = platform.managed.relay
+    if platform is not None and platform.bounces is not UNSET:
+        relays[BOUNCES] = platform.bounces
+    return relays

@@ -1,4 +1,4 @@
-"""The platform: its managed relay and its plans."""
+"""The platform: its relays and its plans."""
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -14,7 +14,8 @@ class PublicPort(Struct, frozen=True, gc=False):
 
 
 class Relay(Struct, frozen=True):
-    """The host that relays managed mail. ``secret`` is a name in the platform's namespace."""
+    """A host that relays mail for the platform: managed mail, or bounces. ``secret`` is a name in
+    the platform's namespace."""
 
     host: str
     port: int
@@ -56,6 +57,7 @@ class ServicePlan(Struct, frozen=True):
 
 class Platform(Struct, frozen=True):
     """``plans`` is sorted by name, so that the order in a manifest never causes a change.
+    ``bounces`` is the relay that the null sender's mail takes; unset for the managed relay.
     ``helo_name`` is the name for EHLO, ``test_timeout`` the seconds of a connection test; unset for
     the default of :mod:`~sendroute.model.smtp_client`. What is unset is no part of a digest, so
     earlier plans and approvals stay valid."""
@@ -66,6 +68,14 @@ class Platform(Struct, frozen=True):
     ca_file: str | None = None
     helo_name: str | UnsetType = UNSET
     test_timeout: int | UnsetType = UNSET
+    bounces: Relay | UnsetType = UNSET
+
+    @property
+    def null_sender_relay(self) -> Relay | None:
+        """The relay that mail of the null sender takes; None if that mail is refused."""
+        if self.bounces is not UNSET:
+            return self.bounces
+        return self.managed.relay if self.managed is not None else None
 
     def plan(self, name: str) -> ServicePlan | None:
         """The plan of that name, None if the platform does not define it."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from sendroute.model.current import DomainState, RanApplyAll
 from sendroute.model.desired import AccountKey
@@ -12,7 +12,7 @@ from sendroute.model.nexthop import Alias
 from sendroute.model.platform import Platform
 from sendroute.model.profile import Profile
 from sendroute.model.provenance import Head
-from sendroute.model.route import Origin, Route
+from sendroute.model.route import Origin, Route, RouteKind
 from sendroute.model.secret import SecretBinding, SecretRef, secret_ref
 
 
@@ -98,7 +98,7 @@ class ExplainFacts(Struct, frozen=True):
 
     ``row`` is None for a domain that no account holds; then only the platform is set. ``profile``
     is set if the route is a profile. ``given`` is the change that assigned the route; for a store
-    that was created from a lock file it may be the creation.
+    that was created from a lock file it may be the creation. ``logins`` are those of its account.
     """
 
     revision: int
@@ -109,12 +109,14 @@ class ExplainFacts(Struct, frozen=True):
     default: Route | None = None
     profile: StoredProfile | None = None
     assignment: HistoryEntry | None = None
+    logins: tuple[str, ...] | UnsetType = UNSET
 
 
 class Endpoint(Struct, frozen=True):
-    """One revision of a profile, or of the managed relay (``profile`` is 0): the destination of its
-    alias. ``credential`` is encrypted, and bound to this destination. ``made`` and ``retired`` are
-    revisions of the store; ``retired`` is None while the endpoint is in use."""
+    """One revision of a profile, of the managed relay (``profile`` is 0) or of the bounce
+    relay (-1): the destination of its alias. ``credential`` is encrypted, and bound to this
+    destination. ``made`` and ``retired`` are revisions of the store; ``retired`` is None while the
+    endpoint is in use."""
 
     profile: int
     version: int
@@ -129,6 +131,17 @@ class Endpoint(Struct, frozen=True):
         return str(Alias(self.profile, self.version))
 
 
+class DomainRoute(NamedTuple):
+    """A sender domain as relays need it. ``kind`` is None if the store has it no longer;
+    ``profile`` is the id and the version of the profile that it is sent through. ``logins`` are the
+    clients that may send as it; empty for any."""
+
+    domain: str
+    kind: RouteKind | None
+    profile: tuple[int, int] | None = None
+    logins: tuple[str, ...] = ()
+
+
 class Rekeyed(Struct, frozen=True):
     """The result of a rekey: the number of credentials that were encrypted again, and the endpoints
     whose credential no given key decrypts, which keep it as it is."""
@@ -138,15 +151,39 @@ class Rekeyed(Struct, frozen=True):
 
 
 class RelayRow(Struct, frozen=True, gc=False):
-    """A relay's agent: the revision that it serves, and when it was last seen."""
+    """A relay's agent: the revision that it serves, and when it was last seen.
+
+    ``age`` is the number of seconds since then, by the clock of the store. ``behind_since`` is the
+    time of the first revision that it does not serve, None if it serves the latest.
+    """
 
     name: str
     revision: int
     seen_at: datetime
+    age: float
+    behind_since: datetime | None = None
+
+
+class RelayUpdate(NamedTuple):
+    """What relays need to serve the revision ``head``: everything if it ``is_whole``, otherwise
+    what changed since the revision that is served.
+
+    ``facts`` are those of the null sender. Each endpoint is given with whether its mail is sent
+    with a credential; it may be retired. Read the endpoints first, then the domains, each once.
+    """
+
+    lineage: str
+    head: Head
+    is_whole: bool
+    facts: ExplainFacts
+    endpoints: Iterable[tuple[Endpoint, bool]]
+    domains: Iterable[DomainRoute]
 
 
 class Status(Struct, frozen=True):
-    """``shadowed`` counts domains whose declared route an apply-all shadows with another."""
+    """``shadowed`` counts domains whose declared route an apply-all shadows with another,
+    ``open_accounts`` accounts with domains that name no logins: any authenticated client may send
+    as these domains."""
 
     lineage: str
     revision: int
@@ -156,6 +193,7 @@ class Status(Struct, frozen=True):
     profiles: int
     domains: int
     shadowed: int
+    open_accounts: int
     relays: tuple[RelayRow, ...]
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sendroute.model.owner import PLATFORM, RELAY, Owner, owner_named, owner_names
+from sendroute.model.owner import PLATFORM, RELAY, RELAY_TITLES, Owner, owner_named, owner_names
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.remedy import Remedy
@@ -54,23 +54,23 @@ class SecretBinding(NamedTuple):
 
     @property
     def owner(self) -> Owner:
-        """The account, or the platform for its managed relay."""
+        """The account, or the platform for one of its relays."""
         return owner_named(self.namespace, self.account)
 
     @property
     def title(self) -> str:
         """What the credential belongs to, for messages."""
         if self.owner is PLATFORM:
-            return "the managed relay"
-        return f"profile {self.namespace}/{self.profile}"
+            return RELAY_TITLES.get(self.profile, "a relay of the platform")
+        return f"profile {self.profile} of account {self.namespace}/{self.account}"
 
 
 def secret_ref(owner: Owner, endpoint: Profile | Relay) -> SecretRef | None:
     """The secret that an endpoint refers to.
 
     Args:
-        owner: the account; ``PLATFORM`` for the managed relay.
-        endpoint: the profile or the managed relay.
+        owner: the account; ``PLATFORM`` for one of its relays.
+        endpoint: the profile or the relay.
 
     Returns:
         The secret, in the namespace of its owner; None if the endpoint has no credentials.
@@ -86,9 +86,9 @@ def binding_of(owner: Owner, name: str, endpoint: Profile | Relay) -> SecretBind
     """The binding of a credential: it may be used only for this profile and this destination.
 
     Args:
-        owner: the account; ``PLATFORM`` for the managed relay.
-        name: the name of the profile; ``RELAY`` for the managed relay.
-        endpoint: the profile or the managed relay.
+        owner: the account; ``PLATFORM`` for one of its relays.
+        name: the name of the profile; ``RELAY`` or ``BOUNCES`` for a relay.
+        endpoint: the profile or the relay.
 
     Returns:
         The binding to the owner, the name, and the endpoint's host, port and encryption.
@@ -102,6 +102,6 @@ def binding_of(owner: Owner, name: str, endpoint: Profile | Relay) -> SecretBind
     )
 
 
-def relay_binding(relay: Relay) -> SecretBinding:
-    """The binding of the platform's managed relay."""
-    return binding_of(PLATFORM, RELAY, relay)
+def relay_binding(relay: Relay, name: str = RELAY) -> SecretBinding:
+    """The binding of one of the platform's relays."""
+    return binding_of(PLATFORM, name, relay)

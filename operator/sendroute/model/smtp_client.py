@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from sendroute.model.platform import Relay
 from sendroute.model.profile import Encryption, Profile
+from sendroute.model.secret import SecretBinding
 
 
 class Mechanism(StrEnum):
@@ -64,11 +65,11 @@ class TlsPolicy(Struct, frozen=True):
     sni: str | None
 
 
-def tls_policy(endpoint: Profile | Relay) -> TlsPolicy:
+def tls_policy(endpoint: Profile | Relay | SecretBinding) -> TlsPolicy:
     """The TLS policy of an endpoint (RFC 3207 for STARTTLS, RFC 8314 for TLS from the first byte).
 
     Args:
-        endpoint: a profile, or the platform's managed relay.
+        endpoint: a profile, the platform's managed relay, or the binding of a credential.
 
     Returns:
         The policy. An address literal is verified, but not sent as a server name (RFC 6066, section

@@ -232,27 +232,15 @@ def find_conflicts(
         The moves and conflicts, by account.
     """
     names, repeated = _claimed_by_newcomers(accounts, current)
-    contested: dict[str, set[AccountKey]] = {}
-    for domain, keys in others.contested.items():
-        contested.setdefault(domain, set()).update(keys)
-    for key, account in accounts.items():
-        for domain in account.contested:
-            contested.setdefault(domain, set()).add(key)
+    contested = _contested(accounts, others)
     names |= contested.keys() | others.declared.keys()
-    holders = {domain: key for domain, key in others.holders.items() if key not in current}
-    for key, current_account in current.items():
-        holders.update(dict.fromkeys(current_account.domains.keys() & names, key))
+    holders = _holders(current, others, names)
     # A domain that only one account claims and no account holds is created there. In a first apply,
     # nearly every domain is such a domain.
     examined = repeated | contested.keys() | holders.keys() | others.declared.keys()
     newcomers = _newcomers(accounts, current, examined)
     declaring = _holder_declarations(accounts, holders)
-    for domain, claims in others.declared.items():
-        for key, desired in claims.items():
-            if key == holders.get(domain):
-                declaring[domain] = desired.where
-            else:
-                newcomers.setdefault(domain, {})[key] = desired
+    _add_others(newcomers, declaring, others, holders)
     decisions = _Decisions()
     for domain in sorted(examined):
         holder = holders.get(domain)
@@ -368,6 +356,25 @@ def _claimed_by_newcomers(
     return names, repeated
 
 
+def _contested(accounts: DesiredAccounts, others: OtherAccounts) -> dict[str, set[AccountKey]]:
+    """By domain, the accounts that declare it twice."""
+    contested = {domain: set(keys) for domain, keys in others.contested.items()}
+    for key, account in accounts.items():
+        for domain in account.contested:
+            contested.setdefault(domain, set()).add(key)
+    return contested
+
+
+def _holders(
+    current: CurrentAccounts, others: OtherAccounts, domains: AbstractSet[str]
+) -> dict[str, AccountKey]:
+    """The account that holds each of ``domains``, and of the domains asked of the store."""
+    holders = {domain: key for domain, key in others.holders.items() if key not in current}
+    for key, account in current.items():
+        holders.update(dict.fromkeys(account.domains.keys() & domains, key))
+    return holders
+
+
 def _newcomers(
     accounts: DesiredAccounts, current: CurrentAccounts, domains: AbstractSet[str]
 ) -> dict[str, dict[AccountKey, DesiredDomain]]:
@@ -392,6 +399,21 @@ def _holder_declarations(
         for desired in accounts[key].domains
         if holders.get(desired.domain) == key
     }
+
+
+def _add_others(
+    newcomers: dict[str, dict[AccountKey, DesiredDomain]],
+    declaring: dict[str, Where],
+    others: OtherAccounts,
+    holders: Mapping[str, AccountKey],
+) -> None:
+    """Add the claims of the accounts outside the plan: of holders and of others."""
+    for domain, claims in others.declared.items():
+        for key, desired in claims.items():
+            if key == holders.get(domain):
+                declaring[domain] = desired.where
+            else:
+                newcomers.setdefault(domain, {})[key] = desired
 
 
 def _conflict(

@@ -22,7 +22,7 @@ def decide_default(
     inputs: AccountInput, satisfiable: frozenset[Route], unsaved: frozenset[str]
 ) -> Default:
     declared = inputs.desired.default
-    state = AccountState(inputs.desired.plan, declared)
+    state = AccountState(inputs.desired.plan, declared, inputs.desired.logins)
     if declared is None:
         return Default(state, inputs.plan.plan_default)
     if declared.profile in unsaved:
@@ -59,4 +59,5 @@ def _keep_until_saved(inputs: AccountInput, declared: Route) -> Default:
                 account=inputs.key,
             ),
         )
-    return Default(AccountState(inputs.desired.plan, before), None, findings)
+    state = AccountState(inputs.desired.plan, before, inputs.desired.logins)
+    return Default(state, None, findings)

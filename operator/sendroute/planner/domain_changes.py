@@ -10,6 +10,7 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import ApplyAll, DesiredDomain
 from sendroute.model.finding import Finding, Where
 from sendroute.model.route import Origin
+from sendroute.model.waiting import waiting_message
 from sendroute.planner.apply_all import overruled, switched, unknown_override
 from sendroute.planner.domains import decide_domain, needs_no_decision
 from sendroute.planner.inputs import AccountInput, RouteContext
@@ -125,9 +126,9 @@ def _plan_declared_domain(
             )
     if waits:
         route = desired.route or inputs.desired.default
-        kind = "declared" if desired.route is not None else "default"
-        why = f"its {kind} route, {route}, was not saved"
-        _skip_declared_domain(inputs, desired, current, state, (why, _AGAIN), domain_changes)
+        default = "" if desired.route is not None else "the default, "
+        thing = f"{default}{route}, which was not saved"
+        _skip_declared_domain(inputs, desired, current, state, (thing, _AGAIN), domain_changes)
 
 
 def _plan_undeclared_domains(
@@ -152,9 +153,10 @@ def _plan_undeclared_domains(
             state = switched(current.declared, current.overrides, requested)
         state = _record_domain(inputs, context, name, where, current, state, domain_changes)
         if (target := inputs.claims.unmoved.get(name)) is not None:
-            message = (
-                f"{name} does not move from account {inputs.key} to account {target} yet:"
-                f" account {target} cannot take the domain now."
+            message = waiting_message(
+                name,
+                f"account {target}, which cannot take it now",
+                f"still in account {inputs.key}",
             )
             _add_skip(inputs, name, current, state, (message, _BOTH, where), domain_changes)
 
@@ -259,8 +261,8 @@ def _report_waiting_move(
     """Report a move that must wait as a skip. A conflict has its own finding."""
     source = inputs.claims.waiting.get(desired.domain)
     if source is not None and not desired.suspended:
-        why = f"account {source}, which holds the domain, cannot change now"
-        _skip_declared_domain(inputs, desired, None, None, (why, _BOTH), domain_changes)
+        thing = f"account {source}, which holds it and cannot change now"
+        _skip_declared_domain(inputs, desired, None, None, (thing, _BOTH), domain_changes)
 
 
 def _skip_declared_domain(
@@ -271,14 +273,14 @@ def _skip_declared_domain(
     reason: tuple[str, str],
     domain_changes: DomainChanges,
 ) -> None:
-    """A domain that a manifest declares. ``reason``: why it is skipped, and the hint."""
-    why, hint = reason
-    now = f"is not created in account {inputs.key}"
+    """A domain that a manifest declares. ``reason``: what it waits for, and the hint."""
+    thing, hint = reason
+    consequence = f"not created yet in account {inputs.key}"
     if state is not None:
-        now = f"is assigned to {state.route} instead"
+        consequence = f"now on {state.route} instead"
     if state is not None and state == current:
-        now = f"stays on {current.route}"
-    message = f"{desired.domain} {now}: {why}."
+        consequence = f"still on {current.route}"
+    message = waiting_message(desired.domain, thing, consequence)
     text = (message, hint, desired.where.at("spec", "route"))
     _add_skip(inputs, desired.domain, current, state, text, domain_changes)
 

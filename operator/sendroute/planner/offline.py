@@ -4,11 +4,12 @@ A base is another revision of the same tree. Its declarations count as applied. 
 everything is new.
 """
 
+from collections.abc import Iterator
 from itertools import chain
 
 from msgspec import structs
 
-from sendroute.model.codes import Trait, has_trait
+from sendroute.model.codes import Trait, finding, has_trait
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
 from sendroute.model.desired import Desired, DesiredAccount
 from sendroute.model.finding import Finding
@@ -29,13 +30,32 @@ def check_tree(desired: Desired, base: Desired | None = None) -> tuple[Finding, 
     """
     current = _with_suspended(desired, _as_current(base))
     plan = without_accepted(plan_tree(desired, current), desired)
-    findings = chain(plan.findings, *(account.findings for account in plan.accounts))
-    return tuple(
-        finding
-        for finding in findings
-        if not has_trait(finding.code, Trait.NEEDS_STORE)
-        and (base is not None or not has_trait(finding.code, Trait.NEEDS_BASE))
+    findings = chain(
+        plan.findings,
+        _bounces_refused(desired),
+        *(account.findings for account in plan.accounts),
     )
+    return tuple(
+        item
+        for item in findings
+        if not has_trait(item.code, Trait.NEEDS_STORE)
+        and (base is not None or not has_trait(item.code, Trait.NEEDS_BASE))
+    )
+
+
+def _bounces_refused(desired: Desired) -> Iterator[Finding]:
+    platform = desired.platform
+    if platform is None or platform.suspended or platform.platform.null_sender_relay is not None:
+        return
+    refused = finding(
+        "bounces-refused",
+        "Mail of the null sender <>, which is that of bounces, is refused: the platform has neither"
+        " spec.bounces nor spec.managed.",
+        hint="If clients of a relay send bounces, set spec.bounces.relay.",
+        where=platform.where.at("spec"),
+    )
+    if not desired.accepts(refused):
+        yield refused
 
 
 def _with_suspended(desired: Desired, current: Current) -> Current:
@@ -82,5 +102,5 @@ def _account_at_base(base: DesiredAccount) -> CurrentAccount:
         ran[base.apply_all.id] = RanApplyAll(base.apply_all.route, len(domains))
     profiles = {name: desired.profile for name, desired in base.profiles.items()}
     return CurrentAccount(
-        base.key, 1, AccountState(base.plan, base.default), profiles, domains, ran
+        base.key, 1, AccountState(base.plan, base.default, base.logins), profiles, domains, ran
     )

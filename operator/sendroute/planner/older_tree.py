@@ -108,7 +108,10 @@ def _effect(change: ObjectChange) -> str | None:
             # The mail of its domains goes to another host, or with another credential.
             return "reroute" if needs_test(change.before, change.written) else None
         case AccountChange():
-            return None
+            # A client that was named, or removed, may send again, or no longer.
+            before = change.before
+            is_other = before is not None and before.logins != change.written.logins
+            return "change" if is_other else None
         case _:
             assert_never(change)
 

@@ -7,8 +7,8 @@ from sendroute.model.codes import finding, why_not_saved
 from sendroute.model.current import Current
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Where
-from sendroute.model.owner import RELAY
-from sendroute.model.platform import Platform, Relay
+from sendroute.model.owner import RELAY_TITLES, relays_of
+from sendroute.model.platform import Platform
 from sendroute.planner.account import suspended_object
 from sendroute.planner.profiles import needs_test
 
@@ -23,8 +23,8 @@ def decide_platform(
     Args:
         desired: the manifests.
         current: the store.
-        failed: the managed relay's name and the code that says why it may not be saved, if so.
-        rotated: the managed relay's name, if its secret's content changed since it was saved.
+        failed: the names of relays that may not be saved, each with the code that says why.
+        rotated: the names of relays whose secret's content changed since they were saved.
 
     Returns:
         The platform on which accounts are planned (None if there is none), its change, and the
@@ -39,17 +39,19 @@ def decide_platform(
             return current.platform, None, (reported,)
         return None, None, (reported, _never_recorded(where))
     after = desired.platform.platform
-    before, relay = relay_of(current.platform), relay_of(after)
-    relay_rotated = relay is not None and RELAY in rotated
-    if after == current.platform and not relay_rotated:
+    before, relays = relays_of(current.platform), relays_of(after)
+    rotated_relays = [name for name in relays if name in rotated]
+    if after == current.platform and not rotated_relays:
         return after, None, ()
-    if relay is not None and RELAY in failed and (relay_rotated or needs_test(before, relay)):
-        return _not_saved(current.platform, failed[RELAY], where)
+    for name, relay in relays.items():
+        if name in failed and (name in rotated_relays or needs_test(before.get(name), relay)):
+            return _not_saved(current.platform, name, failed[name], where)
     create = current.platform is None
     if create:
         message = "The platform is recorded."
     elif after == current.platform:
-        message = "The content of the secret of the platform's managed relay changed."
+        titles = " and of ".join(RELAY_TITLES[name] for name in rotated_relays)
+        message = f"The content of the secret of {titles} changed."
     else:
         message = "The settings of the platform change."
     change = PlatformChange(
@@ -63,16 +65,12 @@ def decide_platform(
     return after, change, ()
 
 
-def relay_of(platform: Platform | None) -> Relay | None:
-    """The managed relay of a platform; None without a platform, or if it has no managed relay."""
-    return platform.managed.relay if platform is not None and platform.managed else None
-
-
-def _not_saved(before: Platform | None, code: str, where: Where) -> PlatformDecision:
-    """Skip the platform's change, because the managed relay's secret cannot be used: the previous
-    platform stays in effect; without a previous one nothing can be planned. Another finding
-    reports the secret."""
-    why = (why_not_saved(code) or "it cannot be used").replace("its", "the managed relay's", 1)
+def _not_saved(before: Platform | None, name: str, code: str, where: Where) -> PlatformDecision:
+    """Skip the platform's change, because a relay's secret cannot be used: the previous platform
+    stays in effect; without a previous one nothing can be planned. Another finding reports the
+    secret."""
+    why = why_not_saved(code) or "it cannot be used"
+    why = why.replace("its", f"{RELAY_TITLES[name]}'s", 1)
     consequence = (
         "the previous version stays in effect"
         if before is not None

@@ -14,8 +14,8 @@ from sendroute.model.change import DomainCounts
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.planner.claims import ClaimIndex
-from sendroute.planner.guards import Guards, total
-from sendroute.planner.plan import NOTHING_PENDING, Pending, plan_accounts
+from sendroute.planner.guards import NOTHING_PENDING, Guards, Pending, total
+from sendroute.planner.plan import plan_accounts
 from sendroute.planner.selection import Holdings, Selection, select
 
 # Domains that are read and planned together, which bounds the memory.

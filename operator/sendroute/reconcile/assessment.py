@@ -2,7 +2,7 @@
 it and approve what a guard has stopped."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple
@@ -10,19 +10,27 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sendroute.model.account_status import AccountStatus, StatusReason, StatusReport, Step, reported
+from sendroute.model.account_status import (
+    AccountStatus,
+    ReportedFinding,
+    StatusReason,
+    StatusReport,
+    Step,
+    reported,
+)
 from sendroute.model.change import AccountPlan, Action, Change, DomainCounts, WholeChange
 from sendroute.model.codes import Trait, has_trait, why_not_saved
 from sendroute.model.desired import AccountKey
 from sendroute.model.finding import Finding, Locate, Severity, located
 from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.owner import PLATFORM, Owner, owner_names
+from sendroute.model.waiting import Waiting, shared_wait, waiting_together
 from sendroute.planner.digest import digest
-from sendroute.planner.guards import total
-from sendroute.planner.plan import NOTHING_HELD, HeldChanges
+from sendroute.planner.guards import NOTHING_HELD, HeldChanges, total
 
 _FINDINGS = 20
 _STEPS = 50
+_DOMAINS = 1000
 
 AccountStatuses = Mapping[Owner, AccountStatus]
 
@@ -66,55 +74,24 @@ def assess(
     Returns:
         The new statuses, and how they differ from the stored ones.
     """
-    of_account = _by_account(result.plan.findings)
-    unread = tuple(
-        finding
-        for finding in result.plan.findings
-        if finding.account is None and _is_reason(finding)
-    )
-    plans = {plan.key: plan for plan in result.plan.accounts}
-    now: dict[Owner, AccountStatus] = {}
-    again: set[Owner] = set()
-    for outcome in result.accounts:
-        key, plan = outcome.key, plans[outcome.key]
-        old = before.get(key)
-        findings = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
-        if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, findings)):
-            findings = unread  # findings of an unreadable file, which may belong to the account
-        status = _account_status(plan, outcome, findings, StatusContext(at, commit, locate))
-        tried = plan.stopped or outcome.outcome is not Outcome.SKIPPED
-        if old is not None and (not tried or _keeps_approval(old, plan, outcome)):
-            status = old
-        if status is not None:
-            now[key] = _with_earlier_date(status, old)
-        if _is_retryable(findings):
-            again.add(key)
-    platform = _platform_status(result, StatusContext(at, commit, locate))
-    if platform is not None:
-        now[PLATFORM] = _with_earlier_date(platform, before.get(PLATFORM))
-        again.add(PLATFORM)
-    cleared = before.keys() - now.keys()
+    statuses, again = _new_statuses(result, before, StatusContext(at, commit, locate))
+    cleared = before.keys() - statuses.keys()
     if only is not None:
         cleared &= only | {PLATFORM}
-    unplanned = (held.keys() & before.keys()) - now.keys() - cleared
+    unplanned = (held.keys() & before.keys()) - statuses.keys() - cleared
     others = _with_whole_changes({key: before[key] for key in unplanned}, result, held)
-    now = _with_whole_changes(now, result, held)
-    committed = {account.key for account in result.accounts if account.outcome is Outcome.COMMITTED}
-    voided = (
-        old
-        for key, old in before.items()
-        if old.approved and key not in committed and _has_other_plan(old, now.get(key))
+    now = _with_whole_changes(statuses, result, held)
+    written = (
+        status
+        for key, status in sorted({**others, **now}.items(), key=_order)
+        if status != before.get(key)
     )
     return Assessment(
         now,
         frozenset(again),
-        tuple(
-            status
-            for key, status in sorted({**others, **now}.items(), key=_order)
-            if status != before.get(key)
-        ),
+        tuple(written),
         frozenset(cleared),
-        tuple(voided),
+        tuple(_voided_approvals(result, before, now)),
     )
 
 
@@ -124,6 +101,52 @@ class StatusContext(NamedTuple):
     at: datetime
     commit: str | None
     locate: Locate
+
+
+def _new_statuses(
+    result: Result, before: AccountStatuses, context: StatusContext
+) -> tuple[dict[Owner, AccountStatus], set[Owner]]:
+    """The status of everything planned that is not fully applied, and what can be retried."""
+    of_account = _by_account(result.plan.findings)
+    unread = tuple(
+        finding
+        for finding in result.plan.findings
+        if finding.account is None and _is_reason(finding)
+    )
+    plans = {plan.key: plan for plan in result.plan.accounts}
+    statuses: dict[Owner, AccountStatus] = {}
+    retryable: set[Owner] = set()
+    for outcome in result.accounts:
+        key, plan = outcome.key, plans[outcome.key]
+        findings = (*of_account.get(key, ()), *plan.findings, *outcome.findings)
+        if outcome.outcome is Outcome.FAILED and not any(map(_is_reason, findings)):
+            findings = unread  # findings of an unreadable file, which may belong to the account
+        status = _account_status(plan, outcome, findings, context)
+        old = before.get(key)
+        tried = plan.stopped or outcome.outcome is not Outcome.SKIPPED
+        if old is not None and (not tried or _keeps_approval(old, plan, outcome)):
+            status = old
+        if status is not None:
+            statuses[key] = _with_earlier_date(status, old)
+        if _is_retryable(findings):
+            retryable.add(key)
+    platform = _platform_status(result, context)
+    if platform is not None:
+        statuses[PLATFORM] = _with_earlier_date(platform, before.get(PLATFORM))
+        retryable.add(PLATFORM)
+    return statuses, retryable
+
+
+def _voided_approvals(
+    result: Result, before: AccountStatuses, now: AccountStatuses
+) -> Iterator[AccountStatus]:
+    """The approved statuses of accounts that now have another plan."""
+    committed = {account.key for account in result.accounts if account.outcome is Outcome.COMMITTED}
+    for key, old in before.items():
+        after = now.get(key)
+        has_other_plan = after is not None and after.digest != old.digest
+        if old.approved and key not in committed and has_other_plan:
+            yield old
 
 
 def _is_retryable(findings: Iterable[Finding]) -> bool:
@@ -247,14 +270,15 @@ def _report(
     """Errors come before skipped domains, because a million domains may wait for one profile."""
     reasons = [finding for finding in findings if _is_reason(finding)]
     reasons.sort(key=lambda finding: has_trait(finding.code, Trait.SKIPPED))
-    first = [located(finding, locate) for finding in reasons[:_FINDINGS]]
+    waiting = waiting_together(finding.message for finding in reasons)
+    listed = _once_per_wait(reasons)
     done = [change for change in changes if change.action is not Action.SKIP]
     return StatusReport(
         tuple(
-            reported(finding, str(finding.position) if finding.position is not None else None)
-            for finding in first
+            _reported(located(finding, locate), waiting.get(shared_wait(finding.message) or ""))
+            for finding in listed[:_FINDINGS]
         ),
-        len(reasons) - len(first),
+        max(0, len(listed) - _FINDINGS),
         dict(sorted(Counter(change.action.value for change in done).items())),
         tuple(
             Step(change.kind.value, change.name, change.action.value, change.message)
@@ -262,6 +286,28 @@ def _report(
         ),
         counts,
     )
+
+
+def _once_per_wait(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, but of domains that wait for the same thing only the first one."""
+    seen: set[str] = set()
+    listed = []
+    for finding in findings:
+        shared = shared_wait(finding.message)
+        if shared is None or shared not in seen:
+            listed.append(finding)
+        if shared is not None:
+            seen.add(shared)
+    return listed
+
+
+def _reported(finding: Finding, waiting: Waiting | None) -> ReportedFinding:
+    stored = reported(finding, str(finding.position) if finding.position is not None else None)
+    if waiting is None or len(waiting.domains) == 1:
+        return stored
+    named = tuple(waiting.domains[:_DOMAINS])
+    more = len(waiting.domains) - len(named)
+    return replace(stored, message=waiting.message, domains=named, more_domains=more)
 
 
 def _is_reason(finding: Finding) -> bool:
@@ -299,7 +345,3 @@ def _with_earlier_date(status: AccountStatus, before: AccountStatus | None) -> A
 
 def _order(item: tuple[Owner, AccountStatus]) -> tuple[str, str]:
     return owner_names(item[0])
-
-
-def _has_other_plan(before: AccountStatus, after: AccountStatus | None) -> bool:
-    return after is not None and after.digest != before.digest

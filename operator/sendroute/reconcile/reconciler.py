@@ -25,8 +25,7 @@ from sendroute.model.outcome import AccountOutcome, Outcome, Result
 from sendroute.model.problem import ProblemError
 from sendroute.model.provenance import Provenance
 from sendroute.planner.claims import ClaimIndex
-from sendroute.planner.guards import Guards
-from sendroute.planner.plan import Pending
+from sendroute.planner.guards import Guards, Pending
 from sendroute.planner.selection import select
 from sendroute.planner.whole_change import count_others
 from sendroute.reconcile.assessment import AccountStatuses, Assessment, assess, held_changes

@@ -10,13 +10,12 @@ from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity, Where
-from sendroute.model.owner import PLATFORM, RELAY, Owner
+from sendroute.model.owner import BOUNCES, PLATFORM, RELAY, RELAY_TITLES, Owner, relays_of
 from sendroute.model.platform import Relay
 from sendroute.model.problem import ProblemError
 from sendroute.model.profile import Profile
 from sendroute.model.remedy import Configure, Setting
 from sendroute.model.secret import SecretProblem, binding_of, secret_ref
-from sendroute.planner.platform import relay_of
 from sendroute.planner.profiles import needs_test
 from sendroute.reconcile.protocols import CredentialCipher, Secrets
 from sendroute.reconcile.record import EncryptedCredentials
@@ -27,15 +26,17 @@ Rotated = Mapping[Owner, frozenset[str]]
 """Profiles whose secret has other content than when they were saved, by account."""
 
 
-Keyless = Collection[tuple[Owner, str]]
+Undecryptable = Collection[tuple[Owner, str]]
 """Credentials of a key that was lost, by owner and profile."""
 
 _LISTED = 5
+_FIELDS = {RELAY: "managed", BOUNCES: "bounces"}
+"""The fields of a MailPlatform that hold its relays."""
 
 
 class CheckedEndpoint(Struct, frozen=True):
-    """A profile, or the platform's managed relay: its desired and its current state; None if the
-    store does not have it."""
+    """A profile, or a relay of the platform: its desired and its current state; None if the store
+    does not have it."""
 
     key: Owner
     name: str
@@ -45,11 +46,13 @@ class CheckedEndpoint(Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        return "the managed relay" if self.key is PLATFORM else f"profile {self.name}"
+        if self.key is PLATFORM:
+            return RELAY_TITLES[self.name]
+        return f"profile {self.name} of account {self.key}"
 
     @property
     def account(self) -> AccountKey | None:
-        """The account of the profile; None for the managed relay."""
+        """The account of the profile; None for a relay of the platform."""
         return None if self.key is PLATFORM else self.key
 
     @property
@@ -83,10 +86,10 @@ def endpoints(
     account that is stopped by its documents or that is not in ``only`` (None: all accounts)."""
     platform = desired.platform
     if platform is not None and not platform.suspended:
-        relay = relay_of(platform.platform)
-        if relay is not None:
-            where = platform.where.at("spec", "managed", "relay", "credentials")
-            yield CheckedEndpoint(PLATFORM, RELAY, relay, relay_of(current.platform), where)
+        saved = relays_of(current.platform)
+        for name, relay in relays_of(platform.platform).items():
+            where = platform.where.at("spec", _FIELDS[name], "relay", "credentials")
+            yield CheckedEndpoint(PLATFORM, name, relay, saved.get(name), where)
     for key, account in sorted(desired.accounts.items()):
         if account.suspended or key in desired.stopped or (only is not None and key not in only):
             continue
@@ -103,7 +106,7 @@ def look_up(secrets: Secrets, endpoint: CheckedEndpoint) -> Credential | SecretP
 
     Args:
         secrets: the secrets of the run.
-        endpoint: the profile or managed relay, as the manifests declare it.
+        endpoint: the profile or relay, as the manifests declare it.
 
     Returns:
         The credential, or why it is unavailable; None if the endpoint refers to no secret.
@@ -125,7 +128,7 @@ def check_secrets(
     required: bool,
     saves: bool,
     shown: Rotated | None = None,
-    keyless: Keyless = frozenset(),
+    undecryptable: Undecryptable = frozenset(),
 ) -> SecretCheck:
     """Check the secrets of the endpoints against the stored credentials.
 
@@ -137,17 +140,17 @@ def check_secrets(
         required: whether a secret that does not exist counts as missing.
         saves: whether the plan will be applied; then a key is needed.
         shown: the rotated secrets that a saved plan has shown; then no others are searched for.
-        keyless: the credentials of a key that was lost when the store was created from a backup.
-            They are encrypted again from their secrets.
+        undecryptable: the credentials of a key that was lost when the store was created from a
+            backup. They are encrypted again from their secrets.
 
     Returns:
         The failed profiles, the rotated secrets and the findings.
 
     Raises:
         ProblemError: there is no key to encrypt with (``key-missing``), or none of the stored
-            credentials opens with the given keys (``credential-unreadable``).
+            credentials can be decrypted with the given keys (``credential-unreadable``).
     """
-    check = _Check(secrets, cipher, required or secrets.given, saves, shown, keyless)
+    check = _Check(secrets, cipher, required or secrets.given, saves, shown, undecryptable)
     return check.run(endpoints, encrypted)
 
 
@@ -161,40 +164,47 @@ class _Check:
         required: bool,
         saves: bool,
         shown: Rotated | None,
-        keyless: Keyless,
+        undecryptable: Undecryptable,
     ) -> None:
         self._secrets = secrets
         self._cipher = cipher
         self._required = required
         self._saves = saves
         self._shown = shown
-        self._keyless = keyless
+        self._undecryptable = undecryptable
         self._lost: list[tuple[CheckedEndpoint, SecretProblem]] = []
         self._failed: dict[Owner, dict[str, str]] = {}
         self._rotated: dict[Owner, frozenset[str]] = {}
         self._findings: dict[Owner, list[Finding]] = {}
         self._uncompared = 0
+        self._lacks_key = False
 
     def run(
         self, endpoints: Iterator[CheckedEndpoint], encrypted: EncryptedCredentials
     ) -> SecretCheck:
-        opened, closed = 0, list[CheckedEndpoint]()
+        decrypted, undecrypted = 0, list[CheckedEndpoint]()
         for endpoint in endpoints:
             token = encrypted.get(endpoint.key, {}).get(endpoint.name)
             match self._decrypts(endpoint, token):
                 case True:
-                    opened += 1
+                    decrypted += 1
                 case False:
-                    closed.append(endpoint)
-        if not opened and not all(map(self._is_keyless, closed)):
-            raise ProblemError(_wrong_key(len(closed)))
-        if self._lost and not (opened or closed or self._rotated):
-            raise ProblemError(_lost_key([endpoint for endpoint, _ in self._lost]))
-        for endpoint, answer in self._lost:
-            self._report_lost(endpoint, answer)
-        for endpoint in closed:
+                    undecrypted.append(endpoint)
+        if not decrypted and not all(map(self._is_undecryptable, undecrypted)):
+            raise ProblemError(_wrong_key(len(undecrypted)))
+        if self._lost and not (decrypted or undecrypted or self._rotated):
+            lost = _lost_key([endpoint for endpoint, _ in self._lost])
+            if self._required:
+                raise ProblemError(lost)
+            self._findings.setdefault(PLATFORM, []).append(lost)
+        else:
+            for endpoint, answer in self._lost:
+                self._report_lost(endpoint, answer)
+        if self._lacks_key:
+            self._findings.setdefault(PLATFORM, []).append(no_key())
+        for endpoint in undecrypted:
             self._rotate(endpoint)
-            self._report_closed(endpoint)
+            self._report_undecrypted(endpoint)
         return SecretCheck(
             MappingProxyType({k: MappingProxyType(names) for k, names in self._failed.items()}),
             MappingProxyType(self._rotated),
@@ -211,13 +221,10 @@ class _Check:
         needs_test = endpoint.needs_test or rotated
         if endpoint.desired.secret is None:
             return None
-        if shown and not needs_test and not self._is_keyless(endpoint):
+        if shown and not needs_test and not self._is_undecryptable(endpoint):
             return None
         if not self._required:
-            if needs_test:
-                self._report_unseen(endpoint)
-            else:
-                self._uncompared += 1
+            self._without_secrets(endpoint, token, needs_test)
             return None
         answer = look_up(self._secrets, endpoint)
         if not isinstance(answer, Credential):
@@ -228,8 +235,10 @@ class _Check:
             return None
         if shown and not needs_test:
             return None
-        if self._saves and self._cipher is None and (needs_test or token is None):
-            raise ProblemError(no_key())
+        if self._cipher is None and (needs_test or token is None):
+            if self._saves:
+                raise ProblemError(no_key())
+            self._lacks_key = True
         if needs_test:
             return None
         if token is None:
@@ -244,12 +253,24 @@ class _Check:
             self._rotate(endpoint)
         return holds is not None
 
-    def _is_keyless(self, endpoint: CheckedEndpoint) -> bool:
-        return (endpoint.key, endpoint.name) in self._keyless
+    def _without_secrets(
+        self, endpoint: CheckedEndpoint, token: str | None, needs_test: bool
+    ) -> None:
+        """No secrets are given, and nothing will be saved: only what the store shows is known."""
+        answer = look_up(self._secrets, endpoint)
+        if needs_test:
+            self._report_unseen(endpoint)
+        elif isinstance(answer, SecretProblem) and self._is_lost(endpoint, token):
+            self._lost.append((endpoint, answer))
+        else:
+            self._uncompared += 1
+
+    def _is_undecryptable(self, endpoint: CheckedEndpoint) -> bool:
+        return (endpoint.key, endpoint.name) in self._undecryptable
 
     def _is_lost(self, endpoint: CheckedEndpoint, token: str | None) -> bool:
         """Whether the key of a stored credential was lost, and is not among the given keys."""
-        if token is None or self._cipher is None or not self._is_keyless(endpoint):
+        if token is None or self._cipher is None or not self._is_undecryptable(endpoint):
             return False
         binding = binding_of(endpoint.key, endpoint.name, endpoint.desired)
         return self._cipher.holds(token, binding, Credential("", "")) is None
@@ -307,8 +328,8 @@ class _Check:
             None,
         )
 
-    def _report_closed(self, endpoint: CheckedEndpoint) -> None:
-        if self._is_keyless(endpoint):
+    def _report_undecrypted(self, endpoint: CheckedEndpoint) -> None:
+        if self._is_undecryptable(endpoint):
             message = (
                 f"The stored credential of {endpoint.title} was encrypted with the lost key; it is"
                 " encrypted again from its secret."
@@ -388,10 +409,10 @@ def _lost_key(endpoints: Sequence[CheckedEndpoint]) -> Finding:
 
 
 def _wrong_key(count: int) -> Finding:
-    subject = "The stored credential does" if count == 1 else f"None of {count} stored credentials"
+    subject = "The stored credential" if count == 1 else f"None of {count} stored credentials"
     return finding(
         "credential-unreadable",
-        f"{subject} {'not open' if count == 1 else 'opens'} with the given key.",
+        f"{subject} {'cannot' if count == 1 else 'can'} be decrypted with the given key.",
         hint="If the key is lost, create the store again from a backup or its lock file: then"
         " credentials are encrypted again from their secrets. Otherwise give the right key",
         remedy=Configure(Setting.KEY),

@@ -8,7 +8,8 @@ Everything here is immutable. The result of one verification is the input of the
 order of calls does not matter.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import assert_never
 
@@ -32,22 +33,21 @@ from sendroute.model.credential import Credential
 from sendroute.model.current import Current
 from sendroute.model.desired import AccountKey, Desired
 from sendroute.model.finding import Finding, Severity
-from sendroute.model.owner import PLATFORM, RELAY, Owner
+from sendroute.model.owner import PLATFORM, Owner, relays_of
 from sendroute.model.platform import Platform
 from sendroute.model.profile import ConnectionTest
 from sendroute.model.remedy import Perform, Task
 from sendroute.model.secret import binding_of
 from sendroute.planner.accepted import without_accepted
 from sendroute.planner.claims import NO_OTHERS, OtherAccounts
-from sendroute.planner.guards import Guards
-from sendroute.planner.plan import (
+from sendroute.planner.guards import (
     NOTHING_HELD,
     NOTHING_PENDING,
+    Guards,
     HeldChanges,
     Pending,
-    plan_accounts,
 )
-from sendroute.planner.platform import relay_of
+from sendroute.planner.plan import plan_accounts
 from sendroute.reconcile.protocols import CredentialCipher, Secrets, Tester
 from sendroute.reconcile.record import EncryptedCredentials
 from sendroute.reconcile.secret_check import (
@@ -132,13 +132,15 @@ class Verifier(Struct, frozen=True):
     """The secrets of one run, and the rules for what may be saved.
 
     ``saves``: the plan will be applied, so a profile without its secret fails, and a key is needed.
-    ``shown``: what a saved plan was made with; None for a new plan.
+    ``shown``: what a saved plan was made with; None for a new plan. ``late_cipher`` builds the
+    cipher if there is none and the store holds credentials of a lost key.
     """
 
     secrets: Secrets
     cipher: CredentialCipher | None
     saves: bool = False
     shown: SavedInputs | None = None
+    late_cipher: Callable[[], CredentialCipher | None] = lambda: None
 
     def check(
         self,
@@ -164,15 +166,18 @@ class Verifier(Struct, frozen=True):
         Raises:
             ProblemError: as :func:`~sendroute.reconcile.secret_check.check_secrets`.
         """
+        cipher = self.cipher
+        if cipher is None and current.undecryptable:
+            cipher = self.late_cipher()
         return check_secrets(
             self.secrets,
-            self.cipher,
+            cipher,
             endpoints(desired, current, scope.only),
             encrypted,
             required=required or self.saves,
             saves=self.saves,
             shown=self.shown.rotated if self.shown is not None else None,
-            keyless=current.keyless,
+            undecryptable=current.undecryptable,
         )
 
     def verify(
@@ -237,10 +242,8 @@ class Verifier(Struct, frozen=True):
             LookupError: a change was planned without its credential, which is a bug.
         """
         encrypted: dict[Owner, dict[str, str]] = {}
-        for change in (*(c for account in accounts for c in account.changes), platform):
-            endpoint = _endpoint(change) if change is not None else None
-            if endpoint is None:
-                continue
+        changes = (*(c for account in accounts for c in account.changes), platform)
+        for endpoint in chain.from_iterable(map(_endpoints, changes)):
             if not (endpoint.needs_test or secrets.is_rotated(endpoint)):
                 continue  # another field changed, so the credential was not tested
             answer = look_up(self.secrets, endpoint)
@@ -274,13 +277,13 @@ class Verifier(Struct, frozen=True):
             for change in account.changes:
                 if not isinstance(change, ProfileChange):
                     continue
-                endpoint = _endpoint(change)
-                if endpoint is None or change.written.connection_test is ConnectionTest.SKIP:
-                    continue
-                if endpoint.needs_test or secrets.is_rotated(endpoint):
-                    answer = look_up(self.secrets, endpoint)
-                    credential = answer if isinstance(answer, Credential) else None
-                    yield TestRequest(change.account, change.name, change.written, credential)
+                for endpoint in _endpoints(change):
+                    if change.written.connection_test is ConnectionTest.SKIP:
+                        continue
+                    if endpoint.needs_test or secrets.is_rotated(endpoint):
+                        answer = look_up(self.secrets, endpoint)
+                        credential = answer if isinstance(answer, Credential) else None
+                        yield TestRequest(change.account, change.name, change.written, credential)
 
     def _with_findings(
         self,
@@ -403,22 +406,23 @@ def _failures(account: AccountPlan, desired: Desired, tests: Tests) -> Iterator[
         )
 
 
-def _endpoint(change: Change) -> CheckedEndpoint | None:
-    """The endpoint with credentials that a change writes; None if it writes none."""
-    if change.action not in (Action.CREATE, Action.UPDATE) or change.where is None:
-        return None
+def _endpoints(change: Change | None) -> Iterator[CheckedEndpoint]:
+    """The endpoints with credentials that a change writes."""
+    if change is None or change.where is None:
+        return
+    if change.action not in (Action.CREATE, Action.UPDATE):
+        return
     match change:
         case ProfileChange():
-            return CheckedEndpoint(
+            yield CheckedEndpoint(
                 change.account, change.name, change.written, change.before, change.where
             )
         case PlatformChange():
-            relay = relay_of(change.after)
-            if relay is None:
-                return None
-            return CheckedEndpoint(PLATFORM, RELAY, relay, relay_of(change.before), change.where)
+            saved = relays_of(change.before)
+            for name, relay in relays_of(change.after).items():
+                yield CheckedEndpoint(PLATFORM, name, relay, saved.get(name), change.where)
         case AccountChange() | DomainChange():
-            return None
+            return
         case _:
             assert_never(change)
 

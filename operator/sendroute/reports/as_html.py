@@ -1,21 +1,20 @@
 """A report as one HTML page without scripts or external resources, for light, dark and screen
-readers."""
+readers. Nothing is left out: of long lists the rest is shown after a click."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from itertools import chain
 
-from sendroute.model.change import Change, Shadowed
+from sendroute.model.change import Change, DomainChange, Shadowed
 from sendroute.model.finding import Finding
+from sendroute.model.waiting import Waiting
 from sendroute.model.words import actions_planned, number
-from sendroute.reports.grouping import MAX_ACCOUNTS
+from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import clean
-from sendroute.reports.words import more_accounts, object_name, part_status, totals
-
-LISTED = 1000
-"""Changes, and shadowed routes, of one account that a page lists; the rest is counted."""
+from sendroute.reports.words import object_name, part_status, totals
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de; --red: #b3261e; --amber: #8a5300; }
@@ -57,10 +56,8 @@ def lines(report: Report) -> Iterator[str]:
     if report.platform is not None:
         yield "<h2>platform</h2>"
         yield from _table("Changes of the platform", [report.platform])
-    for part in report.parts[:MAX_ACCOUNTS]:
+    for part in report.parts:
         yield from _part(part)
-    if len(report.parts) > MAX_ACCOUNTS:
-        yield f"<p>{_text(more_accounts(report.parts[MAX_ACCOUNTS:]))}.</p>"
     yield "</main></body></html>"
 
 
@@ -83,28 +80,53 @@ def _part(part: Part) -> Iterator[str]:
     if summary:
         yield f"<p>{_text(summary)}</p>"
     if part.changes:
-        yield from _table(f"Changes of {part.key}", part.changes[:LISTED])
-        yield from _omitted_row(len(part.changes) - LISTED)
-    if part.shadowed:
-        yield "<ul>"
-        yield from map(_shadowed, part.shadowed[:LISTED])
-        yield "</ul>"
-        yield from _omitted_row(len(part.shadowed) - LISTED)
+        yield from _changes(part)
+    for shadowed in (part.shadowed[:MAX_SIMILAR], part.shadowed[MAX_SIMILAR:]):
+        if shadowed:
+            items = chain(["<ul>"], map(_shadowed, shadowed), ["</ul>"])
+            visible = shadowed[0] is part.shadowed[0]
+            yield from items if visible else _details(f"{number(len(shadowed))} more", items)
+
+
+def _changes(part: Part) -> Iterator[str]:
+    """A table of the first of similar changes; the others after a click."""
+    in_sight: list[Change] = []
+    folded: list[tuple[str, Iterator[str]]] = []
+    waits: list[Waiting] = []
+    for group in group_similar(part.changes):
+        if (waiting := waiting_of(group)) is not None:
+            waits.append(waiting)
+            continue
+        in_sight += group[:MAX_SIMILAR]
+        if more := group[MAX_SIMILAR:]:
+            title = f"{number(len(more))} more: {more[0].action.value}"
+            if isinstance(more[0], DomainChange):
+                title += f" {step(more[0])}, {more[0].reason}"
+            folded.append((title, _table(title, more)))
+    if in_sight:
+        yield from _table(f"Changes of {part.key}", in_sight)
+    for waiting in waits:
+        yield f"<p>skip: {_text(waiting.message)}</p>"
+        names = iter((", ".join(map(_code, waiting.domains)),))
+        yield from _details(f"The {number(len(waiting.domains))} domains that wait", names)
+    for title, rows in folded:
+        yield from _details(title, rows)
+
+
+def _details(summary: str, content: Iterable[str]) -> Iterator[str]:
+    yield f"<details><summary>{_text(summary)}</summary>"
+    yield from content
+    yield "</details>"
 
 
 def _counts(part: Part) -> str:
     return actions_planned(Counter(change.action for change in part.changes))
 
 
-def _omitted_row(count: int) -> Iterator[str]:
-    if count > 0:
-        yield f"<p>… and {number(count)} more; the JSON report lists all.</p>"
-
-
 def _shadowed(shadow: Shadowed) -> str:
     declares = f"{_code(shadow.domain)} declares {_code(str(shadow.declared))}"
     stays = f"it stays {_code(str(shadow.assigned))}"
-    until = f"until its manifest sets {_code(f'spec.overrides: {shadow.apply_all}')}"
+    until = f"until its manifest sets {_code('spec.overrides')} to that id"
     by = f"shadowed by apply-all {_code(shadow.apply_all)}"
     return f"<li>{declares}, {by}: {stays} {until}, or declares another route</li>"
 

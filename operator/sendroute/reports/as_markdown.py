@@ -1,8 +1,8 @@
 """A report as a comment on a pull or merge request (GitHub's and GitLab's Markdown).
 
 Names and sentences come from the authors of manifests, so nothing in them may become markup, a
-mention, a reference or a link. A comment has at most 65,536 characters; the rest is left out, and a
-sentence says how much.
+mention, a reference or a link. Nothing is shortened: long lists are shown after a click. Only a
+comment has at most 65,536 characters; what has no room is left out whole, and a sentence counts it.
 """
 
 import re
@@ -12,23 +12,20 @@ from functools import partial
 
 from msgspec import Struct
 
-from sendroute.model.change import Change
+from sendroute.model.change import Action, Change, DomainChange
 from sendroute.model.finding import Finding
 from sendroute.model.outcome import Outcome
 from sendroute.model.words import actions_planned, counted, number
-from sendroute.reports.grouping import MAX_SIMILAR, group_similar
+from sendroute.reports.grouping import MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
-from sendroute.reports.text import clean, middle
+from sendroute.reports.text import clean
 from sendroute.reports.words import object_name, part_status, totals
 
 LIMIT = 65_536
 _KEPT_FOR_THE_CUT = 300
-_LONGEST = 400
-"""Columns of one sentence or name; longer ones are cut in their middle."""
-
 _LISTED = 100
-"""Changes of one account that are visible; the same number more is shown after a click."""
+"""Changes of one account that are visible; the others are shown after a click."""
 
 _ENTITIES = {ord(c): f"&#{ord(c)};" for c in "&<>`*_[]|\\~^$"}
 
@@ -94,13 +91,14 @@ def _shadowed(part: Part) -> str:
         f"\nOf {code(str(part.key))}, shadowed by an apply-all until the manifest sets"
         f" {code('spec.overrides')} to its id, or declares another route:\n\n"
     )
-    for shadow in part.shadowed[:MAX_SIMILAR]:
-        declares = f"{code(shadow.domain)} declares {code(str(shadow.declared))}"
-        listing += f"- {declares}, stays {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
-    omitted = len(part.shadowed) - MAX_SIMILAR
-    return listing + (
-        f"- … and {number(omitted)} more; the JSON report lists all\n" if omitted > 0 else ""
-    )
+    items = [
+        f"- {code(shadow.domain)} declares {code(str(shadow.declared))}, stays"
+        f" {code(str(shadow.assigned))} by {code(shadow.apply_all)}\n"
+        for shadow in part.shadowed
+    ]
+    listing += "".join(items[:MAX_SIMILAR])
+    more = "".join(items[MAX_SIMILAR:])
+    return listing + (_details(f"{number(len(items) - MAX_SIMILAR)} more", more) if more else "")
 
 
 def _finding(finding: Finding) -> str:
@@ -114,12 +112,37 @@ def _finding(finding: Finding) -> str:
 
 def _part(part: Part) -> str:
     in_sight: list[Change] = []
-    folded: list[Change] = []
+    waits, folded = "", ""
     for group in group_similar(part.changes):
+        if (waiting := waiting_of(group)) is not None:
+            names = ", ".join(map(code, waiting.domains))
+            waits += f"- skip: {prose(waiting.message)}\n"
+            folded += _details(f"The {number(len(group))} domains that wait", f"{names}\n")
+            continue
         in_sight += group[:MAX_SIMILAR]
-        folded += group[MAX_SIMILAR:]
-    folded_list = _folded(in_sight[_LISTED:] + folded)
-    return f"{_heading(part)}{_table(in_sight[:_LISTED])}\n{folded_list}"
+        if more := group[MAX_SIMILAR:]:
+            folded += _details(f"{number(len(more))} more: {_similar(more[0])}", _names(more))
+    if more := in_sight[_LISTED:]:
+        folded += _details(f"{number(len(more))} more changes", _table(more))
+    return f"{_heading(part)}{_table(in_sight[:_LISTED])}{waits}\n{folded}"
+
+
+def _similar(change: Change) -> str:
+    """What similar changes have in common."""
+    if not isinstance(change, DomainChange):
+        return change.action.value
+    return f"{change.action.value} {prose(step(change))}, {prose(change.reason)}"
+
+
+def _names(changes: Sequence[Change]) -> str:
+    """Similar changes of domains differ only by the name; others are rows of a table."""
+    if isinstance(changes[0], DomainChange) and changes[0].action is not Action.UPDATE:
+        return ", ".join(code(change.name) for change in changes) + "\n"
+    return _table(changes)
+
+
+def _details(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{content}\n</details>\n\n"
 
 
 def _part_in_short(part: Part) -> str:
@@ -132,17 +155,6 @@ def _heading(part: Part) -> str:
     counts = actions_planned(Counter(change.action for change in part.changes))
     summary = "; ".join(filter(None, (counts, part_status(part))))
     return f"\n#### {code(str(part.key))}\n\n{prose(summary)}\n\n"
-
-
-def _folded(changes: Sequence[Change]) -> str:
-    if not changes:
-        return ""
-    listed = changes[:_LISTED]
-    omitted = len(changes) - len(listed)
-    note = f"… and {number(omitted)} more; the JSON report lists all\n\n" if omitted else ""
-    summary = f"{number(len(changes))} more like these"
-    table = _table(listed)
-    return f"<details><summary>{summary}</summary>\n\n{table}\n{note}</details>\n\n"
 
 
 def _table(changes: Sequence[Change]) -> str:
@@ -160,8 +172,7 @@ def _row(change: Change) -> str:
 
 def prose(text: str) -> str:
     """A sentence in which nothing is markup, a mention or a link."""
-    plain = middle(clean(text), _LONGEST)
-    return _inert(plain)
+    return _inert(clean(text))
 
 
 def _inert(plain: str) -> str:
@@ -174,7 +185,7 @@ def code(text: str) -> str:
     Neither mentions nor links are recognised in it. A code span in a table cannot contain every
     backtick, bar and backslash (GitHub Flavored Markdown, 4.10).
     """
-    plain = middle(clean(text), _LONGEST).strip()
+    plain = clean(text).strip()
     if plain and not set(plain) & set("`|\\"):
         return f"`{plain}`"
     return f"<code>{_inert(plain)}</code>"

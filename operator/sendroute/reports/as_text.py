@@ -13,8 +13,9 @@ from typing import NamedTuple
 from sendroute.model.change import Action, Change, DomainChange, Shadowed, State
 from sendroute.model.finding import Finding, Severity
 from sendroute.model.outcome import Outcome
+from sendroute.model.waiting import Waiting
 from sendroute.model.words import actions_planned, number
-from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar
+from sendroute.reports.grouping import MAX_ACCOUNTS, MAX_SIMILAR, group_similar, waiting_of
 from sendroute.reports.report import Part, Report, format_position
 from sendroute.reports.states import step
 from sendroute.reports.text import (
@@ -144,13 +145,19 @@ def _omitted_line(count: int) -> str:
 def _shadow(shadow: Shadowed) -> str:
     return clean(
         f"{shadow.domain} declares {shadow.declared}, shadowed by apply-all"
-        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets spec.overrides:"
-        f" {shadow.apply_all}, or declares another route."
+        f" {shadow.apply_all}: it stays {shadow.assigned} until its manifest sets spec.overrides"
+        " to that id, or declares another route."
     )
 
 
 def _changes(changes: Sequence[Change], page: Page) -> Iterator[str]:
-    groups = group_similar(changes)
+    waiting, groups = [], []
+    for group in group_similar(changes):
+        together = waiting_of(group)
+        if together is None:
+            groups.append(group)
+        else:
+            waiting.append(together)
     limit = _limit(MAX_SIMILAR, page)
     shown = [list(_cells(islice(group, limit))) for group in groups]
     names, steps = _columns([cells for rows in shown for cells in rows], page.columns)
@@ -162,6 +169,21 @@ def _changes(changes: Sequence[Change], page: Page) -> Iterator[str]:
             yield from wrap(_omitted_line(omitted), _BENEATH, columns=page.columns)
         if shared:
             yield from wrap(shared, _BENEATH, columns=page.columns)
+    for together in waiting:
+        yield from _waiting(together, page)
+
+
+def _waiting(waiting: Waiting, page: Page) -> Iterator[str]:
+    """Domains that wait for the same thing: the sentence once, then their names."""
+    verb = Action.SKIP.value
+    label = paint(f"{verb:<{_VERB}}", _ACTION_STYLES[Action.SKIP], page.colour)
+    first, *lines = wrap(clean(waiting.message), _BENEATH, columns=page.columns)
+    yield f"  {label}  {first[_BENEATH:]}"
+    yield from lines
+    names = waiting.domains[: _limit(MAX_SIMILAR, page)]
+    yield from wrap(clean(", ".join(names)), _BENEATH, columns=page.columns)
+    if omitted := len(waiting.domains) - len(names):
+        yield from wrap(_omitted_line(omitted), _BENEATH, columns=page.columns)
 
 
 class _ChangeCells(NamedTuple):

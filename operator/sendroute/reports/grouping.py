@@ -1,9 +1,10 @@
 """Group similar changes, so that shortening a long list hides no other kind of change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sendroute.model.change import Change, DomainChange
+from sendroute.model.change import Action, Change, DomainChange
 from sendroute.model.route import Route
+from sendroute.model.waiting import Waiting, shared_wait, waiting_together
 
 MAX_SIMILAR = 20
 """Similar changes of one account that are listed; the rest is counted."""
@@ -11,16 +12,18 @@ MAX_SIMILAR = 20
 MAX_ACCOUNTS = 1000
 """Accounts that a text or a page lists; the rest is counted."""
 
-SimilarityKey = tuple[str, str, str, Route | None, Route | None]
+SimilarityKey = tuple[str, str, str, Route | None, Route | None, str | None]
 
 
 def _similarity_key(change: Change) -> SimilarityKey:
     """Similar changes do the same for the same reason: for domains, between the same routes."""
-    before = after = None
+    before = after = wait = None
     if isinstance(change, DomainChange):
         before = change.before.route if change.before is not None else None
         after = change.after.route if change.after is not None else None
-    return change.kind, change.action, change.reason, before, after
+        if change.action is Action.SKIP:
+            wait = shared_wait(change.message)
+    return change.kind, change.action, change.reason, before, after, wait
 
 
 def group_similar(changes: Iterable[Change]) -> list[list[Change]]:
@@ -29,3 +32,14 @@ def group_similar(changes: Iterable[Change]) -> list[list[Change]]:
     for change in changes:
         groups.setdefault(_similarity_key(change), []).append(change)
     return list(groups.values())
+
+
+def waiting_of(group: Sequence[Change]) -> Waiting | None:
+    """The domains of a group of similar changes that wait for the same thing; None for another
+    group, and for one domain."""
+    if len(group) == 1 or not isinstance(group[0], DomainChange):
+        return None
+    if shared_wait(group[0].message) is None:
+        return None
+    (waiting,) = waiting_together(change.message for change in group).values()
+    return waiting

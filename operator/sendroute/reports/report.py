@@ -90,7 +90,7 @@ class Report(Struct, frozen=True):
                 yield finding
         for hint, count in same_hint.items():
             verb = "changes are" if count > 1 else "change is"
-            message = f"{count:,} {verb} skipped, for the reason that is shown with each."
+            message = f"{count:,} {verb} skipped, for the reason that is shown with them."
             yield Finding(Code.DEPENDENCY_SKIPPED, Severity.WARNING, message, hint)
 
     def advised(self, advise: Advise) -> "Report":

@@ -87,15 +87,6 @@ def pad(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
-def middle(text: str, columns: int) -> str:
-    """``text`` in at most ``columns`` columns, cut in the middle, because names differ at their
-    ends."""
-    if width(text) <= columns:
-        return text
-    tail = (columns - 1) // 2
-    return _head(text, columns - 1 - tail) + "…" + _head(text[::-1], tail)[::-1]
-
-
 def _head(text: str, columns: int) -> str:
     taken = 0
     for index, character in enumerate(text):
@@ -111,7 +102,7 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int | None = WIDTH
     Args:
         text: the text, cleaned.
         indent: the number of spaces before each line.
-        first: a text before the words of the first line.
+        first: a text before the words of the first line; the other lines hang beneath the words.
         columns: the maximum width of a line, in columns; None for one line.
 
     Yields:
@@ -122,12 +113,13 @@ def wrap(text: str, indent: int, *, first: str = "", columns: int | None = WIDTH
         yield margin + first + text
         return
     line, used = margin + first, indent + width(first)
+    margin += " " * width(first)
     begun = bool(first.strip())
-    for word in _words(text, columns - indent - 2):
+    for word in _words(text, columns - len(margin) - 2):
         needed = width(word)
         if begun and used + 1 + needed > columns:
             yield line
-            line, used, begun = margin + word, indent + width(word), True
+            line, used, begun = margin + word, len(margin) + width(word), True
             continue
         gap = " " if begun and not line.endswith(" ") else ""
         line, used, begun = line + gap + word, used + len(gap) + needed, True

@@ -54,7 +54,7 @@ def severities(counts: Counter[Severity]) -> str:
 
 def totals(report: Report) -> str:
     """The last line of a report, and the first line of a comment on a pull request."""
-    problems = severities(report.severities())
+    problems = severities(Counter(finding.severity for finding in report.listed()))
     if report.command == "validate":
         return f"Validation: {problems or 'no problems found'}."
     if report.command == "plan":
@@ -78,7 +78,16 @@ def _done(report: Report) -> str:
 
 
 def holdings(accounts: int, profiles: int, domains: int) -> str:
-    """``2 accounts, 1 profile and 60 domains``."""
+    """Count what a store holds.
+
+    Args:
+        accounts: the number of accounts.
+        profiles: the number of profiles.
+        domains: the number of domains.
+
+    Returns:
+        ``2 accounts, 1 profile and 60 domains``.
+    """
     return (
         f"{counted(accounts, 'account')}, {counted(profiles, 'profile')}"
         f" and {counted(domains, 'domain')}"

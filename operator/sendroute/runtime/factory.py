@@ -21,13 +21,11 @@ from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
+from sendroute.store.url import BUSY_TIMEOUT
 
 if TYPE_CHECKING:
     from sendroute.credentials.cipher import CredentialCipher
     from sendroute.store.record import Store
-
-BUSY_TIMEOUT = 30.0
-"""Seconds that a command waits for another writer of the store."""
 
 
 class Factory:
@@ -91,9 +89,10 @@ class Factory:
             ProblemError: the directory of secrets or a given key is unusable.
         """
         secrets = self.secrets()
-        # The library behind a cipher is slow to import, and without secrets nothing is compared.
+        # The library behind a cipher is slow to import, and without secrets only the credentials of
+        # a lost key are looked at.
         cipher = self.cipher() if secrets.given or saves else None
-        return Verifier(secrets, cipher, saves, shown)
+        return Verifier(secrets, cipher, saves, shown, self.cipher)
 
     def secrets(self) -> Secrets:
         """Open the secrets, from a directory or from variables.

@@ -35,7 +35,7 @@ from sendroute.model.change import (
     ProfileChange,
 )
 from sendroute.model.desired import AccountKey
-from sendroute.model.owner import PLATFORM, RELAY
+from sendroute.model.owner import PLATFORM
 from sendroute.model.provenance import Provenance
 from sendroute.model.secret import binding_of
 from sendroute.store import account_status, bulk_switch, endpoints, history, revisions
@@ -45,6 +45,7 @@ from sendroute.store.errors import stale
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_columns,
+    logins_text,
     platform_of,
     route_columns,
     spec,
@@ -191,10 +192,8 @@ def write_platform(
     connection.execute(
         insert(platform).values(id=1, **values) if row is None else update(platform).values(values)
     )
-    before = change.before.managed if change.before is not None else None
-    token = encrypted.get(PLATFORM, {}).get(RELAY)
-    relay = before.relay if before else None
-    endpoints.write_relay(connection, version, change.after, relay, now, token)
+    tokens = encrypted.get(PLATFORM, {})
+    endpoints.write_relays(connection, version, change.after, change.before, now, tokens)
     history.add_changes(connection, [(now, change)])
 
 
@@ -237,7 +236,12 @@ def _account_columns(write: AccountWrite) -> dict[str, str | int | None]:
         return {}
     state = write.account.after
     kind, name = route_columns(state.default)
-    return {"plan": state.plan, "default_kind": kind, "default_profile": name}
+    return {
+        "plan": state.plan,
+        "default_kind": kind,
+        "default_profile": name,
+        "logins": logins_text(state.logins),
+    }
 
 
 def write_accounts(

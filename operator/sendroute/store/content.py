@@ -14,10 +14,11 @@ from sendroute.store import account_status, endpoints, queries
 from sendroute.store.bulk import plain_rows
 from sendroute.store.errors import WrongValueError
 from sendroute.store.export import exported_platform
-from sendroute.store.states import history_document, maybe_route_of
+from sendroute.store.states import history_document, logins_of, maybe_route_of
 from sendroute.store.tables import account, apply_all, history, metadata, relay, revision, switch
 
 _DEFAULTS = select(account.c.plan, account.c.default_kind, account.c.default_profile)
+_LOGINS = select(account.c.logins)
 _APPLY_ALLS = select(apply_all.c.domains, apply_all.c.kind, apply_all.c.profile)
 
 
@@ -46,6 +47,8 @@ def check_content(connection: Connection) -> None:
         for statement in (_DEFAULTS, _APPLY_ALLS):
             for row in _rows(connection, statement):
                 maybe_route_of(*row[-2:])
+        for (logins,) in _rows(connection, _LOGINS):
+            logins_of(logins)
         _check_history(connection)
     except (ValueError, LookupError, InvalidRequestError, msgspec.MsgspecError) as error:
         raise WrongValueError("a value is not Sendroute's") from error

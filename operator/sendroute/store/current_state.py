@@ -13,6 +13,7 @@ from sendroute.store.bulk import chunks, matches_any, plain_rows, restricted
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
+    logins_of,
     maybe_route_of,
     numbered,
     platform_of,
@@ -40,7 +41,10 @@ def read(connection: Connection, only: Collection[AccountKey] | None) -> Current
             key = AccountKey(row.namespace, row.name)
             keys[row.id] = key
             default = maybe_route_of(row.default_kind, row.default_profile)
-            states[key] = numbered(row.number), AccountState(row.plan, default)
+            states[key] = (
+                numbered(row.number),
+                AccountState(row.plan, default, logins_of(row.logins)),
+            )
     profiles = _profiles(connection, keys, all_accounts=only is None)
     domains = _domains(connection, keys, all_accounts=only is None)
     ran = _apply_alls(connection, only)

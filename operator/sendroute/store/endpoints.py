@@ -5,11 +5,19 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, tuple_, update
 
 from sendroute.model.desired import AccountKey
-from sendroute.model.nexthop import RELAY_ID
-from sendroute.model.owner import PLATFORM, Owner, owner_named, owner_names
+from sendroute.model.nexthop import BOUNCES_ID, RELAY_ID, Alias
+from sendroute.model.owner import (
+    BOUNCES,
+    PLATFORM,
+    RELAY,
+    Owner,
+    owner_named,
+    owner_names,
+    relays_of,
+)
 from sendroute.model.platform import Platform, Relay
 from sendroute.model.profile import Encryption, Profile
 from sendroute.model.provenance import Provenance
@@ -24,8 +32,9 @@ from sendroute.store.tables import endpoint, platform, revision
 from sendroute.store.tables import history as table_of_history
 
 EncryptedCredentials = Mapping[Owner, Mapping[str, str]]
-"""Encrypted credentials by account and profile; that of the managed relay under the platform's
-key."""
+"""Encrypted credentials by account and profile; those of the platform's relays under its key."""
+
+_RELAY_IDS = {RELAY: RELAY_ID, BOUNCES: BOUNCES_ID}
 
 _BINDING = ("namespace", "account", "name", "host", "port", "encryption")
 _COLUMNS = ("profile", "version", *_BINDING, "credential", "made")
@@ -96,21 +105,24 @@ def retire(connection: Connection, ids: Iterable[int], now: int) -> None:
     connection.execute(update(endpoint).where(in_use).values(retired=now))
 
 
-def write_relay(
+def write_relays(
     connection: Connection,
     version: int,
     after: Platform,
-    before: Relay | None,
+    before: Platform | None,
     now: int,
-    token: str | None,
+    tokens: Mapping[str, str],
 ) -> None:
-    """Write the managed relay of a new version of the platform, or retire it if there is none."""
-    if after.managed is None:
-        retire(connection, [RELAY_ID], now)
-        return
-    relay = after.managed.relay
-    new = NewEndpoint((RELAY_ID, version), relay_binding(relay), now, token)
-    replace(connection, new, same_identity=same_identity(before, relay))
+    """Write the relays of a new version of the platform, and retire those that it no longer has.
+    ``tokens`` are their encrypted credentials by name."""
+    saved, relays = relays_of(before), relays_of(after)
+    for name, number in _RELAY_IDS.items():
+        relay = relays.get(name)
+        if relay is None:
+            retire(connection, [number], now)
+            continue
+        new = NewEndpoint((number, version), relay_binding(relay, name), now, tokens.get(name))
+        replace(connection, new, same_identity=same_identity(saved.get(name), relay))
 
 
 def encrypted(
@@ -134,16 +146,16 @@ WITHOUT_KEY = "restored-without-key"
 """The reason of the history entry of a store that was created from a backup without its key."""
 
 
-def opens_none(connection: Connection, opens: Callable[[str, SecretBinding], bool]) -> bool:
-    """Whether there are credentials in use, and none of them opens."""
+def decrypts_none(connection: Connection, decrypts: Callable[[str, SecretBinding], bool]) -> bool:
+    """Whether there are credentials in use, and none of them decrypts."""
     in_use = select(endpoint).where(
         endpoint.c.retired.is_(None), endpoint.c.credential.is_not(None)
     )
     rows = connection.execute(in_use).all()
-    return bool(rows) and not any(opens(row.credential, _binding(row)) for row in rows)
+    return bool(rows) and not any(decrypts(row.credential, _binding(row)) for row in rows)
 
 
-def keyless(connection: Connection) -> frozenset[tuple[Owner, str]]:
+def undecryptable(connection: Connection) -> frozenset[tuple[Owner, str]]:
     """The credentials in use, by owner and profile, that came with a backup whose key was not
     given, and were not saved again since. A new version of a profile may have copied one."""
     entries = table_of_history.c
@@ -162,16 +174,22 @@ def keyless(connection: Connection) -> frozenset[tuple[Owner, str]]:
     return frozenset((owner_named(row.namespace, row.account), row.name) for row in rows)
 
 
-def all_endpoints(connection: Connection) -> Iterator[Endpoint]:
-    """All endpoints, retired ones included, in the order of profile ids and versions."""
+def all_endpoints(
+    connection: Connection, only: Collection[Alias] | None = None
+) -> Iterator[Endpoint]:
+    """All endpoints, or those of some aliases, retired ones included, in the order of profile ids
+    and versions."""
     made, retired = revision.alias(), revision.alias()
-    rows = connection.execute(
+    statement = (
         select(endpoint, made.c.number.label("since"), retired.c.number.label("until"))
         .join_from(endpoint, made, endpoint.c.made == made.c.id)
         .outerjoin(retired, endpoint.c.retired == retired.c.id)
         .order_by(endpoint.c.profile, endpoint.c.version)
     )
-    for row in rows:
+    if only is not None:
+        columns = tuple_(endpoint.c.profile, endpoint.c.version)
+        statement = statement.where(columns.in_([tuple(alias) for alias in only]))
+    for row in connection.execute(statement):
         yield Endpoint(
             row.profile,
             row.version,
@@ -196,7 +214,7 @@ def rekey(
     (``credential-unreadable``).
     """
     count, left = 0, list[Endpoint]()
-    lost = keyless(connection)
+    lost = undecryptable(connection)
     for stored in list(all_endpoints(connection)):
         if stored.credential is None:
             continue
@@ -237,7 +255,7 @@ def fill(connection: Connection, now: int) -> None:
     )
     current = connection.execute(select(platform)).one_or_none()
     if current is not None:
-        write_relay(connection, current.version, platform_of(current.spec), None, now, None)
+        write_relays(connection, current.version, platform_of(current.spec), None, now, {})
 
 
 def _owner_and_name(binding: SecretBinding) -> tuple[Owner, str]:

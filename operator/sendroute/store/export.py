@@ -16,6 +16,7 @@ from sendroute.store.bulk import chunks, plain_rows
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
+    logins_of,
     maybe_route_of,
     platform_of,
     profile_of,
@@ -70,7 +71,11 @@ def exported_accounts(connection: Connection) -> Iterator[AccountExport]:
                 account_domains = following[1]
             yield AccountExport(
                 AccountKey(row.namespace, row.name),
-                AccountState(row.plan, maybe_route_of(row.default_kind, row.default_profile)),
+                AccountState(
+                    row.plan,
+                    maybe_route_of(row.default_kind, row.default_profile),
+                    logins_of(row.logins),
+                ),
                 profiles.get(row.id, {}),
                 account_domains,
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import Connection, select
 
 from sendroute.model.current import AccountState, Current, CurrentAccount, DomainState, RanApplyAll
@@ -31,7 +31,7 @@ from sendroute.store.states import profile_of, spec
 from sendroute.store.tables import platform, store
 from sendroute.store.url import unusable
 
-FORMAT_VERSION = "1.3"
+FORMAT_VERSION = "1.4"
 
 # Stored in 64 bits, with room for later increments.
 Count = Annotated[int, Meta(ge=0, lt=2**62)]
@@ -86,6 +86,7 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
     profiles: dict[str, LockProfile] = {}
     domains: dict[str, LockDomain] = {}
     apply_all: dict[str, LockApplyAll] = {}
+    logins: tuple[str, ...] | UnsetType = UNSET
 
     @property
     def key(self) -> AccountKey:
@@ -99,7 +100,9 @@ class LockAccount(Struct, frozen=True, omit_defaults=True):
         return CurrentAccount(
             key,
             0,
-            None if self.plan is None else AccountState(self.plan, self.default_route()),
+            None
+            if self.plan is None
+            else AccountState(self.plan, self.default_route(), self.logins),
             {name: profile.shared() for name, profile in self.profiles.items()},
             {name: domain.state() for name, domain in self.domains.items()},
             {ran_id: ran.record() for ran_id, ran in self.apply_all.items()},
@@ -171,6 +174,7 @@ def lock_of(connection: Connection) -> Lock:
                     ran_id: LockApplyAll(ran.route.as_manifest(), ran.domains)
                     for ran_id, ran in sorted(account.completed_apply_alls.items())
                 },
+                account.state.logins if account.state else UNSET,
             )
         )
     return Lock(
@@ -286,6 +290,8 @@ def _check(accounts: Iterable[LockAccount], last_profile: int) -> None:
             raise ValueError("a profile's id is above the last")
         if account.plan is None and (account.domains or account.profiles or account.default):
             raise ValueError("a deleted account has objects")
+        if account.logins == ():
+            raise ValueError("an account has an empty list of logins")
         account.default_route()
         for current in account.domains.values():
             current.state()

@@ -10,7 +10,6 @@ from sendroute.model.current import DomainState
 from sendroute.model.desired import AccountKey
 from sendroute.model.records import (
     ExplainFacts,
-    RelayRow,
     RouteFilter,
     RouteGroup,
     RouteRow,
@@ -20,9 +19,11 @@ from sendroute.model.records import (
 )
 from sendroute.store.bulk import chunks, matches_any, plain_rows
 from sendroute.store.history import given_by
+from sendroute.store.relays import relays
 from sendroute.store.states import (
     DOMAIN_COLUMNS,
     domain_state,
+    logins_of,
     maybe_route_of,
     numbered,
     platform_of,
@@ -33,7 +34,6 @@ from sendroute.store.tables import (
     domain,
     platform,
     profile,
-    relay,
     revision,
     store,
     utc,
@@ -190,6 +190,7 @@ def explain_facts(connection: Connection, name: str) -> ExplainFacts:
         maybe_route_of(owner.default_kind, owner.default_profile),
         next(profiles(connection, key, through), None) if through else None,
         given_by(connection, row),
+        logins_of(owner.logins),
     )
 
 
@@ -213,12 +214,6 @@ def profiles(
         yield StoredProfile(key, row.name, row.id, row.version, profile_of(row.spec))
 
 
-def relays(connection: Connection) -> tuple[RelayRow, ...]:
-    """The relays, in the order of their names."""
-    rows = connection.execute(select(relay).order_by(relay.c.name))
-    return tuple(RelayRow(row.name, row.revision, row.seen_at) for row in rows)
-
-
 def status(connection: Connection) -> Status:
     """The store's revision, its counts and its relays."""
     head = connection.execute(
@@ -237,6 +232,9 @@ def status(connection: Connection) -> Status:
     shadowed = select(func.count()).where(
         domain.c.shadow.is_not(None), domain.c.declared_kind.is_not(None), not_(agrees)
     )
+    has_domains = select(domain.c.name).where(domain.c.account_id == account.c.id).exists()
+    open_accounts = select(func.count()).select_from(account)
+    open_accounts = open_accounts.where(account.c.logins.is_(None), has_domains)
     return Status(
         head.lineage,
         head.revision,
@@ -245,6 +243,7 @@ def status(connection: Connection) -> Status:
         accounts=accounts,
         profiles=profiles,
         domains=domains,
+        open_accounts=connection.execute(open_accounts).scalar_one(),
         shadowed=connection.execute(shadowed).scalar_one(),
         relays=relays(connection),
     )

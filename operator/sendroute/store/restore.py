@@ -28,7 +28,7 @@ from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import stale
 from sendroute.store.history import add_store_entry
 from sendroute.store.lockfile import Lock, LockAccount
-from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, route_columns, spec
+from sendroute.store.states import DOMAIN_COLUMNS, domain_columns, logins_text, route_columns, spec
 from sendroute.store.tables import account, apply_all, domain, endpoint, platform, profile, relay
 from sendroute.store.tables import store as store_table
 
@@ -187,6 +187,7 @@ def _insert_account(connection: Connection, locked: LockAccount, now: int) -> in
             plan=locked.plan,
             default_kind=kind,
             default_profile=name,
+            logins=logins_text(locked.logins),
             revision=now,
         )
     )

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from sendroute.model.change import Kind, State
 from sendroute.model.current import DomainState
@@ -80,6 +81,27 @@ def domain_columns(state: DomainState) -> DomainColumns:
         state.shadow,
         state.overrides,
     )
+
+
+def logins_text(logins: tuple[str, ...] | UnsetType) -> str | None:
+    """The login names of an account as the text of their column."""
+    return msgspec.json.encode(logins).decode() if logins else None
+
+
+@cache
+def _logins_decoder() -> msgspec.json.Decoder[tuple[str, ...]]:
+    return msgspec.json.Decoder(tuple[str, ...])
+
+
+def logins_of(text: str | None) -> tuple[str, ...] | UnsetType:
+    """The login names that a column holds. Raises ``msgspec.MsgspecError`` if it holds no list, and
+    :class:`WrongValueError` if the list is empty: then no client could send, or any."""
+    if text is None:
+        return UNSET
+    logins = _logins_decoder().decode(text)
+    if not logins:
+        raise WrongValueError("an account has an empty list of logins")
+    return logins
 
 
 def spec(value: Platform | Profile) -> str:

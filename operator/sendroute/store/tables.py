@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0010"
+HEAD = "0013"
 
 metadata = MetaData(
     naming_convention={
@@ -131,6 +131,7 @@ revision = Table(
 
 # `revision` is the fence: the transaction that last changed anything in the account. Because it is
 # a revision of the store, an account that was deleted and created again never gets an earlier one.
+# `logins` is a JSON list of login names; NULL if any authenticated client may send as its domains.
 account = Table(
     "account",
     metadata,
@@ -141,6 +142,7 @@ account = Table(
     Column("default_kind", Text),
     Column("default_profile", Name),
     Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
+    Column("logins", Text),
     UniqueConstraint("namespace", "name"),
     *_route_checks("default_"),
     sqlite_autoincrement=True,
@@ -176,8 +178,8 @@ endpoint = Table(
     Column("port", Integer, nullable=False),
     Column("encryption", Text, nullable=False),
     Column("credential", Text),
-    Column("made", BigInteger, ForeignKey("revision.id"), nullable=False),
-    Column("retired", BigInteger, ForeignKey("revision.id")),
+    Column("made", BigInteger, ForeignKey("revision.id"), nullable=False, index=True),
+    Column("retired", BigInteger, ForeignKey("revision.id"), index=True),
     CheckConstraint("version > 0", name="version"),
     CheckConstraint("retired IS NULL OR retired > made", name="retired"),
 )
@@ -233,7 +235,7 @@ history = Table(
     "history",
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False),
+    Column("revision", BigInteger, ForeignKey("revision.id"), nullable=False, index=True),
     Column("namespace", Name, nullable=False),
     Column("account", Name, nullable=False),
     Column("kind", Text, nullable=False),
@@ -322,4 +324,5 @@ followed_source = Table(
     Column("served_since", UtcDateTime),
     Column("faults", Text, nullable=False),
     Column("faulty_since", UtcDateTime),
+    Column("seen_at", UtcDateTime),
 )

@@ -1,27 +1,36 @@
-"""Show the route that mail from an address or a domain takes, and why.
+"""Show the route that mail from an address or a domain takes, or that a message took, and why.
 
 The sender is an envelope sender: user@domain, <user@domain>, a domain, or <> for the null sender
 of bounces. Internationalised domains may be written in both forms.
+
+With --message the route of one message is read from Postfix's log: which nexthop took it, the
+profile and its version, and since which commit, also if the profile was replaced since.
 
 examples:
   sendroute explain jane@shop.example.com
   sendroute explain bücher.example -o json
   sendroute explain '<>'
+  sendroute explain --message 4F2A81C0B7
+  journalctl -u 'postfix*' | sendroute explain --message 4F2A81C0B7 --log -
 """
 
 from argparse import Namespace
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
-from sendroute.cli.command_line import Parser
-from sendroute.cli.hints import leave_shadow
-from sendroute.cli.options import TABLES, output_option, outputs_of
+from sendroute.cli.command_line import Parser, PathType, UsageError
+from sendroute.cli.explain_message import LOG, as_text, explain_message, logged_message
+from sendroute.cli.hints import leave_shadow, with_hint
+from sendroute.cli.options import TABLES, Output, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
 from sendroute.delivery.explain import Explanation, explain_domain, explain_null_sender
+from sendroute.delivery.pending import PendingChange, pending_change
 from sendroute.delivery.sender import read_sender
 from sendroute.manifests.names import InvalidNameError, domain_name
-from sendroute.model.times import to_minute
+from sendroute.model.owner import owner_names
+from sendroute.model.times import rfc3339, to_minute
 from sendroute.reports.as_json import document
 from sendroute.reports.table import pairs
 from sendroute.reports.text import Page, clean, wrap
@@ -31,20 +40,55 @@ if TYPE_CHECKING:
 
 
 def options(parser: Parser) -> None:
-    parser.add_argument("sender", metavar="ADDRESS-or-DOMAIN", help="the envelope sender")
+    parser.add_argument(
+        "sender", metavar="ADDRESS-or-DOMAIN", nargs="?", help="the envelope sender"
+    )
+    parser.add_argument("--message", metavar="QUEUE-ID", help="the message with this queue id")
+    parser.add_argument(
+        "--log",
+        metavar="FILE",
+        type=PathType(),
+        help=f"Postfix's log, with --message; - is standard input (default {LOG})",
+    )
     output_option(parser, TABLES)
 
 
 def run(arguments: Namespace, session: Session) -> int:
     outputs = outputs_of(arguments)
+    if (arguments.sender is None) == (arguments.message is None):
+        raise UsageError("Give either a sender or --message QUEUE-ID.")
+    if arguments.message is not None:
+        return _run_message(arguments, session, outputs)
     with session.factory.open_store() as store:
         answer = _explain(arguments.sender, store)
         is_read = bool(store.relays())
+        statuses = list(store.account_statuses().values())
+    pending = pending_change(answer.domain, statuses) if answer.domain else None
+    others = len(statuses) if answer.row is None and pending is None and answer.domain else 0
+    spelling = _unwritable(arguments.sender)
+
+    def show(form: str, page: Page) -> Iterable[str]:
+        if form == "json":
+            return document([*answer.as_document().items(), ("pending", _pending(pending))])
+        return chain(_text(answer, page, is_read=is_read), _notes(spelling, pending, others, page))
+
+    return present(session, outputs, show)
+
+
+def _run_message(arguments: Namespace, session: Session, outputs: list[Output]) -> int:
+    message = logged_message(arguments.message, arguments.log or LOG)
+    with session.factory.open_store() as store:
+        answer = explain_message(message, store)
+        now = None
+        if answer.domain is not None:
+            now = explain_domain(answer.domain, answer.domain, store.explain_facts(answer.domain))
+        elif message.sender == "":
+            now = explain_null_sender(store.explain_facts(""))
 
     def show(form: str, page: Page) -> Iterable[str]:
         if form == "json":
             return document(answer.as_document().items())
-        return _text(answer, page, is_read=is_read)
+        return as_text(answer, now, page)
 
     return present(session, outputs, show)
 
@@ -58,6 +102,49 @@ def _explain(text: str, store: "Store") -> Explanation:
     except InvalidNameError:  # no manifest can declare it, so no account has it
         domain = sender.domain.lower()
     return explain_domain(sender.address, domain, store.explain_facts(domain))
+
+
+def _unwritable(text: str) -> str | None:
+    """How the domain is written, if it is typed in a form that no manifest can have."""
+    try:
+        domain_name(read_sender(text).domain or "example.com")
+    except InvalidNameError as error:
+        return f"The domain {error.message}. {error.hint}"
+    return None
+
+
+def _pending(pending: PendingChange | None) -> dict[str, Any] | None:
+    if pending is None:
+        return None
+    namespace, account = owner_names(pending.status.key)
+    return {
+        "namespace": namespace,
+        "account": account,
+        "reason": pending.status.reason.value,
+        "since": rfc3339(pending.status.since),
+        "message": pending.message,
+        "causes": [
+            {"code": cause.code, "message": cause.message, "hint": cause.hint}
+            for cause in map(with_hint, pending.causes)
+        ],
+    }
+
+
+def _notes(
+    spelling: str | None, pending: PendingChange | None, others: int, page: Page
+) -> Iterable[str]:
+    """What is not as typed, or not as the manifests say yet. ``others``: accounts of which
+    something is left open, which may be about the domain."""
+    texts = [spelling] if spelling is not None else []
+    if pending is not None:
+        texts.append(f"Not applied since {to_minute(pending.status.since)}: {pending.message}")
+        causes = map(with_hint, pending.causes)
+        texts += [f"{cause.message} {cause.hint or ''}".rstrip() for cause in causes]
+    elif others:
+        have = "account has" if others == 1 else "accounts have"
+        texts.append(f"{others:,} {have} changes that are not applied yet: sendroute status")
+    for text in texts:
+        yield from (line + "\n" for line in wrap(clean(text), 0, columns=page.columns))
 
 
 def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
@@ -84,6 +171,8 @@ def _text(answer: Explanation, page: Page, *, is_read: bool) -> Iterable[str]:
     if answer.service is not None:
         ports = " or ".join(f"{port.port} ({port.encryption})" for port in answer.service.ports)
         lines.append(("users configure", f"{answer.service.host}, port {ports}"))
+    if row is not None and to is not None:
+        lines.append(("clients", ", ".join(answer.logins or ("any authenticated client",))))
     if answer.limits:
         limits = ", ".join(f"{name} {limit}" for name, limit in answer.limits.items())
         lines.append(("limits", f"{limits} (recorded, not enforced yet)"))

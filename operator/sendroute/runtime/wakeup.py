@@ -1,19 +1,60 @@
-"""Ends the wait between two rounds, and the thread that waits for commits to the store."""
+"""Ends a wait, and the thread that waits for commits to the store."""
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
+from typing import Generic, Protocol, Self, TypeVar
 
-from sendroute.loop.protocols import LoopStore, Open
-from sendroute.loop.schedule import Random, backoff
 from sendroute.model.problem import ProblemError
+from sendroute.runtime.backoff import Random, backoff
 
 _WATCH_TIMEOUT = 60.0
 _JOIN_TIMEOUT = 1.0  # a server that hangs ends the thread with its answer
 _LONGEST_RETRY = 15.0
 """Seconds between two attempts to open a store that is unavailable, at most."""
+
+
+class Watch(Protocol):
+    """A context manager for one thread. ``close`` may be called by another thread, and ends a wait
+    at once."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def wait(self, timeout: float) -> bool:
+        """Wait until a process, this one included, may have committed.
+
+        Returns:
+            False if there was no commit within ``timeout`` seconds, or the watch was closed.
+
+        Raises:
+            ProblemError: the store is unavailable.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the watch, which ends a wait at once."""
+        ...
+
+
+class WatchedStore(Protocol):
+    """An open store."""
+
+    def watch(self) -> Watch:
+        """A watch for commits by any process after this call."""
+        ...
+
+    def is_current(self) -> bool:
+        """Whether the file at the store's path is still this store. Opens nothing."""
+        ...
+
+    def close(self) -> None:
+        """Close the store; closing it twice is no error."""
+        ...
+
+
+S = TypeVar("S", bound=WatchedStore)
 
 
 class WakeupQueue:
@@ -36,7 +77,7 @@ class WakeupQueue:
                 self._queue.get_nowait()
 
 
-class StoreHandle:
+class StoreHandle(Generic[S]):
     """The open store, whether it is available, and a thread that reports commits to it. For one
     thread.
 
@@ -46,23 +87,25 @@ class StoreHandle:
     locks of its connections (https://www.sqlite.org/howtocorrupt.html, 2.2).
     """
 
-    def __init__(self, open_store: Open, wake: Callable[[], None], random: Random) -> None:
+    def __init__(
+        self, open_store: Callable[[], S], wake: Callable[[], None], random: Random
+    ) -> None:
         self._open_store = open_store
         self._wake = wake
         self._random = random
         self._failures = 0
         self.is_up = False
         self.retry_at = time.monotonic()
-        self._store: LoopStore | None = None
+        self._store: S | None = None
         self._watcher: Watcher | None = None
 
-    def __enter__(self) -> "StoreHandle":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self) -> LoopStore:
+    def get(self) -> S:
         """Get the store, and open it if it is not open. A file that was moved or replaced is
         closed, because it is no longer the store.
 
@@ -105,7 +148,7 @@ class Watcher(Thread):
     """Calls ``wake`` after each commit, until the store does not answer or the watcher is
     stopped."""
 
-    def __init__(self, store: LoopStore, wake: Callable[[], None]) -> None:
+    def __init__(self, store: WatchedStore, wake: Callable[[], None]) -> None:
         super().__init__(name="store watcher", daemon=True)
         self._wake = wake
         self._stopped = Event()

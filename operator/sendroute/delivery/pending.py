@@ -1,0 +1,74 @@
+"""Why a domain does not have yet what the manifests say: from the account statuses alone."""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sendroute.model.account_status import AccountStatus, ReportedFinding, StatusReason
+from sendroute.model.change import Kind
+from sendroute.model.finding import Severity
+from sendroute.model.waiting import shared_by_all, waits_for
+
+_VERBS = {
+    StatusReason.HELD_BACK: "is held back",
+    StatusReason.FAILED: "failed",
+    StatusReason.REFUSED: "waits for an edit or a confirmation",
+    StatusReason.SKIPPED: "is applied in part",
+}
+
+
+class PendingChange(NamedTuple):
+    """A change of a domain that was not applied. ``message`` says what became of it, ``causes`` are
+    the findings because of which, as they were reported."""
+
+    status: AccountStatus
+    message: str
+    causes: tuple[ReportedFinding, ...]
+
+
+def pending_change(domain: str, statuses: Iterable[AccountStatus]) -> PendingChange | None:
+    """Find out whether a change of a domain waits for something.
+
+    Args:
+        domain: the domain as an A-label.
+        statuses: the statuses of the accounts that were not applied completely.
+
+    Returns:
+        The change; None if no status names the domain.
+    """
+    for status in statuses:
+        pending = _skipped(domain, status) or _held_back(domain, status) or _named(domain, status)
+        if pending is not None:
+            return pending
+    return None
+
+
+def _skipped(domain: str, status: AccountStatus) -> PendingChange | None:
+    for finding in status.report.findings:
+        if domain in finding.domains:
+            message = waits_for(domain, shared_by_all(finding.message))
+        elif finding.message.startswith(waits_for(domain, "")):
+            message = finding.message
+        else:
+            continue
+        errors = (item for item in status.report.findings if item.severity is Severity.ERROR)
+        return PendingChange(status, message, tuple(errors))
+    return None
+
+
+def _held_back(domain: str, status: AccountStatus) -> PendingChange | None:
+    for step in status.report.steps:
+        if (step.kind, step.name) == (Kind.DOMAIN, domain):
+            message = f"The change of account {status.key} {_VERBS[status.reason]}: {step.message}"
+            return PendingChange(status, message, status.report.findings)
+    return None
+
+
+def _named(domain: str, status: AccountStatus) -> PendingChange | None:
+    """Another finding about the domain, for example a conflict or an error in its document."""
+    name = re.compile(rf"(?<![\w.-]){re.escape(domain)}(?![\w-]|\.\w)")
+    causes = tuple(item for item in status.report.findings if name.search(item.message))
+    if not causes:
+        return None
+    message = f"The change of account {status.key} {_VERBS[status.reason]}."
+    return PendingChange(status, message, causes)

@@ -1,0 +1,318 @@
+"""The accounts of a plan, in rounds: what stops one account may change the plan of another.
+
+Errors come first, then removals from an incomplete tree, then guards; so the order of accounts
+never matters. A domain moves only if both its accounts change: if one is stopped, or does not
+accept the domain, the other is planned again. Each round only adds to what is blocked, so the
+rounds end.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from msgspec import Struct, structs
+
+from sendroute.model.ancestry import Ancestry
+from sendroute.model.change import AccountPlan, Action, DomainCounts
+from sendroute.model.codes import finding
+from sendroute.model.current import Current, CurrentAccount
+from sendroute.model.desired import AccountKey, Desired, DesiredAccount
+from sendroute.model.finding import Finding
+from sendroute.model.owner import Owner
+from sendroute.model.platform import Platform
+from sendroute.planner.account import plan_account, suspended_object
+from sendroute.planner.claims import DomainConflicts, Move
+from sendroute.planner.digest import digest
+from sendroute.planner.guards import (
+    ChangeSize,
+    Guards,
+    HeldChanges,
+    Pending,
+    check_guards,
+    count_domains,
+    total,
+    whole_sizes,
+)
+from sendroute.planner.inputs import AccountInput
+from sendroute.planner.older_tree import check_older_tree
+from sendroute.planner.removals import keep_account, not_empty, remove_account, unknown_account
+from sendroute.planner.stopped import check_stopped
+
+Groups = tuple[tuple[AccountKey, ...], ...]
+"""Accounts between which a domain moves: each group is committed in one transaction."""
+
+
+class PlanContext(Struct, frozen=True):
+    """What the plan of an account depends on besides its manifests and its state in the store.
+
+    ``domains`` is the number of domains in the store, ``pending`` what the guards count of the
+    accounts outside the plan; ``held`` are the changes that were held back before.
+    """
+
+    desired: Desired
+    current: Current
+    platform: Platform
+    conflicts: DomainConflicts
+    failed: Mapping[Owner, Mapping[str, str]]
+    rotated: Mapping[Owner, frozenset[str]]
+    guards: Guards
+    domains: int
+    pending: Pending
+    held: HeldChanges
+    ancestry: Ancestry | None
+
+
+class Blocked(Struct, frozen=True):
+    """``accounts`` are not changed; ``moves`` are not accepted by their target."""
+
+    accounts: frozenset[AccountKey]
+    moves: frozenset[Move] = frozenset()
+
+    def stops(self, move: Move) -> bool:
+        return not self.accounts.isdisjoint((move.source, move.target)) or move in self.moves
+
+
+def plan_in_rounds(
+    context: PlanContext, chosen: Collection[AccountKey]
+) -> tuple[dict[AccountKey, AccountPlan], Groups]:
+    """Plan accounts that depend on each other.
+
+    The size of the whole change is what the manifests would do once all errors are known; it stays
+    the same whatever the guards hold back.
+
+    Args:
+        context: what the plans depend on.
+        chosen: the accounts.
+
+    Returns:
+        The plan of each account, and the groups of accounts between which a domain moves.
+    """
+    blocked = Blocked(_unchanged_accounts(context, chosen))
+    plans = {key: _account_plan(context, key, blocked) for key in chosen}
+    counts: dict[AccountKey, DomainCounts] | None = None
+    while True:
+        blocked, plans = _settled(context, blocked, plans)
+        if held_back := _held_back(context, plans):
+            plans |= held_back
+            continue
+        if counts is None:
+            counts = _counts(context, plans)
+            sizes = _whole_sizes(context, counts)
+        if guarded := _stopped_by_guards(context, plans, blocked, sizes):
+            plans |= guarded
+            continue
+        counted = {key: _with_counts(plan, counts.get(key)) for key, plan in plans.items()}
+        return counted, _groups(context.conflicts.all_moves(), blocked)
+
+
+def _settled(
+    context: PlanContext, blocked: Blocked, plans: Mapping[AccountKey, AccountPlan]
+) -> tuple[Blocked, dict[AccountKey, AccountPlan]]:
+    """Block the moves of stopped accounts, and those that are not accepted, and plan the accounts
+    at their other ends again, until nothing changes."""
+    settled = dict(plans)
+    while True:
+        stopped = blocked.accounts | {key for key, plan in settled.items() if plan.stopped}
+        moves = blocked.moves | _moves_not_accepted(context, settled, blocked)
+        if (stopped, moves) == (blocked.accounts, blocked.moves):
+            return blocked, settled
+        affected = context.conflicts.involving(stopped - blocked.accounts)
+        affected |= {move.source for move in moves - blocked.moves}
+        blocked = Blocked(stopped, moves)
+        for key in affected & settled.keys() - stopped:
+            settled[key] = _account_plan(context, key, blocked)
+
+
+def _counts(
+    context: PlanContext, plans: Mapping[AccountKey, AccountPlan]
+) -> dict[AccountKey, DomainCounts]:
+    """What the guards count, by account; without accounts of which they count nothing."""
+    counts = {}
+    for key, plan in plans.items():
+        if plan.changes and not plan.stopped:
+            count = count_domains(plan, context.desired.accounts.get(key), context.guards)
+            if count.removed or count.rerouted:
+                counts[key] = count
+    return counts
+
+
+def _whole_sizes(context: PlanContext, counts: Pending) -> tuple[ChangeSize, ...]:
+    """What the manifests would do to the whole store, by each measure."""
+    counted = {**counts, **context.pending}
+    held = dict.fromkeys(context.held[key] for key in sorted(counted) if key in context.held)
+    return whole_sizes(context.domains, total(counted.values()), held)
+
+
+def _with_counts(plan: AccountPlan, counts: DomainCounts | None) -> AccountPlan:
+    return plan if counts is None else structs.replace(plan, counts=counts)
+
+
+def _stopped_by_guards(
+    context: PlanContext,
+    plans: Mapping[AccountKey, AccountPlan],
+    blocked: Blocked,
+    sizes: tuple[ChangeSize, ...],
+) -> dict[AccountKey, AccountPlan]:
+    """The plans that a guard stops. An approved plan waits too, while an account of the same tenant
+    with which it exchanges a domain is stopped: both are one transaction, and the approved plan
+    includes the move."""
+    stopped: dict[AccountKey, AccountPlan] = {}
+    approved: dict[AccountKey, AccountPlan] = {}
+    for key, plan in plans.items():
+        if key in blocked.accounts:
+            continue
+        checked = _check_guards(context, plan, sizes)
+        if checked.stopped:
+            is_approved = context.guards.lets_through(key, digest(plan))
+            (approved if is_approved else stopped)[key] = checked
+    moves = (move for move in context.conflicts.all_moves() if move.is_within_tenant)
+    for group in _groups(moves, blocked):
+        if not stopped.keys().isdisjoint(group):
+            stopped |= {key: approved[key] for key in group if key in approved}
+    return stopped
+
+
+def _moves_not_accepted(
+    context: PlanContext, plans: Mapping[AccountKey, AccountPlan], blocked: Blocked
+) -> frozenset[Move]:
+    """Moves to an account that changes but does not create the domain, because the domain waits
+    for a profile that was not saved."""
+    moves = [move for move in context.conflicts.all_moves() if not blocked.stops(move)]
+    created = {
+        key: {change.name for change in plans[key].changes if change.action is Action.CREATE}
+        for key in {move.target for move in moves}
+    }
+    return frozenset(move for move in moves if move.domain not in created[move.target])
+
+
+def _unchanged_accounts(
+    context: PlanContext, chosen: Iterable[AccountKey]
+) -> frozenset[AccountKey]:
+    """Accounts that do not change, whatever their plan would be: suspended and stopped accounts,
+    and accounts outside the plan that are the source or the target of a move."""
+    desired, planned = context.desired, frozenset(chosen)
+    accounts = ((key, desired.accounts.get(key)) for key in planned)
+    suspended = {key for key, account in accounts if account is not None and account.suspended}
+    outside = context.conflicts.moves.keys() - planned
+    return frozenset(outside | suspended | (desired.stopped & planned))
+
+
+def _account_plan(context: PlanContext, key: AccountKey, blocked: Blocked) -> AccountPlan:
+    desired = context.desired.accounts.get(key)
+    current = _current(context.current, key)
+    if key in context.desired.stopped:
+        return _stopped(context, desired, current)
+    if desired is None:
+        return _undefined(context, current, blocked)
+    if desired.remove is not None:
+        return _removed(context, desired, current, blocked)
+    if desired.suspended:
+        reported = suspended_object(f"Account {key.name}", desired.where, key)
+        return AccountPlan(key, current.revision, (), (reported,))
+    return _defined(context, desired, current, blocked)
+
+
+def _current(current: Current, key: AccountKey) -> CurrentAccount:
+    return current.accounts.get(key) or CurrentAccount(key, 0, None)
+
+
+def _stopped(
+    context: PlanContext, desired: DesiredAccount | None, current: CurrentAccount
+) -> AccountPlan:
+    findings: tuple[Finding, ...] = ()
+    if desired is not None:
+        findings = check_stopped(desired, current, context.platform)
+    return AccountPlan(current.key, current.revision, (), findings, stopped=True)
+
+
+def _undefined(context: PlanContext, current: CurrentAccount, blocked: Blocked) -> AccountPlan:
+    orphans = context.desired.orphans.get(current.key)
+    if orphans and current.state is None:
+        return unknown_account(current.key, orphans, context.desired.accounts.keys())
+    if orphans:
+        return not_empty(current, orphans)
+    return _removed(context, None, current, blocked)
+
+
+def _removed(
+    context: PlanContext, desired: DesiredAccount | None, current: CurrentAccount, blocked: Blocked
+) -> AccountPlan:
+    """Step 6 for an account as a whole. One that was removed already has no state."""
+    if current.state is None:
+        return AccountPlan(current.key, current.revision, ())
+    claims = context.conflicts.claims_of(current.key, blocked.accounts, blocked.moves)
+    if claims.retained:
+        return keep_account(current, claims, desired)
+    return remove_account(current, claims, desired)
+
+
+def _defined(
+    context: PlanContext, desired: DesiredAccount, current: CurrentAccount, blocked: Blocked
+) -> AccountPlan:
+    plan = context.platform.plan(desired.plan)
+    if plan is None:
+        return _stopped(context, desired, current)
+    claims = context.conflicts.claims_of(desired.key, blocked.accounts, blocked.moves)
+    failed = context.failed.get(desired.key, {})
+    rotated = context.rotated.get(desired.key, frozenset())
+    return plan_account(AccountInput(desired, current, plan, claims, failed, rotated))
+
+
+def _held_back(
+    context: PlanContext, plans: Mapping[AccountKey, AccountPlan]
+) -> dict[AccountKey, AccountPlan]:
+    """The plans that would remove anything although a part of the tree is unreadable: what seems to
+    be absent may only be unreadable."""
+    if context.desired.complete:
+        return {}
+    removals = {
+        key: sum(change.action is Action.DELETE for change in plan.changes)
+        for key, plan in plans.items()
+        if not plan.stopped
+    }
+    return {key: _unchanged(plans[key], number) for key, number in removals.items() if number}
+
+
+def _unchanged(plan: AccountPlan, removals: int) -> AccountPlan:
+    problem = finding(
+        "held-back",
+        f"Account {plan.key} is unchanged: part of the tree is unreadable, and"
+        f" {removals} object{' would' if removals == 1 else 's would'} be removed.",
+        hint="Fix the unreadable part: it may declare the objects that seem to be missing.",
+        account=plan.key,
+    )
+    return structs.replace(
+        plan, changes=(), findings=(*plan.findings, problem), shadowed=(), stopped=True
+    )
+
+
+def _check_guards(
+    context: PlanContext, plan: AccountPlan, sizes: tuple[ChangeSize, ...]
+) -> AccountPlan:
+    desired = context.desired.accounts.get(plan.key)
+    if not plan.changes:
+        return plan
+    where = desired.where if desired is not None else None
+    domains = len(_current(context.current, plan.key).domains)
+    checked = check_guards(plan, desired, domains, sizes, context.guards)
+    refusals = (
+        *checked.findings,
+        *check_older_tree(plan.key, plan.changes, context.ancestry, context.guards, where),
+    )
+    if not refusals:
+        return plan
+    whole = checked.whole and context.held.get(plan.key, checked.whole)
+    return structs.replace(plan, findings=(*plan.findings, *refusals), stopped=True, whole=whole)
+
+
+def _groups(moves: Iterable[Move], blocked: Blocked) -> Groups:
+    """The accounts between which a domain moves, unless the move is blocked."""
+    group_of: dict[AccountKey, set[AccountKey]] = {}
+    for move in moves:
+        if blocked.stops(move):
+            continue
+        merged = {
+            *group_of.get(move.source, {move.source}),
+            *group_of.get(move.target, {move.target}),
+        }
+        for key in merged:
+            group_of[key] = merged
+    return tuple(sorted({tuple(sorted(group)) for group in group_of.values()}))
