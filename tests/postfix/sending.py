@@ -9,7 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sendroute.cli.commands.postfix.check import _senders
+from cryptography.fernet import Fernet
+
 from sendroute.cli.main import main
 from sendroute.delivery.explain import explain_domain
 from sendroute.postfix.tables import ALIASES, DATABASE
@@ -75,7 +76,6 @@ class Sending:
             ("sendroute-system", "managed"): ("managed", "managed-secret"),
         }
         self.providers.authority.cert_pem.write_to_path(str(home / "ca.pem"))
-        self._agent: sqlite3.Connection | None = None
 
     def _provider(self, host: str, users: dict[str, str]) -> Provider:
         provider = Provider(host, self.addresses.next(), users)
@@ -102,22 +102,47 @@ class Sending:
         }
         self._run("init")
         self.server.knows({host.host: host.address for host in self.providers.hosts.values()})
-        self.apply()
+        self._apply()
         self.server.configure(self.store)
         self.server.start()
+        self.server.start_agent(self.store)
+        self.server.wait_until_it_accepts()
 
     def stop(self) -> None:
         self.server.stop()
         self.providers.stop()
-        if self._agent is not None:
-            self._agent.close()
 
     def secret(self, account: str, name: str, user: str, password: str) -> None:
         self.secrets[account, name] = (user, password)
 
-    def apply(self, *more: Document, reload: bool = False) -> None:
-        """Apply all documents, and wait until the relay serves them."""
+    def apply(self, *more: Document, settled: bool = False) -> None:
+        """Apply all documents, and wait until the relay serves them; ``settled``: until Postfix is
+        reloaded too, if routes of known domains changed."""
         self.documents += more
+        self._apply()
+        with open_store(self.store) as store:
+            revision = store.head().revision
+        self.server.wait(lambda: self._serves(revision, settled), "the relay is behind")
+
+    def _serves(self, revision: int, settled: bool) -> bool:
+        with self._tables() as tables:
+            ((served, reload),) = tables.execute("SELECT revision, reload FROM served")
+        return bool(served >= revision and not (settled and reload))
+
+    @contextmanager
+    def _tables(self) -> Iterator[sqlite3.Connection]:
+        """The agent's tables, to read."""
+        path = f"file:{self.server.tables / DATABASE}?mode=ro"
+        with closing(sqlite3.connect(path, uri=True)) as tables:
+            yield tables
+
+    def transport(self, name: str) -> str | None:
+        """The row of a domain in the agent's tables."""
+        with self._tables() as tables:
+            rows = tables.execute("SELECT value FROM transport WHERE key = ?", (name,)).fetchall()
+        return rows[0][0] if rows else None
+
+    def _apply(self) -> None:
         for (namespace, name), (user, password) in self.secrets.items():
             directory = self.home / "secrets" / namespace / name
             directory.mkdir(parents=True, exist_ok=True)
@@ -131,18 +156,15 @@ class Sending:
             *("apply", "--auto-approve", *limits),
             *("--secrets", str(self.home / "secrets"), str(tree)),
         )
-        self.serve()
-        if reload:
-            self.server.reload()
 
-    def replace(self, old: Document, new: Document, *, reload: bool = False) -> None:
+    def replace(self, old: Document, new: Document, *, settled: bool = False) -> None:
         """Apply with another document in place of one."""
         self.documents[self.documents.index(old)] = new
-        self.apply(reload=reload)
+        self.apply(settled=settled)
 
     def remove(self, *documents: Document) -> None:
         self.documents = [one for one in self.documents if one not in documents]
-        self.apply()
+        self.apply(settled=True)
 
     def explain(self, name: str) -> str | None:
         """The transport that ``explain`` names for a domain; None if its mail is refused."""
@@ -158,8 +180,7 @@ class Sending:
         """The host and the user of each alias, retired ones included."""
         lines = (self.server.tables / ALIASES).read_text().splitlines()
         hosts = dict(line.split() for line in lines)
-        database = f"file:{self.server.tables / DATABASE}?mode=ro"
-        with closing(sqlite3.connect(database, uri=True)) as tables:
+        with self._tables() as tables:
             rows = tables.execute("SELECT key, value FROM credentials").fetchall()
         users = {alias: value.partition(":")[0] for alias, value in rows}
         return {alias: (host, users.get(alias, "")) for alias, host in hosts.items()}
@@ -171,16 +192,16 @@ class Sending:
         sent = dict(re.findall(r" (\w+): to=<[^>]*>, relay=(\w+)\[.* status=sent", log))
         destinations = self.destinations()
         arrived: Counter[str] = Counter()
-        wanted = frozenset(subjects)
+        chosen = frozenset(subjects)
         for provider in self.providers.hosts.values():
             assert set(provider.attempts) <= set(provider.users.items()), provider.host
             for message in provider.received:
-                if message.subject in wanted:
+                if message.subject in chosen:
                     arrived[message.subject] += 1
                     alias = sent[message.queue_id]
                     assert (provider.host, message.user) == destinations[alias]
                     assert message.server_name == provider.host
-        assert {subject: arrived[subject] for subject in wanted if arrived[subject] != 1} == {}
+        assert {subject: arrived[subject] for subject in chosen if arrived[subject] != 1} == {}
 
     @contextmanager
     def without_alias(self, name: str) -> Iterator[None]:
@@ -192,56 +213,17 @@ class Sending:
         path.write_text(content)
 
     @contextmanager
-    def without_credential(self, name: str) -> Iterator[None]:
-        """No key decrypts the credential of a domain's nexthop: it has no route then."""
-        assert self._agent is not None
-        self._agent.execute("DELETE FROM transport WHERE key = ?", (name,))
-        yield
-        self.serve()
-        self.server.reload()
+    def without_key(self) -> Iterator[None]:
+        """The agent has another key, which decrypts no credential."""
+        other = self.home / "other.key"
+        other.write_bytes(Fernet.generate_key())
+        self.server.stop_agent()
+        self.server.start_agent(self.store, "--key-file", str(other))
+        try:
+            yield
+        finally:
+            self.server.stop_agent()
+            self.server.start_agent(self.store)
 
     def _run(self, *words: str) -> None:
         assert main([*words, "--store", self.store, "-q"]) == 0
-
-    def serve(self) -> None:
-        """Write the tables of the store's revision."""
-        if self._agent is None:
-            self._agent = sqlite3.connect(self.server.tables / DATABASE, isolation_level=None)
-            self._agent.execute("PRAGMA journal_mode = wal")
-            for table in ("access", "transport", "credentials", "tls_policy", "senders"):
-                self._agent.execute(
-                    f"CREATE TABLE {table} (key TEXT PRIMARY KEY, value TEXT NOT NULL)"
-                    " WITHOUT ROWID"
-                )
-        with open_store(self.store) as store:
-            senders = list(_senders(store))
-        nexthops = {s.explanation.nexthop for s in senders if s.explanation.nexthop is not None}
-        path = self.server.tables / ALIASES
-        lines = set(path.read_text().splitlines()) if path.exists() else set()
-        lines |= {f"{to.alias} {to.host}" for to in nexthops}
-        path.with_suffix(".new").write_text("".join(f"{line}\n" for line in sorted(lines)))
-        path.with_suffix(".new").rename(path)
-        self._agent.execute("BEGIN IMMEDIATE")
-        self._agent.execute("DELETE FROM access")
-        self._agent.execute("DELETE FROM transport")
-        for sender in senders:
-            to = sender.explanation.nexthop
-            value = "OK" if to else "REJECT 5.7.1 This sender domain has no outbound route."
-            self._agent.execute("INSERT INTO access VALUES (?, ?)", (sender.key, value))
-            if to is not None:
-                self._agent.execute(
-                    "INSERT INTO transport VALUES (?, ?)", (sender.key, to.transport)
-                )
-        for to in nexthops:
-            if to.secret is not None:
-                value = ":".join(self.secrets[to.namespace, to.secret])
-                self._agent.execute(
-                    "INSERT OR REPLACE INTO credentials VALUES (?, ?)", (to.alias, value)
-                )
-            if to.encryption != "none":
-                site = to.transport.partition(":")[2]
-                policy = f"secure match={to.host} servername={to.host}"
-                self._agent.execute(
-                    "INSERT OR REPLACE INTO tls_policy VALUES (?, ?)", (site, policy)
-                )
-        self._agent.execute("COMMIT")

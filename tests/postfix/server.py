@@ -1,7 +1,9 @@
 """A private Postfix with a name server of its own, in namespaces that end with the tests."""
 
+import grp
 import json
 import os
+import pwd
 import random
 import re
 import shutil
@@ -13,6 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from sendroute.relay.tables import FILE_NAME as DATABASE
 
 from .programs import (
     NAMESPACE,
@@ -53,6 +57,7 @@ _START = """\
 mount --bind "$1" /etc/resolv.conf
 "$2" --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts --addn-hosts="$3" \\
   --local=/#/ --bind-interfaces --listen-address="$4" --port=53 --keep-in-foreground &
+until [ -e "$6" ]; do sleep 0.02; done
 exec "$5" start-fg
 """
 
@@ -85,6 +90,7 @@ class MailServer:
         self.config = home / "etc"
         self.environment = environment(self.config)
         self._process: subprocess.Popen[bytes] | None = None
+        self._agent: subprocess.Popen[bytes] | None = None
         for name in ("etc", "spool", "data"):
             (home / name).mkdir()
         self.tables.mkdir(exist_ok=True)
@@ -121,15 +127,41 @@ class MailServer:
         (self.home / "hosts").write_text("".join(lines))
 
     def start(self) -> None:
+        """Start the name server. Postfix follows when the agent's tables are there, as the agent
+        starts first on every machine."""
         command = (
             *("sh", "-ec", _START, "start", str(self.home / "resolv.conf")),
             *(str(program("dnsmasq")), str(self.home / "hosts"), self._names),
-            str(program("postfix")),
+            *(str(program("postfix")), str(self.tables / DATABASE)),
         )
         with (self.home / "output").open("w") as output:
             self._process = subprocess.Popen(
                 (*NAMESPACE, *command), env=self.environment, stdout=output, stderr=output
             )
+        self.wait(lambda: self._first() is not None, "no namespace")
+
+    def start_agent(self, store: str, *options: str) -> None:
+        """Start the relay's agent beside Postfix, in its namespaces."""
+        directories = ("--dir", str(self.tables), "--postfix-config-dir", str(self.config))
+        group = grp.getgrgid(pwd.getpwnam(mail_owner()).pw_gid).gr_name
+        command = (*SENDROUTE, "relay", *directories, "--group", group, "--listen", "")
+        with (self.home / "agent.log").open("a") as log:
+            self._agent = subprocess.Popen(
+                self.inside(*command, "--name", "test", "--store", store, *options),
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def stop_agent(self) -> None:
+        """SIGTERM, as a service manager sends it."""
+        assert self._agent is not None
+        for child in _children(self._agent.pid):
+            os.kill(child, signal.SIGTERM)
+        self._agent.wait(20)
+        self._agent = None
+
+    def wait_until_it_accepts(self) -> None:
         self.wait(self._accepts, "Postfix accepts no connection")
 
     def stop(self) -> None:
@@ -141,14 +173,14 @@ class MailServer:
             os.kill(first, signal.SIGKILL)
         self._process.wait(10)
         self._process = None
+        if self._agent is not None:
+            self._agent.wait(10)
 
     def _first(self) -> int | None:
         """The number of the namespace's first process, as it is outside; None if it ended."""
         if self._process is None or self._process.poll() is not None:
             return None
-        number = self._process.pid
-        children = Path(f"/proc/{number}/task/{number}/children").read_text().split()
-        return int(children[0]) if children else None
+        return next(iter(_children(self._process.pid)), None)
 
     def inside(self, *command: str) -> tuple[str, ...]:
         """A command in the namespaces of the running Postfix: what it signals is there."""
@@ -185,6 +217,20 @@ class MailServer:
             if path.is_file()
         )
 
+    def wait_until_empty(self, seconds: float = 120) -> None:
+        """Wait until the queue is empty. A reload may leave a message that nobody looks at for a
+        minute, so deferred mail is tried at once."""
+        tried = 0.0
+
+        def is_empty() -> bool:
+            nonlocal tried
+            if time.monotonic() > tried + 1:
+                self.flush()
+                tried = time.monotonic()
+            return self.queued() == 0
+
+        self.wait(is_empty, "mail stays in the queue", seconds)
+
     def session(self) -> smtplib.SMTP:
         return smtplib.SMTP(self.address, SMTP_PORT, "client.example.test", timeout=60)
 
@@ -205,6 +251,9 @@ class MailServer:
             if self._process is not None:
                 ended = self._process.poll() is not None
                 assert not ended, (self.home / "output").read_text() + self.log[-4000:]
+            if self._agent is not None:
+                ended = self._agent.poll() is not None
+                assert not ended, (self.home / "agent.log").read_text()
             time.sleep(0.02)
 
     def attempts(self, sender: str) -> list[str]:
@@ -237,6 +286,14 @@ class MailServer:
                 return connected.recv(3) == b"220"
         except OSError:
             return False
+
+
+def _children(number: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{number}/task/{number}/children").read_text()
+    except OSError:
+        return []
+    return [int(child) for child in text.split()]
 
 
 def send(session: smtplib.SMTP, sender: str, subject: str, recipient: str = "b@rcpt.test") -> None:

@@ -117,17 +117,18 @@ def test_mail_without_its_credential_waits_and_is_never_sent_without_signing_in(
     sending: Sending,
 ) -> None:
     sending.secret("locked", "own", "first", "1-secret")
-    sending.apply(
-        account("locked"),
-        profile("locked", "own", "smtp.one.test", 587, "starttls", "own"),
-        domain("locked", "locked.test", through("own")),
-    )
-    with sending.without_credential("locked.test"):
-        offered = len(sending.one.attempts)
+    offered = len(sending.one.attempts)
+    with sending.without_key():
+        sending.apply(
+            account("locked"),
+            profile("locked", "own", "smtp.one.test", 587, "starttls", "own"),
+            domain("locked", "locked.test", through("own")),
+        )
+        assert sending.transport("locked.test") is None
         sending.server.send("a@locked.test", "locked")
         sending.server.wait(lambda: sending.server.statuses("a@locked.test") != [], "no attempt")
         assert set(sending.server.statuses("a@locked.test")) == {"deferred"}
-        assert sending.one.subjects["locked"] == 0
+        assert "no route at present" in sending.server.last_attempt("a@locked.test")
         assert len(sending.one.attempts) == offered
     sending.server.wait(lambda: sending.one.subjects["locked"] == 1, "it was not tried again")
 
@@ -142,7 +143,6 @@ def test_a_deleted_domain_is_refused_and_its_queued_mail_waits(sending: Sending)
         sending.server.send("a@gone.test", "queued")
         sending.server.wait(lambda: sending.server.statuses("a@gone.test")[1:] != [], "no attempt")
         sending.remove(gone)
-        sending.server.reload()
     finally:
         sending.managed.reply = None
     code, text = refusal(sending, "a@gone.test")
@@ -163,15 +163,16 @@ def test_mail_of_a_domain_without_a_route_is_held_until_it_has_one(sending: Send
     try:
         sending.server.send("a@held.test", "held")
         sending.server.wait(lambda: sending.server.statuses("a@held.test") != [], "no attempt")
-        sending.replace(with_route, domain("held", "held.test", UNCONFIGURED), reload=True)
+        sending.replace(with_route, domain("held", "held.test", UNCONFIGURED), settled=True)
     finally:
         sending.managed.reply = None
     sending.server.wait(
         lambda: "no route at present" in sending.server.last_attempt("a@held.test"), "not held"
     )
     assert sending.managed.subjects["held"] == 0
-    sending.replace(domain("held", "held.test", UNCONFIGURED), with_route, reload=True)
-    sending.server.wait(lambda: sending.managed.subjects["held"] == 1, "it was not delivered later")
+    sending.replace(domain("held", "held.test", UNCONFIGURED), with_route, settled=True)
+    sending.server.wait_until_empty()
+    assert sending.managed.subjects["held"] == 1
     assert "bounced" not in sending.server.statuses("a@held.test")
 
 

@@ -21,6 +21,7 @@ pytestmark = real_mail()
 
 MAILS = int(os.environ.get("SENDROUTE_TEST_MAILS", "500"))
 SWITCHES = int(os.environ.get("SENDROUTE_TEST_SWITCHES", "20"))
+CHANGES = 10
 PROFILES = ("first", "second", "elsewhere")
 
 
@@ -63,22 +64,23 @@ def test_switches_with_a_backlog_lose_and_double_nothing_and_offer_no_others_pas
     three_profiles(sending, "moving")
     current = domain("moving", "moving.test", through("first"))
     sending.apply(account("moving"), current)
-    sending.one.delay = sending.two.delay = 0.1
+    sending.one.delay = sending.two.delay = 1
     try:
         with sending.server.session() as session:
             for number in range(MAILS):
                 send(session, f"a{number}@moving.test", f"moving-{number}")
         seen = len(sending.one.received) + len(sending.two.received)
         assert seen < MAILS // 2, "there is no backlog"
+        sending.one.delay = sending.two.delay = 0.1
         for number in range(SWITCHES):
             route = through(PROFILES[(number + 1) % len(PROFILES)])
             following = domain("moving", "moving.test", route)
-            sending.replace(current, following, reload=number % 4 == 0)
+            sending.replace(current, following)
             current = following
     finally:
         sending.one.delay = sending.two.delay = 0
     subjects = {f"moving-{number}" for number in range(MAILS)}
-    sending.server.wait(lambda: sending.server.queued() == 0, "mail stays in the queue", 300)
+    sending.server.wait_until_empty(300)
     sending.assert_each_took_its_own_route(subjects)
     assert sending.two.subjects.keys() & subjects, "no mail took a new route"
 
@@ -102,12 +104,12 @@ def test_an_apply_all_in_the_middle_of_traffic_moves_it(sending: Sending) -> Non
             sending.server.wait(lambda: len(sent) > count + 40, "no traffic")  # noqa: B023
             switch = {"id": f"move-{number}", "route": through(target), "confirm": {"domains": 5}}
             after = account("whole", applyToAll=switch)
-            sending.replace(before, after, reload=True)
+            sending.replace(before, after, settled=True)
             before = after
     last = len(sent)
     for name in names:
         sending.server.send(f"last@{name}", f"last-{name}")
-    sending.server.wait(lambda: sending.server.queued() == 0, "mail stays in the queue", 120)
+    sending.server.wait_until_empty()
     sending.assert_each_took_its_own_route(sent[:last])
     assert {f"last-{name}" for name in names} <= sending.two.subjects.keys()
 
@@ -126,19 +128,15 @@ def test_lookups_during_changes_are_the_old_or_the_new_and_never_empty_or_mixed(
         account("asked"), ways[0], *(domain("asked", name, through("own")) for name in names)
     )
     keys = "".join(f"a@{name}\n" for name in names) * passes
-    changes = 0
+    answers: list[str] = []
 
-    def change(ended: threading.Event) -> None:
-        nonlocal changes
+    def ask(ended: threading.Event) -> None:
         while not ended.is_set():
-            sending.replace(ways[changes % 2], ways[(changes + 1) % 2])
-            changes += 1
+            answers.extend(look_up(sending, keys))
 
-    with at_the_same_time(change):
-        sending.server.wait(lambda: changes > 0, "no change")
-        answers: list[str] = []
-        while changes < 5:
-            answers += look_up(sending, keys)
+    with at_the_same_time(ask):
+        for number in range(CHANGES):
+            sending.replace(ways[number % 2], ways[(number + 1) % 2])
     assert len(answers) % (count * passes) == 0, "a lookup was empty"
     versions = [int(answer) for answer in answers]
     assert versions == sorted(versions), "one lookup was new, and a later one old"
