@@ -9,6 +9,7 @@ from sendroute.model.nexthop import Alias
 
 ID = "158FA986244"
 AT = "Nov 28 15:00:42"
+SUSPENDED = "delivery temporarily suspended: "
 
 
 def line(event: str, program: str = "smtp", queue_id: str = ID, time: str = AT) -> str:
@@ -78,10 +79,20 @@ def test_each_form_of_time_is_read(time: str) -> None:
         ("none", "connect to p42r7[203.0.113.9]:587: Connection refused", Alias(42, 7)),
         (
             "none",
-            "Host or domain name not message. Name service error for name=p42r7 type=A: Host not"
-            " message",
+            "Host or domain name not found. Name service error for name=p42r7 type=A: Host not"
+            " found",
             Alias(42, 7),
         ),
+        ("none", f"{SUSPENDED}connect to p42r7[203.0.113.9]:587: Connection refused", Alias(42, 7)),
+        ("none", f"{SUSPENDED}host p42r7[203.0.113.9] refused to talk to me: 421 x", Alias(42, 7)),
+        ("none", f"{SUSPENDED}lost connection with p42r7[203.0.113.9] while x", Alias(42, 7)),
+        (
+            "none",
+            f"{SUSPENDED}SASL authentication failed; server p42r7[203.0.113.9] said: 535 connect to"
+            " p9r9[203.0.113.9]: x",
+            Alias(42, 7),
+        ),
+        ("none", "unknown: connect to p42r7[203.0.113.9]:587: Connection refused", None),
         ("none", "The domain of the sender has no route at present", None),
         ("smtp.old.example[203.0.113.9]:25", "connect to p42r7[203.0.113.9]:587: x", None),
         ("p042r7[203.0.113.9]:587", "x", None),

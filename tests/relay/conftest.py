@@ -31,7 +31,7 @@ PLATFORM_SPEC = Platform(Managed(None, "smtp.example", (), MANAGED_RELAY), plans
 
 # Reloads, and reads of the queue, as the agent runs them (postfix(1), postqueue(1), postconf(1)).
 _PROGRAMS = {
-    "postfix": 'if [ -e "$0.fails" ]; then echo "fatal: no" >&2; exit 1; fi\n'
+    "postfix": 'if [ -s "$0.fails" ]; then cat "$0.fails" >&2; exit 1; fi\n'
     'date +%s.%N >> "$0.calls"\n',
     "postqueue": 'cat "$0.answer" 2>/dev/null\n',
     "postconf": "echo 3.7.11\n",
@@ -157,9 +157,9 @@ class Site:
         calls = self._programs / "postfix.calls"
         return [float(line) for line in calls.read_text().split()] if calls.exists() else []
 
-    def fail_reloads(self, *, fail: bool) -> None:
-        marker = self._programs / "postfix.fails"
-        marker.touch() if fail else marker.unlink()
+    def fail_reloads(self, why: str) -> None:
+        """What a reload fails with; empty if it succeeds."""
+        (self._programs / "postfix.fails").write_text(why)
 
     def queue(self, *messages: str) -> None:
         (self._programs / "postqueue.answer").write_text("\n".join(messages))

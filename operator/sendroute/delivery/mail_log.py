@@ -32,10 +32,13 @@ _DELIVERY = re.compile(
     r"(?:conn_use=[0-9]+, )?delay=[0-9.]+, delays=[0-9./]+, dsn=(?P<dsn>[245]\.[0-9]+\.[0-9]+), "
     r"status=(?P<status>[a-z]+) \((?P<answer>.*)\)"
 )
-# What Postfix itself writes if it reached no server.
+# What Postfix itself writes if it reached no server, before any text of a server. After a failure
+# it suspends a destination, and repeats the reason (qmgr(8)).
 _UNREACHED = re.compile(
-    r"connect to (?P<host>[^\s\[\]:]+)\[.*"
-    r"|Host or domain name not message\. Name service error for name=(?P<name>\S+) .*"
+    r"(?:delivery temporarily suspended: )?(?:"
+    r"(?:connect to|host|lost connection with|conversation with"
+    r"|SASL authentication failed; (?:cannot authenticate to )?server) (?P<host>[^\s\[\]:]+)\[.*"
+    r"|Host or domain name not found\. Name service error for name=(?P<name>\S+) .*)"
 )
 _BOUNCE = re.compile(r"sender (?:non-)?delivery (?:status )?notification: (?P<id>[0-9A-Za-z]+)")
 

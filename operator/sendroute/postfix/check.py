@@ -20,6 +20,7 @@ from sendroute.postfix.tables import (
     DATABASE,
     NULL_ACCESS,
     NULL_TRANSPORT,
+    SENDERS,
     TLS_POLICY,
     TRANSPORT,
     Table,
@@ -83,6 +84,29 @@ def check_tables(directory: str) -> list[Finding]:
     ]
 
 
+def check_sign_in(postfix: Postfix, directory: str) -> Iterator[Finding]:
+    """Whether clients can sign in, if accounts name the clients that may send as their domains.
+
+    Args:
+        postfix: the Postfix.
+        directory: the absolute path of the lookup tables.
+
+    Yields:
+        ``postfix-setting`` if nobody can send as these domains.
+    """
+    if postfix.signs_in:
+        return
+    with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
+        (count,) = database.execute(f"SELECT count(*) FROM {SENDERS.table}").fetchone()  # noqa: S608
+    if count:
+        yield finding(
+            "postfix-setting",
+            f"Postfix's smtpd_sasl_auth_enable is `no`, so nobody can send as the domains whose"
+            f" accounts name logins; {SENDERS.table} has {count} of them.",
+            hint="Let clients sign in: SASL_README of Postfix.",
+        )
+
+
 def compare(postfix: Postfix, directory: str, senders: Iterable[Sender]) -> Iterator[Finding]:
     """Look up every sender as Postfix does, and compare the answers with what ``explain`` says.
 
@@ -121,7 +145,7 @@ def surplus(directory: str, known: Collection[str]) -> Iterator[Finding]:
         A finding for each (``route-differs``).
     """
     with closing(sqlite3.connect(f"file:{directory}/{DATABASE}?mode=ro", uri=True)) as database:
-        for table in (ACCESS, TRANSPORT):
+        for table in (ACCESS, TRANSPORT, SENDERS):
             query = f"SELECT key FROM {table.table} ORDER BY key"  # noqa: S608 - our own name
             for (key,) in database.execute(query):
                 if key not in known:
@@ -147,6 +171,18 @@ def _compared(
         route = to.transport if to is not None else None
         if routes.get(key) != route:
             yield _differs(sender.key, transport, _shown(routes.get(key)), _shown(route))
+    if access is ACCESS:
+        yield from _compared_clients(postfix, directory, senders)
+
+
+def _compared_clients(postfix: Postfix, directory: str, senders: list[Sender]) -> Iterator[Finding]:
+    """A domain without its logins is open to every client."""
+    clients = postfix.look_up([sender.address for sender in senders], SENDERS.map(directory))
+    for sender in senders:
+        expected = ", ".join(sender.explanation.logins or ()) or None
+        answer = clients.get(sender.address)
+        if answer != expected:
+            yield _differs(sender.key, SENDERS, _shown(answer), _shown(expected))
 
 
 def _compared_nexthops(

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from sendroute.cli.command_line import Parser
 from sendroute.cli.exit_status import of_findings
 from sendroute.cli.options import TABLES, output_option
@@ -24,7 +26,14 @@ from sendroute.model.finding import Finding
 from sendroute.model.records import ExplainFacts
 from sendroute.model.route import RouteKind
 from sendroute.postfix.changes import differences, findings_of
-from sendroute.postfix.check import Sender, check_running, check_tables, compare, surplus
+from sendroute.postfix.check import (
+    Sender,
+    check_running,
+    check_sign_in,
+    check_tables,
+    compare,
+    surplus,
+)
 from sendroute.postfix.files import absolute
 from sendroute.postfix.installed import Postfix
 from sendroute.reports.report import of_findings as report_of
@@ -55,6 +64,7 @@ def _differences(postfix: Postfix, directory: str, store: "Store") -> Iterator[F
     if missing := check_tables(directory):
         yield from missing
         return
+    yield from check_sign_in(postfix, directory)
     known: set[str] = set()
     answers = compare(postfix, directory, _noted(_senders(store), known))
     yield from islice(chain(answers, surplus(directory, known)), _SHOWN)
@@ -71,6 +81,7 @@ def _senders(store: "Store") -> Iterator[Sender]:
     platform = store.explain_facts("")
     yield Sender("<>", explain_null_sender(platform))
     profiles = {(profile.account, profile.name): profile for profile in store.profiles()}
+    logins = store.logins()
     with store.route_stream() as stream:
         for row in stream.rows:
             is_profile = row.state.route.kind is RouteKind.PROFILE
@@ -82,5 +93,6 @@ def _senders(store: "Store") -> Iterator[Sender]:
                 platform.platform_version,
                 row=row,
                 profile=stored,
+                logins=logins.get(row.account, UNSET),
             )
             yield Sender(row.domain, explain_domain(row.domain, row.domain, facts))
