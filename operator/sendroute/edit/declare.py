@@ -86,7 +86,7 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
             finding(
                 "duplicate-profile",
                 f"Account {key.name} already has a profile {name}.",
-                hint=f"Route through profile {name}, or choose another name.",
+                hint="Choose another name. To use the profile that exists, route through it.",
                 where=profile.where,
                 account=key,
             )
