@@ -170,6 +170,19 @@ def test_a_saved_plan_keeps_the_accounts_that_it_may_remove(
     assert not tenants.holding("t0")
 
 
+def test_a_confirmed_removal_can_be_repeated(tenants: Tenants, sendroute: Program) -> None:
+    tenants.delete("t0")
+    named = ("--remove-account", "t0/t0")
+    assert tenants.apply(*named)[0] == 0
+    history = sendroute("history", "-o", "json").out
+    for more in ((), ("--only", "t0/t0"), ("--only", "t1/t1")):
+        for run in (tenants.plan, tenants.apply):
+            status, text = run(*named, *more)
+            assert (status, "unknown-account" in text) == (0, False), text
+    assert sendroute("history", "-o", "json").out == history
+    assert tenants.apply("--only", "t0/t0")[0] == 1, "only a removal is repeated"
+
+
 @pytest.mark.parametrize(
     ("name", "status", "words"),
     [

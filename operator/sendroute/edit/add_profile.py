@@ -44,7 +44,7 @@ def add_profile(
     check_document(key, value)
     proposal = Proposal(tree)
     placement.put(proposal, NewDocument(value))
-    proposal.expected = frozenset({Code.PROFILE_UNUSED})  # until something refers to it
+    proposal.expected = Code.PROFILE_UNUSED  # until something refers to it
     message = f"new profile {name} of account {key.name}, in {placement.file}"
     proposal.describe(None, message)
     return proposal

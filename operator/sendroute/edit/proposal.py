@@ -10,7 +10,7 @@ from sendroute.edit.layout import BOM
 from sendroute.edit.rewrite import same
 from sendroute.edit.style import YamlStyle
 from sendroute.edit.tree import EditTree
-from sendroute.model.codes import finding
+from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 
@@ -39,13 +39,13 @@ class TextChange(NamedTuple):
 
 class Proposal:
     """Filled by one edit; nothing is written. ``notes`` are findings that do not stop the edit,
-    ``expected`` the codes of new findings that the edit is meant to cause."""
+    ``expected`` the code of a new finding that the edit is meant to cause."""
 
     def __init__(self, tree: EditTree) -> None:
         self.tree = tree
         self.changes: list[EditChange] = []
         self.notes: list[Finding] = []
-        self.expected: frozenset[str] = frozenset()
+        self.expected: Code | None = None
         self._files: dict[str, FileEdit] = {}
         self._new: dict[str, NewFile] = {}
 

@@ -45,6 +45,10 @@ class Trait(Flag):
     SKIPPED = auto()
     """Part of a change waits for something else, and the rest is applied. Whatever its severity,
     it leaves the account open."""
+    BY_EDIT = auto()
+    """An edit of the manifests may be meant to have this effect."""
+    UNREAD = auto()
+    """A whole file could not be read, so nothing of it is known."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
     MAY_WARN = auto()
@@ -102,6 +106,7 @@ class Code(StrEnum):
         "The file is not well-formed YAML or JSON.",
         "A quote, a bracket or the indentation is wrong.",
         "Fix the syntax at the position.",
+        Trait.UNREAD,
     )
     AMBIGUOUS_SCALAR = (
         "ambiguous-scalar",
@@ -135,6 +140,7 @@ class Code(StrEnum):
         "The file is not UTF-8 text.",
         "An editor saved it in another encoding, or it is no text file.",
         "Save the file as UTF-8.",
+        Trait.UNREAD,
     )
     TOO_LARGE = (
         "too-large",
@@ -143,6 +149,7 @@ class Code(StrEnum):
         "A file or a string is larger than is accepted.",
         "The file is not a manifest, or several manifests should be split.",
         "Split the file, or move it out of the tree.",
+        Trait.UNREAD,
     )
     UNREADABLE = (
         "unreadable",
@@ -152,7 +159,7 @@ class Code(StrEnum):
         "It is missing, its permissions do not allow it, the disk reports an error, or a symbolic"
         " link leads to a place that is not read.",
         "Check that the path exists and that the user that runs sendroute may read it.",
-        Trait.REREAD,
+        Trait.REREAD | Trait.UNREAD,
     )
     UNWRITABLE = (
         "unwritable",
@@ -259,6 +266,7 @@ class Code(StrEnum):
         "The tree holds no manifests.",
         "The path is wrong, or the checkout is empty.",
         "Check the path. An empty tree is never applied.",
+        Trait.BY_EDIT,
     )
     NO_PLATFORM = (
         "no-platform",
@@ -297,6 +305,7 @@ class Code(StrEnum):
         "No account has the domain.",
         "The name is misspelled, or the domain was never applied.",
         "Correct the name, or declare the domain and apply the manifests.",
+        Trait.ABSENCE,
     )
     UNKNOWN_PLAN = (
         "unknown-plan",
@@ -305,6 +314,7 @@ class Code(StrEnum):
         "The platform does not define the service plan.",
         "The name is misspelled, or the service plan was removed from the MailPlatform.",
         "Use one of the platform's service plans.",
+        Trait.ABSENCE,
     )
     UNKNOWN_PROFILE = (
         "unknown-profile",
@@ -393,7 +403,7 @@ class Code(StrEnum):
         " edited in the same change.",
         "To return to the declared route, add spec.overrides with the apply-all's id in a later"
         " change.",
-        Trait.NEEDS_BASE,
+        Trait.NEEDS_BASE | Trait.BY_EDIT,
     )
     UNKNOWN_APPLY_ALL = (
         "unknown-apply-all",
@@ -905,13 +915,27 @@ def code_of(code: str) -> Code:
 
 
 def has_trait(code: str, trait: Trait) -> bool:
-    """Whether the code has this trait; False for a code of another release."""
+    """Check a trait of a code.
+
+    Args:
+        code: the code of a finding.
+        trait: one trait.
+
+    Returns:
+        Whether the code has the trait; False for a code of another release.
+    """
     return code in _WITH[trait]
 
 
 def why_not_saved(code: str) -> str | None:
-    """Why a profile, or the managed relay, with this code is not saved, as a clause; None for a
-    code that does not concern one, and for a code of another release."""
+    """Say why a profile, or the managed relay, is not saved.
+
+    Args:
+        code: the code of a finding about it.
+
+    Returns:
+        A clause; None for a code that does not prevent saving, and for a code of another release.
+    """
     return _NOT_SAVED.get(code)
 
 

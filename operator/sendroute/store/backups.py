@@ -30,14 +30,14 @@ from sendroute.store.schema import require_our_schema, upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import HEAD
 from sendroute.store.translation import translated_errors
-from sendroute.store.url import APPLICATION_ID, check_file, is_postgres, sqlite_path
+from sendroute.store.url import APPLICATION_ID, BUSY_TIMEOUT, check_file, is_postgres, sqlite_path
 
 # Pages that are copied between two calls of `advance`: 16 MiB.
 _PAGES = 4096
 
 
 def backup_store(
-    url: str, target: Path, *, busy_timeout: float = 30.0, advance: Advance = no_progress
+    url: str, target: Path, *, busy_timeout: float = BUSY_TIMEOUT, advance: Advance = no_progress
 ) -> Status:
     """Write a backup of a store to a new file.
 
@@ -148,7 +148,7 @@ def copy_file(
 
 
 @contextmanager
-def open_backup(path: Path, *, busy_timeout: float = 30.0) -> Iterator[Database]:
+def open_backup(path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> Iterator[Database]:
     """A context with a backup to read from, after it was checked.
 
     The schema of an older backup is upgraded on a copy in the directory for temporary files

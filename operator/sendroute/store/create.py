@@ -28,7 +28,7 @@ from sendroute.store.schema import upgrade_schema
 from sendroute.store.sqlite.database import Sqlite
 from sendroute.store.tables import store
 from sendroute.store.translation import translated_errors
-from sendroute.store.url import is_postgres, sqlite_path
+from sendroute.store.url import BUSY_TIMEOUT, is_postgres, sqlite_path
 
 Opens = Callable[[str, SecretBinding], bool]
 
@@ -40,7 +40,7 @@ def init_store(
     from_lock: Path | None = None,
     from_backup: Path | None = None,
     opens: Opens | None = None,
-    busy_timeout: float = 30.0,
+    busy_timeout: float = BUSY_TIMEOUT,
     advance: Advance = no_progress,
 ) -> Store:
     """Create a store and open it: empty, from a lock file or from a backup.
@@ -87,7 +87,7 @@ def init_store(
     return open_store(url, busy_timeout=busy_timeout)
 
 
-def require_no_store(url: str, *, busy_timeout: float = 30.0) -> None:
+def require_no_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
     """Check that a store can be created at ``url``, before anything else is created for it.
 
     Raises :class:`~sendroute.model.problem.ProblemError`: ``store-exists`` if something is there,

@@ -58,9 +58,10 @@ from sendroute.store.endpoints import EncryptedCredentials
 from sendroute.store.errors import damaged
 from sendroute.store.schema import upgrade_schema
 from sendroute.store.translation import translated_errors
+from sendroute.store.url import BUSY_TIMEOUT
 
 
-def open_store(url: str, *, busy_timeout: float = 30.0) -> "Store":
+def open_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> "Store":
     """Open the store at a URL, and upgrade its schema if it is older than this program.
 
     Args:
@@ -409,6 +410,16 @@ class Store:
         """The accounts, in order."""
         with self._reading() as connection:
             return queries.accounts(connection)
+
+    def removed_accounts(self, keys: Iterable[AccountKey]) -> frozenset[AccountKey]:
+        """Those of the accounts that were in the store once, by its history, and no longer are."""
+        with self._reading() as connection:
+            current = queries.accounts(connection)
+            return frozenset(
+                key
+                for key in frozenset(keys).difference(current)
+                if history.history_of(connection, history.HistoryFilter(owner=key, limit=1))
+            )
 
     def profiles(self) -> list[StoredProfile]:
         """The profiles, in the order of accounts and names."""
