@@ -86,7 +86,7 @@ def check_new_profile(tree: EditTree, key: AccountKey, name: str) -> None:
             finding(
                 "duplicate-profile",
                 f"Account {key.name} already has a profile {name}.",
-                hint="Choose another name. To use the profile that exists, route through it.",
+                hint=f"Choose another name. To use the existing one, route through profile {name}.",
                 where=profile.where,
                 account=key,
             )
