@@ -27,6 +27,7 @@ from sendroute.runtime.factory import verifier_without_secrets
 from sendroute.runtime.source import source_of_paths
 from sendroute.store import record
 from sendroute.store.record import Store
+from sendroute.store.url import BUSY_TIMEOUT
 
 __all__ = ["load", "open_store", "plan", "validate"]
 
@@ -74,7 +75,7 @@ def validate(*paths: Path, base: str | None = None) -> tuple[Finding, ...]:
     return tuple(with_positions(tree.files, findings))
 
 
-def open_store(url: str, *, busy_timeout: float = 30.0) -> Store:
+def open_store(url: str, *, busy_timeout: float = BUSY_TIMEOUT) -> Store:
     """Open the store that ``sendroute init`` created, and upgrade its schema if it is older than
     this program.
 
@@ -133,7 +134,9 @@ def plan(
     _expect("guards", guards, (Guards, type(None)), "Guards or None")
     guards = guards or Guards()
     keys = None if only is None else _keys(only)
-    _require_known(guards.remove_accounts.union(keys or ()), tree.desired, store)
+    named = guards.remove_accounts.union(keys or ())
+    removed = store.removed_accounts(guards.remove_accounts - tree.desired.mentioned)
+    _require_known(named - removed, tree.desired, store)
     reconciler = Reconciler(store, verifier_without_secrets)
     planned = reconciler.plan(source_of_paths(tree), PlanRequest(guards, keys)).plan
     accounts = tuple(

@@ -4,9 +4,14 @@ import base64
 import csv
 import json
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
+from sendroute.model.followed_source import FollowedSource
+from sendroute.model.times import rfc3339, to_minute
+from sendroute.store.record import open_store
 
 from .conftest import PLATFORM, Program, account, domain, profile, write
 
@@ -240,6 +245,24 @@ def test_history_shows_from_and_to(sendroute: Program, store: Path) -> None:
     assert newest.endswith("profile ses  managed")
 
 
+def test_history_shows_which_other_fields_of_a_profile_changed(
+    sendroute: Program, store: Path
+) -> None:
+    path = store.parent / "manifests/acme.yaml"
+    before = path.read_text()
+    for limits in ("{perSecond: 5}", "{perSecond: 10, perDay: 1000}"):
+        path.write_text(before.replace("  port: 587\n", f"  port: 587\n  limits: {limits}\n", 1))
+        assert sendroute("apply", "manifests", "--auto-approve").status == 0
+    rows = list(csv.DictReader(sendroute("history", "acme/ses", "-o", "csv").out.splitlines()))
+    ends = [(row["from"].partition(", ")[2], row["to"].partition(", ")[2]) for row in rows]
+    assert ends == [
+        ("limits perSecond 5", "limits perSecond 10 perDay 1000"),
+        ("no limits", "limits perSecond 5"),
+        ("", ""),
+    ]
+    assert "limits perSecond 10" in sendroute("history", "acme/ses").out
+
+
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("name", ["acme/ses", "ses"])
 def test_history_of_a_profile(sendroute: Program, name: str) -> None:
@@ -262,6 +285,34 @@ def test_history_since(sendroute: Program, since: str, some: bool) -> None:
 def test_a_wrong_time_is_wrong_usage(sendroute: Program, since: str) -> None:
     result = sendroute("history", f"--since={since}")
     assert (result.status, "is not a date, a time or a duration" in result.err) == (64, True)
+
+
+@pytest.mark.usefixtures("store")
+def test_status_says_that_a_loop_was_not_seen_for_some_time(sendroute: Program) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    with open_store("sqlite:///./sendroute.db") as store:
+        store.write_followed_source(FollowedSource("alive", "c0ffee", now, seen_at=now))
+        before = now - timedelta(hours=1)
+        store.write_followed_source(FollowedSource("gone", "c0ffee", before, seen_at=before))
+    sources = {
+        entry["source"]: entry["seen"]
+        for entry in json.loads(sendroute("status", "-o", "json").out)["sources"]
+    }
+    assert sources == {"alive": rfc3339(now), "gone": rfc3339(before)}
+    alive, gone = (part.split("\n\n")[0] for part in sendroute("status").out.split("follows")[1:])
+    assert alive.endswith(f"last seen  {to_minute(now)}")
+    assert gone.endswith(f"{to_minute(before)}; the loop does not run, or does not reach the store")
+
+
+@pytest.mark.usefixtures("store")
+def test_status_compares_the_lock_files_of_the_given_manifests(sendroute: Program) -> None:
+    lock = "manifests/sendroute.lock"
+    assert sendroute("apply", "manifests", "--auto-approve", "--write-lock", lock).status == 0
+    other = ("--store", "sqlite:///./other.db")
+    assert sendroute(*other, "init", "--key-file", "sendroute.key").status == 0
+    assert json.loads(sendroute(*other, "status", "-o", "json").out)["lock_files"] == []
+    given = json.loads(sendroute(*other, "status", "manifests", "-o", "json").out)["lock_files"]
+    assert [entry["code"] for entry in given] == ["store-empty"]
 
 
 @pytest.mark.usefixtures("store")

@@ -340,7 +340,31 @@ def test_an_error_cannot_be_accepted(sendroute: Program, manifests: Path) -> Non
         manifests / "x.yaml",
         accepting(domain("acme", "x.example.com", "{profile: nope}"), accepted),
     )
-    assert findings(sendroute) == [("unknown-profile", "error")]
+    assert sorted(findings(sendroute)) == [
+        ("invalid-value", "warning"),
+        ("unknown-profile", "error"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("unknown-profile", "which is an error and cannot be accepted"),
+        ("account-removal", "which is a refusal and cannot be accepted"),
+        ("managed-not-in-plan", None),
+    ],
+)
+def test_accepting_what_is_never_below_error_is_a_warning(
+    sendroute: Program, manifests: Path, code: str, words: str | None
+) -> None:
+    accepted = f'"sendroute.dev/accept": "{code}"'
+    write(manifests / "x.yaml", accepting(domain("acme", "x.example.com"), accepted))
+    reported = json.loads(sendroute("validate", "manifests", "-o", "json").out)["findings"]
+    assert [words in item["message"] for item in reported if words] == [True] * bool(words)
+    assert len(reported) == bool(words)
+    for item in reported:
+        assert (item["code"], item["severity"]) == ("invalid-value", "warning")
+        assert item["position"]["file"].endswith("x.yaml")
 
 
 def test_an_unknown_code_that_is_accepted_is_a_warning(sendroute: Program, manifests: Path) -> None:
@@ -354,7 +378,9 @@ def test_an_unknown_code_that_is_accepted_is_a_warning(sendroute: Program, manif
 
 
 LOCKS = {
-    "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "merge conflict"),
+    "merge marks": ('{\n<<<<<<< HEAD\n "revision": 1,\n', 2, "has an unresolved merge conflict."),
+    "a mark that was forgotten": (' {\n=======\n "revision": 1}', 2, "merge conflict"),
+    "merge marks behind text": ('{"é": "\n>>>>>>> theirs\n', 2, "merge conflict"),
     "no JSON": ('{\n "lineage": x\n}\n', 2, "not well-formed JSON"),
     "a cut file": ('{\n "lineage": "\n', 2, "not well-formed JSON"),
     "no UTF-8": ('{\n "lineage": "\udce9"\n}\n', 2, "not "),

@@ -33,7 +33,8 @@ namespace, which is the tenant boundary. This page is generated from the program
   `unknown-group`. A `List` must hold a list of objects. `status`, labels, annotations and the API
   server's own metadata are accepted and ignored.
 - The annotation `sendroute.dev/accept: CODE[,CODE]` on an object accepts findings below error that
-  arise there: they are not reported. An error or a refusal cannot be accepted.
+  arise there: they are not reported. An error or a refusal cannot be accepted; naming one, or a
+  code that does not exist, is a warning.
 
 ## Secrets
 

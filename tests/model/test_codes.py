@@ -22,7 +22,8 @@ def trees() -> Iterator[tuple[str, ast.Module]]:
 
 
 def collected(node: ast.AST) -> list[str]:
-    """The codes in a literal collection or in a pattern of alternatives."""
+    """The codes in a literal collection, a pattern of alternatives or comparisons joined by
+    ``or``; and the codes of which a call tests the beginning or the end."""
     match node:
         case ast.Set() | ast.Tuple() | ast.List():
             elements: list[ast.expr | None] = list(node.elts)
@@ -30,20 +31,55 @@ def collected(node: ast.AST) -> list[str]:
             elements = list(node.keys)
         case ast.MatchOr():
             elements = [p.value for p in node.patterns if isinstance(p, ast.MatchValue)]
+        case ast.BoolOp():
+            compared = [value for value in node.values if isinstance(value, ast.Compare)]
+            elements = [part for value in compared for part in (value.left, *value.comparators)]
+        case ast.Call(ast.Attribute(_, ("startswith" | "endswith") as test), [ast.Constant(text)]):
+            # Not a short part such as "-", which any text may have.
+            part = text if isinstance(text, str) and len(text) > 3 else None
+            return [code for code in CODES if part and getattr(code, test)(part)]
         case _:
             return []
-    texts = (element.value for element in elements if isinstance(element, ast.Constant))
-    return [text for text in texts if text in CODES]
+    return [code for element in elements if (code := _code(element)) is not None]
 
 
-def test_no_other_module_has_a_list_of_codes() -> None:
-    lists = [
+def _code(node: ast.expr | None) -> str | None:
+    match node:
+        case ast.Constant(str(text)) if text in CODES:
+            return text
+        case ast.Attribute(ast.Name("Code"), name) if name in Code.__members__:
+            return Code[name].value
+        case _:
+            return None
+
+
+def lists_of_codes(name: str, tree: ast.Module) -> list[str]:
+    return [
         f"{name}:{node.lineno}: {', '.join(codes)}"
-        for name, tree in trees()
         for node in ast.walk(tree)
         if len(codes := collected(node)) > 1 or (codes and isinstance(node, ast.Set))
     ]
+
+
+def test_no_other_module_has_a_list_of_codes() -> None:
+    lists = [found for name, tree in trees() for found in lists_of_codes(name, tree)]
     assert not lists, "use a property of the code in model/codes.py instead"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "finding.code in ('unknown-plan', 'unknown-account')",
+        "intended = (Code.APPLY_ALL_WINS, Code.NO_MANIFESTS)",
+        "finding.code in {Code.UNKNOWN_PLAN}",
+        "finding.code == Code.UNKNOWN_PLAN or finding.code == 'unknown-account'",
+        "finding.code.startswith('unknown-')",
+        "finding.code.endswith('-profile')",
+        "match code:\n    case Code.UNKNOWN_PLAN | Code.UNKNOWN_ACCOUNT:\n        pass",
+    ],
+)
+def test_a_list_or_a_prefix_of_codes_is_detected(source: str) -> None:
+    assert lists_of_codes("module", ast.parse(source))
 
 
 def takes_code(tree: ast.Module) -> Iterator[tuple[str, int]]:

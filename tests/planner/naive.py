@@ -277,6 +277,8 @@ def step(
                 for name in ignored & set(doc.domains):
                     if doc.domains[name].suspended:
                         drafts[key].may.add("suspended")
+                    if doc.domains[name].overrides is not None:
+                        drafts[key].may.add("unknown-apply-all")
                 outcomes[key] = change_account(
                     doc,
                     stored,

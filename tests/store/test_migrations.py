@@ -173,6 +173,32 @@ def test_commit_ids_and_account_statuses_keep_their_values(store_url: str) -> No
     assert status.approval == Approval("d1", "bob", datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def fill_version_10(connection: Connection) -> None:
+    """A store as schema 0010 held it: the positions of findings under their old key."""
+    moment = "'2026-01-01 00:00:00'"
+    found = '{"code":"no-platform","severity":"error","message":"m","place":"a.yaml:1:2"}'
+    for statement in (
+        f"INSERT INTO revision (id, number, at, actor, commit_id) VALUES (0, 0, {moment}, 'ada',"  # noqa: S608
+        f" '{UUID(int=6)}')",
+        "INSERT INTO store (id, lineage, revision, last_profile, created_at)"  # noqa: S608
+        f" VALUES (1, '{UUID(int=0)}', 0, 0, {moment})",
+        "INSERT INTO account_status (namespace, account, reason, report, since) VALUES ('a', 'b',"  # noqa: S608
+        f""" 'failed', '{{"findings":[{found}],"more":2}}', {moment})""",
+        "INSERT INTO followed_source (name, faults, faulty_since)"  # noqa: S608
+        f" VALUES ('manifests', '[{found}]', {moment})",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+def test_findings_keep_their_positions(store_url: str) -> None:
+    make_old(store_url, "0010", fill_version_10)
+    with open_store(store_url) as store:
+        (status,) = store.account_statuses().values()
+        (source,) = store.followed_sources()
+    assert (status.report.findings[0].position, status.report.more) == ("a.yaml:1:2", 2)
+    assert (source.faults[0].position, source.seen_at) == ("a.yaml:1:2", None)
+
+
 def test_a_backup_of_an_older_schema_creates_a_store(tmp_path: Path, say: Any) -> None:
     make_old(f"sqlite:///{tmp_path}/old.db", "0006", fill_version_6)
     url = f"sqlite:///{tmp_path}/new.db"

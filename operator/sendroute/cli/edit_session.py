@@ -103,7 +103,7 @@ class EditSession:
             yield
         except ProblemError as problem:
             reading_findings: Iterable[Finding] = ()
-            if any(finding.code.startswith("unknown-") for finding in problem.findings):
+            if any(has_trait(finding.code, Trait.ABSENCE) for finding in problem.findings):
                 reading_findings = self._reading.findings
             raise ProblemError(
                 *with_positions(self._files, [*problem.findings, *reading_findings])
@@ -188,7 +188,7 @@ class EditSession:
                 self._lock.take(real_paths.values())
             after = compile_reading(Reading(EditedFiles(self._files, texts)))
             new = self._new_findings(after, deletes=deletes)
-            notes += [finding for finding in new if finding.code not in proposal.expected]
+            notes += [finding for finding in new if finding.code != proposal.expected]
             if test is not None and (wrong := self._tested(after, *test)):
                 # In apply, a failed test skips a part (exit status 4); an edit writes nothing.
                 report_on_stderr(self._session, wrong)
@@ -300,8 +300,7 @@ def _is_intended(finding: Finding) -> bool:
     """Whether an edit is meant to have this effect. Without a store every domain counts as new, so
     an apply-all overrides each of them. Guards protect from changes that nobody asked for; the plan
     enforces them. A part of a tree may lose its last document."""
-    intended = (Code.APPLY_ALL_WINS, Code.NO_MANIFESTS)
-    return finding.code in intended or has_trait(finding.code, Trait.GUARD)
+    return has_trait(finding.code, Trait.BY_EDIT) or has_trait(finding.code, Trait.GUARD)
 
 
 def shadow_of(session: Session, key: AccountKey, domain: str) -> str | None:

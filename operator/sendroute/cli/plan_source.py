@@ -69,10 +69,11 @@ def plan_paths(
     """
     tree = read_tree(paths, session, cached=True)
     only = None
-    to_remove = sorted(map(str, options.guards.remove_accounts))
+    to_remove = options.guards.remove_accounts
     if options.only or to_remove:
         known = tree.desired.mentioned.union(store.accounts())
-        accounts_named(to_remove, known)
+        known |= store.removed_accounts(to_remove - known)
+        accounts_named(sorted(map(str, to_remove)), known)
         only = accounts_named(options.only, known) if options.only else None
     request = PlanRequest(options.guards, only)
     source = source_of_paths(tree, lock=options.lock, records=options.records)

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from sendroute.edit.documents import NewDocument, new_file
 from sendroute.edit.file_edit import FileEdit, NotEditableError, apply, reads_as
-from sendroute.edit.layout import BOM
 from sendroute.edit.rewrite import same
 from sendroute.edit.style import YamlStyle
 from sendroute.edit.tree import EditTree
 from sendroute.manifests.problems import problems
-from sendroute.model.codes import finding
+from sendroute.model.byte_order_mark import BYTE_ORDER_MARK
+from sendroute.model.codes import Code, finding
 from sendroute.model.finding import Finding, Where
 from sendroute.model.problem import ProblemError
 
@@ -40,13 +40,13 @@ class TextChange(NamedTuple):
 
 class Proposal:
     """Filled by one edit; nothing is written. ``notes`` are findings that do not stop the edit,
-    ``expected`` the codes of new findings that the edit is meant to cause."""
+    ``expected`` the code of a new finding that the edit is meant to cause."""
 
     def __init__(self, tree: EditTree) -> None:
         self.tree = tree
         self.changes: list[EditChange] = []
         self.notes: list[Finding] = []
-        self.expected: frozenset[str] = frozenset()
+        self.expected: Code | None = None
         self._files: dict[str, FileEdit] = {}
         self._new: dict[str, NewFile] = {}
 
@@ -110,7 +110,7 @@ class Proposal:
                 continue
             before = self.tree.text(file)
             try:
-                after = apply(self.tree.layout(file), edit, bom=before.startswith(BOM))
+                after = apply(self.tree.layout(file), edit, bom=before.startswith(BYTE_ORDER_MARK))
                 texts[file] = TextChange(before, after)
             except NotEditableError as error:
                 findings += self._by_hand(file, error)

@@ -1,7 +1,7 @@
-"""What the loop follows, recorded in the store when it changes, so that a person can see it."""
+"""What the loop follows and that it runs, recorded in the store, so that a person can see it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -13,6 +13,8 @@ from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 
 _FAULTS = 20
+_SEEN = timedelta(seconds=60)
+"""How often a loop without other news records that it runs."""
 
 
 class SourceRecord:
@@ -28,8 +30,8 @@ class SourceRecord:
         self._written: FollowedSource | None = None
 
     def update(self, store: LoopStore, served: ReadTree | None, faults: Sequence[Finding]) -> None:
-        """Record what is served, if that changed. Nothing is written into a store to which the tree
-        does not belong.
+        """Record what is served, if that changed, and every minute that the loop runs. Nothing is
+        written into a store to which the tree does not belong.
 
         Args:
             store: the store.
@@ -52,7 +54,9 @@ class SourceRecord:
             is_same = self._tree is None and commit is not None and commit == before.commit
             since = before.since if is_same else now
             after = replace(after, commit=commit, since=since)
-        if after != self._written:
+        seen = before.seen_at if self._written is not None else None
+        if after != self._written or seen is None or now - seen >= _SEEN:
+            after = replace(after, seen_at=now)
             store.write_followed_source(after)
         self._written, self._tree = after, served
 

@@ -6,13 +6,18 @@ from msgspec import UNSET
 
 from sendroute.manifests.fields import ClusterMetadata
 from sendroute.manifests.wording import shown
-from sendroute.model.codes import Code, finding
+from sendroute.model.codes import Code, Trait, finding
 from sendroute.model.finding import Finding, Severity, Where
 from sendroute.model.spelling import did_you_mean
 
 ANNOTATION = "sendroute.dev/accept"
 _PATH = ("metadata", "annotations", ANNOTATION)
 _CODES = frozenset[str](Code)
+_NEVER_ACCEPTED = {
+    str(code): code.severity
+    for code in Code
+    if code.severity in (Severity.ERROR, Severity.REFUSED) and Trait.MAY_WARN not in code.traits
+}
 _NONE: frozenset[str] = frozenset()
 
 
@@ -31,7 +36,7 @@ def accepted_codes(metadata: ClusterMetadata) -> frozenset[str]:
 
 
 def check_acceptance(metadata: ClusterMetadata, where: Where) -> Iterator[Finding]:
-    """Yield a warning for each accepted code that does not exist.
+    """Yield a warning for each accepted code that does not exist, or that is never below error.
 
     Args:
         metadata: the metadata of the object.
@@ -43,6 +48,13 @@ def check_acceptance(metadata: ClusterMetadata, where: Where) -> Iterator[Findin
         near = did_you_mean(code, _CODES)
         hint = f"Did you mean {near}?" if near else "Write codes as findings show them."
         yield _warning(f"names {shown(code)}, which is the code of no finding", hint, where)
+    for code in sorted(accepted_codes(metadata) & _NEVER_ACCEPTED.keys()):
+        name = "a refusal" if _NEVER_ACCEPTED[code] is Severity.REFUSED else "an error"
+        yield _warning(
+            f"names {shown(code)}, which is {name} and cannot be accepted",
+            "Remove the code: only warnings and notes can be accepted.",
+            where,
+        )
 
 
 def _warning(predicate: str, hint: str, where: Where) -> Finding:

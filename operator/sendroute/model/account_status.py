@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from sendroute.model.change import DomainCounts, WholeChange
 from sendroute.model.finding import Finding, Severity
@@ -36,7 +36,7 @@ class ReportedFinding(Struct, frozen=True, omit_defaults=True):
     severity: Severity
     message: str
     hint: str | None = None
-    position: str | None = field(default=None, name="place")
+    position: str | None = None
     remedy: Remedy | None = None
     domains: tuple[str, ...] = ()
     more_domains: int = 0

@@ -45,8 +45,14 @@ class Trait(Flag):
     SKIPPED = auto()
     """Part of a change waits for something else, and the rest is applied. Whatever its severity,
     it leaves the account open."""
+    BY_EDIT = auto()
+    """An edit of the manifests may be meant to have this effect."""
+    UNREAD = auto()
+    """A whole file could not be read, so nothing of it is known."""
     VALUE = auto()
     """The value itself cannot be read, so no other rule is checked on it."""
+    MAY_WARN = auto()
+    """An error or a refusal that a rule also reports as a warning or as information."""
 
 
 _NONE = Trait(0)
@@ -100,6 +106,7 @@ class Code(StrEnum):
         "The file is not well-formed YAML or JSON.",
         "A quote, a bracket or the indentation is wrong.",
         "Fix the syntax at the position.",
+        Trait.UNREAD,
     )
     AMBIGUOUS_SCALAR = (
         "ambiguous-scalar",
@@ -133,6 +140,7 @@ class Code(StrEnum):
         "The file is not UTF-8 text.",
         "An editor saved it in another encoding, or it is no text file.",
         "Save the file as UTF-8.",
+        Trait.UNREAD,
     )
     TOO_LARGE = (
         "too-large",
@@ -141,6 +149,7 @@ class Code(StrEnum):
         "A file or a string is larger than is accepted.",
         "The file is not a manifest, or several manifests should be split.",
         "Split the file, or move it out of the tree.",
+        Trait.UNREAD,
     )
     UNREADABLE = (
         "unreadable",
@@ -150,7 +159,7 @@ class Code(StrEnum):
         "It is missing, its permissions do not allow it, the disk reports an error, or a symbolic"
         " link leads to a place that is not read.",
         "Check that the path exists and that the user that runs sendroute may read it.",
-        Trait.REREAD,
+        Trait.REREAD | Trait.UNREAD,
     )
     UNWRITABLE = (
         "unwritable",
@@ -224,7 +233,7 @@ class Code(StrEnum):
         "The field does not accept the value.",
         "The value has the wrong type or form, or is out of range.",
         "Write a value that the message lists.",
-        Trait.VALUE,
+        Trait.VALUE | Trait.MAY_WARN,
     )
     RESERVED_NAMESPACE = (
         "reserved-namespace",
@@ -257,6 +266,7 @@ class Code(StrEnum):
         "The tree holds no manifests.",
         "The path is wrong, or the checkout is empty.",
         "Check the path. An empty tree is never applied.",
+        Trait.BY_EDIT,
     )
     NO_PLATFORM = (
         "no-platform",
@@ -295,6 +305,15 @@ class Code(StrEnum):
         "No account has the domain.",
         "The name is misspelled, or the domain was never applied.",
         "Correct the name, or declare the domain and apply the manifests.",
+        Trait.ABSENCE,
+    )
+    UNKNOWN_MESSAGE = (
+        "unknown-message",
+        _ERROR,
+        _OPERATOR,
+        "The mail log has no line of the message.",
+        "The queue id is misspelled, the message is older than the log, or it was on another host.",
+        "Check the id, or read the log that has the message.",
     )
     UNKNOWN_PLAN = (
         "unknown-plan",
@@ -303,6 +322,7 @@ class Code(StrEnum):
         "The platform does not define the service plan.",
         "The name is misspelled, or the service plan was removed from the MailPlatform.",
         "Use one of the platform's service plans.",
+        Trait.ABSENCE,
     )
     UNKNOWN_PROFILE = (
         "unknown-profile",
@@ -336,6 +356,7 @@ class Code(StrEnum):
         "The account's service plan does not offer managed sending.",
         "A route or a default is managed, but the service plan has no managed sending.",
         "Declare a profile, or choose a service plan that offers managed sending.",
+        Trait.MAY_WARN,
     )
     ACCOUNT_NOT_EMPTY = (
         "account-not-empty",
@@ -390,7 +411,7 @@ class Code(StrEnum):
         " edited in the same change.",
         "To return to the declared route, add spec.overrides with the apply-all's id in a later"
         " change.",
-        Trait.NEEDS_BASE,
+        Trait.NEEDS_BASE | Trait.BY_EDIT,
     )
     UNKNOWN_APPLY_ALL = (
         "unknown-apply-all",
@@ -448,6 +469,7 @@ class Code(StrEnum):
         "Credentials would be sent without encryption.",
         "The profile has credentials and encryption none.",
         "Use starttls or tls, or set allowInsecureAuth for a trusted network.",
+        Trait.MAY_WARN,
     )
     CREDENTIALS_NEED_HOSTNAME = (
         "credentials-need-hostname",
@@ -506,7 +528,7 @@ class Code(StrEnum):
         "The host, port, encryption or credentials are wrong, or the provider is unavailable.",
         "The message has the outcome and the step at which the test ended. Fix what it names, or"
         " wait for the provider. Sendroute tests again.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its connection test failed",
     )
     CONNECTION_NOT_TESTED = (
@@ -525,7 +547,7 @@ class Code(StrEnum):
         "The name is misspelled, or the secret was not created in the account's namespace; the"
         " platform's are in sendroute-system.",
         "Create the secret with the keys username and password.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret does not exist",
     )
     SECRET_INVALID = (
@@ -535,7 +557,7 @@ class Code(StrEnum):
         "The secret's content is not a username and a password.",
         "A key is missing or empty, or has characters that SMTP does not accept.",
         "Write the keys username and password, each one line of text.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret cannot be used",
     )
     SECRET_NOT_BOUND = (
@@ -546,7 +568,7 @@ class Code(StrEnum):
         "The secret lists the hosts that may receive it, and the profile's host is not listed. Or"
         " the secret is the platform's.",
         "Add the host to the secret's list, if the credentials belong there.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its secret is not bound to the destination",
     )
     SECRET_NOT_COMPARED = (
@@ -564,6 +586,7 @@ class Code(StrEnum):
         "A stored credential cannot be decrypted with the given keys.",
         "The key is another one than the credential was encrypted with, or was lost.",
         "Give the right key. Without it, save the credentials again from their secrets.",
+        Trait.MAY_WARN,
     )
     ADDRESS_REFUSED = (
         "address-refused",
@@ -572,7 +595,7 @@ class Code(StrEnum):
         "The host resolves to an address that connection tests may not reach.",
         "The address is private, local or reserved.",
         "Correct the host, or allow its network in the MailPlatform's connectionTest.",
-        Trait.TRANSIENT,
+        Trait.TRANSIENT | Trait.MAY_WARN,
         "its host is at an address that may not be reached",
     )
     DEPENDENCY_SKIPPED = (
@@ -618,6 +641,58 @@ class Code(StrEnum):
         "The address to listen on is unavailable.",
         "Another process listens there, or the host does not have this address.",
         "Choose another address, or stop the other process.",
+    )
+
+    # Relay
+
+    RELAY_RUNNING = (
+        "relay-running",
+        _ERROR,
+        _OPERATOR,
+        "Another agent keeps the tables in this directory.",
+        "The agent was started twice, or two Postfix instances share a directory.",
+        "Stop one agent, or give each Postfix its own directory.",
+    )
+    UNSAFE_DIRECTORY = (
+        "unsafe-directory",
+        _ERROR,
+        _OPERATOR,
+        "The directory of the tables belongs to another user.",
+        "The owner could replace the tables that Postfix reads, and with them every route.",
+        "Choose a directory of the user that runs the agent.",
+    )
+    TABLES_DAMAGED = (
+        "tables-damaged",
+        _WARN,
+        _ENVIRONMENT,
+        "The tables that Postfix reads were damaged or missing, and are built again.",
+        "A disk failed, or another program changed or deleted the file.",
+        "Nothing to do, if it happens once. Otherwise find what changes the file.",
+    )
+    TABLES_NOT_WRITTEN = (
+        "tables-not-written",
+        _ERROR,
+        _ENVIRONMENT,
+        "A new revision cannot be written to the tables, so the previous one is served.",
+        "The disk is full, another process locks the file, or its directory is not writable.",
+        "Fix the cause. The agent tries again.",
+        Trait.TRANSIENT,
+    )
+    CREDENTIAL_NOT_SERVED = (
+        "credential-not-served",
+        _WARN,
+        _OPERATOR,
+        "Mail of a profile waits, because its credential is missing or cannot be decrypted.",
+        "The key was lost or not given, or the store was created from a lock file.",
+        "Give the key, or apply the manifests again with the secrets.",
+    )
+    RELAY_UNKNOWN = (
+        "relay-unknown",
+        _ERROR,
+        _OPERATOR,
+        "The store knows no relay of this name.",
+        "The name is misspelled, or the relay is forgotten already.",
+        "Look up the names of the relays.",
     )
 
     # Postfix
@@ -757,7 +832,7 @@ class Code(StrEnum):
         "An old checkout, a late CI job, a branch that was set back, or rewritten history.",
         "Apply a tree that contains the commit that was applied last. If the older state is"
         " intended, allow it or approve it.",
-        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE,
+        Trait.GUARD | Trait.APPROVABLE | Trait.NEEDS_STORE | Trait.MAY_WARN,
     )
     NOT_HELD_BACK = (
         "not-held-back",
@@ -900,13 +975,27 @@ def code_of(code: str) -> Code:
 
 
 def has_trait(code: str, trait: Trait) -> bool:
-    """Whether the code has this trait; False for a code of another release."""
+    """Check a trait of a code.
+
+    Args:
+        code: the code of a finding.
+        trait: one trait.
+
+    Returns:
+        Whether the code has the trait; False for a code of another release.
+    """
     return code in _WITH[trait]
 
 
 def why_not_saved(code: str) -> str | None:
-    """Why a profile, or the managed relay, with this code is not saved, as a clause; None for a
-    code that does not concern one, and for a code of another release."""
+    """Say why a profile, or the managed relay, is not saved.
+
+    Args:
+        code: the code of a finding about it.
+
+    Returns:
+        A clause; None for a code that does not prevent saving, and for a code of another release.
+    """
     return _NOT_SAVED.get(code)
 
 

@@ -12,7 +12,8 @@ class FollowedSource(Struct, frozen=True):
 
     ``commit`` is the commit of the tree that is served, None for a directory outside git; it is
     served since ``since``, None if no tree was served yet. ``faults`` say why the newest tree is
-    not served, since ``faulty_since``; both are empty if it is. Times are aware, in UTC.
+    not served, since ``faulty_since``; both are empty if it is. The loop was last seen at
+    ``seen_at``, None if that is unknown. Times are aware, in UTC.
     """
 
     name: str
@@ -20,3 +21,4 @@ class FollowedSource(Struct, frozen=True):
     since: datetime | None = None
     faults: tuple[ReportedFinding, ...] = ()
     faulty_since: datetime | None = None
+    seen_at: datetime | None = None

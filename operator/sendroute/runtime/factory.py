@@ -21,13 +21,11 @@ from sendroute.reconcile.protocols import Tester
 from sendroute.reconcile.reconciler import Reconciler
 from sendroute.reconcile.verifier import SavedInputs, Verifier
 from sendroute.runtime.settings import Settings
+from sendroute.store.url import BUSY_TIMEOUT
 
 if TYPE_CHECKING:
     from sendroute.credentials.cipher import CredentialCipher
     from sendroute.store.record import Store
-
-BUSY_TIMEOUT = 30.0
-"""Seconds that a command waits for another writer of the store."""
 
 
 class Factory:

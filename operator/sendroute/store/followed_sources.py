@@ -19,6 +19,7 @@ def read(connection: Connection) -> tuple[FollowedSource, ...]:
             row.served_since,
             msgspec.json.decode(row.faults, type=tuple[ReportedFinding, ...]),
             row.faulty_since,
+            row.seen_at,
         )
         for row in connection.execute(select(table).order_by(table.c.name))
     )
@@ -31,6 +32,7 @@ def write(connection: Connection, source: FollowedSource) -> None:
         "served_since": source.since,
         "faults": msgspec.json.encode(source.faults).decode(),
         "faulty_since": source.faulty_since,
+        "seen_at": source.seen_at,
     }
     new = insert_into(connection, table).values(name=source.name, **values)
     connection.execute(new.on_conflict_do_update(index_elements=[table.c.name], set_=values))

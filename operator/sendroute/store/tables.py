@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 # The id of the newest migration. It is compared with that of a store, so that Alembic is imported
 # only if the store is older. Ids are rising numbers, which shows whether a store is older or newer.
-HEAD = "0012"
+HEAD = "0013"
 
 metadata = MetaData(
     naming_convention={
@@ -324,4 +324,5 @@ followed_source = Table(
     Column("served_since", UtcDateTime),
     Column("faults", Text, nullable=False),
     Column("faulty_since", UtcDateTime),
+    Column("seen_at", UtcDateTime),
 )

@@ -11,6 +11,9 @@ from sendroute.store.errors import missing, not_ours, problem
 # "SRte": SQLite stores it at byte 68 of the file, https://www.sqlite.org/fileformat.html#the_database_header
 APPLICATION_ID = 0x53527465
 
+BUSY_TIMEOUT = 30.0
+"""Seconds to wait for another writer of a store."""
+
 _SCHEME = "sqlite:///"
 _SERVERS = ("postgresql", "postgres")
 _WELL_KNOWN = frozenset(

@@ -3,33 +3,38 @@
 It counts the accounts as whose domains any authenticated client may send, because they name no
 logins.
 
-For each loop it shows the source, which commit it serves since when, and why not the newest.
+For each loop it shows the source, which commit it serves since when, why not the newest, and when
+the loop was last seen.
 
 Left open is what the last apply or reconcile did not change: with the reason, since when, and
-what waits for an approval. A lock file in the working directory is compared with the store.
+what waits for an approval. Lock files beside the given manifests, or in the working directory, are
+compared with the store.
 
 examples:
   sendroute status
+  sendroute status manifests/
   sendroute status -o json
 """
 
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from sendroute.cli.command_line import Parser
+from sendroute.cli.command_line import MANIFESTS, Parser
 from sendroute.cli.hints import leave_shadow, with_hint
 from sendroute.cli.options import TABLES, output_option, outputs_of
 from sendroute.cli.output import present
 from sendroute.cli.session import Session
+from sendroute.delivery.rollout import UNSEEN
 from sendroute.model.account_status import AccountStatus, ReportedFinding
 from sendroute.model.finding import Finding
 from sendroute.model.followed_source import FollowedSource
 from sendroute.model.owner import owner_names
-from sendroute.model.records import RouteRow, Status
+from sendroute.model.records import RelayRow, RouteRow, Status
 from sendroute.model.times import rfc3339, to_minute
 from sendroute.model.words import actions_planned
 from sendroute.reports.as_json import document
@@ -39,8 +44,18 @@ from sendroute.reports.text import Page, clean, wrap
 from sendroute.reports.words import holdings
 from sendroute.store.lock_guard import locks_of, mismatches
 
+# A loop records every minute that it runs, but not during a round, which may last some minutes.
+_STALE = timedelta(minutes=15)
+
 
 def options(parser: Parser) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        type=MANIFESTS,
+        help="directory or file of manifests, whose lock files are compared with the store",
+    )
     output_option(parser, TABLES)
 
 
@@ -51,7 +66,7 @@ def run(arguments: Namespace, session: Session) -> int:
         account_statuses = list(store.account_statuses().values())
         sources = store.followed_sources()
         rows = store.routes() if status.shadowed else []
-        locks = list(mismatches(locks_of(["."]), store.read(()), store.contains))
+        locks = list(mismatches(locks_of(arguments.paths or ["."]), store.read(()), store.contains))
     shadowed = [row for row in rows if row.state.is_shadowed]
 
     def show(form: str, page: Page) -> Iterable[str]:
@@ -87,6 +102,8 @@ def _document(
                 "revision": relay.revision,
                 "seen": rfc3339(relay.seen_at),
                 "behind": relay.revision < status.revision,
+                "behind_since": rfc3339(relay.behind_since) if relay.behind_since else None,
+                "live": relay.age < UNSEEN,
             }
             for relay in status.relays
         ],
@@ -105,6 +122,7 @@ def _source(source: FollowedSource) -> dict[str, Any]:
         "source": source.name,
         "commit": source.commit,
         "since": rfc3339(source.since) if source.since is not None else None,
+        "seen": rfc3339(source.seen_at) if source.seen_at is not None else None,
         "not_served_since": rfc3339(source.faulty_since) if source.faulty_since else None,
         "findings": [_finding(fault) for fault in source.faults],
     }
@@ -168,21 +186,9 @@ def _text(
     )
     yield "\n"
     for source in sources:
-        yield from _source_text(source, page)
+        yield from _source_text(source, datetime.now(UTC), page)
         yield "\n"
-    if status.relays:
-        rows = [
-            (
-                relay.name,
-                str(relay.revision),
-                to_minute(relay.seen_at),
-                "behind" if relay.revision < status.revision else "serves it",
-            )
-            for relay in status.relays
-        ]
-        yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
-    else:
-        yield "No relay reads this store yet.\n"
+    yield from _relays_text(status, page)
     if status.open_accounts:
         yield "\n"
         for line in wrap(_open(status.open_accounts), 0, columns=page.columns):
@@ -196,21 +202,50 @@ def _text(
         yield from _account_statuses(account_statuses, page)
     if shadowed:
         yield "\n"
-        cells = [
-            (
-                str(row.account),
-                row.domain,
-                str(row.state.declared),
-                str(row.state.route),
-                row.state.shadow or "",
-            )
-            for row in shadowed
-        ]
-        head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
-        yield from table(head, cells, page=page)
-        first = shadowed[0]
-        for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=page.columns):
-            yield line + "\n"
+        yield from _shadowed_text(shadowed, page)
+
+
+def _relays_text(status: Status, page: Page) -> Iterable[str]:
+    if not status.relays:
+        yield "No relay reads this store yet.\n"
+        return
+    rows = [
+        (
+            relay.name,
+            str(relay.revision),
+            to_minute(relay.seen_at),
+            _relay_state(relay),
+        )
+        for relay in status.relays
+    ]
+    yield from table(("RELAY", "REVISION", "SEEN", ""), rows, page=page)
+
+
+def _shadowed_text(shadowed: list[RouteRow], page: Page) -> Iterable[str]:
+    cells = [
+        (
+            str(row.account),
+            row.domain,
+            str(row.state.declared),
+            str(row.state.route),
+            row.state.shadow or "",
+        )
+        for row in shadowed
+    ]
+    head = ("ACCOUNT", "SHADOWED DOMAIN", "DECLARES", "HAS", "APPLY-ALL")
+    yield from table(head, cells, page=page)
+    first = shadowed[0]
+    for line in wrap(clean(leave_shadow(first.domain, first.state)), 0, columns=page.columns):
+        yield line + "\n"
+
+
+def _seen(source: FollowedSource, now: datetime) -> str:
+    """When the loop was last seen. It may have stopped without notice."""
+    if source.seen_at is None:
+        return "unknown"
+    if now - source.seen_at <= _STALE:
+        return to_minute(source.seen_at)
+    return f"{to_minute(source.seen_at)}; the loop does not run, or does not reach the store"
 
 
 def _open(accounts: int) -> str:
@@ -221,12 +256,20 @@ def _open(accounts: int) -> str:
     )
 
 
-def _source_text(source: FollowedSource, page: Page) -> Iterable[str]:
+def _relay_state(relay: RelayRow) -> str:
+    state = "serves it"
+    if relay.behind_since is not None:
+        state = f"behind since {to_minute(relay.behind_since)}"
+    return state if relay.age < UNSEEN else f"{state}; not seen for more than {UNSEEN:.0f} s"
+
+
+def _source_text(source: FollowedSource, now: datetime, page: Page) -> Iterable[str]:
     serves = "nothing yet"
     if source.since is not None:
         tree = f"commit {source.commit}" if source.commit else "the directory"
         serves = f"{tree}, since {to_minute(source.since)}"
-    yield from pairs([("follows", source.name), ("serves", serves)], page)
+    rows = [("follows", source.name), ("serves", serves), ("last seen", _seen(source, now))]
+    yield from pairs(rows, page)
     if source.faulty_since is None:
         return
     texts = [f"The newest tree is not served, since {to_minute(source.faulty_since)}."]

@@ -21,7 +21,7 @@ from sendroute.cli.output import present_report, worst
 from sendroute.cli.session import Session
 from sendroute.manifests.sources import Files
 from sendroute.manifests.tree import raw_documents, read_base
-from sendroute.model.codes import Code
+from sendroute.model.codes import Trait, has_trait
 from sendroute.model.desired import Desired
 from sendroute.model.finding import Finding, Severity
 from sendroute.planner.offline import check_tree
@@ -29,7 +29,6 @@ from sendroute.reports.report import of_findings as report_of
 from sendroute.store.lock_guard import locks_of
 
 _IN_BASE = "The base revision is not known whole. "
-_UNREAD = (Code.UNREADABLE, Code.TOO_LARGE, Code.YAML_SYNTAX, Code.NOT_UTF8)
 
 
 def options(parser: Parser) -> None:
@@ -71,7 +70,7 @@ def _unknown_of(base: Desired | None) -> Iterator[Finding]:
     """What of the base revision is not known. It is information, because the tree may be right,
     and a change that corrects the base must pass."""
     for item in base.findings if base is not None else ():
-        if item.code in _UNREAD:
+        if has_trait(item.code, Trait.UNREAD):
             yield replace(item, severity=Severity.INFO, message=f"{_IN_BASE}{item.message}")
 
 
